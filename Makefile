@@ -1,0 +1,39 @@
+# make run  - set up and start the whole product on this machine
+# make test - set up and pass the tests
+PY ?= python3
+VENV := .venv
+ARGS ?=
+
+.PHONY: run test bench lock clean
+
+run: $(VENV)/.run
+	@exec $(VENV)/bin/otp-service demo $(ARGS)
+
+test: $(VENV)/.test
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=95 $(ARGS)
+
+bench: $(VENV)/.test
+	@$(VENV)/bin/python -m tests.bench $(ARGS)
+
+# A pip of any age installs from the lock files; hashes are checked for every file.
+$(VENV)/.run: requirements.txt pyproject.toml
+	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	@test -x $(VENV)/bin/pip || $(PY) -m venv --clear $(VENV) || \
+	  { echo "Python's venv module is missing. On Debian: apt-get install python3-venv"; exit 1; }
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run tests/requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt
+	@touch $@
+
+COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --allow-unsafe --strip-extras \
+  --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --build-deps-for=editable
+
+lock: $(VENV)/.test
+	$(COMPILE) --extra demo -o requirements.txt pyproject.toml
+	$(COMPILE) --extra demo --extra test -o tests/requirements.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) var .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Self-hosted service that proves a person holds a phone number."""

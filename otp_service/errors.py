@@ -1,0 +1,178 @@
+"""The error tree. Each error has a stable `code` that callers may rely on; nothing here knows HTTP."""
+
+from collections.abc import Mapping, Sequence
+
+
+class OtpError(Exception):
+    """A request that cannot be served, with the reason a caller may be told.
+
+    `code` is stable. `detail` says what happened and what to do next. `retry_after` is in whole seconds.
+    """
+
+    code = "error"
+    detail = "The request could not be served."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
+        self.detail = detail or type(self).detail
+        self.retry_after = retry_after
+        super().__init__(self.detail)
+
+
+class Invalid(OtpError):
+    """Fields of the request break rules: `fields` maps each field to the rules it breaks."""
+
+    code = "invalid_request"
+    detail = "Some fields break a rule; each is named below."
+
+    def __init__(self, fields: Mapping[str, Sequence[str]], detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.fields = {name: list(rules) for name, rules in fields.items()}
+
+
+class InvalidNumber(Invalid):
+    """`to` is no phone number that exists."""
+
+    code = "invalid_number"
+    detail = "This is not a phone number that can exist. Write it with its country code, as in +14155552671."
+
+    def __init__(self, rule: str) -> None:
+        super().__init__({"to": [rule]})
+
+
+class MissingKey(OtpError):
+    """No API key came with the request."""
+
+    code = "missing_key"
+    detail = "Send an API key as 'Authorization: Bearer pk_...' (or sk_... from a server)."
+
+
+class UnknownKey(OtpError):
+    """The API key is none of ours."""
+
+    code = "unknown_key"
+    detail = "This API key is not known. Check that it is complete and belongs to this service."
+
+
+class KeyNotAllowed(OtpError):
+    """The key is good, but not for this call."""
+
+    code = "key_not_allowed"
+    detail = "This call needs another kind of key."
+
+
+class OriginNotAllowed(OtpError):
+    """A browser's page of a foreign origin used the key."""
+
+    code = "origin_not_allowed"
+    detail = "Pages of this origin may not use this key. Add the origin to the app's origins in the policy."
+
+
+class ChallengeNotFound(OtpError):
+    """Unknown, expired, used or foreign: one answer for all."""
+
+    code = "challenge_not_found"
+    detail = "There is no open challenge with this id. Start a new one with POST /otp/send."
+
+
+class WrongCode(OtpError):
+    """A counted guess that was wrong."""
+
+    code = "wrong_code"
+    detail = "The code is wrong."
+
+    def __init__(self, checks_left: int) -> None:
+        advice = "Check the message and try again." if checks_left else "Start a new challenge."
+        super().__init__(f"The code is wrong. {advice}")
+        self.checks_left = checks_left
+
+
+class NoAttemptsLeft(OtpError):
+    """All guesses of the challenge are used up."""
+
+    code = "no_attempts_left"
+    detail = "All attempts at this code are used up. Start a new challenge with POST /otp/send."
+
+
+class ResendTooEarly(OtpError):
+    """The cooldown since the last send still runs."""
+
+    code = "resend_too_early"
+    detail = "A code was sent a moment ago. Wait for retry_after seconds before asking for another."
+
+
+class NoSendsLeft(OtpError):
+    """The challenge's messages are used up."""
+
+    code = "no_sends_left"
+    detail = "No more codes can be sent for this challenge. Start a new one later."
+
+
+class ChannelNotAvailable(OtpError):
+    """No step of the route uses the channel that was asked for."""
+
+    code = "channel_not_available"
+    detail = "This channel is not available for this number."
+
+
+class NoRoute(OtpError):
+    """No route of the policy serves the number."""
+
+    code = "no_route"
+    detail = "This service does not send to this destination."
+
+
+class TooManyRequests(OtpError):
+    """A limit of the guard is reached; which one is the operators' business."""
+
+    code = "too_many_requests"
+    detail = "Too many codes were asked for. Wait for retry_after seconds."
+
+
+class IdempotencyKeyReused(OtpError):
+    """The same idempotency key came with another request."""
+
+    code = "idempotency_key_reused"
+    detail = "This Idempotency-Key was used with another request body. Use a new key for a new request."
+
+
+class IdempotencyKeySpent(OtpError):
+    """The challenge that this key once started is over and forgotten."""
+
+    code = "idempotency_key_spent"
+    detail = "This Idempotency-Key belongs to a challenge that is over. Use a new key to start another."
+
+
+class TokenInvalid(OtpError):
+    """The verification token is forged, expired or another app's."""
+
+    code = "token_invalid"
+    detail = "The verification token is not valid for this app, or has expired."
+
+
+class TokenSpent(OtpError):
+    """The verification token was redeemed before."""
+
+    code = "token_spent"
+    detail = "This verification token was redeemed before; each counts once."
+
+
+class Busy(OtpError):
+    """Shed for load before anything was counted or sent."""
+
+    code = "busy"
+    detail = "The service is busy. Nothing was counted; try again after retry_after seconds."
+
+
+class StoreUnavailable(OtpError):
+    """The store does not answer: nothing is sent, nothing is verified."""
+
+    code = "store_unavailable"
+    detail = "The service cannot reach its store. Nothing was sent; try again after retry_after seconds."
+
+
+class ConfigurationError(Exception):
+    """What is wrong with settings or policy, all at once, one line each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))
