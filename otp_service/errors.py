@@ -39,6 +39,48 @@ class InvalidNumber(Invalid):
         super().__init__({"to": [rule]})
 
 
+class MalformedJson(OtpError):
+    """The body is not JSON."""
+
+    code = "malformed_json"
+    detail = "The body is not JSON in UTF-8."
+
+
+class UnsupportedMediaType(OtpError):
+    """The body is of another type than JSON."""
+
+    code = "unsupported_media_type"
+    detail = "Send JSON, with 'Content-Type: application/json'."
+
+
+class BodyTooLarge(OtpError):
+    """The body is longer than any good one."""
+
+    code = "body_too_large"
+    detail = "The body is larger than 16 KiB."
+
+
+class NotFound(OtpError):
+    """There is no such path."""
+
+    code = "not_found"
+    detail = "There is nothing at this path; openapi.yaml lists what there is."
+
+
+class MethodNotAllowed(OtpError):
+    """The path does not take this method."""
+
+    code = "method_not_allowed"
+    detail = "This path does not take this method; see the Allow header."
+
+
+class InternalError(OtpError):
+    """Something that should not happen did."""
+
+    code = "internal_error"
+    detail = "Something went wrong here. Quote the request_id when you report it."
+
+
 class MissingKey(OtpError):
     """No API key came with the request."""
 

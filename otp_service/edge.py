@@ -1,0 +1,348 @@
+"""What every HTTP edge shares: who calls, what they ask, how an error looks, which origins may.
+
+Knows HTTP and the form of problem details (RFC 9457). Must not know any single call.
+"""
+
+import json
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Never, Protocol
+
+from flask import Flask, Response, current_app, g, request
+from marshmallow import Schema, ValidationError
+from werkzeug.exceptions import HTTPException
+
+from otp_service import errors
+from otp_service.mobtexting import Balance
+from otp_service.policy import App, Policy
+from otp_service.service import Caller, Service, digest
+from otp_service.telemetry import LOG, Metrics, event
+from otp_service.tokens import Signer
+
+MAX_BODY = 16 * 1024
+"""Bytes of a request's body; more is refused unread."""
+CLIENT_KEYS = ("publishable", "secret")
+
+
+class Account(Protocol):
+    """An upstream account that can be asked for its balance."""
+
+    def balance(self) -> list[Balance]:
+        """Ask now. Raises UpstreamError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a running application is built of; `pings` raise when their part does not answer."""
+
+    policy: Callable[[], Policy]
+    service: Service
+    signer: Signer
+    metrics: Metrics
+    accounts: Mapping[str, Account]
+    pings: Mapping[str, Callable[[], None]]
+    metrics_page: Callable[[], bytes]
+
+
+def parts() -> Parts:
+    """Give the parts of the application that serves this request."""
+    found: Parts = current_app.extensions["otp"]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What openapi.yaml says of a view. `keys` are the kinds that may call it; none is open to all."""
+
+    summary: str
+    answer: type[Schema] | None
+    status: int = 200
+    body: type[Schema] | None = None
+    keys: tuple[str, ...] = ()
+    idempotent: bool = False
+    problems: tuple[type[errors.OtpError], ...] = ()
+
+
+def operation(**kwargs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # noqa: ANN401 - as Operation
+    """Describe a view, and let in only callers with one of the kinds of keys it names."""
+    described = Operation(**kwargs)
+
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def guarded(**arguments: str) -> Any:  # noqa: ANN401 - what the view answers
+            if described.keys:
+                _authenticate(described.keys)
+            return view(**arguments)
+
+        guarded.operation = described  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate
+
+
+# Who asks.
+
+_KEY_NAMES = {
+    "publishable": "a publishable key (pk_...)",
+    "secret": "a secret key (sk_...)",
+    "ops": "an operator's key (ops_...)",
+}
+
+
+def _authenticate(kinds: Iterable[str]) -> None:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise errors.MissingKey
+    hashed = digest(key.strip())
+    policy = parts().policy()
+    owner = policy.key_owner(hashed)
+    if owner is None and hashed not in policy.ops_keys:
+        raise errors.UnknownKey
+    g.app, g.key_kind = owner or (None, "ops")
+    if g.key_kind not in kinds:
+        raise errors.KeyNotAllowed(f"This call needs {' or '.join(_KEY_NAMES[kind] for kind in kinds)}.")
+    if g.key_kind == "publishable":
+        origin = request.headers.get("Origin")
+        if origin is not None and origin not in g.app.origins:
+            raise errors.OriginNotAllowed
+
+
+def caller() -> Caller:
+    """Say who calls, after a view's keys were checked."""
+    app: App = g.app
+    browser = g.key_kind == "publishable"
+    return Caller(
+        app=app,
+        request_id=g.request_id,
+        origin=request.headers.get("Origin"),
+        address=(request.remote_addr or "") if browser else None,
+    )
+
+
+# What they ask.
+
+
+def load(schema: type[Schema], *, optional: bool = False) -> dict[str, Any]:
+    """Read the body as strict JSON (RFC 8259, I-JSON of RFC 7493) and check it.
+
+    Raises UnsupportedMediaType, MalformedJson or Invalid.
+    """
+    raw = request.get_data()
+    if optional and not raw:
+        return {}
+    if request.mimetype != "application/json":
+        raise errors.UnsupportedMediaType
+    try:
+        loaded: dict[str, Any] = schema().load(_strict_json(raw))
+    except ValidationError as error:
+        raise errors.Invalid(_field_rules(error.normalized_messages())) from None  # type: ignore[no-untyped-call]
+    return loaded
+
+
+def _strict_json(raw: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_doubles, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise errors.MalformedJson from None
+    if not isinstance(body, dict):
+        raise errors.Invalid({"body": ["must be a JSON object"]})
+    return body
+
+
+def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        doubled = {_shown_name(name) for name in names if names.count(name) > 1}
+        raise errors.Invalid({name: ["must not be given twice"] for name in sorted(doubled)})
+    return members
+
+
+def _no_constant(_: str) -> Never:
+    raise errors.Invalid({"body": ["must not hold NaN or Infinity, which are no JSON"]})
+
+
+def _field_rules(messages: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {
+        _shown_name(name): [
+            _RULES.get(rule, rule) for rule in (found if isinstance(found, list) else [_BROKEN])
+        ]
+        for name, found in messages.items()
+    }
+
+
+_BROKEN = "breaks a rule"
+_RULES = {"Missing data for required field.": "is required", "Field may not be null.": "must not be null"}
+
+
+def _shown_name(name: str) -> str:
+    """Give a field's name back, but not one that a stranger filled with something else."""
+    return name if re.fullmatch(r"[A-Za-z_-]{1,40}", name) else "(another field)"
+
+
+_IDEMPOTENCY_KEY = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,128})"|([\x21\x23-\x7e]{1,128})')
+
+
+def idempotency_key() -> str | None:
+    """Read Idempotency-Key: a string as structured fields write it (RFC 8941), or bare. Raises Invalid."""
+    value = request.headers.get("Idempotency-Key")
+    if value is None:
+        return None
+    match = _IDEMPOTENCY_KEY.fullmatch(value.strip())
+    if not match:
+        raise errors.Invalid({"Idempotency-Key": ["must be 1 to 128 visible ASCII signs"]})
+    return match[1] or match[2]
+
+
+# How it goes wrong.
+
+STATUS: Mapping[type[errors.OtpError], int] = {
+    errors.MalformedJson: 400,
+    errors.WrongCode: 400,
+    errors.TokenInvalid: 400,
+    errors.MissingKey: 401,
+    errors.UnknownKey: 401,
+    errors.KeyNotAllowed: 403,
+    errors.OriginNotAllowed: 403,
+    errors.ChallengeNotFound: 404,
+    errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.NoSendsLeft: 409,
+    errors.TokenSpent: 409,
+    errors.IdempotencyKeySpent: 409,
+    errors.NoAttemptsLeft: 410,
+    errors.BodyTooLarge: 413,
+    errors.UnsupportedMediaType: 415,
+    errors.Invalid: 422,
+    errors.InvalidNumber: 422,
+    errors.NoRoute: 422,
+    errors.ChannelNotAvailable: 422,
+    errors.IdempotencyKeyReused: 422,
+    errors.ResendTooEarly: 429,
+    errors.TooManyRequests: 429,
+    errors.InternalError: 500,
+    errors.Busy: 503,
+    errors.StoreUnavailable: 503,
+}
+"""The one table that maps an error to its HTTP status."""
+
+_FROM_HTTP = {
+    400: errors.MalformedJson,
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    413: errors.BodyTooLarge,
+    415: errors.UnsupportedMediaType,
+}
+
+
+def problem(error: errors.OtpError) -> Response:
+    """Write an error as problem details."""
+    status = STATUS[type(error)]
+    body: dict[str, Any] = {
+        "type": f"urn:otp-service:problem:{error.code}",
+        "title": error.code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": error.detail,
+        "code": error.code,
+        "request_id": g.request_id,
+    }
+    if isinstance(error, errors.Invalid):
+        body["errors"] = [{"field": f, "rule": rule} for f, rules in error.fields.items() for rule in rules]
+    if isinstance(error, errors.WrongCode):
+        body["checks_left"] = error.checks_left
+    response = Response(json.dumps(body), status, content_type="application/problem+json")
+    if error.retry_after is not None:
+        body["retry_after"] = error.retry_after
+        response.set_data(json.dumps(body))
+        response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, errors.MissingKey | errors.UnknownKey):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def install(app: Flask) -> None:
+    """Give an application its request ids, error answers, CORS and headers."""
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.before_request(_begin)
+    app.after_request(_end)
+    app.register_error_handler(errors.OtpError, problem)
+    app.register_error_handler(HTTPException, _http_problem)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _http_problem(error: HTTPException) -> Response:
+    kind = _FROM_HTTP.get(error.code or 0)
+    if kind is None:
+        return _unexpected(error)
+    response = problem(kind())
+    for name, value in error.get_headers():
+        if name == "Allow":
+            response.headers[name] = value
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    LOG.error("request.failed", exc_info=error, extra={"fields": {"request_id": g.request_id}})
+    return problem(errors.InternalError())
+
+
+# Around every request.
+
+
+def _begin() -> Response | None:
+    g.request_id = secrets.token_hex(8)
+    g.started = time.perf_counter()
+    g.app = g.key_kind = None
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        return Response(status=204)
+    return None
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Cache-Control", "no-store")
+    _allow_origin(response)
+    # The rule, not the path: a path holds a challenge's id.
+    route = request.url_rule.rule if request.url_rule else "(none)"
+    seconds = time.perf_counter() - g.started
+    parts().metrics.requests.labels(route, response.status_code).inc()
+    parts().metrics.request_seconds.labels(route).observe(seconds)
+    if route not in _QUIET:
+        event(
+            "http.answered",
+            method=request.method if request.method in _METHODS else "(other)",
+            route=route,
+            status=response.status_code,
+            ms=round(seconds * 1000, 1),
+            request_id=g.request_id,
+            app=g.app.name if g.app else None,
+        )
+    return response
+
+
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+_METHODS = frozenset({"GET", "POST", "DELETE", "OPTIONS", "HEAD", "PUT", "PATCH"})
+
+
+def _allow_origin(response: Response) -> None:
+    """Answer CORS: origins of the caller's app, or at the preflight, which brings no key, of any app."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return
+    response.vary.add("Origin")
+    apps = [g.app] if g.app else parts().policy().apps.values()
+    if not any(origin in app.origins for app in apps):
+        return
+    response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-Id"
+    if request.method == "OPTIONS":
+        response.headers["Access-Control-Allow-Methods"] = "GET, POST, DELETE"
+        response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key"
+        response.headers["Access-Control-Max-Age"] = "600"

@@ -1,0 +1,32 @@
+-- Marks a claimed delivery as leaving, with its code's hash and its reference, just before the request goes out.
+-- From here on a lost worker means an unknown outcome. Only the newest `live` codes of a challenge stay.
+-- Returns {"armed", now} or {"lost", now} when the lease, the challenge or the delivery is no longer ours.
+local due_key, challenge_key = KEYS[1], KEYS[2]
+local offset, id, operation, reference = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local code_hash, lease, live = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+local stored = redis.call("GET", challenge_key)
+local challenge = stored and cjson.decode(stored)
+if not challenge or challenge.state ~= "pending" or challenge.lease ~= operation or now >= challenge.expires then
+  return {"lost", now}
+end
+local deliveries = challenge.deliveries
+local last = deliveries[#deliveries]
+if last.status == "sending" and last.reference == reference then
+  return {"armed", now}
+end
+if last.status ~= "claimed" then
+  return {"lost", now}
+end
+last.status = "sending"
+last.reference = reference
+last.code_hash = code_hash
+if #deliveries > live then
+  deliveries[#deliveries - live].code_hash = nil
+end
+redis.call("SET", challenge_key, cjson.encode(challenge), "KEEPTTL")
+redis.call("ZADD", due_key, now + lease, id)
+return {"armed", now}

@@ -1,0 +1,30 @@
+-- Counts one guess before it is checked. The operation id makes it safe to ask again: it counts once.
+-- Returns {"counted", now, challenge}, {"shape", now}, {"exhausted", now} or {"gone", now}.
+local challenge_key = KEYS[1]
+local offset, app, operation, code_length = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+local stored = redis.call("GET", challenge_key)
+local challenge = stored and cjson.decode(stored)
+if not challenge or challenge.app ~= app or challenge.state ~= "pending" or now >= challenge.expires then
+  return {"gone", now}
+end
+if challenge.code_length ~= code_length then
+  return {"shape", now}
+end
+local attempts = challenge.attempts or {}
+for _, known in ipairs(attempts) do
+  if known == operation then
+    return {"counted", now, stored}
+  end
+end
+if #attempts >= challenge.max_attempts then
+  return {"exhausted", now}
+end
+attempts[#attempts + 1] = operation
+challenge.attempts = attempts
+stored = cjson.encode(challenge)
+redis.call("SET", challenge_key, stored, "KEEPTTL")
+return {"counted", now, stored}

@@ -1,0 +1,56 @@
+-- Leases a challenge that is due to one worker, known by its operation id, and says what for:
+-- "send" (the newest delivery has not left), "waited" (its time is over). Ends a challenge whose time or
+-- guesses are over ("ended"). A delivery found "sending" is one whose worker died: its outcome is unknown.
+-- Returns {what, now, challenge} or {"none", now}.
+local due_key, challenge_key = KEYS[1], KEYS[2]
+local offset, id, operation, lease = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+local deadline = redis.call("ZSCORE", due_key, id)
+if not deadline then
+  return {"none", now}
+end
+local stored = redis.call("GET", challenge_key)
+local challenge = stored and cjson.decode(stored)
+if not challenge or challenge.state ~= "pending" then
+  redis.call("ZREM", due_key, id)
+  return {"none", now}
+end
+local last = challenge.deliveries[#challenge.deliveries]
+if tonumber(deadline) > now then
+  if challenge.lease == operation then -- asked again after a lost reply
+    return {last.status == "claimed" and "send" or "waited", now, stored}
+  end
+  return {"none", now}
+end
+
+local what
+local exhausted = #(challenge.attempts or {}) >= challenge.max_attempts
+if exhausted or now >= challenge.expires then
+  local sent = false
+  for _, delivery in ipairs(challenge.deliveries) do
+    sent = sent or delivery.status == "accepted"
+    delivery.code_hash = nil
+  end
+  challenge.state = exhausted and "exhausted" or sent and "expired" or "undeliverable"
+  redis.call("ZREM", due_key, id)
+  what = "ended"
+else
+  if last.status == "queued" or last.status == "claimed" then
+    last.status = "claimed"
+    what = "send"
+  else
+    if last.status == "sending" then
+      last.status = "unknown"
+      last.reason = "worker_lost"
+    end
+    what = "waited"
+  end
+  challenge.lease = operation
+  redis.call("ZADD", due_key, now + lease, id)
+end
+stored = cjson.encode(challenge)
+redis.call("SET", challenge_key, stored, "KEEPTTL")
+return {what, now, stored}

@@ -1,0 +1,29 @@
+-- Ends a pending challenge as verified or cancelled: one winner, known by its operation id.
+-- The code hashes go, as no code counts any more. Returns {"done", now, challenge} or {"gone", now}.
+local challenge_key, due_key = KEYS[1], KEYS[2]
+local offset, app, id, operation, state, via = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+local stored = redis.call("GET", challenge_key)
+local challenge = stored and cjson.decode(stored)
+if not challenge or challenge.app ~= app then
+  return {"gone", now}
+end
+if challenge.state == state and challenge.operation == operation then
+  return {"done", now, stored}
+end
+if challenge.state ~= "pending" or now >= challenge.expires then
+  return {"gone", now}
+end
+challenge.state = state
+challenge.operation = operation
+challenge.via = tonumber(via)
+for _, delivery in ipairs(challenge.deliveries) do
+  delivery.code_hash = nil
+end
+stored = cjson.encode(challenge)
+redis.call("SET", challenge_key, stored, "KEEPTTL")
+redis.call("ZREM", due_key, id)
+return {"done", now, stored}

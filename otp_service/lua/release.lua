@@ -1,0 +1,20 @@
+-- Hands a claimed delivery back before it left, at once, for the holder of the lease.
+-- Returns {"released", now} or {"lost", now}.
+local due_key, challenge_key = KEYS[1], KEYS[2]
+local offset, id, operation, wake, partition = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+local stored = redis.call("GET", challenge_key)
+local challenge = stored and cjson.decode(stored)
+local last = challenge and challenge.deliveries[#challenge.deliveries]
+if not challenge or challenge.state ~= "pending" or challenge.lease ~= operation or last.status ~= "claimed" then
+  return {"lost", now}
+end
+last.status = "queued"
+challenge.lease = nil
+redis.call("SET", challenge_key, cjson.encode(challenge), "KEEPTTL")
+redis.call("ZADD", due_key, now, id)
+redis.call("PUBLISH", wake, partition)
+return {"released", now}

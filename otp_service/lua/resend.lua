@@ -1,0 +1,41 @@
+-- Adds a delivery to a pending challenge because a person asked, once per operation id, and schedules it.
+-- Returns {"queued", now, challenge}, {"early", now, milliseconds left}, {"spent", now} or {"gone", now}.
+local challenge_key, due_key = KEYS[1], KEYS[2]
+local offset, app, id, delivery = tonumber(ARGV[1]), ARGV[2], ARGV[3], cjson.decode(ARGV[4])
+local wake, partition = ARGV[5], ARGV[6]
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+local stored = redis.call("GET", challenge_key)
+local challenge = stored and cjson.decode(stored)
+if not challenge or challenge.app ~= app or challenge.state ~= "pending" or now >= challenge.expires then
+  return {"gone", now}
+end
+if #(challenge.attempts or {}) >= challenge.max_attempts then
+  return {"gone", now}
+end
+local deliveries = challenge.deliveries
+for _, known in ipairs(deliveries) do
+  if known.operation == delivery.operation then
+    return {"queued", now, stored}
+  end
+end
+if #deliveries >= challenge.max_sends then
+  return {"spent", now}
+end
+local last = deliveries[#deliveries]
+local cooldown = challenge.cooldown[math.min(#deliveries, #challenge.cooldown)] * 1000
+if now < last.at + cooldown then
+  return {"early", now, last.at + cooldown - now}
+end
+if last.status == "queued" or last.status == "claimed" then
+  last.status = "superseded" -- it never left; sending both would bring two messages at once
+end
+delivery.at = now
+deliveries[#deliveries + 1] = delivery
+stored = cjson.encode(challenge)
+redis.call("SET", challenge_key, stored, "KEEPTTL")
+redis.call("ZADD", due_key, now, id)
+redis.call("PUBLISH", wake, partition)
+return {"queued", now, stored}

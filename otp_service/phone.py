@@ -1,0 +1,63 @@
+"""Phone numbers: any spelling in, one E.164 out. Knows Google's metadata; must not know who asks or why."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumberFormat
+
+from otp_service.errors import Invalid, InvalidNumber
+
+_VISIBLE_TAIL = 2
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+"""ITU-T E.164 as it goes over our wire; use with fullmatch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number that can exist. `e164` has its plus; `country` is ISO 3166 alpha-2, or empty where there is none."""
+
+    e164: str
+    country: str
+
+
+def parse(text: str, country: str | None = None) -> Number:
+    """Read a number in any spelling; `country` (ISO 3166 alpha-2) is for those without a country code.
+
+    Raises InvalidNumber, or Invalid for an unknown country.
+    """
+    if country is not None and country not in phonenumbers.SUPPORTED_REGIONS:
+        raise Invalid({"country": ["must be the two capital letters of a country (ISO 3166)"]})
+    if any(unicodedata.category(sign)[0] == "L" for sign in _without_affixes(text)):
+        raise InvalidNumber("must be written in digits, not letters")
+    try:
+        number = phonenumbers.parse(text, country)
+    except NumberParseException as error:
+        if error.error_type == NumberParseException.INVALID_COUNTRY_CODE and country is None:
+            raise InvalidNumber("must start with + and a country code, or come with 'country'") from None
+        raise InvalidNumber("must be a phone number") from None
+    if not phonenumbers.is_valid_number(number):
+        raise InvalidNumber("must be a number that can exist in its country")
+    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    if not E164.fullmatch(e164):
+        raise InvalidNumber("must have 7 to 15 digits")
+    return Number(e164, phonenumbers.region_code_for_number(number) or "")
+
+
+def mask(e164: str) -> str:
+    """Show enough of a number for its owner to know it: country code and the last two digits."""
+    code = phonenumbers.parse(e164).country_code
+    head = f"+{code}"
+    hidden = len(e164) - len(head) - _VISIBLE_TAIL
+    return f"{head}{'*' * hidden}{e164[-_VISIBLE_TAIL:]}"
+
+
+def _without_affixes(text: str) -> str:
+    """Cut what RFC 3966 and habit put around a number, so that a letter left over is part of the number."""
+    return re.sub(r"(?i)^\s*tel:|(;?\s*ext\.?\s*=?|x)\s*[0-9]+\s*$", "", text)
+
+
+def country_of(e164: str) -> str:
+    """Give the country a number belongs to (ISO 3166 alpha-2), empty for none."""
+    return phonenumbers.region_code_for_number(phonenumbers.parse(e164)) or ""

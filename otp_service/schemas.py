@@ -1,0 +1,307 @@
+"""What goes over the HTTP API: each field's form and description stand here once.
+
+openapi.yaml is made from these. Must not know what is done with the values.
+"""
+
+import re
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate
+
+from otp_service.challenge import State
+
+BINDING_PARTS, BINDING_LENGTH, BINDING_TEXT = 8, 64, 256
+
+
+def _text(rule: str, pattern: str, about: str, example: str, **kwargs: Any) -> fields.String:  # noqa: ANN401
+    return fields.String(
+        validate=validate.Regexp(re.compile(rf"(?:{pattern})\Z"), error=rule),
+        metadata={"description": about, "example": example, "pattern": f"^(?:{pattern})$"},
+        error_messages={"invalid": "must be a string", "null": "must not be null"},
+        **kwargs,
+    )
+
+
+class _Binding(fields.Field[Any]):
+    """A line of text, or a flat object of lines."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:  # noqa: ANN401 - marshmallow's signature
+        if isinstance(value, str) and 1 <= len(value) <= BINDING_TEXT:
+            return value
+        if isinstance(value, dict) and 1 <= len(value) <= BINDING_PARTS:
+            parts = [*value.keys(), *value.values()]
+            if all(isinstance(part, str) and 1 <= len(part) <= BINDING_LENGTH for part in parts):
+                return value
+        raise ValidationError(
+            f"must be a string of 1 to {BINDING_TEXT} signs, or an object of up to {BINDING_PARTS} strings "
+            f"of 1 to {BINDING_LENGTH} signs"
+        )
+
+
+class _Strict(Schema):
+    error_messages = {"unknown": "is not a field of this request"}
+
+
+def _binding(about: str) -> _Binding:
+    return _Binding(metadata={"description": about, "example": {"amount": "12.00 EUR", "payee": "Acme"}})
+
+
+def _channel() -> fields.String:
+    names = ["sms", "whatsapp", "voice", "rcs"]
+    return fields.String(
+        validate=validate.OneOf(names, error=f"must be one of {', '.join(names)}"),
+        metadata={"description": "The channel the person chose; it is tried first.", "example": "sms"},
+        error_messages={"invalid": "must be a string", "null": "must not be null"},
+    )
+
+
+class SendSchema(_Strict):
+    """Body of POST /otp/send."""
+
+    to = _text(
+        "must be 3 to 40 signs",
+        r"[^\x00-\x1f]{3,40}",
+        "The phone number, in any spelling; it becomes one E.164 number.",
+        "+1 202 555 0100",
+        required=True,
+    )
+    country = _text(
+        "must be the two capital letters of a country (ISO 3166)",
+        r"[A-Z]{2}",
+        "The country of a number written without its country code (ISO 3166 alpha-2).",
+        "US",
+    )
+    purpose = _text(
+        "must be 1 to 32 small letters, digits, '.', '-' or '_'",
+        r"[a-z0-9._-]{1,32}",
+        "What the proof is for. A code counts for its purpose only.",
+        "login",
+        load_default="login",
+    )
+    channel = _channel()
+    locale = _text(
+        "must be a language tag such as en or pt-BR",
+        r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}",
+        "The language of the message (BCP 47); guessed from the number when left out.",
+        "en",
+        load_default="",
+    )
+    reference = _text(
+        "must be 1 to 64 visible ASCII signs",
+        r"[\x21-\x7e]{1,64}",
+        "Your own id; comes back in every answer and in the verification token.",
+        "signup-4711",
+        load_default="",
+    )
+    binding = _binding(
+        "What the code is tied to, such as a payment's amount and payee; any change voids the code."
+    )
+    app_hash = _text(
+        "must be the 11 signs that Android's SMS Retriever expects",
+        r"[A-Za-z0-9+/]{11}",
+        "Hash of your Android app, written into the SMS so that the app can read the code by itself.",
+        "FA+9qCX9VSu",
+        load_default="",
+    )
+
+
+class VerifySchema(_Strict):
+    """Body of POST /otp/verify."""
+
+    challenge_id = _text(
+        "must be the id that POST /otp/send gave",
+        r"[A-Za-z0-9_-]{1,64}",
+        "The challenge's id.",
+        "2aH3b0sYp1c7mV9xQ4tLkZ0w",
+        required=True,
+    )
+    code = _text(
+        "must be a string of 6 to 10 digits",
+        r"[0-9]{6,10}",
+        "What the person typed, as a string of digits.",
+        "042137",
+        required=True,
+    )
+    binding = _binding("The same binding as at the send; compared when given, and always shown in the token.")
+
+
+class ResendSchema(_Strict):
+    """Body of POST /otp/{id}/resend; may be left out."""
+
+    channel = _channel()
+
+
+class RedeemSchema(_Strict):
+    """Body of POST /otp/token/redeem."""
+
+    token = _text(
+        "must be a verification token",
+        r"[A-Za-z0-9_-]{1,2000}(\.[A-Za-z0-9_-]{1,2000}){2}",
+        "The token that POST /otp/verify gave to the frontend.",
+        "eyJhbGciOiJFZERTQSIsInR5cCI6Im90cC4uLg.eyJpc3MiOiJodHRwczovL290cC4uLg.c2lnbmF0dXJl",
+        required=True,
+    )
+
+
+def _shown(kind: type[fields.Field[Any]], about: str, example: object, **kwargs: Any) -> Any:  # noqa: ANN401
+    return kind(required=True, metadata={"description": about, "example": example}, **kwargs)
+
+
+class DeliverySchema(Schema):
+    """One try to bring a code."""
+
+    channel = _shown(fields.String, "The channel.", "sms")
+    status = _shown(
+        fields.String,
+        "queued, sending, accepted (the upstream took it), refused, unknown (no answer came), superseded.",
+        "accepted",
+    )
+
+
+class ChallengeSchema(Schema):
+    """A challenge as a screen may see it."""
+
+    challenge_id = _shown(
+        fields.String, "The challenge's id: a secret of its holder.", "2aH3b0sYp1c7mV9xQ4tLkZ0w"
+    )
+    status = _shown(
+        fields.String,
+        "Where the challenge stands; all but pending are final.",
+        "pending",
+        validate=validate.OneOf([state.value for state in State]),
+    )
+    to = _shown(fields.String, "The number, masked.", "+1********00")
+    channel = _shown(
+        fields.String, "The channel of the newest message, or of the code that came back.", "sms"
+    )
+    purpose = _shown(fields.String, "What the proof is for.", "login")
+    expires_in = _shown(fields.Integer, "Seconds until no code counts any more.", 300)
+    resend_in = _shown(fields.Integer, "Seconds until another message may be asked for.", 30)
+    sends_left = _shown(fields.Integer, "Messages that may still be sent.", 3)
+    checks_left = _shown(fields.Integer, "Guesses that are left.", 5)
+    code_length = _shown(fields.Integer, "How many digits the code has.", 6)
+    channels_left = _shown(
+        fields.List, "Channels that a resend may use.", ["sms"], cls_or_instance=fields.String()
+    )
+    deliveries = _shown(
+        fields.List,
+        "Each message so far, oldest first.",
+        [{"channel": "sms", "status": "accepted"}],
+        cls_or_instance=fields.Nested(DeliverySchema),
+    )
+    reference = fields.String(
+        metadata={"description": "Your own id, where you gave one.", "example": "signup-4711"}
+    )
+
+
+class VerifiedSchema(ChallengeSchema):
+    """A challenge that was won."""
+
+    token = _shown(
+        fields.String,
+        "The proof, a JWT signed with Ed25519: hand it to your backend, which checks or redeems it.",
+        "eyJhbGciOiJFZERTQSIsInR5cCI6Im90cC4uLg.eyJpc3MiOiJodHRwczovL290cC4uLg.c2lnbmF0dXJl",
+    )
+    token_expires_in = _shown(fields.Integer, "Seconds the token lives.", 300)
+
+
+class ClaimsSchema(Schema):
+    """What a verification token says."""
+
+    iss = _shown(fields.String, "The service that signed.", "https://otp.example.com")
+    aud = _shown(fields.String, "The app it was made for.", "web")
+    sub = _shown(
+        fields.String, "The same for one number in one app, and tells nothing else.", "p0Yk5c1nS0a7mD2xQ4tLkg"
+    )
+    phone_number = _shown(fields.String, "The proven number, E.164.", "+12025550100")
+    phone_number_verified = _shown(fields.Boolean, "Always true.", True)
+    purpose = _shown(fields.String, "What the proof is for.", "login")
+    amr = _shown(
+        fields.List, "How it was proven (RFC 8176).", ["otp", "sms"], cls_or_instance=fields.String()
+    )
+    channel = _shown(fields.String, "The channel whose code came back.", "sms")
+    iat = _shown(fields.Integer, "When it was signed, seconds since 1970.", 1790000000)
+    exp = _shown(fields.Integer, "Until when it counts, seconds since 1970.", 1790000300)
+    jti = _shown(fields.String, "The token's own id.", "Zk1p0Yk5c1nS0a7mD2xQ4t")
+    binding = fields.Raw(
+        metadata={"description": "What the code was tied to, where it was.", "example": "order 4711"}
+    )
+    reference = fields.String(
+        metadata={"description": "Your own id, where you gave one.", "example": "signup-4711"}
+    )
+
+
+class FieldErrorSchema(Schema):
+    """A field and the rule it breaks."""
+
+    field = _shown(fields.String, "The field's name.", "to")
+    rule = _shown(fields.String, "What the field must be.", "must be a number that can exist in its country")
+
+
+class ProblemSchema(Schema):
+    """Problem details (RFC 9457)."""
+
+    type = _shown(fields.String, "A URN that ends with the code.", "urn:otp-service:problem:invalid_request")
+    title = _shown(fields.String, "The code in words.", "Invalid request")
+    status = _shown(fields.Integer, "The HTTP status again.", 422)
+    detail = _shown(fields.String, "What happened and what to do next.", "Some fields break a rule.")
+    code = _shown(fields.String, "Stable name of the problem.", "invalid_request")
+    request_id = _shown(fields.String, "Quote it when you ask for help.", "9f86d081884c7d65")
+    errors = fields.List(
+        fields.Nested(FieldErrorSchema), metadata={"description": "The fields that break a rule."}
+    )
+    retry_after = fields.Integer(
+        metadata={"description": "Seconds to wait before the next try.", "example": 30}
+    )
+    checks_left = fields.Integer(metadata={"description": "Guesses that are left.", "example": 4})
+
+
+class KeySchema(Schema):
+    """A public key (RFC 8037)."""
+
+    kty = _shown(fields.String, "Key type.", "OKP")
+    crv = _shown(fields.String, "Curve.", "Ed25519")
+    use = _shown(fields.String, "Use.", "sig")
+    alg = _shown(fields.String, "Algorithm.", "EdDSA")
+    kid = _shown(fields.String, "Key id, as in a token's header.", "s1")
+    x = _shown(fields.String, "The key, base64url.", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")
+
+
+class KeySetSchema(Schema):
+    """A JWK set (RFC 7517)."""
+
+    keys = _shown(fields.List, "All keys that may have signed.", [], cls_or_instance=fields.Nested(KeySchema))
+
+
+class HealthSchema(Schema):
+    """A probe's answer."""
+
+    status = _shown(fields.String, "ok, or unavailable.", "ok")
+    parts = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={"description": "Each part and how it is.", "example": {"store": "ok"}},
+    )
+
+
+class BalanceSchema(Schema):
+    """What is left at an upstream, one service."""
+
+    service = _shown(fields.String, "The upstream's code of the service.", "T")
+    name = _shown(fields.String, "Its name.", "Transactional")
+    credits = _shown(fields.Float, "What is left, in the upstream's unit.", 1000.0)
+    postpaid = _shown(fields.Boolean, "Whether the account is billed afterwards.", False)
+
+
+class UpstreamSchema(Schema):
+    """An upstream account as it answers now."""
+
+    name = _shown(fields.String, "The account's name in the policy.", "main")
+    status = _shown(fields.String, "ok, or what its answer says is wrong.", "ok")
+    balance = _shown(fields.List, "What is left.", [], cls_or_instance=fields.Nested(BalanceSchema))
+
+
+class UpstreamsSchema(Schema):
+    """All upstream accounts."""
+
+    upstreams = _shown(fields.List, "Each account.", [], cls_or_instance=fields.Nested(UpstreamSchema))

@@ -1,0 +1,214 @@
+"""Process settings: the only reader of the environment.
+
+Each setting is a variable `OTP_*`, or a file named by `OTP_*_FILE`. They are read once; every mistake is reported
+together. Knows nothing of what the values are used for beyond their form.
+"""
+
+import base64
+import binascii
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from otp_service.errors import ConfigurationError
+
+KEY_BYTES = 32
+UPSTREAM_PREFIX = "OTP_UPSTREAM_"
+LOG_LEVELS = ("debug", "info", "warning", "error")
+PROFILES = ("owasp", "owasp-low-memory", "fast")
+URL_SCHEMES = (
+    "redis",
+    "rediss",
+    "unix",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "redis+cluster",
+    "rediss+cluster",
+)
+
+KeyRing = dict[str, bytes]
+"""Keys by their id, the current one first."""
+
+
+class _ProblemError(ValueError):
+    """A value breaks the rule that the text states."""
+
+
+def _key(text: str) -> bytes:
+    try:
+        key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        raise _ProblemError("must be base64url") from None
+    if len(key) != KEY_BYTES:
+        raise _ProblemError(f"must hold {KEY_BYTES} bytes, holds {len(key)}; otp-service secrets makes one")
+    return key
+
+
+def _ring(text: str) -> KeyRing:
+    ring: KeyRing = {}
+    for item in filter(None, text.replace("\n", ",").replace(" ", "").split(",")):
+        name, colon, value = item.partition(":")
+        if not colon or not re.fullmatch(r"[A-Za-z0-9_-]{1,16}", name):
+            raise _ProblemError("must be ID:KEY[,ID:KEY...], newest first, ids of letters and digits")
+        if name in ring:
+            raise _ProblemError(f"names the id {name} twice")
+        ring[name] = _key(value)
+    if not ring:
+        raise _ProblemError("must name at least one key as ID:KEY")
+    return ring
+
+
+def _redis_url(text: str) -> str:
+    scheme, colon, _ = text.partition("://")
+    if not colon or scheme not in URL_SCHEMES:
+        raise _ProblemError(f"must start with one of {', '.join(f'{s}://' for s in URL_SCHEMES)}")
+    return text
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise _ProblemError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _choice(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise _ProblemError(f"must be one of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise _ProblemError("must not be empty")
+    return text
+
+
+def _listen(text: str) -> str:
+    if not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}", text):
+        raise _ProblemError("must be HOST:PORT")
+    return text
+
+
+def _setting(
+    parse: Callable[[str], Any], about: str, *, default: str | None = None, secret: bool = False
+) -> Any:  # noqa: ANN401 - dataclasses.field is typed so
+    """Declare a setting. `default` is parsed like any value; without one the setting is required."""
+    return field(repr=not secret, metadata={"parse": parse, "about": about, "default": default})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What one process needs to know. Secrets never show in its repr."""
+
+    redis_url: str = _setting(
+        _redis_url, "where Redis or Valkey is; redis, rediss, unix, +sentinel or +cluster", secret=True
+    )
+    policy_file: str = _setting(_text, "the operators' policy, a TOML document")
+    issuer: str = _setting(_text, "`iss` of verification tokens: this service's public URL")
+    peppers: KeyRing = _setting(_ring, "HMAC keys of the codes, `ID:KEY,...`, newest first", secret=True)
+    number_keys: KeyRing = _setting(_ring, "AES-256 keys that seal numbers, newest first", secret=True)
+    lookup_key: bytes = _setting(_key, "HMAC key under which numbers are looked up", secret=True)
+    signing_keys: KeyRing = _setting(
+        _ring, "Ed25519 seeds that sign verification tokens, newest first", secret=True
+    )
+    hash_profile: str = _setting(_choice(*PROFILES), "Argon2 profile of new codes", default="owasp")
+    redis_prefix: str = _setting(_text, "first part of every key in Redis", default="otp")
+    partitions: int = _setting(_number(1, 256), "slots that challenges are spread over", default="64")
+    listen: str = _setting(_listen, "where the API listens", default="127.0.0.1:8000")
+    processes: int = _setting(_number(1, 64), "API processes", default="2")
+    threads: int = _setting(_number(1, 256), "threads in each API process", default="16")
+    trusted_proxies: int = _setting(
+        _number(0, 8), "proxies in front, each adding to X-Forwarded-For", default="0"
+    )
+    worker_sends: int = _setting(_number(1, 512), "sends that one worker runs at once", default="64")
+    worker_name: str = _setting(str, "stable name of this worker; empty is the host's name", default="")
+    worker_metrics: int = _setting(
+        _number(0, 65535), "port where a worker shows its metrics; 0 is none", default="0"
+    )
+    log_level: str = _setting(_choice(*LOG_LEVELS), "least level that is logged", default="info")
+    upstream_tokens: Mapping[str, str] = field(repr=False, default_factory=dict)
+
+
+def variables() -> list[tuple[str, str, str | None]]:
+    """Each setting as (variable, what it is, default or None where required)."""
+    return [(_variable(f.name), f.metadata["about"], f.metadata["default"]) for f in _declared()]
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Read all settings.
+
+    Raises ConfigurationError naming every variable that is missing, wrong, doubled or unknown.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for setting in _declared():
+        name = _variable(setting.name)
+        try:
+            text = _raw(environment, name)
+            if text is None:
+                text = setting.metadata["default"]
+            if text is None:
+                raise _ProblemError(f"is required: {setting.metadata['about']}")
+            values[setting.name] = setting.metadata["parse"](text)
+        except _ProblemError as problem:
+            problems.append(f"{name} {problem}")
+    problems += _unknown(environment)
+    try:
+        values["upstream_tokens"] = _upstream_tokens(environment)
+    except _ProblemError as problem:
+        problems.append(str(problem))
+    if problems:
+        raise ConfigurationError(problems)
+    return Settings(**values)
+
+
+def _declared() -> list[Any]:
+    return [f for f in fields(Settings) if f.metadata]
+
+
+def _variable(name: str) -> str:
+    return f"OTP_{name.upper()}"
+
+
+def _raw(environment: Mapping[str, str], name: str) -> str | None:
+    """Give the variable's text, or that of the file which NAME_FILE names, without the final newline."""
+    file = environment.get(f"{name}_FILE")
+    if file is None:
+        return environment.get(name)
+    if name in environment:
+        raise _ProblemError(f"and {name}_FILE are both set: keep one")
+    try:
+        return Path(file).read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError):
+        raise _ProblemError(f"cannot be read from the file that {name}_FILE names") from None
+
+
+def _upstream_tokens(environment: Mapping[str, str]) -> dict[str, str]:
+    names = {n.removesuffix("_FILE") for n in environment if n.startswith(UPSTREAM_PREFIX)}
+    tokens: dict[str, str] = {}
+    for name in sorted(names):
+        try:
+            tokens[name] = _raw(environment, name) or ""
+        except _ProblemError as problem:
+            raise _ProblemError(f"{name} {problem}") from None
+    return tokens
+
+
+def _unknown(environment: Mapping[str, str]) -> list[str]:
+    known = {name for name, _, _ in variables()}
+    problems = []
+    for name in sorted(environment):
+        plain = name.removesuffix("_FILE")
+        if name.startswith("OTP_") and not name.startswith(UPSTREAM_PREFIX) and not {name, plain} & known:
+            close = difflib.get_close_matches(name, known, 1)
+            problems.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
+    return problems

@@ -1,0 +1,103 @@
+"""Fixtures that most tests share: a real store, a real sandbox upstream, and the product's core between them."""
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from flask.testing import FlaskClient
+
+from otp_service import app, policy
+from otp_service.app import Core
+from otp_service.service import Caller, digest
+from otp_service.settings import Settings
+from tests.valkey_server import ValkeyServer
+
+PUBLISHABLE, SECRET, OPS = "pk_test-publishable-key", "sk_test-secret-key", "ops_test-operators-key"
+OTHER_SECRET = "sk_test-of-another-app"
+ORIGIN = "https://app.example.com"
+UPSTREAM_TOKEN = "0123456789abcdef0123456789abcdef"
+
+POLICY = f"""
+[app.web]
+brand = "Acme"
+origins = ["{ORIGIN}"]
+publishable_keys = ["{digest(PUBLISHABLE)}"]
+secret_keys = ["{digest(SECRET)}"]
+
+[app.other]
+brand = "Other"
+secret_keys = ["{digest(OTHER_SECRET)}"]
+
+[ops]
+keys = ["{digest(OPS)}"]
+
+[upstream.main]
+kind = "mobtexting"
+base_url = "UPSTREAM/api/v2/"
+token_env = "OTP_UPSTREAM_MAIN_TOKEN"
+total_timeout = 1.0
+sms = {{ service = "T", sender = "ACMEIN" }}
+
+[[route]]
+steps = [{{ channel = "sms", upstream = "main", wait = "5s" }}]
+"""
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[ValkeyServer]:
+    """One real server for all tests of this process; each test has keys of its own."""
+    server = ValkeyServer()
+    yield server
+    server.close()
+
+
+def make_settings(redis_url: str, **changes: object) -> Settings:
+    """Give settings as a test needs them: the cheapest hash, keys and prefix of their own."""
+    values: dict[str, object] = {
+        "redis_url": redis_url,
+        "policy_file": "unused",
+        "issuer": "https://otp.example.com",
+        "peppers": {"p1": secrets.token_bytes(32)},
+        "number_keys": {"n1": secrets.token_bytes(32)},
+        "lookup_key": secrets.token_bytes(32),
+        "signing_keys": {"s1": secrets.token_bytes(32)},
+        "hash_profile": "testing",
+        "redis_prefix": f"t{secrets.token_hex(6)}",
+        "partitions": 4,
+        "listen": "127.0.0.1:0",
+        "processes": 1,
+        "threads": 16,
+        "trusted_proxies": 0,
+        "worker_sends": 16,
+        "worker_name": "test",
+        "worker_metrics": 0,
+        "log_level": "info",
+        "upstream_tokens": {"OTP_UPSTREAM_MAIN_TOKEN": UPSTREAM_TOKEN},
+    }
+    return Settings(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def make_core(redis_url: str, upstream_url: str, *, text: str = POLICY, **changes: object) -> Core:
+    """Build the product's core on a store and an upstream."""
+    loaded = policy.parse(text.replace("UPSTREAM/", f"{upstream_url}/"))
+    return app.build(make_settings(redis_url, **changes), loaded, threads=16, hash_slots=2, role="test")
+
+
+@pytest.fixture
+def core(valkey: ValkeyServer) -> Iterator[Core]:
+    """The product's core with an upstream that nobody answers for; move its time by `core.store.offset`."""
+    made = make_core(valkey.url, "http://127.0.0.1:9")
+    yield made
+    made.scripts.close()
+
+
+@pytest.fixture
+def client(core: Core) -> FlaskClient:
+    """A client of the HTTP API on that core."""
+    return app.web(core, lambda: core.metrics.page(shared=False)).test_client()
+
+
+@pytest.fixture
+def caller(core: Core) -> Caller:
+    """A server of the app `web`."""
+    return Caller(app=core.policy.apps["web"], request_id="0123456789abcdef")

@@ -1,0 +1,123 @@
+"""openapi.yaml, made from the views and their schemas. Must not hold a field's description of its own."""
+
+import re
+from typing import Any
+
+import yaml
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Flask
+
+from otp_service import __version__, errors, schemas
+from otp_service.edge import STATUS, Operation
+
+_EVERYWHERE = (errors.InternalError,)
+_WITH_KEY = (errors.MissingKey, errors.UnknownKey, errors.KeyNotAllowed, errors.OriginNotAllowed)
+_WITH_BODY = (errors.MalformedJson, errors.UnsupportedMediaType, errors.BodyTooLarge, errors.Invalid)
+_WITH_STORE = (errors.StoreUnavailable,)
+_REQUEST_ID = {"description": "Also in logs and problems.", "schema": {"type": "string"}}
+_RETRY_AFTER = {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}}
+
+
+def document(app: Flask) -> str:
+    """Write the OpenAPI 3.1 document of an application as YAML."""
+    plugin = MarshmallowPlugin(schema_name_resolver=lambda schema: _name(schema))
+    spec = APISpec(
+        title="OTP verification service",
+        version=__version__,
+        openapi_version="3.1.0",
+        info={
+            "description": "Proves that a person holds a phone number.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        servers=[{"url": "/"}],
+        plugins=[plugin],
+    )
+    for scheme, about in (("appKey", "pk_... from browsers, sk_... from servers"), ("opsKey", "ops_...")):
+        spec.components.security_scheme(scheme, {"type": "http", "scheme": "bearer", "description": about})
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        view = app.view_functions[rule.endpoint]
+        described = getattr(view, "operation", None)
+        if isinstance(described, Operation):
+            methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+            operation = _operation(rule.endpoint.rpartition(".")[2], view.__doc__ or "", described)
+            if arguments := sorted(rule.arguments):
+                operation["parameters"] = [_path_parameter(name) for name in arguments] + operation["parameters"]
+            path = re.sub(r"<([^>]+)>", r"{\1}", rule.rule)
+            spec.path(path=path, operations={method.lower(): operation for method in methods})
+    text: str = yaml.safe_dump(spec.to_dict(), sort_keys=False, allow_unicode=True, width=110)
+    return text
+
+
+def _name(schema: Any) -> str:  # noqa: ANN401 - a schema's class or instance
+    kind = schema if isinstance(schema, type) else type(schema)
+    return kind.__name__.removesuffix("Schema")
+
+
+def _operation(name: str, about: str, described: Operation) -> dict[str, Any]:
+    operation: dict[str, Any] = {"operationId": name, "summary": described.summary, "description": about}
+    if described.keys:
+        operation["security"] = [{"opsKey": []} if described.keys == ("ops",) else {"appKey": []}]
+    operation["parameters"] = [_IDEMPOTENCY] if described.idempotent else []
+    if described.body:
+        required = bool([f for f in described.body().fields.values() if f.required])
+        content = {"application/json": {"schema": described.body}}
+        operation["requestBody"] = {"required": required, "content": content}
+    operation["responses"] = _responses(described)
+    return operation
+
+
+def _responses(described: Operation) -> dict[str, Any]:
+    if described.answer is None:
+        content: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
+    else:
+        content = {"application/json": {"schema": described.answer}}
+    good = {"description": described.summary, "headers": {"X-Request-Id": _REQUEST_ID}, "content": content}
+    responses: dict[str, Any] = {str(described.status): good}
+    if described.answer is schemas.HealthSchema:
+        responses["503"] = {**good, "description": "A part does not answer"}
+    for status, kinds in sorted(_by_status(described).items()):
+        headers = {"X-Request-Id": _REQUEST_ID} | ({"Retry-After": _RETRY_AFTER} if status in {429, 503} else {})
+        codes = ", ".join(f"`{kind.code}`" for kind in kinds)
+        responses.setdefault(
+            str(status),
+            {
+                "description": f"Problem: {codes}",
+                "headers": headers,
+                "content": {"application/problem+json": {"schema": schemas.ProblemSchema}},
+            },
+        )
+    return responses
+
+
+def _by_status(described: Operation) -> dict[int, list[type[errors.OtpError]]]:
+    kinds = [*described.problems, *_EVERYWHERE]
+    if described.keys:
+        kinds += [*_WITH_KEY, *(_WITH_STORE if "ops" not in described.keys else ())]
+    if described.body:
+        kinds += _WITH_BODY
+    found: dict[int, list[type[errors.OtpError]]] = {}
+    for kind in kinds:
+        found.setdefault(STATUS[kind], []).append(kind)
+    return found
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    field = schemas.VerifySchema().fields[name]
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": field.metadata["description"],
+        "schema": {"type": "string", "pattern": field.metadata["pattern"]},
+    }
+
+
+_IDEMPOTENCY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key with the same body does the work once and gives the same challenge again, for 24 hours.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 130},
+    "example": '"8e03978e-40d5-43e8-bc93-6894a57f9324"',
+}

