@@ -92,7 +92,6 @@ class Challenge:
     sealed: str
     scheme: str
     state: State
-    opened: int
     expires: int
     plan: Plan
     deliveries: tuple[Delivery, ...]

@@ -296,7 +296,7 @@ def _unexpected(error: Exception) -> Response:
 
 
 def _begin() -> Response | None:
-    g.request_id = secrets.token_hex(8)
+    g.request_id = secrets.token_urlsafe(8)
     g.started = time.perf_counter()
     g.app = g.key_kind = None
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:

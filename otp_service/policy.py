@@ -366,6 +366,9 @@ def _contradictions(policy: Policy) -> Iterator[str]:
         for name in names:
             if not _NAME.fullmatch(name):
                 yield f"{kind}.{name}: a name is small letters, digits, - and _, 32 at most"
+    for name, upstream in policy.upstreams.items():
+        if upstream.connect_timeout > upstream.total_timeout:
+            yield f"upstream.{name}.connect_timeout: must not be above total_timeout"
     yield from _doubled_keys(policy)
     for place, route in enumerate(policy.routes):
         yield from _route_contradictions(policy, f"route[{place}]", route)

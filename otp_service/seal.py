@@ -6,7 +6,6 @@ Knows AES-256-GCM and key ids. Must not know what is stored or where.
 import base64
 import hashlib
 import hmac
-import json
 import os
 from collections.abc import Mapping
 
@@ -22,21 +21,20 @@ class Unsealable(ValueError):
 
 
 class Seal:
-    """Seals small records and makes lookup keys."""
+    """Seals short texts and makes lookup keys."""
 
     def __init__(self, keys: Mapping[str, bytes], lookup_key: bytes) -> None:
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._current = next(iter(keys))
         self._lookup_key = lookup_key
 
-    def close(self, values: Mapping[str, str], owner: str) -> str:
-        """Seal `values` for `owner` with the newest key; gives `KEYID.base64url(nonce + ciphertext)`."""
+    def close(self, text: str, owner: str) -> str:
+        """Seal a text for `owner` with the newest key; gives `KEYID.base64url(nonce + ciphertext)`."""
         nonce = os.urandom(NONCE_BYTES)
-        text = json.dumps(values, separators=(",", ":")).encode()
-        sealed = nonce + self._ciphers[self._current].encrypt(nonce, text, owner.encode())
+        sealed = nonce + self._ciphers[self._current].encrypt(nonce, text.encode(), owner.encode())
         return f"{self._current}.{base64.urlsafe_b64encode(sealed).decode().rstrip('=')}"
 
-    def open(self, sealed: str, owner: str) -> dict[str, str]:
+    def open(self, sealed: str, owner: str) -> str:
         """Open what `close` sealed for the same owner. Raises Unsealable."""
         key_id, _, body = sealed.partition(".")
         raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
@@ -44,8 +42,7 @@ class Seal:
             text = self._ciphers[key_id].decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], owner.encode())
         except (KeyError, InvalidTag):
             raise Unsealable(key_id) from None
-        values: dict[str, str] = json.loads(text)
-        return values
+        return text.decode()
 
     def index(self, *parts: str) -> str:
         """Give a lookup key (22 base64url signs) that tells nothing about its parts without our key."""

@@ -140,7 +140,6 @@ class Service:
 
     def _new(self, caller: Caller, request: SendRequest, e164: str, plan: Plan, record: str) -> Challenge:
         id_ = self._store.new_id(record)
-        binding = _canonical(request.binding)
         first = Delivery(
             0, plan.steps[0].channel, Status.QUEUED, 0, secrets.token_urlsafe(6), caller.request_id
         )
@@ -148,16 +147,15 @@ class Service:
             id=id_,
             app=caller.app.name,
             purpose=request.purpose,
-            sealed=self._seal.close({"to": e164} | ({"binding": binding} if binding else {}), id_),
+            sealed=self._seal.close(f"{e164}\n{_canonical(request.binding)}", id_),
             scheme=self._hasher.scheme,
             state=State.PENDING,
-            opened=0,
             expires=0,
             plan=plan,
             deliveries=(first,),
             locale=request.locale,
             app_hash=request.app_hash,
-            host=caller.app.host(caller.origin),
+            host=caller.app.host(caller.origin) if caller.origin else "",
             reference=request.reference,
         )
 
@@ -247,10 +245,9 @@ class Service:
             if challenge is None:
                 self._metrics.checks.labels(caller.app.name, what).inc()
                 raise _unchecked(what)
-            opened = self._seal.open(challenge.sealed, challenge.id)
-            bound = opened.get("binding", "") if binding is None else _canonical(binding)
+            e164, bound_to = self._unseal(challenge)
+            bound = bound_to if binding is None else _canonical(binding)
             via = self._match(code, Claim(challenge.id, challenge.purpose, bound), challenge)
-        e164 = opened["to"]
         if via is None:
             left = challenge.plan.max_attempts - challenge.attempts
             self._checked("wrong_code", challenge, e164, caller)
@@ -265,7 +262,7 @@ class Service:
         self._metrics.challenges.labels(caller.app.name, "verified").inc()
         self._metrics.verified.labels(channel).inc()
         token = self._signer.sign(
-            self._claims(won, e164, opened.get("binding"), channel), audience=caller.app.name, now=now // 1000
+            self._claims(won, e164, bound_to, channel), audience=caller.app.name, now=now // 1000
         )
         return Verification(rules.view(won, now, phone.mask(e164)), token, LIFETIME)
 
@@ -282,7 +279,7 @@ class Service:
         self._metrics.hash_seconds.observe(time.perf_counter() - started)
         return None if found is None else live[found][0]
 
-    def _claims(self, challenge: Challenge, e164: str, binding: str | None, channel: str) -> dict[str, Any]:
+    def _claims(self, challenge: Challenge, e164: str, binding: str, channel: str) -> dict[str, Any]:
         claims: dict[str, Any] = {
             "sub": self._seal.index("subject", challenge.app, e164),
             "phone_number": e164,
@@ -364,10 +361,10 @@ class Service:
     def _deliver(self, lease: Lease, stopping: Callable[[], bool]) -> None:
         challenge, delivery = lease.challenge, lease.challenge.last
         step = challenge.plan.steps[delivery.step]
-        sealed = self._seal.open(challenge.sealed, challenge.id)
+        e164, binding = self._unseal(challenge)
         code = draw(challenge.plan.code_length)
-        reference = secrets.token_urlsafe(16)
-        claim = Claim(challenge.id, challenge.purpose, sealed.get("binding", ""))
+        reference = secrets.token_urlsafe(12)
+        claim = Claim(challenge.id, challenge.purpose, binding)
         with self._hash_slot(None):
             if stopping():
                 self._store.release(lease)
@@ -377,15 +374,15 @@ class Service:
             self._metrics.hash_seconds.observe(time.perf_counter() - started)
         if not self._store.arm(lease, reference, code_hash):
             return
-        text = self._text(challenge, sealed["to"], code)
+        text = self._text(challenge, e164, code)
         started = time.perf_counter()
-        outcome = self._sender(step.channel, step.upstream)(to=sealed["to"], text=text, reference=reference)
+        outcome = self._sender(step.channel, step.upstream)(to=e164, text=text, reference=reference)
         self._metrics.upstream_seconds.labels(step.upstream).observe(time.perf_counter() - started)
         self._metrics.deliveries.labels(step.channel, step.upstream, outcome.verdict, outcome.reason).inc()
         self._event(
             "delivery.ended",
             challenge,
-            sealed["to"],
+            e164,
             request_id=delivery.request_id,
             channel=step.channel,
             upstream=step.upstream,
@@ -407,7 +404,7 @@ class Service:
                     move,
                     reference=reference,
                     status=_STATUS[outcome.verdict],
-                    reason=outcome.reason,
+                    reason="" if outcome.verdict is Verdict.ACCEPTED else outcome.reason,
                     upstream_id=outcome.upstream_id or "",
                 )
             except StoreUnavailable:
@@ -429,7 +426,7 @@ class Service:
             brand=app.brand if app else challenge.app,
             minutes=challenge.plan.ttl // 60,
             app_hash=challenge.app_hash,
-            host=challenge.host,
+            host=challenge.host or (app.host(None) if app else ""),
         )
 
     # Shared small steps.
@@ -443,8 +440,13 @@ class Service:
         finally:
             self._hasher.release()
 
+    def _unseal(self, challenge: Challenge) -> tuple[str, str]:
+        """Give the number, and what the code is bound to (empty for nothing)."""
+        e164, _, binding = self._seal.open(challenge.sealed, challenge.id).partition("\n")
+        return e164, binding
+
     def _number(self, challenge: Challenge) -> str:
-        return self._seal.open(challenge.sealed, challenge.id)["to"]
+        return self._unseal(challenge)[0]
 
     def _view(self, challenge: Challenge, now: int) -> View:
         return rules.view(challenge, now, phone.mask(self._number(challenge)))

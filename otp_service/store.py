@@ -319,7 +319,8 @@ def _move(move: Move, lease: Lease) -> tuple[str, int, str]:
             return "give_up", 0, ""
 
 
-# The record: flat JSON with what is empty left out. The plan's figures stand beside the rest, where scripts read them.
+# The record: flat JSON with short names and without what is empty, as a pending challenge may cost a KiB of memory
+# in all. The first delivery's time is when the challenge was opened; a state is written only when it is final.
 
 _TEXTS = ("locale", "app_hash", "host", "reference")
 
@@ -331,12 +332,10 @@ def _record(challenge: Challenge) -> str:
         "purpose": challenge.purpose,
         "sealed": challenge.sealed,
         "scheme": challenge.scheme,
-        "state": challenge.state,
         "steps": [step.as_record() for step in plan.steps],
-        "code_length": plan.code_length,
-        "ttl": plan.ttl,
-        "max_attempts": plan.max_attempts,
-        "max_sends": plan.max_sends,
+        "digits": plan.code_length,
+        "guesses": plan.max_attempts,
+        "sends": plan.max_sends,
         "cooldown": plan.cooldown,
         "deliveries": [_delivery_record(delivery) for delivery in challenge.deliveries],
     }
@@ -349,8 +348,8 @@ def _delivery_record(delivery: Delivery) -> dict[str, Any]:
         "step": delivery.step,
         "status": delivery.status,
         "at": delivery.at,
-        "operation": delivery.operation,
-        "request_id": delivery.request_id,
+        "op": delivery.operation,
+        "request": delivery.request_id,
     }
 
 
@@ -359,10 +358,10 @@ def _challenge(id_: str, stored: str) -> Challenge:
     steps = tuple(Step(*step) for step in record["steps"])
     plan = Plan(
         steps,
-        record["code_length"],
-        record["ttl"],
-        record["max_attempts"],
-        record["max_sends"],
+        record["digits"],
+        round((record["expires"] - record["deliveries"][0]["at"]) / 1000),
+        record["guesses"],
+        record["sends"],
         tuple(record["cooldown"]),
     )
     return Challenge(
@@ -371,8 +370,7 @@ def _challenge(id_: str, stored: str) -> Challenge:
         purpose=record["purpose"],
         sealed=record["sealed"],
         scheme=record["scheme"],
-        state=State(record["state"]),
-        opened=record["opened"],
+        state=State(record.get("state", State.PENDING)),
         expires=record["expires"],
         plan=plan,
         deliveries=tuple(_delivery(one, steps) for one in record["deliveries"]),
@@ -388,10 +386,10 @@ def _delivery(record: Mapping[str, Any], steps: Sequence[Step]) -> Delivery:
         channel=steps[record["step"]].channel,
         status=Status(record["status"]),
         at=record["at"],
-        operation=record["operation"],
-        request_id=record["request_id"],
-        reference=record.get("reference", ""),
-        code_hash=record.get("code_hash", ""),
+        operation=record["op"],
+        request_id=record["request"],
+        reference=record.get("ref", ""),
+        code_hash=record.get("hash", ""),
         reason=record.get("reason", ""),
         upstream_id=record.get("upstream_id", ""),
         deferrals=record.get("deferrals", 0),

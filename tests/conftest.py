@@ -35,6 +35,7 @@ keys = ["{digest(OPS)}"]
 kind = "mobtexting"
 base_url = "UPSTREAM/api/v2/"
 token_env = "OTP_UPSTREAM_MAIN_TOKEN"
+connect_timeout = 0.5
 total_timeout = 1.0
 sms = {{ service = "T", sender = "ACMEIN" }}
 

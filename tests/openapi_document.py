@@ -42,7 +42,9 @@ def document(app: Flask) -> str:
             methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
             operation = _operation(rule.endpoint.rpartition(".")[2], view.__doc__ or "", described)
             if arguments := sorted(rule.arguments):
-                operation["parameters"] = [_path_parameter(name) for name in arguments] + operation["parameters"]
+                operation["parameters"] = [_path_parameter(name) for name in arguments] + operation[
+                    "parameters"
+                ]
             path = re.sub(r"<([^>]+)>", r"{\1}", rule.rule)
             spec.path(path=path, operations={method.lower(): operation for method in methods})
     text: str = yaml.safe_dump(spec.to_dict(), sort_keys=False, allow_unicode=True, width=110)
@@ -77,7 +79,9 @@ def _responses(described: Operation) -> dict[str, Any]:
     if described.answer is schemas.HealthSchema:
         responses["503"] = {**good, "description": "A part does not answer"}
     for status, kinds in sorted(_by_status(described).items()):
-        headers = {"X-Request-Id": _REQUEST_ID} | ({"Retry-After": _RETRY_AFTER} if status in {429, 503} else {})
+        headers = {"X-Request-Id": _REQUEST_ID} | (
+            {"Retry-After": _RETRY_AFTER} if status in {429, 503} else {}
+        )
         codes = ", ".join(f"`{kind.code}`" for kind in kinds)
         responses.setdefault(
             str(status),

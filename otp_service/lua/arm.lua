@@ -10,22 +10,22 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)
-if not challenge or challenge.state ~= "pending" or challenge.lease ~= operation or now >= challenge.expires then
+if not challenge or challenge.state or challenge.lease ~= operation or now >= challenge.expires then
   return {"lost", now}
 end
 local deliveries = challenge.deliveries
 local last = deliveries[#deliveries]
-if last.status == "sending" and last.reference == reference then
+if last.status == "sending" and last.ref == reference then
   return {"armed", now}
 end
 if last.status ~= "claimed" then
   return {"lost", now}
 end
 last.status = "sending"
-last.reference = reference
-last.code_hash = code_hash
+last.ref = reference
+last.hash = code_hash
 if #deliveries > live then
-  deliveries[#deliveries - live].code_hash = nil
+  deliveries[#deliveries - live].hash = nil
 end
 redis.call("SET", challenge_key, cjson.encode(challenge), "KEEPTTL")
 redis.call("ZADD", due_key, now + lease, id)

@@ -8,10 +8,10 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)
-if not challenge or challenge.app ~= app or challenge.state ~= "pending" or now >= challenge.expires then
+if not challenge or challenge.app ~= app or challenge.state or now >= challenge.expires then
   return {"gone", now}
 end
-if challenge.code_length ~= code_length then
+if challenge.digits ~= code_length then
   return {"shape", now}
 end
 local attempts = challenge.attempts or {}
@@ -20,7 +20,7 @@ for _, known in ipairs(attempts) do
     return {"counted", now, stored}
   end
 end
-if #attempts >= challenge.max_attempts then
+if #attempts >= challenge.guesses then
   return {"exhausted", now}
 end
 attempts[#attempts + 1] = operation

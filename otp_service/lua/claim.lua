@@ -14,7 +14,7 @@ if not deadline then
 end
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)
-if not challenge or challenge.state ~= "pending" then
+if not challenge or challenge.state then
   redis.call("ZREM", due_key, id)
   return {"none", now}
 end
@@ -27,12 +27,12 @@ if tonumber(deadline) > now then
 end
 
 local what
-local exhausted = #(challenge.attempts or {}) >= challenge.max_attempts
+local exhausted = #(challenge.attempts or {}) >= challenge.guesses
 if exhausted or now >= challenge.expires then
   local sent = false
   for _, delivery in ipairs(challenge.deliveries) do
     sent = sent or delivery.status == "accepted"
-    delivery.code_hash = nil
+    delivery.hash = nil
   end
   challenge.state = exhausted and "exhausted" or sent and "expired" or "undeliverable"
   redis.call("ZREM", due_key, id)

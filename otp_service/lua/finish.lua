@@ -11,17 +11,17 @@ local challenge = stored and cjson.decode(stored)
 if not challenge or challenge.app ~= app then
   return {"gone", now}
 end
-if challenge.state == state and challenge.operation == operation then
+if challenge.state == state and challenge.op == operation then
   return {"done", now, stored}
 end
-if challenge.state ~= "pending" or now >= challenge.expires then
+if challenge.state or now >= challenge.expires then
   return {"gone", now}
 end
 challenge.state = state
-challenge.operation = operation
+challenge.op = operation
 challenge.via = tonumber(via)
 for _, delivery in ipairs(challenge.deliveries) do
-  delivery.code_hash = nil
+  delivery.hash = nil
 end
 stored = cjson.encode(challenge)
 redis.call("SET", challenge_key, stored, "KEEPTTL")

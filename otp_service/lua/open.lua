@@ -21,7 +21,6 @@ if idempotency_key then
 end
 
 local challenge = cjson.decode(record)
-challenge.opened = now
 challenge.expires = now + ttl
 challenge.deliveries[1].at = now
 stored = cjson.encode(challenge)

@@ -9,7 +9,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)
 local last = challenge and challenge.deliveries[#challenge.deliveries]
-if not challenge or challenge.state ~= "pending" or challenge.lease ~= operation or last.status ~= "claimed" then
+if not challenge or challenge.state or challenge.lease ~= operation or last.status ~= "claimed" then
   return {"lost", now}
 end
 last.status = "queued"

@@ -9,19 +9,19 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)
-if not challenge or challenge.app ~= app or challenge.state ~= "pending" or now >= challenge.expires then
+if not challenge or challenge.app ~= app or challenge.state or now >= challenge.expires then
   return {"gone", now}
 end
-if #(challenge.attempts or {}) >= challenge.max_attempts then
+if #(challenge.attempts or {}) >= challenge.guesses then
   return {"gone", now}
 end
 local deliveries = challenge.deliveries
 for _, known in ipairs(deliveries) do
-  if known.operation == delivery.operation then
+  if known.op == delivery.op then
     return {"queued", now, stored}
   end
 end
-if #deliveries >= challenge.max_sends then
+if #deliveries >= challenge.sends then
   return {"spent", now}
 end
 local last = deliveries[#deliveries]

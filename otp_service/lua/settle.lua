@@ -21,7 +21,7 @@ local last = deliveries[#deliveries]
 if status ~= "" then
   local mine
   for _, delivery in ipairs(deliveries) do
-    if delivery.reference == reference then
+    if delivery.ref == reference then
       mine = delivery
     end
   end
@@ -33,14 +33,14 @@ if status ~= "" then
   if upstream_id ~= "" then mine.upstream_id = upstream_id end
 end
 
-local leads = challenge.state == "pending" and challenge.lease == operation
-  and (status == "" or last.reference == reference)
+local leads = not challenge.state and challenge.lease == operation
+  and (status == "" or last.ref == reference)
 if leads then
   challenge.lease = nil
   if move == "give_up" then
     challenge.state = "undeliverable"
     for _, delivery in ipairs(deliveries) do
-      delivery.code_hash = nil
+      delivery.hash = nil
     end
     redis.call("ZREM", due_key, id)
   else
