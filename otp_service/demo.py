@@ -4,7 +4,6 @@ Starts them as child processes, brings a dead one back, and ends them all togeth
 """
 
 import argparse
-import ctypes
 import json
 import os
 import secrets
@@ -25,7 +24,7 @@ from typing import IO
 
 import requests
 
-from otp_service import telemetry
+from otp_service import lifeline, telemetry
 from otp_service.errors import ConfigurationError
 from otp_service.service import digest
 
@@ -33,7 +32,6 @@ READY_WITHIN = 30.0
 STOP_WITHIN = 12.0
 RESTARTS, RESTART_WINDOW = 20, 10.0
 """A child that dies more often than this within so many seconds ends the whole."""
-PR_SET_PDEATHSIG = 1
 EXAMPLE_NUMBER = "+12025550100"
 
 
@@ -68,7 +66,7 @@ class Child:
             self.command,
             env=dict(self.environment),
             start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, before any thread matters
+            preexec_fn=lifeline.die_with_parent,  # noqa: PLW1509 - one system call, before any thread matters
             stdout=None if self.speaks_json else subprocess.PIPE,
             stderr=None if self.speaks_json else subprocess.STDOUT,
         )
@@ -90,12 +88,6 @@ class Child:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-def _die_with_parent() -> None:
-    """Let Linux end the child when the demo itself is killed: never half of it stays."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass(frozen=True)

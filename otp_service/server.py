@@ -1,14 +1,25 @@
 """Serves a WSGI application with Gunicorn. Must not know which application."""
 
+import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 from prometheus_client import multiprocess
+
+from otp_service import lifeline
 
 # A stop waits this long for requests that are being answered; none takes longer.
 GRACE = 10
+
+
+class _Log(Logger):  # type: ignore[misc]
+    """Hands what Gunicorn says to the process's own log."""
+
+    def setup(self, _cfg: object) -> None:
+        self.error_log.propagate = True
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
@@ -53,11 +64,17 @@ def serve(
             "forwarded_allow_ips": "",  # the application trusts a stated number of proxies itself
             "control_socket_disable": True,
             "accesslog": None,
-            "loglevel": "warning",
-            "post_fork": lambda _server, _worker: on_start(),
+            "logger_class": _Log,
+            "post_fork": lambda _server, _worker: _start(on_start),
             "child_exit": lambda _server, worker: _forget(worker.pid),
         },
     ).run()
+
+
+def _start(on_start: Callable[[], None]) -> None:
+    # A process that outlived its killed parent would hold the port against the parent's successor.
+    lifeline.die_with_parent(signal.SIGKILL)
+    on_start()
 
 
 def _forget(pid: int) -> None:

@@ -1,6 +1,7 @@
 """A real Valkey server of its own for tests: on a unix socket or a port, killable, restartable, scriptable."""
 
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -67,6 +68,16 @@ class ValkeyServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def freeze(self) -> None:
+        """Let it take connections and answer nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """End it and remove its files."""

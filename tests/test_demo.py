@@ -1,0 +1,207 @@
+"""The demo as a newcomer runs it: one command, a code arrives, a proof comes out, one Ctrl-C ends it."""
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.demo_process import Demo, free_ports
+from tests.numbers import DELIVERED
+
+pytestmark = pytest.mark.xdist_group("demo")
+README = Path(__file__).parent.parent / "README.md"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A running demo."""
+    running = Demo(tmp_path_factory.mktemp("demo"))
+    yield running
+    running.close()
+
+
+def test_a_code_goes_out_and_comes_back_verified(demo: Demo) -> None:
+    """The main job, over real HTTP from end to end."""
+    challenge = demo.send(DELIVERED, purpose="signup", reference="order-1")
+    code = demo.code(DELIVERED)
+    answer = demo.call("POST", "/otp/verify", {"challenge_id": challenge["challenge_id"], "code": code})
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "verified"
+    redeemed = demo.call("POST", "/otp/token/redeem", {"token": answer.json()["token"]}, key="secret_key")
+    assert redeemed.json()["phone_number"] == DELIVERED
+    assert redeemed.json()["purpose"] == "signup"
+    assert redeemed.json()["reference"] == "order-1"
+
+
+def test_keys_are_written_for_their_owner_only(demo: Demo) -> None:
+    """var/demo.json has exactly the promised members and mode 0600."""
+    file = demo.var / "demo.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert set(json.loads(file.read_text())) == {
+        "api",
+        "sandbox",
+        "publishable_key",
+        "secret_key",
+        "ops_key",
+        "upstream_token",
+    }
+
+
+def test_an_operator_sees_the_upstream(demo: Demo) -> None:
+    """The ops key reaches /ops and its balance comes from the sandbox."""
+    found = demo.call("GET", "/ops/upstreams", key="ops_key").json()["upstreams"]
+    assert [(account["name"], account["status"]) for account in found] == [("sandbox", "ok")]
+    assert found[0]["balance"]
+
+
+def test_metrics_sum_all_processes(demo: Demo) -> None:
+    """What the worker counted shows on the API's page, whichever process answers."""
+    demo.code(DELIVERED) if demo.inbox(DELIVERED) else demo.send(DELIVERED)
+    demo.code(DELIVERED)
+    until = time.monotonic() + 10
+    wanted = re.compile(r'^otp_deliveries_total\{.*verdict="accepted"\} [1-9]', re.MULTILINE)
+    while not wanted.search(page := demo.call("GET", "/metrics").text):
+        assert time.monotonic() < until, page
+    assert "otp_http_requests_total" in page
+    assert "otp_hash_seconds_bucket" in page
+
+
+def test_readme_commands_work_word_by_word(demo: Demo) -> None:
+    """The README's first session, pasted into a shell beside a running demo, ends with a redeemed proof."""
+    section = README.read_text().split("## A first code")[1].split("\n## ")[0]
+    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    script = "\n".join(block for block in blocks if "make run" not in block)
+    done = subprocess.run(
+        ["bash", "-eu", "-o", "pipefail", "-c", script],
+        cwd=demo.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"status":"verified"' in done.stdout
+    assert '"phone_number":"+12025550100"' in done.stdout
+
+
+@pytest.mark.parametrize("name", ["worker", "serve", "sandbox", "valkey"])
+def test_a_killed_child_comes_back(demo: Demo, name: str) -> None:
+    """After kill -9 of any child the whole works again, and keeps what it had stored."""
+    number = f"+1202555018{['worker', 'serve', 'sandbox', 'valkey'].index(name)}"
+    before = demo.children()[name]
+    assert demo.kill(name)
+    until = time.monotonic() + 30
+    while demo.children().get(name, before) == before or not _serves(demo):
+        assert time.monotonic() < until, demo.log.read_text()[-2000:]
+        time.sleep(0.05)
+    challenge = demo.send(number)["challenge_id"]
+    code = demo.code(number)
+    assert demo.call("POST", "/otp/verify", {"challenge_id": challenge, "code": code}).status_code == 200
+
+
+def _serves(demo: Demo) -> bool:
+    try:
+        return demo.call("GET", "/readyz").ok and demo.inbox() is not None
+    except requests.RequestException:
+        return False  # refused while it is away
+
+
+def test_log_is_one_event_a_line(demo: Demo) -> None:
+    """Everything but the welcome is one JSON object a line, with the request id through API and worker."""
+    challenge = demo.send(DELIVERED)
+    demo.code(DELIVERED)
+    short = challenge["challenge_id"][:8]
+    until = time.monotonic() + 10
+    while True:
+        events = [json.loads(line) for line in demo.log.read_text().splitlines() if line.startswith("{")]
+        mine = [event for event in events if event.get("challenge") == short]
+        if {event["process"] for event in mine} == {"api", "worker"}:
+            break
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert len({event["request_id"] for event in mine}) == 1
+    foreign = [line for line in demo.log.read_text().splitlines() if line and line[0] not in "{ "]
+    assert foreign == []
+
+
+def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
+    """One SIGINT ends all children, frees the ports, removes the keys and exits 0."""
+    demo = Demo(tmp_path)
+    pids = demo.children()
+    assert set(pids) == {"serve", "worker", "sandbox", "valkey"}
+    assert demo.close() == 0
+    assert not [pid for pid in pids.values() if Path(f"/proc/{pid}").exists()]
+    assert not (demo.var / "demo.json").exists()
+    assert "Traceback" not in demo.log.read_text()
+
+
+def test_killing_the_demo_itself_leaves_nothing_behind(tmp_path: Path) -> None:
+    """After kill -9 of the parent its children end by themselves: never half a product."""
+    demo = Demo(tmp_path)
+    pids = demo.children()
+    demo.process.kill()
+    demo.process.wait()
+    until = time.monotonic() + 30
+    while left := [name for name, pid in pids.items() if _lives(pid)]:
+        assert time.monotonic() < until, left
+        time.sleep(0.05)
+
+
+def _lives(pid: int) -> bool:
+    """Tell a living process from one that waits to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_taken_port_is_a_clear_error(tmp_path: Path) -> None:
+    """Both taken ports are named at once, exit code 2."""
+    first, second = free_ports(2)
+    with socket.create_server(("127.0.0.1", first)), socket.create_server(("127.0.0.1", second)):
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "otp_service",
+                "demo",
+                "--port",
+                str(first),
+                "--sandbox-port",
+                str(second),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert f"--port {first} is taken" in done.stderr
+    assert f"--sandbox-port {second} is taken" in done.stderr
+
+
+def test_sigterm_loses_nothing(tmp_path: Path) -> None:
+    """SIGTERM of the worker under load finishes or hands back what it had: every challenge is delivered once."""
+    demo = Demo(tmp_path, "--latency", "0.3")
+    try:
+        numbers = [f"+120155501{n:02d}" for n in range(60)]
+        for place, number in enumerate(numbers):
+            demo.send(number)
+            if place in {20, 40}:
+                os.kill(demo.children()["worker"], signal.SIGTERM)
+        for number in numbers:
+            demo.code(number)
+        assert [len(demo.inbox(number)) for number in numbers] == [1] * len(numbers)
+    finally:
+        demo.close()
