@@ -1,0 +1,93 @@
+"""What one account at the upstream is made of.
+
+Knows which settings can work at all. Must not know how they are used, nor where they were read from.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import requests
+
+_TOKEN = re.compile(r"[!-~]+")  # opaque, but it must fit a header: printable ASCII without spaces
+_PATH = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~/-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmsSender:
+    """How SMS leave through an account.
+
+    `service` is the product code (T, P, S, G or a white label's own), `entity_id` and `template_id` are the
+    DLT ids that India asks for, `webhook_id` names a webhook made beforehand for the delivery reports.
+    """
+
+    service: str
+    sender: str
+    entity_id: str | None = None
+    template_id: str | None = None
+    webhook_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One account at the upstream; the token never shows in its repr.
+
+    `base_url` is the endpoint with its version, as in https://portal.mobtexting.com/api/v2/ (a missing slash
+    at its end is added). `auth` says where the token travels: in the Authorization header, which the
+    upstream's documentation prefers, or as `access_token` in the query or the body.
+
+    Times are in seconds. `connect_timeout` spans name lookup, all addresses and TLS together;
+    `total_timeout` spans these too and ends with the last byte of the answer. Only a name lookup that hangs
+    can outlast them, as the C library has no limit for it; nothing is sent after it. A connection that was
+    idle for `idle_timeout` is not used again. `ca_bundle` is a file of certificates to trust instead of the
+    usual ones.
+
+    ValueError says which setting cannot work.
+    """
+
+    name: str
+    base_url: str
+    token: str = field(repr=False)
+    auth: Literal["header", "query", "body"] = "header"
+    sms_path: str = "sms/send"
+    balance_paths: tuple[str, ...] = ("account/balance", "finance/balance")
+    connect_timeout: float = 2.0
+    total_timeout: float = 5.0
+    # Servers and NAT gateways forget idle connections after 60 s and more, the latter often in silence.
+    idle_timeout: float = 30.0
+    pool_size: int = 64
+    ca_bundle: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_url(self.base_url)
+        if not _TOKEN.fullmatch(self.token):
+            raise ValueError("token must be printable ASCII without spaces")
+        if self.auth not in {"header", "query", "body"}:
+            raise ValueError("auth must be header, query or body")
+        for path in (self.sms_path, *self.balance_paths):
+            if not _PATH.fullmatch(path):
+                raise ValueError(f"{path!r} is no path below base_url")
+        if not self.balance_paths:
+            raise ValueError("balance_paths must name at least one path")
+        if not 0 < self.connect_timeout <= self.total_timeout:
+            raise ValueError("connect_timeout must be above 0 and at most total_timeout")
+        if self.idle_timeout < 0 or self.pool_size < 1:
+            raise ValueError("idle_timeout must not be negative, pool_size must be at least 1")
+        if self.ca_bundle is not None and not Path(self.ca_bundle).is_file():
+            raise ValueError("ca_bundle is no file")
+        object.__setattr__(self, "base_url", self.base_url.rstrip("/") + "/")
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        requests.Request("GET", url).prepare()  # knows hosts and ports that cannot exist
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("base_url must be an https:// or http:// URL with a host")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        # Not shown: such a URL may hold the token.
+        raise ValueError("base_url must have no user, password, query or fragment")
