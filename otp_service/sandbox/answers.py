@@ -1,0 +1,108 @@
+"""The upstream's answers that are not one message's own: errors, lists, the login page.
+
+Knows their fields and statuses (mobtexting.md 1). Must not know which call asked.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+from flask import Response, render_template
+
+JsonObject = dict[str, object]
+
+
+class Refusal(Exception):
+    """Ends the call with `response`."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status_code)
+        self.response = response
+
+
+def json_answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return `body` as compact JSON."""
+    text = json.dumps(body, separators=(",", ":"))
+    return Response(text, status, headers=headers, content_type="application/json")
+
+
+def cut_in_half(response: Response) -> Response:
+    """Return the answer as a broken connection's cache would have it: well-framed, but half a JSON text."""
+    whole = response.get_data()
+    response.set_data(whole[: len(whole) // 2])
+    return response
+
+
+def ok(message: str, data: object) -> Response:
+    """Return the newer success form."""
+    return json_answer({"status": "OK", "code": 200, "message": message, "data": data})
+
+
+def unauthenticated(*, as_json: bool) -> Refusal:
+    """Refuse a bad token; who did not ask for JSON gets the login page."""
+    if as_json:
+        return Refusal(json_answer({"message": "Unauthenticated."}, 401))
+    return Refusal(login_page(401))
+
+
+def login_page(status: int) -> Response:
+    """Return the HTML page that links to the portal's /login."""
+    return Response(render_template("login.html"), status, content_type="text/html; charset=utf-8")
+
+
+def invalid(errors: Mapping[str, Sequence[str]]) -> Refusal:
+    """Refuse with 422 and what is wrong with each field."""
+    return Refusal(json_answer({"message": "The given data was invalid.", "errors": errors}, 422))
+
+
+def required(*fields: str) -> Refusal:
+    """Refuse with 422 because `fields` are missing."""
+    return invalid({field: [f"The {field.replace('_', ' ')} field is required."] for field in fields})
+
+
+def not_found(message: str = "Not Found") -> Refusal:
+    """Refuse with 404."""
+    return Refusal(json_answer({"message": message}, 404))
+
+
+def too_many(headers: Mapping[str, str]) -> Refusal:
+    """Refuse with 429; `headers` say when to come back."""
+    return Refusal(json_answer({"message": "Too Many Attempts."}, 429, headers))
+
+
+def page_of(rows: Sequence[object], *, page: int, per_page: int, address: str, message: str) -> Response:
+    """Return one page of `rows` with links and meta, as newer lists do."""
+    last = max(1, math.ceil(len(rows) / per_page))
+    start = (page - 1) * per_page
+    shown = rows[start : start + per_page]
+
+    def link(number: int) -> str | None:
+        return f"{address}?page={number}" if 1 <= number <= last else None
+
+    def button(number: int, label: str, *, active: bool = False) -> JsonObject:
+        return {"url": link(number), "label": label, "active": active}
+
+    buttons = [
+        button(page - 1, "&laquo; Previous"),
+        *(button(number, str(number), active=number == page) for number in range(1, last + 1)),
+        button(page + 1, "Next &raquo;"),
+    ]
+    return json_answer(
+        {
+            "status": "OK",
+            "code": 200,
+            "message": message,
+            "data": shown,
+            "links": {"first": link(1), "last": link(last), "prev": link(page - 1), "next": link(page + 1)},
+            "meta": {
+                "current_page": page,
+                "from": start + 1 if shown else None,
+                "last_page": last,
+                "links": buttons,
+                "path": address,
+                "per_page": per_page,
+                "to": start + len(shown) if shown else None,
+                "total": len(rows),
+            },
+        }
+    )

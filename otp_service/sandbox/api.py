@@ -1,0 +1,93 @@
+"""The gate of `/api/v2/`: who may come in, how often, by which path and verb.
+
+Knows authentication, the limit on GET requests, optional slashes and stated verbs. Must not know what any
+call does: it is handed a table of endpoints.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from flask import Blueprint, Flask, Request, Response, request
+
+from otp_service.sandbox import answers
+from otp_service.sandbox.calls import Call, Endpoints, Handler, as_text, call_from
+from otp_service.sandbox.throttle import Allowance, Throttle
+
+PREFIX = "/api/v2/"
+VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a request has to pass before it reaches a handler."""
+
+    tokens: frozenset[str]
+    throttle: Throttle
+    clock: Callable[[], float]
+
+    def admit(self, request: Request, call: Call) -> Allowance | None:
+        """Let the call in or raise `Refusal`; a GET gets what the limit says of it."""
+        if self.tokens.isdisjoint(_offered(request, call)):
+            raise answers.unauthenticated(as_json=_wants_json(request))
+        if call.verb != "GET":
+            return None
+        allowance = self.throttle.take(self.clock())
+        if not allowance.allowed:
+            raise answers.too_many(allowance.headers())
+        return allowance
+
+
+def mount(app: Flask, gate: Gate, tables: Iterable[Endpoints]) -> None:
+    """Serve the endpoints of all `tables` below `/api/v2/`."""
+    blueprint = Blueprint("api", __name__, url_prefix=PREFIX.rstrip("/"))
+    for table in tables:
+        for path, handlers in table.items():
+            blueprint.add_url_rule(
+                f"/{path}/",
+                endpoint=path.replace("/", "_"),
+                view_func=_view(gate, handlers),
+                methods=VERBS,
+                strict_slashes=False,
+                provide_automatic_options=False,
+            )
+    blueprint.add_url_rule("/<path:unknown>", endpoint="unknown", view_func=_view(gate, {}), methods=VERBS)
+    app.register_blueprint(blueprint)
+
+
+def _view(gate: Gate, handlers: Mapping[str, Handler]) -> Callable[..., Response]:
+    def view(**arguments: str) -> Response:
+        try:
+            call = call_from(request, arguments)
+            allowance = gate.admit(request, call)
+            response = _handler(handlers, call)(call)
+        except answers.Refusal as refusal:
+            return refusal.response
+        if allowance:
+            response.headers.update(allowance.headers())
+        return response
+
+    return view
+
+
+def _handler(handlers: Mapping[str, Handler], call: Call) -> Handler:
+    if not handlers:
+        raise answers.not_found("The route could not be found.")
+    handler = handlers.get(call.verb)
+    if handler is None:
+        allowed = ", ".join(sorted(handlers))
+        message = f"The {call.verb} method is not supported for this route. Supported methods: {allowed}."
+        raise answers.Refusal(answers.json_answer({"message": message}, 405, {"Allow": allowed}))
+    return handler
+
+
+def _offered(request: Request, call: Call) -> set[str]:
+    header = request.headers.get("Authorization", "")
+    scheme, _, rest = header.partition(" ")
+    # One of the vendor's clients sends the bare token, so that must do as well.
+    bearer = rest.strip() if scheme.lower() == "bearer" else header
+    return {bearer, request.args.get("access_token", ""), as_text(call.parameters.get("access_token"))} - {""}
+
+
+def _wants_json(request: Request) -> bool:
+    # The framework of the upstream looks at the first choice alone, and `*/*` does not ask for JSON.
+    return "json" in (request.accept_mimetypes.best or "")

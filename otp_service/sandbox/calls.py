@@ -1,0 +1,90 @@
+"""One call of the API as the handlers see it: verb, parameters, arguments of the path.
+
+Knows the places where the upstream looks for a parameter: query, form and JSON body. Must not know any call's
+meaning.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from flask import Request, Response
+from werkzeug.datastructures import FileStorage
+
+from otp_service.sandbox import answers
+
+# PHP's own reading of a wrong or empty body is "no parameters", and the upstream then says which are missing.
+NOTHING: dict[str, object] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What was asked. `arguments` come from the path."""
+
+    verb: str
+    parameters: Mapping[str, object]
+    arguments: Mapping[str, str]
+    files: Mapping[str, FileStorage]
+    body: bytes
+    address: str
+
+    def text(self, name: str) -> str:
+        """Return a parameter as text; empty where it is missing."""
+        return as_text(self.parameters.get(name))
+
+    def page(self) -> int:
+        """Return the number of the wanted page, from 1."""
+        wanted = self.text("page")
+        return max(1, int(wanted)) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 10 else 1  # noqa: PLR2004 - no list has a billion pages
+
+    def require(self, *names: str) -> None:
+        """Refuse the call unless every parameter of `names` is there."""
+        missing = [name for name in names if not self.text(name)]
+        if missing:
+            raise answers.required(*missing)
+
+
+Handler = Callable[[Call], Response]
+Endpoints = Mapping[str, Mapping[str, Handler]]
+"""Path below `/api/v2/` to verb to handler."""
+
+
+def as_text(value: object) -> str:
+    """Return a scalar as the text that a form would have carried; empty for anything else."""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return str(value).strip() if isinstance(value, str | int | float) else ""
+
+
+def as_object(value: object) -> Mapping[str, object]:
+    """Return a JSON object as it is; an empty one for anything else."""
+    return value if isinstance(value, dict) else NOTHING
+
+
+def as_list(value: object) -> list[object]:
+    """Return a JSON list as it is; an empty one for anything else."""
+    return value if isinstance(value, list) else []
+
+
+def call_from(request: Request, arguments: Mapping[str, str]) -> Call:
+    """Read `request`, whichever way its client sends parameters."""
+    parameters: dict[str, object] = dict(request.args.items())
+    if request.is_json:
+        parameters |= as_object(request.get_json(silent=True))
+    else:
+        parameters |= request.form
+    return Call(
+        verb=_verb(request, parameters),
+        parameters=parameters,
+        arguments=arguments,
+        files=request.files,
+        body=request.get_data() if request.mimetype.endswith("xml") else b"",
+        address=request.base_url,
+    )
+
+
+def _verb(request: Request, parameters: Mapping[str, object]) -> str:
+    # `_method` may stand for another writing verb; a GET stays a GET, as in the upstream's framework.
+    stated = as_text(parameters.get("_method")).upper()
+    if request.method == "POST" and stated in {"PUT", "PATCH", "DELETE"}:
+        return stated
+    return "GET" if request.method == "HEAD" else request.method

@@ -1,0 +1,170 @@
+"""The calls that register webhooks and subscriptions (mobtexting.md 7), with the handshake of 4.1.
+
+Knows their requests and answers. Must not know what is reported to a webhook later.
+"""
+
+import secrets
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import requests
+from flask import Response
+
+from otp_service.sandbox import answers
+from otp_service.sandbox.calls import Call, Endpoints
+from otp_service.sandbox.times import iso_time
+from otp_service.sandbox.webhooks import Subscription, Webhook, Webhooks
+
+HANDSHAKE_TIMEOUT = 5.0
+PER_PAGE = 15
+
+
+class Developer:
+    """Handlers of everything below `developer/`."""
+
+    def __init__(self, webhooks: Webhooks, clock: Callable[[], float]) -> None:
+        self._webhooks = webhooks
+        self._clock = clock
+
+    def endpoints(self) -> Endpoints:
+        """Return which path and verb leads where."""
+        one = {"GET": self.show, "PUT": self.edit, "PATCH": self.edit, "DELETE": self.remove}
+        return {
+            "developer/webhooks": {"GET": self.list, "POST": self.create},
+            "developer/webhooks/<id>": one,
+            "developer/subscriptions": {"GET": self.list_subscriptions, "POST": self.subscribe},
+            "developer/subscriptions/<id>": {"GET": self.show_subscription, "DELETE": self.unsubscribe},
+        }
+
+    def list(self, call: Call) -> Response:
+        """List the webhooks, those with `filter[name]` if asked."""
+        name = call.text("filter[name]")
+        rows = [_webhook_row(webhook) for webhook in self._webhooks.all() if name in ("", webhook.name)]
+        return answers.page_of(
+            rows, page=call.page(), per_page=PER_PAGE, address=call.address, message="Webhooks List"
+        )
+
+    def create(self, call: Call) -> Response:
+        """Register an address once it has answered the handshake."""
+        call.require("name", "uri")
+        uri, key = call.text("uri"), call.text("token") or secrets.token_hex(16)
+        _shake_hands(uri, key)
+        webhook = self._webhooks.add(
+            call.text("name"),
+            uri,
+            call.text("secret") or None,
+            key,
+            active=call.text("status") != "0",
+            now=self._clock(),
+        )
+        return answers.ok("Created successfully", _webhook_row(webhook))
+
+    def show(self, call: Call) -> Response:
+        """Show one webhook."""
+        return answers.ok("OK", _webhook_row(self._one(call)))
+
+    def edit(self, call: Call) -> Response:
+        """Alter a webhook; a new address must answer the handshake."""
+        webhook = self._one(call)
+        uri = call.text("uri") or webhook.uri
+        if uri != webhook.uri:
+            _shake_hands(uri, webhook.verification_code)
+        status = call.text("status")
+        edited = self._webhooks.edit(
+            webhook,
+            name=call.text("name") or webhook.name,
+            uri=uri,
+            secret=call.text("secret") or webhook.secret,
+            active=status != "0" if status else webhook.active,
+            now=self._clock(),
+        )
+        return answers.ok("Updated successfully", _webhook_row(edited))
+
+    def remove(self, call: Call) -> Response:
+        """Delete a webhook and its subscriptions."""
+        self._webhooks.remove(self._one(call))
+        return answers.ok("Deleted successfully", [])
+
+    def list_subscriptions(self, call: Call) -> Response:
+        """List the subscriptions."""
+        rows = [_subscription_row(row) for row in self._webhooks.subscriptions()]
+        return answers.page_of(
+            rows, page=call.page(), per_page=PER_PAGE, address=call.address, message="Subscriptions List"
+        )
+
+    def subscribe(self, call: Call) -> Response:
+        """Have a registered webhook told of every event of a kind."""
+        call.require("event", "identity", "webhook_id")
+        if self._webhooks.find(call.text("webhook_id")) is None:
+            raise answers.invalid({"webhook_id": ["The selected webhook id is invalid."]})
+        created = self._webhooks.subscribe(
+            call.text("event"), call.text("identity"), call.text("webhook_id"), now=self._clock()
+        )
+        return answers.ok("Subscription Saved Successfully", _subscription_row(created))
+
+    def show_subscription(self, call: Call) -> Response:
+        """Show one subscription."""
+        return answers.ok("Subscription", _subscription_row(self._one_subscription(call)))
+
+    def unsubscribe(self, call: Call) -> Response:
+        """Delete a subscription."""
+        self._webhooks.unsubscribe(self._one_subscription(call))
+        return answers.ok("Subscription Deleted successfully", [])
+
+    def _one(self, call: Call) -> Webhook:
+        webhook = self._webhooks.find(call.arguments["id"])
+        if webhook is None:
+            raise answers.not_found("Webhook not found")
+        return webhook
+
+    def _one_subscription(self, call: Call) -> Subscription:
+        wanted = call.arguments["id"]
+        subscription = (
+            self._webhooks.subscription(int(wanted)) if wanted.isascii() and wanted.isdecimal() else None
+        )
+        if subscription is None:
+            raise answers.not_found("Subscription not found")
+        return subscription
+
+
+def _shake_hands(uri: str, key: str) -> None:
+    challenge = secrets.token_hex(16)
+    if urlsplit(uri).scheme not in ("http", "https"):
+        raise answers.invalid({"uri": ["The uri format is invalid."]})
+    try:
+        answer = requests.post(
+            uri,
+            params={"token": key},
+            json={"validation_key": key, "challenge": challenge},
+            timeout=HANDSHAKE_TIMEOUT,
+            allow_redirects=False,
+        )
+        echoed = answer.json() if answer.status_code == requests.codes.ok else None
+    except (requests.RequestException, ValueError):
+        echoed = None
+    if not isinstance(echoed, dict) or echoed.get("challenge") != challenge:
+        raise answers.invalid({"uri": ["The uri did not answer the verification challenge."]})
+
+
+def _webhook_row(webhook: Webhook) -> dict[str, object]:
+    return {
+        "id": webhook.id,
+        "name": webhook.name,
+        "uri": webhook.uri,
+        "secret": webhook.secret,
+        "verification_code": webhook.verification_code,
+        "status": "1" if webhook.active else "0",
+        "created_at": iso_time(webhook.created_at),
+        "updated_at": iso_time(webhook.updated_at),
+    }
+
+
+def _subscription_row(subscription: Subscription) -> dict[str, object]:
+    return {
+        "id": subscription.id,
+        "event": subscription.event,
+        "identity": subscription.identity,
+        "payload": [],
+        "webhook_id": subscription.webhook_id,
+        "created_at": iso_time(subscription.created_at),
+    }

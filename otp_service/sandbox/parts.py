@@ -1,0 +1,61 @@
+"""How many units a text costs (mobtexting.md 3.1; 3GPP 23.038).
+
+GSM 7-bit has 160 places, then 153 a part; Unicode 70, then 67.
+
+Knows alphabets and sizes of parts. Must not know requests, prices or messages.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+TextType = Literal["N", "U", "A"]
+
+GSM_BASIC = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
+    "abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+GSM_EXTENDED = frozenset("^{}\\[~]|€\f")
+"""Characters that take two places, an escape and themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A text as it goes on air: `length` in places of its alphabet, `units` as it is charged."""
+
+    text: str
+    length: int
+    units: int
+
+
+def encode(text: str, text_type: TextType) -> Encoded:
+    """Put `text` into the alphabet of `text_type`: Normal replaces by `?`, Unicode keeps, Auto decides."""
+    if text_type == "U" or (text_type == "A" and not _is_gsm(text)):
+        return _encode_unicode(text)
+    return _encode_gsm(text)
+
+
+def _is_gsm(text: str) -> bool:
+    return all(char in GSM_BASIC or char in GSM_EXTENDED for char in text)
+
+
+def _encode_gsm(text: str) -> Encoded:
+    fitted = "".join(char if char in GSM_BASIC or char in GSM_EXTENDED else "?" for char in text)
+    places = [2 if char in GSM_EXTENDED else 1 for char in fitted]
+    return Encoded(fitted, sum(places), _units(places, single=160, part=153))
+
+
+def _encode_unicode(text: str) -> Encoded:
+    places = [2 if ord(char) > 0xFFFF else 1 for char in text]  # noqa: PLR2004 - end of the plane of 16 bits
+    return Encoded(text, sum(places), _units(places, single=70, part=67))
+
+
+def _units(places: list[int], *, single: int, part: int) -> int:
+    if sum(places) <= single:
+        return 1
+    units, used = 1, 0
+    for size in places:
+        # A character of two places is never torn apart by the end of a part.
+        if used + size > part:
+            units, used = units + 1, 0
+        used += size
+    return units

@@ -1,0 +1,313 @@
+"""The SMS calls (mobtexting.md 3 and 4.2).
+
+Knows each call's request and answer, field by field. Must not know how a message ends: the switchboard
+decides.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from xml.etree import ElementTree as ET
+
+from flask import Response
+
+from otp_service.sandbox import answers
+from otp_service.sandbox.calls import Call, Endpoints, as_list, as_object, as_text
+from otp_service.sandbox.messages import Mailbox, Message
+from otp_service.sandbox.parts import TextType
+from otp_service.sandbox.sms_templates import SmsTemplates
+from otp_service.sandbox.switchboard import AWAITING, Acceptance, Draft, Receipt, Switchboard
+from otp_service.sandbox.times import iso_time, portal_time
+from otp_service.sandbox.webhooks import Webhooks
+
+NUMBER = re.compile(r"[1-9][0-9]{6,14}", re.ASCII)
+SERVICE = re.compile(r"[A-Za-z0-9_-]{1,20}", re.ASCII)
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", re.ASCII)
+MOST_RECIPIENTS = 10_000
+MOST_CHARACTERS = 4096
+PER_PAGE = 100
+FIXED_BY_ROOT = ("webhook_id", "service", "time")
+
+
+class Sms:
+    """Handlers of everything below `sms/`."""
+
+    def __init__(
+        self, switchboard: Switchboard, mailbox: Mailbox, webhooks: Webhooks, templates: SmsTemplates
+    ) -> None:
+        self._switchboard = switchboard
+        self._mailbox = mailbox
+        self._webhooks = webhooks
+        self._templates = templates
+
+    def endpoints(self) -> Endpoints:
+        """Return which path and verb leads where."""
+        return {
+            "sms/send": {"GET": self.send, "POST": self.send},
+            "sms/send/json": {"POST": self.send_json},
+            "sms/send/xml": {"POST": self.send_xml},
+            "sms/bulk": {"POST": self.bulk},
+            "sms/send/template": {"POST": self.send_template},
+            "sms/message/send": {"POST": self.send_message},
+            "sms/status": {"GET": self.status},
+        }
+
+    def send(self, call: Call) -> Response:
+        """Send one text to one number or to several, separated by commas."""
+        return _accepted(self._switchboard.accept(self._drafts(call.parameters)))
+
+    def send_json(self, call: Call) -> Response:
+        """Send `nodes`, each on top of what `root` says."""
+        root = as_object(call.parameters.get("root"))
+        nodes = [as_object(node) for node in as_list(call.parameters.get("nodes"))]
+        return self._send_nodes(root, nodes)
+
+    def send_xml(self, call: Call) -> Response:
+        """Send the same as XML."""
+        data = _xml(call.body)
+        root = _fields(data.find("root"))
+        nodes = [_fields(node) for node in data.iterfind("nodes/node")]
+        return self._send_nodes(root, nodes)
+
+    def bulk(self, call: Call) -> Response:
+        """Send one text to every number of an uploaded file; the answer names none of them."""
+        call.require("message", "sender", "service")
+        uploaded = call.files.get("file")
+        if uploaded is None:
+            raise answers.required("file")
+        numbers = _column(uploaded.read().decode("utf-8", "replace"), call.text("column"))
+        acceptance = self._switchboard.accept(
+            self._drafts({**call.parameters, "to": ",".join(dict.fromkeys(numbers))})
+        )
+        return acceptance.answer({**_envelope(acceptance), "data": []})
+
+    def send_template(self, call: Call) -> Response:
+        """Send a stored template, its variables filled in."""
+        name = call.text("alias") or call.text("id")
+        if not name:
+            raise answers.required("alias")
+        template = self._templates.find(name)
+        if template is None:
+            raise answers.invalid({"alias": ["The selected alias is invalid."]})
+        meta = as_object(call.parameters.get("meta"))
+        fields = {
+            "message": template.fill(as_object(call.parameters.get("data"))),
+            "sender": template.sender,
+            "service": as_text(meta.get("service")) or "T",
+            "custom": meta.get("foreign_id"),
+            "webhook_id": meta.get("webhook_id"),
+        }
+        return self._send_to_list(fields, call.parameters.get("recipient"))
+
+    def send_message(self, call: Call) -> Response:
+        """Send in the unified shape that all channels share."""
+        channels = [as_object(channel) for channel in as_list(call.parameters.get("channels"))]
+        channel = next((channel for channel in channels if channel.get("name") == "sms"), None)
+        if channel is None:
+            raise answers.invalid({"channels": ["The channels must name sms."]})
+        message = as_object(call.parameters.get("message"))
+        if message.get("type") != "text":
+            raise answers.invalid({"message.type": ["The selected message.type is invalid."]})
+        meta = as_object(channel.get("meta"))
+        fields = {
+            **meta,
+            "message": as_object(message.get("payload")).get("text"),
+            "sender": channel.get("from"),
+            "custom": meta.get("foreign_id"),
+        }
+        return self._send_to_list(fields, channel.get("recipient") or call.parameters.get("recipient"))
+
+    def status(self, call: Call) -> Response:
+        """Tell what became of messages, by any of the documented keys."""
+        keys = {key: call.text(key) for key in ("id", "mobile", "cid", "date", "group_id") if call.text(key)}
+        if not keys:
+            raise answers.required("id")
+        rows = [_status_row(message) for message in self._kept(keys)]
+        if "group_id" in keys or "date" in keys:
+            return answers.page_of(
+                rows, page=call.page(), per_page=PER_PAGE, address=call.address, message="OK"
+            )
+        return answers.ok("OK", rows)
+
+    def _kept(self, keys: Mapping[str, str]) -> list[Message]:
+        if "id" in keys:
+            found = self._mailbox.find(keys["id"])
+            candidates = [found] if found else []
+        else:
+            candidates = self._mailbox.newest(MOST_RECIPIENTS, keys.get("mobile"))
+        return [message for message in candidates if message.channel == "sms" and _fits(message, keys)]
+
+    def _send_nodes(self, root: Mapping[str, object], nodes: Sequence[Mapping[str, object]]) -> Response:
+        if not nodes:
+            raise answers.required("nodes")
+        drafts = [draft for node in nodes for draft in self._drafts(_node_on_root(root, node))]
+        acceptance = self._switchboard.accept(drafts)
+        return _accepted(acceptance, named=bool(as_text(root.get("name"))))
+
+    def _send_to_list(self, fields: Mapping[str, object], recipient: object) -> Response:
+        to = as_object(recipient).get("to")
+        numbers = as_list(to) if isinstance(to, list) else [to]
+        drafts = self._drafts({**fields, "to": ",".join(map(as_text, numbers))})
+        acceptance = self._switchboard.accept(drafts)
+        return acceptance.answer(
+            {
+                "status": "OK",
+                "message": "Message Queued successfully",
+                "data": [_channel_row(receipt) for receipt in acceptance.receipts],
+            }
+        )
+
+    def _drafts(self, fields: Mapping[str, object]) -> list[Draft]:
+        values = {name: as_text(value) for name, value in fields.items()}
+        missing = [name for name in ("to", "message", "sender", "service") if not values.get(name)]
+        if missing:
+            raise answers.required(*missing)
+        errors = self._errors(values)
+        if errors:
+            raise answers.invalid(errors)
+        return [
+            Draft(
+                channel="sms",
+                to=to.strip(),
+                sender=values["sender"],
+                # The text itself is not trimmed: a space at its end is part of it.
+                text=str(fields["message"]),
+                service=values["service"],
+                text_type=_text_type(values),
+                custom=values.get("custom", ""),
+                webhook_id=values.get("webhook_id") or None,
+                max_units=int(values.get("max_units") or 0) or None,
+            )
+            for to in values["to"].split(",")
+        ]
+
+    def _errors(self, values: Mapping[str, str]) -> dict[str, list[str]]:
+        numbers = values["to"].split(",")
+        webhook_id = values.get("webhook_id")
+        checks = {
+            "to": len(numbers) <= MOST_RECIPIENTS and all(NUMBER.fullmatch(to.strip()) for to in numbers),
+            "message": len(values["message"]) <= MOST_CHARACTERS,
+            "service": SERVICE.fullmatch(values["service"]),
+            "type": values.get("type", "") in {"", "N", "U", "A"},
+            "time": not values.get("time") or TIME.fullmatch(values["time"]),
+            "max_units": re.fullmatch(r"[0-9]{0,3}", values.get("max_units", "")),
+            "webhook_id": not webhook_id or self._webhooks.find(webhook_id) is not None,
+        }
+        return {field: [f"The {field} is invalid."] for field, holds in checks.items() if not holds}
+
+
+def _text_type(values: Mapping[str, str]) -> TextType:
+    match values.get("type"), values.get("unicode"):
+        case "U", _:
+            return "U"
+        case "A", _:
+            return "A"
+        case "N", _:
+            return "N"
+        # The older name of the same wish (2018).
+        case _, "1":
+            return "U"
+        case _, "auto":
+            return "A"
+        case _:
+            return "N"
+
+
+def _node_on_root(root: Mapping[str, object], node: Mapping[str, object]) -> dict[str, object]:
+    own = {name: value for name, value in node.items() if name not in FIXED_BY_ROOT}
+    return {**root, **own}
+
+
+def _xml(body: bytes) -> ET.Element:
+    try:
+        text = body.decode("utf-8")
+        if "<!DOCTYPE" in text.upper():
+            raise answers.invalid({"data": ["A document type is not accepted."]})
+        return ET.fromstring(text)  # noqa: S314 - without a document type there is nothing to expand
+    except (UnicodeDecodeError, ValueError, ET.ParseError):
+        raise answers.invalid({"data": ["The data is not XML."]}) from None
+
+
+def _fields(element: ET.Element | None) -> dict[str, object]:
+    return {} if element is None else {child.tag: child.text or "" for child in element}
+
+
+def _column(text: str, column: str) -> Iterable[str]:
+    index = int(column) - 1 if re.fullmatch(r"[1-9][0-9]?", column) else 0
+    for line in text.splitlines():
+        cells = [cell.strip().strip('"') for cell in line.split(",")]
+        if index < len(cells) and NUMBER.fullmatch(cells[index]):
+            yield cells[index]
+
+
+def _accepted(acceptance: Acceptance, *, named: bool = False) -> Response:
+    return acceptance.answer(
+        {
+            **_envelope(acceptance),
+            **({"group_id": acceptance.group_id} if named else {}),
+            "data": [_legacy_row(receipt) for receipt in acceptance.receipts],
+        }
+    )
+
+
+def _envelope(acceptance: Acceptance) -> dict[str, object]:
+    taken = sum(receipt.status == AWAITING for receipt in acceptance.receipts)
+    return {"status": 200, "message": f"{taken} numbers accepted for delivery."}
+
+
+def _legacy_row(receipt: Receipt) -> dict[str, object]:
+    return {
+        "id": receipt.id,
+        "mobile": receipt.draft.to,
+        "status": receipt.status,
+        "units": receipt.units,
+        "length": receipt.length,
+        "charges": receipt.charges,
+        "customid": receipt.draft.custom,
+        "iso_code": None,
+        "submitted_at": portal_time(receipt.at),
+    }
+
+
+def _channel_row(receipt: Receipt) -> dict[str, object]:
+    # Where the newer form refuses a recipient, the vendor's samples write the word in lower case.
+    refused = receipt.status == "NOTALLOWED"
+    return {
+        "id": receipt.id,
+        "channel": receipt.draft.channel,
+        "from": receipt.draft.sender,
+        "to": receipt.draft.to,
+        "credits": receipt.charges,
+        "created_at": iso_time(receipt.at),
+        "status": "notallowed" if refused else receipt.status,
+        "foreign_id": receipt.draft.custom or None,
+    }
+
+
+def _fits(message: Message, keys: Mapping[str, str]) -> bool:
+    values = {
+        "id": message.id,
+        "mobile": message.to,
+        "cid": message.custom,
+        "date": portal_time(message.submitted_at)[:10],
+        "group_id": message.group_id,
+    }
+    return all(values[key] == wanted for key, wanted in keys.items())
+
+
+def _status_row(message: Message) -> dict[str, object]:
+    return {
+        "id": message.id,
+        "mobile": message.to,
+        "status": message.status,
+        "units": message.units,
+        "service": message.service,
+        "length": message.length,
+        "charges": message.charges,
+        "custom": message.custom,
+        "custom1": "",
+        "location": "",
+        "provider": "",
+        "submitted_at": portal_time(message.submitted_at),
+        "delivered_at": portal_time(message.delivered_at),
+        "sender": message.sender,
+    }

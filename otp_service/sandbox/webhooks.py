@@ -1,0 +1,111 @@
+"""Registered webhooks and subscriptions: who is told of what.
+
+Knows the registry only. Must not know requests or how a report travels.
+"""
+
+import itertools
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+SMS_STATUS = "sms:message:status"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """An address that answered the handshake."""
+
+    id: str
+    name: str
+    uri: str
+    secret: str | None = field(repr=False)
+    verification_code: str = field(repr=False)
+    active: bool
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A wish to be told of every `event`."""
+
+    id: int
+    event: str
+    identity: str
+    webhook_id: str
+    created_at: float
+
+
+class Webhooks:
+    """The account's webhooks and subscriptions; safe for many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ids = itertools.count(1)
+        self._webhooks: dict[str, Webhook] = {}
+        self._subscriptions: dict[int, Subscription] = {}
+
+    def add(self, name: str, uri: str, secret: str | None, code: str, *, active: bool, now: float) -> Webhook:
+        """Register an address."""
+        webhook = Webhook(str(uuid.uuid4()), name, uri, secret, code, active, now, now)
+        with self._lock:
+            self._webhooks[webhook.id] = webhook
+        return webhook
+
+    def edit(
+        self, webhook: Webhook, *, name: str, uri: str, secret: str | None, active: bool, now: float
+    ) -> Webhook:
+        """Alter a registered address."""
+        edited = replace(webhook, name=name, uri=uri, secret=secret, active=active, updated_at=now)
+        with self._lock:
+            self._webhooks[webhook.id] = edited
+        return edited
+
+    def remove(self, webhook: Webhook) -> None:
+        """Forget an address and its subscriptions."""
+        with self._lock:
+            self._webhooks.pop(webhook.id, None)
+            for number, subscription in list(self._subscriptions.items()):
+                if subscription.webhook_id == webhook.id:
+                    del self._subscriptions[number]
+
+    def find(self, webhook_id: str) -> Webhook | None:
+        """Return the webhook with this id."""
+        with self._lock:
+            return self._webhooks.get(webhook_id)
+
+    def all(self) -> list[Webhook]:
+        """Return every webhook, newest first."""
+        with self._lock:
+            return list(reversed(self._webhooks.values()))
+
+    def subscribe(self, event: str, identity: str, webhook_id: str, *, now: float) -> Subscription:
+        """Have a webhook told of every `event`."""
+        with self._lock:
+            subscription = Subscription(next(self._ids), event, identity, webhook_id, now)
+            self._subscriptions[subscription.id] = subscription
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription."""
+        with self._lock:
+            self._subscriptions.pop(subscription.id, None)
+
+    def subscription(self, number: int) -> Subscription | None:
+        """Return the subscription with this id."""
+        with self._lock:
+            return self._subscriptions.get(number)
+
+    def subscriptions(self) -> list[Subscription]:
+        """Return every subscription, newest first."""
+        with self._lock:
+            return list(reversed(self._subscriptions.values()))
+
+    def told_of(self, event: str, chosen: str | None) -> Iterator[Webhook]:
+        """Yield the active webhooks to tell of an event: the chosen one and all subscribers, each once."""
+        with self._lock:
+            wanted = [row.webhook_id for row in self._subscriptions.values() if row.event == event]
+            ids = dict.fromkeys([chosen, *wanted] if chosen else wanted)
+            found = [self._webhooks[webhook_id] for webhook_id in ids if webhook_id in self._webhooks]
+        return (webhook for webhook in found if webhook.active)
