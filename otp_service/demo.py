@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,10 +79,14 @@ class Child:
             telemetry.event("demo.child_said", child=self.name, line=line.decode(errors="replace").strip())
 
     def stop(self) -> None:
-        """Ask it to end, wait, and insist if it does not."""
-        if self.process is None or self.process.poll() is not None:
+        """Ask it to end."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def wait(self) -> None:
+        """Wait for its end, and insist if it does not come."""
+        if self.process is None:
             return
-        self.process.terminate()
         try:
             self.process.wait(STOP_WITHIN)
         except subprocess.TimeoutExpired:
@@ -213,8 +217,8 @@ class _Demo:
             print(self._welcome(), flush=True)
             return self._supervise(stop)
         finally:
-            for child in reversed(self._children):
-                child.stop()
+            self._end({"api", "worker"})  # they finish what they do with the help of the others
+            self._end({"sandbox", "valkey"})
 
     def _wait_ready(self, stop: threading.Event) -> bool:
         until = time.monotonic() + READY_WITHIN
@@ -245,6 +249,13 @@ class _Demo:
                 )
                 child.start()
         return 0
+
+    def _end(self, names: Set[str]) -> None:
+        ending = [child for child in self._children if child.name in names]
+        for child in ending:
+            child.stop()
+        for child in ending:
+            child.wait()
 
     def _write_keys(self) -> None:
         """Write demo.json whole or not at all, for its owner only."""

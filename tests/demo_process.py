@@ -121,13 +121,23 @@ class Demo:
                     names[name.decode()] = int(pid)
         return names
 
-    def kill(self, name: str) -> bool:
-        """Kill one child as a crash would; False when it is not there just now."""
+    def kill(self, name: str) -> None:
+        """Kill one child as a crash would, once it does its work."""
+        until = time.monotonic() + PATIENCE
+        while not self._works(name):
+            assert time.monotonic() < until, self.log.read_text()[-3000:]
+            time.sleep(0.02)
+        os.kill(self.children()[name], signal.SIGKILL)
+
+    def _works(self, name: str) -> bool:
         pid = self.children().get(name)
-        if pid is None:
+        if name == "worker":
+            return f'"process": "worker", "pid": {pid}, "event": "worker.started"' in self.log.read_text()
+        if name == "serve":
+            with suppress(requests.RequestException):
+                return pid is not None and self.session.get(f"{self.keys['api']}/readyz", timeout=2).ok
             return False
-        os.kill(pid, signal.SIGKILL)
-        return True
+        return pid is not None
 
     def close(self) -> int:
         """End it as Ctrl-C does; gives its exit code."""
