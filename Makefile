@@ -18,11 +18,17 @@ bench: $(VENV)/.test
 # A pip of any age installs from the lock files; hashes are checked for every file.
 $(VENV)/.run: requirements.txt pyproject.toml
 	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
-	@test -x $(VENV)/bin/pip || $(PY) -m venv --clear $(VENV) || \
-	  { echo "Python's venv module is missing. On Debian: apt-get install python3-venv"; exit 1; }
+	@test -x $(VENV)/bin/pip || $(PY) -m venv --clear $(VENV) >/dev/null || $(MAKE) --no-print-directory $(VENV)/.venv
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+# Debian ships Python without what makes environments.
+$(VENV)/.venv:
+	@command -v apt-get >/dev/null && test "$$(id -u)" = 0 || \
+	  { echo "Python's venv module is missing. On Debian: sudo apt-get install python3-venv"; exit 1; }
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv
+	$(PY) -m venv --clear $(VENV)
 
 $(VENV)/.test: $(VENV)/.run tests/requirements.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt

@@ -1,0 +1,169 @@
+"""Print what the product costs on this machine. `--smoke` runs each part briefly, for CI.
+
+make bench
+make bench ARGS="--profile fast"
+"""
+
+import argparse
+import itertools
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from otp_service.codes import PROFILES, Claim, Hasher
+from otp_service.service import Caller, SendRequest
+from tests.conftest import make_core
+from tests.demo_process import Demo
+from tests.numbers import crowd
+from tests.valkey_server import ValkeyServer
+
+CLAIM = Claim("00" + "a" * 22, "login", "")
+CLIENTS = 8
+
+Row = tuple[str, str]
+
+
+def median_ms(act: Callable[[], object], rounds: int) -> float:
+    """Give the median time of `act` in milliseconds."""
+    times = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        act()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times) * 1000
+
+
+def hashing(rounds: int) -> Iterator[Row]:
+    """One Argon2 run of each profile, and how long a thief with the peppers searches all six-digit codes."""
+    for name in PROFILES:
+        hasher = Hasher({"p1": b"p" * 32}, name, 1)
+        took = median_ms(lambda hasher=hasher: hasher.hash("123456", CLAIM, hasher.scheme), rounds)  # type: ignore[misc]
+        yield f"one hash, {name}", f"{took:8.2f} ms   10^6 codes on one core: {took * 1000 / 60:.1f} min"
+
+
+def checking(rounds: int, profile: str) -> Iterator[Row]:
+    """A whole check without HTTP, against its floor of one Argon2 run."""
+    server = ValkeyServer()
+    try:
+        core = make_core(server.url, "http://127.0.0.1:9", hash_profile=profile)
+        caller = Caller(app=core.policy.apps["web"], request_id="bench")
+        numbers = crowd()
+        codes: list[tuple[str, str]] = []
+
+        def open_challenge() -> None:
+            id_ = core.service.send(caller, SendRequest(to=next(numbers))).challenge_id
+            lease = core.store.claim(id_)
+            assert lease is not None
+            claim, scheme = Claim(id_, "login", ""), lease.challenge.scheme
+            core.store.arm(lease, "reference", HASHER.hash("123456", claim, scheme))
+            codes.append((id_, "123456"))
+
+        HASHER = core.service._hasher  # noqa: N806, SLF001 - the same peppers as the service's
+        sent = median_ms(open_challenge, rounds)
+        checked = median_ms(lambda: core.service.verify(caller, *codes.pop()), rounds)
+        floor = median_ms(lambda: HASHER.hash("123456", CLAIM, HASHER.scheme), rounds)
+        yield f"one hash, {profile}", f"{floor:8.2f} ms"
+        yield "a check around it", f"{checked:8.2f} ms   {checked / floor:.2f} times its hash"
+        yield "send + claim + hash + arm", f"{sent:8.2f} ms"
+        core.scripts.close()
+    finally:
+        server.close()
+
+
+def memory(rounds: int) -> Iterator[Row]:
+    """What a pending challenge costs in the store, with all around it."""
+    server = ValkeyServer()
+    try:
+        core = make_core(server.url, "http://127.0.0.1:9", partitions=64)
+        caller = Caller(app=core.policy.apps["web"], request_id="0123456789a")
+        with server.client() as client:
+            before = client.info("memory")["used_memory"]
+            for number in itertools.islice(crowd(), rounds):
+                id_ = core.service.send(caller, SendRequest(to=number), f"key-{number}").challenge_id
+                core.service.attend(id_, lambda: False)
+            after = client.info("memory")["used_memory"]
+        yield "a pending challenge", f"{(after - before) / rounds:8.0f} bytes of the store's memory"
+        core.scripts.close()
+    finally:
+        server.close()
+
+
+def product(rounds: int, profile: str) -> Iterator[Row]:
+    """The whole product over HTTP: how soon a message reaches the upstream, and how many pairs a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        demo = Demo(Path(folder), environment={"OTP_HASH_PROFILE": profile, "OTP_LOG_LEVEL": "warning"})
+        try:
+            numbers = crowd()
+            waits = [_reach(demo, next(numbers)) for _ in range(rounds)]
+            hash_ms = _hash_ms(profile)
+            median = statistics.median(waits)
+            yield (
+                "answered 202 -> at the upstream",
+                f"{median:8.1f} ms   {median - hash_ms:.1f} besides the hash (idle)",
+            )
+            count, seconds = _load(demo, numbers, rounds)
+            yield f"send + verify, {CLIENTS} clients", f"{count / seconds:8.1f} pairs/s"
+        finally:
+            demo.close()
+
+
+def _hash_ms(profile: str) -> float:
+    hasher = Hasher({"p1": b"p" * 32}, profile, 1)
+    return median_ms(lambda: hasher.hash("123456", CLAIM, hasher.scheme), 20)
+
+
+def _reach(demo: Demo, number: str) -> float:
+    """Give the milliseconds from the 202 to the upstream's own time stamp."""
+    demo.send(number)
+    answered = time.time()
+    time.sleep(0.15)  # idle: looking at the inbox meanwhile would be load
+    demo.code(number)
+    return (datetime.fromisoformat(demo.inbox(number)[0]["at"]).timestamp() - answered) * 1000
+
+
+def _load(demo: Demo, numbers: Iterator[str], rounds: int) -> tuple[int, float]:
+    lock, done = threading.Lock(), itertools.count()
+
+    def client() -> None:
+        for _ in range(rounds):
+            with lock:
+                number = next(numbers)
+            id_ = demo.send(number)["challenge_id"]
+            answer = demo.call("POST", "/otp/verify", {"challenge_id": id_, "code": demo.code(number)})
+            assert answer.status_code in {200, 503}, answer.text
+            next(done)
+
+    threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return next(done), time.perf_counter() - started
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="briefly, to see that it runs")
+    parser.add_argument(
+        "--profile", default="owasp", choices=[name for name in PROFILES if name != "testing"]
+    )
+    chosen = parser.parse_args()
+    scale = 1 if chosen.smoke else 20
+    parts = (
+        hashing(scale),
+        checking(scale * 5, chosen.profile),
+        memory(scale * 50),
+        product(scale * 2, chosen.profile),
+    )
+    for name, figure in itertools.chain(*parts):
+        print(f"{name:34}{figure}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
