@@ -38,7 +38,7 @@ def _shown(view: View) -> dict[str, Any]:
     ),
 )
 def send() -> tuple[dict[str, Any], int]:
-    """Answers as soon as the challenge is stored; its `deliveries` tell later what became of the message."""
+    """Answer as soon as the challenge is stored; its `deliveries` tell later what became of the message."""
     wanted = SendRequest(**load(schemas.SendSchema))
     return _shown(parts().service.send(caller(), wanted, idempotency_key())), 202
 
@@ -52,7 +52,7 @@ def send() -> tuple[dict[str, Any], int]:
     problems=(errors.WrongCode, errors.NoAttemptsLeft, errors.ChallengeNotFound, errors.Busy),
 )
 def verify() -> dict[str, Any]:
-    """Counts the guess, then checks it. A right code ends the challenge and gives a signed token."""
+    """Count the guess, then check it. A right code ends the challenge and gives a signed token."""
     verified = parts().service.verify(caller(), **load(schemas.VerifySchema))
     return _shown(verified.view) | {"token": verified.token, "token_expires_in": verified.token_expires_in}
 
@@ -65,7 +65,7 @@ def verify() -> dict[str, Any]:
     problems=(errors.ChallengeNotFound,),
 )
 def status(challenge_id: str) -> dict[str, Any]:
-    """Tells the truth about delivery and all that a screen counts down; for ten minutes after the end, too."""
+    """Tell the truth about delivery and all that a screen counts down; for ten minutes after its end, too."""
     return _shown(parts().service.status(caller(), challenge_id))
 
 
@@ -87,7 +87,7 @@ def status(challenge_id: str) -> dict[str, Any]:
     ),
 )
 def resend(challenge_id: str) -> tuple[dict[str, Any], int]:
-    """Uses the next channel, or the one named. Earlier codes stay valid; attempts are not reset."""
+    """Use the next channel, or the one named. Earlier codes stay valid; attempts are not reset."""
     wanted = load(schemas.ResendSchema, optional=True)
     view = parts().service.resend(caller(), challenge_id, wanted.get("channel"), idempotency_key())
     return _shown(view), 202
@@ -114,7 +114,7 @@ def cancel(challenge_id: str) -> dict[str, Any]:
     problems=(errors.TokenInvalid, errors.TokenSpent),
 )
 def redeem() -> dict[str, Any]:
-    """For backends: a browser's word that it is verified is worth nothing without this, or a check by JWKS."""
+    """Let a backend see for itself: a browser's word is worth nothing without this, or a check by JWKS."""
     return parts().service.redeem(caller(), load(schemas.RedeemSchema)["token"])
 
 

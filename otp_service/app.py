@@ -1,7 +1,7 @@
 """The composition root: settings and policy become a running application or worker. Knows all classes."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -50,20 +50,36 @@ def configure(environment: Mapping[str, str]) -> tuple[Settings, Policy]:
         read = settings.read(environment)
     except ConfigurationError as error:
         problems += error.problems
-    if file := environment.get("OTP_POLICY_FILE"):
+    if file := read.policy_file if read else environment.get("OTP_POLICY_FILE"):
         try:
             loaded = policy.parse(Path(file).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError):
             problems.append("OTP_POLICY_FILE names a file that cannot be read")
         except ConfigurationError as error:
             problems += error.problems
-    if read and loaded:
-        for upstream in loaded.upstreams.values():
-            if not read.upstream_tokens.get(upstream.token_env):
-                problems.append(f"{upstream.token_env} is required: the token of upstream.{upstream.name}")
+    if loaded:
+        problems += _account_problems(loaded, read, environment)
     if problems or read is None or loaded is None:
         raise ConfigurationError(problems)
     return read, loaded
+
+
+def _account_problems(loaded: Policy, read: Settings | None, environment: Mapping[str, str]) -> Iterator[str]:
+    """Name upstream accounts that lack their token, also while other settings are wrong, or cannot work."""
+    for upstream in loaded.upstreams.values():
+        name = upstream.token_env
+        token = (
+            read.upstream_tokens.get(name)
+            if read
+            else environment.get(name) or environment.get(f"{name}_FILE")
+        )
+        if not token:
+            yield f"{name} is required: the token of upstream.{upstream.name}"
+        elif read:
+            try:
+                _account(upstream, token, 1)
+            except ValueError as error:
+                yield f"policy: upstream.{upstream.name}: {error}"
 
 
 def build(

@@ -183,7 +183,7 @@ def after_outcome(challenge: Challenge, outcome: Outcome) -> Move:
         pause = max(outcome.retry_after or 0, 2.0**challenge.last.deferrals)
         if pause <= wait or not further:
             return Again(pause)
-    return further or GiveUp()
+    return further or (Hold() if _may_have_come(challenge) else GiveUp())
 
 
 def after_wait(challenge: Challenge) -> Move:
@@ -206,6 +206,11 @@ def resend_step(challenge: Challenge, channel: str | None) -> int | None:
     if channel is None:
         return min(challenge.last.step + 1, len(steps) - 1)
     return next((place for place, step in enumerate(steps) if step.channel == channel), None)
+
+
+def _may_have_come(challenge: Challenge) -> bool:
+    """Say whether the person may hold a code of an earlier delivery, which then goes on counting."""
+    return any(d.status in {Status.SENDING, Status.ACCEPTED, Status.UNKNOWN} for d in challenge.deliveries)
 
 
 def _next_step(challenge: Challenge) -> Next | None:

@@ -8,14 +8,12 @@ import signal
 import socket
 import sys
 import threading
-from pathlib import Path
 
 from flask import Flask
 from prometheus_client import start_http_server
 
 from otp_service import __version__, app, demo, server, telemetry
-from otp_service.connection import connect
-from otp_service.errors import ConfigurationError
+from otp_service.errors import ConfigurationError, StoreUnavailable
 from otp_service.mobtexting import UpstreamError
 from otp_service.sandbox import SandboxConfig, create_sandbox
 from otp_service.service import digest
@@ -112,19 +110,20 @@ def _check(_: argparse.Namespace) -> int:
     core = app.build(read, loaded, threads=1, hash_slots=1, role="check")
     problems = [f"warning: {warning}" for warning in loaded.warnings]
     try:
-        client = connect(read.redis_url, connections=1, name="otp-check")
-        client.ping()
-        policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
-        if policy not in {None, "noeviction"}:
-            problems.append(f"error: Redis evicts keys ({policy}): set maxmemory-policy noeviction")
-    except OSError as error:
-        problems.append(f"error: Redis does not answer ({type(error).__name__})")
+        core.store.ping()
+        memory = core.scripts.bounded(lambda client: client.info("memory"), "check")
+        if (evicts := memory.get("maxmemory_policy", "noeviction")) != "noeviction":
+            problems.append(f"error: Redis evicts keys ({evicts}): set maxmemory-policy noeviction")
+    except StoreUnavailable as error:
+        problems.append(f"error: Redis does not answer ({type(error.__cause__).__name__})")
     for name, upstream in core.clients.items():
         try:
             rows = upstream.balance()
-            print(f"upstream {name}: " + ", ".join(f"{row.name} {row.credits:g}" for row in rows))
+            print(f"upstream {name}: " + ", ".join(f"{row.name} {row.credits:.2f}" for row in rows))
         except UpstreamError as error:
             problems.append(f"error: upstream {name}: {error}")
+        upstream.close()
+    core.scripts.close()
     print(*(problems or ["all is well"]), sep="\n")
     return FAILED if any(problem.startswith("error") for problem in problems) else 0
 

@@ -2,8 +2,8 @@
 
 Knows addresses, pools, time limits and retries. Must not know keys or what the scripts mean.
 
-redis-py's own retries are off: with them one lost reply runs a script twice. They live in `Scripts.call` alone and are
-safe because every script takes an operation id, or changes nothing when it is run again.
+redis-py's own retries are off: with them one lost reply runs a script twice. They live in `Scripts.call` alone
+and are safe because every script takes an operation id, or changes nothing when it is run again.
 """
 
 import hashlib
@@ -19,7 +19,8 @@ from redis import BlockingConnectionPool, Redis, RedisCluster
 from redis.backoff import NoBackoff
 from redis.client import PubSub
 from redis.cluster import ClusterNode
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as Unreachable
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -37,6 +38,8 @@ DEFAULT_PORT, SENTINEL_PORT = 6379, 26379
 
 T = TypeVar("T")
 Client = Redis | RedisCluster
+AWAY = (RedisError, RedisClusterException)
+"""What redis-py raises when no server serves it; a cluster's own errors are no RedisError."""
 
 # A script's own error is a fault of ours; these answers say that the server cannot work now.
 _PASSING_ANSWERS = (
@@ -56,7 +59,7 @@ def connect(url: str, *, connections: int, name: str) -> Client:
 
     redis://, rediss:// and unix:// as redis-py reads them; redis+sentinel://host:port,host:port/SERVICE[/DB];
     redis+cluster://host:port,host:port; either of the last two with rediss for TLS. Only the cluster client
-    connects at once. Raises RedisError when a cluster does not answer, ValueError for an address that cannot be read.
+    connects at once. Raises AWAY when a cluster does not answer, ValueError for an address it cannot read.
     """
     limits: dict[str, Any] = {
         "socket_connect_timeout": CONNECT_TIMEOUT,
@@ -104,7 +107,8 @@ def _sentinel(url: str, limits: dict[str, Any], connections: int) -> Client:
     options = _credentials(url)
     own = {k.removeprefix("sentinel_"): options.pop(k) for k in list(options) if k.startswith("sentinel_")}
     shared = {k: v for k, v in limits.items() if k != "health_check_interval"}
-    sentinels = Sentinel(_nodes(url, SENTINEL_PORT), sentinel_kwargs={**shared, **own}, **limits, **options)  # type: ignore[no-untyped-call]
+    nodes = _nodes(url, SENTINEL_PORT)
+    sentinels = Sentinel(nodes, sentinel_kwargs={**shared, **_in_turn(nodes), **own}, **limits, **options)  # type: ignore[no-untyped-call]
     client: Client = sentinels.master_for(  # type: ignore[no-untyped-call]
         service, redis_class=Redis, db=int(db or 0), max_connections=connections, **limits, **options
     )
@@ -112,14 +116,23 @@ def _sentinel(url: str, limits: dict[str, Any], connections: int) -> Client:
 
 
 def _cluster(url: str, limits: dict[str, Any], connections: int) -> Client:
-    nodes = [ClusterNode(*node) for node in _nodes(url, DEFAULT_PORT)]  # type: ignore[no-untyped-call]
+    nodes = _nodes(url, DEFAULT_PORT)
     return RedisCluster(
-        startup_nodes=nodes,
+        startup_nodes=[ClusterNode(*node) for node in nodes],  # type: ignore[no-untyped-call]
         dynamic_startup_nodes=False,
         max_connections=connections,
-        **limits,
+        **limits | _in_turn(nodes),
         **_credentials(url),
     )
+
+
+def _in_turn(nodes: Sequence[object]) -> dict[str, Any]:
+    """Share the budget out: redis-py asks one node after another for the others, all within one call."""
+    share = BUDGET / (len(nodes) + 1)
+    return {
+        "socket_connect_timeout": min(CONNECT_TIMEOUT, share),
+        "socket_timeout": min(REPLY_TIMEOUT, share),
+    }
 
 
 class Scripts:
@@ -152,8 +165,8 @@ class Scripts:
         for pause in (*PAUSES, None):
             try:
                 result = act(self._connected())
-            except RedisError as error:
-                if isinstance(error, ResponseError) and not _is_passing(error):
+            except AWAY as error:
+                if not _is_passing(error):
                     raise
                 self._observe("error", time.monotonic() - started)
                 spent = time.monotonic() - started
@@ -166,7 +179,7 @@ class Scripts:
         raise AssertionError  # the last pause is None
 
     def listen(self, channel: str) -> PubSub:
-        """Subscribe to a channel on a connection of its own. Raises RedisError."""
+        """Subscribe to a channel on a connection of its own. Raises AWAY."""
         client = self._connected()
         subscription: PubSub = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
         subscription.subscribe(channel)
@@ -178,10 +191,16 @@ class Scripts:
             self._client.close()
 
     def _connected(self) -> Client:
-        with self._making:
+        if self._client is not None:
+            return self._client
+        if not self._making.acquire(timeout=CONNECT_TIMEOUT + REPLY_TIMEOUT):
+            raise Unreachable("another thread is still trying to connect")
+        try:
             if self._client is None:
                 self._client = self._make_client()
             return self._client
+        finally:
+            self._making.release()
 
     def _evaluate(
         self, client: Client, name: str, keys: Sequence[str], arguments: Sequence[str | float]
@@ -196,7 +215,9 @@ class Scripts:
         return answer
 
 
-def _is_passing(error: ResponseError) -> bool:
+def _is_passing(error: Exception) -> bool:
+    if type(error) is RedisClusterException:
+        return "same key slot" not in str(error)  # keys of ours that lie apart
     return type(error) is not ResponseError or str(error).startswith(_PASSING_ANSWERS)
 
 

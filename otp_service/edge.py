@@ -4,7 +4,6 @@ Knows HTTP and the form of problem details (RFC 9457). Must not know any single 
 """
 
 import json
-import logging
 import re
 import secrets
 import time
@@ -21,7 +20,7 @@ from otp_service import errors
 from otp_service.mobtexting import Balance
 from otp_service.policy import App, Policy
 from otp_service.service import Caller, Service, digest
-from otp_service.telemetry import LOG, Metrics, event
+from otp_service.telemetry import LOG, Metrics, event, redact
 from otp_service.tokens import Signer
 
 MAX_BODY = 16 * 1024
@@ -147,6 +146,8 @@ def load(schema: type[Schema], *, optional: bool = False) -> dict[str, Any]:
 def _strict_json(raw: bytes) -> dict[str, Any]:
     try:
         body = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_doubles, parse_constant=_no_constant)
+        # Half a surrogate pair, written as an escape, is no text that could be hashed or stored.
+        json.dumps(body, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError):
         raise errors.MalformedJson from None
     if not isinstance(body, dict):
@@ -181,8 +182,8 @@ _RULES = {"Missing data for required field.": "is required", "Field may not be n
 
 
 def _shown_name(name: str) -> str:
-    """Give a field's name back, but not one that a stranger filled with something else."""
-    return name if re.fullmatch(r"[A-Za-z_-]{1,40}", name) else "(another field)"
+    """Give a field's name back, but not one that a stranger filled with something else, such as a key."""
+    return name if re.fullmatch(r"[A-Za-z_-]{1,40}", name) and redact(name) == name else "(another field)"
 
 
 _IDEMPOTENCY_KEY = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,128})"|([\x21\x23-\x7e]{1,128})')
@@ -255,10 +256,10 @@ def problem(error: errors.OtpError) -> Response:
         body["errors"] = [{"field": f, "rule": rule} for f, rules in error.fields.items() for rule in rules]
     if isinstance(error, errors.WrongCode):
         body["checks_left"] = error.checks_left
-    response = Response(json.dumps(body), status, content_type="application/problem+json")
     if error.retry_after is not None:
         body["retry_after"] = error.retry_after
-        response.set_data(json.dumps(body))
+    response = Response(json.dumps(body), status, content_type="application/problem+json")
+    if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.MissingKey | errors.UnknownKey):
         response.headers["WWW-Authenticate"] = "Bearer"
@@ -268,6 +269,7 @@ def problem(error: errors.OtpError) -> Response:
 def install(app: Flask) -> None:
     """Give an application its request ids, error answers, CORS and headers."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.url_map.merge_slashes = False  # a path is right or unknown; a redirect would repeat a POST elsewhere
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.before_request(_begin)
     app.after_request(_end)
@@ -333,10 +335,10 @@ _METHODS = frozenset({"GET", "POST", "DELETE", "OPTIONS", "HEAD", "PUT", "PATCH"
 
 def _allow_origin(response: Response) -> None:
     """Answer CORS: origins of the caller's app, or at the preflight, which brings no key, of any app."""
+    response.vary.add("Origin")  # also without one, as an answer may be kept for a page that brings one
     origin = request.headers.get("Origin")
     if origin is None:
         return
-    response.vary.add("Origin")
     apps = [g.app] if g.app else parts().policy().apps.values()
     if not any(origin in app.origins for app in apps):
         return

@@ -149,18 +149,24 @@ class NoSendsLeft(OtpError):
     detail = "No more codes can be sent for this challenge. Start a new one later."
 
 
-class ChannelNotAvailable(OtpError):
+class ChannelNotAvailable(Invalid):
     """No step of the route uses the channel that was asked for."""
 
     code = "channel_not_available"
     detail = "This channel is not available for this number."
 
+    def __init__(self) -> None:
+        super().__init__({"channel": ["must be a channel that this service offers for the number"]})
 
-class NoRoute(OtpError):
+
+class NoRoute(Invalid):
     """No route of the policy serves the number."""
 
     code = "no_route"
     detail = "This service does not send to this destination."
+
+    def __init__(self) -> None:
+        super().__init__({"to": ["must be a number that this service sends to"]})
 
 
 class TooManyRequests(OtpError):
@@ -170,11 +176,14 @@ class TooManyRequests(OtpError):
     detail = "Too many codes were asked for. Wait for retry_after seconds."
 
 
-class IdempotencyKeyReused(OtpError):
+class IdempotencyKeyReused(Invalid):
     """The same idempotency key came with another request."""
 
     code = "idempotency_key_reused"
     detail = "This Idempotency-Key was used with another request body. Use a new key for a new request."
+
+    def __init__(self) -> None:
+        super().__init__({"Idempotency-Key": ["must be a new one for another body"]})
 
 
 class IdempotencyKeySpent(OtpError):

@@ -1,7 +1,7 @@
 """What may be sent at all: a request becomes charges, in the order they are made.
 
-Pure. Must not know where counters live. What the caller owns is charged before what a victim owns, so that a refused
-caller spends nothing of a victim's budget.
+Pure. Must not know where counters live. What the caller owns is charged before what a victim owns, so that a
+refused caller spends nothing of a victim's budget.
 """
 
 import ipaddress

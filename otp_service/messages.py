@@ -1,28 +1,28 @@
-"""The words of a message: templates by locale, their variables, the lines for autofill, and its size in parts.
+"""The words of a message: templates by locale, their variables, the lines for autofill, its size in parts.
 
-Pure text. Must not know who sends it. Sizes follow 3GPP TS 23.038: 160 septets, or 153 each when split; 70 or 67
-UTF-16 units as soon as one sign is outside the GSM alphabet.
+Pure text. Must not know who sends it. Sizes follow 3GPP TS 23.038: 160 septets, or 153 each when split; 70 or
+67 UTF-16 units as soon as one sign is outside the GSM alphabet.
 """
 
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 VARIABLES = frozenset({"code", "brand", "minutes"})
 FALLBACK = "en"
-RETRIEVER_BYTES = 140
-"""Android's SMS Retriever reads no longer messages."""
 
+# Each fits one part with a short brand and the line for autofill. Spanish and Portuguese use no sign that the
+# GSM alphabet lacks (á, í, ó, ú, ã, õ, ç), as one of them more than halves what fits.
 TEMPLATES: Mapping[str, str] = {
     "ar": "رمز {brand}: {code}. صالح {minutes} دقائق.",
     "de": "{code} ist Ihr Code für {brand}. Er gilt {minutes} Minuten. Geben Sie ihn niemandem.",
     "en": "{code} is your {brand} code. It is valid for {minutes} minutes. Never share it.",
-    "es": "{code} es su código de {brand}. Vale {minutes} minutos. No lo comparta.",
+    "es": "{code} es su clave de {brand}. Vale {minutes} minutos. No la comparta.",
     "fr": "{code} est votre code {brand}. Il est valable {minutes} minutes. Ne le donnez à personne.",
     "hi": "{brand} कोड {code}, {minutes} मिनट मान्य।",
     "it": "{code} è il suo codice {brand}. Vale {minutes} minuti. Non lo dia a nessuno.",
     "nl": "{code} is uw code voor {brand}, {minutes} minuten geldig. Deel hem met niemand.",
-    "pt": "{code} é o seu código {brand}. Vale por {minutes} minutos. Não o partilhe.",
+    "pt": "{code} é o seu PIN de {brand}. Vale por {minutes} minutos. Nunca o partilhe.",
 }
 """What is said where the policy has no words of its own, by language."""
 
@@ -58,10 +58,22 @@ class Size:
 def size(text: str) -> Size:
     """Count an SMS."""
     if all(sign in GSM_BASIC or sign in GSM_EXTENDED for sign in text):
-        units = sum(2 if sign in GSM_EXTENDED else 1 for sign in text)
-        return Size(False, units, 1 if units <= _GSM_ONE else -(-units // _GSM_MANY))
-    units = len(text.encode("utf-16-le")) // 2
-    return Size(True, units, 1 if units <= _UCS_ONE else -(-units // _UCS_MANY))
+        septets = [2 if sign in GSM_EXTENDED else 1 for sign in text]
+        return Size(unicode=False, units=sum(septets), parts=_parts(septets, _GSM_ONE, _GSM_MANY))
+    units = [len(sign.encode("utf-16-le")) // 2 for sign in text]
+    return Size(unicode=True, units=sum(units), parts=_parts(units, _UCS_ONE, _UCS_MANY))
+
+
+def _parts(widths: Sequence[int], whole: int, split: int) -> int:
+    """Count the parts of a text whose signs are so wide; no sign of two units is torn apart."""
+    if sum(widths) <= whole:
+        return 1
+    parts, left = 1, split
+    for width in widths:
+        if width > left:
+            parts, left = parts + 1, split
+        left -= width
+    return parts
 
 
 def problems(template: str) -> list[str]:
@@ -82,7 +94,7 @@ def problems(template: str) -> list[str]:
 
 
 def choose(own: Mapping[str, str], locale: str, country: str) -> str:
-    """Choose the template: the policy's own before the built-in, the caller's locale before the country's guess."""
+    """Choose the template: the policy's own before the built-in, the caller's locale before the country's."""
     wanted = [locale, locale.partition("-")[0]] if locale else [_LANGUAGES.get(country, FALLBACK)]
     for language in [*wanted, FALLBACK]:
         for templates in (own, TEMPLATES):

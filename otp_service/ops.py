@@ -14,7 +14,7 @@ ops = Blueprint("ops", __name__, url_prefix="/ops")
 @ops.get("/upstreams")
 @operation(summary="Ask each upstream account for its balance", answer=schemas.UpstreamsSchema, keys=("ops",))
 def upstreams() -> dict[str, Any]:
-    """A live call to every account, with its answer or what is wrong with it."""
+    """Call every account and show its answer, or what is wrong with it."""
     return {"upstreams": [_look(name, account) for name, account in parts().accounts.items()]}
 
 

@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat
 
 from otp_service.errors import Invalid, InvalidNumber
 
@@ -16,7 +16,7 @@ E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number that can exist. `e164` has its plus; `country` is ISO 3166 alpha-2, or empty where there is none."""
+    """A number that can exist. `e164` has its plus; `country` is ISO 3166 alpha-2, or empty for none."""
 
     e164: str
     country: str
@@ -27,7 +27,7 @@ def parse(text: str, country: str | None = None) -> Number:
 
     Raises InvalidNumber, or Invalid for an unknown country.
     """
-    if country is not None and country not in phonenumbers.SUPPORTED_REGIONS:
+    if country is not None and not is_country(country):
         raise Invalid({"country": ["must be the two capital letters of a country (ISO 3166)"]})
     if any(unicodedata.category(sign)[0] == "L" for sign in _without_affixes(text)):
         raise InvalidNumber("must be written in digits, not letters")
@@ -42,7 +42,12 @@ def parse(text: str, country: str | None = None) -> Number:
     e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     if not E164.fullmatch(e164):
         raise InvalidNumber("must have 7 to 15 digits")
-    return Number(e164, phonenumbers.region_code_for_number(number) or "")
+    return Number(e164, _country(number))
+
+
+def is_country(code: str) -> bool:
+    """Say whether this is a country (ISO 3166 alpha-2) that has numbers."""
+    return code in phonenumbers.SUPPORTED_REGIONS
 
 
 def mask(e164: str) -> str:
@@ -60,4 +65,10 @@ def _without_affixes(text: str) -> str:
 
 def country_of(e164: str) -> str:
     """Give the country a number belongs to (ISO 3166 alpha-2), empty for none."""
-    return phonenumbers.region_code_for_number(phonenumbers.parse(e164)) or ""
+    return _country(phonenumbers.parse(e164))
+
+
+def _country(number: PhoneNumber) -> str:
+    """Give the country; what belongs to none, such as a satellite phone, has a region of digits."""
+    region = phonenumbers.region_code_for_number(number)
+    return region if region and is_country(region) else ""

@@ -1,7 +1,7 @@
 """The operators' policy: one TOML document, checked as a whole, that routes a number to a plan.
 
-Pure: text in, a frozen Policy out, or every problem at once. Must not know where the text lies or what secrets are;
-an upstream's token is only named here.
+Pure: text in, a frozen Policy out, or every problem at once. Must not know where the text lies or what is
+secret; an upstream's token is only named here.
 """
 
 import re
@@ -16,7 +16,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 from otp_service import messages
 from otp_service.challenge import LIVE_CODES, Plan, Step
 from otp_service.errors import ChannelNotAvailable, ConfigurationError, NoRoute
-from otp_service.phone import Number
+from otp_service.phone import Number, is_country
 
 CHANNELS = ("sms",)
 MINUTE = 60
@@ -113,6 +113,15 @@ class Route:
             and (not self.purposes or purpose in self.purposes)
         )
 
+    def covers(self, other: "Route") -> bool:
+        """Say whether all that `other` could serve comes here first."""
+        pairs = (
+            (self.countries, other.countries),
+            (self.apps, other.apps),
+            (self.purposes, other.purposes),
+        )
+        return all(not mine or (theirs and theirs <= mine) for mine, theirs in pairs)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -195,13 +204,10 @@ def _key_hash() -> fields.String:
     return fields.String(validate=validate.Regexp(r"[0-9a-f]{64}\Z", error=rule))
 
 
-def _origin(value: str) -> None:
-    parts = urlsplit(value)
-    local = parts.hostname in {"localhost", "127.0.0.1"}
-    if not (parts.scheme == "https" or (parts.scheme == "http" and local)) or value != (
-        f"{parts.scheme}://{parts.netloc}"
-    ):
-        raise ValidationError("must be an origin such as https://app.example.com, nothing after the host")
+_ORIGIN = validate.Regexp(
+    r"(https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?|http://(localhost|127\.0\.0\.1))(:[0-9]{1,5})?\Z",
+    error="must be an origin as browsers send it, such as https://app.example.com, nothing after the host",
+)
 
 
 class _Part(Schema):
@@ -217,7 +223,7 @@ class _Part(Schema):
 class _AppSchema(_Part):
     shape = dict
     brand = fields.String(required=True, validate=_ONE_LINE)
-    origins = fields.List(fields.String(validate=_origin))
+    origins = fields.List(fields.String(validate=_ORIGIN))
     publishable_keys = fields.List(_key_hash())
     secret_keys = fields.List(_key_hash())
 
@@ -230,7 +236,7 @@ class _OpsSchema(_Part):
 class _ChallengeSchema(_Part):
     shape = ChallengeRules
     code_length = fields.Integer(strict=True, validate=_between(6, 10))
-    ttl = _Duration(validate=_between(30, MAX_TTL))
+    ttl = _Duration(validate=_between(MINUTE, MAX_TTL))  # messages tell it in minutes
     max_attempts = fields.Integer(strict=True, validate=_between(1, 5))
     max_sends = fields.Integer(strict=True, validate=_between(1, 10))
     cooldown = _tuple(_Duration(validate=_between(1, MAX_TTL)))
@@ -257,7 +263,7 @@ class _UpstreamSchema(_Part):
     base_url = fields.Url(required=True, schemes={"http", "https"}, require_tld=False)
     token_env = fields.String(
         required=True,
-        validate=validate.Regexp(r"OTP_UPSTREAM_[A-Z0-9_]+\Z", error="must be named OTP_UPSTREAM_..."),
+        validate=validate.Regexp(r"OTP_UPSTREAM_[A-Z0-9_]+\Z", error="must start with OTP_UPSTREAM_"),
     )
     auth = fields.String(
         validate=validate.OneOf(["header", "query", "body"], error="must be header, query or body")
@@ -389,6 +395,14 @@ def _doubled_keys(policy: Policy) -> Iterator[str]:
 def _route_contradictions(policy: Policy, place: str, route: Route) -> Iterator[str]:
     for app in sorted(route.apps - policy.apps.keys()):
         yield f"{place}.match.app: there is no app {app}"
+    for country in sorted(country for country in route.countries if not is_country(country)):
+        yield f"{place}.match.country: there are no numbers of a country {country}"
+    for at, earlier in enumerate(policy.routes):
+        if earlier is route:
+            break
+        if earlier.covers(route):
+            yield f"{place}: nothing reaches this route, route[{at}] serves it all"
+            break
     for at, step in enumerate(route.steps):
         upstream = policy.upstreams.get(step.upstream)
         if upstream is None:
@@ -400,7 +414,7 @@ def _route_contradictions(policy: Policy, place: str, route: Route) -> Iterator[
 
 
 def _warnings(document: Mapping[str, Any], own: Mapping[str, str]) -> Iterator[str]:
-    """Name messages that would be charged as several parts, or be too long for Android to read."""
+    """Name messages that would be charged as several parts."""
     rules: ChallengeRules = document.get("challenge", ChallengeRules())
     for name, table in document["app"].items():
         app = App(name=name, **table)

@@ -39,11 +39,23 @@ class _Binding(fields.Field[Any]):
 
 
 class _Strict(Schema):
-    error_messages = {"unknown": "is not a field of this request"}
+    error_messages = {"unknown": "is not a field of this request"}  # noqa: RUF012 - typed so by its base
 
 
 def _binding(about: str) -> _Binding:
-    return _Binding(metadata={"description": about, "example": {"amount": "12.00 EUR", "payee": "Acme"}})
+    line = {"type": "string", "minLength": 1, "maxLength": BINDING_LENGTH}
+    forms = [
+        {"type": "string", "minLength": 1, "maxLength": BINDING_TEXT},
+        {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": BINDING_PARTS,
+            "propertyNames": line,
+            "additionalProperties": line,
+        },
+    ]
+    example = {"amount": "12.00 EUR", "payee": "Acme"}
+    return _Binding(metadata={"description": about, "example": example, "oneOf": forms})
 
 
 def _channel() -> fields.String:
@@ -84,14 +96,12 @@ class SendSchema(_Strict):
         r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}",
         "The language of the message (BCP 47); guessed from the number when left out.",
         "en",
-        load_default="",
     )
     reference = _text(
         "must be 1 to 64 visible ASCII signs",
         r"[\x21-\x7e]{1,64}",
         "Your own id; comes back in every answer and in the verification token.",
         "signup-4711",
-        load_default="",
     )
     binding = _binding(
         "What the code is tied to, such as a payment's amount and payee; any change voids the code."
@@ -101,7 +111,6 @@ class SendSchema(_Strict):
         r"[A-Za-z0-9+/]{11}",
         "Hash of your Android app, written into the SMS so that the app can read the code by itself.",
         "FA+9qCX9VSu",
-        load_default="",
     )
 
 
@@ -214,7 +223,7 @@ class ClaimsSchema(Schema):
         fields.String, "The same for one number in one app, and tells nothing else.", "p0Yk5c1nS0a7mD2xQ4tLkg"
     )
     phone_number = _shown(fields.String, "The proven number, E.164.", "+12025550100")
-    phone_number_verified = _shown(fields.Boolean, "Always true.", True)
+    phone_number_verified = _shown(fields.Boolean, "Always true.", example=True)
     purpose = _shown(fields.String, "What the proof is for.", "login")
     amr = _shown(
         fields.List, "How it was proven (RFC 8176).", ["otp", "sms"], cls_or_instance=fields.String()
@@ -290,7 +299,7 @@ class BalanceSchema(Schema):
     service = _shown(fields.String, "The upstream's code of the service.", "T")
     name = _shown(fields.String, "Its name.", "Transactional")
     credits = _shown(fields.Float, "What is left, in the upstream's unit.", 1000.0)
-    postpaid = _shown(fields.Boolean, "Whether the account is billed afterwards.", False)
+    postpaid = _shown(fields.Boolean, "Whether the account is billed afterwards.", example=False)
 
 
 class UpstreamSchema(Schema):

@@ -37,10 +37,10 @@ class Seal:
     def open(self, sealed: str, owner: str) -> str:
         """Open what `close` sealed for the same owner. Raises Unsealable."""
         key_id, _, body = sealed.partition(".")
-        raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
         try:
+            raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
             text = self._ciphers[key_id].decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], owner.encode())
-        except (KeyError, InvalidTag):
+        except (KeyError, ValueError, InvalidTag):  # no such key, no such form, not what we sealed
             raise Unsealable(key_id) from None
         return text.decode()
 

@@ -44,7 +44,7 @@ def serve(
     threads: int,
     on_start: Callable[[], None],
 ) -> None:
-    """Serve until told to stop: SIGTERM finishes what is being answered, SIGHUP replaces processes one by one.
+    """Serve until told to stop. SIGTERM finishes what is being answered, SIGHUP replaces processes in turn.
 
     `make_app` and `on_start` run in each process after the fork. A process that dies is replaced.
     """

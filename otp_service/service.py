@@ -116,8 +116,8 @@ class Service:
     def send(self, caller: Caller, request: SendRequest, idempotency_key: str | None = None) -> View:
         """Open a challenge and schedule its first message.
 
-        Raises Invalid, NoRoute, ChannelNotAvailable, TooManyRequests, IdempotencyKeyReused, IdempotencyKeySpent or
-        StoreUnavailable; nothing is stored or sent then.
+        Raises Invalid, NoRoute, ChannelNotAvailable, TooManyRequests, IdempotencyKeyReused,
+        IdempotencyKeySpent or StoreUnavailable; nothing is stored or sent then.
         """
         number = phone.parse(request.to, request.country)
         plan = self._policy().plan(number, caller.app.name, request.purpose, request.channel)
@@ -235,8 +235,8 @@ class Service:
     ) -> Verification:
         """Check a code. The guess is counted before it is looked at.
 
-        Raises ChallengeNotFound, WrongCode, NoAttemptsLeft, Invalid (a code of another length, not counted), Busy
-        (not counted) or StoreUnavailable.
+        Raises ChallengeNotFound, WrongCode, NoAttemptsLeft, Invalid (a code of another length, not counted),
+        Busy (not counted) or StoreUnavailable.
         """
         if len(challenge_id) != ID_LENGTH:
             raise ChallengeNotFound
@@ -295,7 +295,10 @@ class Service:
         return claims
 
     def redeem(self, caller: Caller, token: str) -> dict[str, Any]:
-        """Spend a verification token once; gives its claims. Raises TokenInvalid, TokenSpent, StoreUnavailable."""
+        """Spend a verification token once and give its claims.
+
+        Raises TokenInvalid, TokenSpent or StoreUnavailable.
+        """
         now = self._store.time() // 1000
         claims = self._signer.check(token, audience=caller.app.name, now=now)
         if not self._store.spend(f"token:{claims['jti']}", claims["exp"] - now):
@@ -341,7 +344,7 @@ class Service:
     # What workers do.
 
     def attend(self, challenge_id: str, stopping: Callable[[], bool]) -> None:
-        """Do what is due for a challenge. Raises StoreUnavailable; the deadline stays then and brings it back."""
+        """Do what is due for a challenge. Raises StoreUnavailable; its deadline stays then."""
         lease = self._store.claim(challenge_id)
         if lease is None:
             return

@@ -1,7 +1,7 @@
 """Process settings: the only reader of the environment.
 
-Each setting is a variable `OTP_*`, or a file named by `OTP_*_FILE`. They are read once; every mistake is reported
-together. Knows nothing of what the values are used for beyond their form.
+Each setting is a variable `OTP_*`, or a file named by `OTP_*_FILE`. They are read once; every mistake is
+reported together. Knows nothing of what the values are used for beyond their form.
 """
 
 import base64
@@ -9,13 +9,14 @@ import binascii
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from otp_service.errors import ConfigurationError
 
 KEY_BYTES = 32
+MAX_PORT = 65535
 UPSTREAM_PREFIX = "OTP_UPSTREAM_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 PROFILES = ("owasp", "owasp-low-memory", "fast")
@@ -29,26 +30,27 @@ URL_SCHEMES = (
     "rediss+cluster",
 )
 
-KeyRing = dict[str, bytes]
-"""Keys by their id, the current one first."""
-
 
 class _ProblemError(ValueError):
     """A value breaks the rule that the text states."""
 
 
 def _key(text: str) -> bytes:
+    # Python's decoder skips signs that are none of its own.
+    if not re.fullmatch(r"[A-Za-z0-9+/_-]*={0,2}", text):
+        raise _ProblemError("must be base64url")
     try:
         key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError):
+    except binascii.Error:
         raise _ProblemError("must be base64url") from None
     if len(key) != KEY_BYTES:
         raise _ProblemError(f"must hold {KEY_BYTES} bytes, holds {len(key)}; otp-service secrets makes one")
     return key
 
 
-def _ring(text: str) -> KeyRing:
-    ring: KeyRing = {}
+def _ring(text: str) -> dict[str, bytes]:
+    """Read keys by their id, the current one first."""
+    ring: dict[str, bytes] = {}
     for item in filter(None, text.replace("\n", ",").replace(" ", "").split(",")):
         name, colon, value = item.partition(":")
         if not colon or not re.fullmatch(r"[A-Za-z0-9_-]{1,16}", name):
@@ -62,9 +64,19 @@ def _ring(text: str) -> KeyRing:
 
 
 def _redis_url(text: str) -> str:
-    scheme, colon, _ = text.partition("://")
+    scheme, colon, rest = text.partition("://")
     if not colon or scheme not in URL_SCHEMES:
         raise _ProblemError(f"must start with one of {', '.join(f'{s}://' for s in URL_SCHEMES)}")
+    address, _, path = rest.partition("?")[0].partition("/")
+    if scheme == "unix":
+        if not path:
+            raise _ProblemError("must name the socket's file, as in unix:///run/redis.sock")
+        return text
+    for host in address.rpartition("@")[2].split(","):
+        if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:\s]+)(:[0-9]{1,5})?", host):
+            raise _ProblemError(f"must name hosts as HOST or HOST:PORT, as in {scheme}://HOST:6379")
+    if scheme.endswith("+sentinel") and not path.partition("/")[0]:
+        raise _ProblemError(f"must end with the name of the service, as in {scheme}://HOSTS/NAME")
     return text
 
 
@@ -92,9 +104,17 @@ def _text(text: str) -> str:
     return text
 
 
+def _prefix(text: str) -> str:
+    # Braces would take the keys of a challenge apart in a cluster.
+    if not re.fullmatch(r"[A-Za-z0-9:._-]{1,64}", text):
+        raise _ProblemError("must be 1 to 64 letters, digits, ':', '.', '_' or '-'")
+    return text
+
+
 def _listen(text: str) -> str:
-    if not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}", text):
-        raise _ProblemError("must be HOST:PORT")
+    match = re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})", text)
+    if not match or int(match[1]) > MAX_PORT:
+        raise _ProblemError(f"must be HOST:PORT, a port being 0 to {MAX_PORT}")
     return text
 
 
@@ -114,14 +134,18 @@ class Settings:
     )
     policy_file: str = _setting(_text, "the operators' policy, a TOML document")
     issuer: str = _setting(_text, "`iss` of verification tokens: this service's public URL")
-    peppers: KeyRing = _setting(_ring, "HMAC keys of the codes, `ID:KEY,...`, newest first", secret=True)
-    number_keys: KeyRing = _setting(_ring, "AES-256 keys that seal numbers, newest first", secret=True)
+    peppers: Mapping[str, bytes] = _setting(
+        _ring, "HMAC keys of the codes, `ID:KEY,...`, newest first", secret=True
+    )
+    number_keys: Mapping[str, bytes] = _setting(
+        _ring, "AES-256 keys that seal numbers, newest first", secret=True
+    )
     lookup_key: bytes = _setting(_key, "HMAC key under which numbers are looked up", secret=True)
-    signing_keys: KeyRing = _setting(
+    signing_keys: Mapping[str, bytes] = _setting(
         _ring, "Ed25519 seeds that sign verification tokens, newest first", secret=True
     )
     hash_profile: str = _setting(_choice(*PROFILES), "Argon2 profile of new codes", default="owasp")
-    redis_prefix: str = _setting(_text, "first part of every key in Redis", default="otp")
+    redis_prefix: str = _setting(_prefix, "first part of every key in Redis", default="otp")
     partitions: int = _setting(_number(1, 256), "slots that challenges are spread over", default="64")
     listen: str = _setting(_listen, "where the API listens", default="127.0.0.1:8000")
     processes: int = _setting(_number(1, 64), "API processes", default="2")
@@ -132,7 +156,7 @@ class Settings:
     worker_sends: int = _setting(_number(1, 512), "sends that one worker runs at once", default="64")
     worker_name: str = _setting(str, "stable name of this worker; empty is the host's name", default="")
     worker_metrics: int = _setting(
-        _number(0, 65535), "port where a worker shows its metrics; 0 is none", default="0"
+        _number(0, MAX_PORT), "port where a worker shows its metrics; 0 is none", default="0"
     )
     log_level: str = _setting(_choice(*LOG_LEVELS), "least level that is logged", default="info")
     upstream_tokens: Mapping[str, str] = field(repr=False, default_factory=dict)
@@ -151,28 +175,33 @@ def read(environment: Mapping[str, str]) -> Settings:
     values: dict[str, Any] = {}
     problems: list[str] = []
     for setting in _declared():
-        name = _variable(setting.name)
         try:
-            text = _raw(environment, name)
-            if text is None:
-                text = setting.metadata["default"]
-            if text is None:
-                raise _ProblemError(f"is required: {setting.metadata['about']}")
-            values[setting.name] = setting.metadata["parse"](text)
+            values[setting.name] = _value(environment, setting)
+        except _ProblemError as problem:
+            problems.append(f"{_variable(setting.name)} {problem}")
+    tokens: dict[str, str] = {}
+    for name in sorted({n.removesuffix("_FILE") for n in environment if n.startswith(UPSTREAM_PREFIX)}):
+        try:
+            tokens[name] = _raw(environment, name) or ""
         except _ProblemError as problem:
             problems.append(f"{name} {problem}")
     problems += _unknown(environment)
-    try:
-        values["upstream_tokens"] = _upstream_tokens(environment)
-    except _ProblemError as problem:
-        problems.append(str(problem))
     if problems:
         raise ConfigurationError(problems)
-    return Settings(**values)
+    return Settings(**values, upstream_tokens=tokens)
 
 
-def _declared() -> list[Any]:
+def _declared() -> list[Field[Any]]:
     return [f for f in fields(Settings) if f.metadata]
+
+
+def _value(environment: Mapping[str, str], setting: Field[Any]) -> Any:  # noqa: ANN401 - as the setting parses
+    text = _raw(environment, _variable(setting.name))
+    if text is None:
+        text = setting.metadata["default"]
+    if text is None:
+        raise _ProblemError(f"is required: {setting.metadata['about']}")
+    return setting.metadata["parse"](text)
 
 
 def _variable(name: str) -> str:
@@ -192,23 +221,12 @@ def _raw(environment: Mapping[str, str], name: str) -> str | None:
         raise _ProblemError(f"cannot be read from the file that {name}_FILE names") from None
 
 
-def _upstream_tokens(environment: Mapping[str, str]) -> dict[str, str]:
-    names = {n.removesuffix("_FILE") for n in environment if n.startswith(UPSTREAM_PREFIX)}
-    tokens: dict[str, str] = {}
-    for name in sorted(names):
-        try:
-            tokens[name] = _raw(environment, name) or ""
-        except _ProblemError as problem:
-            raise _ProblemError(f"{name} {problem}") from None
-    return tokens
-
-
 def _unknown(environment: Mapping[str, str]) -> list[str]:
     known = {name for name, _, _ in variables()}
     problems = []
     for name in sorted(environment):
         plain = name.removesuffix("_FILE")
         if name.startswith("OTP_") and not name.startswith(UPSTREAM_PREFIX) and not {name, plain} & known:
-            close = difflib.get_close_matches(name, known, 1)
+            close = difflib.get_close_matches(name, sorted(known | {f"{n}_FILE" for n in known}), 1)
             problems.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
     return problems

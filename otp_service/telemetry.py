@@ -18,11 +18,11 @@ LOG = logging.getLogger("otp")
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
-# What must never be read in a log, whoever wrote it there: keys and tokens, and digits as long as a number or code.
+# What must never be read in a log, whoever wrote it there: keys and tokens, and digits as many as a code has.
 _SECRETS = re.compile(
     r"\b(?:pk|sk|ops)_[A-Za-z0-9_-]{8,}|(?i:bearer)\s+\S+|eyJ[A-Za-z0-9_-]+\.\S+|access_token=[^&\s]+"
 )
-_DIGITS = re.compile(r"\+?\d(?:[\s().-]?\d){5,}")
+_DIGITS = re.compile(r"\+?\d(?:[\s().-]{0,3}\d){5,}")
 
 
 def redact(text: str) -> str:
@@ -42,14 +42,20 @@ class _Events(logging.Formatter):
             "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{record.msecs:03.0f}Z",
             "level": record.levelname.lower(),
             "process": self._process,
+            "pid": record.process,
             "event": redact(record.getMessage()),
         }
         for name, value in getattr(record, "fields", {}).items():
-            event[name] = redact(value) if isinstance(value, str) and name not in _IDS else value
+            event[name] = value if name in _IDS else _clean(value)
         if record.exc_info and record.exc_info[1]:
             event["error"] = type(record.exc_info[1]).__name__
             event["where"] = _where(record.exc_info[1])
         return json.dumps(event, ensure_ascii=True, default=str)
+
+
+def _clean(value: object) -> object:
+    """Give a field's value as it may be logged; whatever is no plain figure is text, and redacted."""
+    return value if value is None or isinstance(value, int | float) else redact(str(value))
 
 
 _IDS = frozenset({"request_id", "challenge"})
@@ -149,7 +155,7 @@ class Metrics:
         self.store_seconds.labels(script).observe(seconds)
 
     def page(self, *, shared: bool) -> bytes:
-        """Write the metrics of this process, or `shared` ones of all processes, in Prometheus' text format."""
+        """Write the metrics of this process, or `shared` ones of all, in Prometheus' text format."""
         registry = self.registry
         if shared:
             registry = CollectorRegistry()

@@ -1,7 +1,7 @@
 """Verification tokens: signed, checked, and the public keys to check them with.
 
-Knows Ed25519 keys and JWT (RFC 7519, hardened as RFC 8725 says: one pinned algorithm, explicit type, own keys only).
-Must not know what is being verified.
+Knows Ed25519 keys and JWT (RFC 7519, hardened as RFC 8725 says: one pinned algorithm, explicit type, own keys
+only). Must not know what is being verified.
 """
 
 import base64

@@ -9,9 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from redis.exceptions import RedisError
-
-from otp_service.connection import Scripts
+from otp_service.connection import AWAY, Scripts
 from otp_service.errors import StoreUnavailable
 from otp_service.store import Store
 from otp_service.telemetry import LOG, Metrics, event
@@ -110,19 +108,19 @@ class Worker:
                         message = subscription.get_message(timeout=POLL)
                         if message:
                             self._wake(message["data"])
-            except RedisError:
+            except AWAY:
                 self._stop.wait(BACK_OFF)
 
     def _wake(self, partition: str) -> None:
         with self._changed:
             if partition in self._look_at:
-                self._look_at[partition] = 0.0
+                self._sooner(partition, 0)
                 self._changed.notify_all()
 
     def _round(self, pool: ThreadPoolExecutor) -> None:
         for partition in self._ready():
             free = self._sends - len(self._busy)
-            if free <= 0:
+            if free <= 0 or self._stop.is_set():
                 break
             try:
                 self._take(pool, partition, free)
@@ -133,10 +131,10 @@ class Worker:
                 self._changed.wait(self._pause())
 
     def _ready(self) -> list[str]:
-        """List the partitions that are to be looked at now."""
+        """List the partitions that are to be looked at now, those that wait longest first."""
         now = time.monotonic()
         with self._changed:
-            return [p for p, at in self._look_at.items() if at <= now]
+            return sorted((p for p, at in self._look_at.items() if at <= now), key=self._look_at.__getitem__)
 
     def _pause(self) -> float:
         if len(self._busy) >= self._sends:
@@ -153,14 +151,15 @@ class Worker:
     def _take(self, pool: ThreadPoolExecutor, partition: str, free: int) -> None:
         self._later(partition, POLL)  # first, so that a wake-up during the look is not lost
         due = self._store.due(partition, self._sends)
+        more = len(due.ids) >= self._sends
         for id_, since in due.ids.items():
             with self._changed:
                 if id_ in self._busy:
                     self._busy[id_] = True
                     continue
                 if free <= 0:
-                    self._look_at[partition] = 0.0
-                    return
+                    more = True
+                    break
                 self._busy[id_] = False
             free -= 1
             self._metrics.deadline_lag.observe((due.now - since) / 1000)
@@ -168,7 +167,9 @@ class Worker:
             pool.submit(self._attend, id_, self._stop.is_set).add_done_callback(
                 lambda done, id_=id_, partition=partition: self._done(done, id_, partition)  # type: ignore[misc]
             )
-        if due.following is not None:
+        if more:
+            self._sooner(partition, 0)
+        elif due.following is not None:
             self._sooner(partition, (due.following - due.now) / 1000)
 
     def _sooner(self, partition: str, seconds: float) -> None:

@@ -1,6 +1,12 @@
-"""openapi.yaml, made from the views and their schemas. Must not hold a field's description of its own."""
+"""openapi.yaml, made from the views and their schemas. Must not hold a field's description of its own.
 
+`python -m tests.openapi_document` writes it; with `--check` it exits with 1 when the file differs.
+"""
+
+import argparse
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -8,20 +14,37 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Flask
 
-from otp_service import __version__, errors, schemas
+from otp_service import __version__, app, errors, schemas
 from otp_service.edge import STATUS, Operation
+from tests.conftest import make_core
 
+FILE = Path(__file__).parent.parent / "openapi.yaml"
 _EVERYWHERE = (errors.InternalError,)
-_WITH_KEY = (errors.MissingKey, errors.UnknownKey, errors.KeyNotAllowed, errors.OriginNotAllowed)
+_WITH_KEY = (errors.MissingKey, errors.UnknownKey, errors.KeyNotAllowed)
 _WITH_BODY = (errors.MalformedJson, errors.UnsupportedMediaType, errors.BodyTooLarge, errors.Invalid)
 _WITH_STORE = (errors.StoreUnavailable,)
 _REQUEST_ID = {"description": "Also in logs and problems.", "schema": {"type": "string"}}
-_RETRY_AFTER = {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}}
+_RETRY_AFTER = {
+    "description": schemas.ProblemSchema().fields["retry_after"].metadata["description"],
+    "schema": {"type": "integer"},
+}
+
+
+def application() -> Flask:
+    """Make the application to describe; it is never asked anything, so its store need not exist."""
+    return app.web(make_core("unix:///nowhere", "http://127.0.0.1:9"), lambda: b"")
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes everything out where it stands."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the dumper's signature
+        return True
 
 
 def document(app: Flask) -> str:
     """Write the OpenAPI 3.1 document of an application as YAML."""
-    plugin = MarshmallowPlugin(schema_name_resolver=lambda schema: _name(schema))
+    plugin = MarshmallowPlugin(schema_name_resolver=_name)
     spec = APISpec(
         title="OTP verification service",
         version=__version__,
@@ -47,8 +70,8 @@ def document(app: Flask) -> str:
                 ]
             path = re.sub(r"<([^>]+)>", r"{\1}", rule.rule)
             spec.path(path=path, operations={method.lower(): operation for method in methods})
-    text: str = yaml.safe_dump(spec.to_dict(), sort_keys=False, allow_unicode=True, width=110)
-    return text
+    body: str = yaml.dump(spec.to_dict(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
+    return f"# Made by python -m tests.openapi_document from the views and schemas of otp_service.\n{body}"
 
 
 def _name(schema: Any) -> str:  # noqa: ANN401 - a schema's class or instance
@@ -77,7 +100,8 @@ def _responses(described: Operation) -> dict[str, Any]:
     good = {"description": described.summary, "headers": {"X-Request-Id": _REQUEST_ID}, "content": content}
     responses: dict[str, Any] = {str(described.status): good}
     if described.answer is schemas.HealthSchema:
-        responses["503"] = {**good, "description": "A part does not answer"}
+        headers = {"X-Request-Id": _REQUEST_ID, "Retry-After": _RETRY_AFTER}
+        responses["503"] = {**good, "description": "A part does not answer", "headers": headers}
     for status, kinds in sorted(_by_status(described).items()):
         headers = {"X-Request-Id": _REQUEST_ID} | (
             {"Retry-After": _RETRY_AFTER} if status in {429, 503} else {}
@@ -98,6 +122,8 @@ def _by_status(described: Operation) -> dict[int, list[type[errors.OtpError]]]:
     kinds = [*described.problems, *_EVERYWHERE]
     if described.keys:
         kinds += [*_WITH_KEY, *(_WITH_STORE if "ops" not in described.keys else ())]
+    if "publishable" in described.keys:
+        kinds.append(errors.OriginNotAllowed)  # only browsers' keys are tied to origins
     if described.body:
         kinds += _WITH_BODY
     found: dict[int, list[type[errors.OtpError]]] = {}
@@ -121,7 +147,28 @@ _IDEMPOTENCY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same key with the same body does the work once and gives the same challenge again, for 24 hours.",
+    "description": "The same key with the same body does the work once and gives the same challenge again, "
+    "for 24 hours.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 130},
     "example": '"8e03978e-40d5-43e8-bc93-6894a57f9324"',
 }
+
+
+def main(arguments: list[str]) -> int:
+    """Write the file, or check it; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.openapi_document", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing, exit with 1 when it differs")
+    parser.add_argument("--file", type=Path, default=FILE, help="openapi.yaml at the top unless named")
+    options = parser.parse_args(arguments)
+    wanted = document(application())
+    if not options.check:
+        options.file.write_text(wanted, encoding="utf-8")
+        return 0
+    if options.file.is_file() and options.file.read_text(encoding="utf-8") == wanted:
+        return 0
+    sys.stderr.write(f"{options.file} is not what the code says: run python -m tests.openapi_document\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -24,8 +24,11 @@ end
 last.status = "sending"
 last.ref = reference
 last.hash = code_hash
-if #deliveries > live then
-  deliveries[#deliveries - live].hash = nil
+for place = #deliveries, 1, -1 do
+  if deliveries[place].hash then
+    live = live - 1
+    if live < 0 then deliveries[place].hash = nil end
+  end
 end
 redis.call("SET", challenge_key, cjson.encode(challenge), "KEEPTTL")
 redis.call("ZADD", due_key, now + lease, id)

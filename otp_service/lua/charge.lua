@@ -7,11 +7,11 @@ local offset, operation = tonumber(ARGV[1]), ARGV[2]
 local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
 
+local longest = tonumber(ARGV[#ARGV])
+redis.call("ZREMRANGEBYSCORE", log_key, "-inf", now - longest)
 if redis.call("ZSCORE", log_key, operation) then
   return {"charged", 0}
 end
-local longest = tonumber(ARGV[#ARGV])
-redis.call("ZREMRANGEBYSCORE", log_key, "-inf", now - longest)
 local pause = 0
 for at = 3, #ARGV, 2 do
   local limit, window = tonumber(ARGV[at]), tonumber(ARGV[at + 1])

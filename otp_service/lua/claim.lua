@@ -1,6 +1,6 @@
 -- Leases a challenge that is due to one worker, known by its operation id, and says what for:
--- "send" (the newest delivery has not left), "waited" (its time is over). Ends a challenge whose time or
--- guesses are over ("ended"). A delivery found "sending" is one whose worker died: its outcome is unknown.
+-- "send" (the newest delivery has not left), "waited" (its time is over). Ends a challenge whose time is over
+-- ("ended"). A delivery found "sending" is one whose worker died: its outcome is unknown.
 -- Returns {what, now, challenge} or {"none", now}.
 local due_key, challenge_key = KEYS[1], KEYS[2]
 local offset, id, operation, lease = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -28,7 +28,12 @@ end
 
 local what
 local exhausted = #(challenge.attempts or {}) >= challenge.guesses
-if exhausted or now >= challenge.expires then
+if exhausted and now < challenge.expires then
+  -- nothing more is sent, but the last guess may still be in its check: the end waits for the expiry
+  redis.call("ZADD", due_key, challenge.expires, id)
+  return {"none", now}
+end
+if now >= challenge.expires then
   local sent = false
   for _, delivery in ipairs(challenge.deliveries) do
     sent = sent or delivery.status == "accepted"

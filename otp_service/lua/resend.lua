@@ -34,6 +34,7 @@ if last.status == "queued" or last.status == "claimed" then
 end
 delivery.at = now
 deliveries[#deliveries + 1] = delivery
+challenge.lease = nil -- whoever holds it decides about a delivery that is no longer the newest
 stored = cjson.encode(challenge)
 redis.call("SET", challenge_key, stored, "KEEPTTL")
 redis.call("ZADD", due_key, now, id)

@@ -1,0 +1,230 @@
+"""What the server did although its answer got lost is done once, and the caller sees no difference."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from otp_service.challenge import Challenge, GiveUp, Next, State, Status
+from otp_service.delivery import Verdict
+from otp_service.policy import Window
+from otp_service.store import SEND_LEASE, Store
+from tests.fault_proxy import FaultProxy
+from tests.spine import (
+    PLAN,
+    armed,
+    brought,
+    claimed,
+    ended,
+    new_challenge,
+    new_delivery,
+    open_store,
+    opened,
+    prefix_of,
+    proxied_store,
+    resent,
+    seen,
+)
+from tests.valkey_server import ValkeyServer
+
+
+@pytest.fixture
+def store(valkey: ValkeyServer) -> Iterator[Store]:
+    """Give a store with keys of its own, on a connection that works."""
+    with open_store(valkey) as made:
+        yield made
+
+
+@dataclass(frozen=True)
+class Twice:
+    """Something done over a connection that loses the reply, and what it must leave behind."""
+
+    prepare: Callable[[Store], str]
+    act: Callable[[Store, Store, str], object]
+
+
+def _resting(store: Store) -> str:
+    challenge = opened(store)
+    brought(store, challenge.id)
+    store.offset += 60_000
+    return challenge.id
+
+
+def _open_again(flaky: Store, store: Store, id_: str) -> None:
+    made = new_challenge(store, id=store.new_id("key"))
+    answer = flaky.open(made, idempotency="key", fingerprint="f")
+    assert answer.challenge is not None
+    assert answer.challenge.id == made.id
+    assert store.recall("key") == f"{made.id}f"
+
+
+def _attempt(flaky: Store, store: Store, id_: str) -> None:
+    what, _, challenge = flaky.take_attempt(id_, "web", 6)
+    assert challenge is not None
+    assert (what, challenge.attempts, seen(store, id_).attempts) == ("counted", 1, 1)
+
+
+def _last_attempt(flaky: Store, store: Store, id_: str) -> None:
+    for _ in range(PLAN.max_attempts - 1):
+        store.take_attempt(id_, "web", 6)
+    assert flaky.take_attempt(id_, "web", 6)[0] == "counted"
+    assert store.take_attempt(id_, "web", 6)[0] == "exhausted"
+
+
+def _finish(flaky: Store, store: Store, id_: str) -> None:
+    won = flaky.finish(id_, "web", State.VERIFIED, 0)[1]
+    assert won is not None
+    assert won == seen(store, id_)
+    assert store.finish(id_, "web", State.VERIFIED, 0)[1] is None
+
+
+def _resend(flaky: Store, store: Store, id_: str) -> None:
+    what, _, challenge = flaky.resend(id_, "web", new_delivery())
+    assert isinstance(challenge, Challenge)
+    assert (what, len(challenge.deliveries), len(seen(store, id_).deliveries)) == ("queued", 2, 2)
+
+
+def _last_resend(flaky: Store, store: Store, id_: str) -> None:
+    for _ in range(PLAN.max_sends - 2):
+        resent(store, id_)
+    store.offset += 60_000
+    flaky.offset = store.offset
+    assert flaky.resend(id_, "web", new_delivery())[0] == "queued"
+    assert len(seen(store, id_).deliveries) == PLAN.max_sends
+
+
+def _claim(flaky: Store, store: Store, id_: str) -> None:
+    lease = flaky.claim(id_)
+    assert lease is not None
+    assert lease.what == "send"
+    assert store.claim(id_) is None
+    assert store.arm(lease, "reference", "hash")
+
+
+def _claim_waited(flaky: Store, store: Store, id_: str) -> None:
+    armed(store, id_)
+    store.offset += SEND_LEASE
+    flaky.offset = store.offset
+    lease = flaky.claim(id_)
+    assert lease is not None
+    assert (lease.what, lease.challenge.last.status) == ("waited", Status.UNKNOWN)
+
+
+def _arm(flaky: Store, store: Store, id_: str) -> None:
+    lease = claimed(store, id_)
+    assert flaky.arm(lease, "reference", "hash")
+    assert seen(store, id_).live_hashes() == [(0, "hash")]
+
+
+def _settle(verdict: Verdict, deliveries: int, deferrals: int) -> Callable[[Store, Store, str], None]:
+    def act(flaky: Store, store: Store, id_: str) -> None:
+        lease, reference = armed(store, id_)
+        ended(flaky, lease, reference, verdict)
+        after = seen(store, id_)
+        assert (len(after.deliveries), after.last.deferrals) == (deliveries, deferrals)
+
+    return act
+
+
+def _settle_waited(flaky: Store, store: Store, id_: str) -> None:
+    armed(store, id_)
+    store.offset += SEND_LEASE
+    flaky.offset = store.offset
+    flaky.settle(claimed(store, id_), Next(1))
+    assert [d.step for d in seen(store, id_).deliveries] == [0, 1]
+
+
+def _give_up(flaky: Store, store: Store, id_: str) -> None:
+    flaky.settle(claimed(store, id_), GiveUp())
+    assert seen(store, id_).state is State.UNDELIVERABLE
+
+
+def _release(flaky: Store, store: Store, id_: str) -> None:
+    flaky.release(claimed(store, id_))
+    assert claimed(store, id_).what == "send"
+
+
+def _charge(flaky: Store, store: Store, id_: str) -> None:
+    assert flaky.charge(id_, "one", (Window(2, 60),)) == 0
+    assert store.charge(id_, "two", (Window(2, 60),)) == 0
+    assert store.charge(id_, "three", (Window(2, 60),)) > 0
+
+
+def _last_charge(flaky: Store, store: Store, id_: str) -> None:
+    assert flaky.charge(id_, "one", (Window(1, 60),)) == 0
+
+
+def _refund(flaky: Store, store: Store, id_: str) -> None:
+    store.charge(id_, "one", (Window(2, 60),))
+    store.charge(id_, "two", (Window(2, 60),))
+    flaky.refund(id_, "one")
+    assert store.charge(id_, "three", (Window(2, 60),)) == 0
+    assert store.charge(id_, "four", (Window(2, 60),)) > 0
+
+
+def _spend(flaky: Store, store: Store, id_: str) -> None:
+    assert flaky.spend(id_, 60)
+    assert not store.spend(id_, 60)
+
+
+def _beat(flaky: Store, store: Store, id_: str) -> None:
+    assert flaky.beat("one", 3) == ["one"]
+    flaky.leave("one")
+
+
+def _leave(flaky: Store, store: Store, id_: str) -> None:
+    store.beat("one", 3)
+    flaky.leave("one")
+    assert store.beat("two", 3) == ["two"]
+
+
+def _due(flaky: Store, store: Store, id_: str) -> None:
+    assert id_ in flaky.due(id_[:2], 10).ids
+
+
+def _look(flaky: Store, store: Store, id_: str) -> None:
+    assert flaky.look(id_)[1] == seen(store, id_)
+
+
+def _fresh(store: Store) -> str:
+    return opened(store).id
+
+
+TWICE = {
+    "open": Twice(_fresh, _open_again),
+    "attempt": Twice(_fresh, _attempt),
+    "attempt, the last": Twice(_fresh, _last_attempt),
+    "finish": Twice(_resting, _finish),
+    "resend": Twice(_resting, _resend),
+    "resend, the last": Twice(_resting, _last_resend),
+    "claim": Twice(_fresh, _claim),
+    "claim, waited": Twice(_fresh, _claim_waited),
+    "arm": Twice(_fresh, _arm),
+    "settle, accepted": Twice(_fresh, _settle(Verdict.ACCEPTED, 1, 0)),
+    "settle, refused": Twice(_fresh, _settle(Verdict.REFUSED, 2, 0)),
+    "settle, deferred": Twice(_fresh, _settle(Verdict.DEFERRED, 1, 1)),
+    "settle, unknown": Twice(_fresh, _settle(Verdict.UNKNOWN, 1, 0)),
+    "settle, waited": Twice(_fresh, _settle_waited),
+    "settle, given up": Twice(_fresh, _give_up),
+    "release": Twice(_fresh, _release),
+    "charge": Twice(_fresh, _charge),
+    "charge, the last": Twice(_fresh, _last_charge),
+    "refund": Twice(_fresh, _refund),
+    "spend": Twice(_fresh, _spend),
+    "beat": Twice(_fresh, _beat),
+    "leave": Twice(_fresh, _leave),
+    "due": Twice(_fresh, _due),
+    "look": Twice(_fresh, _look),
+}
+
+
+@pytest.mark.parametrize("what", TWICE)
+def test_a_lost_reply_is_invisible_and_counts_once(store: Store, valkey: ValkeyServer, what: str) -> None:
+    """The server did it, the answer got lost, the call asks again: done once (requirement H3)."""
+    case = TWICE[what]
+    id_ = case.prepare(store)
+    with FaultProxy(valkey.socket) as proxy, proxied_store(proxy.url, prefix_of(store)) as flaky:
+        flaky.offset = store.offset
+        proxy.lose_reply()
+        case.act(flaky, store, id_)
+        assert proxy.lost == 1

@@ -1,0 +1,202 @@
+"""Phone numbers: every spelling of one number is one number, and nothing else is a number."""
+
+import re
+
+import phonenumbers
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otp_service import phone
+from otp_service.errors import Invalid, InvalidNumber
+
+INDIAN = "+919876543210"
+FULL_WIDTH = str.maketrans("0123456789", "".join(chr(0xFF10 + n) for n in range(10)))
+DEVANAGARI = str.maketrans("0123456789", "".join(chr(0x0966 + n) for n in range(10)))
+SPELLINGS = [
+    "+91 98765 43210",
+    "009198765 43210",
+    "09876543210",
+    "9876543210",
+    "9876543210".translate(FULL_WIDTH),
+    "9876543210".translate(DEVANAGARI),
+    "98765\u200b43210",
+    "tel:+91-98765-43210",
+    "+919876543210;ext=5",
+    "+919876543210 x123",
+    "\uff0b919876543210",
+    "+919876543210\n",
+    "+9109876543210",
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_spelling_is_one_number(spelling: str) -> None:
+    """Limits are counted per number, so no way to write it may be another number (requirements.md 3.6)."""
+    assert phone.parse(spelling, "IN") == phone.Number(INDIAN, "IN")
+
+
+@settings(deadline=None)
+@given(
+    separators=st.lists(
+        st.sampled_from(["", " ", "-", ".", "/", "\u00a0", "\u2011", "\u200b", " - "]), min_size=9
+    ),
+    prefix=st.sampled_from(["+91", "0091", "0", "", "+91 ", "+91 (0)", "\uff0b91", "tel:+91"]),
+    digits=st.sampled_from([str.maketrans({}), FULL_WIDTH, DEVANAGARI]),
+    suffix=st.sampled_from(["", " ", "\t", ";ext=12", " ext. 7", "x9"]),
+    country=st.sampled_from(["IN"]),
+)
+def test_any_mixture_of_signs_is_the_same_number(
+    separators: list[str], prefix: str, digits: dict[int, str], suffix: str, country: str
+) -> None:
+    """Separators, prefixes, scripts and extensions are spelling; the digits are the number."""
+    national = "".join(digit + between for digit, between in zip("987654321", separators, strict=False)) + "0"
+    text = f"{prefix}{national}".translate(digits) + suffix
+    assert phone.parse(text, country).e164 == INDIAN
+
+
+EXAMPLES = [
+    example
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS)
+    if (example := phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE))
+]
+
+
+@settings(deadline=None)
+@given(
+    number=st.sampled_from(EXAMPLES),
+    form=st.sampled_from(
+        [
+            phonenumbers.PhoneNumberFormat.E164,
+            phonenumbers.PhoneNumberFormat.INTERNATIONAL,
+            phonenumbers.PhoneNumberFormat.RFC3966,
+        ]
+    ),
+)
+def test_what_is_written_for_humans_is_read_back(number: phonenumbers.PhoneNumber, form: int) -> None:
+    """Mobile numbers of every country, in each common form, give the E.164 form, which the wire takes."""
+    wanted = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    found = phone.parse(phonenumbers.format_number(number, form)).e164
+    assert found == wanted
+    assert phone.E164.fullmatch(found)
+    assert phone.parse(found).e164 == found
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_no_text_is_read_as_anything_but_a_number_or_refused(text: str) -> None:
+    """Whatever comes, the end is an E.164 number or one clear error."""
+    for country in (None, "US"):
+        try:
+            found = phone.parse(text, country)
+        except InvalidNumber as error:
+            assert list(error.fields) == ["to"]  # noqa: PT017 - either end is right
+        else:
+            assert phone.E164.fullmatch(found.e164)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1-800-FLOWERS",
+        "+1800FLOWERS",
+        "+12025550100a",
+        "a+12025550100",
+        "+1202555O100",
+        "+120255501\u043e\u043e",
+    ],
+)
+def test_letters_are_refused(text: str) -> None:
+    """Vanity numbers and look-alike letters are a typing mistake or a trick."""
+    with pytest.raises(InvalidNumber) as caught:
+        phone.parse(text, "US")
+    assert caught.value.fields == {"to": ["must be written in digits, not letters"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "country", "rule"),
+    [
+        ("+15550101234", None, "must be a number that can exist in its country"),
+        ("+1202555010", None, "must be a number that can exist in its country"),
+        ("+120255501000", None, "must be a number that can exist in its country"),
+        ("+4911111111111111", None, "must be a number that can exist in its country"),
+        ("112", "DE", "must be a number that can exist in its country"),
+        ("9876543210", None, "must start with + and a country code, or come with 'country'"),
+        ("+0123456789", None, "must start with + and a country code, or come with 'country'"),
+        ("+0123456789", "DE", "must be a phone number"),
+        ("+", None, "must be a phone number"),
+        ("", None, "must be a phone number"),
+        ("++--", "US", "must be a phone number"),
+        ("+1" * 200, None, "must be a phone number"),
+    ],
+)
+def test_what_cannot_exist_is_refused_with_the_rule(text: str, country: str | None, rule: str) -> None:
+    """Each refusal says what the number must be."""
+    with pytest.raises(InvalidNumber) as caught:
+        phone.parse(text, country)
+    assert caught.value.fields == {"to": [rule]}
+
+
+@pytest.mark.parametrize("country", ["", "us", "XX", "USA", "001", "ZZ"])
+def test_an_unknown_country_is_named_as_the_wrong_field(country: str) -> None:
+    """The number may be fine; it is the country that is not."""
+    with pytest.raises(Invalid) as caught:
+        phone.parse("+12025550100", country)
+    assert list(caught.value.fields) == ["country"]
+
+
+def test_a_number_of_no_country_has_none() -> None:
+    """Satellite and international service numbers belong to no country, and to no country's route."""
+    assert phone.parse("+80012345678") == phone.Number("+80012345678", "")
+    assert phone.country_of("+80012345678") == ""
+
+
+@pytest.mark.parametrize(
+    ("e164", "country"),
+    [("+12025550100", "US"), ("+14165550100", "CA"), ("+447400123456", "GB"), (INDIAN, "IN")],
+)
+def test_a_number_knows_its_country(e164: str, country: str) -> None:
+    """Countries that share a code are told apart."""
+    assert phone.parse(e164).country == phone.country_of(e164) == country
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "12025550100",
+        "+02025550100",
+        "+1202555",
+        "+1" + "2" * 15,
+        "+12025550100\n",
+        "+1202555010\uff10",
+        "+1202555010\u0966",
+        " +12025550100",
+        "+1202-5550100",
+        "++12025550100",
+    ],
+)
+def test_the_wires_own_form_is_strict(text: str) -> None:
+    """ASCII digits only, no other sign, 7 to 15 of them (requirements.md D10)."""
+    if text != "+1202555":
+        assert not phone.E164.fullmatch(text)
+    else:
+        assert phone.E164.fullmatch(text)
+
+
+@settings(deadline=None)
+@given(st.text(alphabet=st.characters(categories=["Nd"]), min_size=7, max_size=15))
+def test_digits_of_other_scripts_are_not_the_wires(text: str) -> None:
+    """Python's own classes of digits hold hundreds of them; the rule knows ten."""
+    assert bool(phone.E164.fullmatch(f"+{text}")) == bool(re.fullmatch("[1-9][0-9]{6,14}", text))
+
+
+@settings(deadline=None)
+@given(st.sampled_from(EXAMPLES))
+def test_a_mask_shows_country_code_and_two_digits_and_no_more(number: phonenumbers.PhoneNumber) -> None:
+    """Enough for its owner, nothing for anybody else; the length stays."""
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    masked = phone.mask(e164)
+    code = f"+{number.country_code}"
+    assert masked == f"{code}{'*' * (len(e164) - len(code) - 2)}{e164[-2:]}"
+    assert masked.count("*") >= 2

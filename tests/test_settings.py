@@ -1,0 +1,352 @@
+"""Settings: every variable can be missing, wrong, doubled or misspelt, and all of it is told at once."""
+
+import base64
+import hashlib
+import itertools
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from otp_service import app, settings
+from otp_service.errors import ConfigurationError
+from otp_service.settings import Settings
+from tests.conftest import POLICY, make_settings
+
+_numbers = itertools.count()
+
+
+def key() -> str:
+    """Make another key, written as `otp-service secrets` does; the same ones in each run, as test names."""
+    made = hashlib.sha256(str(next(_numbers)).encode()).digest()
+    return base64.urlsafe_b64encode(made).decode().rstrip("=")
+
+
+GOOD: Mapping[str, str] = {
+    "OTP_REDIS_URL": "redis://:pass@localhost:6379/0",
+    "OTP_POLICY_FILE": "/etc/otp/policy.toml",
+    "OTP_ISSUER": "https://otp.example.com",
+    "OTP_PEPPERS": f"p2:{key()},p1:{key()}",
+    "OTP_NUMBER_KEYS": f"n1:{key()}",
+    "OTP_LOOKUP_KEY": key(),
+    "OTP_SIGNING_KEYS": f"s1:{key()}",
+}
+WRONG: Mapping[str, list[str]] = {
+    "OTP_REDIS_URL": [
+        "",
+        "localhost",
+        "http://localhost",
+        "redis://",
+        "redis://host:port",
+        "redis://host:6379:1",
+        "redis://a b",
+        "unix://",
+        "redis+sentinel://a:1,b:2",
+        "redis+sentinel://a:1,b:2/",
+        "redis+cluster://a:1,,b:2",
+    ],
+    "OTP_POLICY_FILE": [""],
+    "OTP_ISSUER": [""],
+    "OTP_PEPPERS": [
+        "",
+        key(),
+        f"p1:{key()[:-1]}",
+        f"p1:{key()},p1:{key()}",
+        "p1:",
+        f"a b!:{key()}",
+        f"p1:{key()}AA",
+    ],
+    "OTP_NUMBER_KEYS": ["", ",", f"n1:{'!' * 43}", f"{'n' * 17}:{key()}"],
+    "OTP_LOOKUP_KEY": ["", "short", f"{key()}!", "\u00e9" * 43, "A", f"n1:{key()}"],
+    "OTP_SIGNING_KEYS": ["", "s1"],
+    "OTP_HASH_PROFILE": ["", "testing", "OWASP", "argon2"],
+    "OTP_REDIS_PREFIX": ["", "a b", "{otp}", "a" * 65],
+    "OTP_PARTITIONS": ["", "0", "257", "-1", "1.5", "1e1", "\u0661", " 8", "sixty"],
+    "OTP_LISTEN": ["", "8000", ":8000", "localhost", "localhost:", "localhost:65536", "a b:1", "[::1]"],
+    "OTP_PROCESSES": ["0", "65", "two"],
+    "OTP_THREADS": ["0", "257"],
+    "OTP_TRUSTED_PROXIES": ["-1", "9", "*", "10.0.0.0/8"],
+    "OTP_WORKER_SENDS": ["0", "513"],
+    "OTP_WORKER_NAME": [],
+    "OTP_WORKER_METRICS": ["-1", "65536", "9100/tcp"],
+    "OTP_LOG_LEVEL": ["", "trace", "INFO", "10"],
+}
+ALSO_GOOD: Mapping[str, list[str]] = {
+    "OTP_REDIS_URL": [
+        "rediss://user:p%40ss@redis.example.com",
+        "unix:///run/redis.sock?db=1",
+        "redis://[::1]:6379",
+        "redis+sentinel://a:26379,b/main/2",
+        "rediss+sentinel://:pw@a,b,c/main?sentinel_password=x",
+        "redis+cluster://a:7000,b:7001",
+        "rediss+cluster://a",
+    ],
+    "OTP_LISTEN": ["0.0.0.0:80", "[::]:8000", "api.internal:0"],
+    "OTP_PEPPERS": [f"p2:{key()}\np1:{key()}\n", f" p2:{key()} , p1:{key()},"],
+    "OTP_LOOKUP_KEY": [f"{key()}=", base64.b64encode(b"\xfb\xff" * 16).decode()],
+    "OTP_WORKER_NAME": ["", "worker-1"],
+}
+
+
+def problems(environment: Mapping[str, str]) -> list[str]:
+    """Return what is wrong with an environment."""
+    with pytest.raises(ConfigurationError) as caught:
+        settings.read(environment)
+    return caught.value.problems
+
+
+def test_good_settings_are_read_with_their_defaults() -> None:
+    """What is required comes from the environment, the rest has a value that is safe."""
+    read = settings.read({**GOOD, "PATH": "/bin", "HOME": "/"})
+    assert read.redis_url == GOOD["OTP_REDIS_URL"]
+    assert list(read.peppers) == ["p2", "p1"]
+    assert {len(value) for value in (*read.peppers.values(), read.lookup_key)} == {32}
+    assert (read.hash_profile, read.trusted_proxies, read.listen) == ("owasp", 0, "127.0.0.1:8000")
+    assert (read.partitions, read.log_level, read.redis_prefix) == (64, "info", "otp")
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_required_setting_that_is_missing_is_named_with_its_meaning(name: str) -> None:
+    """No secret and no address has a default."""
+    (problem,) = problems({n: v for n, v in GOOD.items() if n != name})
+    about = next(about for variable, about, _ in settings.variables() if variable == name)
+    assert problem == f"{name} is required: {about}"
+
+
+def test_every_variable_has_wrong_values_here() -> None:
+    """A new setting without tests of its form fails here."""
+    assert set(WRONG) == {name for name, _, _ in settings.variables()}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in WRONG.items() for v in values])
+def test_a_wrong_value_is_told_by_its_variable_and_never_repeated(name: str, value: str) -> None:
+    """One problem, which begins with the variable and says what it must be; the value may be a secret."""
+    (problem,) = problems({**GOOD, name: value})
+    assert problem.startswith((f"{name} must ", f"{name} names the id "))
+    assert len(value) <= 8 or value not in problem
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in ALSO_GOOD.items() for v in values])
+def test_other_good_forms_are_taken(name: str, value: str) -> None:
+    """All that the documentation promises."""
+    settings.read({**GOOD, name: value})
+
+
+def test_all_mistakes_are_told_together() -> None:
+    """Missing, wrong, doubled, unreadable and unknown ones in one go."""
+    found = problems(
+        {
+            "OTP_REDIS_URL": "localhost",
+            "OTP_PEPPERS": "x",
+            "OTP_PEPPERS_FILE": "/x",
+            "OTP_LOOKUP_KEY_FILE": "/nowhere/key",
+            "OTP_PARTITIONS": "0",
+            "OTP_PARTITION": "8",
+            "OTP_UPSTREAM_A_TOKEN_FILE": "/nowhere/a",
+            "OTP_UPSTREAM_B_TOKEN_FILE": "/nowhere/b",
+        }
+    )
+    assert [problem.split()[0] for problem in found] == [
+        "OTP_REDIS_URL",
+        "OTP_POLICY_FILE",
+        "OTP_ISSUER",
+        "OTP_PEPPERS",
+        "OTP_NUMBER_KEYS",
+        "OTP_LOOKUP_KEY",
+        "OTP_SIGNING_KEYS",
+        "OTP_PARTITIONS",
+        "OTP_UPSTREAM_A_TOKEN",
+        "OTP_UPSTREAM_B_TOKEN",
+        "OTP_PARTITION",
+    ]
+
+
+# Files.
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in settings.variables() if WRONG[name]])
+def test_every_setting_can_come_from_a_file(tmp_path: Path, name: str) -> None:
+    """As container platforms hand secrets over, with a final newline."""
+    default = next(default for variable, _, default in settings.variables() if variable == name)
+    value = GOOD.get(name) or default or ""
+    file = tmp_path / "value"
+    file.write_text(f"{value}\n", encoding="utf-8")
+    environment = {n: v for n, v in GOOD.items() if n != name} | {f"{name}_FILE": str(file)}
+    assert settings.read(environment) == settings.read({**GOOD, name: value})
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in settings.variables()])
+def test_a_value_and_a_file_for_it_contradict_each_other(tmp_path: Path, name: str) -> None:
+    """Neither wins in silence."""
+    file = tmp_path / "value"
+    file.write_text(GOOD.get(name, "1"), encoding="utf-8")
+    (problem,) = problems({**GOOD, name: GOOD.get(name, "1"), f"{name}_FILE": str(file)})
+    assert problem == f"{name} and {name}_FILE are both set: keep one"
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+def test_a_file_that_cannot_be_read_is_named_by_its_variable(tmp_path: Path, content: bytes | None) -> None:
+    """Missing, a folder, or no text."""
+    file = tmp_path / "value"
+    if content:
+        file.write_bytes(content)
+    for path in (file, tmp_path):
+        environment = {n: v for n, v in GOOD.items() if n != "OTP_LOOKUP_KEY"}
+        (problem,) = problems({**environment, "OTP_LOOKUP_KEY_FILE": str(path)})
+        assert problem == "OTP_LOOKUP_KEY cannot be read from the file that OTP_LOOKUP_KEY_FILE names"
+
+
+# Unknown names.
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("OTP_PEPPER", "; did you mean OTP_PEPPERS?"),
+        ("OTP_PEPPER_FILE", "; did you mean OTP_PEPPERS_FILE?"),
+        ("OTP_REDIS_URI", "; did you mean OTP_REDIS_URL?"),
+        ("OTP_LOGLEVEL", "; did you mean OTP_LOG_LEVEL?"),
+        ("OTP_ZZZZZZZZZZ", ""),
+    ],
+)
+def test_an_unknown_setting_is_refused_with_the_likely_name(name: str, advice: str) -> None:
+    """A misspelt limit must not silently be the default."""
+    assert problems({**GOOD, name: "x"}) == [f"{name} is not a setting{advice}"]
+
+
+def test_other_peoples_variables_are_none_of_our_business() -> None:
+    """Only the prefix is ours."""
+    settings.read({**GOOD, "OTPX": "1", "REDIS_URL": "x", "otp_pepper": "x"})
+
+
+# Upstream tokens.
+
+
+def test_upstream_tokens_are_read_by_name_and_from_files(tmp_path: Path) -> None:
+    """Any number of accounts, each named by the policy."""
+    file = tmp_path / "token"
+    file.write_text("t2\n", encoding="utf-8")
+    read = settings.read({**GOOD, "OTP_UPSTREAM_A_TOKEN": "t1", "OTP_UPSTREAM_B_TOKEN_FILE": str(file)})
+    assert read.upstream_tokens == {"OTP_UPSTREAM_A_TOKEN": "t1", "OTP_UPSTREAM_B_TOKEN": "t2"}
+
+
+def test_a_token_and_a_file_for_it_contradict_each_other() -> None:
+    """As with any setting."""
+    environment = {**GOOD, "OTP_UPSTREAM_A_TOKEN": "t1", "OTP_UPSTREAM_A_TOKEN_FILE": "/x"}
+    assert problems(environment) == [
+        "OTP_UPSTREAM_A_TOKEN and OTP_UPSTREAM_A_TOKEN_FILE are both set: keep one"
+    ]
+
+
+# Secrets.
+
+
+def test_no_secret_shows_in_a_repr() -> None:
+    """Keys, tokens, and the address with its password stay out of tracebacks."""
+    read = settings.read({**GOOD, "OTP_UPSTREAM_A_TOKEN": "upstream-secret"})
+    shown = repr(read)
+    for secret in (GOOD["OTP_LOOKUP_KEY"], "pass", "upstream-secret", repr(read.lookup_key)[2:-1]):
+        assert secret not in shown
+    for ring in (read.peppers, read.number_keys, read.signing_keys):
+        for value in ring.values():
+            assert repr(value)[2:-1] not in shown
+    assert "otp.example.com" in shown
+
+
+def test_every_bytes_or_token_field_is_hidden() -> None:
+    """A new secret setting that would show fails here: what is not hidden is plain text or a figure."""
+    for field in fields(Settings):
+        hidden = field.name in {
+            "redis_url",
+            "peppers",
+            "number_keys",
+            "lookup_key",
+            "signing_keys",
+            "upstream_tokens",
+        }
+        assert field.repr is not hidden
+        if field.repr:
+            assert isinstance(getattr(make_settings("unix:///x"), field.name), str | int)
+
+
+def test_every_variable_is_listed_with_meaning_and_default() -> None:
+    """The README's table is checked against this list."""
+    listed = settings.variables()
+    assert {name for name, _, default in listed if default is None} == set(GOOD)
+    assert all(about for _, about, _ in listed)
+    for name, _, default in listed:
+        if default is not None:
+            settings.read({**GOOD, name: default})
+
+
+# Settings and policy together.
+
+
+def policy_file(folder: Path, text: str = POLICY) -> str:
+    """Write a policy that is good but for the upstream's address, which nobody is asked at."""
+    file = folder / "policy.toml"
+    file.write_text(text.replace("UPSTREAM/", "https://portal.example/"), encoding="utf-8")
+    return str(file)
+
+
+def start(environment: Mapping[str, str]) -> list[str]:
+    """Configure as a process does at its start; gives what is wrong."""
+    with pytest.raises(ConfigurationError) as caught:
+        app.configure(environment)
+    return caught.value.problems
+
+
+def test_settings_and_policy_that_fit_are_taken(tmp_path: Path) -> None:
+    """The policy is read from its file, the token by the name that the policy gives it."""
+    environment = {**GOOD, "OTP_POLICY_FILE": policy_file(tmp_path), "OTP_UPSTREAM_MAIN_TOKEN": "t"}
+    read, loaded = app.configure(environment)
+    assert set(loaded.upstreams) == {"main"}
+    assert read.upstream_tokens == {"OTP_UPSTREAM_MAIN_TOKEN": "t"}
+
+
+def test_the_policys_own_path_may_come_from_a_file(tmp_path: Path) -> None:
+    """OTP_POLICY_FILE is a setting like any other."""
+    pointer = tmp_path / "pointer"
+    pointer.write_text(policy_file(tmp_path), encoding="utf-8")
+    environment = {n: v for n, v in GOOD.items() if n != "OTP_POLICY_FILE"}
+    environment |= {"OTP_POLICY_FILE_FILE": str(pointer), "OTP_UPSTREAM_MAIN_TOKEN": "t"}
+    _, loaded = app.configure(environment)
+    assert set(loaded.upstreams) == {"main"}
+
+
+def test_mistakes_of_settings_and_policy_are_told_together(tmp_path: Path) -> None:
+    """One start tells all: a missing key, a bad policy, no token."""
+    good = {n: v for n, v in GOOD.items() if n != "OTP_LOOKUP_KEY"} | {
+        "OTP_POLICY_FILE": policy_file(tmp_path)
+    }
+    found = start(good)
+    assert [problem.split()[0] for problem in found] == ["OTP_LOOKUP_KEY", "OTP_UPSTREAM_MAIN_TOKEN"]
+    assert found[1].endswith("is required: the token of upstream.main")
+    bad = good | {"OTP_POLICY_FILE": policy_file(tmp_path, "x = 1")}
+    assert [problem.split(":")[0] for problem in start(bad)][1:] == ["policy"] * 4
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"OTP_UPSTREAM_MAIN_TOKEN": ""}, "OTP_UPSTREAM_MAIN_TOKEN is required: the token of upstream.main"),
+        (
+            {"OTP_UPSTREAM_MAIN_TOKEN": "a b"},
+            "policy: upstream.main: token must be printable ASCII without spaces",
+        ),
+        ({"OTP_POLICY_FILE": "/nowhere"}, "OTP_POLICY_FILE names a file that cannot be read"),
+    ],
+)
+def test_what_could_not_send_does_not_start(tmp_path: Path, change: dict[str, str], problem: str) -> None:
+    """A missing or impossible token and a missing policy are told at the start, not at the first send."""
+    environment = {**GOOD, "OTP_POLICY_FILE": policy_file(tmp_path), "OTP_UPSTREAM_MAIN_TOKEN": "t"}
+    assert start(environment | change) == [problem]
+
+
+def test_an_upstream_address_that_cannot_work_is_told_at_the_start(tmp_path: Path) -> None:
+    """Such as one that holds a query, in which a token might hide."""
+    text = POLICY.replace("UPSTREAM/api/v2/", "https://portal.example/api/v2/?access_token=secret-token")
+    environment = {**GOOD, "OTP_POLICY_FILE": policy_file(tmp_path, text), "OTP_UPSTREAM_MAIN_TOKEN": "t"}
+    (problem,) = start(environment)
+    assert problem == "policy: upstream.main: base_url must have no user, password, query or fragment"

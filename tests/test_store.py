@@ -1,0 +1,818 @@
+"""What the store's scripts promise, on a real server: life cycles, lost replies, time, memory."""
+
+import random
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from otp_service.challenge import (
+    LIVE_CODES,
+    MAX_DEFERRALS,
+    Again,
+    GiveUp,
+    Hold,
+    Move,
+    Next,
+    State,
+    Status,
+    Wait,
+    after_wait,
+)
+from otp_service.codes import Claim
+from otp_service.delivery import Verdict
+from otp_service.policy import Window
+from otp_service.store import CLAIM_LEASE, KEEP, SEND_LEASE, Store
+from tests.spine import (
+    NUMBERS,
+    PLAN,
+    armed,
+    brought,
+    claimed,
+    deadline,
+    ended,
+    new_challenge,
+    new_delivery,
+    open_spine,
+    open_store,
+    opened,
+    prefix_of,
+    resent,
+    seen,
+)
+from tests.valkey_server import ValkeyServer
+
+ONE_STEP = replace(PLAN, steps=PLAN.steps[:1])
+WAIT = PLAN.steps[0].wait * 1000
+MOVES: tuple[Move, ...] = (Hold(), Wait(1), Again(1), Next(1), GiveUp())
+
+
+@pytest.fixture
+def store(valkey: ValkeyServer) -> Iterator[Store]:
+    """Give a store with keys of its own."""
+    with open_store(valkey) as made:
+        yield made
+
+
+# Opening.
+
+
+def test_a_challenge_comes_back_as_it_was_stored(store: Store) -> None:
+    """Every field survives the record, whatever signs it holds."""
+    made = new_challenge(
+        store,
+        locale="pt-BR",
+        app_hash="FA+9qCX9VSu",
+        host="app.example.com",
+        reference='order "7"/\\ \u00e9\U0001f510\x00\n',
+    )
+    now, challenge = store.look(store.open(made).challenge.id)  # type: ignore[union-attr]  # it was opened
+    assert challenge is not None
+    assert now >= challenge.deliveries[0].at == challenge.expires - PLAN.ttl * 1000
+    at = challenge.deliveries[0].at
+    assert challenge == replace(
+        made, expires=challenge.expires, deliveries=(replace(made.deliveries[0], at=at),)
+    )
+
+
+def test_a_stored_challenge_is_scheduled_for_now(store: Store, valkey: ValkeyServer) -> None:
+    """What was opened is due at once, in the schedule of its own partition and in no other."""
+    challenge = opened(store)
+    assert deadline(valkey, store, challenge.id) == challenge.deliveries[0].at
+    where = [p for p in store.partitions() if challenge.id in store.due(p, 10).ids]
+    assert where == [challenge.id[:2]]
+
+
+def test_a_challenge_that_is_not_stored_is_not_scheduled(store: Store, valkey: ValkeyServer) -> None:
+    """A send that only repeats an idempotency key stores nothing and schedules nothing."""
+    first = new_challenge(store, id=store.new_id("key"))
+    second = new_challenge(store, id=store.new_id("key"))
+    store.open(first, idempotency="key", fingerprint="f")
+    assert store.open(second, idempotency="key", fingerprint="f").known == f"{first.id}f"
+    assert store.look(second.id)[1] is None
+    assert deadline(valkey, store, second.id) is None
+
+
+def test_opening_the_same_challenge_again_changes_nothing(store: Store, valkey: ValkeyServer) -> None:
+    """A second call with the same id answers with what is there and does not reset or reschedule it."""
+    made = new_challenge(store)
+    store.open(made)
+    assert store.take_attempt(made.id, "web", 6)[0] == "counted"
+    brought(store, made.id)
+    before, due = seen(store, made.id), deadline(valkey, store, made.id)
+    store.offset += 5000
+    assert store.open(made).challenge == before
+    assert (seen(store, made.id), deadline(valkey, store, made.id)) == (before, due)
+
+
+def test_an_idempotency_key_is_remembered_with_what_it_asked_for(store: Store) -> None:
+    """The key gives id and fingerprint of the first send; another key gives nothing."""
+    challenge = new_challenge(store, id=store.new_id("key"))
+    assert store.recall("key") is None
+    assert store.open(challenge, idempotency="key", fingerprint="print").challenge is not None
+    assert store.recall("key") == f"{challenge.id}print"
+    assert store.recall("other") is None
+
+
+def test_a_challenge_shares_a_partition_with_its_idempotency_key(store: Store) -> None:
+    """Ids drawn for one key lie in one partition; without a key they are spread over all."""
+    assert len({store.new_id("key")[:2] for _ in range(50)}) == 1
+    assert {store.new_id()[:2] for _ in range(200)} == set(store.partitions())
+
+
+def test_ids_hold_128_random_bits(store: Store) -> None:
+    """After the partition an id has 22 signs of base64url, and no two are alike (requirement A9)."""
+    ids = {store.new_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert {len(id_) for id_ in ids} == {24}
+
+
+# Attempts.
+
+
+def test_attempts_are_counted_up_to_the_limit(store: Store) -> None:
+    """Each guess counts once; the one after the last is refused and not counted."""
+    id_ = opened(store).id
+    for count in range(1, PLAN.max_attempts + 1):
+        what, _, challenge = store.take_attempt(id_, "web", 6)
+        assert challenge is not None
+        assert (what, challenge.attempts) == ("counted", count)
+    assert store.take_attempt(id_, "web", 6)[0] == "exhausted"
+    assert seen(store, id_).attempts == PLAN.max_attempts
+
+
+def test_a_guess_of_another_length_is_not_counted(store: Store) -> None:
+    """A code that cannot be one costs no attempt."""
+    id_ = opened(store).id
+    assert {store.take_attempt(id_, "web", length)[0] for length in (0, 5, 7, 60)} == {"shape"}
+    assert seen(store, id_).attempts == 0
+
+
+def test_a_resend_never_resets_the_attempts(store: Store) -> None:
+    """Attempts count per challenge: resends, claims and deliveries leave them alone (requirement C2)."""
+    id_ = opened(store).id
+    brought(store, id_)
+    for count in range(1, PLAN.max_sends):
+        store.take_attempt(id_, "web", 6)
+        assert resent(store, id_).attempts == count
+        brought(store, id_)
+        assert seen(store, id_).attempts == count
+
+
+def test_an_exhausted_challenge_cannot_be_resent(store: Store) -> None:
+    """No message goes out for a challenge that no guess can win."""
+    id_ = opened(store).id
+    for _ in range(PLAN.max_attempts):
+        store.take_attempt(id_, "web", 6)
+    store.offset += 60_000
+    assert store.resend(id_, "web", new_delivery())[0] == "gone"
+
+
+def test_another_apps_challenge_is_gone_for_everyone_else(store: Store) -> None:
+    """No guess, resend or end by an app that does not own it; nothing is counted."""
+    id_ = opened(store).id
+    store.offset += 60_000
+    before = seen(store, id_)
+    assert store.take_attempt(id_, "other", 6)[0] == "gone"
+    assert store.resend(id_, "other", new_delivery())[0] == "gone"
+    assert store.finish(id_, "other", State.VERIFIED)[1] is None
+    assert seen(store, id_) == before
+
+
+def test_an_unknown_challenge_is_gone(store: Store) -> None:
+    """Nothing can be done with an id that nobody drew."""
+    id_ = store.new_id()
+    assert store.look(id_)[1] is None
+    assert store.take_attempt(id_, "web", 6)[0] == "gone"
+    assert store.resend(id_, "web", new_delivery())[0] == "gone"
+    assert store.finish(id_, "web", State.VERIFIED)[1] is None
+    assert store.claim(id_) is None
+
+
+def test_nothing_counts_from_the_millisecond_of_the_expiry(store: Store, valkey: ValkeyServer) -> None:
+    """At the expiry no guess, resend, end or arming is taken; the store's own clock decides."""
+    challenge = opened(store)
+    lease = claimed(store, challenge.id)
+    with valkey.client() as client:  # the record's expiry is put on this very millisecond
+        key = f"{{{prefix_of(store)}:{challenge.id[:2]}}}:c:{challenge.id[2:]}"
+        record = client.get(key)
+        now = store.time()
+        assert isinstance(record, str)
+        client.set(key, record.replace(str(challenge.expires), str(now)), keepttl=True)
+    store.offset += now - store.time()
+    assert store.time() - now < 2000
+    assert store.take_attempt(challenge.id, "web", 6)[0] == "gone"
+    assert store.resend(challenge.id, "web", new_delivery())[0] == "gone"
+    assert store.finish(challenge.id, "web", State.VERIFIED, 0)[1] is None
+    assert not store.arm(lease, "reference", "hash")
+
+
+def test_the_millisecond_of_the_expiry_is_the_first_that_does_not_count(store: Store) -> None:
+    """Asked again and again across the border, with guesses that cost nothing, the answer turns on it."""
+    challenge = opened(store)
+    turns: dict[int, str] = {}
+    while challenge.expires not in turns:
+        store.offset += challenge.expires - store.time() - 5
+        now = 0
+        while now <= challenge.expires:
+            what, now, _ = store.take_attempt(challenge.id, "web", 7)
+            turns[now] = what
+    assert {now: what for now, what in turns.items() if (what == "gone") != (now >= challenge.expires)} == {}
+    assert min(turns) < challenge.expires
+
+
+@pytest.mark.parametrize("ttl", [30, 600])
+def test_a_challenge_lives_exactly_as_long_as_its_plan_says(store: Store, ttl: int) -> None:
+    """The expiry is the opening's time plus the plan's; before it guesses count, from it on none does."""
+    challenge = opened(store, replace(PLAN, ttl=ttl))
+    left = challenge.expires - store.time()
+    assert 0 < left <= ttl * 1000
+    store.offset += left - 5000
+    assert store.take_attempt(challenge.id, "web", 6)[0] == "counted"
+    store.offset += 5000
+    assert store.take_attempt(challenge.id, "web", 6)[0] == "gone"
+
+
+# Ending.
+
+
+def test_a_challenge_is_won_once(store: Store) -> None:
+    """After it was verified nothing changes it any more, and it can still be looked at."""
+    id_ = opened(store).id
+    brought(store, id_)
+    _, won = store.finish(id_, "web", State.VERIFIED, 0)
+    assert won is not None
+    assert (won.state, won.via) == (State.VERIFIED, 0)
+    assert store.finish(id_, "web", State.VERIFIED, 0)[1] is None
+    assert store.finish(id_, "web", State.CANCELLED)[1] is None
+    assert store.take_attempt(id_, "web", 6)[0] == "gone"
+    store.offset += 60_000
+    assert store.resend(id_, "web", new_delivery())[0] == "gone"
+    assert seen(store, id_) == won
+
+
+@pytest.mark.parametrize("state", [State.VERIFIED, State.CANCELLED])
+def test_an_ended_challenge_keeps_no_hashes_and_no_deadline(
+    store: Store, valkey: ValkeyServer, state: State
+) -> None:
+    """With the end no code counts any more and no worker comes again."""
+    id_ = opened(store).id
+    brought(store, id_)
+    assert seen(store, id_).live_hashes() == [(0, "hash")]
+    store.finish(id_, "web", state)
+    assert seen(store, id_).live_hashes() == []
+    assert deadline(valkey, store, id_) is None
+
+
+def test_a_cancelled_challenge_is_not_sent_any_more(store: Store) -> None:
+    """A delivery that was claimed before the end is not armed after it, and not taken again."""
+    id_ = opened(store).id
+    lease = claimed(store, id_)
+    store.finish(id_, "web", State.CANCELLED)
+    assert not store.arm(lease, "reference", "hash")
+    store.offset += CLAIM_LEASE
+    assert store.claim(id_) is None
+
+
+def test_the_outcome_of_a_message_is_written_down_after_the_end_too(store: Store) -> None:
+    """A message accepted after the challenge was won shows as accepted, and moves nothing."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    store.finish(id_, "web", State.VERIFIED, 0)
+    ended(store, lease, reference, Verdict.ACCEPTED)
+    after = seen(store, id_)
+    assert (after.state, after.last.status, len(after.deliveries)) == (State.VERIFIED, Status.ACCEPTED, 1)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "end"),
+    [(Verdict.ACCEPTED, State.EXPIRED), (Verdict.UNKNOWN, State.UNDELIVERABLE), (None, State.UNDELIVERABLE)],
+)
+def test_the_end_says_whether_a_message_went_out(
+    store: Store, valkey: ValkeyServer, verdict: Verdict | None, end: State
+) -> None:
+    """At its expiry a challenge is expired if an upstream took a message, else undeliverable; hashes go."""
+    challenge = opened(store)
+    if verdict:
+        lease, reference = armed(store, challenge.id)
+        ended(store, lease, reference, verdict)
+    store.offset += PLAN.ttl * 1000
+    assert seen(store, challenge.id).status(store.time()) is end
+    lease = claimed(store, challenge.id)
+    assert (lease.what, lease.challenge.state) == ("ended", end)
+    assert seen(store, challenge.id).live_hashes() == []
+    assert deadline(valkey, store, challenge.id) is None
+
+
+def test_a_guess_in_flight_can_win_although_it_was_the_last(store: Store, valkey: ValkeyServer) -> None:
+    """A worker that comes by between the count of the last guess and its check must not take the win away."""
+    challenge = opened(store)
+    lease, reference = armed(store, challenge.id)
+    ended(store, lease, reference, Verdict.UNKNOWN)
+    for _ in range(PLAN.max_attempts):
+        assert store.take_attempt(challenge.id, "web", 6)[0] == "counted"
+    store.offset += WAIT
+    assert store.claim(challenge.id) is None
+    assert deadline(valkey, store, challenge.id) == challenge.expires
+    assert store.finish(challenge.id, "web", State.VERIFIED, 0)[1] is not None
+
+
+def test_an_exhausted_challenge_ends_as_exhausted(store: Store) -> None:
+    """Nothing is sent for it any more, and at its expiry it is written down as what it is; hashes go."""
+    id_ = opened(store).id
+    for _ in range(PLAN.max_attempts):
+        store.take_attempt(id_, "web", 6)
+    assert seen(store, id_).status(store.time()) is State.EXHAUSTED
+    assert store.claim(id_) is None
+    store.offset += PLAN.ttl * 1000
+    lease = claimed(store, id_)
+    assert (lease.what, lease.challenge.state) == ("ended", State.EXHAUSTED)
+    assert seen(store, id_).live_hashes() == []
+
+
+# Resending.
+
+
+def test_a_resend_waits_for_the_ladder(store: Store) -> None:
+    """Each message must be as old as the ladder's rung says, to the millisecond; the last rung repeats."""
+    id_ = opened(store, replace(PLAN, cooldown=(30, 60))).id
+    for rung in (30_000, 60_000, 60_000):
+        what, now, left = store.resend(id_, "web", new_delivery())
+        last = seen(store, id_).last
+        assert (what, left) == ("early", last.at + rung - now)
+        assert isinstance(left, int)
+        assert resent(store, id_).last.at >= last.at + rung
+
+
+def test_a_challenge_causes_no_more_messages_than_its_plan_allows(store: Store) -> None:
+    """After the last send a resend is refused for good."""
+    id_ = opened(store).id
+    for _ in range(PLAN.max_sends - 1):
+        resent(store, id_)
+    store.offset += 60_000
+    assert store.resend(id_, "web", new_delivery())[0] == "spent"
+    assert len(seen(store, id_).deliveries) == PLAN.max_sends
+
+
+def test_a_resend_is_due_at_once(store: Store, valkey: ValkeyServer) -> None:
+    """The new delivery is scheduled for the moment it was asked for, though the challenge was at rest."""
+    id_ = opened(store).id
+    brought(store, id_)
+    last = resent(store, id_).last
+    assert deadline(valkey, store, id_) == last.at
+    assert last.status is Status.QUEUED
+
+
+@pytest.mark.parametrize("already_claimed", [False, True])
+def test_a_delivery_that_a_resend_overtook_never_leaves(store: Store, *, already_claimed: bool) -> None:
+    """What had not left is superseded: its worker may not send it, so that no two messages come at once."""
+    id_ = opened(store).id
+    lease = claimed(store, id_) if already_claimed else None
+    overtaken, fresh = resent(store, id_).deliveries
+    assert (overtaken.status, fresh.status) == (Status.SUPERSEDED, Status.QUEUED)
+    if lease:
+        assert not store.arm(lease, "reference", "hash")
+        store.release(lease)
+    brought(store, id_, "fresh")
+    assert seen(store, id_).live_hashes() == [(1, "fresh")]
+
+
+def test_a_message_under_way_is_not_superseded_by_a_resend(store: Store) -> None:
+    """What has left keeps its code and gets its outcome, but moves nothing any more."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_, "first")
+    resent(store, id_)
+    ended(store, lease, reference, Verdict.REFUSED)
+    assert [d.status for d in seen(store, id_).deliveries] == [Status.REFUSED, Status.QUEUED]
+    brought(store, id_, "second")
+    assert [d.status for d in seen(store, id_).deliveries] == [Status.REFUSED, Status.ACCEPTED]
+
+
+@pytest.mark.parametrize("move", [Hold(), Next(1), Wait(30), GiveUp()])
+def test_a_resend_is_not_lost_to_a_worker_that_decided_before_it(
+    store: Store, valkey: ValkeyServer, move: Hold | Next | Wait | GiveUp
+) -> None:
+    """A decision about the delivery before the newest moves nothing: the resend stays due, alone."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    ended(store, lease, reference, Verdict.UNKNOWN)
+    store.offset += WAIT
+    waited = claimed(store, id_)
+    assert waited.what == "waited"
+    fresh = resent(store, id_).last
+    store.settle(waited, move)
+    assert seen(store, id_).deliveries[1:] == (fresh,)
+    assert seen(store, id_).state is State.PENDING
+    assert deadline(valkey, store, id_) == fresh.at
+
+
+def test_the_oldest_codes_give_way_to_the_newest(store: Store) -> None:
+    """At most LIVE_CODES hashes are kept, the newest, also when some deliveries never left."""
+    plan = replace(PLAN, max_sends=10, cooldown=(1,), ttl=600)
+    id_ = opened(store, plan).id
+    left = []
+    for place in range(plan.max_sends):
+        if place:
+            resent(store, id_)
+        if place not in {4, 7}:  # these are overtaken before they leave
+            brought(store, id_, f"hash-{place}")
+            left.append((place, f"hash-{place}"))
+        assert seen(store, id_).live_hashes() == left[-LIVE_CODES:]
+
+
+# Claims and leases.
+
+
+def test_a_due_challenge_is_leased_to_one_worker(store: Store, valkey: ValkeyServer) -> None:
+    """While a lease runs nobody else gets one; it is due again when the lease is over."""
+    id_ = opened(store).id
+    lease = claimed(store, id_)
+    assert (lease.what, lease.challenge.last.status) == ("send", Status.CLAIMED)
+    assert store.claim(id_) is None
+    assert deadline(valkey, store, id_) == lease.now + CLAIM_LEASE
+
+
+def test_a_challenge_that_is_not_due_is_not_leased(store: Store) -> None:
+    """A worker that comes early gets nothing and changes nothing."""
+    id_ = opened(store).id
+    brought(store, id_)
+    before = seen(store, id_)
+    assert store.claim(id_) is None
+    assert seen(store, id_) == before
+
+
+def test_a_worker_that_died_before_the_message_left_is_replaced(store: Store) -> None:
+    """After the lease another worker sends the same delivery; the first may not any more."""
+    id_ = opened(store).id
+    dead = claimed(store, id_)
+    store.offset += CLAIM_LEASE
+    lease = claimed(store, id_)
+    assert not store.arm(dead, "first", "first")
+    assert store.arm(lease, "second", "second")
+    assert not store.arm(dead, "first", "first")
+    ended(store, lease, "second", Verdict.ACCEPTED)
+    after = seen(store, id_)
+    assert [d.status for d in after.deliveries] == [Status.ACCEPTED]
+    assert after.live_hashes() == [(0, "second")]
+
+
+def test_a_worker_that_died_after_the_message_left_leaves_an_unknown_outcome(store: Store) -> None:
+    """The lease of a send is longer; after it the outcome is unknown and the next step's turn has come."""
+    id_ = opened(store).id
+    armed(store, id_)
+    store.offset += SEND_LEASE - 1000
+    assert store.claim(id_) is None
+    store.offset += 1000
+    lease = claimed(store, id_)
+    last = lease.challenge.last
+    assert (lease.what, last.status, last.reason) == ("waited", Status.UNKNOWN, "worker_lost")
+    assert after_wait(lease.challenge) == Next(1)
+    store.settle(lease, after_wait(lease.challenge))
+    follower, _ = armed(store, id_)
+    assert (follower.challenge.last.step, follower.challenge.last.channel) == (1, "voice")
+
+
+def test_the_last_step_is_repeated_once_after_an_unknown_outcome(store: Store) -> None:
+    """With no other channel left the same is tried once more; a second unknown outcome is not repeated."""
+    id_ = opened(store, ONE_STEP).id
+    for expected in (Next(0), Hold()):
+        armed(store, id_)
+        store.offset += SEND_LEASE
+        lease = claimed(store, id_)
+        assert after_wait(lease.challenge) == expected
+        store.settle(lease, after_wait(lease.challenge))
+    assert len(seen(store, id_).deliveries) == 2
+    assert store.claim(id_) is None
+
+
+def test_an_unknown_outcome_waits_for_its_steps_time(store: Store, valkey: ValkeyServer) -> None:
+    """After an answer that says nothing the step's wait runs, then the plan moves on."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    ended(store, lease, reference, Verdict.UNKNOWN)
+    due = deadline(valkey, store, id_)
+    assert due is not None
+    assert 0 < due - store.time() <= WAIT
+    store.offset += WAIT
+    waited = claimed(store, id_)
+    assert (waited.what, after_wait(waited.challenge)) == ("waited", Next(1))
+
+
+def test_a_late_outcome_of_a_lost_lease_is_kept_but_moves_nothing(store: Store, valkey: ValkeyServer) -> None:
+    """Who comes back after the lease may say what became of the message; the plan is another's by now."""
+    id_ = opened(store).id
+    slow, reference = armed(store, id_)
+    store.offset += SEND_LEASE
+    other = claimed(store, id_)
+    due = deadline(valkey, store, id_)
+    ended(store, slow, reference, Verdict.ACCEPTED)
+    after = seen(store, id_)
+    assert [d.status for d in after.deliveries] == [Status.ACCEPTED]
+    assert deadline(valkey, store, id_) == due
+    store.settle(other, Hold())
+    assert deadline(valkey, store, id_) == after.expires
+
+
+@pytest.mark.parametrize("verdict", [Verdict.REFUSED, Verdict.DEFERRED, Verdict.UNKNOWN])
+def test_a_lost_lease_adds_no_steps(store: Store, verdict: Verdict) -> None:
+    """Whatever the late worker would have done next, it is not done twice."""
+    id_ = opened(store).id
+    slow, reference = armed(store, id_)
+    store.offset += SEND_LEASE
+    other = claimed(store, id_)
+    ended(store, slow, reference, verdict)
+    store.settle(other, Next(1))
+    ended(store, slow, reference, verdict)
+    deliveries = seen(store, id_).deliveries
+    assert [d.step for d in deliveries] == [0, 1]
+    assert deliveries[1].status is Status.QUEUED
+
+
+def test_an_outcome_never_moves_back(store: Store) -> None:
+    """What was accepted stays accepted, whoever says otherwise later."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    ended(store, lease, reference, Verdict.ACCEPTED)
+    for verdict in (Verdict.UNKNOWN, Verdict.REFUSED, Verdict.DEFERRED):
+        ended(store, lease, reference, verdict)
+        assert seen(store, id_).last.status is Status.ACCEPTED
+
+
+def test_a_refusal_moves_to_the_next_step_at_once(store: Store) -> None:
+    """The next delivery is due now, over the next channel, with the request that asked for the first."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    ended(store, lease, reference, Verdict.REFUSED)
+    follower = claimed(store, id_)
+    assert (follower.what, follower.challenge.last.channel) == ("send", "voice")
+    assert follower.challenge.last.request_id == lease.challenge.last.request_id
+    first = follower.challenge.deliveries[0]
+    assert (first.status, first.reason) == (Status.REFUSED, "test")
+
+
+def test_a_refusal_of_the_last_step_ends_the_challenge(store: Store, valkey: ValkeyServer) -> None:
+    """With no way left the challenge is undeliverable at once, truthfully; hashes and deadline go."""
+    id_ = opened(store, ONE_STEP).id
+    lease, reference = armed(store, id_)
+    ended(store, lease, reference, Verdict.REFUSED)
+    after = seen(store, id_)
+    assert (after.state, after.last.status) == (State.UNDELIVERABLE, Status.REFUSED)
+    assert after.live_hashes() == []
+    assert deadline(valkey, store, id_) is None
+    assert store.take_attempt(id_, "web", 6)[0] == "gone"
+
+
+def test_a_refused_resend_leaves_the_code_of_the_first_message_alive(store: Store) -> None:
+    """A person who holds a code must be able to use it, though the message asked for after it was refused."""
+    id_ = opened(store, ONE_STEP).id
+    brought(store, id_, "first")
+    resent(store, id_)
+    lease, reference = armed(store, id_, "second")
+    ended(store, lease, reference, Verdict.REFUSED)
+    after = seen(store, id_)
+    assert after.state is State.PENDING
+    assert (0, "first") in after.live_hashes()
+    assert store.finish(id_, "web", State.VERIFIED, 0)[1] is not None
+
+
+def test_a_deferred_delivery_is_sent_again_a_few_times(store: Store, valkey: ValkeyServer) -> None:
+    """The same delivery waits longer each time, MAX_DEFERRALS times, with a new code; then it is refused."""
+    id_ = opened(store, ONE_STEP).id
+    for deferrals in range(MAX_DEFERRALS):
+        lease, reference = armed(store, id_, f"hash-{deferrals}")
+        assert lease.challenge.last.deferrals == deferrals
+        ended(store, lease, reference, Verdict.DEFERRED)
+        last = seen(store, id_).last
+        assert (last.status, last.deferrals) == (Status.QUEUED, deferrals + 1)
+        due = deadline(valkey, store, id_)
+        assert due is not None
+        assert store.claim(id_) is None
+        assert due > store.time() + 1000 * (2**deferrals - 1)
+        store.offset += 1000 * 2**deferrals
+    lease, reference = armed(store, id_)
+    ended(store, lease, reference, Verdict.DEFERRED)
+    after = seen(store, id_)
+    assert (after.state, len(after.deliveries)) == (State.UNDELIVERABLE, 1)
+
+
+def test_no_deadline_lies_beyond_the_expiry(store: Store, valkey: ValkeyServer) -> None:
+    """However long an upstream asks to wait, the challenge is seen to when it expires."""
+    challenge = opened(store, ONE_STEP)
+    lease, reference = armed(store, challenge.id)
+    ended(store, lease, reference, Verdict.DEFERRED, retry_after=100_000)
+    assert deadline(valkey, store, challenge.id) == challenge.expires
+
+
+def test_a_released_delivery_is_due_again_at_once(store: Store, valkey: ValkeyServer) -> None:
+    """What a stopping worker hands back another takes without waiting for the lease."""
+    id_ = opened(store).id
+    lease = claimed(store, id_)
+    store.release(lease)
+    due = deadline(valkey, store, id_)
+    assert due is not None
+    assert due <= store.time()
+    assert not store.arm(lease, "reference", "hash")
+    assert claimed(store, id_).what == "send"
+
+
+def test_only_the_holder_of_a_lease_can_hand_it_back(store: Store) -> None:
+    """A worker that lost its lease cannot take it from the one who has it now, nor after the message left."""
+    id_ = opened(store).id
+    old = claimed(store, id_)
+    store.offset += CLAIM_LEASE
+    lease, _ = armed(store, id_)
+    for foreign in (old, lease):
+        store.release(foreign)
+        assert seen(store, id_).last.status is Status.SENDING
+        assert store.claim(id_) is None
+
+
+def test_a_delivery_cannot_be_armed_with_another_reference(store: Store) -> None:
+    """A lease is for one message: asked again for another it is lost, and the first stays as it was."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    assert store.arm(lease, reference, "hash")
+    assert not store.arm(lease, "other", "other")
+    last = seen(store, id_).last
+    assert (last.reference, last.code_hash) == (reference, "hash")
+
+
+def test_an_outcome_of_an_unknown_reference_changes_nothing(store: Store, valkey: ValkeyServer) -> None:
+    """Nothing is written or moved for a message that was never armed."""
+    id_ = opened(store).id
+    lease, _ = armed(store, id_)
+    before, due = seen(store, id_), deadline(valkey, store, id_)
+    ended(store, lease, "never-armed", Verdict.ACCEPTED)
+    assert (seen(store, id_), deadline(valkey, store, id_)) == (before, due)
+
+
+def test_a_forgotten_challenge_leaves_the_schedule(store: Store, valkey: ValkeyServer) -> None:
+    """A deadline whose record is gone is dropped by the first worker that comes for it."""
+    id_ = opened(store).id
+    with valkey.client() as client:
+        client.delete(f"{{{prefix_of(store)}:{id_[:2]}}}:c:{id_[2:]}")
+    assert store.claim(id_) is None
+    assert deadline(valkey, store, id_) is None
+
+
+def test_what_is_due_comes_oldest_first_and_says_when_the_next_one_is(store: Store) -> None:
+    """A partition lists what is due since when, at most as much as asked for, and the next deadline."""
+    partition = store.partitions()[0]
+    ids = []
+    for _ in range(3):
+        made = new_challenge(store)
+        ids.append(opened(store, id=partition + made.id[2:]).id)
+        store.offset += 1000
+    resting = opened(store, id=partition + store.new_id()[2:])
+    brought(store, resting.id)
+    found = store.due(partition, 2)
+    assert list(found.ids) == ids[:2]
+    assert found.now - found.ids[ids[0]] >= 3000
+    assert list(store.due(partition, 10).ids) == ids
+    assert found.following == resting.expires
+    assert store.due(store.partitions()[1], 10).following is None
+
+
+# Charges, spending, workers.
+
+
+def test_a_counter_admits_its_limit_and_says_when_it_will_again(store: Store) -> None:
+    """In any window at most so many acts are charged; the pause named is exact."""
+    windows = (Window(5, 100), Window(2, 10))
+    for act in ("a", "b"):
+        assert store.charge("c", act, windows) == 0
+    pause = store.charge("c", "c", windows)
+    assert 9000 < pause <= 10_000
+    store.offset += 10_000
+    for act in ("c", "d"):
+        assert store.charge("c", act, windows) == 0
+    store.offset += 10_000
+    assert store.charge("c", "e", windows) == 0
+    pause = store.charge("c", "f", windows)
+    assert 70_000 < pause <= 80_000
+    store.offset += pause
+    assert store.charge("c", "f", windows) == 0
+
+
+def test_a_refused_act_is_charged_nowhere(store: Store, valkey: ValkeyServer) -> None:
+    """All windows are charged or none: knocking on a closed door does not keep it closed."""
+    for act in range(20):
+        store.charge("c", str(act), (Window(3, 10), Window(9, 60)))
+    with valkey.client() as client:
+        assert client.zcard(f"{prefix_of(store)}:n:c") == 3
+
+
+def test_an_act_is_charged_once(store: Store) -> None:
+    """The same operation asked again passes and costs nothing, at the limit too."""
+    assert {store.charge("c", "same", (Window(1, 10),)) for _ in range(5)} == {0}
+    assert store.charge("c", "other", (Window(1, 10),)) > 0
+
+
+def test_an_old_act_is_not_mistaken_for_a_new_one(store: Store) -> None:
+    """An operation that has left every window is charged anew when it comes again."""
+    windows = (Window(1, 10),)
+    assert store.charge("c", "same", windows) == 0
+    store.offset += 10_000
+    assert store.charge("c", "same", windows) == 0
+    assert store.charge("c", "other", windows) > 0
+
+
+def test_a_charge_that_is_taken_back_makes_room(store: Store) -> None:
+    """After a refund another act fits in; refunding what was never charged changes nothing."""
+    windows = (Window(1, 10),)
+    store.charge("c", "a", windows)
+    store.refund("c", "never")
+    assert store.charge("c", "b", windows) > 0
+    store.refund("c", "a")
+    assert store.charge("c", "b", windows) == 0
+
+
+def test_something_is_spent_once(store: Store) -> None:
+    """The first to spend a name gets it, nobody else."""
+    assert store.spend("token", 60)
+    assert not store.spend("token", 60)
+    assert store.spend("other", 60)
+
+
+def test_workers_are_known_while_they_beat(store: Store) -> None:
+    """The list is in order, the same for all; who stops beating or leaves drops out of it."""
+    assert store.beat("b", 3) == ["b"]
+    assert store.beat("a", 5) == ["a", "b"]
+    store.offset += 3000
+    assert store.beat("c", 3) == ["a", "c"]
+    store.leave("a")
+    assert store.beat("c", 3) == ["c"]
+
+
+# Keeping.
+
+
+def test_every_key_has_a_time_to_live(valkey: ValkeyServer) -> None:
+    """After any workload no key stays for ever (requirement H12)."""
+    with open_spine(valkey) as spine:
+        store, dice = spine.store, random.Random(7)
+        ids = [spine.send(number, f"key {n}" if n % 2 else None) for n, number in enumerate(NUMBERS[:100])]
+        for _ in range(300):
+            id_ = dice.choice(ids)
+            match dice.randrange(6):
+                case 0:
+                    store.take_attempt(id_, "web", 6)
+                case 1:
+                    store.resend(id_, "web", new_delivery())
+                case 2:
+                    store.finish(id_, "web", dice.choice([State.VERIFIED, State.CANCELLED]))
+                case 3:
+                    spine.service.attend(id_, lambda: dice.random() < 0.5)
+                case 4 if lease := store.claim(id_):
+                    store.settle(lease, dice.choice(MOVES))
+                case _:
+                    store.offset += dice.randrange(10_000)
+        store.spend("token", 300)
+        store.beat("worker", 3)
+        store.ping()
+        with valkey.client() as client:
+            keys = list(client.scan_iter(f"*{prefix_of(store)}*"))
+            lasting = [key for key in keys if client.ttl(key) < 0]
+        assert len(keys) > 200
+        assert lasting == []
+
+
+def test_a_challenge_can_be_looked_at_for_a_while_after_its_end(store: Store, valkey: ValkeyServer) -> None:
+    """The record outlives the expiry by KEEP, the schedule the record, and no step shortens either."""
+    challenge = opened(store)
+    key = f"{{{prefix_of(store)}:{challenge.id[:2]}}}"
+    for step in (lambda: brought(store, challenge.id), lambda: resent(store, challenge.id)):
+        step()
+        with valkey.client() as client:
+            left = client.pttl(f"{key}:c:{challenge.id[2:]}")
+            assert PLAN.ttl * 1000 + KEEP - 10_000 < left <= PLAN.ttl * 1000 + KEEP
+            assert client.pttl(f"{key}:due") > left
+
+
+def test_a_pending_challenge_costs_at_most_a_kib(valkey: ValkeyServer) -> None:
+    """Record, schedule, counter and idempotency key together, for a message that an upstream has accepted."""
+    count = 2000
+    server = ValkeyServer(options={"appendonly": "no"})
+    try:
+        with open_spine(server, partitions=64) as spine, server.client() as client:
+            spine.send(NUMBERS[0])  # scripts, schedule and client buffers are there before the count
+            before = client.info("memory")["used_memory"]
+            for n in range(count):
+                id_ = spine.send(NUMBERS[n % len(NUMBERS)], secrets.token_urlsafe(16))
+                challenge = seen(spine.store, id_)
+                claim = Claim(id_, challenge.purpose, "")
+                lease, reference = armed(
+                    spine.store, id_, spine.hasher.hash("123456", claim, challenge.scheme)
+                )
+                spine.store.settle(
+                    lease,
+                    Hold(),
+                    reference=reference,
+                    status=Status.ACCEPTED,
+                    upstream_id=secrets.token_hex(19),
+                )
+            cost = (client.info("memory")["used_memory"] - before) / count
+    finally:
+        server.close()
+    assert cost <= 1024
