@@ -32,6 +32,8 @@ READY_WITHIN = 30.0
 STOP_WITHIN = 12.0
 RESTARTS, RESTART_WINDOW = 20, 10.0
 """A child that dies more often than this within so many seconds ends the whole."""
+_LOCAL = {"localhost", "127.0.0.1"}
+"""Hosts whose plain http origins the policy takes."""
 EXAMPLE_NUMBER = "+12025550100"
 
 
@@ -158,6 +160,7 @@ def _folders(var: Path) -> Iterator[Path]:
 class _Demo:
     def __init__(self, chosen: argparse.Namespace, sockets: Path) -> None:
         self._var: Path = chosen.var.resolve()
+        self._host: str = chosen.host
         self._keys = Keys.draw()
         self._api = f"http://{chosen.host}:{chosen.port}"
         self._sandbox = f"http://{chosen.host}:{chosen.sandbox_port}"
@@ -198,7 +201,8 @@ class _Demo:
         ]
 
     def _policy(self) -> str:
-        origins = ", ".join(f'"{o}"' for o in (self._api, self._sandbox, "http://localhost:3000"))
+        local = [self._api, self._sandbox] if self._host in _LOCAL else []
+        origins = ", ".join(f'"{origin}"' for origin in ("http://localhost:3000", *local))
         return _POLICY.format(
             origins=origins,
             publishable=digest(self._keys.publishable_key),

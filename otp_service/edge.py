@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, Never, Protocol
 
 from flask import Flask, Response, current_app, g, request
@@ -137,10 +137,16 @@ def load(schema: type[Schema], *, optional: bool = False) -> dict[str, Any]:
     if request.mimetype != "application/json":
         raise errors.UnsupportedMediaType
     try:
-        loaded: dict[str, Any] = schema().load(_strict_json(raw))
+        loaded: dict[str, Any] = _made(schema).load(_strict_json(raw))
     except ValidationError as error:
         raise errors.Invalid(_field_rules(error.normalized_messages())) from None  # type: ignore[no-untyped-call]
     return loaded
+
+
+@cache
+def _made(schema: type[Schema]) -> Schema:
+    """Make a schema once: that costs more than using it."""
+    return schema()
 
 
 def _strict_json(raw: bytes) -> dict[str, Any]:
@@ -252,8 +258,8 @@ def problem(error: errors.OtpError) -> Response:
         "code": error.code,
         "request_id": g.request_id,
     }
-    if isinstance(error, errors.Invalid):
-        body["errors"] = [{"field": f, "rule": rule} for f, rules in error.fields.items() for rule in rules]
+    if rules := error.rules():
+        body["errors"] = [{"field": field, "rule": rule} for field, rule in rules]
     if isinstance(error, errors.WrongCode):
         body["checks_left"] = error.checks_left
     if error.retry_after is not None:

@@ -6,16 +6,22 @@ from collections.abc import Mapping, Sequence
 class OtpError(Exception):
     """A request that cannot be served, with the reason a caller may be told.
 
-    `code` is stable. `detail` says what happened and what to do next. `retry_after` is in whole seconds.
+    `code` is stable. `detail` says what happened and what to do next. `broken` is the field or header at fault and the
+    rule it breaks, where there is one. `retry_after` is in whole seconds.
     """
 
     code = "error"
     detail = "The request could not be served."
+    broken: tuple[str, str] | None = None
 
     def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
         self.detail = detail or type(self).detail
         self.retry_after = retry_after
         super().__init__(self.detail)
+
+    def rules(self) -> list[tuple[str, str]]:
+        """Name each field at fault with each rule it breaks."""
+        return [self.broken] if self.broken else []
 
 
 class Invalid(OtpError):
@@ -26,7 +32,11 @@ class Invalid(OtpError):
 
     def __init__(self, fields: Mapping[str, Sequence[str]], detail: str | None = None) -> None:
         super().__init__(detail)
-        self.fields = {name: list(rules) for name, rules in fields.items()}
+        self._fields = fields
+
+    def rules(self) -> list[tuple[str, str]]:
+        """Name each field at fault with each rule it breaks."""
+        return [(field, rule) for field, rules in self._fields.items() for rule in rules]
 
 
 class InvalidNumber(Invalid):
@@ -44,6 +54,7 @@ class MalformedJson(OtpError):
 
     code = "malformed_json"
     detail = "The body is not JSON in UTF-8."
+    broken = ("body", "must be JSON in UTF-8")
 
 
 class UnsupportedMediaType(OtpError):
@@ -51,6 +62,7 @@ class UnsupportedMediaType(OtpError):
 
     code = "unsupported_media_type"
     detail = "Send JSON, with 'Content-Type: application/json'."
+    broken = ("Content-Type", "must be application/json")
 
 
 class BodyTooLarge(OtpError):
@@ -58,6 +70,7 @@ class BodyTooLarge(OtpError):
 
     code = "body_too_large"
     detail = "The body is larger than 16 KiB."
+    broken = ("body", "must be at most 16 KiB")
 
 
 class NotFound(OtpError):
@@ -86,6 +99,7 @@ class MissingKey(OtpError):
 
     code = "missing_key"
     detail = "Send an API key as 'Authorization: Bearer pk_...' (or sk_... from a server)."
+    broken = ("Authorization", "must be 'Bearer' and an API key")
 
 
 class UnknownKey(OtpError):
@@ -93,6 +107,7 @@ class UnknownKey(OtpError):
 
     code = "unknown_key"
     detail = "This API key is not known. Check that it is complete and belongs to this service."
+    broken = ("Authorization", "must hold a key of this service")
 
 
 class KeyNotAllowed(OtpError):
@@ -100,6 +115,7 @@ class KeyNotAllowed(OtpError):
 
     code = "key_not_allowed"
     detail = "This call needs another kind of key."
+    broken = ("Authorization", "must hold a key of a kind that this call takes")
 
 
 class OriginNotAllowed(OtpError):
@@ -107,6 +123,7 @@ class OriginNotAllowed(OtpError):
 
     code = "origin_not_allowed"
     detail = "Pages of this origin may not use this key. Add the origin to the app's origins in the policy."
+    broken = ("Origin", "must be one of the app's origins")
 
 
 class ChallengeNotFound(OtpError):
@@ -114,6 +131,7 @@ class ChallengeNotFound(OtpError):
 
     code = "challenge_not_found"
     detail = "There is no open challenge with this id. Start a new one with POST /otp/send."
+    broken = ("challenge_id", "must be the id of an open challenge of this app")
 
 
 class WrongCode(OtpError):
@@ -121,6 +139,7 @@ class WrongCode(OtpError):
 
     code = "wrong_code"
     detail = "The code is wrong."
+    broken = ("code", "must be the code of one of the messages")
 
     def __init__(self, checks_left: int) -> None:
         advice = "Check the message and try again." if checks_left else "Start a new challenge."
@@ -133,6 +152,7 @@ class NoAttemptsLeft(OtpError):
 
     code = "no_attempts_left"
     detail = "All attempts at this code are used up. Start a new challenge with POST /otp/send."
+    broken = ("challenge_id", "must be a challenge with attempts left")
 
 
 class ResendTooEarly(OtpError):
@@ -140,6 +160,7 @@ class ResendTooEarly(OtpError):
 
     code = "resend_too_early"
     detail = "A code was sent a moment ago. Wait for retry_after seconds before asking for another."
+    broken = ("challenge_id", "must be a challenge whose cooldown is over")
 
 
 class NoSendsLeft(OtpError):
@@ -147,6 +168,7 @@ class NoSendsLeft(OtpError):
 
     code = "no_sends_left"
     detail = "No more codes can be sent for this challenge. Start a new one later."
+    broken = ("challenge_id", "must be a challenge with sends left")
 
 
 class ChannelNotAvailable(Invalid):
@@ -191,6 +213,7 @@ class IdempotencyKeySpent(OtpError):
 
     code = "idempotency_key_spent"
     detail = "This Idempotency-Key belongs to a challenge that is over. Use a new key to start another."
+    broken = ("Idempotency-Key", "must be new for a new challenge")
 
 
 class TokenInvalid(OtpError):
@@ -198,6 +221,7 @@ class TokenInvalid(OtpError):
 
     code = "token_invalid"
     detail = "The verification token is not valid for this app, or has expired."
+    broken = ("token", "must be an unexpired token of this app")
 
 
 class TokenSpent(OtpError):
@@ -205,6 +229,7 @@ class TokenSpent(OtpError):
 
     code = "token_spent"
     detail = "This verification token was redeemed before; each counts once."
+    broken = ("token", "must not have been redeemed before")
 
 
 class Busy(OtpError):

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from otp_service import messages
-from otp_service.challenge import LIVE_CODES, Plan, Step
+from otp_service.challenge import Plan, Step
 from otp_service.errors import ChannelNotAvailable, ConfigurationError, NoRoute
 from otp_service.phone import Number, is_country
 
@@ -65,7 +65,7 @@ class ChallengeRules:
     code_length: int = 6
     ttl: int = 300
     max_attempts: int = 5
-    max_sends: int = LIVE_CODES
+    max_sends: int = 3
     cooldown: tuple[int, ...] = (30, 60, 120)
 
 

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from flask.testing import FlaskClient
 
@@ -11,6 +12,12 @@ from otp_service.app import Core
 from otp_service.service import Caller, digest
 from otp_service.settings import Settings
 from tests.valkey_server import ValkeyServer
+
+# How long an example takes says nothing about the product on a shared machine.
+hypothesis.settings.register_profile(
+    "shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("shared")
 
 PUBLISHABLE, SECRET, OPS = "pk_test-publishable-key", "sk_test-secret-key", "ops_test-operators-key"
 OTHER_SECRET = "sk_test-of-another-app"

@@ -262,23 +262,27 @@ def padded(size: int) -> bytes:
     return body + b" " * (size - len(body))
 
 
+NO_JSON = {"field": "body", "rule": "must be JSON in UTF-8"}
+TOO_LARGE = {"field": "body", "rule": "must be at most 16 KiB"}
+
+
 STRICT: list[tuple[bytes, int, str, list[dict[str, str]]]] = [
-    (b"", 400, "malformed_json", []),
-    (b"{", 400, "malformed_json", []),
-    (b"to=1", 400, "malformed_json", []),
-    (b'{"to": "+12025550100"} {}', 400, "malformed_json", []),
-    (b"{'to': '+12025550100'}", 400, "malformed_json", []),
-    (b'{"to": "+12025550100",}', 400, "malformed_json", []),
-    (b'{"to": "\xff\xfe"}', 400, "malformed_json", []),
-    (b'\xef\xbb\xbf{"to": "+12025550100"}', 400, "malformed_json", []),
-    ('{"to": "+12025550100"}'.encode("utf-16"), 400, "malformed_json", []),
-    (b'{"to": "+12025550100\n"}', 400, "malformed_json", []),
-    (b'{"to": "+12025550100", "binding": "\\ud800"}', 400, "malformed_json", []),
-    (b'{"to": "+12025550100", "\\udfff": "x"}', 400, "malformed_json", []),
-    (b'{"to": ' + b"[" * 8000 + b"]" * 8000 + b"}", 400, "malformed_json", []),
-    (b'{"a":' * 3000 + b"1" + b"}" * 3000, 413, "body_too_large", []),
-    (b'{"a":' * 2500 + b"1" + b"}" * 2500, 400, "malformed_json", []),
-    (b'{"to": ' + b"1" * 5000 + b"}", 400, "malformed_json", []),
+    (b"", 400, "malformed_json", [NO_JSON]),
+    (b"{", 400, "malformed_json", [NO_JSON]),
+    (b"to=1", 400, "malformed_json", [NO_JSON]),
+    (b'{"to": "+12025550100"} {}', 400, "malformed_json", [NO_JSON]),
+    (b"{'to': '+12025550100'}", 400, "malformed_json", [NO_JSON]),
+    (b'{"to": "+12025550100",}', 400, "malformed_json", [NO_JSON]),
+    (b'{"to": "\xff\xfe"}', 400, "malformed_json", [NO_JSON]),
+    (b'\xef\xbb\xbf{"to": "+12025550100"}', 400, "malformed_json", [NO_JSON]),
+    ('{"to": "+12025550100"}'.encode("utf-16"), 400, "malformed_json", [NO_JSON]),
+    (b'{"to": "+12025550100\n"}', 400, "malformed_json", [NO_JSON]),
+    (b'{"to": "+12025550100", "binding": "\\ud800"}', 400, "malformed_json", [NO_JSON]),
+    (b'{"to": "+12025550100", "\\udfff": "x"}', 400, "malformed_json", [NO_JSON]),
+    (b'{"to": ' + b"[" * 8000 + b"]" * 8000 + b"}", 400, "malformed_json", [NO_JSON]),
+    (b'{"a":' * 3000 + b"1" + b"}" * 3000, 413, "body_too_large", [TOO_LARGE]),
+    (b'{"a":' * 2500 + b"1" + b"}" * 2500, 400, "malformed_json", [NO_JSON]),
+    (b'{"to": ' + b"1" * 5000 + b"}", 400, "malformed_json", [NO_JSON]),
     (b"[]", 422, "invalid_request", [{"field": "body", "rule": "must be a JSON object"}]),
     (b'["+12025550100"]', 422, "invalid_request", [{"field": "body", "rule": "must be a JSON object"}]),
     (b'"+12025550100"', 422, "invalid_request", [{"field": "body", "rule": "must be a JSON object"}]),
@@ -305,7 +309,7 @@ STRICT: list[tuple[bytes, int, str, list[dict[str, str]]]] = [
         )
         for word in (b"NaN", b"Infinity", b"-Infinity")
     ),
-    (padded(LIMIT + 1), 413, "body_too_large", []),
+    (padded(LIMIT + 1), 413, "body_too_large", [TOO_LARGE]),
 ]
 
 

@@ -172,7 +172,9 @@ def test_the_store_hanging_is_bounded_too(tmp_path: Path) -> None:
 
 def _stuck(demo: Demo, waiting: dict[str, str], load: Load, kills: Counter[str]) -> str:
     kinds = Counter(
-        " ".join(delivery["status"] for delivery in demo.call("GET", f"/otp/{challenge}").json()["deliveries"])
+        " ".join(
+            delivery["status"] for delivery in demo.call("GET", f"/otp/{challenge}").json()["deliveries"]
+        )
         for challenge in waiting
     )
     return f"{len(waiting)} of {len(load.numbers)} stuck after {dict(kills)}: {dict(kinds)}"

@@ -57,7 +57,7 @@ def test_a_short_policy_is_enough_and_the_rest_has_sound_values() -> None:
     assert read.apps["web"].brand == "Acme"
     assert read.routes[0].steps == (Step("sms", "main", 30),)
     assert read.challenge == ChallengeRules(
-        code_length=6, ttl=300, max_attempts=5, max_sends=4, cooldown=(30, 60, 120)
+        code_length=6, ttl=300, max_attempts=5, max_sends=3, cooldown=(30, 60, 120)
     )
     assert read.limits == Limits(
         number=(Window(1, 30), Window(3, 600), Window(5, 3600), Window(10, 86400)), address=(Window(10, 60),)
@@ -439,7 +439,7 @@ def test_a_plan_is_a_copy_of_all_rules(routed: Policy) -> None:
     """A running challenge does not notice a change of the policy."""
     plan = routed.plan(INDIA, "web", "login", None)
     assert plan.steps == (Step("sms", "second", 9), Step("sms", "main", 30))
-    assert (plan.code_length, plan.ttl, plan.max_attempts, plan.max_sends) == (7, 300, 4, 4)
+    assert (plan.code_length, plan.ttl, plan.max_attempts, plan.max_sends) == (7, 300, 4, 3)
     assert plan.cooldown == (30, 60, 120)
 
 

@@ -217,6 +217,7 @@ def test_the_millisecond_of_the_expiry_is_the_first_that_does_not_count(store: S
         now = 0
         while now <= challenge.expires:
             what, now, _ = store.take_attempt(challenge.id, "web", 7)
+            assert now > challenge.expires - 10_000
             turns[now] = what
     assert {now: what for now, what in turns.items() if (what == "gone") != (now >= challenge.expires)} == {}
     assert min(turns) < challenge.expires
@@ -612,7 +613,10 @@ def test_a_released_delivery_is_due_again_at_once(store: Store, valkey: ValkeySe
     due = deadline(valkey, store, id_)
     assert due is not None
     assert due <= store.time()
+    assert seen(store, id_).last.status is Status.QUEUED
     assert not store.arm(lease, "reference", "hash")
+    store.settle(lease, Hold())
+    assert deadline(valkey, store, id_) == due
     assert claimed(store, id_).what == "send"
 
 
@@ -621,11 +625,25 @@ def test_only_the_holder_of_a_lease_can_hand_it_back(store: Store) -> None:
     id_ = opened(store).id
     old = claimed(store, id_)
     store.offset += CLAIM_LEASE
-    lease, _ = armed(store, id_)
-    for foreign in (old, lease):
-        store.release(foreign)
+    lease = claimed(store, id_)
+    store.release(old)
+    assert seen(store, id_).last.status is Status.CLAIMED
+    assert store.arm(lease, "reference", "hash")
+    for late in (old, lease):
+        store.release(late)
         assert seen(store, id_).last.status is Status.SENDING
         assert store.claim(id_) is None
+
+
+def test_an_ended_challenge_cannot_be_handed_back(store: Store, valkey: ValkeyServer) -> None:
+    """A worker that stops after the end changes nothing: the challenge is not scheduled anew."""
+    id_ = opened(store).id
+    lease = claimed(store, id_)
+    store.finish(id_, "web", State.CANCELLED)
+    before = seen(store, id_)
+    store.release(lease)
+    assert seen(store, id_) == before
+    assert deadline(valkey, store, id_) is None
 
 
 def test_a_delivery_cannot_be_armed_with_another_reference(store: Store) -> None:
@@ -652,6 +670,16 @@ def test_a_forgotten_challenge_leaves_the_schedule(store: Store, valkey: ValkeyS
     id_ = opened(store).id
     with valkey.client() as client:
         client.delete(f"{{{prefix_of(store)}:{id_[:2]}}}:c:{id_[2:]}")
+    assert store.claim(id_) is None
+    assert deadline(valkey, store, id_) is None
+
+
+def test_an_ended_challenge_leaves_the_schedule(store: Store, valkey: ValkeyServer) -> None:
+    """Should a deadline outlive its challenge all the same, nobody is sent anything."""
+    id_ = opened(store).id
+    store.finish(id_, "web", State.CANCELLED)
+    with valkey.client() as client:
+        client.zadd(f"{{{prefix_of(store)}:{id_[:2]}}}:due", {id_: 0})
     assert store.claim(id_) is None
     assert deadline(valkey, store, id_) is None
 
@@ -693,6 +721,15 @@ def test_a_counter_admits_its_limit_and_says_when_it_will_again(store: Store) ->
     assert 70_000 < pause <= 80_000
     store.offset += pause
     assert store.charge("c", "f", windows) == 0
+
+
+def test_the_longest_of_all_pauses_is_named(store: Store) -> None:
+    """When several windows refuse, the act would pass when the last of them lets it."""
+    windows = (Window(1, 10), Window(2, 100))
+    store.charge("c", "a", windows)
+    store.offset += 95_000
+    store.charge("c", "b", windows)
+    assert 9000 < store.charge("c", "c", windows) <= 10_000
 
 
 def test_a_refused_act_is_charged_nowhere(store: Store, valkey: ValkeyServer) -> None:
