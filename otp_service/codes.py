@@ -94,9 +94,9 @@ class Hasher:
         ).decode("ascii")
 
     def match(self, code: str, claim: Claim, scheme: str, hashes: Sequence[str]) -> int | None:
-        """Give the place of the hash that the code belongs to, or None. One Argon2 run; call it between acquire and release.
+        """Give the place of the hash that the code belongs to, or None: one Argon2 run.
 
-        Every hash is compared, each in constant time.
+        Every hash is compared, each in constant time. Raises UnknownPepper. Call it between acquire and release.
         """
         computed = self.hash(code, claim, scheme)
         found = None

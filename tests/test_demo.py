@@ -82,7 +82,7 @@ def test_readme_commands_work_word_by_word(demo: Demo) -> None:
     blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     script = "\n".join(block for block in blocks if "make run" not in block)
     done = subprocess.run(
-        ["bash", "-eu", "-o", "pipefail", "-c", script],
+        ["/bin/bash", "-eu", "-o", "pipefail", "-c", script],
         cwd=demo.folder,
         capture_output=True,
         text=True,

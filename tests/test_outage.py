@@ -73,7 +73,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 
 
 def test_every_accepted_challenge_survives_fifty_kills(demo: Demo) -> None:
-    """Kill -9 of worker and API at random points: each 202 ends delivered or undeliverable, none twice for no reason."""
+    """Kill -9 of worker and API at random: each 202 ends delivered or undeliverable, none twice for no reason."""
     dice = random.Random(7)
     load = Load(demo)
     kills = Counter[str]()
@@ -99,9 +99,8 @@ def test_every_accepted_challenge_survives_fifty_kills(demo: Demo) -> None:
         assert time.monotonic() < until, _stuck(demo, waiting, load, kills)
     arrived = Counter(message["to"] for message in demo.inbox())
     ends = Counter(state["deliveries"][-1]["status"] for state in states.values())
-    print(
-        f"{dict(kills)}: {len(states)} challenges, {dict(ends)}, {arrived.total() - len(arrived)} second messages"
-    )  # noqa: T201
+    seconds = arrived.total() - len(arrived)
+    print(f"{dict(kills)}: {len(states)} challenges, {dict(ends)}, {seconds} second messages")  # noqa: T201
     for challenge, number in load.numbers.items():
         sent = [delivery["status"] for delivery in states[challenge]["deliveries"]]
         assert arrived[number] <= 1 + sent.count("unknown"), (number, states[challenge])
