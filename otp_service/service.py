@@ -274,8 +274,8 @@ class Service:
         try:
             found = self._hasher.match(code, claim, challenge.scheme, [code_hash for _, code_hash in live])
         except UnknownPepper:
-            event("pepper.unknown", logging.ERROR, challenge=challenge.id[:8])
-            return None
+            event("challenge.unreadable", logging.ERROR, challenge=challenge.id[:8])
+            raise ChallengeNotFound from None
         self._metrics.hash_seconds.observe(time.perf_counter() - started)
         return None if found is None else live[found][0]
 
@@ -357,8 +357,9 @@ class Service:
         else:
             try:
                 self._deliver(lease, stopping)
-            except (Unsealable, UnknownPepper):
-                event("challenge.unreadable", logging.ERROR, challenge=challenge_id[:8])
+            except (ChallengeNotFound, UnknownPepper):
+                event("challenge.given_up", logging.ERROR, challenge=challenge_id[:8])
+                self._metrics.challenges.labels(lease.challenge.app, State.UNDELIVERABLE).inc()
                 self._store.settle(lease, rules.GiveUp())
 
     def _deliver(self, lease: Lease, stopping: Callable[[], bool]) -> None:
@@ -444,8 +445,15 @@ class Service:
             self._hasher.release()
 
     def _unseal(self, challenge: Challenge) -> tuple[str, str]:
-        """Give the number, and what the code is bound to (empty for nothing)."""
-        e164, _, binding = self._seal.open(challenge.sealed, challenge.id).partition("\n")
+        """Give the number, and what the code is bound to (empty for nothing).
+
+        Raises ChallengeNotFound for what was sealed with a key that is gone: nobody can finish that challenge.
+        """
+        try:
+            e164, _, binding = self._seal.open(challenge.sealed, challenge.id).partition("\n")
+        except Unsealable:
+            event("challenge.unreadable", logging.ERROR, challenge=challenge.id[:8])
+            raise ChallengeNotFound from None
         return e164, binding
 
     def _number(self, challenge: Challenge) -> str:

@@ -109,7 +109,6 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     "due": [
         OFFSET,
         ('"LIMIT", 0, limit', '"LIMIT", 0, 100000'),
-        ('"(" ..', '"" ..'),
         ("following[2] or", ""),
     ],
     "finish": [
@@ -179,7 +178,6 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ('if upstream_id ~= "" then mine.upstream_id = upstream_id end', ""),
         ("not challenge.state and", ""),
         (" and challenge.lease == operation", ""),
-        (' and (status == "" or last.ref == reference)', ""),
         ("challenge.lease = nil", ""),
         ('challenge.state = "undeliverable"', ""),
         ("delivery.hash = nil", ""),

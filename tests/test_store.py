@@ -276,14 +276,20 @@ def test_a_cancelled_challenge_is_not_sent_any_more(store: Store) -> None:
     assert store.claim(id_) is None
 
 
-def test_the_outcome_of_a_message_is_written_down_after_the_end_too(store: Store) -> None:
-    """A message accepted after the challenge was won shows as accepted, and moves nothing."""
-    id_ = opened(store).id
+@pytest.mark.parametrize("verdict", [Verdict.ACCEPTED, Verdict.REFUSED, Verdict.DEFERRED, Verdict.UNKNOWN])
+def test_an_outcome_is_written_down_after_the_end_and_moves_nothing(
+    store: Store, valkey: ValkeyServer, verdict: Verdict
+) -> None:
+    """What became of the message is kept though the challenge was won meanwhile; the win stays, nobody comes."""
+    id_ = opened(store, ONE_STEP).id
     lease, reference = armed(store, id_)
     store.finish(id_, "web", State.VERIFIED, 0)
-    ended(store, lease, reference, Verdict.ACCEPTED)
+    ended(store, lease, reference, verdict)
     after = seen(store, id_)
-    assert (after.state, after.last.status, len(after.deliveries)) == (State.VERIFIED, Status.ACCEPTED, 1)
+    known = {Verdict.ACCEPTED: Status.ACCEPTED, Verdict.UNKNOWN: Status.UNKNOWN}
+    assert after.state is State.VERIFIED
+    assert [d.status for d in after.deliveries] == [known.get(verdict, Status.REFUSED)]
+    assert deadline(valkey, store, id_) is None
 
 
 @pytest.mark.parametrize(
@@ -668,8 +674,14 @@ def test_an_outcome_of_an_unknown_reference_changes_nothing(store: Store, valkey
 def test_a_forgotten_challenge_leaves_the_schedule(store: Store, valkey: ValkeyServer) -> None:
     """A deadline whose record is gone is dropped by the first worker that comes for it."""
     id_ = opened(store).id
+    lease, reference = armed(store, id_)
     with valkey.client() as client:
         client.delete(f"{{{prefix_of(store)}:{id_[:2]}}}:c:{id_[2:]}")
+    ended(store, lease, reference, Verdict.ACCEPTED)
+    store.release(lease)
+    assert not store.arm(lease, reference, "hash")
+    assert store.look(id_)[1] is None
+    store.offset += SEND_LEASE
     assert store.claim(id_) is None
     assert deadline(valkey, store, id_) is None
 
