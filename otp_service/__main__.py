@@ -7,8 +7,7 @@ import sys
 import tempfile
 from collections.abc import MutableMapping
 
-SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
-"""The Prometheus client reads this variable when it is imported: a folder that processes share."""
+from otp_service.settings import SHARED_METRICS
 
 
 def main() -> None:

@@ -151,10 +151,13 @@ def cores() -> int:
 def create_app(environment: Mapping[str, str] | None = None) -> Flask:
     """Make the WSGI application from the environment. Raises ConfigurationError."""
     surroundings = os.environ if environment is None else environment
-    read, loaded = configure(surroundings)
+    return prepared(*configure(surroundings), shared_metrics=bool(surroundings.get(settings.SHARED_METRICS)))
+
+
+def prepared(read: Settings, loaded: Policy, *, shared_metrics: bool) -> Flask:
+    """Make the WSGI application of one API process."""
     core = build(read, loaded, threads=read.threads, hash_slots=max(1, cores() // read.processes), role="api")
-    shared = bool(surroundings.get("PROMETHEUS_MULTIPROC_DIR"))
-    return web(core, lambda: core.metrics.page(shared=shared))
+    return web(core, lambda: core.metrics.page(shared=shared_metrics))
 
 
 def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:

@@ -114,8 +114,8 @@ class Challenge:
 
     @property
     def was_sent(self) -> bool:
-        """Whether an upstream took at least one message."""
-        return any(delivery.status is Status.ACCEPTED for delivery in self.deliveries)
+        """Whether a message may have reached the person: taken by an upstream, or left with an unknown fate."""
+        return any(d.status in {Status.SENDING, Status.ACCEPTED, Status.UNKNOWN} for d in self.deliveries)
 
     @property
     def last(self) -> Delivery:
@@ -183,7 +183,7 @@ def after_outcome(challenge: Challenge, outcome: Outcome) -> Move:
         pause = max(outcome.retry_after or 0, 2.0**challenge.last.deferrals)
         if pause <= wait or not further:
             return Again(pause)
-    return further or (Hold() if _may_have_come(challenge) else GiveUp())
+    return further or (Hold() if challenge.was_sent else GiveUp())  # an earlier code may still come back
 
 
 def after_wait(challenge: Challenge) -> Move:
@@ -206,11 +206,6 @@ def resend_step(challenge: Challenge, channel: str | None) -> int | None:
     if channel is None:
         return min(challenge.last.step + 1, len(steps) - 1)
     return next((place for place, step in enumerate(steps) if step.channel == channel), None)
-
-
-def _may_have_come(challenge: Challenge) -> bool:
-    """Say whether the person may hold a code of an earlier delivery, which then goes on counting."""
-    return any(d.status in {Status.SENDING, Status.ACCEPTED, Status.UNKNOWN} for d in challenge.deliveries)
 
 
 def _next_step(challenge: Challenge) -> Next | None:

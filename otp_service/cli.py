@@ -8,6 +8,8 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from flask import Flask
 from prometheus_client import start_http_server
@@ -17,6 +19,7 @@ from otp_service.errors import ConfigurationError, StoreUnavailable
 from otp_service.mobtexting import UpstreamError
 from otp_service.sandbox import SandboxConfig, create_sandbox
 from otp_service.service import digest
+from otp_service.settings import SHARED_METRICS
 from otp_service.worker import Worker
 
 MISCONFIGURED = 2
@@ -61,20 +64,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(_: argparse.Namespace) -> int:
-    read, loaded = app.configure(os.environ)
+    read, _loaded = app.configure(os.environ)
+    shared = SHARED_METRICS in os.environ
 
-    def make() -> Flask:
-        return app.create_app(os.environ)
+    def start_logging() -> None:
+        telemetry.start_logging("api", read.log_level)
 
-    telemetry.start_logging("api", read.log_level)
-    for warning in loaded.warnings:
-        telemetry.warn(warning)
+    def prepare() -> Callable[[], Flask]:
+        settings, policy = app.configure(os.environ)
+        for warning in policy.warnings:
+            telemetry.warn(warning)
+        return partial(app.prepared, settings, policy, shared_metrics=shared)
+
+    start_logging()
     server.serve(
-        make,
-        listen=read.listen,
-        processes=read.processes,
-        threads=read.threads,
-        on_start=lambda: telemetry.start_logging("api", read.log_level),
+        prepare, listen=read.listen, processes=read.processes, threads=read.threads, on_start=start_logging
     )
     return 0
 
@@ -176,7 +180,7 @@ def _sandbox(options: argparse.Namespace) -> int:
         raise ConfigurationError(str(error).split("; ")) from None
     telemetry.start_logging("sandbox", "info")
     server.serve(
-        lambda: create_sandbox(config),
+        lambda: partial(create_sandbox, config),
         listen=options.listen,
         processes=1,  # the inbox lives in memory
         threads=options.threads,

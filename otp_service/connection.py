@@ -7,7 +7,9 @@ and are safe because every script takes an operation id, or changes nothing when
 """
 
 import hashlib
+import logging
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +27,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from otp_service.errors import StoreUnavailable
+from otp_service.telemetry import event
 
 CONNECT_TIMEOUT = 0.3
 REPLY_TIMEOUT = 0.5
@@ -44,6 +47,7 @@ AWAY = (RedisError, RedisClusterException)
 # A script's own error is a fault of ours; these answers say that the server cannot work now.
 _PASSING_ANSWERS = (
     "LOADING",
+    "BUSY",
     "READONLY",
     "MASTERDOWN",
     "CLUSTERDOWN",
@@ -171,6 +175,7 @@ class Scripts:
                 self._observe("error", time.monotonic() - started)
                 spent = time.monotonic() - started
                 if pause is None or spent + CONNECT_TIMEOUT + REPLY_TIMEOUT > BUDGET:
+                    event("store.away", logging.WARNING, cause=type(error).__name__, script=name)
                     raise StoreUnavailable(retry_after=RETRY_AFTER) from error
                 time.sleep(pause + random.uniform(0, pause))  # noqa: S311 - jitter
             else:
@@ -218,7 +223,9 @@ class Scripts:
 def _is_passing(error: Exception) -> bool:
     if type(error) is RedisClusterException:
         return "same key slot" not in str(error)  # keys of ours that lie apart
-    return type(error) is not ResponseError or str(error).startswith(_PASSING_ANSWERS)
+    # Redis 6.2 wraps the word: "ERR Error running script (...): @user_script:25: -READONLY You can't write..."
+    text = re.sub(r"^(?:ERR )?Error running script.*? -(?=[A-Z]+ )", "", str(error))
+    return type(error) is not ResponseError or text.startswith(_PASSING_ANSWERS)
 
 
 def _sha1(source: str) -> str:

@@ -15,11 +15,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -31,25 +30,33 @@ from otp_service.service import digest
 
 READY_WITHIN = 30.0
 STOP_WITHIN = 12.0
-RESTARTS, RESTART_WINDOW = 20, 10.0
-"""A child that dies more often than this within so many seconds ends the whole."""
+STRIKES, STEADY_AFTER = 3, 10.0
+"""A child that gives up by itself so often in a row, each time before so many seconds, ends the whole."""
 _LOCAL = {"localhost", "127.0.0.1"}
 """Hosts whose plain http origins the policy takes."""
 EXAMPLE_NUMBER = "+12025550100"
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text[:6]) < 65536:  # noqa: PLR2004 - the last port
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to 65535")
+    return int(text)
+
+
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument("--host", default="127.0.0.1", help="where API and sandbox listen")
-    parser.add_argument("--port", type=int, default=8000, help="port of the API")
-    parser.add_argument("--sandbox-port", type=int, default=8001, help="port of the sandbox upstream")
+    parser.add_argument("--port", type=_port, default=8000, help="port of the API")
+    parser.add_argument("--sandbox-port", type=_port, default=8001, help="port of the sandbox upstream")
     parser.add_argument(
         "--var", type=Path, default=Path("var"), metavar="DIR", help="where the demo keeps its files"
     )
     parser.add_argument(
-        "--latency", default="0", metavar="SECONDS", help="how long the sandbox takes for a send"
+        "--latency", type=float, default=0.0, metavar="SECONDS", help="how long the sandbox takes for a send"
     )
-    parser.add_argument("--error-rate", default="0", metavar="SHARE", help="sends the sandbox fails, 0 to 1")
+    parser.add_argument(
+        "--error-rate", type=float, default=0.0, metavar="SHARE", help="sends the sandbox fails, 0 to 1"
+    )
 
 
 @dataclass
@@ -61,10 +68,12 @@ class Child:
     environment: Mapping[str, str]
     speaks_json: bool = True
     process: subprocess.Popen[bytes] | None = None
-    deaths: deque[float] = field(default_factory=lambda: deque(maxlen=RESTARTS))
+    strikes: int = 0
+    started: float = 0.0
 
     def start(self) -> None:
         """Start it in a session of its own, so that Ctrl-C reaches only the demo, which then ends all in order."""
+        self.started = time.monotonic()
         self.process = subprocess.Popen(
             self.command,
             env=dict(self.environment),
@@ -80,6 +89,13 @@ class Child:
         """Put what a foreign program says into the one log."""
         for line in lines:
             telemetry.event("demo.child_said", child=self.name, line=line.decode(errors="replace").strip())
+
+    def strike(self) -> int:
+        """Count an end of its own making that came soon; a kill from outside is none. Gives how many in a row."""
+        steady = time.monotonic() - self.started > STEADY_AFTER
+        killed = self.process is not None and (self.process.returncode or 0) < 0
+        self.strikes = 0 if steady or killed else self.strikes + 1
+        return self.strikes
 
     def stop(self) -> None:
         """Ask it to end."""
@@ -161,10 +177,10 @@ def _folders(var: Path) -> Iterator[Path]:
 class _Demo:
     def __init__(self, chosen: argparse.Namespace, sockets: Path) -> None:
         self._var: Path = chosen.var.resolve()
-        self._host: str = chosen.host
+        self._host: str = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
         self._keys = Keys.draw()
-        self._api = f"http://{chosen.host}:{chosen.port}"
-        self._sandbox = f"http://{chosen.host}:{chosen.sandbox_port}"
+        self._api = f"http://{self._host}:{chosen.port}"
+        self._sandbox = f"http://{self._host}:{chosen.sandbox_port}"
         self._children = self._plan(chosen, sockets)
 
     def _plan(self, chosen: argparse.Namespace, sockets: Path) -> list[Child]:
@@ -188,12 +204,12 @@ class _Demo:
             "OTP_LOOKUP_KEY": secrets.token_urlsafe(32),
             "OTP_SIGNING_KEYS": f"s1:{secrets.token_urlsafe(32)}",
             "OTP_UPSTREAM_SANDBOX_TOKEN": self._keys.upstream_token,
-            "OTP_LISTEN": f"{chosen.host}:{chosen.port}",
+            "OTP_LISTEN": f"{self._host}:{chosen.port}",
             "OTP_WORKER_NAME": "demo",  # stable, so that a restarted worker needs no grace time
             **{n: v for n in _PASSED_ON if (v := os.environ.get(n))},
         }
-        sandbox = [*own, "sandbox", "--listen", f"{chosen.host}:{chosen.sandbox_port}"]
-        sandbox += ["--latency", chosen.latency, "--error-rate", chosen.error_rate]
+        sandbox = [*own, "sandbox", "--listen", f"{self._host}:{chosen.sandbox_port}"]
+        sandbox += ["--latency", str(chosen.latency), "--error-rate", str(chosen.error_rate)]
         return [
             *children,
             Child("sandbox", sandbox, plain | {"SANDBOX_TOKEN": self._keys.upstream_token}),
@@ -244,9 +260,8 @@ class _Demo:
     def _supervise(self, stop: threading.Event) -> int:
         while not stop.wait(0.1):
             for child in self._dead():
-                now = time.monotonic()
-                child.deaths.append(now)
-                if len(child.deaths) == RESTARTS and now - child.deaths[0] < RESTART_WINDOW:
+                self._forget(child)
+                if child.strike() >= STRIKES:
                     telemetry.event("demo.gave_up", child=child.name)
                     return 1
                 telemetry.event(
@@ -254,6 +269,12 @@ class _Demo:
                 )
                 child.start()
         return 0
+
+    def _forget(self, child: Child) -> None:
+        """Take a dead process's gauges out of the sums."""
+        if child.process is not None:
+            for file in (self._var / "metrics").glob(f"gauge_live*_{child.process.pid}.db"):
+                file.unlink(missing_ok=True)
 
     def _end(self, names: AbstractSet[str]) -> None:
         ending = [child for child in self._children if child.name in names]
@@ -274,7 +295,6 @@ class _Demo:
         return _WELCOME.format(
             api=self._api,
             sandbox=self._sandbox,
-            pk=self._keys.publishable_key,
             number=EXAMPLE_NUMBER,
             var=self._var,
         )
@@ -324,7 +344,7 @@ def _answers(session: requests.Session, url: str) -> bool:
 
 
 _POLICY = """\
-# Written anew at each start of the demo. See docs/policy.md for all that can stand here.
+# Written anew at each start of the demo. docs/policy.example.toml has all that can stand here.
 [app.demo]
 brand = "Acme"
 origins = [{origins}]
@@ -356,7 +376,8 @@ _WELCOME = """
   The demo runs. Codes arrive at {sandbox}/ (open it in a browser).
 
   Send a code:
-    curl -s {api}/otp/send -H 'Authorization: Bearer {pk}' \\
+    key=$(python3 -c 'import json; print(json.load(open("{var}/demo.json"))["publishable_key"])')
+    curl -s {api}/otp/send -H "Authorization: Bearer $key" \\
       -H 'Content-Type: application/json' -d '{{"to": "{number}"}}'
 
   All keys are in {var}/demo.json. Ctrl-C ends the demo.

@@ -131,7 +131,7 @@ def load(schema: type[Schema], *, optional: bool = False) -> dict[str, Any]:
 
     Raises UnsupportedMediaType, MalformedJson or Invalid.
     """
-    raw = request.get_data()
+    raw = _body()
     if optional and not raw:
         return {}
     if request.mimetype != "application/json":
@@ -141,6 +141,19 @@ def load(schema: type[Schema], *, optional: bool = False) -> dict[str, Any]:
     except ValidationError as error:
         raise errors.Invalid(_field_rules(error.normalized_messages())) from None  # type: ignore[no-untyped-call]
     return loaded
+
+
+def _body() -> bytes:
+    """Read the body, of a stated length or in chunks. Raises BodyTooLarge, MalformedJson."""
+    if request.content_length is not None or "Transfer-Encoding" not in request.headers:
+        return request.get_data()
+    try:
+        raw: bytes = request.environ["wsgi.input"].read(MAX_BODY + 1)
+    except Exception:  # noqa: BLE001 - chunks that are none; each server has errors of its own for that
+        raise errors.MalformedJson from None
+    if len(raw) > MAX_BODY:
+        raise errors.BodyTooLarge
+    return raw
 
 
 @cache

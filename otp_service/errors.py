@@ -243,7 +243,7 @@ class StoreUnavailable(OtpError):
     """The store does not answer: nothing is sent, nothing is verified."""
 
     code = "store_unavailable"
-    detail = "The service cannot reach its store. Nothing was sent; try again after retry_after seconds."
+    detail = "The service cannot reach its store. Try again after retry_after seconds, with the same Idempotency-Key."
 
 
 class ConfigurationError(Exception):

@@ -184,7 +184,10 @@ class _Window(fields.Field[Window]):
         )
         if not match:
             raise ValidationError('must be a limit such as "3/10m" or "5/h"')
-        return Window(int(match[1]), int(match[2] or 1) * _UNITS[match[3]])
+        window = Window(int(match[1]), int(match[2] or 1) * _UNITS[match[3]])
+        if window.seconds > _UNITS["d"]:
+            raise ValidationError("must not look back further than a day, as idempotency keys do")
+        return window
 
 
 def _between(low: int, high: int) -> validate.Range:

@@ -145,7 +145,7 @@ class RedeemSchema(_Strict):
 
     token = _text(
         "must be a verification token",
-        r"[A-Za-z0-9_-]{1,2000}(\.[A-Za-z0-9_-]{1,2000}){2}",
+        r"[A-Za-z0-9_-]{1,12000}(\.[A-Za-z0-9_-]{1,12000}){2}",
         "The token that POST /otp/verify gave to the frontend.",
         "eyJhbGciOiJFZERTQSIsInR5cCI6Im90cC4uLg.eyJpc3MiOiJodHRwczovL290cC4uLg.c2lnbmF0dXJl",
         required=True,

@@ -1,6 +1,9 @@
 """Serves a WSGI application with Gunicorn. Must not know which application."""
 
+import logging
 import signal
+import socket
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,9 +13,13 @@ from gunicorn.glogging import Logger
 from prometheus_client import multiprocess
 
 from otp_service import lifeline
+from otp_service.errors import ConfigurationError
+from otp_service.telemetry import event
 
 # A stop waits this long for requests that are being answered; none takes longer.
 GRACE = 10
+SILENCE = 5
+"""Seconds without a byte after which a half-sent request, or a half-read answer, is given up."""
 
 
 class _Log(Logger):  # type: ignore[misc]
@@ -22,11 +29,25 @@ class _Log(Logger):  # type: ignore[misc]
         self.error_log.propagate = True
 
 
+Prepare = Callable[[], Callable[[], Flask]]
+"""Reads what an application needs and gives what makes it. Raises ConfigurationError."""
+
+
 class _Server(BaseApplication):  # type: ignore[misc]
-    def __init__(self, make_app: Callable[[], Flask], options: Mapping[str, Any]) -> None:
-        self._make_app = make_app
+    def __init__(self, prepare: Prepare, options: Mapping[str, Any]) -> None:
+        self._prepare = prepare
+        self._make_app = prepare()
         self._options = options
         super().__init__()
+
+    def reload(self) -> None:
+        """Prepare anew; what is wrong leaves what was right in force."""
+        try:
+            self._make_app = self._prepare()
+        except ConfigurationError as error:
+            for problem in error.problems:
+                event("reload.refused", logging.ERROR, problem=problem)
+        super().reload()
 
     def load_config(self) -> None:
         for name, value in self._options.items():
@@ -37,7 +58,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
 
 def serve(
-    make_app: Callable[[], Flask],
+    prepare: Prepare,
     *,
     listen: str,
     processes: int,
@@ -46,10 +67,11 @@ def serve(
 ) -> None:
     """Serve until told to stop. SIGTERM finishes what is being answered, SIGHUP replaces processes in turn.
 
-    `make_app` and `on_start` run in each process after the fork. A process that dies is replaced.
+    `prepare` runs before the forks, at the start and at each SIGHUP; what it gives runs in each process, as does
+    `on_start`. A process that dies is replaced. Raises ConfigurationError at the start.
     """
     _Server(
-        make_app,
+        prepare,
         {
             "bind": listen,
             "workers": processes,
@@ -65,10 +87,21 @@ def serve(
             "control_socket_disable": True,
             "accesslog": None,
             "logger_class": _Log,
+            "when_ready": _limit_silence,
             "post_fork": lambda _server, _worker: _start(on_start),
             "child_exit": lambda _server, worker: _forget(worker.pid),
         },
     ).run()
+
+
+def _limit_silence(arbiter: Any) -> None:  # noqa: ANN401 - Gunicorn carries no types
+    """Cut off clients that fall silent in the middle of a request: each would hold a thread for ever.
+
+    Connections inherit the listener's limits on Linux; Gunicorn's own limit is for waiting between requests.
+    """
+    for listener in arbiter.LISTENERS:
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            listener.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", SILENCE, 0))
 
 
 def _start(on_start: Callable[[], None]) -> None:

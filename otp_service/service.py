@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from otp_service import challenge as rules
@@ -19,6 +19,7 @@ from otp_service.challenge import Challenge, Delivery, Plan, State, Status, View
 from otp_service.codes import Claim, Hasher, UnknownPepper, draw
 from otp_service.delivery import Outcome, Verdict
 from otp_service.errors import (
+    Busy,
     ChallengeNotFound,
     ChannelNotAvailable,
     IdempotencyKeyReused,
@@ -124,15 +125,18 @@ class Service:
         record, fingerprint = "", ""
         if idempotency_key:
             record = self._seal.index("send", caller.app.name, idempotency_key)
-            fingerprint = self._fingerprint(request)
+            fingerprint = self._fingerprint(asdict(request))
             if known := self._store.recall(record):
                 return self._replay(known, fingerprint)
-        operation = self._seal.index(record) if record else secrets.token_urlsafe(9)
+        # Requests that race with the same key and body are one act; with another body they are not.
+        operation = self._seal.index(record, fingerprint) if record else secrets.token_urlsafe(9)
         self._charge(caller, number.e164, operation)
         opened = self._store.open(
             self._new(caller, request, number.e164, plan, record), idempotency=record, fingerprint=fingerprint
         )
         if opened.challenge is None:
+            if not opened.known.endswith(fingerprint):
+                self._refund(caller, number.e164, operation)
             return self._replay(opened.known, fingerprint)
         self._metrics.challenges.labels(caller.app.name, "opened").inc()
         self._event("challenge.opened", opened.challenge, number.e164, request_id=caller.request_id)
@@ -183,7 +187,7 @@ class Service:
 
     def _fingerprint(self, request: object) -> str:
         """Give an HMAC of a whole request: a plain hash of one could be reversed, a number has few digits."""
-        return self._seal.index("fingerprint", repr(request))
+        return self._seal.index("fingerprint", json.dumps(request, sort_keys=True))
 
     def resend(
         self,
@@ -218,15 +222,12 @@ class Service:
         self._charge(caller, e164, f"{challenge.id[-8:]}{operation}")
         chosen = challenge.plan.steps[step].channel
         delivery = Delivery(step, chosen, Status.QUEUED, 0, operation, caller.request_id)
-        try:
-            what, now, answer = self._store.resend(challenge.id, caller.app.name, delivery)
-            if isinstance(answer, Challenge):
-                self._event("challenge.resent", answer, e164, request_id=caller.request_id)
-                return rules.view(answer, now, phone.mask(e164))
-            raise _refusal(what, answer or 0)
-        except OtpError:
+        what, now, answer = self._store.resend(challenge.id, caller.app.name, delivery)
+        if not isinstance(answer, Challenge):
             self._refund(caller, e164, f"{challenge.id[-8:]}{operation}")
-            raise
+            raise _refusal(what, answer or 0)
+        self._event("challenge.resent", answer, e164, request_id=caller.request_id)
+        return rules.view(answer, now, phone.mask(e164))
 
     # Check.
 
@@ -275,7 +276,7 @@ class Service:
             found = self._hasher.match(code, claim, challenge.scheme, [code_hash for _, code_hash in live])
         except UnknownPepper:
             event("challenge.unreadable", logging.ERROR, challenge=challenge.id[:8])
-            raise ChallengeNotFound from None
+            raise Busy("This process does not hold the challenge's key. Try again.", retry_after=2) from None
         self._metrics.hash_seconds.observe(time.perf_counter() - started)
         return None if found is None else live[found][0]
 
@@ -319,7 +320,10 @@ class Service:
         if challenge.state is not State.CANCELLED:
             now, ended = self._store.finish(challenge.id, caller.app.name, State.CANCELLED)
             if ended is None:
-                raise ChallengeNotFound
+                now, ended = self._store.look(challenge.id)
+                if ended is None or ended.state is not State.CANCELLED:
+                    raise ChallengeNotFound
+                return self._view(ended, now)  # another call cancelled it at the same time
             challenge = ended
             self._metrics.challenges.labels(caller.app.name, "cancelled").inc()
             self._event(
@@ -357,10 +361,9 @@ class Service:
         else:
             try:
                 self._deliver(lease, stopping)
-            except (ChallengeNotFound, UnknownPepper):
-                event("challenge.given_up", logging.ERROR, challenge=challenge_id[:8])
-                self._metrics.challenges.labels(lease.challenge.app, State.UNDELIVERABLE).inc()
-                self._store.settle(lease, rules.GiveUp())
+            except (Busy, UnknownPepper):
+                # The lease runs out, and then perhaps a worker has it that holds the key already, or still.
+                event("challenge.unreadable", logging.ERROR, challenge=challenge_id[:8])
 
     def _deliver(self, lease: Lease, stopping: Callable[[], bool]) -> None:
         challenge, delivery = lease.challenge, lease.challenge.last
@@ -376,9 +379,9 @@ class Service:
             started = time.perf_counter()
             code_hash = self._hasher.hash(code, claim, challenge.scheme)
             self._metrics.hash_seconds.observe(time.perf_counter() - started)
+        text = self._text(challenge, e164, code, lease.now)
         if not self._store.arm(lease, reference, code_hash):
             return
-        text = self._text(challenge, e164, code)
         started = time.perf_counter()
         outcome = self._sender(step.channel, step.upstream)(to=e164, text=text, reference=reference)
         self._metrics.upstream_seconds.labels(step.upstream).observe(time.perf_counter() - started)
@@ -421,14 +424,14 @@ class Service:
     def _sender(self, channel: str, upstream: str) -> Sender:
         return self._senders.get((channel, upstream), _gone)
 
-    def _text(self, challenge: Challenge, e164: str, code: str) -> str:
+    def _text(self, challenge: Challenge, e164: str, code: str, now: int) -> str:
         policy = self._policy()
         app = policy.apps.get(challenge.app)
         return messages.compose(
             messages.choose(policy.templates, challenge.locale, phone.country_of(e164)),
             code=code,
             brand=app.brand if app else challenge.app,
-            minutes=challenge.plan.ttl // 60,
+            minutes=max(1, round((challenge.expires - now) / 60_000)),
             app_hash=challenge.app_hash,
             host=challenge.host or (app.host(None) if app else ""),
         )
@@ -447,13 +450,13 @@ class Service:
     def _unseal(self, challenge: Challenge) -> tuple[str, str]:
         """Give the number, and what the code is bound to (empty for nothing).
 
-        Raises ChallengeNotFound for what was sealed with a key that is gone: nobody can finish that challenge.
+        Raises Busy for what was sealed with a key that this process lacks: while keys are rotated another may hold it.
         """
         try:
             e164, _, binding = self._seal.open(challenge.sealed, challenge.id).partition("\n")
         except Unsealable:
             event("challenge.unreadable", logging.ERROR, challenge=challenge.id[:8])
-            raise ChallengeNotFound from None
+            raise Busy("This process does not hold the challenge's key. Try again.", retry_after=2) from None
         return e164, binding
 
     def _number(self, challenge: Challenge) -> str:

@@ -16,6 +16,8 @@ from typing import Any
 from otp_service.errors import ConfigurationError
 
 KEY_BYTES = 32
+SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+"""The Prometheus client reads this variable when it is imported: a folder that processes share."""
 MAX_PORT = 65535
 UPSTREAM_PREFIX = "OTP_UPSTREAM_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -146,14 +148,16 @@ class Settings:
     )
     hash_profile: str = _setting(_choice(*PROFILES), "Argon2 profile of new codes", default="owasp")
     redis_prefix: str = _setting(_prefix, "first part of every key in Redis", default="otp")
-    partitions: int = _setting(_number(1, 256), "slots that challenges are spread over", default="64")
+    partitions: int = _setting(
+        _number(1, 256), "slots that challenges are spread over; the same everywhere, for good", default="64"
+    )
     listen: str = _setting(_listen, "where the API listens", default="127.0.0.1:8000")
     processes: int = _setting(_number(1, 64), "API processes", default="2")
     threads: int = _setting(_number(1, 256), "threads in each API process", default="16")
     trusted_proxies: int = _setting(
         _number(0, 8), "proxies in front, each adding to X-Forwarded-For", default="0"
     )
-    worker_sends: int = _setting(_number(1, 512), "sends that one worker runs at once", default="64")
+    worker_sends: int = _setting(_number(1, 128), "sends that one worker runs at once", default="64")
     worker_name: str = _setting(str, "stable name of this worker; empty is the host's name", default="")
     worker_metrics: int = _setting(
         _number(0, MAX_PORT), "port where a worker shows its metrics; 0 is none", default="0"

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import sys
+import threading
 import time
 import traceback
 from typing import Any, TextIO
@@ -76,6 +77,9 @@ def start_logging(process: str, level: str, stream: TextIO | None = None) -> Non
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
     LOG.setLevel(level.upper())
+    logging.captureWarnings(capture=True)
+    sys.excepthook = lambda _kind, error, _trace: LOG.critical("process.failed", exc_info=error)
+    threading.excepthook = lambda failed: LOG.critical("thread.failed", exc_info=failed.exc_value)
 
 
 def warn(text: str) -> None:

@@ -186,5 +186,5 @@ class Worker:
         with self._changed:
             again = self._busy.pop(id_)
             if partition in self._look_at and (again or error):
-                self._look_at[partition] = time.monotonic() + (BACK_OFF if error else 0.0)
+                self._sooner(partition, BACK_OFF if error else 0.0)
             self._changed.notify_all()

@@ -62,7 +62,7 @@ def ended(verdict: Verdict, retry_after: float | None = None) -> Outcome:
         (EXPIRES - 1, Status.ACCEPTED, State.PENDING),
         (EXPIRES, Status.ACCEPTED, State.EXPIRED),
         (EXPIRES - 1, Status.UNKNOWN, State.PENDING),
-        (EXPIRES, Status.UNKNOWN, State.UNDELIVERABLE),
+        (EXPIRES, Status.UNKNOWN, State.EXPIRED),
         (EXPIRES, Status.QUEUED, State.UNDELIVERABLE),
         (EXPIRES + 600_000, Status.REFUSED, State.UNDELIVERABLE),
     ],

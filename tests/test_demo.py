@@ -134,6 +134,62 @@ def test_log_is_one_event_a_line(demo: Demo) -> None:
     assert foreign == []
 
 
+def test_half_sent_requests_do_not_hold_the_service(demo: Demo) -> None:
+    """More silent clients than there are threads: each is cut off, and others are served again."""
+    host, _, port = demo.keys["api"].removeprefix("http://").partition(":")
+    silent = [socket.create_connection((host, int(port))) for _ in range(48)]
+    try:
+        for connection in silent:
+            connection.sendall(b"POST /otp/send HTTP/1.1\r\nHost: a\r\n")
+        assert demo.session.get(demo.keys["api"] + "/healthz", timeout=25).ok
+        for connection in silent:
+            connection.settimeout(25)
+            assert connection.recv(1000)[:10] in {b"", b"HTTP/1.1 4"}
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+@pytest.mark.parametrize(
+    ("chunks", "status"),
+    [
+        (b'17\r\n{"to": "+12025550199"}\n\r\n0\r\n\r\n', 202),
+        (b"4001\r\n" + b" " * 0x4001 + b"\r\n0\r\n\r\n", 413),
+        (b"zz\r\n{}\r\n0\r\n\r\n", 400),
+    ],
+)
+def test_chunked_bodies_follow_the_same_rules(demo: Demo, chunks: bytes, status: int) -> None:
+    """A body of no stated length is read, limited and refused like any other."""
+    host, _, port = demo.keys["api"].removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(
+            b"POST /otp/send HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\nAuthorization: Bearer "
+            + demo.keys["secret_key"].encode()
+            + b"\r\n\r\n"
+            + chunks
+        )
+        assert connection.recv(1000).startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_a_reload_with_a_broken_policy_keeps_the_old_one(tmp_path: Path) -> None:
+    """SIGHUP after a mistake: the log names it, and the API goes on with what was right."""
+    demo = Demo(tmp_path)
+    try:
+        policy = demo.var / "policy.toml"
+        right = policy.read_text()
+        policy.write_text(right.replace('channel = "sms"', 'channel = "pigeon"'))
+        os.kill(demo.children()["serve"], signal.SIGHUP)
+        until = time.monotonic() + 20
+        while "reload.refused" not in demo.log.read_text():
+            assert time.monotonic() < until, demo.log.read_text()[-2000:]
+            time.sleep(0.05)
+        for number in range(10):
+            demo.send(f"+120155501{number:02d}")
+    finally:
+        demo.close()
+
+
 def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
     """One SIGINT ends all children, frees the ports, removes the keys and exits 0."""
     demo = Demo(tmp_path)

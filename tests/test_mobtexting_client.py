@@ -16,7 +16,7 @@ from tests.fault_server import FaultServer, Received, hang, http, http_json, say
 
 TOKEN = "canary-TOKEN"
 SENDER = SmsSender(service="T", sender="ACMEIN")
-ACCEPTED = http_json({"status": 200, "data": []})
+ACCEPTED = http_json({"status": 200, "data": [{"status": "AWAITING-DLR"}]})
 NOT_FOUND = http_json({"message": "Not Found"}, "404 Not Found")
 ROWS = [
     {"service": "T", "name": "Transactional", "postpaid": 0, "credits": "12.5000", "charges": 0},

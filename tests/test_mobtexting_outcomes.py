@@ -55,16 +55,31 @@ def sent(status: object) -> dict[str, object]:
 
 ANSWERS: dict[str, tuple[bytes, Verdict, str]] = {
     # Success in its three spellings, and as loose as PHP can make it.
-    "status 200": (http_json({"status": 200, "data": []}), A, "accepted"),
-    "status OK": (http_json({"status": "OK", "data": []}), A, "accepted"),
-    "status '200'": (http_json({"status": "200", "data": []}), A, "accepted"),
-    "status ok": (http_json({"status": " ok "}), A, "accepted"),
-    "status 200.0": (http_json({"status": 200.0}), A, "accepted"),
-    "HTTP 202": (http_json({"status": 200}, "202 Accepted"), A, "accepted"),
-    "data that is no list": (http_json({"status": 200, "data": "none"}), A, "accepted"),
-    "data of no rows": (http_json({"status": 200, "data": [7, None]}), A, "accepted"),
-    "a byte order mark": (http(b'\xef\xbb\xbf{"status": 200}'), A, "accepted"),
-    "a message in Latin-1": (http(b'{"status": 200, "message": "accept\xe9"}'), A, "accepted"),
+    "status 200": (http_json({"status": 200, "data": [{"status": "AWAITING-DLR"}]}), A, "accepted"),
+    "status OK": (http_json({"status": "OK", "data": [{"status": "queued"}]}), A, "accepted"),
+    "status '200'": (http_json({"status": "200", "data": [{"id": "1"}]}), A, "accepted"),
+    "status ok": (http_json({"status": " ok ", "data": [{"id": "1"}]}), A, "accepted"),
+    "status 200.0": (http_json({"status": 200.0, "data": {"id": "1"}}), A, "accepted"),
+    "HTTP 202": (http_json({"status": 200, "data": [{"id": "1"}]}, "202 Accepted"), A, "accepted"),
+    "data that is no list": (http_json({"status": 200, "data": "none"}), U, "no_recipient"),
+    "data of no rows": (http_json({"status": 200, "data": [7, None]}), U, "no_recipient"),
+    "a byte order mark": (http(b'\xef\xbb\xbf{"status": 200, "data": [{"id": "1"}]}'), A, "accepted"),
+    "a message in Latin-1": (
+        http(b'{"status": 200, "message": "accept\xe9", "data": [{"id": "1"}]}'),
+        A,
+        "accepted",
+    ),
+    "no data at all": (http_json({"status": 200}), U, "no_recipient"),
+    "nobody accepted": (
+        http_json({"status": 200, "message": "0 numbers accepted for delivery.", "data": []}),
+        U,
+        "no_recipient",
+    ),
+    "no credits in a single row": (
+        http_json({"status": "OK", "data": {"status": "NO-CREDITS"}}),
+        R,
+        "no_credits",
+    ),
     # Success, but not for the recipient.
     "notallowed": (
         http_json({"status": "OK", "data": [{"status": "notallowed", "credits": 0}]}),

@@ -193,7 +193,7 @@ class Histories(RuleBasedStateMachine):
         via = 0 if state is State.VERIFIED else None
         now, ended = self.store.finish(id_, app, state, via)
         self.at(now)
-        if app == "web" and known.is_open(now):
+        if app == "web" and known.is_open(now) and not (state is State.CANCELLED and known.exhausted):
             known.end(state)
             known.now = replace(known.now, via=via)
             assert ended == known.now
@@ -237,7 +237,12 @@ class Histories(RuleBasedStateMachine):
             assert lease is None
             return multiple()
         if now >= known.now.expires:
-            sent = any(d.status is Status.ACCEPTED for d in known.now.deliveries)
+            settled = tuple(
+                replace(d, status=Status.UNKNOWN) if d.status is Status.SENDING else d
+                for d in known.now.deliveries
+            )
+            known.now = replace(known.now, deliveries=settled)
+            sent = any(d.status in {Status.ACCEPTED, Status.UNKNOWN} for d in settled)
             expected = "ended"
             known.end(State.EXHAUSTED if known.exhausted else State.EXPIRED if sent else State.UNDELIVERABLE)
         elif known.exhausted:

@@ -1,18 +1,28 @@
 """What the use cases do when something they lean on is gone: keys, an upstream, the store between two steps."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from flask.testing import FlaskClient
 
 from otp_service import app
 from otp_service.app import Core
 from otp_service.challenge import State, Status
 from otp_service.delivery import Outcome, Verdict
-from otp_service.errors import ChallengeNotFound, StoreUnavailable
+from otp_service.errors import (
+    Busy,
+    ChallengeNotFound,
+    IdempotencyKeyReused,
+    StoreUnavailable,
+    WrongCode,
+)
 from otp_service.service import Caller, SendRequest, Service
-from tests.conftest import make_core
+from otp_service.store import CLAIM_LEASE
+from tests.conftest import SECRET, make_core
 from tests.numbers import crowd
 from tests.valkey_server import ValkeyServer
 
@@ -57,29 +67,89 @@ def running() -> bool:
     return False
 
 
-def test_a_challenge_sealed_with_a_lost_key_is_over(core: Core, caller: Caller) -> None:
-    """Nobody can read its number: callers are told there is none, the worker gives it up."""
+def test_a_process_without_the_seal_says_so_and_leaves_the_work_to_others(core: Core, caller: Caller) -> None:
+    """While number keys are rotated, one process may lack what another holds: nothing is lost or called wrong."""
     id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
-    stranger = service_of(core, Upstream(), number_keys={"n2": b"2" * 32})
-    with pytest.raises(ChallengeNotFound):
+    stranger, upstream = service_of(core, Upstream(), number_keys={"n2": b"2" * 32}), Upstream()
+    with pytest.raises(Busy):
         stranger.status(caller, id_)
-    with pytest.raises(ChallengeNotFound):
+    with pytest.raises(Busy):
         stranger.verify(caller, id_, "123456")
     stranger.attend(id_, running)
-    assert core.service.status(caller, id_).status is State.UNDELIVERABLE
+    assert core.service.status(caller, id_).status is State.PENDING
+    core.store.offset += CLAIM_LEASE
+    service_of(core, upstream).attend(id_, running)
+    assert len(upstream.texts) == 1
 
 
-def test_a_challenge_of_a_lost_pepper_is_over(core: Core, caller: Caller) -> None:
-    """Its codes cannot be made or checked any more."""
-    without = service_of(core, Upstream(), peppers={"p2": b"2" * 32})
-    unsent = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
-    without.attend(unsent, running)
-    assert core.service.status(caller, unsent).status is State.UNDELIVERABLE
-    core.store.offset += 60_000
-    sent = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
-    service_of(core, Upstream()).attend(sent, running)
+def test_a_process_without_the_pepper_calls_no_right_code_wrong(core: Core, caller: Caller) -> None:
+    """It cannot tell, and says so; a worker leaves the delivery to one that holds the pepper."""
+    upstream = Upstream()
+    without = service_of(core, upstream, peppers={"p2": b"2" * 32})
+    id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
+    without.attend(id_, running)
+    assert upstream.texts == []
+    core.store.offset += CLAIM_LEASE
+    service_of(core, upstream).attend(id_, running)
+    code = upstream.texts[0][:6]
+    with pytest.raises(Busy):
+        without.verify(caller, id_, code)
+    assert core.service.verify(caller, id_, code).view.status is State.VERIFIED
+
+
+def test_a_message_says_how_long_the_code_still_counts(core: Core, caller: Caller) -> None:
+    """A code sent late in the challenge's life does not promise the whole of it."""
+    upstream = Upstream()
+    id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
+    service_of(core, upstream).attend(id_, running)
+    core.store.offset += 180_000
+    core.service.resend(caller, id_)
+    service_of(core, upstream).attend(id_, running)
+    assert "5 minutes" in upstream.texts[0]
+    assert "2 minutes" in upstream.texts[1]
+
+
+def test_an_exhausted_challenge_cannot_be_cancelled(core: Core, caller: Caller) -> None:
+    """A final state stays."""
+    id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
+    for _ in range(5):
+        with pytest.raises(WrongCode):
+            core.service.verify(caller, id_, "000000")
     with pytest.raises(ChallengeNotFound):
-        without.verify(caller, sent, "123456")
+        core.service.cancel(caller, id_)
+    assert core.service.status(caller, id_).status is State.EXHAUSTED
+
+
+def test_the_longest_binding_gives_a_token_that_can_be_redeemed(client: FlaskClient, core: Core) -> None:
+    """What a send takes, a redeem takes back."""
+    caller, upstream = Caller(app=core.policy.apps["web"], request_id="r"), Upstream()
+    wanted = SendRequest(to=NUMBER, binding="\U0001f600" * 256, reference="r" * 64)
+    id_ = core.service.send(caller, wanted).challenge_id
+    service_of(core, upstream).attend(id_, running)
+    token = core.service.verify(caller, id_, upstream.texts[0][:6]).token
+    answer = client.post(
+        "/otp/token/redeem", json={"token": token}, headers={"Authorization": f"Bearer {SECRET}"}
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.get_json()["binding"] == wanted.binding
+
+
+def test_one_key_for_many_numbers_at_once_spends_one_budget(core: Core, caller: Caller) -> None:
+    """The losers of a race over an idempotency key get their numbers' charges back."""
+    numbers = list(itertools.islice(crowd(), 10))
+
+    def send(number: str) -> str | None:
+        try:
+            core.service.send(caller, SendRequest(to=number), "same-key")
+        except IdempotencyKeyReused:
+            return None
+        return number
+
+    with ThreadPoolExecutor(len(numbers)) as pool:
+        won = [number for number in pool.map(send, numbers) if number]
+    assert len(won) == 1
+    for number in set(numbers) - set(won):
+        core.service.send(caller, SendRequest(to=number))
 
 
 def test_an_upstream_that_left_the_policy_refuses(core: Core, caller: Caller) -> None:
@@ -94,7 +164,7 @@ def test_an_upstream_that_left_the_policy_refuses(core: Core, caller: Caller) ->
 def test_the_first_code_that_nobody_could_have_is_wrong(core: Core, caller: Caller) -> None:
     """Before any message has left, a guess counts and is wrong, whatever it is."""
     id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
-    with pytest.raises(Exception, match="The code is wrong"):
+    with pytest.raises(WrongCode):
         core.service.verify(caller, id_, "000000")
     assert core.service.status(caller, id_).checks_left == 4
 

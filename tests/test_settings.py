@@ -350,3 +350,11 @@ def test_an_upstream_address_that_cannot_work_is_told_at_the_start(tmp_path: Pat
     environment = {**GOOD, "OTP_POLICY_FILE": policy_file(tmp_path, text), "OTP_UPSTREAM_MAIN_TOKEN": "t"}
     (problem,) = start(environment)
     assert problem == "policy: upstream.main: base_url must have no user, password, query or fragment"
+
+
+def test_the_readme_lists_every_setting_as_it_is() -> None:
+    """The table for operators says what the code says: name, default and meaning."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    for name, about, default in settings.variables():
+        shown = "required" if default is None else f"`{default}`" if default else "empty"
+        assert f"| `{name}` | {shown} | {about} |" in readme

@@ -294,7 +294,7 @@ def test_an_outcome_is_written_down_after_the_end_and_moves_nothing(
 
 @pytest.mark.parametrize(
     ("verdict", "end"),
-    [(Verdict.ACCEPTED, State.EXPIRED), (Verdict.UNKNOWN, State.UNDELIVERABLE), (None, State.UNDELIVERABLE)],
+    [(Verdict.ACCEPTED, State.EXPIRED), (Verdict.UNKNOWN, State.EXPIRED), (None, State.UNDELIVERABLE)],
 )
 def test_the_end_says_whether_a_message_went_out(
     store: Store, valkey: ValkeyServer, verdict: Verdict | None, end: State

@@ -36,7 +36,10 @@ end
 if now >= challenge.expires then
   local sent = false
   for _, delivery in ipairs(challenge.deliveries) do
-    sent = sent or delivery.status == "accepted"
+    if delivery.status == "sending" then
+      delivery.status = "unknown" -- its worker is long gone
+    end
+    sent = sent or delivery.status == "accepted" or delivery.status == "unknown"
     delivery.hash = nil
   end
   challenge.state = exhausted and "exhausted" or sent and "expired" or "undeliverable"

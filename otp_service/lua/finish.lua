@@ -17,6 +17,9 @@ end
 if challenge.state or now >= challenge.expires then
   return {"gone", now}
 end
+if state == "cancelled" and #(challenge.attempts or {}) >= challenge.guesses then
+  return {"gone", now} -- exhausted already, but for a last guess that may still be in its check
+end
 challenge.state = state
 challenge.op = operation
 challenge.via = tonumber(via)

@@ -37,6 +37,7 @@ VERDICTS: Final[Mapping[str, Verdict]] = {
     "truncated": Verdict.UNKNOWN,
     "too_large": Verdict.UNKNOWN,
     UNREADABLE: Verdict.UNKNOWN,
+    "no_recipient": Verdict.UNKNOWN,
     UNKNOWN_WORD: Verdict.UNKNOWN,  # a word not listed below may be a new name for success
     "server_error": Verdict.UNKNOWN,  # it broke at an unknown point; a gateway's 502, 503, 504 knows no more
     "no_receipt": Verdict.UNKNOWN,  # the operator did not say in time
@@ -172,10 +173,13 @@ class Reading:
 
 def outcome_of(reading: Reading, answer: Answer, now: datetime) -> Outcome:
     """Give the verdict on a send. `now` is what a Retry-After with a date is measured from."""
-    verdict = VERDICTS[reading.reason]
+    reason = reading.reason
+    if reason == ACCEPTED and not reading.row:
+        reason = "no_recipient"  # "0 numbers accepted for delivery." is a success, too
+    verdict = VERDICTS[reason]
     return Outcome(
         verdict,
-        reading.reason,
+        reason,
         upstream_id=_id_of(reading.row.get("id")),
         retry_after=_seconds(answer.retry_after, now) if verdict is Verdict.DEFERRED else None,
         charges=number(reading.row.get("charges")),
@@ -236,7 +240,7 @@ def _finer(code: str, row_word: str) -> str | None:
 
 def _first_row(data: object) -> Mapping[str, Any]:
     """Pick the row of the recipient; there is one, as each send has one."""
-    first = data[0] if isinstance(data, list) and data else None
+    first = data[0] if isinstance(data, list) and data else data
     return first if isinstance(first, dict) else {}
 
 
