@@ -148,7 +148,7 @@ def _body() -> bytes:
     if request.content_length is not None or "Transfer-Encoding" not in request.headers:
         return request.get_data()
     try:
-        raw: bytes = request.environ["wsgi.input"].read(MAX_BODY + 1)
+        raw: bytes = request.input_stream.read(MAX_BODY + 1)
     except Exception:  # noqa: BLE001 - chunks that are none; each server has errors of its own for that
         raise errors.MalformedJson from None
     if len(raw) > MAX_BODY:

@@ -49,7 +49,9 @@ CANARIES = (
     "493817",
     NUMBER,
 )  # the parts of these that no encoding alters
-ACCEPTED = http_json({"status": 200, "message": "1 numbers accepted for delivery.", "data": []})
+ACCEPTED = http_json(
+    {"status": 200, "message": "1 numbers accepted for delivery.", "data": [{"status": "AWAITING-DLR"}]}
+)
 SENDER = SmsSender(service="T", sender="ACMEIN")
 
 
