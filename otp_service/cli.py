@@ -14,7 +14,7 @@ from functools import partial
 from flask import Flask
 from prometheus_client import start_http_server
 
-from otp_service import __version__, app, demo, server, telemetry
+from otp_service import __version__, app, demo, edge, server, telemetry
 from otp_service.errors import ConfigurationError, StoreUnavailable
 from otp_service.mobtexting import UpstreamError
 from otp_service.sandbox import SandboxConfig, create_sandbox
@@ -78,7 +78,12 @@ def _serve(_: argparse.Namespace) -> int:
 
     start_logging()
     server.serve(
-        prepare, listen=read.listen, processes=read.processes, threads=read.threads, on_start=start_logging
+        prepare,
+        refuse=edge.raw_problem,
+        listen=read.listen,
+        processes=read.processes,
+        threads=read.threads,
+        on_start=start_logging,
     )
     return 0
 
@@ -181,6 +186,7 @@ def _sandbox(options: argparse.Namespace) -> int:
     telemetry.start_logging("sandbox", "info")
     server.serve(
         lambda: partial(create_sandbox, config),
+        refuse=edge.raw_problem,
         listen=options.listen,
         processes=1,  # the inbox lives in memory
         threads=options.threads,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, wraps
+from http import HTTPStatus
 from typing import Any, Never, Protocol
 
 from flask import Flask, Response, current_app, g, request
@@ -26,6 +27,7 @@ from otp_service.tokens import Signer
 MAX_BODY = 16 * 1024
 """Bytes of a request's body; more is refused unread."""
 CLIENT_KEYS = ("publishable", "secret")
+PROBLEM_TYPE = "application/problem+json"
 
 
 class Account(Protocol):
@@ -222,6 +224,7 @@ def idempotency_key() -> str | None:
 # How it goes wrong.
 
 STATUS: Mapping[type[errors.OtpError], int] = {
+    errors.MalformedRequest: 400,
     errors.MalformedJson: 400,
     errors.WrongCode: 400,
     errors.TokenInvalid: 400,
@@ -237,6 +240,7 @@ STATUS: Mapping[type[errors.OtpError], int] = {
     errors.IdempotencyKeySpent: 409,
     errors.NoAttemptsLeft: 410,
     errors.BodyTooLarge: 413,
+    errors.UriTooLong: 414,
     errors.UnsupportedMediaType: 415,
     errors.Invalid: 422,
     errors.InvalidNumber: 422,
@@ -245,6 +249,7 @@ STATUS: Mapping[type[errors.OtpError], int] = {
     errors.IdempotencyKeyReused: 422,
     errors.ResendTooEarly: 429,
     errors.TooManyRequests: 429,
+    errors.HeadersTooLarge: 431,
     errors.InternalError: 500,
     errors.Busy: 503,
     errors.StoreUnavailable: 503,
@@ -262,14 +267,36 @@ _FROM_HTTP = {
 
 def problem(error: errors.OtpError) -> Response:
     """Write an error as problem details."""
-    status = STATUS[type(error)]
+    response = Response(
+        json.dumps(_document(error, g.request_id)), STATUS[type(error)], content_type=PROBLEM_TYPE
+    )
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, errors.MissingKey | errors.UnknownKey):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def raw_problem(error: errors.OtpError) -> bytes:
+    """Write an error as a whole HTTP answer, for a server whose client's bytes never became a request."""
+    request_id, status = _request_id(), STATUS[type(error)]
+    body = json.dumps(_document(error, request_id)).encode()
+    event("http.refused", status=status, code=error.code, request_id=request_id)
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\nContent-Type: {PROBLEM_TYPE}\r\n"
+        f"Content-Length: {len(body)}\r\nX-Request-Id: {request_id}\r\nCache-Control: no-store\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _document(error: errors.OtpError, request_id: str) -> dict[str, Any]:
     body: dict[str, Any] = {
         "type": f"urn:otp-service:problem:{error.code}",
         "title": error.code.replace("_", " ").capitalize(),
-        "status": status,
+        "status": STATUS[type(error)],
         "detail": error.detail,
         "code": error.code,
-        "request_id": g.request_id,
+        "request_id": request_id,
     }
     if rules := error.rules():
         body["errors"] = [{"field": field, "rule": rule} for field, rule in rules]
@@ -277,12 +304,11 @@ def problem(error: errors.OtpError) -> Response:
         body["checks_left"] = error.checks_left
     if error.retry_after is not None:
         body["retry_after"] = error.retry_after
-    response = Response(json.dumps(body), status, content_type="application/problem+json")
-    if error.retry_after is not None:
-        response.headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, errors.MissingKey | errors.UnknownKey):
-        response.headers["WWW-Authenticate"] = "Bearer"
-    return response
+    return body
+
+
+def _request_id() -> str:
+    return secrets.token_urlsafe(8)
 
 
 def install(app: Flask) -> None:
@@ -317,7 +343,7 @@ def _unexpected(error: Exception) -> Response:
 
 
 def _begin() -> Response | None:
-    g.request_id = secrets.token_urlsafe(8)
+    g.request_id = _request_id()
     g.started = time.perf_counter()
     g.app = g.key_kind = None
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:

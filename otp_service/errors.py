@@ -73,6 +73,30 @@ class BodyTooLarge(OtpError):
     broken = ("body", "must be at most 16 KiB")
 
 
+class MalformedRequest(OtpError):
+    """What came is no HTTP."""
+
+    code = "malformed_request"
+    detail = "This is not a request as RFC 9112 writes one."
+    broken = ("request", "must be HTTP/1.1")
+
+
+class UriTooLong(OtpError):
+    """The request line is longer than any good one."""
+
+    code = "uri_too_long"
+    detail = "The request line is longer than 4094 bytes."
+    broken = ("path", "must fit a request line of 4094 bytes")
+
+
+class HeadersTooLarge(OtpError):
+    """There are too many header fields, or one is too long."""
+
+    code = "headers_too_large"
+    detail = "The request has more than 64 header fields, or one longer than 8190 bytes."
+    broken = ("headers", "must be at most 64 fields of at most 8190 bytes")
+
+
 class NotFound(OtpError):
     """There is no such path."""
 

@@ -5,16 +5,26 @@ import signal
 import socket
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import multiprocess
 
 from otp_service import lifeline
-from otp_service.errors import ConfigurationError
-from otp_service.telemetry import event
+from otp_service.errors import (
+    ConfigurationError,
+    HeadersTooLarge,
+    InternalError,
+    MalformedRequest,
+    OtpError,
+    UriTooLong,
+)
+from otp_service.telemetry import LOG, event
 
 # A stop waits this long for requests that are being answered; none takes longer.
 GRACE = 10
@@ -31,10 +41,33 @@ class _Log(Logger):  # type: ignore[misc]
 
 Prepare = Callable[[], Callable[[], Flask]]
 """Reads what an application needs and gives what makes it. Raises ConfigurationError."""
+Refuse = Callable[[OtpError], bytes]
+"""Writes an error as a whole HTTP answer."""
+
+
+class _Worker(ThreadWorker):  # type: ignore[misc]
+    """Refuses what is no request in the application's words; Gunicorn's own page would repeat what came."""
+
+    def handle_error(self, _request: object, client: socket.socket, _address: object, fault: Exception) -> None:
+        with suppress(OSError):  # the client may be gone
+            client.settimeout(SILENCE)
+            client.sendall(self.app.refuse(_refusal(fault)))
+
+
+def _refusal(fault: Exception) -> OtpError:
+    if isinstance(fault, LimitRequestLine):
+        return UriTooLong()
+    if isinstance(fault, LimitRequestHeaders):
+        return HeadersTooLarge()
+    if isinstance(fault, ParseException):
+        return MalformedRequest()
+    LOG.error("server.failed", exc_info=fault)
+    return InternalError()
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
-    def __init__(self, prepare: Prepare, options: Mapping[str, Any]) -> None:
+    def __init__(self, prepare: Prepare, refuse: Refuse, options: Mapping[str, Any]) -> None:
+        self.refuse = refuse
         self._prepare = prepare
         self._make_app = prepare()
         self._options = options
@@ -60,6 +93,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
 def serve(
     prepare: Prepare,
     *,
+    refuse: Refuse,
     listen: str,
     processes: int,
     threads: int,
@@ -67,16 +101,18 @@ def serve(
 ) -> None:
     """Serve until told to stop. SIGTERM finishes what is being answered, SIGHUP replaces processes in turn.
 
+    `refuse` answers bytes that are no request, too long or malformed.
     `prepare` runs before the forks, at the start and at each SIGHUP; what it gives runs in each process, as does
     `on_start`. A process that dies is replaced. Raises ConfigurationError at the start.
     """
     _Server(
         prepare,
+        refuse,
         {
             "bind": listen,
             "workers": processes,
             "threads": threads,
-            "worker_class": "gthread",
+            "worker_class": _Worker,
             "graceful_timeout": GRACE,
             "timeout": 30,
             "keepalive": 30,

@@ -1,5 +1,6 @@
 """The demo as a newcomer runs it: one command, a code arrives, a proof comes out, one Ctrl-C ends it."""
 
+import http.client
 import json
 import os
 import re
@@ -167,6 +168,38 @@ def test_chunked_bodies_follow_the_same_rules(demo: Demo, chunks: bytes, status:
             + chunks
         )
         assert connection.recv(1000).startswith(f"HTTP/1.1 {status} ".encode())
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code", "field"),
+    [
+        (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414, "uri_too_long", "path"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 9000 + b"\r\n\r\n", 431, "headers_too_large", "headers"),
+        (b"GET / HTTP/1.1\r\n" + b"X: secret\r\n" * 70 + b"\r\n", 431, "headers_too_large", "headers"),
+        (b"secret\r\n\r\n", 400, "malformed_request", "request"),
+        (b"GET / HTTP/1.1\r\nsecret secret\r\n\r\n", 400, "malformed_request", "request"),
+        (b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", 400, "malformed_request", "request"),
+    ],
+    ids=["uri", "header", "headers", "line", "field", "version"],
+)
+def test_what_is_no_request_gets_a_problem_document(
+    demo: Demo, sent: bytes, status: int, code: str, field: str
+) -> None:
+    """The server's own refusals look like all others and repeat nothing of what came."""
+    host, _, port = demo.keys["api"].removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(sent)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        body = answer.read()
+    problem = json.loads(body)
+    assert answer.status == problem["status"] == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert problem["code"] == code
+    assert [error["field"] for error in problem["errors"]] == [field]
+    assert problem["request_id"] == answer.headers["X-Request-Id"]
+    assert b"secret" not in body
+    assert b"aaaa" not in body
 
 
 def test_a_reload_with_a_broken_policy_keeps_the_old_one(tmp_path: Path) -> None:
