@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 _FIN_WAIT2 = 5  # tcpi_state of <linux/tcp.h>: the peer's kernel has our FIN
@@ -43,6 +43,11 @@ class Received:
     def fields(self) -> dict[str, str]:
         """The body's fields, if it is a form."""
         return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - it is whatever JSON held
+        """The body's content, if it is JSON."""
+        return json.loads(self.body)
 
 
 @dataclass(slots=True, eq=False)
@@ -222,8 +227,12 @@ class FaultServer:
 
     def respond(self, answer: Callable[[Received], bytes]) -> None:
         """Answer every request with what the function makes of it."""
+        self.react(lambda request: [say(answer(request))])
+
+    def react(self, choose: Callable[[Received], Sequence[Action]]) -> None:
+        """Take for every request the actions that the function chooses."""
         with self._lock:
-            self._plays = deque([lambda request: [say(answer(request))]])
+            self._plays = deque([choose])
 
     def __enter__(self) -> Self:
         self._acceptor.start()

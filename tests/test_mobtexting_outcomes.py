@@ -11,13 +11,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otp_service.delivery import Outcome, Verdict
-from otp_service.mobtexting import Account, Client, SmsSender
-from otp_service.mobtexting.outcomes import STATUSES, VERDICTS, WORDS, number, outcome_of, read
+from otp_service.delivery import Message, Outcome, Stage, Verdict
+from otp_service.mobtexting import Account, Client
+from otp_service.mobtexting.outcomes import STATUSES, VERDICTS, Reading, for_recipient, outcome_of, read, rows
 from otp_service.mobtexting.transport import Answer
+from otp_service.mobtexting.values import number
+from otp_service.mobtexting.words import WORDS
+from otp_service.senders import SmsSender
 from tests.fault_server import FaultServer, close, http, http_json, say
 
 SENDER = SmsSender(service="T", sender="ACMEIN")
+MESSAGE = Message(
+    to="+919000000001",
+    reference="ref-1",
+    code="493817",
+    text="Your code is 493817.",
+    language="en",
+    seconds=300,
+)
 LOGIN_PAGE = b'<!DOCTYPE html>\n<a href="https://portal.example/LOGIN">Sign in</a>'
 TOO_DEEP = b'{"status": ' * 5000 + b"200" + b"}" * 5000
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
@@ -40,7 +51,13 @@ def client(server: FaultServer) -> Iterator[Client]:
 
 def send(client: Client) -> Outcome:
     """Send an SMS."""
-    return client.send_sms(to="+919000000001", text="Your code is 493817.", sender=SENDER, reference="ref-1")
+    return client.send_sms(MESSAGE, SENDER)
+
+
+def recipients(answer: Answer) -> Reading:
+    """Read an answer for its one recipient."""
+    reading = read(answer)
+    return for_recipient(reading, next(iter(rows(reading)), None))
 
 
 def row(status: object) -> dict[str, object]:
@@ -97,11 +114,31 @@ ANSWERS: dict[str, tuple[bytes, Verdict, str]] = {
         U,
         "unknown_word",
     ),
+    "queued in the channels' shape": (
+        http_json({"status": "OK", "data": [{"id": "1", "channel": "whatsapp", "status": "queued"}]}),
+        A,
+        "accepted",
+    ),
+    "a paged list": (
+        http_json({"status": 200, "data": {"current_page": 1, "data": [row("BUSY")]}}),
+        R,
+        "busy",
+    ),
     # Failure that HTTP calls success.
     "ERROR": (http_json({"status": "ERROR", "message": "Invalid sender"}), R, "rejected"),
     "error": (http_json({"status": "error"}), R, "rejected"),
     "ERROR with a code": (http_json({"status": "ERROR", "code": 403}), R, "forbidden"),
     "ERROR with code 200": (http_json({"status": "ERROR", "code": 200}), R, "rejected"),
+    "ERROR with a code and a row": (
+        http_json({"status": "ERROR", "code": 422, "data": [{"status": "INV-SENDER"}]}),
+        R,
+        "invalid_sender",
+    ),
+    "ERROR with a word that tells nothing": (
+        http_json({"status": "ERROR", "data": [{"status": "TIMEOUT-DLR"}]}),
+        R,
+        "rejected",
+    ),
     "ERROR with a row": (http_json({"status": "ERROR", "data": [{"status": "NO-CREDITS"}]}), R, "no_credits"),
     "ERROR with an accepted row": (
         http_json({"status": "ERROR", "data": [row("AWAITING-DLR")]}),
@@ -180,18 +217,24 @@ def test_a_refused_row_keeps_its_id(server: FaultServer, client: Client) -> None
 @pytest.mark.parametrize("spelt", [str.upper, str.lower, lambda word: f" {word.replace('-', '_')}"])
 def test_a_word_is_known_in_any_spelling(word: str, spelt: Callable[[str], str]) -> None:
     """Case and separators differ between the upstream's own samples."""
-    assert read(Answer(200, json.dumps(sent(spelt(word))).encode())).reason == WORDS[word]
+    stage, reason = WORDS[word]
+    expected = "accepted" if stage in {Stage.PENDING, Stage.SENT, Stage.DELIVERED, Stage.READ} else reason
+    assert recipients(Answer(200, json.dumps(sent(spelt(word))).encode())).reason == expected
 
 
 def test_every_other_documented_word_is_a_refusal() -> None:
     """The documentation calls all else a failure; two words leave it open or ask for patience."""
-    refused = {word for word, reason in WORDS.items() if VERDICTS[reason] is R}
-    assert set(WORDS) - refused == {"", "AWAITING-DLR", "QUEUED", "DELIVRD", "TIMEOUT-DLR", "THROTTLED"}
+    failed = {word for word, (stage, _) in WORDS.items() if stage is Stage.FAILED}
+    on_its_way = {"", "AWAITING-DLR", "QUEUED", "DISPATCHED", "SENT", "DELIVRD", "DELIVERED", "READ"}
+    answered = {"ANSWER", "COMPLETED", "RECEIVED"}
+    assert set(WORDS) - failed == on_its_way | answered | {"TIMEOUT-DLR", "DELETED"}
+    assert {word for word in failed if VERDICTS[WORDS[word][1]] is not R} == {"THROTTLED"}
 
 
 def test_each_word_leads_to_a_verdict() -> None:
     """A reason without a verdict would be an exception in the middle of a send."""
-    assert {*WORDS.values(), *STATUSES.values()} <= set(VERDICTS)
+    ends = {reason for stage, reason in WORDS.values() if stage in {Stage.FAILED, Stage.UNKNOWN}}
+    assert ends | set(STATUSES.values()) <= set(VERDICTS)
 
 
 RETRY_AFTER = {
@@ -219,7 +262,7 @@ def test_retry_after_is_read_in_both_forms(
 ) -> None:
     """Seconds or a date, at most a day; what cannot be read says nothing of the time."""
     answer = Answer(status, retry_after=written)
-    assert outcome_of(read(answer), answer, NOW) == Outcome(D, reason, retry_after=seconds)
+    assert outcome_of(recipients(answer), NOW) == Outcome(D, reason, retry_after=seconds)
 
 
 def test_retry_after_is_read_off_the_wire(server: FaultServer, client: Client) -> None:
@@ -231,7 +274,7 @@ def test_retry_after_is_read_off_the_wire(server: FaultServer, client: Client) -
 def test_retry_after_means_nothing_beside_a_refusal() -> None:
     """Only "not now" has a later."""
     answer = Answer(403, retry_after="30")
-    assert outcome_of(read(answer), answer, NOW) == Outcome(R, "forbidden")
+    assert outcome_of(recipients(answer), NOW) == Outcome(R, "forbidden")
 
 
 @pytest.mark.parametrize(
@@ -256,13 +299,18 @@ def test_figures_come_as_numbers_or_text(written: object, figure: float | None) 
 def test_an_id_that_cannot_be_one_is_left_out(odd_id: object) -> None:
     """An id is short and printable, or no use."""
     answer = Answer(200, json.dumps({"status": 200, "data": [{"id": odd_id}]}).encode())
-    assert outcome_of(read(answer), answer, NOW) == Outcome(A, "accepted")
+    assert outcome_of(recipients(answer), NOW) == Outcome(A, "accepted")
+
+
+def test_a_new_status_is_shown_too() -> None:
+    """Also where it stands outside the row, even if a row could have it."""
+    assert read(Answer(200, b'{"status": "QUEUED"}')).new_word == "QUEUED"
 
 
 def test_an_id_may_be_a_figure() -> None:
     """Older white labels count their messages."""
     answer = Answer(200, b'{"status": 200, "data": [{"id": 77}]}')
-    assert outcome_of(read(answer), answer, NOW).upstream_id == "77"
+    assert outcome_of(recipients(answer), NOW).upstream_id == "77"
 
 
 @pytest.mark.parametrize(
@@ -270,7 +318,7 @@ def test_an_id_may_be_a_figure() -> None:
 )
 def test_a_new_word_is_shown_only_if_it_looks_like_one(word: str, shown: str | None) -> None:
     """Operators should see what the table lacks, but never a number or a code that hides in it."""
-    reading = read(Answer(200, json.dumps(sent(word)).encode()))
+    reading = recipients(Answer(200, json.dumps(sent(word)).encode()))
     assert (reading.reason, reading.new_word) == ("unknown_word", shown)
 
 
@@ -349,5 +397,5 @@ class TestNothingBreaksIt:
     def test_any_retry_after(self, written: str) -> None:
         """A wait is between nothing and a day."""
         answer = Answer(429, retry_after=written)
-        wait = outcome_of(read(answer), answer, NOW).retry_after
+        wait = outcome_of(recipients(answer), NOW).retry_after
         assert wait is None or 0 <= wait <= 86_400

@@ -9,9 +9,11 @@ import socket
 import ssl
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from otp_service.delivery import Outcome, Verdict
-from otp_service.mobtexting import Account, Client, SmsSender
+from otp_service.delivery import Message, Outcome, UpstreamError, Verdict
+from otp_service.mobtexting import Account, Batcher, Client
+from otp_service.senders import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
 from tests.fault_server import (
     Action,
     FaultServer,
@@ -53,6 +56,24 @@ ACCEPTED = http_json(
     {"status": 200, "message": "1 numbers accepted for delivery.", "data": [{"status": "AWAITING-DLR"}]}
 )
 SENDER = SmsSender(service="T", sender="ACMEIN")
+FLOW = VoiceSender(bridge="9", mode="flow", flow_id="1")
+CALLS: dict[str, Callable[[Client], object]] = {
+    "sms": lambda client: client.send_sms(message(), SENDER),
+    "sms batch": lambda client: client.send_sms_batch([message("ref-1"), message("ref-2")], SENDER),
+    "sms by a batcher": lambda client: Batcher(client, SENDER)(message()),
+    "whatsapp": lambda client: client.send_whatsapp(message(), WhatsappSender(sender="9", template="t")),
+    "voice": lambda client: client.send_voice(message(), VoiceSender(bridge="9")),
+    "voice by a flow": lambda client: client.send_voice(message(), FLOW),
+    "rcs": lambda client: client.send_rcs(message(), RcsSender(sender="9")),
+    "mip": lambda client: client.send_mip(message(), MipSender(sender="9")),
+    "lookup": lambda client: client.lookup(f"+{NUMBER}"),
+    "balance": lambda client: client.balance(),
+    **{
+        f"{channel} reports": partial(Client.reports, channel=channel, upstream_ids=["a1b2"])
+        for channel in ("sms", "voice", "whatsapp", "rcs", "mip")
+    },
+}
+"""Everything that a client can be asked for."""
 
 
 @pytest.fixture
@@ -72,9 +93,22 @@ def account(url: str, **settings: object) -> Account:
 SHORT = {"connect_timeout": 0.2, "total_timeout": 0.2}  # where a limit is what ends the call
 
 
+def message(reference: str = "ref-1") -> Message:
+    """Write a message that would be seen if it showed somewhere."""
+    return Message(to=f"+{NUMBER}", reference=reference, code="493817", text=TEXT, language="en", seconds=300)
+
+
+def asked(call: Callable[[Client], object], client: Client) -> str:
+    """Write what a call gave or raised, as a log would."""
+    try:
+        return repr(call(client))
+    except UpstreamError as error:
+        return "".join(traceback.format_exception(error))
+
+
 def send(client: Client, reference: str = "ref-1") -> Outcome:
     """Send an SMS."""
-    return client.send_sms(to=f"+{NUMBER}", text=TEXT, sender=SENDER, reference=reference)
+    return client.send_sms(message(reference), SENDER)
 
 
 def send_once(url: str, **settings: object) -> Outcome:
@@ -461,6 +495,50 @@ class TestToken:
         assert request.fields["access_token"] == TOKEN
         assert request.query == {}
         assert "authorization" not in request.headers
+
+    @pytest.mark.parametrize("auth", ["header", "query", "body"])
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+    def test_each_call_carries_it_in_one_place(
+        self, server: FaultServer, call: Callable[[Client], object], auth: str
+    ) -> None:
+        """Also where the body is JSON or the query holds more; a code stands in no query either."""
+        with closing(Client(account(server.url, auth=auth))) as client:
+            asked(call, client)
+        (request,) = server.received
+        body = request.body.decode()
+        carried = {
+            "header": request.headers.get("authorization") == f"Bearer {TOKEN}",
+            "query": request.query.get("access_token") == TOKEN,
+            "body": TOKEN in (request.json if body.startswith("{") else request.fields).values(),
+        }
+        assert carried == {place: place == auth for place in carried}
+        assert [secret for secret in CANARIES[2:] if secret in request.target] == []
+
+    @pytest.mark.parametrize("auth", ["header", "query", "body"])
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+    def test_no_call_shows_token_text_or_number(
+        self,
+        server: FaultServer,
+        call: Callable[[Client], object],
+        auth: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Neither in a log at DEBUG, nor in what it gives or raises, whatever the upstream answers."""
+        echo = {"id": "a1b2", "status": "CANARYWORD", "mobile": NUMBER, "imsi": NUMBER, "message": TEXT}
+        answers: list[list[Action]] = [
+            [say(http_json({"status": 200, "data": [echo]}))],
+            [say(http_json({"status": "CANARYWORD", "message": f"{TEXT} {TOKEN}"}))],
+            [say(http_json({"message": f"{NUMBER} {TOKEN}"}, "422 Unprocessable Content"))],
+            [reset],
+        ]
+        caplog.set_level(logging.DEBUG)
+        with closing(Client(account(server.url, auth=auth))) as client:
+            for actions in answers:
+                server.play(*actions)
+                assert not [secret for secret in CANARIES if secret in asked(call, client)]
+        assert "CANARYWORD" in caplog.text
+        assert "/api/v2/" in caplog.text
+        assert not [secret for secret in CANARIES if secret in caplog.text]
 
     @pytest.mark.parametrize("auth", ["header", "query", "body"])
     def test_no_log_shows_token_text_or_number(self, server: FaultServer, auth: str) -> None:

@@ -1,10 +1,22 @@
 """The upstream: MOBtexting's HTTP API v2 and the white labels that run it.
 
 Knows every path, field and word of that API. Must not know challenges, the store or our own HTTP API:
-what leaves this package is an `Outcome` in our words.
+what leaves this package are outcomes, receipts and figures in our words.
 """
 
-from otp_service.mobtexting.account import Account, SmsSender
-from otp_service.mobtexting.client import Balance, Client, UpstreamError
+from otp_service.mobtexting.account import Account
+from otp_service.mobtexting.batch import Batcher
+from otp_service.mobtexting.client import Client
+from otp_service.mobtexting.receipts import Fields, ReceiptError, handshake, parse, parse_body, signed
 
-__all__ = ["Account", "Balance", "Client", "SmsSender", "UpstreamError"]
+__all__ = [
+    "Account",
+    "Batcher",
+    "Client",
+    "Fields",
+    "ReceiptError",
+    "handshake",
+    "parse",
+    "parse_body",
+    "signed",
+]

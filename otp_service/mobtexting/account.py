@@ -4,7 +4,7 @@ Knows which settings can work at all. Must not know how they are used, nor where
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -13,21 +13,6 @@ import requests
 
 _TOKEN = re.compile(r"[!-~]+")  # opaque, but it must fit a header: printable ASCII without spaces
 _PATH = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~/-]*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SmsSender:
-    """How SMS leave through an account.
-
-    `service` is the product code (T, P, S, G or a white label's own), `entity_id` and `template_id` are the
-    DLT ids that India asks for, `webhook_id` names a webhook made beforehand for the delivery reports.
-    """
-
-    service: str
-    sender: str
-    entity_id: str | None = None
-    template_id: str | None = None
-    webhook_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +27,7 @@ class Account:
     `total_timeout` spans these too and ends with the last byte of the answer. Only a name lookup that hangs
     can outlast them, as the C library has no limit for it; nothing is sent after it. A connection that was
     idle for `idle_timeout` is not used again. `ca_bundle` is a file of certificates to trust instead of the
-    usual ones.
+    usual ones. The paths are the documented ones; white labels differ.
 
     ValueError says which setting cannot work.
     """
@@ -52,6 +37,18 @@ class Account:
     token: str = field(repr=False)
     auth: Literal["header", "query", "body"] = "header"
     sms_path: str = "sms/send"
+    sms_batch_path: str = "sms/send/json"
+    sms_status_path: str = "sms/status"
+    whatsapp_path: str = "whatsapp/message/send"
+    whatsapp_status_path: str = "whatsapp/message/status"
+    voice_tts_path: str = "outgoing/tts"
+    voice_flow_path: str = "outgoing/send"
+    voice_status_path: str = "outgoing/callstatus"
+    rcs_path: str = "rcs/message/send"
+    rcs_status_path: str = "rcs/message/status"
+    mip_path: str = "mip/message/send"
+    mip_status_path: str = "mip/message/status"
+    lookup_path: str = "lookup/verify"
     balance_paths: tuple[str, ...] = ("account/balance", "finance/balance")
     connect_timeout: float = 2.0
     total_timeout: float = 5.0
@@ -66,7 +63,8 @@ class Account:
             raise ValueError("token must be printable ASCII without spaces")
         if self.auth not in {"header", "query", "body"}:
             raise ValueError("auth must be header, query or body")
-        for path in (self.sms_path, *self.balance_paths):
+        named = (getattr(self, setting.name) for setting in fields(self) if setting.name.endswith("_path"))
+        for path in (*named, *self.balance_paths):
             if not _PATH.fullmatch(path):
                 raise ValueError(f"{path!r} is no path below base_url")
         if not self.balance_paths:

@@ -1,75 +1,109 @@
-"""The calls that the service makes to the upstream: send an SMS, ask for the balance.
+"""The calls that the service makes to the upstream: send over each channel, ask for reports, a number, the balance.
 
-Knows the fields of those calls. Must not know challenges or codes: it is handed a text,
-a number and a reference.
+Knows which request belongs to which path. Must not know challenges, nor what fields and words mean: each
+channel's module writes its requests, the tables read the answers.
 """
 
 import logging
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
-from otp_service.delivery import Outcome
-from otp_service.mobtexting.account import Account, SmsSender
-from otp_service.mobtexting.outcomes import ACCEPTED, UNREADABLE, VERDICTS, Reading, number, outcome_of, read
-from otp_service.mobtexting.transport import Answer, NoAnswerError, Transport
+from otp_service.delivery import Balance, Lookup, Message, Outcome, Receipt, UpstreamError
+from otp_service.mobtexting import sms, unified, voice
+from otp_service.mobtexting.account import Account
+from otp_service.mobtexting.balance import balances
+from otp_service.mobtexting.lookup import lookup_of
+from otp_service.mobtexting.outcomes import (
+    ACCEPTED,
+    UNREADABLE,
+    Reading,
+    for_recipient,
+    outcome_of,
+    read,
+    rows,
+)
+from otp_service.mobtexting.receipts import ReceiptError, parse_rows
+from otp_service.mobtexting.transport import Form, Json, NoAnswerError, Transport
+from otp_service.mobtexting.values import digits
+from otp_service.senders import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
 
 _log = logging.getLogger(__name__)
 
-_E164: Final = re.compile(r"\+[1-9][0-9]{4,14}")
-
-# 3GPP TS 23.038, 6.2.1: the default alphabet and its extension table, without the escape character.
-_GSM: Final = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
-    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
-    "\f^{}\\[~]|€"
-)
-
-
-class UpstreamError(Exception):
-    """The upstream gave no usable answer; `reason` is a stable word of ours, and the text is safe to show."""
-
-    def __init__(self, account: str, reason: str) -> None:
-        super().__init__(f"The upstream account {account} gave no usable answer: {reason}.")
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """What is left of one service code. `credits` and `charges` are in the upstream's own unit."""
-
-    service: str
-    name: str
-    credits: float
-    postpaid: bool
-    charges: float | None
-
 
 class Client:
-    """One account at the upstream; safe to use from many threads, `close` it at the end."""
+    """One account at the upstream; safe to use from many threads, `close` it at the end.
+
+    Each send is one request, made once, and takes up to the account's `total_timeout`. Whatever the network or
+    the upstream does is an outcome; ValueError if the number is not E.164 with its plus.
+    """
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self._transport = Transport(account)
         self._balance_paths = account.balance_paths
 
-    def send_sms(self, *, to: str, text: str, sender: SmsSender, reference: str) -> Outcome:
-        """Send one SMS, once, and say how that ended (documentation, v2/sms/post).
+    def send_sms(self, message: Message, sender: SmsSender) -> Outcome:
+        """Send one SMS and say how that ended (documentation, v2/sms/post)."""
+        return self._send(sms.one(self._account.sms_path, message, sender))
 
-        `to` is E.164 with its plus, `reference` comes back in delivery reports. Takes up to the account's
-        `total_timeout`. Whatever the network or the upstream does is an outcome; ValueError if `to` is no
-        such number.
+    def send_sms_batch(self, messages: Sequence[Message], sender: SmsSender) -> list[Outcome]:
+        """Send several SMS and say for each how that ended (documentation, v2/sms/json).
+
+        One request for each alphabet among them. What befalls a request befalls all that are in it; a message
+        that the answer leaves out is unknown. References must differ, and numbers should.
         """
-        if not _E164.fullmatch(to):
-            # Not passed on to be refused there: the upstream takes a list, and would read a comma as one.
-            raise ValueError("to must be E.164 with a plus")
-        try:
-            answer = self._transport.post(self._account.sms_path, _sms_fields(to, text, sender, reference))
-        except NoAnswerError as end:
-            return Outcome(VERDICTS[end.reason], end.reason)
-        return outcome_of(self._read(answer), answer, datetime.now(UTC))
+        outcomes: dict[int, Outcome] = {}
+        for places, asked in list(sms.several(self._account.sms_batch_path, messages, sender)):
+            reading = self._post(asked)
+            found = sms.rows_of([messages[place] for place in places], rows(reading))
+            outcomes |= {place: self._outcome(reading, row) for place, row in zip(places, found, strict=True)}
+        return [outcomes[place] for place in range(len(messages))]
+
+    def send_whatsapp(self, message: Message, sender: WhatsappSender) -> Outcome:
+        """Send one WhatsApp message and say how that ended (documentation, v2/whatsapp/send-message)."""
+        return self._send(unified.whatsapp(self._account.whatsapp_path, message, sender))
+
+    def send_voice(self, message: Message, sender: VoiceSender) -> Outcome:
+        """Start one call and say how that ended (documentation, v2/reach/tts and v2/reach/call)."""
+        paths = self._account.voice_tts_path, self._account.voice_flow_path
+        return self._send(voice.call(*paths, message, sender))
+
+    def send_rcs(self, message: Message, sender: RcsSender) -> Outcome:
+        """Send one RCS message and say how that ended (documentation, v2/rcs/send-message)."""
+        return self._send(unified.rcs(self._account.rcs_path, message, sender))
+
+    def send_mip(self, message: Message, sender: MipSender) -> Outcome:
+        """Send one IP message and say how that ended (documentation of 2022, v2/mip)."""
+        return self._send(unified.mip(self._account.mip_path, message, sender))
+
+    def reports(self, channel: str, upstream_ids: Sequence[str]) -> list[Receipt]:
+        """Ask what became of messages of one channel; those that the upstream does not know are left out.
+
+        One request for each id, as the documented filters take one. Raises UpstreamError at the first that is
+        not answered.
+        """
+        path = {
+            "sms": self._account.sms_status_path,
+            "voice": self._account.voice_status_path,
+            "whatsapp": self._account.whatsapp_status_path,
+            "rcs": self._account.rcs_status_path,
+            "mip": self._account.mip_status_path,
+        }[channel]
+        return [
+            receipt for upstream_id in upstream_ids for receipt in self._report(channel, path, upstream_id)
+        ]
+
+    def lookup(self, to: str) -> Lookup:
+        """Ask what the networks know of a number (documentation, v2/lookup/verify).
+
+        Raises UpstreamError; ValueError if `to` is not E.164 with its plus.
+        """
+        reading = self._usable(self._post(Form(self._account.lookup_path, {"to": digits(to)})))
+        found = rows(reading)
+        if not found:
+            raise UpstreamError(self._account.name, UNREADABLE)
+        return lookup_of(found[0])
 
     def balance(self) -> list[Balance]:
         """Ask what is left, one entry per service code (documentation, v2/account/balance).
@@ -77,66 +111,58 @@ class Client:
         Where the account's first path is not found, the next is tried, and the one that works is asked first
         from then on. Raises UpstreamError.
         """
-        reason = "not_found"
+        reading = Reading("not_found")
         for path in self._balance_paths:
             reading = self._get(path)
-            reason = reading.reason
-            if reason == ACCEPTED:
+            if reading.reason == ACCEPTED:
                 self._balance_paths = tuple(sorted(self._account.balance_paths, key=path.__ne__))
-                return self._balances(reading.body.get("data"))
-            if reason != "not_found":
+            if reading.reason != "not_found":
                 break
-        raise UpstreamError(self._account.name, reason)
+        found = balances(self._usable(reading).body)
+        if found is None:
+            raise UpstreamError(self._account.name, UNREADABLE)
+        return found
 
     def close(self) -> None:
         """Close all idle connections; calls that still run end as they would."""
         self._transport.close()
 
-    def _get(self, path: str) -> Reading:
+    def _send(self, asked: Form | Json) -> Outcome:
+        reading = self._post(asked)
+        return self._outcome(reading, next(iter(rows(reading)), None))
+
+    def _outcome(self, reading: Reading, row: Mapping[str, Any] | None) -> Outcome:
+        found = for_recipient(reading, row)
+        self._tell_new_word(found)
+        return outcome_of(found, datetime.now(UTC))
+
+    def _report(self, channel: str, path: str, upstream_id: str) -> list[Receipt]:
+        reading = self._usable(self._get(path, {"id": upstream_id}))
         try:
-            return self._read(self._transport.get(path))
+            return parse_rows(channel, rows(reading), upstream_id)
+        except ReceiptError:
+            raise UpstreamError(self._account.name, UNREADABLE) from None
+
+    def _usable(self, reading: Reading) -> Reading:
+        self._tell_new_word(reading)
+        if reading.reason != ACCEPTED:
+            raise UpstreamError(self._account.name, reading.reason, reading.wait(datetime.now(UTC)))
+        return reading
+
+    def _post(self, asked: Form | Json) -> Reading:
+        try:
+            return read(self._transport.post(asked))
         except NoAnswerError as end:
             return Reading(end.reason)
 
-    def _read(self, answer: Answer) -> Reading:
-        reading = read(answer)
+    def _get(self, path: str, query: Mapping[str, str] | None = None) -> Reading:
+        try:
+            return read(self._transport.get(path, query))
+        except NoAnswerError as end:
+            return Reading(end.reason)
+
+    def _tell_new_word(self, reading: Reading) -> None:
         if reading.new_word:
             _log.warning(
                 "account %s: the status word %s is not in the table", self._account.name, reading.new_word
             )
-        return reading
-
-    def _balances(self, rows: object) -> list[Balance]:
-        found = [_balance(row) for row in rows] if isinstance(rows, list) else [None]
-        whole = [balance for balance in found if balance]
-        if len(whole) != len(found):
-            raise UpstreamError(self._account.name, UNREADABLE)
-        return whole
-
-
-def _sms_fields(to: str, text: str, sender: SmsSender, reference: str) -> Mapping[str, str]:
-    fields = {
-        "to": to.removeprefix("+"),
-        "message": text,
-        "sender": sender.sender,
-        "service": sender.service,
-        "type": "N" if _GSM.issuperset(text) else "U",  # N turns all else into question marks
-        "custom": reference,
-        "entity_id": sender.entity_id,
-        "template_id": sender.template_id,
-        "webhook_id": sender.webhook_id,
-    }
-    return {name: value for name, value in fields.items() if value}
-
-
-def _balance(row: Any) -> Balance | None:  # noqa: ANN401 - it is whatever JSON held
-    credits_left = number(row.get("credits")) if isinstance(row, dict) else None
-    if credits_left is None:
-        return None
-    return Balance(
-        service=str(row.get("service") or ""),
-        name=str(row.get("name") or ""),
-        credits=credits_left,
-        postpaid=str(row.get("postpaid")).lower() in {"1", "true", "yes"},
-        charges=number(row.get("charges")),
-    )

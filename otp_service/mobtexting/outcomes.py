@@ -1,24 +1,25 @@
 """What an answer of the upstream means, as tables.
 
-Knows the upstream's words and codes; they die here. Must not know how an answer is fetched. Pure: an unknown
-word or a broken answer is a reason like any other, never an exception.
+Knows the upstream's codes and the shape of its answers. Must not know how an answer is fetched. Pure: an
+unknown word or a broken answer is a reason like any other, never an exception.
 """
 
-import json
-import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from otp_service.delivery import Outcome, Verdict
+from otp_service.delivery import Outcome, Stage, Verdict
 from otp_service.mobtexting.transport import Answer
+from otp_service.mobtexting.values import identifier, number, parse_json, scalar
+from otp_service.mobtexting.words import UNKNOWN_WORD, meaning_of, shown
 
 ACCEPTED: Final = "accepted"
 UNREADABLE: Final = "unreadable"
-UNKNOWN_WORD: Final = "unknown_word"
+NO_RECIPIENT: Final = "no_recipient"
+ABANDONED: Final = "abandoned"
 
 VERDICTS: Final[Mapping[str, Verdict]] = {
     ACCEPTED: Verdict.ACCEPTED,
@@ -37,10 +38,12 @@ VERDICTS: Final[Mapping[str, Verdict]] = {
     "truncated": Verdict.UNKNOWN,
     "too_large": Verdict.UNKNOWN,
     UNREADABLE: Verdict.UNKNOWN,
-    "no_recipient": Verdict.UNKNOWN,
-    UNKNOWN_WORD: Verdict.UNKNOWN,  # a word not listed below may be a new name for success
+    NO_RECIPIENT: Verdict.UNKNOWN,
+    ABANDONED: Verdict.UNKNOWN,  # whoever sent it for us broke down
+    UNKNOWN_WORD: Verdict.UNKNOWN,  # a word that is not in the table may be a new name for success
     "server_error": Verdict.UNKNOWN,  # it broke at an unknown point; a gateway's 502, 503, 504 knows no more
-    "no_receipt": Verdict.UNKNOWN,  # the operator did not say in time
+    "no_receipt": Verdict.UNKNOWN,
+    "deleted": Verdict.UNKNOWN,
     # It did not act, and would not for the same request: the account's side.
     "bad_token": Verdict.REFUSED,
     "forbidden": Verdict.REFUSED,  # for instance a token bound to other addresses
@@ -69,8 +72,11 @@ VERDICTS: Final[Mapping[str, Verdict]] = {
     "opted_out": Verdict.REFUSED,
     "unreachable": Verdict.REFUSED,
     "undelivered": Verdict.REFUSED,
+    "busy": Verdict.REFUSED,
+    "no_answer": Verdict.REFUSED,
+    "cancelled": Verdict.REFUSED,
 }
-"""Each reason, and the verdict that it stands for. Every word below leads to one of these."""
+"""Each reason, and the verdict that it stands for. Every status, and every word that fails, leads to one of these."""
 
 STATUSES: Final[Mapping[str, str]] = {
     # Spellings of success inside a body (documentation, v2, common rules); all else is a failure.
@@ -95,121 +101,83 @@ STATUSES: Final[Mapping[str, str]] = {
 }
 """HTTP statuses and the `status` or `code` of a body, and their reasons."""
 
-WORDS: Final[Mapping[str, str]] = {
-    "": ACCEPTED,
-    "AWAITING-DLR": ACCEPTED,
-    "QUEUED": ACCEPTED,
-    "DELIVRD": ACCEPTED,
-    "TIMEOUT-DLR": "no_receipt",
-    # The subscriber, the handset, the network.
-    "INVALID-SUB": "invalid_number",
-    "ABSENT-SUB": "unreachable",
-    "HANDSET-ERR": "unreachable",
-    "HANDSET-BUSY": "unreachable",
-    "MEMEXEC": "unreachable",
-    "MOB-OFF": "unreachable",
-    "NET-ERR": "unreachable",
-    "BARRED": "blocked",
-    "SERIES-BLK": "blocked",
-    "EXPIRED": "undelivered",
-    "FAILED": "undelivered",
-    "UNDELIV": "undelivered",
-    # The platform.
-    "SERIES-BLOCK": "blocked",
-    "BLACKLST": "blocked",
-    "DNDNUMB": "do_not_disturb",
-    "NOT-OPTIN": "opted_out",
-    "OPTOUT-REJ": "opted_out",
-    "NOTALLOWED": "not_allowed",
-    "INV-NUMBER": "invalid_number",
-    "NO-CREDITS": "no_credits",
-    "NO-ACCOUNT": "no_account",
-    "SERVER-ERR": "upstream_failed",
-    "SPAM": "spam",
-    "SNDR-BLOCK": "invalid_sender",
-    "INV-SENDER": "invalid_sender",
-    "TEMPLATE-NOT-FOUND": "invalid_template",
-    "INV-TEMPLATE": "invalid_template",
-    "INV-PROVISION": "invalid_service",
-    "INV-SERVICE": "invalid_service",
-    "INV-SCHEDULE": "invalid_schedule",
-    "PROMO-TMOUT": "outside_hours",
-    "REJECTED": "rejected",
-    "DUPLICATE": "duplicate",
-    "THROTTLED": "throttled",
-    # DLT, India's register of senders and texts.
-    "DLT-REJECTED": "dlt_rejected",
-    "REJ-MULTIPART": "too_many_parts",
-    "DLT-INV-TMID": "invalid_template",
-    "DLT-INV-TM-ID": "invalid_template",
-    "INV-TMID": "invalid_template",
-    "DLT-TM-VAR-EXECEED": "invalid_template",  # the upstream's spelling
-    "DLT-TM-BLACKLST": "invalid_template",
-    "DLT-TM-INACTIVE": "invalid_template",
-    "DLT-INV-ENTITY": "invalid_entity",
-    "DLT-ENTITY-NOT-FOUND": "invalid_entity",
-    "DLT-ENTITY-BLACKLST": "invalid_entity",
-    "INV-ENTITY": "invalid_entity",
-    "INV-PEID": "invalid_entity",
-    "DLT-HEADER-INACTIVE": "invalid_sender",
-    "DLT-SENDER-NOT-REG-TM": "invalid_sender",
-}
-"""The `status` of a recipient's row (documentation, v2/sms, status words), and its reason."""
-
-_MAX_ID: Final = 128  # documented ids have some 40 characters
+_ON_ITS_WAY: Final = {Stage.PENDING, Stage.SENT, Stage.DELIVERED, Stage.READ}
 _MAX_WAIT: Final = 86_400.0  # seconds; a longer Retry-After says no more than this
-_WORD_LIKE: Final = re.compile(r"[A-Z][A-Z-]{0,39}")  # holds no digits, so no number and no code
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An answer in our words. `new_word` is a word that the tables lack, where it is fit to be shown."""
+    """An answer in our words, as a whole or for one recipient.
+
+    `row` is the recipient's, empty for none. `new_word` is a word that the tables lack, where it is fit to be
+    shown. `retry_after` is the header as it came.
+    """
 
     reason: str
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
     row: Mapping[str, Any] = field(default_factory=dict, repr=False)
     new_word: str | None = None
+    retry_after: str | None = None
 
-
-def outcome_of(reading: Reading, answer: Answer, now: datetime) -> Outcome:
-    """Give the verdict on a send. `now` is what a Retry-After with a date is measured from."""
-    reason = reading.reason
-    if reason == ACCEPTED and not reading.row:
-        reason = "no_recipient"  # "0 numbers accepted for delivery." is a success, too
-    verdict = VERDICTS[reason]
-    return Outcome(
-        verdict,
-        reason,
-        upstream_id=_id_of(reading.row.get("id")),
-        retry_after=_seconds(answer.retry_after, now) if verdict is Verdict.DEFERRED else None,
-        charges=number(reading.row.get("charges")),
-    )
+    def wait(self, now: datetime) -> float | None:
+        """Give the seconds to wait where the upstream said "not now" and for how long."""
+        return _seconds(self.retry_after, now) if VERDICTS[self.reason] is Verdict.DEFERRED else None
 
 
 def read(answer: Answer) -> Reading:
-    """Say what an answer means, from the outside in: HTTP status, body, its `status`, the recipient's row.
+    """Say what an answer as a whole means, from the outside in: HTTP status, body, its `status` and `code`.
 
     Outside the 2xx the HTTP status alone decides: a refusal stands even if its page is cut short.
     """
+    waits = answer.retry_after
     if answer.status // 100 != 2:  # noqa: PLR2004 - the class of success
-        return Reading(_status_reason(str(answer.status), retry_after=bool(answer.retry_after)) or UNREADABLE)
+        reason = _status_reason(str(answer.status), retry_after=bool(waits))
+        return Reading(reason or UNREADABLE, retry_after=waits)
     if answer.fault:
         return Reading(answer.fault)
-    body = _object(answer.body)
-    if body is None:
-        return Reading("bad_token" if _is_login_page(answer.body) else UNREADABLE)
-    return _read_body(body)
-
-
-def number(value: object) -> float | None:
-    """Read a figure that the upstream writes as a number or as text; None if it is no finite figure."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
     try:
-        figure = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return figure if math.isfinite(figure) else None
+        body = parse_json(answer.body)
+    except ValueError:
+        return Reading("bad_token" if _is_login_page(answer.body) else UNREADABLE)
+    return replace(_read_body(body), retry_after=waits) if isinstance(body, dict) else Reading(UNREADABLE)
+
+
+def rows(reading: Reading) -> list[Mapping[str, Any]]:
+    """List the rows of an answer: `data`, one level deeper where it is paged, or a single row without a list."""
+    data = reading.body.get("data")
+    if isinstance(data, dict) and isinstance(data.get("data"), list):
+        data = data["data"]
+    return [row for row in (data if isinstance(data, list) else [data]) if row and isinstance(row, dict)]
+
+
+def for_recipient(reading: Reading, row: Mapping[str, Any] | None) -> Reading:
+    """Say what an answer means for one recipient, whose row stands beneath an OK or an ERROR.
+
+    The row decides under an OK, where one that is missing leaves it open; under a plain ERROR it may say why.
+    """
+    if row is None:
+        return replace(reading, reason=NO_RECIPIENT) if reading.reason == ACCEPTED else reading
+    meaning = meaning_of(row.get("status"))
+    if reading.reason == ACCEPTED:
+        reason = ACCEPTED if meaning.stage in _ON_ITS_WAY else meaning.reason
+        return replace(reading, reason=reason, row=row, new_word=meaning.new_word)
+    finer = reading.reason == "rejected" and meaning.stage is Stage.FAILED
+    return replace(reading, reason=meaning.reason if finer else reading.reason, row=row)
+
+
+def outcome_of(reading: Reading, now: datetime) -> Outcome:
+    """Give the verdict on a send. `now` is what a Retry-After with a date is measured from.
+
+    A row names its price `charges` or, in the channels' shape, `credits`.
+    """
+    row = reading.row
+    return Outcome(
+        VERDICTS[reading.reason],
+        reading.reason,
+        upstream_id=identifier(row.get("id")),
+        retry_after=reading.wait(now),
+        charges=number(row.get("charges", row.get("credits"))),
+    )
 
 
 def _status_reason(word: str, *, retry_after: bool = False) -> str | None:
@@ -219,77 +187,28 @@ def _status_reason(word: str, *, retry_after: bool = False) -> str | None:
 
 
 def _read_body(body: Mapping[str, Any]) -> Reading:
-    row = _first_row(body.get("data"))
-    word, row_word = _spelling(body.get("status")), _spelling(row.get("status"))
+    """Read `status`, and what a plain ERROR leaves out from `code`."""
+    if body.get("status") is None:
+        return Reading(UNREADABLE, body)
+    word = _spelling(body["status"])
     if not word:
-        return Reading(UNREADABLE, body, row)
-    reason = _status_reason(word) or UNKNOWN_WORD
-    if reason == ACCEPTED:
-        word, reason = row_word, WORDS.get(row_word, UNKNOWN_WORD)
-    elif reason == "rejected":
-        reason = _finer(_spelling(body.get("code")), row_word) or reason
-    shown = word if reason == UNKNOWN_WORD and _WORD_LIKE.fullmatch(word) else None
-    return Reading(reason, body, row, shown)
-
-
-def _finer(code: str, row_word: str) -> str | None:
-    """Find what an ERROR leaves out: the optional `code`, else the word of the recipient's row."""
-    found = (_status_reason(code), WORDS.get(row_word))
-    return next((reason for reason in found if reason and reason != ACCEPTED), None)
-
-
-def _first_row(data: object) -> Mapping[str, Any]:
-    """Pick the row of the recipient; there is one, as each send has one."""
-    first = data[0] if isinstance(data, list) and data else data
-    return first if isinstance(first, dict) else {}
+        return Reading(UNREADABLE, body)
+    reason = _status_reason(word)
+    if reason is None:
+        return Reading(UNKNOWN_WORD, body, new_word=shown(body["status"]))
+    code = _status_reason(_spelling(body.get("code"))) if reason == "rejected" else None
+    return Reading(code if code and code != ACCEPTED else reason, body)
 
 
 def _spelling(value: object) -> str:
-    """Write a status in the tables' way, whatever its type, case and separators."""
-    if value is None:
-        return ""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return "?"
-    return re.sub(r"[\s_]+", "-", str(value).strip().upper()).removesuffix(".0")
-
-
-def _object(body: bytes) -> dict[str, Any] | None:
-    """Parse a JSON object; None if it is anything else.
-
-    Bytes that are no UTF-8 become replacement characters: they may spoil a message text, never the ASCII
-    words that count. PHP likes to put a byte order mark first.
-    """
-    try:
-        found = json.loads(
-            body.decode("utf-8-sig", errors="replace"),
-            object_pairs_hook=_without_twins,
-            parse_constant=_no_constant,
-        )
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _without_twins(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a key stands twice, so the object says two things")
-    return dict(pairs)
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    """Write a status in the table's way, whatever its type and case."""
+    text = scalar(value)
+    return "?" if text is None else text.strip().upper().removesuffix(".0")
 
 
 def _is_login_page(body: bytes) -> bool:
     """Know the portal's login page, which a wrong token gets in place of JSON, even with HTTP 200."""
     return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") and b"/login" in body.lower()
-
-
-def _id_of(value: object) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return None
-    text = str(value)
-    return text if 0 < len(text) <= _MAX_ID and text.isprintable() else None
 
 
 def _seconds(retry_after: str | None, now: datetime) -> float | None:

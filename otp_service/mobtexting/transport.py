@@ -40,6 +40,22 @@ class NoAnswerError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """A request as a form, which every generation of the API reads: what has no nested fields is one."""
+
+    path: str
+    fields: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """A request as a JSON object."""
+
+    path: str
+    content: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What came back. `fault` is our word for what is wrong with the body, empty if it came whole."""
 
@@ -74,19 +90,20 @@ class Transport:
         )
         self._timeout = Timeout(connect=account.connect_timeout, total=account.total_timeout)
 
-    def post(self, path: str, fields: Mapping[str, str]) -> Answer:
-        """Post a form to a path below the base URL; NoAnswerError if nothing came back.
+    def post(self, asked: Form | Json) -> Answer:
+        """Post to a path below the base URL; NoAnswerError if nothing came back."""
+        if isinstance(asked, Form):
+            return self._call(
+                requests.Request("POST", data={**asked.fields, **self._token_field}), asked.path
+            )
+        return self._call(requests.Request("POST", json={**asked.content, **self._token_field}), asked.path)
 
-        A form, since every generation of the API reads one; JSON came later.
-        """
-        return self._call(requests.Request("POST", data={**fields, **self._token_field}), path)
-
-    def get(self, path: str) -> Answer:
-        """Get a path below the base URL; NoAnswerError if nothing came back.
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+        """Get a path below the base URL; NoAnswerError if nothing came back. The query may be logged.
 
         A token that must travel in the body is JSON here: the upstream's framework reads no form from a GET.
         """
-        return self._call(requests.Request("GET", json=self._token_field or None), path)
+        return self._call(requests.Request("GET", params=query, json=self._token_field or None), path)
 
     def close(self) -> None:
         """Close all idle connections."""

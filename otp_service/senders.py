@@ -1,0 +1,155 @@
+"""How each channel leaves through an upstream account: what the operators write and the upstream's client needs.
+
+Plain data that both sides share, checked when it is made. Must not know where it was read from, nor how a request is
+made of it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+_FIELD = re.compile(r"[a-z][a-z0-9_]*")
+_SMS_FIELDS = frozenset(
+    {
+        "access_token",
+        "custom",
+        "entity_id",
+        "message",
+        "sender",
+        "service",
+        "template_id",
+        "to",
+        "type",
+        "webhook_id",
+    }
+)
+_MAX_BREAK = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmsSender:
+    """How SMS leave through an account.
+
+    `service` is the product code (T, P, S, G or a white label's own), `entity_id` and `template_id` are the
+    DLT ids that India asks for, `webhook_id` names a webhook made beforehand for the delivery reports.
+    `expiry_field` names a white label's field for the seconds that a message stays valid; the upstream's own
+    documentation has none. `batch` is how many messages may share one request. ValueError says which setting
+    cannot work.
+    """
+
+    service: str
+    sender: str
+    entity_id: str | None = None
+    template_id: str | None = None
+    webhook_id: str | None = None
+    expiry_field: str | None = None
+    batch: int = 20
+
+    def __post_init__(self) -> None:
+        _require(service=self.service, sender=self.sender)
+        if self.expiry_field is not None and (
+            not _FIELD.fullmatch(self.expiry_field) or self.expiry_field in _SMS_FIELDS
+        ):
+            raise ValueError("expiry_field must be a field name that has no other use")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatsappSender:
+    """How WhatsApp messages leave: an authentication template, from a business number.
+
+    `languages` maps a text's language to the template's spelling of it, as in {"en": "en_US"}; a text in
+    another one goes out in `default_language`. `webhook_id` beside a channel's send is inferred from the
+    template call. ValueError says which setting cannot work.
+    """
+
+    sender: str
+    template: str
+    languages: Mapping[str, str] = field(default_factory=dict)
+    default_language: str = "en"
+    webhook_id: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(sender=self.sender, template=self.template, default_language=self.default_language)
+        _require_languages(self.languages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceSender:
+    """How calls leave, from the number `bridge`.
+
+    In mode "tts" the message's text is spoken: `languages` maps its language to the upstream's name of it, as
+    in {"en": "en-US"} (others are named as they are), `voice_id` and `gender` choose the voice, `break_mark`
+    stands in the text where it shall pause for `break_time` seconds. In mode "flow" the studio flow `flow_id`
+    speaks its variable `otp`, and `webhook_id` names the webhook for the call's report.
+
+    ValueError says which setting cannot work.
+    """
+
+    bridge: str
+    mode: Literal["tts", "flow"] = "tts"
+    flow_id: str | None = None
+    languages: Mapping[str, str] = field(default_factory=dict)
+    voice_id: str | None = None
+    gender: str | None = None
+    break_mark: str | None = None
+    break_time: float = 1
+    webhook_id: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(bridge=self.bridge)
+        _require_languages(self.languages)
+        if self.mode not in {"tts", "flow"}:
+            raise ValueError("mode must be tts or flow")
+        if (self.mode == "flow") != bool(self.flow_id):
+            raise ValueError("flow_id must be set in mode flow, and only there")
+        if self.break_mark is not None and not self.break_mark:
+            raise ValueError("break_mark must not be empty")
+        if not 0 < self.break_time <= _MAX_BREAK:
+            raise ValueError(f"break_time must be above 0 and at most {_MAX_BREAK} seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RcsSender:
+    """How RCS messages leave: `sender` is the agent's reference id. ValueError if it is missing."""
+
+    sender: str
+    webhook_id: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(sender=self.sender)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MipSender:
+    """How IP messages leave: as a template with the code as its one value, else as text.
+
+    ValueError says which setting cannot work.
+    """
+
+    sender: str
+    template: str | None = None
+    namespace: str | None = None
+    languages: Mapping[str, str] = field(default_factory=dict)
+    default_language: str = "en"
+    webhook_id: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(sender=self.sender, default_language=self.default_language)
+        _require_languages(self.languages)
+        if self.template is not None and not self.template:
+            raise ValueError("template must not be empty")
+        if self.namespace and not self.template:
+            raise ValueError("namespace belongs to a template")
+
+
+def _require(**settings: str) -> None:
+    for name, value in settings.items():
+        if not value.strip():
+            raise ValueError(f"{name} must not be empty")
+
+
+def _require_languages(languages: Mapping[str, str]) -> None:
+    for language, name in languages.items():
+        if not language or not name:
+            raise ValueError("languages must map no empty names")
