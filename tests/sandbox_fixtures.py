@@ -39,7 +39,7 @@ def receiver() -> Iterator[Receiver]:
     """Run a receiver of reports."""
     app = Flask("receiver")
     receiving = Receiver()
-    app.add_url_rule("/<path:name>", view_func=lambda **_: receiving.take(), methods=["POST"])
+    app.add_url_rule("/<path:name>", view_func=lambda **_: receiving.take(), methods=["GET", "POST"])
     serving = Serving(app)
     receiving.url = f"{serving.url}/reports"
     yield receiving

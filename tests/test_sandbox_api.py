@@ -202,6 +202,22 @@ def test_nodes_override_their_root_except_for_three_fields(sandbox: Running) -> 
     assert sandbox.get("sms/status", cid="a").json()["data"][0]["service"] == "P"
 
 
+def test_nodes_are_answered_one_by_one(sandbox: Running) -> None:
+    """In their order, each with its own id and reference, also where one of them is refused."""
+    numbers = [DELIVERED, "12025550125", "12025550130", "12025550101"]
+    nodes = [{"to": number, "custom": f"ref-{place}"} for place, number in enumerate(numbers)]
+    body = {"root": {"sender": "S", "message": "m", "service": "T"}, "nodes": nodes}
+    answer = sandbox.post("sms/send/json", body).json()
+    assert (answer["status"], answer["message"]) == (200, "2 numbers accepted for delivery.")
+    rows = answer["data"]
+    assert [(row["mobile"], row["customid"]) for row in rows] == [
+        (node["to"], node["custom"]) for node in nodes
+    ]
+    assert [row["status"] for row in rows] == ["AWAITING-DLR", "NOTALLOWED", "NO-CREDITS", "AWAITING-DLR"]
+    assert [row["charges"] for row in rows] == [1, 0, 0, 1]
+    assert [row["id"].split(":")[1] for row in rows] == ["1", "2", "3", "4"]
+
+
 def test_without_a_name_a_campaign_shows_no_group(sandbox: Running) -> None:
     """`group_id` is told only where `root.name` is given; without nodes there is nothing to send."""
     body = {"root": {"sender": "S", "message": "m", "service": "T"}, "nodes": [{"to": DELIVERED}]}

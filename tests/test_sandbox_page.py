@@ -9,7 +9,7 @@ import requests
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from otp_service.sandbox import create_sandbox
-from tests.sandbox_server import TOKEN, USUAL, Running, Serving, Start, usual
+from tests.sandbox_server import BRIDGE, DELIVERED, TOKEN, USUAL, Receiver, Running, Serving, Start, usual
 
 pytest_plugins = ("tests.sandbox_fixtures",)
 
@@ -181,13 +181,82 @@ def test_the_forced_outcomes_stand_on_the_page(page: Page, sandbox: Running) -> 
     expect(section.get_by_text("+12025550130")).to_be_visible()
 
 
+@pytest.mark.parametrize(
+    ("channel", "name"), [("whatsapp", "WhatsApp"), ("rcs", "RCS"), ("mip", "MIP"), ("sms", "SMS")]
+)
+def test_a_message_shows_its_channel(page: Page, sandbox: Running, channel: str, name: str) -> None:
+    """By the name that people know, with its code."""
+    sandbox.send_by(channel)
+    opened(page, sandbox)
+    expect(messages(page).locator(".channel")).to_have_text(name)
+    expect(messages(page).locator("output")).to_have_text("482913")
+
+
+def test_a_call_shows_what_is_said(page: Page, sandbox: Running) -> None:
+    """As speech, with the code of its single digits and how the call ended."""
+    said = {"bridge": BRIDGE, "to": "61491576801", "text": "Your code is 4, 8, 2, 9, 1, 3."}
+    sandbox.post("outgoing/tts", said)
+    opened(page, sandbox)
+    expect(messages(page).locator(".channel")).to_have_text("Voice")
+    expect(messages(page).locator(".text")).to_have_text(said["text"])
+    expect(messages(page).locator("output")).to_have_text("482913")
+    expect(messages(page).locator('.status[data-kind="bad"]')).to_have_text("BUSY")
+
+
+def test_with_several_accounts_a_message_shows_its_own(page: Page, start: Start) -> None:
+    """With one there is nothing to tell apart."""
+    sandbox = start(usual(tokens={TOKEN: "main", "second": "spare"}))
+    sandbox.send()
+    opened(page, sandbox)
+    expect(messages(page)).to_have_count(1)
+    expect(messages(page).get_by_text("via main")).to_be_hidden()
+    sandbox.client.headers["Authorization"] = "Bearer second"
+    sandbox.send()
+    expect(messages(page).get_by_text("via spare")).to_be_visible()
+    expect(messages(page).get_by_text("via main")).to_be_visible()
+
+
+def test_the_phone_replies(page: Page, start: Start, receiver: Receiver) -> None:
+    """From the number of the newest message, over the chosen channel; who listens is told."""
+    sandbox = start(usual(report_url=receiver.url))
+    sandbox.send_by("whatsapp", DELIVERED)
+    receiver.next_of(2)
+    opened(page, sandbox)
+    expect(page.get_by_label("Phone that replies")).to_have_value(f"+{DELIVERED}")
+    page.get_by_label("Channel of the reply").select_option("WhatsApp")
+    page.get_by_label("Text of the reply").fill("STOP")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(f"Sent to {BRIDGE}.")).to_be_visible()
+    expect(page.get_by_label("Text of the reply")).to_have_value("")
+    payload = receiver.next().payload
+    assert payload["channels"] == [{"name": "whatsapp", "to": BRIDGE}]
+
+
+def test_a_reply_that_cannot_be_says_why(page: Page, sandbox: Running) -> None:
+    """And keeps what was typed."""
+    opened(page, sandbox)
+    page.get_by_label("Phone that replies").fill("nobody")
+    page.get_by_label("Text of the reply").fill("STOP")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_text("Not sent. The from is invalid.")).to_be_visible()
+    expect(page.get_by_label("Text of the reply")).to_have_value("STOP")
+
+
 def test_all_controls_are_reached_by_keyboard(page: Page, sandbox: Running) -> None:
     """In the order in which they stand."""
     sandbox.send(message="code 482913")
     opened(page, sandbox)
     expect(messages(page)).to_have_count(1)
     names = []
-    for _ in range(3):
+    for _ in range(7):
         page.keyboard.press("Tab")
         names.append(page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.id"))
-    assert names == ["filter", "clear", "Copy code 482913"]
+    assert names == [
+        "filter",
+        "clear",
+        "Copy code 482913",
+        "reply-from",
+        "reply-channel",
+        "reply-text",
+        "",
+    ]

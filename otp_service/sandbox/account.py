@@ -18,6 +18,8 @@ SERVICES = {
     "L": "L",
     "MIP": "MIP",
 }
+SERVICE_OF = {"whatsapp": "WAP", "rcs": "RCS", "mip": "MIP", "voice": "VOC"}
+"""The service that pays for a channel; an SMS names its own."""
 _MOST_SERVICES = 200
 
 

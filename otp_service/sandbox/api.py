@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from flask import Blueprint, Flask, Request, Response, request
 
 from otp_service.sandbox import answers
-from otp_service.sandbox.calls import Call, Endpoints, Handler, as_text, call_from
-from otp_service.sandbox.throttle import Allowance, Throttle
+from otp_service.sandbox.calls import Call, Endpoints, Handler, as_text, call_from, parameters_of
+from otp_service.sandbox.customers import Customer
+from otp_service.sandbox.throttle import Allowance
 
 PREFIX = "/api/v2/"
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -21,17 +22,21 @@ VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 class Gate:
     """What a request has to pass before it reaches a handler."""
 
-    tokens: frozenset[str]
-    throttle: Throttle
+    customers: Mapping[str, Customer]
     clock: Callable[[], float]
 
-    def admit(self, request: Request, call: Call) -> Allowance | None:
+    def know(self, request: Request, parameters: Mapping[str, object]) -> Customer:
+        """Tell whose token the request carries; raises `Refusal` where it is nobody's."""
+        for token in _offered(request, parameters):
+            if token in self.customers:
+                return self.customers[token]
+        raise answers.unauthenticated(as_json=_wants_json(request))
+
+    def admit(self, call: Call) -> Allowance | None:
         """Let the call in or raise `Refusal`; a GET gets what the limit says of it."""
-        if self.tokens.isdisjoint(_offered(request, call)):
-            raise answers.unauthenticated(as_json=_wants_json(request))
         if call.verb != "GET":
             return None
-        allowance = self.throttle.take(self.clock())
+        allowance = call.customer.throttle.take(self.clock())
         if not allowance.allowed:
             raise answers.too_many(allowance.headers())
         return allowance
@@ -57,8 +62,9 @@ def mount(app: Flask, gate: Gate, tables: Iterable[Endpoints]) -> None:
 def _view(gate: Gate, handlers: Mapping[str, Handler]) -> Callable[..., Response]:
     def view(**arguments: str) -> Response:
         try:
-            call = call_from(request, arguments)
-            allowance = gate.admit(request, call)
+            parameters = parameters_of(request)
+            call = call_from(request, parameters, gate.know(request, parameters), arguments)
+            allowance = gate.admit(call)
             response = _handler(handlers, call)(call)
         except answers.Refusal as refusal:
             return refusal.response
@@ -80,12 +86,12 @@ def _handler(handlers: Mapping[str, Handler], call: Call) -> Handler:
     return handler
 
 
-def _offered(request: Request, call: Call) -> set[str]:
+def _offered(request: Request, parameters: Mapping[str, object]) -> tuple[str, ...]:
     header = request.headers.get("Authorization", "")
     scheme, _, rest = header.partition(" ")
     # One of the vendor's clients sends the bare token, so that must do as well.
     bearer = rest.strip() if scheme.lower() == "bearer" else header
-    return {bearer, request.args.get("access_token", ""), as_text(call.parameters.get("access_token"))} - {""}
+    return bearer, request.args.get("access_token", ""), as_text(parameters.get("access_token"))
 
 
 def _wants_json(request: Request) -> bool:

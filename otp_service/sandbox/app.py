@@ -9,19 +9,24 @@ from collections.abc import Iterator
 from flask import Flask, Response
 
 from otp_service.sandbox import answers, api
-from otp_service.sandbox.account import Account
 from otp_service.sandbox.calls import Call, Endpoints
 from otp_service.sandbox.config import SandboxConfig
+from otp_service.sandbox.controls import Controls
+from otp_service.sandbox.customers import customers_of
 from otp_service.sandbox.developer import Developer
-from otp_service.sandbox.messages import Mailbox, Message
+from otp_service.sandbox.lookup import Lookup
+from otp_service.sandbox.messages import Mailbox
+from otp_service.sandbox.messengers import Messengers
+from otp_service.sandbox.outcomes import Outcomes
 from otp_service.sandbox.pages import MOST_VIEWERS, Pages
-from otp_service.sandbox.reports import Reports, Target
+from otp_service.sandbox.pushes import Pushes, Target
+from otp_service.sandbox.report_bodies import Event
+from otp_service.sandbox.reports import Reports
 from otp_service.sandbox.sms import Sms
 from otp_service.sandbox.sms_templates import SmsTemplates
 from otp_service.sandbox.switchboard import Switchboard
-from otp_service.sandbox.throttle import Throttle
 from otp_service.sandbox.verify import Verify
-from otp_service.sandbox.webhooks import SMS_STATUS, Webhooks
+from otp_service.sandbox.voice import Voice
 
 MOST_BYTES = 4 * 1024 * 1024
 
@@ -33,42 +38,56 @@ class Sandbox:
         self.config = config
         self.closing = threading.Event()
         self.mailbox = Mailbox(config.inbox_size)
-        self.account = Account(config.credits)
-        self.webhooks = Webhooks()
-        self.reports = Reports(config, self.mailbox, self._targets)
-        self.switchboard = Switchboard(config, self.account, self.mailbox, self.reports, self.closing)
+        self.customers = customers_of(config)
+        self.outcomes = Outcomes()
+        self.pushes = Pushes(config, self._targets)
+        self.reports = Reports(self.mailbox, self.pushes, config.clock)
+        self.switchboard = Switchboard(config, self.outcomes, self.mailbox, self.reports, self.closing)
 
     def close(self) -> None:
         """End the background threads, the open feeds and every answer that is being held back."""
         self.closing.set()
         self.mailbox.wake()
         self.reports.close()
+        self.pushes.close()
+
+    def controls(self) -> Controls:
+        """Return what the sandbox is steered by."""
+        accounts = tuple(customer.name for customer in self.customers.values())
+        return Controls(self.outcomes, self.mailbox, self.pushes, accounts, self.config.clock)
 
     def tables(self) -> list[Endpoints]:
         """Return every table of endpoints."""
         templates = SmsTemplates()
-        balance = {"GET": self._balance}
+        balance = {"GET": _balance}
         return [
-            Sms(self.switchboard, self.mailbox, self.webhooks, templates).endpoints(),
+            Sms(self.switchboard, self.mailbox, templates).endpoints(),
             templates.endpoints(),
+            Messengers(self.switchboard, self.mailbox).endpoints(),
+            Voice(self.switchboard, self.mailbox).endpoints(),
+            Lookup(self.switchboard).endpoints(),
             Verify(self.switchboard, self.config.clock).endpoints(),
-            Developer(self.webhooks, self.config.clock).endpoints(),
+            Developer(self.config.clock).endpoints(),
             {"account/balance": balance, "finance/balance": balance, "auth/me": {"GET": _me}},
         ]
 
-    def _balance(self, call: Call) -> Response:
-        service = call.text("service")
-        rows = [row for row in self.account.rows() if service in ("", row["service"])]
-        return answers.json_answer({"status": 200, "message": "OK", "data": rows})
-
-    def _targets(self, message: Message) -> Iterator[Target]:
-        if message.channel != "sms":
-            return
-        if self.config.report_url:
-            yield Target(self.config.report_url, self.config.report_secret)
-        for webhook in self.webhooks.told_of(SMS_STATUS, message.webhook_id):
-            if webhook.uri != self.config.report_url:
-                yield Target(webhook.uri, webhook.secret)
+    def _targets(self, event: Event) -> Iterator[Target]:
+        config = self.config
+        usual = (config.report_url or "").replace("{account}", event.account)
+        if usual:
+            yield Target(
+                usual,
+                config.report_secret,
+                config.report_webhook_id,
+                config.report_form,
+                config.report_fields,
+            )
+        for customer in self.customers.values():
+            if customer.name != event.account:
+                continue
+            for webhook in customer.webhooks.told_of(event.name, event.webhook_id):
+                if webhook.uri != usual:
+                    yield Target(webhook.uri, webhook.secret, webhook.id)
 
 
 def create_sandbox(config: SandboxConfig) -> Flask:
@@ -77,11 +96,18 @@ def create_sandbox(config: SandboxConfig) -> Flask:
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     app.extensions["sandbox"] = sandbox
-    gate = api.Gate(config.tokens, Throttle(config.gets_per_minute), config.clock)
-    api.mount(app, gate, sandbox.tables())
-    Pages(sandbox.mailbox, sandbox.closing, threading.BoundedSemaphore(MOST_VIEWERS)).mount(app)
+    api.mount(app, api.Gate(sandbox.customers, config.clock), sandbox.tables())
+    viewers = threading.BoundedSemaphore(MOST_VIEWERS)
+    Pages(sandbox.mailbox, sandbox.outcomes, sandbox.closing, viewers).mount(app)
+    sandbox.controls().mount(app)
     app.add_url_rule("/login", "login", lambda: answers.login_page(200))
     return app
+
+
+def _balance(call: Call) -> Response:
+    service = call.text("service")
+    rows = [row for row in call.customer.account.rows() if service in ("", row["service"])]
+    return answers.json_answer({"status": 200, "message": "OK", "data": rows})
 
 
 def _me(_call: Call) -> Response:

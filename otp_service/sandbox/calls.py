@@ -11,6 +11,7 @@ from flask import Request, Response
 from werkzeug.datastructures import FileStorage
 
 from otp_service.sandbox import answers
+from otp_service.sandbox.customers import Customer
 
 # PHP's own reading of a wrong or empty body is "no parameters", and the upstream then says which are missing.
 NOTHING: dict[str, object] = {}
@@ -18,8 +19,9 @@ NOTHING: dict[str, object] = {}
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What was asked. `arguments` come from the path."""
+    """What was asked, and whose token asked. `arguments` come from the path."""
 
+    customer: Customer
     verb: str
     parameters: Mapping[str, object]
     arguments: Mapping[str, str]
@@ -30,6 +32,16 @@ class Call:
     def text(self, name: str) -> str:
         """Return a parameter as text; empty where it is missing."""
         return as_text(self.parameters.get(name))
+
+    def nested(self, name: str) -> Mapping[str, object]:
+        """Return a parameter that is an object: as JSON, or as PHP reads keys such as `name[key]`."""
+        opening = f"{name}["
+        spelt = {
+            key[len(opening) : -1]: value
+            for key, value in self.parameters.items()
+            if key.startswith(opening) and key.endswith("]")
+        }
+        return {**as_object(self.parameters.get(name)), **spelt}
 
     def page(self) -> int:
         """Return the number of the wanted page, from 1."""
@@ -65,14 +77,22 @@ def as_list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def call_from(request: Request, arguments: Mapping[str, str]) -> Call:
-    """Read `request`, whichever way its client sends parameters."""
+def parameters_of(request: Request) -> dict[str, object]:
+    """Read the parameters of `request`, whichever way its client sends them."""
     parameters: dict[str, object] = dict(request.args.items())
     if request.is_json:
         parameters |= as_object(request.get_json(silent=True))
     else:
         parameters |= request.form
+    return parameters
+
+
+def call_from(
+    request: Request, parameters: Mapping[str, object], customer: Customer, arguments: Mapping[str, str]
+) -> Call:
+    """Return the call that `request` makes with its `parameters`."""
     return Call(
+        customer=customer,
         verb=_verb(request, parameters),
         parameters=parameters,
         arguments=arguments,

@@ -1,7 +1,7 @@
 """Find the code in a message's text, as a phone would.
 
-Knows the WebOTP line (`@host #code`, origin-bound one-time codes) and what a code looks like to the eye. Must
-not know who sent the text.
+Knows the WebOTP line (`@host #code`, origin-bound one-time codes), what a code looks like to the eye, and how one
+is read out digit by digit, once or several times. Must not know who sent the text.
 """
 
 import re
@@ -12,12 +12,37 @@ _ALONE = re.compile(
     r"[0-9]{4,10}"
     r"(?!\w)(?![-.,:/][0-9])"
 )
+_READ_OUT = re.compile(r"(?<![\w+])[0-9](?:[^\w\s]*\s+[0-9](?!\w)){3,}")
+_SHORTEST, _LONGEST = 4, 10
 
 
 def code_in(text: str) -> str | None:
-    """Return the code of the last WebOTP line of `text`, else its first digits that stand alone."""
+    """Return the code of the last WebOTP line of `text`, else its first digits alone, else what is read out."""
     bound = _WEBOTP.findall(text)
     if bound:
         return str(bound[-1])
     alone = _ALONE.search(text)
-    return alone.group() if alone else None
+    return alone.group() if alone else _read_out(text)
+
+
+def _read_out(text: str) -> str | None:
+    found = _READ_OUT.search(text)
+    if not found:
+        return None
+    # A stop or a new line parts two readings, but may also part the digits of one.
+    first_reading, _, _ = re.sub(r"[.;\n]", "|", found.group()).partition("|")
+    readings = (_digits(first_reading), _once(_digits(found.group())))
+    return next((digits for digits in readings if _SHORTEST <= len(digits) <= _LONGEST), None)
+
+
+def _digits(text: str) -> str:
+    return "".join(filter(str.isdecimal, text))
+
+
+def _once(digits: str) -> str:
+    """Return what `digits` are a repetition of, if that is long enough for a code; else themselves."""
+    for times in (3, 2):
+        part = digits[: len(digits) // times]
+        if len(part) >= _SHORTEST and part * times == digits:
+            return part
+    return digits

@@ -13,7 +13,7 @@ from flask import Response
 from otp_service.sandbox import answers
 from otp_service.sandbox.calls import Call, Endpoints
 from otp_service.sandbox.times import iso_time
-from otp_service.sandbox.webhooks import Subscription, Webhook, Webhooks
+from otp_service.sandbox.webhooks import EVENTS, Subscription, Webhook
 
 HANDSHAKE_TIMEOUT = 5.0
 PER_PAGE = 15
@@ -22,8 +22,7 @@ PER_PAGE = 15
 class Developer:
     """Handlers of everything below `developer/`."""
 
-    def __init__(self, webhooks: Webhooks, clock: Callable[[], float]) -> None:
-        self._webhooks = webhooks
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
 
     def endpoints(self) -> Endpoints:
@@ -39,7 +38,9 @@ class Developer:
     def list(self, call: Call) -> Response:
         """List the webhooks, those with `filter[name]` if asked."""
         name = call.text("filter[name]")
-        rows = [_webhook_row(webhook) for webhook in self._webhooks.all() if name in ("", webhook.name)]
+        rows = [
+            _webhook_row(webhook) for webhook in call.customer.webhooks.all() if name in ("", webhook.name)
+        ]
         return answers.page_of(
             rows, page=call.page(), per_page=PER_PAGE, address=call.address, message="Webhooks List"
         )
@@ -49,7 +50,7 @@ class Developer:
         call.require("name", "uri")
         uri, key = call.text("uri"), call.text("token") or secrets.token_hex(16)
         _shake_hands(uri, key)
-        webhook = self._webhooks.add(
+        webhook = call.customer.webhooks.add(
             call.text("name"),
             uri,
             call.text("secret") or None,
@@ -70,7 +71,7 @@ class Developer:
         if uri != webhook.uri:
             _shake_hands(uri, webhook.verification_code)
         status = call.text("status")
-        edited = self._webhooks.edit(
+        edited = call.customer.webhooks.edit(
             webhook,
             name=call.text("name") or webhook.name,
             uri=uri,
@@ -82,12 +83,12 @@ class Developer:
 
     def remove(self, call: Call) -> Response:
         """Delete a webhook and its subscriptions."""
-        self._webhooks.remove(self._one(call))
+        call.customer.webhooks.remove(self._one(call))
         return answers.ok("Deleted successfully", [])
 
     def list_subscriptions(self, call: Call) -> Response:
         """List the subscriptions."""
-        rows = [_subscription_row(row) for row in self._webhooks.subscriptions()]
+        rows = [_subscription_row(row) for row in call.customer.webhooks.subscriptions()]
         return answers.page_of(
             rows, page=call.page(), per_page=PER_PAGE, address=call.address, message="Subscriptions List"
         )
@@ -95,9 +96,11 @@ class Developer:
     def subscribe(self, call: Call) -> Response:
         """Have a registered webhook told of every event of a kind."""
         call.require("event", "identity", "webhook_id")
-        if self._webhooks.find(call.text("webhook_id")) is None:
+        if call.text("event") not in EVENTS:
+            raise answers.invalid({"event": ["The selected event is invalid."]})
+        if call.customer.webhooks.find(call.text("webhook_id")) is None:
             raise answers.invalid({"webhook_id": ["The selected webhook id is invalid."]})
-        created = self._webhooks.subscribe(
+        created = call.customer.webhooks.subscribe(
             call.text("event"), call.text("identity"), call.text("webhook_id"), now=self._clock()
         )
         return answers.ok("Subscription Saved Successfully", _subscription_row(created))
@@ -108,11 +111,11 @@ class Developer:
 
     def unsubscribe(self, call: Call) -> Response:
         """Delete a subscription."""
-        self._webhooks.unsubscribe(self._one_subscription(call))
+        call.customer.webhooks.unsubscribe(self._one_subscription(call))
         return answers.ok("Subscription Deleted successfully", [])
 
     def _one(self, call: Call) -> Webhook:
-        webhook = self._webhooks.find(call.arguments["id"])
+        webhook = call.customer.webhooks.find(call.arguments["id"])
         if webhook is None:
             raise answers.not_found("Webhook not found")
         return webhook
@@ -120,7 +123,9 @@ class Developer:
     def _one_subscription(self, call: Call) -> Subscription:
         wanted = call.arguments["id"]
         subscription = (
-            self._webhooks.subscription(int(wanted)) if wanted.isascii() and wanted.isdecimal() else None
+            call.customer.webhooks.subscription(int(wanted))
+            if wanted.isascii() and wanted.isdecimal()
+            else None
         )
         if subscription is None:
             raise answers.not_found("Subscription not found")

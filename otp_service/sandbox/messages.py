@@ -6,14 +6,15 @@ here, so that every channel can put its messages in.
 
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class Message:
-    """One accepted message to one recipient. Only `status` and `delivered_at` change, and only here."""
+    """One accepted message or call to one recipient. Only its status and times change, and only here."""
 
     id: str
+    account: str
     group_id: str
     channel: str
     to: str
@@ -28,7 +29,15 @@ class Message:
     webhook_id: str | None
     submitted_at: float
     status: str
-    delivered_at: float | None = None
+    ttl: int | None = None
+    """Seconds that its sender gave it."""
+    flow_id: str | None = None
+    duration: int = 0
+    """Seconds of talk, for a call that is answered."""
+    settled_at: float | None = None
+    """When the status came that it has now."""
+    times: dict[str, float] = field(default_factory=dict)
+    """When it came to each status that it has had since it was accepted."""
 
 
 class Mailbox:
@@ -53,9 +62,9 @@ class Mailbox:
             self._tell()
 
     def settle(self, message: Message, status: str, at: float) -> None:
-        """Give `message` its final status."""
+        """Give `message` its next status."""
         with self._changed:
-            message.delivered_at = at
+            message.settled_at = message.times[status] = at
             message.status = status
             self._tell()
 
@@ -71,6 +80,15 @@ class Mailbox:
         """Return the message with this id, if it is still kept."""
         with self._changed:
             return self._by_id.get(message_id)
+
+    def kept(self, account: str, channel: str, message_id: str | None, number: str | None) -> list[Message]:
+        """Return an account's messages of a channel, by their id or to a number if one is given, newest first."""
+        if message_id is None:
+            candidates = self.newest(self._size, number)
+        else:
+            found = self.find(message_id)
+            candidates = [found] if found else []
+        return [row for row in candidates if (row.account, row.channel) == (account, channel)]
 
     def newest(self, limit: int, number: str | None = None) -> list[Message]:
         """Return at most `limit` messages, to `number` (digits) if one is given, newest first."""

@@ -5,16 +5,17 @@ page gets it as data only and may load nothing but its own files.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
 from flask import Blueprint, Flask, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from otp_service.sandbox import answers
+from otp_service.sandbox import answers, inbound
+from otp_service.sandbox.controls import outcome_row
 from otp_service.sandbox.messages import Mailbox, Message
-from otp_service.sandbox.outcomes import FORCED, MEANING, Forced, Outcome
+from otp_service.sandbox.outcomes import FORCED, MEANING, Forced, Outcome, Outcomes
 from otp_service.sandbox.times import iso_time
 
 LIMIT, MOST = 100, 10_000
@@ -24,6 +25,15 @@ REST = 0.2
 """Seconds between two events, so that a flood of messages does not flood a page."""
 MOST_VIEWERS = 32
 """Each open page holds a thread."""
+NAMES = {
+    "sms": "SMS",
+    "whatsapp": "WhatsApp",
+    "rcs": "RCS",
+    "mip": "MIP",
+    "voice": "Voice",
+    "lookup": "Lookup",
+}
+"""The channels as people write them."""
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -41,6 +51,7 @@ class Pages:
     """Views of the inbox."""
 
     mailbox: Mailbox
+    forced: Outcomes
     closing: threading.Event
     viewers: threading.BoundedSemaphore
 
@@ -58,8 +69,9 @@ class Pages:
 
     def home(self) -> Response:
         """Show the page for people."""
-        groups = [(outcome, MEANING[outcome], list(rows)) for outcome, rows in groupby(_sorted(), _outcome)]
-        return Response(render_template("inbox.html", groups=groups), content_type="text/html; charset=utf-8")
+        groups = [(outcome, MEANING[outcome], _lines(rows)) for outcome, rows in groupby(_sorted(), _outcome)]
+        page = render_template("inbox.html", groups=groups, names=NAMES, replies=inbound.CHANNELS)
+        return Response(page, content_type="text/html; charset=utf-8")
 
     def inbox(self) -> AnyResponse:
         """Return the messages, newest first; a browser gets the page."""
@@ -88,11 +100,7 @@ class Pages:
         """Return the table of forced outcomes; a browser gets its place on the page."""
         if _is_browser():
             return redirect(url_for("pages.home", _anchor="outcomes"))
-        rows = [
-            {"number": f"+{number}", "channel": row.channel, "outcome": row.outcome}
-            for row in FORCED
-            for number in row.numbers()
-        ]
+        rows = [outcome_row(wish, outcome) for wish, outcome in self.forced.rows()]
         return answers.json_answer(rows, headers={"Vary": "Accept"})
 
     def healthz(self) -> Response:
@@ -111,6 +119,7 @@ class Pages:
 def _row(message: Message) -> dict[str, object]:
     return {
         "id": message.id,
+        "account": message.account,
         "channel": message.channel,
         "to": f"+{message.to}",
         "from": message.sender,
@@ -118,6 +127,7 @@ def _row(message: Message) -> dict[str, object]:
         "code": message.code,
         "at": iso_time(message.submitted_at),
         "status": message.status,
+        "ttl": message.ttl,
     }
 
 
@@ -145,6 +155,14 @@ def _secure(response: Response) -> Response:
 
 def _outcome(row: Forced) -> Outcome:
     return row.outcome
+
+
+def _lines(rows: Iterable[Forced]) -> dict[tuple[int, int], list[str]]:
+    """Return the channels of each range of numbers: its first, and how many they are."""
+    lines: dict[tuple[int, int], list[str]] = {}
+    for row in rows:
+        lines.setdefault((row.first, row.count), []).append(row.channel)
+    return lines
 
 
 def _sorted() -> list[Forced]:

@@ -10,20 +10,17 @@ from xml.etree import ElementTree as ET
 
 from flask import Response
 
-from otp_service.sandbox import answers
+from otp_service.sandbox import answers, unified
 from otp_service.sandbox.calls import Call, Endpoints, as_list, as_object, as_text
 from otp_service.sandbox.messages import Mailbox, Message
 from otp_service.sandbox.parts import TextType
 from otp_service.sandbox.sms_templates import SmsTemplates
-from otp_service.sandbox.switchboard import AWAITING, Acceptance, Draft, Receipt, Switchboard
-from otp_service.sandbox.times import iso_time, portal_time
-from otp_service.sandbox.webhooks import Webhooks
+from otp_service.sandbox.switchboard import Acceptance, Draft, Receipt, Switchboard
+from otp_service.sandbox.times import portal_time
+from otp_service.sandbox.unified import MOST_CHARACTERS, MOST_RECIPIENTS, NUMBER
 
-NUMBER = re.compile(r"[1-9][0-9]{6,14}", re.ASCII)
 SERVICE = re.compile(r"[A-Za-z0-9_-]{1,20}", re.ASCII)
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", re.ASCII)
-MOST_RECIPIENTS = 10_000
-MOST_CHARACTERS = 4096
 PER_PAGE = 100
 FIXED_BY_ROOT = ("webhook_id", "service", "time")
 
@@ -31,12 +28,9 @@ FIXED_BY_ROOT = ("webhook_id", "service", "time")
 class Sms:
     """Handlers of everything below `sms/`."""
 
-    def __init__(
-        self, switchboard: Switchboard, mailbox: Mailbox, webhooks: Webhooks, templates: SmsTemplates
-    ) -> None:
+    def __init__(self, switchboard: Switchboard, mailbox: Mailbox, templates: SmsTemplates) -> None:
         self._switchboard = switchboard
         self._mailbox = mailbox
-        self._webhooks = webhooks
         self._templates = templates
 
     def endpoints(self) -> Endpoints:
@@ -53,20 +47,20 @@ class Sms:
 
     def send(self, call: Call) -> Response:
         """Send one text to one number or to several, separated by commas."""
-        return _accepted(self._switchboard.accept(self._drafts(call.parameters)))
+        return _accepted(self._switchboard.accept(call.customer, _drafts(call, call.parameters)))
 
     def send_json(self, call: Call) -> Response:
         """Send `nodes`, each on top of what `root` says."""
         root = as_object(call.parameters.get("root"))
         nodes = [as_object(node) for node in as_list(call.parameters.get("nodes"))]
-        return self._send_nodes(root, nodes)
+        return self._send_nodes(call, root, nodes)
 
     def send_xml(self, call: Call) -> Response:
         """Send the same as XML."""
         data = _xml(call.body)
         root = _fields(data.find("root"))
         nodes = [_fields(node) for node in data.iterfind("nodes/node")]
-        return self._send_nodes(root, nodes)
+        return self._send_nodes(call, root, nodes)
 
     def bulk(self, call: Call) -> Response:
         """Send one text to every number of an uploaded file; the answer names none of them."""
@@ -75,9 +69,8 @@ class Sms:
         if uploaded is None:
             raise answers.required("file")
         numbers = _column(uploaded.read().decode("utf-8", "replace"), call.text("column"))
-        acceptance = self._switchboard.accept(
-            self._drafts({**call.parameters, "to": ",".join(dict.fromkeys(numbers))})
-        )
+        fields = {**call.parameters, "to": ",".join(dict.fromkeys(numbers))}
+        acceptance = self._switchboard.accept(call.customer, _drafts(call, fields))
         return acceptance.answer({**_envelope(acceptance), "data": []})
 
     def send_template(self, call: Call) -> Response:
@@ -96,14 +89,11 @@ class Sms:
             "custom": meta.get("foreign_id"),
             "webhook_id": meta.get("webhook_id"),
         }
-        return self._send_to_list(fields, call.parameters.get("recipient"))
+        return self._send_to_list(call, fields, call.parameters.get("recipient"))
 
     def send_message(self, call: Call) -> Response:
         """Send in the unified shape that all channels share."""
-        channels = [as_object(channel) for channel in as_list(call.parameters.get("channels"))]
-        channel = next((channel for channel in channels if channel.get("name") == "sms"), None)
-        if channel is None:
-            raise answers.invalid({"channels": ["The channels must name sms."]})
+        channel = unified.channel_of(call, "sms")
         message = as_object(call.parameters.get("message"))
         if message.get("type") != "text":
             raise answers.invalid({"message.type": ["The selected message.type is invalid."]})
@@ -114,85 +104,80 @@ class Sms:
             "sender": channel.get("from"),
             "custom": meta.get("foreign_id"),
         }
-        return self._send_to_list(fields, channel.get("recipient") or call.parameters.get("recipient"))
+        recipient = channel.get("recipient") or call.parameters.get("recipient")
+        return self._send_to_list(call, fields, recipient, ttl=unified.ttl_of(meta))
 
     def status(self, call: Call) -> Response:
         """Tell what became of messages, by any of the documented keys."""
         keys = {key: call.text(key) for key in ("id", "mobile", "cid", "date", "group_id") if call.text(key)}
         if not keys:
             raise answers.required("id")
-        rows = [_status_row(message) for message in self._kept(keys)]
+        rows = [_status_row(message) for message in self._kept(call.customer.name, keys)]
         if "group_id" in keys or "date" in keys:
             return answers.page_of(
                 rows, page=call.page(), per_page=PER_PAGE, address=call.address, message="OK"
             )
         return answers.ok("OK", rows)
 
-    def _kept(self, keys: Mapping[str, str]) -> list[Message]:
-        if "id" in keys:
-            found = self._mailbox.find(keys["id"])
-            candidates = [found] if found else []
-        else:
-            candidates = self._mailbox.newest(MOST_RECIPIENTS, keys.get("mobile"))
-        return [message for message in candidates if message.channel == "sms" and _fits(message, keys)]
+    def _kept(self, account: str, keys: Mapping[str, str]) -> list[Message]:
+        candidates = self._mailbox.kept(account, "sms", keys.get("id"), keys.get("mobile"))
+        return [message for message in candidates if _fits(message, keys)]
 
-    def _send_nodes(self, root: Mapping[str, object], nodes: Sequence[Mapping[str, object]]) -> Response:
+    def _send_nodes(
+        self, call: Call, root: Mapping[str, object], nodes: Sequence[Mapping[str, object]]
+    ) -> Response:
         if not nodes:
             raise answers.required("nodes")
-        drafts = [draft for node in nodes for draft in self._drafts(_node_on_root(root, node))]
-        acceptance = self._switchboard.accept(drafts)
+        drafts = [draft for node in nodes for draft in _drafts(call, _node_on_root(root, node))]
+        acceptance = self._switchboard.accept(call.customer, drafts)
         return _accepted(acceptance, named=bool(as_text(root.get("name"))))
 
-    def _send_to_list(self, fields: Mapping[str, object], recipient: object) -> Response:
-        to = as_object(recipient).get("to")
-        numbers = as_list(to) if isinstance(to, list) else [to]
-        drafts = self._drafts({**fields, "to": ",".join(map(as_text, numbers))})
-        acceptance = self._switchboard.accept(drafts)
-        return acceptance.answer(
-            {
-                "status": "OK",
-                "message": "Message Queued successfully",
-                "data": [_channel_row(receipt) for receipt in acceptance.receipts],
-            }
+    def _send_to_list(
+        self, call: Call, fields: Mapping[str, object], recipient: object, *, ttl: int | None = None
+    ) -> Response:
+        numbers = unified.numbers_of(recipient)
+        drafts = _drafts(call, {**fields, "to": ",".join(numbers)}, ttl=ttl)
+        return unified.queued(self._switchboard.accept(call.customer, drafts))
+
+
+def _drafts(call: Call, fields: Mapping[str, object], *, ttl: int | None = None) -> list[Draft]:
+    values = {name: as_text(value) for name, value in fields.items()}
+    missing = [name for name in ("to", "message", "sender", "service") if not values.get(name)]
+    if missing:
+        raise answers.required(*missing)
+    errors = _errors(values)
+    if errors:
+        raise answers.invalid(errors)
+    webhook_id = unified.webhook_of(call, fields)
+    return [
+        Draft(
+            channel="sms",
+            to=to.strip(),
+            sender=values["sender"],
+            # The text itself is not trimmed: a space at its end is part of it.
+            text=str(fields["message"]),
+            service=values["service"],
+            text_type=_text_type(values),
+            custom=values.get("custom", ""),
+            webhook_id=webhook_id,
+            max_units=int(values.get("max_units") or 0) or None,
+            ttl=ttl,
         )
+        for to in values["to"].split(",")
+    ]
 
-    def _drafts(self, fields: Mapping[str, object]) -> list[Draft]:
-        values = {name: as_text(value) for name, value in fields.items()}
-        missing = [name for name in ("to", "message", "sender", "service") if not values.get(name)]
-        if missing:
-            raise answers.required(*missing)
-        errors = self._errors(values)
-        if errors:
-            raise answers.invalid(errors)
-        return [
-            Draft(
-                channel="sms",
-                to=to.strip(),
-                sender=values["sender"],
-                # The text itself is not trimmed: a space at its end is part of it.
-                text=str(fields["message"]),
-                service=values["service"],
-                text_type=_text_type(values),
-                custom=values.get("custom", ""),
-                webhook_id=values.get("webhook_id") or None,
-                max_units=int(values.get("max_units") or 0) or None,
-            )
-            for to in values["to"].split(",")
-        ]
 
-    def _errors(self, values: Mapping[str, str]) -> dict[str, list[str]]:
-        numbers = values["to"].split(",")
-        webhook_id = values.get("webhook_id")
-        checks = {
-            "to": len(numbers) <= MOST_RECIPIENTS and all(NUMBER.fullmatch(to.strip()) for to in numbers),
-            "message": len(values["message"]) <= MOST_CHARACTERS,
-            "service": SERVICE.fullmatch(values["service"]),
-            "type": values.get("type", "") in {"", "N", "U", "A"},
-            "time": not values.get("time") or TIME.fullmatch(values["time"]),
-            "max_units": re.fullmatch(r"[0-9]{0,3}", values.get("max_units", "")),
-            "webhook_id": not webhook_id or self._webhooks.find(webhook_id) is not None,
-        }
-        return {field: [f"The {field} is invalid."] for field, holds in checks.items() if not holds}
+def _errors(values: Mapping[str, str]) -> dict[str, list[str]]:
+    numbers = values["to"].split(",")
+    checks = {
+        "to": len(numbers) <= MOST_RECIPIENTS and all(NUMBER.fullmatch(to.strip()) for to in numbers),
+        "message": len(values["message"]) <= MOST_CHARACTERS,
+        "service": SERVICE.fullmatch(values["service"]),
+        "type": values.get("type", "") in {"", "N", "U", "A"},
+        "time": not values.get("time") or TIME.fullmatch(values["time"]),
+        "max_units": re.fullmatch(r"[0-9]{0,3}", values.get("max_units", "")),
+    }
+    return {field: [f"The {field} is invalid."] for field, holds in checks.items() if not holds}
 
 
 def _text_type(values: Mapping[str, str]) -> TextType:
@@ -250,7 +235,7 @@ def _accepted(acceptance: Acceptance, *, named: bool = False) -> Response:
 
 
 def _envelope(acceptance: Acceptance) -> dict[str, object]:
-    taken = sum(receipt.status == AWAITING for receipt in acceptance.receipts)
+    taken = sum(receipt.accepted for receipt in acceptance.receipts)
     return {"status": 200, "message": f"{taken} numbers accepted for delivery."}
 
 
@@ -265,21 +250,6 @@ def _legacy_row(receipt: Receipt) -> dict[str, object]:
         "customid": receipt.draft.custom,
         "iso_code": None,
         "submitted_at": portal_time(receipt.at),
-    }
-
-
-def _channel_row(receipt: Receipt) -> dict[str, object]:
-    # Where the newer form refuses a recipient, the vendor's samples write the word in lower case.
-    refused = receipt.status == "NOTALLOWED"
-    return {
-        "id": receipt.id,
-        "channel": receipt.draft.channel,
-        "from": receipt.draft.sender,
-        "to": receipt.draft.to,
-        "credits": receipt.charges,
-        "created_at": iso_time(receipt.at),
-        "status": "notallowed" if refused else receipt.status,
-        "foreign_id": receipt.draft.custom or None,
     }
 
 
@@ -308,6 +278,6 @@ def _status_row(message: Message) -> dict[str, object]:
         "location": "",
         "provider": "",
         "submitted_at": portal_time(message.submitted_at),
-        "delivered_at": portal_time(message.delivered_at),
+        "delivered_at": portal_time(message.settled_at),
         "sender": message.sender,
     }

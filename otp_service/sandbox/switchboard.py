@@ -13,17 +13,19 @@ from dataclasses import dataclass
 from flask import Response
 
 from otp_service.sandbox import answers
-from otp_service.sandbox.account import Account
 from otp_service.sandbox.codes import code_in
 from otp_service.sandbox.config import SandboxConfig
+from otp_service.sandbox.courses import course_of, first_word
+from otp_service.sandbox.customers import Customer
 from otp_service.sandbox.messages import Mailbox, Message
-from otp_service.sandbox.outcomes import Outcome, outcome_for
-from otp_service.sandbox.parts import TextType, encode
+from otp_service.sandbox.outcomes import Outcome, Outcomes
+from otp_service.sandbox.parts import Encoded, TextType, encode
 from otp_service.sandbox.reports import Reports
 
-AWAITING = "AWAITING-DLR"
 RETRY_AFTER = 2
-"""Seconds that the outcome `rate_limited` asks for."""
+"""Seconds that the outcomes `rate_limited` and `unavailable` ask for."""
+TALK, HANGUP = 12, 1
+"""Seconds of a call that is listened to, and of one that is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Draft:
     custom: str = ""
     webhook_id: str | None = None
     max_units: int | None = None
+    ttl: int | None = None
+    flow_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Receipt:
 
     draft: Draft
     id: str
+    accepted: bool
     status: str
     units: int
     length: int
@@ -74,77 +79,92 @@ class Switchboard:
     def __init__(
         self,
         config: SandboxConfig,
-        account: Account,
+        outcomes: Outcomes,
         mailbox: Mailbox,
         reports: Reports,
         closing: threading.Event,
     ) -> None:
         self._config = config
-        self._account = account
+        self._outcomes = outcomes
         self._mailbox = mailbox
         self._reports = reports
         self._closing = closing
         self._lock = threading.Lock()
-        self._tries: Counter[str] = Counter()
+        self._tries: Counter[tuple[str, str]] = Counter()
 
-    def accept(self, drafts: Sequence[Draft]) -> Acceptance:
+    def accept(self, customer: Customer, drafts: Sequence[Draft]) -> Acceptance:
         """Send `drafts`; raises `Refusal` where the call as a whole is refused, and then nothing was sent."""
+        outcomes = self.admit(customer, [(draft.channel, draft.to) for draft in drafts])
+        group_id = str(uuid.uuid4())
+        receipts = [
+            self._take(customer, draft, outcome, group_id, number)
+            for number, (draft, outcome) in enumerate(zip(drafts, outcomes, strict=True), start=1)
+        ]
+        self.linger(outcomes)
+        return Acceptance(group_id, receipts, garbled=Outcome.GARBAGE in outcomes)
+
+    def admit(self, customer: Customer, wanted: Sequence[tuple[str, str]]) -> list[Outcome]:
+        """Tell how a call ends for each channel and number; raises `Refusal` where it is refused as a whole."""
         self._pause(self._config.latency)
         if self._config.error_rate and self._config.random() < self._config.error_rate:
             raise _server_error()
-        outcomes = [outcome_for(draft.to, draft.channel) for draft in drafts]
-        for draft, outcome in zip(drafts, outcomes, strict=True):
-            self._refuse_call(draft, outcome)
-        group_id = str(uuid.uuid4())
-        receipts = [
-            self._take(draft, outcome, group_id, number)
-            for number, (draft, outcome) in enumerate(zip(drafts, outcomes, strict=True), start=1)
-        ]
+        outcomes = [self._outcomes.of(to, channel, customer.name) for channel, to in wanted]
+        for where, outcome in zip(wanted, outcomes, strict=True):
+            self._refuse_call(where, outcome)
+        return outcomes
+
+    def linger(self, outcomes: Sequence[Outcome]) -> None:
+        """Hold the answer back for as long as `outcomes` have it."""
         if Outcome.SLOW in outcomes:
             self._pause(self._config.slow)
         if Outcome.TIMEOUT_AFTER_ACCEPT in outcomes:
             self._pause(self._config.stall)
-        return Acceptance(group_id, receipts, garbled=Outcome.GARBAGE in outcomes)
 
     def _pause(self, seconds: float) -> None:
         if seconds:
             self._closing.wait(seconds)
 
-    def _refuse_call(self, draft: Draft, outcome: Outcome) -> None:
+    def _refuse_call(self, where: tuple[str, str], outcome: Outcome) -> None:
         if outcome is Outcome.UNAVAILABLE_ONCE:
-            self._refuse_every_other(draft)
+            self._refuse_every_other(where)
         elif make_refusal := _CALL_REFUSALS.get(outcome):
             refusal = make_refusal()
             raise refusal
 
-    def _refuse_every_other(self, draft: Draft) -> None:
+    def _refuse_every_other(self, where: tuple[str, str]) -> None:
         with self._lock:
-            self._tries[draft.to] += 1
-            first = self._tries[draft.to] % 2 == 1
+            self._tries[where] += 1
+            first = self._tries[where] % 2 == 1
         if first:
             raise answers.Refusal(answers.json_answer({"message": "Service Unavailable"}, 503))
 
-    def _take(self, draft: Draft, outcome: Outcome, group_id: str, number: int) -> Receipt:
-        encoded = encode(draft.text, draft.text_type)
-        now = self._config.clock()
-        status = self._admit(draft, outcome, encoded.units)
-        charges = encoded.units if status == AWAITING else 0
-        receipt = Receipt(draft, f"{group_id}:{number}", status, encoded.units, encoded.length, charges, now)
-        if status == AWAITING:
-            self._deliver(receipt, group_id, encoded.text, outcome)
+    def _take(
+        self, customer: Customer, draft: Draft, outcome: Outcome, group_id: str, number: int
+    ) -> Receipt:
+        is_sms = draft.channel == "sms"
+        encoded = encode(draft.text, draft.text_type) if is_sms else Encoded(draft.text, len(draft.text), 1)
+        refusal = _refusal(customer, draft, outcome, encoded.units)
+        receipt = Receipt(
+            draft,
+            id=f"{group_id}:{number}" if is_sms else str(uuid.uuid4()),
+            accepted=not refusal,
+            status=refusal or first_word(draft.channel),
+            units=encoded.units,
+            length=encoded.length,
+            charges=0 if refusal else encoded.units,
+            at=self._config.clock(),
+        )
+        if receipt.accepted:
+            self._deliver(customer, receipt, group_id, encoded.text, outcome)
         return receipt
 
-    def _admit(self, draft: Draft, outcome: Outcome, units: int) -> str:
-        if outcome is Outcome.REFUSED_RECIPIENT or (draft.max_units and units > draft.max_units):
-            return "NOTALLOWED"
-        if outcome is Outcome.NO_CREDITS or not self._account.charge(draft.service, units):
-            return "NO-CREDITS"
-        return AWAITING
-
-    def _deliver(self, receipt: Receipt, group_id: str, text: str, outcome: Outcome) -> None:
+    def _deliver(
+        self, customer: Customer, receipt: Receipt, group_id: str, text: str, outcome: Outcome
+    ) -> None:
         draft = receipt.draft
         message = Message(
             id=receipt.id,
+            account=customer.name,
             group_id=group_id,
             channel=draft.channel,
             to=draft.to,
@@ -158,13 +178,24 @@ class Switchboard:
             custom=draft.custom,
             webhook_id=draft.webhook_id,
             submitted_at=receipt.at,
-            status=AWAITING,
+            status=receipt.status,
+            ttl=draft.ttl,
+            flow_id=draft.flow_id,
+            duration=HANGUP if outcome is Outcome.HANGUP else TALK,
         )
         self._mailbox.add(message)
-        if outcome is not Outcome.SILENT:
-            final = "UNDELIV" if outcome is Outcome.UNDELIVERED else "DELIVRD"
-            slow = self._config.slow if outcome is Outcome.SLOW else 0
-            self._reports.promise(message, final, slow + self._config.report_delay)
+        delay, slow = self._config.report_delay, self._config.slow
+        self._reports.promise(
+            message, course_of(draft.channel, outcome, delay=delay, slow=slow, ttl=draft.ttl)
+        )
+
+
+def _refusal(customer: Customer, draft: Draft, outcome: Outcome, units: int) -> str:
+    if outcome is Outcome.REFUSED_RECIPIENT or (draft.max_units and units > draft.max_units):
+        return "NOTALLOWED"
+    if outcome is Outcome.NO_CREDITS or not customer.account.charge(draft.service, units):
+        return "NO-CREDITS"
+    return ""
 
 
 def _refused() -> answers.Refusal:
@@ -181,6 +212,16 @@ def _server_error() -> answers.Refusal:
     return answers.Refusal(answers.json_answer({"message": "Server Error"}, 500))
 
 
+def _unavailable() -> answers.Refusal:
+    return answers.Refusal(
+        answers.json_answer({"message": "Service Unavailable"}, 503, {"Retry-After": str(RETRY_AFTER)})
+    )
+
+
+def _unauthenticated() -> answers.Refusal:
+    return answers.unauthenticated(as_json=True)
+
+
 def _login_page() -> answers.Refusal:
     return answers.Refusal(answers.login_page(200))
 
@@ -195,4 +236,6 @@ _CALL_REFUSALS = {
     Outcome.RATE_LIMITED: _rate_limited,
     Outcome.HTML: _login_page,
     Outcome.SERVER_ERROR: _server_error,
+    Outcome.UNAVAILABLE: _unavailable,
+    Outcome.UNAUTHENTICATED: _unauthenticated,
 }

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from flask import Response
 
 from otp_service.sandbox import answers
+from otp_service.sandbox.account import SERVICE_OF
 from otp_service.sandbox.calls import Call, Endpoints, as_list, as_object, as_text
-from otp_service.sandbox.sms import NUMBER
-from otp_service.sandbox.switchboard import AWAITING, Draft, Receipt, Switchboard
+from otp_service.sandbox.customers import Customer
+from otp_service.sandbox.switchboard import Draft, Receipt, Switchboard
 from otp_service.sandbox.times import portal_time
+from otp_service.sandbox.unified import NUMBER
 
 CHANNELS = ("sms", "whatsapp", "voice", "tts", "viber", "rcs")
 TEMPLATE = "Your verification code is {token}"
@@ -77,14 +79,14 @@ class Verify:
 
     def send(self, call: Call) -> Response:
         """Start a verification over the first of the channels."""
-        made = self._start(_wish(call.parameters))
+        made = self._start(call.customer, _wish(call.parameters))
         shown = ("id", "status", "foreign_id", "created_at", "expire_at")
         return answers.json_answer({name: value for name, value in _row(made).items() if name in shown})
 
     def send_old(self, call: Call) -> Response:
         """Start a verification as the vendor's clients from before 2022 do."""
         call.require("to")
-        made = self._start(_old_wish(call))
+        made = self._start(call.customer, _old_wish(call))
         shown = ("id", "status", "to", "reference", "created_at", "expire_at")
         return answers.json_answer({name: value for name, value in _row(made).items() if name in shown})
 
@@ -112,17 +114,17 @@ class Verify:
             found = self._kept.pop(wanted, None)
         return answers.json_answer({"id": wanted, "status": "success" if found else "failed"})
 
-    def _start(self, wish: Wish) -> Verification:
+    def _start(self, customer: Customer, wish: Wish) -> Verification:
         token = wish.token or "".join(secrets.choice("0123456789") for _ in range(wish.length))
         draft = Draft(
             channel=wish.channel,
             to=wish.to,
             sender=wish.sender,
             text=wish.template.replace("{token}", token),
-            service="T",
+            service=SERVICE_OF.get(wish.channel, "T"),
             custom=wish.foreign_id or "",
         )
-        receipt = self._switchboard.accept([draft]).receipts[0]
+        receipt = self._switchboard.accept(customer, [draft]).receipts[0]
         now = self._clock()
         made = Verification(
             id=str(uuid.uuid4()),
@@ -132,7 +134,7 @@ class Verify:
             created_at=now,
             expire_at=now + wish.timeout,
             receipt=receipt,
-            status="sent" if receipt.status == AWAITING else "failed",
+            status="sent" if receipt.accepted else "failed",
         )
         with self._lock:
             self._kept[made.id] = made
@@ -235,7 +237,7 @@ def _row(made: Verification) -> dict[str, object]:
                 "channel": receipt.draft.channel,
                 "event_id": receipt.id,
                 "created_at": portal_time(receipt.at),
-                "status": "sent" if receipt.status == AWAITING else "failed",
+                "status": "sent" if receipt.accepted else "failed",
             }
         ],
     }

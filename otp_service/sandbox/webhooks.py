@@ -9,7 +9,16 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-SMS_STATUS = "sms:message:status"
+EVENTS = frozenset(
+    {
+        *(f"{channel}:unsubscription" for channel in ("sms", "whatsapp", "rcs", "viber", "voice")),
+        *(f"{channel}:message:status" for channel in ("sms", "whatsapp", "rcs", "mip", "viber")),
+        *(f"{channel}:message:in" for channel in ("vmn", "whatsapp", "rcs", "mip", "viber")),
+        "voice:message:out",
+        "contacts:subscriber:subscription",
+    }
+)
+"""What can be subscribed to (mobtexting.md 6.4 and 7). The sandbox sends those with `message` in their name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,18 @@ const SHOWN = 200;
 const RETRY = 1000;
 const SILENCE = 15000; // the feed beats every 5 s
 const FULL_NUMBER = 7;
+const NAMES = { sms: "SMS", whatsapp: "WhatsApp", rcs: "RCS", mip: "MIP", voice: "Voice", viber: "Viber" };
+const GOOD = new Set(["DELIVRD", "delivered", "read", "ANSWER"]);
+const WAIT = new Set(["AWAITING-DLR", "queued", "sent"]);
 
 const page = document.body.dataset;
 const [state, filter, list, empty, news, shape] = ["state", "filter", "messages", "empty", "news", "message"].map(
   (id) => document.getElementById(id),
 );
 const cards = new Map();
+const reply = Object.fromEntries(
+  ["from", "channel", "text", "state"].map((name) => [name, document.getElementById(`reply-${name}`)]),
+);
 let newest = null;
 let asked = 0;
 let silence;
@@ -74,6 +80,7 @@ async function inbox(query) {
 function render(rows) {
   const first = newest === null;
   const kept = new Set(rows.map((row) => row.id));
+  const several = new Set(rows.map((row) => row.account)).size > 1;
   for (const [id, card] of cards) {
     if (!kept.has(id)) {
       card.remove();
@@ -85,17 +92,22 @@ function render(rows) {
     // Moved only when it must be, so that focus and selection stay.
     if (list.children[index] !== card) list.insertBefore(card, list.children[index] ?? null);
     settle(card, row.status);
+    card.querySelector(".account").hidden = !several; // with one account there is nothing to tell apart
   });
   empty.hidden = rows.length > 0;
   empty.textContent = filter.value ? `No message to ${filter.value}` : "No messages yet.\nThe next one appears here by itself.";
   announce(rows[0], first);
+  if (rows[0] && !reply.from.value) reply.from.value = rows[0].to;
 }
 
 function draw(row, isNew) {
   const card = shape.content.cloneNode(true).firstElementChild;
   const part = (selector) => card.querySelector(selector);
   part(".from").textContent = row.from;
-  part(".channel").textContent = row.channel;
+  part(".channel").textContent = NAMES[row.channel] ?? row.channel;
+  part(".channel").dataset.channel = row.channel;
+  part(".account").textContent = `via ${row.account}`;
+  card.dataset.channel = row.channel;
   part(".text").textContent = row.text;
   part(".to").textContent = `to ${row.to}`;
   part(".code").hidden = !row.code;
@@ -116,7 +128,7 @@ function settle(card, status) {
   const chip = card.querySelector(".status");
   if (chip.textContent === status) return;
   chip.textContent = status;
-  chip.dataset.kind = { DELIVRD: "good", "AWAITING-DLR": "wait" }[status] ?? "bad";
+  chip.dataset.kind = GOOD.has(status) ? "good" : WAIT.has(status) ? "wait" : "bad";
 }
 
 function announce(row, first) {
@@ -152,6 +164,25 @@ function filtered() {
   refresh();
 }
 
+async function send(event) {
+  event.preventDefault();
+  const body = { from: reply.from.value.replace(/[^\d+]/g, ""), text: reply.text.value, channel: reply.channel.value };
+  try {
+    const answer = await fetch(page.inbound, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    const told = await answer.json();
+    if (!answer.ok) throw new Error(Object.values(told.errors ?? {}).flat().join(" ") || told.message);
+    reply.text.value = "";
+    reply.state.textContent = told.told ? `Sent to ${told.to}.` : `Sent to ${told.to}, but nobody asked to be told of it.`;
+  } catch (error) {
+    reply.state.textContent = `Not sent. ${error.message}`;
+  }
+}
+
+document.getElementById("reply").addEventListener("submit", send);
 filter.value = new URLSearchParams(location.search).get("to") ?? "";
 filter.addEventListener("input", filtered);
 document.getElementById("clear").addEventListener("click", async () => {

@@ -1,0 +1,126 @@
+"""What tests and people do to the sandbox from outside the API: force outcomes, reply from the phone.
+
+Knows the two control paths and their JSON. Must not know what an outcome does or who hears of a reply.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from flask import Blueprint, Flask, Response, request
+
+from otp_service.sandbox import answers, inbound
+from otp_service.sandbox.calls import as_object, as_text
+from otp_service.sandbox.inbound import Reply, inbound_event
+from otp_service.sandbox.messages import Mailbox
+from otp_service.sandbox.outcomes import ANY, CHANNELS, Outcome, Outcomes, Wish, fits
+from otp_service.sandbox.pushes import Pushes
+from otp_service.sandbox.unified import MOST_CHARACTERS, NUMBER
+
+USUAL_RECIPIENT = "919000000000"
+"""Where a reply goes when nothing was sent to its number before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """Views that change what the sandbox does."""
+
+    outcomes: Outcomes
+    mailbox: Mailbox
+    pushes: Pushes
+    accounts: tuple[str, ...]
+    clock: Callable[[], float]
+
+    def mount(self, app: Flask) -> None:
+        """Serve the control paths at the root."""
+        blueprint = Blueprint("controls", __name__)
+        blueprint.add_url_rule(
+            "/outcomes", view_func=_refusing(self.force), endpoint="force", methods=["PUT"]
+        )
+        blueprint.add_url_rule(
+            "/outcomes", view_func=_refusing(self.release), endpoint="release", methods=["DELETE"]
+        )
+        blueprint.add_url_rule(
+            "/inbound", view_func=_refusing(self.reply), endpoint="reply", methods=["POST"]
+        )
+        app.register_blueprint(blueprint)
+
+    def force(self) -> Response:
+        """Have sends to a number end in one outcome; the outcome null takes it back."""
+        body = _body()
+        wish = self._wish(body)
+        if "outcome" not in body:
+            raise answers.required("outcome")
+        if body["outcome"] is None:
+            self.outcomes.release(wish)
+            return Response(status=204)
+        outcome = as_text(body.get("outcome"))
+        if outcome not in set(Outcome) or not fits(Outcome(outcome), wish.channel):
+            raise answers.invalid({"outcome": [f"The outcome is none of {wish.channel}."]})
+        self.outcomes.force(wish, Outcome(outcome))
+        return answers.json_answer(outcome_row(wish, Outcome(outcome)))
+
+    def release(self) -> Response:
+        """Take back what was forced for one number, or without a body all that ever was."""
+        self.outcomes.release(self._wish(_body()) if request.get_data() else None)
+        return Response(status=204)
+
+    def reply(self) -> Response:
+        """Take a text from a person's phone and tell of it whoever asked to be told."""
+        body = _body()
+        sender, text = as_text(body.get("from")).removeprefix("+"), body.get("text")
+        channel = as_text(body.get("channel")) or "sms"
+        checks = {
+            "from": NUMBER.fullmatch(sender),
+            "text": isinstance(text, str) and 0 < len(text) <= MOST_CHARACTERS,
+            "channel": channel in inbound.CHANNELS,
+        }
+        _check(checks)
+        last = next((row for row in self.mailbox.newest(1000, sender) if row.channel == channel), None)
+        to = as_text(body.get("to")).removeprefix("+") or (last.sender if last else USUAL_RECIPIENT)
+        account = last.account if last else self.accounts[0]
+        event = inbound_event(Reply(sender, to, channel, str(text), account), self.clock())
+        told = self.pushes.tell(event)
+        return answers.json_answer({"event": event.name, "to": to, "told": told}, 202)
+
+    def _wish(self, body: Mapping[str, object]) -> Wish:
+        number = as_text(body.get("number")).removeprefix("+")
+        channel = as_text(body.get("channel")) or ANY
+        account = as_text(body.get("account")) or ANY
+        checks = {
+            "number": number == ANY or NUMBER.fullmatch(number),
+            "channel": channel in (ANY, *CHANNELS),
+            "account": account in (ANY, *self.accounts),
+        }
+        _check(checks)
+        return Wish(number, channel, account)
+
+
+def outcome_row(wish: Wish, outcome: Outcome) -> dict[str, object]:
+    """Return one forced outcome as JSON has it; `account` only where it is one account's own."""
+    row: dict[str, object] = {
+        "number": wish.number if wish.number == ANY else f"+{wish.number}",
+        "channel": wish.channel,
+        "outcome": outcome,
+    }
+    return row if wish.account == ANY else {**row, "account": wish.account}
+
+
+def _check(checks: Mapping[str, object]) -> None:
+    errors = {name: [f"The {name} is invalid."] for name, holds in checks.items() if not holds}
+    if errors:
+        raise answers.invalid(errors)
+
+
+def _body() -> Mapping[str, object]:
+    # Only JSON counts, which a form on another site cannot send.
+    return as_object(request.get_json(silent=True))
+
+
+def _refusing(view: Callable[[], Response]) -> Callable[[], Response]:
+    def refusing() -> Response:
+        try:
+            return view()
+        except answers.Refusal as refusal:
+            return refusal.response
+
+    return refusing

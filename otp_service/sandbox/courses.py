@@ -1,0 +1,74 @@
+"""What an accepted message goes through: which status words, and when.
+
+Knows the words of every channel (mobtexting.md 4.3 and 6). Pure: a course is a list of times and words. Must
+not know who is told of it.
+"""
+
+from collections.abc import Mapping
+
+from otp_service.sandbox.outcomes import Outcome
+
+Course = tuple[tuple[float, str], ...]
+"""Status words, each with its time in seconds after acceptance."""
+
+SMS_WORDS = {
+    Outcome.UNDELIVERED: "UNDELIV",
+    Outcome.EXPIRED: "EXPIRED",
+    Outcome.REJECTED: "REJECTED",
+    Outcome.BLACKLISTED: "BLACKLST",
+}
+CALL_WORDS = {
+    Outcome.UNDELIVERED: "CHANUNAVAIL",
+    Outcome.NO_ANSWER: "NOANSWER",
+    Outcome.BUSY: "BUSY",
+    Outcome.CONGESTION: "CONGESTION",
+    Outcome.CANCELLED: "CANCEL",
+}
+EVENT_WORDS = {
+    Outcome.UNDELIVERED: "failed",
+    Outcome.OFFLINE: "offline",
+    Outcome.REJECTED: "rejected",
+    Outcome.EXPIRED: "expired",
+    Outcome.BLACKLISTED: "blacklist",
+}
+SENT, READ = 0.5, 2.0
+"""When a message is sent and read, where it is delivered at 1."""
+
+
+def first_word(channel: str) -> str:
+    """Return the status of a message that was just accepted."""
+    return "AWAITING-DLR" if channel == "sms" else "queued"
+
+
+def course_of(channel: str, outcome: Outcome, *, delay: float, slow: float, ttl: int | None) -> Course:
+    """Return the course of a message that is delivered after `delay` seconds, and `slow` ones where it is slow.
+
+    A message that would come later than its `ttl` (seconds) expires instead.
+    """
+    if outcome is Outcome.SILENT:
+        return ()
+    late = slow if outcome is Outcome.SLOW else 0
+    stages = tuple((late + at * delay, word) for at, word in _stages(channel, outcome))
+    if ttl is None or all(at <= ttl for at, _ in stages):
+        return stages
+    in_time = tuple((at, word) for at, word in stages if at <= ttl)
+    if any(word in _ARRIVED for _, word in in_time):
+        return in_time
+    return (*in_time, (ttl, "EXPIRED" if channel == "sms" else "expired"))
+
+
+def _stages(channel: str, outcome: Outcome) -> Course:
+    match channel:
+        case "sms":
+            return ((1, _end(SMS_WORDS, outcome, "DELIVRD")),)
+        case "voice":
+            return ((1, _end(CALL_WORDS, outcome, "ANSWER")),)
+    course = ((SENT, "sent"), (1, _end(EVENT_WORDS, outcome, "delivered")))
+    return (*course, (READ, "read")) if outcome is Outcome.READ else course
+
+
+def _end(words: Mapping[Outcome, str], outcome: Outcome, delivered: str) -> str:
+    return words.get(outcome, delivered)
+
+
+_ARRIVED = {"DELIVRD", "delivered"}

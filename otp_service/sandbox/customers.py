@@ -1,0 +1,29 @@
+"""The customers of the stand-in: whose token it is, and what each of them has of its own.
+
+Knows which parts belong to one account. Must not know what those parts do.
+"""
+
+from dataclasses import dataclass
+
+from otp_service.sandbox.account import Account
+from otp_service.sandbox.config import SandboxConfig
+from otp_service.sandbox.throttle import Throttle
+from otp_service.sandbox.webhooks import Webhooks
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """One customer; `name` may be shown, the token may not."""
+
+    name: str
+    account: Account
+    webhooks: Webhooks
+    throttle: Throttle
+
+
+def customers_of(config: SandboxConfig) -> dict[str, Customer]:
+    """Return the customer of each token."""
+    return {
+        token: Customer(name, Account(config.credits), Webhooks(), Throttle(config.gets_per_minute))
+        for token, name in config.accounts().items()
+    }

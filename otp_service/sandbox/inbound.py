@@ -1,0 +1,58 @@
+"""Replies: what a person sends back from the phone (mobtexting.md 6.2 and 7).
+
+Knows the inbound events. Must not know who is told.
+"""
+
+import uuid
+from dataclasses import dataclass
+
+from otp_service.sandbox.outcomes import EVENT_CHANNELS
+from otp_service.sandbox.report_bodies import Event
+from otp_service.sandbox.times import iso_time
+
+CHANNELS = ("sms", *EVENT_CHANNELS)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One text from a person's phone (`sender`, digits) to one of an account's own numbers or senders."""
+
+    sender: str
+    to: str
+    channel: str
+    text: str
+    account: str
+
+
+def inbound_event(reply: Reply, now: float) -> Event:
+    """Return the event that tells of `reply`; an SMS arrives at a virtual number, a VMN."""
+    name = "vmn" if reply.channel == "sms" else reply.channel
+    message: dict[str, object] = {"type": "text", "payload": {"text": reply.text}}
+    if name != "vmn":
+        message |= {"id": str(uuid.uuid4()), "timestamp": iso_time(now)}
+    payload = {
+        "id": str(uuid.uuid4()),
+        "channels": [{"name": name, "to": reply.to}],
+        "recipient": {"from": reply.sender, "user": _user(reply.sender)},
+        "message": message,
+    }
+    event = f"{name}:message:in"
+    return Event(event, {"event": event, "payload": payload}, reply.account)
+
+
+def _user(number: str) -> dict[str, object]:
+    known = str(uuid.uuid5(uuid.NAMESPACE_OID, number))
+    return {
+        "id": known,
+        "identifier_id": known,
+        "subscriber_id": known,
+        "identity": number,
+        "username": number,
+        "first_name": None,
+        "middle_name": None,
+        "last_name": None,
+        "email": None,
+        "phone": number,
+        "attributes": None,
+        "user_info": {"picture": None, "gender": None, "title": None},
+    }

@@ -1,0 +1,86 @@
+"""The request and answer that all channels share: `channels`, `recipient`, `message` (mobtexting.md 3.2 and 6.2).
+
+Knows where their fields stand. Must not know any channel's own rules.
+"""
+
+import re
+from collections.abc import Mapping
+
+from flask import Response
+
+from otp_service.sandbox import answers
+from otp_service.sandbox.calls import Call, as_list, as_object, as_text
+from otp_service.sandbox.switchboard import Acceptance, Receipt
+from otp_service.sandbox.times import iso_time
+
+NUMBER = re.compile(r"[1-9][0-9]{6,14}", re.ASCII)
+MOST_RECIPIENTS = 10_000
+MOST_CHARACTERS = 4096
+_SECONDS = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+
+
+def channel_of(call: Call, name: str) -> Mapping[str, object]:
+    """Return the channel called `name`; raises `Refusal` where the request has none."""
+    channels = [as_object(channel) for channel in as_list(call.parameters.get("channels"))]
+    for channel in channels:
+        if channel.get("name") == name:
+            return channel
+    raise answers.invalid({"channels": [f"The channels must name {name}."]})
+
+
+def numbers_of(recipient: object) -> list[str]:
+    """Return `recipient.to` as a list, whether it is one number or several; raises `Refusal` for a bad one."""
+    to = as_object(recipient).get("to")
+    numbers = [as_text(number) for number in (to if isinstance(to, list) else [to])]
+    if not any(numbers):
+        raise answers.required("to")
+    return checked_numbers(numbers)
+
+
+def checked_numbers(numbers: list[str]) -> list[str]:
+    """Return `numbers` as they are; raises `Refusal` for one that is none."""
+    if len(numbers) > MOST_RECIPIENTS or not all(map(NUMBER.fullmatch, numbers)):
+        raise answers.invalid({"to": ["The to is invalid."]})
+    return numbers
+
+
+def ttl_of(meta: Mapping[str, object]) -> int | None:
+    """Return the seconds that a message may take; raises `Refusal` for what is no such number."""
+    ttl = as_text(meta.get("ttl"))
+    if not ttl:
+        return None
+    if not _SECONDS.fullmatch(ttl):
+        raise answers.invalid({"ttl": ["The ttl is invalid."]})
+    return int(ttl)
+
+
+def webhook_of(call: Call, meta: Mapping[str, object]) -> str | None:
+    """Return the webhook that a message names; raises `Refusal` for one that is not registered."""
+    webhook_id = as_text(meta.get("webhook_id"))
+    if webhook_id and call.customer.webhooks.find(webhook_id) is None:
+        raise answers.invalid({"webhook_id": ["The webhook_id is invalid."]})
+    return webhook_id or None
+
+
+def queued(acceptance: Acceptance, *, recipient: str = "to") -> Response:
+    """Return the answer to a send; `recipient` is what its rows call the number."""
+    rows = [_row(receipt, recipient) for receipt in acceptance.receipts]
+    return acceptance.answer({"status": "OK", "message": "Message Queued successfully", "data": rows})
+
+
+def _row(receipt: Receipt, recipient: str) -> dict[str, object]:
+    return {
+        "id": receipt.id,
+        "channel": receipt.draft.channel,
+        "from": receipt.draft.sender,
+        recipient: receipt.draft.to,
+        "credits": receipt.charges,
+        "created_at": iso_time(receipt.at),
+        "status": refusal_word(receipt),
+        "foreign_id": receipt.draft.custom or None,
+    }
+
+
+def refusal_word(receipt: Receipt) -> str:
+    """Return the receipt's status as the newer forms spell it: a refusal is in lower case in the vendor's samples."""
+    return "notallowed" if receipt.status == "NOTALLOWED" else receipt.status

@@ -1,0 +1,141 @@
+"""The calls that make the phone ring (mobtexting.md 6.1).
+
+Knows what is said, and the answers' fields. Must not know how a call ends: the switchboard decides.
+"""
+
+from collections.abc import Mapping
+
+from flask import Response
+
+from otp_service.sandbox import answers, unified
+from otp_service.sandbox.account import SERVICE_OF
+from otp_service.sandbox.calls import Call, Endpoints, as_object, as_text
+from otp_service.sandbox.messages import Mailbox, Message
+from otp_service.sandbox.report_bodies import talk_of
+from otp_service.sandbox.switchboard import Draft, Receipt, Switchboard
+from otp_service.sandbox.times import iso_time, portal_time
+
+SPEECH_FLOW = "1"
+"""The flow that the platform itself makes for a text."""
+MOST_READINGS = 5
+
+
+class Voice:
+    """Handlers of everything below `outgoing/`."""
+
+    def __init__(self, switchboard: Switchboard, mailbox: Mailbox) -> None:
+        self._switchboard = switchboard
+        self._mailbox = mailbox
+
+    def endpoints(self) -> Endpoints:
+        """Return which path and verb leads where."""
+        return {
+            "outgoing/send": {"POST": self.send},
+            "outgoing/tts": {"POST": self.speak},
+            "outgoing/callstatus": {"GET": self.status},
+        }
+
+    def send(self, call: Call) -> Response:
+        """Call and play a flow, with its variables, or a sound."""
+        call.require("bridge", "to")
+        flow_id = call.text("flow_id") or call.text("ivr_id")
+        audio = call.text("audio")
+        if not (flow_id or audio):
+            raise answers.required("flow_id")
+        said = _of_flow(flow_id, call.nested("variables")) if flow_id else f"[sound {audio}]"
+        return self._ring(call, said, flow_id or None)
+
+    def speak(self, call: Call) -> Response:
+        """Call and read a text out."""
+        call.require("bridge", "to", "text")
+        text = call.text("text")
+        if len(text) > unified.MOST_CHARACTERS:
+            raise answers.invalid({"text": ["The text is invalid."]})
+        return self._ring(call, _read_out(text, call.nested("options")), SPEECH_FLOW)
+
+    def status(self, call: Call) -> Response:
+        """Tell what became of calls, by any of the documented keys."""
+        keys = {key: call.text(key) for key in ("id", "mobile", "cid", "date") if call.text(key)}
+        if not keys:
+            raise answers.required("id")
+        kept = self._mailbox.kept(call.customer.name, "voice", keys.get("id"), keys.get("mobile"))
+        rows = [_status_row(message) for message in kept if _fits(message, keys)]
+        return answers.json_answer({"status": 200, "message": "OK", "data": rows})
+
+    def _ring(self, call: Call, said: str, flow_id: str | None) -> Response:
+        bridge = call.text("bridge")
+        if not unified.NUMBER.fullmatch(bridge):
+            raise answers.invalid({"bridge": ["The bridge is invalid."]})
+        numbers = unified.checked_numbers([number.strip() for number in call.text("to").split(",")])
+        webhook_id = unified.webhook_of(call, call.parameters)
+        drafts = [
+            Draft(
+                channel="voice",
+                to=to,
+                sender=bridge,
+                text=said,
+                service=SERVICE_OF["voice"],
+                custom=call.text("foreign_id") or call.text("custom"),
+                webhook_id=webhook_id,
+                flow_id=flow_id,
+            )
+            for to in numbers
+        ]
+        acceptance = self._switchboard.accept(call.customer, drafts)
+        rows = [_row(receipt) for receipt in acceptance.receipts]
+        return acceptance.answer({"status": "OK", "message": "Calls queued successfully", "data": rows})
+
+
+def _of_flow(flow_id: str, variables: Mapping[str, object]) -> str:
+    code = as_text(variables.get("otp"))
+    # A customer draws flows in the vendor's studio; the sandbox's has one sentence, as in the vendor's sample.
+    return f"Your code is {code}." if code else f"[flow {flow_id}]"
+
+
+def _read_out(text: str, options: Mapping[str, object]) -> str:
+    pause = as_text(as_object(options.get("break")).get("identifier"))
+    said = " ".join((text.replace(pause, ", ") if pause else text).split())
+    wished = as_text(options.get("iteration_tries"))
+    readings = min(MOST_READINGS, int(wished[:2])) if wished.isascii() and wished.isdecimal() else 1
+    return "\n".join([said] * max(1, readings))
+
+
+def _row(receipt: Receipt) -> dict[str, object]:
+    return {
+        "id": receipt.id,
+        "channel": "outgoing",
+        "caller_id": receipt.draft.sender,
+        "mobile": receipt.draft.to,
+        "flow_id": receipt.draft.flow_id,
+        "credits": receipt.charges,
+        "created_at": iso_time(receipt.at),
+        "foreign_id": receipt.draft.custom or None,
+        "options": None,
+        "status": unified.refusal_word(receipt),
+    }
+
+
+def _fits(message: Message, keys: Mapping[str, str]) -> bool:
+    values = {
+        "id": message.id,
+        "mobile": message.to,
+        "cid": message.custom,
+        "date": portal_time(message.submitted_at)[:10],
+    }
+    return all(values[key] == wanted for key, wanted in keys.items())
+
+
+def _status_row(message: Message) -> dict[str, object]:
+    start, end, _ = talk_of(message)
+    return {
+        "id": message.id,
+        "channel": "outgoing",
+        "from": message.sender,
+        "to": message.to,
+        "created_at": portal_time(message.submitted_at),
+        "foreign_id": message.custom,
+        "status": message.status,
+        "start_at": start,
+        "end_at": end,
+        "dtmf": "",
+    }
