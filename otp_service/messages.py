@@ -1,4 +1,4 @@
-"""The words of a message: templates by locale, their variables, the lines for autofill, its size in parts.
+"""The words of a message on each channel: templates by locale, their variables, lines for autofill, size in parts.
 
 Pure text. Must not know who sends it. Sizes follow 3GPP TS 23.038: 160 septets, or 153 each when split; 70 or
 67 UTF-16 units as soon as one sign is outside the GSM alphabet.
@@ -7,6 +7,8 @@ Pure text. Must not know who sends it. Sizes follow 3GPP TS 23.038: 160 septets,
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from otp_service import gsm
 
 VARIABLES = frozenset({"code", "brand", "minutes"})
 FALLBACK = "en"
@@ -24,7 +26,19 @@ TEMPLATES: Mapping[str, str] = {
     "nl": "{code} is uw code voor {brand}, {minutes} minuten geldig. Deel hem met niemand.",
     "pt": "{code} é o seu PIN de {brand}. Vale por {minutes} minutos. Nunca o partilhe.",
 }
-"""What is said where the policy has no words of its own, by language."""
+"""What is written where the policy has no words of its own, by language."""
+VOICE: Mapping[str, str] = {
+    "ar": "رمزك من {brand} هو {code}. مرة أخرى: {code}.",
+    "de": "Ihr Code für {brand} lautet: {code}. Noch einmal: {code}.",
+    "en": "Your {brand} code is: {code}. Once again: {code}.",
+    "es": "Su código de {brand} es: {code}. Repito: {code}.",
+    "fr": "Votre code {brand} est : {code}. Je répète : {code}.",
+    "hi": "आपका {brand} कोड है: {code}. फिर से: {code}.",
+    "it": "Il suo codice {brand} è: {code}. Ripeto: {code}.",
+    "nl": "Uw code voor {brand} is: {code}. Nogmaals: {code}.",
+    "pt": "O seu código de {brand} é: {code}. Repito: {code}.",
+}
+"""What a call says."""
 
 _LANGUAGES: Mapping[str, str] = {
     **dict.fromkeys(("DE", "AT", "LI"), "de"),
@@ -37,11 +51,6 @@ _LANGUAGES: Mapping[str, str] = {
 }
 """The language to guess from a number's country where the caller names none; the fallback elsewhere."""
 
-GSM_BASIC = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
-    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
-)
-GSM_EXTENDED = frozenset("^{}\\[~]|€\f")
 _GSM_ONE, _GSM_MANY = 160, 153
 _UCS_ONE, _UCS_MANY = 70, 67
 
@@ -57,8 +66,8 @@ class Size:
 
 def size(text: str) -> Size:
     """Count an SMS."""
-    if all(sign in GSM_BASIC or sign in GSM_EXTENDED for sign in text):
-        septets = [2 if sign in GSM_EXTENDED else 1 for sign in text]
+    if gsm.fits(text):
+        septets = [2 if sign in gsm.GSM_EXTENDED else 1 for sign in text]
         return Size(unicode=False, units=sum(septets), parts=_parts(septets, _GSM_ONE, _GSM_MANY))
     units = [len(sign.encode("utf-16-le")) // 2 for sign in text]
     return Size(unicode=True, units=sum(units), parts=_parts(units, _UCS_ONE, _UCS_MANY))
@@ -76,8 +85,8 @@ def _parts(widths: Sequence[int], whole: int, split: int) -> int:
     return parts
 
 
-def problems(template: str) -> list[str]:
-    """Say which rules a template breaks; an empty list is a good one."""
+def problems(template: str, channel: str = "sms") -> list[str]:
+    """Say which rules a template breaks; an empty list is a good one. A call may say the code twice itself."""
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
@@ -88,19 +97,78 @@ def problems(template: str) -> list[str]:
         found.append("variables take no format, write {code}")
     if unknown := sorted(set(names) - VARIABLES):
         found.append(f"knows no variable {', '.join(f'{{{n}}}' for n in unknown)}")
-    if names.count("code") != 1:
+    if channel == "voice" and names.count("code") not in {1, 2}:
+        found.append("must contain {code} once or twice")
+    if channel != "voice" and names.count("code") != 1:
         found.append("must contain {code} once")
     return found
 
 
-def choose(own: Mapping[str, str], locale: str, country: str) -> str:
-    """Choose the template: the policy's own before the built-in, the caller's locale before the country's."""
-    wanted = [locale, locale.partition("-")[0]] if locale else [_LANGUAGES.get(country, FALLBACK)]
-    for language in [*wanted, FALLBACK]:
-        for templates in (own, TEMPLATES):
-            if language in templates:
-                return templates[language]
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A message as its channel's sender needs it; `language` is BCP 47's primary tag, such as pt."""
+
+    text: str
+    language: str
+
+
+def write(
+    channel: str,
+    own: Mapping[str, Mapping[str, str]],
+    locale: str,
+    country: str,
+    *,
+    code: str,
+    brand: str,
+    minutes: int,
+    app_hash: str = "",
+    host: str = "",
+) -> Written:
+    """Write the message of a channel.
+
+    `own` are the policy's templates by channel and locale. An SMS ends with the lines for autofill. RCS and MIP take
+    the words of SMS where they have none of their own. For WhatsApp the text is the code alone, as the words lie at
+    the vendor.
+    """
+    if channel == "whatsapp":
+        return Written(code, language_of(locale, country))
+    if channel == "voice":
+        chosen = choose([own.get("voice", {}), VOICE], locale, country)
+        return Written(spoken(chosen.text, code, brand=brand, minutes=minutes), chosen.language)
+    chosen = choose([own.get(channel, {}), own.get("sms", {}), TEMPLATES], locale, country)
+    if channel != "sms":
+        app_hash, host = "", ""
+    text = compose(chosen.text, code=code, brand=brand, minutes=minutes, app_hash=app_hash, host=host)
+    return Written(text, chosen.language)
+
+
+def choose(sources: Sequence[Mapping[str, str]], locale: str, country: str) -> Written:
+    """Choose a template and tell its language.
+
+    The caller's locale goes before the number's country; in one language an earlier source before a later one.
+    """
+    language = language_of(locale, country)
+    for wanted in (locale or language, language, FALLBACK):
+        for templates in sources:
+            if wanted in templates:
+                return Written(templates[wanted], wanted.partition("-")[0])
     raise LookupError(FALLBACK)
+
+
+def language_of(locale: str, country: str) -> str:
+    """Give the language to speak to a person in: the locale's, else the one to guess from the number's country."""
+    return locale.partition("-")[0] or _LANGUAGES.get(country, FALLBACK)
+
+
+def spoken(template: str, code: str, *, brand: str, minutes: int) -> str:
+    """Write what a call says: digits one by one, and the code twice, as nobody writes as fast as a voice speaks.
+
+    A template that has {code} once is said twice as a whole.
+    """
+    digits = ", ".join(code)
+    text = template.format(code=digits, brand=brand, minutes=minutes)
+    names = [name for _, name, _, _ in string.Formatter().parse(template)]
+    return text if names.count("code") > 1 else f"{text} {text}"
 
 
 def compose(template: str, *, code: str, brand: str, minutes: int, app_hash: str = "", host: str = "") -> str:

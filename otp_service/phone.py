@@ -2,10 +2,11 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
 from otp_service.errors import Invalid, InvalidNumber
 
@@ -14,12 +15,24 @@ E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 """ITU-T E.164 as it goes over our wire; use with fullmatch."""
 
 
+_TYPES: Mapping[int, str] = {
+    value: name.lower() for name, value in vars(PhoneNumberType).items() if isinstance(value, int)
+}
+TYPES = frozenset(_TYPES.values())
+"""What a number can be, in the metadata's words: mobile, fixed_line, fixed_line_or_mobile, voip, toll_free..."""
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number that can exist. `e164` has its plus; `country` is ISO 3166 alpha-2, or empty for none."""
+    """A number that can exist. `e164` has its plus; `country` is ISO 3166 alpha-2, or empty for none.
+
+    `type` is one of TYPES. Where a plan tells mobiles from other phones by nothing, as in the US and Canada, it is
+    `fixed_line_or_mobile`.
+    """
 
     e164: str
     country: str
+    type: str
 
 
 def parse(text: str, country: str | None = None) -> Number:
@@ -42,12 +55,17 @@ def parse(text: str, country: str | None = None) -> Number:
     e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     if not E164.fullmatch(e164):
         raise InvalidNumber("must have 7 to 15 digits")
-    return Number(e164, _country(number))
+    return Number(e164, _country(number), _TYPES[phonenumbers.number_type(number)])
 
 
 def is_country(code: str) -> bool:
     """Say whether this is a country (ISO 3166 alpha-2) that has numbers."""
     return code in phonenumbers.SUPPORTED_REGIONS
+
+
+def calling_code(country: str) -> str:
+    """Give what all numbers of a country (ISO 3166 alpha-2) begin with, such as +44."""
+    return f"+{phonenumbers.country_code_for_region(country)}"
 
 
 def mask(e164: str) -> str:

@@ -1,14 +1,15 @@
-"""Messages: what an SMS says, how it ends, and how many parts it is charged as."""
+"""Messages: what each channel says, how an SMS ends, and how many parts it is charged as."""
 
 import re
 import string
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otp_service import messages
-from otp_service.messages import Size
+from otp_service import gsm, messages
+from otp_service.messages import Size, Written
 
 CODE, BRAND, HOST, HASH = "123456", "Acme", "app.example.com", "FA+9qCX9VSu"
 UNICODE = {"ar", "hi"}
@@ -53,14 +54,11 @@ def test_an_sms_is_counted_as_operators_do(text: str, size: Size) -> None:
 
 def test_the_gsm_alphabet_is_complete() -> None:
     """127 basic signs besides the escape, and the ten of the extension table, which cost two."""
-    assert len(messages.GSM_BASIC) == 127
-    assert len(messages.GSM_EXTENDED) == 10
-    assert not messages.GSM_BASIC & messages.GSM_EXTENDED
-    assert (
-        set(string.ascii_letters + string.digits + "@£$¥èéùìòÇØøÅåÆæßÉÄÖÑÜ§¿äöñüà¡¤\n\r ")
-        <= messages.GSM_BASIC
-    )
-    assert not set("áíóúâêôãõçÁ`") & (messages.GSM_BASIC | messages.GSM_EXTENDED)
+    assert len(gsm.GSM_BASIC) == 127
+    assert len(gsm.GSM_EXTENDED) == 10
+    assert not gsm.GSM_BASIC & gsm.GSM_EXTENDED
+    assert set(string.ascii_letters + string.digits + "@£$¥èéùìòÇØøÅåÆæßÉÄÖÑÜ§¿äöñüà¡¤\n\r ") <= gsm.GSM_BASIC
+    assert not set("áíóúâêôãõçÁ`") & (gsm.GSM_BASIC | gsm.GSM_EXTENDED)
 
 
 @settings(deadline=None)
@@ -161,7 +159,107 @@ def test_a_text_is_chosen_by_locale_then_country(
     own: dict[str, str], locale: str, country: str, start: str
 ) -> None:
     """The policy's words before ours, the exact locale before its language, English in the end."""
-    assert messages.choose(own, locale, country).startswith(start)
+    assert messages.choose([own, messages.TEMPLATES], locale, country).text.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("locale", "country", "language"),
+    [
+        ("pt-BR", "DE", "pt"),
+        ("fr", "", "fr"),
+        ("", "MX", "es"),
+        ("", "US", "en"),
+        ("", "", "en"),
+        ("pl", "DE", "pl"),
+    ],
+)
+def test_the_language_of_a_person_is_known_by_its_primary_tag(
+    locale: str, country: str, language: str
+) -> None:
+    """BCP 47's first part, as senders look for it among their templates and voices."""
+    assert messages.language_of(locale, country) == language
+
+
+# What each channel says.
+
+OWN = {
+    "sms": {"en": "SMS {code}", "de": "SMS auf Deutsch {code}"},
+    "voice": {"en": "Call {code}"},
+    "rcs": {"en": "RCS {code}"},
+}
+
+
+def written(channel: str, locale: str = "en", own: Mapping[str, Mapping[str, str]] = OWN) -> Written:
+    """Write a message with everything that an SMS could end with."""
+    return messages.write(
+        channel, own, locale, "DE", code=CODE, brand=BRAND, minutes=5, app_hash=HASH, host=HOST
+    )
+
+
+@pytest.mark.parametrize(
+    ("channel", "locale", "text", "language"),
+    [
+        ("sms", "en", f"SMS {CODE}\n{HASH}\n@{HOST} #{CODE}", "en"),
+        ("sms", "", f"SMS auf Deutsch {CODE}\n{HASH}\n@{HOST} #{CODE}", "de"),
+        ("rcs", "en", f"RCS {CODE}", "en"),
+        ("rcs", "de-AT", f"SMS auf Deutsch {CODE}", "de"),
+        ("mip", "en", f"SMS {CODE}", "en"),
+        ("mip", "nl", f"{CODE} is uw code voor Acme, 5 minuten geldig. Deel hem met niemand.", "nl"),
+        ("voice", "en-GB", "Call 1, 2, 3, 4, 5, 6 Call 1, 2, 3, 4, 5, 6", "en"),
+        (
+            "voice",
+            "it",
+            "Il suo codice Acme è: 1, 2, 3, 4, 5, 6. Ripeto: 1, 2, 3, 4, 5, 6.",
+            "it",
+        ),
+        ("whatsapp", "pt-BR", CODE, "pt"),
+        ("whatsapp", "", CODE, "de"),
+        ("whatsapp", "pl", CODE, "pl"),
+        ("voice", "pl", "Call 1, 2, 3, 4, 5, 6 Call 1, 2, 3, 4, 5, 6", "en"),
+    ],
+)
+def test_each_channel_has_its_words_and_tells_their_language(
+    channel: str, locale: str, text: str, language: str
+) -> None:
+    """Autofill is for SMS alone; RCS and MIP fall back to the words of SMS; WhatsApp's words are the vendor's."""
+    assert written(channel, locale) == Written(text, language)
+
+
+@pytest.mark.parametrize("locale", messages.TEMPLATES)
+def test_every_language_we_write_we_also_speak(locale: str) -> None:
+    """With the brand, and with the code digit by digit, twice."""
+    template = messages.VOICE[locale]
+    assert messages.problems(template, "voice") == []
+    said = written("voice", locale, {})
+    assert said.language == locale
+    assert said.text.count("1, 2, 3, 4, 5, 6") == 2
+    assert BRAND in said.text
+    assert CODE not in said.text
+
+
+@given(
+    template=st.sampled_from(["{code}", "{code} {code}", "It is {code}, {brand}.", "{{{code}}}"]),
+    code=st.from_regex(r"[0-9]{6,10}", fullmatch=True),
+)
+def test_a_call_says_every_digit_twice_and_apart(template: str, code: str) -> None:
+    """A voice would read a whole code as one figure, and once is too fast to write along."""
+    said = messages.spoken(template, code, brand=BRAND, minutes=5)
+    assert re.findall(r"[0-9]", said) == list(code * 2)
+    assert not re.search(r"[0-9]{2}", said)
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("hello", "must contain {code} once or twice"),
+        ("{code} {code} {code}", "must contain {code} once or twice"),
+        ("{code} {name}", "knows no variable {name}"),
+    ],
+)
+def test_a_spoken_template_has_rules_of_its_own(template: str, problem: str) -> None:
+    """It may say the code twice by itself."""
+    assert messages.problems(template, "voice") == [problem]
+    assert messages.problems("{code}. {code}.", "voice") == []
 
 
 # The last line.

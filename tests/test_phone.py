@@ -33,7 +33,7 @@ SPELLINGS = [
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_every_spelling_is_one_number(spelling: str) -> None:
     """Limits are counted per number, so no way to write it may be another number (requirements.md 3.6)."""
-    assert phone.parse(spelling, "IN") == phone.Number(INDIAN, "IN")
+    assert phone.parse(spelling, "IN") == phone.Number(INDIAN, "IN", "mobile")
 
 
 @settings(deadline=None)
@@ -147,7 +147,7 @@ def test_an_unknown_country_is_named_as_the_wrong_field(country: str) -> None:
 
 def test_a_number_of_no_country_has_none() -> None:
     """Satellite and international service numbers belong to no country, and to no country's route."""
-    assert phone.parse("+80012345678") == phone.Number("+80012345678", "")
+    assert phone.parse("+80012345678") == phone.Number("+80012345678", "", "toll_free")
     assert phone.country_of("+80012345678") == ""
 
 
@@ -158,6 +158,37 @@ def test_a_number_of_no_country_has_none() -> None:
 def test_a_number_knows_its_country(e164: str, country: str) -> None:
     """Countries that share a code are told apart."""
     assert phone.parse(e164).country == phone.country_of(e164) == country
+
+
+@pytest.mark.parametrize(
+    ("e164", "kind"),
+    [
+        ("+447400123456", "mobile"),
+        ("+442070313000", "fixed_line"),
+        ("+12025550100", "fixed_line_or_mobile"),
+        ("+80012345678", "toll_free"),
+        ("+445612345678", "voip"),
+        ("+449012345678", "premium_rate"),
+    ],
+)
+def test_a_number_knows_what_it_is(e164: str, kind: str) -> None:
+    """As far as the metadata can tell; routes may ask for it by these words."""
+    assert phone.parse(e164).type == kind
+    assert kind in phone.TYPES
+
+
+def test_the_words_for_what_a_number_is_are_those_of_the_metadata() -> None:
+    """A new release that knows more kinds must not break a route in silence."""
+    assert len(phone.TYPES) == 12
+    for number in EXAMPLES:
+        e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        assert phone.parse(e164).type in phone.TYPES
+
+
+@pytest.mark.parametrize(("country", "code"), [("GB", "+44"), ("US", "+1"), ("BS", "+1"), ("IN", "+91")])
+def test_a_country_has_a_calling_code(country: str, code: str) -> None:
+    """What each of its numbers begins with."""
+    assert phone.calling_code(country) == code
 
 
 @pytest.mark.parametrize(

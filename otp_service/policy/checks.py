@@ -1,0 +1,275 @@
+"""What no table shows alone: contradictions between them, and what works but is worth a warning.
+
+Pure. Says nothing that a mistake of form could have caused: what is broken is not known.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from otp_service import messages
+from otp_service.phone import calling_code
+from otp_service.policy.draft import Draft, Findings
+from otp_service.policy.model import MINUTE, App, Match, Route, StepRule
+from otp_service.policy.places import join
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_NAME_RULE = "a name is small letters, digits, - and _, 32 at most"
+_TELLS_READING = frozenset({"whatsapp", "rcs", "mip"})
+_EXAMPLE = re.compile("0{56}.*")
+_SIGNS_PER_SECOND = 14
+_LONG_CALL = 30
+"""Seconds; whoever has not heard the code by then hangs up."""
+
+
+def contradict(draft: Draft, findings: Findings) -> None:
+    """Note every contradiction."""
+    for kind, names in (("app", draft.apps), ("upstream", draft.upstreams), ("operator", draft.operators)):
+        for name in names:
+            if not _NAME.fullmatch(name):
+                findings.add(join(kind, name), _NAME_RULE)
+    _check_keys(draft, findings)
+    _check_timeouts(draft, findings)
+    _check_countries(draft, findings)
+    _check_route_names(draft, findings)
+    for place, route in enumerate(draft.routes):
+        _check_match(draft, f"route[{place}].match", route.match, findings)
+        _check_reach(draft, place, findings)
+        _check_steps(draft, f"route[{place}]", route, findings)
+
+
+def _hashes(draft: Draft) -> Iterator[tuple[str, str]]:
+    """Give place and hash of every key and secret."""
+    for name, app in draft.apps.items():
+        for kind, digests in (("publishable_keys", app.publishable_keys), ("secret_keys", app.secret_keys)):
+            yield from _listed(f"{join('app', name)}.{kind}", digests)
+    for name, operator in draft.operators.items():
+        yield from _listed(f"{join('operator', name)}.keys", operator.keys)
+    for name, upstream in draft.upstreams.items():
+        if upstream.receipts:
+            yield from _listed(f"{join('upstream', name)}.receipts.secrets", upstream.receipts.secrets)
+
+
+def _listed(place: str, values: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for at, value in enumerate(values):
+        yield f"{place}[{at}]", value
+
+
+def _check_keys(draft: Draft, findings: Findings) -> None:
+    seen: dict[str, str] = {}
+    for place, digest in _hashes(draft):
+        if digest in seen:
+            findings.add(place, f"{digest[:8]}... stands twice in the document, see {seen[digest]}")
+        seen.setdefault(digest, place)
+    for name, app in draft.apps.items():
+        place = join("app", name)
+        broken = findings.is_broken(f"{place}.publishable_keys") or findings.is_broken(f"{place}.secret_keys")
+        if not app.publishable_keys and not app.secret_keys and not broken:
+            findings.add(
+                place, "has neither publishable_keys nor secret_keys, so nobody can call as this app"
+            )
+
+
+def _check_timeouts(draft: Draft, findings: Findings) -> None:
+    for name, upstream in draft.upstreams.items():
+        place = join("upstream", name)
+        broken = any(findings.is_broken(f"{place}.{which}_timeout") for which in ("connect", "total"))
+        if upstream.connect_timeout > upstream.total_timeout and not broken:
+            findings.add(f"{place}.connect_timeout", "must not be above total_timeout")
+
+
+def _check_countries(draft: Draft, findings: Findings) -> None:
+    """Find allowed countries that no route serves."""
+    if findings.is_unread("route") or any(
+        findings.is_broken(f"route[{at}].match") for at in range(len(draft.routes))
+    ):
+        return
+    for name, app in draft.apps.items():
+        own = [route.match for route in draft.routes if not route.match.apps or name in route.match.apps]
+        for place, country in _listed(f"{join('app', name)}.countries", app.countries):
+            if not any(match.may_meet(country) for match in own):
+                findings.add(place, f"no route of this app serves {country}")
+
+
+def _check_route_names(draft: Draft, findings: Findings) -> None:
+    seen: dict[str, int] = {}
+    for at, name in enumerate(route.name for route in draft.routes):
+        if name in seen:
+            findings.add(f"route[{at}].name", f"{name} stands twice, see route[{seen[name]}]")
+        elif name and not _NAME.fullmatch(name):
+            findings.add(f"route[{at}].name", _NAME_RULE)
+        if name:
+            seen.setdefault(name, at)
+
+
+def _check_match(draft: Draft, place: str, match: Match, findings: Findings) -> None:
+    if not findings.is_unread("app"):
+        for here, app in _listed(f"{place}.app", match.apps):
+            if app not in draft.apps:
+                findings.add(here, f"there is no app {app}")
+    if match.countries:
+        codes = {calling_code(country) for country in match.countries}
+        for here, prefix in _listed(f"{place}.prefix", match.prefixes):
+            if not any(prefix.startswith(code) or code.startswith(prefix) for code in codes):
+                findings.add(here, f"no number of these countries begins with {prefix}")
+
+
+def _check_reach(draft: Draft, at: int, findings: Findings) -> None:
+    """Find a route of which earlier ones serve all, country by country."""
+    if findings.is_broken(f"route[{at}].match"):
+        return
+    match = draft.routes[at].match
+    serving: set[int] = set()
+    for part in [replace(match, countries=(country,)) for country in match.countries] or [match]:
+        first = next((e for e in range(at) if _covers(draft, e, part, findings)), None)
+        if first is None:
+            return
+        serving.add(first)
+    named = " and ".join(f"route[{earlier}]" for earlier in sorted(serving))
+    verb = "serves" if len(serving) == 1 else "serve"
+    findings.add(f"route[{at}]", f"nothing reaches this route, {named} {verb} it all")
+
+
+def _covers(draft: Draft, earlier: int, part: Match, findings: Findings) -> bool:
+    return not findings.is_broken(f"route[{earlier}].match") and draft.routes[earlier].match.covers(part)
+
+
+def _check_steps(draft: Draft, place: str, route: Route, findings: Findings) -> None:
+    certain = 0
+    for at, step in enumerate(route.steps):
+        here = f"{place}.steps[{at}]"
+        _check_accounts(draft, here, step, findings)
+        if step.until == "read" and step.channel and step.channel not in _TELLS_READING:
+            findings.add(f"{here}.until", f"{step.channel} does not tell that a message was read")
+        broken = findings.is_unread(here) or findings.is_broken("challenge.max_sends")
+        if certain >= draft.challenge.max_sends and not broken:
+            findings.add(here, f"is never reached, challenge.max_sends is {draft.challenge.max_sends}")
+        if not step.condition and not findings.is_broken(f"{here}.if"):
+            certain += 1
+    _check_waits(draft, place, route, findings)
+
+
+def _check_accounts(draft: Draft, place: str, step: StepRule, findings: Findings) -> None:
+    for at, name in enumerate(step.upstreams):
+        table = f"{join('upstream', name)}.{step.channel}"
+        if name not in draft.upstreams:
+            if not findings.is_unread("upstream"):
+                findings.add(_account_place(place, step, at), f"there is no upstream {name}")
+        elif step.channel and not findings.is_broken(table) and not draft.upstreams[name].has(step.channel):
+            findings.add(place, f"upstream {name} has no {step.channel} table")
+
+
+def _account_place(place: str, step: StepRule, at: int) -> str:
+    if step.weights:
+        return join(f"{place}.upstream", step.upstreams[at])
+    return f"{place}.upstream[{at}]" if len(step.upstreams) > 1 else f"{place}.upstream"
+
+
+def _check_waits(draft: Draft, place: str, route: Route, findings: Findings) -> None:
+    """Find waits that outlast the challenge, alone or together; the last step's delays nothing."""
+    if findings.is_broken("challenge.ttl"):
+        return
+    ttl, spent = draft.challenge.ttl, 0
+    for at, step in enumerate(route.steps):
+        here = f"{place}.steps[{at}].wait"
+        if findings.is_broken(here) or (step.wait is None and findings.is_broken("challenge.auto_wait")):
+            continue
+        wait = draft.challenge.auto_wait[1] if step.wait is None else step.wait
+        if wait >= ttl:
+            findings.add(here, "must end before the challenge does, challenge.ttl")
+            continue
+        if spent < ttl <= spent + wait and at < len(route.steps) - 1:
+            findings.add(
+                here,
+                f"the waits up to here take {spent + wait} seconds, challenge.ttl allows no more than {ttl - 1}",
+            )
+        spent += wait
+
+
+# Warnings, of a document without contradictions.
+
+
+def warn(draft: Draft, findings: Findings) -> None:
+    """Note what works, but surely not as it was meant."""
+    for place, digest in _hashes(draft):
+        if _EXAMPLE.fullmatch(digest):
+            findings.add(place, "is the hash of an example, which no key has")
+    for at, route in enumerate(draft.routes):
+        if all(step.condition for step in route.steps):
+            findings.add(f"route[{at}].steps", "every step has a condition, so a number may get nothing")
+    _warn_of_windows(draft, findings)
+    _warn_of_cooldown(draft, findings)
+    for app in draft.apps.values():
+        _warn_of_parts(draft, app, findings)
+        _warn_of_long_calls(draft, app, findings)
+
+
+def _warn_of_windows(draft: Draft, findings: Findings) -> None:
+    """Find windows of a number that refuse what a challenge promises."""
+    rules = draft.challenge
+    for at, window in enumerate(draft.limits.number):
+        place = f"limits.number[{at}]"
+        if rules.max_sends == 1 or window.seconds < rules.ttl:
+            continue
+        if window.limit == 1:
+            findings.add(
+                place,
+                f"no resend can ever happen: one message in {window.seconds} s, challenge.ttl is {rules.ttl} s",
+            )
+        elif window.limit < rules.max_sends:
+            findings.add(place, f"allows fewer messages than challenge.max_sends, which is {rules.max_sends}")
+
+
+def _warn_of_cooldown(draft: Draft, findings: Findings) -> None:
+    """Find cooldowns that end after the challenge, or before the guard lets another message pass."""
+    rules = draft.challenge
+    single = max(
+        (w.seconds for w in draft.limits.number if w.limit == 1 and w.seconds < rules.ttl), default=0
+    )
+    for at, pause in enumerate(rules.cooldown[: rules.max_sends - 1]):
+        place = f"challenge.cooldown[{at}]"
+        if pause >= rules.ttl:
+            findings.add(place, "no resend can ever happen after it, challenge.ttl ends before")
+        elif pause < single:
+            findings.add(place, f"is shorter than {single} s, in which limits.number allows one message")
+
+
+def _templates(
+    own: Mapping[str, str], built_in: Mapping[str, str], channel: str
+) -> Iterator[tuple[str, str, str]]:
+    """Give locale, template and, for one of the policy's own, its place."""
+    for locale, template in {**built_in, **own}.items():
+        yield locale, template, join(f"template.{channel}", locale) if locale in own else ""
+
+
+def _warn_of_parts(draft: Draft, app: App, findings: Findings) -> None:
+    """Find messages that would be charged as several parts."""
+    rules = draft.challenge
+    for locale, template, place in _templates(draft.templates.get("sms", {}), messages.TEMPLATES, "sms"):
+        text = messages.compose(
+            template,
+            code="0" * rules.code_length,
+            brand=app.brand,
+            minutes=rules.ttl // MINUTE,
+            host=max((app.host(origin) for origin in app.origins), key=len, default=""),
+        )
+        size = messages.size(text)
+        if size.parts > 1:
+            findings.add(
+                place or f"{join('app', app.name)}.brand",
+                f"the SMS in {locale} of app {app.name} needs {size.parts} parts, {size.units} units",
+            )
+
+
+def _warn_of_long_calls(draft: Draft, app: App, findings: Findings) -> None:
+    rules = draft.challenge
+    for locale, template, place in _templates(draft.templates.get("voice", {}), messages.VOICE, "voice"):
+        text = messages.spoken(
+            template, "0" * rules.code_length, brand=app.brand, minutes=rules.ttl // MINUTE
+        )
+        seconds = len(text) // _SIGNS_PER_SECOND
+        if seconds > _LONG_CALL:
+            findings.add(
+                place or f"{join('app', app.name)}.brand",
+                f"the call in {locale} of app {app.name} lasts about {seconds} s",
+            )

@@ -1,0 +1,133 @@
+"""A document as far as it could be read: each table on its own, so that a mistake in one hides none in another.
+
+Pure. Collects what is wrong with its place and line. Must not know what holds between tables.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from marshmallow import ValidationError
+
+from otp_service.policy.forms import (
+    AppForm,
+    ChallengeForm,
+    DocumentForm,
+    Form,
+    LimitsForm,
+    MatchForm,
+    OperatorForm,
+    RouteForm,
+    StepForm,
+    TemplatesForm,
+    UpstreamForm,
+)
+from otp_service.policy.model import App, ChallengeRules, Limits, Operator, Route, Upstream
+from otp_service.policy.places import join, line_of
+
+
+class Findings:
+    """What is wrong, by place. `lines` are those of the document's places."""
+
+    def __init__(self, lines: Mapping[str, int]) -> None:
+        self._lines = lines
+        self._found: list[tuple[str, str]] = []
+        self._broken: set[str] = set()
+
+    def add(self, place: str, rule: str) -> None:
+        """Note which rule a place breaks."""
+        self._found.append((place, rule))
+
+    def add_broken(self, place: str, messages: Any) -> None:  # noqa: ANN401 - marshmallow nests freely
+        """Note what marshmallow says of a table; the places count as broken from now on."""
+        if isinstance(messages, Mapping):
+            for key, inner in messages.items():
+                if isinstance(key, int):
+                    self.add_broken(f"{place}[{key}]", inner)
+                else:
+                    self.add_broken(place if key == "_schema" else join(place, key), inner)
+            return
+        self._broken.add(place)
+        for rule in messages if isinstance(messages, list) else [messages]:
+            self.add(place, f"{rule[0].lower()}{rule[1:].rstrip('.')}")
+
+    def is_broken(self, place: str) -> bool:
+        """Say whether the value of a place is not known, as it, something in it or the table around it is broken."""
+        return any(_holds(place, other) or _holds(other, place) for other in self._broken)
+
+    def is_unread(self, place: str) -> bool:
+        """Say whether a place itself could not be read, whatever stands in it."""
+        return place in self._broken
+
+    def told(self) -> list[str]:
+        """Give one sentence for each, in the order of the document."""
+        told = [(line_of(place, self._lines), place, rule) for place, rule in self._found]
+        return [
+            f"{place}: {rule} (line {line})" for line, place, rule in sorted(told, key=lambda one: one[0])
+        ]
+
+
+def _holds(outer: str, inner: str) -> bool:
+    return inner.startswith((f"{outer}.", f"{outer}[")) or inner == outer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """Every table that is there; a field that is broken has its default, or is blank."""
+
+    apps: Mapping[str, App]
+    upstreams: Mapping[str, Upstream]
+    operators: Mapping[str, Operator]
+    routes: tuple[Route, ...]
+    challenge: ChallengeRules
+    limits: Limits
+    templates: Mapping[str, Mapping[str, str]]
+
+
+def read(document: Mapping[str, Any], findings: Findings) -> Draft:
+    """Read all tables and note what is wrong with each."""
+    tables = _table(DocumentForm(), document, "", findings)
+    named = {
+        kind: {
+            name: _table(form, raw, join(kind, name), findings, name=name)
+            for name, raw in tables.get(kind, {}).items()
+        }
+        for kind, form in (("app", AppForm()), ("upstream", UpstreamForm()), ("operator", OperatorForm()))
+    }
+    return Draft(
+        apps=named["app"],
+        upstreams=named["upstream"],
+        operators=named["operator"],
+        routes=tuple(
+            _route(raw, f"route[{place}]", findings) for place, raw in enumerate(tables.get("route", ()))
+        ),
+        challenge=_table(ChallengeForm(), tables.get("challenge", {}), "challenge", findings),
+        limits=_table(LimitsForm(), tables.get("limits", {}), "limits", findings),
+        templates=_table(TemplatesForm(), tables.get("template", {}), "template", findings),
+    )
+
+
+def _route(raw: Any, place: str, findings: Findings) -> Route:  # noqa: ANN401 - what stands in the document
+    table = _table(RouteForm(), raw, place, findings)
+    steps = table.pop("steps", ())
+    return Route(
+        match=_table(MatchForm(), table.pop("match", {}), f"{place}.match", findings),
+        steps=tuple(
+            _table(StepForm(), step, f"{place}.steps[{at}]", findings) for at, step in enumerate(steps)
+        ),
+        **table,
+    )
+
+
+def _table(form: Form, raw: Any, place: str, findings: Findings, **more: str) -> Any:  # noqa: ANN401 - as Form.build
+    """Read one table; what is broken in it is noted and left out."""
+    try:
+        values = form.load(raw)
+    except ValidationError as error:
+        broken = error.normalized_messages()  # type: ignore[no-untyped-call]
+        findings.add_broken(place, broken)
+        names = {field.data_key or name: name for name, field in form.fields.items()}
+        lost = {names.get(key, key) for key in broken}
+        good = error.valid_data if isinstance(error.valid_data, dict) else {}
+        values = {**form.blank, **{name: value for name, value in good.items() if name not in lost}}
+    return form.build(values, **more)

@@ -1,0 +1,336 @@
+"""What the operators decided, as values: apps, upstreams, routes, limits; and which plan a number gets.
+
+Pure: dice and measured times are handed in. Must not know how the document is written.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urlsplit
+
+from otp_service.challenge import Plan, Step
+from otp_service.errors import ChannelNotAvailable, NoRoute
+from otp_service.phone import Number, calling_code
+from otp_service.senders import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
+
+CHANNELS = ("sms", "whatsapp", "voice", "rcs", "mip")
+EVENTS = (
+    "challenge.sent",
+    "challenge.delivered",
+    "challenge.fell_back",
+    "challenge.verified",
+    "challenge.failed",
+    "challenge.blocked",
+)
+PATHS = (
+    *(
+        "sms",
+        "sms_batch",
+        "sms_status",
+        "whatsapp",
+        "whatsapp_status",
+        "voice_tts",
+        "voice_flow",
+        "voice_status",
+    ),
+    *("rcs", "rcs_status", "mip", "mip_status", "lookup"),
+)
+"""The upstream's calls whose paths white labels may have changed."""
+TOLERANCE = 5
+MINUTE = 60
+MAX_TTL = 10 * MINUTE
+"""Seconds; a code must not live longer (NIST SP 800-63B 3.1.3.2, ASVS 6.5.5)."""
+KeyKind = Literal["publishable", "secret"]
+AfterChoice = Literal["continue", "stop"]
+Dice = Callable[[], float]
+"""Gives an even share from 0 to below 1."""
+Learned = Callable[[str, str], float | None]
+"""Gives the seconds within which 9 of 10 messages arrive, by channel and country; None where nobody knows yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """Where an app hears of its challenges; no `types` are all. `secret_env` names the setting with the secret."""
+
+    url: str
+    secret_env: str
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """A client of the service. Keys are SHA-256 hashes in hex; origins are exact; no `countries` are all."""
+
+    name: str
+    brand: str
+    origins: tuple[str, ...] = ()
+    publishable_keys: tuple[str, ...] = ()
+    secret_keys: tuple[str, ...] = ()
+    countries: tuple[str, ...] = ()
+    events: Events | None = None
+
+    def host(self, origin: str | None) -> str:
+        """Give the host that the code is bound to: that of the page that asks, else of the first origin."""
+        chosen = origin if origin in self.origins else next(iter(self.origins), "")
+        return urlsplit(chosen).hostname or "" if chosen else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """Somebody who may use the operators' API. Keys are SHA-256 hashes in hex."""
+
+    name: str
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most `limit` within any `seconds`."""
+
+    limit: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the guard allows: per number and per client address."""
+
+    number: tuple[Window, ...] = (Window(1, 30), Window(3, 600), Window(5, 3600), Window(10, 86400))
+    address: tuple[Window, ...] = (Window(10, 60),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengeRules:
+    """How challenges are made; times in seconds.
+
+    `earlier_codes` is how many codes stay good beside the newest. `auto_wait` bounds the waits that are learned.
+    """
+
+    code_length: int = 6
+    ttl: int = 300
+    max_attempts: int = 5
+    max_sends: int = 3
+    cooldown: tuple[int, ...] = (30, 60, 120)
+    earlier_codes: int = 3
+    after_choice: AfterChoice = "continue"
+    auto_wait: tuple[int, int] = (10, 60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipts:
+    """Who may push an upstream's delivery reports.
+
+    `secrets` are SHA-256 hashes in hex of the secret in the webhook's path or Bearer, `signature_ids` the webhook ids
+    that sign. `fields` names the fields of a composed webhook for id, status, reference and mobile, where it has any.
+    """
+
+    secrets: tuple[str, ...]
+    signature_ids: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """An account at an upstream, with a table for each channel that it serves.
+
+    `token_env` names the setting that holds its token. `paths` are those that differ from the documented ones, by
+    the names of `PATHS`. Times are in seconds. `pull` says whether to ask for delivery reports that nobody pushed,
+    `gets_per_minute` how often at most. So many faults in a row as `tolerance` open a breaker. Below `low_balance`
+    operators are warned.
+    """
+
+    name: str
+    kind: str
+    base_url: str
+    token_env: str
+    auth: Literal["header", "query", "body"] = "header"
+    paths: Mapping[str, str] = field(default_factory=dict)
+    balance_paths: tuple[str, ...] = ("account/balance", "finance/balance")
+    connect_timeout: float = 2.0
+    total_timeout: float = 5.0
+    gets_per_minute: int = 1000
+    pull: bool = True
+    tolerance: int = TOLERANCE
+    low_balance: float | None = None
+    sms: SmsSender | None = None
+    whatsapp: WhatsappSender | None = None
+    voice: VoiceSender | None = None
+    rcs: RcsSender | None = None
+    mip: MipSender | None = None
+    receipts: Receipts | None = None
+
+    def has(self, channel: str) -> bool:
+        """Say whether the account has a table for a channel."""
+        return getattr(self, channel) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """What a route is for; an empty part matches all. `prefixes` are beginnings of E.164 numbers."""
+
+    countries: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    apps: tuple[str, ...] = ()
+    purposes: tuple[str, ...] = ()
+
+    def serves(self, number: Number, app: str, purpose: str) -> bool:
+        """Say whether the number, app and purpose match."""
+        return (
+            (not self.countries or number.country in self.countries)
+            and (not self.prefixes or number.e164.startswith(self.prefixes))
+            and (not self.types or number.type in self.types)
+            and (not self.apps or app in self.apps)
+            and (not self.purposes or purpose in self.purposes)
+        )
+
+    def covers(self, other: "Match") -> bool:
+        """Say whether all that `other` could match is matched here."""
+        pairs = (
+            (self.countries, other.countries),
+            (self.types, other.types),
+            (self.apps, other.apps),
+            (self.purposes, other.purposes),
+        )
+        return self._covers_digits(other) and all(
+            not mine or (theirs and set(theirs) <= set(mine)) for mine, theirs in pairs
+        )
+
+    def _covers_digits(self, other: "Match") -> bool:
+        """Compare how numbers begin; those of a country begin with its calling code."""
+        begin = other.prefixes or tuple(calling_code(country) for country in other.countries)
+        return not self.prefixes or (
+            bool(begin) and all(digits.startswith(self.prefixes) for digits in begin)
+        )
+
+    def may_meet(self, country: str) -> bool:
+        """Say whether some number of the country could match."""
+        code = calling_code(country)
+        return (not self.countries or country in self.countries) and (
+            not self.prefixes or any(p.startswith(code) or code.startswith(p) for p in self.prefixes)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRule:
+    """A step as operators write it. `weights` are empty where the accounts stand in order; no `wait` is learned."""
+
+    channel: str
+    upstreams: tuple[str, ...]
+    weights: tuple[int, ...] = ()
+    wait: int | None = 30
+    until: str = "delivered"
+    condition: str = ""
+
+    def order(self, dice: Dice) -> tuple[str, ...]:
+        """Order the accounts: as written, or drawn by weight without putting back."""
+        if not self.weights:
+            return self.upstreams
+        left = dict(zip(self.upstreams, self.weights, strict=True))
+        drawn: list[str] = []
+        while left:
+            chosen = _draw(left, dice())
+            drawn.append(chosen)
+            del left[chosen]
+        return tuple(drawn)
+
+
+def _draw(weights: Mapping[str, int], share: float) -> str:
+    mark = share * sum(weights.values())
+    for name, weight in weights.items():
+        mark -= weight
+        if mark < 0:
+            return name
+    return next(reversed(list(weights)))  # rounding may leave the very end to nobody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """For what matches, an ordered list of steps; no `after_choice` is the one of all challenges."""
+
+    steps: tuple[StepRule, ...]
+    match: Match = field(default_factory=Match)
+    name: str = ""
+    after_choice: AfterChoice | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The whole document. `templates` are by channel and locale."""
+
+    apps: Mapping[str, App]
+    upstreams: Mapping[str, Upstream]
+    routes: tuple[Route, ...]
+    operators: Mapping[str, Operator] = field(default_factory=dict)
+    challenge: ChallengeRules = field(default_factory=ChallengeRules)
+    limits: Limits = field(default_factory=Limits)
+    templates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def key_owner(self, digest: str) -> tuple[App, KeyKind] | None:
+        """Give the app and kind of the API key with this SHA-256 digest in hex."""
+        for app in self.apps.values():
+            if digest in app.publishable_keys:
+                return app, "publishable"
+            if digest in app.secret_keys:
+                return app, "secret"
+        return None
+
+    def operator_of(self, digest: str) -> str | None:
+        """Name the operator of the key with this SHA-256 digest in hex."""
+        return next((name for name, who in self.operators.items() if digest in who.keys), None)
+
+    def route_for(self, number: Number, app: str, purpose: str) -> tuple[int, Route]:
+        """Give the first route that serves the number, with its place. Raises NoRoute."""
+        known = self.apps.get(app)
+        if known and known.countries and number.country not in known.countries:
+            raise NoRoute
+        for place, route in enumerate(self.routes):
+            if route.match.serves(number, app, purpose):
+                return place, route
+        raise NoRoute
+
+    def plan(
+        self, number: Number, app: str, purpose: str, channel: str | None, *, dice: Dice, learned: Learned
+    ) -> Plan:
+        """Route a number. A channel that was asked for is tried first.
+
+        Raises NoRoute, or ChannelNotAvailable when no step has the channel that was asked for.
+        """
+        _, route = self.route_for(number, app, purpose)
+        rules = self.challenge
+        return Plan(
+            steps=tuple(
+                Step(
+                    channel=step.channel,
+                    upstreams=step.order(dice),
+                    wait=self.wait(step, number.country, learned),
+                    until=step.until,
+                    condition=step.condition,
+                )
+                for step in _first(route.steps, channel)
+            ),
+            code_length=rules.code_length,
+            ttl=rules.ttl,
+            max_attempts=rules.max_attempts,
+            max_sends=rules.max_sends,
+            cooldown=rules.cooldown,
+            live_codes=rules.earlier_codes + 1,
+            after_choice=route.after_choice or rules.after_choice,
+        )
+
+    def wait(self, step: StepRule, country: str, learned: Learned) -> int:
+        """Give a step's wait in whole seconds: as written, else as learned within the bounds, else the upper one."""
+        if step.wait is not None:
+            return step.wait
+        low, high = self.challenge.auto_wait
+        seconds = learned(step.channel, country)
+        return high if seconds is None else math.ceil(min(high, max(low, seconds)))
+
+
+def _first(steps: Sequence[StepRule], channel: str | None) -> list[StepRule]:
+    """Move the steps of a channel that was asked for to the front."""
+    if channel is not None and all(step.channel != channel for step in steps):
+        raise ChannelNotAvailable
+    return sorted(steps, key=lambda step: channel is not None and step.channel != channel)
