@@ -5,16 +5,16 @@ hashed or what an upstream says beyond a verdict. All times are milliseconds of 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 from otp_service.delivery import Outcome, Verdict
+from otp_service.health import ACCOUNT_FAULTS
 
-LIVE_CODES = 4
-"""Codes of one challenge that are accepted at the same time."""
 MAX_DEFERRALS = 3
-"""How often one delivery is tried again after an upstream said "not now"."""
+"""How often one delivery is tried again after every account said "not now"."""
+LEAST_USE = 10_000
+"""Milliseconds that must be left of a challenge for another message to be of use."""
 
 
 class State(StrEnum):
@@ -29,33 +29,72 @@ class State(StrEnum):
 
 
 class Status(StrEnum):
-    """Where a delivery stands."""
+    """Where a delivery stands; those that a message which left can have stand in the order of `_KNOWN`."""
 
     QUEUED = "queued"
     CLAIMED = "claimed"
     SENDING = "sending"
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
     UNKNOWN = "unknown"
+    ACCEPTED = "accepted"
+    SENT = "sent"
+    REFUSED = "refused"
+    FAILED = "failed"
+    DELIVERED = "delivered"
+    READ = "read"
     SUPERSEDED = "superseded"
+
+
+_KNOWN = (
+    Status.SENDING,
+    Status.UNKNOWN,
+    Status.ACCEPTED,
+    Status.SENT,
+    Status.REFUSED,
+    Status.FAILED,
+    Status.DELIVERED,
+    Status.READ,
+)
+"""What can be known of a message that left, each overruling all before it. As the greatest counts, the order in
+which answers and receipts come does not: a message that was delivered after all was delivered."""
+_SUCCESS = {
+    "accepted": {Status.ACCEPTED, Status.SENT, Status.DELIVERED, Status.READ},
+    "sent": {Status.SENT, Status.DELIVERED, Status.READ},
+    "delivered": {Status.DELIVERED, Status.READ},
+    "read": {Status.READ},
+}
+"""What ends a step in success, by its `until`."""
+FAILED = frozenset({Status.REFUSED, Status.FAILED})
+_MAY_HAVE_COME = frozenset(_KNOWN) - FAILED
+
+
+def overruled_by(status: Status) -> tuple[Status, ...]:
+    """Name what a delivery may be for news of `status` to count."""
+    return _KNOWN[: _KNOWN.index(status)]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One way to bring a code. `wait` is in seconds: how long an unknown outcome may stay so."""
+    """One way to bring a code.
+
+    `upstreams` are accounts in the order in which they are tried. `wait` is in seconds, from the moment a message
+    leaves: how long `until` may take to come true. `condition` is "" or what must hold for the step to be taken:
+    "mobile" (a lookup says so), "open" (the person wrote to us over this channel within a day).
+    """
 
     channel: str
-    upstream: str
+    upstreams: tuple[str, ...]
     wait: int
-
-    def as_record(self) -> list[Any]:
-        """Give the step as the store keeps it."""
-        return [self.channel, self.upstream, self.wait]
+    until: str = "delivered"
+    condition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one challenge was given, a copy: a policy change never alters a running challenge."""
+    """What one challenge was given, a copy: a policy change never alters a running challenge.
+
+    `live_codes` are accepted at the same time. `after_choice` says what follows when a channel that the person
+    chose fails: "continue" with the other steps, or "stop".
+    """
 
     steps: tuple[Step, ...]
     code_length: int
@@ -63,11 +102,18 @@ class Plan:
     max_attempts: int
     max_sends: int
     cooldown: tuple[int, ...]
+    live_codes: int = 4
+    after_choice: str = "continue"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One try to bring one code. `reference` is what the upstream sees; `code_hash` is a PHC string."""
+    """One try to bring one code.
+
+    `reference` is what the upstream sees; `code_hash` is a PHC string. `chosen` tells that the person named the
+    channel, `automatic` that the system fell back to it. `upstream` is the account that it left by, `tried` are
+    those that could not take it, `ends` is when its step's wait is over.
+    """
 
     step: int
     channel: str
@@ -75,6 +121,11 @@ class Delivery:
     at: int
     operation: str
     request_id: str
+    chosen: bool = False
+    automatic: bool = False
+    upstream: str = ""
+    tried: tuple[str, ...] = ()
+    ends: int | None = None
     reference: str = ""
     code_hash: str = ""
     reason: str = ""
@@ -84,7 +135,11 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One act of proving one number for one purpose, as the store holds it."""
+    """One act of proving one number for one purpose, as the store holds it.
+
+    `policy` is the version that gave the plan. `watched` tells that its app wants to hear of its events, `told`
+    names those that were handed over.
+    """
 
     id: str
     app: str
@@ -101,6 +156,9 @@ class Challenge:
     app_hash: str = ""
     host: str = ""
     reference: str = ""
+    policy: int = 0
+    watched: bool = False
+    told: tuple[str, ...] = ()
 
     def status(self, now: int) -> State:
         """Give the state as it is at `now`: time and guesses end a challenge before anybody writes it down."""
@@ -115,12 +173,17 @@ class Challenge:
     @property
     def was_sent(self) -> bool:
         """Whether a message may have reached the person: taken by an upstream, or left with an unknown fate."""
-        return any(d.status in {Status.SENDING, Status.ACCEPTED, Status.UNKNOWN} for d in self.deliveries)
+        return any(d.status in _MAY_HAVE_COME for d in self.deliveries)
 
     @property
     def last(self) -> Delivery:
         """The newest delivery; the only one that may still be sent."""
         return self.deliveries[-1]
+
+    @property
+    def step(self) -> Step:
+        """The newest delivery's step."""
+        return self.plan.steps[self.last.step]
 
     @property
     def sends_left(self) -> int:
@@ -144,14 +207,14 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """See again after `seconds`."""
+    """See again after `seconds`, or None for when the step's wait is over."""
 
-    seconds: float
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Send the same delivery once more after `seconds`, with a new code."""
+    """Send the same delivery once more after `seconds`, with a new code; 0 is at once, by another account."""
 
     seconds: float
 
@@ -171,33 +234,103 @@ class GiveUp:
 Move = Hold | Wait | Again | Next | GiveUp
 
 
-def after_outcome(challenge: Challenge, outcome: Outcome) -> Move:
-    """Say what follows the end of the newest delivery's send."""
-    wait = challenge.plan.steps[challenge.last.step].wait
+def after_outcome(challenge: Challenge, outcome: Outcome, account: str, now: int) -> Move:
+    """Say what follows the end of the newest delivery's send by `account`."""
+    delivery, step = challenge.last, challenge.step
+    further = _next_step(challenge, now)
     if outcome.verdict is Verdict.ACCEPTED:
-        return Hold()
+        if step.until == "accepted" or not further:
+            return Hold()
+        return Wait(_look_at(step.wait))
     if outcome.verdict is Verdict.UNKNOWN:
-        return Wait(wait)
-    further = _next_step(challenge)
-    if outcome.verdict is Verdict.DEFERRED and challenge.last.deferrals < MAX_DEFERRALS:
-        pause = max(outcome.retry_after or 0, 2.0**challenge.last.deferrals)
-        if pause <= wait or not further:
+        return Wait()
+    accounts_left = set(step.upstreams) - {*delivery.tried, account}
+    if accounts_left and (outcome.verdict is Verdict.DEFERRED or outcome.reason in ACCOUNT_FAULTS):
+        return Again(0)
+    if outcome.verdict is Verdict.DEFERRED and delivery.deferrals < MAX_DEFERRALS:
+        pause = max(outcome.retry_after or 0, 2.0**delivery.deferrals)
+        if _is_in_time(challenge, now + 1000 * pause) and (pause <= step.wait or not further):
             return Again(pause)
-    return further or (Hold() if challenge.was_sent else GiveUp())  # an earlier code may still come back
+    return further or _end(challenge)
 
 
-def after_wait(challenge: Challenge) -> Move:
-    """Say what follows when a delivery's time is over.
+def candidates(challenge: Challenge) -> list[int]:
+    """List the steps that the newest delivery may take: its own, else one of those that nobody tried yet."""
+    return [challenge.last.step, *_untried(challenge)]
+
+
+def with_step(challenge: Challenge, place: int) -> Challenge:
+    """Give the newest delivery, which has not left, another step."""
+    if place == challenge.last.step:
+        return challenge
+    step = challenge.plan.steps[place]
+    moved = replace(challenge.last, step=place, channel=step.channel, tried=(), deferrals=0)
+    return replace(challenge, deliveries=(*challenge.deliveries[:-1], moved))
+
+
+def after_none(challenge: Challenge, now: int, pause: float | None) -> Move:
+    """Say what follows when none of the steps can be taken now.
+
+    `pause` is in how many seconds one may be again; None for never.
+    """
+    if pause is not None and _is_in_time(challenge, now + 1000 * pause):
+        return Again(max(1.0, pause))
+    return _end(challenge)
+
+
+def after_wait(challenge: Challenge, now: int) -> Move:
+    """Say what follows when a delivery is looked at again: news came, or its step's time is over.
 
     An outcome that stayed unknown moves on to the next step; where no other is left it is tried once more on the
     same one, as the first message may never have left. A second unknown is not repeated.
     """
-    if challenge.last.status is not Status.UNKNOWN:
+    delivery, step = challenge.last, challenge.step
+    further = _next_step(challenge, now)
+    if delivery.status in FAILED:
+        return further or _end(challenge)
+    if delivery.status in _SUCCESS[step.until]:
         return Hold()
-    if step := _next_step(challenge):
-        return step
-    repeats = sum(d.step == challenge.last.step and d.status is Status.UNKNOWN for d in challenge.deliveries)
-    return Next(challenge.last.step) if repeats == 1 and challenge.sends_left else Hold()
+    if delivery.ends is not None and now < delivery.ends:
+        return _rest(challenge, now) if further or delivery.status is Status.UNKNOWN else Hold()
+    if further:
+        return further
+    if delivery.status is not Status.UNKNOWN:
+        return Hold()
+    repeats = sum(d.step == delivery.step and d.status is Status.UNKNOWN for d in challenge.deliveries)
+    may_repeat = repeats == 1 and challenge.sends_left and _is_in_time(challenge, now)
+    return Next(delivery.step) if may_repeat else Hold()
+
+
+def _rest(challenge: Challenge, now: int) -> Wait:
+    """Wait until the upstream is to be asked, or for the rest of the step."""
+    before = _look_moment(challenge) - now
+    return Wait(before / 1000) if challenge.last.status is Status.ACCEPTED and before > 0 else Wait()
+
+
+def is_worth_asking(challenge: Challenge, now: int) -> bool:
+    """Say whether the upstream should be asked what became of the newest delivery, as nothing was heard of it.
+
+    Only while something hangs on it: a step that waits, with another one after it.
+    """
+    delivery = challenge.last
+    return (
+        delivery.status is Status.ACCEPTED
+        and challenge.step.until in {"sent", "delivered"}
+        and delivery.ends is not None
+        and now < delivery.ends
+        and now >= _look_moment(challenge)
+        and _next_step(challenge, now) is not None
+    )
+
+
+def _look_moment(challenge: Challenge) -> float:
+    wait = challenge.step.wait
+    return (challenge.last.ends or 0) - 1000 * (wait - _look_at(wait))
+
+
+def _look_at(wait: int) -> float:
+    """Give when in a wait to ask the upstream: late, as receipts come by themselves, but in time for the answer."""
+    return wait - min(3.0, wait / 3)
 
 
 def resend_step(challenge: Challenge, channel: str | None) -> int | None:
@@ -208,9 +341,30 @@ def resend_step(challenge: Challenge, channel: str | None) -> int | None:
     return next((place for place, step in enumerate(steps) if step.channel == channel), None)
 
 
-def _next_step(challenge: Challenge) -> Next | None:
-    place = challenge.last.step + 1
-    return Next(place) if place < len(challenge.plan.steps) and challenge.sends_left else None
+def _next_step(challenge: Challenge, now: int) -> Next | None:
+    place = _untried(challenge)
+    if not place or not challenge.sends_left or not _is_in_time(challenge, now):
+        return None
+    return Next(place[0])
+
+
+def _untried(challenge: Challenge) -> list[int]:
+    """List the steps that the system may still take by itself: those after the newest's first."""
+    if challenge.last.chosen and challenge.plan.after_choice == "stop":
+        return []
+    tried = {d.step for d in challenge.deliveries if d.status is not Status.SUPERSEDED}
+    left = [place for place in range(len(challenge.plan.steps)) if place not in tried]
+    return sorted(left, key=lambda place: place < challenge.last.step)
+
+
+def _is_in_time(challenge: Challenge, moment: float) -> bool:
+    return moment <= challenge.expires - LEAST_USE
+
+
+def _end(challenge: Challenge) -> Move:
+    """End a challenge without hope; an earlier code may still come back, or the person choose another channel."""
+    may_choose = challenge.last.chosen and challenge.plan.after_choice == "stop" and challenge.sends_left
+    return Hold() if challenge.was_sent or may_choose else GiveUp()
 
 
 @dataclass(frozen=True, slots=True)

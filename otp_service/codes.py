@@ -16,7 +16,8 @@ from argon2.low_level import Type, hash_secret
 
 from otp_service.errors import Busy
 
-DIGEST_BYTES = 32
+DIGEST_BYTES = 16
+"""128 bits: far above the 20 that a code has."""
 SALT_BYTES = 16
 
 

@@ -4,16 +4,20 @@ Knows AES-256-GCM and key ids. Must not know what is stored or where.
 """
 
 import base64
+import binascii
 import hashlib
 import hmac
 import os
+import secrets
 from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 NONCE_BYTES = 12
 INDEX_BYTES = 16
+_BLOCK_BYTES = 16
 
 
 class Unsealable(ValueError):
@@ -27,12 +31,15 @@ class Seal:
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._current = next(iter(keys))
         self._lookup_key = lookup_key
+        # One random block under a key of its own is what ECB is good for: the same id must give the same block.
+        block_key = hmac.digest(lookup_key, b"reference", hashlib.sha256)
+        self._blocks = Cipher(algorithms.AES(block_key), modes.ECB())  # noqa: S305
 
     def close(self, text: str, owner: str) -> str:
         """Seal a text for `owner` with the newest key; gives `KEYID.base64url(nonce + ciphertext)`."""
         nonce = os.urandom(NONCE_BYTES)
         sealed = nonce + self._ciphers[self._current].encrypt(nonce, text.encode(), owner.encode())
-        return f"{self._current}.{base64.urlsafe_b64encode(sealed).decode().rstrip('=')}"
+        return f"{self._current}.{_text(sealed)}"
 
     def open(self, sealed: str, owner: str) -> str:
         """Open what `close` sealed for the same owner. Raises Unsealable."""
@@ -44,8 +51,38 @@ class Seal:
             raise Unsealable(key_id) from None
         return text.decode()
 
+    def reference(self, challenge_id: str) -> str:
+        """Draw a delivery's reference: random, and from it we alone find the challenge again.
+
+        28 URL-safe signs: the partition, the id's 128 random bits encrypted as one AES block, 24 random bits.
+        """
+        cipher = self._blocks.encryptor()
+        hidden = cipher.update(_block(challenge_id[2:])) + cipher.finalize()
+        return challenge_id[:2] + _text(hidden) + secrets.token_urlsafe(3)
+
+    def challenge_of(self, reference: str) -> str | None:
+        """Find the challenge whose delivery has this reference; None if it cannot be one of ours."""
+        try:
+            hidden = _block(reference[2:24])
+        except ValueError:
+            return None
+        cipher = self._blocks.decryptor()
+        return reference[:2] + _text(cipher.update(hidden) + cipher.finalize())
+
     def index(self, *parts: str) -> str:
         """Give a lookup key (22 base64url signs) that tells nothing about its parts without our key."""
         text = b"".join(len(p.encode()).to_bytes(4, "big") + p.encode() for p in parts)
         digest = hmac.digest(self._lookup_key, text, hashlib.sha256)[:INDEX_BYTES]
-        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+        return _text(digest)
+
+
+def _block(text: str) -> bytes:
+    """Read 16 bytes of base64url. Raises ValueError."""
+    raw = base64.b64decode(text.encode("ascii", "replace") + b"==", altchars=b"-_", validate=True)
+    if len(raw) != _BLOCK_BYTES:
+        raise binascii.Error("not one block")
+    return raw
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")

@@ -1,23 +1,24 @@
-"""The use cases: send, verify, status, resend, cancel, redeem; and for workers, the delivery of what is due.
+"""The use cases of apps: send, verify, status, resend, cancel, redeem.
 
-Brings the pure rules, the store and the upstreams together. Must not know HTTP frameworks, Redis or vendors.
+Brings the pure rules and the store together. Must not know HTTP frameworks, Redis or vendors.
 """
 
 import hashlib
 import json
 import logging
+import random
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from otp_service import challenge as rules
-from otp_service import guard, messages, phone
+from otp_service import guard, phone
+from otp_service.casework import hash_slot, report, unseal
 from otp_service.challenge import Challenge, Delivery, Plan, State, Status, View
-from otp_service.codes import Claim, Hasher, UnknownPepper, draw
-from otp_service.delivery import Outcome, Verdict
+from otp_service.codes import Claim, Hasher, UnknownPepper
 from otp_service.errors import (
     Busy,
     ChallengeNotFound,
@@ -27,6 +28,7 @@ from otp_service.errors import (
     Invalid,
     NoAttemptsLeft,
     NoSendsLeft,
+    NumberOptedOut,
     OtpError,
     ResendTooEarly,
     StoreUnavailable,
@@ -34,33 +36,30 @@ from otp_service.errors import (
     TooManyRequests,
     WrongCode,
 )
-from otp_service.policy import App, Policy
-from otp_service.seal import Seal, Unsealable
-from otp_service.store import ID_LENGTH, Lease, Store
+from otp_service.figures import Figures
+from otp_service.outbox import Outbox
+from otp_service.policy import App
+from otp_service.runtime import Runtime
+from otp_service.seal import Seal
+from otp_service.store import ID_LENGTH, Store
 from otp_service.telemetry import Metrics, event
 from otp_service.tokens import LIFETIME, Signer
 
 HASH_WAIT = 1.0
 """Seconds a check waits for a place to hash before it is shed."""
-SETTLE_PATIENCE = 60.0
-"""Seconds a worker keeps trying to write down what became of a message that left."""
-SETTLE_PAUSE = 0.25
 AMR = {"sms": "sms", "voice": "tel"}
 """Authentication method references of RFC 8176 for the channels that have one."""
 
 
-class Sender(Protocol):
-    """Brings one message over one channel of one upstream account. Never raises."""
-
-    def __call__(self, *, to: str, text: str, reference: str) -> Outcome:
-        """Send `text` to an E.164 number."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks: the app, its page's origin, and the address of a browser (None for a server)."""
+    """Who asks: the app, its page's origin, and the address of a browser (None for a server).
+
+    `runtime` is the one in which the app was found.
+    """
 
     app: App
+    runtime: Runtime
     request_id: str
     origin: str | None = None
     address: str | None = None
@@ -95,21 +94,20 @@ class Service:
     def __init__(
         self,
         *,
-        policy: Callable[[], Policy],
         store: Store,
+        figures: Figures,
         hasher: Hasher,
         seal: Seal,
         signer: Signer,
-        senders: Mapping[tuple[str, str], Sender],
+        outbox: Outbox,
         metrics: Metrics,
     ) -> None:
-        """`senders` are by channel and upstream."""
-        self._policy = policy
         self._store = store
+        self._figures = figures
         self._hasher = hasher
         self._seal = seal
         self._signer = signer
-        self._senders = senders
+        self._outbox = outbox
         self._metrics = metrics
 
     # Send and resend.
@@ -117,11 +115,18 @@ class Service:
     def send(self, caller: Caller, request: SendRequest, idempotency_key: str | None = None) -> View:
         """Open a challenge and schedule its first message.
 
-        Raises Invalid, NoRoute, ChannelNotAvailable, TooManyRequests, IdempotencyKeyReused,
+        Raises Invalid, NoRoute, ChannelNotAvailable, NumberOptedOut, TooManyRequests, IdempotencyKeyReused,
         IdempotencyKeySpent or StoreUnavailable; nothing is stored or sent then.
         """
         number = phone.parse(request.to, request.country)
-        plan = self._policy().plan(number, caller.app.name, request.purpose, request.channel)
+        plan = caller.runtime.policy.plan(
+            number,
+            caller.app.name,
+            request.purpose,
+            request.channel,
+            dice=random.random,
+            learned=self._learned,
+        )
         record, fingerprint = "", ""
         if idempotency_key:
             record = self._seal.index("send", caller.app.name, idempotency_key)
@@ -130,6 +135,7 @@ class Service:
                 return self._replay(known, fingerprint)
         # Requests that race with the same key and body are one act; with another body they are not.
         operation = self._seal.index(record, fingerprint) if record else secrets.token_urlsafe(9)
+        self._refuse_suppressed(caller, number.e164)
         self._charge(caller, number.e164, operation)
         opened = self._store.open(
             self._new(caller, request, number.e164, plan, record), idempotency=record, fingerprint=fingerprint
@@ -139,13 +145,19 @@ class Service:
                 self._refund(caller, number.e164, operation)
             return self._replay(opened.known, fingerprint)
         self._metrics.challenges.labels(caller.app.name, "opened").inc()
-        self._event("challenge.opened", opened.challenge, number.e164, request_id=caller.request_id)
+        report("challenge.opened", opened.challenge, number.e164, request_id=caller.request_id)
         return rules.view(opened.challenge, opened.now, phone.mask(number.e164))
 
     def _new(self, caller: Caller, request: SendRequest, e164: str, plan: Plan, record: str) -> Challenge:
         id_ = self._store.new_id(record)
         first = Delivery(
-            0, plan.steps[0].channel, Status.QUEUED, 0, secrets.token_urlsafe(6), caller.request_id
+            0,
+            plan.steps[0].channel,
+            Status.QUEUED,
+            0,
+            "",
+            caller.request_id,
+            chosen=request.channel is not None,
         )
         return Challenge(
             id=id_,
@@ -161,19 +173,38 @@ class Service:
             app_hash=request.app_hash,
             host=caller.app.host(caller.origin) if caller.origin else "",
             reference=request.reference,
+            policy=caller.runtime.version,
+            watched=caller.app.events is not None,
         )
 
+    def _learned(self, channel: str, country: str) -> float | None:
+        """Give the wait that was learned; a store that is away refuses the send itself a moment later."""
+        try:
+            return self._figures.learned(self._store.time(), channel, country)
+        except StoreUnavailable:
+            return None
+
+    def _refuse_suppressed(self, caller: Caller, e164: str) -> None:
+        if self._store.suppressed(self._seal.index("suppressed", e164)):
+            self._blocked(caller, "suppressed", self._seal.index("suppressed", e164))
+            raise NumberOptedOut
+
     def _charge(self, caller: Caller, e164: str, operation: str) -> None:
-        for charge in guard.charges(self._policy().limits, number=e164, address=caller.address):
+        limits = caller.runtime.policy.limits
+        for charge in guard.charges(limits, number=e164, address=caller.address):
             counter = self._seal.index(charge.rule, charge.subject)
             if pause := self._store.charge(counter, operation, charge.windows):
-                self._metrics.refusals.labels(charge.rule).inc()
-                event("guard.refused", rule=charge.rule, app=caller.app.name, request_id=caller.request_id)
+                self._blocked(caller, charge.rule, counter)
                 raise TooManyRequests(retry_after=-(-pause // 1000))
+
+    def _blocked(self, caller: Caller, rule: str, counter: str) -> None:
+        self._metrics.refusals.labels(rule).inc()
+        event("guard.refused", rule=rule, app=caller.app.name, request_id=caller.request_id)
+        self._outbox.blocked(caller.app.name, rule, counter)
 
     def _refund(self, caller: Caller, e164: str, operation: str) -> None:
         with suppress(StoreUnavailable):  # the charge decays by itself
-            for charge in guard.charges(self._policy().limits, number=e164, address=caller.address):
+            for charge in guard.charges(caller.runtime.policy.limits, number=e164, address=caller.address):
                 self._store.refund(self._seal.index(charge.rule, charge.subject), operation)
 
     def _replay(self, known: str, fingerprint: str) -> View:
@@ -219,14 +250,22 @@ class Service:
         if now < challenge.resend_at():
             raise ResendTooEarly(retry_after=-(-(challenge.resend_at() - now) // 1000))
         e164 = self._number(challenge)
+        self._refuse_suppressed(caller, e164)
         self._charge(caller, e164, f"{challenge.id[-8:]}{operation}")
-        chosen = challenge.plan.steps[step].channel
-        delivery = Delivery(step, chosen, Status.QUEUED, 0, operation, caller.request_id)
+        delivery = Delivery(
+            step,
+            challenge.plan.steps[step].channel,
+            Status.QUEUED,
+            0,
+            operation,
+            caller.request_id,
+            chosen=channel is not None,
+        )
         what, now, answer = self._store.resend(challenge.id, caller.app.name, delivery)
         if not isinstance(answer, Challenge):
             self._refund(caller, e164, f"{challenge.id[-8:]}{operation}")
             raise _refusal(what, answer or 0)
-        self._event("challenge.resent", answer, e164, request_id=caller.request_id)
+        report("challenge.resent", answer, e164, request_id=caller.request_id)
         return rules.view(answer, now, phone.mask(e164))
 
     # Check.
@@ -241,12 +280,12 @@ class Service:
         """
         if len(challenge_id) != ID_LENGTH:
             raise ChallengeNotFound
-        with self._hash_slot(HASH_WAIT):
+        with hash_slot(self._hasher, self._metrics, HASH_WAIT):
             what, now, challenge = self._store.take_attempt(challenge_id, caller.app.name, len(code))
             if challenge is None:
                 self._metrics.checks.labels(caller.app.name, what).inc()
                 raise _unchecked(what)
-            e164, bound_to = self._unseal(challenge)
+            e164, bound_to = unseal(self._seal, challenge)
             bound = bound_to if binding is None else _canonical(binding)
             via = self._match(code, Claim(challenge.id, challenge.purpose, bound), challenge)
         if via is None:
@@ -259,13 +298,20 @@ class Service:
         if won is None:
             raise ChallengeNotFound
         channel = won.deliveries[via].channel
-        self._checked("verified", won, e164, caller)
+        self._checked("verified", won, e164, caller, channel=channel)
         self._metrics.challenges.labels(caller.app.name, "verified").inc()
-        self._metrics.verified.labels(channel).inc()
+        self._converted(won.deliveries[via], e164, now)
         token = self._signer.sign(
             self._claims(won, e164, bound_to, channel), audience=caller.app.name, now=now // 1000
         )
         return Verification(rules.view(won, now, phone.mask(e164)), token, LIFETIME)
+
+    def _converted(self, delivery: Delivery, e164: str, now: int) -> None:
+        seconds, country = (now - delivery.at) / 1000, phone.country_of(e164)
+        self._metrics.verified.labels(delivery.channel, delivery.upstream).inc()
+        self._metrics.verify_seconds.labels(delivery.channel).observe(seconds)
+        with suppress(StoreUnavailable):  # a figure for operators
+            self._figures.verified(now, delivery.channel, country, delivery.upstream, seconds)
 
     def _match(self, code: str, claim: Claim, challenge: Challenge) -> int | None:
         live = challenge.live_hashes()
@@ -326,9 +372,7 @@ class Service:
                 return self._view(ended, now)  # another call cancelled it at the same time
             challenge = ended
             self._metrics.challenges.labels(caller.app.name, "cancelled").inc()
-            self._event(
-                "challenge.cancelled", challenge, self._number(challenge), request_id=caller.request_id
-            )
+            report("challenge.cancelled", challenge, self._number(challenge), request_id=caller.request_id)
         return self._view(challenge, now)
 
     def _own_challenge(self, caller: Caller, challenge_id: str) -> tuple[int, Challenge]:
@@ -345,148 +389,19 @@ class Service:
             raise ChallengeNotFound
         return now, challenge
 
-    # What workers do.
-
-    def attend(self, challenge_id: str, stopping: Callable[[], bool]) -> None:
-        """Do what is due for a challenge. Raises StoreUnavailable; its deadline stays then."""
-        lease = self._store.claim(challenge_id)
-        if lease is None:
-            return
-        if lease.what == "ended":
-            if lease.challenge.state is not State.EXHAUSTED:  # counted with its last guess
-                self._metrics.challenges.labels(lease.challenge.app, lease.challenge.state).inc()
-            event("challenge.ended", challenge=challenge_id[:8], state=lease.challenge.state)
-        elif lease.what == "waited":
-            self._store.settle(lease, rules.after_wait(lease.challenge))
-        else:
-            try:
-                self._deliver(lease, stopping)
-            except (Busy, UnknownPepper):
-                # The lease runs out, and then perhaps a worker has it that holds the key already, or still.
-                event("challenge.unreadable", logging.ERROR, challenge=challenge_id[:8])
-
-    def _deliver(self, lease: Lease, stopping: Callable[[], bool]) -> None:
-        challenge, delivery = lease.challenge, lease.challenge.last
-        step = challenge.plan.steps[delivery.step]
-        e164, binding = self._unseal(challenge)
-        code = draw(challenge.plan.code_length)
-        reference = secrets.token_urlsafe(12)
-        claim = Claim(challenge.id, challenge.purpose, binding)
-        with self._hash_slot(None):
-            if stopping():
-                self._store.release(lease)
-                return
-            started = time.perf_counter()
-            code_hash = self._hasher.hash(code, claim, challenge.scheme)
-            self._metrics.hash_seconds.observe(time.perf_counter() - started)
-        text = self._text(challenge, e164, code, lease.now)
-        if not self._store.arm(lease, reference, code_hash):
-            return
-        started = time.perf_counter()
-        outcome = self._sender(step.channel, step.upstream)(to=e164, text=text, reference=reference)
-        self._metrics.upstream_seconds.labels(step.upstream).observe(time.perf_counter() - started)
-        self._metrics.deliveries.labels(step.channel, step.upstream, outcome.verdict, outcome.reason).inc()
-        self._event(
-            "delivery.ended",
-            challenge,
-            e164,
-            request_id=delivery.request_id,
-            channel=step.channel,
-            upstream=step.upstream,
-            verdict=outcome.verdict,
-            reason=outcome.reason,
-        )
-        self._settle(lease, outcome, reference, stopping)
-
-    def _settle(self, lease: Lease, outcome: Outcome, reference: str, stopping: Callable[[], bool]) -> None:
-        """Write an outcome down; the message has left, so a store that is away is waited for."""
-        move = rules.after_outcome(lease.challenge, outcome)
-        if isinstance(move, rules.GiveUp):
-            self._metrics.challenges.labels(lease.challenge.app, State.UNDELIVERABLE).inc()
-        until = time.monotonic() + SETTLE_PATIENCE
-        while True:
-            try:
-                self._store.settle(
-                    lease,
-                    move,
-                    reference=reference,
-                    status=_STATUS[outcome.verdict],
-                    reason="" if outcome.verdict is Verdict.ACCEPTED else outcome.reason,
-                    upstream_id=outcome.upstream_id or "",
-                )
-            except StoreUnavailable:
-                if stopping() or time.monotonic() > until:
-                    raise
-                time.sleep(SETTLE_PAUSE)
-            else:
-                return
-
-    def _sender(self, channel: str, upstream: str) -> Sender:
-        return self._senders.get((channel, upstream), _gone)
-
-    def _text(self, challenge: Challenge, e164: str, code: str, now: int) -> str:
-        policy = self._policy()
-        app = policy.apps.get(challenge.app)
-        return messages.compose(
-            messages.choose(policy.templates, challenge.locale, phone.country_of(e164)),
-            code=code,
-            brand=app.brand if app else challenge.app,
-            minutes=max(1, round((challenge.expires - now) / 60_000)),
-            app_hash=challenge.app_hash,
-            host=challenge.host or (app.host(None) if app else ""),
-        )
-
     # Shared small steps.
 
-    @contextmanager
-    def _hash_slot(self, timeout: float | None) -> Iterator[None]:
-        with self._metrics.hash_waiting.track_inprogress():
-            self._hasher.acquire(timeout)
-        try:
-            yield
-        finally:
-            self._hasher.release()
-
-    def _unseal(self, challenge: Challenge) -> tuple[str, str]:
-        """Give the number, and what the code is bound to (empty for nothing).
-
-        Raises Busy for what was sealed with a key that this process lacks: while keys are rotated another may hold it.
-        """
-        try:
-            e164, _, binding = self._seal.open(challenge.sealed, challenge.id).partition("\n")
-        except Unsealable:
-            event("challenge.unreadable", logging.ERROR, challenge=challenge.id[:8])
-            raise Busy("This process does not hold the challenge's key. Try again.", retry_after=2) from None
-        return e164, binding
-
     def _number(self, challenge: Challenge) -> str:
-        return self._unseal(challenge)[0]
+        return unseal(self._seal, challenge)[0]
 
     def _view(self, challenge: Challenge, now: int) -> View:
         return rules.view(challenge, now, phone.mask(self._number(challenge)))
 
-    def _checked(self, result: str, challenge: Challenge, e164: str, caller: Caller) -> None:
+    def _checked(
+        self, result: str, challenge: Challenge, e164: str, caller: Caller, **fields: object
+    ) -> None:
         self._metrics.checks.labels(caller.app.name, result).inc()
-        self._event("challenge.checked", challenge, e164, request_id=caller.request_id, result=result)
-
-    def _event(self, name: str, challenge: Challenge, e164: str, **fields: object) -> None:
-        # Eight signs of the id tell challenges apart; the whole of it is a secret of its holder.
-        event(
-            name, logging.INFO, challenge=challenge.id[:8], app=challenge.app, to=phone.mask(e164), **fields
-        )
-
-
-_STATUS = {
-    Verdict.ACCEPTED: Status.ACCEPTED,
-    Verdict.REFUSED: Status.REFUSED,
-    Verdict.DEFERRED: Status.REFUSED,
-    Verdict.UNKNOWN: Status.UNKNOWN,
-}
-
-
-def _gone(*, to: str, text: str, reference: str) -> Outcome:  # noqa: ARG001 - a sender's signature
-    """Stand in for an upstream that has left the policy since the plan was made."""
-    return Outcome(Verdict.REFUSED, "upstream_gone")
+        report("challenge.checked", challenge, e164, request_id=caller.request_id, result=result, **fields)
 
 
 def _refusal(what: str, pause: int) -> OtpError:

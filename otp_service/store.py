@@ -1,4 +1,4 @@
-"""Challenges, their schedule, charges and spent tokens in Redis.
+"""Challenges, their schedule, events for apps, charges and spent tokens in Redis.
 
 Knows the keys, the scripts and how a challenge becomes a record. Must not know why anything is stored. The store's
 clock is the only clock: every answer brings its time, in milliseconds.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otp_service.challenge import (
-    LIVE_CODES,
+    FAILED,
     Again,
     Challenge,
     Delivery,
@@ -25,6 +25,7 @@ from otp_service.challenge import (
     Status,
     Step,
     Wait,
+    overruled_by,
 )
 from otp_service.connection import Scripts
 from otp_service.policy import Window
@@ -38,6 +39,14 @@ CLAIM_LEASE = 8_000
 """Milliseconds to draw and hash; then another worker takes the delivery."""
 SEND_LEASE = 9_000
 """Milliseconds for the upstream's answer, above the longest time an account may allow; then it is unknown."""
+EVENT_LEASE = 20_000
+"""Milliseconds for an app's answer to an event."""
+EVENT_TTL = 4 * 24 * 3_600_000
+"""Milliseconds that an event is kept: above the sum of all its retries."""
+GET_WINDOW = 66
+"""Seconds in which an upstream's limit for one minute is used up at most once: a request may arrive 6 s late."""
+CHALLENGES, EVENTS = "due", "evt"
+"""The two queues of each partition: what workers attend to, and what apps are to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +72,21 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A challenge that one worker holds for a while. `what` is `send`, `waited` or `ended`."""
+    """A challenge that one worker holds for a while. `what` is `send`, `waited`, `over` or `ended`."""
 
     what: str
     now: int
     challenge: Challenge
     operation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """An event on its way to an app: its id, its record, and how often it was tried before."""
+
+    id: str
+    record: Mapping[str, Any]
+    tries: int
 
 
 class Store:
@@ -80,7 +98,6 @@ class Store:
         self._prefix = prefix
         self._partitions = partitions
         self.offset = offset
-        self.wake_channel = f"{prefix}:wake"
 
     # Names of keys. All keys of a challenge share the partition's hash tag, and so one slot of a cluster.
 
@@ -102,8 +119,15 @@ class Store:
     def _challenge(self, id_: str) -> str:
         return f"{{{self._prefix}:{id_[:2]}}}:c:{id_[2:]}"
 
-    def _due(self, partition: str) -> str:
-        return f"{{{self._prefix}:{partition}}}:due"
+    def _due(self, partition: str, queue: str = CHALLENGES) -> str:
+        return f"{{{self._prefix}:{partition}}}:{queue}"
+
+    def _spooled(self, id_: str) -> str:
+        return f"{{{self._prefix}:{id_[:2]}}}:e:{id_[2:]}"
+
+    def wake_channel(self, queue: str = CHALLENGES) -> str:
+        """Name the channel on which the partitions of a queue are called out."""
+        return f"{self._prefix}:wake:{queue}"
 
     def _idempotency(self, name: str) -> str:
         return f"{{{self._prefix}:{self._home(name)}}}:i:{name}"
@@ -125,7 +149,7 @@ class Store:
             KEEP,
             fingerprint,
             IDEMPOTENCY_TTL,
-            self.wake_channel,
+            self.wake_channel(),
             challenge.id[:2],
         )
         if what == "known":
@@ -163,6 +187,8 @@ class Store:
             _operation(),
             state,
             "" if via is None else via,
+            self.wake_channel(),
+            id_[:2],
         )
         return answer[1], _challenge(id_, answer[2]) if answer[0] == "done" else None
 
@@ -175,7 +201,7 @@ class Store:
             app,
             id_,
             json.dumps(_delivery_record(delivery)),
-            self.wake_channel,
+            self.wake_channel(),
             id_[:2],
         )
         what, now = answer[:2]
@@ -194,6 +220,11 @@ class Store:
         """Take a charge back."""
         self._scripts.call("refund", [self._counter(counter)], operation)
 
+    def may_get(self, upstream: str, budget: int) -> bool:
+        """Spend one of the GET requests that all processes together may make to an account in a minute."""
+        windows = [Window(budget, GET_WINDOW)]
+        return not self.charge(f"gets:{upstream}", _operation(), windows)
+
     def _counter(self, name: str) -> str:
         return f"{self._prefix}:n:{name}"
 
@@ -205,9 +236,9 @@ class Store:
 
     # What workers do.
 
-    def due(self, partition: str, limit: int) -> Due:
-        """List what needs attention in a partition, at most `limit`."""
-        now, following, *found = self._scripts.call("due", [self._due(partition)], self.offset, limit)
+    def due(self, partition: str, limit: int, queue: str = CHALLENGES) -> Due:
+        """List what needs attention in a partition's queue, at most `limit`."""
+        now, following, *found = self._scripts.call("due", [self._due(partition, queue)], self.offset, limit)
         ids = {id_: int(since) for id_, since in zip(found[::2], found[1::2], strict=True)}
         return Due(now, ids, int(following) if following else None)
 
@@ -215,14 +246,21 @@ class Store:
         """Lease a challenge that is due; None when there is nothing to do any more."""
         operation = _operation()
         answer = self._scripts.call(
-            "claim", [self._due(id_[:2]), self._challenge(id_)], self.offset, id_, operation, CLAIM_LEASE
+            "claim",
+            [self._due(id_[:2]), self._challenge(id_)],
+            self.offset,
+            id_,
+            operation,
+            CLAIM_LEASE,
+            self.wake_channel(),
+            id_[:2],
         )
         if answer[0] == "none":
             return None
         return Lease(answer[0], answer[1], _challenge(id_, answer[2]), operation)
 
-    def arm(self, lease: Lease, reference: str, code_hash: str) -> bool:
-        """Mark the newest delivery as leaving; False when it must not be sent any more."""
+    def arm(self, lease: Lease, reference: str, code_hash: str, upstream: str) -> bool:
+        """Mark the newest delivery as leaving by an account, with the lease's step; False when it must not be sent."""
         id_ = lease.challenge.id
         answer = self._scripts.call(
             "arm",
@@ -233,7 +271,10 @@ class Store:
             reference,
             code_hash,
             SEND_LEASE,
-            LIVE_CODES,
+            lease.challenge.plan.live_codes,
+            "" if lease.challenge.step.upstreams == (upstream,) else upstream,
+            lease.challenge.step.wait * 1000,
+            lease.challenge.last.step,
         )
         return bool(answer[0] == "armed")
 
@@ -246,11 +287,15 @@ class Store:
         status: Status | None = None,
         reason: str = "",
         upstream_id: str = "",
-    ) -> None:
-        """Write down how a leased delivery ended and what follows; what follows counts only while the lease does."""
+        account: str = "",
+    ) -> Challenge | None:
+        """Write down how a leased delivery ended and what follows; what follows counts only while the lease does.
+
+        `account` is one that could not take the message. Gives the challenge as it is then, None if it is gone.
+        """
         id_ = lease.challenge.id
         word, pause, following = _move(move, lease)
-        self._scripts.call(
+        answer = self._scripts.call(
             "settle",
             [self._due(id_[:2]), self._challenge(id_)],
             self.offset,
@@ -258,30 +303,132 @@ class Store:
             lease.operation,
             reference,
             status or "",
+            _names(overruled_by(status)) if status else "",
             reason,
             upstream_id,
             word,
             pause,
             following,
-            self.wake_channel,
+            account,
+            self.wake_channel(),
             id_[:2],
         )
+        return _challenge(id_, answer[2]) if answer[0] == "settled" else None
+
+    def receive(
+        self, id_: str, *, upstream_id: str, reference: str, status: Status, reason: str
+    ) -> tuple[str, Challenge | None, int]:
+        """Take a receipt in: `changed`, or `known` already, with the challenge and the delivery's place; or `none`."""
+        answer = self._scripts.call(
+            "receive",
+            [self._due(id_[:2]), self._challenge(id_)],
+            self.offset,
+            id_,
+            upstream_id,
+            reference,
+            status,
+            _names(overruled_by(status)),
+            reason,
+            "1" if status in FAILED else "",
+            self.wake_channel(),
+            id_[:2],
+        )
+        if answer[0] == "none":
+            return "none", None, 0
+        return answer[0], _challenge(id_, answer[2]), answer[3]
+
+    def remember_message(self, name: str, id_: str, milliseconds: int) -> None:
+        """Keep under which name an upstream knows a message of a challenge."""
+        self._scripts.call("keep", [f"{self._prefix}:u:{name}"], id_, max(1, milliseconds))
+
+    def challenge_of_message(self, name: str) -> str | None:
+        """Give the id of the challenge whose message an upstream knows under this name."""
+        return self._look(f"{self._prefix}:u:{name}")[1]
 
     def release(self, lease: Lease) -> None:
         """Hand a claimed delivery back before it left."""
         id_ = lease.challenge.id
         keys = [self._due(id_[:2]), self._challenge(id_)]
-        self._scripts.call("release", keys, self.offset, id_, lease.operation, self.wake_channel, id_[:2])
+        self._scripts.call("release", keys, self.offset, id_, lease.operation, self.wake_channel(), id_[:2])
 
-    def beat(self, worker: str, seconds: float) -> list[str]:
-        """Say that a worker lives for `seconds` more and list all that do."""
-        key = f"{self._prefix}:workers"
+    def beat(self, worker: str, seconds: float, queue: str = CHALLENGES) -> list[str]:
+        """Say that a worker of a queue lives for `seconds` more and list all that do."""
+        key = f"{self._prefix}:workers:{queue}"
         names: list[str] = self._scripts.call("beat", [key], self.offset, worker, int(seconds * 1000))
         return names
 
-    def leave(self, worker: str) -> None:
+    def leave(self, worker: str, queue: str = CHALLENGES) -> None:
         """Take a worker that stops off the list."""
-        self._scripts.call("leave", [f"{self._prefix}:workers"], worker)
+        self._scripts.call("leave", [f"{self._prefix}:workers:{queue}"], worker)
+
+    # Events for apps.
+
+    def spool(
+        self, id_: str, told: Sequence[str], records: Mapping[str, Mapping[str, Any]], *, over: str = ""
+    ) -> None:
+        """Put events of a challenge on their way, each once: `told` names them, and stays with the challenge.
+
+        `records` are by their names. `over` is the operation of the lease on a challenge that has ended: it needs no
+        more attention then. An id that belongs to no challenge is taken, too.
+        """
+        partition = id_[:2]
+        ids = [f"{partition}{secrets.token_urlsafe(ID_BYTES)}" for _ in records]
+        self._scripts.call(
+            "spool",
+            [
+                self._challenge(id_),
+                self._due(partition),
+                self._due(partition, EVENTS),
+                *(self._spooled(event_id) for event_id in ids),
+            ],
+            self.offset,
+            id_,
+            json.dumps(list(told)),
+            over,
+            EVENT_TTL,
+            self.wake_channel(EVENTS),
+            partition,
+            *(
+                part
+                for event_id, (name, record) in zip(ids, records.items(), strict=True)
+                for part in (event_id, json.dumps(record), name)
+            ),
+        )
+
+    def take_event(self, id_: str) -> Spooled | None:
+        """Lease an event that is due; None when there is none any more, or another worker has it."""
+        keys = [self._due(id_[:2], EVENTS), self._spooled(id_)]
+        arguments = self.offset, id_, EVENT_LEASE, _operation()
+        tries, record = self._scripts.call("take_event", keys, *arguments)
+        return Spooled(id_, json.loads(record), tries) if record else None
+
+    def end_event(self, id_: str, pause: float | None = None) -> None:
+        """Forget an event, or try it again after `pause` seconds."""
+        keys = [self._due(id_[:2], EVENTS), self._spooled(id_)]
+        self._scripts.call("end_event", keys, self.offset, id_, "" if pause is None else int(pause * 1000))
+
+    # Numbers that want nothing from us.
+
+    def suppress(self, name: str, why: Mapping[str, Any], seconds: int) -> None:
+        """Put a number on the suppression list."""
+        self._scripts.call("keep", [f"{self._prefix}:x:{name}"], json.dumps(why), seconds * 1000)
+
+    def suppressed(self, name: str) -> dict[str, Any] | None:
+        """Say why a number is on the suppression list, if it is."""
+        found = self._look(f"{self._prefix}:x:{name}")[1]
+        return json.loads(found) if found else None
+
+    def unsuppress(self, name: str) -> bool:
+        """Take a number off the suppression list; False if it was not on it."""
+        return bool(self._scripts.call("forget", [f"{self._prefix}:x:{name}"]))
+
+    def keep(self, name: str, value: str, seconds: int) -> None:
+        """Keep a small fact for a while."""
+        self._scripts.call("keep", [f"{self._prefix}:k:{name}"], value, seconds * 1000)
+
+    def kept(self, name: str) -> str | None:
+        """Give a small fact."""
+        return self._look(f"{self._prefix}:k:{name}")[1]
 
     def time(self) -> int:
         """Give the store's time in milliseconds."""
@@ -296,6 +443,11 @@ class Store:
         return now, value or None
 
 
+def _names(statuses: Sequence[Status]) -> str:
+    """Write statuses as the scripts look for one: each between commas."""
+    return f",{','.join(statuses)},"
+
+
 def _operation() -> str:
     return secrets.token_urlsafe(6)
 
@@ -306,33 +458,40 @@ def _move(move: Move, lease: Lease) -> tuple[str, int, str]:
         case Hold():
             return "hold", max(0, lease.challenge.expires - lease.now), ""
         case Wait(seconds):
-            return "wait", int(seconds * 1000), ""
+            return "wait", -1 if seconds is None else int(seconds * 1000), ""
         case Again(seconds):
             return "again", int(seconds * 1000), ""
         case Next(step):
-            chosen = lease.challenge.plan.steps[step]
+            last = lease.challenge.last
             delivery = Delivery(
-                step, chosen.channel, Status.QUEUED, 0, _operation(), lease.challenge.last.request_id
+                step,
+                lease.challenge.plan.steps[step].channel,
+                Status.QUEUED,
+                0,
+                "",
+                last.request_id,
+                chosen=last.chosen and step == last.step,  # a repetition is still what the person named
+                automatic=True,
             )
             return "next", 0, json.dumps(_delivery_record(delivery))
         case GiveUp():
             return "give_up", 0, ""
 
 
-# The record: flat JSON with short names and without what is empty, as a pending challenge may cost a KiB of memory
-# in all. The first delivery's time is when the challenge was opened; a state is written only when it is final.
+# The record: flat JSON with short names and without what is empty or usual, as a pending challenge may cost a KiB of
+# memory in all. The first delivery's time is when the challenge was opened; a state is written only when it is final.
 
 _TEXTS = ("locale", "app_hash", "host", "reference")
+_USUAL = {"purpose": "login", "policy": 0, "watched": False}
 
 
 def _record(challenge: Challenge) -> str:
     plan = challenge.plan
     record: dict[str, Any] = {
         "app": challenge.app,
-        "purpose": challenge.purpose,
         "sealed": challenge.sealed,
         "scheme": challenge.scheme,
-        "steps": [step.as_record() for step in plan.steps],
+        "steps": [_step_record(step) for step in plan.steps],
         "digits": plan.code_length,
         "guesses": plan.max_attempts,
         "sends": plan.max_sends,
@@ -340,22 +499,39 @@ def _record(challenge: Challenge) -> str:
         "deliveries": [_delivery_record(delivery) for delivery in challenge.deliveries],
     }
     record |= {name: value for name in _TEXTS if (value := getattr(challenge, name))}
+    record |= {name: value for name, usual in _USUAL.items() if (value := getattr(challenge, name)) != usual}
+    record |= {name: value for name, usual in _PLAN_USUAL.items() if (value := getattr(plan, name)) != usual}
     return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
 
 
+_PLAN_USUAL = {"live_codes": 4, "after_choice": "continue"}
+
+
+def _step_record(step: Step) -> list[Any]:
+    whole = [step.channel, " ".join(step.upstreams), step.wait, step.until, step.condition]
+    return whole if step.condition else whole[:4] if step.until != "delivered" else whole[:3]
+
+
+def _step(record: Sequence[Any]) -> Step:
+    channel, upstreams, *rest = record
+    return Step(channel, tuple(upstreams.split()), *rest)
+
+
 def _delivery_record(delivery: Delivery) -> dict[str, Any]:
-    return {
+    record: dict[str, Any] = {
         "step": delivery.step,
         "status": delivery.status,
         "at": delivery.at,
-        "op": delivery.operation,
-        "request": delivery.request_id,
+        "req": delivery.request_id,
     }
+    if delivery.operation:
+        record["op"] = delivery.operation
+    return record | {name: True for name in ("chosen", "automatic") if getattr(delivery, name)}
 
 
 def _challenge(id_: str, stored: str) -> Challenge:
     record: Mapping[str, Any] = json.loads(stored)
-    steps = tuple(Step(*step) for step in record["steps"])
+    steps = tuple(map(_step, record["steps"]))
     plan = Plan(
         steps,
         record["digits"],
@@ -363,11 +539,11 @@ def _challenge(id_: str, stored: str) -> Challenge:
         record["guesses"],
         record["sends"],
         tuple(record["cooldown"]),
+        **{name: record.get(name, usual) for name, usual in _PLAN_USUAL.items()},
     )
     return Challenge(
         id=id_,
         app=record["app"],
-        purpose=record["purpose"],
         sealed=record["sealed"],
         scheme=record["scheme"],
         state=State(record.get("state", State.PENDING)),
@@ -376,21 +552,30 @@ def _challenge(id_: str, stored: str) -> Challenge:
         deliveries=tuple(_delivery(one, steps) for one in record["deliveries"]),
         attempts=len(record.get("attempts", ())),
         via=record.get("via"),
+        told=tuple(record.get("told", ())),
         **{name: record.get(name, "") for name in _TEXTS},
+        **{name: record.get(name, usual) for name, usual in _USUAL.items()},
     )
 
 
 def _delivery(record: Mapping[str, Any], steps: Sequence[Step]) -> Delivery:
+    upstreams = steps[record["step"]].upstreams
+    sole = upstreams[0] if len(upstreams) == 1 else ""
     return Delivery(
         step=record["step"],
         channel=steps[record["step"]].channel,
         status=Status(record["status"]),
         at=record["at"],
-        operation=record["op"],
-        request_id=record["request"],
+        operation=record.get("op", ""),
+        request_id=record["req"],
+        chosen=record.get("chosen", False),
+        automatic=record.get("automatic", False),
+        upstream=record.get("up") or (sole if "ref" in record else ""),
+        tried=tuple(record.get("tried", ())),
+        ends=record.get("ends"),
         reference=record.get("ref", ""),
         code_hash=record.get("hash", ""),
         reason=record.get("reason", ""),
-        upstream_id=record.get("upstream_id", ""),
+        upstream_id=record.get("uid", ""),
         deferrals=record.get("deferrals", 0),
     )

@@ -21,7 +21,7 @@ _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 # What must never be read in a log, whoever wrote it there: keys and tokens, and digits as many as a code has.
 _SECRETS = re.compile(
-    r"\b(?:pk|sk|ops)_[A-Za-z0-9_-]{8,}|(?i:bearer)\s+\S+|eyJ[A-Za-z0-9_-]+\.\S+|access_token=[^&\s]+"
+    r"\b(?:pk|sk|ops|whs)_[A-Za-z0-9_-]{8,}|(?i:bearer)\s+\S+|eyJ[A-Za-z0-9_-]+\.\S+|access_token=[^&\s]+"
 )
 _DIGITS = re.compile(r"\+?\d(?:[\s().-]{0,3}\d){5,}")
 
@@ -118,10 +118,49 @@ class Metrics:
         self.checks = Counter("otp_checks", "Guesses by result", ["app", "result"], registry=registry)
         self.verified = Counter(
             "otp_verified_codes",
-            "Codes that came back, by the channel that brought them",
-            ["channel"],
+            "Codes that came back, by the channel and upstream that brought them",
+            ["channel", "upstream"],
             registry=registry,
         )
+        self.verify_seconds = Histogram(
+            "otp_verify_seconds",
+            "Time from a code's leaving to its coming back",
+            ["channel"],
+            buckets=(2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 300, 600),
+            registry=registry,
+        )
+        self.skips = Counter(
+            "otp_skipped_steps", "Steps that were not taken, by why", ["channel", "why"], registry=registry
+        )
+        self.receipts = Counter(
+            "otp_receipts",
+            "Receipts by what they say and what they changed",
+            ["channel", "upstream", "stage", "result"],
+            registry=registry,
+        )
+        self.inbound = Counter(
+            "otp_inbound", "Messages from persons by what they ask", ["channel", "word"], registry=registry
+        )
+        self.breaker_openings = Counter(
+            "otp_breaker_openings",
+            "Breakers that opened",
+            ["upstream", "channel", "reason"],
+            registry=registry,
+        )
+        self.charges = Counter(
+            "otp_upstream_charges",
+            "What upstreams charged, in their own unit",
+            ["channel", "upstream"],
+            registry=registry,
+        )
+        self.balance = Gauge(
+            "otp_upstream_balance",
+            "What is left at an upstream, in its own unit",
+            ["upstream", "service"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.events = Counter("otp_events", "Events for apps by result", ["app", "result"], registry=registry)
         self.refusals = Counter(
             "otp_guard_refusals", "Sends that the guard refused", ["rule"], registry=registry
         )
@@ -136,7 +175,8 @@ class Metrics:
         )
         self.deadline_lag = Histogram(
             "otp_deadline_lag_seconds",
-            "How late due challenges were claimed",
+            "How late what was due was claimed",
+            ["queue"],
             buckets=_SLOW,
             registry=registry,
         )
@@ -148,8 +188,9 @@ class Metrics:
             registry=registry,
         )
         self.in_flight = Gauge(
-            "otp_sends_in_flight",
-            "Deliveries a worker is busy with",
+            "otp_in_flight",
+            "What workers are busy with",
+            ["queue"],
             registry=registry,
             multiprocess_mode="livesum",
         )

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-TESTS = ("tests/test_store.py", "tests/test_lost_replies.py", "tests/test_model.py", "tests/test_races.py")
+TESTS = tuple(
+    f"tests/test_{name}.py" for name in ("store", "breakers", "policies", "lost_replies", "model", "races")
+)
 AT_ONCE = 2
 HANGS_AFTER = 600.0
 """Seconds after which a broken script has visibly broken the tests."""
@@ -87,7 +89,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     ],
     "claim": [
         OFFSET,
-        ("not challenge or challenge.state", "not challenge"),
+        ("not challenge or (challenge.state and not challenge.watched)", "not challenge"),
         ("tonumber(deadline) > now", "false"),
         ("challenge.lease == operation then", "false then"),
         ('last.status == "claimed" and "send" or "waited"', '"waited"'),
@@ -98,7 +100,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("delivery.hash = nil", ""),
         ('exhausted and "exhausted" or', ""),
         ('sent and "expired" or', ""),
-        ('redis.call("ZREM", due_key, id)\n  what', "what"),
+        ('    redis.call("ZREM", due_key, id)\n  end\n  what', "  end\n  what"),
         ('or last.status == "claimed" then', "then"),
         ('last.status = "claimed"', ""),
         ('last.status = "unknown"', ""),
@@ -138,6 +140,39 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ('redis.call("PEXPIRE", due_key, 2 * (ttl + keep))', ""),
         ("2 * (ttl + keep)", "ttl"),
     ],
+    "breaker_ask": [
+        OFFSET,
+        ("breaker.probe = now + lease", ""),
+        ("(breaker.probe or 0) - now", "0"),
+        ("pause > 0", "false"),
+        KEEPTTL,
+    ],
+    "breaker_tell": [
+        OFFSET,
+        ("breaker.op == operation", "false"),
+        ("breaker.ends and now < breaker.ends", "false"),
+        ("breaker.faults >= tolerance", "true"),
+        ("math.min(2 * breaker.pause, longest)", "2 * breaker.pause"),
+        ("breaker.probe = nil", ""),
+        (', "PX", ttl', ""),
+    ],
+    "end_event": [OFFSET, ('redis.call("ZREM", queue_key, id)', "")],
+    "policy_apply": [
+        ('redis.call("HGET", key, "op") == operation', "false"),
+        ("tonumber(expected) ~= head", "false"),
+    ],
+    "receive": [
+        OFFSET,
+        ('string.find(overruled, "," .. mine.status .. ",", 1, true)', "true"),
+        ("delivery.uid == upstream_id", "false"),
+        ("delivery.ref == reference", "false"),
+        (" and not challenge.state and now < challenge.expires", ""),
+        (" and rests", ""),
+        ("< 0 then", "< -9 then"),
+        KEEPTTL,
+    ],
+    "spool": [OFFSET, ("seen[told[1]]", "false"), ('redis.call("PEXPIRE", queue_key, 2 * ttl)', ""), KEEPTTL],
+    "take_event": [OFFSET, ("event.op == operation", "false"), ("event.tries = tries + 1", ""), KEEPTTL],
     "refund": [('redis.call("ZREM", log_key, operation)', "0")],
     "release": [
         OFFSET,
@@ -170,12 +205,14 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     "settle": [
         OFFSET,
         ("if not challenge then", "if false then"),
-        ('mine.status ~= "sending" and', ""),
-        ('and mine.status ~= "unknown"', ""),
-        ("not mine or", ""),
+        ('string.find(overruled, "," .. mine.status .. ",", 1, true)', "true"),
+        ("known_better = true", ""),
         ("mine.status = status", ""),
-        ('if reason ~= "" then mine.reason = reason end', ""),
-        ('if upstream_id ~= "" then mine.upstream_id = upstream_id end', ""),
+        ('mine.reason = reason ~= "" and reason or nil', ""),
+        ('if upstream_id ~= "" then mine.uid = upstream_id end', ""),
+        ("table.insert(last.tried, account)", ""),
+        ('last.reason = "no_account_left"', ""),
+        ('changed and (move == "hold" or move == "wait")', "changed"),
         ("not challenge.state and", ""),
         (" and challenge.lease == operation", ""),
         ("challenge.lease = nil", ""),

@@ -4,7 +4,6 @@ The product's own connection gives up after a second; races of hundreds of threa
 """
 
 import queue
-import re
 import secrets
 import threading
 import time
@@ -19,14 +18,20 @@ from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from otp_service.breakers import Breakers
 from otp_service.challenge import Challenge, Delivery, Plan, State, Status, Step, after_outcome
 from otp_service.codes import Claim, Hasher
 from otp_service.connection import Scripts, connect
-from otp_service.delivery import Outcome, Verdict
-from otp_service.policy import App, Limits, Policy, Route, Window
+from otp_service.courier import Courier
+from otp_service.delivery import Message, Outcome, Verdict
+from otp_service.figures import Figures
+from otp_service.outbox import Outbox
+from otp_service.policy import App, Limits, Policy, Route, StepRule, Window
+from otp_service.reception import Reception
+from otp_service.runtime import Runtime
 from otp_service.seal import Seal
 from otp_service.service import Caller, SendRequest, Service
-from otp_service.store import Lease, Store
+from otp_service.store import CHALLENGES, Lease, Store
 from otp_service.telemetry import Metrics
 from otp_service.tokens import Signer
 from otp_service.worker import Worker
@@ -38,7 +43,7 @@ PATIENCE = 20.0
 """Seconds after which a test gives up; nothing waits that long when all is well."""
 PATIENT = settings(deadline=None)
 """A property test with this may be slow: only what it says may fail it."""
-STEPS = (Step("sms", "main", 30), Step("voice", "main", 30))
+STEPS = (Step("sms", ("main",), 30, "accepted"), Step("voice", ("main",), 30, "accepted"))
 PLAN = Plan(STEPS, code_length=6, ttl=300, max_attempts=5, max_sends=4, cooldown=(30, 60))
 NUMBERS = tuple(islice(crowd(), 400))
 
@@ -94,7 +99,7 @@ def proxied_store(url: str, prefix: str, *, partitions: int = 4) -> Iterator[Sto
 
 def prefix_of(store: Store) -> str:
     """Give the first part of a store's keys."""
-    return store.wake_channel.removesuffix(":wake")
+    return store.wake_channel().partition(":wake:")[0]
 
 
 def new_challenge(store: Store, plan: Plan = PLAN, **changes: object) -> Challenge:
@@ -138,7 +143,7 @@ def armed(store: Store, id_: str, code_hash: str = "hash", reference: str = "") 
     lease = claimed(store, id_)
     assert lease.what == "send"
     reference = reference or secrets.token_urlsafe(12)
-    assert store.arm(lease, reference, code_hash)
+    assert store.arm(lease, reference, code_hash, "main")
     return lease, reference
 
 
@@ -187,12 +192,11 @@ class Phone:
         self.inbox: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         """Number and code of each message, in the order they came."""
 
-    def __call__(self, *, to: str, text: str, reference: str) -> Outcome:
+    def __call__(self, message: Message) -> Outcome:
         """Take one message."""
-        found = re.search(r"\d{6}", text)
-        assert found
-        outcome = next(self._outcomes, Outcome(Verdict.ACCEPTED, "accepted", upstream_id=reference))
-        self.inbox.put((to, found[0]))
+        assert message.code in "".join(sign for sign in message.text if sign.isdigit())
+        outcome = next(self._outcomes, Outcome(Verdict.ACCEPTED, "accepted", upstream_id=message.reference))
+        self.inbox.put((message.to, message.code))
         return outcome
 
     def next(self) -> tuple[str, str]:
@@ -205,6 +209,7 @@ class Spine:
     """The service with its parts."""
 
     service: Service
+    courier: Courier
     store: Store
     scripts: Scripts
     hasher: Hasher
@@ -227,11 +232,12 @@ class Spine:
         """Make a worker that delivers over this service."""
         return Worker(
             store=store or self.store,
+            queue=CHALLENGES,
             scripts=self.scripts,
-            attend=self.service.attend,
+            attend=self.courier.attend,
             metrics=self.metrics,
             name=name,
-            sends=sends,
+            at_once=sends,
         )
 
 
@@ -242,12 +248,14 @@ def ended(
     store: Store, lease: Lease, reference: str, verdict: Verdict, retry_after: float | None = None
 ) -> None:
     """Settle a lease as the service does after an upstream's verdict."""
+    outcome = Outcome(verdict, "test", retry_after=retry_after)
     store.settle(
         lease,
-        after_outcome(lease.challenge, Outcome(verdict, "test", retry_after=retry_after)),
+        after_outcome(lease.challenge, outcome, "main", lease.now),
         reference=reference,
         status=_STATUSES.get(verdict, Status.REFUSED),
         reason="" if verdict is Verdict.ACCEPTED else "test",
+        account="main",
     )
 
 
@@ -282,28 +290,59 @@ def make_spine(
     policy = Policy(
         apps={"web": app},
         upstreams={},
-        routes=(Route(steps=STEPS),),
+        routes=(
+            Route(
+                steps=tuple(
+                    StepRule(channel=s.channel, upstreams=s.upstreams, wait=s.wait, until=s.until)
+                    for s in STEPS
+                )
+            ),
+        ),
         limits=limits or Limits(number=(Window(1000, 3600),)),
     )
     store = store or Store(scripts, prefix=f"t{secrets.token_hex(6)}", partitions=partitions)
     hasher = Hasher({"p1": secrets.token_bytes(32)}, "testing", hash_slots)
     metrics = Metrics()
-    service = Service(
-        policy=lambda: policy,
-        store=store,
-        hasher=hasher,
-        seal=Seal({"n1": secrets.token_bytes(32)}, secrets.token_bytes(32)),
-        signer=Signer({"s1": secrets.token_bytes(32)}, "https://otp.example.com"),
+    runtime = Runtime(
+        version=1,
+        policy=policy,
         senders={("sms", "main"): phone, ("voice", "main"): phone},
+        accounts={},
+    )
+    prefix = prefix_of(store)
+    breakers = Breakers(scripts, prefix=prefix)
+    figures = Figures(scripts, prefix=prefix, clock=time.monotonic)
+    seal = Seal({"n1": secrets.token_bytes(32)}, secrets.token_bytes(32))
+    outbox = Outbox(runtime=lambda: runtime, store=store)
+    reception = Reception(runtime=lambda: runtime, store=store, breakers=breakers, seal=seal, metrics=metrics)
+    courier = Courier(
+        runtime=lambda: runtime,
+        store=store,
+        breakers=breakers,
+        figures=figures,
+        hasher=hasher,
+        seal=seal,
+        outbox=outbox,
+        reception=reception,
+        metrics=metrics,
+    )
+    service = Service(
+        store=store,
+        figures=figures,
+        hasher=hasher,
+        seal=seal,
+        outbox=outbox,
+        signer=Signer({"s1": secrets.token_bytes(32)}, "https://otp.example.com"),
         metrics=metrics,
     )
     return Spine(
         service=service,
+        courier=courier,
         store=store,
         scripts=scripts,
         hasher=hasher,
         phone=phone,
-        caller=Caller(app=app, request_id="0123456789abcdef"),
+        caller=Caller(app=app, runtime=runtime, request_id="0123456789abcdef"),
         metrics=metrics,
     )
 

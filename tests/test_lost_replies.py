@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from otp_service.challenge import Challenge, GiveUp, Next, State, Status
+from otp_service.challenge import Again, Challenge, GiveUp, Next, State, Status
 from otp_service.delivery import Verdict
 from otp_service.policy import Window
-from otp_service.store import SEND_LEASE, Store
+from otp_service.store import EVENT_LEASE, EVENTS, SEND_LEASE, Store
 from tests.fault_proxy import FaultProxy
 from tests.spine import (
     PLAN,
@@ -98,7 +98,7 @@ def _claim(flaky: Store, store: Store, id_: str) -> None:
     assert lease is not None
     assert lease.what == "send"
     assert store.claim(id_) is None
-    assert store.arm(lease, "reference", "hash")
+    assert store.arm(lease, "reference", "hash", "main")
 
 
 def _claim_waited(flaky: Store, store: Store, id_: str) -> None:
@@ -112,7 +112,7 @@ def _claim_waited(flaky: Store, store: Store, id_: str) -> None:
 
 def _arm(flaky: Store, store: Store, id_: str) -> None:
     lease = claimed(store, id_)
-    assert flaky.arm(lease, "reference", "hash")
+    assert flaky.arm(lease, "reference", "hash", "main")
     assert seen(store, id_).live_hashes() == [(0, "hash")]
 
 
@@ -178,6 +178,60 @@ def _leave(flaky: Store, store: Store, id_: str) -> None:
     assert store.beat("two", 3) == ["two"]
 
 
+def _receive(flaky: Store, store: Store, id_: str) -> None:
+    lease, reference = armed(store, id_)
+    ended(store, lease, reference, Verdict.ACCEPTED)
+    found = flaky.receive(id_, upstream_id="", reference=reference, status=Status.DELIVERED, reason="")
+    assert found == ("known", seen(store, id_), 0)
+    assert seen(store, id_).last.status is Status.DELIVERED
+
+
+def _settle_account(flaky: Store, store: Store, id_: str) -> None:
+    lease, reference = armed(store, id_)
+    flaky.settle(lease, Again(0), reference=reference, status=Status.REFUSED, account="main")
+    assert seen(store, id_).last.tried == ("main",)
+
+
+def _spool(flaky: Store, store: Store, id_: str) -> None:
+    flaky.spool(id_, ["0s"], {"0s": {"n": 1}})
+    assert len(store.due(id_[:2], 10, EVENTS).ids) == 1
+    assert seen(store, id_).told == ("0s",)
+
+
+def _an_event(store: Store) -> str:
+    id_ = store.new_id()
+    store.spool(id_, [""], {"": {"n": 1}})
+    [event] = store.due(id_[:2], 10, EVENTS).ids
+    return event
+
+
+def _take_event(flaky: Store, store: Store, id_: str) -> None:
+    taken = flaky.take_event(id_)
+    assert taken is not None
+    assert (taken.tries, taken.record["n"]) == (0, 1)
+    assert store.take_event(id_) is None
+    store.offset += EVENT_LEASE
+    again = store.take_event(id_)
+    assert again is not None
+    assert again.tries == 1
+
+
+def _end_event(flaky: Store, store: Store, id_: str) -> None:
+    flaky.end_event(id_)
+    assert store.due(id_[:2], 10, EVENTS).ids == {}
+
+
+def _keep(flaky: Store, store: Store, id_: str) -> None:
+    flaky.keep(id_, "value", 60)
+    assert store.kept(id_) == "value"
+
+
+def _forget(flaky: Store, store: Store, id_: str) -> None:
+    store.suppress(id_, {"by": "a test"}, 60)
+    flaky.unsuppress(id_)
+    assert store.suppressed(id_) is None
+
+
 def _due(flaky: Store, store: Store, id_: str) -> None:
     assert id_ in flaky.due(id_[:2], 10).ids
 
@@ -206,6 +260,13 @@ TWICE = {
     "settle, unknown": Twice(_fresh, _settle(Verdict.UNKNOWN, 1, 0)),
     "settle, waited": Twice(_fresh, _settle_waited),
     "settle, given up": Twice(_fresh, _give_up),
+    "settle, another account": Twice(_fresh, _settle_account),
+    "receive": Twice(_fresh, _receive),
+    "spool": Twice(_fresh, _spool),
+    "take_event": Twice(_an_event, _take_event),
+    "end_event": Twice(_an_event, _end_event),
+    "keep": Twice(_fresh, _keep),
+    "forget": Twice(_fresh, _forget),
     "release": Twice(_fresh, _release),
     "charge": Twice(_fresh, _charge),
     "charge, the last": Twice(_fresh, _last_charge),

@@ -23,7 +23,6 @@ from hypothesis.stateful import (
 )
 
 from otp_service.challenge import (
-    LIVE_CODES,
     Again,
     Challenge,
     Delivery,
@@ -36,6 +35,7 @@ from otp_service.challenge import (
     Status,
     Step,
     Wait,
+    overruled_by,
 )
 from otp_service.policy import Window
 from otp_service.store import CLAIM_LEASE, SEND_LEASE, Lease, Store
@@ -47,14 +47,13 @@ LONG = settings(
 )
 USUAL = settings(LONG, max_examples=70, stateful_step_count=30, phases=[Phase.reuse, Phase.generate])
 """Without shrinking: a history that fails is replayed against a real server, which takes long."""
-STEPS = (Step("sms", "main", 20), Step("voice", "main", 20))
+STEPS = (Step("sms", ("main",), 20), Step("voice", ("main",), 20))
 PLANS = (
     Plan(STEPS, 6, 60, max_attempts=2, max_sends=3, cooldown=(5, 10)),
     Plan(STEPS[:1], 6, 300, max_attempts=3, max_sends=8, cooldown=(1,)),
 )
 MOVES = (Hold(), Wait(7), Again(3), Next(0), GiveUp())
 WINDOWS = (Window(2, 10), Window(3, 60))
-UNDER_WAY = {Status.SENDING, Status.UNKNOWN}
 NOT_LEFT = {Status.QUEUED, Status.CLAIMED}
 
 
@@ -291,15 +290,21 @@ class Histories(RuleBasedStateMachine):
         """Arm a message; the model decides whether the script may."""
         known = self.known[lease.challenge.id]
         reference = reference or secrets.token_hex(4)
-        armed = self.store.arm(lease, reference, f"hash-{reference}")
+        armed = self.store.arm(lease, reference, f"hash-{reference}", "main")
         now = self.at()
         last = known.now.last
         ours = known.is_open(now) and known.lease == lease.operation
         if ours and last.status is Status.CLAIMED:
-            known.change(status=Status.SENDING, reference=reference, code_hash=f"hash-{reference}")
+            known.change(
+                status=Status.SENDING,
+                reference=reference,
+                code_hash=f"hash-{reference}",
+                upstream="main",
+                ends=now + known.now.step.wait * 1000,
+            )
             known.due = now + SEND_LEASE
             live = [place for place, _ in known.now.live_hashes()]
-            for place in live[:-LIVE_CODES]:
+            for place in live[: -known.now.plan.live_codes]:
                 known.change(place, code_hash="")
             assert armed
         else:
@@ -322,10 +327,12 @@ class Histories(RuleBasedStateMachine):
         )
         at = [p for p, d in enumerate(known.now.deliveries) if d.reference == reference]
         self.at()
-        if at and known.now.deliveries[at[-1]].status in UNDER_WAY:
-            known.change(at[-1], status=status, reason="because", upstream_id="upstream")
+        if at:
+            counts = known.now.deliveries[at[-1]].status in overruled_by(status)
+            news: dict[str, Any] = {"status": status, "reason": "because"} if counts else {}
+            known.change(at[-1], upstream_id="upstream", **news)
             if known.now.last.reference == reference:
-                self._move(known, lease, move)
+                self._move(known, lease, move if counts else Wait(0))
         self.touched = lease.challenge.id
 
     @rule(lease=leases, move=st.sampled_from(MOVES))
@@ -342,20 +349,22 @@ class Histories(RuleBasedStateMachine):
             return
         now, expires = self.latest, known.now.expires
         known.lease = ""
+        if known.now.last.status is Status.CLAIMED and isinstance(move, Hold | GiveUp):
+            known.change(status=Status.REFUSED, reason="no_account_left")
         match move:
             case Hold():
                 known.due = expires
             case Wait(seconds):
-                known.due = min(expires, now + int(seconds * 1000))
+                assert seconds is not None
+                ends = known.now.last.ends
+                rest = expires if ends is None else max(ends, now)
+                known.due = min(expires, rest, now + int(seconds * 1000))
             case Again(seconds):
                 known.change(status=Status.QUEUED, deferrals=known.now.last.deferrals + 1)
                 known.due = min(expires, now + int(seconds * 1000))
             case Next(step):
-                stored = self.store.look(lease.challenge.id)[1]
-                assert stored is not None
-                operation = stored.last.operation  # drawn by the store
                 request, channel = lease.challenge.last.request_id, known.now.plan.steps[step].channel
-                known.add(Delivery(step, channel, Status.QUEUED, now, operation, request))
+                known.add(Delivery(step, channel, Status.QUEUED, now, "", request, automatic=True))
                 known.due = min(expires, now)
             case GiveUp():
                 known.end(State.UNDELIVERABLE)
@@ -435,7 +444,7 @@ class Histories(RuleBasedStateMachine):
         for known in self.known.values():
             now = known.now
             assert (known.due is not None) == (now.state is State.PENDING)
-            assert len(now.live_hashes()) <= (LIVE_CODES if now.state is State.PENDING else 0)
+            assert len(now.live_hashes()) <= (now.plan.live_codes if now.state is State.PENDING else 0)
             assert now.attempts <= now.plan.max_attempts
 
 

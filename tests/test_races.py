@@ -204,7 +204,7 @@ def test_a_message_is_armed_by_one_of_two_workers(spine: Spine) -> None:
     leases = [claimed(spine.store, id_)]
     spine.store.offset += CLAIM_LEASE
     leases.append(claimed(spine.store, id_))
-    results = together(2, lambda n: spine.store.arm(leases[n], f"reference-{n}", "hash"))
+    results = together(2, lambda n: spine.store.arm(leases[n], f"reference-{n}", "hash", "main"))
     assert results == [False, True]
 
 
@@ -218,7 +218,9 @@ def test_a_message_leaves_or_is_superseded(spine: Spine) -> None:
         left = together(
             2,
             lambda n, id_=id_, lease=lease: (  # type: ignore[misc]
-                store.arm(lease, "reference", "hash") if n else store.resend(id_, "web", new_delivery())
+                store.arm(lease, "reference", "hash", "main")
+                if n
+                else store.resend(id_, "web", new_delivery())
             ),
         )[1]
         assert seen(store, id_).deliveries[0].status is (Status.SENDING if left else Status.SUPERSEDED)

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from otp_service import app
 from otp_service.app import Core
 from otp_service.challenge import State, Status
-from otp_service.delivery import Outcome, Verdict
+from otp_service.delivery import Message, Outcome, Verdict
 from otp_service.errors import (
     Busy,
     ChallengeNotFound,
@@ -20,9 +20,9 @@ from otp_service.errors import (
     StoreUnavailable,
     WrongCode,
 )
-from otp_service.service import Caller, SendRequest, Service
+from otp_service.service import Caller, SendRequest
 from otp_service.store import CLAIM_LEASE
-from tests.conftest import SECRET, make_core
+from tests.conftest import POLICY, SECRET, make_core
 from tests.numbers import crowd
 from tests.valkey_server import ValkeyServer
 
@@ -37,28 +37,29 @@ class Upstream:
         self.verdict = Verdict.ACCEPTED
         self.meanwhile: Callable[[], None] = lambda: None
 
-    def __call__(self, *, to: str, text: str, reference: str) -> Outcome:
+    def __call__(self, message: Message) -> Outcome:
         """Take a message."""
-        assert to.startswith("+")
-        assert reference
-        self.texts.append(text)
+        assert message.to.startswith("+")
+        assert message.reference
+        assert message.code in message.text
+        assert 0 < message.seconds <= 300
+        self.texts.append(message.text)
         self.meanwhile()
         return Outcome(self.verdict, "chosen")
 
 
-def service_of(core: Core, upstream: Upstream | None, **changes: object) -> Service:
-    """Give the service of a core with another upstream, or with other keys."""
-    other = app.build(
+def other(core: Core, upstream: Upstream | None, **changes: object) -> Core:
+    """Give another process of the same deployment: with another upstream, or with other keys."""
+    made = app.build(
         replace(core.settings, **changes),  # type: ignore[arg-type]
-        core.policy,
+        POLICY.replace("UPSTREAM/", "http://127.0.0.1:9/"),
         threads=4,
         hash_slots=1,
         role="other",
         offset=core.store.offset,
     )
-    senders = {("sms", "main"): upstream} if upstream else {}
-    made = other.service
-    made._senders = senders  # noqa: SLF001 - the composition root would hand them in
+    runtime = replace(core.current(), senders={("sms", "main"): upstream} if upstream else {})
+    made.courier._runtime = lambda: runtime  # noqa: SLF001 - the composition root would hand it in
     return made
 
 
@@ -70,30 +71,30 @@ def running() -> bool:
 def test_a_process_without_the_seal_says_so_and_leaves_the_work_to_others(core: Core, caller: Caller) -> None:
     """While number keys are rotated, one process may lack what another holds: nothing is lost or called wrong."""
     id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
-    stranger, upstream = service_of(core, Upstream(), number_keys={"n2": b"2" * 32}), Upstream()
+    stranger, upstream = other(core, Upstream(), number_keys={"n2": b"2" * 32}), Upstream()
     with pytest.raises(Busy):
-        stranger.status(caller, id_)
+        stranger.service.status(caller, id_)
     with pytest.raises(Busy):
-        stranger.verify(caller, id_, "123456")
-    stranger.attend(id_, running)
+        stranger.service.verify(caller, id_, "123456")
+    stranger.courier.attend(id_, running)
     assert core.service.status(caller, id_).status is State.PENDING
     core.store.offset += CLAIM_LEASE
-    service_of(core, upstream).attend(id_, running)
+    other(core, upstream).courier.attend(id_, running)
     assert len(upstream.texts) == 1
 
 
 def test_a_process_without_the_pepper_calls_no_right_code_wrong(core: Core, caller: Caller) -> None:
     """It cannot tell, and says so; a worker leaves the delivery to one that holds the pepper."""
     upstream = Upstream()
-    without = service_of(core, upstream, peppers={"p2": b"2" * 32})
+    without = other(core, upstream, peppers={"p2": b"2" * 32})
     id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
-    without.attend(id_, running)
+    without.courier.attend(id_, running)
     assert upstream.texts == []
     core.store.offset += CLAIM_LEASE
-    service_of(core, upstream).attend(id_, running)
+    other(core, upstream).courier.attend(id_, running)
     code = upstream.texts[0][:6]
     with pytest.raises(Busy):
-        without.verify(caller, id_, code)
+        without.service.verify(caller, id_, code)
     assert core.service.verify(caller, id_, code).view.status is State.VERIFIED
 
 
@@ -101,10 +102,10 @@ def test_a_message_says_how_long_the_code_still_counts(core: Core, caller: Calle
     """A code sent late in the challenge's life does not promise the whole of it."""
     upstream = Upstream()
     id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
-    service_of(core, upstream).attend(id_, running)
+    other(core, upstream).courier.attend(id_, running)
     core.store.offset += 180_000
     core.service.resend(caller, id_)
-    service_of(core, upstream).attend(id_, running)
+    other(core, upstream).courier.attend(id_, running)
     assert "5 minutes" in upstream.texts[0]
     assert "2 minutes" in upstream.texts[1]
 
@@ -122,10 +123,10 @@ def test_an_exhausted_challenge_cannot_be_cancelled(core: Core, caller: Caller) 
 
 def test_the_longest_binding_gives_a_token_that_can_be_redeemed(client: FlaskClient, core: Core) -> None:
     """What a send takes, a redeem takes back."""
-    caller, upstream = Caller(app=core.policy.apps["web"], request_id="r"), Upstream()
+    caller, upstream = Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="r"), Upstream()
     wanted = SendRequest(to=NUMBER, binding="\U0001f600" * 256, reference="r" * 64)
     id_ = core.service.send(caller, wanted).challenge_id
-    service_of(core, upstream).attend(id_, running)
+    other(core, upstream).courier.attend(id_, running)
     token = core.service.verify(caller, id_, upstream.texts[0][:6]).token
     answer = client.post(
         "/otp/token/redeem", json={"token": token}, headers={"Authorization": f"Bearer {SECRET}"}
@@ -155,7 +156,7 @@ def test_one_key_for_many_numbers_at_once_spends_one_budget(core: Core, caller: 
 def test_an_upstream_that_left_the_policy_refuses(core: Core, caller: Caller) -> None:
     """A plan made before may name it still; the challenge ends truthfully."""
     id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
-    service_of(core, None).attend(id_, running)
+    other(core, None).courier.attend(id_, running)
     view = core.service.status(caller, id_)
     assert view.status is State.UNDELIVERABLE
     assert [delivery["status"] for delivery in view.deliveries] == [Status.REFUSED]
@@ -180,9 +181,9 @@ def own_server() -> Iterator[ValkeyServer]:
 def test_an_outcome_waits_for_a_store_that_is_away(own_server: ValkeyServer) -> None:
     """The message has left; what became of it is written down as soon as the store is back."""
     core = make_core(own_server.url, "http://127.0.0.1:9")
-    caller = Caller(app=core.policy.apps["web"], request_id="r")
+    caller = Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="r")
     upstream = Upstream()
-    service = service_of(core, upstream)
+    courier = other(core, upstream).courier
     id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
     back = threading.Timer(1.0, own_server.start)
 
@@ -191,7 +192,7 @@ def test_an_outcome_waits_for_a_store_that_is_away(own_server: ValkeyServer) -> 
         back.start()
 
     upstream.meanwhile = lose_the_store
-    service.attend(id_, running)
+    courier.attend(id_, running)
     back.join()
     assert [d["status"] for d in core.service.status(caller, id_).deliveries] == [Status.ACCEPTED]
     assert len(upstream.texts) == 1
@@ -200,21 +201,21 @@ def test_an_outcome_waits_for_a_store_that_is_away(own_server: ValkeyServer) -> 
 def test_a_worker_that_stops_does_not_wait_for_the_store(own_server: ValkeyServer) -> None:
     """It must end in time; the message counts as unknown later."""
     core = make_core(own_server.url, "http://127.0.0.1:9")
-    caller = Caller(app=core.policy.apps["web"], request_id="r")
+    caller = Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="r")
     upstream = Upstream()
     upstream.meanwhile = own_server.kill
     id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
     stopping = iter([False, True])
     with pytest.raises(StoreUnavailable):
-        service_of(core, upstream).attend(id_, lambda: next(stopping, True))
+        other(core, upstream).courier.attend(id_, lambda: next(stopping, True))
 
 
 def test_a_stopping_worker_hands_back_what_has_not_left(core: Core, caller: Caller) -> None:
     """Claimed but not armed: the delivery is queued again at once, and nothing was sent."""
     upstream = Upstream()
     id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
-    service_of(core, upstream).attend(id_, lambda: True)
+    other(core, upstream).courier.attend(id_, lambda: True)
     assert upstream.texts == []
     assert id_ in core.store.due(id_[:2], 10).ids
-    service_of(core, upstream).attend(id_, running)
+    other(core, upstream).courier.attend(id_, running)
     assert len(upstream.texts) == 1

@@ -12,9 +12,9 @@ from redis.client import PubSub
 
 from otp_service.challenge import Status
 from otp_service.connection import Scripts, connect
-from otp_service.delivery import Outcome, Verdict
+from otp_service.delivery import Message, Outcome, Verdict
 from otp_service.errors import StoreUnavailable
-from otp_service.store import CLAIM_LEASE, Due, Store
+from otp_service.store import CHALLENGES, CLAIM_LEASE, Due, Store
 from otp_service.telemetry import Metrics
 from otp_service.worker import Worker
 from tests.deployments import HOST, ask, free_port
@@ -114,11 +114,12 @@ def a_worker(
     """Make a worker whose work is the test's."""
     return Worker(
         store=store or spine.store,
+        queue=CHALLENGES,
         scripts=scripts or spine.scripts,
         attend=attend,
         metrics=Metrics(),
         name=name,
-        sends=sends,
+        at_once=sends,
     )
 
 
@@ -220,10 +221,10 @@ def test_one_slow_message_does_not_hold_up_the_others(valkey: ValkeyServer) -> N
     phone, hang = Phone(), threading.Event()
 
     class Hanging(Phone):
-        def __call__(self, *, to: str, text: str, reference: str) -> Outcome:
-            if to == NUMBERS[0]:
+        def __call__(self, message: Message) -> Outcome:
+            if message.to == NUMBERS[0]:
                 assert hang.wait(PATIENCE)
-            return phone(to=to, text=text, reference=reference)
+            return phone(message)
 
     with open_spine(valkey, connections=32, partitions=2, phone=Hanging()) as spine:
         with working(spine.worker(sends=4)):
@@ -266,9 +267,9 @@ class Watching(Store):
         super().__init__(scripts, prefix=prefix_of(store), partitions=len(store.partitions()))
         self.looks = 0
 
-    def due(self, partition: str, limit: int) -> Due:
+    def due(self, partition: str, limit: int, queue: str = CHALLENGES) -> Due:
         """Look, and count it."""
-        found = super().due(partition, limit)
+        found = super().due(partition, limit, queue)
         self.looks += 1
         return found
 
@@ -317,9 +318,9 @@ class Known(Store):
         self.beats = 0
         """How often the same number was known in a row."""
 
-    def beat(self, worker: str, seconds: float) -> list[str]:
+    def beat(self, worker: str, seconds: float, queue: str = CHALLENGES) -> list[str]:
         """Beat, and remember."""
-        names = super().beat(worker, seconds)
+        names = super().beat(worker, seconds, queue)
         self.beats = self.beats + 1 if len(names) == self.known else 1
         self.known = len(names)
         return names
@@ -408,8 +409,8 @@ def test_a_worker_that_cannot_beat_ends_as_broken(spine: Spine, caplog: pytest.L
     """The same for the beating thread."""
 
     class Mute(Store):
-        def beat(self, worker: str, seconds: float) -> list[str]:
-            raise RuntimeError(worker, seconds)
+        def beat(self, worker: str, seconds: float, queue: str = CHALLENGES) -> list[str]:
+            raise RuntimeError(worker, seconds, queue)
 
     store = Mute(spine.scripts, prefix=prefix_of(spine.store), partitions=1)
     worker = a_worker(spine, Attended(spine.store), store=store)
@@ -468,7 +469,7 @@ def test_a_worker_survives_the_loss_of_its_listening_connection(valkey: ValkeySe
     with FaultProxy(valkey.socket) as proxy:
         scripts = Scripts(lambda: connect(proxy.url, connections=16, name="test"), lambda _n, _s: None)
         spine = make_spine(scripts, partitions=2)
-        channel = spine.store.wake_channel
+        channel = spine.store.wake_channel()
         with working(spine.worker()):
             until(lambda: ask(valkey, "PUBSUB", "NUMSUB", channel)[1] == 1)
             proxy.cut()
@@ -487,10 +488,10 @@ def test_a_worker_that_is_stopped_finishes_what_has_left(valkey: ValkeyServer) -
     begun, go_on = threading.Event(), threading.Event()
 
     class Slow(Phone):
-        def __call__(self, *, to: str, text: str, reference: str) -> Outcome:
+        def __call__(self, message: Message) -> Outcome:
             begun.set()
             assert go_on.wait(PATIENCE)
-            return super().__call__(to=to, text=text, reference=reference)
+            return super().__call__(message)
 
     with open_spine(valkey, connections=32, partitions=2, phone=Slow()) as spine:
         worker = spine.worker()
@@ -541,18 +542,24 @@ def test_a_worker_can_be_stopped_while_its_store_is_silent() -> None:
         looks = threading.Semaphore(0)
 
         class Silent(Store):
-            def beat(self, worker: str, seconds: float) -> list[str]:
+            def beat(self, worker: str, seconds: float, queue: str = CHALLENGES) -> list[str]:
                 with suppress(StoreUnavailable):
-                    return super().beat(worker, seconds)
+                    return super().beat(worker, seconds, queue)
                 return [worker]  # as if it had known its share before
 
-            def due(self, partition: str, limit: int) -> Due:
+            def due(self, partition: str, limit: int, queue: str = CHALLENGES) -> Due:
                 looks.release()
-                return super().due(partition, limit)
+                return super().due(partition, limit, queue)
 
         store = Silent(scripts, prefix="test", partitions=64)
         worker = Worker(
-            store=store, scripts=scripts, attend=Attended(store), metrics=Metrics(), name="one", sends=4
+            store=store,
+            queue=CHALLENGES,
+            scripts=scripts,
+            attend=Attended(store),
+            metrics=Metrics(),
+            name="one",
+            at_once=4,
         )
         running = threading.Thread(target=worker.run)
         running.start()

@@ -1,9 +1,11 @@
 -- Leases a challenge that is due to one worker, known by its operation id, and says what for:
--- "send" (the newest delivery has not left), "waited" (its time is over). Ends a challenge whose time is over
--- ("ended"). A delivery found "sending" is one whose worker died: its outcome is unknown.
+-- "send" (the newest delivery has not left), "waited" (it is to be looked at), "over" (it has ended, and its app is to
+-- be told). Ends a challenge whose time is over ("ended"). A delivery found "sending" is one whose worker died: its
+-- outcome is unknown.
 -- Returns {what, now, challenge} or {"none", now}.
 local due_key, challenge_key = KEYS[1], KEYS[2]
 local offset, id, operation, lease = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
+local wake, partition = ARGV[5], ARGV[6]
 
 local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
@@ -14,36 +16,45 @@ if not deadline then
 end
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)
-if not challenge or challenge.state then
+if not challenge or (challenge.state and not challenge.watched) then
   redis.call("ZREM", due_key, id)
   return {"none", now}
 end
 local last = challenge.deliveries[#challenge.deliveries]
 if tonumber(deadline) > now then
   if challenge.lease == operation then -- asked again after a lost reply
-    return {last.status == "claimed" and "send" or "waited", now, stored}
+    return {challenge.state and "over" or last.status == "claimed" and "send" or "waited", now, stored}
   end
   return {"none", now}
 end
 
 local what
+local arrived = {accepted = true, unknown = true, sent = true, delivered = true, read = true}
 local exhausted = #(challenge.attempts or {}) >= challenge.guesses
-if exhausted and now < challenge.expires then
+if challenge.state then
+  challenge.lease = operation
+  redis.call("ZADD", due_key, now + lease, id)
+  what = "over"
+elseif exhausted and now < challenge.expires then
   -- nothing more is sent, but the last guess may still be in its check: the end waits for the expiry
   redis.call("ZADD", due_key, challenge.expires, id)
   return {"none", now}
-end
-if now >= challenge.expires then
+elseif now >= challenge.expires then
   local sent = false
   for _, delivery in ipairs(challenge.deliveries) do
     if delivery.status == "sending" then
       delivery.status = "unknown" -- its worker is long gone
     end
-    sent = sent or delivery.status == "accepted" or delivery.status == "unknown"
+    sent = sent or arrived[delivery.status]
     delivery.hash = nil
   end
   challenge.state = exhausted and "exhausted" or sent and "expired" or "undeliverable"
-  redis.call("ZREM", due_key, id)
+  if challenge.watched then
+    redis.call("ZADD", due_key, now, id)
+    redis.call("PUBLISH", wake, partition)
+  else
+    redis.call("ZREM", due_key, id)
+  end
   what = "ended"
 else
   if last.status == "queued" or last.status == "claimed" then

@@ -2,6 +2,7 @@
 -- The code hashes go, as no code counts any more. Returns {"done", now, challenge} or {"gone", now}.
 local challenge_key, due_key = KEYS[1], KEYS[2]
 local offset, app, id, operation, state, via = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local wake, partition = ARGV[7], ARGV[8]
 
 local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
@@ -28,5 +29,10 @@ for _, delivery in ipairs(challenge.deliveries) do
 end
 stored = cjson.encode(challenge)
 redis.call("SET", challenge_key, stored, "KEEPTTL")
-redis.call("ZREM", due_key, id)
+if challenge.watched then
+  redis.call("ZADD", due_key, now, id) -- its app is to be told
+  redis.call("PUBLISH", wake, partition)
+else
+  redis.call("ZREM", due_key, id)
+end
 return {"done", now, stored}

@@ -1,12 +1,14 @@
 -- Writes down how a leased delivery ended and what follows, for the holder of the lease (its operation id).
--- `status` "" keeps the delivery's; `move` is one of hold, wait, again, next, give_up; `pause` is milliseconds;
--- `following` is the next delivery. The move counts only while the challenge is pending and the delivery its
--- newest. A delivery that is unknown may still become accepted or refused, never the reverse.
+-- `status` counts for a delivery that is one of `overruled`, "" keeps what is; a receipt may have known more already,
+-- and then the delivery is looked at again. `move` is one of hold, wait, again, next, give_up and counts only
+-- while the challenge is pending and the delivery its newest; `pause` is milliseconds, -1 until the step's wait is
+-- over; `following` is the next delivery; `account` is one that could not take the message.
 -- Returns {"settled", now, challenge} or {"lost", now}.
 local due_key, challenge_key = KEYS[1], KEYS[2]
 local offset, id, operation, reference = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
-local status, reason, upstream_id = ARGV[5], ARGV[6], ARGV[7]
-local move, pause, following, wake, partition = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11], ARGV[12]
+local status, overruled, reason, upstream_id = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local move, pause, following, account = ARGV[9], tonumber(ARGV[10]), ARGV[11], ARGV[12]
+local wake, partition = ARGV[13], ARGV[14]
 
 local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
@@ -18,6 +20,7 @@ if not challenge then
 end
 local deliveries = challenge.deliveries
 local last = deliveries[#deliveries]
+local known_better, changed = false, false
 if status ~= "" then
   local mine
   for _, delivery in ipairs(deliveries) do
@@ -25,40 +28,72 @@ if status ~= "" then
       mine = delivery
     end
   end
-  if not mine or (mine.status ~= "sending" and mine.status ~= "unknown") then
+  if not mine then
     return {"lost", now}
   end
-  mine.status = status
-  if reason ~= "" then mine.reason = reason end
-  if upstream_id ~= "" then mine.upstream_id = upstream_id end
+  if string.find(overruled, "," .. mine.status .. ",", 1, true) then
+    mine.status = status
+    mine.reason = reason ~= "" and reason or nil
+    changed = true
+  else
+    known_better = true
+  end
+  if upstream_id ~= "" then mine.uid = upstream_id end
 end
 
 local leads = not challenge.state and challenge.lease == operation
   and (status == "" or last.ref == reference)
 if leads then
   challenge.lease = nil
+  if known_better then
+    move, pause = "wait", 0
+  end
+  local deadline = challenge.expires
+  if last.status == "claimed" and (move == "hold" or move == "give_up") then
+    last.status = "refused" -- no account could take it
+    last.reason = "no_account_left"
+    changed = true
+  end
   if move == "give_up" then
     challenge.state = "undeliverable"
     for _, delivery in ipairs(deliveries) do
       delivery.hash = nil
     end
+  elseif move == "again" then
+    last.status = "queued"
+    if pause == 0 then
+      last.tried = last.tried or {}
+      table.insert(last.tried, account)
+    else
+      last.tried = nil
+      last.deferrals = (last.deferrals or 0) + (account ~= "" and 1 or 0)
+    end
+  elseif move == "next" then
+    local delivery = cjson.decode(following)
+    delivery.at = now
+    deliveries[#deliveries + 1] = delivery
+  elseif move == "wait" and last.ends then
+    deadline = math.min(deadline, math.max(last.ends, now))
+  end
+  if move ~= "hold" and move ~= "give_up" and pause >= 0 then
+    deadline = math.min(now + pause, deadline)
+  end
+  if challenge.state and not challenge.watched then
     redis.call("ZREM", due_key, id)
   else
-    local deadline = challenge.expires
-    if move == "again" then
-      last.status = "queued"
-      last.deferrals = (last.deferrals or 0) + 1
-    elseif move == "next" then
-      local delivery = cjson.decode(following)
-      delivery.at = now
-      deliveries[#deliveries + 1] = delivery
-    end
-    if move ~= "hold" then
-      deadline = math.min(now + pause, deadline)
-      redis.call("PUBLISH", wake, partition)
+    if challenge.watched and (challenge.state or changed and (move == "hold" or move == "wait")) then
+      deadline = now -- its app is to be told; of a message that goes once more, when that has ended
     end
     redis.call("ZADD", due_key, deadline, id)
+    if move ~= "hold" or deadline == now then
+      redis.call("PUBLISH", wake, partition)
+    end
   end
+end
+if not leads and challenge.state and challenge.watched and changed then
+  challenge.lease = nil
+  redis.call("ZADD", due_key, now, id) -- it ended before this was known; its app is to be told
+  redis.call("PUBLISH", wake, partition)
 end
 stored = cjson.encode(challenge)
 redis.call("SET", challenge_key, stored, "KEEPTTL")

@@ -1,0 +1,89 @@
+"""Small steps that use cases share: opening what was sealed, logging what happened, judging an account.
+
+Must not know who works on a challenge or why.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from otp_service import health, phone
+from otp_service.breakers import WHOLE, Breakers
+from otp_service.challenge import Challenge
+from otp_service.codes import Hasher
+from otp_service.delivery import Outcome
+from otp_service.errors import Busy, StoreUnavailable
+from otp_service.policy import TOLERANCE
+from otp_service.runtime import Runtime
+from otp_service.seal import Seal, Unsealable
+from otp_service.telemetry import Metrics, event
+
+
+@contextmanager
+def hash_slot(hasher: Hasher, metrics: Metrics, timeout: float | None) -> Iterator[None]:
+    """Hold one of the places to hash. Raises Busy when none is free within `timeout` seconds."""
+    with metrics.hash_waiting.track_inprogress():
+        hasher.acquire(timeout)
+    try:
+        yield
+    finally:
+        hasher.release()
+
+
+def unseal(seal: Seal, challenge: Challenge) -> tuple[str, str]:
+    """Give the number, and what the code is bound to (empty for nothing).
+
+    Raises Busy for what was sealed with a key that this process lacks: while keys are rotated another may hold it.
+    """
+    try:
+        e164, _, binding = seal.open(challenge.sealed, challenge.id).partition("\n")
+    except Unsealable:
+        event("challenge.unreadable", logging.ERROR, challenge=challenge.id[:8])
+        raise Busy("This process does not hold the challenge's key. Try again.", retry_after=2) from None
+    return e164, binding
+
+
+def report(name: str, challenge: Challenge, e164: str, **fields: object) -> None:
+    """Log what happened to a challenge. Eight signs of its id tell it apart; the whole is its holder's secret."""
+    event(name, logging.INFO, challenge=challenge.id[:8], app=challenge.app, to=phone.mask(e164), **fields)
+
+
+class Judge:
+    """Tells the breakers of upstream accounts how sends, and messages later on, ended."""
+
+    def __init__(self, breakers: Breakers, metrics: Metrics, runtime: Callable[[], Runtime]) -> None:
+        self._breakers = breakers
+        self._runtime = runtime
+        self._metrics = metrics
+
+    def hear(self, account: str, channel: str, outcome: Outcome, *, clean: bool = True) -> None:
+        """Count an outcome; nothing is known against a `clean` account, so that its success is no news."""
+        sign = health.sign_of(outcome)
+        if sign is None or (sign.well and clean):
+            return
+        if outcome.reason in health.ALARMS:
+            event("upstream.alarm", logging.ERROR, upstream=account, channel=channel, reason=outcome.reason)
+        known = self._runtime().policy.upstreams.get(account)
+        tolerance = known.tolerance if known else TOLERANCE
+        try:
+            if sign.well:
+                self._breakers.well(account, channel)
+                event("breaker.closed", upstream=account, channel=channel)
+                return
+            where = WHOLE if outcome.reason in health.WHOLE_ACCOUNT else channel
+            opened = self._breakers.fault(account, where, sign.pause, tolerance)
+        except StoreUnavailable:
+            return  # the next send will tell
+        if opened:
+            self._opened(account, where, outcome.reason, opened)
+
+    def _opened(self, account: str, where: str, reason: str, seconds: float) -> None:
+        self._metrics.breaker_openings.labels(account, where, reason).inc()
+        event(
+            "breaker.opened",
+            logging.WARNING,
+            upstream=account,
+            channel="all" if where == WHOLE else where,
+            reason=reason,
+            seconds=seconds,
+        )

@@ -1,0 +1,284 @@
+"""What workers do for a challenge that is due: bring its code, or see what became of it and decide what follows.
+
+Brings the pure rules, the store and the upstreams together. Must not know Redis or vendors.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from otp_service import challenge as rules
+from otp_service import messages, phone
+from otp_service.breakers import Breakers, Passage
+from otp_service.casework import Judge, hash_slot, report, unseal
+from otp_service.challenge import Challenge, Move, State, Status, Step
+from otp_service.codes import Claim, Hasher, UnknownPepper, draw
+from otp_service.delivery import Message, Outcome, UpstreamError, Verdict
+from otp_service.errors import Busy, StoreUnavailable
+from otp_service.figures import Figures
+from otp_service.outbox import Outbox
+from otp_service.policy import Policy
+from otp_service.reception import Reception
+from otp_service.runtime import Runtime
+from otp_service.seal import Seal
+from otp_service.store import KEEP, Lease, Store
+from otp_service.telemetry import Metrics, event
+
+SETTLE_PATIENCE = 60.0
+"""Seconds a worker keeps trying to write down what became of a message that left."""
+SETTLE_PAUSE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A step's place in the plan, an account of it, and that its breakers let the request through."""
+
+    place: int
+    account: str
+    passage: Passage
+
+
+class Courier:
+    """Attends to challenges."""
+
+    def __init__(
+        self,
+        *,
+        runtime: Callable[[], Runtime],
+        store: Store,
+        breakers: Breakers,
+        figures: Figures,
+        hasher: Hasher,
+        seal: Seal,
+        outbox: Outbox,
+        reception: Reception,
+        metrics: Metrics,
+        reach: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`runtime` gives the newest one. `reach` is told each point where a process may die; tests kill it there."""
+        self._runtime = runtime
+        self._store = store
+        self._breakers = breakers
+        self._judge = Judge(breakers, metrics, runtime)
+        self._figures = figures
+        self._hasher = hasher
+        self._seal = seal
+        self._outbox = outbox
+        self._reception = reception
+        self._metrics = metrics
+        self._reach = reach
+
+    def attend(self, challenge_id: str, stopping: Callable[[], bool]) -> None:
+        """Do what is due for a challenge. Raises StoreUnavailable; its deadline stays then."""
+        lease = self._store.claim(challenge_id)
+        if lease is None:
+            return
+        self._reach("claimed")
+        if lease.what == "ended":
+            if lease.challenge.state is not State.EXHAUSTED:  # counted with its last guess
+                self._metrics.challenges.labels(lease.challenge.app, lease.challenge.state).inc()
+            event("challenge.ended", challenge=challenge_id[:8], state=lease.challenge.state)
+        elif lease.what == "over":
+            self._outbox.tell(lease.challenge, over=lease.operation)
+        elif lease.what == "waited":
+            self._look_again(lease)
+        else:
+            try:
+                self._deliver(lease, stopping)
+            except (Busy, UnknownPepper):
+                # The lease runs out, and then perhaps a worker has it that holds the key already, or still.
+                event("challenge.unreadable", logging.ERROR, challenge=challenge_id[:8])
+
+    def _look_again(self, lease: Lease) -> None:
+        """Do what follows for a message that left: news came, or its step's time is over."""
+        challenge = lease.challenge
+        self._outbox.tell(challenge)
+        self._reach("told")
+        if rules.is_worth_asking(challenge, lease.now):
+            challenge = self._ask_upstream(challenge) or challenge
+        move = rules.after_wait(challenge, lease.now)
+        self._reach("decided")
+        self._settle_move(lease, move)
+
+    def _ask_upstream(self, challenge: Challenge) -> Challenge | None:
+        """Ask what became of the newest delivery, as no receipt came by itself."""
+        runtime, delivery = self._runtime(), challenge.last
+        upstream = runtime.policy.upstreams.get(delivery.upstream)
+        account = runtime.accounts.get(delivery.upstream)
+        if not (upstream and account and upstream.pull and delivery.upstream_id):
+            return None
+        if not self._store.may_get(delivery.upstream, upstream.gets_per_minute):
+            return None
+        try:
+            found = account.reports(delivery.channel, [delivery.upstream_id])
+        except UpstreamError as error:
+            event("receipt.unasked", logging.WARNING, upstream=delivery.upstream, reason=error.reason)
+            return None
+        for receipt in found:
+            self._reception.receive(delivery.upstream, receipt)
+        return self._store.look(challenge.id)[1]
+
+    def _deliver(self, lease: Lease, stopping: Callable[[], bool]) -> None:
+        runtime = self._runtime()
+        e164, binding = unseal(self._seal, lease.challenge)
+        stopped = self._store.suppressed(self._seal.index("suppressed", e164)) is not None
+        found = None if stopped else self._way(runtime, lease.challenge, e164)
+        if not isinstance(found, _Way):
+            self._settle_move(lease, rules.after_none(lease.challenge, lease.now, found))
+            return
+        account, passage = found.account, found.passage
+        lease = replace(lease, challenge=rules.with_step(lease.challenge, found.place))
+        challenge, step = lease.challenge, lease.challenge.step
+        code = draw(challenge.plan.code_length)
+        reference = self._seal.reference(challenge.id)
+        claim = Claim(challenge.id, challenge.purpose, binding)
+        with hash_slot(self._hasher, self._metrics, None):
+            if stopping():
+                self._store.release(lease)
+                return
+            started = time.perf_counter()
+            code_hash = self._hasher.hash(code, claim, challenge.scheme)
+            self._metrics.hash_seconds.observe(time.perf_counter() - started)
+        message = self._message(runtime.policy, challenge, e164, code, reference, lease.now)
+        self._reach("hashed")
+        if not self._store.arm(lease, reference, code_hash, account):
+            return
+        self._reach("armed")
+        started = time.perf_counter()
+        outcome = runtime.senders[step.channel, account](message)
+        self._reach("sent")
+        self._metrics.upstream_seconds.labels(account).observe(time.perf_counter() - started)
+        self._judge.hear(account, step.channel, outcome, clean=passage.clean)
+        self._ended(challenge, e164, account, outcome, lease.now)
+        self._settle(lease, outcome, reference, account, stopping)
+
+    def _way(self, runtime: Runtime, challenge: Challenge, e164: str) -> "_Way | float | None":
+        """Choose step and account for a delivery: the first account that is well of the first step that can be taken.
+
+        Else gives the seconds until one may be, or None where none ever can.
+        """
+        pauses = []
+        for place in rules.candidates(challenge):
+            step = challenge.plan.steps[place]
+            if not self._holds(runtime, step, e164):
+                self._metrics.skips.labels(step.channel, step.condition).inc()
+                continue
+            tried = challenge.last.tried if place == challenge.last.step else ()
+            for account in step.upstreams:
+                if account in tried or (step.channel, account) not in runtime.senders:
+                    continue
+                passage = self._breakers.ask(account, step.channel)
+                if passage.state != "open":
+                    return _Way(place, account, passage)
+                pauses.append(passage.pause)
+            self._metrics.skips.labels(step.channel, "no account").inc()
+        return min(pauses, default=None)
+
+    def _holds(self, runtime: Runtime, step: Step, e164: str) -> bool:
+        """Say whether a step's condition is met; a lookup that fails must not keep a code from a person."""
+        if step.condition == "open":
+            return self._store.kept(f"open:{step.channel}:{self._seal.index('number', e164)}") is not None
+        if step.condition == "mobile":
+            account = next(
+                (runtime.accounts[name] for name in step.upstreams if name in runtime.accounts), None
+            )
+            try:
+                return account is None or account.lookup(e164).mobile is True
+            except UpstreamError as error:
+                event("lookup.failed", logging.WARNING, reason=error.reason)
+        return True
+
+    def _ended(self, challenge: Challenge, e164: str, account: str, outcome: Outcome, now: int) -> None:
+        channel = challenge.step.channel
+        self._metrics.deliveries.labels(channel, account, outcome.verdict, outcome.reason).inc()
+        if outcome.charges:
+            self._metrics.charges.labels(channel, account).inc(outcome.charges)
+        report(
+            "delivery.ended",
+            challenge,
+            e164,
+            request_id=challenge.last.request_id,
+            channel=channel,
+            upstream=account,
+            verdict=outcome.verdict,
+            reason=outcome.reason,
+        )
+        if outcome.verdict is Verdict.ACCEPTED:
+            with suppress(StoreUnavailable):  # a figure for operators
+                self._figures.sent(now, channel, phone.country_of(e164), account)
+
+    def _settle(
+        self, lease: Lease, outcome: Outcome, reference: str, account: str, stopping: Callable[[], bool]
+    ) -> None:
+        """Write an outcome down; the message has left, so a store that is away is waited for."""
+        move = rules.after_outcome(lease.challenge, outcome, account, lease.now)
+        self._count_end(lease, move)
+        until = time.monotonic() + SETTLE_PATIENCE
+        while True:
+            try:
+                if outcome.upstream_id:
+                    self._store.remember_message(
+                        self._seal.index("message", account, outcome.upstream_id),
+                        lease.challenge.id,
+                        lease.challenge.expires - lease.now + KEEP,
+                    )
+                self._store.settle(
+                    lease,
+                    move,
+                    reference=reference,
+                    status=_STATUS[outcome.verdict],
+                    reason="" if outcome.verdict is Verdict.ACCEPTED else outcome.reason,
+                    upstream_id=outcome.upstream_id or "",
+                    account=account,
+                )
+            except StoreUnavailable:
+                if stopping() or time.monotonic() > until:
+                    raise
+                time.sleep(SETTLE_PAUSE)
+            else:
+                self._reach("settled")
+                return
+
+    def _settle_move(self, lease: Lease, move: Move) -> None:
+        self._count_end(lease, move)
+        self._store.settle(lease, move)
+        self._reach("moved")
+
+    def _count_end(self, lease: Lease, move: Move) -> None:
+        if isinstance(move, rules.GiveUp):
+            self._metrics.challenges.labels(lease.challenge.app, State.UNDELIVERABLE).inc()
+
+    def _message(
+        self, policy: Policy, challenge: Challenge, e164: str, code: str, reference: str, now: int
+    ) -> Message:
+        app = policy.apps.get(challenge.app)
+        channel, left = challenge.step.channel, challenge.expires - now
+        written = messages.write(
+            channel,
+            policy.templates,
+            challenge.locale,
+            phone.country_of(e164),
+            code=code,
+            brand=app.brand if app else challenge.app,
+            minutes=max(1, round(left / 60_000)),
+            app_hash=challenge.app_hash,
+            host=challenge.host or (app.host(None) if app else ""),
+        )
+        return Message(
+            to=e164,
+            reference=reference,
+            code=code,
+            text=written.text,
+            language=written.language,
+            seconds=left // 1000,
+        )
+
+
+_STATUS = {
+    Verdict.ACCEPTED: Status.ACCEPTED,
+    Verdict.REFUSED: Status.REFUSED,
+    Verdict.DEFERRED: Status.REFUSED,
+    Verdict.UNKNOWN: Status.UNKNOWN,
+}

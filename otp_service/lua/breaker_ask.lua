@@ -1,0 +1,30 @@
+-- Asks whether a request may go to an account over a channel. KEYS: the breakers that have a say. When one was open for
+-- its time, one caller in each lease is let through to probe.
+-- Returns {"closed" | "probe" | "open", milliseconds until another look, 1 if any fault is known}.
+local offset, lease = tonumber(ARGV[1]), tonumber(ARGV[2])
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+local pause, known, halves = 0, 0, {}
+for _, key in ipairs(KEYS) do
+  local stored = redis.call("GET", key)
+  if stored then
+    known = 1
+    local breaker = cjson.decode(stored)
+    if breaker.ends then
+      pause = math.max(pause, breaker.ends - now, (breaker.probe or 0) - now)
+      halves[key] = breaker
+    end
+  end
+end
+if pause > 0 then
+  return {"open", pause, known}
+end
+local answer = "closed"
+for key, breaker in pairs(halves) do
+  breaker.probe = now + lease
+  redis.call("SET", key, cjson.encode(breaker), "KEEPTTL")
+  answer = "probe"
+end
+return {answer, 0, known}

@@ -1,0 +1,34 @@
+-- Tells a breaker of a fault. It opens after so many in a row, at once for `pause` milliseconds if that is given, and
+-- for twice as long as before when a probe fails. Faults of requests that left before it opened change nothing.
+-- Once per operation id. Returns milliseconds for which this call opened it, else 0.
+local key = KEYS[1]
+local offset, pause, tolerance = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local first, longest, ttl, operation = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+local stored = redis.call("GET", key)
+local breaker = stored and cjson.decode(stored) or {faults = 0}
+if breaker.op == operation then
+  return breaker.opened
+end
+if breaker.ends and now < breaker.ends then
+  return 0
+end
+breaker.faults = breaker.faults + 1
+local opened = pause
+if not opened and breaker.ends then
+  opened = math.min(2 * breaker.pause, longest)
+elseif not opened and breaker.faults >= tolerance then
+  opened = first
+end
+if opened then
+  breaker.pause = opened
+  breaker.ends = now + opened
+  breaker.probe = nil
+end
+breaker.op = operation
+breaker.opened = opened or 0
+redis.call("SET", key, cjson.encode(breaker), "PX", ttl)
+return breaker.opened

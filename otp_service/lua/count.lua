@@ -1,0 +1,9 @@
+-- Adds to counters of one day; after a lost reply twice, as far as they must be exact. ARGV from 2 on: names.
+-- Returns 1.
+local day_key, ttl = KEYS[1], ARGV[1]
+
+for at = 2, #ARGV do
+  redis.call("HINCRBY", day_key, ARGV[at], 1)
+end
+redis.call("PEXPIRE", day_key, ttl)
+return 1

@@ -1,0 +1,4 @@
+-- Reads all counters of one day: name and figure in turn.
+local day_key = KEYS[1]
+
+return redis.call("HGETALL", day_key)

@@ -1,0 +1,5 @@
+-- Keeps a value for a while. Returns 1.
+local key, value, ttl = KEYS[1], ARGV[1], ARGV[2]
+
+redis.call("SET", key, value, "PX", ttl)
+return 1

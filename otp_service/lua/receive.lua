@@ -1,0 +1,56 @@
+-- Takes a receipt in: what is known of a message that left. It is found by the upstream's id, else by our reference.
+-- `status` counts for a delivery that is one of `overruled`, so that late, repeated and reordered receipts change
+-- nothing. A failure of the newest delivery (`failed` is "1") is looked at at once; so is what its app is to be told,
+-- unless a worker has the newest delivery, or waits to send it; and so is what a worker is just deciding about, whose
+-- lease is over then. Never ends a challenge.
+-- Returns {"changed", now, challenge, place}, {"known", now, challenge, place} or {"none", now}.
+local due_key, challenge_key = KEYS[1], KEYS[2]
+local offset, id, upstream_id, reference = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local status, overruled, reason, failed = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local wake, partition = ARGV[9], ARGV[10]
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+local stored = redis.call("GET", challenge_key)
+local challenge = stored and cjson.decode(stored)
+if not challenge then
+  return {"none", now}
+end
+local deliveries = challenge.deliveries
+local place
+for at, delivery in ipairs(deliveries) do
+  if upstream_id ~= "" and delivery.uid == upstream_id then
+    place = at
+    break
+  end
+  if reference ~= "" and delivery.ref == reference then
+    place = at
+  end
+end
+if not place then
+  return {"none", now}
+end
+local mine = deliveries[place]
+if not string.find(overruled, "," .. mine.status .. ",", 1, true) then
+  return {"known", now, stored, place - 1}
+end
+mine.status = status
+mine.reason = reason ~= "" and reason or nil
+local moves = failed == "1" and place == #deliveries and not challenge.state and now < challenge.expires
+local under_way = {queued = true, claimed = true, sending = true}
+local rests = challenge.state or not under_way[deliveries[#deliveries].status]
+local held = challenge.lease and rests
+if held then
+  challenge.lease = nil -- whoever holds it decides about what is no longer so
+end
+stored = cjson.encode(challenge)
+redis.call("SET", challenge_key, stored, "KEEPTTL")
+if moves or held or challenge.watched and rests then
+  redis.call("ZADD", due_key, now, id)
+  if redis.call("PTTL", due_key) < 0 then -- the partition had nothing scheduled any more
+    redis.call("PEXPIRE", due_key, 2 * redis.call("PTTL", challenge_key))
+  end
+  redis.call("PUBLISH", wake, partition)
+end
+return {"changed", now, stored, place - 1}

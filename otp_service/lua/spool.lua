@@ -1,0 +1,48 @@
+-- Puts events on their way to an app and writes into the challenge which ones, so that none goes twice. With `over`, the
+-- operation id of the lease on a challenge that has ended, all is told, unless the lease is another's by now. ARGV from
+-- 8 on: id, record and name of each event, whose keys are KEYS from 4 on. An event that is not to go has no record.
+-- Returns {"spooled", now}.
+local challenge_key, due_key, queue_key = KEYS[1], KEYS[2], KEYS[3]
+local offset, id, told, over, ttl = tonumber(ARGV[1]), ARGV[2], cjson.decode(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local wake, partition = ARGV[6], ARGV[7]
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+local stored = redis.call("GET", challenge_key)
+local challenge = stored and cjson.decode(stored)
+local seen = {}
+if challenge then
+  local known = challenge.told or {}
+  for _, name in ipairs(known) do
+    seen[name] = true
+  end
+  local more = false
+  for _, name in ipairs(told) do
+    if not seen[name] then
+      known[#known + 1] = name
+      more = true
+    end
+  end
+  if more then
+    challenge.told = known
+    redis.call("SET", challenge_key, cjson.encode(challenge), "KEEPTTL")
+  end
+end
+local spooled = false
+for at = 4, #KEYS do
+  local first = 8 + 3 * (at - 4)
+  if not seen[ARGV[first + 2]] then
+    redis.call("SET", KEYS[at], ARGV[first + 1], "PX", ttl)
+    redis.call("ZADD", queue_key, now, ARGV[first])
+    spooled = true
+  end
+end
+if spooled then
+  redis.call("PEXPIRE", queue_key, 2 * ttl)
+  redis.call("PUBLISH", wake, partition)
+end
+if over ~= "" and (not challenge or challenge.lease == over) then
+  redis.call("ZREM", due_key, id)
+end
+return {"spooled", now}

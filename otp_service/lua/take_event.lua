@@ -1,0 +1,30 @@
+-- Leases an event that is due to one worker, known by its operation id, and counts the try.
+-- Returns {tries before, record} or {0, false}.
+local queue_key, event_key = KEYS[1], KEYS[2]
+local offset, id, lease, operation = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4]
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+local deadline = redis.call("ZSCORE", queue_key, id)
+if not deadline then
+  return {0, false}
+end
+local stored = redis.call("GET", event_key)
+if not stored then
+  redis.call("ZREM", queue_key, id)
+  return {0, false}
+end
+local event = cjson.decode(stored)
+local tries = event.tries or 0
+if tonumber(deadline) > now then
+  if event.op == operation then -- asked again after a lost reply
+    return {tries - 1, stored}
+  end
+  return {0, false}
+end
+event.tries = tries + 1
+event.op = operation
+redis.call("SET", event_key, cjson.encode(event), "KEEPTTL")
+redis.call("ZADD", queue_key, now + lease, id)
+return {tries, stored}

@@ -1,0 +1,138 @@
+"""What comes in from upstreams: delivery reports, and what persons wrote.
+
+Knows whose report it is and what a word asks. Must not know vendors' words or how a report travels.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from otp_service import inbound, phone
+from otp_service.breakers import Breakers
+from otp_service.casework import Judge
+from otp_service.challenge import Challenge, Delivery, Status
+from otp_service.delivery import Inbound, Outcome, Receipt, Stage, Verdict
+from otp_service.runtime import Runtime
+from otp_service.seal import Seal
+from otp_service.store import Store
+from otp_service.telemetry import Metrics, event
+
+OPEN_FOR = 24 * 3600
+"""Seconds that a channel counts as open after the person wrote (WhatsApp's customer service window)."""
+SUPPRESSED_FOR = 10 * 365 * 24 * 3600
+"""Seconds that a STOP holds: until it is lifted, as far as anybody will notice."""
+
+
+class Reception:
+    """Takes in receipts and messages. Its methods raise StoreUnavailable."""
+
+    def __init__(
+        self,
+        *,
+        runtime: Callable[[], Runtime],
+        store: Store,
+        breakers: Breakers,
+        seal: Seal,
+        metrics: Metrics,
+    ) -> None:
+        self._store = store
+        self._judge = Judge(breakers, metrics, runtime)
+        self._seal = seal
+        self._metrics = metrics
+
+    def receive(self, upstream: str, receipt: Receipt) -> str:
+        """Take a receipt of an account in; gives `changed`, `known` or `none` (no challenge of ours).
+
+        Raises StoreUnavailable. Never ends a challenge.
+        """
+        if receipt.word:
+            event("receipt.new_word", logging.WARNING, channel=receipt.channel, word=receipt.word)
+        status = _BY_STAGE.get(receipt.stage)
+        what = "none" if status is None else self._note(upstream, receipt, status)
+        self._metrics.receipts.labels(receipt.channel, upstream, receipt.stage, what).inc()
+        return what
+
+    def _note(self, upstream: str, receipt: Receipt, status: Status) -> str:
+        for challenge_id in self._challenges_of(upstream, receipt):
+            what, challenge, place = self._store.receive(
+                challenge_id,
+                upstream_id=receipt.upstream_id or "",
+                reference=receipt.reference or "",
+                status=status,
+                reason=receipt.reason if status is Status.FAILED else "",
+            )
+            if challenge is not None:
+                if what == "changed":
+                    self._changed(upstream, receipt, status, challenge, challenge.deliveries[place])
+                return what
+        return "none"
+
+    def _changed(
+        self, upstream: str, receipt: Receipt, status: Status, challenge: Challenge, delivery: Delivery
+    ) -> None:
+        event(
+            "delivery.reported",
+            challenge=challenge.id[:8],
+            app=challenge.app,
+            request_id=delivery.request_id,
+            channel=delivery.channel,
+            upstream=delivery.upstream,
+            status=status,
+            reason=receipt.reason,
+        )
+        if status is Status.FAILED:
+            self._judge.hear(upstream, delivery.channel, Outcome(Verdict.REFUSED, receipt.reason))
+
+    def _challenges_of(self, upstream: str, receipt: Receipt) -> Iterator[str]:
+        """Find what a receipt may be about: our reference tells it at once, the upstream's id by what was kept.
+
+        A reference that is not ours may look like one of ours.
+        """
+        if receipt.reference and (found := self._seal.challenge_of(receipt.reference)):
+            yield found
+        if receipt.upstream_id:
+            name = self._seal.index("message", upstream, receipt.upstream_id)
+            if found := self._store.challenge_of_message(name):
+                yield found
+
+    def hear(self, upstream: str, message: Inbound) -> None:
+        """Take in what a person wrote: STOP and START, and that the channel to them is open now.
+
+        Raises StoreUnavailable.
+        """
+        word = inbound.word(message.text)
+        index = self._seal.index("number", message.sender)
+        suppressed = self._seal.index("suppressed", message.sender)
+        self._store.keep(f"open:{message.channel}:{index}", "1", OPEN_FOR)
+        if word == "stop":
+            why = {
+                "channel": message.channel,
+                "upstream": upstream,
+                "at": self._store.time(),
+                "by": "the person",
+            }
+            self._store.suppress(suppressed, why, SUPPRESSED_FOR)
+        elif word == "start":
+            self._store.unsuppress(suppressed)
+        self._metrics.inbound.labels(message.channel, word or "other").inc()
+        event("inbound.heard", channel=message.channel, to=phone.mask(message.sender), word=word or "other")
+
+    def suppression(self, to: str, country: str | None = None) -> dict[str, Any] | None:
+        """Say why a number gets no messages, if so. Raises InvalidNumber, StoreUnavailable."""
+        return self._store.suppressed(self._seal.index("suppressed", phone.parse(to, country).e164))
+
+    def lift_suppression(self, to: str, country: str | None = None, *, by: str) -> bool:
+        """Let a number get messages again. Raises InvalidNumber, StoreUnavailable."""
+        number = phone.parse(to, country).e164
+        lifted = self._store.unsuppress(self._seal.index("suppressed", number))
+        event("suppression.lifted", to=phone.mask(number), found=lifted, by=by)
+        return lifted
+
+
+_BY_STAGE = {
+    Stage.SENT: Status.SENT,
+    Stage.DELIVERED: Status.DELIVERED,
+    Stage.READ: Status.READ,
+    Stage.FAILED: Status.FAILED,
+}
+"""What a receipt makes of a delivery; the other stages tell nothing new."""
