@@ -1,28 +1,40 @@
 """The composition root: settings and policy become a running application or worker. Knows all classes."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from otp_service import edge, policy, settings
+from otp_service import edge, events, policy, settings
 from otp_service.api import api
+from otp_service.breakers import Breakers
 from otp_service.codes import Hasher
 from otp_service.connection import Scripts, connect
-from otp_service.errors import ConfigurationError
-from otp_service.mobtexting import Account, Client, SmsSender
+from otp_service.courier import Courier
+from otp_service.errors import ConfigurationError, StoreUnavailable
+from otp_service.figures import Figures
+from otp_service.herald import Herald
+from otp_service.mobtexting import Account, Batcher, Client
 from otp_service.ops import ops
+from otp_service.outbox import Outbox
+from otp_service.outgoing import Sender as EventSender
+from otp_service.policies import Current, Policies, Version
 from otp_service.policy import Policy, Upstream
+from otp_service.reception import Reception
+from otp_service.runtime import Runtime, Sender
 from otp_service.seal import Seal
-from otp_service.service import Sender, Service
+from otp_service.service import Service
 from otp_service.settings import Settings
 from otp_service.store import Store
 from otp_service.telemetry import Metrics
 from otp_service.tokens import Signer
+from otp_service.webhooks import webhooks
 
 SPARE_CONNECTIONS = 4
 
@@ -32,62 +44,147 @@ class Core:
     """The parts that every process of the product shares."""
 
     settings: Settings
-    policy: Policy
+    current: Current[Runtime]
     metrics: Metrics
     scripts: Scripts
     store: Store
+    policies: Policies
+    breakers: Breakers
+    figures: Figures
     signer: Signer
-    clients: Mapping[str, Client]
     service: Service
+    reception: Reception
+    courier: Courier
+    herald: Herald
+    workshop: "Workshop"
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.current().policy
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.workshop.close()
+        self.scripts.close()
 
 
-def configure(environment: Mapping[str, str]) -> tuple[Settings, Policy]:
-    """Read settings and policy. Raises ConfigurationError with every problem of both."""
+def configure(environment: Mapping[str, str]) -> tuple[Settings, str | None]:
+    """Read settings, and the policy to begin with. Raises ConfigurationError with every problem of both."""
     problems: list[str] = []
     read: Settings | None = None
-    loaded: Policy | None = None
+    text: str | None = None
     try:
         read = settings.read(environment)
     except ConfigurationError as error:
         problems += error.problems
     if file := read.policy_file if read else environment.get("OTP_POLICY_FILE"):
         try:
-            loaded = policy.parse(Path(file).read_text(encoding="utf-8"))
+            text = Path(file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             problems.append("OTP_POLICY_FILE names a file that cannot be read")
+    if text is not None:
+        try:
+            fitting(policy.parse(text), read, environment)
         except ConfigurationError as error:
             problems += error.problems
-    if loaded:
-        problems += _account_problems(loaded, read, environment)
-    if problems or read is None or loaded is None:
+    if problems or read is None:
         raise ConfigurationError(problems)
-    return read, loaded
+    return read, text
 
 
-def _account_problems(loaded: Policy, read: Settings | None, environment: Mapping[str, str]) -> Iterator[str]:
-    """Name upstream accounts that lack their token, also while other settings are wrong, or cannot work."""
+def fitting(loaded: Policy, read: Settings | None, environment: Mapping[str, str]) -> None:
+    """See that this process has every secret that a policy names, also while other settings are wrong.
+
+    Raises ConfigurationError.
+    """
+    tokens = read.upstream_tokens if read else _as_given(environment)
+    secrets = read.event_secrets if read else _as_given(environment)
+    problems = [*_account_problems(loaded, tokens, whole=read is not None), *_event_problems(loaded, secrets)]
+    if problems:
+        raise ConfigurationError(problems)
+
+
+def _as_given(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name.removesuffix("_FILE"): value for name, value in environment.items()}
+
+
+def _account_problems(loaded: Policy, tokens: Mapping[str, str], *, whole: bool) -> Iterator[str]:
     for upstream in loaded.upstreams.values():
-        name = upstream.token_env
-        token = (
-            read.upstream_tokens.get(name)
-            if read
-            else environment.get(name) or environment.get(f"{name}_FILE")
-        )
+        token = tokens.get(upstream.token_env)
         if not token:
-            yield f"{name} is required: the token of upstream.{upstream.name}"
-        elif read:
+            yield f"{upstream.token_env} is required: the token of upstream.{upstream.name}"
+        elif whole:
             try:
                 _account(upstream, token, 1)
             except ValueError as error:
                 yield f"policy: upstream.{upstream.name}: {error}"
 
 
+def _event_problems(loaded: Policy, secrets: Mapping[str, str]) -> Iterator[str]:
+    for app in loaded.apps.values():
+        if app.events is None:
+            continue
+        name = app.events.secret_env
+        if not secrets.get(name):
+            yield f"{name} is required: the secret that signs events of app.{app.name}"
+            continue
+        try:
+            _event_secrets(secrets[name])
+        except ValueError as error:
+            yield f"{name} {error}"
+
+
+def _event_secrets(text: str) -> list[bytes]:
+    """Read one secret or, while it is rotated, several with a comma between, the newest first."""
+    return [events.secret(one.strip()) for one in text.split(",")]
+
+
+@dataclass
+class Workshop:
+    """Builds what a version of the policy needs; an account that did not change keeps its connections."""
+
+    read: Settings
+    threads: int
+    _clients: dict[Account, Client] = field(default_factory=dict)
+
+    def runtime(self, version: Version) -> Runtime:
+        """Build for a version. Raises ConfigurationError for what this process cannot do."""
+        loaded = policy.parse(version.text)
+        fitting(loaded, self.read, {})
+        return self.build(loaded, version.number)
+
+    def build(self, loaded: Policy, number: int) -> Runtime:
+        """Build for a policy that fits."""
+        accounts = {
+            name: _account(upstream, self.read.upstream_tokens[upstream.token_env], self.threads)
+            for name, upstream in loaded.upstreams.items()
+        }
+        # A client that is left out is not closed: a send may hold it still. Its connections go with the last of them.
+        self._clients = {a: self._clients.get(a) or Client(a) for a in accounts.values()}
+        clients = {name: self._clients[account] for name, account in accounts.items()}
+        return Runtime(version=number, policy=loaded, senders=_senders(loaded, clients), accounts=clients)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            client.close()
+
+
 def build(
-    read: Settings, loaded: Policy, *, threads: int, hash_slots: int, role: str, offset: int = 0
+    read: Settings,
+    text: str | None,
+    *,
+    threads: int,
+    hash_slots: int,
+    role: str,
+    offset: int = 0,
+    reach: Callable[[str], None] = lambda _: None,
 ) -> Core:
     """Put the parts together for a process of `threads` threads that hashes `hash_slots` codes at once.
 
-    Nothing is connected yet. `offset` moves the store's clock (milliseconds): zero but in tests.
+    `text` is the policy to begin with. Nothing is connected yet. `offset` moves the store's clock (milliseconds),
+    `reach` is told where a process may die: both are for tests.
     """
     metrics = Metrics()
     scripts = Scripts(
@@ -95,29 +192,60 @@ def build(
         metrics.observe_store,
     )
     store = Store(scripts, prefix=read.redis_prefix, partitions=read.partitions, offset=offset)
+    policies = Policies(scripts, prefix=read.redis_prefix, offset=offset)
+    breakers = Breakers(scripts, prefix=read.redis_prefix, offset=offset)
+    figures = Figures(scripts, prefix=read.redis_prefix, clock=time.monotonic)
     signer = Signer(read.signing_keys, read.issuer)
-    clients = {
-        name: Client(_account(upstream, read.upstream_tokens[upstream.token_env], threads))
-        for name, upstream in loaded.upstreams.items()
-    }
+    workshop = Workshop(read, threads)
+    first = None if text is None else workshop.build(policy.parse(text), 0)
+    current = Current(policies, workshop.runtime, seed=text, first=first)
+    hasher = Hasher(read.peppers, read.hash_profile, hash_slots)
+    seal = Seal(read.number_keys, read.lookup_key)
+    outbox = Outbox(runtime=current, store=store)
+    reception = Reception(runtime=current, store=store, breakers=breakers, seal=seal, metrics=metrics)
     service = Service(
-        policy=lambda: loaded,
         store=store,
-        hasher=Hasher(read.peppers, read.hash_profile, hash_slots),
-        seal=Seal(read.number_keys, read.lookup_key),
+        figures=figures,
+        hasher=hasher,
+        seal=seal,
         signer=signer,
-        senders=_senders(loaded, clients),
+        outbox=outbox,
+        metrics=metrics,
+    )
+    courier = Courier(
+        runtime=current,
+        store=store,
+        breakers=breakers,
+        figures=figures,
+        hasher=hasher,
+        seal=seal,
+        outbox=outbox,
+        reception=reception,
+        metrics=metrics,
+        reach=reach,
+    )
+    herald = Herald(
+        policy=lambda: current().policy,
+        secrets={name: _event_secrets(secret) for name, secret in read.event_secrets.items()},
+        store=store,
+        sender=EventSender(allow_private=read.private_events),
         metrics=metrics,
     )
     return Core(
         settings=read,
-        policy=loaded,
+        current=current,
         metrics=metrics,
         scripts=scripts,
         store=store,
+        policies=policies,
+        breakers=breakers,
+        figures=figures,
         signer=signer,
-        clients=clients,
         service=service,
+        reception=reception,
+        courier=courier,
+        herald=herald,
+        workshop=workshop,
     )
 
 
@@ -127,20 +255,30 @@ def _account(upstream: Upstream, token: str, threads: int) -> Account:
         base_url=upstream.base_url,
         token=token,
         auth=upstream.auth,
-        sms_path=upstream.sms_path,
         balance_paths=upstream.balance_paths,
         connect_timeout=upstream.connect_timeout,
         total_timeout=upstream.total_timeout,
         pool_size=threads,
+        **{f"{call}_path": path for call, path in upstream.paths.items()},  # type: ignore[arg-type]
     )
 
 
 def _senders(loaded: Policy, clients: Mapping[str, Client]) -> dict[tuple[str, str], Sender]:
-    return {
-        ("sms", name): partial(clients[name].send_sms, sender=SmsSender(**asdict(upstream.sms)))
-        for name, upstream in loaded.upstreams.items()
-        if upstream.sms
-    }
+    """Give what sends over each channel that each account has."""
+    found: dict[tuple[str, str], Sender] = {}
+    for name, upstream in loaded.upstreams.items():
+        client = clients[name]
+        if upstream.sms:
+            found["sms", name] = Batcher(client, upstream.sms, size=upstream.sms.batch)
+        if upstream.whatsapp:
+            found["whatsapp", name] = partial(client.send_whatsapp, sender=upstream.whatsapp)
+        if upstream.voice:
+            found["voice", name] = partial(client.send_voice, sender=upstream.voice)
+        if upstream.rcs:
+            found["rcs", name] = partial(client.send_rcs, sender=upstream.rcs)
+        if upstream.mip:
+            found["mip", name] = partial(client.send_mip, sender=upstream.mip)
+    return found
 
 
 def cores() -> int:
@@ -154,27 +292,51 @@ def create_app(environment: Mapping[str, str] | None = None) -> Flask:
     return prepared(*configure(surroundings), shared_metrics=bool(surroundings.get(settings.SHARED_METRICS)))
 
 
-def prepared(read: Settings, loaded: Policy, *, shared_metrics: bool) -> Flask:
+def prepared(read: Settings, text: str | None, *, shared_metrics: bool) -> Flask:
     """Make the WSGI application of one API process."""
-    core = build(read, loaded, threads=read.threads, hash_slots=max(1, cores() // read.processes), role="api")
+    core = build(read, text, threads=read.threads, hash_slots=max(1, cores() // read.processes), role="api")
+    follow(core)
     return web(core, lambda: core.metrics.page(shared=shared_metrics))
+
+
+def follow(core: Core) -> None:
+    """See which policy is in force before anything is done by another, then follow it."""
+    with suppress(StoreUnavailable):  # without the store nothing can be done anyway
+        core.current.look()
+    core.current.follow()
+
+
+def checked(core: Core) -> Callable[[str], Policy]:
+    """Give what checks a policy's text as this process would have to run it. It raises ConfigurationError."""
+
+    def check(text: str) -> Policy:
+        loaded = policy.parse(text)
+        fitting(loaded, core.settings, {})
+        return loaded
+
+    return check
 
 
 def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:
     """Make the WSGI application of a core."""
     app = Flask("otp_service", static_folder=None)
     app.extensions["otp"] = edge.Parts(
-        policy=lambda: core.policy,
+        runtime=core.current,
         service=core.service,
+        reception=core.reception,
         signer=core.signer,
         metrics=core.metrics,
-        accounts=core.clients,
+        policies=core.policies,
+        check_policy=checked(core),
+        breakers=core.breakers,
+        figures=core.figures,
+        store=core.store,
         pings={"store": core.store.ping},
         metrics_page=metrics_page,
     )
     edge.install(app)
-    app.register_blueprint(api)
-    app.register_blueprint(ops)
+    for blueprint in (api, webhooks, ops):
+        app.register_blueprint(blueprint)
     if proxies := core.settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     return app

@@ -8,23 +8,34 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from flask import Flask
 from prometheus_client import start_http_server
 
-from otp_service import __version__, app, demo, edge, server, telemetry
+from otp_service import __version__, app, demo, edge, events, policy, server, steering, telemetry
+from otp_service.balances import Balances
+from otp_service.delivery import UpstreamError
 from otp_service.errors import ConfigurationError, StoreUnavailable
-from otp_service.mobtexting import UpstreamError
+from otp_service.runtime import Runtime
 from otp_service.sandbox import SandboxConfig, create_sandbox
 from otp_service.service import digest
 from otp_service.settings import SHARED_METRICS
+from otp_service.store import CHALLENGES, EVENTS
 from otp_service.worker import Worker
 
 MISCONFIGURED = 2
 FAILED = 1
-KEY_KINDS = {"publishable": "pk", "secret": "sk", "ops": "ops"}
+EVENTS_AT_ONCE = 8
+"""Events that one worker posts at the same time; a slow endpoint must not take the sends' places."""
+KEY_KINDS = {
+    "publishable": ("pk", "[app.NAME] publishable_keys"),
+    "secret": ("sk", "[app.NAME] secret_keys"),
+    "ops": ("ops", "[operator.NAME] keys"),
+    "webhook": ("whs", "[upstream.NAME.receipts] secrets"),
+}
+"""What a key starts with, and where its hash belongs in the policy."""
 
 
 def run(arguments: list[str]) -> int:
@@ -52,10 +63,11 @@ def _parser() -> argparse.ArgumentParser:
 
     command("serve", _serve, "serve the HTTP API; settings come from OTP_* variables")
     command("worker", _worker, "send what is due; settings come from OTP_* variables")
+    steering.options(command("policy", None, "look at the policy, change it, ask what a number would get"))
     command("check", _check, "check settings, policy, store and upstreams, and say what is wrong")
     command("secrets", _secrets, "make a new set of secret settings")
     keys = command("keys", _keys, "make an API key: shown once, its hash is for the policy")
-    keys.add_argument("kind", choices=KEY_KINDS)
+    keys.add_argument("kind", choices=[*KEY_KINDS, "events"])
     _sandbox_options(
         command("sandbox", _sandbox, "stand in for the upstream; $SANDBOX_TOKEN is its access token")
     )
@@ -64,17 +76,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(_: argparse.Namespace) -> int:
-    read, _loaded = app.configure(os.environ)
+    read, _text = app.configure(os.environ)
     shared = SHARED_METRICS in os.environ
 
     def start_logging() -> None:
         telemetry.start_logging("api", read.log_level)
 
     def prepare() -> Callable[[], Flask]:
-        settings, policy = app.configure(os.environ)
-        for warning in policy.warnings:
+        settings, text = app.configure(os.environ)
+        for warning in policy.parse(text).warnings if text else ():
             telemetry.warn(warning)
-        return partial(app.prepared, settings, policy, shared_metrics=shared)
+        return partial(app.prepared, settings, text, shared_metrics=shared)
 
     start_logging()
     server.serve(
@@ -89,52 +101,86 @@ def _serve(_: argparse.Namespace) -> int:
 
 
 def _worker(_: argparse.Namespace) -> int:
-    read, loaded = app.configure(os.environ)
+    read, text = app.configure(os.environ)
     telemetry.start_logging("worker", read.log_level)
-    core = app.build(read, loaded, threads=read.worker_sends, hash_slots=app.cores(), role="worker")
-    worker = Worker(
-        store=core.store,
-        scripts=core.scripts,
-        attend=core.service.attend,
-        metrics=core.metrics,
-        name=read.worker_name or socket.gethostname(),
-        sends=read.worker_sends,
+    core = app.build(
+        read, text, threads=read.worker_sends + EVENTS_AT_ONCE, hash_slots=app.cores(), role="worker"
     )
+    app.follow(core)
+    Balances(runtime=core.current, store=core.store, metrics=core.metrics).follow()
+    workers = [
+        Worker(
+            store=core.store,
+            queue=queue,
+            scripts=core.scripts,
+            attend=attend,
+            metrics=core.metrics,
+            name=read.worker_name or socket.gethostname(),
+            at_once=at_once,
+        )
+        for queue, attend, at_once in (
+            (CHALLENGES, core.courier.attend, read.worker_sends),
+            (EVENTS, core.herald.attend, EVENTS_AT_ONCE),
+        )
+    ]
     if read.worker_metrics:
         start_http_server(read.worker_metrics, registry=core.metrics.registry)
+    stop = partial(_stop_all, workers)
     for number in (signal.SIGTERM, signal.SIGINT):
         # A thread of its own: a handler runs on the main thread, which may hold the lock that stop() takes.
-        signal.signal(number, lambda *_: threading.Thread(target=worker.stop).start())
+        signal.signal(number, lambda *_: threading.Thread(target=stop).start())
     telemetry.event("worker.started", sends=read.worker_sends)
-    worker.run()
-    for client in core.clients.values():
-        client.close()
-    core.scripts.close()
+    beside = [threading.Thread(target=_run, args=(worker, stop)) for worker in workers]
+    for thread in beside:
+        thread.start()
+    for thread in beside:
+        thread.join()
+    core.close()
     telemetry.event("worker.stopped")
-    return FAILED if worker.broken else 0
+    return FAILED if any(worker.broken for worker in workers) else 0
+
+
+def _run(worker: Worker, stop: Callable[[], None]) -> None:
+    """Run one of the queues; the end of one is the end of all."""
+    worker.run()
+    stop()
+
+
+def _stop_all(workers: list[Worker]) -> None:
+    for worker in workers:
+        worker.stop()
 
 
 def _check(_: argparse.Namespace) -> int:
-    read, loaded = app.configure(os.environ)
-    core = app.build(read, loaded, threads=1, hash_slots=1, role="check")
-    problems = [f"warning: {warning}" for warning in loaded.warnings]
+    read, text = app.configure(os.environ)
+    core = app.build(read, text, threads=1, hash_slots=1, role="check")
+    problems = []
     try:
-        core.store.ping()
+        core.current.look()
         memory = core.scripts.bounded(lambda client: client.info("memory"), "check")
         if (evicts := memory.get("maxmemory_policy", "noeviction")) != "noeviction":
             problems.append(f"error: Redis evicts keys ({evicts}): set maxmemory-policy noeviction")
     except StoreUnavailable as error:
         problems.append(f"error: Redis does not answer ({type(error.__cause__).__name__})")
-    for name, upstream in core.clients.items():
+    try:
+        runtime = core.current()
+    except StoreUnavailable as error:
+        problems.append(f"error: {error.detail}")
+    else:
+        problems += [f"warning: {warning}" for warning in runtime.policy.warnings]
+        problems += _upstream_problems(runtime)
+    core.close()
+    print(*(problems or ["all is well"]), sep="\n")
+    return FAILED if any(problem.startswith("error") for problem in problems) else 0
+
+
+def _upstream_problems(runtime: Runtime) -> Iterator[str]:
+    for name, upstream in runtime.accounts.items():
         try:
             rows = upstream.balance()
             print(f"upstream {name}: " + ", ".join(f"{row.name} {row.credits:.2f}" for row in rows))
         except UpstreamError as error:
-            problems.append(f"error: upstream {name}: {error}")
-        upstream.close()
-    core.scripts.close()
-    print(*(problems or ["all is well"]), sep="\n")
-    return FAILED if any(problem.startswith("error") for problem in problems) else 0
+            yield f"error: upstream {name}: {error}"
 
 
 def _secrets(_: argparse.Namespace) -> int:
@@ -154,8 +200,14 @@ def new_secret() -> str:
 
 
 def _keys(options: argparse.Namespace) -> int:
-    key = f"{KEY_KINDS[options.kind]}_{secrets.token_urlsafe(24)}"
-    print(f"key:  {key}   (shown once)\nhash: {digest(key)}   (for {options.kind} keys in the policy)")
+    if options.kind == "events":
+        print(
+            f"secret: {events.draw()}   (shown once: for the app, and the setting that its events.secret_env names)"
+        )
+        return 0
+    prefix, place = KEY_KINDS[options.kind]
+    key = f"{prefix}_{secrets.token_urlsafe(24)}"
+    print(f"key:  {key}   (shown once)\nhash: {digest(key)}   (for {place} in the policy)")
     return 0
 
 
@@ -165,7 +217,7 @@ def _sandbox_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--error-rate", type=float, default=0.0, metavar="SHARE", help="sends answered with 500, 0 to 1"
     )
-    parser.add_argument("--report-url", metavar="URL", help="where SMS delivery reports go")
+    parser.add_argument("--report-url", metavar="URL", help="where delivery reports and replies go")
     parser.add_argument("--threads", type=int, default=128, help="requests answered at once")
 
 

@@ -34,6 +34,14 @@ STRIKES, STEADY_AFTER = 3, 10.0
 """A child that gives up by itself so often in a row, each time before so many seconds, ends the whole."""
 _LOCAL = {"localhost", "127.0.0.1"}
 """Hosts whose plain http origins the policy takes."""
+_NEAR = {
+    "localhost": "localhost",
+    "127.0.0.1": "127.0.0.1",
+    "::1": "[::1]",
+    "0.0.0.0": "127.0.0.1",  # noqa: S104 - the person at the keyboard chose so
+    "::": "[::1]",
+}
+"""Hosts to listen on, and how this machine reaches what listens there: over plain http the policy takes no other."""
 EXAMPLE_NUMBER = "+12025550100"
 
 
@@ -121,12 +129,13 @@ class Keys:
     secret_key: str
     ops_key: str
     upstream_token: str
+    webhook_secret: str
 
     @classmethod
     def draw(cls) -> "Keys":
         """Draw all of them."""
-        pk, sk, ops = (f"{kind}_{secrets.token_urlsafe(24)}" for kind in ("pk", "sk", "ops"))
-        return cls(pk, sk, ops, secrets.token_hex(16))
+        pk, sk, ops, whs = (f"{kind}_{secrets.token_urlsafe(24)}" for kind in ("pk", "sk", "ops", "whs"))
+        return cls(pk, sk, ops, secrets.token_hex(16), whs)
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -136,6 +145,8 @@ def run(chosen: argparse.Namespace) -> int:
         for option, port in (("--port", chosen.port), ("--sandbox-port", chosen.sandbox_port))
         if not _is_free(chosen.host, port)
     ]
+    if chosen.host not in _NEAR:
+        problems.append(f"--host {chosen.host} is none of {', '.join(_NEAR)}: choose one of them")
     if chosen.port == chosen.sandbox_port:
         problems.append("--port and --sandbox-port are the same: choose two")
     if problems:
@@ -177,6 +188,8 @@ def _folders(var: Path) -> Iterator[Path]:
 class _Demo:
     def __init__(self, chosen: argparse.Namespace, sockets: Path) -> None:
         self._var: Path = chosen.var.resolve()
+        self._near_api = f"http://{_NEAR[chosen.host]}:{chosen.port}"
+        self._near_sandbox = f"http://{_NEAR[chosen.host]}:{chosen.sandbox_port}"
         self._host: str = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
         self._keys = Keys.draw()
         self._api = f"http://{self._host}:{chosen.port}"
@@ -193,7 +206,7 @@ class _Demo:
             children.append(Child("valkey", _valkey(self._var / "valkey", sockets), plain, speaks_json=False))
         policy = self._var / "policy.toml"
         policy.write_text(self._policy(), encoding="utf-8")
-        settings = plain | {
+        self._settings = plain | {
             "PROMETHEUS_MULTIPROC_DIR": str(self._var / "metrics"),
             "OTP_REDIS_URL": redis_url,
             "OTP_REDIS_PREFIX": f"demo-{secrets.token_hex(4)}",
@@ -206,15 +219,20 @@ class _Demo:
             "OTP_UPSTREAM_SANDBOX_TOKEN": self._keys.upstream_token,
             "OTP_LISTEN": f"{self._host}:{chosen.port}",
             "OTP_WORKER_NAME": "demo",  # stable, so that a restarted worker needs no grace time
-            **{n: v for n in _PASSED_ON if (v := os.environ.get(n))},
+            **{n: v for n, v in os.environ.items() if n in _PASSED_ON or n.startswith("OTP_EVENTS_")},
         }
         sandbox = [*own, "sandbox", "--listen", f"{self._host}:{chosen.sandbox_port}"]
         sandbox += ["--latency", str(chosen.latency), "--error-rate", str(chosen.error_rate)]
+        sandbox += ["--report-url", f"{self._near_api}/webhooks/mobtexting/sandbox"]
+        sandbox_secrets = {
+            "SANDBOX_TOKEN": self._keys.upstream_token,
+            "SANDBOX_REPORT_SECRET": self._keys.webhook_secret,
+        }
         return [
             *children,
-            Child("sandbox", sandbox, plain | {"SANDBOX_TOKEN": self._keys.upstream_token}),
-            Child("api", [*own, "serve"], settings),
-            Child("worker", [*own, "worker"], settings),
+            Child("sandbox", sandbox, plain | sandbox_secrets),
+            Child("api", [*own, "serve"], self._settings),
+            Child("worker", [*own, "worker"], self._settings),
         ]
 
     def _policy(self) -> str:
@@ -225,7 +243,8 @@ class _Demo:
             publishable=digest(self._keys.publishable_key),
             secret=digest(self._keys.secret_key),
             ops=digest(self._keys.ops_key),
-            sandbox=self._sandbox,
+            webhook=digest(self._keys.webhook_secret),
+            sandbox=self._near_sandbox,
         )
 
     def run(self, stop: threading.Event) -> int:
@@ -285,7 +304,12 @@ class _Demo:
 
     def _write_keys(self) -> None:
         """Write demo.json whole or not at all, for its owner only."""
-        found = {"api": self._api, "sandbox": self._sandbox, **vars(self._keys)}
+        found = {
+            "api": self._api,
+            "sandbox": self._sandbox,
+            **vars(self._keys),
+            "settings": {name: value for name, value in self._settings.items() if name.startswith("OTP_")},
+        }
         new = self._var / "demo.json.new"
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(found, file, indent=2)
@@ -297,6 +321,7 @@ class _Demo:
             sandbox=self._sandbox,
             number=EXAMPLE_NUMBER,
             var=self._var,
+            command=Path(sys.executable).parent / "otp-service",
         )
 
 
@@ -307,6 +332,7 @@ _PASSED_ON = (
     "OTP_THREADS",
     "OTP_WORKER_SENDS",
     "OTP_PARTITIONS",
+    "OTP_PRIVATE_EVENTS",
 )
 """Settings that a demo takes over from its own environment."""
 
@@ -351,10 +377,11 @@ origins = [{origins}]
 publishable_keys = ["{publishable}"]
 secret_keys = ["{secret}"]
 
-[ops]
+[operator.demo]
 keys = ["{ops}"]
 
 [challenge]
+max_sends = 6
 cooldown = ["3s", "5s", "10s"]
 
 # Wide, so that one machine can play a crowd; production keeps the defaults.
@@ -367,9 +394,21 @@ kind = "mobtexting"
 base_url = "{sandbox}/api/v2/"
 token_env = "OTP_UPSTREAM_SANDBOX_TOKEN"
 sms = {{ service = "T", sender = "ACMEIN" }}
+whatsapp = {{ sender = "919000000001", template = "otp_login" }}
+voice = {{ bridge = "918045000001" }}
+rcs = {{ sender = "6f1c2a34-acme-agent" }}
+tolerance = 100 # the sandbox fails on purpose for some numbers
+
+[upstream.sandbox.receipts]
+secrets = ["{webhook}"]
 
 [[route]]
-steps = [{{ channel = "sms", upstream = "sandbox", wait = "10s" }}]
+steps = [
+  {{ channel = "sms", upstream = "sandbox", wait = "10s" }},
+  {{ channel = "whatsapp", upstream = "sandbox", wait = "10s" }},
+  {{ channel = "voice", upstream = "sandbox", wait = "30s" }},
+  {{ channel = "rcs", upstream = "sandbox" }},
+]
 """
 
 _WELCOME = """
@@ -379,6 +418,9 @@ _WELCOME = """
     key=$(python3 -c 'import json; print(json.load(open("{var}/demo.json"))["publishable_key"])')
     curl -s {api}/otp/send -H "Authorization: Bearer $key" \\
       -H 'Content-Type: application/json' -d '{{"to": "{number}"}}'
+
+  What a number would get, and why:
+    {command} policy --demo {var} simulate {number}
 
   All keys are in {var}/demo.json. Ctrl-C ends the demo.
 """

@@ -11,41 +11,46 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, wraps
 from http import HTTPStatus
-from typing import Any, Never, Protocol
+from typing import Any, Never
 
 from flask import Flask, Response, current_app, g, request
 from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import HTTPException
 
 from otp_service import errors
-from otp_service.mobtexting import Balance
+from otp_service.breakers import Breakers
+from otp_service.figures import Figures
+from otp_service.policies import Policies
 from otp_service.policy import App, Policy
+from otp_service.reception import Reception
+from otp_service.runtime import Runtime
 from otp_service.service import Caller, Service, digest
+from otp_service.store import Store
 from otp_service.telemetry import LOG, Metrics, event, redact
 from otp_service.tokens import Signer
 
 MAX_BODY = 16 * 1024
 """Bytes of a request's body; more is refused unread."""
+MAX_POLICY = 512 * 1024
+"""Bytes of a body that holds a policy."""
 CLIENT_KEYS = ("publishable", "secret")
 PROBLEM_TYPE = "application/problem+json"
-
-
-class Account(Protocol):
-    """An upstream account that can be asked for its balance."""
-
-    def balance(self) -> list[Balance]:
-        """Ask now. Raises UpstreamError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What a running application is built of; `pings` raise when their part does not answer."""
 
-    policy: Callable[[], Policy]
+    runtime: Callable[[], Runtime]
     service: Service
+    reception: Reception
     signer: Signer
     metrics: Metrics
-    accounts: Mapping[str, Account]
+    policies: Policies
+    check_policy: Callable[[str], Policy]
+    breakers: Breakers
+    figures: Figures
+    store: Store
     pings: Mapping[str, Callable[[], None]]
     metrics_page: Callable[[], bytes]
 
@@ -67,6 +72,8 @@ class Operation:
     keys: tuple[str, ...] = ()
     idempotent: bool = False
     problems: tuple[type[errors.OtpError], ...] = ()
+    large: bool = False
+    """Whether the body may be as large as a policy, or as many reports."""
 
 
 def operation(**kwargs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # noqa: ANN401 - as Operation
@@ -76,6 +83,8 @@ def operation(**kwargs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)
         def guarded(**arguments: str) -> Any:  # noqa: ANN401 - what the view answers
+            if described.large:
+                request.max_content_length = MAX_POLICY
             if described.keys:
                 _authenticate(described.keys)
             return view(**arguments)
@@ -100,9 +109,10 @@ def _authenticate(kinds: Iterable[str]) -> None:
     if scheme.lower() != "bearer" or not key.strip():
         raise errors.MissingKey
     hashed = digest(key.strip())
-    policy = parts().policy()
-    owner = policy.key_owner(hashed)
-    if owner is None and hashed not in policy.ops_keys:
+    g.runtime = parts().runtime()
+    owner = g.runtime.policy.key_owner(hashed)
+    g.operator = g.runtime.policy.operator_of(hashed)
+    if owner is None and g.operator is None:
         raise errors.UnknownKey
     g.app, g.key_kind = owner or (None, "ops")
     if g.key_kind not in kinds:
@@ -119,6 +129,7 @@ def caller() -> Caller:
     browser = g.key_kind == "publishable"
     return Caller(
         app=app,
+        runtime=g.runtime,
         request_id=g.request_id,
         origin=request.headers.get("Origin"),
         address=(request.remote_addr or "") if browser else None,
@@ -133,7 +144,7 @@ def load(schema: type[Schema], *, optional: bool = False) -> dict[str, Any]:
 
     Raises UnsupportedMediaType, MalformedJson or Invalid.
     """
-    raw = _body()
+    raw = body()
     if optional and not raw:
         return {}
     if request.mimetype != "application/json":
@@ -145,15 +156,16 @@ def load(schema: type[Schema], *, optional: bool = False) -> dict[str, Any]:
     return loaded
 
 
-def _body() -> bytes:
+def body() -> bytes:
     """Read the body, of a stated length or in chunks. Raises BodyTooLarge, MalformedJson."""
     if request.content_length is not None or "Transfer-Encoding" not in request.headers:
         return request.get_data()
+    most = request.max_content_length or MAX_BODY
     try:
-        raw: bytes = request.input_stream.read(MAX_BODY + 1)
+        raw: bytes = request.input_stream.read(most + 1)
     except Exception:  # noqa: BLE001 - chunks that are none; each server has errors of its own for that
         raise errors.MalformedJson from None
-    if len(raw) > MAX_BODY:
+    if len(raw) > most:
         raise errors.BodyTooLarge
     return raw
 
@@ -226,6 +238,7 @@ def idempotency_key() -> str | None:
 STATUS: Mapping[type[errors.OtpError], int] = {
     errors.MalformedRequest: 400,
     errors.MalformedJson: 400,
+    errors.ReceiptUnreadable: 400,
     errors.WrongCode: 400,
     errors.TokenInvalid: 400,
     errors.MissingKey: 401,
@@ -238,6 +251,7 @@ STATUS: Mapping[type[errors.OtpError], int] = {
     errors.NoSendsLeft: 409,
     errors.TokenSpent: 409,
     errors.IdempotencyKeySpent: 409,
+    errors.PolicyConflict: 409,
     errors.NoAttemptsLeft: 410,
     errors.BodyTooLarge: 413,
     errors.UriTooLong: 414,
@@ -246,6 +260,8 @@ STATUS: Mapping[type[errors.OtpError], int] = {
     errors.InvalidNumber: 422,
     errors.NoRoute: 422,
     errors.ChannelNotAvailable: 422,
+    errors.NumberOptedOut: 422,
+    errors.PolicyInvalid: 422,
     errors.IdempotencyKeyReused: 422,
     errors.ResendTooEarly: 429,
     errors.TooManyRequests: 429,
@@ -384,7 +400,10 @@ def _allow_origin(response: Response) -> None:
     origin = request.headers.get("Origin")
     if origin is None:
         return
-    apps = [g.app] if g.app else parts().policy().apps.values()
+    try:
+        apps = [g.app] if g.app else parts().runtime().policy.apps.values()
+    except errors.StoreUnavailable:
+        return
     if not any(origin in app.origins for app in apps):
         return
     response.headers["Access-Control-Allow-Origin"] = origin

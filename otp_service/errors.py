@@ -222,6 +222,18 @@ class TooManyRequests(OtpError):
     detail = "Too many codes were asked for. Wait for retry_after seconds."
 
 
+class NumberOptedOut(Invalid):
+    """The person has asked for no more messages."""
+
+    code = "number_opted_out"
+    detail = (
+        "This number asked not to get messages. A message START from it, or an operator, allows them again."
+    )
+
+    def __init__(self) -> None:
+        super().__init__({"to": ["must be a number that has not opted out"]})
+
+
 class IdempotencyKeyReused(Invalid):
     """The same idempotency key came with another request."""
 
@@ -254,6 +266,37 @@ class TokenSpent(OtpError):
     code = "token_spent"
     detail = "This verification token was redeemed before; each counts once."
     broken = ("token", "must not have been redeemed before")
+
+
+class PolicyConflict(OtpError):
+    """Another version came in force since the one that the change was made from."""
+
+    code = "policy_conflict"
+    detail = "Another version of the policy came in force meanwhile. Look at it, then apply again."
+    broken = ("expected", "must be the version in force")
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"Version {version} of the policy is in force. Look at it, then apply again.")
+
+
+class PolicyInvalid(Invalid):
+    """The policy could not work; each problem is named with its line."""
+
+    code = "policy_invalid"
+    detail = "The policy could not work. The one in force stays so."
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__({"policy": problems})
+
+
+class ReceiptUnreadable(Invalid):
+    """What an upstream pushed can be read as no report."""
+
+    code = "receipt_unreadable"
+    detail = "This is no delivery report or message in a form that this service knows."
+
+    def __init__(self) -> None:
+        super().__init__({"body": ["must be a report as the upstream's documentation writes one"]})
 
 
 class Busy(OtpError):

@@ -59,7 +59,7 @@ def _binding(about: str) -> _Binding:
 
 
 def _channel() -> fields.String:
-    names = ["sms", "whatsapp", "voice", "rcs"]
+    names = ["sms", "whatsapp", "voice", "rcs", "mip"]
     return fields.String(
         validate=validate.OneOf(names, error=f"must be one of {', '.join(names)}"),
         metadata={"description": "The channel the person chose; it is tried first.", "example": "sms"},
@@ -132,6 +132,31 @@ class VerifySchema(_Strict):
         required=True,
     )
     binding = _binding("The same binding as at the send; compared when given, and always shown in the token.")
+
+
+def _place(about: str, example: str) -> fields.String:
+    return _text("must be the number of a version", r"[0-9]{1,9}", about, example)
+
+
+class PathSchema(_Strict):
+    """What stands in paths."""
+
+    challenge_id = VerifySchema._declared_fields["challenge_id"]  # noqa: SLF001 - the same field stands there
+    number = _place("The version's number.", "12")
+    old = _place("The version to compare from.", "11")
+    new = _place("The version to compare with.", "12")
+    upstream = _text(
+        "must be the name of an account",
+        r"[a-z][a-z0-9_-]{0,31}",
+        "The upstream account's name in the policy.",
+        "main",
+    )
+    secret = _text(
+        "must be one of the account's webhook secrets",
+        r"[A-Za-z0-9_-]{1,200}",
+        "A secret whose SHA-256 stands in the account's receipts.secrets.",
+        "whs_4711",
+    )
 
 
 class ResendSchema(_Strict):
@@ -308,9 +333,231 @@ class UpstreamSchema(Schema):
     name = _shown(fields.String, "The account's name in the policy.", "main")
     status = _shown(fields.String, "ok, or what its answer says is wrong.", "ok")
     balance = _shown(fields.List, "What is left.", [], cls_or_instance=fields.Nested(BalanceSchema))
+    breakers = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={
+            "description": "The breakers of the account (*) and of its channels: closed, open or half open.",
+            "example": {"*": "closed", "sms": "open for 12 s"},
+        },
+    )
 
 
 class UpstreamsSchema(Schema):
     """All upstream accounts."""
 
     upstreams = _shown(fields.List, "Each account.", [], cls_or_instance=fields.Nested(UpstreamSchema))
+
+
+class ReceivedSchema(Schema):
+    """Thanks for a report, or the answer to the handshake when a webhook is created."""
+
+    received = fields.Integer(metadata={"description": "How many reports were read.", "example": 1})
+    challenge = fields.String(
+        metadata={"description": "The upstream's own challenge, echoed.", "example": "9f2c"}
+    )
+
+
+# For operators.
+
+
+def _reason() -> fields.String:
+    return _text(
+        "must be 1 to 200 signs on one line",
+        r"[^\x00-\x1f]{1,200}",
+        "Why; kept in the history.",
+        "voice first in Spain",
+        required=True,
+    )
+
+
+def _policy(*, required: bool) -> fields.String:
+    return fields.String(
+        required=required,
+        metadata={"description": "The policy, a TOML document.", "example": '[app.web]\nbrand = "Acme"'},
+        error_messages={"invalid": "must be a string", "null": "must not be null"},
+    )
+
+
+def _version(about: str) -> fields.Integer:
+    return fields.Integer(
+        strict=True,
+        validate=validate.Range(0, 1_000_000_000, error="must be the number of a version"),
+        metadata={"description": about, "example": 12},
+        error_messages={"invalid": "must be a whole number", "null": "must not be null"},
+    )
+
+
+class PolicyTextSchema(_Strict):
+    """A policy to check."""
+
+    text = _policy(required=True)
+
+
+class PolicyApplySchema(PolicyTextSchema):
+    """A policy to apply."""
+
+    reason = _reason()
+    expected = _version("The version that the change was made from; another in force is a conflict.")
+
+
+class PolicyRollbackSchema(_Strict):
+    """Which version to bring back."""
+
+    reason = _reason()
+    version = _version("The version; the one before the one in force when left out.")
+
+
+class PolicyCheckedSchema(Schema):
+    """A policy that could work."""
+
+    warnings = _shown(
+        fields.List,
+        "What may not be meant, each with its line.",
+        ["app.web: the SMS in hi needs 2 parts (81 units) (line 2)"],
+        cls_or_instance=fields.String(),
+    )
+
+
+class PolicyBriefSchema(Schema):
+    """One version of the policy."""
+
+    version = _shown(fields.Integer, "Its number.", 12)
+    author = _shown(fields.String, "The operator whose key applied it, or how it came.", "alice")
+    at = _shown(fields.Integer, "When, in milliseconds since 1970 by the store's clock.", 1_700_000_000_000)
+    reason = _shown(fields.String, "Why.", "voice first in Spain")
+
+
+class PolicyVersionSchema(PolicyBriefSchema):
+    """One version of the policy with its text."""
+
+    text = _policy(required=True)
+
+
+class PolicyAppliedSchema(PolicyBriefSchema, PolicyCheckedSchema):
+    """The version that is in force now."""
+
+
+class PolicyHistorySchema(Schema):
+    """Versions, the newest first."""
+
+    versions = _shown(fields.List, "Each version.", [], cls_or_instance=fields.Nested(PolicyBriefSchema))
+
+
+class PolicyDiffSchema(Schema):
+    """What changed between two versions."""
+
+    diff = _shown(fields.String, "A unified diff; empty for none.", '-wait = "30s"\n+wait = "20s"\n')
+
+
+class NumberSchema(_Strict):
+    """A phone number."""
+
+    to = _text(
+        "must be 3 to 40 signs",
+        r"[^\x00-\x1f]{3,40}",
+        "The phone number, in any spelling.",
+        "+1 202 555 0100",
+        required=True,
+    )
+    country = _text(
+        "must be the two capital letters of a country (ISO 3166)",
+        r"[A-Z]{2}",
+        "The country of a number written without its country code (ISO 3166 alpha-2).",
+        "US",
+    )
+
+
+class SimulateSchema(NumberSchema):
+    """What to play through."""
+
+    app = _text(
+        "must be the name of an app", r"[a-z][a-z0-9_-]{0,31}", "The app; the first when left out.", "web"
+    )
+    purpose = _text(
+        "must be 1 to 32 small letters, digits, '.', '-' or '_'",
+        r"[a-z0-9._-]{1,32}",
+        "What the proof would be for.",
+        "login",
+        load_default="login",
+    )
+    channel = _channel()
+    locale = _text(
+        "must be a language tag such as en or pt-BR",
+        r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}",
+        "The language of the message (BCP 47); guessed from the number when left out.",
+        "en",
+    )
+    text = _policy(required=False)
+
+
+class SimulationSchema(Schema):
+    """What a number would get, and why."""
+
+    number = _shown(fields.Dict, "The number as it is understood: masked, country, type.", {"country": "GB"})
+    app = _shown(fields.String, "The app that would send.", "web")
+    route = _shown(
+        fields.Dict, "The route that serves it and why no earlier one does.", {"place": 0}, allow_none=True
+    )
+    steps = _shown(
+        fields.List,
+        "Each step: channel, accounts in order, wait and where it comes from, text, parts.",
+        [{"channel": "sms", "upstreams": ["main"], "wait": 30}],
+        cls_or_instance=fields.Dict(),
+    )
+    guard = _shown(
+        fields.List,
+        "What the send would be charged to.",
+        [{"rule": "number", "limits": ["3 in 600 s"]}],
+        cls_or_instance=fields.Dict(),
+    )
+    challenge = fields.Dict(
+        metadata={"description": "The rules that the challenge would follow.", "example": {"ttl": 300}}
+    )
+    passed_over = fields.List(
+        fields.Dict(),
+        metadata={"description": "Where no route serves the number: why each does not.", "example": []},
+    )
+    problem = fields.String(
+        allow_none=True,
+        metadata={"description": "The error that the send would get, if any.", "example": "no_route"},
+    )
+
+
+class FigureSchema(Schema):
+    """What became of the codes of one channel, country and upstream in seven days."""
+
+    channel = _shown(fields.String, "Channel.", "sms")
+    country = _shown(fields.String, "Country of the numbers (ISO 3166 alpha-2).", "GB")
+    upstream = _shown(fields.String, "Account.", "main")
+    sent = _shown(fields.Integer, "Codes that the account took.", 1000)
+    verified = _shown(fields.Integer, "Codes that came back.", 812)
+    conversion = _shown(fields.Float, "Share that came back.", 0.812, allow_none=True)
+    median_seconds = _shown(fields.Float, "Half of them came back so soon.", 14.2, allow_none=True)
+    p90_seconds = _shown(fields.Float, "Nine of ten came back so soon.", 41.0, allow_none=True)
+
+
+class FiguresSchema(Schema):
+    """Conversion of the last seven days."""
+
+    figures = _shown(fields.List, "Each row.", [], cls_or_instance=fields.Nested(FigureSchema))
+
+
+class SuppressionSchema(Schema):
+    """Whether a number wants no messages."""
+
+    suppressed = _shown(fields.Boolean, "Whether nothing is sent to it.", example=True)
+    channel = fields.String(metadata={"description": "Where the person asked for it.", "example": "sms"})
+    upstream = fields.String(
+        metadata={"description": "The account that took the message.", "example": "main"}
+    )
+    at = fields.Integer(
+        metadata={"description": "When, in milliseconds since 1970.", "example": 1_700_000_000_000}
+    )
+    by = fields.String(metadata={"description": "Who asked for it.", "example": "the person"})
+
+
+class LiftedSchema(Schema):
+    """Whether a suppression was lifted."""
+
+    lifted = _shown(fields.Boolean, "False if there was none.", example=True)

@@ -48,7 +48,9 @@ Refuse = Callable[[OtpError], bytes]
 class _Worker(ThreadWorker):  # type: ignore[misc]
     """Refuses what is no request in the application's words; Gunicorn's own page would repeat what came."""
 
-    def handle_error(self, _request: object, client: socket.socket, _address: object, fault: Exception) -> None:
+    def handle_error(
+        self, _request: object, client: socket.socket, _address: object, fault: Exception
+    ) -> None:
         with suppress(OSError):  # the client may be gone
             client.settimeout(SILENCE)
             client.sendall(self.app.refuse(_refusal(fault)))

@@ -19,7 +19,8 @@ KEY_BYTES = 32
 SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 """The Prometheus client reads this variable when it is imported: a folder that processes share."""
 MAX_PORT = 65535
-UPSTREAM_PREFIX = "OTP_UPSTREAM_"
+UPSTREAM_PREFIX, EVENTS_PREFIX = "OTP_UPSTREAM_", "OTP_EVENTS_"
+"""How the names of secrets start that the policy chooses."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 PROFILES = ("owasp", "owasp-low-memory", "fast")
 URL_SCHEMES = (
@@ -100,6 +101,10 @@ def _choice(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def _yes_no(text: str) -> bool:
+    return _choice("yes", "no")(text) == "yes"
+
+
 def _text(text: str) -> str:
     if not text:
         raise _ProblemError("must not be empty")
@@ -134,7 +139,9 @@ class Settings:
     redis_url: str = _setting(
         _redis_url, "where Redis or Valkey is; redis, rediss, unix, +sentinel or +cluster", secret=True
     )
-    policy_file: str = _setting(_text, "the operators' policy, a TOML document")
+    policy_file: str = _setting(
+        str, "the policy to begin with, while the store holds none; a TOML document", default=""
+    )
     issuer: str = _setting(_text, "`iss` of verification tokens: this service's public URL")
     peppers: Mapping[str, bytes] = _setting(
         _ring, "HMAC keys of the codes, `ID:KEY,...`, newest first", secret=True
@@ -162,8 +169,12 @@ class Settings:
     worker_metrics: int = _setting(
         _number(0, MAX_PORT), "port where a worker shows its metrics; 0 is none", default="0"
     )
+    private_events: bool = _setting(
+        _yes_no, "whether events may go to private addresses, as in a closed network", default="no"
+    )
     log_level: str = _setting(_choice(*LOG_LEVELS), "least level that is logged", default="info")
     upstream_tokens: Mapping[str, str] = field(repr=False, default_factory=dict)
+    event_secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
 
 
 def variables() -> list[tuple[str, str, str | None]]:
@@ -183,16 +194,23 @@ def read(environment: Mapping[str, str]) -> Settings:
             values[setting.name] = _value(environment, setting)
         except _ProblemError as problem:
             problems.append(f"{_variable(setting.name)} {problem}")
-    tokens: dict[str, str] = {}
-    for name in sorted({n.removesuffix("_FILE") for n in environment if n.startswith(UPSTREAM_PREFIX)}):
-        try:
-            tokens[name] = _raw(environment, name) or ""
-        except _ProblemError as problem:
-            problems.append(f"{name} {problem}")
+    tokens = _named(environment, UPSTREAM_PREFIX, problems)
+    secrets = _named(environment, EVENTS_PREFIX, problems)
     problems += _unknown(environment)
     if problems:
         raise ConfigurationError(problems)
-    return Settings(**values, upstream_tokens=tokens)
+    return Settings(**values, upstream_tokens=tokens, event_secrets=secrets)
+
+
+def _named(environment: Mapping[str, str], prefix: str, problems: list[str]) -> dict[str, str]:
+    """Read the variables that start so, whose names the policy chooses."""
+    found: dict[str, str] = {}
+    for name in sorted({n.removesuffix("_FILE") for n in environment if n.startswith(prefix)}):
+        try:
+            found[name] = _raw(environment, name) or ""
+        except _ProblemError as problem:
+            problems.append(f"{name} {problem}")
+    return found
 
 
 def _declared() -> list[Field[Any]]:
@@ -230,7 +248,8 @@ def _unknown(environment: Mapping[str, str]) -> list[str]:
     problems = []
     for name in sorted(environment):
         plain = name.removesuffix("_FILE")
-        if name.startswith("OTP_") and not name.startswith(UPSTREAM_PREFIX) and not {name, plain} & known:
+        named = name.startswith((UPSTREAM_PREFIX, EVENTS_PREFIX))
+        if name.startswith("OTP_") and not named and not {name, plain} & known:
             close = difflib.get_close_matches(name, sorted(known | {f"{n}_FILE" for n in known}), 1)
             problems.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
     return problems

@@ -1,6 +1,6 @@
-"""The worker: takes what is due, many at once, is woken for what is new and sleeps otherwise.
+"""The worker: takes what is due in a queue, many at once, is woken for what is new and sleeps otherwise.
 
-Knows partitions, capacity and time. Must not know what attending to a challenge means.
+Knows partitions, capacity and time. Must not know what attending to a challenge or an event means.
 """
 
 import logging
@@ -25,24 +25,33 @@ Attend = Callable[[str, Callable[[], bool]], None]
 
 
 class Worker:
-    """One worker process."""
+    """One worker of one queue."""
 
     def __init__(
-        self, *, store: Store, scripts: Scripts, attend: Attend, metrics: Metrics, name: str, sends: int
+        self,
+        *,
+        store: Store,
+        queue: str,
+        scripts: Scripts,
+        attend: Attend,
+        metrics: Metrics,
+        name: str,
+        at_once: int,
     ) -> None:
-        """Attend to `sends` challenges at once."""
+        """Attend to so much of a queue at once."""
         self._store = store
+        self._queue = queue
         self._scripts = scripts
         self._attend = attend
         self._metrics = metrics
         self._name = name
-        self._sends = sends
+        self._at_once = at_once
         self.broken = False
         """Whether it stopped because of a fault of its own."""
         self._stop = threading.Event()
         self._changed = threading.Condition()
         self._busy: dict[str, bool] = {}
-        """Challenges being attended to; True when one became due again meanwhile."""
+        """What is being attended to; True when it became due again meanwhile."""
         self._look_at: dict[str, float] = {}
         """When each of our partitions is to be looked at (monotonic seconds)."""
 
@@ -60,13 +69,13 @@ class Worker:
         ]
         for helper in helpers:
             helper.start()
-        with ThreadPoolExecutor(self._sends, thread_name_prefix="send") as pool:
+        with ThreadPoolExecutor(self._at_once, thread_name_prefix=self._queue) as pool:
             while not self._stop.is_set():
                 self._round(pool)
         for helper in helpers:
             helper.join()
         try:
-            self._store.leave(self._name)
+            self._store.leave(self._name, self._queue)
         except StoreUnavailable:
             return  # the others will notice by the missing beat
 
@@ -84,7 +93,7 @@ class Worker:
     def _keep_beating(self) -> None:
         while not self._stop.is_set():
             try:
-                self._share(self._store.beat(self._name, LIFE))
+                self._share(self._store.beat(self._name, LIFE, self._queue))
             except StoreUnavailable:
                 event("worker.store_away", logging.WARNING)
             self._stop.wait(BEAT)
@@ -102,7 +111,7 @@ class Worker:
     def _listen(self) -> None:
         while not self._stop.is_set():
             try:
-                subscription = self._scripts.listen(self._store.wake_channel)
+                subscription = self._scripts.listen(self._store.wake_channel(self._queue))
                 with subscription:
                     while not self._stop.is_set():
                         message = subscription.get_message(timeout=POLL)
@@ -119,7 +128,7 @@ class Worker:
 
     def _round(self, pool: ThreadPoolExecutor) -> None:
         for partition in self._ready():
-            free = self._sends - len(self._busy)
+            free = self._at_once - len(self._busy)
             if free <= 0 or self._stop.is_set():
                 break
             try:
@@ -137,7 +146,7 @@ class Worker:
             return sorted((p for p, at in self._look_at.items() if at <= now), key=self._look_at.__getitem__)
 
     def _pause(self) -> float:
-        if len(self._busy) >= self._sends:
+        if len(self._busy) >= self._at_once:
             return POLL
         return max(0.0, min([POLL, *(at - time.monotonic() for at in self._look_at.values())]))
 
@@ -150,8 +159,8 @@ class Worker:
 
     def _take(self, pool: ThreadPoolExecutor, partition: str, free: int) -> None:
         self._later(partition, POLL)  # first, so that a wake-up during the look is not lost
-        due = self._store.due(partition, self._sends)
-        more = len(due.ids) >= self._sends
+        due = self._store.due(partition, self._at_once, self._queue)
+        more = len(due.ids) >= self._at_once
         for id_, since in due.ids.items():
             with self._changed:
                 if id_ in self._busy:
@@ -162,8 +171,8 @@ class Worker:
                     break
                 self._busy[id_] = False
             free -= 1
-            self._metrics.deadline_lag.observe((due.now - since) / 1000)
-            self._metrics.in_flight.inc()
+            self._metrics.deadline_lag.labels(self._queue).observe((due.now - since) / 1000)
+            self._metrics.in_flight.labels(self._queue).inc()
             pool.submit(self._attend, id_, self._stop.is_set).add_done_callback(
                 lambda done, id_=id_, partition=partition: self._done(done, id_, partition)  # type: ignore[misc]
             )
@@ -179,10 +188,12 @@ class Worker:
                 self._look_at[partition] = min(self._look_at[partition], at)
 
     def _done(self, done: Future[None], id_: str, partition: str) -> None:
-        self._metrics.in_flight.dec()
+        self._metrics.in_flight.labels(self._queue).dec()
         error = done.exception()
         if error and not isinstance(error, StoreUnavailable):
-            LOG.error("worker.failed", exc_info=error, extra={"fields": {"challenge": id_[:8]}})
+            LOG.error(
+                "worker.failed", exc_info=error, extra={"fields": {"queue": self._queue, "id": id_[:8]}}
+            )
         with self._changed:
             again = self._busy.pop(id_)
             if partition in self._look_at and (again or error):

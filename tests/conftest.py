@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 from flask.testing import FlaskClient
 
-from otp_service import app, policy
+from otp_service import app
 from otp_service.app import Core
 from otp_service.service import Caller, digest
 from otp_service.settings import Settings
@@ -35,7 +35,7 @@ secret_keys = ["{digest(SECRET)}"]
 brand = "Other"
 secret_keys = ["{digest(OTHER_SECRET)}"]
 
-[ops]
+[operator.anna]
 keys = ["{digest(OPS)}"]
 
 [upstream.main]
@@ -79,6 +79,7 @@ def make_settings(redis_url: str, **changes: object) -> Settings:
         "worker_sends": 16,
         "worker_name": "test",
         "worker_metrics": 0,
+        "private_events": True,
         "log_level": "info",
         "upstream_tokens": {"OTP_UPSTREAM_MAIN_TOKEN": UPSTREAM_TOKEN},
     }
@@ -87,8 +88,8 @@ def make_settings(redis_url: str, **changes: object) -> Settings:
 
 def make_core(redis_url: str, upstream_url: str, *, text: str = POLICY, **changes: object) -> Core:
     """Build the product's core on a store and an upstream."""
-    loaded = policy.parse(text.replace("UPSTREAM/", f"{upstream_url}/"))
-    return app.build(make_settings(redis_url, **changes), loaded, threads=16, hash_slots=2, role="test")
+    text = text.replace("UPSTREAM/", f"{upstream_url}/")
+    return app.build(make_settings(redis_url, **changes), text, threads=16, hash_slots=2, role="test")
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def core(valkey: ValkeyServer) -> Iterator[Core]:
     """The product's core with an upstream that nobody answers for; move its time by `core.store.offset`."""
     made = make_core(valkey.url, "http://127.0.0.1:9")
     yield made
-    made.scripts.close()
+    made.close()
 
 
 @pytest.fixture
@@ -108,4 +109,4 @@ def client(core: Core) -> FlaskClient:
 @pytest.fixture
 def caller(core: Core) -> Caller:
     """A server of the app `web`."""
-    return Caller(app=core.policy.apps["web"], request_id="0123456789abcdef")
+    return Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="0123456789abcdef")

@@ -58,6 +58,7 @@ class Demo:
                 raise AssertionError(f"the demo did not start:\n{self.log.read_text()}")
             time.sleep(0.05)
         keys: dict[str, str] = json.loads(file.read_text())
+        self.settings: dict[str, str] = json.loads(file.read_text())["settings"]
         return keys
 
     @property

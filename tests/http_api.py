@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -36,7 +36,8 @@ def documented() -> Any:  # noqa: ANN401 - YAML
 def operation_at(method: str, path: str) -> Any:  # noqa: ANN401 - a part of YAML, None for an unknown call
     """Return what openapi.yaml says of a call."""
     for template, item in sorted(documented()["paths"].items(), key=lambda pair: "{" in pair[0]):
-        if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", template), path) and method.lower() in item:
+        numbers = re.sub(r"\{(number|old|new)\}", "[0-9]+", template)
+        if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", numbers), path) and method.lower() in item:
             return item[method.lower()]
     return None
 
@@ -147,7 +148,7 @@ class Api:
 
     def attend(self, challenge_id: str) -> None:
         """Do what a worker does when a challenge is due."""
-        self.core.service.attend(challenge_id, lambda: False)
+        self.core.courier.attend(challenge_id, lambda: False)
 
     def messages(self) -> list[str]:
         """Return the texts that reached the sandbox, newest first."""
@@ -178,15 +179,21 @@ class Api:
         """Return all that the store holds: schedule, charges, challenges and spent tokens."""
         found: dict[str, object] = {}
         for key in sorted(self.store.keys(f"*{self.core.settings.redis_prefix}*")):
-            is_set = self.store.type(key) == "zset"
-            value = self.store.zrange(key, 0, -1, withscores=True) if is_set else self.store.get(key)
-            found[str(key)] = value
+            found[str(key)] = _READ[str(self.store.type(key))](self.store, str(key))
         return found
 
     def forget(self, challenge_id: str) -> None:
         """Drop a challenge's record, as its TTL does in the end."""
         prefix = self.core.settings.redis_prefix
         assert self.store.delete(f"{{{prefix}:{challenge_id[:2]}}}:c:{challenge_id[2:]}") == 1
+
+
+_READ: dict[str, Callable[[Redis, str], object]] = {
+    "zset": lambda store, key: store.zrange(key, 0, -1, withscores=True),
+    "hash": lambda store, key: store.hgetall(key),
+    "string": lambda store, key: store.get(key),
+    "set": lambda store, key: store.smembers(key),
+}
 
 
 def wrong(code: str) -> str:
@@ -203,6 +210,4 @@ def make_api(valkey: ValkeyServer, upstream_url: str = NOBODY, text: str = POLIC
 def close(api: Api) -> None:
     """Give all connections back."""
     api.store.close()
-    api.core.scripts.close()
-    for client in api.core.clients.values():
-        client.close()
+    api.core.close()

@@ -63,13 +63,16 @@ def document(app: Flask) -> str:
         described = getattr(view, "operation", None)
         if isinstance(described, Operation):
             methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
-            operation = _operation(rule.endpoint.rpartition(".")[2], view.__doc__ or "", described)
-            if arguments := sorted(rule.arguments):
-                operation["parameters"] = [_path_parameter(name) for name in arguments] + operation[
-                    "parameters"
-                ]
-            path = re.sub(r"<([^>]+)>", r"{\1}", rule.rule)
-            spec.path(path=path, operations={method.lower(): operation for method in methods})
+            name = rule.endpoint.rpartition(".")[2]
+            parameters = [_path_parameter(argument) for argument in sorted(rule.arguments)]
+            operations = {}
+            for method in sorted(methods):
+                operation = _operation(
+                    name if len(methods) == 1 else f"{name}_{method.lower()}", view.__doc__ or "", described
+                )
+                operation["parameters"] = parameters + operation["parameters"]
+                operations[method.lower()] = operation
+            spec.path(path=re.sub(r"<(?:[^:>]+:)?([^>]+)>", r"{\1}", rule.rule), operations=operations)
     body: str = yaml.dump(spec.to_dict(), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
     return f"# Made by python -m tests.openapi_document from the views and schemas of otp_service.\n{body}"
 
@@ -121,7 +124,7 @@ def _responses(described: Operation) -> dict[str, Any]:
 def _by_status(described: Operation) -> dict[int, list[type[errors.OtpError]]]:
     kinds = [*described.problems, *_EVERYWHERE]
     if described.keys:
-        kinds += [*_WITH_KEY, *(_WITH_STORE if "ops" not in described.keys else ())]
+        kinds += [*_WITH_KEY, *_WITH_STORE]
     if "publishable" in described.keys:
         kinds.append(errors.OriginNotAllowed)  # only browsers' keys are tied to origins
     if described.body:
@@ -133,7 +136,7 @@ def _by_status(described: Operation) -> dict[int, list[type[errors.OtpError]]]:
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
-    field = schemas.VerifySchema().fields[name]
+    field = schemas.PathSchema().fields[name]
     return {
         "name": name,
         "in": "path",

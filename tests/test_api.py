@@ -13,9 +13,11 @@ from werkzeug.test import TestResponse
 
 from otp_service import app, errors, schemas
 from otp_service.codes import Hasher
+from otp_service.delivery import Inbound
 from otp_service.edge import STATUS
+from otp_service.outbox import Outbox
 from otp_service.seal import Seal
-from otp_service.service import Service
+from otp_service.service import Service, digest
 from tests.conftest import OPS, OTHER_SECRET, POLICY, PUBLISHABLE, SECRET, make_core
 from tests.http_api import NO_ID, NOBODY, NUMBER, UPSTREAM_TOKEN, Api, close, make_api, wrong
 from tests.valkey_server import ValkeyServer
@@ -23,6 +25,7 @@ from tests.valkey_server import ValkeyServer
 pytest_plugins = ["tests.http_fixtures"]
 
 AWAY = "unix:///nowhere/valkey"
+WEBHOOK = "whs_test-webhook-secret"
 APP_HASH = "FA+9qCX9VSu"
 
 
@@ -636,12 +639,12 @@ def _(api: Api) -> TestResponse:
     hasher = Hasher(read.peppers, read.hash_profile, slots=1)
     hasher.acquire()
     service = Service(
-        policy=lambda: core.policy,
         store=core.store,
+        figures=core.figures,
         hasher=hasher,
         seal=Seal(read.number_keys, read.lookup_key),
         signer=core.signer,
-        senders={},
+        outbox=Outbox(runtime=core.current, store=core.store),
         metrics=core.metrics,
     )
     challenge_id = api.opened()
@@ -652,6 +655,28 @@ def _(api: Api) -> TestResponse:
     return answer
 
 
+@reaches(errors.NumberOptedOut)
+def _(api: Api) -> TestResponse:
+    api.core.reception.hear("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
+    return api.send()
+
+
+@reaches(errors.ReceiptUnreadable)
+def _(api: Api) -> TestResponse:
+    return api.call("POST", "/webhooks/mobtexting/main", key=WEBHOOK, raw=b"[]")
+
+
+@reaches(errors.PolicyInvalid)
+def _(api: Api) -> TestResponse:
+    return api.call("PUT", "/ops/policy", key=OPS, body={"text": "", "reason": "test"})
+
+
+@reaches(errors.PolicyConflict)
+def _(api: Api) -> TestResponse:
+    body = {"text": CHOOSY.replace("UPSTREAM/", f"{NOBODY}/"), "reason": "test", "expected": 7}
+    return api.call("PUT", "/ops/policy", key=OPS, body=body)
+
+
 @reaches(errors.StoreUnavailable)
 def _(api: Api) -> TestResponse:
     core = make_core(AWAY, NOBODY)
@@ -659,13 +684,22 @@ def _(api: Api) -> TestResponse:
 
 
 CHOOSY = POLICY.replace("[[route]]", '[[route]]\nmatch = { purpose = ["login", "signup"] }')
-CHOOSY += '[limits]\nnumber = ["1/30s", "9/10m"]\n'
+CHOOSY += f"""
+[limits]
+number = ["1/30s", "9/10m"]
+
+[upstream.main.receipts]
+secrets = ["{digest(WEBHOOK)}"]
+"""
 FIELDS_OF_422 = {
     errors.Invalid: "purpose",
     errors.InvalidNumber: "to",
     errors.NoRoute: "to",
     errors.ChannelNotAvailable: "channel",
     errors.IdempotencyKeyReused: "Idempotency-Key",
+    errors.NumberOptedOut: "to",
+    errors.PolicyInvalid: "policy",
+    errors.ReceiptUnreadable: "body",
 }
 
 
@@ -794,7 +828,7 @@ def test_metrics_count_what_was_asked_and_how_it_ended(live: Api) -> None:
         'otp_checks_total{app="web",result="wrong_code"} 1.0',
         'otp_checks_total{app="web",result="verified"} 1.0',
         'otp_challenges_total{app="web",result="opened"} 1.0',
-        'otp_verified_codes_total{channel="sms"} 1.0',
+        'otp_verified_codes_total{channel="sms",upstream="main"} 1.0',
         'otp_deliveries_total{channel="sms",reason="accepted",upstream="main",verdict="accepted"} 1.0',
     ):
         assert line in answer.text.splitlines()

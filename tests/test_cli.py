@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -56,6 +57,7 @@ def good(
     file.write_text(POLICY.replace("UPSTREAM/", f"{upstream[1]}/"), encoding="utf-8")
     return secret_settings(capsys) | {
         "OTP_REDIS_URL": valkey.url,
+        "OTP_REDIS_PREFIX": f"t{secrets.token_hex(6)}",
         "OTP_POLICY_FILE": str(file),
         "OTP_ISSUER": "https://otp.example.com",
         "OTP_UPSTREAM_MAIN_TOKEN": UPSTREAM_TOKEN,
@@ -117,14 +119,14 @@ def test_a_process_with_contradictory_settings_says_all_of_them_and_exits_with_2
 ) -> None:
     """A doubled setting, an unknown one and a wait beyond the challenge's end, in one go."""
     edit(good, 'wait = "5s"', 'wait = "9m"')
-    edit(good, "[ops]", '[challenge]\nttl = "5m"\n\n[ops]')
+    edit(good, "[operator.anna]", '[challenge]\nttl = "5m"\n\n[operator.anna]')
     ended = run(command, **good | {"OTP_PEPPERS_FILE": "/x", "OTP_THREAD": "1"})
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.splitlines() == [
         "otp-service cannot start:",
         "  - OTP_PEPPERS and OTP_PEPPERS_FILE are both set: keep one",
         "  - OTP_THREAD is not a setting; did you mean OTP_THREADS?",
-        "  - policy: route[0].steps[0].wait: must end before the challenge does, challenge.ttl",
+        "  - policy: route[0].steps[0].wait: must end before the challenge does, challenge.ttl (line 27)",
     ]
     assert good["OTP_LOOKUP_KEY"] not in ended.stderr
 
@@ -177,7 +179,7 @@ def test_the_version_is_told() -> None:
 def test_new_secrets_are_good_settings_and_never_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     """What `secrets` prints can be pasted into the environment as it is."""
     first, second = secret_settings(capsys), secret_settings(capsys)
-    others = {"OTP_REDIS_URL": "redis://x", "OTP_POLICY_FILE": "x", "OTP_ISSUER": "x"}
+    others = {"OTP_REDIS_URL": "redis://x", "OTP_ISSUER": "x"}
     read = settings.read(first | others)
     drawn = [*read.peppers.values(), *read.number_keys.values(), *read.signing_keys.values(), read.lookup_key]
     assert len(set(drawn)) == 4
@@ -261,7 +263,7 @@ def test_check_passes_with_warnings(check: Check) -> None:
     edit(check.good, 'brand = "Acme"', 'brand = "The Acme Trading Company of 1899"')
     code, said = check.run()
     assert code == 0
-    assert "warning: app.web: the SMS in ar needs 2 parts" in said
+    assert "warning: app.web.brand: the SMS in ar of app web needs 2 parts, " in said
 
 
 def test_check_with_wrong_settings_exits_with_2(check: Check) -> None:

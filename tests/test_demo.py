@@ -55,6 +55,8 @@ def test_keys_are_written_for_their_owner_only(demo: Demo) -> None:
         "secret_key",
         "ops_key",
         "upstream_token",
+        "webhook_secret",
+        "settings",
     }
 
 
@@ -79,7 +81,7 @@ def test_metrics_sum_all_processes(demo: Demo) -> None:
 
 def test_readme_commands_work_word_by_word(demo: Demo) -> None:
     """The README's first session, pasted into a shell beside a running demo, ends with a redeemed proof."""
-    section = README.read_text().split("## A first code")[1].split("\n## ")[0]
+    section = README.read_text().split("## A first code")[1].split("\n## The API")[0]
     blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     script = "\n".join(block for block in blocks if "make run" not in block)
     done = subprocess.run(
@@ -93,6 +95,8 @@ def test_readme_commands_work_word_by_word(demo: Demo) -> None:
     assert done.returncode == 0, done.stderr
     assert '"status":"verified"' in done.stdout
     assert '"phone_number":"+12025550100"' in done.stdout
+    assert '{"channel":"sms","status":"failed"},{"channel":"whatsapp","status":"delivered"}' in done.stdout
+    assert '"problem":null' in done.stdout
 
 
 @pytest.mark.parametrize("name", ["worker", "serve", "sandbox", "valkey"])
@@ -174,7 +178,12 @@ def test_chunked_bodies_follow_the_same_rules(demo: Demo, chunks: bytes, status:
     ("sent", "status", "code", "field"),
     [
         (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414, "uri_too_long", "path"),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 9000 + b"\r\n\r\n", 431, "headers_too_large", "headers"),
+        (
+            b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 9000 + b"\r\n\r\n",
+            431,
+            "headers_too_large",
+            "headers",
+        ),
         (b"GET / HTTP/1.1\r\n" + b"X: secret\r\n" * 70 + b"\r\n", 431, "headers_too_large", "headers"),
         (b"secret\r\n\r\n", 400, "malformed_request", "request"),
         (b"GET / HTTP/1.1\r\nsecret secret\r\n\r\n", 400, "malformed_request", "request"),
@@ -275,6 +284,20 @@ def test_a_taken_port_is_a_clear_error(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert f"--port {first} is taken" in done.stderr
     assert f"--sandbox-port {second} is taken" in done.stderr
+
+
+def test_a_host_that_the_sandbox_could_not_be_reached_at_safely_is_a_clear_error(tmp_path: Path) -> None:
+    """The policy takes plain http to this machine only, so the demo listens nowhere else."""
+    done = subprocess.run(
+        [sys.executable, "-m", "otp_service", "demo", "--host", "192.0.2.1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--host 192.0.2.1 is none of localhost, 127.0.0.1, ::1, 0.0.0.0, ::" in done.stderr
 
 
 def test_sigterm_loses_nothing(tmp_path: Path) -> None:

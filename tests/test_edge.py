@@ -1,7 +1,7 @@
 """What surrounds every call: origins, headers, methods, paths, bodies and the client's address."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -30,11 +30,26 @@ FOREIGN = [
 
 
 def paths() -> list[tuple[str, set[str]]]:
-    """List each path of the API, with an id filled in, and its methods."""
+    """List each path of the API, filled in, and its methods."""
+    return [(_filled(template), _methods(item)) for template, item in documented()["paths"].items()]
+
+
+def apps_paths() -> list[tuple[str, set[str]]]:
+    """List those paths that apps call, which may do so from a page."""
     return [
-        (template.replace("{challenge_id}", NO_ID), {method.upper() for method in item})
+        (_filled(template), _methods(item))
         for template, item in documented()["paths"].items()
+        if any(operation.get("security") == [{"appKey": []}] for operation in item.values())
     ]
+
+
+def _filled(template: str) -> str:
+    values = {"challenge_id": NO_ID, "number": "1", "old": "1", "new": "2", "upstream": "main", "secret": "s"}
+    return template.format(**values)
+
+
+def _methods(item: Mapping[str, object]) -> set[str]:
+    return {method.upper() for method in item}
 
 
 # Origins.
@@ -101,7 +116,7 @@ def preflight(method: str) -> dict[str, str]:
     return {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "authorization"}
 
 
-@pytest.mark.parametrize(("path", "methods"), paths())
+@pytest.mark.parametrize(("path", "methods"), apps_paths())
 def test_a_preflight_is_answered_without_a_key(api: Api, path: str, methods: set[str]) -> None:
     """Any app's origin may ask; the answer allows what the API takes and is kept for ten minutes."""
     answer = api.call("OPTIONS", path, key=None, origin=ORIGIN, headers=preflight(max(methods)))

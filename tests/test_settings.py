@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from otp_service import app, settings
+from otp_service import app, events, settings
 from otp_service.errors import ConfigurationError
 from otp_service.settings import Settings
 from tests.conftest import POLICY, make_settings
@@ -25,7 +25,6 @@ def key() -> str:
 
 GOOD: Mapping[str, str] = {
     "OTP_REDIS_URL": "redis://:pass@localhost:6379/0",
-    "OTP_POLICY_FILE": "/etc/otp/policy.toml",
     "OTP_ISSUER": "https://otp.example.com",
     "OTP_PEPPERS": f"p2:{key()},p1:{key()}",
     "OTP_NUMBER_KEYS": f"n1:{key()}",
@@ -46,7 +45,7 @@ WRONG: Mapping[str, list[str]] = {
         "redis+sentinel://a:1,b:2/",
         "redis+cluster://a:1,,b:2",
     ],
-    "OTP_POLICY_FILE": [""],
+    "OTP_POLICY_FILE": [],
     "OTP_ISSUER": [""],
     "OTP_PEPPERS": [
         "",
@@ -70,6 +69,7 @@ WRONG: Mapping[str, list[str]] = {
     "OTP_WORKER_SENDS": ["0", "513"],
     "OTP_WORKER_NAME": [],
     "OTP_WORKER_METRICS": ["-1", "65536", "9100/tcp"],
+    "OTP_PRIVATE_EVENTS": ["", "true", "1", "YES", "on"],
     "OTP_LOG_LEVEL": ["", "trace", "INFO", "10"],
 }
 ALSO_GOOD: Mapping[str, list[str]] = {
@@ -86,6 +86,8 @@ ALSO_GOOD: Mapping[str, list[str]] = {
     "OTP_PEPPERS": [f"p2:{key()}\np1:{key()}\n", f" p2:{key()} , p1:{key()},"],
     "OTP_LOOKUP_KEY": [f"{key()}=", base64.b64encode(b"\xfb\xff" * 16).decode()],
     "OTP_WORKER_NAME": ["", "worker-1"],
+    "OTP_POLICY_FILE": ["", "/etc/otp/policy.toml"],
+    "OTP_PRIVATE_EVENTS": ["yes", "no"],
 }
 
 
@@ -145,11 +147,11 @@ def test_all_mistakes_are_told_together() -> None:
             "OTP_PARTITION": "8",
             "OTP_UPSTREAM_A_TOKEN_FILE": "/nowhere/a",
             "OTP_UPSTREAM_B_TOKEN_FILE": "/nowhere/b",
+            "OTP_EVENTS_WEB_SECRET_FILE": "/nowhere/c",
         }
     )
     assert [problem.split()[0] for problem in found] == [
         "OTP_REDIS_URL",
-        "OTP_POLICY_FILE",
         "OTP_ISSUER",
         "OTP_PEPPERS",
         "OTP_NUMBER_KEYS",
@@ -158,6 +160,7 @@ def test_all_mistakes_are_told_together() -> None:
         "OTP_PARTITIONS",
         "OTP_UPSTREAM_A_TOKEN",
         "OTP_UPSTREAM_B_TOKEN",
+        "OTP_EVENTS_WEB_SECRET",
         "OTP_PARTITION",
     ]
 
@@ -264,6 +267,7 @@ def test_every_bytes_or_token_field_is_hidden() -> None:
             "lookup_key",
             "signing_keys",
             "upstream_tokens",
+            "event_secrets",
         }
         assert field.repr is not hidden
         if field.repr:
@@ -298,10 +302,10 @@ def start(environment: Mapping[str, str]) -> list[str]:
 
 
 def test_settings_and_policy_that_fit_are_taken(tmp_path: Path) -> None:
-    """The policy is read from its file, the token by the name that the policy gives it."""
+    """The policy to begin with is read from its file, the token by the name that the policy gives it."""
     environment = {**GOOD, "OTP_POLICY_FILE": policy_file(tmp_path), "OTP_UPSTREAM_MAIN_TOKEN": "t"}
-    read, loaded = app.configure(environment)
-    assert set(loaded.upstreams) == {"main"}
+    read, text = app.configure(environment)
+    assert text == Path(environment["OTP_POLICY_FILE"]).read_text(encoding="utf-8")
     assert read.upstream_tokens == {"OTP_UPSTREAM_MAIN_TOKEN": "t"}
 
 
@@ -309,10 +313,28 @@ def test_the_policys_own_path_may_come_from_a_file(tmp_path: Path) -> None:
     """OTP_POLICY_FILE is a setting like any other."""
     pointer = tmp_path / "pointer"
     pointer.write_text(policy_file(tmp_path), encoding="utf-8")
-    environment = {n: v for n, v in GOOD.items() if n != "OTP_POLICY_FILE"}
-    environment |= {"OTP_POLICY_FILE_FILE": str(pointer), "OTP_UPSTREAM_MAIN_TOKEN": "t"}
-    _, loaded = app.configure(environment)
-    assert set(loaded.upstreams) == {"main"}
+    environment = {**GOOD, "OTP_POLICY_FILE_FILE": str(pointer), "OTP_UPSTREAM_MAIN_TOKEN": "t"}
+    _, text = app.configure(environment)
+    assert text
+    assert "[upstream.main]" in text
+
+
+def test_a_process_may_start_without_a_policy_of_its_own() -> None:
+    """The one in force is in the store; the file is only for a store that holds none."""
+    read, text = app.configure(GOOD)
+    assert (read.policy_file, text) == ("", None)
+
+
+def test_an_app_with_events_needs_the_secret_that_signs_them(tmp_path: Path) -> None:
+    """A missing or unusable secret is told at the start by its name, and not shown."""
+    table = '[app.web.events]\nurl = "https://app.example.com/otp"\nsecret_env = "OTP_EVENTS_WEB"\n'
+    environment = {**GOOD, "OTP_UPSTREAM_MAIN_TOKEN": "t"}
+    environment["OTP_POLICY_FILE"] = policy_file(tmp_path, f"{POLICY}\n{table}")
+    assert start(environment) == ["OTP_EVENTS_WEB is required: the secret that signs events of app.web"]
+    (problem,) = start(environment | {"OTP_EVENTS_WEB": "canary"})
+    assert problem.startswith("OTP_EVENTS_WEB ")
+    assert "canary" not in problem
+    app.configure(environment | {"OTP_EVENTS_WEB": events.draw()})
 
 
 def test_mistakes_of_settings_and_policy_are_told_together(tmp_path: Path) -> None:
@@ -349,7 +371,9 @@ def test_an_upstream_address_that_cannot_work_is_told_at_the_start(tmp_path: Pat
     text = POLICY.replace("UPSTREAM/api/v2/", "https://portal.example/api/v2/?access_token=secret-token")
     environment = {**GOOD, "OTP_POLICY_FILE": policy_file(tmp_path, text), "OTP_UPSTREAM_MAIN_TOKEN": "t"}
     (problem,) = start(environment)
-    assert problem == "policy: upstream.main: base_url must have no user, password, query or fragment"
+    assert problem == (
+        "policy: upstream.main.base_url: must have no user, password, query or fragment (line 17)"
+    )
 
 
 def test_the_readme_lists_every_setting_as_it_is() -> None:

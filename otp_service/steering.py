@@ -1,0 +1,214 @@
+"""The `policy` command: operators look at the policy, change it, and ask what a number would get.
+
+Knows options and how answers look in a terminal. Must not know how versions are kept.
+"""
+
+import argparse
+import getpass
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from otp_service import app
+from otp_service.app import Core
+from otp_service.errors import ConfigurationError, NotFound, OtpError, PolicyInvalid
+from otp_service.policies import Version
+from otp_service.policy import CHANNELS, Policy
+from otp_service.simulation import Question, difference, simulate
+
+FAILED = 1
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Declare the actions of the command and their options."""
+    parser.add_argument(
+        "--demo", type=Path, metavar="DIR", help="work on the demo that runs with these files (var)"
+    )
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+
+    def action(
+        name: str, act: Callable[[Core, argparse.Namespace], int], about: str
+    ) -> argparse.ArgumentParser:
+        made = actions.add_parser(name, help=about, description=about)
+        made.set_defaults(act=lambda chosen: _with_core(act, chosen))
+        return made
+
+    action("check", _check, "name every mistake of a policy").add_argument("file", type=Path)
+    apply = action("apply", _apply, "put a policy in force; running processes follow within two seconds")
+    apply.add_argument("file", type=Path)
+    apply.add_argument("--expect", type=int, metavar="VERSION", help="only if this version is in force")
+    _who_and_why(apply)
+    show = action("show", _show, "print the policy in force, or an earlier version")
+    show.add_argument("version", type=int, nargs="?")
+    action("history", _history, "list the versions: when, who, why")
+    rollback = action("rollback", _rollback, "put an earlier version in force again")
+    rollback.add_argument("version", type=int, nargs="?", help="the one before the one in force if left out")
+    _who_and_why(rollback)
+    diff = action("diff", _diff, "show what changed from one version to another, or to a file")
+    diff.add_argument("old", help="a version; or only a file, to see what it would change")
+    diff.add_argument("new", nargs="?", help="a version or a file; the one in force if left out")
+    simulation = action("simulate", _simulate, "say what a number would get and why; nothing is sent")
+    simulation.add_argument("to", metavar="NUMBER")
+    for name in ("country", "app"):
+        simulation.add_argument(f"--{name}")
+    simulation.add_argument("--purpose", default="login")
+    simulation.add_argument("--channel", choices=CHANNELS)
+    simulation.add_argument("--locale", default="")
+    simulation.add_argument("--file", type=Path, help="a policy to try instead of the one in force")
+    simulation.add_argument("--json", action="store_true", help="print the whole answer as JSON")
+
+
+def _who_and_why(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reason", required=True, help="why; kept in the history")
+    parser.add_argument("--author", default=None, help="who; the user of this terminal if left out")
+
+
+def _with_core(act: Callable[[Core, argparse.Namespace], int], chosen: argparse.Namespace) -> int:
+    environment = os.environ if chosen.demo is None else _settings_of_demo(chosen.demo)
+    core = app.build(*app.configure(environment), threads=1, hash_slots=1, role="policy")
+    try:
+        return act(core, chosen)
+    except OtpError as error:
+        print(
+            error.detail,
+            *(f"  - {field}: {rule}" for field, rule in error.rules()),
+            sep="\n",
+            file=sys.stderr,
+        )
+        return FAILED
+    finally:
+        core.close()
+
+
+def _settings_of_demo(folder: Path) -> dict[str, str]:
+    try:
+        settings: dict[str, str] = json.loads(_text(folder / "demo.json"))["settings"]
+    except (ValueError, KeyError):
+        raise ConfigurationError([f"{folder / 'demo.json'} is not of a demo that runs"]) from None
+    return settings
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError([f"{file} cannot be read: {error}"]) from None
+
+
+def _checked(core: Core, text: str) -> Policy:
+    try:
+        return app.checked(core)(text)
+    except ConfigurationError as error:
+        raise PolicyInvalid(error.problems) from None
+
+
+def _check(core: Core, chosen: argparse.Namespace) -> int:
+    loaded = _checked(core, _text(chosen.file))
+    print(*(f"warning: {warning}" for warning in loaded.warnings), "the policy could work", sep="\n")
+    return 0
+
+
+def _apply(core: Core, chosen: argparse.Namespace) -> int:
+    text = _text(chosen.file)
+    for warning in _checked(core, text).warnings:
+        print(f"warning: {warning}")
+    return _applied(core, text, chosen, chosen.reason, chosen.expect)
+
+
+def _applied(core: Core, text: str, chosen: argparse.Namespace, reason: str, expected: int | None) -> int:
+    version = core.policies.apply(
+        text, author=chosen.author or getpass.getuser(), reason=reason, expected=expected
+    )
+    print(f"version {version.number} is in force")
+    return 0
+
+
+def _version(core: Core, number: int | None) -> Version:
+    found = core.policies.newest() if number is None else core.policies.version(number)
+    if found is None:
+        raise NotFound("There is no such version of the policy, or no longer.")
+    return found
+
+
+def _show(core: Core, chosen: argparse.Namespace) -> int:
+    print(_version(core, chosen.version).text, end="")
+    return 0
+
+
+def _history(core: Core, _: argparse.Namespace) -> int:
+    for version in core.policies.history():
+        at = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(version.at / 1000))
+        print(f"{version.number:>5}  {at}  {version.author}: {version.reason}")
+    return 0
+
+
+def _rollback(core: Core, chosen: argparse.Namespace) -> int:
+    earlier = _version(core, chosen.version or core.policies.head() - 1)
+    _checked(core, earlier.text)
+    return _applied(core, earlier.text, chosen, f"rollback to {earlier.number}: {chosen.reason}", None)
+
+
+def _diff(core: Core, chosen: argparse.Namespace) -> int:
+    old, new = chosen.old, chosen.new
+    if new is None and not old.isdecimal():
+        old, new = None, old  # what a file would change
+    print(difference(_named(core, old), _named(core, new)), end="")
+    return 0
+
+
+def _named(core: Core, name: str | None) -> Version:
+    if name is None or name.isdecimal():
+        return _version(core, None if name is None else int(name))
+    return Version(0, _text(Path(name)), "", 0, "")
+
+
+def _simulate(core: Core, chosen: argparse.Namespace) -> int:
+    core.current.look()
+    loaded = core.policy if chosen.file is None else _checked(core, _text(chosen.file))
+    question = Question(
+        to=chosen.to,
+        country=chosen.country,
+        app=chosen.app,
+        purpose=chosen.purpose,
+        channel=chosen.channel,
+        locale=chosen.locale,
+    )
+    now = core.store.time()
+    answer = simulate(loaded, question, lambda channel, country: core.figures.learned(now, channel, country))
+    print(json.dumps(answer, indent=2, ensure_ascii=False) if chosen.json else _told(answer))
+    return FAILED if answer["problem"] else 0
+
+
+def _told(answer: dict[str, Any]) -> str:
+    number = answer["number"]
+    lines = [f"{number['to']}: {number['type']} in {number['country'] or 'no country'}, app {answer['app']}"]
+    if answer["problem"]:
+        lines.append(f"nothing would be sent: {answer['problem']}")
+        lines += [f"  route {one['place']} is for {one['because']}" for one in answer.get("passed_over", ())]
+        return "\n".join(lines)
+    route = answer["route"]
+    lines.append(f"route {route['place']}{_name(route['name'])}: {route['match'] or 'all numbers'}")
+    lines += [f"  not route {one['place']}: it is for {one['because']}" for one in route["passed_over"]]
+    for place, step in enumerate(answer["steps"], start=1):
+        lines.append(_step(place, step))
+        lines += [f"       | {line}" for line in step["text"].splitlines()]
+    lines += [f"charged to {one['rule']}: {', '.join(one['limits'])}" for one in answer["guard"]]
+    return "\n".join(lines)
+
+
+def _name(name: str | None) -> str:
+    return f" ({name})" if name else ""
+
+
+def _step(place: int, step: dict[str, Any]) -> str:
+    parts = f", {step['parts']} part{'s'[: step['parts'] > 1]}" if "parts" in step else ""
+    condition = f", if {step['if']}" if "if" in step else ""
+    weights = f" by weight {step['weights']}" if "weights" in step else ""
+    return (
+        f"  {place}. {step['channel']} by {', then '.join(step['upstreams'])}{weights}{condition}: "
+        f"until {step['until']}, at most {step['wait']} s ({step['wait_from']}), in {step['language']}{parts}"
+    )
