@@ -1,0 +1,137 @@
+"""How soon a plan moves on, an account is passed over, and how many receipts are taken in a second."""
+
+import random
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+
+from otp_service import app
+from otp_service.challenge import Challenge, Status
+from otp_service.delivery import Stage
+from otp_service.policy import StepRule
+from otp_service.service import digest
+from otp_service.store import CHALLENGES
+from otp_service.worker import Worker
+from tests.fault_server import FaultServer, Received
+from tests.journeys import CHANNEL_OF, Journeys, Upstream, account, four_channels, open_core, steps
+from tests.spine import seen, together, until, working
+from tests.test_receipts_load import CLIENTS, PATH, SECRET, pushes
+from tests.test_upstreams_fail import BOTH, black_hole
+from tests.valkey_server import ValkeyServer
+
+Row = tuple[str, str]
+CONNECT_LIMIT_MS = 200
+WAIT = 1
+"""Seconds of a step's wait here."""
+
+
+@dataclass
+class Timed(Upstream):
+    """An upstream that remembers when the last message came over each channel."""
+
+    at: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, request: Received) -> bytes:
+        """Answer, and look at the clock first."""
+        self.at[CHANNEL_OF[request.path]] = time.perf_counter()
+        return super().__call__(request)
+
+
+@contextmanager
+def _running(profile: str) -> Iterator[tuple[Journeys, Timed]]:
+    """Run a worker over a main account that takes no connections on rcs, and a spare that is well."""
+    server = ValkeyServer(options={"appendfsync": "everysec"})
+    upstream = Timed(ends=dict.fromkeys(("sms", "voice", "rcs", "whatsapp"), "silence"))
+    receipts = f'pull = false\nreceipts = {{ secrets = ["{digest(SECRET)}"] }}'
+    with FaultServer() as well, black_hole() as dead:
+        well.respond(upstream)
+        text = four_channels(account("main", well.url, receipts), account("spare", dead))
+        core = open_core(server, text, hash_profile=profile)
+        worker = Worker(
+            store=core.store,
+            queue=CHALLENGES,
+            scripts=core.scripts,
+            attend=core.courier.attend,
+            metrics=core.metrics,
+            name="bench",
+            at_once=8,
+        )
+        with working(worker):
+            yield Journeys(core, server, upstream), upstream
+        core.close()
+    server.close()
+
+
+def _accepted(journeys: Journeys, id_: str, channel: str) -> Challenge:
+    """Wait until the newest message is the channel's and was accepted."""
+
+    def holds() -> bool:
+        last = seen(journeys.core.store, id_).last
+        return last.channel == channel and last.status is Status.ACCEPTED
+
+    until(holds)
+    return seen(journeys.core.store, id_)
+
+
+def _after_receipt(journeys: Journeys, upstream: Timed) -> float:
+    id_ = journeys.start(*steps(["sms", "voice"]))
+    first = _accepted(journeys, id_, "sms").last
+    time.sleep(0.05)  # idle
+    started = time.perf_counter()
+    journeys.push("sms", first.upstream_id, Stage.FAILED)
+    _accepted(journeys, id_, "voice")
+    return (upstream.at["voice"] - started) * 1000
+
+
+def _after_wait(journeys: Journeys, upstream: Timed) -> float:
+    rules = [StepRule(channel=channel, upstreams=("main",), wait=WAIT) for channel in ("sms", "voice")]
+    id_ = journeys.start(*rules)
+    _accepted(journeys, id_, "voice")
+    return (upstream.at["voice"] - upstream.at["sms"] - WAIT) * 1000
+
+
+def _past_dead_account(journeys: Journeys, upstream: Timed) -> float:
+    journeys.mend_all(*BOTH)
+    started = time.perf_counter()
+    id_ = journeys.start(StepRule(channel="rcs", upstreams=("spare", "main"), wait=30))
+    _accepted(journeys, id_, "rcs")
+    return (upstream.at["rcs"] - started) * 1000
+
+
+def falling_back(rounds: int, profile: str) -> Iterator[Row]:
+    """How soon the next message is at the upstream, idle."""
+    with _running(profile) as (journeys, upstream):
+        for name, act, beyond in (
+            ("failing receipt -> next channel", _after_receipt, 0),
+            ("end of a wait -> next channel", _after_wait, 0),
+            ("dead account -> next account", _past_dead_account, CONNECT_LIMIT_MS),
+        ):
+            took = [act(journeys, upstream) - beyond for _ in range(rounds)]
+            more = f"   besides the connect limit of {beyond} ms" if beyond else ""
+            yield name, f"{statistics.median(took):8.1f} ms   at most {max(took):.1f}{more}"
+
+
+def receiving(count: int) -> Iterator[Row]:
+    """How many pushed receipts one API process takes in, shuffled and a fifth of them repeated."""
+    with _running("testing") as (journeys, _):
+        challenges = [journeys.start(*steps(["whatsapp"])) for _ in range(max(1, count // 2))]
+        ids = {id_: _accepted(journeys, id_, "whatsapp").last.upstream_id for id_ in challenges}
+        reports, _ = pushes(ids, random.Random(1))
+        reports = list(islice(reports, count))
+        web = app.web(journeys.core, lambda: b"")
+
+        def push(place: int) -> None:
+            client = web.test_client()
+            for report in reports[place::CLIENTS]:
+                client.post(PATH, json=report)
+
+        started = time.perf_counter()
+        assert together(CLIENTS, push) == [None] * CLIENTS
+        took = time.perf_counter() - started
+        yield (
+            f"{len(reports)} receipts, {CLIENTS} clients",
+            f"{len(reports) / took:8.1f} /s   one process, without HTTP server",
+        )
