@@ -323,7 +323,13 @@ class Histories(RuleBasedStateMachine):
         sent = [d.reference for d in known.now.deliveries if d.reference]
         reference = sent[place] if -len(sent) <= place < len(sent) else "never"
         self.store.settle(
-            lease, move, reference=reference, status=status, reason="because", upstream_id="upstream"
+            lease,
+            move,
+            reference=reference,
+            status=status,
+            reason="because",
+            upstream_id="upstream",
+            account="main",
         )
         at = [p for p, d in enumerate(known.now.deliveries) if d.reference == reference]
         self.at()
@@ -332,7 +338,7 @@ class Histories(RuleBasedStateMachine):
             news: dict[str, Any] = {"status": status, "reason": "because"} if counts else {}
             known.change(at[-1], upstream_id="upstream", **news)
             if known.now.last.reference == reference:
-                self._move(known, lease, move if counts else Wait(0))
+                self._move(known, lease, move if counts else Wait(0), tried=1)
         self.touched = lease.challenge.id
 
     @rule(lease=leases, move=st.sampled_from(MOVES))
@@ -344,7 +350,7 @@ class Histories(RuleBasedStateMachine):
         self._move(known, lease, move)
         self.touched = lease.challenge.id
 
-    def _move(self, known: Known, lease: Lease, move: Move) -> None:
+    def _move(self, known: Known, lease: Lease, move: Move, tried: int = 0) -> None:
         if known.now.state is not State.PENDING or known.lease != lease.operation:
             return
         now, expires = self.latest, known.now.expires
@@ -360,7 +366,7 @@ class Histories(RuleBasedStateMachine):
                 rest = expires if ends is None else max(ends, now)
                 known.due = min(expires, rest, now + int(seconds * 1000))
             case Again(seconds):
-                known.change(status=Status.QUEUED, deferrals=known.now.last.deferrals + 1)
+                known.change(status=Status.QUEUED, deferrals=known.now.last.deferrals + tried)
                 known.due = min(expires, now + int(seconds * 1000))
             case Next(step):
                 request, channel = lease.challenge.last.request_id, known.now.plan.steps[step].channel
