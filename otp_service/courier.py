@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from otp_service import challenge as rules
 from otp_service import messages, phone
@@ -18,10 +18,11 @@ from otp_service.codes import Claim, Hasher, UnknownPepper, draw
 from otp_service.delivery import Message, Outcome, UpstreamError, Verdict
 from otp_service.errors import Busy, StoreUnavailable
 from otp_service.figures import Figures
+from otp_service.health import NOTHING_LEFT
 from otp_service.outbox import Outbox
 from otp_service.policy import Policy
 from otp_service.reception import Reception
-from otp_service.runtime import Runtime
+from otp_service.runtime import Account, Runtime
 from otp_service.seal import Seal
 from otp_service.store import KEEP, Lease, Store
 from otp_service.telemetry import Metrics, event
@@ -29,6 +30,8 @@ from otp_service.telemetry import Metrics, event
 SETTLE_PATIENCE = 60.0
 """Seconds a worker keeps trying to write down what became of a message that left."""
 SETTLE_PAUSE = 0.25
+LOOKUP_KEPT = 24 * 3600
+"""Seconds that the answer to a paid lookup of a number is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,14 @@ class _Way:
     place: int
     account: str
     passage: Passage
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A code, and its hash as a PHC string."""
+
+    code: str = field(repr=False)
+    code_hash: str
 
 
 class Courier:
@@ -72,6 +83,10 @@ class Courier:
 
     def attend(self, challenge_id: str, stopping: Callable[[], bool]) -> None:
         """Do what is due for a challenge. Raises StoreUnavailable; its deadline stays then."""
+        self._attend(challenge_id, stopping, None)
+
+    def _attend(self, challenge_id: str, stopping: Callable[[], bool], unseen: "_Drawn | None") -> None:
+        """Attend to a challenge; `unseen` is a code of its newest delivery that never left."""
         lease = self._store.claim(challenge_id)
         if lease is None:
             return
@@ -86,7 +101,7 @@ class Courier:
             self._look_again(lease)
         else:
             try:
-                self._deliver(lease, stopping)
+                self._deliver(lease, stopping, unseen)
             except (Busy, UnknownPepper):
                 # The lease runs out, and then perhaps a worker has it that holds the key already, or still.
                 event("challenge.unreadable", logging.ERROR, challenge=challenge_id[:8])
@@ -120,7 +135,7 @@ class Courier:
             self._reception.receive(delivery.upstream, receipt)
         return self._store.look(challenge.id)[1]
 
-    def _deliver(self, lease: Lease, stopping: Callable[[], bool]) -> None:
+    def _deliver(self, lease: Lease, stopping: Callable[[], bool], unseen: "_Drawn | None") -> None:
         runtime = self._runtime()
         e164, binding = unseal(self._seal, lease.challenge)
         stopped = self._store.suppressed(self._seal.index("suppressed", e164)) is not None
@@ -131,19 +146,14 @@ class Courier:
         account, passage = found.account, found.passage
         lease = replace(lease, challenge=rules.with_step(lease.challenge, found.place))
         challenge, step = lease.challenge, lease.challenge.step
-        code = draw(challenge.plan.code_length)
         reference = self._seal.reference(challenge.id)
-        claim = Claim(challenge.id, challenge.purpose, binding)
-        with hash_slot(self._hasher, self._metrics, None):
-            if stopping():
-                self._store.release(lease)
-                return
-            started = time.perf_counter()
-            code_hash = self._hasher.hash(code, claim, challenge.scheme)
-            self._metrics.hash_seconds.observe(time.perf_counter() - started)
-        message = self._message(runtime.policy, challenge, e164, code, reference, lease.now)
+        drawn = unseen or self._draw(challenge, binding, stopping)
+        if drawn is None:
+            self._store.release(lease)
+            return
+        message = self._message(runtime.policy, challenge, e164, drawn.code, reference, lease.now)
         self._reach("hashed")
-        if not self._store.arm(lease, reference, code_hash, account):
+        if not self._store.arm(lease, reference, drawn.code_hash, account):
             return
         self._reach("armed")
         started = time.perf_counter()
@@ -152,7 +162,22 @@ class Courier:
         self._metrics.upstream_seconds.labels(account).observe(time.perf_counter() - started)
         self._judge.hear(account, step.channel, outcome, clean=passage.clean)
         self._ended(challenge, e164, account, outcome, lease.now)
-        self._settle(lease, outcome, reference, account, stopping)
+        move = rules.after_outcome(challenge, outcome, account, lease.now)
+        self._settle(lease, move, outcome, reference, account, stopping)
+        if move == rules.Again(0) and outcome.reason in NOTHING_LEFT:
+            self._attend(challenge.id, stopping, drawn)
+
+    def _draw(self, challenge: Challenge, binding: str, stopping: Callable[[], bool]) -> "_Drawn | None":
+        """Draw a code and hash it; None when the process is to stop."""
+        code = draw(challenge.plan.code_length)
+        with hash_slot(self._hasher, self._metrics, None):
+            if stopping():
+                return None
+            started = time.perf_counter()
+            claim = Claim(challenge.id, challenge.purpose, binding)
+            code_hash = self._hasher.hash(code, claim, challenge.scheme)
+            self._metrics.hash_seconds.observe(time.perf_counter() - started)
+        return _Drawn(code, code_hash)
 
     def _way(self, runtime: Runtime, challenge: Challenge, e164: str) -> "_Way | float | None":
         """Choose step and account for a delivery: the first account that is well of the first step that can be taken.
@@ -184,11 +209,21 @@ class Courier:
             account = next(
                 (runtime.accounts[name] for name in step.upstreams if name in runtime.accounts), None
             )
-            try:
-                return account is None or account.lookup(e164).mobile is True
-            except UpstreamError as error:
-                event("lookup.failed", logging.WARNING, reason=error.reason)
+            return account is None or self._is_mobile(account, e164)
         return True
+
+    def _is_mobile(self, account: Account, e164: str) -> bool:
+        """Ask once in a while what kind of line a number is, as each lookup is paid for."""
+        name = f"mobile:{self._seal.index('number', e164)}"
+        if known := self._store.kept(name):
+            return known == "yes"
+        try:
+            mobile = account.lookup(e164).mobile is True
+        except UpstreamError as error:
+            event("lookup.failed", logging.WARNING, reason=error.reason)
+            return True
+        self._store.keep(name, "yes" if mobile else "no", LOOKUP_KEPT)
+        return mobile
 
     def _ended(self, challenge: Challenge, e164: str, account: str, outcome: Outcome, now: int) -> None:
         channel = challenge.step.channel
@@ -210,11 +245,15 @@ class Courier:
                 self._figures.sent(now, channel, phone.country_of(e164), account)
 
     def _settle(
-        self, lease: Lease, outcome: Outcome, reference: str, account: str, stopping: Callable[[], bool]
+        self,
+        lease: Lease,
+        move: Move,
+        outcome: Outcome,
+        reference: str,
+        account: str,
+        stopping: Callable[[], bool],
     ) -> None:
         """Write an outcome down; the message has left, so a store that is away is waited for."""
-        move = rules.after_outcome(lease.challenge, outcome, account, lease.now)
-        self._count_end(lease, move)
         until = time.monotonic() + SETTLE_PATIENCE
         while True:
             try:
@@ -224,7 +263,7 @@ class Courier:
                         lease.challenge.id,
                         lease.challenge.expires - lease.now + KEEP,
                     )
-                self._store.settle(
+                settled = self._store.settle(
                     lease,
                     move,
                     reference=reference,
@@ -238,17 +277,17 @@ class Courier:
                     raise
                 time.sleep(SETTLE_PAUSE)
             else:
+                self._count_end(settled, move)
                 self._reach("settled")
                 return
 
     def _settle_move(self, lease: Lease, move: Move) -> None:
-        self._count_end(lease, move)
-        self._store.settle(lease, move)
+        self._count_end(self._store.settle(lease, move), move)
         self._reach("moved")
 
-    def _count_end(self, lease: Lease, move: Move) -> None:
-        if isinstance(move, rules.GiveUp):
-            self._metrics.challenges.labels(lease.challenge.app, State.UNDELIVERABLE).inc()
+    def _count_end(self, settled: Challenge | None, move: Move) -> None:
+        if isinstance(move, rules.GiveUp) and settled and settled.state is State.UNDELIVERABLE:
+            self._metrics.challenges.labels(settled.app, State.UNDELIVERABLE).inc()
 
     def _message(
         self, policy: Policy, challenge: Challenge, e164: str, code: str, reference: str, now: int

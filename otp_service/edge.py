@@ -318,6 +318,8 @@ def _document(error: errors.OtpError, request_id: str) -> dict[str, Any]:
         body["errors"] = [{"field": field, "rule": rule} for field, rule in rules]
     if isinstance(error, errors.WrongCode):
         body["checks_left"] = error.checks_left
+    if isinstance(error, errors.PolicyConflict):
+        body["version"] = error.version
     if error.retry_after is not None:
         body["retry_after"] = error.retry_after
     return body

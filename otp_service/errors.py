@@ -277,16 +277,17 @@ class PolicyConflict(OtpError):
 
     def __init__(self, version: int) -> None:
         super().__init__(f"Version {version} of the policy is in force. Look at it, then apply again.")
+        self.version = version
 
 
 class PolicyInvalid(Invalid):
     """The policy could not work; each problem is named with its line."""
 
     code = "policy_invalid"
-    detail = "The policy could not work. The one in force stays so."
+    detail = "The policy could not work. Nothing was changed."
 
     def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__({"policy": problems})
+        super().__init__({"policy": [problem.removeprefix("policy: ") for problem in problems]})
 
 
 class ReceiptUnreadable(Invalid):

@@ -24,6 +24,8 @@ WHOLE_ACCOUNT = frozenset(
     }
 )
 """Faults that every channel of the account shares."""
+NOTHING_LEFT = frozenset({"dns_failed", "connect_failed", "connect_timeout", "tls_failed"})
+"""Faults before the request could leave: nobody has seen what it would have carried."""
 ALARMS = frozenset({"bad_token", "forbidden", "no_account", "no_credits"})
 """What no waiting mends: an operator must act."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0

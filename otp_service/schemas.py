@@ -67,8 +67,8 @@ def _channel() -> fields.String:
     )
 
 
-class SendSchema(_Strict):
-    """Body of POST /otp/send."""
+class NumberSchema(_Strict):
+    """A phone number."""
 
     to = _text(
         "must be 3 to 40 signs",
@@ -83,6 +83,11 @@ class SendSchema(_Strict):
         "The country of a number written without its country code (ISO 3166 alpha-2).",
         "US",
     )
+
+
+class _RouteSchema(NumberSchema):
+    """What decides which route a number takes, and in which words."""
+
     purpose = _text(
         "must be 1 to 32 small letters, digits, '.', '-' or '_'",
         r"[a-z0-9._-]{1,32}",
@@ -97,6 +102,11 @@ class SendSchema(_Strict):
         "The language of the message (BCP 47); guessed from the number when left out.",
         "en",
     )
+
+
+class SendSchema(_RouteSchema):
+    """Body of POST /otp/send."""
+
     reference = _text(
         "must be 1 to 64 visible ASCII signs",
         r"[\x21-\x7e]{1,64}",
@@ -288,6 +298,7 @@ class ProblemSchema(Schema):
         metadata={"description": "Seconds to wait before the next try.", "example": 30}
     )
     checks_left = fields.Integer(metadata={"description": "Guesses that are left.", "example": 4})
+    version = fields.Integer(metadata={"description": "The version of the policy in force.", "example": 12})
 
 
 class KeySchema(Schema):
@@ -450,43 +461,11 @@ class PolicyDiffSchema(Schema):
     diff = _shown(fields.String, "A unified diff; empty for none.", '-wait = "30s"\n+wait = "20s"\n')
 
 
-class NumberSchema(_Strict):
-    """A phone number."""
-
-    to = _text(
-        "must be 3 to 40 signs",
-        r"[^\x00-\x1f]{3,40}",
-        "The phone number, in any spelling.",
-        "+1 202 555 0100",
-        required=True,
-    )
-    country = _text(
-        "must be the two capital letters of a country (ISO 3166)",
-        r"[A-Z]{2}",
-        "The country of a number written without its country code (ISO 3166 alpha-2).",
-        "US",
-    )
-
-
-class SimulateSchema(NumberSchema):
+class SimulateSchema(_RouteSchema):
     """What to play through."""
 
     app = _text(
         "must be the name of an app", r"[a-z][a-z0-9_-]{0,31}", "The app; the first when left out.", "web"
-    )
-    purpose = _text(
-        "must be 1 to 32 small letters, digits, '.', '-' or '_'",
-        r"[a-z0-9._-]{1,32}",
-        "What the proof would be for.",
-        "login",
-        load_default="login",
-    )
-    channel = _channel()
-    locale = _text(
-        "must be a language tag such as en or pt-BR",
-        r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}",
-        "The language of the message (BCP 47); guessed from the number when left out.",
-        "en",
     )
     text = _policy(required=False)
 

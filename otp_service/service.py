@@ -130,7 +130,8 @@ class Service:
         record, fingerprint = "", ""
         if idempotency_key:
             record = self._seal.index("send", caller.app.name, idempotency_key)
-            fingerprint = self._fingerprint(asdict(request))
+            # However the number is spelled, it is the same request.
+            fingerprint = self._fingerprint(asdict(request) | {"to": number.e164, "country": None})
             if known := self._store.recall(record):
                 return self._replay(known, fingerprint)
         # Requests that race with the same key and body are one act; with another body they are not.

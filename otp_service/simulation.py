@@ -51,12 +51,21 @@ def simulate(policy: Policy, question: Question, learned: Learned) -> dict[str, 
         over = list(_passed_over(policy.routes, number, name, question.purpose))
         return shown | {"problem": f"{refusal.code}: {refusal.detail}", "passed_over": over}
     over = list(_passed_over(policy.routes[:place], number, name, question.purpose))
-    rules = sorted(route.steps, key=lambda rule: question.channel not in {None, rule.channel})
+    rules = _taken(policy, route, question.channel)
     return shown | {
         "route": {"place": place, "name": route.name or None, "match": _match(route), "passed_over": over},
         "steps": [_step(policy, app, rule, number, question.locale, learned) for rule in rules],
         "challenge": asdict(policy.challenge) | {"chosen": question.channel is not None},
     }
+
+
+def _taken(policy: Policy, route: Route, channel: str | None) -> list[StepRule]:
+    """List the steps in their order; those of a channel that was chosen first, or alone."""
+    after_choice = route.after_choice or policy.challenge.after_choice
+    chosen = [rule for rule in route.steps if rule.channel == channel]
+    if channel and after_choice == "stop":
+        return chosen[:1]
+    return chosen + [rule for rule in route.steps if rule.channel != channel]
 
 
 def difference(old: Version, new: Version) -> str:
