@@ -245,6 +245,7 @@ STATUS: Mapping[type[errors.OtpError], int] = {
     errors.UnknownKey: 401,
     errors.KeyNotAllowed: 403,
     errors.OriginNotAllowed: 403,
+    errors.HumanCheckRequired: 403,
     errors.ChallengeNotFound: 404,
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
@@ -261,6 +262,7 @@ STATUS: Mapping[type[errors.OtpError], int] = {
     errors.NoRoute: 422,
     errors.ChannelNotAvailable: 422,
     errors.NumberOptedOut: 422,
+    errors.HumanCheckFailed: 422,
     errors.PolicyInvalid: 422,
     errors.IdempotencyKeyReused: 422,
     errors.ResendTooEarly: 429,
@@ -269,6 +271,7 @@ STATUS: Mapping[type[errors.OtpError], int] = {
     errors.InternalError: 500,
     errors.Busy: 503,
     errors.StoreUnavailable: 503,
+    errors.HumanCheckUnavailable: 503,
 }
 """The one table that maps an error to its HTTP status."""
 
@@ -320,6 +323,8 @@ def _document(error: errors.OtpError, request_id: str) -> dict[str, Any]:
         body["checks_left"] = error.checks_left
     if isinstance(error, errors.PolicyConflict):
         body["version"] = error.version
+    if isinstance(error, errors.HumanCheckRequired):
+        body["human_check"] = error.check
     if error.retry_after is not None:
         body["retry_after"] = error.retry_after
     return body

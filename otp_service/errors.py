@@ -1,6 +1,7 @@
 """The error tree. Each error has a stable `code` that callers may rely on; nothing here knows HTTP."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class OtpError(Exception):
@@ -220,6 +221,34 @@ class TooManyRequests(OtpError):
 
     code = "too_many_requests"
     detail = "Too many codes were asked for. Wait for retry_after seconds."
+
+
+class HumanCheckRequired(OtpError):
+    """The guard wants a human check first: `check` says which, and all that a page needs for it."""
+
+    code = "human_check_required"
+    detail = "Solve the check in human_check, then repeat the request with its result as human_proof."
+
+    def __init__(self, check: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.check = check
+
+
+class HumanCheckFailed(Invalid):
+    """The proof is forged, wrong, expired, spent, or of another request: one answer for all."""
+
+    code = "human_check_failed"
+    detail = "The human check was not passed. Repeat the request without human_proof to get a new one."
+
+    def __init__(self) -> None:
+        super().__init__({"human_proof": ["must be the unused result of a check of this very request"]})
+
+
+class HumanCheckUnavailable(OtpError):
+    """Who is to judge the human check does not answer: nothing is sent."""
+
+    code = "human_check_unavailable"
+    detail = "The human check cannot be judged now. Nothing was sent; try again after retry_after seconds."
 
 
 class NumberOptedOut(Invalid):

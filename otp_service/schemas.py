@@ -282,6 +282,24 @@ class FieldErrorSchema(Schema):
     rule = _shown(fields.String, "What the field must be.", "must be a number that can exist in its country")
 
 
+class HumanCheckSchema(Schema):
+    """What a page needs to show the check of `human_check_required`."""
+
+    kind = _shown(fields.String, "altcha, or siteverify for a CAPTCHA vendor's widget.", "altcha")
+    expires_in = fields.Integer(
+        metadata={"description": "Seconds in which the result must come.", "example": 300}
+    )
+    challenge = fields.Dict(
+        metadata={"description": "For altcha: what its widget takes as `challenge`, as JSON."}
+    )
+    site_key = fields.String(
+        metadata={
+            "description": "For siteverify: the public key of the vendor's widget.",
+            "example": "1x00AA",
+        }
+    )
+
+
 class ProblemSchema(Schema):
     """Problem details (RFC 9457)."""
 
@@ -299,6 +317,9 @@ class ProblemSchema(Schema):
     )
     checks_left = fields.Integer(metadata={"description": "Guesses that are left.", "example": 4})
     version = fields.Integer(metadata={"description": "The version of the policy in force.", "example": 12})
+    human_check = fields.Nested(
+        HumanCheckSchema, metadata={"description": "What to solve before the request is repeated."}
+    )
 
 
 class KeySchema(Schema):

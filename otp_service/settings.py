@@ -172,6 +172,9 @@ class Settings:
     private_events: bool = _setting(
         _yes_no, "whether events may go to private addresses, as in a closed network", default="no"
     )
+    captcha_secret: str = _setting(
+        str, "secret of the CAPTCHA vendor that the policy names, for its siteverify", default="", secret=True
+    )
     log_level: str = _setting(_choice(*LOG_LEVELS), "least level that is logged", default="info")
     upstream_tokens: Mapping[str, str] = field(repr=False, default_factory=dict)
     event_secrets: Mapping[str, str] = field(repr=False, default_factory=dict)

@@ -698,6 +698,7 @@ FIELDS_OF_422 = {
     errors.ChannelNotAvailable: "channel",
     errors.IdempotencyKeyReused: "Idempotency-Key",
     errors.NumberOptedOut: "to",
+    errors.HumanCheckFailed: "human_proof",
     errors.PolicyInvalid: "policy",
     errors.ReceiptUnreadable: "body",
 }

@@ -70,6 +70,7 @@ WRONG: Mapping[str, list[str]] = {
     "OTP_WORKER_NAME": [],
     "OTP_WORKER_METRICS": ["-1", "65536", "9100/tcp"],
     "OTP_PRIVATE_EVENTS": ["", "true", "1", "YES", "on"],
+    "OTP_CAPTCHA_SECRET": [],
     "OTP_LOG_LEVEL": ["", "trace", "INFO", "10"],
 }
 ALSO_GOOD: Mapping[str, list[str]] = {
@@ -88,6 +89,7 @@ ALSO_GOOD: Mapping[str, list[str]] = {
     "OTP_WORKER_NAME": ["", "worker-1"],
     "OTP_POLICY_FILE": ["", "/etc/otp/policy.toml"],
     "OTP_PRIVATE_EVENTS": ["yes", "no"],
+    "OTP_CAPTCHA_SECRET": ["", "0x4AAAAAAA"],
 }
 
 
@@ -268,6 +270,7 @@ def test_every_bytes_or_token_field_is_hidden() -> None:
             "signing_keys",
             "upstream_tokens",
             "event_secrets",
+            "captcha_secret",
         }
         assert field.repr is not hidden
         if field.repr:

@@ -1,0 +1,105 @@
+"""The human check: a proof of work that costs a browser a moment and a crowd of scripts their machines' time.
+
+Knows ALTCHA's form, version 2: PBKDF2 over a counter that must be searched for, under signed parameters. Must not
+know HTTP, the store, or when a check is asked for. It proves no person: it puts a price on each send (OWASP API6:2023).
+"""
+
+import hashlib
+import hmac
+import secrets as dice
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from altcha import Payload, create_challenge, verify_solution
+
+from otp_service.errors import HumanCheckFailed
+
+LIFETIME = 5 * 60_000
+"""Milliseconds in which a check must be solved and shown."""
+MAX_PROOF = 4096
+"""Signs of a proof; a good one has about a thousand."""
+ALGORITHM = "PBKDF2/SHA-256"
+"""Runs at full speed inside every browser, so that an attacker's own program gains little; wants no WebAssembly,
+which a page's Content-Security-Policy may forbid."""
+ROUNDS = 1000
+"""Hashes of one try: enough that a browser's cost of starting one does not count."""
+LEAST, MOST = 50_000, 2_000_000
+"""Hashes that the lightest and the heaviest check take at most; half as many on average."""
+DOUBLES_EVERY = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HumanRules:
+    """Which check is asked for. `url` and `site_key` are those of a CAPTCHA vendor, for `siteverify` only."""
+
+    kind: Literal["altcha", "siteverify"] = "altcha"
+    url: str = ""
+    site_key: str = ""
+
+    def of_vendor(self) -> dict[str, Any]:
+        """Give what a page needs to show the vendor's widget."""
+        return {"kind": self.kind, "site_key": self.site_key}
+
+
+def effort_for(over: float) -> int:
+    """Give the hashes to ask for, LEAST to MOST, doubling with each quarter that a counter is over its threshold.
+
+    `over` is (counter - threshold) / threshold: 0 at the threshold, 1 at twice as much.
+    """
+    steps = min(max(over / DOUBLES_EVERY, 0.0), 64.0)
+    return min(MOST, int(LEAST * 2**steps))
+
+
+class Check:
+    """Poses checks and judges proofs. `key` is a secret of at least 32 bytes; what it signs with is made from it.
+
+    Safe to use from many threads and processes: what must be known of a check travels, signed, inside it.
+    """
+
+    def __init__(self, key: bytes, draw: Callable[[int], int] = dice.randbelow) -> None:
+        """`draw` gives an unguessable whole number from 0 to below its argument."""
+        self._signing = hmac.digest(key, b"human check", hashlib.sha256)
+        self._answers = hmac.digest(key, b"human check answer", hashlib.sha256)
+        self._draw = draw
+
+    def pose(self, bound: str, *, effort: int, now: int) -> dict[str, Any]:
+        """Make a check of `effort` hashes at most: what a page needs, `challenge` being for ALTCHA's widget.
+
+        `bound` names all that the proof is to count for, and tells a stranger nothing. `now` is the store's time in
+        milliseconds. Costs one try here. The expiry stays out of the widget's own field: it would compare it with
+        the clock of a phone.
+        """
+        data = {"bound": bound, "effort": effort, "until": now + LIFETIME}
+        posed = create_challenge(
+            ALGORITHM,
+            ROUNDS,
+            counter=self._draw(max(1, effort // ROUNDS)),
+            data=data,
+            hmac_secret=self._signing,
+            hmac_key_secret=self._answers,
+        )
+        return {"kind": "altcha", "expires_in": LIFETIME // 1000, "challenge": posed.to_dict()}
+
+    def solved(self, payload: str, bound: str, *, now: int, least: int = 0) -> str:
+        """Give the id of a good proof, which is to be spent once: 32 hexadecimal signs.
+
+        `payload` is what the widget made; `least` are the hashes that a proof must be for to count still. Raises
+        HumanCheckFailed, whatever is wrong. Costs two HMACs, as the answer was signed when the check was posed.
+        """
+        proof = _read(payload)
+        if not verify_solution(proof, self._signing, hmac_key_secret=self._answers).verified:
+            raise HumanCheckFailed
+        signed = proof.challenge.parameters.data or {}
+        if signed["bound"] != bound or signed["until"] <= now or signed["effort"] < least:
+            raise HumanCheckFailed
+        return proof.challenge.parameters.nonce
+
+
+def _read(payload: str) -> Payload:
+    if len(payload) > MAX_PROOF:
+        raise HumanCheckFailed
+    try:
+        return Payload.from_base64(payload)
+    except (ValueError, KeyError, TypeError, RecursionError):  # whatever JSON can hold that is no proof
+        raise HumanCheckFailed from None
