@@ -200,7 +200,7 @@ def build(
     first = None if text is None else workshop.build(policy.parse(text), 0)
     current = Current(policies, workshop.runtime, seed=text, first=first)
     hasher = Hasher(read.peppers, read.hash_profile, hash_slots)
-    seal = Seal(read.number_keys, read.lookup_key)
+    seal = Seal(read.number_keys, read.lookup_keys, read.subject_key)
     outbox = Outbox(runtime=current, store=store)
     reception = Reception(runtime=current, store=store, breakers=breakers, seal=seal, metrics=metrics)
     service = Service(

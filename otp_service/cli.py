@@ -187,7 +187,8 @@ def _secrets(_: argparse.Namespace) -> int:
     for name, key_id in (
         ("OTP_PEPPERS", "p1:"),
         ("OTP_NUMBER_KEYS", "n1:"),
-        ("OTP_LOOKUP_KEY", ""),
+        ("OTP_LOOKUP_KEYS", "l1:"),
+        ("OTP_SUBJECT_KEY", ""),
         ("OTP_SIGNING_KEYS", "s1:"),
     ):
         print(f"{name}={key_id}{new_secret()}")

@@ -138,7 +138,7 @@ class Courier:
     def _deliver(self, lease: Lease, stopping: Callable[[], bool], unseen: "_Drawn | None") -> None:
         runtime = self._runtime()
         e164, binding = unseal(self._seal, lease.challenge)
-        stopped = self._store.suppressed(self._seal.index("suppressed", e164)) is not None
+        stopped = self._store.suppressed(*self._seal.indexes("suppressed", e164)) is not None
         found = None if stopped else self._way(runtime, lease.challenge, e164)
         if not isinstance(found, _Way):
             self._settle_move(lease, rules.after_none(lease.challenge, lease.now, found))
@@ -204,7 +204,8 @@ class Courier:
     def _holds(self, runtime: Runtime, step: Step, e164: str) -> bool:
         """Say whether a step's condition is met; a lookup that fails must not keep a code from a person."""
         if step.condition == "open":
-            return self._store.kept(f"open:{step.channel}:{self._seal.index('number', e164)}") is not None
+            marks = (f"open:{step.channel}:{index}" for index in self._seal.indexes("number", e164))
+            return self._store.kept(*marks) is not None
         if step.condition == "mobile":
             account = next(
                 (runtime.accounts[name] for name in step.upstreams if name in runtime.accounts), None
@@ -214,15 +215,15 @@ class Courier:
 
     def _is_mobile(self, account: Account, e164: str) -> bool:
         """Ask once in a while what kind of line a number is, as each lookup is paid for."""
-        name = f"mobile:{self._seal.index('number', e164)}"
-        if known := self._store.kept(name):
+        names = [f"mobile:{index}" for index in self._seal.indexes("number", e164)]
+        if known := self._store.kept(*names):
             return known == "yes"
         try:
             mobile = account.lookup(e164).mobile is True
         except UpstreamError as error:
             event("lookup.failed", logging.WARNING, reason=error.reason)
             return True
-        self._store.keep(name, "yes" if mobile else "no", LOOKUP_KEPT)
+        self._store.keep(names[0], "yes" if mobile else "no", LOOKUP_KEPT)
         return mobile
 
     def _ended(self, challenge: Challenge, e164: str, account: str, outcome: Outcome, now: int) -> None:

@@ -88,11 +88,11 @@ class Reception:
 
         A reference that is not ours may look like one of ours.
         """
-        if receipt.reference and (found := self._seal.challenge_of(receipt.reference)):
-            yield found
+        if receipt.reference:
+            yield from self._seal.challenges_of(receipt.reference)
         if receipt.upstream_id:
-            name = self._seal.index("message", upstream, receipt.upstream_id)
-            if found := self._store.challenge_of_message(name):
+            names = self._seal.indexes("message", upstream, receipt.upstream_id)
+            if found := self._store.challenge_of_message(*names):
                 yield found
 
     def hear(self, upstream: str, message: Inbound) -> None:
@@ -102,7 +102,7 @@ class Reception:
         """
         word = inbound.word(message.text)
         index = self._seal.index("number", message.sender)
-        suppressed = self._seal.index("suppressed", message.sender)
+        suppressed = self._seal.indexes("suppressed", message.sender)
         self._store.keep(f"open:{message.channel}:{index}", "1", OPEN_FOR)
         if word == "stop":
             why = {
@@ -110,21 +110,24 @@ class Reception:
                 "upstream": upstream,
                 "at": self._store.time(),
                 "by": "the person",
+                "sealed": self._seal.close(message.sender, suppressed[0]),
             }
-            self._store.suppress(suppressed, why, SUPPRESSED_FOR)
+            self._store.suppress(suppressed[0], why, SUPPRESSED_FOR)
         elif word == "start":
-            self._store.unsuppress(suppressed)
+            self._store.unsuppress(*suppressed)
         self._metrics.inbound.labels(message.channel, word or "other").inc()
         event("inbound.heard", channel=message.channel, to=phone.mask(message.sender), word=word or "other")
 
     def suppression(self, to: str, country: str | None = None) -> dict[str, Any] | None:
         """Say why a number gets no messages, if so. Raises InvalidNumber, StoreUnavailable."""
-        return self._store.suppressed(self._seal.index("suppressed", phone.parse(to, country).e164))
+        names = self._seal.indexes("suppressed", phone.parse(to, country).e164)
+        found = self._store.suppressed(*names)
+        return None if found is None else {name: found[name] for name in found if name != "sealed"}
 
     def lift_suppression(self, to: str, country: str | None = None, *, by: str) -> bool:
         """Let a number get messages again. Raises InvalidNumber, StoreUnavailable."""
         number = phone.parse(to, country).e164
-        lifted = self._store.unsuppress(self._seal.index("suppressed", number))
+        lifted = self._store.unsuppress(*self._seal.indexes("suppressed", number))
         event("suppression.lifted", to=phone.mask(number), found=lifted, by=by)
         return lifted
 

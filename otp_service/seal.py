@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -27,13 +27,18 @@ class Unsealable(ValueError):
 class Seal:
     """Seals short texts and makes lookup keys."""
 
-    def __init__(self, keys: Mapping[str, bytes], lookup_key: bytes) -> None:
+    def __init__(
+        self, keys: Mapping[str, bytes], lookup_keys: Mapping[str, bytes], subject_key: bytes
+    ) -> None:
+        """`keys` seal, `lookup_keys` name what is looked up: both rings, newest first.
+
+        `subject_key` names persons to apps, for good.
+        """
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._current = next(iter(keys))
-        self._lookup_key = lookup_key
-        # One random block under a key of its own is what ECB is good for: the same id must give the same block.
-        block_key = hmac.digest(lookup_key, b"reference", hashlib.sha256)
-        self._blocks = Cipher(algorithms.AES(block_key), modes.ECB())  # noqa: S305
+        self._lookup_keys = tuple(lookup_keys.values())
+        self._subject_key = subject_key
+        self._blocks = tuple(map(_blocks, self._lookup_keys))
 
     def close(self, text: str, owner: str) -> str:
         """Seal a text for `owner` with the newest key; gives `KEYID.base64url(nonce + ciphertext)`."""
@@ -56,24 +61,48 @@ class Seal:
 
         28 URL-safe signs: the partition, the id's 128 random bits encrypted as one AES block, 24 random bits.
         """
-        cipher = self._blocks.encryptor()
+        cipher = self._blocks[0].encryptor()
         hidden = cipher.update(_block(challenge_id[2:])) + cipher.finalize()
         return challenge_id[:2] + _text(hidden) + secrets.token_urlsafe(3)
 
-    def challenge_of(self, reference: str) -> str | None:
-        """Find the challenge whose delivery has this reference; None if it cannot be one of ours."""
+    def challenges_of(self, reference: str) -> Iterator[str]:
+        """Name the challenges that may have a delivery of this reference: one for each lookup key, newest first.
+
+        None at all if it cannot be one of ours.
+        """
         try:
             hidden = _block(reference[2:24])
         except ValueError:
-            return None
-        cipher = self._blocks.decryptor()
-        return reference[:2] + _text(cipher.update(hidden) + cipher.finalize())
+            return
+        for blocks in self._blocks:
+            cipher = blocks.decryptor()
+            yield reference[:2] + _text(cipher.update(hidden) + cipher.finalize())
 
     def index(self, *parts: str) -> str:
-        """Give a lookup key (22 base64url signs) that tells nothing about its parts without our key."""
-        text = b"".join(len(p.encode()).to_bytes(4, "big") + p.encode() for p in parts)
-        digest = hmac.digest(self._lookup_key, text, hashlib.sha256)[:INDEX_BYTES]
-        return _text(digest)
+        """Give a lookup key (22 base64url signs) that tells nothing about its parts without our newest key."""
+        return _index(self._lookup_keys[0], parts)
+
+    def indexes(self, *parts: str) -> tuple[str, ...]:
+        """Give the lookup keys that `index` gives or gave under each key of the ring, newest first."""
+        return tuple(_index(key, parts) for key in self._lookup_keys)
+
+    def subject(self, app: str, e164: str) -> str:
+        """Name the person behind a number to an app: always alike, and unlike what another app is told."""
+        return _index(self._subject_key, (app, e164))
+
+
+def _blocks(lookup_key: bytes) -> Cipher[modes.ECB]:
+    """Give what hides challenge ids in references.
+
+    One random block under a key of its own is what ECB is good for: the same id must give the same block.
+    """
+    key = hmac.digest(lookup_key, b"reference", hashlib.sha256)
+    return Cipher(algorithms.AES(key), modes.ECB())  # noqa: S305
+
+
+def _index(key: bytes, parts: Iterable[str]) -> str:
+    text = b"".join(len(p.encode()).to_bytes(4, "big") + p.encode() for p in parts)
+    return _text(hmac.digest(key, text, hashlib.sha256)[:INDEX_BYTES])
 
 
 def _block(text: str) -> bytes:

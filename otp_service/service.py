@@ -9,7 +9,7 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -127,24 +127,24 @@ class Service:
             dice=random.random,
             learned=self._learned,
         )
-        record, fingerprint = "", ""
+        record, fingerprints = "", ("",)
         if idempotency_key:
-            record = self._seal.index("send", caller.app.name, idempotency_key)
+            record, *older = self._seal.indexes("send", caller.app.name, idempotency_key)
             # However the number is spelled, it is the same request.
-            fingerprint = self._fingerprint(asdict(request) | {"to": number.e164, "country": None})
-            if known := self._store.recall(record):
-                return self._replay(known, fingerprint)
+            fingerprints = self._fingerprints(asdict(request) | {"to": number.e164, "country": None})
+            if known := self._store.recall(record, *older):
+                return self._replay(known, fingerprints)
         # Requests that race with the same key and body are one act; with another body they are not.
-        operation = self._seal.index(record, fingerprint) if record else secrets.token_urlsafe(9)
+        operation = self._seal.index(record, fingerprints[0]) if record else secrets.token_urlsafe(9)
         self._refuse_suppressed(caller, number.e164)
         self._charge(caller, number.e164, operation)
         opened = self._store.open(
-            self._new(caller, request, number.e164, plan, record), idempotency=record, fingerprint=fingerprint
+            self._new(caller, request, number.e164, plan, record), idempotency=record, fingerprint=fingerprints[0]
         )
         if opened.challenge is None:
-            if not opened.known.endswith(fingerprint):
+            if not opened.known.endswith(fingerprints[0]):
                 self._refund(caller, number.e164, operation)
-            return self._replay(opened.known, fingerprint)
+            return self._replay(opened.known, fingerprints)
         self._metrics.challenges.labels(caller.app.name, "opened").inc()
         report("challenge.opened", opened.challenge, number.e164, request_id=caller.request_id)
         return rules.view(opened.challenge, opened.now, phone.mask(number.e164))
@@ -186,7 +186,7 @@ class Service:
             return None
 
     def _refuse_suppressed(self, caller: Caller, e164: str) -> None:
-        if self._store.suppressed(self._seal.index("suppressed", e164)):
+        if self._store.suppressed(*self._seal.indexes("suppressed", e164)):
             self._blocked(caller, "suppressed", self._seal.index("suppressed", e164))
             raise NumberOptedOut
 
@@ -208,18 +208,18 @@ class Service:
             for charge in guard.charges(caller.runtime.policy.limits, number=e164, address=caller.address):
                 self._store.refund(self._seal.index(charge.rule, charge.subject), operation)
 
-    def _replay(self, known: str, fingerprint: str) -> View:
+    def _replay(self, known: str, fingerprints: Sequence[str]) -> View:
         id_, stored = known[:ID_LENGTH], known[ID_LENGTH:]
-        if stored != fingerprint:
+        if stored not in fingerprints:
             raise IdempotencyKeyReused
         now, challenge = self._store.look(id_)
         if challenge is None:
             raise IdempotencyKeySpent
         return self._view(challenge, now)
 
-    def _fingerprint(self, request: object) -> str:
-        """Give an HMAC of a whole request: a plain hash of one could be reversed, a number has few digits."""
-        return self._seal.index("fingerprint", json.dumps(request, sort_keys=True))
+    def _fingerprints(self, request: object) -> tuple[str, ...]:
+        """Give HMACs of a whole request, newest key first: a plain hash could be reversed, a number has few digits."""
+        return self._seal.indexes("fingerprint", json.dumps(request, sort_keys=True))
 
     def resend(
         self,
@@ -236,12 +236,15 @@ class Service:
         now, challenge = self._open_challenge(caller, challenge_id)
         operation = secrets.token_urlsafe(6)
         if idempotency_key:
-            key = self._seal.index("resend", challenge_id, idempotency_key)[:8]
-            operation = f"{key}.{self._fingerprint(channel)[:8]}"
+            keys = self._seal.indexes("resend", challenge_id, idempotency_key)
+            operations = [
+                f"{key[:8]}.{body[:8]}" for key, body in zip(keys, self._fingerprints(channel), strict=True)
+            ]
+            operation = operations[0]
             for delivery in challenge.deliveries:
-                if delivery.operation == operation:
+                if delivery.operation in operations:
                     return self._view(challenge, now)
-                if delivery.operation.startswith(f"{key}."):
+                if delivery.operation.startswith(tuple(one[:9] for one in operations)):
                     raise IdempotencyKeyReused
         step = rules.resend_step(challenge, channel)
         if step is None:
@@ -329,7 +332,7 @@ class Service:
 
     def _claims(self, challenge: Challenge, e164: str, binding: str, channel: str) -> dict[str, Any]:
         claims: dict[str, Any] = {
-            "sub": self._seal.index("subject", challenge.app, e164),
+            "sub": self._seal.subject(challenge.app, e164),
             "phone_number": e164,
             "phone_number_verified": True,
             "purpose": challenge.purpose,

@@ -149,7 +149,12 @@ class Settings:
     number_keys: Mapping[str, bytes] = _setting(
         _ring, "AES-256 keys that seal numbers, newest first", secret=True
     )
-    lookup_key: bytes = _setting(_key, "HMAC key under which numbers are looked up", secret=True)
+    lookup_keys: Mapping[str, bytes] = _setting(
+        _ring, "HMAC keys under which numbers are looked up, newest first", secret=True
+    )
+    subject_key: bytes = _setting(
+        _key, "HMAC key of the `sub` of verification tokens; the same for good", secret=True
+    )
     signing_keys: Mapping[str, bytes] = _setting(
         _ring, "Ed25519 seeds that sign verification tokens, newest first", secret=True
     )

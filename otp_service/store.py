@@ -7,7 +7,7 @@ clock is the only clock: every answer brings its time, in milliseconds.
 import json
 import secrets
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,6 +132,10 @@ class Store:
     def _idempotency(self, name: str) -> str:
         return f"{{{self._prefix}:{self._home(name)}}}:i:{name}"
 
+    def _suppression(self, name: str) -> str:
+        # One slot, so that one call looks under the names of all lookup keys, and one renames.
+        return f"{{{self._prefix}:guard}}:x:{name}"
+
     # What the API does.
 
     def open(self, challenge: Challenge, *, idempotency: str = "", fingerprint: str = "") -> Opened:
@@ -156,10 +160,9 @@ class Store:
             return Opened(now, None, stored)
         return Opened(now, _challenge(challenge.id, stored))
 
-    def recall(self, idempotency: str) -> str | None:
-        """Give id and fingerprint of what an idempotency key started, as one text."""
-        _, known = self._look(self._idempotency(idempotency))
-        return known
+    def recall(self, *names: str) -> str | None:
+        """Give id and fingerprint of what an idempotency key started, as one text; it may have any of these names."""
+        return self._first(map(self._idempotency, names))
 
     def look(self, id_: str) -> tuple[int, Challenge | None]:
         """Read a challenge and the time."""
@@ -341,9 +344,9 @@ class Store:
         """Keep under which name an upstream knows a message of a challenge."""
         self._scripts.call("keep", [f"{self._prefix}:u:{name}"], id_, max(1, milliseconds))
 
-    def challenge_of_message(self, name: str) -> str | None:
-        """Give the id of the challenge whose message an upstream knows under this name."""
-        return self._look(f"{self._prefix}:u:{name}")[1]
+    def challenge_of_message(self, *names: str) -> str | None:
+        """Give the id of the challenge whose message an upstream knows under one of these names."""
+        return self._first(f"{self._prefix}:u:{name}" for name in names)
 
     def release(self, lease: Lease) -> None:
         """Hand a claimed delivery back before it left."""
@@ -411,24 +414,24 @@ class Store:
 
     def suppress(self, name: str, why: Mapping[str, Any], seconds: int) -> None:
         """Put a number on the suppression list."""
-        self._scripts.call("keep", [f"{self._prefix}:x:{name}"], json.dumps(why), seconds * 1000)
+        self._scripts.call("keep", [self._suppression(name)], json.dumps(why), seconds * 1000)
 
-    def suppressed(self, name: str) -> dict[str, Any] | None:
-        """Say why a number is on the suppression list, if it is."""
-        found = self._look(f"{self._prefix}:x:{name}")[1]
+    def suppressed(self, *names: str) -> dict[str, Any] | None:
+        """Say why a number is on the suppression list, if it is, under any of its names."""
+        found = self._scripts.call("find", [self._suppression(name) for name in names])
         return json.loads(found) if found else None
 
-    def unsuppress(self, name: str) -> bool:
-        """Take a number off the suppression list; False if it was not on it."""
-        return bool(self._scripts.call("forget", [f"{self._prefix}:x:{name}"]))
+    def unsuppress(self, *names: str) -> bool:
+        """Take a number off the suppression list under all of its names; False if it was not on it."""
+        return bool(self._scripts.call("forget", [self._suppression(name) for name in names]))
 
     def keep(self, name: str, value: str, seconds: int) -> None:
         """Keep a small fact for a while."""
         self._scripts.call("keep", [f"{self._prefix}:k:{name}"], value, seconds * 1000)
 
-    def kept(self, name: str) -> str | None:
-        """Give a small fact."""
-        return self._look(f"{self._prefix}:k:{name}")[1]
+    def kept(self, *names: str) -> str | None:
+        """Give a small fact that may be kept under any of these names."""
+        return self._first(f"{self._prefix}:k:{name}" for name in names)
 
     def time(self) -> int:
         """Give the store's time in milliseconds."""
@@ -437,6 +440,10 @@ class Store:
     def ping(self) -> None:
         """See that the server answers and takes writes."""
         self.spend("ping", 1)
+
+    def _first(self, keys: Iterable[str]) -> str | None:
+        """Give the first value that is found; the keys may lie apart."""
+        return next((value for key in keys if (value := self._look(key)[1])), None)
 
     def _look(self, key: str) -> tuple[int, str | None]:
         now, value = self._scripts.call("look", [key], self.offset)

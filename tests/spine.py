@@ -312,7 +312,9 @@ def make_spine(
     prefix = prefix_of(store)
     breakers = Breakers(scripts, prefix=prefix)
     figures = Figures(scripts, prefix=prefix, clock=time.monotonic)
-    seal = Seal({"n1": secrets.token_bytes(32)}, secrets.token_bytes(32))
+    seal = Seal(
+        {"n1": secrets.token_bytes(32)}, {"l1": secrets.token_bytes(32)}, subject_key=secrets.token_bytes(32)
+    )
     outbox = Outbox(runtime=lambda: runtime, store=store)
     reception = Reception(runtime=lambda: runtime, store=store, breakers=breakers, seal=seal, metrics=metrics)
     courier = Courier(

@@ -642,7 +642,7 @@ def _(api: Api) -> TestResponse:
         store=core.store,
         figures=core.figures,
         hasher=hasher,
-        seal=Seal(read.number_keys, read.lookup_key),
+        seal=Seal(read.number_keys, read.lookup_keys, read.subject_key),
         signer=core.signer,
         outbox=Outbox(runtime=core.current, store=core.store),
         metrics=core.metrics,

@@ -180,7 +180,7 @@ def canaries(exercised: tuple[Demo, Answers]) -> list[str]:
     assert len(messages) > SENDS / 2
     numbers = {message["to"] for message in messages} | {next(crowd())}
     keys = [value for name, value in demo.keys.items() if name.endswith(("_key", "_token", "_secret"))]
-    rings = ("OTP_PEPPERS", "OTP_NUMBER_KEYS", "OTP_LOOKUP_KEY", "OTP_SIGNING_KEYS")
+    rings = ("OTP_PEPPERS", "OTP_NUMBER_KEYS", "OTP_LOOKUP_KEYS", "OTP_SUBJECT_KEY", "OTP_SIGNING_KEYS")
     keys += [demo.settings[name].rpartition(":")[2] for name in rings]
     plain = {number.removeprefix("+") for number in numbers}
     return [*{message["code"] for message in messages}, *numbers, *plain, *keys]

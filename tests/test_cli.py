@@ -128,7 +128,7 @@ def test_a_process_with_contradictory_settings_says_all_of_them_and_exits_with_2
         "  - OTP_THREAD is not a setting; did you mean OTP_THREADS?",
         "  - policy: route[0].steps[0].wait: must end before the challenge does, challenge.ttl (line 27)",
     ]
-    assert good["OTP_LOOKUP_KEY"] not in ended.stderr
+    assert good["OTP_SUBJECT_KEY"] not in ended.stderr
 
 
 def test_a_sandbox_without_a_token_exits_with_2(
@@ -181,8 +181,9 @@ def test_new_secrets_are_good_settings_and_never_the_same(capsys: pytest.Capture
     first, second = secret_settings(capsys), secret_settings(capsys)
     others = {"OTP_REDIS_URL": "redis://x", "OTP_ISSUER": "x"}
     read = settings.read(first | others)
-    drawn = [*read.peppers.values(), *read.number_keys.values(), *read.signing_keys.values(), read.lookup_key]
-    assert len(set(drawn)) == 4
+    rings = (read.peppers, read.number_keys, read.lookup_keys, read.signing_keys)
+    drawn = [read.subject_key, *(key for ring in rings for key in ring.values())]
+    assert len(set(drawn)) == 5
     assert not set(first.values()) & set(second.values())
     assert set(first) | set(others) == set(REQUIRED)
 

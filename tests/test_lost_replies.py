@@ -232,6 +232,11 @@ def _forget(flaky: Store, store: Store, id_: str) -> None:
     assert store.suppressed(id_) is None
 
 
+def _find(flaky: Store, store: Store, id_: str) -> None:
+    store.suppress(id_, {"by": "a test"}, 60)
+    assert flaky.suppressed("older", id_) == {"by": "a test"}
+
+
 def _due(flaky: Store, store: Store, id_: str) -> None:
     assert id_ in flaky.due(id_[:2], 10).ids
 
@@ -276,6 +281,7 @@ TWICE = {
     "leave": Twice(_fresh, _leave),
     "due": Twice(_fresh, _due),
     "look": Twice(_fresh, _look),
+    "find": Twice(_fresh, _find),
 }
 
 

@@ -44,7 +44,7 @@ def processes(valkey: ValkeyServer, budget: int, count: int = 1) -> Iterator[tup
         server.respond(upstream)
         text = four_channels(account("main", server.url, f"gets_per_minute = {budget}"))
         first = open_core(valkey, text)
-        names = ("redis_prefix", "peppers", "number_keys", "lookup_key", "signing_keys")
+        names = ("redis_prefix", "peppers", "number_keys", "lookup_keys", "signing_keys")
         same = {name: getattr(first.settings, name) for name in names}
         cores = [first, *(open_core(valkey, text, **same) for _ in range(count - 1))]
         numbers = cycle(crowd())

@@ -28,7 +28,8 @@ GOOD: Mapping[str, str] = {
     "OTP_ISSUER": "https://otp.example.com",
     "OTP_PEPPERS": f"p2:{key()},p1:{key()}",
     "OTP_NUMBER_KEYS": f"n1:{key()}",
-    "OTP_LOOKUP_KEY": key(),
+    "OTP_LOOKUP_KEYS": f"l1:{key()}",
+    "OTP_SUBJECT_KEY": key(),
     "OTP_SIGNING_KEYS": f"s1:{key()}",
 }
 WRONG: Mapping[str, list[str]] = {
@@ -57,7 +58,8 @@ WRONG: Mapping[str, list[str]] = {
         f"p1:{key()}AA",
     ],
     "OTP_NUMBER_KEYS": ["", ",", f"n1:{'!' * 43}", f"{'n' * 17}:{key()}"],
-    "OTP_LOOKUP_KEY": ["", "short", f"{key()}!", "\u00e9" * 43, "A", f"n1:{key()}"],
+    "OTP_LOOKUP_KEYS": ["", key(), f"l1:{key()[:-1]}"],
+    "OTP_SUBJECT_KEY": ["", "short", f"{key()}!", "\u00e9" * 43, "A", f"n1:{key()}"],
     "OTP_SIGNING_KEYS": ["", "s1"],
     "OTP_HASH_PROFILE": ["", "testing", "OWASP", "argon2"],
     "OTP_REDIS_PREFIX": ["", "a b", "{otp}", "a" * 65],
@@ -85,7 +87,7 @@ ALSO_GOOD: Mapping[str, list[str]] = {
     ],
     "OTP_LISTEN": ["0.0.0.0:80", "[::]:8000", "api.internal:0"],
     "OTP_PEPPERS": [f"p2:{key()}\np1:{key()}\n", f" p2:{key()} , p1:{key()},"],
-    "OTP_LOOKUP_KEY": [f"{key()}=", base64.b64encode(b"\xfb\xff" * 16).decode()],
+    "OTP_SUBJECT_KEY": [f"{key()}=", base64.b64encode(b"\xfb\xff" * 16).decode()],
     "OTP_WORKER_NAME": ["", "worker-1"],
     "OTP_POLICY_FILE": ["", "/etc/otp/policy.toml"],
     "OTP_PRIVATE_EVENTS": ["yes", "no"],
@@ -105,7 +107,7 @@ def test_good_settings_are_read_with_their_defaults() -> None:
     read = settings.read({**GOOD, "PATH": "/bin", "HOME": "/"})
     assert read.redis_url == GOOD["OTP_REDIS_URL"]
     assert list(read.peppers) == ["p2", "p1"]
-    assert {len(value) for value in (*read.peppers.values(), read.lookup_key)} == {32}
+    assert {len(value) for value in (*read.peppers.values(), read.subject_key)} == {32}
     assert (read.hash_profile, read.trusted_proxies, read.listen) == ("owasp", 0, "127.0.0.1:8000")
     assert (read.partitions, read.log_level, read.redis_prefix) == (64, "info", "otp")
 
@@ -144,7 +146,7 @@ def test_all_mistakes_are_told_together() -> None:
             "OTP_REDIS_URL": "localhost",
             "OTP_PEPPERS": "x",
             "OTP_PEPPERS_FILE": "/x",
-            "OTP_LOOKUP_KEY_FILE": "/nowhere/key",
+            "OTP_SUBJECT_KEY_FILE": "/nowhere/key",
             "OTP_PARTITIONS": "0",
             "OTP_PARTITION": "8",
             "OTP_UPSTREAM_A_TOKEN_FILE": "/nowhere/a",
@@ -157,7 +159,8 @@ def test_all_mistakes_are_told_together() -> None:
         "OTP_ISSUER",
         "OTP_PEPPERS",
         "OTP_NUMBER_KEYS",
-        "OTP_LOOKUP_KEY",
+        "OTP_LOOKUP_KEYS",
+        "OTP_SUBJECT_KEY",
         "OTP_SIGNING_KEYS",
         "OTP_PARTITIONS",
         "OTP_UPSTREAM_A_TOKEN",
@@ -197,9 +200,9 @@ def test_a_file_that_cannot_be_read_is_named_by_its_variable(tmp_path: Path, con
     if content:
         file.write_bytes(content)
     for path in (file, tmp_path):
-        environment = {n: v for n, v in GOOD.items() if n != "OTP_LOOKUP_KEY"}
-        (problem,) = problems({**environment, "OTP_LOOKUP_KEY_FILE": str(path)})
-        assert problem == "OTP_LOOKUP_KEY cannot be read from the file that OTP_LOOKUP_KEY_FILE names"
+        environment = {n: v for n, v in GOOD.items() if n != "OTP_SUBJECT_KEY"}
+        (problem,) = problems({**environment, "OTP_SUBJECT_KEY_FILE": str(path)})
+        assert problem == "OTP_SUBJECT_KEY cannot be read from the file that OTP_SUBJECT_KEY_FILE names"
 
 
 # Unknown names.
@@ -251,7 +254,7 @@ def test_no_secret_shows_in_a_repr() -> None:
     """Keys, tokens, and the address with its password stay out of tracebacks."""
     read = settings.read({**GOOD, "OTP_UPSTREAM_A_TOKEN": "upstream-secret"})
     shown = repr(read)
-    for secret in (GOOD["OTP_LOOKUP_KEY"], "pass", "upstream-secret", repr(read.lookup_key)[2:-1]):
+    for secret in (GOOD["OTP_SUBJECT_KEY"], "pass", "upstream-secret", repr(read.subject_key)[2:-1]):
         assert secret not in shown
     for ring in (read.peppers, read.number_keys, read.signing_keys):
         for value in ring.values():
@@ -266,7 +269,8 @@ def test_every_bytes_or_token_field_is_hidden() -> None:
             "redis_url",
             "peppers",
             "number_keys",
-            "lookup_key",
+            "lookup_keys",
+            "subject_key",
             "signing_keys",
             "upstream_tokens",
             "event_secrets",
@@ -342,11 +346,11 @@ def test_an_app_with_events_needs_the_secret_that_signs_them(tmp_path: Path) -> 
 
 def test_mistakes_of_settings_and_policy_are_told_together(tmp_path: Path) -> None:
     """One start tells all: a missing key, a bad policy, no token."""
-    good = {n: v for n, v in GOOD.items() if n != "OTP_LOOKUP_KEY"} | {
+    good = {n: v for n, v in GOOD.items() if n != "OTP_SUBJECT_KEY"} | {
         "OTP_POLICY_FILE": policy_file(tmp_path)
     }
     found = start(good)
-    assert [problem.split()[0] for problem in found] == ["OTP_LOOKUP_KEY", "OTP_UPSTREAM_MAIN_TOKEN"]
+    assert [problem.split()[0] for problem in found] == ["OTP_SUBJECT_KEY", "OTP_UPSTREAM_MAIN_TOKEN"]
     assert found[1].endswith("is required: the token of upstream.main")
     bad = good | {"OTP_POLICY_FILE": policy_file(tmp_path, "x = 1")}
     assert [problem.split(":")[0] for problem in start(bad)][1:] == ["policy"] * 4

@@ -203,5 +203,5 @@ def _text_of(journeys: Journeys) -> str:
 
 def _settings_of(journeys: Journeys) -> dict[str, object]:
     """Give the settings that processes of one deployment share."""
-    names = ("redis_prefix", "peppers", "number_keys", "lookup_key", "signing_keys", "partitions")
+    names = ("redis_prefix", "peppers", "number_keys", "lookup_keys", "signing_keys", "partitions")
     return {name: getattr(journeys.core.settings, name) for name in names}

@@ -1,4 +1,2 @@
--- Forgets a value. Returns 1 if there was one, else 0.
-local key = KEYS[1]
-
-return redis.call("DEL", key)
+-- Forgets values. Returns how many there were.
+return redis.call("DEL", unpack(KEYS))

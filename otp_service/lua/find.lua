@@ -1,0 +1,8 @@
+-- Reads the first value that stands under one of several keys. Returns it, or false.
+for _, key in ipairs(KEYS) do
+  local value = redis.call("GET", key)
+  if value then
+    return value
+  end
+end
+return false
