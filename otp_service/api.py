@@ -58,7 +58,9 @@ def send() -> tuple[dict[str, Any], int]:
 def verify() -> dict[str, Any]:
     """Count the guess, then check it. A right code ends the challenge and gives a signed token."""
     verified = parts().service.verify(caller(), **load(schemas.VerifySchema))
-    return _shown(verified.view) | {"token": verified.token, "token_expires_in": verified.token_expires_in}
+    tokens = {"token": verified.token, "token_expires_in": verified.token_expires_in}
+    device = {"device_token": verified.device_token} if verified.device_token else {}
+    return _shown(verified.view) | tokens | device
 
 
 @api.get("/otp/<challenge_id>")

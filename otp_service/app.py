@@ -5,21 +5,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from otp_service import edge, events, policy, settings
+from otp_service.admission import Admission
 from otp_service.api import api
 from otp_service.breakers import Breakers
+from otp_service.captcha import SiteVerify
 from otp_service.codes import Hasher
 from otp_service.connection import Scripts, connect
 from otp_service.courier import Courier
 from otp_service.errors import ConfigurationError, StoreUnavailable
 from otp_service.figures import Figures
+from otp_service.gate import Gate
 from otp_service.herald import Herald
+from otp_service.human import Check
 from otp_service.mobtexting import Account, Batcher, Client
 from otp_service.ops import ops
 from otp_service.outbox import Outbox
@@ -37,6 +41,8 @@ from otp_service.tokens import Signer
 from otp_service.webhooks import webhooks
 
 SPARE_CONNECTIONS = 4
+BLOCKS_KEPT = 24 * 3_600_000
+"""Milliseconds that a block which has ended can still be explained."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +58,8 @@ class Core:
     breakers: Breakers
     figures: Figures
     signer: Signer
+    gate: Gate
+    admission: Admission
     service: Service
     reception: Reception
     courier: Courier
@@ -100,7 +108,12 @@ def fitting(loaded: Policy, read: Settings | None, environment: Mapping[str, str
     """
     tokens = read.upstream_tokens if read else _as_given(environment)
     secrets = read.event_secrets if read else _as_given(environment)
-    problems = [*_account_problems(loaded, tokens, whole=read is not None), *_event_problems(loaded, secrets)]
+    captcha = read.captcha_secret if read else environment.get("OTP_CAPTCHA_SECRET", "")
+    problems = [
+        *_account_problems(loaded, tokens, whole=read is not None),
+        *_event_problems(loaded, secrets),
+        *_check_problems(loaded, captcha),
+    ]
     if problems:
         raise ConfigurationError(problems)
 
@@ -133,6 +146,12 @@ def _event_problems(loaded: Policy, secrets: Mapping[str, str]) -> Iterator[str]
             _event_secrets(secrets[name])
         except ValueError as error:
             yield f"{name} {error}"
+
+
+def _check_problems(loaded: Policy, captcha: str) -> Iterator[str]:
+    guards = [loaded.guard, *(app.guard for app in loaded.apps.values() if app.guard)]
+    if not captcha and any(guard.human_check.kind == "siteverify" for guard in guards):
+        yield "OTP_CAPTCHA_SECRET is required: the secret of the vendor that guard.human_check names"
 
 
 def _event_secrets(text: str) -> list[bytes]:
@@ -203,13 +222,23 @@ def build(
     seal = Seal(read.number_keys, read.lookup_keys, read.subject_key)
     outbox = Outbox(runtime=current, store=store)
     reception = Reception(runtime=current, store=store, breakers=breakers, seal=seal, metrics=metrics)
+    gate = Gate(scripts, seal, prefix=read.redis_prefix, keep=BLOCKS_KEPT, offset=lambda: store.offset)
+    admission = Admission(
+        gate=gate,
+        seal=seal,
+        check=Check(next(iter(read.lookup_keys.values()))),
+        captcha=cache(partial(SiteVerify, secret=read.captcha_secret)),
+        outbox=outbox,
+        metrics=metrics,
+        clock=store.time,
+    )
     service = Service(
         store=store,
         figures=figures,
         hasher=hasher,
         seal=seal,
         signer=signer,
-        outbox=outbox,
+        admission=admission,
         metrics=metrics,
     )
     courier = Courier(
@@ -220,6 +249,7 @@ def build(
         hasher=hasher,
         seal=seal,
         outbox=outbox,
+        admission=admission,
         reception=reception,
         metrics=metrics,
         reach=reach,
@@ -241,6 +271,8 @@ def build(
         breakers=breakers,
         figures=figures,
         signer=signer,
+        gate=gate,
+        admission=admission,
         service=service,
         reception=reception,
         courier=courier,
@@ -330,6 +362,8 @@ def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:
         check_policy=checked(core),
         breakers=core.breakers,
         figures=core.figures,
+        gate=core.gate,
+        admission=core.admission,
         store=core.store,
         pings={"store": core.store.ping},
         metrics_page=metrics_page,

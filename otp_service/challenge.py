@@ -137,8 +137,8 @@ class Delivery:
 class Challenge:
     """One act of proving one number for one purpose, as the store holds it.
 
-    `policy` is the version that gave the plan. `watched` tells that its app wants to hear of its events, `told`
-    names those that were handed over.
+    `known` is how well its caller was known (see guard). `policy` is the version that gave the plan. `watched` tells
+    that its app wants to hear of its events, `told` names those that were handed over.
     """
 
     id: str
@@ -156,6 +156,7 @@ class Challenge:
     app_hash: str = ""
     host: str = ""
     reference: str = ""
+    known: str = ""
     policy: int = 0
     watched: bool = False
     told: tuple[str, ...] = ()

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from otp_service import challenge as rules
-from otp_service import messages, phone
+from otp_service import guard, messages, phone
+from otp_service.admission import Admission
 from otp_service.breakers import Breakers, Passage
 from otp_service.casework import Judge, hash_slot, report, unseal
 from otp_service.challenge import Challenge, Move, State, Status, Step
@@ -64,6 +66,7 @@ class Courier:
         hasher: Hasher,
         seal: Seal,
         outbox: Outbox,
+        admission: Admission,
         reception: Reception,
         metrics: Metrics,
         reach: Callable[[str], None] = lambda _: None,
@@ -77,6 +80,7 @@ class Courier:
         self._hasher = hasher
         self._seal = seal
         self._outbox = outbox
+        self._admission = admission
         self._reception = reception
         self._metrics = metrics
         self._reach = reach
@@ -244,6 +248,17 @@ class Courier:
         if outcome.verdict is Verdict.ACCEPTED:
             with suppress(StoreUnavailable):  # a figure for operators
                 self._figures.sent(now, channel, phone.country_of(e164), account)
+            self._charge(challenge, e164, outcome)
+
+    def _charge(self, challenge: Challenge, e164: str, outcome: Outcome) -> None:
+        """Tell the guard what left: the conversion of a challenge is judged by its first message, money by each."""
+        rules = self._runtime().policy.guard_of(challenge.app)
+        asked, first = guard.asked_of(challenge, e164), challenge.deliveries[0]
+        price = partial(rules.money.price, country=asked.number.country)
+        cost = price(challenge.last.channel) if outcome.charges is None else outcome.charges
+        paid = 0.0 if challenge.last.automatic else price(challenge.plan.steps[first.step].channel)
+        was_sent = any(d.upstream for d in challenge.deliveries[:-1])
+        self._admission.count(guard.after_sending(rules, asked, None if was_sent else first.at, cost - paid))
 
     def _settle(
         self,

@@ -18,8 +18,10 @@ from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import HTTPException
 
 from otp_service import errors
+from otp_service.admission import Admission
 from otp_service.breakers import Breakers
 from otp_service.figures import Figures
+from otp_service.gate import Gate
 from otp_service.policies import Policies
 from otp_service.policy import App, Policy
 from otp_service.reception import Reception
@@ -50,6 +52,8 @@ class Parts:
     check_policy: Callable[[str], Policy]
     breakers: Breakers
     figures: Figures
+    gate: Gate
+    admission: Admission
     store: Store
     pings: Mapping[str, Callable[[], None]]
     metrics_page: Callable[[], bytes]

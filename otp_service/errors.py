@@ -14,6 +14,10 @@ class OtpError(Exception):
     code = "error"
     detail = "The request could not be served."
     broken: tuple[str, str] | None = None
+    rule: str | None = None
+    """The guard's rule that refused, for who may know it."""
+    standing: Any = None
+    """How that rule stands, likewise."""
 
     def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
         self.detail = detail or type(self).detail

@@ -1,33 +1,269 @@
-"""What may be sent at all: a request becomes charges, in the order they are made.
+"""What may be sent at all: one send becomes a list of lines, one for each rule that has a say.
 
-Pure. Must not know where counters live. What the caller owns is charged before what a victim owns, so that a
-refused caller spends nothing of a victim's budget.
+Pure. Must not know where counters live. A line says what is counted, whose it is, and what follows when it is too
+much; the store judges all lines at once and charges all or none, so that a refused send spends nothing of anybody.
 """
 
 import ipaddress
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from otp_service.policy import Limits, Window
+from otp_service import phone
+from otp_service.challenge import Challenge
+from otp_service.phone import Number
+from otp_service.policy import Budget, Guard
+from otp_service.policy.guarding import Conversion, Cooldown
 
 IPV6_SUBSCRIBER = 64
 """Bits of an IPv6 address that name one subscriber (RFC 6177)."""
+LINE_DIGITS = 4
+"""Last digits of a number that pumping counts through; without them it is a prefix."""
+MONEY_UNIT = 10_000
+"""Parts of the upstream's unit in which money is counted: counters are whole numbers."""
+Known = Literal["", "session", "device"]
+"""How well a caller is known: a stranger, a server's session, or a device that verified this number before."""
+KINDS: tuple[Known, ...] = ("", "session", "device")
+Owner = Literal["caller", "service", "destination", "person"]
+
+MARKS = {
+    "address": "a",
+    "session": "s",
+    "app": "p",
+    "money": "m",
+    "everything": "e",
+    "guessing": "g",
+    "country": "c",
+    "conversion": "v",
+    "prefix": "x",
+    "failures": "f",
+    "cooldown": "l",
+    "number": "n",
+}
+"""How the fields of each rule's counters start."""
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """One act against one counter. `subject` is what is counted, in clear; it is kept only as an HMAC."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is known of one send.
+
+    `address` is None for a server that names none, `channel` that of the first step.
+    """
+
+    number: Number
+    app: str
+    purpose: str
+    channel: str = "sms"
+    address: str | None = None
+    session: str = ""
+    known: Known = ""
+
+    @property
+    def prefix(self) -> str:
+        """Give the number without the digits that pumping counts through."""
+        return self.number.e164[:-LINE_DIGITS]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One rule's say. `scope` and `subject` name the counter; `figures` are those of its kind, in milliseconds.
+
+    `private` tells that the subject is a person's, and must be read by nobody who only has the store.
+    """
 
     rule: str
-    subject: str
-    windows: tuple[Window, ...]
+    owner: Owner
+    kind: Literal["fixed", "kept", "count", "ladder", "share", "clear"]
+    on: bool = True
+    scope: str = ""
+    subject: tuple[str, ...] = ()
+    cost: int = 1
+    private: bool = False
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
 
-def charges(limits: Limits, *, number: str, address: str | None) -> Iterator[Charge]:
-    """Name what one send costs. `address` is the browser's; None for a server, which is known by its key."""
-    if address is not None and limits.address:
-        yield Charge("address", subscriber(address), limits.address)
-    yield Charge("number", number, limits.number)
+def known_as(word: str) -> Known:
+    """Read how well a caller is known from where it was written down."""
+    return "device" if word == "device" else "session" if word == "session" else ""
+
+
+def asked_of(challenge: Challenge, e164: str) -> Asked:
+    """Say whose act a challenge was, as far as what comes after its start is concerned."""
+    number = phone.Number(e164, phone.country_of(e164), "")
+    return Asked(number=number, app=challenge.app, purpose=challenge.purpose, known=known_as(challenge.known))
+
+
+def lines(guard: Guard, asked: Asked) -> list[Line]:
+    """List what has a say in a send, what the caller owns before what a victim owns."""
+    return [line for line in _all(guard, asked) if getattr(guard, line.rule).mode != "off"]
+
+
+def _all(guard: Guard, asked: Asked) -> Iterator[Line]:
+    yield from _fixed(guard, asked)
+    trusted = asked.known == "device"
+    if asked.address is not None and not trusted:
+        address = subscriber(asked.address)
+        yield _budget(guard, "address", "caller", "address", (address,), private=True)
+    if asked.session:
+        yield _budget(guard, "session", "caller", "session", (asked.app, asked.session), private=True)
+    yield _budget(guard, "app", "service", "app", (asked.app,))
+    yield _money(guard, asked, guard.money.price(asked.channel, asked.number.country))
+    yield _budget(guard, "everything", "service", "all", ())
+    yield _budget(guard, "guessing", "service", "guesses", (), cost=0)
+    if not trusted:
+        yield from _of_places(guard, asked)
+    yield _kept(guard, "suppression", "person", asked)
+    if asked.purpose in guard.recycled.purposes:
+        yield _kept(guard, "recycled", "destination", asked)
+    number = (asked.number.e164, asked.known)
+    yield _budget(guard, "failures", "destination", "number", number, cost=0, private=True)
+    yield _ladder(guard.cooldown, number)
+    yield _budget(guard, "number", "destination", "number", number, private=True)
+
+
+def _fixed(guard: Guard, asked: Asked) -> Iterator[Line]:
+    if not guard.countries.has(asked.number.country):
+        yield _fixed_line("countries", guard.countries.mode)
+    if asked.number.type in guard.number_types.refuse:
+        yield _fixed_line("number_types", guard.number_types.mode)
+
+
+def _fixed_line(rule: str, mode: str) -> Line:
+    return Line(
+        rule=rule, owner="destination", kind="fixed", on=mode == "enforce", figures={"level": "refuse"}
+    )
+
+
+def _of_places(guard: Guard, asked: Asked) -> Iterator[Line]:
+    """List the lines of where the number is; a device that verified the number is no part of an attack on its place."""
+    country, prefix = asked.number.country, (asked.prefix, asked.known)
+    yield _budget(guard, "country", "destination", "country", (country,))
+    for scope, subject in (("country-codes", (country, asked.known)), ("prefix", prefix)):
+        yield _share(guard.conversion, scope, subject)
+    yield _budget(guard, "prefix", "destination", "prefix", prefix, private=True)
+
+
+def _budget(
+    guard: Guard,
+    rule: str,
+    owner: Owner,
+    scope: str,
+    subject: tuple[str, ...],
+    *,
+    cost: int = 1,
+    private: bool = False,
+) -> Line:
+    budget: Budget = getattr(guard, rule)
+    return Line(
+        rule=rule,
+        owner=owner,
+        kind="count",
+        on=budget.mode == "enforce",
+        scope=scope,
+        subject=subject,
+        cost=cost,
+        private=private,
+        figures=_tiers(budget, 1),
+    )
+
+
+def _tiers(budget: Budget, unit: int) -> dict[str, Any]:
+    tiers = [[level, window.limit * unit, window.seconds * 1000] for level, window in budget.tiers()]
+    return {"tiers": tiers, "hold": budget.hold * 1000}
+
+
+def _money(guard: Guard, asked: Asked, amount: float) -> Line:
+    return Line(
+        rule="money",
+        owner="service",
+        kind="count",
+        on=guard.money.mode == "enforce",
+        scope="app",
+        subject=(asked.app,),
+        cost=round(amount * MONEY_UNIT),
+        figures=_tiers(guard.money, MONEY_UNIT),
+    )
+
+
+def _ladder(rule: Cooldown, number: tuple[str, ...]) -> Line:
+    return Line(
+        rule="cooldown",
+        owner="destination",
+        kind="ladder",
+        on=rule.mode == "enforce",
+        scope="number",
+        subject=number,
+        private=True,
+        figures={"steps": [1000 * pause for pause in rule.ladder], "forget": rule.forget * 1000},
+    )
+
+
+def _share(rule: Conversion, scope: str, subject: tuple[str, ...], **more: Any) -> Line:  # noqa: ANN401 - figures
+    return Line(
+        rule="conversion",
+        owner="destination",
+        kind="share",
+        on=rule.mode == "enforce",
+        scope=scope,
+        subject=subject,
+        private=scope == "prefix",
+        figures={
+            "share": rule.share,
+            "least": rule.sends,
+            "within": rule.within * 1000,
+            "grace": rule.grace * 1000,
+            "hold": rule.hold * 1000,
+            "level": rule.then,
+            **more,
+        },
+    )
+
+
+def _kept(guard: Guard, rule: str, owner: Owner, asked: Asked) -> Line:
+    listed = getattr(guard, rule)
+    return Line(
+        rule=rule,
+        owner=owner,
+        kind="kept",
+        on=listed.mode == "enforce",
+        scope=rule,
+        subject=(asked.number.e164,),
+        figures={"level": listed.then},
+    )
+
+
+# What is counted besides sends.
+
+
+def after_failure(guard: Guard, asked: Asked) -> list[Line]:
+    """List what a wrong code is counted for."""
+    number = (asked.number.e164, asked.known)
+    return [
+        _budget(guard, "guessing", "service", "guesses", ()),
+        _budget(guard, "failures", "destination", "number", number),
+    ]
+
+
+def after_success(guard: Guard, asked: Asked, sent_at: int) -> list[Line]:
+    """List what a right code is counted for: the conversion of when its challenge was sent; failures are forgiven."""
+    number = (asked.number.e164, asked.known)
+    return [
+        *_converting(guard, asked, "v", sent_at),
+        Line(rule="failures", owner="destination", kind="clear", scope="number", subject=number),
+    ]
+
+
+def after_sending(guard: Guard, asked: Asked, sent_at: int | None, cost: float) -> list[Line]:
+    """List what a message that an upstream took is counted for: once a challenge's conversion, and its cost."""
+    money = _money(guard, asked, cost)
+    return [*_converting(guard, asked, "s", sent_at), *([money] if money.cost else [])]
+
+
+def _converting(guard: Guard, asked: Asked, add: str, sent_at: int | None) -> list[Line]:
+    if sent_at is None:
+        return []
+    places = (("country-codes", (asked.number.country, asked.known)), ("prefix", (asked.prefix, asked.known)))
+    return [_share(guard.conversion, *place, add=add, moment=sent_at) for place in places]
 
 
 def subscriber(address: str) -> str:
@@ -41,3 +277,59 @@ def subscriber(address: str) -> str:
             return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, IPV6_SUBSCRIBER), strict=False))
     return str(parsed)
+
+
+# What was decided.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A line that tripped: `value` of `limit` within `seconds`, for `pause` milliseconds more; `on` if it counts."""
+
+    rule: str
+    level: str
+    value: float
+    limit: float
+    seconds: float
+    pause: int
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """The budget that comes nearest to its limit: `left` of `limit` within `seconds`, more in `reset` seconds."""
+
+    rule: str
+    limit: int
+    seconds: int
+    left: int
+    reset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What the guard says of a send: allow, cheap, challenge, spent (the proof was used before) or refuse."""
+
+    verdict: Literal["allow", "cheap", "challenge", "spent", "refuse"]
+    now: int
+    findings: tuple[Finding, ...] = ()
+    standing: Standing | None = None
+
+    @property
+    def deciding(self) -> Finding:
+        """Give the finding that a refusal is told for: what nobody can wait out first, else what lasts longest."""
+        asking = [one for one in self.findings if one.on and one.level in _DECIDING.get(self.verdict, ())]
+        return min(asking, key=lambda one: (one.pause > 0, -one.pause))
+
+    def tripped(self, rule: str) -> bool:
+        """Say whether a rule that counts has tripped."""
+        return any(one.on and one.rule == rule for one in self.findings)
+
+    @property
+    def over(self) -> float:
+        """Give how far the counters that ask for a human check are over their thresholds, as a share of them."""
+        asking = [one for one in self.findings if one.on and one.level == "challenge" and one.limit]
+        return max(((one.value - one.limit) / one.limit for one in asking), default=0.0)
+
+
+_DECIDING = {"refuse": ("refuse", "cheap"), "challenge": ("challenge",), "spent": ("challenge",)}

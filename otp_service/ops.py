@@ -134,7 +134,10 @@ def simulated() -> dict[str, Any]:
     policy = _checked(text) if text is not None else g.runtime.policy
     now = parts().store.time()
     return simulate(
-        policy, Question(**wanted), lambda channel, country: parts().figures.learned(now, channel, country)
+        policy,
+        Question(**wanted),
+        lambda channel, country: parts().figures.learned(now, channel, country),
+        parts().admission.explain,
     )
 
 

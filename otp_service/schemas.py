@@ -123,6 +123,32 @@ class SendSchema(_RouteSchema):
         "FA+9qCX9VSu",
     )
 
+    session = _text(
+        "must be 1 to 128 visible ASCII signs",
+        r"[\x21-\x7e]{1,128}",
+        "Your own name of the person's session, with a secret key only: sends of sessions and of strangers are "
+        "counted apart.",
+        "b7a9e4c1",
+    )
+    address = _text(
+        "must be an IP address",
+        r"[0-9a-fA-F.:]{2,45}",
+        "The person's address, with a secret key only: it is counted as a browser's would be.",
+        "192.0.2.1",
+    )
+    device_token = _text(
+        "must be a device_token that POST /otp/verify gave",
+        r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+",
+        "Shows that this device verified this number before: no stranger's sends count against it.",
+        "eyJhbGciOiJFZERTQSIsInR5cCI6Im90cC4uLg.eyJpc3MiOiJodHRwczovL290cC4uLg.c2lnbmF0dXJl",
+    )
+    human_proof = _text(
+        "must be the result of a human check, 4096 signs at most",
+        r"[\x21-\x7e]{1,4096}",
+        "What the widget made of human_check, after the problem human_check_required.",
+        "eyJjaGFsbGVuZ2UiOnsuLi59fQ==",
+    )
+
 
 class VerifySchema(_Strict):
     """Body of POST /otp/verify."""
@@ -142,6 +168,16 @@ class VerifySchema(_Strict):
         required=True,
     )
     binding = _binding("The same binding as at the send; compared when given, and always shown in the token.")
+    remember_device = fields.Boolean(
+        truthy={True},
+        falsy={False},
+        load_default=False,
+        metadata={
+            "description": "Whether to give a device_token, which the device keeps for its next POST /otp/send.",
+            "example": True,
+        },
+        error_messages={"invalid": "must be true or false", "null": "must not be null"},
+    )
 
 
 def _place(about: str, example: str) -> fields.String:
@@ -247,6 +283,12 @@ class VerifiedSchema(ChallengeSchema):
         "eyJhbGciOiJFZERTQSIsInR5cCI6Im90cC4uLg.eyJpc3MiOiJodHRwczovL290cC4uLg.c2lnbmF0dXJl",
     )
     token_expires_in = _shown(fields.Integer, "Seconds the token lives.", 300)
+    device_token = fields.String(
+        metadata={
+            "description": "Where it was asked for: keep it on the device, and show it at the next POST /otp/send.",
+            "example": "eyJhbGciOiJFZERTQSIsInR5cCI6Im90cC4uLg.eyJpc3MiOiJodHRwczovL290cC4uLg.c2lnbmF0dXJl",
+        }
+    )
 
 
 class ClaimsSchema(Schema):
@@ -317,6 +359,9 @@ class ProblemSchema(Schema):
     )
     checks_left = fields.Integer(metadata={"description": "Guesses that are left.", "example": 4})
     version = fields.Integer(metadata={"description": "The version of the policy in force.", "example": 12})
+    rule = fields.String(
+        metadata={"description": "With a secret key: the guard's rule that refused.", "example": "number"}
+    )
     human_check = fields.Nested(
         HumanCheckSchema, metadata={"description": "What to solve before the request is repeated."}
     )

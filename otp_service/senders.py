@@ -27,6 +27,9 @@ _SMS_FIELDS = frozenset(
 _MAX_BREAK = 10
 
 
+CHANNELS = ("sms", "whatsapp", "voice", "rcs", "mip")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmsSender:
     """How SMS leave through an account.

@@ -11,11 +11,12 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from otp_service import challenge as rules
 from otp_service import guard, phone
+from otp_service.admission import Admission, Entry
 from otp_service.casework import hash_slot, report, unseal
 from otp_service.challenge import Challenge, Delivery, Plan, State, Status, View
 from otp_service.codes import Claim, Hasher, UnknownPepper
@@ -28,17 +29,17 @@ from otp_service.errors import (
     Invalid,
     NoAttemptsLeft,
     NoSendsLeft,
-    NumberOptedOut,
     OtpError,
     ResendTooEarly,
     StoreUnavailable,
+    TokenInvalid,
     TokenSpent,
-    TooManyRequests,
     WrongCode,
 )
 from otp_service.figures import Figures
-from otp_service.outbox import Outbox
-from otp_service.policy import App
+from otp_service.guard import Asked, Decision, Known, known_as
+from otp_service.phone import Number
+from otp_service.policy import App, Guard
 from otp_service.runtime import Runtime
 from otp_service.seal import Seal
 from otp_service.store import ID_LENGTH, Store
@@ -77,15 +78,20 @@ class SendRequest:
     reference: str = ""
     binding: str | Mapping[str, str] | None = None
     app_hash: str = ""
+    session: str = ""
+    address: str | None = None
+    device_token: str = ""
+    human_proof: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """A challenge that was won, and the token that proves it."""
+    """A challenge that was won, the token that proves it, and one that its device keeps, where it was asked for."""
 
     view: View
     token: str
     token_expires_in: int
+    device_token: str | None = None
 
 
 class Service:
@@ -99,7 +105,7 @@ class Service:
         hasher: Hasher,
         seal: Seal,
         signer: Signer,
-        outbox: Outbox,
+        admission: Admission,
         metrics: Metrics,
     ) -> None:
         self._store = store
@@ -107,7 +113,7 @@ class Service:
         self._hasher = hasher
         self._seal = seal
         self._signer = signer
-        self._outbox = outbox
+        self._admission = admission
         self._metrics = metrics
 
     # Send and resend.
@@ -119,6 +125,7 @@ class Service:
         IdempotencyKeySpent or StoreUnavailable; nothing is stored or sent then.
         """
         number = phone.parse(request.to, request.country)
+        _check_who(caller, request)
         plan = caller.runtime.policy.plan(
             number,
             caller.app.name,
@@ -127,29 +134,34 @@ class Service:
             dice=random.random,
             learned=self._learned,
         )
-        record, fingerprints = "", ("",)
+        record = ""
+        fingerprints: tuple[str, ...] = ("",)
         if idempotency_key:
             record, *older = self._seal.indexes("send", caller.app.name, idempotency_key)
             # However the number is spelled, it is the same request.
-            fingerprints = self._fingerprints(asdict(request) | {"to": number.e164, "country": None})
+            fingerprints = self._fingerprints(
+                asdict(request) | {"to": number.e164, "country": None, "human_proof": ""}
+            )
             if known := self._store.recall(record, *older):
                 return self._replay(known, fingerprints)
         # Requests that race with the same key and body are one act; with another body they are not.
         operation = self._seal.index(record, fingerprints[0]) if record else secrets.token_urlsafe(9)
-        self._refuse_suppressed(caller, number.e164)
-        self._charge(caller, number.e164, operation)
+        entry = self._entry(caller, request, number, plan, self._known(caller, request, number.e164))
+        decision = self._admission.admit(entry, operation)
+        plan = _cautious(plan, entry.rules, decision)
         opened = self._store.open(
-            self._new(caller, request, number.e164, plan, record), idempotency=record, fingerprint=fingerprints[0]
+            self._new(caller, request, entry, plan, record), idempotency=record, fingerprint=fingerprints[0]
         )
         if opened.challenge is None:
             if not opened.known.endswith(fingerprints[0]):
-                self._refund(caller, number.e164, operation)
+                self._admission.refund(entry, operation)
             return self._replay(opened.known, fingerprints)
         self._metrics.challenges.labels(caller.app.name, "opened").inc()
         report("challenge.opened", opened.challenge, number.e164, request_id=caller.request_id)
         return rules.view(opened.challenge, opened.now, phone.mask(number.e164))
 
-    def _new(self, caller: Caller, request: SendRequest, e164: str, plan: Plan, record: str) -> Challenge:
+    def _new(self, caller: Caller, request: SendRequest, entry: Entry, plan: Plan, record: str) -> Challenge:
+        e164 = entry.asked.number.e164
         id_ = self._store.new_id(record)
         first = Delivery(
             0,
@@ -174,6 +186,7 @@ class Service:
             app_hash=request.app_hash,
             host=caller.app.host(caller.origin) if caller.origin else "",
             reference=request.reference,
+            known=entry.asked.known,
             policy=caller.runtime.version,
             watched=caller.app.events is not None,
         )
@@ -185,28 +198,36 @@ class Service:
         except StoreUnavailable:
             return None
 
-    def _refuse_suppressed(self, caller: Caller, e164: str) -> None:
-        if self._store.suppressed(*self._seal.indexes("suppressed", e164)):
-            self._blocked(caller, "suppressed", self._seal.index("suppressed", e164))
-            raise NumberOptedOut
+    def _entry(self, caller: Caller, request: SendRequest, number: Number, plan: Plan, known: Known) -> Entry:
+        rules = caller.runtime.policy.guard_of(caller.app.name)
+        return Entry(
+            asked=Asked(
+                number=number,
+                app=caller.app.name,
+                purpose=request.purpose,
+                channel=plan.steps[0].channel,
+                address=request.address if caller.address is None else caller.address,
+                session=request.session,
+                known=known,
+            ),
+            rules=rules,
+            request_id=caller.request_id,
+            cheap=any(step.channel in rules.cheap_channels for step in plan.steps),
+            proof=request.human_proof,
+            browser=caller.address is not None,
+        )
 
-    def _charge(self, caller: Caller, e164: str, operation: str) -> None:
-        limits = caller.runtime.policy.limits
-        for charge in guard.charges(limits, number=e164, address=caller.address):
-            counter = self._seal.index(charge.rule, charge.subject)
-            if pause := self._store.charge(counter, operation, charge.windows):
-                self._blocked(caller, charge.rule, counter)
-                raise TooManyRequests(retry_after=-(-pause // 1000))
-
-    def _blocked(self, caller: Caller, rule: str, counter: str) -> None:
-        self._metrics.refusals.labels(rule).inc()
-        event("guard.refused", rule=rule, app=caller.app.name, request_id=caller.request_id)
-        self._outbox.blocked(caller.app.name, rule, counter)
-
-    def _refund(self, caller: Caller, e164: str, operation: str) -> None:
-        with suppress(StoreUnavailable):  # the charge decays by itself
-            for charge in guard.charges(caller.runtime.policy.limits, number=e164, address=caller.address):
-                self._store.refund(self._seal.index(charge.rule, charge.subject), operation)
+    def _known(self, caller: Caller, request: SendRequest, e164: str) -> Known:
+        """Say how well the caller is known; what a device token was given for may be another person's number by now."""
+        if request.device_token:
+            subject = self._seal.subject(caller.app.name, e164)
+            with suppress(TokenInvalid):
+                claims = self._signer.check_device(
+                    request.device_token, subject, audience=caller.app.name, now=self._store.time() // 1000
+                )
+                if not self._admission.is_recycled_since(e164, claims["iat"] * 1000):
+                    return "device"
+        return "session" if request.session else ""
 
     def _replay(self, known: str, fingerprints: Sequence[str]) -> View:
         id_, stored = known[:ID_LENGTH], known[ID_LENGTH:]
@@ -254,8 +275,8 @@ class Service:
         if now < challenge.resend_at():
             raise ResendTooEarly(retry_after=-(-(challenge.resend_at() - now) // 1000))
         e164 = self._number(challenge)
-        self._refuse_suppressed(caller, e164)
-        self._charge(caller, e164, f"{challenge.id[-8:]}{operation}")
+        entry = self._entry_again(caller, challenge, e164, step)
+        self._admission.admit(entry, f"{challenge.id[-8:]}{operation}")
         delivery = Delivery(
             step,
             challenge.plan.steps[step].channel,
@@ -267,15 +288,40 @@ class Service:
         )
         what, now, answer = self._store.resend(challenge.id, caller.app.name, delivery)
         if not isinstance(answer, Challenge):
-            self._refund(caller, e164, f"{challenge.id[-8:]}{operation}")
+            self._admission.refund(entry, f"{challenge.id[-8:]}{operation}")
             raise _refusal(what, answer or 0)
         report("challenge.resent", answer, e164, request_id=caller.request_id)
         return rules.view(answer, now, phone.mask(e164))
 
+    def _entry_again(self, caller: Caller, challenge: Challenge, e164: str, step: int) -> Entry:
+        """Make the entry of another message of a challenge, whose caller is known as well as at its start."""
+        rules = caller.runtime.policy.guard_of(caller.app.name)
+        number = phone.parse(e164)
+        return Entry(
+            asked=Asked(
+                number=number,
+                app=caller.app.name,
+                purpose=challenge.purpose,
+                channel=challenge.plan.steps[step].channel,
+                address=caller.address,
+                known=known_as(challenge.known),
+            ),
+            rules=rules,
+            request_id=caller.request_id,
+            cheap=challenge.plan.steps[step].channel in rules.cheap_channels,
+            browser=caller.address is not None,
+        )
+
     # Check.
 
     def verify(
-        self, caller: Caller, challenge_id: str, code: str, binding: str | Mapping[str, str] | None = None
+        self,
+        caller: Caller,
+        challenge_id: str,
+        code: str,
+        binding: str | Mapping[str, str] | None = None,
+        *,
+        remember_device: bool = False,
     ) -> Verification:
         """Check a code. The guess is counted before it is looked at.
 
@@ -295,6 +341,8 @@ class Service:
         if via is None:
             left = challenge.plan.max_attempts - challenge.attempts
             self._checked("wrong_code", challenge, e164, caller)
+            rules_now = caller.runtime.policy.guard_of(caller.app.name)
+            self._admission.count(guard.after_failure(rules_now, guard.asked_of(challenge, e164)))
             if not left:
                 self._metrics.challenges.labels(caller.app.name, "exhausted").inc()
             raise WrongCode(left)
@@ -305,10 +353,17 @@ class Service:
         self._checked("verified", won, e164, caller, channel=channel)
         self._metrics.challenges.labels(caller.app.name, "verified").inc()
         self._converted(won.deliveries[via], e164, now)
+        asked = guard.asked_of(won, e164)
+        rules_now = caller.runtime.policy.guard_of(caller.app.name)
+        self._admission.count(guard.after_success(rules_now, asked, won.deliveries[0].at))
         token = self._signer.sign(
             self._claims(won, e164, bound_to, channel), audience=caller.app.name, now=now // 1000
         )
-        return Verification(rules.view(won, now, phone.mask(e164)), token, LIFETIME)
+        device = None
+        if remember_device:
+            subject = self._seal.subject(caller.app.name, e164)
+            device = self._signer.sign_device(subject, audience=caller.app.name, now=now // 1000)
+        return Verification(rules.view(won, now, phone.mask(e164)), token, LIFETIME, device)
 
     def _converted(self, delivery: Delivery, e164: str, now: int) -> None:
         seconds, country = (now - delivery.at) / 1000, phone.country_of(e164)
@@ -406,6 +461,23 @@ class Service:
     ) -> None:
         self._metrics.checks.labels(caller.app.name, result).inc()
         report("challenge.checked", challenge, e164, request_id=caller.request_id, result=result, **fields)
+
+
+def _check_who(caller: Caller, request: SendRequest) -> None:
+    """Take a session and an address from servers only: a page could choose a new one for each send."""
+    if caller.address is not None:
+        given = [name for name in ("session", "address") if getattr(request, name)]
+        if given:
+            raise Invalid({name: ["may come with a secret key only"] for name in given})
+
+
+def _cautious(plan: Plan, rules: Guard, decision: Decision) -> Plan:
+    """Keep to cheap channels, or draw longer codes, where the guard says so."""
+    if decision.verdict == "cheap":
+        plan = replace(plan, steps=tuple(s for s in plan.steps if s.channel in rules.cheap_channels))
+    if decision.tripped("guessing"):
+        plan = replace(plan, code_length=max(plan.code_length, rules.guessing.code_length))
+    return plan
 
 
 def _refusal(what: str, pause: int) -> OtpError:

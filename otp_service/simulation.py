@@ -4,17 +4,19 @@ Pure but for the number's own rules. Must not know who asks.
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from otp_service import guard, messages, phone
+from otp_service import messages, phone
 from otp_service.errors import OtpError
+from otp_service.guard import Asked, Decision, Line, lines
 from otp_service.phone import Number
 from otp_service.policies import Version
-from otp_service.policy import App, Learned, Policy, Route, StepRule
+from otp_service.policy import App, Budget, Guard, Learned, Policy, Route, StepRule
 
 _EXAMPLE_ADDRESS = "192.0.2.1"
+_LET_IN = ("allow", "cheap")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +31,13 @@ class Question:
     locale: str = ""
 
 
-def simulate(policy: Policy, question: Question, learned: Learned) -> dict[str, Any]:
-    """Play a send through. Raises InvalidNumber; any other refusal is part of the answer."""
+def simulate(
+    policy: Policy, question: Question, learned: Learned, explain: Callable[[Guard, Asked], Decision]
+) -> dict[str, Any]:
+    """Play a send through; `explain` tells what the guard would decide now.
+
+    Raises InvalidNumber; any other refusal is part of the answer.
+    """
     number = phone.parse(question.to, question.country)
     name = question.app or next(iter(policy.apps))
     shown: dict[str, Any] = {
@@ -38,12 +45,18 @@ def simulate(policy: Policy, question: Question, learned: Learned) -> dict[str, 
         "app": name,
         "route": None,
         "steps": [],
-        "guard": list(_charges(policy, number)),
+        "guard": [],
+        "verdict": None,
         "problem": None,
     }
     app = policy.apps.get(name)
     if app is None:
         return shown | {"problem": f"there is no app {name}"}
+    guard_rules = policy.guard_of(name)
+    asked = _asked(number, name, question, question.channel or "sms")
+    decision = explain(guard_rules, asked)
+    shown["guard"] = list(_rules(guard_rules, lines(guard_rules, asked)))
+    shown["verdict"] = _verdict(decision)
     try:
         place, route = policy.route_for(number, name, question.purpose)
         policy.plan(number, name, question.purpose, question.channel, dice=lambda: 0.0, learned=learned)
@@ -52,7 +65,13 @@ def simulate(policy: Policy, question: Question, learned: Learned) -> dict[str, 
         return shown | {"problem": f"{refusal.code}: {refusal.detail}", "passed_over": over}
     over = list(_passed_over(policy.routes[:place], number, name, question.purpose))
     rules = _taken(policy, route, question.channel)
+    problem = (
+        f"the guard: {decision.verdict}, by {decision.deciding.rule}"
+        if decision.verdict not in _LET_IN
+        else None
+    )
     return shown | {
+        "problem": problem,
         "route": {"place": place, "name": route.name or None, "match": _match(route), "passed_over": over},
         "steps": [_step(policy, app, rule, number, question.locale, learned) for rule in rules],
         "challenge": asdict(policy.challenge) | {"chosen": question.channel is not None},
@@ -147,7 +166,23 @@ def _wait_from(policy: Policy, rule: StepRule, number: Number, learned: Learned)
     return f"9 of 10 verified within {seconds:.0f} s over {rule.channel} in {number.country}, kept in {low} to {high} s"
 
 
-def _charges(policy: Policy, number: Number) -> Iterator[dict[str, Any]]:
-    for charge in guard.charges(policy.limits, number=number.e164, address=_EXAMPLE_ADDRESS):
-        limits = [f"{window.limit} in {window.seconds} s" for window in charge.windows]
-        yield {"rule": charge.rule, "limits": limits}
+def _asked(number: Number, app: str, question: Question, channel: str) -> Asked:
+    """Play a stranger's browser: whom every rule has a say about."""
+    return Asked(number=number, app=app, purpose=question.purpose, channel=channel, address=_EXAMPLE_ADDRESS)
+
+
+def _rules(rules: Guard, lines: Sequence[Line]) -> Iterator[dict[str, Any]]:
+    """List what has a say, and its limits."""
+    for line in lines:
+        rule = getattr(rules, line.rule)
+        limits = (
+            [f"{w.limit} in {w.seconds} s: {level}" for level, w in rule.tiers()]
+            if isinstance(rule, Budget)
+            else []
+        )
+        yield {"rule": line.rule, "mode": rule.mode, "limits": limits}
+
+
+def _verdict(decision: Decision) -> dict[str, Any]:
+    """Say what the guard would do now, and why."""
+    return {"verdict": decision.verdict, "findings": [asdict(one) for one in decision.findings]}

@@ -178,7 +178,12 @@ def _simulate(core: Core, chosen: argparse.Namespace) -> int:
         locale=chosen.locale,
     )
     now = core.store.time()
-    answer = simulate(loaded, question, lambda channel, country: core.figures.learned(now, channel, country))
+    answer = simulate(
+        loaded,
+        question,
+        lambda channel, country: core.figures.learned(now, channel, country),
+        core.admission.explain,
+    )
     print(json.dumps(answer, indent=2, ensure_ascii=False) if chosen.json else _told(answer))
     return FAILED if answer["problem"] else 0
 
@@ -196,8 +201,18 @@ def _told(answer: dict[str, Any]) -> str:
     for place, step in enumerate(answer["steps"], start=1):
         lines.append(_step(place, step))
         lines += [f"       | {line}" for line in step["text"].splitlines()]
-    lines += [f"charged to {one['rule']}: {', '.join(one['limits'])}" for one in answer["guard"]]
+    lines += [
+        f"guard, {one['rule']} ({one['mode']}): {', '.join(one['limits']) or 'asked'}"
+        for one in answer["guard"]
+    ]
+    lines += [_found(one) for one in answer["verdict"]["findings"]]
     return "\n".join(lines)
+
+
+def _found(one: dict[str, Any]) -> str:
+    return (
+        f"guard, {one['rule']}: {one['value']} of {one['limit']} in {one['seconds']:.0f} s, so {one['level']}"
+    )
 
 
 def _name(name: str | None) -> str:

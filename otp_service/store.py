@@ -28,7 +28,6 @@ from otp_service.challenge import (
     overruled_by,
 )
 from otp_service.connection import Scripts
-from otp_service.policy import Window
 
 ID_BYTES = 16
 ID_LENGTH = 24
@@ -212,24 +211,11 @@ class Store:
             return what, now, _challenge(id_, answer[2])
         return what, now, answer[2] if what == "early" else None
 
-    def charge(self, counter: str, operation: str, windows: Sequence[Window]) -> int:
-        """Charge one act to all windows of a counter or to none; gives the milliseconds to wait, 0 if charged."""
-        ordered = sorted(windows, key=lambda window: window.seconds)
-        limits = [figure for w in ordered for figure in (w.limit, w.seconds * 1000)]
-        _, pause = self._scripts.call("charge", [self._counter(counter)], self.offset, operation, *limits)
-        return int(pause)
-
-    def refund(self, counter: str, operation: str) -> None:
-        """Take a charge back."""
-        self._scripts.call("refund", [self._counter(counter)], operation)
-
     def may_get(self, upstream: str, budget: int) -> bool:
         """Spend one of the GET requests that all processes together may make to an account in a minute."""
-        windows = [Window(budget, GET_WINDOW)]
-        return not self.charge(f"gets:{upstream}", _operation(), windows)
-
-    def _counter(self, name: str) -> str:
-        return f"{self._prefix}:n:{name}"
+        key = f"{self._prefix}:n:gets:{upstream}"
+        spent = self._scripts.call("charge", [key], self.offset, _operation(), budget, GET_WINDOW * 1000)
+        return bool(spent)
 
     def spend(self, name: str, seconds: int) -> bool:
         """Spend something that counts once within `seconds`; False for all but the first."""
@@ -488,7 +474,7 @@ def _move(move: Move, lease: Lease) -> tuple[str, int, str]:
 # The record: flat JSON with short names and without what is empty or usual, as a pending challenge may cost a KiB of
 # memory in all. The first delivery's time is when the challenge was opened; a state is written only when it is final.
 
-_TEXTS = ("locale", "app_hash", "host", "reference")
+_TEXTS = ("locale", "app_hash", "host", "reference", "known")
 _USUAL = {"purpose": "login", "policy": 0, "watched": False}
 
 

@@ -164,6 +164,12 @@ class Metrics:
         self.refusals = Counter(
             "otp_guard_refusals", "Sends that the guard refused", ["rule"], registry=registry
         )
+        self.guard = Counter(
+            "otp_guard_findings",
+            "Limits of the guard that were passed, also by sends that were let in",
+            ["rule", "level", "mode"],
+            registry=registry,
+        )
         self.hash_seconds = Histogram(
             "otp_hash_seconds", "Time of one Argon2 run", buckets=_FAST, registry=registry
         )

@@ -6,7 +6,7 @@ only). Must not know what is being verified.
 
 import base64
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jwt
@@ -19,7 +19,10 @@ ALGORITHM = "EdDSA"
 TYPE = "otp-verification+jwt"
 LIFETIME = 300
 """Seconds a token lives."""
-_REQUIRED = ["iss", "aud", "sub", "iat", "exp", "jti", "phone_number"]
+DEVICE_TYPE = "otp-device+jwt"
+DEVICE_LIFETIME = 180 * 86400
+"""Seconds for which a device that verified a number is known."""
+_REQUIRED = ["iss", "aud", "sub", "iat", "exp", "jti"]
 
 
 class Signer:
@@ -32,23 +35,42 @@ class Signer:
 
     def sign(self, claims: Mapping[str, Any], *, audience: str, now: int) -> str:
         """Sign `claims` for an app, valid from `now` (seconds) for LIFETIME, with a fresh `jti`."""
+        return self._sign(TYPE, claims, audience, now, LIFETIME)
+
+    def sign_device(self, subject: str, *, audience: str, now: int) -> str:
+        """Sign that a device verified the number behind `subject`, valid from `now` for DEVICE_LIFETIME."""
+        return self._sign(DEVICE_TYPE, {"sub": subject}, audience, now, DEVICE_LIFETIME)
+
+    def check(self, token: str, *, audience: str, now: int) -> dict[str, Any]:
+        """Give the claims of a good verification token of this app. Raises TokenInvalid for any other."""
+        return self._check(TYPE, token, audience, now, [*_REQUIRED, "phone_number"])
+
+    def check_device(self, token: str, subject: str, *, audience: str, now: int) -> dict[str, Any]:
+        """Give the claims of a good device token for `subject`. Raises TokenInvalid for any other."""
+        claims = self._check(DEVICE_TYPE, token, audience, now, _REQUIRED)
+        if claims["sub"] != subject:
+            raise TokenInvalid
+        return claims
+
+    def _sign(self, kind: str, claims: Mapping[str, Any], audience: str, now: int, lifetime: int) -> str:
         payload = {
             **claims,
             "iss": self._issuer,
             "aud": audience,
             "iat": now,
-            "exp": now + LIFETIME,
+            "exp": now + lifetime,
             "jti": secrets.token_urlsafe(16),
         }
-        headers = {"typ": TYPE, "kid": self._current}
+        headers = {"typ": kind, "kid": self._current}
         return jwt.encode(payload, self._keys[self._current], algorithm=ALGORITHM, headers=headers)
 
-    def check(self, token: str, *, audience: str, now: int) -> dict[str, Any]:
-        """Give the claims of a good token of this app. Raises TokenInvalid for any other."""
+    def _check(
+        self, kind: str, token: str, audience: str, now: int, required: Sequence[str]
+    ) -> dict[str, Any]:
         try:
             header = jwt.get_unverified_header(token)
             key = self._keys.get(header.get("kid", ""))
-            if key is None or header.get("typ") != TYPE:
+            if key is None or header.get("typ") != kind:
                 raise TokenInvalid
             claims: dict[str, Any] = jwt.decode(
                 token,
@@ -56,7 +78,12 @@ class Signer:
                 algorithms=[ALGORITHM],
                 audience=audience,
                 issuer=self._issuer,
-                options={"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
+                options={
+                    "require": list(required),
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                },
             )
         except (jwt.PyJWTError, TypeError):
             raise TokenInvalid from None

@@ -24,7 +24,7 @@ OTHER_SECRET = "sk_test-of-another-app"
 ORIGIN = "https://app.example.com"
 UPSTREAM_TOKEN = "0123456789abcdef0123456789abcdef"
 
-POLICY = f"""
+POLICY = f"""guard.countries.allow = ["*"]
 [app.web]
 brand = "Acme"
 origins = ["{ORIGIN}"]

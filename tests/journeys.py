@@ -18,7 +18,7 @@ from otp_service.service import Caller, SendRequest
 from tests.conftest import POLICY, UPSTREAM_TOKEN, make_core
 from tests.fault_server import Received, http, http_json
 from tests.numbers import crowd
-from tests.spine import deadline, seen
+from tests.spine import OPEN_GUARD, deadline, seen
 from tests.valkey_server import ValkeyServer
 
 CHANNELS = ("sms", "whatsapp", "voice", "rcs")
@@ -56,8 +56,7 @@ def four_channels(*accounts: str) -> str:
     """Write a policy of these accounts, whose limits are out of the way; the route is each journey's own."""
     before = POLICY[: POLICY.index("[upstream.main]")]
     return f"""{before}
-[limits]
-number = ["1000000/d"]
+{OPEN_GUARD}
 
 [challenge]
 ttl = "{TTL}s"

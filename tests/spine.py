@@ -18,15 +18,20 @@ from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from otp_service.admission import Admission
 from otp_service.breakers import Breakers
+from otp_service.captcha import SiteVerify
 from otp_service.challenge import Challenge, Delivery, Plan, State, Status, Step, after_outcome
 from otp_service.codes import Claim, Hasher
 from otp_service.connection import Scripts, connect
 from otp_service.courier import Courier
 from otp_service.delivery import Message, Outcome, Verdict
 from otp_service.figures import Figures
+from otp_service.gate import Gate
+from otp_service.human import Check
 from otp_service.outbox import Outbox
-from otp_service.policy import App, Limits, Policy, Route, StepRule, Window
+from otp_service.policy import App, Budget, Guard, Policy, Route, StepRule, Window
+from otp_service.policy.guarding import Conversion, Cooldown, Countries
 from otp_service.reception import Reception
 from otp_service.runtime import Runtime
 from otp_service.seal import Seal
@@ -45,6 +50,49 @@ PATIENT = settings(deadline=None)
 """A property test with this may be slow: only what it says may fail it."""
 STEPS = (Step("sms", ("main",), 30, "accepted"), Step("voice", ("main",), 30, "accepted"))
 PLAN = Plan(STEPS, code_length=6, ttl=300, max_attempts=5, max_sends=4, cooldown=(30, 60))
+WIDE = Budget(refuse=(Window(1_000_000, 3600),))
+OPEN = Guard(
+    countries=Countries(allow=("*",)),
+    cooldown=Cooldown(mode="off"),
+    number=Budget(refuse=(Window(1000, 3600),)),
+    prefix=WIDE,
+    address=WIDE,
+    failures=Budget(mode="off"),
+    conversion=Conversion(mode="off"),
+)
+"""Rules that stand in no test's way."""
+OPEN_GUARD = """
+[guard.number]
+refuse = ["1000000/d"]
+
+[guard.cooldown]
+mode = "off"
+
+[guard.prefix]
+mode = "off"
+
+[guard.address]
+mode = "off"
+
+[guard.failures]
+mode = "off"
+
+[guard.conversion]
+mode = "off"
+
+[guard.app]
+mode = "off"
+
+[guard.country]
+mode = "off"
+
+[guard.money]
+mode = "off"
+
+[guard.everything]
+mode = "off"
+"""
+"""The same, as a policy says it."""
 NUMBERS = tuple(islice(crowd(), 400))
 
 
@@ -209,6 +257,7 @@ class Spine:
     """The service with its parts."""
 
     service: Service
+    gate: Gate
     courier: Courier
     store: Store
     scripts: Scripts
@@ -281,7 +330,7 @@ def make_spine(
     phone: Phone | None = None,
     hash_slots: int = 200,
     partitions: int = 4,
-    limits: Limits | None = None,
+    guard: Guard | None = None,
     store: Store | None = None,
 ) -> Spine:
     """Put a service together on a connection, with the cheapest hash; a route over two channels."""
@@ -298,7 +347,7 @@ def make_spine(
                 )
             ),
         ),
-        limits=limits or Limits(number=(Window(1000, 3600),)),
+        guard=guard or OPEN,
     )
     store = store or Store(scripts, prefix=f"t{secrets.token_hex(6)}", partitions=partitions)
     hasher = Hasher({"p1": secrets.token_bytes(32)}, "testing", hash_slots)
@@ -316,6 +365,16 @@ def make_spine(
         {"n1": secrets.token_bytes(32)}, {"l1": secrets.token_bytes(32)}, subject_key=secrets.token_bytes(32)
     )
     outbox = Outbox(runtime=lambda: runtime, store=store)
+    gate = Gate(scripts, seal, prefix=prefix, keep=86_400_000, offset=lambda: store.offset)
+    admission = Admission(
+        gate=gate,
+        seal=seal,
+        check=Check(secrets.token_bytes(32)),
+        captcha=lambda url: SiteVerify(url, "unused"),
+        outbox=outbox,
+        metrics=metrics,
+        clock=store.time,
+    )
     reception = Reception(runtime=lambda: runtime, store=store, breakers=breakers, seal=seal, metrics=metrics)
     courier = Courier(
         runtime=lambda: runtime,
@@ -325,6 +384,7 @@ def make_spine(
         hasher=hasher,
         seal=seal,
         outbox=outbox,
+        admission=admission,
         reception=reception,
         metrics=metrics,
     )
@@ -333,12 +393,13 @@ def make_spine(
         figures=figures,
         hasher=hasher,
         seal=seal,
-        outbox=outbox,
+        admission=admission,
         signer=Signer({"s1": secrets.token_bytes(32)}, "https://otp.example.com"),
         metrics=metrics,
     )
     return Spine(
         service=service,
+        gate=gate,
         courier=courier,
         store=store,
         scripts=scripts,

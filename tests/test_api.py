@@ -405,7 +405,10 @@ def test_a_resend_waits_for_the_cooldown_and_brings_another_code(live: Api) -> N
 
 def test_the_messages_of_a_challenge_run_out(valkey: ValkeyServer) -> None:
     """After `max_sends` messages there is no more, however long one waits."""
-    text = POLICY + '[challenge]\nmax_sends = 2\ncooldown = ["1s"]\n[limits]\nnumber = ["9/m"]\n'
+    text = (
+        POLICY
+        + '[challenge]\nmax_sends = 2\ncooldown = ["1s"]\n[guard.number]\nrefuse = ["9/m"]\n[guard.cooldown]\nladder = ["1s"]\n'
+    )
     api = make_api(valkey, text=text)
     challenge_id = api.opened()
     api.later(1)
@@ -685,8 +688,8 @@ def _(api: Api) -> TestResponse:
 
 CHOOSY = POLICY.replace("[[route]]", '[[route]]\nmatch = { purpose = ["login", "signup"] }')
 CHOOSY += f"""
-[limits]
-number = ["1/30s", "9/10m"]
+[guard.number]
+refuse = ["1/30s", "9/10m"]
 
 [upstream.main.receipts]
 secrets = ["{digest(WEBHOOK)}"]

@@ -269,7 +269,7 @@ def test_a_resend_needs_no_body(api: Api) -> None:
 
 # The client's address.
 
-ONE_A_MINUTE = f'{POLICY}\n[limits]\nnumber = ["9/s"]\naddress = ["1/m"]\n'
+ONE_A_MINUTE = f'{POLICY}\n[guard.address]\nrefuse = ["1/m"]\n'
 NUMBERS = [f"+120255501{n:02}" for n in range(40)]
 
 

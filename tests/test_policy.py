@@ -14,7 +14,7 @@ from otp_service.policy import (
     CHANNELS,
     ChallengeRules,
     Events,
-    Limits,
+    Guard,
     Match,
     Operator,
     Receipts,
@@ -23,11 +23,12 @@ from otp_service.policy import (
     Upstream,
     Window,
 )
+from otp_service.policy.guarding import Countries
 from otp_service.senders import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
 from otp_service.service import digest
 
 HASH, OTHER_HASH, OPS_HASH = (digest(name) for name in ("pk_a", "sk_a", "ops_a"))
-APP = f"""
+APP = f"""guard.countries.allow = ["*"]
 [app.web]
 brand = "Acme"
 origins = ["https://app.example.com"]
@@ -86,9 +87,7 @@ def test_a_short_policy_is_enough_and_the_rest_has_sound_values() -> None:
     )
     assert (read.upstreams["main"].gets_per_minute, read.upstreams["main"].pull) == (1000, True)
     assert read.upstreams["main"].sms == SmsSender(service="T", sender="ACMEIN", batch=20)
-    assert read.limits == Limits(
-        number=(Window(1, 30), Window(3, 600), Window(5, 3600), Window(10, 86400)), address=(Window(10, 60),)
-    )
+    assert read.guard == Guard(countries=Countries(allow=("*",)))
     assert read.operators == {}
     assert read.warnings == ()
 
@@ -96,7 +95,9 @@ def test_a_short_policy_is_enough_and_the_rest_has_sound_values() -> None:
 def test_everything_that_can_stand_in_a_policy_is_read() -> None:
     """Each table and field reaches the policy, as tuples and seconds."""
     read = policy.parse(
-        f"""{APP}countries = ["US", "IN"]
+        f"""{APP}
+[app.web.guard.countries]
+allow = ["US", "IN"]
 
 [app.web.events]
 url = "https://app.example.com:8443/otp?x=1"
@@ -116,9 +117,11 @@ earlier_codes = 0
 after_choice = "stop"
 auto_wait = ["5s", "70s"]
 
-[limits]
-number = ["10/m", "100/1d"]
-address = []
+[guard.number]
+refuse = ["10/m", "100/1d"]
+
+[guard.address]
+mode = "watch"
 
 [template.sms]
 en = "{{code}} for {{brand}}"

@@ -2,17 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from otp_service.challenge import State, Status, View
 from otp_service.delivery import Verdict
 from otp_service.errors import NoAttemptsLeft, ResendTooEarly, TooManyRequests, WrongCode
-from otp_service.policy import Limits, Window
+from otp_service.policy import Budget, Window
 from otp_service.service import SendRequest, Verification
 from otp_service.store import CLAIM_LEASE, SEND_LEASE
 from tests.spine import (
     NUMBERS,
+    OPEN,
     PLAN,
     Spine,
     armed,
@@ -53,10 +55,11 @@ def sent(spine: Spine) -> str:
 
 
 def charged(spine: Spine, valkey: ValkeyServer) -> int:
-    """Count the acts on the one counter there is."""
+    """Count the acts on the one number there is."""
     with valkey.client() as client:
-        [counter] = client.scan_iter(f"{prefix_of(spine.store)}:n:*", count=10_000)
-        return int(client.zcard(counter))
+        [counter] = client.scan_iter(f"{{{prefix_of(spine.store)}:guard}}:number:*", count=10_000)
+        fields = client.hgetall(counter)
+        return sum(int(figure) for name, figure in fields.items() if name.startswith("n"))
 
 
 def test_parallel_wrong_guesses_are_evaluated_up_to_the_limit(spine: Spine) -> None:
@@ -147,19 +150,11 @@ def test_parallel_resends_with_one_key_are_one(spine: Spine, valkey: ValkeyServe
 
 def test_the_guard_admits_exactly_its_limit(valkey: ValkeyServer) -> None:
     """100 sends to one number at once: as many as the limit are stored, the rest is refused."""
-    limits = Limits(number=(Window(7, 60), Window(20, 3600)))
-    with open_spine(valkey, connections=HALF_CROWD, limits=limits) as spine:
+    guard = replace(OPEN, number=Budget(refuse=(Window(7, 60), Window(20, 3600))))
+    with open_spine(valkey, connections=HALF_CROWD, guard=guard) as spine:
         results = together(HALF_CROWD, lambda _: spine.service.send(spine.caller, SendRequest(to=NUMBERS[0])))
         assert counted([*results]) == {View.__name__: 7, TooManyRequests.__name__: HALF_CROWD - 7}
         assert sum(len(spine.store.due(p, 1000).ids) for p in spine.store.partitions()) == 7
-
-
-@pytest.mark.parametrize("limit", [1, 5, 50])
-def test_parallel_charges_admit_exactly_the_limit(spine: Spine, limit: int) -> None:
-    """However many ask at once, exactly the limit is charged."""
-    pauses = together(CROWD, lambda n: spine.store.charge("c", str(n), (Window(limit, 60),)))
-    assert pauses.count(0) == limit
-    assert len(pauses) == CROWD
 
 
 def test_parallel_spenders_have_one_winner(spine: Spine) -> None:

@@ -25,9 +25,12 @@ voice = { bridge = "918045000001" }
 [template.sms]
 th = "รหัสยืนยันของคุณสำหรับ {brand} คือ {code} ใช้ได้ {minutes} นาที โปรดอย่าบอกรหัสนี้แก่ผู้ใดเป็นอันขาด"
 
-[limits]
-number = ["3/10m"]
-address = ["9/h"]
+[guard.number]
+refuse = ["3/10m"]
+
+[guard.address]
+refuse = ["9/h"]
+challenge = []
 
 [[route]]
 name = "spain"

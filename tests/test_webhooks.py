@@ -52,8 +52,11 @@ secrets = ["{digest(SIGNED_WHS)}"]
 signature_ids = ["{SIGNATURE_ID}", "another"]
 fields = {{ id = "MessageRef", status = "DLR", reference = "Ours" }}
 
-[limits]
-number = ["1000/m"]
+[guard.number]
+refuse = ["1000/m"]
+
+[guard.cooldown]
+mode = "off"
 
 [[route]]
 steps = [

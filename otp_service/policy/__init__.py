@@ -4,15 +4,14 @@ Pure: text in, a frozen Policy out. Must not know where the text lies or what is
 """
 
 from otp_service.policy.document import parse
+from otp_service.policy.guarding import LEVELS, RULES, Budget, Guard, Level, Window
 from otp_service.policy.model import (
-    CHANNELS,
     EVENTS,
     TOLERANCE,
     App,
     ChallengeRules,
     Events,
     Learned,
-    Limits,
     Match,
     Operator,
     Policy,
@@ -20,18 +19,22 @@ from otp_service.policy.model import (
     Route,
     StepRule,
     Upstream,
-    Window,
 )
+from otp_service.senders import CHANNELS
 
 __all__ = [
     "CHANNELS",
     "EVENTS",
+    "LEVELS",
+    "RULES",
     "TOLERANCE",
     "App",
+    "Budget",
     "ChallengeRules",
     "Events",
+    "Guard",
     "Learned",
-    "Limits",
+    "Level",
     "Match",
     "Operator",
     "Policy",

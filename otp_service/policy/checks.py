@@ -4,13 +4,14 @@ Pure. Says nothing that a mistake of form could have caused: what is broken is n
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from otp_service import messages
 from otp_service.phone import calling_code
 from otp_service.policy.draft import Draft, Findings
-from otp_service.policy.model import MINUTE, App, Match, Route, StepRule
+from otp_service.policy.guarding import EVERYWHERE, MINUTE, Guard
+from otp_service.policy.model import App, Match, Route, StepRule
 from otp_service.policy.places import join
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -79,16 +80,28 @@ def _check_timeouts(draft: Draft, findings: Findings) -> None:
 
 
 def _check_countries(draft: Draft, findings: Findings) -> None:
-    """Find allowed countries that no route serves."""
+    """Find allowed countries that no route serves, and apps that may send nowhere."""
+    for name, app in draft.apps.items():
+        if not app.guard and not draft.guard.countries.allow and not findings.is_broken("guard"):
+            findings.add(
+                "guard.countries.allow", 'names no country, so nothing would be sent; "*" stands for all'
+            )
+            return
+        own = [route.match for route in draft.routes if not route.match.apps or name in route.match.apps]
+        _check_served(draft, app, own, findings)
+
+
+def _check_served(draft: Draft, app: App, own: Sequence[Match], findings: Findings) -> None:
     if findings.is_unread("route") or any(
         findings.is_broken(f"route[{at}].match") for at in range(len(draft.routes))
     ):
         return
-    for name, app in draft.apps.items():
-        own = [route.match for route in draft.routes if not route.match.apps or name in route.match.apps]
-        for place, country in _listed(f"{join('app', name)}.countries", app.countries):
-            if not any(match.may_meet(country) for match in own):
-                findings.add(place, f"no route of this app serves {country}")
+    guard = app.guard or draft.guard
+    differs = app.guard is not None and app.guard.countries != draft.guard.countries
+    table = f"{join('app', app.name)}.guard.countries.allow" if differs else "guard.countries.allow"
+    for place, country in _listed(table, guard.countries.allow):
+        if country != EVERYWHERE and not any(match.may_meet(country) for match in own):
+            findings.add(place, f"no route of app {app.name} serves {country}")
 
 
 def _check_route_names(draft: Draft, findings: Findings) -> None:
@@ -197,41 +210,48 @@ def warn(draft: Draft, findings: Findings) -> None:
     for at, route in enumerate(draft.routes):
         if all(step.condition for step in route.steps):
             findings.add(f"route[{at}].steps", "every step has a condition, so a number may get nothing")
-    _warn_of_windows(draft, findings)
+    _warn_of_guard(draft, findings)
     _warn_of_cooldown(draft, findings)
     for app in draft.apps.values():
         _warn_of_parts(draft, app, findings)
         _warn_of_long_calls(draft, app, findings)
 
 
-def _warn_of_windows(draft: Draft, findings: Findings) -> None:
-    """Find windows of a number that refuse what a challenge promises."""
+def _guards(draft: Draft) -> Iterator[tuple[str, Guard]]:
+    yield "guard", draft.guard
+    for name, app in draft.apps.items():
+        if app.guard:
+            yield f"{join('app', name)}.guard", app.guard
+
+
+def _warn_of_guard(draft: Draft, findings: Findings) -> None:
+    """Find limits of a number that refuse what a challenge promises."""
     rules = draft.challenge
-    for at, window in enumerate(draft.limits.number):
-        place = f"limits.number[{at}]"
-        if rules.max_sends == 1 or window.seconds < rules.ttl:
-            continue
-        if window.limit == 1:
-            findings.add(
-                place,
-                f"no resend can ever happen: one message in {window.seconds} s, challenge.ttl is {rules.ttl} s",
-            )
-        elif window.limit < rules.max_sends:
-            findings.add(place, f"allows fewer messages than challenge.max_sends, which is {rules.max_sends}")
+    for place, guard in _guards(draft):
+        for at, window in enumerate(guard.number.refuse):
+            if window.seconds >= rules.ttl and window.limit < rules.max_sends:
+                findings.add(
+                    f"{place}.number.refuse[{at}]",
+                    f"allows fewer messages than challenge.max_sends, which is {rules.max_sends}",
+                )
+        for at, pause in enumerate(rules.cooldown[: rules.max_sends - 1]):
+            ladder = guard.cooldown.ladder
+            least = ladder[min(at, len(ladder) - 1)]
+            if pause < least:
+                findings.add(
+                    f"challenge.cooldown[{at}]",
+                    f"is shorter than {least} s, which {place}.cooldown.ladder asks for",
+                )
 
 
 def _warn_of_cooldown(draft: Draft, findings: Findings) -> None:
-    """Find cooldowns that end after the challenge, or before the guard lets another message pass."""
+    """Find cooldowns that end after the challenge."""
     rules = draft.challenge
-    single = max(
-        (w.seconds for w in draft.limits.number if w.limit == 1 and w.seconds < rules.ttl), default=0
-    )
     for at, pause in enumerate(rules.cooldown[: rules.max_sends - 1]):
-        place = f"challenge.cooldown[{at}]"
         if pause >= rules.ttl:
-            findings.add(place, "no resend can ever happen after it, challenge.ttl ends before")
-        elif pause < single:
-            findings.add(place, f"is shorter than {single} s, in which limits.number allows one message")
+            findings.add(
+                f"challenge.cooldown[{at}]", "no resend can ever happen after it, challenge.ttl ends before"
+            )
 
 
 def _templates(

@@ -27,7 +27,7 @@ def parse(text: str) -> Policy:
         operators=draft.operators,
         routes=draft.routes,
         challenge=draft.challenge,
-        limits=draft.limits,
+        guard=draft.guard,
         templates=draft.templates,
         warnings=tuple(warnings.told()),
     )

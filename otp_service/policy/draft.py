@@ -9,12 +9,11 @@ from typing import Any
 
 from marshmallow import ValidationError
 
+from otp_service.policy.fields import Form
 from otp_service.policy.forms import (
     AppForm,
     ChallengeForm,
     DocumentForm,
-    Form,
-    LimitsForm,
     MatchForm,
     OperatorForm,
     RouteForm,
@@ -22,7 +21,9 @@ from otp_service.policy.forms import (
     TemplatesForm,
     UpstreamForm,
 )
-from otp_service.policy.model import App, ChallengeRules, Limits, Operator, Route, Upstream
+from otp_service.policy.guard_forms import FORMS, GUARD, changed
+from otp_service.policy.guarding import Guard
+from otp_service.policy.model import App, ChallengeRules, Operator, Route, Upstream
 from otp_service.policy.places import join, line_of
 
 
@@ -80,7 +81,7 @@ class Draft:
     operators: Mapping[str, Operator]
     routes: tuple[Route, ...]
     challenge: ChallengeRules
-    limits: Limits
+    guard: Guard
     templates: Mapping[str, Mapping[str, str]]
 
 
@@ -92,19 +93,40 @@ def read(document: Mapping[str, Any], findings: Findings) -> Draft:
             name: _table(form, raw, join(kind, name), findings, name=name)
             for name, raw in tables.get(kind, {}).items()
         }
-        for kind, form in (("app", AppForm()), ("upstream", UpstreamForm()), ("operator", OperatorForm()))
+        for kind, form in (("upstream", UpstreamForm()), ("operator", OperatorForm()))
     }
+    guard = _guard(tables.get("guard", {}), "guard", findings, Guard())
     return Draft(
-        apps=named["app"],
+        apps={name: _app(raw, name, findings, guard) for name, raw in tables.get("app", {}).items()},
         upstreams=named["upstream"],
         operators=named["operator"],
         routes=tuple(
             _route(raw, f"route[{place}]", findings) for place, raw in enumerate(tables.get("route", ()))
         ),
         challenge=_table(ChallengeForm(), tables.get("challenge", {}), "challenge", findings),
-        limits=_table(LimitsForm(), tables.get("limits", {}), "limits", findings),
+        guard=guard,
         templates=_table(TemplatesForm(), tables.get("template", {}), "template", findings),
     )
+
+
+def _app(raw: Any, name: str, findings: Findings, guard: Guard) -> App:  # noqa: ANN401 - what stands in the document
+    place = join("app", name)
+    rules = raw.get("guard", {}) if isinstance(raw, dict) else {}
+    own = _guard(rules, f"{place}.guard", findings, guard) if rules else None
+    rest = {key: value for key, value in raw.items() if key != "guard"} if isinstance(raw, dict) else raw
+    app: App = _table(AppForm(), rest, place, findings, name=name, guard=own)
+    return app
+
+
+def _guard(raw: Any, place: str, findings: Findings, base: Guard) -> Guard:  # noqa: ANN401 - as above
+    """Read a table of rules: what it says of each, over what `base` says."""
+    tables = _table(GUARD, raw, place, findings)
+    changes = {
+        rule: _table(FORMS[rule], tables.pop(rule), f"{place}.{rule}", findings)
+        for rule in FORMS
+        if rule in tables
+    }
+    return changed(base, changes | tables)
 
 
 def _route(raw: Any, place: str, findings: Findings) -> Route:  # noqa: ANN401 - what stands in the document
@@ -119,7 +141,7 @@ def _route(raw: Any, place: str, findings: Findings) -> Route:  # noqa: ANN401 -
     )
 
 
-def _table(form: Form, raw: Any, place: str, findings: Findings, **more: str) -> Any:  # noqa: ANN401 - as Form.build
+def _table(form: Form, raw: Any, place: str, findings: Findings, **more: Any) -> Any:  # noqa: ANN401 - as Form.build
     """Read one table; what is broken in it is noted and left out."""
     try:
         values = form.load(raw)

@@ -9,70 +9,40 @@ from ipaddress import ip_address
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from otp_service import messages
-from otp_service.phone import TYPES, is_country
+from otp_service.phone import TYPES
+from otp_service.policy.fields import ONE_LINE, Duration, Form, Inner, Named, between, countries, one_of, some
+from otp_service.policy.guarding import MINUTE
 from otp_service.policy.model import (
-    CHANNELS,
     EVENTS,
     MAX_TTL,
-    MINUTE,
     PATHS,
     App,
     ChallengeRules,
     Events,
-    Limits,
     Match,
     Operator,
     Receipts,
     StepRule,
     Upstream,
-    Window,
 )
-from otp_service.senders import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
+from otp_service.senders import CHANNELS, MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
 
-_UNITS = {"s": 1, "m": MINUTE, "h": 60 * MINUTE, "d": 24 * 60 * MINUTE}
 _AUTO = "auto"
 
 
 # Fields.
 
 
-class _Duration(fields.Field[int]):
-    """Seconds, written as "30s", "5m", "24h" or "1d"."""
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:  # noqa: ANN401 - marshmallow's signature
-        match = re.fullmatch(r"([0-9]{1,6})([smhd])", value) if isinstance(value, str) else None
-        if not match:
-            raise ValidationError('must be a time such as "30s", "5m" or "24h"')
-        return int(match[1]) * _UNITS[match[2]]
-
-
 class _Wait(fields.Field[int | None]):
     """Seconds as above from 5 to 600, or "auto", which becomes None."""
 
-    _inner = _Duration(validate=validate.Range(5, MAX_TTL, error=f"must be from 5 to {MAX_TTL} seconds"))
+    _inner = Duration(validate=validate.Range(5, MAX_TTL, error=f"must be from 5 to {MAX_TTL} seconds"))
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int | None:  # noqa: ANN401 - as above
         return None if value == _AUTO else self._inner.deserialize(value)
-
-
-class _Window(fields.Field[Window]):
-    """A limit in a time, written as "3/10m"."""
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Window:  # noqa: ANN401 - as above
-        match = (
-            re.fullmatch(r"([1-9][0-9]{0,6})/([1-9][0-9]{0,4})?([smhd])", value)
-            if isinstance(value, str)
-            else None
-        )
-        if not match:
-            raise ValidationError('must be a limit such as "3/10m" or "5/h"')
-        window = Window(int(match[1]), int(match[2] or 1) * _UNITS[match[3]])
-        if window.seconds > _UNITS["d"]:
-            raise ValidationError("must not look back further than a day, as idempotency keys do")
-        return window
 
 
 _Ordered = tuple[tuple[str, ...], tuple[int, ...]]
@@ -104,53 +74,14 @@ def _repetitions(names: list[str]) -> Iterator[tuple[int, list[str]]]:
             yield place, [f"names {name} twice"]
 
 
-class _Named(fields.Field[dict[str, Any]]):
-    """A table whose keys are names of a form, each with a value of one kind."""
-
-    def __init__(self, key: re.Pattern[str], rule: str, inner: fields.Field[Any], **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(**kwargs)
-        self._key, self._rule, self._inner = key, rule, inner
-
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
-        if not isinstance(value, dict):
-            raise ValidationError("must be a table")
-        read: dict[str, Any] = {}
-        wrong: dict[str, list[str]] = {}
-        for name, inner in value.items():
-            if not self._key.fullmatch(name):
-                wrong[name] = [self._rule]
-                continue
-            try:
-                read[name] = self._inner.deserialize(inner)
-            except ValidationError as error:
-                wrong[name] = error.normalized_messages()["_schema"]  # type: ignore[no-untyped-call]
-        if wrong:
-            raise ValidationError(wrong)
-        return read
-
-
-def _between(low: int, high: int, unit: str = "") -> validate.Range:
-    return validate.Range(low, high, error=f"must be from {low} to {high}{unit}")
-
-
-def _one_of(*words: str) -> validate.OneOf:
-    named = words[0] if len(words) == 1 else f"one of {', '.join(words)}"
-    return validate.OneOf(words, error=f"must be {named}")
-
-
-def _some(inner: fields.Field[Any], **kwargs: Any) -> fields.List[Any]:  # noqa: ANN401 - as fields.List
-    return fields.List(inner, validate=validate.Length(min=1, error="must not be empty"), **kwargs)
-
-
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}")
 _LANGUAGE_RULE = "must be a language tag such as en or pt-BR"
-_ONE_LINE = validate.Regexp(r"[^\x00-\x1f\x7f]{1,40}\Z", error="must be 1 to 40 signs on one line")
 _FIELD = validate.Regexp(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}\Z", error="must be the name of a field")
 _PATH = validate.Regexp(r"[A-Za-z0-9_~-][A-Za-z0-9._~/-]*\Z", error="must be a path below base_url")
 _VENDOR_LANGUAGE = validate.Regexp(
     r"[a-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,2}\Z", error="must be a template's language such as en or pt_BR"
 )
-_AFTER_CHOICE = _one_of("continue", "stop")
+_AFTER_CHOICE = one_of("continue", "stop")
 
 
 def _hash(what: str) -> fields.String:
@@ -164,17 +95,6 @@ def _key_hash() -> fields.String:
 def _setting(start: str) -> fields.String:
     rule = validate.Regexp(rf"{start}[A-Z0-9_]+\Z", error=f"must start with {start}")
     return fields.String(required=True, validate=rule)
-
-
-def _countries(**kwargs: Any) -> fields.List[str]:  # noqa: ANN401 - as fields.List
-    return fields.List(fields.String(validate=_check_country), **kwargs)
-
-
-def _check_country(code: str) -> None:
-    if not re.fullmatch(r"[A-Z]{2}", code):
-        raise ValidationError("must be two capital letters")
-    if not is_country(code):
-        raise ValidationError(f"there are no numbers of a country {code}")
 
 
 def _check_bounds(bounds: list[int]) -> None:
@@ -213,36 +133,6 @@ def _words(channel: str) -> Callable[[str], None]:
 # Tables.
 
 
-class Form(Schema):
-    """A table of the document; `build` makes its value, lists becoming tuples.
-
-    `blank` stands for required fields that are broken, so that all else can still be checked.
-    """
-
-    error_messages = {"type": "must be a table", "unknown": "unknown field"}  # noqa: RUF012 - no ClassVar there
-    shape: ClassVar[Callable[..., Any]]
-    blank: ClassVar[Mapping[str, Any]] = {}
-
-    def build(self, values: Mapping[str, Any], **more: Any) -> Any:  # noqa: ANN401 - whatever `shape` is
-        """Make the value of a table that was loaded."""
-        return type(self).shape(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}, **more
-        )
-
-
-class _Inner(fields.Nested):
-    """A table in a table, which is built with it."""
-
-    def _deserialize(self, value: Any, *arguments: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
-        form = self.schema
-        assert isinstance(form, Form)  # noqa: S101 - for the type checker
-        loaded = super()._deserialize(value, *arguments, **kwargs)
-        try:
-            return form.build(loaded)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-
 class _EventsForm(Form):
     shape = Events
     url = fields.String(
@@ -254,7 +144,7 @@ class _EventsForm(Form):
         ),
     )
     secret_env = _setting("OTP_EVENTS_")
-    types = fields.List(fields.String(validate=_one_of(*EVENTS)))
+    types = fields.List(fields.String(validate=one_of(*EVENTS)))
 
 
 class AppForm(Form):
@@ -262,7 +152,7 @@ class AppForm(Form):
 
     shape = App
     blank: ClassVar = {"brand": ""}
-    brand = fields.String(required=True, validate=_ONE_LINE)
+    brand = fields.String(required=True, validate=ONE_LINE)
     origins = fields.List(
         fields.String(
             validate=validate.Regexp(
@@ -274,70 +164,61 @@ class AppForm(Form):
     )
     publishable_keys = fields.List(_key_hash())
     secret_keys = fields.List(_key_hash())
-    countries = _countries(validate=validate.Length(min=1, error="must not be empty"))
-    events = _Inner(_EventsForm)
+    events = Inner(_EventsForm)
 
 
 class OperatorForm(Form):
     """`[operator.NAME]`."""
 
     shape = Operator
-    keys = _some(_key_hash(), required=True)
+    keys = some(_key_hash(), required=True)
 
 
 class ChallengeForm(Form):
     """`[challenge]`."""
 
     shape = ChallengeRules
-    code_length = fields.Integer(strict=True, validate=_between(6, 10))
-    ttl = _Duration(validate=_between(MINUTE, MAX_TTL, " seconds"))  # messages tell it in minutes
-    max_attempts = fields.Integer(strict=True, validate=_between(1, 5))
-    max_sends = fields.Integer(strict=True, validate=_between(1, 10))
-    cooldown = _some(_Duration(validate=_between(1, MAX_TTL, " seconds")))
-    earlier_codes = fields.Integer(strict=True, validate=_between(0, 3))
+    code_length = fields.Integer(strict=True, validate=between(6, 10))
+    ttl = Duration(validate=between(MINUTE, MAX_TTL, " seconds"))  # messages tell it in minutes
+    max_attempts = fields.Integer(strict=True, validate=between(1, 5))
+    max_sends = fields.Integer(strict=True, validate=between(1, 10))
+    cooldown = some(Duration(validate=between(1, MAX_TTL, " seconds")))
+    earlier_codes = fields.Integer(strict=True, validate=between(0, 3))
     after_choice = fields.String(validate=_AFTER_CHOICE)
-    auto_wait = fields.List(_Duration(validate=_between(5, MAX_TTL, " seconds")), validate=_check_bounds)
-
-
-class LimitsForm(Form):
-    """`[limits]`."""
-
-    shape = Limits
-    number = _some(_Window())
-    address = fields.List(_Window())
+    auto_wait = fields.List(Duration(validate=between(5, MAX_TTL, " seconds")), validate=_check_bounds)
 
 
 class _SmsForm(Form):
     shape = SmsSender
-    service = fields.String(required=True, validate=_ONE_LINE)
-    sender = fields.String(required=True, validate=_ONE_LINE)
-    entity_id = fields.String(validate=_ONE_LINE)
-    template_id = fields.String(validate=_ONE_LINE)
-    webhook_id = fields.String(validate=_ONE_LINE)
+    service = fields.String(required=True, validate=ONE_LINE)
+    sender = fields.String(required=True, validate=ONE_LINE)
+    entity_id = fields.String(validate=ONE_LINE)
+    template_id = fields.String(validate=ONE_LINE)
+    webhook_id = fields.String(validate=ONE_LINE)
     expiry_field = fields.String(validate=_FIELD)
-    batch = fields.Integer(strict=True, validate=_between(1, 100))
+    batch = fields.Integer(strict=True, validate=between(1, 100))
 
 
 class _WhatsappForm(Form):
     shape = WhatsappSender
-    sender = fields.String(required=True, validate=_ONE_LINE)
-    template = fields.String(required=True, validate=_ONE_LINE)
+    sender = fields.String(required=True, validate=ONE_LINE)
+    template = fields.String(required=True, validate=ONE_LINE)
     default_language = fields.String(validate=_VENDOR_LANGUAGE)
-    languages = _Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_VENDOR_LANGUAGE))
-    webhook_id = fields.String(validate=_ONE_LINE)
+    languages = Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_VENDOR_LANGUAGE))
+    webhook_id = fields.String(validate=ONE_LINE)
 
 
 class _VoiceForm(Form):
     shape = VoiceSender
-    bridge = fields.String(required=True, validate=_ONE_LINE)
-    mode = fields.String(validate=_one_of("tts", "flow"))
-    flow_id = fields.String(validate=_ONE_LINE)
-    languages = _Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_VENDOR_LANGUAGE))
-    voice_id = fields.String(validate=_ONE_LINE)
-    gender = fields.String(validate=_ONE_LINE)
-    break_mark = fields.String(validate=_ONE_LINE)
+    bridge = fields.String(required=True, validate=ONE_LINE)
+    mode = fields.String(validate=one_of("tts", "flow"))
+    flow_id = fields.String(validate=ONE_LINE)
+    languages = Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_VENDOR_LANGUAGE))
+    voice_id = fields.String(validate=ONE_LINE)
+    gender = fields.String(validate=ONE_LINE)
+    break_mark = fields.String(validate=ONE_LINE)
     break_time = fields.Float(validate=validate.Range(0.1, 10, error="must be from 0.1 to 10"))
-    webhook_id = fields.String(validate=_ONE_LINE)
+    webhook_id = fields.String(validate=ONE_LINE)
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def _check_flow(self, data: Mapping[str, Any], original: Mapping[str, Any], **_: Any) -> None:  # noqa: ANN401
@@ -347,25 +228,25 @@ class _VoiceForm(Form):
 
 class _RcsForm(Form):
     shape = RcsSender
-    sender = fields.String(required=True, validate=_ONE_LINE)
-    webhook_id = fields.String(validate=_ONE_LINE)
+    sender = fields.String(required=True, validate=ONE_LINE)
+    webhook_id = fields.String(validate=ONE_LINE)
 
 
 class _MipForm(Form):
     shape = MipSender
-    sender = fields.String(required=True, validate=_ONE_LINE)
-    template = fields.String(validate=_ONE_LINE)
-    namespace = fields.String(validate=_ONE_LINE)
+    sender = fields.String(required=True, validate=ONE_LINE)
+    template = fields.String(validate=ONE_LINE)
+    namespace = fields.String(validate=ONE_LINE)
     default_language = fields.String(validate=_VENDOR_LANGUAGE)
-    languages = _Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_VENDOR_LANGUAGE))
-    webhook_id = fields.String(validate=_ONE_LINE)
+    languages = Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_VENDOR_LANGUAGE))
+    webhook_id = fields.String(validate=ONE_LINE)
 
 
 class _ReceiptsForm(Form):
     shape = Receipts
-    secrets = _some(_hash("a webhook's secret in hex"), required=True)
-    signature_ids = fields.List(fields.String(validate=_ONE_LINE))
-    fields_ = _Named(
+    secrets = some(_hash("a webhook's secret in hex"), required=True)
+    signature_ids = fields.List(fields.String(validate=ONE_LINE))
+    fields_ = Named(
         re.compile("id|status|reference|mobile"),
         "must be id, status, reference or mobile",
         fields.String(validate=_FIELD),
@@ -382,7 +263,7 @@ class UpstreamForm(Form):
 
     shape = Upstream
     blank: ClassVar = {"kind": "", "base_url": "", "token_env": ""}
-    kind = fields.String(required=True, validate=_one_of("mobtexting"))
+    kind = fields.String(required=True, validate=one_of("mobtexting"))
     base_url = fields.Url(
         required=True, schemes={"http", "https"}, require_tld=False, validate=_check_base_url
     )
@@ -390,22 +271,22 @@ class UpstreamForm(Form):
     auth = fields.String(
         validate=validate.OneOf(["header", "query", "body"], error="must be header, query or body")
     )
-    paths = _Named(
+    paths = Named(
         re.compile("|".join(PATHS)), f"must be one of {', '.join(PATHS)}", fields.String(validate=_PATH)
     )
-    balance_paths = _some(fields.String(validate=_PATH))
+    balance_paths = some(fields.String(validate=_PATH))
     connect_timeout = fields.Float(validate=validate.Range(0.05, 10, error="must be from 0.05 to 10"))
     total_timeout = fields.Float(validate=validate.Range(0.1, 6, error="must be from 0.1 to 6"))
-    gets_per_minute = fields.Integer(strict=True, validate=_between(1, 100_000))
-    tolerance = fields.Integer(strict=True, validate=_between(1, 1000))
+    gets_per_minute = fields.Integer(strict=True, validate=between(1, 100_000))
+    tolerance = fields.Integer(strict=True, validate=between(1, 1000))
     pull = fields.Boolean(truthy={True}, falsy={False})
     low_balance = fields.Float(validate=validate.Range(0, error="must not be negative"))
-    sms = _Inner(_SmsForm)
-    whatsapp = _Inner(_WhatsappForm)
-    voice = _Inner(_VoiceForm)
-    rcs = _Inner(_RcsForm)
-    mip = _Inner(_MipForm)
-    receipts = _Inner(_ReceiptsForm)
+    sms = Inner(_SmsForm)
+    whatsapp = Inner(_WhatsappForm)
+    voice = Inner(_VoiceForm)
+    rcs = Inner(_RcsForm)
+    mip = Inner(_MipForm)
+    receipts = Inner(_ReceiptsForm)
 
 
 class StepForm(Form):
@@ -413,11 +294,11 @@ class StepForm(Form):
 
     shape = StepRule
     blank: ClassVar = {"channel": "", "accounts": ((), ())}
-    channel = fields.String(required=True, validate=_one_of(*CHANNELS))
+    channel = fields.String(required=True, validate=one_of(*CHANNELS))
     accounts = _Accounts(required=True, data_key="upstream")
     wait = _Wait()
-    until = fields.String(validate=_one_of("accepted", "sent", "delivered", "read"))
-    condition = fields.String(data_key="if", validate=_one_of("mobile", "open"))
+    until = fields.String(validate=one_of("accepted", "sent", "delivered", "read"))
+    condition = fields.String(data_key="if", validate=one_of("mobile", "open"))
 
     def build(self, values: Mapping[str, Any], **more: Any) -> Any:  # noqa: ANN401 - as Form.build
         """Make the value of a step, accounts and weights apart."""
@@ -430,7 +311,7 @@ class MatchForm(Form):
     """What a route is for."""
 
     shape = Match
-    countries = _countries(data_key="country")
+    countries = countries(data_key="country")
     prefixes = fields.List(
         fields.String(
             validate=validate.Regexp(
@@ -439,7 +320,7 @@ class MatchForm(Form):
         ),
         data_key="prefix",
     )
-    types = fields.List(fields.String(validate=_one_of(*sorted(TYPES))), data_key="type")
+    types = fields.List(fields.String(validate=one_of(*sorted(TYPES))), data_key="type")
     apps = fields.List(fields.String(), data_key="app")
     purposes = fields.List(fields.String(), data_key="purpose")
 
@@ -450,7 +331,7 @@ class RouteForm(Form):
     shape = dict
     name = fields.String()
     match = fields.Raw(load_default=dict)
-    steps = _some(fields.Raw(), required=True)
+    steps = some(fields.Raw(), required=True)
     after_choice = fields.String(validate=_AFTER_CHOICE)
 
 
@@ -458,17 +339,17 @@ class TemplatesForm(Form):
     """`[template.CHANNEL]`: words by locale. WhatsApp has none, as its templates lie at the vendor."""
 
     shape = dict
-    sms = _Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_words("sms")))
-    voice = _Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_words("voice")))
-    rcs = _Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_words("rcs")))
-    mip = _Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_words("mip")))
+    sms = Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_words("sms")))
+    voice = Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_words("voice")))
+    rcs = Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_words("rcs")))
+    mip = Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_words("mip")))
 
 
 _ANYTHING = re.compile(r"(?s).*")
 
 
-def _tables(**kwargs: Any) -> _Named:  # noqa: ANN401 - as fields.Field
-    return _Named(_ANYTHING, "", fields.Raw(), **kwargs)
+def _tables(**kwargs: Any) -> Named:  # noqa: ANN401 - as fields.Field
+    return Named(_ANYTHING, "", fields.Raw(), **kwargs)
 
 
 class DocumentForm(Form):
@@ -477,8 +358,8 @@ class DocumentForm(Form):
     shape = dict
     app = _tables(required=True)
     upstream = _tables(required=True)
-    route = _some(fields.Raw(), required=True)
+    route = some(fields.Raw(), required=True)
     operator = _tables()
     challenge = fields.Raw()
-    limits = fields.Raw()
+    guard = fields.Raw()
     template = fields.Raw()

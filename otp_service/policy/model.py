@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from otp_service.challenge import Plan, Step
 from otp_service.errors import ChannelNotAvailable, NoRoute
 from otp_service.phone import Number, calling_code
+from otp_service.policy.guarding import MINUTE, Guard
 from otp_service.senders import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
 
-CHANNELS = ("sms", "whatsapp", "voice", "rcs", "mip")
 EVENTS = (
     "challenge.sent",
     "challenge.delivered",
@@ -38,7 +38,6 @@ PATHS = (
 )
 """The upstream's calls whose paths white labels may have changed."""
 TOLERANCE = 5
-MINUTE = 60
 MAX_TTL = 10 * MINUTE
 """Seconds; a code must not live longer (NIST SP 800-63B 3.1.3.2, ASVS 6.5.5)."""
 KeyKind = Literal["publishable", "secret"]
@@ -60,15 +59,15 @@ class Events:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """A client of the service. Keys are SHA-256 hashes in hex; origins are exact; no `countries` are all."""
+    """A client of the service. Keys are SHA-256 hashes in hex; origins are exact; no `guard` is the one of all."""
 
     name: str
     brand: str
     origins: tuple[str, ...] = ()
     publishable_keys: tuple[str, ...] = ()
     secret_keys: tuple[str, ...] = ()
-    countries: tuple[str, ...] = ()
     events: Events | None = None
+    guard: Guard | None = None
 
     def host(self, origin: str | None) -> str:
         """Give the host that the code is bound to: that of the page that asks, else of the first origin."""
@@ -82,22 +81,6 @@ class Operator:
 
     name: str
     keys: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """At most `limit` within any `seconds`."""
-
-    limit: int
-    seconds: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What the guard allows: per number and per client address."""
-
-    number: tuple[Window, ...] = (Window(1, 30), Window(3, 600), Window(5, 3600), Window(10, 86400))
-    address: tuple[Window, ...] = (Window(10, 60),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +247,7 @@ class Policy:
     routes: tuple[Route, ...]
     operators: Mapping[str, Operator] = field(default_factory=dict)
     challenge: ChallengeRules = field(default_factory=ChallengeRules)
-    limits: Limits = field(default_factory=Limits)
+    guard: Guard = field(default_factory=Guard)
     templates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -281,11 +264,13 @@ class Policy:
         """Name the operator of the key with this SHA-256 digest in hex."""
         return next((name for name, who in self.operators.items() if digest in who.keys), None)
 
+    def guard_of(self, app: str) -> Guard:
+        """Give the rules that hold for an app."""
+        known = self.apps.get(app)
+        return (known.guard if known else None) or self.guard
+
     def route_for(self, number: Number, app: str, purpose: str) -> tuple[int, Route]:
         """Give the first route that serves the number, with its place. Raises NoRoute."""
-        known = self.apps.get(app)
-        if known and known.countries and number.country not in known.countries:
-            raise NoRoute
         for place, route in enumerate(self.routes):
             if route.match.serves(number, app, purpose):
                 return place, route

@@ -1,0 +1,183 @@
+"""Whether a send is let in: asks the guard, poses the human check, and says in words what was refused.
+
+Brings the rules and their counters together. Must not know HTTP, Redis or what a send is for.
+"""
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from otp_service import guard, phone
+from otp_service.captcha import SiteVerify
+from otp_service.errors import (
+    HumanCheckFailed,
+    HumanCheckRequired,
+    NoRoute,
+    NumberOptedOut,
+    OtpError,
+    StoreUnavailable,
+    TooManyRequests,
+)
+from otp_service.gate import Allowance, Gate, Pins, names_of_pins
+from otp_service.guard import Asked, Decision, Line
+from otp_service.human import Check, effort_for
+from otp_service.outbox import Outbox
+from otp_service.policy import Guard
+from otp_service.seal import Seal
+from otp_service.telemetry import Metrics, event
+
+_FOR_GOOD: dict[str, type[NoRoute | NumberOptedOut]] = {
+    "countries": NoRoute,
+    "number_types": NoRoute,
+    "recycled": NoRoute,
+    "pin_destination": NoRoute,
+    "suppression": NumberOptedOut,
+}
+"""What no waiting mends, by the rule that refused."""
+_JITTER = 0.1
+"""Share by which a browser is told to wait longer, so that a crowd does not come back in one moment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A send that wants in. `cheap` tells whether cheap channels would do; `proof` is what a human check gave."""
+
+    asked: Asked
+    rules: Guard
+    request_id: str
+    cheap: bool
+    proof: str = ""
+    browser: bool = True
+
+    @property
+    def lines(self) -> list[Line]:
+        """List the rules' say."""
+        return guard.lines(self.rules, self.asked)
+
+
+class Admission:
+    """Lets sends in. Its methods raise StoreUnavailable."""
+
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        seal: Seal,
+        check: Check,
+        captcha: Callable[[str], SiteVerify],
+        outbox: Outbox,
+        metrics: Metrics,
+        clock: Callable[[], int],
+    ) -> None:
+        """`captcha` gives who judges tokens at a URL; `clock` the store's time in milliseconds."""
+        self._gate = gate
+        self._seal = seal
+        self._check = check
+        self._captcha = captcha
+        self._outbox = outbox
+        self._metrics = metrics
+        self._clock = clock
+
+    def admit(self, entry: Entry, operation: str) -> Decision:
+        """Charge a send to all rules, or to none and raise what the caller may be told.
+
+        Raises NoRoute, NumberOptedOut, TooManyRequests, HumanCheckRequired, HumanCheckFailed or HumanCheckUnavailable.
+        """
+        proof = self._solved(entry)
+        allowance = Allowance(proof=proof, cheap=entry.cheap, trusted=entry.asked.known == "device")
+        decision = self._gate.charge(entry.lines, operation, allowance, self._pins(entry.asked))
+        self._tell(entry, decision)
+        if decision.verdict in {"allow", "cheap"}:
+            return decision
+        raise self._refusal(entry, decision)
+
+    def refund(self, entry: Entry, operation: str) -> None:
+        """Take a charge back; it decays by itself while the store is away."""
+        with suppress(StoreUnavailable):
+            self._gate.refund(entry.lines, operation)
+
+    def explain(self, rules: Guard, asked: Asked) -> Decision:
+        """Say what would be decided now, without charging anything."""
+        return self._gate.look(guard.lines(rules, asked), Allowance(cheap=True), self._pins(asked))
+
+    def count(self, lines: Sequence[Line]) -> None:
+        """Count what happened after a send; a store that is away has worse to tell."""
+        with suppress(StoreUnavailable):
+            self._gate.add(lines)
+
+    def is_recycled_since(self, e164: str, moment: int) -> bool:
+        """Say whether a number may have a new owner since a moment (milliseconds)."""
+        at = self._gate.recycled_at(e164)
+        return at is not None and at >= moment
+
+    def _pins(self, asked: Asked) -> Pins:
+        subscriber = None if asked.address is None else guard.subscriber(asked.address)
+        return names_of_pins(self._seal, asked.number.e164, subscriber)
+
+    def _bound(self, asked: Asked) -> str:
+        """Name all that a human check is made for."""
+        return self._seal.index("human", asked.app, asked.number.e164, guard.subscriber(asked.address or ""))
+
+    def _solved(self, entry: Entry) -> str:
+        """Give the id of a good proof, empty for none."""
+        if not entry.proof or entry.asked.known == "device":
+            return ""
+        rules = entry.rules.human_check
+        if rules.kind == "altcha":
+            return self._check.solved(entry.proof, self._bound(entry.asked), now=self._clock())
+        if not self._captcha(rules.url).passed(entry.proof, entry.asked.address):
+            raise HumanCheckFailed
+        return self._seal.index("proof", entry.proof)
+
+    def _tell(self, entry: Entry, decision: Decision) -> None:
+        for one in decision.findings:
+            mode = "enforce" if one.on else "watch"
+            self._metrics.guard.labels(one.rule, one.level, mode).inc()
+            event(
+                "guard.tripped",
+                logging.INFO,
+                rule=one.rule,
+                asks=one.level,
+                mode=mode,
+                verdict=decision.verdict,
+                app=entry.asked.app,
+                to=phone.mask(entry.asked.number.e164),
+                request_id=entry.request_id,
+            )
+
+    def _refusal(self, entry: Entry, decision: Decision) -> OtpError:
+        finding, app = decision.deciding, entry.asked.app
+        self._metrics.refusals.labels(finding.rule).inc()
+        event(
+            "guard.refused",
+            logging.INFO,
+            rule=finding.rule,
+            verdict=decision.verdict,
+            app=app,
+            request_id=entry.request_id,
+        )
+        if decision.verdict == "challenge":
+            return HumanCheckRequired(self._posed(entry, decision))
+        if decision.verdict == "spent":
+            return HumanCheckFailed()
+        self._outbox.blocked(app, finding.rule, f"{app}:{finding.rule}")
+        error: OtpError
+        if kind := _FOR_GOOD.get(finding.rule):
+            error = kind()
+        else:
+            error = TooManyRequests(retry_after=_seconds(finding.pause, jitter=entry.browser))
+        error.rule, error.standing = finding.rule, finding
+        return error
+
+    def _posed(self, entry: Entry, decision: Decision) -> dict[str, object]:
+        rules = entry.rules.human_check
+        if rules.kind == "siteverify":
+            return rules.of_vendor()
+        return self._check.pose(self._bound(entry.asked), effort=effort_for(decision.over), now=decision.now)
+
+
+def _seconds(milliseconds: int, *, jitter: bool) -> int:
+    longer = random.uniform(0, _JITTER) * milliseconds if jitter else 0.0  # noqa: S311 - no secret
+    return max(1, -(-int(milliseconds + longer) // 1000))

@@ -1,0 +1,290 @@
+"""The guard's counters, blocks and pins in Redis: one script decides and charges a whole send.
+
+Knows the keys, which share one slot. Must not know which rules there are or why anything is counted.
+
+A library with plain windows was considered (limits, 5.x): it charges one counter a call, so a send would need ten round
+trips, and a refused one would have spent what stood before the refusal.
+"""
+
+import json
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from otp_service.connection import Scripts
+from otp_service.guard import KINDS, MARKS, Decision, Finding, Line, Standing
+from otp_service.seal import Seal, Unsealable
+
+REMEMBER = 600_000
+"""Milliseconds that a charge is known by its operation; it is repeated after a lost reply, or refunded."""
+REMEMBER_ADDED = 10_000
+"""Milliseconds that something counted is known by its operation: above all repetitions of one call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pins:
+    """The pins that have a say in a send: names of `destinations` and `callers`, the most exact first."""
+
+    destinations: Sequence[str] = ()
+    callers: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What a caller brings.
+
+    `proof` is the id of a solved human check, `cheap` tells that cheap channels would do, `trusted` that no check is
+    needed.
+    """
+
+    proof: str = ""
+    cheap: bool = False
+    trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A refusal that lasts: which rule, of whom, at what value, since when and until when, and how often it refused.
+
+    Times are milliseconds of the store's clock. `on` is false for a rule that only watches.
+    """
+
+    id: str
+    rule: str
+    subject: str
+    level: str
+    on: bool
+    value: float | None
+    limit: float | None
+    seconds: float | None
+    since: int
+    until: int
+    refused: int
+
+
+class Gate:
+    """The counters. Every method raises StoreUnavailable when the server does not serve it in time."""
+
+    def __init__(
+        self,
+        scripts: Scripts,
+        seal: Seal,
+        *,
+        prefix: str,
+        keep: int,
+        offset: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`keep` is how long ended blocks are told; `offset` gives what to add to the server's clock (milliseconds)."""
+        self._scripts = scripts
+        self._seal = seal
+        self._slot = f"{{{prefix}:guard}}"
+        self._keep = keep
+        self._offset = offset
+
+    def charge(self, lines: Sequence[Line], operation: str, allowance: Allowance, pins: Pins) -> Decision:
+        """Charge a send to all lines or to none; once per operation."""
+        return self._decide("charge", lines, operation, allowance, pins)
+
+    def look(self, lines: Sequence[Line], allowance: Allowance, pins: Pins) -> Decision:
+        """Say what `charge` would decide, and change nothing."""
+        return self._decide("look", lines, secrets.token_urlsafe(9), allowance, pins)
+
+    def refund(self, lines: Sequence[Line], operation: str) -> None:
+        """Take the charge of an operation back, if there was one."""
+        self._call("refund", lines, operation, REMEMBER)
+
+    def add(self, lines: Sequence[Line]) -> None:
+        """Count what happened, whatever the limits."""
+        self._call("add", lines, secrets.token_urlsafe(9), REMEMBER_ADDED)
+
+    def _decide(
+        self, act: str, lines: Sequence[Line], operation: str, allowance: Allowance, pins: Pins
+    ) -> Decision:
+        verdict, now, findings, nearest = self._call(
+            act, lines, operation, REMEMBER, allowance=allowance, pins=pins
+        )
+        return Decision(
+            verdict=verdict,
+            now=now,
+            findings=tuple(_finding(one) for one in json.loads(findings)),
+            standing=_standing(json.loads(nearest)),
+        )
+
+    def _call(
+        self,
+        act: str,
+        lines: Sequence[Line],
+        operation: str,
+        remember: int,
+        *,
+        allowance: Allowance = Allowance(),
+        pins: Pins = Pins(),
+    ) -> Any:  # noqa: ANN401 - the script's answer
+        keys = [
+            self._key("o", operation),
+            self._key("blocks"),
+            self._key("pins"),
+            self._key("proof", allowance.proof),
+        ]
+        places: dict[str, int] = {}
+        plan = {
+            "keep": self._keep,
+            "remember": remember,
+            "proof": bool(allowance.proof),
+            "cheap": allowance.cheap,
+            "trusted": allowance.trusted,
+            "destinations": list(pins.destinations),
+            "callers": list(pins.callers),
+            "lines": [self._written(line, keys, places) for line in lines],
+        }
+        return self._scripts.call("guard", keys, self._offset(), act, json.dumps(plan))
+
+    def _written(self, line: Line, keys: list[str], places: dict[str, int]) -> dict[str, Any]:
+        """Write a line as the script reads it; adds the keys that it names."""
+        written = {"rule": line.rule, "owner": line.owner, "kind": line.kind, "on": line.on, **line.figures}
+        if line.kind == "fixed":
+            return written
+        if line.kind == "kept":
+            named = [
+                self._key(KEPT[line.scope], name)
+                for name in self._seal.indexes(KEPT_AS[line.scope], *line.subject)
+            ]
+        else:
+            index = self._seal.index(line.scope, *line.subject) if line.subject else ""
+            named = [self._key(line.scope, index)]
+            written |= {
+                "mark": MARKS[line.rule],
+                "cost": line.cost,
+                "block": f"{line.rule}:{line.scope}:{index}",
+                "who": self._who(line, index),
+            }
+        for key in named:
+            if key not in places:
+                keys.append(key)
+                places[key] = len(keys)
+        return written | {"keys": [places[key] for key in named]}
+
+    def _who(self, line: Line, index: str) -> str:
+        """Write whose counter it is; of a person only so that the store alone tells nothing."""
+        text = " ".join(part for part in line.subject if part)
+        return f"~{self._seal.close(text, index)}" if line.private else text
+
+    def _key(self, scope: str, name: str = "") -> str:
+        return f"{self._slot}:{scope}:{name}" if name else f"{self._slot}:{scope}"
+
+    # Blocks.
+
+    def blocks(self, limit: int = 100) -> list[Block]:
+        """List blocks, those that last longest first."""
+        ids = self._scripts.call("guard_blocks", [self._key("blocks")], limit)
+        return [block for id_ in ids if (block := self.block(id_))]
+
+    def block(self, id_: str) -> Block | None:
+        """Give a block; None if there is none, or no longer."""
+        rule, scope, index = id_.split(":")
+        key = self._key(scope, index)
+        stored = self._scripts.call("guard_block", [key], f"{MARKS[rule]}block")
+        return self._block(id_, index, json.loads(stored)) if stored else None
+
+    def _block(self, id_: str, index: str, stored: Mapping[str, Any]) -> Block:
+        who, ms = stored["who"], stored.get("ms")
+        return Block(
+            id=id_,
+            rule=id_.partition(":")[0],
+            subject=self._opened(who[1:], index) if who.startswith("~") else who,
+            level=stored["level"],
+            on=stored["on"],
+            value=stored.get("value"),
+            limit=stored.get("limit"),
+            seconds=None if ms is None else ms / 1000,
+            since=stored["since"],
+            until=stored["until"],
+            refused=stored["refused"],
+        )
+
+    def _opened(self, sealed: str, index: str) -> str:
+        try:
+            return self._seal.open(sealed, index)
+        except Unsealable:
+            return "(sealed with a key that is gone)"
+
+    def lift(self, id_: str) -> bool:
+        """Forget a block and the counter behind it; False if there was none."""
+        rule, scope, index = id_.split(":")
+        keys = [self._key("blocks"), self._key(scope, index)]
+        return bool(self._scripts.call("guard_lift", keys, id_, MARKS[rule]))
+
+    # Pins.
+
+    def pin(self, name: str, pin: Mapping[str, Any]) -> None:
+        """Keep a pin under its name."""
+        self._scripts.call("guard_pin", [self._key("pins")], name, json.dumps(pin))
+
+    def unpin(self, name: str) -> bool:
+        """Take a pin away; False if there was none."""
+        return bool(self._scripts.call("guard_pin", [self._key("pins")], name))
+
+    def pins(self) -> dict[str, dict[str, Any]]:
+        """Give all pins by name."""
+        found = self._scripts.call("counts", [self._key("pins")])
+        return {name: json.loads(pin) for name, pin in zip(found[::2], found[1::2], strict=True)}
+
+    # What is kept of numbers.
+
+    def forget(self, e164: str) -> int:
+        """Forget all that is counted, pinned and kept of a number but its suppression; gives how much there was."""
+        counters = (self._seal.indexes("number", e164, known) for known in KINDS)
+        keys = [
+            *(self._key("number", index) for indexes in counters for index in indexes),
+            *(self._key("r", index) for index in self._seal.indexes("recycled", e164)),
+        ]
+        unpinned = sum(self.unpin(f"number {index}") for index in self._seal.indexes("number", e164))
+        return int(self._scripts.call("forget", keys)) + unpinned
+
+    def recycle(self, e164: str, at: int, seconds: int) -> None:
+        """Keep that a number has, or may have, a new owner."""
+        self._scripts.call("keep", [self._key("r", self._seal.index("recycled", e164))], at, seconds * 1000)
+
+    def recycled_at(self, e164: str) -> int | None:
+        """Give when a number was said to have a new owner, in milliseconds; None if it was not."""
+        keys = [self._key("r", index) for index in self._seal.indexes("recycled", e164)]
+        found = self._scripts.call("find", keys)
+        return int(found) if found else None
+
+
+KEPT = {"suppression": "x", "recycled": "r"}
+"""Scopes of the keys that hold lists of numbers."""
+KEPT_AS = {"suppression": "suppressed", "recycled": "recycled"}
+
+
+def names_of_pins(seal: Seal, e164: str, subscriber: str | None) -> Pins:
+    """Name the pins that have a say in a send: of the number, of how it begins, of the caller's address."""
+    numbers = [f"number {index}" for index in seal.indexes("number", e164)]
+    prefixes = [f"prefix {e164[:size]}" for size in range(len(e164) - 1, 1, -1)]
+    callers: Iterable[str] = () if subscriber is None else [f"address {subscriber}"]
+    return Pins(destinations=[*numbers, *prefixes], callers=list(callers))
+
+
+def _finding(found: Mapping[str, Any]) -> Finding:
+    return Finding(
+        rule=found["rule"],
+        level=found["level"],
+        value=found["value"],
+        limit=found["limit"],
+        seconds=found["ms"] / 1000,
+        pause=int(found["pause"]),
+        on=found["on"],
+    )
+
+
+def _standing(found: Mapping[str, Any] | None) -> Standing | None:
+    if found is None:
+        return None
+    return Standing(
+        rule=found["rule"],
+        limit=int(found["limit"]),
+        seconds=int(found["ms"]) // 1000,
+        left=max(0, int(found["left"])),
+        reset=max(1, -(-int(found["pause"]) // 1000)),
+    )

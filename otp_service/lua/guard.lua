@@ -1,0 +1,275 @@
+-- Decides whether a send may go, and charges it to every rule or to none. `act` is "charge", "look" (changes nothing),
+-- "refund" (takes a charge of this operation back) or "add" (counts what happened, whatever the limits). Once per
+-- operation id. All keys share one slot.
+-- KEYS: the operation, the index of blocks, the pins, the proof of a human check, then those that lines name.
+-- ARGV: offset, act, plan (JSON): `keep` (how long ended blocks are told, ms), `remember` (operations, ms), `proof`,
+-- `cheap`, `trusted`, `destinations` and `callers` (pins to look for, the most exact first), `lines`.
+-- A line: `rule`, `owner`, `kind`, `on` (false: it only watches), `keys`, `mark` (start of its fields), `cost`, `who`,
+-- and by kind: "fixed" level; "kept" level; "count" tiers {level, limit, ms} and hold; "ladder" steps and forget;
+-- "share" share, least, within, grace, hold, level, and `add` ("s" sent, "v" verified) at `moment`; "clear". Times are
+-- milliseconds.
+-- Returns {verdict, now, JSON of {rule, level, value, limit, ms, pause, on} for each line that tripped, JSON of the
+-- same for what comes nearest to its limit}; the verdict is allow, cheap, challenge, spent (its proof was) or refuse.
+local operation_key, index_key, pins_key, proof_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local offset, act, plan = tonumber(ARGV[1]), ARGV[2], cjson.decode(ARGV[3])
+local PARTS, CONVERSION_PARTS, BLOCKS = 10, 15, 10000
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+local read = {}
+local function fields_of(key)
+  if not read[key] then
+    local flat, fields = redis.call("HGETALL", key), {}
+    for at = 1, #flat, 2 do
+      fields[flat[at]] = flat[at + 1]
+    end
+    read[key] = fields
+  end
+  return read[key]
+end
+
+local function bucket_of(moment, ms, parts)
+  return math.floor(moment / math.ceil(ms / parts))
+end
+
+-- Sums what was counted in a window; each part counts until the whole of it has left.
+local function counted(fields, start, ms)
+  local width, sum, parts = math.ceil(ms / PARTS), 0, {}
+  for name, figure in pairs(fields) do
+    local bucket = string.match(name, "^" .. start .. "%.(%d+)$")
+    local leaves = bucket and (bucket + 1) * width + ms
+    if leaves and leaves > now then
+      sum = sum + figure
+      parts[#parts + 1] = {leaves, tonumber(figure)}
+    end
+  end
+  return sum, parts
+end
+
+local function room_in(sum, parts, cost, limit)
+  table.sort(parts, function(one, other) return one[1] < other[1] end)
+  for _, part in ipairs(parts) do
+    if sum + cost <= limit then break end
+    sum = sum - part[2]
+    if sum + cost <= limit then
+      return part[1] - now
+    end
+  end
+  return 1000
+end
+
+local tripped, nearest = {}, nil
+local function trip(line, level, value, limit, ms, pause)
+  tripped[#tripped + 1] = {
+    line = line, rule = line.rule, level = level, value = value, limit = limit, ms = ms, pause = pause, on = line.on,
+  }
+end
+
+local judge = {}
+
+function judge.fixed(line)
+  trip(line, line.level, 1, 0, 0, 0)
+end
+
+function judge.kept(line)
+  for _, key in ipairs(line.keys) do
+    if redis.call("EXISTS", KEYS[key]) == 1 then
+      return trip(line, line.level, 1, 0, 0, 0)
+    end
+  end
+end
+
+function judge.count(line)
+  local fields = fields_of(KEYS[line.keys[1]])
+  local held = tonumber(fields[line.mark .. "h"] or 0) - now
+  if held > 0 then
+    return trip(line, "refuse", 0, 0, line.hold, held)
+  end
+  for _, tier in ipairs(line.tiers) do
+    local level, limit, ms = tier[1], tier[2], tier[3]
+    local sum, parts = counted(fields, line.mark .. ms, ms)
+    local least = math.max(line.cost, 1) -- what is only looked at is full when it is reached
+    if sum + least > limit then
+      trip(line, level, sum, limit, ms, room_in(sum, parts, least, limit))
+    end
+    local left = limit - sum - line.cost
+    if level == "refuse" and line.cost > 0 and (not nearest or left / limit < nearest.left / nearest.limit) then
+      nearest = {rule = line.rule, level = level, value = sum + line.cost, limit = limit, ms = ms, left = left,
+        pause = parts[1] and parts[1][1] - now or ms, on = line.on}
+    end
+  end
+end
+
+function judge.ladder(line)
+  local fields = fields_of(KEYS[line.keys[1]])
+  local last, sent = tonumber(fields[line.mark .. "l"] or 0), tonumber(fields[line.mark .. "n"] or 0)
+  if sent > 0 and now - last < line.forget then
+    local pause = last + line.steps[math.min(sent, #line.steps)] - now
+    if pause > 0 then
+      trip(line, "refuse", sent, sent, pause, pause)
+    end
+  end
+end
+
+function judge.share(line)
+  local key = KEYS[line.keys[1]]
+  local fields = fields_of(key)
+  local held = tonumber(fields[line.mark .. "h"] or 0)
+  if held > now then
+    return trip(line, line.level, 0, line.least, line.within, held - now)
+  end
+  local first = bucket_of(math.max(now - line.within, held), line.within, CONVERSION_PARTS)
+  local last = bucket_of(now - line.grace, line.within, CONVERSION_PARTS)
+  local sent, verified = 0, 0
+  for name, figure in pairs(fields) do
+    local what, bucket = string.match(name, "^" .. line.mark .. "([sv])%.(%d+)$")
+    bucket = tonumber(bucket)
+    if what and bucket >= first and bucket < last then
+      if what == "s" then sent = sent + figure else verified = verified + figure end
+    end
+  end
+  if sent >= line.least and verified < line.share * sent then
+    local before = tonumber(fields[line.mark .. "p"] or 0)
+    local hold = math.min(before > 0 and 2 * before or line.hold, 86400000)
+    if act == "charge" then
+      redis.call("HSET", key, line.mark .. "h", now + hold, line.mark .. "p", hold)
+      redis.call("PEXPIRE", key, 2 * hold + line.within)
+    end
+    trip(line, line.level, verified, sent, line.within, hold)
+  end
+end
+
+-- Pins: whoever is named more exactly decides.
+local function pinned(names)
+  if #names == 0 then return nil end
+  for _, found in ipairs(redis.call("HMGET", pins_key, unpack(names))) do
+    local pin = found and cjson.decode(found)
+    if pin and (not pin["until"] or pin["until"] > now) then
+      return pin.what
+    end
+  end
+end
+
+-- A part is kept until the whole of it has left the window.
+local function add_to_bucket(key, start, moment, ms, parts, amount)
+  local width = math.ceil(ms / parts)
+  redis.call("HINCRBY", key, start .. "." .. bucket_of(moment, ms, parts), amount)
+  for name in pairs(fields_of(key)) do
+    local bucket = string.match(name, "^" .. start .. "%.(%d+)$")
+    if bucket and (bucket + 1) * width + ms <= now then
+      redis.call("HDEL", key, name)
+    end
+  end
+  if redis.call("PTTL", key) < ms + width then redis.call("PEXPIRE", key, ms + width) end
+end
+
+local function charge(line, moment, sign)
+  local key = KEYS[line.keys[1]]
+  if line.kind == "ladder" then
+    local fields = fields_of(key)
+    local last, sent = fields[line.mark .. "l"] or "0", tonumber(fields[line.mark .. "n"] or 0)
+    if sign < 0 then
+      redis.call("HSET", key, line.mark .. "n", math.max(0, sent - 1), line.mark .. "l", fields[line.mark .. "b"] or 0)
+      return
+    end
+    sent = now - tonumber(last) < line.forget and sent or 0
+    redis.call("HSET", key, line.mark .. "n", sent + 1, line.mark .. "l", now, line.mark .. "b", last)
+    if redis.call("PTTL", key) < line.forget then redis.call("PEXPIRE", key, line.forget) end
+  elseif line.kind == "count" and line.cost > 0 then
+    local seen = {}
+    for _, tier in ipairs(line.tiers) do
+      local ms = tier[3]
+      if not seen[ms] then
+        seen[ms] = true
+        add_to_bucket(key, line.mark .. ms, moment, ms, PARTS, sign * line.cost)
+      end
+    end
+  elseif line.kind == "share" and line.add then
+    add_to_bucket(key, line.mark .. line.add, line.moment, line.within, CONVERSION_PARTS, sign)
+  elseif line.kind == "clear" then
+    for name in pairs(fields_of(key)) do
+      if string.sub(name, 1, #line.mark) == line.mark then redis.call("HDEL", key, name) end
+    end
+  end
+end
+
+local charged_at = redis.call("GET", operation_key)
+if act == "add" then
+  if not charged_at then
+    for _, line in ipairs(plan.lines) do charge(line, now, 1) end
+    redis.call("SET", operation_key, now, "PX", plan.remember)
+  end
+  return {"added", now, "[]", "null"}
+end
+if act == "refund" then
+  if charged_at then
+    for _, line in ipairs(plan.lines) do charge(line, tonumber(charged_at), -1) end
+    redis.call("DEL", operation_key)
+  end
+  return {"refunded", now, "[]", "null"}
+end
+
+local destination, caller = pinned(plan.destinations), pinned(plan.callers)
+for _, line in ipairs(plan.lines) do
+  local owner = line.owner
+  local passes = destination == "allow" and owner == "destination" or caller == "allow" and owner == "caller"
+  if not passes then
+    judge[line.kind](line)
+  end
+end
+if destination == "refuse" then trip({rule = "pin_destination", on = true}, "refuse", 1, 0, 0, 0) end
+if caller == "refuse" then trip({rule = "pin_caller", on = true}, "refuse", 1, 0, 0, 3600000) end
+
+local asked = {}
+for _, one in ipairs(tripped) do
+  if one.on then asked[one.level] = true end
+end
+local verdict = "allow"
+if charged_at then
+  verdict = "allow" -- asked again after a lost reply, or by a request that is the same act
+elseif asked.refuse or asked.cheap and not plan.cheap then
+  verdict = "refuse"
+elseif asked.challenge and not plan.trusted and not plan.proof then
+  verdict = "challenge"
+elseif asked.challenge and not plan.trusted and redis.call("EXISTS", proof_key) == 1 then
+  verdict = "spent"
+elseif asked.cheap then
+  verdict = "cheap"
+end
+
+if act == "charge" and not charged_at then
+  if verdict == "allow" or verdict == "cheap" then
+    for _, line in ipairs(plan.lines) do charge(line, now, 1) end
+    redis.call("SET", operation_key, now, "PX", plan.remember)
+    if plan.proof then redis.call("SET", proof_key, 1, "PX", plan.remember) end
+  end
+  for _, one in ipairs(tripped) do
+    local line = one.line
+    if line.who and one.pause > 0 then
+      local key, name = KEYS[line.keys[1]], line.mark .. "block"
+      local fields = fields_of(key)
+      if line.hold and line.hold > 0 and line.kind == "count" and one.level == "refuse"
+        and tonumber(fields[line.mark .. "h"] or 0) <= now then
+        redis.call("HSET", key, line.mark .. "h", now + line.hold)
+        one.pause = line.hold
+      end
+      local stored = fields[name] and cjson.decode(fields[name])
+      local block = stored and stored["until"] + plan.keep > now and stored or {since = now, refused = 0, who = line.who}
+      if one.limit > 0 then block.value, block.limit, block.ms = one.value, one.limit, one.ms end
+      block.level, block.on = one.level, one.on
+      block["until"] = math.max(block["until"] or 0, now + one.pause)
+      if verdict ~= "allow" and verdict ~= "cheap" then block.refused = block.refused + 1 end
+      fields[name] = cjson.encode(block)
+      redis.call("HSET", key, name, fields[name])
+      local ttl = block["until"] - now + plan.keep
+      if redis.call("PTTL", key) < ttl then redis.call("PEXPIRE", key, ttl) end
+      redis.call("ZADD", index_key, block["until"], line.block)
+      redis.call("ZREMRANGEBYSCORE", index_key, "-inf", now - plan.keep)
+      redis.call("ZREMRANGEBYRANK", index_key, 0, -BLOCKS - 1)
+      redis.call("PEXPIRE", index_key, 86400000 + plan.keep)
+    end
+  end
+end
+for _, one in ipairs(tripped) do one.line = nil end
+return {verdict, now, #tripped > 0 and cjson.encode(tripped) or "[]", nearest and cjson.encode(nearest) or "null"}

@@ -1,0 +1,4 @@
+-- Reads what is kept of a block. Returns its record or false.
+local key, field = KEYS[1], ARGV[1]
+
+return redis.call("HGET", key, field)

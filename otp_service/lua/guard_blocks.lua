@@ -1,0 +1,4 @@
+-- Lists the ids of blocks, those that last longest first, at most `limit`.
+local index_key, limit = KEYS[1], tonumber(ARGV[1])
+
+return redis.call("ZREVRANGE", index_key, 0, limit - 1)

@@ -1,0 +1,132 @@
+"""The form of `[guard]` and of an app's own rules, as marshmallow schemas.
+
+Pure. A rule of an app says only what differs from that of all.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from marshmallow import fields, validate
+
+from otp_service.phone import TYPES
+from otp_service.policy.fields import ONE_LINE, Duration, Form, LimitIn, between, check_country, one_of, some
+from otp_service.policy.guarding import (
+    DAY,
+    EVERYWHERE,
+    HOUR,
+    LEVELS,
+    MINUTE,
+    Guard,
+)
+from otp_service.senders import CHANNELS
+
+_LEVEL = one_of(*LEVELS)
+_PRICE = validate.Range(0, 1_000, error="must be from 0 to 1000")
+
+
+def _check_place(code: str) -> None:
+    if code != EVERYWHERE:
+        check_country(code)
+
+
+class _Changes(Form):
+    """A table whose value is what it changes of a rule."""
+
+    shape = dict
+    mode = fields.String(validate=one_of("enforce", "watch", "off"))
+
+
+class _CountriesForm(_Changes):
+    allow = some(fields.String(validate=_check_place))
+
+
+class _TypesForm(_Changes):
+    refuse = fields.List(fields.String(validate=one_of(*sorted(TYPES))))
+
+
+class _CooldownForm(_Changes):
+    ladder = some(Duration(validate=between(1, HOUR, " seconds")))
+    forget = Duration(validate=between(1, DAY, " seconds"))
+
+
+class _BudgetForm(_Changes):
+    challenge = fields.List(LimitIn())
+    cheap = fields.List(LimitIn())
+    refuse = fields.List(LimitIn())
+    hold = Duration(validate=between(0, DAY, " seconds"))
+
+
+class _MoneyForm(_BudgetForm):
+    prices = fields.Dict(fields.String(validate=one_of(*CHANNELS)), fields.Float(validate=_PRICE))
+    country_prices = fields.Dict(
+        fields.String(validate=check_country),
+        fields.Dict(fields.String(validate=one_of(*CHANNELS)), fields.Float(validate=_PRICE)),
+    )
+
+
+class _GuessingForm(_BudgetForm):
+    code_length = fields.Integer(strict=True, validate=between(6, 10))
+
+
+class _ConversionForm(_Changes):
+    share = fields.Float(validate=validate.Range(0.01, 0.99, error="must be from 0.01 to 0.99"))
+    sends = fields.Integer(strict=True, validate=between(1, 1_000_000))
+    within = Duration(validate=between(MINUTE, DAY, " seconds"))
+    grace = Duration(validate=between(0, 10 * MINUTE, " seconds"))
+    hold = Duration(validate=between(1, DAY, " seconds"))
+    then = fields.String(validate=_LEVEL)
+
+
+class _RecycledForm(_Changes):
+    then = fields.String(validate=_LEVEL)
+    purposes = fields.List(fields.String())
+
+
+class _HumanCheckForm(Form):
+    shape = dict
+    kind = fields.String(validate=one_of("altcha", "siteverify"))
+    url = fields.Url(schemes={"https", "http"}, require_tld=False)
+    site_key = fields.String(validate=ONE_LINE)
+
+
+FORMS: Mapping[str, Form] = {
+    "countries": _CountriesForm(),
+    "number_types": _TypesForm(),
+    "cooldown": _CooldownForm(),
+    "money": _MoneyForm(),
+    "guessing": _GuessingForm(),
+    "conversion": _ConversionForm(),
+    "suppression": _Changes(),
+    "recycled": _RecycledForm(),
+    "human_check": _HumanCheckForm(),
+    **dict.fromkeys(
+        ("address", "session", "app", "everything", "country", "prefix", "failures", "number"), _BudgetForm()
+    ),
+}
+"""The form of each table in `[guard]`."""
+
+
+class _GuardForm(Form):
+    shape = dict
+    cheap_channels = fields.List(fields.String(validate=one_of(*CHANNELS)))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.declared_fields |= {name: fields.Raw() for name in FORMS}
+        self._init_fields()
+
+
+GUARD = _GuardForm()
+"""The form of `[guard]`, without what stands in its tables."""
+
+
+def changed(base: Guard, changes: Mapping[str, Any]) -> Guard:
+    """Give the rules with what was changed of them."""
+    return replace(
+        base,
+        **{
+            name: replace(getattr(base, name), **change) if name in FORMS else change
+            for name, change in changes.items()
+        },
+    )
