@@ -9,7 +9,6 @@ from functools import cache, partial
 from pathlib import Path
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from otp_service import edge, events, policy, settings
 from otp_service.admission import Admission
@@ -367,10 +366,9 @@ def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:
         store=core.store,
         pings={"store": core.store.ping},
         metrics_page=metrics_page,
+        trusted_proxies=core.settings.trusted_proxies,
     )
     edge.install(app)
     for blueprint in (api, webhooks, ops):
         app.register_blueprint(blueprint)
-    if proxies := core.settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0, x_host=0)  # type: ignore[method-assign]
     return app

@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException
 
 from otp_service import errors
 from otp_service.admission import Admission
+from otp_service.addresses import client_address
 from otp_service.breakers import Breakers
 from otp_service.figures import Figures
 from otp_service.gate import Gate
@@ -57,6 +58,9 @@ class Parts:
     store: Store
     pings: Mapping[str, Callable[[], None]]
     metrics_page: Callable[[], bytes]
+    trusted_proxies: int = 0
+    ops_port: int | None = None
+    """Where operators are served, and nobody else; None is wherever all others are."""
 
 
 def parts() -> Parts:
@@ -136,7 +140,13 @@ def caller() -> Caller:
         runtime=g.runtime,
         request_id=g.request_id,
         origin=request.headers.get("Origin"),
-        address=(request.remote_addr or "") if browser else None,
+        address=_address() if browser else None,
+    )
+
+
+def _address() -> str:
+    return client_address(
+        request.headers.get("X-Forwarded-For"), request.remote_addr, parts().trusted_proxies
     )
 
 

@@ -16,7 +16,7 @@ LAYERS = (
     {"__init__", "errors", "settings", "telemetry", "delivery", "gsm", "lifeline", "senders"},
     {
         *("challenge", "codes", "phone", "messages", "policy", "guard", "tokens", "seal"),
-        *("events", "inbound", "health", "news", "human"),
+        *("events", "inbound", "health", "news", "human", "addresses"),
     },
     {"connection", "store", "breakers", "figures", "policies", "mobtexting", "outgoing", "captcha"},
     {"runtime", "casework", "outbox", "reception", "service", "courier", "herald", "simulation", "balances"},
@@ -27,7 +27,7 @@ LAYERS = (
 """The table of design.md, lowest first; a folder is one module."""
 MAY_IMPORT = {
     "flask": {"edge", "api", "webhooks", "ops", "app", "server", "cli", "sandbox"},
-    "werkzeug": {"edge", "app", "sandbox"},
+    "werkzeug": {"edge", "sandbox"},
     "redis": {"connection", "worker"},
     "requests": {"mobtexting", "outgoing", "captcha", "sandbox", "demo"},
     "altcha": {"human"},
@@ -262,7 +262,7 @@ print(json.dumps(found))
 LIBRARIES = (
     *(
         "flask",
-        "werkzeug.middleware.proxy_fix",
+        "werkzeug.exceptions",
         "redis.cluster",
         "redis.sentinel",
         "requests",
