@@ -367,6 +367,7 @@ def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:
         pings={"store": core.store.ping},
         metrics_page=metrics_page,
         trusted_proxies=core.settings.trusted_proxies,
+        ops_port=core.settings.ops_port,
     )
     edge.install(app)
     for blueprint in (api, webhooks, ops):

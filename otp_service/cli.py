@@ -92,7 +92,7 @@ def _serve(_: argparse.Namespace) -> int:
     server.serve(
         prepare,
         refuse=edge.raw_problem,
-        listen=read.listen,
+        listen=[address for address in (read.listen, read.ops_listen) if address],
         processes=read.processes,
         threads=read.threads,
         on_start=start_logging,
@@ -240,7 +240,7 @@ def _sandbox(options: argparse.Namespace) -> int:
     server.serve(
         lambda: partial(create_sandbox, config),
         refuse=edge.raw_problem,
-        listen=options.listen,
+        listen=[options.listen],
         processes=1,  # the inbox lives in memory
         threads=options.threads,
         on_start=lambda: None,

@@ -383,9 +383,25 @@ def _begin() -> Response | None:
     g.request_id = _request_id()
     g.started = time.perf_counter()
     g.app = g.key_kind = None
+    _keep_apart()
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         return Response(status=204)
     return None
+
+
+_INSIDE = ("/ops", "/metrics")
+_ON_EVERY_PORT = frozenset({"/healthz", "/readyz"})
+
+
+def _keep_apart() -> None:
+    """Raise NotFound for what is not served on the port that the request came to."""
+    port = parts().ops_port
+    if port is None or request.path in _ON_EVERY_PORT:
+        return
+    # SERVER_PORT is the listening socket's; the Host header and all of X-Forwarded-* are the client's word.
+    inside = request.environ["SERVER_PORT"] == str(port)
+    if inside != request.path.startswith(_INSIDE):
+        raise errors.NotFound
 
 
 def _end(response: Response) -> Response:

@@ -4,7 +4,7 @@ import logging
 import signal
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -96,13 +96,14 @@ def serve(
     prepare: Prepare,
     *,
     refuse: Refuse,
-    listen: str,
+    listen: Sequence[str],
     processes: int,
     threads: int,
     on_start: Callable[[], None],
 ) -> None:
     """Serve until told to stop. SIGTERM finishes what is being answered, SIGHUP replaces processes in turn.
 
+    `listen` are addresses as HOST:PORT; SERVER_PORT tells an application which of them a request came to.
     `refuse` answers bytes that are no request, too long or malformed.
     `prepare` runs before the forks, at the start and at each SIGHUP; what it gives runs in each process, as does
     `on_start`. A process that dies is replaced. Raises ConfigurationError at the start.
@@ -111,7 +112,7 @@ def serve(
         prepare,
         refuse,
         {
-            "bind": listen,
+            "bind": list(listen),
             "workers": processes,
             "threads": threads,
             "worker_class": _Worker,

@@ -125,6 +125,16 @@ def _listen(text: str) -> str:
     return text
 
 
+def _other_listen(text: str) -> str:
+    if text and _port(_listen(text)) == 0:
+        raise _ProblemError("must name its port, by which it is known")
+    return text
+
+
+def _port(listen: str) -> int:
+    return int(listen.rpartition(":")[2])
+
+
 def _setting(
     parse: Callable[[str], Any], about: str, *, default: str | None = None, secret: bool = False
 ) -> Any:  # noqa: ANN401 - dataclasses.field is typed so
@@ -164,6 +174,9 @@ class Settings:
         _number(1, 256), "slots that challenges are spread over; the same everywhere, for good", default="64"
     )
     listen: str = _setting(_listen, "where the API listens", default="127.0.0.1:8000")
+    ops_listen: str = _setting(
+        _other_listen, "where /ops and /metrics are, and nowhere else; empty is with the API", default=""
+    )
     processes: int = _setting(_number(1, 64), "API processes", default="2")
     threads: int = _setting(_number(1, 256), "threads in each API process", default="16")
     trusted_proxies: int = _setting(
@@ -184,6 +197,11 @@ class Settings:
     upstream_tokens: Mapping[str, str] = field(repr=False, default_factory=dict)
     event_secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
 
+    @property
+    def ops_port(self) -> int | None:
+        """The port of operators alone, if there is one."""
+        return _port(self.ops_listen) if self.ops_listen else None
+
 
 def variables() -> list[tuple[str, str, str | None]]:
     """Each setting as (variable, what it is, default or None where required)."""
@@ -202,12 +220,21 @@ def read(environment: Mapping[str, str]) -> Settings:
             values[setting.name] = _value(environment, setting)
         except _ProblemError as problem:
             problems.append(f"{_variable(setting.name)} {problem}")
+    problems += _same_port(values)
     tokens = _named(environment, UPSTREAM_PREFIX, problems)
     secrets = _named(environment, EVENTS_PREFIX, problems)
     problems += _unknown(environment)
     if problems:
         raise ConfigurationError(problems)
     return Settings(**values, upstream_tokens=tokens, event_secrets=secrets)
+
+
+def _same_port(values: Mapping[str, Any]) -> list[str]:
+    """Find two listeners that only their hosts tell apart; a request is known by the port it came to."""
+    listen, other = values.get("listen"), values.get("ops_listen")
+    if listen and other and _port(listen) in {0, _port(other)}:
+        return [f"OTP_OPS_LISTEN must have another port than OTP_LISTEN, which is {_port(listen)}"]
+    return []
 
 
 def _named(environment: Mapping[str, str], prefix: str, problems: list[str]) -> dict[str, str]:

@@ -74,6 +74,7 @@ def make_settings(redis_url: str, **changes: object) -> Settings:
         "redis_prefix": f"t{secrets.token_hex(6)}",
         "partitions": 4,
         "listen": "127.0.0.1:0",
+        "ops_listen": "",
         "processes": 1,
         "threads": 16,
         "trusted_proxies": 0,

@@ -65,6 +65,7 @@ WRONG: Mapping[str, list[str]] = {
     "OTP_REDIS_PREFIX": ["", "a b", "{otp}", "a" * 65],
     "OTP_PARTITIONS": ["", "0", "257", "-1", "1.5", "1e1", "\u0661", " 8", "sixty"],
     "OTP_LISTEN": ["", "8000", ":8000", "localhost", "localhost:", "localhost:65536", "a b:1", "[::1]"],
+    "OTP_OPS_LISTEN": ["8001", "localhost:65536", "127.0.0.1:0", "127.0.0.1:00", ":8001"],
     "OTP_PROCESSES": ["0", "65", "two"],
     "OTP_THREADS": ["0", "257"],
     "OTP_TRUSTED_PROXIES": ["-1", "9", "*", "10.0.0.0/8"],
@@ -86,6 +87,7 @@ ALSO_GOOD: Mapping[str, list[str]] = {
         "rediss+cluster://a",
     ],
     "OTP_LISTEN": ["0.0.0.0:80", "[::]:8000", "api.internal:0"],
+    "OTP_OPS_LISTEN": ["", "127.0.0.1:8001", "[::1]:8001"],
     "OTP_PEPPERS": [f"p2:{key()}\np1:{key()}\n", f" p2:{key()} , p1:{key()},"],
     "OTP_SUBJECT_KEY": [f"{key()}=", base64.b64encode(b"\xfb\xff" * 16).decode()],
     "OTP_WORKER_NAME": ["", "worker-1"],
@@ -110,6 +112,23 @@ def test_good_settings_are_read_with_their_defaults() -> None:
     assert {len(value) for value in (*read.peppers.values(), read.subject_key)} == {32}
     assert (read.hash_profile, read.trusted_proxies, read.listen) == ("owasp", 0, "127.0.0.1:8000")
     assert (read.partitions, read.log_level, read.redis_prefix) == (64, "info", "otp")
+
+
+@pytest.mark.parametrize(
+    ("listen", "ops"),
+    [
+        ("127.0.0.1:8000", "127.0.0.1:8000"),
+        ("0.0.0.0:8000", "127.0.0.1:8000"),
+        ("127.0.0.1:8000", "[::1]:08000"),
+        ("127.0.0.1:0", "127.0.0.1:8001"),
+    ],
+)
+def test_two_listeners_differ_in_their_ports(listen: str, ops: str) -> None:
+    """A request is known by the port it came to, which two hosts do not make two; port 0 may become any."""
+    (problem,) = problems({**GOOD, "OTP_LISTEN": listen, "OTP_OPS_LISTEN": ops})
+    assert problem.startswith("OTP_OPS_LISTEN must have another port than OTP_LISTEN")
+    assert settings.read({**GOOD, "OTP_OPS_LISTEN": "127.0.0.1:8001"}).ops_port == 8001
+    assert settings.read(GOOD).ops_port is None
 
 
 @pytest.mark.parametrize("name", GOOD)
