@@ -17,11 +17,12 @@ from otp_service.errors import (
     NoRoute,
     NumberOptedOut,
     OtpError,
+    Standing,
     StoreUnavailable,
     TooManyRequests,
 )
 from otp_service.gate import Allowance, Gate, Pins, names_of_pins
-from otp_service.guard import Asked, Decision, Line
+from otp_service.guard import Asked, Decision, Finding, Line
 from otp_service.human import Check, effort_for
 from otp_service.outbox import Outbox
 from otp_service.policy import Guard
@@ -168,7 +169,7 @@ class Admission:
             error = kind()
         else:
             error = TooManyRequests(retry_after=_seconds(finding.pause, jitter=entry.browser))
-        error.rule, error.standing = finding.rule, finding
+        error.rule, error.standing = finding.rule, _as_standing(finding)
         return error
 
     def _posed(self, entry: Entry, decision: Decision) -> dict[str, object]:
@@ -176,6 +177,16 @@ class Admission:
         if rules.kind == "siteverify":
             return rules.of_vendor()
         return self._check.pose(self._bound(entry.asked), effort=effort_for(decision.over), now=decision.now)
+
+
+def _as_standing(finding: Finding) -> Standing | None:
+    """Say of a budget that is used up when there is more; None for what is no budget."""
+    if not finding.limit:
+        return None
+    reset = max(1, -(-finding.pause // 1000))
+    return Standing(
+        rule=finding.rule, limit=int(finding.limit), seconds=round(finding.seconds), left=0, reset=reset
+    )
 
 
 def _seconds(milliseconds: int, *, jitter: bool) -> int:

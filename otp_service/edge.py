@@ -13,13 +13,13 @@ from functools import cache, wraps
 from http import HTTPStatus
 from typing import Any, Never
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, g, has_request_context, request
 from marshmallow import Schema, ValidationError
 from werkzeug.exceptions import HTTPException
 
 from otp_service import errors
-from otp_service.admission import Admission
 from otp_service.addresses import client_address
+from otp_service.admission import Admission
 from otp_service.breakers import Breakers
 from otp_service.figures import Figures
 from otp_service.gate import Gate
@@ -140,8 +140,15 @@ def caller() -> Caller:
         runtime=g.runtime,
         request_id=g.request_id,
         origin=request.headers.get("Origin"),
-        address=_address() if browser else None,
+        address=(request.remote_addr or "") if browser else None,
+        hear=_note_standing,
     )
+
+
+def _note_standing(standing: errors.Standing | None) -> None:
+    """Keep for the answer's headers how a budget stands: for servers, as a page must not learn which counter it met."""
+    if g.key_kind == "secret":
+        g.standing = standing
 
 
 def _address() -> str:
@@ -305,6 +312,7 @@ def problem(error: errors.OtpError) -> Response:
     )
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
+    _note_standing(error.standing)
     if isinstance(error, errors.MissingKey | errors.UnknownKey):
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
@@ -341,7 +349,13 @@ def _document(error: errors.OtpError, request_id: str) -> dict[str, Any]:
         body["human_check"] = error.check
     if error.retry_after is not None:
         body["retry_after"] = error.retry_after
+    if error.rule and _calls_a_server():
+        body["rule"] = error.rule
     return body
+
+
+def _calls_a_server() -> bool:
+    return has_request_context() and g.key_kind == "secret"
 
 
 def _request_id() -> str:
@@ -382,7 +396,7 @@ def _unexpected(error: Exception) -> Response:
 def _begin() -> Response | None:
     g.request_id = _request_id()
     g.started = time.perf_counter()
-    g.app = g.key_kind = None
+    g.app = g.key_kind = g.standing = None
     _keep_apart()
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         return Response(status=204)
@@ -408,6 +422,7 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")
+    _tell_standing(response)
     _allow_origin(response)
     # The rule, not the path: a path holds a challenge's id.
     route = request.url_rule.rule if request.url_rule else "(none)"
@@ -429,6 +444,13 @@ def _end(response: Response) -> Response:
 
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 _METHODS = frozenset({"GET", "POST", "DELETE", "OPTIONS", "HEAD", "PUT", "PATCH"})
+
+
+def _tell_standing(response: Response) -> None:
+    """Say how the nearest budget stands, as draft-ietf-httpapi-ratelimit-headers writes it."""
+    if (standing := g.standing) is not None:
+        response.headers["RateLimit-Policy"] = f'"{standing.rule}";q={standing.limit};w={standing.seconds}'
+        response.headers["RateLimit"] = f'"{standing.rule}";r={standing.left};t={standing.reset}'
 
 
 def _allow_origin(response: Response) -> None:

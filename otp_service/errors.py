@@ -1,7 +1,19 @@
 """The error tree. Each error has a stable `code` that callers may rely on; nothing here knows HTTP."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a budget of the guard stands: `left` of `limit` within `seconds`, more in `reset` seconds."""
+
+    rule: str
+    limit: int
+    seconds: int
+    left: int
+    reset: int
 
 
 class OtpError(Exception):
@@ -16,8 +28,8 @@ class OtpError(Exception):
     broken: tuple[str, str] | None = None
     rule: str | None = None
     """The guard's rule that refused, for who may know it."""
-    standing: Any = None
-    """How that rule stands, likewise."""
+    standing: Standing | None = None
+    """How that rule's budget stands, likewise."""
 
     def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
         self.detail = detail or type(self).detail

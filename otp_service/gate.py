@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from otp_service.connection import Scripts
-from otp_service.guard import KINDS, MARKS, Decision, Finding, Line, Standing
+from otp_service.errors import Standing
+from otp_service.guard import KINDS, MARKS, Decision, Finding, Line
 from otp_service.seal import Seal, Unsealable
 
 REMEMBER = 600_000

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from otp_service import phone
 from otp_service.challenge import Challenge
+from otp_service.errors import Standing
 from otp_service.phone import Number
 from otp_service.policy import Budget, Guard
 from otp_service.policy.guarding import Conversion, Cooldown
@@ -293,17 +294,6 @@ class Finding:
     seconds: float
     pause: int
     on: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """The budget that comes nearest to its limit: `left` of `limit` within `seconds`, more in `reset` seconds."""
-
-    rule: str
-    limit: int
-    seconds: int
-    left: int
-    reset: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

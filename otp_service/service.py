@@ -9,7 +9,7 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -31,6 +31,7 @@ from otp_service.errors import (
     NoSendsLeft,
     OtpError,
     ResendTooEarly,
+    Standing,
     StoreUnavailable,
     TokenInvalid,
     TokenSpent,
@@ -56,7 +57,7 @@ AMR = {"sms": "sms", "voice": "tel"}
 class Caller:
     """Who asks: the app, its page's origin, and the address of a browser (None for a server).
 
-    `runtime` is the one in which the app was found.
+    `runtime` is the one in which the app was found. `hear` is told how the budget stands that is nearest to its limit.
     """
 
     app: App
@@ -64,6 +65,7 @@ class Caller:
     request_id: str
     origin: str | None = None
     address: str | None = None
+    hear: Callable[[Standing | None], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +150,7 @@ class Service:
         operation = self._seal.index(record, fingerprints[0]) if record else secrets.token_urlsafe(9)
         entry = self._entry(caller, request, number, plan, self._known(caller, request, number.e164))
         decision = self._admission.admit(entry, operation)
+        caller.hear(decision.standing)
         plan = _cautious(plan, entry.rules, decision)
         opened = self._store.open(
             self._new(caller, request, entry, plan, record), idempotency=record, fingerprint=fingerprints[0]
@@ -276,7 +279,7 @@ class Service:
             raise ResendTooEarly(retry_after=-(-(challenge.resend_at() - now) // 1000))
         e164 = self._number(challenge)
         entry = self._entry_again(caller, challenge, e164, step)
-        self._admission.admit(entry, f"{challenge.id[-8:]}{operation}")
+        caller.hear(self._admission.admit(entry, f"{challenge.id[-8:]}{operation}").standing)
         delivery = Delivery(
             step,
             challenge.plan.steps[step].channel,
