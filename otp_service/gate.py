@@ -152,12 +152,12 @@ class Gate:
                 for name in self._seal.indexes(KEPT_AS[line.scope], *line.subject)
             ]
         else:
-            index = self._seal.index(line.scope, *line.subject) if line.subject else ""
+            index = self._index(line)
             named = [self._key(line.scope, index)]
             written |= {
                 "mark": MARKS[line.rule],
                 "cost": line.cost,
-                "block": f"{line.rule}:{line.scope}:{index}",
+                "block": self.id_of(line),
                 "who": self._who(line, index),
             }
         for key in named:
@@ -165,6 +165,9 @@ class Gate:
                 keys.append(key)
                 places[key] = len(keys)
         return written | {"keys": [places[key] for key in named]}
+
+    def _index(self, line: Line) -> str:
+        return self._seal.index(line.scope, *line.subject) if line.subject else ""
 
     def _who(self, line: Line, index: str) -> str:
         """Write whose counter it is; of a person only so that the store alone tells nothing."""
@@ -180,6 +183,12 @@ class Gate:
         """List blocks, those that last longest first."""
         ids = self._scripts.call("guard_blocks", [self._key("blocks")], limit)
         return [block for id_ in ids if (block := self.block(id_))]
+
+    def id_of(self, line: Line) -> str:
+        """Name the block that a line may have; empty for one that keeps no counter."""
+        if line.kind in {"fixed", "kept"}:
+            return ""
+        return f"{line.rule}:{line.scope}:{self._index(line)}"
 
     def block(self, id_: str) -> Block | None:
         """Give a block; None if there is none, or no longer."""
@@ -213,6 +222,8 @@ class Gate:
     def lift(self, id_: str) -> bool:
         """Forget a block and the counter behind it; False if there was none."""
         rule, scope, index = id_.split(":")
+        if rule not in MARKS:
+            return False
         keys = [self._key("blocks"), self._key(scope, index)]
         return bool(self._scripts.call("guard_lift", keys, id_, MARKS[rule]))
 

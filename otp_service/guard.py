@@ -5,7 +5,7 @@ much; the store judges all lines at once and charges all or none, so that a refu
 """
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -97,6 +97,15 @@ def asked_of(challenge: Challenge, e164: str) -> Asked:
 def lines(guard: Guard, asked: Asked) -> list[Line]:
     """List what has a say in a send, what the caller owns before what a victim owns."""
     return [line for line in _all(guard, asked) if getattr(guard, line.rule).mode != "off"]
+
+
+def said(rules: Guard, lines: Iterable[Line]) -> Iterator[dict[str, Any]]:
+    """List the rules that have a say, and their limits."""
+    for line in lines:
+        rule = getattr(rules, line.rule)
+        tiers = rule.tiers() if isinstance(rule, Budget) else ()
+        limits = [f"{window.limit} in {window.seconds} s: {level}" for level, window in tiers]
+        yield {"rule": line.rule, "mode": rule.mode, "limits": limits}
 
 
 def _all(guard: Guard, asked: Asked) -> Iterator[Line]:

@@ -4,16 +4,16 @@ Pure but for the number's own rules. Must not know who asks.
 """
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from otp_service import messages, phone
 from otp_service.errors import OtpError
-from otp_service.guard import Asked, Decision, Line, lines
+from otp_service.guard import Asked, Decision, lines, said
 from otp_service.phone import Number
 from otp_service.policies import Version
-from otp_service.policy import App, Budget, Guard, Learned, Policy, Route, StepRule
+from otp_service.policy import App, Guard, Learned, Policy, Route, StepRule
 
 _EXAMPLE_ADDRESS = "192.0.2.1"
 _LET_IN = ("allow", "cheap")
@@ -55,7 +55,7 @@ def simulate(
     guard_rules = policy.guard_of(name)
     asked = _asked(number, name, question, question.channel or "sms")
     decision = explain(guard_rules, asked)
-    shown["guard"] = list(_rules(guard_rules, lines(guard_rules, asked)))
+    shown["guard"] = list(said(guard_rules, lines(guard_rules, asked)))
     shown["verdict"] = _verdict(decision)
     try:
         place, route = policy.route_for(number, name, question.purpose)
@@ -169,18 +169,6 @@ def _wait_from(policy: Policy, rule: StepRule, number: Number, learned: Learned)
 def _asked(number: Number, app: str, question: Question, channel: str) -> Asked:
     """Play a stranger's browser: whom every rule has a say about."""
     return Asked(number=number, app=app, purpose=question.purpose, channel=channel, address=_EXAMPLE_ADDRESS)
-
-
-def _rules(rules: Guard, lines: Sequence[Line]) -> Iterator[dict[str, Any]]:
-    """List what has a say, and its limits."""
-    for line in lines:
-        rule = getattr(rules, line.rule)
-        limits = (
-            [f"{w.limit} in {w.seconds} s: {level}" for level, w in rule.tiers()]
-            if isinstance(rule, Budget)
-            else []
-        )
-        yield {"rule": line.rule, "mode": rule.mode, "limits": limits}
 
 
 def _verdict(decision: Decision) -> dict[str, Any]:
