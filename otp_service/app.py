@@ -238,6 +238,7 @@ def build(
         seal=seal,
         signer=signer,
         admission=admission,
+        outbox=outbox,
         metrics=metrics,
     )
     courier = Courier(

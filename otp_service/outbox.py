@@ -4,9 +4,10 @@ Knows who wants to hear what. Must not know how events travel.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from otp_service import news
-from otp_service.challenge import Challenge
+from otp_service.challenge import Challenge, State
 from otp_service.events import Type
 from otp_service.runtime import Runtime
 from otp_service.store import Store
@@ -33,6 +34,17 @@ class Outbox:
             return  # whoever follows the challenge's policy already knows who wants to hear
         unheard = [one for one in news.of(challenge) if one.name not in challenge.told]
         self._tell_app(challenge.id, challenge.app, unheard, over=over)
+
+    def exhausted(self, challenge: Challenge) -> None:
+        """Tell of a last guess that was wrong, which the record itself says only when the challenge expires.
+
+        Nothing is told once an earlier guess has won. One that is still in its check may win afterwards.
+        """
+        if not challenge.watched:
+            return
+        _, newest = self._store.look(challenge.id)
+        if newest is not None and newest.state is State.PENDING:
+            self.tell(replace(newest, state=State.EXHAUSTED))
 
     def _tell_app(self, id_: str, app: str, unheard: Sequence[news.Event], *, over: str = "") -> None:
         if not unheard and not over:

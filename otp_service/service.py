@@ -39,6 +39,7 @@ from otp_service.errors import (
 )
 from otp_service.figures import Figures
 from otp_service.guard import Asked, Decision, Known, known_as
+from otp_service.outbox import Outbox
 from otp_service.phone import Number
 from otp_service.policy import App, Guard
 from otp_service.runtime import Runtime
@@ -108,6 +109,7 @@ class Service:
         seal: Seal,
         signer: Signer,
         admission: Admission,
+        outbox: Outbox,
         metrics: Metrics,
     ) -> None:
         self._store = store
@@ -116,6 +118,7 @@ class Service:
         self._seal = seal
         self._signer = signer
         self._admission = admission
+        self._outbox = outbox
         self._metrics = metrics
 
     # Send and resend.
@@ -348,6 +351,8 @@ class Service:
             self._admission.count(guard.after_failure(rules_now, guard.asked_of(challenge, e164)))
             if not left:
                 self._metrics.challenges.labels(caller.app.name, "exhausted").inc()
+                with suppress(StoreUnavailable):  # it is told when the challenge expires, then
+                    self._outbox.exhausted(challenge)
             raise WrongCode(left)
         now, won = self._store.finish(challenge.id, caller.app.name, State.VERIFIED, via)
         if won is None:

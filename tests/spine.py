@@ -394,6 +394,7 @@ def make_spine(
         hasher=hasher,
         seal=seal,
         admission=admission,
+        outbox=outbox,
         signer=Signer({"s1": secrets.token_bytes(32)}, "https://otp.example.com"),
         metrics=metrics,
     )
