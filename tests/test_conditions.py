@@ -1,0 +1,59 @@
+"""Steps with a condition: taken while it holds, passed over while it does not."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice, repeat
+
+import pytest
+
+from otp_service.challenge import Status
+from otp_service.delivery import Inbound
+from tests.fault_server import FaultServer
+from tests.journeys import Journeys, Upstream, account, four_channels, open_core, steps
+from tests.numbers import crowd
+from tests.valkey_server import ValkeyServer
+
+NUMBER, OTHER = islice(crowd(), 2)
+
+
+@pytest.fixture
+def journeys(valkey: ValkeyServer) -> Iterator[Journeys]:
+    """Give a core all of whose challenges are of one number."""
+    upstream = Upstream()
+    with FaultServer() as server:
+        server.respond(upstream)
+        core = open_core(valkey, four_channels(account("main", server.url)))
+        yield Journeys(core, valkey, upstream, numbers=repeat(NUMBER))
+        core.close()
+
+
+def channels(journeys: Journeys, conditional: str) -> list[str]:
+    """Bring a code over a channel that must be open, else by SMS; gives the channels that were taken."""
+    [first] = steps([conditional])
+    challenge = journeys.rest(journeys.start(replace(first, condition="open"), *steps(["sms"])))
+    assert challenge.last.status is Status.DELIVERED
+    return [delivery.channel for delivery in challenge.deliveries]
+
+
+@pytest.mark.parametrize("channel", ["whatsapp", "rcs"])
+def test_a_step_for_open_channels_is_taken_once_the_person_wrote(journeys: Journeys, channel: str) -> None:
+    """Before that it is passed over as if it were not there; whatever was written opens the channel."""
+    assert channels(journeys, channel) == ["sms"]
+    journeys.core.reception.hear("main", Inbound(channel=channel, sender=NUMBER, text="hello"))
+    assert channels(journeys, channel) == [channel]
+
+
+@pytest.mark.parametrize(("channel", "sender"), [("sms", NUMBER), ("rcs", NUMBER), ("whatsapp", OTHER)])
+def test_a_message_opens_one_channel_to_one_person(journeys: Journeys, channel: str, sender: str) -> None:
+    """Neither another channel nor another number: the step stays closed."""
+    journeys.core.reception.hear("main", Inbound(channel=channel, sender=sender, text="hello"))
+    assert channels(journeys, "whatsapp") == ["sms"]
+
+
+def test_passing_over_a_step_is_counted(journeys: Journeys) -> None:
+    """Operators see how often a condition did not hold."""
+    assert channels(journeys, "whatsapp") == ["sms"]
+    skips = journeys.core.metrics.registry.get_sample_value(
+        "otp_skipped_steps_total", {"channel": "whatsapp", "why": "open"}
+    )
+    assert skips == 1
