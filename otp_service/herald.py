@@ -18,8 +18,6 @@ from otp_service.telemetry import Metrics, event
 
 OFF_FOR = 30 * 24 * 3600
 """Seconds that an endpoint stays switched off after a 410, or until the policy names another."""
-
-
 NOT_NOW = 300.0
 """Seconds until an event is looked at again whose endpoint or secret is not known here."""
 
@@ -51,9 +49,8 @@ class Herald:
         found = self._policy().apps.get(app)
         secrets = self._secrets.get(found.events.secret_env, ()) if found and found.events else ()
         if not (found and found.events and secrets):
-            self._store.end_event(
-                event_id, NOT_NOW
-            )  # a version of the policy, or a process, that knows better follows
+            # A version of the policy, or a process, that knows better follows.
+            self._store.end_event(event_id, NOT_NOW)
             self._count(spooled, "postponed", "no_endpoint", None)
             return
         if self._is_off(app, found.events.url):

@@ -17,6 +17,8 @@ import requests
 
 START_WITHIN = 40.0
 PATIENCE = 30.0
+PROCESSES = 3
+"""Those that follow the policy: a worker and two of the API."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -105,6 +107,19 @@ class Demo:
                     return code
             assert time.monotonic() < until, f"no message came:\n{self.log.read_text()[-3000:]}"
             time.sleep(0.01)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Read what all processes have logged."""
+        lines = self.log.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    def wait_for_policy(self, version: int) -> None:
+        """Wait until a worker and both API processes follow a version."""
+        until = time.monotonic() + PATIENCE
+        wanted = {"event": "policy.followed", "version": version}
+        while sum(wanted.items() <= event.items() for event in self.events()) < PROCESSES:
+            assert time.monotonic() < until, self.log.read_text()[-3000:]
+            time.sleep(0.05)
 
     def children(self) -> dict[str, int]:
         """Give the process id of each child by its command."""

@@ -17,6 +17,7 @@ import pytest
 import requests
 
 from tests.demo_process import Demo, free_ports
+from tests.endpoint import Endpoint
 from tests.numbers import DELIVERED
 
 pytestmark = pytest.mark.xdist_group("demo")
@@ -81,22 +82,116 @@ def test_metrics_sum_all_processes(demo: Demo) -> None:
 
 def test_readme_commands_work_word_by_word(demo: Demo) -> None:
     """The README's first session, pasted into a shell beside a running demo, ends with a redeemed proof."""
-    section = README.read_text().split("## A first code")[1].split("\n## The API")[0]
-    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    script = "\n".join(block for block in blocks if "make run" not in block)
+    said = shell("\n".join(session("A first code", "A code that does not arrive")), demo.folder)
+    assert '"status":"verified"' in said
+    assert '"phone_number":"+12025550100"' in said
+    assert '{"channel":"sms","status":"failed"},{"channel":"whatsapp","status":"delivered"}' in said
+    assert '"problem":null' in said
+
+
+def session(*titles: str) -> list[str]:
+    """Give what the README wants typed under these titles."""
+    found = []
+    for title in titles:
+        section = README.read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
+        found += re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    return found
+
+
+def shell(script: str, folder: Path) -> str:
+    """Run what somebody types in a folder; gives what it prints."""
     done = subprocess.run(
         ["/bin/bash", "-eu", "-o", "pipefail", "-c", script],
-        cwd=demo.folder,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert '"status":"verified"' in done.stdout
-    assert '"phone_number":"+12025550100"' in done.stdout
-    assert '{"channel":"sms","status":"failed"},{"channel":"whatsapp","status":"delivered"}' in done.stdout
-    assert '"problem":null' in done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def hearing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A demo that may tell apps of events, started as the README says."""
+    folder = tmp_path_factory.mktemp("hearing")
+    (folder / ".venv").symlink_to(sys.prefix)
+    start = session("Hear of it")[0].replace("make run", "env")
+    settings = [line.partition("=") for line in shell(start, folder).splitlines()]
+    running = Demo(
+        folder, environment={name: value for name, _, value in settings if name.startswith("OTP_")}
+    )
+    yield running
+    running.close()
+
+
+def test_readme_commands_for_events_work_word_by_word(hearing: Demo) -> None:
+    """Typed beside a demo that was started so, they end with the events of an SMS that failed."""
+    [first, *_], [_, *typed] = session("A first code"), session("Hear of it")
+    port = str(free_ports(1)[0])  # the README's may be taken here
+    said = shell("\n".join([first, *typed]).replace("8002", port), hearing.folder)
+    events = [json.loads(line) for line in said.splitlines() if line.startswith('{"type"')]
+    assert {(event["type"], event["data"]["channel"]) for event in events} == {
+        ("challenge.sent", "sms"),
+        ("challenge.fell_back", "whatsapp"),
+        ("challenge.sent", "whatsapp"),
+        ("challenge.delivered", "whatsapp"),
+    }
+    assert len(events) == 4
+
+
+@pytest.fixture
+def endpoint(hearing: Demo) -> Iterator[Endpoint]:
+    """An app's endpoint that every process of that demo knows."""
+    made = Endpoint()
+    file = hearing.folder / "policy.toml"
+    table = f'\n[app.demo.events]\nurl = "{made.url}"\nsecret_env = "OTP_EVENTS_DEMO"\n'
+    file.write_text((hearing.var / "policy.toml").read_text() + table)
+    applied = shell(".venv/bin/otp-service policy --demo var apply policy.toml --reason test", hearing.folder)
+    hearing.wait_for_policy(int(re.findall("version ([0-9]+) is in force", applied)[0]))
+    yield made
+    made.close()
+
+
+SMS, WHATSAPP = {"channel": "sms"}, {"channel": "whatsapp"}
+
+
+@pytest.mark.parametrize(
+    ("number", "messages", "events"),
+    [
+        (
+            "+12025550101",
+            1,
+            [("challenge.delivered", SMS), ("challenge.sent", SMS), ("challenge.verified", SMS)],
+        ),
+        (
+            "+12025550112",
+            2,
+            [
+                ("challenge.delivered", WHATSAPP),
+                ("challenge.fell_back", {**WHATSAPP, "from": "sms", "reason": "undelivered"}),
+                ("challenge.sent", SMS),
+                ("challenge.sent", WHATSAPP),
+                ("challenge.verified", WHATSAPP),
+            ],
+        ),
+    ],
+    ids=["delivered", "fell back"],
+)
+def test_an_app_hears_of_its_challenges(
+    hearing: Demo, endpoint: Endpoint, number: str, messages: int, events: list[tuple[str, dict[str, str]]]
+) -> None:
+    """Everything that happens to a code on its way comes once, signed; the specification's own library checks it."""
+    id_ = hearing.send(number, reference="order-1")["challenge_id"]
+    code = hearing.code(number, messages)
+    assert hearing.call("POST", "/otp/verify", {"challenge_id": id_, "code": code}).status_code == 200
+    posts = endpoint.wait(lambda posts: len({post.id for post in posts}) >= len(events))
+    heard = {post.id: post.read(hearing.settings["OTP_EVENTS_DEMO"]) for post in posts}
+    about = {"challenge_id": id_, "purpose": "login", "reference": "order-1"}
+    assert sorted(((event["type"], event["data"]) for event in heard.values()), key=str) == [
+        (type_, {**about, **data}) for type_, data in events
+    ]
 
 
 @pytest.mark.parametrize("name", ["worker", "serve", "sandbox", "valkey"])

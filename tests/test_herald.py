@@ -1,39 +1,21 @@
 """How events reach apps: a real endpoint over HTTP, signatures judged by the specification's own library."""
 
 import base64
-import queue
 import secrets
 from collections.abc import Iterator
 
 import pytest
-from flask import Flask, request
-from standardwebhooks.webhooks import Webhook
 
 from otp_service.herald import NOT_NOW, Herald
 from otp_service.outgoing import Sender
 from otp_service.policy import App, Events, Policy
 from otp_service.store import EVENT_LEASE, EVENTS, Store
 from otp_service.telemetry import Metrics
-from tests.sandbox_server import Serving
+from tests.endpoint import Endpoint
 from tests.spine import open_store
 from tests.valkey_server import ValkeyServer
 
 KEYS = (secrets.token_bytes(32), secrets.token_bytes(32))
-
-
-class Endpoint:
-    """An app's endpoint: answers `statuses` in turn, then 204; keeps what it got."""
-
-    def __init__(self) -> None:
-        self.statuses: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self.got: list[tuple[dict[str, str], bytes]] = []
-
-    def take(self) -> tuple[str, int]:
-        """Take one event."""
-        self.got.append(
-            ({name.lower(): value for name, value in request.headers.items()}, request.get_data())
-        )
-        return "", 204 if self.statuses.empty() else self.statuses.get()
 
 
 @pytest.fixture
@@ -44,19 +26,11 @@ def store(valkey: ValkeyServer) -> Iterator[Store]:
 
 
 @pytest.fixture
-def endpoint() -> Endpoint:
-    """Give an endpoint."""
-    return Endpoint()
-
-
-@pytest.fixture
-def url(endpoint: Endpoint) -> Iterator[str]:
-    """Serve it on loopback."""
-    app = Flask("endpoint")
-    app.add_url_rule("/hook", view_func=endpoint.take, methods=["POST"])
-    serving = Serving(app)
-    yield f"{serving.url}/hook"
-    serving.close()
+def endpoint() -> Iterator[Endpoint]:
+    """Give an app's endpoint."""
+    made = Endpoint()
+    yield made
+    made.close()
 
 
 def a_herald(store: Store, url: str, **secrets_by_name: tuple[bytes, ...]) -> Herald:
@@ -96,78 +70,77 @@ def running() -> bool:
     return False
 
 
-def test_an_event_is_signed_with_every_secret_and_ends(store: Store, endpoint: Endpoint, url: str) -> None:
+def test_an_event_is_signed_with_every_secret_and_ends(store: Store, endpoint: Endpoint) -> None:
     """A receiver with either secret of a rotation can check it; with another it refuses. Then it is gone."""
     id_ = spooled(store)
-    a_herald(store, url).attend(id_, running)
-    [(headers, body)] = endpoint.got
+    a_herald(store, endpoint.url).attend(id_, running)
+    [post] = endpoint.posts
     for key in KEYS:
-        event = Webhook(base64.b64encode(key).decode()).verify(body, headers)
-        assert event == {
+        assert post.read(base64.b64encode(key).decode()) == {
             "type": "challenge.verified",
             "timestamp": "2023-11-14T22:13:20.123Z",
             "data": {"challenge_id": "c"},
         }
     with pytest.raises(Exception, match="No matching signature"):
-        Webhook(base64.b64encode(secrets.token_bytes(32)).decode()).verify(body, headers)
-    assert headers["webhook-id"] == id_
+        post.read(base64.b64encode(secrets.token_bytes(32)).decode())
+    assert post.id == id_
     store.offset += EVENT_LEASE
     assert due(store) == set()
 
 
-def test_a_retry_keeps_the_id_and_waits(store: Store, endpoint: Endpoint, url: str) -> None:
+def test_a_retry_keeps_the_id_and_waits(store: Store, endpoint: Endpoint) -> None:
     """A receiver knows a repetition by it; the second try comes after its pause, not before."""
     endpoint.statuses.put(500)
-    herald, id_ = a_herald(store, url), spooled(store)
+    herald, id_ = a_herald(store, endpoint.url), spooled(store)
     herald.attend(id_, running)
     herald.attend(id_, running)
-    assert len(endpoint.got) == 1
+    assert len(endpoint.posts) == 1
     store.offset += 6000
     herald.attend(id_, running)
-    (first, body), (second, again) = endpoint.got
-    assert first["webhook-id"] == second["webhook-id"] == id_
-    assert body == again
+    first, second = endpoint.posts
+    assert first.id == second.id == id_
+    assert first.body == second.body
     assert due(store) == set()
 
 
-def test_gone_switches_the_endpoint_off(store: Store, endpoint: Endpoint, url: str) -> None:
+def test_gone_switches_the_endpoint_off(store: Store, endpoint: Endpoint) -> None:
     """After a 410 no event goes there any more, until the policy names another address."""
     endpoint.statuses.put(410)
-    herald = a_herald(store, url)
+    herald = a_herald(store, endpoint.url)
     for _ in range(3):
         herald.attend(spooled(store), running)
-    assert len(endpoint.got) == 1
+    assert len(endpoint.posts) == 1
     assert due(store) == set()
-    a_herald(store, f"{url}?again").attend(spooled(store), running)
-    assert len(endpoint.got) == 2
+    a_herald(store, f"{endpoint.url}?again").attend(spooled(store), running)
+    assert len(endpoint.posts) == 2
 
 
-def test_a_crash_after_the_take_leaves_the_event(store: Store, endpoint: Endpoint, url: str) -> None:
+def test_a_crash_after_the_take_leaves_the_event(store: Store, endpoint: Endpoint) -> None:
     """A worker that dies in the middle: after its lease the same event is tried again, with the same id."""
-    herald, id_ = a_herald(store, url), spooled(store)
+    herald, id_ = a_herald(store, endpoint.url), spooled(store)
     assert store.take_event(id_) is not None
     herald.attend(id_, running)
-    assert endpoint.got == []
+    assert endpoint.posts == []
     store.offset += EVENT_LEASE
     herald.attend(id_, running)
-    [(headers, _)] = endpoint.got
-    assert headers["webhook-id"] == id_
+    [post] = endpoint.posts
+    assert post.id == id_
     assert due(store) == set()
 
 
-def test_an_event_that_nobody_can_get_now_waits(store: Store, endpoint: Endpoint, url: str) -> None:
+def test_an_event_that_nobody_can_get_now_waits(store: Store, endpoint: Endpoint) -> None:
     """Its app left the policy, or this process has no secret for it: nothing unsigned goes out, and nothing is lost."""
     events = {spooled(store, "gone"), spooled(store)}
     for id_ in events:
-        a_herald(store, url, OTHER=KEYS).attend(id_, running)
+        a_herald(store, endpoint.url, OTHER=KEYS).attend(id_, running)
     store.offset += EVENT_LEASE
-    assert (endpoint.got, due(store)) == ([], set())
+    assert (endpoint.posts, due(store)) == ([], set())
     store.offset += int(NOT_NOW * 1000)
     assert due(store) == events
 
 
-def test_a_stopping_worker_takes_no_event(store: Store, endpoint: Endpoint, url: str) -> None:
+def test_a_stopping_worker_takes_no_event(store: Store, endpoint: Endpoint) -> None:
     """It stays due for another."""
     id_ = spooled(store)
-    a_herald(store, url).attend(id_, lambda: True)
-    assert (endpoint.got, due(store)) == ([], {id_})
+    a_herald(store, endpoint.url).attend(id_, lambda: True)
+    assert (endpoint.posts, due(store)) == ([], {id_})
