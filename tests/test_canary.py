@@ -1,20 +1,31 @@
-"""No code, key, token or whole number anywhere it does not belong, after hundreds of requests of every kind."""
+"""No code, key, token or whole number anywhere it does not belong, after a run of every kind of request and failure."""
 
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import requests
 from redis import Redis
 
-from tests.demo_process import Demo
+from otp_service import events
+from otp_service.events import Type
+from tests.demo_process import PATIENCE, Demo
+from tests.endpoint import Endpoint, Post
 from tests.numbers import crowd
 
 pytestmark = pytest.mark.xdist_group("canary")
-SENDS = 500
+SENDS = 80
+"""Ordinary sends: twenty over each channel, of which every fifth is cancelled."""
+CHANNELS = ("sms", "whatsapp", "voice", "rcs")
+CLOSING = {"rate_limited": "throttled", "unavailable": "unavailable", "unauthenticated": "bad_token"}
+"""Ways to fail after which the whole account is left alone for a while, with their names in the log."""
+EVENT_SECRETS = (events.draw(), events.draw())
 
 
 class Answers:
@@ -22,13 +33,27 @@ class Answers:
 
     def __init__(self, demo: Demo) -> None:
         self.texts: list[str] = []
+        self.tokens: list[str] = []
         self._demo = demo
+
+    def proofs(self, token: str) -> None:
+        """Take back the newest answer, which gave out a token; neither it nor its parts may stand anywhere else."""
+        self.texts.pop()
+        self.tokens += [token, *token.split(".")[1:]]
 
     def call(self, *arguments: object, **options: object) -> requests.Response:
         """Call the API and remember what came back."""
         answer = self._demo.call(*arguments, **options)  # type: ignore[arg-type]
         self.texts.append(f"{answer.status_code} {dict(answer.headers)} {answer.text}")
         return answer
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Look again and again until it holds; an error when it never does."""
+    limit = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < limit, "it never came to hold"
+        time.sleep(0.05)
 
 
 def found(needles: Iterable[str], haystack: str) -> set[str]:
@@ -46,30 +71,72 @@ def test_the_search_finds_what_it_should() -> None:
     assert found(["12025550100"], "x12025550100y") == {"12025550100"}
 
 
+@dataclass(frozen=True)
+class Run:
+    """One demo, what its API answered, what its app was told, and when the log was complete."""
+
+    demo: Demo
+    answers: Answers
+    endpoint: Endpoint
+
+
 @pytest.fixture(scope="module")
-def exercised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Demo, Answers]]:
-    """A demo after 500 sends, verifies, and failures of every kind."""
-    demo = Demo(tmp_path_factory.mktemp("canary"), environment={"OTP_LOG_LEVEL": "debug"})
-    answers = Answers(demo)
-    forced = [row["number"] for row in demo.session.get(f"{demo.keys['sandbox']}/outcomes", timeout=5).json()]
-    ours = [number for number in forced if number.startswith("+1")]
-    for place, number in enumerate(itertools.islice(itertools.chain(ours, crowd()), SENDS)):
-        _exercise(demo, answers, place, number, waits=place >= len(ours))
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A demo after sends and checks over every channel, and failures of every kind.
+
+    The failures come last: some of them close the whole account for seconds, and all others would wait behind them.
+    """
+    with closing(Endpoint(says=f"{next(crowd())}_{EVENT_SECRETS[0]}")) as endpoint:
+        for status in (500, 302, 429):
+            endpoint.statuses.put(status)
+        environment = {
+            "OTP_LOG_LEVEL": "debug",
+            "OTP_PRIVATE_EVENTS": "yes",
+            "OTP_EVENTS_DEMO": ",".join(EVENT_SECRETS),
+        }
+        with closing(Demo(tmp_path_factory.mktemp("canary"), environment=environment)) as demo:
+            answers = Answers(demo)
+            _use(demo, answers, endpoint)
+            yield Run(demo, answers, endpoint)
+
+
+def _use(demo: Demo, answers: Answers, endpoint: Endpoint) -> None:
+    _tell_an_app(demo, answers, endpoint)
+    people = crowd()
+    for place, number in enumerate(itertools.islice(people, SENDS)):
+        _exercise(demo, answers, place, number)
+    _guess_too_often(demo, answers, next(people))
+    _write_back(demo, answers, next(people))
     _misuse(demo, answers)
-    _every_channel(demo, answers)
     _push(demo, answers)
     _operate(demo, answers)
-    yield demo, answers
-    demo.close()
+    _fail(demo, answers)
+    endpoint.wait(lambda posts: _kinds(posts) == set(Type) and _delivered(posts) == set(CHANNELS))
 
 
-def _exercise(demo: Demo, answers: Answers, place: int, number: str, *, waits: bool) -> None:
-    body = {"to": number, "reference": f"r-{place}", "binding": {"amount": "12.00"}}
+def _kinds(posts: Iterable[Post]) -> set[str]:
+    return {json.loads(post.body)["type"] for post in posts}
+
+
+def _delivered(posts: Iterable[Post]) -> set[str]:
+    events = [json.loads(post.body) for post in posts]
+    return {event["data"]["channel"] for event in events if event["type"] == Type.DELIVERED}
+
+
+def _tell_an_app(demo: Demo, answers: Answers, endpoint: Endpoint) -> None:
+    """Have the demo's app hear of its challenges."""
+    text = (demo.var / "policy.toml").read_text()
+    text += f'[app.demo.events]\nurl = "{endpoint.url}"\nsecret_env = "OTP_EVENTS_DEMO"\n'
+    applied = answers.call("PUT", "/ops/policy", {"text": text, "reason": "to hear"}, key="ops_key")
+    demo.wait_for_policy(applied.json()["version"])
+
+
+def _exercise(demo: Demo, answers: Answers, place: int, number: str) -> None:
+    channel = CHANNELS[place % len(CHANNELS)]
+    body = {"to": number, "channel": channel, "reference": f"r-{place}", "binding": {"amount": "12.00"}}
     challenge = answers.call("POST", "/otp/send", body, Idempotency_Key=f"key-{place}").json()["challenge_id"]
     answers.call("POST", "/otp/send", body, Idempotency_Key=f"key-{place}")
     answers.call("POST", f"/otp/{challenge}/resend")
-    if not waits:
-        return  # a forced outcome: slow, refused or broken
     code = demo.code(number)
     wrong = "000000" if code != "000000" else "111111"
     answers.call("POST", "/otp/verify", {"challenge_id": challenge, "code": wrong})
@@ -79,12 +146,58 @@ def _exercise(demo: Demo, answers: Answers, place: int, number: str, *, waits: b
     won = answers.call("POST", "/otp/verify", {"challenge_id": challenge, "code": code})
     if won.ok:
         token = won.json()["token"]
-        answers.texts.pop()
+        answers.proofs(token)
         answers.call("POST", "/otp/token/redeem", {"token": token}, key="secret_key")
         answers.texts.pop()  # holds the number: this answer is what the proof is for
         answers.call("POST", "/otp/token/redeem", {"token": token}, key="secret_key")
         answers.call("POST", "/otp/token/redeem", {"token": token[:-4] + "AAAA"}, key="secret_key")
         answers.call("POST", "/otp/token/redeem", {"token": token})
+
+
+def _guess_too_often(demo: Demo, answers: Answers, number: str) -> None:
+    challenge = answers.call("POST", "/otp/send", {"to": number}).json()["challenge_id"]
+    wrong = "000000" if demo.code(number) != "000000" else "111111"
+    for _ in range(6):
+        answers.call("POST", "/otp/verify", {"challenge_id": challenge, "code": wrong})
+
+
+def _write_back(demo: Demo, answers: Answers, number: str) -> None:
+    """Let a person write STOP, then START, and other things, over each channel that can be written to."""
+    for channel in ("sms", "whatsapp", "rcs"):
+        for text, refused in (("STOP", True), (f"{number} 123456", True), ("START", False)):
+            reply = {"from": number, "channel": channel, "text": text}
+            told = demo.session.post(f"{demo.keys['sandbox']}/inbound", json=reply, timeout=5)
+            assert told.json()["told"] == 1
+            until(lambda: _is_stopped(answers, number) is refused)  # noqa: B023 - it has ended by then
+            sent = answers.call("POST", "/otp/send", {"to": number})
+            assert (sent.status_code == 202) is not refused
+
+
+def _is_stopped(answers: Answers, number: str) -> bool:
+    found = answers.call("POST", "/ops/suppressions/look", {"to": number}, key="ops_key")
+    stopped: bool = found.json()["suppressed"]
+    return stopped
+
+
+def _fail(demo: Demo, answers: Answers) -> None:
+    """Send once into each way in which a channel can fail, and wait until each has shown."""
+    rows = demo.session.get(f"{demo.keys['sandbox']}/outcomes", timeout=5).json()
+    ways = {(row["channel"], row["outcome"]): row["number"] for row in rows if row["channel"] in CHANNELS}
+    failing = [
+        answers.call("POST", "/otp/send", {"to": number, "channel": channel}).json()["challenge_id"]
+        for (channel, outcome), number in ways.items()
+        if outcome not in CLOSING
+    ]
+    for challenge in failing:
+        until(lambda: _has_left(answers, challenge))  # noqa: B023 - as above
+    for outcome, reason in CLOSING.items():
+        answers.call("POST", "/otp/send", {"to": ways["sms", outcome]})
+        until(lambda: any(event.get("reason") == reason for event in demo.events()))  # noqa: B023 - as above
+
+
+def _has_left(answers: Answers, challenge: str) -> bool:
+    shown = answers.call("GET", f"/otp/{challenge}").json()["deliveries"]
+    return shown[0]["status"] not in {"queued", "sending"}
 
 
 def _misuse(demo: Demo, answers: Answers) -> None:
@@ -123,14 +236,6 @@ def _misuse(demo: Demo, answers: Answers) -> None:
                 timeout=5,
             )
             answers.texts.append(sent.text)
-
-
-def _every_channel(demo: Demo, answers: Answers) -> None:
-    """Bring codes over all channels and type them back."""
-    for channel, number in zip(("sms", "whatsapp", "voice", "rcs"), crowd(), strict=False):
-        for to in (number, f"{number[:-1]}9"):
-            answers.call("POST", "/otp/send", {"to": to, "channel": channel})
-            demo.code(to)
 
 
 def _push(demo: Demo, answers: Answers) -> None:
@@ -173,47 +278,59 @@ def _operate(demo: Demo, answers: Answers) -> None:
 
 
 @pytest.fixture(scope="module")
-def canaries(exercised: tuple[Demo, Answers]) -> list[str]:
-    """All codes, numbers and keys that were in play."""
-    demo, _ = exercised
+def canaries(run: Run) -> list[str]:
+    """All codes, numbers, keys and tokens that were in play."""
+    demo = run.demo
     messages = demo.inbox()
-    assert len(messages) > SENDS / 2
+    assert {message["channel"] for message in messages} >= set(CHANNELS)
+    assert len(messages) > SENDS
     numbers = {message["to"] for message in messages} | {next(crowd())}
     keys = [value for name, value in demo.keys.items() if name.endswith(("_key", "_token", "_secret"))]
     rings = ("OTP_PEPPERS", "OTP_NUMBER_KEYS", "OTP_LOOKUP_KEYS", "OTP_SUBJECT_KEY", "OTP_SIGNING_KEYS")
     keys += [demo.settings[name].rpartition(":")[2] for name in rings]
     plain = {number.removeprefix("+") for number in numbers}
-    return [*{message["code"] for message in messages}, *numbers, *plain, *keys]
+    keys += [part for secret in EVENT_SECRETS for part in (secret, secret.removeprefix(events.PREFIX))]
+    return [*{message["code"] for message in messages}, *numbers, *plain, *keys, *run.answers.tokens]
 
 
-def test_nothing_in_the_log(exercised: tuple[Demo, Answers], canaries: list[str]) -> None:
+def test_nothing_in_the_log(run: Run, canaries: list[str]) -> None:
     """The one log of all processes; the welcome shows the publishable key once, on purpose."""
-    demo, _ = exercised
+    demo = run.demo
     events = "\n".join(line for line in demo.log.read_text().splitlines() if line.startswith("{"))
     assert events.count("challenge.opened") >= SENDS
     assert found(canaries, events) == set()
 
 
-def test_nothing_in_answers_and_metrics(exercised: tuple[Demo, Answers], canaries: list[str]) -> None:
+def test_nothing_in_answers_and_metrics(run: Run, canaries: list[str]) -> None:
     """What the API says, in bodies and headers, and what it counts."""
-    demo, answers = exercised
+    demo, answers = run.demo, run.answers
     assert found(canaries, "\n".join(answers.texts)) == set()
     assert found(canaries, demo.call("GET", "/metrics").text) == set()
     assert found(canaries, demo.call("GET", "/ops/upstreams", key="ops_key").text) == set()
 
 
-def test_nothing_in_the_files(exercised: tuple[Demo, Answers], canaries: list[str]) -> None:
+def test_nothing_in_events(run: Run, canaries: list[str]) -> None:
+    """Every event that an app was told, body and headers, in all tries."""
+    posts = run.endpoint.posts
+    assert len(posts) > SENDS
+    for post in posts:
+        assert found(canaries, post.body.decode()) == set()
+        assert found(canaries, f"{post.headers}") == set()
+        assert post.read(EVENT_SECRETS[0]) == post.read(EVENT_SECRETS[1])
+
+
+def test_nothing_in_the_files(run: Run, canaries: list[str]) -> None:
     """Every file under var/ but demo.json, the store's append-only file among them."""
-    demo, _ = exercised
+    demo = run.demo
     files = [path for path in demo.var.rglob("*") if path.is_file() and path.name != "demo.json"]
     assert any(path.suffix == ".aof" and path.stat().st_size > 100_000 for path in files)
     for path in files:
         assert found(canaries, path.read_bytes().decode("latin-1")) == set(), path
 
 
-def test_nothing_in_the_store(exercised: tuple[Demo, Answers], canaries: list[str]) -> None:
+def test_nothing_in_the_store(run: Run, canaries: list[str]) -> None:
     """Every key and value that is live, and each key has a time to live."""
-    demo, _ = exercised
+    demo = run.demo
     with _store(demo) as client:
         names = list(client.scan_iter(count=1000))
         dump = "\n".join(f"{name} {_value(client, name)}" for name in names)
@@ -224,9 +341,9 @@ def test_nothing_in_the_store(exercised: tuple[Demo, Answers], canaries: list[st
     assert found(canaries, dump) == set()
 
 
-def test_only_the_keys_file_holds_keys(exercised: tuple[Demo, Answers]) -> None:
+def test_only_the_keys_file_holds_keys(run: Run) -> None:
     """The search would have found the keys where they are allowed to be."""
-    demo, _ = exercised
+    demo = run.demo
     text = (demo.var / "demo.json").read_text()
     assert found([json.loads(text)["secret_key"]], text)
 
