@@ -21,7 +21,7 @@ _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 # What must never be read in a log, whoever wrote it there: keys and tokens, and digits as many as a code has.
 _SECRETS = re.compile(
-    r"\b(?:pk|sk|ops|whs)_[A-Za-z0-9_-]{8,}|(?i:bearer)\s+\S+|eyJ[A-Za-z0-9_-]+\.\S+|access_token=[^&\s]+"
+    r"\b(?:(?:pk|sk|ops|whs)_[A-Za-z0-9_-]{8,}|whsec_[A-Za-z0-9+/=]{8,})|(?i:bearer)\s+\S+|eyJ[A-Za-z0-9_-]+\.\S+|access_token=[^&\s]+"
 )
 _DIGITS = re.compile(r"\+?\d(?:[\s().-]{0,3}\d){5,}")
 

@@ -121,6 +121,7 @@ def test_the_level_keeps_quieter_events_out(log: Log) -> None:
         ("key pk_0123456789abcdef here", "key [secret] here"),
         ("sk_AbCdEfGh-_", "[secret]"),
         ("ops_abcdefgh", "[secret]"),
+        ("with whsec_ab+cd/efGH== signed", "with [secret] signed"),
         ("Authorization: Bearer abc.def", "Authorization: [secret]"),
         ("BEARER\tabc", "[secret]"),
         ("eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.c2ln-_", "[secret]"),
