@@ -56,6 +56,7 @@ class Reception:
         for challenge_id in self._challenges_of(upstream, receipt):
             what, challenge, place = self._store.receive(
                 challenge_id,
+                upstream,
                 upstream_id=receipt.upstream_id or "",
                 reference=receipt.reference or "",
                 status=status,

@@ -305,9 +305,12 @@ class Store:
         return _challenge(id_, answer[2]) if answer[0] == "settled" else None
 
     def receive(
-        self, id_: str, *, upstream_id: str, reference: str, status: Status, reason: str
+        self, id_: str, account: str, *, upstream_id: str, reference: str, status: Status, reason: str
     ) -> tuple[str, Challenge | None, int]:
-        """Take a receipt in: `changed`, or `known` already, with the challenge and the delivery's place; or `none`."""
+        """Take a receipt of an account in, about a message that left by it.
+
+        Gives `changed`, or `known` already, with the challenge and the delivery's place; or `none`.
+        """
         answer = self._scripts.call(
             "receive",
             [self._due(id_[:2]), self._challenge(id_)],
@@ -321,6 +324,7 @@ class Store:
             "1" if status in FAILED else "",
             self.wake_channel(),
             id_[:2],
+            account,
         )
         if answer[0] == "none":
             return "none", None, 0

@@ -166,6 +166,8 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ('string.find(overruled, "," .. mine.status .. ",", 1, true)', "true"),
         ("delivery.uid == upstream_id", "false"),
         ("delivery.ref == reference", "false"),
+        ("carrier == account", "true"),
+        ("delivery.up or ", ""),
         (" and not challenge.state and now < challenge.expires", ""),
         (" and rests", ""),
         ("< 0 then", "< -9 then"),

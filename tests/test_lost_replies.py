@@ -181,7 +181,9 @@ def _leave(flaky: Store, store: Store, id_: str) -> None:
 def _receive(flaky: Store, store: Store, id_: str) -> None:
     lease, reference = armed(store, id_)
     ended(store, lease, reference, Verdict.ACCEPTED)
-    found = flaky.receive(id_, upstream_id="", reference=reference, status=Status.DELIVERED, reason="")
+    found = flaky.receive(
+        id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason=""
+    )
     assert found == ("known", seen(store, id_), 0)
     assert seen(store, id_).last.status is Status.DELIVERED
 

@@ -1,14 +1,15 @@
 """What receipts and messages of persons do to challenges, breakers and the suppression list."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from otp_service.challenge import State, Status
+from otp_service.challenge import State, Status, Step, Wait
 from otp_service.delivery import Inbound, Receipt, Stage
 from otp_service.errors import NumberOptedOut
 from otp_service.reception import OPEN_FOR, Reception
-from tests.spine import NUMBERS, Spine, open_spine, seen
+from tests.spine import NUMBERS, PLAN, Spine, claimed, open_spine, opened, seen
 from tests.valkey_server import ValkeyServer
 
 
@@ -62,6 +63,26 @@ def test_a_receipt_of_nobody_is_passed_over(spine: Spine, reception: Reception) 
     for stage in (Stage.PENDING, Stage.UNKNOWN):
         assert reception.receive("main", receipt(stage, reference=ours)) == "none"
     assert seen(spine.store, id_) == before
+
+
+@pytest.mark.parametrize("upstreams", [("main",), ("spare", "main")], ids=["sole", "one of two"])
+def test_an_account_reports_only_what_left_by_it(
+    spine: Spine, reception: Reception, upstreams: tuple[str, ...]
+) -> None:
+    """Another account's receipt changes nothing, be it by our reference or by an id that both upstreams gave."""
+    id_ = opened(spine.store, replace(PLAN, steps=(Step("sms", upstreams, 30),))).id
+    lease, seal = claimed(spine.store, id_), reception._seal  # noqa: SLF001
+    ours = seal.reference(id_)
+    assert spine.store.arm(lease, ours, "hash", "main")
+    spine.store.settle(lease, Wait(), reference=ours, status=Status.ACCEPTED, upstream_id="up-1")
+    for account in ("main", "spare"):
+        spine.store.remember_message(seal.index("message", account, "up-1"), id_, 60_000)
+    before = seen(spine.store, id_)
+    for ids in ({"reference": ours}, {"id_": "up-1"}, {"reference": ours, "id_": "up-1"}):
+        assert reception.receive("spare", receipt(Stage.FAILED, **ids, reason="no_credits")) == "none"
+        assert seen(spine.store, id_) == before
+    assert reception.receive("main", receipt(Stage.DELIVERED, id_="up-1")) == "changed"
+    assert reception.receive("main", receipt(Stage.READ, reference=ours)) == "changed"
 
 
 @pytest.mark.parametrize(("reason", "state"), [("no_credits", "open"), ("absent", "closed")])

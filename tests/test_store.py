@@ -567,7 +567,7 @@ def test_news_of_a_message_may_come_in_any_order_and_often(
         lease, reference = armed(store, id_)
         for is_receipt, status in history:
             if is_receipt:
-                store.receive(id_, upstream_id="", reference=reference, status=status, reason=status)
+                store.receive(id_, "main", upstream_id="", reference=reference, status=status, reason=status)
             else:
                 store.settle(lease, Wait(), reference=reference, status=status, reason=status)
         best = max((status for _, status in news), key=LEFT.index)
@@ -582,12 +582,12 @@ def test_a_receipt_ends_nothing_and_wakes_no_end(store: Store, valkey: ValkeySer
     id_ = opened(store, ONE_STEP).id
     lease, reference = armed(store, id_)
     for status in LEFT:
-        store.receive(id_, upstream_id="", reference=reference, status=status, reason="")
+        store.receive(id_, "main", upstream_id="", reference=reference, status=status, reason="")
         assert seen(store, id_).state is State.PENDING
     store.finish(id_, "web", state, 0)
     won = seen(store, id_)
     for status in reversed(LEFT):
-        answer = store.receive(id_, upstream_id="", reference=reference, status=status, reason="late")
+        answer = store.receive(id_, "main", upstream_id="", reference=reference, status=status, reason="late")
         assert answer == ("known", won, 0)
     ended(store, lease, reference, Verdict.REFUSED)
     assert seen(store, id_) == won
@@ -603,22 +603,40 @@ def test_a_receipt_is_matched_by_either_id(store: Store) -> None:
     store.settle(lease, Hold(), reference=second, status=Status.ACCEPTED, upstream_id="up-2")
     before = seen(store, id_)
     for upstream_id, other in (("up-3", "never"), ("", ""), ("", "never")):
-        none = store.receive(id_, upstream_id=upstream_id, reference=other, status=Status.READ, reason="")
+        none = store.receive(
+            id_, "main", upstream_id=upstream_id, reference=other, status=Status.READ, reason=""
+        )
         assert none == ("none", None, 0)
     assert seen(store, id_) == before
     for upstream_id, other, place in (("up-1", second, 0), ("up-2", "", 1)):
         what, _, found = store.receive(
-            id_, upstream_id=upstream_id, reference=other, status=Status.SENT, reason=""
+            id_, "main", upstream_id=upstream_id, reference=other, status=Status.SENT, reason=""
         )
         assert (what, found) == ("changed", place)
     what, _, found = store.receive(
-        id_, upstream_id="", reference=reference, status=Status.DELIVERED, reason=""
+        id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason=""
     )
     assert (what, found) == ("changed", 0)
     unknown = store.new_id()
     assert (
-        store.receive(unknown, upstream_id="up-1", reference="", status=Status.READ, reason="")[0] == "none"
+        store.receive(unknown, "main", upstream_id="up-1", reference="", status=Status.READ, reason="")[0]
+        == "none"
     )
+
+
+def test_a_receipt_is_matched_by_its_account(store: Store) -> None:
+    """Two accounts may give the same id: each tells of what left by it, first message or second."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    store.settle(lease, Next(1), reference=reference, status=Status.ACCEPTED, upstream_id="up")
+    lease = claimed(store, id_)
+    assert store.arm(lease, "second", "hash", "spare")
+    store.settle(lease, Hold(), reference="second", status=Status.ACCEPTED, upstream_id="up")
+    for account, place in (("spare", 1), ("main", 0)):
+        answer = store.receive(id_, account, upstream_id="up", reference="", status=Status.SENT, reason="")
+        assert (answer[0], answer[2]) == ("changed", place)
+    third = store.receive(id_, "third", upstream_id="up", reference="second", status=Status.READ, reason="")
+    assert third == ("none", None, 0)
 
 
 def test_a_failure_is_looked_at_at_once(store: Store, valkey: ValkeyServer) -> None:
@@ -627,9 +645,14 @@ def test_a_failure_is_looked_at_at_once(store: Store, valkey: ValkeyServer) -> N
     lease, reference = armed(store, id_)
     ended(store, lease, reference, Verdict.UNKNOWN)
     due = deadline(valkey, store, id_)
-    store.receive(id_, upstream_id="", reference=reference, status=Status.SENT, reason="")
+    store.receive(id_, "main", upstream_id="", reference=reference, status=Status.SENT, reason="")
     assert deadline(valkey, store, id_) == due
-    store.receive(id_, upstream_id="", reference=reference, status=Status.FAILED, reason="absent")
+    store.offset += 1000
+    before = store.time()
+    store.receive(id_, "main", upstream_id="", reference=reference, status=Status.FAILED, reason="absent")
+    at = deadline(valkey, store, id_)
+    assert at is not None
+    assert before <= at <= store.time()
     lease = claimed(store, id_)
     assert (lease.what, lease.challenge.last.status, lease.challenge.last.reason) == (
         "waited",
@@ -639,11 +662,27 @@ def test_a_failure_is_looked_at_at_once(store: Store, valkey: ValkeyServer) -> N
     assert after_wait(lease.challenge, lease.now) == Next(1)
 
 
+@pytest.mark.parametrize("end", ["cancelled", "expired"])
+def test_a_failure_after_the_end_schedules_nothing(store: Store, valkey: ValkeyServer, end: str) -> None:
+    """What is due stays so: nothing for a challenge that has ended, the expiry for one that is about to."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    store.settle(lease, Hold(), reference=reference, status=Status.ACCEPTED)
+    if end == "cancelled":
+        store.finish(id_, "web", State.CANCELLED)
+    else:
+        store.offset += 1000 * PLAN.ttl
+    due = deadline(valkey, store, id_)
+    answer = store.receive(id_, "main", upstream_id="", reference=reference, status=Status.FAILED, reason="")
+    assert answer[0] == "changed"
+    assert deadline(valkey, store, id_) == due
+
+
 def test_an_answer_after_a_receipt_is_looked_at_again(store: Store) -> None:
     """The receipt knew more: the move that follows the answer does not count, and a worker decides anew."""
     id_ = opened(store).id
     lease, reference = armed(store, id_)
-    store.receive(id_, upstream_id="", reference=reference, status=Status.DELIVERED, reason="")
+    store.receive(id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason="")
     ended(store, lease, reference, Verdict.REFUSED)
     assert [d.status for d in seen(store, id_).deliveries] == [Status.DELIVERED]
     again = claimed(store, id_)
@@ -711,7 +750,7 @@ def test_a_watched_delivery_keeps_its_pause(store: Store, valkey: ValkeyServer) 
     due = deadline(valkey, store, id_)
     assert due is not None
     assert due > store.time() + 10_000
-    store.receive(id_, upstream_id="up", reference="", status=Status.SENT, reason="")
+    store.receive(id_, "main", upstream_id="up", reference="", status=Status.SENT, reason="")
     assert deadline(valkey, store, id_) == due
 
 
@@ -723,7 +762,7 @@ def test_late_news_of_an_ended_challenge_leaves_no_schedule_for_ever(
     _, reference = armed(store, id_)
     store.finish(id_, "web", State.VERIFIED, 0)
     store.spool(id_, [], {}, over=claimed(store, id_).operation)
-    store.receive(id_, upstream_id="", reference=reference, status=Status.READ, reason="")
+    store.receive(id_, "main", upstream_id="", reference=reference, status=Status.READ, reason="")
     assert claimed(store, id_).what == "over"
     with valkey.client() as client:
         assert client.ttl(f"{{{prefix_of(store)}:{id_[:2]}}}:due") > 0
@@ -738,7 +777,9 @@ def test_a_receipt_is_not_overwritten_by_who_was_just_deciding(
     lease, reference = armed(store, id_)
     store.settle(lease, Wait(0), reference=reference, status=Status.ACCEPTED)
     looking = claimed(store, id_)
-    store.receive(id_, upstream_id="", reference=reference, status=Status.FAILED, reason="undelivered")
+    store.receive(
+        id_, "main", upstream_id="", reference=reference, status=Status.FAILED, reason="undelivered"
+    )
     store.settle(looking, move)
     assert len(seen(store, id_).deliveries) == 1
     at = deadline(valkey, store, id_)
@@ -752,7 +793,7 @@ def test_news_of_a_challenge_that_is_being_told_is_told_too(store: Store, valkey
     _, reference = armed(store, id_)
     store.finish(id_, "web", State.VERIFIED, 0)
     lease = claimed(store, id_)
-    store.receive(id_, upstream_id="", reference=reference, status=Status.DELIVERED, reason="")
+    store.receive(id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason="")
     store.spool(id_, ["v"], {"v": {"n": 1}}, over=lease.operation)
     assert deadline(valkey, store, id_) is not None
     assert claimed(store, id_).what == "over"
@@ -1082,7 +1123,7 @@ def test_every_key_has_a_time_to_live(valkey: ValkeyServer) -> None:
                     store.offset += dice.randrange(10_000)
         id_ = opened(store, watched=True).id
         _, reference = armed(store, id_)
-        store.receive(id_, upstream_id="", reference=reference, status=Status.READ, reason="")
+        store.receive(id_, "main", upstream_id="", reference=reference, status=Status.READ, reason="")
         store.spool(id_, ["0s"], {"0s": {"app": "web"}})
         for event_id in spooled(store):
             store.take_event(event_id)

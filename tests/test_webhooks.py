@@ -24,6 +24,8 @@ pytest_plugins = ["tests.http_fixtures"]
 WHS, OLD_WHS, SIGNED_WHS = "whs_test-secret", "whs_test-older-secret", "whs_test-signed"
 SIGNATURE_ID = "1b671a64-40d5-491e-99b0-da01ff1f3341"
 PATH = "/webhooks/mobtexting/main"
+OF_SIGNED = "+447400123456"
+"""A number whose messages leave by the account that signs."""
 CHANNELS = POLICY.replace(
     "[[route]]\nsteps = [",
     f"""
@@ -59,6 +61,10 @@ refuse = ["1000/m"]
 mode = "off"
 
 [[route]]
+match = {{ country = ["GB"] }}
+steps = [{{ channel = "sms", upstream = "signed", wait = "5s" }}]
+
+[[route]]
 steps = [
   {{ channel = "whatsapp", upstream = "main", wait = "5s" }},
   {{ channel = "voice", upstream = "main", wait = "5s" }},
@@ -90,9 +96,9 @@ class Sent:
     reference: str
 
 
-def sent(api: Api, channel: str = "sms") -> Sent:
+def sent(api: Api, channel: str = "sms", to: str = NUMBER) -> Sent:
     """Send a code over a channel."""
-    challenge_id = api.opened(channel=channel)
+    challenge_id = api.opened(to, channel=channel)
     api.attend(challenge_id)
     delivery = last(api, challenge_id)
     assert (delivery.channel, delivery.status) == (channel, "accepted")
@@ -211,7 +217,7 @@ def test_our_reference_alone_finds_the_message(pushed: Api) -> None:
 
 def test_a_composed_webhook_has_the_field_names_of_the_policy(pushed: Api) -> None:
     """Own names go before the documented ones, which still count; other unknown fields do not matter."""
-    one = sent(pushed)
+    one = sent(pushed, to=OF_SIGNED)
     signed = {
         "MessageRef": "x",
         "Ours": one.reference,
@@ -301,7 +307,7 @@ def test_to_anybody_else_there_is_nothing_here(pushed: Api, path: str, key: str 
 )
 def test_a_signature_must_be_one_of_the_accounts_webhooks(pushed: Api, key: str | None, status: int) -> None:
     """HMAC-SHA256 of the raw body under the webhook's id; a right secret does not help a wrong signature."""
-    one = sent(pushed)
+    one = sent(pushed, to=OF_SIGNED)
     raw = json.dumps(flat(one) | {"Ours": one.reference}, indent=1).encode()
     made = "0" * 64 if key is None else hmac.new(key.encode(), raw, hashlib.sha256).hexdigest()
     answer = pushed.call(
@@ -313,9 +319,10 @@ def test_a_signature_must_be_one_of_the_accounts_webhooks(pushed: Api, key: str 
 
 def test_a_push_without_signature_is_let_in_by_its_secret(pushed: Api) -> None:
     """Whether SMS and calls are signed is unknown, so the secret is what counts."""
-    one = sent(pushed)
+    one = sent(pushed, to=OF_SIGNED)
     body = {"Ours": one.reference, "DLR": "DELIVRD"}
     assert push(pushed, body, "/webhooks/mobtexting/signed", SIGNED_WHS).status_code == 200
+    assert shown(pushed, one) == "delivered"
 
 
 # What is no report.

@@ -1,4 +1,5 @@
--- Takes a receipt in: what is known of a message that left. It is found by the upstream's id, else by our reference.
+-- Takes a receipt in: what is known of a message that left by the account `account`. It is found by the upstream's id,
+-- else by our reference; another account knows nothing of it.
 -- `status` counts for a delivery that is one of `overruled`, so that late, repeated and reordered receipts change
 -- nothing. A failure of the newest delivery (`failed` is "1") is looked at at once; so is what its app is to be told,
 -- unless a worker has the newest delivery, or waits to send it; and so is what a worker is just deciding about, whose
@@ -7,7 +8,7 @@
 local due_key, challenge_key = KEYS[1], KEYS[2]
 local offset, id, upstream_id, reference = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local status, overruled, reason, failed = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-local wake, partition = ARGV[9], ARGV[10]
+local wake, partition, account = ARGV[9], ARGV[10], ARGV[11]
 
 local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
@@ -20,12 +21,15 @@ end
 local deliveries = challenge.deliveries
 local place
 for at, delivery in ipairs(deliveries) do
-  if upstream_id ~= "" and delivery.uid == upstream_id then
-    place = at
-    break
-  end
-  if reference ~= "" and delivery.ref == reference then
-    place = at
+  local carrier = delivery.up or challenge.steps[delivery.step + 1][2] -- none is named where the step has one
+  if carrier == account then
+    if upstream_id ~= "" and delivery.uid == upstream_id then
+      place = at
+      break
+    end
+    if reference ~= "" and delivery.ref == reference then
+      place = at
+    end
   end
 end
 if not place then
