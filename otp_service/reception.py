@@ -63,8 +63,8 @@ class Reception:
                 reason=receipt.reason if status is Status.FAILED else "",
             )
             if challenge is not None:
-                if what == "changed":
-                    self._changed(upstream, receipt, status, challenge, challenge.deliveries[place])
+                self._changed(upstream, receipt, status, challenge, challenge.deliveries[place])
+            if what != "none":
                 return what
         return "none"
 

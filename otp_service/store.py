@@ -309,7 +309,7 @@ class Store:
     ) -> tuple[str, Challenge | None, int]:
         """Take a receipt of an account in, about a message that left by it.
 
-        Gives `changed`, or `known` already, with the challenge and the delivery's place; or `none`.
+        Gives `changed` with the challenge and the delivery's place, `known` for what was so before, or `none`.
         """
         answer = self._scripts.call(
             "receive",
@@ -326,9 +326,9 @@ class Store:
             id_[:2],
             account,
         )
-        if answer[0] == "none":
-            return "none", None, 0
-        return answer[0], _challenge(id_, answer[2]), answer[3]
+        if answer[0] != "changed":
+            return answer[0], None, 0
+        return "changed", _challenge(id_, answer[2]), answer[3]
 
     def remember_message(self, name: str, id_: str, milliseconds: int) -> None:
         """Keep under which name an upstream knows a message of a challenge."""
@@ -433,7 +433,12 @@ class Store:
 
     def _first(self, keys: Iterable[str]) -> str | None:
         """Give the first value that is found; the keys may lie apart."""
-        return next((value for key in keys if (value := self._look(key)[1])), None)
+        return next((value for key in keys if (value := self._get(key))), None)
+
+    def _get(self, key: str) -> str | None:
+        """Read a value without the time, and so without a script, which costs half as much again."""
+        found = self._scripts.bounded(lambda client: client.get(key), "get")
+        return None if found is None else str(found)
 
     def _look(self, key: str) -> tuple[int, str | None]:
         now, value = self._scripts.call("look", [key], self.offset)

@@ -52,10 +52,11 @@ def _receive(name: str, secret: str) -> dict[str, Any]:
     ids = known.signature_ids
     if signature and ids and not any(receipts.signed(raw, signature, webhook_id) for webhook_id in ids):
         raise errors.NotFound
-    if challenge := receipts.challenge_in(request.content_type or "", raw, request.args):
-        return {"challenge": challenge}
     try:
-        found = receipts.parse_body(request.content_type or "", raw, request.args, _fields(known))
+        content = receipts.content_of(request.content_type or "", raw, request.args)
+        if challenge := receipts.handshake(request.args, content):
+            return {"challenge": challenge}
+        found = receipts.parse_content(content, _fields(known))
     except receipts.ReceiptError as error:
         parts().metrics.receipts.labels("(none)", name, "unreadable", str(error)).inc()
         raise errors.ReceiptUnreadable from None

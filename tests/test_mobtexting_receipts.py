@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otp_service.delivery import Inbound, Receipt, Stage
-from otp_service.mobtexting import Fields, ReceiptError, handshake, parse, parse_body, signed
+from otp_service.mobtexting import (
+    Fields,
+    ReceiptError,
+    content_of,
+    handshake,
+    parse,
+    parse_content,
+    signed,
+)
 from otp_service.mobtexting.words import WORDS
 
 SMS = {
@@ -353,19 +361,19 @@ class TestBodies:
     )
     def test_each_way(self, content_type: str, raw: bytes, query: dict[str, str]) -> None:
         """A composed webhook may use any; the query counts where there is no body."""
-        assert parse_body(content_type, raw, query) == [DELIVERED]
+        assert parse_content(content_of(content_type, raw, query)) == [DELIVERED]
 
     def test_field_names_are_handed_on(self) -> None:
         """As for a report that is parsed already."""
         fields = Fields(upstream_id=("n",), status=("s",))
-        (receipt,) = parse_body("", b"", {"n": "1", "s": "DELIVRD"}, fields)
+        (receipt,) = parse_content(content_of("", b"", {"n": "1", "s": "DELIVRD"}), fields)
         assert isinstance(receipt, Receipt)
         assert receipt.upstream_id == "1"
 
     def test_a_list_with_one_that_is_broken(self) -> None:
         """The good ones are kept."""
         raw = json.dumps([SMS, {"id": "1"}, wrapped("rcs", "read"), 7]).encode()
-        found = parse_body("application/json", raw, {})
+        found = parse_content(content_of("application/json", raw, {}))
         assert [entry.channel for entry in found] == ["sms", "rcs"]
 
     @pytest.mark.parametrize(
@@ -397,7 +405,7 @@ class TestBodies:
     def test_what_is_no_report_is_refused(self, content_type: str, raw: bytes, word: str) -> None:
         """With a stable word, whatever parser it broke."""
         with pytest.raises(ReceiptError, match=f"^{word}$"):
-            parse_body(content_type, raw, {})
+            parse_content(content_of(content_type, raw, {}))
 
 
 GOOD = {"validation_key": "key-1", "challenge": "c0ffee"}
@@ -533,7 +541,7 @@ class TestNothingBreaksIt:
     )
     def test_any_bytes(self, content_type: str, raw: bytes) -> None:
         """Bodies that are none of what they claim."""
-        check(lambda: parse_body(content_type, raw, {}))
+        check(lambda: parse_content(content_of(content_type, raw, {})))
 
     @given(raw=st.binary(max_size=40), signature=st.text(max_size=70), webhook_id=st.text(max_size=20))
     def test_any_signature(self, raw: bytes, signature: str, webhook_id: str) -> None:

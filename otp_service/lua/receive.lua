@@ -4,7 +4,7 @@
 -- nothing. A failure of the newest delivery (`failed` is "1") is looked at at once; so is what its app is to be told,
 -- unless a worker has the newest delivery, or waits to send it; and so is what a worker is just deciding about, whose
 -- lease is over then. Never ends a challenge.
--- Returns {"changed", now, challenge, place}, {"known", now, challenge, place} or {"none", now}.
+-- Returns {"changed", now, challenge, place}, {"known", now} or {"none", now}.
 local due_key, challenge_key = KEYS[1], KEYS[2]
 local offset, id, upstream_id, reference = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local status, overruled, reason, failed = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
@@ -37,7 +37,7 @@ if not place then
 end
 local mine = deliveries[place]
 if not string.find(overruled, "," .. mine.status .. ",", 1, true) then
-  return {"known", now, stored, place - 1}
+  return {"known", now}
 end
 mine.status = status
 mine.reason = reason ~= "" and reason or nil

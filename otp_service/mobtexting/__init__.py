@@ -7,7 +7,15 @@ what leaves this package are outcomes, receipts and figures in our words.
 from otp_service.mobtexting.account import Account
 from otp_service.mobtexting.batch import Batcher
 from otp_service.mobtexting.client import Client
-from otp_service.mobtexting.receipts import Fields, ReceiptError, handshake, parse, parse_body, signed
+from otp_service.mobtexting.receipts import (
+    Fields,
+    ReceiptError,
+    content_of,
+    handshake,
+    parse,
+    parse_content,
+    signed,
+)
 
 __all__ = [
     "Account",
@@ -15,8 +23,9 @@ __all__ = [
     "Client",
     "Fields",
     "ReceiptError",
+    "content_of",
     "handshake",
     "parse",
-    "parse_body",
+    "parse_content",
     "signed",
 ]

@@ -82,24 +82,26 @@ def parse(content: Content, fields: Fields = DEFAULT) -> list[Entry]:
     return _each(_bodies(content, "payload"), lambda body: read(body, channel, fields))
 
 
-def parse_body(
-    content_type: str, raw: bytes, query: Mapping[str, str], fields: Fields = DEFAULT
-) -> list[Entry]:
-    """Read a pushed request: JSON, a form of either kind, or the query of one that has no body.
+def content_of(content_type: str, raw: bytes, query: Mapping[str, str]) -> object:
+    """Decode a pushed request: JSON, a form of either kind, or the query of one that has no body.
 
-    Raises ReceiptError as `parse` does, and with `unreadable`.
+    Raises ReceiptError `unreadable`.
     """
     if not raw.strip():
-        return parse(query, fields)
+        return query
     try:
-        found = _decoded(content_type, raw)
+        return _decoded(content_type, raw)
     except ValueError:
         raise ReceiptError("unreadable") from None
-    if isinstance(found, list):
-        return [entry for entries in _each(found, lambda one: parse(one, fields)) for entry in entries]
-    if not isinstance(found, dict):
+
+
+def parse_content(content: object, fields: Fields = DEFAULT) -> list[Entry]:
+    """Read all that a pushed request holds, one object or a list. Raises ReceiptError as `parse` does."""
+    if isinstance(content, list):
+        return [entry for entries in _each(content, lambda one: parse(one, fields)) for entry in entries]
+    if not isinstance(content, Mapping):
         raise ReceiptError("not_an_object")
-    return parse(found, fields)
+    return parse(content, fields)
 
 
 def parse_rows(channel: str, rows: Sequence[Content], upstream_id: str) -> list[Receipt]:
@@ -107,21 +109,14 @@ def parse_rows(channel: str, rows: Sequence[Content], upstream_id: str) -> list[
     return _each(rows, lambda row: _receipt({"id": upstream_id, **row}, channel, DEFAULT)) if rows else []
 
 
-def challenge_in(content_type: str, raw: bytes, query: Mapping[str, str]) -> str | None:
-    """Give the challenge to echo if a pushed request is the handshake of a webhook's creation."""
-    try:
-        content = _decoded(content_type, raw) if raw.strip() else query
-    except ValueError:
-        return None
-    return handshake(query, content) if isinstance(content, Mapping) else None
-
-
-def handshake(query: Mapping[str, str], content: Content) -> str | None:
+def handshake(query: Mapping[str, str], content: object) -> str | None:
     """Give the challenge to echo as JSON `{"challenge": ...}` when a webhook is registered; None if this is none.
 
     Documented (help, verify webhook): the key stands in the query as `token` and in the body, beside the
     challenge. A query without one is let pass, as nothing is given away.
     """
+    if not isinstance(content, Mapping):
+        return None
     key, challenge = scalar(content.get("validation_key")), content.get("challenge")
     if not key or query.get("token", key) != key or not isinstance(challenge, str):
         return None
