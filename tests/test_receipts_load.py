@@ -1,5 +1,6 @@
 """Receipts by the thousand, shuffled and repeated, through the webhook: every message ends where it belongs."""
 
+import itertools
 import random
 from collections.abc import Iterator
 
@@ -43,8 +44,7 @@ def journeys(valkey: ValkeyServer) -> Iterator[Journeys]:
 def pushes(ids: dict[str, str], dice: random.Random) -> tuple[list[dict[str, str]], dict[str, Status]]:
     """Write the reports of all messages, shuffled and some twice; gives them and where each challenge must stand."""
     reports, stands = [], {}
-    for id_, upstream_id in ids.items():
-        course = dice.choice(list(COURSES))
+    for (id_, upstream_id), course in zip(ids.items(), itertools.cycle(COURSES), strict=False):
         stands[id_] = COURSES[course]
         reports += [{"id": upstream_id, "status": word} for word in course]
     reports += dice.sample(reports, int(REPEATED * len(reports)))

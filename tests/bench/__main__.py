@@ -19,7 +19,8 @@ from pathlib import Path
 
 from otp_service.codes import PROFILES, Claim, Hasher
 from otp_service.service import Caller, SendRequest
-from tests.bench.fallback import falling_back, receiving
+from tests.bench.fallback import falling_back
+from tests.bench.receipts import receiving
 from tests.conftest import make_core
 from tests.demo_process import Demo
 from tests.numbers import crowd

@@ -1,14 +1,11 @@
-"""How soon a plan moves on, an account is passed over, and how many receipts are taken in a second."""
+"""How soon a plan moves on, and an account is passed over."""
 
-import random
 import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 
-from otp_service import app
 from otp_service.challenge import Challenge, Status
 from otp_service.delivery import Stage
 from otp_service.policy import StepRule
@@ -17,8 +14,8 @@ from otp_service.store import CHALLENGES
 from otp_service.worker import Worker
 from tests.fault_server import FaultServer, Received
 from tests.journeys import CHANNEL_OF, Journeys, Upstream, account, four_channels, open_core, steps
-from tests.spine import seen, together, until, working
-from tests.test_receipts_load import CLIENTS, PATH, SECRET, pushes
+from tests.spine import seen, until, working
+from tests.test_receipts_load import SECRET
 from tests.test_upstreams_fail import BOTH, black_hole
 from tests.valkey_server import ValkeyServer
 
@@ -112,26 +109,3 @@ def falling_back(rounds: int, profile: str) -> Iterator[Row]:
             took = [act(journeys, upstream) - beyond for _ in range(rounds)]
             more = f"   besides the connect limit of {beyond} ms" if beyond else ""
             yield name, f"{statistics.median(took):8.1f} ms   at most {max(took):.1f}{more}"
-
-
-def receiving(count: int) -> Iterator[Row]:
-    """How many pushed receipts one API process takes in, shuffled and a fifth of them repeated."""
-    with _running("testing") as (journeys, _):
-        challenges = [journeys.start(*steps(["whatsapp"])) for _ in range(max(1, count // 2))]
-        ids = {id_: _accepted(journeys, id_, "whatsapp").last.upstream_id for id_ in challenges}
-        reports, _ = pushes(ids, random.Random(1))
-        reports = list(islice(reports, count))
-        web = app.web(journeys.core, lambda: b"")
-
-        def push(place: int) -> None:
-            client = web.test_client()
-            for report in reports[place::CLIENTS]:
-                client.post(PATH, json=report)
-
-        started = time.perf_counter()
-        assert together(CLIENTS, push) == [None] * CLIENTS
-        took = time.perf_counter() - started
-        yield (
-            f"{len(reports)} receipts, {CLIENTS} clients",
-            f"{len(reports) / took:8.1f} /s   one process, without HTTP server",
-        )
