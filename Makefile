@@ -4,7 +4,7 @@ PY ?= python3
 VENV := .venv
 ARGS ?=
 
-.PHONY: run test bench lock clean
+.PHONY: run test bench lock widget widget-check clean
 
 run: $(VENV)/.run
 	@exec $(VENV)/bin/otp-service demo $(ARGS)
@@ -40,6 +40,22 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --a
 lock: $(VENV)/.test
 	$(COMPILE) --extra demo -o requirements.txt pyproject.toml
 	$(COMPILE) --extra demo --extra test -o tests/requirements.txt pyproject.toml
+
+# The human check's widget, copied from its npm package. To update: change WIDGET, `make widget`, look at the diff.
+WIDGET = 3.2.2
+VENDORED = otp_service/web/altcha
+UNPACK = npm pack --silent --pack-destination "$$folder" altcha@$(WIDGET) >/dev/null && \
+  tar -xzf "$$folder"/altcha-$(WIDGET).tgz -C "$$folder" --strip-components=1 && \
+  cp "$$folder"/dist/main/altcha.min.js "$$folder"/LICENSE.txt
+
+widget:
+	@folder=$$(mktemp -d) && $(UNPACK) $(VENDORED)/ && rm -r "$$folder"
+	@cd $(VENDORED) && { echo "# altcha@$(WIDGET), by make widget"; sha256sum altcha.min.js LICENSE.txt; } > SHA256SUMS
+
+widget-check:
+	@folder=$$(mktemp -d) && mkdir "$$folder"/found && $(UNPACK) "$$folder"/found && \
+	  (cd "$$folder"/found && sha256sum --check --strict --quiet) < $(VENDORED)/SHA256SUMS && rm -r "$$folder"
+	@cd $(VENDORED) && sha256sum --check --strict --quiet SHA256SUMS
 
 clean:
 	rm -rf $(VENV) var .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

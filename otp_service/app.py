@@ -37,6 +37,7 @@ from otp_service.settings import Settings
 from otp_service.store import Store
 from otp_service.telemetry import Metrics
 from otp_service.tokens import Signer
+from otp_service.web import example, widget
 from otp_service.webhooks import webhooks
 
 SPARE_CONNECTIONS = 4
@@ -371,6 +372,8 @@ def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:
         ops_port=core.settings.ops_port,
     )
     edge.install(app)
-    for blueprint in (api, webhooks, ops):
+    for blueprint in (api, webhooks, ops, widget):
         app.register_blueprint(blueprint)
+    if key := core.settings.example_key:
+        app.register_blueprint(example(key))
     return app

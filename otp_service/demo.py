@@ -219,6 +219,7 @@ class _Demo:
             "OTP_SIGNING_KEYS": f"s1:{secrets.token_urlsafe(32)}",
             "OTP_UPSTREAM_SANDBOX_TOKEN": self._keys.upstream_token,
             "OTP_LISTEN": f"{self._host}:{chosen.port}",
+            "OTP_EXAMPLE_KEY": self._keys.publishable_key,
             "OTP_WORKER_NAME": "demo",  # stable, so that a restarted worker needs no grace time
             **{n: v for n, v in os.environ.items() if n in _PASSED_ON or n.startswith("OTP_EVENTS_")},
         }
@@ -413,9 +414,10 @@ steps = [
 """
 
 _WELCOME = """
-  The demo runs. Codes arrive at {sandbox}/ (open it in a browser).
+  The demo runs. Try it in a browser: {api}/try
+  Codes arrive at {sandbox}/
 
-  Send a code:
+  Send a code by hand:
     key=$(python3 -c 'import json; print(json.load(open("{var}/demo.json"))["publishable_key"])')
     curl -s {api}/otp/send -H "Authorization: Bearer $key" \\
       -H 'Content-Type: application/json' -d '{{"to": "{number}"}}'

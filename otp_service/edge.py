@@ -80,6 +80,8 @@ class Operation:
     keys: tuple[str, ...] = ()
     idempotent: bool = False
     problems: tuple[type[errors.OtpError], ...] = ()
+    media: str = "text/plain"
+    """Type of an answer without a schema."""
     large: bool = False
     """Whether the body may be as large as a policy, or as many reports."""
 

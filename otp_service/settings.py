@@ -111,6 +111,12 @@ def _text(text: str) -> str:
     return text
 
 
+def _publishable(text: str) -> str:
+    if not re.fullmatch(r"(pk_[A-Za-z0-9_-]{1,128})?", text):
+        raise _ProblemError("must be a publishable key, pk_...: a page shows it to everyone")
+    return text
+
+
 def _prefix(text: str) -> str:
     # Braces would take the keys of a challenge apart in a cluster.
     if not re.fullmatch(r"[A-Za-z0-9:._-]{1,64}", text):
@@ -192,6 +198,9 @@ class Settings:
     )
     captcha_secret: str = _setting(
         str, "secret of the CAPTCHA vendor that the policy names, for its siteverify", default="", secret=True
+    )
+    example_key: str = _setting(
+        _publishable, "publishable key that the example page at /try uses; empty is no page", default=""
     )
     log_level: str = _setting(_choice(*LOG_LEVELS), "least level that is logged", default="info")
     upstream_tokens: Mapping[str, str] = field(repr=False, default_factory=dict)

@@ -83,6 +83,7 @@ def make_settings(redis_url: str, **changes: object) -> Settings:
         "worker_metrics": 0,
         "private_events": True,
         "captcha_secret": "",
+        "example_key": "",
         "log_level": "info",
         "upstream_tokens": {"OTP_UPSTREAM_MAIN_TOKEN": UPSTREAM_TOKEN},
     }

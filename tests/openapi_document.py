@@ -97,7 +97,7 @@ def _operation(name: str, about: str, described: Operation) -> dict[str, Any]:
 
 def _responses(described: Operation) -> dict[str, Any]:
     if described.answer is None:
-        content: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
+        content: dict[str, Any] = {described.media: {"schema": {"type": "string"}}}
     else:
         content = {"application/json": {"schema": described.answer}}
     good = {"description": described.summary, "headers": {"X-Request-Id": _REQUEST_ID}, "content": content}

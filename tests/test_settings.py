@@ -74,6 +74,7 @@ WRONG: Mapping[str, list[str]] = {
     "OTP_WORKER_METRICS": ["-1", "65536", "9100/tcp"],
     "OTP_PRIVATE_EVENTS": ["", "true", "1", "YES", "on"],
     "OTP_CAPTCHA_SECRET": [],
+    "OTP_EXAMPLE_KEY": ["sk_secret", "pk_", 'pk_"><script>', "pk_" + "a" * 129],
     "OTP_LOG_LEVEL": ["", "trace", "INFO", "10"],
 }
 ALSO_GOOD: Mapping[str, list[str]] = {
@@ -94,6 +95,7 @@ ALSO_GOOD: Mapping[str, list[str]] = {
     "OTP_POLICY_FILE": ["", "/etc/otp/policy.toml"],
     "OTP_PRIVATE_EVENTS": ["yes", "no"],
     "OTP_CAPTCHA_SECRET": ["", "0x4AAAAAAA"],
+    "OTP_EXAMPLE_KEY": ["", "pk_test-publishable-key"],
 }
 
 
