@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from otp_service.errors import HumanCheckFailed, HumanCheckRequired, WrongCode
 from otp_service.human import LEAST, Check
 from otp_service.web import example, widget
 from tests.conftest import PUBLISHABLE
+from tests.demo_process import Demo
 from tests.sandbox_server import Serving
+from tests.spine import until
 from tests.test_sandbox_page import browser, page, pytestmark
 
 __all__ = ["browser", "page", "pytestmark"]
@@ -98,13 +101,25 @@ def sent(page: Page, url: str, number: str = NUMBER) -> Page:
 def test_a_person_solves_the_check_by_waiting_and_is_verified(page: Page, url: str, service: Service) -> None:
     """The widget solves what was posed, the service's judge takes it, and nothing had to be clicked for it."""
     sent(page, url)
-    expect(page.get_by_text("A code is on its way to +1********00 by sms.")).to_be_visible()
+    expect(page.get_by_text("A code is on its way to +1********00 by SMS.")).to_be_visible()
     assert len(service.proofs) == 1
     expect(page.get_by_label("Code", exact=True)).to_be_focused()
     page.keyboard.type("482 913")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Verified.")).to_be_visible()
     expect(page.locator("#token")).to_have_text(TOKEN)
+
+
+def test_a_newcomer_is_verified_in_the_demo(page: Page, tmp_path: Path) -> None:
+    """The page of the running product: send, read the inbox, type, done; the token is a real one."""
+    with closing(Demo(tmp_path)) as demo:
+        sent(page, demo.keys["api"])
+        expect(page.get_by_text("A code is on its way to +1********00 by SMS.")).to_be_visible()
+        until(lambda: bool(demo.inbox()))
+        page.get_by_label("Code", exact=True).fill(demo.inbox()[0]["code"])
+        page.get_by_role("button", name="Verify").click()
+        expect(page.get_by_text("Verified.")).to_be_visible()
+        assert page.locator("#token").inner_text().count(".") == 2
 
 
 def test_the_widget_works_under_the_pages_policy(page: Page, url: str) -> None:
@@ -133,13 +148,13 @@ def test_sending_again_waits_for_the_cooldown(page: Page, url: str, service: Ser
     sent(page, url)
     again = page.locator("#again")
     expect(again).to_be_disabled()
-    expect(again).to_have_text("Send again in 30 s")
+    expect(again).to_have_text("Again in 30 s")
     page.clock.run_for(29_000)
     expect(again).to_be_disabled()
     page.clock.run_for(2_000)
     expect(again).to_have_text("Send again")
     again.click()
-    expect(page.get_by_text("A code is on its way to +1********00 by voice.")).to_be_visible()
+    expect(page.get_by_text("A code is on its way to +1********00 by phone call.")).to_be_visible()
 
 
 def test_a_check_of_an_unknown_kind_is_told(page: Page, url: str, service: Service) -> None:
@@ -153,7 +168,7 @@ def test_a_check_of_an_unknown_kind_is_told(page: Page, url: str, service: Servi
 def test_another_number_can_be_tried(page: Page, url: str) -> None:
     """Back to the first step, at the field."""
     sent(page, url)
-    page.get_by_role("button", name="Another number").click()
+    page.get_by_role("button", name="New number").click()
     expect(page.get_by_label("Phone number")).to_be_focused()
 
 

@@ -1,6 +1,7 @@
 // The way of an app's page: send, solve a check if one is asked for, verify, send again.
 
 const WIDGET = "/otp/human-check/widget.js";
+const NAMES = { sms: "SMS", whatsapp: "WhatsApp", voice: "phone call", rcs: "RCS" };
 const $ = (id) => document.getElementById(id);
 const key = document.body.dataset.key;
 let challenge = null;
@@ -72,7 +73,7 @@ async function step(id, act) {
 function opened(answer) {
   challenge = answer;
   clock = performance.now() + answer.resend_in * 1000;
-  $("sent").textContent = `A code is on its way to ${answer.to} by ${answer.channel}.`;
+  $("sent").textContent = `A code is on its way to ${answer.to} by ${NAMES[answer.channel] ?? answer.channel}.`;
   $("digits").maxLength = answer.code_length + 2;
   show("code");
   $("digits").focus();
@@ -81,7 +82,7 @@ function opened(answer) {
 function tick() {
   const left = Math.ceil((clock - performance.now()) / 1000);
   $("again").disabled = left > 0;
-  $("again").textContent = left > 0 ? `Send again in ${left} s` : "Send again";
+  $("again").textContent = left > 0 ? `Again in ${left} s` : "Send again";
 }
 
 async function verify() {
