@@ -386,10 +386,15 @@ keys = ["{ops}"]
 max_sends = 6
 cooldown = ["3s", "5s", "10s"]
 
-# Wide, so that one machine can play a crowd; production keeps the defaults.
-[limits]
-number = ["1000/m"]
-address = []
+# Wide, so that one machine can play a crowd; production names its countries and keeps the other defaults.
+[guard]
+countries = {{ allow = ["*"] }}
+cooldown = {{ ladder = ["1s"] }}
+number = {{ refuse = ["1000/m"] }}
+address = {{ mode = "off" }}
+prefix = {{ mode = "off" }}
+conversion = {{ mode = "off" }}
+failures = {{ mode = "off" }}
 
 [upstream.sandbox]
 kind = "mobtexting"
