@@ -34,7 +34,7 @@ from otp_service.runtime import Runtime, Sender
 from otp_service.seal import Seal
 from otp_service.service import Service
 from otp_service.settings import Settings
-from otp_service.store import Store
+from otp_service.store import Retention, Store
 from otp_service.telemetry import Metrics
 from otp_service.tokens import Signer
 from otp_service.web import example, widget
@@ -210,7 +210,14 @@ def build(
         partial(connect, read.redis_url, connections=threads + SPARE_CONNECTIONS, name=f"otp-{role}"),
         metrics.observe_store,
     )
-    store = Store(scripts, prefix=read.redis_prefix, partitions=read.partitions, offset=offset)
+    retention = Retention(
+        challenges=read.keep_challenges * 1000,
+        idempotency=read.keep_idempotency * 1000,
+        events=read.keep_events * 1000,
+    )
+    store = Store(
+        scripts, prefix=read.redis_prefix, partitions=read.partitions, retention=retention, offset=offset
+    )
     policies = Policies(scripts, prefix=read.redis_prefix, offset=offset)
     breakers = Breakers(scripts, prefix=read.redis_prefix, offset=offset)
     figures = Figures(scripts, prefix=read.redis_prefix, clock=time.monotonic)

@@ -26,7 +26,7 @@ from otp_service.policy import Policy
 from otp_service.reception import Reception
 from otp_service.runtime import Account, Runtime
 from otp_service.seal import Seal
-from otp_service.store import KEEP, Lease, Store
+from otp_service.store import Lease, Store
 from otp_service.telemetry import Metrics, event
 
 SETTLE_PATIENCE = 60.0
@@ -277,7 +277,7 @@ class Courier:
                     self._store.remember_message(
                         self._seal.index("message", account, outcome.upstream_id),
                         lease.challenge.id,
-                        lease.challenge.expires - lease.now + KEEP,
+                        lease.challenge.expires - lease.now,
                     )
                 settled = self._store.settle(
                     lease,

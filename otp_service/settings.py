@@ -92,6 +92,23 @@ def _number(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+_UNITS = {"m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(low: str, high: str) -> Callable[[str], int]:
+    """Read a time such as 10m, 24h or 4d; gives seconds."""
+
+    def seconds(text: str) -> int:
+        return int(text[:-1]) * _UNITS[text[-1]]
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,4}[mhd]", text) or not seconds(low) <= seconds(text) <= seconds(high):
+            raise _ProblemError(f"must be a time from {low} to {high}, as in 10m, 24h or 4d")
+        return seconds(text)
+
+    return parse
+
+
 def _choice(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
@@ -178,6 +195,15 @@ class Settings:
     redis_prefix: str = _setting(_prefix, "first part of every key in Redis", default="otp")
     partitions: int = _setting(
         _number(1, 256), "slots that challenges are spread over; the same everywhere, for good", default="64"
+    )
+    keep_challenges: int = _setting(
+        _duration("1m", "24h"), "how long challenges are kept after their expiry", default="10m"
+    )
+    keep_idempotency: int = _setting(
+        _duration("10m", "7d"), "how long an Idempotency-Key counts", default="24h"
+    )
+    keep_events: int = _setting(
+        _duration("1h", "14d"), "how long an event is kept that its app does not take", default="4d"
     )
     listen: str = _setting(_listen, "where the API listens", default="127.0.0.1:8000")
     ops_listen: str = _setting(

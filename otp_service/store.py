@@ -31,21 +31,29 @@ from otp_service.connection import Scripts
 
 ID_BYTES = 16
 ID_LENGTH = 24
-KEEP = 10 * 60_000
-"""Milliseconds that a challenge can still be looked at after its expiry."""
-IDEMPOTENCY_TTL = 24 * 3_600_000
 CLAIM_LEASE = 8_000
 """Milliseconds to draw and hash; then another worker takes the delivery."""
 SEND_LEASE = 9_000
 """Milliseconds for the upstream's answer, above the longest time an account may allow; then it is unknown."""
 EVENT_LEASE = 20_000
 """Milliseconds for an app's answer to an event."""
-EVENT_TTL = 4 * 24 * 3_600_000
-"""Milliseconds that an event is kept: above the sum of all its retries."""
 GET_WINDOW = 66
 """Seconds in which an upstream's limit for one minute is used up at most once: a request may arrive 6 s late."""
 CHALLENGES, EVENTS = "due", "evt"
 """The two queues of each partition: what workers attend to, and what apps are to be told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How many milliseconds something is kept when it is over.
+
+    `challenges`: after their expiry, to be looked at; `idempotency`: keys, from their send on; `events`: until they are
+    told, at the most.
+    """
+
+    challenges: int = 10 * 60_000
+    idempotency: int = 24 * 3_600_000
+    events: int = 4 * 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +99,20 @@ class Spooled:
 class Store:
     """All that is kept. Every method raises StoreUnavailable when the server does not serve it in time."""
 
-    def __init__(self, scripts: Scripts, *, prefix: str, partitions: int, offset: int = 0) -> None:
+    def __init__(
+        self,
+        scripts: Scripts,
+        *,
+        prefix: str,
+        partitions: int,
+        retention: Retention = Retention(),
+        offset: int = 0,
+    ) -> None:
         """`offset` is added to the server's clock (milliseconds): zero but in tests."""
         self._scripts = scripts
         self._prefix = prefix
         self._partitions = partitions
+        self._retention = retention
         self.offset = offset
 
     # Names of keys. All keys of a challenge share the partition's hash tag, and so one slot of a cluster.
@@ -149,9 +166,9 @@ class Store:
             challenge.id,
             _record(challenge),
             challenge.plan.ttl * 1000,
-            KEEP,
+            self._retention.challenges,
             fingerprint,
-            IDEMPOTENCY_TTL,
+            self._retention.idempotency,
             self.wake_channel(),
             challenge.id[:2],
         )
@@ -330,9 +347,10 @@ class Store:
             return answer[0], None, 0
         return "changed", _challenge(id_, answer[2]), answer[3]
 
-    def remember_message(self, name: str, id_: str, milliseconds: int) -> None:
-        """Keep under which name an upstream knows a message of a challenge."""
-        self._scripts.call("keep", [f"{self._prefix}:u:{name}"], id_, max(1, milliseconds))
+    def remember_message(self, name: str, id_: str, left: int) -> None:
+        """Keep under which name an upstream knows a message of a challenge with `left` milliseconds to its expiry."""
+        ttl = max(1, left + self._retention.challenges)
+        self._scripts.call("keep", [f"{self._prefix}:u:{name}"], id_, ttl)
 
     def challenge_of_message(self, *names: str) -> str | None:
         """Give the id of the challenge whose message an upstream knows under one of these names."""
@@ -378,7 +396,7 @@ class Store:
             id_,
             json.dumps(list(told)),
             over,
-            EVENT_TTL,
+            self._retention.events,
             self.wake_channel(EVENTS),
             partition,
             *(
