@@ -18,6 +18,7 @@ from otp_service.captcha import SiteVerify
 from otp_service.codes import Hasher
 from otp_service.connection import Scripts, connect
 from otp_service.courier import Courier
+from otp_service.erasure import Erasure
 from otp_service.errors import ConfigurationError, StoreUnavailable
 from otp_service.figures import Figures
 from otp_service.gate import Gate
@@ -64,6 +65,8 @@ class Core:
     reception: Reception
     courier: Courier
     herald: Herald
+    seal: Seal
+    erasure: Erasure
     workshop: "Workshop"
 
     @property
@@ -285,8 +288,15 @@ def build(
         reception=reception,
         courier=courier,
         herald=herald,
+        seal=seal,
+        erasure=Erasure(store=store, seal=seal, counters=partial(_erase_counters, store, seal)),
         workshop=workshop,
     )
+
+
+def _erase_counters(store: Store, seal: Seal, e164: str) -> int:
+    names = (seal.indexes("number", e164), seal.indexes("suppressed", e164))
+    return store.erase_counters(*(name for ring in names for name in ring))
 
 
 def _account(upstream: Upstream, token: str, threads: int) -> Account:
@@ -364,6 +374,7 @@ def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:
         runtime=core.current,
         service=core.service,
         reception=core.reception,
+        erasure=core.erasure,
         signer=core.signer,
         metrics=core.metrics,
         policies=core.policies,

@@ -14,7 +14,7 @@ from functools import partial
 from flask import Flask
 from prometheus_client import start_http_server
 
-from otp_service import __version__, app, demo, edge, events, policy, server, steering, telemetry
+from otp_service import __version__, app, demo, edge, events, policy, server, steering, telemetry, upkeep
 from otp_service.balances import Balances
 from otp_service.delivery import UpstreamError
 from otp_service.errors import ConfigurationError, StoreUnavailable
@@ -64,6 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     command("serve", _serve, "serve the HTTP API; settings come from OTP_* variables")
     command("worker", _worker, "send what is due; settings come from OTP_* variables")
     steering.options(command("policy", None, "look at the policy, change it, ask what a number would get"))
+    upkeep.rekey_options(
+        command("rekey", None, "write what outlives a rotation of keys under the newest ones")
+    )
+    upkeep.forget_options(command("forget", None, "erase all that is known of a number"))
     command("check", _check, "check settings, policy, store and upstreams, and say what is wrong")
     command("secrets", _secrets, "make a new set of secret settings")
     keys = command("keys", _keys, "make an API key: shown once, its hash is for the policy")

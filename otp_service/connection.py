@@ -12,7 +12,8 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import resources
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -37,6 +38,8 @@ BUDGET = 1.4
 PAUSES = (0.05, 0.1)
 """Seconds before the second and the third try, each with up to as much again of jitter."""
 RETRY_AFTER = 2
+AT_ONCE = 500
+"""Keys that a server looks at in one go while all are gone through: short enough not to be felt."""
 DEFAULT_PORT, SENTINEL_PORT = 6379, 26379
 
 T = TypeVar("T")
@@ -183,6 +186,19 @@ class Scripts:
                 return result
         raise AssertionError  # the last pause is None
 
+    def walk(self, pattern: str, name: str) -> Iterator[list[tuple[str, str]]]:
+        """Read every text whose key matches, with its key, in batches, on every server that holds a share.
+
+        What is written meanwhile may be missed, what is moved may come twice. Raises StoreUnavailable.
+        """
+        for server in self.bounded(_servers, name):
+            cursor = 0
+            while True:
+                cursor, found = self.bounded(partial(_page, server, cursor, pattern), name)
+                yield found
+                if not cursor:
+                    break
+
     def listen(self, channel: str) -> PubSub:
         """Subscribe to a channel on a connection of its own. Raises AWAY."""
         client = self._connected()
@@ -218,6 +234,22 @@ class Scripts:
         answer = client.eval(self._sources[name], len(keys), *keys, *arguments)
         self._hashes[name] = _sha1(self._sources[name])
         return answer
+
+
+def _servers(client: Client) -> list[Redis]:
+    """Give a client of each server that holds a share of the keys."""
+    if isinstance(client, Redis):
+        return [client]
+    return [client.get_redis_connection(node) for node in client.get_primaries()]  # type: ignore[no-untyped-call]
+
+
+def _page(server: Redis, cursor: int, pattern: str, _: Client) -> tuple[int, list[tuple[str, str]]]:
+    following, keys = server.scan(cursor, match=pattern, count=AT_ONCE)
+    pipeline = server.pipeline(transaction=False)  # MGET takes the keys of one slot only
+    for key in keys:
+        pipeline.get(key)
+    texts = pipeline.execute()
+    return following, [(str(key), text) for key, text in zip(keys, texts, strict=True) if text is not None]
 
 
 def _is_passing(error: Exception) -> bool:

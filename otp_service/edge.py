@@ -21,6 +21,7 @@ from otp_service import errors
 from otp_service.addresses import client_address
 from otp_service.admission import Admission
 from otp_service.breakers import Breakers
+from otp_service.erasure import Erasure
 from otp_service.figures import Figures
 from otp_service.gate import Gate
 from otp_service.policies import Policies
@@ -47,6 +48,7 @@ class Parts:
     runtime: Callable[[], Runtime]
     service: Service
     reception: Reception
+    erasure: Erasure
     signer: Signer
     metrics: Metrics
     policies: Policies

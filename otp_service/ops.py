@@ -252,3 +252,19 @@ def lift_suppression() -> dict[str, Any]:
     """Only if the person asked for it in another way than START."""
     lifted = parts().reception.lift_suppression(**load(schemas.NumberSchema), by=_author())
     return {"lifted": lifted}
+
+
+# Erasure.
+
+
+@ops.post("/numbers/forget")
+@operation(
+    summary="Erase all that is known of a number",
+    body=schemas.ForgetSchema,
+    answer=schemas.ForgottenSchema,
+    keys=OPS,
+    problems=(errors.InvalidNumber,),
+)
+def forget_number() -> dict[str, Any]:
+    """End its challenges at once. It goes through the whole store, so the answer may take seconds."""
+    return asdict(parts().erasure.forget(**load(schemas.ForgetSchema), by=_author()))

