@@ -239,6 +239,18 @@ def _find(flaky: Store, store: Store, id_: str) -> None:
     assert flaky.suppressed("older", id_) == {"by": "a test"}
 
 
+def _erase(flaky: Store, store: Store, id_: str) -> None:
+    flaky.erase_challenge(id_)
+    assert store.look(id_)[1] is None
+    assert id_ not in store.due(id_[:2], 10).ids
+
+
+def _rename(flaky: Store, store: Store, id_: str) -> None:
+    store.suppress(id_, {"n": 1}, 60)
+    assert flaky.rename_suppression(id_, {"n": 1}, "new", {"n": 2})
+    assert (store.suppressed(id_), store.suppressed("new")) == (None, {"n": 2})
+
+
 def _due(flaky: Store, store: Store, id_: str) -> None:
     assert id_ in flaky.due(id_[:2], 10).ids
 
@@ -284,6 +296,8 @@ TWICE = {
     "due": Twice(_fresh, _due),
     "look": Twice(_fresh, _look),
     "find": Twice(_fresh, _find),
+    "erase": Twice(_fresh, _erase),
+    "rename": Twice(_fresh, _rename),
 }
 
 

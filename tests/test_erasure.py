@@ -1,0 +1,280 @@
+"""A number is forgotten on request: whatever it touched, nothing in the whole store leads back to it."""
+
+import base64
+import json
+import logging
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from otp_service.app import Core
+from otp_service.challenge import State
+from otp_service.delivery import Inbound, Receipt, Stage
+from otp_service.errors import ChallengeNotFound, InvalidNumber, NumberOptedOut
+from otp_service.policy import CHANNELS
+from otp_service.seal import Seal, Unsealable
+from otp_service.service import Caller, SendRequest
+from tests.conftest import UPSTREAM_TOKEN, make_core
+from tests.deployments import Cluster
+from tests.fault_server import FaultServer
+from tests.journeys import Upstream, account, four_channels
+from tests.numbers import crowd
+from tests.spine import seen
+from tests.valkey_server import ValkeyServer
+
+ERASED, *OTHERS = (number for number, _ in zip(crowd(), range(4), strict=False))
+EVENTS = """
+[app.web.events]
+url = "https://app.example.com/otp"
+secret_env = "OTP_EVENTS_WEB"
+"""
+ROUTE = """
+[[route]]
+steps = [
+  { channel = "sms", upstream = "main", wait = "10s" },
+  { channel = "whatsapp", upstream = "main", wait = "10s" },
+  { channel = "voice", upstream = "main" },
+]
+"""
+
+
+@dataclass
+class House:
+    """A core whose app hears of everything, and the store behind it."""
+
+    core: Core
+    upstream: Upstream
+    stores: list[Redis]
+
+    @property
+    def caller(self) -> Caller:
+        """A browser behind one address."""
+        runtime = self.core.current()
+        return Caller(
+            app=runtime.policy.apps["web"], runtime=runtime, request_id="r" * 16, address="192.0.2.1"
+        )
+
+    def kept(self) -> dict[str, Any]:
+        """Return every key of this core with its value."""
+        found: dict[str, Any] = {}
+        for store in self.stores:
+            for key in store.scan_iter(f"*{self.core.settings.redis_prefix}*"):
+                found[str(key)] = _READ[str(store.type(key))](store, key)
+        return found
+
+    def live(self, number: str) -> set[str]:
+        """Let a number go through everything; gives the ids of its challenges."""
+        core, service = self.core, self.core.service
+        request = SendRequest(to=number, reference="order 7", binding={"amount": "12.00"})
+        id_ = service.send(self.caller, request, f"key of {number}").challenge_id
+        core.courier.attend(id_, lambda: False)
+        push(core, id_, Stage.SENT)
+        push(core, id_, Stage.FAILED)  # on to the next channel
+        core.courier.attend(id_, lambda: False)
+        push(core, id_, Stage.DELIVERED)
+        core.store.offset += 2000
+        service.resend(self.caller, id_, "voice", "again")
+        core.courier.attend(id_, lambda: False)
+        service.verify(self.caller, id_, self.upstream.codes["voice"])
+        core.courier.attend(id_, lambda: False)  # tells the app
+        running = service.send(self.caller, replace(request, purpose="signup")).challenge_id
+        core.courier.attend(running, lambda: False)
+        hear(core, number, "hello")
+        core.store.keep(f"mobile:{core.seal.index('number', number)}", "yes", 60)
+        hear(core, number, "STOP")
+        with pytest.raises(NumberOptedOut):
+            service.send(self.caller, request)
+        return {id_, running}
+
+
+_READ: dict[str, Any] = {
+    "zset": lambda store, key: store.zrange(key, 0, -1, withscores=True),
+    "hash": lambda store, key: store.hgetall(key),
+    "string": lambda store, key: store.get(key),
+}
+
+
+def push(core: Core, id_: str, stage: Stage) -> None:
+    """Push a receipt of the newest message, and let a worker tell the app of it."""
+    found = seen(core.store, id_).last
+    receipt = Receipt(channel=found.channel, stage=stage, reason="", upstream_id=found.upstream_id)
+    assert core.reception.receive("main", receipt) == "changed"
+    core.courier.attend(id_, lambda: False)
+
+
+def hear(core: Core, number: str, text: str) -> None:
+    """Let a person write over every channel."""
+    for channel in CHANNELS:
+        core.reception.hear("main", Inbound(channel=channel, sender=number, text=text))
+
+
+def open_house(store_url: str, servers: list[ValkeyServer], upstream: Upstream, url: str) -> House:
+    """Build a core in whose rings there are two keys, so that older ones count, too."""
+    rings = {
+        ring: {key_id: secrets.token_bytes(32) for key_id in ("new", "old")}
+        for ring in ("number_keys", "lookup_keys")
+    }
+    text = four_channels(account("main", url), EVENTS)
+    text = text.replace('number = ["1000000/d"]', 'number = ["1000000/d"]\naddress = ["1000000/d"]')
+    text = text[: text.index("[[route]]")] + ROUTE
+    secret = "whsec_" + base64.b64encode(b"s" * 32).decode()
+    tokens = {"upstream_tokens": {"OTP_UPSTREAM_MAIN_TOKEN": UPSTREAM_TOKEN}}
+    core = make_core(
+        store_url, "unused", text=text, event_secrets={"OTP_EVENTS_WEB": secret}, **tokens, **rings
+    )
+    return House(core, upstream, [server.client() for server in servers])
+
+
+@pytest.fixture
+def house(valkey: ValkeyServer) -> Iterator[House]:
+    """Give a core on one server."""
+    upstream = Upstream()
+    with FaultServer() as server:
+        server.respond(upstream)
+        made = open_house(valkey.url, [valkey], upstream, server.url)
+        yield made
+        made.core.close()
+
+
+def traces(house: House, number: str, ids: set[str]) -> set[str]:
+    """Find what leads to a number: in clear, sealed, as an HMAC of any key, or by the ids of its challenges.
+
+    Gives the keys of the store that hold any of it.
+    """
+    needles = {number, number[1:], *ids, *(id_[2:] for id_ in ids), *indexes(house.core.seal, number)}
+    found = set()
+    for key, value in house.kept().items():
+        whole = f"{key} {json.dumps(value)}"
+        if any(needle in whole for needle in needles) or number in opened(house.core.seal, key, value):
+            found.add(key)
+    return found
+
+
+def indexes(seal: Seal, number: str) -> Iterator[str]:
+    """List every HMAC that anything makes of a number, under every key."""
+    for label in ("number", "suppressed", "cooldown", "failures", "send"):
+        yield from seal.indexes(label, number)
+    yield seal.subject("web", number)
+
+
+def opened(seal: Seal, key: str, value: object) -> str:
+    """Open whatever is sealed in a value."""
+    if not isinstance(value, str) or not value.startswith("{"):
+        return ""
+    record = json.loads(value)
+    owners = [key.rpartition(":")[2], key.partition("}")[0][-2:] + key.rpartition(":")[2]]
+    texts = []
+    for owner in owners:
+        try:
+            texts.append(seal.open(record.get("sealed", ""), owner))
+        except Unsealable:
+            continue
+    return " ".join(texts)
+
+
+def kinds_of(keys: set[str]) -> set[str]:
+    """Say of which kinds keys are, by the letter before the name."""
+    return {
+        key.rpartition("}:" if "}" in key else "otp")[2].split(":")[0 if "}" in key else 1] for key in keys
+    }
+
+
+def test_nothing_of_a_number_is_left_anywhere(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """After everything a number can do, each key and value of the store is read, opened and compared."""
+    theirs = {number: house.live(number) for number in OTHERS}
+    ids = house.live(ERASED)
+    assert kinds_of(traces(house, ERASED, ids)) >= {"c", "due", "e", "i", "x", "u", "n", "k"}
+    others = {number: traces(house, number, theirs[number]) for number in OTHERS}
+    with caplog.at_level(logging.INFO):
+        erased = house.core.erasure.forget(ERASED, by="anna", and_suppression=True)
+    assert traces(house, ERASED, ids) == set()
+    assert (erased.unreadable, erased.suppressed) == (0, False)
+    assert erased.removed.pop("events") >= 5
+    assert erased.removed == {
+        "challenges": 2,
+        "idempotency_keys": 1,
+        "messages": 4,
+        "counters": 2,  # its log, and that the app was told of a refusal
+        "open_channels": len(CHANNELS),
+        "lookups": 1,
+        "suppressions": 1,
+    }
+    assert {number: traces(house, number, theirs[number]) for number in OTHERS} == others
+    (record,) = [one for one in caplog.records if one.getMessage() == "number.forgotten"]
+    assert record.fields["by"] == "anna"  # type: ignore[attr-defined]
+    assert ERASED[1:-2] not in str(record.__dict__)
+
+
+def test_a_stop_outlives_its_number(house: House) -> None:
+    """Erased it would let messages flow again: it stays as a bare HMAC, once, without the sealed number."""
+    ids = house.live(ERASED)
+    for _ in range(2):
+        assert house.core.erasure.forget(ERASED, by="anna").suppressed
+        (left,) = traces(house, ERASED, ids)
+        record = json.loads(house.kept()[left])
+        assert left.endswith(f":x:{house.core.seal.index('suppressed', ERASED)}")
+        assert set(record) == {"channel", "upstream", "at", "by", "under"}
+    with pytest.raises(NumberOptedOut):
+        house.core.service.send(house.caller, SendRequest(to=ERASED))
+    hear(house.core, ERASED, "START")
+    assert kinds_of(traces(house, ERASED, ids)) == {"k", "s"}
+
+
+def test_what_a_number_had_under_way_ends_at_once(house: House) -> None:
+    """A worker that holds the challenge sends nothing, and what it brings back is written nowhere."""
+    core = house.core
+    id_ = core.service.send(house.caller, SendRequest(to=ERASED)).challenge_id
+    lease = core.store.claim(id_)
+    assert lease is not None
+    core.erasure.forget(ERASED, by="anna")
+    assert not core.store.arm(lease, "reference", "hash", "main")
+    core.courier.attend(id_, lambda: False)
+    assert house.upstream.took == []
+    with pytest.raises(ChallengeNotFound):
+        core.service.status(house.caller, id_)
+    assert traces(house, ERASED, {id_}) == set()
+    again = core.service.send(house.caller, SendRequest(to=ERASED))
+    assert again.status is State.PENDING
+
+
+def test_a_challenge_that_nobody_can_open_is_told(house: House) -> None:
+    """Sealed with a key that is gone it may be anybody's: it stays, and the operator hears of it."""
+    core = house.core
+    id_ = core.service.send(house.caller, SendRequest(to=ERASED)).challenge_id
+    rings = {"lookup_keys": core.settings.lookup_keys, "subject_key": core.settings.subject_key}
+    without = Seal({"other": b"k" * 32}, **rings)  # type: ignore[arg-type]
+    erasure = type(core.erasure)(store=core.store, seal=without, counters=lambda _: 0)
+    erased = erasure.forget(ERASED, by="anna")
+    assert (erased.unreadable, erased.removed["challenges"]) == (1, 0)
+    assert seen(core.store, id_).state is State.PENDING
+
+
+def test_what_is_no_number_is_refused(house: House) -> None:
+    """Before anything is gone through."""
+    heard: list[str] = []
+    with pytest.raises(InvalidNumber):
+        house.core.erasure.forget("12", by="anna", progress=heard.append)
+    assert heard == []
+
+
+@pytest.mark.xdist_group("cluster")
+def test_a_number_is_forgotten_on_every_node_of_a_cluster() -> None:
+    """Its traces lie on all of them."""
+    cluster, upstream = Cluster(), Upstream()
+    try:
+        with FaultServer() as server:
+            server.respond(upstream)
+            house = open_house(cluster.url, cluster.nodes, upstream, server.url)
+            ids = house.live(OTHERS[0]) and house.live(ERASED)
+            assert traces(house, ERASED, ids)
+            erased = house.core.erasure.forget(ERASED, by="anna", and_suppression=True)
+            assert erased.removed["challenges"] == 2
+            assert traces(house, ERASED, ids) == set()
+            assert traces(house, OTHERS[0], set())
+            house.core.close()
+    finally:
+        cluster.close()
