@@ -11,14 +11,16 @@ import pytest
 from flask import Flask, request
 from playwright.sync_api import Page, expect
 
+from otp_service import app
 from otp_service.errors import HumanCheckFailed, HumanCheckRequired, WrongCode
 from otp_service.human import LEAST, Check
 from otp_service.web import example, widget
-from tests.conftest import PUBLISHABLE
-from tests.demo_process import Demo
+from tests.conftest import ORIGIN, POLICY, PUBLISHABLE, make_core
+from tests.demo_process import Demo, free_ports
 from tests.sandbox_server import Serving
 from tests.spine import until
 from tests.test_sandbox_page import browser, page, pytestmark
+from tests.valkey_server import ValkeyServer
 
 __all__ = ["browser", "page", "pytestmark"]
 NUMBER, CODE, TOKEN = "+12025550100", "482913", "header.claims.signature"
@@ -120,6 +122,21 @@ def test_a_newcomer_is_verified_in_the_demo(page: Page, tmp_path: Path) -> None:
         page.get_by_role("button", name="Verify").click()
         expect(page.get_by_text("Verified.")).to_be_visible()
         assert page.locator("#token").inner_text().count(".") == 2
+
+
+def test_the_guards_own_check_is_solved(page: Page, valkey: ValkeyServer) -> None:
+    """The second send from an address is asked for a check, which the page solves and the real guard takes."""
+    (port,) = free_ports(1)
+    text = POLICY.replace(ORIGIN, f"http://127.0.0.1:{port}") + '[guard.address]\nchallenge = ["1/h"]\n'
+    core = make_core(valkey.url, "http://127.0.0.1:9", text=text, example_key=PUBLISHABLE)
+    with closing(core), closing(Serving(app.web(core, lambda: b""), port)) as serving:
+        sent(page, serving.url)
+        expect(page.locator("#code")).to_be_visible()
+        asked: list[str] = []
+        page.on("response", lambda answer: asked.append(f"{answer.status} {answer.url[-9:]}"))
+        sent(page, serving.url, "+12025550101")
+        expect(page.get_by_text("A code is on its way to +1********01 by SMS.")).to_be_visible()
+        assert [one for one in asked if one.endswith("/otp/send")] == ["403 /otp/send", "202 /otp/send"]
 
 
 def test_the_widget_works_under_the_pages_policy(page: Page, url: str) -> None:
