@@ -5,7 +5,7 @@ Must not know who works on a challenge or why.
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from otp_service import health, phone
 from otp_service.breakers import WHOLE, Breakers
@@ -55,27 +55,47 @@ class Judge:
         self._breakers = breakers
         self._runtime = runtime
         self._metrics = metrics
+        self._runs: dict[tuple[str, str], int] = {}
+
+    def hear_report(self, account: str, channel: str, fault: str | None) -> None:
+        """Count how a message ended that the account had taken: `fault` is why it failed, None that it arrived.
+
+        An account that takes everything and brings nothing closes its breaker with each message that it takes. So
+        reports count for themselves: as many faults of the account in a row as it is allowed, as this process hears
+        them, open its breaker at once.
+        """
+        run = (account, channel)
+        if fault is None:
+            self._runs.pop(run, None)
+        elif fault in health.ACCOUNT_FAULTS:
+            self._runs[run] = self._runs.get(run, 0) + 1
+            if self._runs[run] >= self._tolerance(account):
+                del self._runs[run]
+                self._fault(account, channel, fault, health.FIRST_PAUSE)
 
     def hear(self, account: str, channel: str, outcome: Outcome, *, clean: bool = True) -> None:
         """Count an outcome; nothing is known against a `clean` account, so that its success is no news."""
         sign = health.sign_of(outcome)
         if sign is None or (sign.well and clean):
             return
-        if outcome.reason in health.ALARMS:
-            event("upstream.alarm", logging.ERROR, upstream=account, channel=channel, reason=outcome.reason)
+        if not sign.well:
+            self._fault(account, channel, outcome.reason, sign.pause)
+            return
+        with suppress(StoreUnavailable):  # the next send will tell
+            self._breakers.well(account, channel)
+            event("breaker.closed", upstream=account, channel=channel)
+
+    def _fault(self, account: str, channel: str, reason: str, pause: float | None) -> None:
+        if reason in health.ALARMS:
+            event("upstream.alarm", logging.ERROR, upstream=account, channel=channel, reason=reason)
+        where = WHOLE if reason in health.WHOLE_ACCOUNT else channel
+        with suppress(StoreUnavailable):
+            if opened := self._breakers.fault(account, where, pause, self._tolerance(account)):
+                self._opened(account, where, reason, opened)
+
+    def _tolerance(self, account: str) -> int:
         known = self._runtime().policy.upstreams.get(account)
-        tolerance = known.tolerance if known else TOLERANCE
-        try:
-            if sign.well:
-                self._breakers.well(account, channel)
-                event("breaker.closed", upstream=account, channel=channel)
-                return
-            where = WHOLE if outcome.reason in health.WHOLE_ACCOUNT else channel
-            opened = self._breakers.fault(account, where, sign.pause, tolerance)
-        except StoreUnavailable:
-            return  # the next send will tell
-        if opened:
-            self._opened(account, where, outcome.reason, opened)
+        return known.tolerance if known else TOLERANCE
 
     def _opened(self, account: str, where: str, reason: str, seconds: float) -> None:
         self._metrics.breaker_openings.labels(account, where, reason).inc()

@@ -11,7 +11,7 @@ from otp_service import inbound, phone
 from otp_service.breakers import Breakers
 from otp_service.casework import Judge
 from otp_service.challenge import Challenge, Delivery, Status
-from otp_service.delivery import Inbound, Outcome, Receipt, Stage, Verdict
+from otp_service.delivery import Inbound, Receipt, Stage
 from otp_service.runtime import Runtime
 from otp_service.seal import Seal
 from otp_service.store import Store
@@ -81,8 +81,9 @@ class Reception:
             status=status,
             reason=receipt.reason,
         )
-        if status is Status.FAILED:
-            self._judge.hear(upstream, delivery.channel, Outcome(Verdict.REFUSED, receipt.reason))
+        fault = receipt.reason if status is Status.FAILED else None
+        if status is not Status.SENT:
+            self._judge.hear_report(upstream, delivery.channel, fault)
 
     def _challenges_of(self, upstream: str, receipt: Receipt) -> Iterator[str]:
         """Find what a receipt may be about: our reference tells it at once, the upstream's id by what was kept.

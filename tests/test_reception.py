@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from otp_service.casework import Judge
 from otp_service.challenge import State, Status, Step, Wait
-from otp_service.delivery import Inbound, Receipt, Stage
+from otp_service.delivery import Inbound, Outcome, Receipt, Stage, Verdict
 from otp_service.errors import NumberOptedOut
+from otp_service.policy import TOLERANCE
 from otp_service.reception import OPEN_FOR, Reception
 from tests.spine import NUMBERS, PLAN, Spine, claimed, open_spine, opened, seen
 from tests.valkey_server import ValkeyServer
@@ -133,3 +135,19 @@ def test_who_writes_opens_the_channel_for_a_day(spine: Spine, reception: Recepti
     assert spine.store.kept(f"open:whatsapp:{index}") == "1"
     assert spine.store.kept(f"open:sms:{index}") is None
     assert OPEN_FOR == 24 * 3600
+
+
+def test_an_account_that_takes_everything_and_brings_nothing_is_left_alone(spine: Spine) -> None:
+    """Messages that it takes in between excuse no report; one that arrived does, and so does the number's own fault."""
+    judge = Judge(spine.courier._breakers, spine.metrics, lambda: spine.caller.runtime)  # noqa: SLF001
+    taken = Outcome(Verdict.ACCEPTED, "")
+
+    def reports(*faults: str | None) -> str:
+        for fault in faults:
+            judge.hear("main", "sms", taken, clean=False)
+            judge.hear_report("main", "sms", fault)
+        return spine.courier._breakers.ask("main", "sms").state  # noqa: SLF001
+
+    gone = ["upstream_gone"] * (TOLERANCE - 1)
+    assert reports(*gone, None, *gone, "unreachable") == "closed"
+    assert reports("upstream_gone") == "open"
