@@ -31,7 +31,7 @@ class Erasure:
     """Forgets numbers."""
 
     def __init__(self, *, store: Store, seal: Seal, counters: Callable[[str], int]) -> None:
-        """`counters` erases what the guard counts of a number (E.164) and gives how many there were."""
+        """`counters` erases what the guard counts and keeps of a number (E.164) and gives how much there was."""
         self._store = store
         self._seal = seal
         self._counters = counters

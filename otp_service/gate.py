@@ -242,17 +242,26 @@ class Gate:
         found = self._scripts.call("counts", [self._key("pins")])
         return {name: json.loads(pin) for name, pin in zip(found[::2], found[1::2], strict=True)}
 
+    def repin(self, old: str, pin: Mapping[str, Any], new: str, instead: Mapping[str, Any]) -> bool:
+        """Write a pin anew under another name or its own; False if it is another by now."""
+        written = old, json.dumps(pin), new, json.dumps(instead)
+        return bool(self._scripts.call("guard_repin", [self._key("pins")], *written))
+
     # What is kept of numbers.
 
     def forget(self, e164: str) -> int:
         """Forget all that is counted, pinned and kept of a number but its suppression; gives how much there was."""
-        counters = (self._seal.indexes("number", e164, known) for known in KINDS)
+        counters = [index for known in KINDS for index in self._seal.indexes("number", e164, known)]
         keys = [
-            *(self._key("number", index) for indexes in counters for index in indexes),
+            self._key("blocks"),
+            *(self._key("number", index) for index in counters),
             *(self._key("r", index) for index in self._seal.indexes("recycled", e164)),
         ]
+        blocks = [
+            f"{rule}:number:{index}" for rule in ("number", "cooldown", "failures") for index in counters
+        ]
         unpinned = sum(self.unpin(f"number {index}") for index in self._seal.indexes("number", e164))
-        return int(self._scripts.call("forget", keys)) + unpinned
+        return int(self._scripts.call("guard_forget", keys, *blocks)) + unpinned
 
     def recycle(self, e164: str, at: int, seconds: int) -> None:
         """Keep that a number has, or may have, a new owner."""

@@ -112,7 +112,6 @@ class Reception:
                 "upstream": upstream,
                 "at": self._store.time(),
                 "by": "the person",
-                "under": self._seal.lookup_id,
                 "sealed": self._seal.close(message.sender, suppressed[0]),
             }
             self._store.suppress(suppressed[0], why, SUPPRESSED_FOR)

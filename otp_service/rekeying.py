@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from otp_service.gate import Gate
 from otp_service.seal import Seal, Unsealable
 from otp_service.store import Store
 
@@ -28,21 +29,35 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Records that are named by `index(label, number)` and hold their number sealed for their name.
+    """Records that are named after their number by a lookup key, and hold it `sealed` for their name.
 
-    `all` goes through them in batches, `rename` writes one anew (name, record, new name, new record) unless it has
-    changed. A record has `under`, the id of the lookup key of its name, and `sealed`.
+    One whose number was forgotten says `under` which key its name was made. `named` names a number's record under the
+    newest key, `all` goes through them in batches, `rename` writes one anew (name, record, new name, new record) unless
+    it has changed.
     """
 
     name: str
-    label: str
+    named: Callable[[Seal, str], str]
     all: Callable[[], Iterator[list[tuple[str, dict[str, Any]]]]]
     rename: Callable[[str, Mapping[str, Any], str, Mapping[str, Any]], bool]
 
 
-def kinds(store: Store) -> tuple[Kind, ...]:
+def kinds(store: Store, gate: Gate) -> tuple[Kind, ...]:
     """List all kinds of records that outlive a rotation."""
-    return (Kind("suppressions", "suppressed", store.suppressions, store.rename_suppression),)
+    return (
+        Kind(
+            name="suppressions",
+            named=lambda seal, e164: seal.index("suppressed", e164),
+            all=store.suppressions,
+            rename=store.rename_suppression,
+        ),
+        Kind(
+            name="pins",
+            named=lambda seal, e164: f"number {seal.index('number', e164)}",
+            all=lambda: iter([[(name, pin) for name, pin in gate.pins().items() if "sealed" in pin]]),
+            rename=gate.repin,
+        ),
+    )
 
 
 def rekey(seal: Seal, kind: Kind, progress: Callable[[Tally], None] = lambda _: None) -> Tally:
@@ -59,17 +74,20 @@ def rekey(seal: Seal, kind: Kind, progress: Callable[[Tally], None] = lambda _: 
 
 
 def _renew(seal: Seal, kind: Kind, tally: Tally, name: str, record: Mapping[str, Any]) -> None:
-    named_anew, sealed = record["under"] == seal.lookup_id, record.get("sealed")
-    if named_anew and (sealed is None or seal.is_newest(sealed)):
+    sealed = record.get("sealed")
+    if sealed is None:
+        if record["under"] == seal.lookup_id:
+            tally.current += 1
+        else:
+            tally.nameless += 1
+        return
+    try:
+        number = seal.open(sealed, name)
+    except Unsealable:
+        tally.unreadable += 1
+        return
+    new = kind.named(seal, number)
+    if new == name and seal.is_newest(sealed):
         tally.current += 1
-    elif sealed is None:
-        tally.nameless += 1
     else:
-        try:
-            number = seal.open(sealed, name)
-        except Unsealable:
-            tally.unreadable += 1
-            return
-        new = seal.index(kind.label, number)
-        renewed = {**record, "under": seal.lookup_id, "sealed": seal.close(number, new)}
-        tally.renewed += kind.rename(name, record, new, renewed)
+        tally.renewed += kind.rename(name, record, new, {**record, "sealed": seal.close(number, new)})

@@ -42,7 +42,7 @@ def _on_a_demo(parser: argparse.ArgumentParser) -> None:
 
 def _rekey(core: Core, _: argparse.Namespace) -> int:
     left = 0
-    for kind in kinds(core.store):
+    for kind in kinds(core.store, core.gate):
         tally = rekey(core.seal, kind, partial(_show_progress, kind.name))
         print(f"{kind.name}: {tally.renewed} renewed, {tally.current} were up to date")
         if tally.nameless:

@@ -4,7 +4,7 @@ import itertools
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import jwt
 import pytest
@@ -166,8 +166,7 @@ def test_a_person_keeps_its_subject_through_a_rotation(rotation: Rotation) -> No
 
 def renewed(core: Core) -> Tally:
     """Renew the suppression list."""
-    (kind,) = kinds(core.store)
-    return rekey(core.seal, kind)
+    return rekey(core.seal, kinds(core.store, core.gate)[0])
 
 
 def test_a_stop_outlives_its_keys(rotation: Rotation, valkey: ValkeyServer) -> None:
@@ -213,12 +212,12 @@ def test_renewing_is_interrupted_and_repeated(rotation: Rotation) -> None:
     stopped = [next(rotation.numbers) for _ in range(5)]
     for number in stopped:
         stop(before, number)
-    (kind,) = kinds(moved.store)
+    kind = kinds(moved.store, moved.gate)[0]
     records = [row for batch in kind.all() for row in batch]
     name, record = records[0]
     number = moved.seal.open(record["sealed"], name)
-    new = moved.seal.index(kind.label, number)
-    anew = {**record, "under": "new", "sealed": moved.seal.close(number, new)}
+    new = kind.named(moved.seal, number)
+    anew = {**record, "sealed": moved.seal.close(number, new)}
     for _ in range(2):  # as after a lost reply
         assert kind.rename(name, record, new, anew)
     assert all(moved.reception.suppression(one) for one in stopped)
@@ -231,14 +230,12 @@ def test_a_stop_that_is_lifted_meanwhile_stays_lifted(rotation: Rotation) -> Non
     lifted, again = next(rotation.numbers), next(rotation.numbers)
     for number in (lifted, again):
         stop(before, number)
-    (kind,) = kinds(moved.store)
+    kind = kinds(moved.store, moved.gate)[0]
     seen_before = [row for batch in kind.all() for row in batch]
     stop(moved, lifted, "START")
     stop(moved, again)
     newest = moved.reception.suppression(again)
-    rest = iter([seen_before])
-    stale = type(kind)(kind.name, kind.label, lambda: rest, kind.rename)
-    assert rekey(moved.seal, stale) == Tally(renewed=1)
+    assert rekey(moved.seal, replace(kind, all=lambda: iter([seen_before]))) == Tally(renewed=1)
     assert moved.reception.suppression(lifted) is None
     assert moved.reception.suppression(again) == newest
     assert renewed(moved) == Tally(current=1)

@@ -1,0 +1,13 @@
+-- Writes a pin anew under another name, or its own, unless it is another by now. A pin that has the new name already is
+-- newer, and stays. Returns 1 if it was written, else 0.
+local pins_key, old, expected, new, record = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+
+if redis.call("HGET", pins_key, new) == record then
+  return 1 -- asked again after a lost reply
+end
+if redis.call("HGET", pins_key, old) ~= expected then
+  return 0
+end
+redis.call("HDEL", pins_key, old)
+redis.call("HSETNX", pins_key, new, record)
+return 1
