@@ -17,7 +17,7 @@ ENV PATH=/opt/otp/bin:$PATH \
     OTP_LISTEN=0.0.0.0:8000
 USER otp
 WORKDIR /var/lib/otp
-EXPOSE 8000
+EXPOSE 8000 8001
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["otp-service"]
 CMD ["serve"]

@@ -13,6 +13,7 @@ from flask import Flask
 from otp_service import edge, events, policy, settings
 from otp_service.admission import Admission
 from otp_service.api import api
+from otp_service.apps import Apps
 from otp_service.breakers import Breakers
 from otp_service.captcha import SiteVerify
 from otp_service.codes import Hasher
@@ -24,8 +25,10 @@ from otp_service.figures import Figures
 from otp_service.gate import Gate
 from otp_service.herald import Herald
 from otp_service.human import Check
+from otp_service.keyring import Keyring, LiveKeys
 from otp_service.mobtexting import Account, Batcher, Client
 from otp_service.ops import ops
+from otp_service.ops_keys import ops_keys
 from otp_service.outbox import Outbox
 from otp_service.outgoing import Sender as EventSender
 from otp_service.policies import Current, Policies, Version
@@ -56,6 +59,8 @@ class Core:
     scripts: Scripts
     store: Store
     policies: Policies
+    keyring: Keyring
+    live_keys: LiveKeys
     breakers: Breakers
     figures: Figures
     signer: Signer
@@ -222,6 +227,7 @@ def build(
         scripts, prefix=read.redis_prefix, partitions=read.partitions, retention=retention, offset=offset
     )
     policies = Policies(scripts, prefix=read.redis_prefix, offset=offset)
+    keyring = Keyring(scripts, prefix=read.redis_prefix, offset=offset)
     breakers = Breakers(scripts, prefix=read.redis_prefix, offset=offset)
     figures = Figures(scripts, prefix=read.redis_prefix, clock=time.monotonic)
     signer = Signer(read.signing_keys, read.issuer)
@@ -279,6 +285,8 @@ def build(
         scripts=scripts,
         store=store,
         policies=policies,
+        keyring=keyring,
+        live_keys=LiveKeys(keyring),
         breakers=breakers,
         figures=figures,
         signer=signer,
@@ -341,6 +349,7 @@ def prepared(read: Settings, text: str | None, *, shared_metrics: bool) -> Flask
     """Make the WSGI application of one API process."""
     core = build(read, text, threads=read.threads, hash_slots=max(1, cores() // read.processes), role="api")
     follow(core)
+    follow_keys(core)
     return web(core, lambda: core.metrics.page(shared=shared_metrics))
 
 
@@ -349,6 +358,13 @@ def follow(core: Core) -> None:
     with suppress(StoreUnavailable):  # without the store nothing can be done anyway
         core.current.look()
     core.current.follow()
+
+
+def follow_keys(core: Core) -> None:
+    """See which keys live before anybody calls, then follow them."""
+    with suppress(StoreUnavailable):  # until they are seen, callers with an issued key are asked to come back
+        core.live_keys.look()
+    core.live_keys.follow()
 
 
 def checked(core: Core) -> Callable[[str], Policy]:
@@ -362,6 +378,11 @@ def checked(core: Core) -> Callable[[str], Policy]:
     return check
 
 
+def apps_of(core: Core) -> Apps:
+    """Give what adds and removes apps."""
+    return Apps(policies=core.policies, keyring=core.keyring, check=checked(core))
+
+
 def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:
     """Make the WSGI application of a core."""
     app = Flask("otp_service", static_folder=None)
@@ -373,6 +394,9 @@ def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:
         signer=core.signer,
         metrics=core.metrics,
         policies=core.policies,
+        apps=apps_of(core),
+        keyring=core.keyring,
+        live_keys=core.live_keys,
         check_policy=checked(core),
         breakers=core.breakers,
         figures=core.figures,
@@ -385,7 +409,7 @@ def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:
         ops_port=core.settings.ops_port,
     )
     edge.install(app)
-    for blueprint in (api, webhooks, ops, widget):
+    for blueprint in (api, webhooks, ops, ops_keys, widget):
         app.register_blueprint(blueprint)
     if key := core.settings.example_key:
         app.register_blueprint(example(key))

@@ -14,13 +14,12 @@ from functools import partial
 from flask import Flask
 from prometheus_client import start_http_server
 
-from otp_service import __version__, app, demo, edge, events, policy, server, steering, telemetry, upkeep
+from otp_service import __version__, app, demo, edge, issuing, policy, server, steering, telemetry, upkeep
 from otp_service.balances import Balances
 from otp_service.delivery import UpstreamError
 from otp_service.errors import ConfigurationError, StoreUnavailable
 from otp_service.runtime import Runtime
 from otp_service.sandbox import SandboxConfig, create_sandbox
-from otp_service.service import digest
 from otp_service.settings import SHARED_METRICS
 from otp_service.store import CHALLENGES, EVENTS
 from otp_service.worker import Worker
@@ -29,13 +28,6 @@ MISCONFIGURED = 2
 FAILED = 1
 EVENTS_AT_ONCE = 8
 """Events that one worker posts at the same time; a slow endpoint must not take the sends' places."""
-KEY_KINDS = {
-    "publishable": ("pk", "[app.NAME] publishable_keys"),
-    "secret": ("sk", "[app.NAME] secret_keys"),
-    "ops": ("ops", "[operator.NAME] keys"),
-    "webhook": ("whs", "[upstream.NAME.receipts] secrets"),
-}
-"""What a key starts with, and where its hash belongs in the policy."""
 
 
 def run(arguments: list[str]) -> int:
@@ -70,8 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     upkeep.forget_options(command("forget", None, "erase all that is known of a number"))
     command("check", _check, "check settings, policy, store and upstreams, and say what is wrong")
     command("secrets", _secrets, "make a new set of secret settings")
-    keys = command("keys", _keys, "make an API key: shown once, its hash is for the policy")
-    keys.add_argument("kind", choices=[*KEY_KINDS, "events"])
+    issuing.key_options(command("keys", None, "say who may call: create, rotate, revoke and list API keys"))
+    issuing.app_options(command("apps", None, "add, look at and remove apps of the policy"))
     _sandbox_options(
         command("sandbox", _sandbox, "stand in for the upstream; $SANDBOX_TOKEN is its access token")
     )
@@ -202,18 +194,6 @@ def _secrets(_: argparse.Namespace) -> int:
 def new_secret() -> str:
     """Draw 32 random bytes as base64url."""
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
-
-
-def _keys(options: argparse.Namespace) -> int:
-    if options.kind == "events":
-        print(
-            f"secret: {events.draw()}   (shown once: for the app, and the setting that its events.secret_env names)"
-        )
-        return 0
-    prefix, place = KEY_KINDS[options.kind]
-    key = f"{prefix}_{secrets.token_urlsafe(24)}"
-    print(f"key:  {key}   (shown once)\nhash: {digest(key)}   (for {place} in the policy)")
-    return 0
 
 
 def _sandbox_options(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, wraps
 from http import HTTPStatus
@@ -20,15 +20,18 @@ from werkzeug.exceptions import HTTPException
 from otp_service import errors
 from otp_service.addresses import client_address
 from otp_service.admission import Admission
+from otp_service.apps import Apps
 from otp_service.breakers import Breakers
 from otp_service.erasure import Erasure
 from otp_service.figures import Figures
 from otp_service.gate import Gate
+from otp_service.keyring import Keyring, LiveKeys
+from otp_service.keys import digest
 from otp_service.policies import Policies
-from otp_service.policy import App, Policy
+from otp_service.policy import ROLES, App, Policy
 from otp_service.reception import Reception
 from otp_service.runtime import Runtime
-from otp_service.service import Caller, Service, digest
+from otp_service.service import Caller, Service
 from otp_service.store import Store
 from otp_service.telemetry import LOG, Metrics, event, redact
 from otp_service.tokens import Signer
@@ -52,6 +55,9 @@ class Parts:
     signer: Signer
     metrics: Metrics
     policies: Policies
+    apps: Apps
+    keyring: Keyring
+    live_keys: LiveKeys
     check_policy: Callable[[str], Policy]
     breakers: Breakers
     figures: Figures
@@ -80,6 +86,8 @@ class Operation:
     status: int = 200
     body: type[Schema] | None = None
     keys: tuple[str, ...] = ()
+    role: str = ROLES[-1]
+    """The least role of an operator who may call it."""
     idempotent: bool = False
     problems: tuple[type[errors.OtpError], ...] = ()
     media: str = "text/plain"
@@ -98,7 +106,7 @@ def operation(**kwargs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
             if described.large:
                 request.max_content_length = MAX_POLICY
             if described.keys:
-                _authenticate(described.keys)
+                _authenticate(described)
             return view(**arguments)
 
         guarded.operation = described  # type: ignore[attr-defined]
@@ -116,23 +124,56 @@ _KEY_NAMES = {
 }
 
 
-def _authenticate(kinds: Iterable[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    """Whose key it is: an app's, or an operator's with a role."""
+
+    kind: str
+    app: App | None = None
+    operator: str | None = None
+    role: str = ""
+
+
+def _authenticate(described: Operation) -> None:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise errors.MissingKey
-    hashed = digest(key.strip())
     g.runtime = parts().runtime()
-    owner = g.runtime.policy.key_owner(hashed)
-    g.operator = g.runtime.policy.operator_of(hashed)
-    if owner is None and g.operator is None:
+    found = _identity(g.runtime.policy, digest(key.strip()))
+    if found is None:
         raise errors.UnknownKey
-    g.app, g.key_kind = owner or (None, "ops")
-    if g.key_kind not in kinds:
-        raise errors.KeyNotAllowed(f"This call needs {' or '.join(_KEY_NAMES[kind] for kind in kinds)}.")
+    g.key_kind, g.app, g.operator, g.role = found.kind, found.app, found.operator, found.role
+    if g.key_kind not in described.keys:
+        named = " or ".join(_KEY_NAMES[kind] for kind in described.keys)
+        raise errors.KeyNotAllowed(f"This call needs {named}.")
+    if g.key_kind == "ops":
+        need_role(described.role)
     if g.key_kind == "publishable":
         origin = request.headers.get("Origin")
         if origin is not None and origin not in g.app.origins:
             raise errors.OriginNotAllowed
+
+
+def _identity(policy: Policy, hashed: str) -> _Identity | None:
+    """Find a key: one that the policy declares, or one that was issued for an app that there is, or an operator."""
+    if declared := policy.key_owner(hashed):
+        app, kind = declared
+        return _Identity(kind, app=app)
+    if operator := policy.operator_of(hashed):
+        return _Identity("ops", operator=operator, role=policy.operators[operator].role)
+    issued = parts().live_keys.find(hashed)
+    if issued is None:
+        return None
+    if issued.kind == "ops":
+        return _Identity("ops", operator=issued.owner, role=issued.role)
+    known = policy.apps.get(issued.owner)
+    return _Identity(issued.kind, app=known) if known else None
+
+
+def need_role(role: str, what: str = "This call") -> None:
+    """Raise RoleNotAllowed unless the operator who calls has this role or a higher one."""
+    if ROLES.index(g.role) < ROLES.index(role):
+        raise errors.RoleNotAllowed(role, what)
 
 
 def caller() -> Caller:
@@ -144,7 +185,7 @@ def caller() -> Caller:
         runtime=g.runtime,
         request_id=g.request_id,
         origin=request.headers.get("Origin"),
-        address=(request.remote_addr or "") if browser else None,
+        address=_address() if browser else None,
         hear=_note_standing,
     )
 
@@ -170,10 +211,11 @@ def load(schema: type[Schema], *, optional: bool = False) -> dict[str, Any]:
     Raises UnsupportedMediaType, MalformedJson or Invalid.
     """
     raw = body()
-    if optional and not raw:
-        return {}
-    if request.mimetype != "application/json":
+    nothing = optional and not raw
+    if request.mimetype != "application/json" and not (nothing and not request.mimetype):
         raise errors.UnsupportedMediaType
+    if nothing:
+        return {}
     try:
         loaded: dict[str, Any] = _made(schema).load(_strict_json(raw))
     except ValidationError as error:
@@ -269,6 +311,7 @@ STATUS: Mapping[type[errors.OtpError], int] = {
     errors.MissingKey: 401,
     errors.UnknownKey: 401,
     errors.KeyNotAllowed: 403,
+    errors.RoleNotAllowed: 403,
     errors.OriginNotAllowed: 403,
     errors.HumanCheckRequired: 403,
     errors.ChallengeNotFound: 404,
@@ -278,6 +321,7 @@ STATUS: Mapping[type[errors.OtpError], int] = {
     errors.TokenSpent: 409,
     errors.IdempotencyKeySpent: 409,
     errors.PolicyConflict: 409,
+    errors.KeyConflict: 409,
     errors.NoAttemptsLeft: 410,
     errors.BodyTooLarge: 413,
     errors.UriTooLong: 414,
@@ -416,8 +460,8 @@ def _keep_apart() -> None:
     port = parts().ops_port
     if port is None or request.path in _ON_EVERY_PORT:
         return
-    # SERVER_PORT is the listening socket's; the Host header and all of X-Forwarded-* are the client's word.
-    inside = request.environ["SERVER_PORT"] == str(port)
+    # The server's own port is the listening socket's; Host and all of X-Forwarded-* are the client's word.
+    inside = request.server is not None and request.server[1] == port
     if inside != request.path.startswith(_INSIDE):
         raise errors.NotFound
 
@@ -461,7 +505,7 @@ def _allow_origin(response: Response) -> None:
     """Answer CORS: origins of the caller's app, or at the preflight, which brings no key, of any app."""
     response.vary.add("Origin")  # also without one, as an answer may be kept for a page that brings one
     origin = request.headers.get("Origin")
-    if origin is None:
+    if origin is None or request.path.startswith(_INSIDE):  # operators' keys have no business in apps' pages
         return
     try:
         apps = [g.app] if g.app else parts().runtime().policy.apps.values()

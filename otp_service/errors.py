@@ -159,6 +159,17 @@ class KeyNotAllowed(OtpError):
     broken = ("Authorization", "must hold a key of a kind that this call takes")
 
 
+class RoleNotAllowed(OtpError):
+    """The operator is known, but may not do this."""
+
+    code = "role_not_allowed"
+    detail = "This call needs an operator of another role."
+    broken = ("Authorization", "must hold a key of a role that may do this")
+
+    def __init__(self, role: str, what: str = "This call") -> None:
+        super().__init__(f"{what} needs an operator of the role {role}.")
+
+
 class OriginNotAllowed(OtpError):
     """A browser's page of a foreign origin used the key."""
 
@@ -323,6 +334,13 @@ class PolicyConflict(OtpError):
     def __init__(self, version: int) -> None:
         super().__init__(f"Version {version} of the policy is in force. Look at it, then apply again.")
         self.version = version
+
+
+class KeyConflict(OtpError):
+    """The key is in no state for this."""
+
+    code = "key_conflict"
+    detail = "This key is in no state for this."
 
 
 class PolicyInvalid(Invalid):

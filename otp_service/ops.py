@@ -13,7 +13,7 @@ from otp_service.delivery import UpstreamError
 from otp_service.edge import load, operation, parts
 from otp_service.errors import ConfigurationError
 from otp_service.policies import Version
-from otp_service.policy import Policy
+from otp_service.policy import ROLES, Policy
 from otp_service.simulation import Question, difference, simulate
 
 ops = Blueprint("ops", __name__, url_prefix="/ops")
@@ -25,7 +25,11 @@ OPS = ("ops",)
 
 @ops.get("/policy")
 @operation(
-    summary="The policy in force", answer=schemas.PolicyVersionSchema, keys=OPS, problems=(errors.NotFound,)
+    summary="The policy in force",
+    answer=schemas.PolicyVersionSchema,
+    keys=OPS,
+    role="read",
+    problems=(errors.NotFound,),
 )
 def show() -> dict[str, Any]:
     """Its text, and who applied it when and why."""
@@ -40,6 +44,7 @@ def show() -> dict[str, Any]:
     summary="An earlier version of the policy",
     answer=schemas.PolicyVersionSchema,
     keys=OPS,
+    role="read",
     problems=(errors.NotFound,),
 )
 def version(number: int) -> dict[str, Any]:
@@ -53,6 +58,7 @@ def version(number: int) -> dict[str, Any]:
     body=schemas.PolicyTextSchema,
     answer=schemas.PolicyCheckedSchema,
     keys=OPS,
+    role="read",
     problems=(errors.PolicyInvalid,),
     large=True,
 )
@@ -67,21 +73,20 @@ def check() -> dict[str, Any]:
     body=schemas.PolicyApplySchema,
     answer=schemas.PolicyAppliedSchema,
     keys=OPS,
+    role="operate",
     problems=(errors.PolicyInvalid, errors.PolicyConflict),
     large=True,
 )
 def apply() -> dict[str, Any]:
     """In force everywhere within two seconds; running challenges keep their plans."""
     wanted = load(schemas.PolicyApplySchema)
-    warnings = _checked(wanted["text"]).warnings
-    applied = parts().policies.apply(
-        wanted["text"], author=_author(), reason=wanted["reason"], expected=wanted.get("expected")
-    )
-    return _brief(applied) | {"warnings": list(warnings)}
+    return _applied(wanted["text"], wanted["reason"], wanted.get("expected"))
 
 
 @ops.get("/policy/history")
-@operation(summary="Who changed the policy, when and why", answer=schemas.PolicyHistorySchema, keys=OPS)
+@operation(
+    summary="Who changed the policy, when and why", answer=schemas.PolicyHistorySchema, keys=OPS, role="read"
+)
 def history() -> dict[str, Any]:
     """List the newest first."""
     return {"versions": [_brief(one) for one in parts().policies.history()]}
@@ -93,17 +98,14 @@ def history() -> dict[str, Any]:
     body=schemas.PolicyRollbackSchema,
     answer=schemas.PolicyAppliedSchema,
     keys=OPS,
-    problems=(errors.NotFound, errors.PolicyInvalid),
+    role="operate",
+    problems=(errors.NotFound, errors.PolicyInvalid, errors.PolicyConflict),
 )
 def rollback() -> dict[str, Any]:
     """As a new version; without a number, the one before the one in force."""
     wanted = load(schemas.PolicyRollbackSchema)
     earlier = _version(wanted.get("version") or parts().policies.head() - 1)
-    warnings = _checked(earlier.text).warnings
-    reason = f"rollback to {earlier.number}: {wanted['reason']}"
-    return _brief(parts().policies.apply(earlier.text, author=_author(), reason=reason)) | {
-        "warnings": list(warnings)
-    }
+    return _applied(earlier.text, f"rollback to {earlier.number}: {wanted['reason']}", None)
 
 
 @ops.get("/policy/diff/<int:old>/<int:new>")
@@ -111,6 +113,7 @@ def rollback() -> dict[str, Any]:
     summary="What changed from one version to another",
     answer=schemas.PolicyDiffSchema,
     keys=OPS,
+    role="read",
     problems=(errors.NotFound,),
 )
 def diff(old: int, new: int) -> dict[str, Any]:
@@ -124,6 +127,7 @@ def diff(old: int, new: int) -> dict[str, Any]:
     body=schemas.SimulateSchema,
     answer=schemas.SimulationSchema,
     keys=OPS,
+    role="read",
     problems=(errors.InvalidNumber, errors.PolicyInvalid, errors.NotFound),
     large=True,
 )
@@ -139,6 +143,35 @@ def simulated() -> dict[str, Any]:
         lambda channel, country: parts().figures.learned(now, channel, country),
         parts().admission.explain,
     )
+
+
+def _applied(text: str, reason: str, expected: int | None) -> dict[str, Any]:
+    loaded = _checked(text)
+    if g.role != ROLES[-1]:
+        expected = _with_the_same_access(loaded, expected)
+    applied = parts().policies.apply(text, author=_author(), reason=reason, expected=expected)
+    return _brief(applied) | {"warnings": list(loaded.warnings)}
+
+
+def _with_the_same_access(loaded: Policy, expected: int | None) -> int:
+    """See that who may call stays the same; gives the version for which that is so. Raises RoleNotAllowed.
+
+    Whoever may apply a policy could otherwise make an operator of any role in it.
+    """
+    newest = parts().policies.newest()
+    before = g.runtime.policy if newest is None else _checked(newest.text)
+    number = newest.number if newest else 0
+    if expected not in {None, number}:
+        raise errors.PolicyConflict(number)
+    if _access(before) != _access(loaded):
+        raise errors.RoleNotAllowed(ROLES[-1], "A change of operators, apps, their keys or origins")
+    return number
+
+
+def _access(policy: Policy) -> tuple[object, object]:
+    """Give what says who may call."""
+    apps = {name: (app.origins, app.publishable_keys, app.secret_keys) for name, app in policy.apps.items()}
+    return policy.operators, apps
 
 
 def _checked(text: str) -> Policy:
@@ -173,7 +206,7 @@ def _shown(found: Version) -> dict[str, Any]:
 
 
 @ops.get("/upstreams")
-@operation(summary="How the upstream accounts do", answer=schemas.UpstreamsSchema, keys=OPS)
+@operation(summary="How the upstream accounts do", answer=schemas.UpstreamsSchema, keys=OPS, role="read")
 def upstreams() -> dict[str, Any]:
     """Call every account for its balance, and show its breakers."""
     channels: dict[str, list[str]] = {name: [] for name in g.runtime.accounts}
@@ -198,7 +231,9 @@ def _look(name: str) -> dict[str, Any]:
 
 
 @ops.get("/figures")
-@operation(summary="Conversion by channel, country and upstream", answer=schemas.FiguresSchema, keys=OPS)
+@operation(
+    summary="Conversion by channel, country and upstream", answer=schemas.FiguresSchema, keys=OPS, role="read"
+)
 def figures() -> dict[str, Any]:
     """Codes that went out and came back in the last seven days, and how soon."""
     rows = parts().figures.rows(parts().store.time())
@@ -232,6 +267,7 @@ def _rounded(seconds: float | None) -> float | None:
     body=schemas.NumberSchema,
     answer=schemas.SuppressionSchema,
     keys=OPS,
+    role="read",
     problems=(errors.InvalidNumber,),
 )
 def look_at_suppression() -> dict[str, Any]:
@@ -246,6 +282,7 @@ def look_at_suppression() -> dict[str, Any]:
     body=schemas.NumberSchema,
     answer=schemas.LiftedSchema,
     keys=OPS,
+    role="operate",
     problems=(errors.InvalidNumber,),
 )
 def lift_suppression() -> dict[str, Any]:
@@ -263,6 +300,7 @@ def lift_suppression() -> dict[str, Any]:
     body=schemas.ForgetSchema,
     answer=schemas.ForgottenSchema,
     keys=OPS,
+    role="admin",
     problems=(errors.InvalidNumber,),
 )
 def forget_number() -> dict[str, Any]:

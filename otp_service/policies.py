@@ -96,6 +96,22 @@ def _version(stored: str | None) -> Version | None:
     return Version(record["version"], record["text"], record["author"], record["at"], record["reason"])
 
 
+def keep_looking(name: str, look: Callable[[], None]) -> None:
+    """Look for what is new, again and again, in a thread that ends with its process."""
+
+    def forever() -> None:
+        while True:
+            try:
+                look()
+            except StoreUnavailable:
+                pass  # what was known stays so
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next change must be seen
+                LOG.error(f"{name}.not_followed", exc_info=error)
+            time.sleep(LOOK)
+
+    threading.Thread(target=forever, name=name, daemon=True).start()
+
+
 class Current(Generic[T]):
     """What was built from the version in force.
 
@@ -128,17 +144,7 @@ class Current(Generic[T]):
 
     def follow(self) -> None:
         """Keep looking for a newer version, in a thread that ends with its process."""
-        threading.Thread(target=self._follow, name="policy", daemon=True).start()
-
-    def _follow(self) -> None:
-        while True:
-            try:
-                self.look()
-            except StoreUnavailable:
-                pass  # what was in force stays so
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next version must be seen
-                LOG.error("policy.not_followed", exc_info=error)
-            time.sleep(LOOK)
+        keep_looking("policy", self.look)
 
     def look(self) -> None:
         """Build the version in force, if it is a new one. Raises StoreUnavailable."""

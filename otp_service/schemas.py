@@ -9,6 +9,8 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from otp_service.challenge import State
+from otp_service.keys import seconds
+from otp_service.policy import ROLES
 
 BINDING_PARTS, BINDING_LENGTH, BINDING_TEXT = 8, 64, 256
 
@@ -202,6 +204,10 @@ class PathSchema(_Strict):
         r"[A-Za-z0-9_-]{1,200}",
         "A secret whose SHA-256 stands in the account's receipts.secrets.",
         "whs_4711",
+    )
+    key_id = _text("must be a key's id", r"[0-9a-f]{10}", "The key's id, as it is listed.", "5f2ab1c3d4")
+    app = _text(
+        "must be the name of an app", r"[a-z][a-z0-9_-]{0,31}", "The app's name in the policy.", "web"
     )
 
 
@@ -637,3 +643,169 @@ class LiftedSchema(Schema):
     """Whether a suppression was lifted."""
 
     lifted = _shown(fields.Boolean, "False if there was none.", example=True)
+
+
+# Keys and apps.
+
+
+def _one_line(about: str, example: str, most: int, **kwargs: Any) -> fields.String:  # noqa: ANN401 - as _text
+    rule = f"must be 1 to {most} signs on one line"
+    return _text(rule, rf"[^\x00-\x1f\x7f]{{1,{most}}}", about, example, **kwargs)
+
+
+class _Time(fields.Field[int]):
+    """Seconds, written as 90d or 24h."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:  # noqa: ANN401 - marshmallow's signature
+        try:
+            return seconds(value)
+        except (TypeError, ValueError):
+            raise ValidationError("must be a time such as 90d or 24h, up to 3650d") from None
+
+
+def _time(about: str, example: str, **kwargs: Any) -> _Time:  # noqa: ANN401 - as _text
+    written = {"type": "string", "pattern": "^[0-9]{1,9}[smhd]$"}
+    return _Time(metadata={"description": about, "example": example} | written, **kwargs)
+
+
+class KeyCreateSchema(_Strict):
+    """A key to issue."""
+
+    kind = fields.String(
+        required=True,
+        validate=validate.OneOf(["publishable", "secret", "ops"], error="must be publishable, secret or ops"),
+        metadata={
+            "description": "For browsers and phones, for servers, or for operators.",
+            "example": "secret",
+        },
+        error_messages={"invalid": "must be a string", "null": "must not be null"},
+    )
+    owner = _text(
+        "must be a name of small letters, digits, - and _",
+        r"[a-z][a-z0-9_-]{0,31}",
+        "The app that may call with it; for an operator's key the operator's name, which stands in the audit.",
+        "web",
+        required=True,
+    )
+    role = fields.String(
+        validate=validate.OneOf(ROLES, error=f"must be one of {', '.join(ROLES)}"),
+        metadata={"description": "What an operator's key may do; no other key has one.", "example": "read"},
+        error_messages={"invalid": "must be a string", "null": "must not be null"},
+    )
+    expires = _time("When it ends, counted from now; never when left out.", "90d")
+    label = _one_line("What it is for.", "checkout servers", 80)
+
+
+class KeyRotateSchema(_Strict):
+    """How a key is replaced."""
+
+    reason = _one_line("The reason, for the audit.", "every quarter", 200, required=True)
+    overlap = _time("How long the key before still lives; a day when left out.", "24h")
+    expires = _time("When the successor ends; after as long as its predecessor when left out.", "90d")
+
+
+class KeyRevokeSchema(_Strict):
+    """Why a key ends."""
+
+    reason = _one_line("What happened.", "found in a repository", 200, required=True)
+
+
+class IssuedKeySchema(Schema):
+    """A key that was issued; the key itself is kept nowhere. Times are milliseconds since 1970."""
+
+    id = _shown(fields.String, "Its id, by which it is rotated and revoked.", "5f2ab1c3d4")
+    kind = _shown(fields.String, "One of publishable, secret and ops.", "secret")
+    owner = _shown(fields.String, "The app, or the operator of an ops key.", "web")
+    role = _shown(fields.String, "The operator's role; empty for an app.", "")
+    label = _shown(fields.String, "What was said about its use.", "checkout servers")
+    fingerprint = _shown(fields.String, "The first eight digits of its SHA-256.", "9f86d081")
+    live = _shown(fields.Boolean, "Whether it lets anybody in now.", example=True)
+    by = _shown(fields.String, "The operator who issued it.", "anna")
+    created = _shown(fields.Integer, "When it was issued.", 1_700_000_000_000)
+    expires = _shown(fields.Integer, "When it ends or ended.", 1_707_776_000_000, allow_none=True)
+    used = _shown(fields.Integer, "When it was used last, to the minute.", 1_700_000_060_000, allow_none=True)
+    line = _shown(fields.String, "The id of the first key of those that replaced one another.", "5f2ab1c3d4")
+    replaced_by = _shown(fields.String, "The id of its successor; empty for none.", "")
+    ended_by = _shown(fields.String, "The operator who rotated or revoked it.", "")
+    ended_why = _shown(fields.String, "What was said then.", "")
+
+
+class IssuedKeysSchema(Schema):
+    """All issued keys; one that ended is kept for 90 days."""
+
+    keys = _shown(
+        fields.List, "Each key, the oldest first.", [], cls_or_instance=fields.Nested(IssuedKeySchema)
+    )
+
+
+class NewKeySchema(IssuedKeySchema):
+    """A new key, which is shown this once."""
+
+    key = _shown(fields.String, "The key itself; nobody can show it again.", "sk_...")
+
+
+class AppCreateSchema(_Strict):
+    """An app to add to the policy."""
+
+    name = _text(
+        "must be a name of small letters, digits, - and _",
+        r"[a-z][a-z0-9_-]{0,31}",
+        "Its name, which is the audience of its tokens.",
+        "shop",
+        required=True,
+    )
+    brand = _one_line("The name that stands in messages.", "Acme Shop", 40, required=True)
+    origins = fields.List(
+        _one_line("An origin as browsers send it.", "https://shop.example.com", 200),
+        metadata={
+            "description": "Pages that may use its publishable keys.",
+            "example": ["https://shop.example.com"],
+        },
+        load_default=list,
+    )
+    reason = _one_line("The reason, for the policy's history.", "the shop opens", 200, required=True)
+    keys = fields.Boolean(
+        truthy={True},
+        falsy={False},
+        load_default=True,
+        metadata={"description": "Whether to issue a publishable and a secret key at once.", "example": True},
+    )
+
+
+class AppRemoveSchema(_Strict):
+    """Why an app is removed."""
+
+    reason = _one_line("Why it goes; kept in the policy's history.", "the shop closed", 200, required=True)
+
+
+class AppSchema(Schema):
+    """An app of the policy in force."""
+
+    name = _shown(fields.String, "The app's own name.", "shop")
+    brand = _shown(fields.String, "What messages call it.", "Acme Shop")
+    origins = _shown(
+        fields.List, "Where its pages are.", ["https://shop.example.com"], cls_or_instance=fields.String()
+    )
+    declared_keys = _shown(
+        fields.Dict, "How many keys of each kind the policy declares.", {"publishable": 1, "secret": 1}
+    )
+    issued_keys = _shown(
+        fields.List, "Those that were issued and live.", [], cls_or_instance=fields.Nested(IssuedKeySchema)
+    )
+
+
+class AppsSchema(Schema):
+    """All apps of the policy in force."""
+
+    apps = _shown(fields.List, "Each app.", [], cls_or_instance=fields.Nested(AppSchema))
+
+
+class AppChangedSchema(PolicyAppliedSchema):
+    """The version of the policy that the change made."""
+
+    keys = _shown(
+        fields.List,
+        "New keys, which are shown this once.",
+        [],
+        cls_or_instance=fields.Nested(NewKeySchema),
+    )

@@ -4,50 +4,33 @@ Knows options and how answers look in a terminal. Must not know how versions are
 """
 
 import argparse
-import getpass
 import json
-import os
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from otp_service import app
+from otp_service import app, terminal
 from otp_service.app import Core
-from otp_service.errors import ConfigurationError, NotFound, OtpError, PolicyInvalid
+from otp_service.errors import ConfigurationError, NotFound, PolicyInvalid
 from otp_service.policies import Version
 from otp_service.policy import CHANNELS, Policy
 from otp_service.simulation import Question, difference, simulate
-
-FAILED = 1
+from otp_service.terminal import FAILED, author, content, moment, who_and_why
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the actions of the command and their options."""
-    parser.add_argument(
-        "--demo", type=Path, metavar="DIR", help="work on the demo that runs with these files (var)"
-    )
-    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
-
-    def action(
-        name: str, act: Callable[[Core, argparse.Namespace], int], about: str
-    ) -> argparse.ArgumentParser:
-        made = actions.add_parser(name, help=about, description=about)
-        made.set_defaults(act=lambda chosen: with_core(act, chosen))
-        return made
-
+    action = terminal.actions(parser)
     action("check", _check, "name every mistake of a policy").add_argument("file", type=Path)
     apply = action("apply", _apply, "put a policy in force; running processes follow within two seconds")
     apply.add_argument("file", type=Path)
     apply.add_argument("--expect", type=int, metavar="VERSION", help="only if this version is in force")
-    _who_and_why(apply)
+    who_and_why(apply)
     show = action("show", _show, "print the policy in force, or an earlier version")
     show.add_argument("version", type=int, nargs="?")
     action("history", _history, "list the versions: when, who, why")
     rollback = action("rollback", _rollback, "put an earlier version in force again")
     rollback.add_argument("version", type=int, nargs="?", help="the one before the one in force if left out")
-    _who_and_why(rollback)
+    who_and_why(rollback)
     diff = action("diff", _diff, "show what changed from one version to another, or to a file")
     diff.add_argument("old", help="a version; or only a file, to see what it would change")
     diff.add_argument("new", nargs="?", help="a version or a file; the one in force if left out")
@@ -62,44 +45,6 @@ def options(parser: argparse.ArgumentParser) -> None:
     simulation.add_argument("--json", action="store_true", help="print the whole answer as JSON")
 
 
-def _who_and_why(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--reason", required=True, help="why; kept in the history")
-    parser.add_argument("--author", default=None, help="who; the user of this terminal if left out")
-
-
-def with_core(act: Callable[[Core, argparse.Namespace], int], chosen: argparse.Namespace) -> int:
-    """Do something with the core of this environment, or of a demo's; gives the exit code."""
-    environment = os.environ if chosen.demo is None else _settings_of_demo(chosen.demo)
-    core = app.build(*app.configure(environment), threads=1, hash_slots=1, role="policy")
-    try:
-        return act(core, chosen)
-    except OtpError as error:
-        print(
-            error.detail,
-            *(f"  - {field}: {rule}" for field, rule in error.rules()),
-            sep="\n",
-            file=sys.stderr,
-        )
-        return FAILED
-    finally:
-        core.close()
-
-
-def _settings_of_demo(folder: Path) -> dict[str, str]:
-    try:
-        settings: dict[str, str] = json.loads(_text(folder / "demo.json"))["settings"]
-    except (ValueError, KeyError):
-        raise ConfigurationError([f"{folder / 'demo.json'} is not of a demo that runs"]) from None
-    return settings
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError([f"{file} cannot be read: {error}"]) from None
-
-
 def _checked(core: Core, text: str) -> Policy:
     try:
         return app.checked(core)(text)
@@ -108,22 +53,20 @@ def _checked(core: Core, text: str) -> Policy:
 
 
 def _check(core: Core, chosen: argparse.Namespace) -> int:
-    loaded = _checked(core, _text(chosen.file))
+    loaded = _checked(core, content(chosen.file))
     print(*(f"warning: {warning}" for warning in loaded.warnings), "the policy could work", sep="\n")
     return 0
 
 
 def _apply(core: Core, chosen: argparse.Namespace) -> int:
-    text = _text(chosen.file)
+    text = content(chosen.file)
     for warning in _checked(core, text).warnings:
         print(f"warning: {warning}")
     return _applied(core, text, chosen, chosen.reason, chosen.expect)
 
 
 def _applied(core: Core, text: str, chosen: argparse.Namespace, reason: str, expected: int | None) -> int:
-    version = core.policies.apply(
-        text, author=chosen.author or getpass.getuser(), reason=reason, expected=expected
-    )
+    version = core.policies.apply(text, author=author(chosen), reason=reason, expected=expected)
     print(f"version {version.number} is in force")
     return 0
 
@@ -142,8 +85,7 @@ def _show(core: Core, chosen: argparse.Namespace) -> int:
 
 def _history(core: Core, _: argparse.Namespace) -> int:
     for version in core.policies.history():
-        at = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(version.at / 1000))
-        print(f"{version.number:>5}  {at}  {version.author}: {version.reason}")
+        print(f"{version.number:>5}  {moment(version.at)}  {version.author}: {version.reason}")
     return 0
 
 
@@ -164,12 +106,12 @@ def _diff(core: Core, chosen: argparse.Namespace) -> int:
 def _named(core: Core, name: str | None) -> Version:
     if name is None or name.isdecimal():
         return _version(core, None if name is None else int(name))
-    return Version(0, _text(Path(name)), "", 0, "")
+    return Version(0, content(Path(name)), "", 0, "")
 
 
 def _simulate(core: Core, chosen: argparse.Namespace) -> int:
     core.current.look()
-    loaded = core.policy if chosen.file is None else _checked(core, _text(chosen.file))
+    loaded = core.policy if chosen.file is None else _checked(core, content(chosen.file))
     question = Question(
         to=chosen.to,
         country=chosen.country,

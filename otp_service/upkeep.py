@@ -4,21 +4,19 @@ Knows options and how answers look in a terminal. Must not know how numbers are 
 """
 
 import argparse
-import getpass
 import sys
 from dataclasses import astuple
 from functools import partial
-from pathlib import Path
 
 from otp_service import telemetry
 from otp_service.app import Core
 from otp_service.rekeying import Tally, kinds, rekey
-from otp_service.steering import FAILED, with_core
+from otp_service.terminal import FAILED, author, on_a_demo, who_and_why, with_core
 
 
 def rekey_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `rekey`."""
-    _on_a_demo(parser)
+    on_a_demo(parser)
     parser.set_defaults(act=partial(with_core, _rekey))
 
 
@@ -29,15 +27,9 @@ def forget_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--and-suppression", action="store_true", help="forget a STOP, too: messages may go there again"
     )
-    parser.add_argument("--author", default=None, help="who; the user of this terminal if left out")
-    _on_a_demo(parser)
+    who_and_why(parser, why=False)
+    on_a_demo(parser)
     parser.set_defaults(act=partial(with_core, _forget))
-
-
-def _on_a_demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--demo", type=Path, metavar="DIR", help="work on the demo that runs with these files (var)"
-    )
 
 
 def _rekey(core: Core, _: argparse.Namespace) -> int:
@@ -65,7 +57,7 @@ def _forget(core: Core, chosen: argparse.Namespace) -> int:
     erased = core.erasure.forget(
         chosen.to,
         chosen.country,
-        by=chosen.author or getpass.getuser(),
+        by=author(chosen),
         and_suppression=chosen.and_suppression,
         progress=lambda kind: print(f"going through {kind}", file=sys.stderr),
     )

@@ -110,6 +110,7 @@ def core(valkey: ValkeyServer) -> Iterator[Core]:
 @pytest.fixture
 def client(core: Core) -> FlaskClient:
     """A client of the HTTP API on that core."""
+    core.live_keys.look()
     return app.web(core, lambda: core.metrics.page(shared=False)).test_client()
 
 

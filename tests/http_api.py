@@ -206,6 +206,7 @@ def wrong(code: str) -> str:
 def make_api(valkey: ValkeyServer, upstream_url: str = NOBODY, text: str = POLICY, **changes: object) -> Api:
     """Build an application with a policy and settings of its own."""
     core = make_core(valkey.url, upstream_url, text=text, **changes)
+    core.live_keys.look()
     return Api(core, app.web(core, lambda: core.metrics.page(shared=False)), valkey.client())
 
 

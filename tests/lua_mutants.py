@@ -15,7 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 TESTS = tuple(
-    f"tests/test_{name}.py" for name in ("store", "breakers", "policies", "lost_replies", "model", "races")
+    f"tests/test_{name}.py"
+    for name in ("store", "breakers", "policies", "keyring", "lost_replies", "model", "races")
 )
 AT_ONCE = 2
 HANGS_AFTER = 600.0
@@ -124,6 +125,47 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("delivery.hash = nil", ""),
         ('redis.call("ZREM", due_key, id)', ""),
         KEEPTTL,
+    ],
+    "key_issue": [
+        OFFSET,
+        ("if known then", "if false then"),
+        ("record.line = record.id", ""),
+        ("record.lifetime = lifetime", ""),
+        ("record.expires = now + lifetime", ""),
+        ('redis.call("HINCRBY", ring, "head", 1)', ""),
+    ],
+    "key_rotate": [
+        OFFSET,
+        ("if made then", "if false then"),
+        ('key.expires <= now then\n  return {"ended"}', "false then"),
+        ("other.line == key.line and", ""),
+        ("and not (other.expires and other.expires <= now)", ""),
+        ('return {"crowded", other.id}', ""),
+        ("successor.line = key.line", "successor.line = successor.id"),
+        ("lifetime or key.lifetime", "key.lifetime"),
+        ("lifetime or key.lifetime", "lifetime"),
+        ("math.min(key.expires or now + overlap, now + overlap)", "now + overlap"),
+        ("math.min(key.expires or now + overlap, now + overlap)", "key.expires"),
+        ('redis.call("HINCRBY", ring, "head", 1)', ""),
+    ],
+    "key_revoke": [
+        OFFSET,
+        ("key.op == operation", "false"),
+        ("key.expires and key.expires <= now", "false"),
+        ("key.expires = now\n", "\n"),
+        ("key.op = operation", ""),
+        ('redis.call("HINCRBY", ring, "head", 1)', ""),
+    ],
+    "keys_read": [
+        OFFSET,
+        ("head == known", "false"),
+        ("key.expires + keep <= now", "false"),
+        ("key.expires + keep <= now", "key.expires <= now"),
+        (', "u:" .. key.id)', ")"),
+    ],
+    "keys_used": [
+        ('redis.call("HEXISTS", ring, "k:" .. id) == 1', "true"),
+        ("math.max(before, used)", "used"),
     ],
     "leave": [('redis.call("ZREM", workers_key, name)', "0")],
     "look": [OFFSET],

@@ -86,6 +86,8 @@ def _operation(name: str, about: str, described: Operation) -> dict[str, Any]:
     operation: dict[str, Any] = {"operationId": name, "summary": described.summary, "description": about}
     if described.keys:
         operation["security"] = [{"opsKey": []} if described.keys == ("ops",) else {"appKey": []}]
+    if described.keys == ("ops",):
+        operation["description"] += f" For operators of the role `{described.role}` or a higher one."
     operation["parameters"] = [_IDEMPOTENCY] if described.idempotent else []
     if described.body:
         required = bool([f for f in described.body().fields.values() if f.required])
@@ -125,6 +127,8 @@ def _by_status(described: Operation) -> dict[int, list[type[errors.OtpError]]]:
     kinds = [*described.problems, *_EVERYWHERE]
     if described.keys:
         kinds += [*_WITH_KEY, *_WITH_STORE]
+    if described.keys == ("ops",):
+        kinds.append(errors.RoleNotAllowed)
     if "publishable" in described.keys:
         kinds.append(errors.OriginNotAllowed)  # only browsers' keys are tied to origins
     if described.body:

@@ -680,6 +680,20 @@ def _(api: Api) -> TestResponse:
     return api.call("PUT", "/ops/policy", key=OPS, body=body)
 
 
+@reaches(errors.RoleNotAllowed)
+def _(api: Api) -> TestResponse:
+    key, _ = api.core.keyring.issue("ops", "ben", by="a test", role="read")
+    api.core.live_keys.look()
+    return api.call("POST", "/ops/policy/rollback", key=key, body={"reason": "test"})
+
+
+@reaches(errors.KeyConflict)
+def _(api: Api) -> TestResponse:
+    _, record = api.core.keyring.issue("ops", "ben", by="a test", role="read")
+    api.core.keyring.revoke(record.id, by="a test", reason="test")
+    return api.call("POST", f"/ops/keys/{record.id}/revoke", key=OPS, body={"reason": "test"})
+
+
 @reaches(errors.StoreUnavailable)
 def _(api: Api) -> TestResponse:
     core = make_core(AWAY, NOBODY)

@@ -155,7 +155,16 @@ def test_a_sandbox_that_could_not_mean_anything_exits_with_2(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["unknown"], ["keys"], ["keys", "admin"], ["serve", "--port", "1"]]
+    "arguments",
+    [
+        [],
+        ["unknown"],
+        ["keys"],
+        ["keys", "draw", "admin"],
+        ["keys", "publishable"],
+        ["apps"],
+        ["serve", "--port", "1"],
+    ],
 )
 def test_a_wrong_command_line_exits_with_2_and_says_how(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -193,7 +202,7 @@ def test_a_new_key_comes_with_the_hash_that_a_policy_takes(
     capsys: pytest.CaptureFixture[str], kind: str, prefix: str
 ) -> None:
     """The key is shown once and has 192 random bits; its digest lets it in."""
-    assert cli.run(["keys", kind]) == 0
+    assert cli.run(["keys", "draw", kind]) == 0
     found = re.fullmatch(r"key:  (\S+) .*\nhash: ([0-9a-f]{64}) .*\n", capsys.readouterr().out)
     assert found
     key, hashed = found.groups()
@@ -204,7 +213,7 @@ def test_a_new_key_comes_with_the_hash_that_a_policy_takes(
     owner = policy.parse(text).key_owner(digest(key))
     assert owner
     assert owner[0].name == "web"
-    cli.run(["keys", kind])
+    cli.run(["keys", "draw", kind])
     assert key not in capsys.readouterr().out
 
 

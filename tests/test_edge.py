@@ -45,6 +45,7 @@ def apps_paths() -> list[tuple[str, set[str]]]:
 
 def _filled(template: str) -> str:
     values = {"challenge_id": NO_ID, "number": "1", "old": "1", "new": "2", "upstream": "main", "secret": "s"}
+    values |= {"key_id": "0" * 10, "app": "web"}
     return template.format(**values)
 
 
@@ -133,6 +134,26 @@ def test_a_foreign_preflight_is_allowed_nothing(api: Api, origin: str) -> None:
     """Without the header the browser does not send the real request."""
     answer = api.call("OPTIONS", "/otp/send", key=None, origin=origin, headers=preflight("POST"))
     assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
+
+
+@pytest.mark.parametrize("path", ["/ops/policy", "/ops/keys", "/metrics", "/ops/nowhere"])
+def test_no_page_reads_what_operators_read(api: Api, path: str) -> None:
+    """Not even one of an app's origin that got hold of an operator's key."""
+    for answer in (
+        api.call("OPTIONS", path, key=None, origin=ORIGIN, headers=preflight("GET")),
+        api.call("GET", path, key=OPS, origin=ORIGIN),
+    ):
+        assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
+
+
+@pytest.mark.parametrize(("path", "methods"), paths())
+def test_no_answer_is_for_pages_of_all_origins(api: Api, path: str, methods: set[str]) -> None:
+    """No wildcard and no cookies, on any path, for any page."""
+    for origin in (ORIGIN, *FOREIGN):
+        answer = api.call(max(methods), path, key=PUBLISHABLE, origin=origin)
+        assert answer.headers.get("Access-Control-Allow-Origin") in {None, ORIGIN}
+        assert ("Access-Control-Allow-Origin" in answer.headers) <= (origin == ORIGIN)
+        assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
 # Methods and paths.
@@ -258,6 +279,19 @@ def test_a_body_of_unknown_length_is_held_to_the_same_limit(api: Api, size: int)
         environ_overrides={"wsgi.input_terminated": True},
     )
     assert answer.status_code == (202 if size == 16 * 1024 else 413)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "status"),
+    [("application/json", 202), ("text/plain", 415), ("application/x-www-form-urlencoded", 415)],
+)
+def test_an_empty_body_of_another_type_is_none_that_a_foreign_page_may_send(
+    api: Api, media_type: str, status: int
+) -> None:
+    """A form without fields is a form."""
+    challenge_id = api.opened()
+    api.later(60)
+    assert api.resend(challenge_id, raw=b"", headers={"Content-Type": media_type}).status_code == status
 
 
 def test_a_resend_needs_no_body(api: Api) -> None:

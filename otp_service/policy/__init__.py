@@ -7,6 +7,7 @@ from otp_service.policy.document import parse
 from otp_service.policy.guarding import LEVELS, RULES, Budget, Guard, Level, Window
 from otp_service.policy.model import (
     EVENTS,
+    ROLES,
     TOLERANCE,
     App,
     ChallengeRules,
@@ -26,6 +27,7 @@ __all__ = [
     "CHANNELS",
     "EVENTS",
     "LEVELS",
+    "ROLES",
     "RULES",
     "TOLERANCE",
     "App",

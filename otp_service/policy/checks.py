@@ -62,13 +62,6 @@ def _check_keys(draft: Draft, findings: Findings) -> None:
         if digest in seen:
             findings.add(place, f"{digest[:8]}... stands twice in the document, see {seen[digest]}")
         seen.setdefault(digest, place)
-    for name, app in draft.apps.items():
-        place = join("app", name)
-        broken = findings.is_broken(f"{place}.publishable_keys") or findings.is_broken(f"{place}.secret_keys")
-        if not app.publishable_keys and not app.secret_keys and not broken:
-            findings.add(
-                place, "has neither publishable_keys nor secret_keys, so nobody can call as this app"
-            )
 
 
 def _check_timeouts(draft: Draft, findings: Findings) -> None:
@@ -207,6 +200,12 @@ def warn(draft: Draft, findings: Findings) -> None:
     for place, digest in _hashes(draft):
         if _EXAMPLE.fullmatch(digest):
             findings.add(place, "is the hash of an example, which no key has")
+    for name, app in draft.apps.items():
+        if not app.publishable_keys and not app.secret_keys:
+            findings.add(
+                join("app", name),
+                "has no publishable_keys or secret_keys (only issued keys can call as this app)",
+            )
     for at, route in enumerate(draft.routes):
         if all(step.condition for step in route.steps):
             findings.add(f"route[{at}].steps", "every step has a condition, so a number may get nothing")

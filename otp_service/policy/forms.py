@@ -19,6 +19,7 @@ from otp_service.policy.model import (
     EVENTS,
     MAX_TTL,
     PATHS,
+    ROLES,
     App,
     ChallengeRules,
     Events,
@@ -89,7 +90,7 @@ def _hash(what: str) -> fields.String:
 
 
 def _key_hash() -> fields.String:
-    return _hash("a key in hex, as otp-service keys prints it")
+    return _hash("a key in hex, as otp-service keys draw prints it")
 
 
 def _setting(start: str) -> fields.String:
@@ -172,6 +173,7 @@ class OperatorForm(Form):
 
     shape = Operator
     keys = some(_key_hash(), required=True)
+    role = fields.String(validate=one_of(*ROLES))
 
 
 class ChallengeForm(Form):

@@ -40,6 +40,8 @@ PATHS = (
 TOLERANCE = 5
 MAX_TTL = 10 * MINUTE
 """Seconds; a code must not live longer (NIST SP 800-63B 3.1.3.2, ASVS 6.5.5)."""
+ROLES = ("read", "operate", "admin")
+"""What operators may do; each may also do what stands before it."""
 KeyKind = Literal["publishable", "secret"]
 AfterChoice = Literal["continue", "stop"]
 Dice = Callable[[], float]
@@ -77,10 +79,15 @@ class App:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """Somebody who may use the operators' API. Keys are SHA-256 hashes in hex."""
+    """Somebody who may use the operators' API. Keys are SHA-256 hashes in hex.
+
+    Without a role it is `admin`: what stands in the policy was put there by somebody who could do anything, and
+    somebody must be able to issue the first key.
+    """
 
     name: str
     keys: tuple[str, ...] = ()
+    role: str = "admin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

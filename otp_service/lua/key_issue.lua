@@ -1,0 +1,23 @@
+-- Puts a new key into the ring, to live for `lifetime` milliseconds ("" is for good). Asked again with the same id, it
+-- answers the same. Returns its record.
+local ring = KEYS[1]
+local offset, record, lifetime = tonumber(ARGV[1]), cjson.decode(ARGV[2]), tonumber(ARGV[3])
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+local field = "k:" .. record.id
+local known = redis.call("HGET", ring, field)
+if known then
+  return known
+end
+record.line = record.id
+record.created = now
+if lifetime then
+  record.lifetime = lifetime
+  record.expires = now + lifetime
+end
+local made = cjson.encode(record)
+redis.call("HSET", ring, field, made)
+redis.call("HINCRBY", ring, "head", 1)
+return made

@@ -1,0 +1,27 @@
+-- Ends a key now. Asked again with the same operation, it answers the same.
+-- Returns {"revoked", its record}, {"none"}, or {"ended"} for a key that lived no more.
+local ring = KEYS[1]
+local offset, id, by, why, operation = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+local stored = redis.call("HGET", ring, "k:" .. id)
+if not stored then
+  return {"none"}
+end
+local key = cjson.decode(stored)
+if key.op == operation then
+  return {"revoked", stored}
+end
+if key.expires and key.expires <= now then
+  return {"ended"}
+end
+key.expires = now
+key.ended_by = by
+key.ended_why = why
+key.op = operation
+stored = cjson.encode(key)
+redis.call("HSET", ring, "k:" .. id, stored)
+redis.call("HINCRBY", ring, "head", 1)
+return {"revoked", stored}

@@ -1,0 +1,50 @@
+-- Puts a successor of a live key into the ring and lets that key end after `overlap` milliseconds, or sooner if it would
+-- have anyway. The successor lives for `lifetime`, or as long as its predecessor was given. Of one line of successors at
+-- most two live. Asked again with the same successor, it answers the same.
+-- Returns {"rotated", the successor's record}, {"none"}, {"ended"} or {"crowded", id of the other one that lives}.
+local ring = KEYS[1]
+local offset, id, overlap = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local successor, lifetime, why = cjson.decode(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+local made = redis.call("HGET", ring, "k:" .. successor.id)
+if made then
+  return {"rotated", made}
+end
+local stored = redis.call("HGET", ring, "k:" .. id)
+if not stored then
+  return {"none"}
+end
+local key = cjson.decode(stored)
+if key.expires and key.expires <= now then
+  return {"ended"}
+end
+local all = redis.call("HGETALL", ring)
+for at = 1, #all, 2 do
+  if string.sub(all[at], 1, 2) == "k:" and all[at] ~= "k:" .. id then
+    local other = cjson.decode(all[at + 1])
+    if other.line == key.line and not (other.expires and other.expires <= now) then
+      return {"crowded", other.id}
+    end
+  end
+end
+successor.kind = key.kind
+successor.owner = key.owner
+successor.role = key.role
+successor.label = key.label
+successor.line = key.line
+successor.created = now
+successor.lifetime = lifetime or key.lifetime
+if successor.lifetime then
+  successor.expires = now + successor.lifetime
+end
+key.replaced_by = successor.id
+key.ended_by = successor.by
+key.ended_why = why
+key.expires = math.min(key.expires or now + overlap, now + overlap)
+made = cjson.encode(successor)
+redis.call("HSET", ring, "k:" .. id, cjson.encode(key), "k:" .. successor.id, made)
+redis.call("HINCRBY", ring, "head", 1)
+return {"rotated", made}

@@ -1,0 +1,29 @@
+-- Reads the whole ring, unless it is the one that is known; keys that ended longer than `keep` milliseconds ago go.
+-- Returns {now, head}, and after a change each field and its value: "k:ID" is a record, "u:ID" the time of its last use.
+local ring = KEYS[1]
+local offset, known, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+local head = tonumber(redis.call("HGET", ring, "head") or 0)
+local answer = {now, head}
+if head == known then
+  return answer
+end
+local all = redis.call("HGETALL", ring)
+for at = 1, #all, 2 do
+  if string.sub(all[at], 1, 2) == "k:" then
+    local key = cjson.decode(all[at + 1])
+    if key.expires and key.expires + keep <= now then
+      redis.call("HDEL", ring, "k:" .. key.id, "u:" .. key.id)
+    else
+      answer[#answer + 1] = all[at]
+      answer[#answer + 1] = all[at + 1]
+    end
+  elseif string.sub(all[at], 1, 2) == "u:" then
+    answer[#answer + 1] = all[at]
+    answer[#answer + 1] = all[at + 1]
+  end
+end
+return answer
