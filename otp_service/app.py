@@ -14,6 +14,7 @@ from otp_service import edge, events, policy, settings
 from otp_service.admission import Admission
 from otp_service.api import api
 from otp_service.apps import Apps
+from otp_service.blocks import Blocks
 from otp_service.breakers import Breakers
 from otp_service.captcha import SiteVerify
 from otp_service.codes import Hasher
@@ -28,6 +29,7 @@ from otp_service.human import Check
 from otp_service.keyring import Keyring, LiveKeys
 from otp_service.mobtexting import Account, Batcher, Client
 from otp_service.ops import ops
+from otp_service.ops_guard import ops_guard
 from otp_service.ops_keys import ops_keys
 from otp_service.outbox import Outbox
 from otp_service.outgoing import Sender as EventSender
@@ -66,6 +68,7 @@ class Core:
     signer: Signer
     gate: Gate
     admission: Admission
+    blocks: Blocks
     service: Service
     reception: Reception
     courier: Courier
@@ -292,6 +295,7 @@ def build(
         signer=signer,
         gate=gate,
         admission=admission,
+        blocks=Blocks(gate=gate, admission=admission, seal=seal, clock=store.time),
         service=service,
         reception=reception,
         courier=courier,
@@ -400,8 +404,8 @@ def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:
         check_policy=checked(core),
         breakers=core.breakers,
         figures=core.figures,
-        gate=core.gate,
         admission=core.admission,
+        blocks=core.blocks,
         store=core.store,
         pings={"store": core.store.ping},
         metrics_page=metrics_page,
@@ -409,7 +413,7 @@ def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:
         ops_port=core.settings.ops_port,
     )
     edge.install(app)
-    for blueprint in (api, webhooks, ops, ops_keys, widget):
+    for blueprint in (api, webhooks, ops, ops_guard, ops_keys, widget):
         app.register_blueprint(blueprint)
     if key := core.settings.example_key:
         app.register_blueprint(example(key))

@@ -14,7 +14,19 @@ from functools import partial
 from flask import Flask
 from prometheus_client import start_http_server
 
-from otp_service import __version__, app, demo, edge, issuing, policy, server, steering, telemetry, upkeep
+from otp_service import (
+    __version__,
+    app,
+    blocking,
+    demo,
+    edge,
+    issuing,
+    policy,
+    server,
+    steering,
+    telemetry,
+    upkeep,
+)
 from otp_service.balances import Balances
 from otp_service.delivery import UpstreamError
 from otp_service.errors import ConfigurationError, StoreUnavailable
@@ -62,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     upkeep.forget_options(command("forget", None, "erase all that is known of a number"))
     command("check", _check, "check settings, policy, store and upstreams, and say what is wrong")
     command("secrets", _secrets, "make a new set of secret settings")
+    blocking.block_options(command("blocks", None, "see what the guard refuses, and lift it"))
+    blocking.pin_options(command("pins", None, "always allow or refuse numbers, prefixes and addresses"))
+    blocking.recycled_options(command("recycled", None, "name numbers that have new owners"))
     issuing.key_options(command("keys", None, "say who may call: create, rotate, revoke and list API keys"))
     issuing.app_options(command("apps", None, "add, look at and remove apps of the policy"))
     _sandbox_options(

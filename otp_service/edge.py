@@ -21,10 +21,10 @@ from otp_service import errors
 from otp_service.addresses import client_address
 from otp_service.admission import Admission
 from otp_service.apps import Apps
+from otp_service.blocks import Blocks
 from otp_service.breakers import Breakers
 from otp_service.erasure import Erasure
 from otp_service.figures import Figures
-from otp_service.gate import Gate
 from otp_service.keyring import Keyring, LiveKeys
 from otp_service.keys import digest
 from otp_service.policies import Policies
@@ -61,8 +61,8 @@ class Parts:
     check_policy: Callable[[str], Policy]
     breakers: Breakers
     figures: Figures
-    gate: Gate
     admission: Admission
+    blocks: Blocks
     store: Store
     pings: Mapping[str, Callable[[], None]]
     metrics_page: Callable[[], bytes]

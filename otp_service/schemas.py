@@ -809,3 +809,165 @@ class AppChangedSchema(PolicyAppliedSchema):
         [],
         cls_or_instance=fields.Nested(NewKeySchema),
     )
+
+
+# The guard.
+
+
+class BlockSchema(Schema):
+    """A refusal that lasts."""
+
+    id = _shown(fields.String, "Its id, for lifting it.", "prefix:prefix:ab3dEf9hIjklMnopQrStuv")
+    rule = _shown(fields.String, "The guard's rule.", "prefix")
+    subject = _shown(fields.String, "Whose counter it is; numbers are masked.", "+1202555****")
+    level = _shown(fields.String, "What the rule asks for: challenge, cheap or refuse.", "refuse")
+    on = _shown(fields.Boolean, "False for a rule that only watches.", example=True)
+    active = _shown(fields.Boolean, "Whether it has not ended yet.", example=True)
+    value = _shown(fields.Float, "Where the counter stood.", 20.0, allow_none=True)
+    limit = _shown(fields.Float, "Its limit.", 20.0, allow_none=True)
+    seconds = _shown(fields.Float, "The time that the limit is for.", 3600.0, allow_none=True)
+    since = _shown(fields.Integer, "Since when, in milliseconds since 1970.", 1_700_000_000_000)
+    until = _shown(fields.Integer, "Until when, likewise.", 1_700_003_600_000)
+    refused = _shown(fields.Integer, "How many sends it refused.", 412)
+
+
+class BlocksSchema(Schema):
+    """Blocks, those that last longest first."""
+
+    blocks = _shown(fields.List, "Each block.", [], cls_or_instance=fields.Nested(BlockSchema))
+
+
+class ExplainSchema(NumberSchema):
+    """A send that nobody makes."""
+
+    app = _text(
+        "must be the name of an app", r"[a-z][a-z0-9_-]{0,31}", "The app; the first when left out.", "web"
+    )
+    purpose = _text(
+        "must be 1 to 32 small letters, digits, '.', '-' or '_'",
+        r"[a-z0-9._-]{1,32}",
+        "What the proof would be for.",
+        "login",
+    )
+    address = _text(
+        "must be an IP address",
+        r"[0-9a-fA-F.:]{2,45}",
+        "The browser's address; none is a server's call.",
+        "192.0.2.1",
+    )
+
+
+class ExplainedSchema(Schema):
+    """What the guard would decide, and why."""
+
+    to = _shown(fields.String, "The number, masked.", "+1********00")
+    app = _shown(fields.String, "The app.", "web")
+    verdict = _shown(fields.String, "allow, cheap, challenge or refuse.", "refuse")
+    findings = _shown(
+        fields.List, "Each limit that is passed.", [{"rule": "number"}], cls_or_instance=fields.Dict()
+    )
+    rules = _shown(
+        fields.List, "Each rule that has a say.", [{"rule": "number"}], cls_or_instance=fields.Dict()
+    )
+    blocks = _shown(fields.List, "The blocks behind it.", [], cls_or_instance=fields.Nested(BlockSchema))
+
+
+class LiftSchema(_Strict):
+    """Which block to lift."""
+
+    id = _text(
+        "must be the id of a block",
+        r"[A-Za-z0-9_:-]{1,80}",
+        "The block's id.",
+        "prefix:prefix:ab3dEf9hIjklMnopQrStuv",
+        required=True,
+    )
+    reason = _reason()
+
+
+class UnpinSchema(_Strict):
+    """Whose pin to take away."""
+
+    kind = fields.String(
+        required=True,
+        validate=validate.OneOf(["number", "prefix", "address"], error="must be number, prefix or address"),
+        metadata={"description": "What the subject is.", "example": "prefix"},
+        error_messages={"invalid": "must be a string", "null": "must not be null"},
+    )
+    subject = _text(
+        "must be 2 to 45 signs",
+        r"[^\x00-\x1f]{2,45}",
+        "A number, the beginning of an E.164 number, or an IP address.",
+        "+4479",
+        required=True,
+    )
+    reason = _reason()
+
+
+class PinSchema(UnpinSchema):
+    """Who is always let in, or never."""
+
+    what = fields.String(
+        required=True,
+        validate=validate.OneOf(["allow", "refuse"], error="must be allow or refuse"),
+        metadata={"description": "Whether to let it in always, or never.", "example": "refuse"},
+        error_messages={"invalid": "must be a string", "null": "must not be null"},
+    )
+    hours = fields.Integer(
+        strict=True,
+        validate=validate.Range(1, 87_600, error="must be from 1 to 87600"),
+        metadata={"description": "For so many hours; for good when left out.", "example": 24},
+        error_messages={"invalid": "must be a whole number", "null": "must not be null"},
+    )
+
+
+class PinShownSchema(Schema):
+    """A pin."""
+
+    kind = _shown(fields.String, "number, prefix or address.", "prefix")
+    subject = _shown(fields.String, "Of whom; numbers are masked.", "+4479")
+    what = _shown(fields.String, "allow or refuse.", "refuse")
+    by = _shown(fields.String, "Who set it.", "alice")
+    reason = _shown(fields.String, "Why.", "pumping since noon")
+    at = _shown(fields.Integer, "When, in milliseconds since 1970.", 1_700_000_000_000)
+    until = _shown(
+        fields.Integer, "Until when, likewise; null is for good.", 1_700_003_600_000, allow_none=True
+    )
+
+
+class PinsSchema(Schema):
+    """All pins."""
+
+    pins = _shown(fields.List, "Each pin.", [], cls_or_instance=fields.Nested(PinShownSchema))
+
+
+class DoneSchema(Schema):
+    """It was done."""
+
+    done = _shown(fields.Boolean, "Always true.", example=True)
+
+
+class RecycledSchema(_Strict):
+    """Numbers that have, or may have, new owners."""
+
+    numbers = fields.List(
+        fields.String(error_messages={"invalid": "must be a string", "null": "must not be null"}),
+        required=True,
+        validate=validate.Length(1, 10_000, error="must be 1 to 10000 numbers"),
+        metadata={"description": "With their country codes.", "example": ["+12025550100"]},
+        error_messages={"invalid": "must be a list", "null": "must not be null"},
+    )
+    days = fields.Integer(
+        strict=True,
+        validate=validate.Range(1, 365, error="must be from 1 to 365"),
+        metadata={"description": "For so long they count as recycled.", "example": 90},
+        error_messages={"invalid": "must be a whole number", "null": "must not be null"},
+    )
+    reason = _reason()
+
+
+class RecycledCountSchema(Schema):
+    """How many were taken in."""
+
+    taken = _shown(fields.Integer, "Numbers that count as recycled now.", 1)
+    no_numbers = _shown(fields.Integer, "What was no number that can exist.", 0)
