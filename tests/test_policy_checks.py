@@ -8,7 +8,8 @@ from otp_service import policy
 from otp_service.errors import ConfigurationError
 from otp_service.service import digest
 
-APP = f"""[app.web]
+APP = f"""guard.countries.allow = ["*"]
+[app.web]
 brand = "Acme"
 origins = ["https://app.example.com"]
 secret_keys = ["{digest("sk_a")}"]
@@ -25,6 +26,7 @@ ROUTE = """[[route]]
 steps = [{ channel = "sms", upstream = "main", wait = "30s" }]
 """
 GOOD = APP + UPSTREAM + ROUTE
+OTHER = f'[app.other]\nbrand = "B"\nsecret_keys = ["{digest("o")}"]\n'
 
 
 def refused(text: str) -> list[str]:
@@ -35,13 +37,13 @@ def refused(text: str) -> list[str]:
 
 
 def routes(*matches: str) -> str:
-    """Write a document with routes of one step each, from line 11 on, two lines apart."""
+    """Write a document with routes of one step each, from line 12 on, two lines apart."""
     steps = 'steps = [{ channel = "sms", upstream = "main" }]'
     return APP + UPSTREAM + "".join(f"[[route]]\nmatch = {{ {match} }}\n{steps}\n" for match in matches)
 
 
 def stepped(*steps: str, more: str = "") -> str:
-    """Write a document whose route has these steps, from line 13 on."""
+    """Write a document whose route has these steps, from line 14 on."""
     lines = "".join(f"  {{ {step} }},\n" for step in steps)
     return f"{APP}{UPSTREAM}[[route]]\nsteps = [\n{lines}]\n{more}"
 
@@ -66,7 +68,7 @@ def test_a_name_is_a_small_word(kind: str, name: str) -> None:
     }
     shown = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
     assert refused(f'{GOOD}[{kind}."{name}"]\n{tables[kind]}') == [
-        f"{kind}.{shown}: a name is small letters, digits, - and _, 32 at most (line 13)"
+        f"{kind}.{shown}: a name is small letters, digits, - and _, 32 at most (line 14)"
     ]
 
 
@@ -75,9 +77,9 @@ def test_routes_have_names_of_their_own() -> None:
     named = GOOD.replace("[[route]]", '[[route]]\nname = "all"\nmatch = { country = ["IN"] }')
     assert policy.parse(named).routes[0].name == "all"
     second = '[[route]]\nname = "all"\nsteps = [{ channel = "sms", upstream = "main" }]'
-    assert refused(named + second) == ["route[1].name: all stands twice, see route[0] (line 16)"]
+    assert refused(named + second) == ["route[1].name: all stands twice, see route[0] (line 17)"]
     assert refused(named.replace('"all"', '"All"')) == [
-        "route[0].name: a name is small letters, digits, - and _, 32 at most (line 12)"
+        "route[0].name: a name is small letters, digits, - and _, 32 at most (line 13)"
     ]
 
 
@@ -94,15 +96,15 @@ def test_a_key_stands_once(more: str, place: str) -> None:
     """It would be unclear who calls."""
     key = digest("sk_a")
     assert refused(GOOD + more.replace("KEY", key)) == [
-        f"{place}: {key[:8]}... stands twice in the document, see app.web.secret_keys[0] (line 15)"
+        f"{place}: {key[:8]}... stands twice in the document, see app.web.secret_keys[0] (line 16)"
     ]
 
 
 def test_an_app_without_any_key_is_warned_of() -> None:
     """Keys may be issued for it while the service runs; until then nobody can call as it."""
     rule = "has no publishable_keys or secret_keys (only issued keys can call as this app)"
-    assert warned(f'{GOOD}[app.b]\nbrand = "B"') == [f"app.b: {rule} (line 13)"]
-    assert warned(f'{GOOD}[app.b]\nbrand = "B"\nsecret_keys = []') == [f"app.b: {rule} (line 13)"]
+    assert warned(f'{GOOD}[app.b]\nbrand = "B"') == [f"app.b: {rule} (line 14)"]
+    assert warned(f'{GOOD}[app.b]\nbrand = "B"\nsecret_keys = []') == [f"app.b: {rule} (line 14)"]
 
 
 def test_an_operator_has_one_of_three_roles() -> None:
@@ -112,16 +114,16 @@ def test_an_operator_has_one_of_three_roles() -> None:
     for role in policy.ROLES:
         assert policy.parse(f'{GOOD}{operator}role = "{role}"').operators["ben"].role == role
     assert refused(f'{GOOD}{operator}role = "root"') == [
-        "operator.ben.role: must be one of read, operate, admin (line 15)"
+        "operator.ben.role: must be one of read, operate, admin (line 16)"
     ]
 
 
 @pytest.mark.parametrize(
     ("times", "line"),
     [
-        ("connect_timeout = 5.5", 14),
-        ("total_timeout = 1\nconnect_timeout = 2", 15),
-        ("total_timeout = 1.9", 13),
+        ("connect_timeout = 5.5", 15),
+        ("total_timeout = 1\nconnect_timeout = 2", 16),
+        ("total_timeout = 1.9", 14),
     ],
 )
 def test_a_connection_may_take_no_longer_than_the_whole_call(times: str, line: int) -> None:
@@ -147,8 +149,8 @@ def test_a_connection_may_take_no_longer_than_the_whole_call(times: str, line: i
 )
 def test_an_allowed_country_that_a_route_serves_is_taken(match: str, countries: list[str]) -> None:
     """A route for some of its numbers is enough."""
-    text = routes(match).replace("origins", f"countries = {countries}\norigins".replace("'", '"'))
-    assert policy.parse(text).apps["web"].countries == tuple(countries)
+    text = routes(match).replace('["*"]', str(countries).replace("'", '"'), 1)
+    assert policy.parse(text).guard.countries.allow == tuple(countries)
 
 
 @pytest.mark.parametrize(
@@ -162,42 +164,74 @@ def test_an_allowed_country_that_a_route_serves_is_taken(match: str, countries: 
 )
 def test_an_allowed_country_that_no_route_serves_is_refused(matches: list[str]) -> None:
     """Its numbers would be let in and go nowhere; the country itself is named."""
-    other = f'[app.other]\nbrand = "B"\nsecret_keys = ["{digest("o")}"]\n'
-    text = routes(*matches).replace("origins", 'countries = [\n"IN",\n"GB",\n]\norigins') + other
-    assert refused(text) == ["app.web.countries[1]: no route of this app serves GB (line 5)"]
+    allowed = 'guard.countries.allow = [\n"IN",\n"GB",\n]\n'
+    assert refused(routes(*matches).replace("origins", f"{allowed}origins") + OTHER) == [
+        "app.web.guard.countries.allow[1]: no route of app web serves GB (line 6)"
+    ]
+
+
+def test_a_country_that_is_allowed_to_all_apps_needs_a_route_of_each() -> None:
+    """An app without rules of its own has those of all; with countries of its own it has only these."""
+    text = routes('app = ["web"]').replace('["*"]', '["GB"]', 1) + OTHER
+    assert refused(text) == ["guard.countries.allow[0]: no route of app other serves GB (line 1)"]
+    assert refused(f"{text}[app.other.guard.number]\nhold = '1h'") == [
+        "guard.countries.allow[0]: no route of app other serves GB (line 1)"
+    ]
+    assert policy.parse(f"{text}[app.other.guard.countries]\nallow = ['*']").apps["other"].guard
+
+
+@pytest.mark.parametrize("first", ["", "guard.countries.allow = []\n", 'guard.number.hold = "1h"\n'])
+def test_countries_must_be_named(first: str) -> None:
+    """Left out, an allow-list allows nothing; it would be found out only when the first send is refused."""
+    text = GOOD.replace('guard.countries.allow = ["*"]\n', first)
+    rule = (
+        "must not be empty"
+        if first.endswith("[]\n")
+        else 'names no country, so nothing would be sent; "*" stands for all'
+    )
+    assert refused(text) == [f"guard.countries.allow: {rule} (line 1)"]
+
+
+def test_countries_may_be_named_by_each_app() -> None:
+    """Rules of its own that name none do not help an app."""
+    nowhere = GOOD.partition("\n")[2]
+    assert policy.parse(f'{nowhere}[app.web.guard.countries]\nallow = ["GB"]').guard.countries.allow == ()
+    assert refused(f'{nowhere}[app.web.guard.address]\nmode = "off"') == [
+        'guard.countries.allow: names no country, so nothing would be sent; "*" stands for all (line 1)'
+    ]
 
 
 @pytest.mark.parametrize(
     ("matches", "problem"),
     [
-        (["", ""], "route[1]: nothing reaches this route, route[0] serves it all (line 14)"),
+        (["", ""], "route[1]: nothing reaches this route, route[0] serves it all (line 15)"),
         (
             ["", 'country = ["IN"]'],
-            "route[1]: nothing reaches this route, route[0] serves it all (line 14)",
+            "route[1]: nothing reaches this route, route[0] serves it all (line 15)",
         ),
         (
             ['country = ["IN", "US"]', 'country = ["US"], purpose = ["x"]'],
-            "route[1]: nothing reaches this route, route[0] serves it all (line 14)",
+            "route[1]: nothing reaches this route, route[0] serves it all (line 15)",
         ),
         (
             ['country = ["IN"]', 'purpose = ["a"]', 'purpose = ["a"]'],
-            "route[2]: nothing reaches this route, route[1] serves it all (line 17)",
+            "route[2]: nothing reaches this route, route[1] serves it all (line 18)",
         ),
         (
             ['country = ["IN"]', 'country = ["US"]', 'country = ["US", "IN"]'],
-            "route[2]: nothing reaches this route, route[0] and route[1] serve it all (line 17)",
+            "route[2]: nothing reaches this route, route[0] and route[1] serve it all (line 18)",
         ),
         (
             ['prefix = ["+44", "+49"]', 'prefix = ["+4479"]'],
-            "route[1]: nothing reaches this route, route[0] serves it all (line 14)",
+            "route[1]: nothing reaches this route, route[0] serves it all (line 15)",
         ),
         (
             ['prefix = ["+44"]', 'country = ["GB"], type = ["mobile"]'],
-            "route[1]: nothing reaches this route, route[0] serves it all (line 14)",
+            "route[1]: nothing reaches this route, route[0] serves it all (line 15)",
         ),
         (
             ['type = ["mobile", "voip"]', 'type = ["voip"], prefix = ["+1"]'],
-            "route[1]: nothing reaches this route, route[0] serves it all (line 14)",
+            "route[1]: nothing reaches this route, route[0] serves it all (line 15)",
         ),
     ],
 )
@@ -240,7 +274,7 @@ def test_routes_that_each_serve_something_are_taken(matches: tuple[str, str]) ->
 )
 def test_a_match_that_cannot_be_met_is_refused(match: str, problem: str) -> None:
     """An app, a country or digits that there are not."""
-    assert refused(routes(match)) == [f"{problem} (line 12)"]
+    assert refused(routes(match)) == [f"{problem} (line 13)"]
 
 
 # Steps.
@@ -258,7 +292,7 @@ def test_a_match_that_cannot_be_met_is_refused(match: str, problem: str) -> None
 def test_a_step_goes_over_accounts_that_there_are(accounts: str, place: str) -> None:
     """Each is named where it stands."""
     assert refused(stepped(f'channel = "sms", upstream = {accounts}')) == [
-        f"route[0].steps[0].{place}: there is no upstream other (line 13)"
+        f"route[0].steps[0].{place}: there is no upstream other (line 14)"
     ]
 
 
@@ -267,7 +301,7 @@ def test_an_account_has_a_table_for_the_steps_channel(channel: str) -> None:
     """Otherwise nobody knows from whom the message comes."""
     assert refused(
         stepped('channel = "sms", upstream = "main"', f'channel = "{channel}", upstream = "main"')
-    ) == [f"route[0].steps[1]: upstream main has no {channel} table (line 14)"]
+    ) == [f"route[0].steps[1]: upstream main has no {channel} table (line 15)"]
 
 
 @pytest.mark.parametrize("channel", ["sms", "voice"])
@@ -275,7 +309,7 @@ def test_only_channels_that_tell_of_reading_can_wait_for_it(channel: str) -> Non
     """A step over another one would never end in success."""
     more = '[upstream.main.voice]\nbridge = "1"'
     assert refused(stepped(f'channel = "{channel}", upstream = "main", until = "read"', more=more)) == [
-        f"route[0].steps[0].until: {channel} does not tell that a message was read (line 13)"
+        f"route[0].steps[0].until: {channel} does not tell that a message was read (line 14)"
     ]
     assert policy.parse(stepped('channel = "whatsapp", upstream = "main", until = "read"')).routes
 
@@ -296,15 +330,15 @@ def test_waits_that_end_before_the_challenge_are_taken(waits: list[str]) -> None
 @pytest.mark.parametrize(
     ("waits", "problem"),
     [
-        (["5m"], "steps[0].wait: must end before the challenge does, challenge.ttl (line 13)"),
-        (["30s", "400s"], "steps[1].wait: must end before the challenge does, challenge.ttl (line 14)"),
+        (["5m"], "steps[0].wait: must end before the challenge does, challenge.ttl (line 14)"),
+        (["30s", "400s"], "steps[1].wait: must end before the challenge does, challenge.ttl (line 15)"),
         (
             ["100s", "200s", "30s"],
-            "steps[1].wait: the waits up to here take 300 seconds, challenge.ttl allows no more than 299 (line 14)",
+            "steps[1].wait: the waits up to here take 300 seconds, challenge.ttl allows no more than 299 (line 15)",
         ),
         (
             ["auto", "240s", "30s"],
-            "steps[1].wait: the waits up to here take 300 seconds, challenge.ttl allows no more than 299 (line 14)",
+            "steps[1].wait: the waits up to here take 300 seconds, challenge.ttl allows no more than 299 (line 15)",
         ),
     ],
 )
@@ -317,7 +351,7 @@ def test_learned_waits_are_bound_by_the_policys_own_bounds() -> None:
     """A wider upper bound can make them too long."""
     text = stepped(*waiting("auto", "auto", "auto"), more='[challenge]\nauto_wait = ["10s", "150s"]')
     assert refused(text) == [
-        "route[0].steps[1].wait: the waits up to here take 300 seconds, challenge.ttl allows no more than 299 (line 14)"
+        "route[0].steps[1].wait: the waits up to here take 300 seconds, challenge.ttl allows no more than 299 (line 15)"
     ]
 
 
@@ -325,10 +359,10 @@ def test_a_step_that_no_message_is_left_for_is_refused() -> None:
     """A challenge of three messages ends with its third step, unless a step may be passed over."""
     four = waiting("30s", "30s", "30s", "30s")
     assert refused(stepped(*four)) == [
-        "route[0].steps[3]: is never reached, challenge.max_sends is 3 (line 16)"
+        "route[0].steps[3]: is never reached, challenge.max_sends is 3 (line 17)"
     ]
     assert policy.parse(
-        stepped(*four, more="[challenge]\nmax_sends = 4\n[limits]\nnumber = ['4/10m']")
+        stepped(*four, more="[challenge]\nmax_sends = 4\n[guard.number]\nrefuse = ['4/10m']")
     ).routes
     four[0] += ', if = "mobile"'
     assert policy.parse(stepped(*four)).routes
@@ -343,8 +377,8 @@ FOUR = waiting("30s", "30s", "30s", "30s")
     "text",
     [
         "app = 1\n" + routes('app = ["web"]').removeprefix(APP),
-        APP.replace("origins", 'countries = ["GB"]\norigins') + UPSTREAM + "[route]\nx = 1",
-        APP.replace("origins", 'countries = ["GB"]\norigins')
+        APP.replace("origins", 'guard.countries.allow = ["GB"]\norigins') + UPSTREAM + "[route]\nx = 1",
+        APP.replace("origins", 'guard.countries.allow = ["GB"]\norigins')
         + UPSTREAM
         + "[[route]]\nmatch = 1\n"
         + ROUTE[10:],
@@ -377,7 +411,7 @@ def test_the_hash_of_an_example_is_warned_of() -> None:
     """No key has it, so somebody forgot to put in his own."""
     example = "0" * 63 + "1"
     assert warned(GOOD.replace("secret_keys", f'publishable_keys = ["{example}"]\nsecret_keys')) == [
-        "app.web.publishable_keys[0]: is the hash of an example, which no key has (line 4)"
+        "app.web.publishable_keys[0]: is the hash of an example, which no key has (line 5)"
     ]
 
 
@@ -385,7 +419,7 @@ def test_a_route_of_conditions_only_is_warned_of() -> None:
     """A number that meets none gets nothing."""
     step = 'channel = "whatsapp", upstream = "main", if = "open"'
     assert warned(stepped(step)) == [
-        "route[0].steps: every step has a condition, so a number may get nothing (line 12)"
+        "route[0].steps: every step has a condition, so a number may get nothing (line 13)"
     ]
     assert warned(stepped(step, 'channel = "sms", upstream = "main"')) == []
 
@@ -394,16 +428,28 @@ def test_a_route_of_conditions_only_is_warned_of() -> None:
     ("rules", "warning"),
     [
         (
-            'number = ["1/10m"]',
-            "limits.number[0]: no resend can ever happen: one message in 600 s, challenge.ttl is 300 s (line 14)",
+            '[guard.number]\nrefuse = ["2/10m"]',
+            "guard.number.refuse[0]: allows fewer messages than challenge.max_sends, which is 3 (line 15)",
         ),
         (
-            'number = ["1/30s", "2/10m"]',
-            "limits.number[1]: allows fewer messages than challenge.max_sends, which is 3 (line 14)",
+            '[app.web.guard.number]\nrefuse = ["1/30s", "2/10m"]',
+            "app.web.guard.number.refuse[1]: allows fewer messages than challenge.max_sends, which is 3 (line 15)",
         ),
         (
-            'number = ["1/45s"]',
-            "challenge.cooldown[0]: is shorter than 45 s, in which limits.number allows one message (line 1)",
+            '[guard.number]\nrefuse = ["2/10m"]\n[app.web.guard.number]\nmode = "watch"',
+            "guard.number.refuse[0]: allows fewer messages than challenge.max_sends, which is 3 (line 15)",
+        ),
+        (
+            '[guard.number]\nrefuse = ["2/10m"]\n[app.web.guard.address]\nmode = "watch"',
+            "guard.number.refuse[0]: allows fewer messages than challenge.max_sends, which is 3 (line 15)",
+        ),
+        (
+            '[guard.cooldown]\nladder = ["45s"]',
+            "challenge.cooldown[0]: is shorter than 45 s, which guard.cooldown.ladder asks for (line 1)",
+        ),
+        (
+            '[app.web.guard.cooldown]\nladder = ["10s", "90s"]',
+            "challenge.cooldown[1]: is shorter than 90 s, which app.web.guard.cooldown.ladder asks for (line 1)",
         ),
         (
             '[challenge]\ncooldown = ["30s", "300s"]',
@@ -413,19 +459,27 @@ def test_a_route_of_conditions_only_is_warned_of() -> None:
 )
 def test_limits_that_break_what_a_challenge_promises_are_warned_of(rules: str, warning: str) -> None:
     """A screen would offer another message that the guard always refuses."""
-    assert warned(f"{GOOD}[limits]\n{rules}") == [warning]
+    assert warned(f"{GOOD}{rules}") == [warning]
 
 
-def test_a_challenge_of_one_message_needs_no_limits_for_more() -> None:
-    """Nothing is promised, so nothing is broken."""
-    assert warned(f'{GOOD}[limits]\nnumber = ["1/10m"]\n[challenge]\nmax_sends = 1\ncooldown = ["9m"]') == []
+@pytest.mark.parametrize(
+    "rules",
+    [
+        '[guard.number]\nrefuse = ["1/10m"]\n[challenge]\nmax_sends = 1\ncooldown = ["9m"]',
+        '[guard.number]\nrefuse = ["2/299s"]',
+        '[guard.number]\nrefuse = ["1/10m"]\nmode = "watch"\n[guard.cooldown]\nladder = ["9m"]\nmode = "off"',
+    ],
+)
+def test_limits_that_break_no_promise_are_not_warned_of(rules: str) -> None:
+    """A challenge of one message, a window shorter than a challenge, rules that refuse nothing."""
+    assert warned(f"{GOOD}{rules}") == []
 
 
 def test_a_text_that_needs_two_parts_is_warned_of_and_taken() -> None:
     """It works, but costs twice; the warning names app, language and size."""
     long = "Dear customer, " * 10 + "{code}"
     assert warned(f'{GOOD}[template.sms]\nen = "{long}"\n') == [
-        "template.sms.en: the SMS in en of app web needs 2 parts, 182 units (line 14)"
+        "template.sms.en: the SMS in en of app web needs 2 parts, 182 units (line 15)"
     ]
 
 
@@ -434,7 +488,7 @@ def test_one_sign_outside_the_gsm_alphabet_is_warned_of() -> None:
     template = "Tu código es {code}, válido {minutes} minutos, no lo compartas con nadie."
     (warning,) = warned(f'{GOOD}[template.sms]\nes-MX = "{template}"\n')
     assert re.fullmatch(
-        r"template\.sms\.es-MX: the SMS in es-MX of app web needs 2 parts, \d+ units \(line 14\)", warning
+        r"template\.sms\.es-MX: the SMS in es-MX of app web needs 2 parts, \d+ units \(line 15\)", warning
     )
 
 
@@ -442,7 +496,7 @@ def test_a_long_brand_is_warned_of_where_it_matters() -> None:
     """Languages of 70 signs a part run over first; a brand outside the alphabet makes all do so."""
     long = warned(GOOD.replace("Acme", "The Acme Trading Company"))
     assert {warning.split()[4] for warning in long} == {"ar", "hi"}
-    assert all(warning.startswith("app.web.brand: ") and warning.endswith("(line 2)") for warning in long)
+    assert all(warning.startswith("app.web.brand: ") and warning.endswith("(line 3)") for warning in long)
     foreign = warned(GOOD.replace("Acme", "Škoda"))
     assert {warning.split()[4] for warning in foreign} >= {"en", "de", "es", "pt"}
 
@@ -452,5 +506,5 @@ def test_a_long_call_is_warned_of() -> None:
     long = "Good morning from all of us. " * 7 + "{code}"
     assert warned(f'{GOOD}[template.voice]\nen = "{long} {{code}}"') == []
     assert warned(f'{GOOD}[template.voice]\nen = "{long}"') == [
-        "template.voice.en: the call in en of app web lasts about 31 s (line 14)"
+        "template.voice.en: the call in en of app web lasts about 31 s (line 15)"
     ]

@@ -6,11 +6,12 @@ Pure. Says nothing that a mistake of form could have caused: what is broken is n
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from otp_service import messages
 from otp_service.phone import calling_code
 from otp_service.policy.draft import Draft, Findings
-from otp_service.policy.guarding import EVERYWHERE, MINUTE, Guard
+from otp_service.policy.guarding import EVERYWHERE, MINUTE
 from otp_service.policy.model import App, Match, Route, StepRule
 from otp_service.policy.places import join
 
@@ -75,7 +76,9 @@ def _check_timeouts(draft: Draft, findings: Findings) -> None:
 def _check_countries(draft: Draft, findings: Findings) -> None:
     """Find allowed countries that no route serves, and apps that may send nowhere."""
     for name, app in draft.apps.items():
-        if not app.guard and not draft.guard.countries.allow and not findings.is_broken("guard"):
+        own = f"{join('app', name)}.guard"
+        broken = findings.is_broken("guard") or findings.is_broken(own)
+        if not (app.guard or draft.guard).countries.allow and not broken:
             findings.add(
                 "guard.countries.allow", 'names no country, so nothing would be sent; "*" stands for all'
             )
@@ -216,30 +219,33 @@ def warn(draft: Draft, findings: Findings) -> None:
         _warn_of_long_calls(draft, app, findings)
 
 
-def _guards(draft: Draft) -> Iterator[tuple[str, Guard]]:
-    yield "guard", draft.guard
-    for name, app in draft.apps.items():
-        if app.guard:
-            yield f"{join('app', name)}.guard", app.guard
+def _enforced(draft: Draft, name: str) -> Iterator[tuple[str, Any]]:
+    """Give place and value of a rule that refuses: the one of all, then those of apps that say something else."""
+    common = getattr(draft.guard, name)
+    places = {f"guard.{name}": common}
+    for app in draft.apps.values():
+        if app.guard and getattr(app.guard, name) != common:
+            places[f"{join('app', app.name)}.guard.{name}"] = getattr(app.guard, name)
+    return ((place, rule) for place, rule in places.items() if rule.mode == "enforce")
 
 
 def _warn_of_guard(draft: Draft, findings: Findings) -> None:
     """Find limits of a number that refuse what a challenge promises."""
     rules = draft.challenge
-    for place, guard in _guards(draft):
-        for at, window in enumerate(guard.number.refuse):
+    for place, budget in _enforced(draft, "number"):
+        for at, window in enumerate(budget.refuse):
             if window.seconds >= rules.ttl and window.limit < rules.max_sends:
                 findings.add(
-                    f"{place}.number.refuse[{at}]",
+                    f"{place}.refuse[{at}]",
                     f"allows fewer messages than challenge.max_sends, which is {rules.max_sends}",
                 )
+    for place, cooldown in _enforced(draft, "cooldown"):
         for at, pause in enumerate(rules.cooldown[: rules.max_sends - 1]):
-            ladder = guard.cooldown.ladder
-            least = ladder[min(at, len(ladder) - 1)]
+            least = cooldown.ladder[min(at, len(cooldown.ladder) - 1)]
             if pause < least:
                 findings.add(
                     f"challenge.cooldown[{at}]",
-                    f"is shorter than {least} s, which {place}.cooldown.ladder asks for",
+                    f"is shorter than {least} s, which {place}.ladder asks for",
                 )
 
 

@@ -111,8 +111,8 @@ def read(document: Mapping[str, Any], findings: Findings) -> Draft:
 
 def _app(raw: Any, name: str, findings: Findings, guard: Guard) -> App:  # noqa: ANN401 - what stands in the document
     place = join("app", name)
-    rules = raw.get("guard", {}) if isinstance(raw, dict) else {}
-    own = _guard(rules, f"{place}.guard", findings, guard) if rules else None
+    rules = raw.get("guard") if isinstance(raw, dict) else None
+    own = None if rules is None else _guard(rules, f"{place}.guard", findings, guard)
     rest = {key: value for key, value in raw.items() if key != "guard"} if isinstance(raw, dict) else raw
     app: App = _table(AppForm(), rest, place, findings, name=name, guard=own)
     return app
