@@ -1,7 +1,9 @@
 """The policy's document: what it says, and what it refuses with its place, rule and line."""
 
 import re
+import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from otp_service import phone, policy
 from otp_service.errors import ConfigurationError
+from otp_service.human import HumanRules
 from otp_service.policy import (
     CHANNELS,
     ChallengeRules,
@@ -23,7 +26,18 @@ from otp_service.policy import (
     Upstream,
     Window,
 )
-from otp_service.policy.guarding import Countries
+from otp_service.policy.guard_forms import FORMS, GUARD
+from otp_service.policy.guarding import (
+    RULES,
+    Budget,
+    Conversion,
+    Cooldown,
+    Countries,
+    Guessing,
+    Listed,
+    Money,
+    Types,
+)
 from otp_service.senders import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
 from otp_service.service import digest
 
@@ -95,9 +109,12 @@ def test_a_short_policy_is_enough_and_the_rest_has_sound_values() -> None:
 def test_everything_that_can_stand_in_a_policy_is_read() -> None:
     """Each table and field reaches the policy, as tuples and seconds."""
     read = policy.parse(
-        f"""{APP}
-[app.web.guard.countries]
-allow = ["US", "IN"]
+        f"""{APP.partition(chr(10))[2]}
+[app.web.guard]
+countries = {{ allow = ["US", "IN"] }}
+cheap_channels = ["mip"]
+[app.web.guard.address]
+refuse = []
 
 [app.web.events]
 url = "https://app.example.com:8443/otp?x=1"
@@ -117,11 +134,50 @@ earlier_codes = 0
 after_choice = "stop"
 auto_wait = ["5s", "70s"]
 
+[guard]
+countries = {{ allow = ["*"] }}
+cheap_channels = ["rcs", "voice"]
+suppression = {{ mode = "watch" }}
+number_types = {{ refuse = ["pager"], mode = "off" }}
+
 [guard.number]
 refuse = ["10/m", "100/1d"]
 
 [guard.address]
 mode = "watch"
+challenge = ["1/s", "2/10s"]
+cheap = ["3/m"]
+hold = "2h"
+
+[guard.cooldown]
+ladder = ["1s", "2m"]
+forget = "1h"
+
+[guard.money]
+refuse = ["7/h"]
+prices = {{ sms = 2, voice = 0.5 }}
+country_prices = {{ IN = {{ sms = 0.125 }} }}
+
+[guard.guessing]
+challenge = ["9/h"]
+code_length = 10
+
+[guard.conversion]
+share = 0.5
+sends = 10
+within = "30m"
+grace = "0s"
+hold = "1h"
+then = "challenge"
+
+[guard.recycled]
+then = "cheap"
+purposes = ["login", "payment"]
+
+[guard.human_check]
+kind = "siteverify"
+url = "https://captcha.example/siteverify"
+site_key = "10000000-ffff"
 
 [template.sms]
 en = "{{code}} for {{brand}}"
@@ -177,7 +233,6 @@ steps = [{{ channel = "mip", upstream = "main" }}]
 """
     )
     app = read.apps["web"]
-    assert app.countries == ("US", "IN")
     assert app.events == Events(
         url="https://app.example.com:8443/otp?x=1",
         secret_env="OTP_EVENTS_WEB",
@@ -194,7 +249,39 @@ steps = [{{ channel = "mip", upstream = "main" }}]
         after_choice="stop",
         auto_wait=(5, 70),
     )
-    assert read.limits == Limits(number=(Window(10, 60), Window(100, 86400)), address=())
+    assert read.guard == Guard(
+        countries=Countries(allow=("*",)),
+        number_types=Types(refuse=("pager",), mode="off"),
+        address=Budget(
+            mode="watch",
+            challenge=(Window(1, 1), Window(2, 10)),
+            cheap=(Window(3, 60),),
+            refuse=Guard().address.refuse,
+            hold=7200,
+        ),
+        money=Money(
+            refuse=(Window(7, 3600),),
+            prices={"sms": 2.0, "voice": 0.5},
+            country_prices={"IN": {"sms": 0.125}},
+        ),
+        guessing=Guessing(challenge=(Window(9, 3600),), code_length=10),
+        conversion=Conversion(share=0.5, sends=10, within=1800, grace=0, hold=3600, then="challenge"),
+        suppression=Listed(mode="watch"),
+        recycled=Listed(then="cheap", purposes=("login", "payment")),
+        cooldown=Cooldown(ladder=(1, 120), forget=3600),
+        number=Budget(refuse=(Window(10, 60), Window(100, 86400))),
+        human_check=HumanRules(
+            kind="siteverify", url="https://captcha.example/siteverify", site_key="10000000-ffff"
+        ),
+        cheap_channels=("rcs", "voice"),
+    )
+    assert app.guard == replace(
+        read.guard,
+        countries=Countries(allow=("US", "IN")),
+        address=replace(read.guard.address, refuse=()),
+        cheap_channels=("mip",),
+    )
+    assert (read.guard_of("web"), read.guard_of("nobody")) == (app.guard, read.guard)
     assert read.templates == {"sms": {"en": "{code} for {brand}"}, "voice": {"pt-BR": "{code} {code}"}}
     assert read.upstreams["main"] == Upstream(
         name="main",
@@ -252,16 +339,23 @@ def test_the_example_and_all_that_stands_in_its_comments_is_good() -> None:
     assert {warning.split(": ")[1] for warning in read.warnings} == {
         "is the hash of an example, which no key has (line 6)",
         "is the hash of an example, which no key has (line 7)",
-        "is the hash of an example, which no key has (line 17)",
+        "is the hash of an example, which no key has (line 19)",
     }
+    assert read.guard == Guard(countries=Countries(allow=("IN",)))
     lines = [re.sub(r"\A# (?=[a-z_]+ = |\[)", "", line) for line in text.splitlines()]
     second_voice = next(at for at, line in enumerate(lines) if "flow_id" in line)
     del lines[second_voice]
-    full = policy.parse("\n".join(lines).replace('["IN", "GB"]', '["IN"]'))
+    full = policy.parse("\n".join(lines))
+    guard = tomllib.loads("\n".join(lines))["guard"]
+    assert {table: set(guard[table]) for table in FORMS} == {
+        table: set(form.fields) for table, form in FORMS.items()
+    }
+    assert set(guard) == set(GUARD.fields)
     main = full.upstreams["main"]
     assert [channel for channel in CHANNELS if main.has(channel)] == list(CHANNELS)
     assert main.receipts
     assert full.apps["web"].events
+    assert full.apps["web"].guard
     assert full.routes[0].after_choice == "stop"
     assert set(full.templates) == {"sms", "voice"}
 
@@ -280,6 +374,7 @@ WEIGHT_RULE = "must be a weight: a whole number, 1 or more"
 CLEAR_RULE = "must be https, as the token would travel in clear (http to localhost only)"
 CHANNEL_RULE = "must be one of sms, whatsapp, voice, rcs, mip"
 KEY_RULE = "must be the SHA-256 of a key in hex, as otp-service keys draw prints it"
+LIMIT_RULE = 'must be a limit such as "3/10m" or "5/h"'
 WITH: Mapping[str, list[tuple[str, str]]] = {
     "[challenge]": [
         ("code_length = 5", "challenge.code_length: must be from 6 to 10"),
@@ -305,18 +400,90 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
         ('auto_wait = ["10s"]', f"challenge.auto_wait: {BOUNDS_RULE}"),
         ('auto_wait = ["4s", "10s"]', "challenge.auto_wait[0]: must be from 5 to 600 seconds"),
     ],
-    "[limits]": [
-        ("number = []", "limits.number: must not be empty"),
-        ('number = ["3"]', 'limits.number[0]: must be a limit such as "3/10m" or "5/h"'),
-        ('number = ["0/m"]', 'limits.number[0]: must be a limit such as "3/10m" or "5/h"'),
-        ('number = ["1/m", "3/10y"]', 'limits.number[1]: must be a limit such as "3/10m" or "5/h"'),
-        ("number = [3]", 'limits.number[0]: must be a limit such as "3/10m" or "5/h"'),
-        ('address = ["-1/m"]', 'limits.address[0]: must be a limit such as "3/10m" or "5/h"'),
+    **{
+        f"[guard.{rule}]": [
+            ('mode = "on"', f"guard.{rule}.mode: must be one of enforce, watch, off"),
+            ("limit = 1", f"guard.{rule}.limit: unknown field"),
+        ]
+        for rule in RULES
+        if rule != "countries"
+    },
+    "[app.web.guard.countries]": [
+        ("allow = []", "app.web.guard.countries.allow: must not be empty"),
+        ('allow = ["*", "XX"]', "app.web.guard.countries.allow[1]: there are no numbers of a country XX"),
+        ('allow = ["gb"]', "app.web.guard.countries.allow[0]: must be two capital letters"),
+        ('mode = ""', "app.web.guard.countries.mode: must be one of enforce, watch, off"),
+    ],
+    "[app.web.guard]": [
+        ("number = 1", "app.web.guard.number: must be a table"),
+        ("colour = 1", "app.web.guard.colour: unknown field"),
+    ],
+    "[app.web.guard.address]": [('refuse = ["1"]', f"app.web.guard.address.refuse[0]: {LIMIT_RULE}")],
+    "[[app.web.guard]]": [("", "app.web.guard: must be a table")],
+    "[[guard.prefix]]": [("", "guard.prefix: must be a table")],
+    "[guard.number_types]  # what": [
         (
-            'number = ["1/2d"]',
-            "limits.number[0]: must not look back further than a day, as idempotency keys do",
+            'refuse = ["pager", "cell"]',
+            f"guard.number_types.refuse[1]: must be one of {', '.join(sorted(phone.TYPES))}",
         ),
-        ("everything = []", "limits.everything: unknown field"),
+    ],
+    "[guard.number]  # limits": [
+        ('refuse = "3/10m"', "guard.number.refuse: not a valid list"),
+        ('refuse = ["3"]', f"guard.number.refuse[0]: {LIMIT_RULE}"),
+        ('refuse = ["0/m"]', f"guard.number.refuse[0]: {LIMIT_RULE}"),
+        ('refuse = ["1/m", "3/10y"]', f"guard.number.refuse[1]: {LIMIT_RULE}"),
+        ("refuse = [3]", f"guard.number.refuse[0]: {LIMIT_RULE}"),
+        ('challenge = ["-1/m"]', f"guard.number.challenge[0]: {LIMIT_RULE}"),
+        ('cheap = ["1/"]', f"guard.number.cheap[0]: {LIMIT_RULE}"),
+        ('refuse = ["1/2d"]', "guard.number.refuse[0]: must not look back further than a day"),
+        ('hold = "2d"', "guard.number.hold: must be from 0 to 86400 seconds"),
+        ("hold = 5", 'guard.number.hold: must be a time such as "30s", "5m" or "24h"'),
+    ],
+    "[guard.cooldown]  # seconds": [
+        ("ladder = []", "guard.cooldown.ladder: must not be empty"),
+        ('ladder = ["30s", "0s"]', "guard.cooldown.ladder[1]: must be from 1 to 3600 seconds"),
+        ('forget = "0s"', "guard.cooldown.forget: must be from 1 to 86400 seconds"),
+    ],
+    "[guard.money]  # amounts": [
+        ("prices = { sms = -1 }", "guard.money.prices.sms: must be from 0 to 1000"),
+        ("prices = { sms = 1001 }", "guard.money.prices.sms: must be from 0 to 1000"),
+        ("prices = { pigeon = 1 }", f"guard.money.prices.pigeon: {CHANNEL_RULE}"),
+        ("prices = [1]", "guard.money.prices: must be a table"),
+        (
+            "country_prices = { US = { voice = -1 } }",
+            "guard.money.country_prices.US.voice: must be from 0 to 1000",
+        ),
+        ("country_prices = { US = 1 }", "guard.money.country_prices.US: must be a table"),
+        (
+            "country_prices = { XX = {} }",
+            "guard.money.country_prices.XX: there are no numbers of a country XX",
+        ),
+    ],
+    "[guard.guessing]  # digits": [
+        ("code_length = 5", "guard.guessing.code_length: must be from 6 to 10"),
+        ("code_length = 11", "guard.guessing.code_length: must be from 6 to 10"),
+        ("code_length = 8.5", "guard.guessing.code_length: not a valid integer"),
+    ],
+    "[guard.conversion]  # shares": [
+        ("share = 0", "guard.conversion.share: must be from 0.01 to 0.99"),
+        ("share = 1.0", "guard.conversion.share: must be from 0.01 to 0.99"),
+        ("sends = 0", "guard.conversion.sends: must be from 1 to 1000000"),
+        ('within = "59s"', "guard.conversion.within: must be from 60 to 86400 seconds"),
+        ('grace = "11m"', "guard.conversion.grace: must be from 0 to 600 seconds"),
+        ('hold = "0s"', "guard.conversion.hold: must be from 1 to 86400 seconds"),
+        ('then = "stop"', "guard.conversion.then: must be one of challenge, cheap, refuse"),
+    ],
+    "[guard.suppression]  # nothing else": [('then = "refuse"', "guard.suppression.then: unknown field")],
+    "[guard.recycled]  # purposes": [
+        ('then = "allow"', "guard.recycled.then: must be one of challenge, cheap, refuse"),
+        ('purposes = "login"', "guard.recycled.purposes: not a valid list"),
+        ("purposes = [1]", "guard.recycled.purposes[0]: not a valid string"),
+    ],
+    "[guard.human_check]": [
+        ('mode = "off"', "guard.human_check.mode: unknown field"),
+        ('kind = "captcha"', "guard.human_check.kind: must be one of altcha, siteverify"),
+        ('url = "captcha.example"', "guard.human_check.url: not a valid URL"),
+        ('site_key = "two\\nlines"', "guard.human_check.site_key: must be 1 to 40 signs on one line"),
     ],
     "[operator.anna]": [
         ('keys = ["ops_clear"]', f"operator.anna.keys[0]: {KEY_RULE}"),
@@ -465,12 +632,18 @@ def test_good_origins_are_taken(origin: str) -> None:
         ('brand = "Acme"', "brand = 1", "app.web.brand: not a valid string"),
         (HASH, "pk_in_clear", f"app.web.publishable_keys[0]: {KEY_RULE}"),
         (OTHER_HASH, OTHER_HASH[:-1], f"app.web.secret_keys[0]: {KEY_RULE}"),
-        ('brand = "Acme"', 'brand = "Acme"\ncountries = []', "app.web.countries: must not be empty"),
+        ('allow = ["*"]', "allow = []", "guard.countries.allow: must not be empty"),
+        ('allow = ["*"]', 'allow = ["XX"]', "guard.countries.allow[0]: there are no numbers of a country XX"),
+        ("[app.web]", "guard.number = 1\n[app.web]", "guard.number: must be a table"),
+        ("[app.web]", "guard.numbers = {}\n[app.web]", "guard.numbers: unknown field"),
+        ("[app.web]", "guard.human_check = []\n[app.web]", "guard.human_check: must be a table"),
         (
-            'brand = "Acme"',
-            'brand = "Acme"\ncountries = ["XX"]',
-            "app.web.countries[0]: there are no numbers of a country XX",
+            "[app.web]",
+            'guard.cheap_channels = ["sms", "sm"]\n[app.web]',
+            f"guard.cheap_channels[1]: {CHANNEL_RULE}",
         ),
+        ('guard.countries.allow = ["*"]', "guard = 1", "guard: must be a table"),
+        ('brand = "Acme"', 'brand = "Acme"\nguard = []', "app.web.guard: must be a table"),
         ('brand = "Acme"', 'brand = "Acme"\ncolour = "red"', "app.web.colour: unknown field"),
         ('kind = "mobtexting"', 'kind = "twilio"', "upstream.main.kind: must be mobtexting"),
         ('kind = "mobtexting"', "", "upstream.main.kind: missing data for required field"),
@@ -647,6 +820,7 @@ steps = [
 ]
 """
     assert refused_with_lines(text) == [
+        'policy: guard.countries.allow: names no country, so nothing would be sent; "*" stands for all (line 1)',
         "policy: app.web.brand: not a valid string (line 2)",
         f"policy: app.web.secret_keys[0]: {KEY_RULE} (line 3)",
         "policy: app.Shop: a name is small letters, digits, - and _, 32 at most (line 5)",

@@ -1,7 +1,7 @@
 """Routing: which route serves a number, and the plan that it gets of it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from random import Random
 
@@ -30,12 +30,9 @@ def nothing_learned(channel: str, country: str) -> float | None:
     return None
 
 
-def policy_of(*routes: Route, countries: Sequence[str] = (), rules: ChallengeRules | None = None) -> Policy:
-    """Give a policy of two apps, of which `web` may be bound to countries."""
-    apps = {
-        "web": App(name="web", brand="Acme", countries=tuple(countries)),
-        "shop": App(name="shop", brand="S"),
-    }
+def policy_of(*routes: Route, rules: ChallengeRules | None = None) -> Policy:
+    """Give a policy of two apps."""
+    apps = {"web": App(name="web", brand="Acme"), "shop": App(name="shop", brand="S")}
     return Policy(apps=apps, upstreams={}, routes=routes, challenge=rules or ChallengeRules())
 
 
@@ -89,16 +86,6 @@ def test_the_first_route_that_matches_in_all_it_names_serves(
             policy.route_for(number, app, purpose)
     else:
         assert policy.route_for(number, app, purpose) == (place, ROUTES[place])
-
-
-def test_an_app_with_countries_reaches_no_other() -> None:
-    """Whatever the routes say; an app without countries reaches all."""
-    policy = policy_of(Route(steps=(SMS,)), countries=["GB"])
-    for number, app in ((BRITISH, "web"), (INDIAN, "shop"), (SATELLITE, "shop")):
-        assert policy.route_for(number, app, "login")[0] == 0
-    for number in (INDIAN, SATELLITE):
-        with pytest.raises(NoRoute):
-            policy.route_for(number, "web", "login")
 
 
 MATCHES = st.builds(

@@ -46,25 +46,28 @@ class LimitIn(fields.Field[Window]):
 
 
 class Named(fields.Field[dict[str, Any]]):
-    """A table whose keys are names of a form, each with a value of one kind."""
+    """A table of values of one kind, by names that `check` raises ValidationError for where they are wrong."""
 
-    def __init__(self, key: re.Pattern[str], rule: str, inner: fields.Field[Any], **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        inner: fields.Field[Any],
+        check: Callable[[str], object] = lambda _name: None,
+        **kwargs: Any,  # noqa: ANN401 - as fields.Field
+    ) -> None:
         super().__init__(**kwargs)
-        self._key, self._rule, self._inner = key, rule, inner
+        self._inner, self._check = inner, check
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:  # noqa: ANN401 - marshmallow's signature
         if not isinstance(value, dict):
             raise ValidationError("must be a table")
         read: dict[str, Any] = {}
-        wrong: dict[str, list[str]] = {}
+        wrong: dict[str, Any] = {}
         for name, inner in value.items():
-            if not self._key.fullmatch(name):
-                wrong[name] = [self._rule]
-                continue
             try:
+                self._check(name)
                 read[name] = self._inner.deserialize(inner)
             except ValidationError as error:
-                wrong[name] = error.normalized_messages()["_schema"]  # type: ignore[no-untyped-call]
+                wrong[name] = error.normalized_messages()  # type: ignore[no-untyped-call]
         if wrong:
             raise ValidationError(wrong)
         return read

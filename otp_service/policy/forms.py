@@ -3,7 +3,6 @@
 Pure. Must not know any table but its own; what holds between tables is in checks.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any, ClassVar
@@ -75,8 +74,9 @@ def _repetitions(names: list[str]) -> Iterator[tuple[int, list[str]]]:
             yield place, [f"names {name} twice"]
 
 
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}")
-_LANGUAGE_RULE = "must be a language tag such as en or pt-BR"
+_LANGUAGE = validate.Regexp(
+    r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}\Z", error="must be a language tag such as en or pt-BR"
+)
 _FIELD = validate.Regexp(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}\Z", error="must be the name of a field")
 _PATH = validate.Regexp(r"[A-Za-z0-9_~-][A-Za-z0-9._~/-]*\Z", error="must be a path below base_url")
 _VENDOR_LANGUAGE = validate.Regexp(
@@ -206,7 +206,7 @@ class _WhatsappForm(Form):
     sender = fields.String(required=True, validate=ONE_LINE)
     template = fields.String(required=True, validate=ONE_LINE)
     default_language = fields.String(validate=_VENDOR_LANGUAGE)
-    languages = Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_VENDOR_LANGUAGE))
+    languages = Named(fields.String(validate=_VENDOR_LANGUAGE), _LANGUAGE)
     webhook_id = fields.String(validate=ONE_LINE)
 
 
@@ -215,7 +215,7 @@ class _VoiceForm(Form):
     bridge = fields.String(required=True, validate=ONE_LINE)
     mode = fields.String(validate=one_of("tts", "flow"))
     flow_id = fields.String(validate=ONE_LINE)
-    languages = Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_VENDOR_LANGUAGE))
+    languages = Named(fields.String(validate=_VENDOR_LANGUAGE), _LANGUAGE)
     voice_id = fields.String(validate=ONE_LINE)
     gender = fields.String(validate=ONE_LINE)
     break_mark = fields.String(validate=ONE_LINE)
@@ -240,7 +240,7 @@ class _MipForm(Form):
     template = fields.String(validate=ONE_LINE)
     namespace = fields.String(validate=ONE_LINE)
     default_language = fields.String(validate=_VENDOR_LANGUAGE)
-    languages = Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_VENDOR_LANGUAGE))
+    languages = Named(fields.String(validate=_VENDOR_LANGUAGE), _LANGUAGE)
     webhook_id = fields.String(validate=ONE_LINE)
 
 
@@ -249,9 +249,10 @@ class _ReceiptsForm(Form):
     secrets = some(_hash("a webhook's secret in hex"), required=True)
     signature_ids = fields.List(fields.String(validate=ONE_LINE))
     fields_ = Named(
-        re.compile("id|status|reference|mobile"),
-        "must be id, status, reference or mobile",
         fields.String(validate=_FIELD),
+        validate.OneOf(
+            ("id", "status", "reference", "mobile"), error="must be id, status, reference or mobile"
+        ),
         data_key="fields",
     )
 
@@ -273,9 +274,7 @@ class UpstreamForm(Form):
     auth = fields.String(
         validate=validate.OneOf(["header", "query", "body"], error="must be header, query or body")
     )
-    paths = Named(
-        re.compile("|".join(PATHS)), f"must be one of {', '.join(PATHS)}", fields.String(validate=_PATH)
-    )
+    paths = Named(fields.String(validate=_PATH), one_of(*PATHS))
     balance_paths = some(fields.String(validate=_PATH))
     connect_timeout = fields.Float(validate=validate.Range(0.05, 10, error="must be from 0.05 to 10"))
     total_timeout = fields.Float(validate=validate.Range(0.1, 6, error="must be from 0.1 to 6"))
@@ -341,17 +340,14 @@ class TemplatesForm(Form):
     """`[template.CHANNEL]`: words by locale. WhatsApp has none, as its templates lie at the vendor."""
 
     shape = dict
-    sms = Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_words("sms")))
-    voice = Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_words("voice")))
-    rcs = Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_words("rcs")))
-    mip = Named(_LANGUAGE, _LANGUAGE_RULE, fields.String(validate=_words("mip")))
-
-
-_ANYTHING = re.compile(r"(?s).*")
+    sms = Named(fields.String(validate=_words("sms")), _LANGUAGE)
+    voice = Named(fields.String(validate=_words("voice")), _LANGUAGE)
+    rcs = Named(fields.String(validate=_words("rcs")), _LANGUAGE)
+    mip = Named(fields.String(validate=_words("mip")), _LANGUAGE)
 
 
 def _tables(**kwargs: Any) -> Named:  # noqa: ANN401 - as fields.Field
-    return Named(_ANYTHING, "", fields.Raw(), **kwargs)
+    return Named(fields.Raw(), **kwargs)
 
 
 class DocumentForm(Form):

@@ -10,7 +10,17 @@ from typing import Any
 from marshmallow import fields, validate
 
 from otp_service.phone import TYPES
-from otp_service.policy.fields import ONE_LINE, Duration, Form, LimitIn, between, check_country, one_of, some
+from otp_service.policy.fields import (
+    ONE_LINE,
+    Duration,
+    Form,
+    LimitIn,
+    Named,
+    between,
+    check_country,
+    one_of,
+    some,
+)
 from otp_service.policy.guarding import (
     DAY,
     EVERYWHERE,
@@ -22,7 +32,12 @@ from otp_service.policy.guarding import (
 from otp_service.senders import CHANNELS
 
 _LEVEL = one_of(*LEVELS)
-_PRICE = validate.Range(0, 1_000, error="must be from 0 to 1000")
+
+
+def _prices() -> Named:
+    return Named(
+        fields.Float(validate=validate.Range(0, 1_000, error="must be from 0 to 1000")), one_of(*CHANNELS)
+    )
 
 
 def _check_place(code: str) -> None:
@@ -58,11 +73,8 @@ class _BudgetForm(_Changes):
 
 
 class _MoneyForm(_BudgetForm):
-    prices = fields.Dict(fields.String(validate=one_of(*CHANNELS)), fields.Float(validate=_PRICE))
-    country_prices = fields.Dict(
-        fields.String(validate=check_country),
-        fields.Dict(fields.String(validate=one_of(*CHANNELS)), fields.Float(validate=_PRICE)),
-    )
+    prices = _prices()
+    country_prices = Named(_prices(), check_country)
 
 
 class _GuessingForm(_BudgetForm):
