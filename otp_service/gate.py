@@ -128,7 +128,7 @@ class Gate:
             self._key("pins"),
             self._key("proof", allowance.proof),
         ]
-        places: dict[str, int] = {}
+        writer = _Writer(self._seal, self._key, keys, named=act in {"charge", "look"})
         plan = {
             "keep": self._keep,
             "remember": remember,
@@ -137,42 +137,9 @@ class Gate:
             "trusted": allowance.trusted,
             "destinations": list(pins.destinations),
             "callers": list(pins.callers),
-            "lines": [self._written(line, keys, places) for line in lines],
+            "lines": [writer.written(line) for line in lines],
         }
-        return self._scripts.call("guard", keys, self._offset(), act, json.dumps(plan))
-
-    def _written(self, line: Line, keys: list[str], places: dict[str, int]) -> dict[str, Any]:
-        """Write a line as the script reads it; adds the keys that it names."""
-        written = {"rule": line.rule, "owner": line.owner, "kind": line.kind, "on": line.on, **line.figures}
-        if line.kind == "fixed":
-            return written
-        if line.kind == "kept":
-            named = [
-                self._key(KEPT[line.scope], name)
-                for name in self._seal.indexes(KEPT_AS[line.scope], *line.subject)
-            ]
-        else:
-            index = self._index(line)
-            named = [self._key(line.scope, index)]
-            written |= {
-                "mark": MARKS[line.rule],
-                "cost": line.cost,
-                "block": self.id_of(line),
-                "who": self._who(line, index),
-            }
-        for key in named:
-            if key not in places:
-                keys.append(key)
-                places[key] = len(keys)
-        return written | {"keys": [places[key] for key in named]}
-
-    def _index(self, line: Line) -> str:
-        return self._seal.index(line.scope, *line.subject) if line.subject else ""
-
-    def _who(self, line: Line, index: str) -> str:
-        """Write whose counter it is; of a person only so that the store alone tells nothing."""
-        text = " ".join(part for part in line.subject if part)
-        return f"~{self._seal.close(text, index)}" if line.private else text
+        return self._scripts.call("guard", keys, self._offset(), act, json.dumps(plan, separators=(",", ":")))
 
     def _key(self, scope: str, name: str = "") -> str:
         return f"{self._slot}:{scope}:{name}" if name else f"{self._slot}:{scope}"
@@ -188,7 +155,7 @@ class Gate:
         """Name the block that a line may have; empty for one that keeps no counter."""
         if line.kind in {"fixed", "kept"}:
             return ""
-        return f"{line.rule}:{line.scope}:{self._index(line)}"
+        return _block_id(line, _index(self._seal, line))
 
     def block(self, id_: str) -> Block | None:
         """Give a block; None if there is none, or no longer."""
@@ -277,6 +244,62 @@ class Gate:
 KEPT = {"suppression": "x", "recycled": "r"}
 """Scopes of the keys that hold lists of numbers."""
 KEPT_AS = {"suppression": "suppressed", "recycled": "recycled"}
+
+
+class _Writer:
+    """Writes the lines of one call as the script reads them; several name the same subject."""
+
+    def __init__(self, seal: Seal, key: Callable[[str, str], str], keys: list[str], *, named: bool) -> None:
+        """`keys` grows by those that lines name; `named` tells that the script may keep whose counter it was."""
+        self._seal = seal
+        self._key = key
+        self._keys = keys
+        self._named = named
+        self._places: dict[str, int] = {}
+        self._indexes: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._whose: dict[tuple[str, bool], str] = {}
+
+    def written(self, line: Line) -> dict[str, Any]:
+        """Write a line; adds the keys that it names."""
+        written = {"rule": line.rule, "owner": line.owner, "kind": line.kind, "on": line.on, **line.figures}
+        if line.kind == "fixed":
+            return written
+        if line.kind == "kept":
+            names = self._seal.indexes(KEPT_AS[line.scope], *line.subject)
+            return written | {"keys": [self._place(KEPT[line.scope], name) for name in names]}
+        index = self._index(line)
+        written |= {"mark": MARKS[line.rule], "cost": line.cost, "keys": [self._place(line.scope, index)]}
+        if self._named:
+            written |= {"block": _block_id(line, index), "who": self._who(line, index)}
+        return written
+
+    def _index(self, line: Line) -> str:
+        counter = line.scope, line.subject
+        if counter not in self._indexes:
+            self._indexes[counter] = _index(self._seal, line)
+        return self._indexes[counter]
+
+    def _place(self, scope: str, name: str) -> int:
+        key = self._key(scope, name)
+        if key not in self._places:
+            self._keys.append(key)
+            self._places[key] = len(self._keys)
+        return self._places[key]
+
+    def _who(self, line: Line, index: str) -> str:
+        """Write whose counter it is; of a person only so that the store alone tells nothing."""
+        if (index, line.private) not in self._whose:
+            text = " ".join(part for part in line.subject if part)
+            self._whose[index, line.private] = f"~{self._seal.close(text, index)}" if line.private else text
+        return self._whose[index, line.private]
+
+
+def _index(seal: Seal, line: Line) -> str:
+    return seal.index(line.scope, *line.subject) if line.subject else ""
+
+
+def _block_id(line: Line, index: str) -> str:
+    return f"{line.rule}:{line.scope}:{index}"
 
 
 def names_of_pins(seal: Seal, e164: str, subscriber: str | None) -> Pins:

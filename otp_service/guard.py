@@ -96,7 +96,7 @@ def asked_of(challenge: Challenge, e164: str) -> Asked:
 
 def lines(guard: Guard, asked: Asked) -> list[Line]:
     """List what has a say in a send, what the caller owns before what a victim owns."""
-    return [line for line in _all(guard, asked) if getattr(guard, line.rule).mode != "off"]
+    return _asked_for(guard, *_all(guard, asked))
 
 
 def said(rules: Guard, lines: Iterable[Line]) -> Iterator[dict[str, Any]]:
@@ -248,25 +248,30 @@ def _kept(guard: Guard, rule: str, owner: Owner, asked: Asked) -> Line:
 def after_failure(guard: Guard, asked: Asked) -> list[Line]:
     """List what a wrong code is counted for."""
     number = (asked.number.e164, asked.known)
-    return [
+    return _asked_for(
+        guard,
         _budget(guard, "guessing", "service", "guesses", ()),
-        _budget(guard, "failures", "destination", "number", number),
-    ]
+        _budget(guard, "failures", "destination", "number", number, private=True),
+    )
 
 
 def after_success(guard: Guard, asked: Asked, sent_at: int) -> list[Line]:
     """List what a right code is counted for: the conversion of when its challenge was sent; failures are forgiven."""
     number = (asked.number.e164, asked.known)
-    return [
-        *_converting(guard, asked, "v", sent_at),
-        Line(rule="failures", owner="destination", kind="clear", scope="number", subject=number),
-    ]
+    forgiven = Line(
+        rule="failures", owner="destination", kind="clear", scope="number", subject=number, private=True
+    )
+    return _asked_for(guard, *_converting(guard, asked, "v", sent_at), forgiven)
 
 
 def after_sending(guard: Guard, asked: Asked, sent_at: int | None, cost: float) -> list[Line]:
     """List what a message that an upstream took is counted for: once a challenge's conversion, and its cost."""
     money = _money(guard, asked, cost)
-    return [*_converting(guard, asked, "s", sent_at), *([money] if money.cost else [])]
+    return _asked_for(guard, *_converting(guard, asked, "s", sent_at), *([money] if money.cost else []))
+
+
+def _asked_for(guard: Guard, *lines: Line) -> list[Line]:
+    return [line for line in lines if getattr(guard, line.rule).mode != "off"]
 
 
 def _converting(guard: Guard, asked: Asked, add: str, sent_at: int | None) -> list[Line]:

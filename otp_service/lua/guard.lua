@@ -29,28 +29,64 @@ local function fields_of(key)
   return read[key]
 end
 
+-- What is to be written is gathered by key: one write and one look at its life for each, however many lines name it.
+local written, lives = {}, {}
+local function write(key, name, value)
+  fields_of(key)[name] = tostring(value)
+  written[key] = written[key] or {}
+  written[key][name] = true
+end
+
+local function remove(key, name)
+  fields_of(key)[name] = nil
+  written[key] = written[key] or {}
+  written[key][name] = true
+end
+
+local function live(key, ms)
+  lives[key] = math.max(lives[key] or 0, ms)
+end
+
+local function write_all()
+  for key, names in pairs(written) do
+    local set, gone = {}, {}
+    for name in pairs(names) do
+      local value = fields_of(key)[name]
+      if value then
+        set[#set + 1], set[#set + 2] = name, value
+      else
+        gone[#gone + 1] = name
+      end
+    end
+    if #gone > 0 then redis.call("HDEL", key, unpack(gone)) end
+    if #set > 0 then redis.call("HSET", key, unpack(set)) end
+  end
+  for key, ms in pairs(lives) do
+    if redis.call("PTTL", key) < ms then redis.call("PEXPIRE", key, ms) end
+  end
+end
+
 local function bucket_of(moment, ms, parts)
   return math.floor(moment / math.ceil(ms / parts))
 end
 
--- Sums what was counted in a window; each part counts until the whole of it has left.
+-- Sums what was counted in a window; each part counts until the whole of it has left. Gives the parts, oldest first.
 local function counted(fields, start, ms)
-  local width, sum, parts = math.ceil(ms / PARTS), 0, {}
-  for name, figure in pairs(fields) do
-    local bucket = string.match(name, "^" .. start .. "%.(%d+)$")
-    local leaves = bucket and (bucket + 1) * width + ms
-    if leaves and leaves > now then
+  local sum, parts = 0, {}
+  if not next(fields) then return sum, parts end
+  local width = math.ceil(ms / PARTS)
+  for bucket = bucket_of(now - ms, ms, PARTS), bucket_of(now, ms, PARTS) do
+    local figure = tonumber(fields[start .. "." .. bucket])
+    if figure then
       sum = sum + figure
-      parts[#parts + 1] = {leaves, tonumber(figure)}
+      parts[#parts + 1] = {(bucket + 1) * width + ms, figure}
     end
   end
   return sum, parts
 end
 
 local function room_in(sum, parts, cost, limit)
-  table.sort(parts, function(one, other) return one[1] < other[1] end)
   for _, part in ipairs(parts) do
-    if sum + cost <= limit then break end
     sum = sum - part[2]
     if sum + cost <= limit then
       return part[1] - now
@@ -91,7 +127,8 @@ function judge.count(line)
     local sum, parts = counted(fields, line.mark .. ms, ms)
     local least = math.max(line.cost, 1) -- what is only looked at is full when it is reached
     if sum + least > limit then
-      trip(line, level, sum, limit, ms, room_in(sum, parts, least, limit))
+      local pause = room_in(sum, parts, least, limit)
+      trip(line, level, sum, limit, ms, level == "refuse" and math.max(pause, line.hold) or pause)
     end
     local left = limit - sum - line.cost
     if level == "refuse" and line.cost > 0 and (not nearest or left / limit < nearest.left / nearest.limit) then
@@ -112,6 +149,7 @@ function judge.ladder(line)
   end
 end
 
+-- A stop is remembered, so that the next one lasts longer, for as long again as it may take to find out.
 function judge.share(line)
   local key = KEYS[line.keys[1]]
   local fields = fields_of(key)
@@ -122,19 +160,20 @@ function judge.share(line)
   local first = bucket_of(math.max(now - line.within, held), line.within, CONVERSION_PARTS)
   local last = bucket_of(now - line.grace, line.within, CONVERSION_PARTS)
   local sent, verified = 0, 0
-  for name, figure in pairs(fields) do
-    local what, bucket = string.match(name, "^" .. line.mark .. "([sv])%.(%d+)$")
-    bucket = tonumber(bucket)
-    if what and bucket >= first and bucket < last then
-      if what == "s" then sent = sent + figure else verified = verified + figure end
+  if next(fields) then
+    for bucket = first, last - 1 do
+      sent = sent + (fields[line.mark .. "s." .. bucket] or 0)
+      verified = verified + (fields[line.mark .. "v." .. bucket] or 0)
     end
   end
   if sent >= line.least and verified < line.share * sent then
     local before = tonumber(fields[line.mark .. "p"] or 0)
-    local hold = math.min(before > 0 and 2 * before or line.hold, 86400000)
+    local lately = now - held < before + line.within
+    local hold = math.min(lately and 2 * before or line.hold, 86400000)
     if act == "charge" then
-      redis.call("HSET", key, line.mark .. "h", now + hold, line.mark .. "p", hold)
-      redis.call("PEXPIRE", key, 2 * hold + line.within)
+      write(key, line.mark .. "h", now + hold)
+      write(key, line.mark .. "p", hold)
+      live(key, 2 * hold + line.within)
     end
     trip(line, line.level, verified, sent, line.within, hold)
   end
@@ -153,15 +192,18 @@ end
 
 -- A part is kept until the whole of it has left the window.
 local function add_to_bucket(key, start, moment, ms, parts, amount)
-  local width = math.ceil(ms / parts)
-  redis.call("HINCRBY", key, start .. "." .. bucket_of(moment, ms, parts), amount)
-  for name in pairs(fields_of(key)) do
-    local bucket = string.match(name, "^" .. start .. "%.(%d+)$")
-    if bucket and (bucket + 1) * width + ms <= now then
-      redis.call("HDEL", key, name)
+  local fields, width = fields_of(key), math.ceil(ms / parts)
+  local name = start .. "." .. bucket_of(moment, ms, parts)
+  if not fields[name] then
+    for other in pairs(fields) do
+      local bucket = string.match(other, "^" .. start .. "%.(%d+)$")
+      if bucket and (bucket + 1) * width + ms <= now then
+        remove(key, other)
+      end
     end
   end
-  if redis.call("PTTL", key) < ms + width then redis.call("PEXPIRE", key, ms + width) end
+  write(key, name, (fields[name] or 0) + amount)
+  live(key, ms + width)
 end
 
 local function charge(line, moment, sign)
@@ -170,13 +212,16 @@ local function charge(line, moment, sign)
     local fields = fields_of(key)
     local last, sent = fields[line.mark .. "l"] or "0", tonumber(fields[line.mark .. "n"] or 0)
     if sign < 0 then
-      redis.call("HSET", key, line.mark .. "n", math.max(0, sent - 1), line.mark .. "l", fields[line.mark .. "b"] or 0)
+      write(key, line.mark .. "n", math.max(0, sent - 1))
+      write(key, line.mark .. "l", fields[line.mark .. "b"] or 0)
       return
     end
     sent = now - tonumber(last) < line.forget and sent or 0
-    redis.call("HSET", key, line.mark .. "n", sent + 1, line.mark .. "l", now, line.mark .. "b", last)
-    if redis.call("PTTL", key) < line.forget then redis.call("PEXPIRE", key, line.forget) end
-  elseif line.kind == "count" and line.cost > 0 then
+    write(key, line.mark .. "n", sent + 1)
+    write(key, line.mark .. "b", last)
+    write(key, line.mark .. "l", now)
+    live(key, line.forget)
+  elseif line.kind == "count" and line.cost ~= 0 then
     local seen = {}
     for _, tier in ipairs(line.tiers) do
       local ms = tier[3]
@@ -189,16 +234,17 @@ local function charge(line, moment, sign)
     add_to_bucket(key, line.mark .. line.add, line.moment, line.within, CONVERSION_PARTS, sign)
   elseif line.kind == "clear" then
     for name in pairs(fields_of(key)) do
-      if string.sub(name, 1, #line.mark) == line.mark then redis.call("HDEL", key, name) end
+      if string.sub(name, 1, #line.mark) == line.mark then remove(key, name) end
     end
   end
 end
 
-local charged_at = redis.call("GET", operation_key)
+local charged_at, charged_as = string.match(redis.call("GET", operation_key) or "", "^(%d+) (%l+)$")
 if act == "add" then
   if not charged_at then
     for _, line in ipairs(plan.lines) do charge(line, now, 1) end
-    redis.call("SET", operation_key, now, "PX", plan.remember)
+    redis.call("SET", operation_key, now .. " added", "PX", plan.remember)
+    write_all()
   end
   return {"added", now, "[]", "null"}
 end
@@ -206,6 +252,7 @@ if act == "refund" then
   if charged_at then
     for _, line in ipairs(plan.lines) do charge(line, tonumber(charged_at), -1) end
     redis.call("DEL", operation_key)
+    write_all()
   end
   return {"refunded", now, "[]", "null"}
 end
@@ -227,7 +274,7 @@ for _, one in ipairs(tripped) do
 end
 local verdict = "allow"
 if charged_at then
-  verdict = "allow" -- asked again after a lost reply, or by a request that is the same act
+  verdict = charged_as -- asked again after a lost reply, or by a request that is the same act
 elseif asked.refuse or asked.cheap and not plan.cheap then
   verdict = "refuse"
 elseif asked.challenge and not plan.trusted and not plan.proof then
@@ -238,38 +285,52 @@ elseif asked.cheap then
   verdict = "cheap"
 end
 
+-- A line may have tripped at several windows: its block tells the strongest of what they ask, then the longest.
+local function weighs_more(one, other)
+  local rank = {challenge = 1, cheap = 2, refuse = 3}
+  if one.level ~= other.level then return rank[one.level] > rank[other.level] end
+  return one.pause > other.pause
+end
+
+local function keep_block(one, passed)
+  local line, key = one.line, KEYS[one.line.keys[1]]
+  local fields, name = fields_of(key), line.mark .. "block"
+  if line.kind == "count" and line.hold > 0 and one.level == "refuse"
+    and tonumber(fields[line.mark .. "h"] or 0) <= now then
+    write(key, line.mark .. "h", now + one.pause)
+  end
+  local stored = fields[name] and cjson.decode(fields[name])
+  local block = stored and stored["until"] + plan.keep > now and stored or {since = now, refused = 0, who = line.who}
+  if one.limit > 0 then block.value, block.limit, block.ms = one.value, one.limit, one.ms end
+  block.level, block.on = one.level, one.on
+  block["until"] = math.max(block["until"] or 0, now + one.pause)
+  if one.on and not passed then block.refused = block.refused + 1 end
+  write(key, name, cjson.encode(block))
+  live(key, block["until"] - now + plan.keep)
+  redis.call("ZADD", index_key, block["until"], line.block)
+end
+
 if act == "charge" and not charged_at then
-  if verdict == "allow" or verdict == "cheap" then
+  local passed = verdict == "allow" or verdict == "cheap"
+  if passed then
     for _, line in ipairs(plan.lines) do charge(line, now, 1) end
-    redis.call("SET", operation_key, now, "PX", plan.remember)
+    redis.call("SET", operation_key, now .. " " .. verdict, "PX", plan.remember)
     if plan.proof then redis.call("SET", proof_key, 1, "PX", plan.remember) end
   end
+  local most = {}
   for _, one in ipairs(tripped) do
     local line = one.line
-    if line.who and one.pause > 0 then
-      local key, name = KEYS[line.keys[1]], line.mark .. "block"
-      local fields = fields_of(key)
-      if line.hold and line.hold > 0 and line.kind == "count" and one.level == "refuse"
-        and tonumber(fields[line.mark .. "h"] or 0) <= now then
-        redis.call("HSET", key, line.mark .. "h", now + line.hold)
-        one.pause = line.hold
-      end
-      local stored = fields[name] and cjson.decode(fields[name])
-      local block = stored and stored["until"] + plan.keep > now and stored or {since = now, refused = 0, who = line.who}
-      if one.limit > 0 then block.value, block.limit, block.ms = one.value, one.limit, one.ms end
-      block.level, block.on = one.level, one.on
-      block["until"] = math.max(block["until"] or 0, now + one.pause)
-      if verdict ~= "allow" and verdict ~= "cheap" then block.refused = block.refused + 1 end
-      fields[name] = cjson.encode(block)
-      redis.call("HSET", key, name, fields[name])
-      local ttl = block["until"] - now + plan.keep
-      if redis.call("PTTL", key) < ttl then redis.call("PEXPIRE", key, ttl) end
-      redis.call("ZADD", index_key, block["until"], line.block)
-      redis.call("ZREMRANGEBYSCORE", index_key, "-inf", now - plan.keep)
-      redis.call("ZREMRANGEBYRANK", index_key, 0, -BLOCKS - 1)
-      redis.call("PEXPIRE", index_key, 86400000 + plan.keep)
+    if line.who and one.pause > 0 and (not most[line] or weighs_more(one, most[line])) then
+      most[line] = one
     end
   end
+  if next(most) then
+    for _, one in pairs(most) do keep_block(one, passed) end
+    redis.call("ZREMRANGEBYSCORE", index_key, "-inf", now - plan.keep)
+    redis.call("ZREMRANGEBYRANK", index_key, 0, -BLOCKS - 1)
+    redis.call("PEXPIRE", index_key, 86400000 + plan.keep)
+  end
+  write_all()
 end
 for _, one in ipairs(tripped) do one.line = nil end
 return {verdict, now, #tripped > 0 and cjson.encode(tripped) or "[]", nearest and cjson.encode(nearest) or "null"}
