@@ -76,8 +76,7 @@ def _check_timeouts(draft: Draft, findings: Findings) -> None:
 def _check_countries(draft: Draft, findings: Findings) -> None:
     """Find allowed countries that no route serves, and apps that may send nowhere."""
     for name, app in draft.apps.items():
-        own = f"{join('app', name)}.guard"
-        broken = findings.is_broken("guard") or findings.is_broken(own)
+        broken = findings.is_broken("guard") or findings.is_broken(f"{join('app', name)}.guard")
         if not (app.guard or draft.guard).countries.allow and not broken:
             findings.add(
                 "guard.countries.allow", 'names no country, so nothing would be sent; "*" stands for all'
