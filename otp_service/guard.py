@@ -220,6 +220,7 @@ def _share(rule: Conversion, scope: str, subject: tuple[str, ...], **more: Any) 
         figures={
             "share": rule.share,
             "least": rule.sends,
+            "probes": rule.probes,
             "within": rule.within * 1000,
             "grace": rule.grace * 1000,
             "hold": rule.hold * 1000,

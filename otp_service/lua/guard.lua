@@ -6,7 +6,7 @@
 -- `cheap`, `trusted`, `destinations` and `callers` (pins to look for, the most exact first), `lines`.
 -- A line: `rule`, `owner`, `kind`, `on` (false: it only watches), `keys`, `mark` (start of its fields), `cost`, `who`,
 -- and by kind: "fixed" level; "kept" level; "count" tiers {level, limit, ms} and hold; "ladder" steps and forget;
--- "share" share, least, within, grace, hold, level, and `add` ("s" sent, "v" verified) at `moment`; "clear". Times are
+-- "share" share, least, probes, within, grace, hold, level, and `add` ("s" sent, "v" verified) at `moment`; "clear". Times are
 -- milliseconds.
 -- Returns {verdict, now, JSON of {rule, level, value, limit, ms, pause, on} for each line that tripped, JSON of the
 -- same for what comes nearest to its limit}; the verdict is allow, cheap, challenge, spent (its proof was) or refuse.
@@ -159,16 +159,25 @@ function judge.share(line)
   end
   local first = bucket_of(math.max(now - line.within, held), line.within, CONVERSION_PARTS)
   local last = bucket_of(now - line.grace, line.within, CONVERSION_PARTS)
-  local sent, verified = 0, 0
+  local sent, verified, flying = 0, 0, 0
   if next(fields) then
-    for bucket = first, last - 1 do
-      sent = sent + (fields[line.mark .. "s." .. bucket] or 0)
-      verified = verified + (fields[line.mark .. "v." .. bucket] or 0)
+    for bucket = first, bucket_of(now, line.within, CONVERSION_PARTS) do
+      local left = tonumber(fields[line.mark .. "s." .. bucket] or 0)
+      if bucket < last then
+        sent = sent + left
+        verified = verified + (fields[line.mark .. "v." .. bucket] or 0)
+      else
+        flying = flying + left
+      end
     end
   end
-  if sent >= line.least and verified < line.share * sent then
-    local before = tonumber(fields[line.mark .. "p"] or 0)
-    local lately = now - held < before + line.within
+  local before = tonumber(fields[line.mark .. "p"] or 0)
+  local lately = now - held < before + line.within
+  local least = lately and math.min(line.probes, line.least) or line.least
+  if lately and sent < least and flying >= line.probes then -- what was tried after a stop is judged first
+    return trip(line, line.level, flying, line.probes, line.grace, line.grace)
+  end
+  if sent >= least and verified < line.share * sent then
     local hold = math.min(lately and 2 * before or line.hold, 86400000)
     if act == "charge" then
       write(key, line.mark .. "h", now + hold)

@@ -84,6 +84,7 @@ class _GuessingForm(_BudgetForm):
 class _ConversionForm(_Changes):
     share = fields.Float(validate=validate.Range(0.01, 0.99, error="must be from 0.01 to 0.99"))
     sends = fields.Integer(strict=True, validate=between(1, 1_000_000))
+    probes = fields.Integer(strict=True, validate=between(1, 1_000_000))
     within = Duration(validate=between(MINUTE, DAY, " seconds"))
     grace = Duration(validate=between(0, 10 * MINUTE, " seconds"))
     hold = Duration(validate=between(1, DAY, " seconds"))

@@ -104,12 +104,15 @@ class Guessing(Budget):
 class Conversion(Rule):
     """Stops where codes go out and do not come back: verified / sent below `share`, at `sends` or more.
 
+    After a stop `probes` may leave, and no more until they are judged.
+
     Judged are the challenges of the last `within` seconds but for the newest `grace`, as their codes may still be
     on the way. `hold` is how long it stops at first, doubled each time up to a day.
     """
 
     share: float = 0.2
     sends: int = 50
+    probes: int = 10
     within: int = 15 * MINUTE
     grace: int = MINUTE
     hold: int = 15 * MINUTE

@@ -1,0 +1,216 @@
+"""Attacks played through in simulated time, against default settings: what leaves, and who is kept out by it.
+
+Time moves by the store's offset, so that hours pass in seconds; what happens, and when, is the same in every run.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
+
+import pytest
+
+from otp_service import phone
+from otp_service.challenge import State
+from otp_service.errors import (
+    ChallengeNotFound,
+    HumanCheckRequired,
+    InvalidNumber,
+    NoAttemptsLeft,
+    OtpError,
+    TooManyRequests,
+    WrongCode,
+)
+from otp_service.policy import Guard
+from otp_service.policy.guarding import Countries
+from otp_service.service import SendRequest
+from tests.spine import Spine, open_spine
+from tests.valkey_server import ValkeyServer
+
+DEFAULTS = Guard(countries=Countries(allow=("US",)))
+"""Default settings: an operator has named the country, nothing else."""
+MINUTE, HOUR, DAY = 60, 3600, 86400
+PUMPED = 12025555000
+"""The first of the attacker's numbers: 10,000 in a row."""
+
+
+@dataclass
+class World:
+    """A service whose clock is the test's: seconds since the beginning."""
+
+    spine: Spine
+    begun: float
+    codes: dict[str, str] = field(default_factory=dict)
+    """What arrived, by challenge."""
+
+    def at(self, seconds: float) -> None:
+        """Let it be so many seconds after the beginning."""
+        self.spine.store.offset = int((self.begun + seconds - time.time()) * 1000)
+
+    def send(self, number: str, address: str | None, **more: str) -> str:
+        """Start a challenge and let a worker bring its code; gives its id."""
+        caller = replace(self.spine.caller, address=address)
+        id_ = self.spine.service.send(caller, SendRequest(to=number, **more)).challenge_id
+        self.spine.courier.attend(id_, lambda: False)
+        to, code = self.spine.phone.next()
+        assert to == number
+        self.codes[id_] = code
+        return id_
+
+    def verify(self, id_: str, *, remember_device: bool = False) -> str | None:
+        """Type the code that arrived; gives the device token, if one was asked for."""
+        won = self.spine.service.verify(
+            self.spine.caller, id_, self.codes[id_], remember_device=remember_device
+        )
+        assert won.view.status is State.VERIFIED
+        return won.device_token
+
+    def guess(self, id_: str) -> bool:
+        """Try a code that is wrong; False if the challenge takes no guess any more."""
+        wrong = "".join("1" if digit == "0" else "0" for digit in self.codes[id_])
+        try:
+            self.spine.service.verify(self.spine.caller, id_, wrong)
+        except WrongCode as error:
+            return error.checks_left > 0
+        except (NoAttemptsLeft, ChallengeNotFound):
+            return False
+        raise AssertionError("a wrong code was right")
+
+
+@pytest.fixture
+def world(valkey: ValkeyServer) -> Iterator[World]:
+    """Give a service with default settings."""
+    with open_spine(valkey, guard=DEFAULTS) as spine:
+        yield World(spine, begun=time.time() + DAY)
+
+
+class Agenda:
+    """What happens when, in order of time."""
+
+    def __init__(self) -> None:
+        self._acts: list[tuple[float, int, Callable[[], None]]] = []
+        self._tie = count()
+
+    def plan(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something at a moment."""
+        heappush(self._acts, (seconds, next(self._tie), act))
+
+    def play(self, world: World) -> None:
+        """Do all of it."""
+        while self._acts:
+            moment, _, act = heappop(self._acts)
+            world.at(moment)
+            act()
+
+
+def honest_numbers(dice: random.Random, wanted: int) -> list[str]:
+    """Draw numbers from all over the country."""
+    found: set[str] = set()
+    while len(found) < wanted:
+        number = f"+1{dice.randint(201, 989)}{dice.randint(200, 999)}{dice.randint(0, 9999):04d}"
+        with suppress(InvalidNumber):
+            parsed = phone.parse(number)
+            if (parsed.country, parsed.type) == ("US", "fixed_line_or_mobile"):
+                found.add(number)
+    return sorted(found)
+
+
+def test_pumping_is_stopped_and_honest_users_do_not_notice(world: World) -> None:
+    """Within one hour 10,000 requests for consecutive numbers from 200 addresses, and 1,000 users, 3 of 4 verifying.
+
+    User agents may rotate: nothing here looks at one. At most 60 messages leave for the attacker; every user is served.
+    """
+    dice, agenda = random.Random(4), Agenda()
+    pumped: list[str] = []
+    served: list[str] = []
+    verified: list[str] = []
+
+    def pump(place: int) -> None:
+        number = f"+{PUMPED + place}"
+        try:
+            world.send(number, f"203.0.113.{place % 200}")
+        except OtpError:
+            return
+        pumped.append(number)
+
+    def use(number: str, address: str, seconds: float) -> None:
+        id_ = world.send(number, address)
+        served.append(number)
+        if dice.random() < 0.75:
+            agenda.plan(seconds + dice.uniform(10, 60), partial(verify, id_))
+
+    def verify(id_: str) -> None:
+        world.verify(id_)
+        verified.append(id_)
+
+    for place in range(10_000):
+        agenda.plan(place * HOUR / 10_000, partial(pump, place))
+    for place, number in enumerate(honest_numbers(dice, 1000)):
+        seconds = place * HOUR / 1000
+        agenda.plan(seconds, partial(use, number, f"198.18.{place // 250}.{place % 250}", seconds))
+    agenda.play(world)
+    assert len(served) == 1000
+    assert len(verified) > 700
+    assert 0 < len(pumped) <= 60
+
+
+def test_pumping_at_random_numbers_is_stopped_by_what_does_not_come_back(world: World) -> None:
+    """One address a request, numbers all over the country: only their conversion gives them away."""
+    dice = random.Random(5)
+    left = 0
+    for place, number in enumerate(honest_numbers(dice, 3000)):
+        world.at(place * HOUR / 3000)
+        try:
+            world.send(number, f"2001:db8:{place:x}::1")
+        except OtpError:
+            continue
+        left += 1
+    assert 50 <= left <= 200
+
+
+def tried(world: World, number: str, address: str) -> str | None:
+    """Send as a stranger; gives the challenge's id if he was let in."""
+    try:
+        return world.send(number, address)
+    except (TooManyRequests, HumanCheckRequired):
+        return None
+
+
+def test_a_stranger_cannot_keep_an_owner_out(world: World) -> None:
+    """For 30 days a stranger uses up all that strangers may do to two numbers and their prefix, and guesses.
+
+    The owner with a device that verified the number before, and the one whose server names his session, get their code
+    each day, and a challenge that they opened can be finished whatever the stranger does meanwhile.
+    """
+    owner, other = "+14155552671", "+14155552672"
+    world.at(0)
+    device = world.verify(world.send(owner, "198.51.100.7"), remember_device=True)
+    assert device
+    let_in = refused = 0
+    addresses = (f"2001:db8:{place:x}::1" for place in count())
+
+    def attack(*numbers: str) -> None:
+        nonlocal let_in, refused
+        for number in numbers:
+            id_ = tried(world, number, next(addresses))
+            let_in, refused = let_in + bool(id_), refused + (not id_)
+            while id_ and world.guess(id_):
+                pass
+
+    for half in range(30 * 48):
+        moment = HOUR + half * 30 * MINUTE
+        world.at(moment)
+        attack(owner, other, f"+1415555{2600 + half % 100}")
+        if half % 48 == 24:
+            mine = world.send(owner, "198.51.100.7", device_token=device)
+            theirs = world.send(other, None, session="the-owners")
+            world.at(moment + MINUTE)
+            attack(owner, other)
+            world.verify(mine)
+            world.verify(theirs)
+    assert let_in > 30
+    assert refused > 30 * 48
