@@ -10,12 +10,12 @@ from redis import Redis
 
 from otp_service.app import Core
 from otp_service.delivery import Inbound, Receipt, Stage
-from otp_service.errors import NumberOptedOut
+from otp_service.errors import NumberOptedOut, TooManyRequests, WrongCode
 from otp_service.policy import CHANNELS
 from otp_service.service import Caller, SendRequest
 from tests.conftest import UPSTREAM_TOKEN, make_core
 from tests.journeys import Upstream, account, four_channels
-from tests.spine import seen
+from tests.spine import OPEN_GUARD, seen
 from tests.valkey_server import ValkeyServer
 
 EVENTS = """
@@ -23,6 +23,10 @@ EVENTS = """
 url = "https://app.example.com/otp"
 secret_env = "OTP_EVENTS_WEB"
 """
+GUARD = OPEN_GUARD.replace('mode = "off"', 'mode = "watch"').replace(
+    '[guard.cooldown]\nmode = "watch"', '[guard.cooldown]\nladder = ["1s"]'
+)
+"""All rules count; only the pause between two messages refuses, which makes blocks."""
 ROUTE = """
 [[route]]
 steps = [
@@ -72,7 +76,14 @@ class House:
         core.courier.attend(id_, lambda: False)
         service.verify(self.caller, id_, self.upstream.codes["voice"])
         core.courier.attend(id_, lambda: False)  # tells the app
+        with pytest.raises(TooManyRequests):
+            service.send(self.caller, request)  # makes a block
+        core.store.offset += 2000
         running = service.send(self.caller, replace(request, purpose="signup")).challenge_id
+        with pytest.raises(WrongCode):
+            service.verify(self.caller, running, "000000")
+        self.pin(number)
+        core.gate.recycle(number, core.store.time(), 90 * 86_400)
         core.courier.attend(running, lambda: False)
         hear(core, number, "hello")
         core.store.keep(f"mobile:{core.seal.index('number', number)}", "yes", 60)
@@ -80,6 +91,12 @@ class House:
         with pytest.raises(NumberOptedOut):
             service.send(self.caller, request)
         return {id_, running}
+
+    def pin(self, number: str) -> None:
+        """Keep a pin that has ended, which nobody took away."""
+        name = f"number {self.core.seal.index('number', number)}"
+        pin = {"what": "allow", "by": "anna", "reason": "a test", "at": 0, "until": 1}
+        self.core.gate.pin(name, pin | {"sealed": self.core.seal.close(number, name)})
 
 
 _READ: dict[str, Any] = {
@@ -112,7 +129,7 @@ def open_house(
         for ring in ("number_keys", "lookup_keys")
     }
     text = four_channels(account("main", url), EVENTS)
-    text = text.replace('number = ["1000000/d"]', 'number = ["1000000/d"]\naddress = ["1000000/d"]')
+    text = text.replace(OPEN_GUARD, GUARD)
     text = text[: text.index("[[route]]")] + ROUTE
     secret = "whsec_" + base64.b64encode(b"s" * 32).decode()
     tokens = {"upstream_tokens": {"OTP_UPSTREAM_MAIN_TOKEN": UPSTREAM_TOKEN}}

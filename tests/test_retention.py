@@ -5,6 +5,7 @@ from itertools import islice
 
 import pytest
 
+from otp_service.app import BLOCKS_KEPT
 from otp_service.service import Caller, SendRequest
 from tests.fault_server import FaultServer
 from tests.house import House, open_house
@@ -16,6 +17,8 @@ SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
 KEPT = {"keep_challenges": 300, "keep_idempotency": 7200, "keep_events": 10_800}
 LIFE = TTL * SECOND + KEPT["keep_challenges"] * SECOND
 EVENTS = KEPT["keep_events"] * SECOND
+COUNTED = DAY + DAY // 10 + BLOCKS_KEPT
+"""The longest window that a rule may have, until the last part of it has left, and a block that began at its end."""
 PART = r"\{P:[0-9a-f]{2}\}"
 NAME = "[A-Za-z0-9_-]{22}"
 WINDOWS = {
@@ -25,18 +28,23 @@ WINDOWS = {
     rf"{PART}:evt": 2 * EVENTS,  # ids alone
     rf"{PART}:i:{NAME}": KEPT["keep_idempotency"] * SECOND,
     rf"P:u:{NAME}": LIFE,
-    rf"P:n:{NAME}": DAY,  # the longest window of the limits
     rf"P:k:open:[a-z]+:{NAME}": DAY,
     rf"P:k:mobile:{NAME}": DAY,
-    rf"P:s:blocked:{NAME}": MINUTE,
+    r"P:s:blocked:[a-z_:]+": MINUTE,  # an app and a rule; nothing of a number
     rf"P:s:token:{NAME}": 5 * MINUTE,
+    rf"\{{P:guard\}}:r:{NAME}": 90 * DAY,
+    rf"\{{P:guard\}}:number:{NAME}": COUNTED,
+    rf"\{{P:guard\}}:(address|prefix|app|country|country-codes):{NAME}": COUNTED,
+    r"\{P:guard\}:(all|guesses)": COUNTED,
+    r"\{P:guard\}:blocks": 2 * DAY,
+    r"\{P:guard\}:o:[A-Za-z0-9_.-]+": 10 * MINUTE,
     rf"\{{P:guard\}}:x:{NAME}": 10 * 365 * DAY,  # until START, or an operator lifts it
     r"\{P:b:main\}:sms": HOUR,  # a breaker; nothing of a number
     r"P:f:[0-9]+": 8 * DAY,  # figures of a day; nothing of a number
 }
 """The longest that a key of each kind may live, in milliseconds; P is the prefix."""
-FOR_GOOD = {"P:policy"}
-"""What has no TTL, as it holds nothing of any person."""
+FOR_GOOD = {"P:policy", "{P:guard}:pins"}
+"""What has no TTL: operators write it, and take it away."""
 
 
 def every_trace(house: House) -> None:

@@ -253,3 +253,24 @@ def test_what_cannot_be_renewed_is_counted(rotation: Rotation) -> None:
     assert moved.reception.suppression(bare) is not None
     moved.erasure.forget(bare, by="a test")  # whoever names the number can renew it
     assert renewed(dropped) == Tally(current=2)
+
+
+def test_a_pin_outlives_its_keys(rotation: Rotation) -> None:
+    """An operator's word on a number is renewed like a STOP; pins of prefixes and addresses need no key."""
+    before, moved, dropped = (rotation.of(name) for name in ("before", "moved", "dropped"))
+    number = next(rotation.numbers)
+    name = f"number {before.seal.index('number', number)}"
+    pin = {"what": "refuse", "until": None}
+    before.gate.pin(name, pin | {"sealed": before.seal.close(number, name)})
+    before.gate.pin("prefix +4479", pin)
+    kind = kinds(moved.store, moved.gate)[1]
+    assert rekey(moved.seal, kind) == Tally(renewed=1)
+    assert rekey(moved.seal, kind) == Tally(current=1)
+    found = moved.gate.pins()
+    new = f"number {dropped.seal.index('number', number)}"
+    assert set(found) == {new, "prefix +4479"}
+    assert dropped.seal.open(found[new]["sealed"], new) == number
+    assert not kind.rename(name, pin, new, pin)
+    assert kind.rename(new, found[new], new, found[new])  # as after a lost reply
+    moved.gate.forget(number)
+    assert set(moved.gate.pins()) == {"prefix +4479"}

@@ -1,0 +1,168 @@
+"""The `rekey` and `forget` commands, and the operators' call that forgets: what they print and how they end."""
+
+import json
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from otp_service import app, cli, telemetry
+from otp_service.app import Core
+from otp_service.delivery import Inbound
+from otp_service.service import Caller, SendRequest
+from tests.conftest import OPS, POLICY, UPSTREAM_TOKEN
+from tests.http_api import NOBODY, NUMBER, Api
+from tests.valkey_server import ValkeyServer
+
+pytest_plugins = ["tests.http_fixtures"]
+
+Run = Callable[..., tuple[int, str, str]]
+GOOD = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
+
+
+@pytest.fixture
+def environment(
+    valkey: ValkeyServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """Settings of a product; changes to them count from the next command on."""
+    assert cli.run(["secrets"]) == 0
+    made = dict(line.split("=", maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    made |= {
+        "OTP_REDIS_URL": valkey.url,
+        "OTP_REDIS_PREFIX": f"t{secrets.token_hex(6)}",
+        "OTP_ISSUER": "https://otp.example.com",
+        "OTP_UPSTREAM_MAIN_TOKEN": UPSTREAM_TOKEN,
+    }
+    for name, value in made.items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+@pytest.fixture
+def core(environment: dict[str, str]) -> Iterator[Core]:
+    """A running process with those settings."""
+    read, _ = app.configure(environment)
+    made = app.build(read, GOOD, threads=2, hash_slots=1, role="test")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def run(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Runs a command; gives exit code, output and errors."""
+    root = logging.getLogger()
+    before = root.handlers, root.level, telemetry.LOG.level
+
+    def act(*arguments: str) -> tuple[int, str, str]:
+        code = cli.run(list(arguments))
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    assert environment
+    yield act
+    root.handlers = before[0]
+    root.setLevel(before[1])
+    telemetry.LOG.setLevel(before[2])
+    logging.captureWarnings(capture=False)
+
+
+def stop(core: Core) -> None:
+    """Let a person write STOP."""
+    core.reception.hear("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
+
+
+def rotate(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, drop: bool) -> None:
+    """Put new keys first, and drop the old ones or keep them."""
+    made = secrets.token_urlsafe(32)
+    for name in ("OTP_NUMBER_KEYS", "OTP_LOOKUP_KEYS"):
+        monkeypatch.setenv(name, f"new:{made}" if drop else f"new:{made},{environment[name]}")
+
+
+def test_renewing_says_when_the_older_keys_can_go(
+    run: Run, core: Core, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing to do, then one to renew, then none any more; progress goes to standard error."""
+    stop(core)
+    code, out, _ = run("rekey")
+    assert code == 0
+    assert out.splitlines() == [
+        "suppressions: 0 renewed, 1 were up to date",
+        "pins: 0 renewed, 0 were up to date",
+        "nothing here needs the older keys any more",
+    ]
+    rotate(environment, monkeypatch, drop=False)
+    code, out, err = run("rekey")
+    assert (code, out.splitlines()[0]) == (0, "suppressions: 1 renewed, 0 were up to date")
+    assert err.splitlines()[-1] == "pins: 0 seen"
+    assert "suppressions: 1 seen" in err.splitlines()
+    assert run("rekey")[1].startswith("suppressions: 0 renewed, 1 were up to date\n")
+
+
+def test_renewing_fails_while_the_older_keys_are_needed(
+    run: Run, core: Core, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a key dropped too early, or for a number that was forgotten: it says which, and ends with 1."""
+    stop(core)
+    with monkeypatch.context() as early:
+        rotate(environment, early, drop=True)
+        code, out, _ = run("rekey")
+        assert code == 1
+        assert "suppressions: 1 were sealed with a key that is not in OTP_NUMBER_KEYS\n" in out
+        assert out.endswith("the older keys are still needed\n")
+    core.erasure.forget(NUMBER, by="a test")
+    rotate(environment, monkeypatch, drop=False)
+    code, out, _ = run("rekey")
+    assert code == 1
+    assert "suppressions: 1 stay under an older lookup key, as their numbers were forgotten\n" in out
+
+
+def test_forgetting_says_what_was_found(run: Run, core: Core) -> None:
+    """Counts by kind; what stays, and why; the audit log gets the number masked, and nothing prints it."""
+    caller = Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="r" * 16)
+    core.service.send(caller, SendRequest(to=NUMBER), "key")
+    stop(core)
+    code, out, err = run("forget", "(202) 555-0100", "--country", "US", "--author", "anna")
+    assert code == 0
+    lines = out.splitlines()
+    assert {"challenges: 1 removed", "idempotency keys: 1 removed", "open channels: 1 removed"} <= set(lines)
+    assert lines[-1].startswith("the number stays on the suppression list")
+    assert err.startswith("going through challenges\n")
+    (audit,) = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    assert (audit["event"], audit["by"]) == ("number.forgotten", "anna")
+    assert NUMBER[2:] not in out + err
+    code, out, _ = run("forget", NUMBER, "--and-suppression")
+    assert (code, out.splitlines()[-1]) == (0, "suppressions: 1 removed")
+    assert core.reception.suppression(NUMBER) is None
+
+
+def test_forgetting_fails_for_what_it_cannot_read(
+    run: Run, core: Core, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A challenge of a key that is gone may be of this number; what is no number is refused."""
+    caller = Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="r" * 16)
+    core.service.send(caller, SendRequest(to=NUMBER))
+    rotate(environment, monkeypatch, drop=True)
+    code, out, _ = run("forget", NUMBER)
+    assert code == 1
+    assert out.endswith("1 challenges were sealed with a key that is not in OTP_NUMBER_KEYS\n")
+    code, out, err = run("forget", "12")
+    assert (code, out) == (1, "")
+    assert err
+
+
+def test_operators_forget_a_number_over_http(api: Api) -> None:
+    """By a body, as a number must not stand in a URL; an app's key reaches nothing."""
+    challenge_id = api.opened()
+    api.core.reception.hear("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
+    body = {"to": "(202) 555-0100", "country": "US"}
+    assert api.call("POST", "/ops/numbers/forget", body=body).status_code in {401, 403}
+    assert api.status(challenge_id).status_code == 200
+    answer = api.call("POST", "/ops/numbers/forget", key=OPS, body=body).json or {}
+    assert (answer["removed"]["challenges"], answer["suppressed"], answer["unreadable"]) == (1, True, 0)
+    assert api.status(challenge_id).status_code == 404
+    answer = (
+        api.call("POST", "/ops/numbers/forget", key=OPS, body=body | {"and_suppression": True}).json or {}
+    )
+    assert (answer["removed"]["suppressions"], answer["suppressed"]) == (1, False)
+    assert api.call("POST", "/ops/numbers/forget", key=OPS, body={"to": "12"}).status_code == 422
