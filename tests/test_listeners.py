@@ -78,7 +78,7 @@ def test_one_port_serves_all_where_no_other_is_set(valkey: ValkeyServer) -> None
 def served(tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyServer) -> Iterator[tuple[int, int]]:
     """Serve on two ports, behind one proxy; gives the public and the operators' port."""
     file = tmp_path_factory.mktemp("served") / "policy.toml"
-    limits = '\n[limits]\nnumber = ["9/s"]\naddress = ["1/m"]\n'
+    limits = '\n[guard.address]\nrefuse = ["1/m"]\n'
     file.write_text(POLICY.replace("UPSTREAM/", f"{NOBODY}/") + limits, encoding="utf-8")
     public, inside = free_port(), free_port()
     own = {
@@ -93,7 +93,8 @@ def served(tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyServer) -> It
         "OTP_PROCESSES": "2",
         "OTP_PEPPERS": f"p1:{cli.new_secret()}",
         "OTP_NUMBER_KEYS": f"n1:{cli.new_secret()}",
-        "OTP_LOOKUP_KEY": cli.new_secret(),
+        "OTP_LOOKUP_KEYS": f"l1:{cli.new_secret()}",
+        "OTP_SUBJECT_KEY": cli.new_secret(),
         "OTP_SIGNING_KEYS": f"s1:{cli.new_secret()}",
     }
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OTP_")}

@@ -1,13 +1,19 @@
 """What the server did although its answer got lost is done once, and the caller sees no difference."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
+from otp_service import guard
 from otp_service.challenge import Again, Challenge, GiveUp, Next, State, Status
 from otp_service.delivery import Verdict
-from otp_service.policy import Window
+from otp_service.gate import Allowance, Gate, Pins
+from otp_service.guard import Asked
+from otp_service.phone import parse
+from otp_service.policy import Budget, Guard, Window
+from otp_service.policy.guarding import Cooldown, Countries
+from otp_service.seal import Seal
 from otp_service.store import EVENT_LEASE, EVENTS, SEND_LEASE, Store
 from tests.fault_proxy import FaultProxy
 from tests.spine import (
@@ -144,22 +150,52 @@ def _release(flaky: Store, store: Store, id_: str) -> None:
     assert claimed(store, id_).what == "send"
 
 
+def _may_get(flaky: Store, store: Store, id_: str) -> None:
+    assert flaky.may_get(id_, 2)
+    assert store.may_get(id_, 2)
+    assert not store.may_get(id_, 2)
+
+
+def _last_get(flaky: Store, store: Store, id_: str) -> None:
+    assert flaky.may_get(id_, 1)
+    assert not store.may_get(id_, 1)
+
+
+ASKED = Asked(number=parse("+14155552671"), app="web", purpose="login", address="192.0.2.1")
+TWO = Guard(
+    countries=Countries(allow=("*",)), cooldown=Cooldown(mode="off"), number=Budget(refuse=(Window(2, 60),))
+)
+
+
+def _gate(store: Store) -> Gate:
+    seal = Seal({"n1": b"n" * 32}, {"l1": b"l" * 32}, subject_key=b"s" * 32)
+    return Gate(store._scripts, seal, prefix=prefix_of(store), keep=60_000)  # noqa: SLF001
+
+
 def _charge(flaky: Store, store: Store, id_: str) -> None:
-    assert flaky.charge(id_, "one", (Window(2, 60),)) == 0
-    assert store.charge(id_, "two", (Window(2, 60),)) == 0
-    assert store.charge(id_, "three", (Window(2, 60),)) > 0
-
-
-def _last_charge(flaky: Store, store: Store, id_: str) -> None:
-    assert flaky.charge(id_, "one", (Window(1, 60),)) == 0
+    """Charge the last but one act on a lost reply, and see that one is left."""
+    lines = guard.lines(TWO, ASKED)
+    charged = [_gate(flaky).charge(lines, id_, Allowance(), Pins()).verdict]
+    charged += [_gate(store).charge(lines, f"{id_}{n}", Allowance(), Pins()).verdict for n in range(2)]
+    assert charged == ["allow", "allow", "refuse"]
 
 
 def _refund(flaky: Store, store: Store, id_: str) -> None:
-    store.charge(id_, "one", (Window(2, 60),))
-    store.charge(id_, "two", (Window(2, 60),))
-    flaky.refund(id_, "one")
-    assert store.charge(id_, "three", (Window(2, 60),)) == 0
-    assert store.charge(id_, "four", (Window(2, 60),)) > 0
+    lines = guard.lines(TWO, ASKED)
+    for operation in ("one", "two"):
+        assert _gate(store).charge(lines, operation, Allowance(), Pins()).verdict == "allow"
+    _gate(flaky).refund(lines, "one")
+    charged = [_gate(store).charge(lines, f"{id_}{n}", Allowance(), Pins()).verdict for n in range(2)]
+    assert charged == ["allow", "refuse"]
+
+
+def _add(flaky: Store, store: Store, id_: str) -> None:
+    rules = replace(TWO, failures=Budget(refuse=(Window(2, 60),)))
+    _gate(flaky).add(guard.after_failure(rules, ASKED))
+    lines = guard.lines(rules, ASKED)
+    assert _gate(store).charge(lines, id_, Allowance(), Pins()).verdict == "allow"
+    _gate(store).add(guard.after_failure(rules, ASKED))
+    assert _gate(store).charge(lines, f"{id_}2", Allowance(), Pins()).verdict == "refuse"
 
 
 def _spend(flaky: Store, store: Store, id_: str) -> None:
@@ -287,9 +323,11 @@ TWICE = {
     "keep": Twice(_fresh, _keep),
     "forget": Twice(_fresh, _forget),
     "release": Twice(_fresh, _release),
-    "charge": Twice(_fresh, _charge),
-    "charge, the last": Twice(_fresh, _last_charge),
-    "refund": Twice(_fresh, _refund),
+    "charge": Twice(_fresh, _may_get),
+    "charge, the last": Twice(_fresh, _last_get),
+    "guard": Twice(_fresh, _charge),
+    "guard, refund": Twice(_fresh, _refund),
+    "guard, add": Twice(_fresh, _add),
     "spend": Twice(_fresh, _spend),
     "beat": Twice(_fresh, _beat),
     "leave": Twice(_fresh, _leave),

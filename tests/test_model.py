@@ -37,9 +37,8 @@ from otp_service.challenge import (
     Wait,
     overruled_by,
 )
-from otp_service.policy import Window
 from otp_service.store import CLAIM_LEASE, SEND_LEASE, Lease, Store
-from tests.spine import PatientScripts, deadline, new_challenge, new_delivery, prefix_of
+from tests.spine import PatientScripts, deadline, new_challenge, new_delivery
 from tests.valkey_server import ValkeyServer
 
 LONG = settings(
@@ -53,7 +52,6 @@ PLANS = (
     Plan(STEPS[:1], 6, 300, max_attempts=3, max_sends=8, cooldown=(1,)),
 )
 MOVES = (Hold(), Wait(7), Again(3), Next(0), GiveUp())
-WINDOWS = (Window(2, 10), Window(3, 60))
 NOT_LEFT = {Status.QUEUED, Status.CLAIMED}
 
 
@@ -106,7 +104,6 @@ class Histories(RuleBasedStateMachine):
         self.store = Store(self.scripts, prefix=f"m{secrets.token_hex(6)}", partitions=2)
         self.known: dict[str, Known] = {}
         self.keys: dict[str, str] = {}
-        self.charged: dict[str, int] = {}
         self.touched = ""
         self.latest = 0
         """No script may run at an earlier time than this."""
@@ -386,40 +383,6 @@ class Histories(RuleBasedStateMachine):
             known.change(status=Status.QUEUED)
             known.lease, known.due = "", now
         self.touched = lease.challenge.id
-
-    # The guard.
-
-    @rule(operation=st.sampled_from("abcdefgh"))
-    def charge(self, operation: str) -> None:
-        """Charge an act to a counter of two windows."""
-        before = self.at(self.store.time())
-        pause = self.store.charge("counter", operation, WINDOWS)
-        after = self.store.time()
-        earliest, latest = self._pause(operation, after), self._pause(operation, before)
-        assert earliest <= pause <= latest
-        with self.server.client() as client:
-            at = client.zscore(f"{prefix_of(self.store)}:n:counter", operation)
-        assert (at is None) == (pause > 0)
-        if isinstance(at, float):
-            new = operation not in self.charged or self._gone(operation, after)
-            assert (before <= at <= after) if new else (at == self.charged[operation])
-            self.charged[operation] = int(at)
-
-    def _gone(self, operation: str, now: int) -> bool:
-        return self.charged[operation] <= now - WINDOWS[-1].seconds * 1000
-
-    def _pause(self, operation: str, now: int) -> int:
-        if operation in self.charged and not self._gone(operation, now):
-            return 0
-        acts = sorted(self.charged.values(), reverse=True)
-        ends = [acts[w.limit - 1] + w.seconds * 1000 - now for w in WINDOWS if len(acts) >= w.limit]
-        return max([0, *ends])
-
-    @rule(operation=st.sampled_from("abcdefgh"))
-    def refund(self, operation: str) -> None:
-        """Take a charge back."""
-        self.store.refund("counter", operation)
-        self.charged.pop(operation, None)
 
     # What must hold after each step.
 

@@ -6,6 +6,7 @@ import pytest
 
 from otp_service import policy
 from otp_service.errors import InvalidNumber
+from otp_service.guard import Decision, Finding
 from otp_service.policies import Version
 from otp_service.simulation import Question, difference, simulate
 from tests.conftest import OPS, POLICY
@@ -51,11 +52,13 @@ steps = [
 """,
 )
 RULES = policy.parse(TEXT)
+DECISION = Decision(verdict="allow", now=0)
 
 
 def ask(learned: Any = None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - those of Question
     """Play a send through."""
-    return simulate(RULES, Question(**{"to": NUMBER, **fields}), lambda _channel, _country: learned)
+    question = Question(**{"to": NUMBER, **fields})
+    return simulate(RULES, question, lambda _channel, _country: learned, lambda _rules, _asked: DECISION)
 
 
 def test_it_says_which_route_and_why_no_earlier_one() -> None:
@@ -108,11 +111,36 @@ def test_it_shows_text_language_and_parts() -> None:
 
 
 def test_it_shows_what_the_guard_would_charge() -> None:
-    """Every window of the number and of an address."""
-    assert ask()["guard"] == [
-        {"rule": "address", "limits": ["9 in 3600 s"]},
-        {"rule": "number", "limits": ["3 in 600 s"]},
+    """Every rule that has a say, from what the caller owns to what a victim owns, and what it would decide now."""
+    found = ask()
+    assert [one["rule"] for one in found["guard"]] == [
+        *(
+            "address",
+            "app",
+            "money",
+            "everything",
+            "guessing",
+            "country",
+            "conversion",
+            "conversion",
+            "prefix",
+        ),
+        *("suppression", "recycled", "failures", "cooldown", "number"),
     ]
+    assert found["guard"][0] == {"rule": "address", "mode": "enforce", "limits": ["9 in 3600 s: refuse"]}
+    assert found["guard"][-1] == {"rule": "number", "mode": "enforce", "limits": ["3 in 600 s: refuse"]}
+    assert found["verdict"] == {"verdict": "allow", "findings": []}
+
+
+def test_what_the_guard_would_refuse_is_told_with_its_rule() -> None:
+    """Whatever the route says, nothing would be sent."""
+    full = Finding(rule="number", level="refuse", value=3, limit=3, seconds=600, pause=1000, on=True)
+    refusal = Decision(verdict="refuse", now=0, findings=(full,))
+    answer = simulate(
+        RULES, Question(to=NUMBER), lambda _channel, _country: None, lambda _rules, _asked: refusal
+    )
+    assert answer["problem"] == "the guard: refuse, by number"
+    assert answer["verdict"]["findings"][0]["rule"] == "number"
 
 
 @pytest.mark.parametrize(

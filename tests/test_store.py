@@ -28,9 +28,9 @@ from otp_service.codes import Claim
 from otp_service.delivery import Verdict
 from otp_service.figures import Figures
 from otp_service.policies import Policies
-from otp_service.policy import Route, StepRule, Window
+from otp_service.policy import Route, StepRule
 from otp_service.service import Caller, SendRequest
-from otp_service.store import CLAIM_LEASE, EVENT_LEASE, EVENTS, SEND_LEASE, Retention, Store
+from otp_service.store import CLAIM_LEASE, EVENT_LEASE, EVENTS, GET_WINDOW, SEND_LEASE, Retention, Store
 from tests.spine import (
     NUMBERS,
     PATIENT,
@@ -1022,64 +1022,14 @@ def test_what_is_due_comes_oldest_first_and_says_when_the_next_one_is(store: Sto
 # Charges, spending, workers.
 
 
-def test_a_counter_admits_its_limit_and_says_when_it_will_again(store: Store) -> None:
-    """In any window at most so many acts are charged; the pause named is exact."""
-    windows = (Window(5, 100), Window(2, 10))
-    for act in ("a", "b"):
-        assert store.charge("c", act, windows) == 0
-    pause = store.charge("c", "c", windows)
-    assert 9000 < pause <= 10_000
-    store.offset += 10_000
-    for act in ("c", "d"):
-        assert store.charge("c", act, windows) == 0
-    store.offset += 10_000
-    assert store.charge("c", "e", windows) == 0
-    pause = store.charge("c", "f", windows)
-    assert 70_000 < pause <= 80_000
-    store.offset += pause
-    assert store.charge("c", "f", windows) == 0
-
-
-def test_the_longest_of_all_pauses_is_named(store: Store) -> None:
-    """When several windows refuse, the act would pass when the last of them lets it."""
-    windows = (Window(1, 10), Window(2, 100))
-    store.charge("c", "a", windows)
-    store.offset += 95_000
-    store.charge("c", "b", windows)
-    assert 9000 < store.charge("c", "c", windows) <= 10_000
-
-
-def test_a_refused_act_is_charged_nowhere(store: Store, valkey: ValkeyServer) -> None:
-    """All windows are charged or none: knocking on a closed door does not keep it closed."""
-    for act in range(20):
-        store.charge("c", str(act), (Window(3, 10), Window(9, 60)))
-    with valkey.client() as client:
-        assert client.zcard(f"{prefix_of(store)}:n:c") == 3
-
-
-def test_an_act_is_charged_once(store: Store) -> None:
-    """The same operation asked again passes and costs nothing, at the limit too."""
-    assert {store.charge("c", "same", (Window(1, 10),)) for _ in range(5)} == {0}
-    assert store.charge("c", "other", (Window(1, 10),)) > 0
-
-
-def test_an_old_act_is_not_mistaken_for_a_new_one(store: Store) -> None:
-    """An operation that has left every window is charged anew when it comes again."""
-    windows = (Window(1, 10),)
-    assert store.charge("c", "same", windows) == 0
-    store.offset += 10_000
-    assert store.charge("c", "same", windows) == 0
-    assert store.charge("c", "other", windows) > 0
-
-
-def test_a_charge_that_is_taken_back_makes_room(store: Store) -> None:
-    """After a refund another act fits in; refunding what was never charged changes nothing."""
-    windows = (Window(1, 10),)
-    store.charge("c", "a", windows)
-    store.refund("c", "never")
-    assert store.charge("c", "b", windows) > 0
-    store.refund("c", "a")
-    assert store.charge("c", "b", windows) == 0
+def test_an_accounts_get_requests_are_spent_up_to_its_budget(store: Store) -> None:
+    """As many in any 66 s as the budget says; another account has its own."""
+    assert [store.may_get("main", 2) for _ in range(3)] == [True, True, False]
+    assert store.may_get("spare", 2)
+    store.offset += 1000 * GET_WINDOW - 1000
+    assert not store.may_get("main", 2)
+    store.offset += 1000
+    assert [store.may_get("main", 2) for _ in range(3)] == [True, True, False]
 
 
 def test_something_is_spent_once(store: Store) -> None:
