@@ -17,10 +17,10 @@ from otp_service.errors import Standing
 from otp_service.guard import KINDS, MARKS, Decision, Finding, Line
 from otp_service.seal import Seal, Unsealable
 
-REMEMBER = 600_000
-"""Milliseconds that a charge is known by its operation; it is repeated after a lost reply, or refunded."""
-REMEMBER_ADDED = 10_000
-"""Milliseconds that something counted is known by its operation: above all repetitions of one call."""
+REMEMBER = 10_000
+"""Milliseconds that an act is known by its operation: above all repetitions of one call, and until it is refunded."""
+SPENT = 600_000
+"""Milliseconds that a proof is known to be spent: above the time in which one can be shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,18 +93,16 @@ class Gate:
 
     def refund(self, lines: Sequence[Line], operation: str) -> None:
         """Take the charge of an operation back, if there was one."""
-        self._call("refund", lines, operation, REMEMBER)
+        self._call("refund", lines, operation)
 
     def add(self, lines: Sequence[Line]) -> None:
         """Count what happened, whatever the limits."""
-        self._call("add", lines, secrets.token_urlsafe(9), REMEMBER_ADDED)
+        self._call("add", lines, secrets.token_urlsafe(9))
 
     def _decide(
         self, act: str, lines: Sequence[Line], operation: str, allowance: Allowance, pins: Pins
     ) -> Decision:
-        verdict, now, findings, nearest = self._call(
-            act, lines, operation, REMEMBER, allowance=allowance, pins=pins
-        )
+        verdict, now, findings, nearest = self._call(act, lines, operation, allowance=allowance, pins=pins)
         return Decision(
             verdict=verdict,
             now=now,
@@ -117,7 +115,6 @@ class Gate:
         act: str,
         lines: Sequence[Line],
         operation: str,
-        remember: int,
         *,
         allowance: Allowance = Allowance(),
         pins: Pins = Pins(),
@@ -131,7 +128,8 @@ class Gate:
         writer = _Writer(self._seal, self._key, keys, named=act in {"charge", "look"})
         plan = {
             "keep": self._keep,
-            "remember": remember,
+            "remember": REMEMBER,
+            "spent": SPENT,
             "proof": bool(allowance.proof),
             "cheap": allowance.cheap,
             "trusted": allowance.trusted,

@@ -559,8 +559,15 @@ class SimulationSchema(Schema):
     guard = _shown(
         fields.List,
         "What the send would be charged to.",
-        [{"rule": "number", "limits": ["3 in 600 s"]}],
+        [{"rule": "number", "mode": "enforce", "limits": ["3 in 600 s: refuse"]}],
         cls_or_instance=fields.Dict(),
+    )
+    verdict = fields.Dict(
+        allow_none=True,
+        metadata={
+            "description": "What the guard would do now for a browser that nobody knows, and which limits are passed.",
+            "example": {"verdict": "allow", "findings": []},
+        },
     )
     challenge = fields.Dict(
         metadata={"description": "The rules that the challenge would follow.", "example": {"ttl": 300}}

@@ -52,6 +52,7 @@ steps = [
 """,
 )
 RULES = policy.parse(TEXT)
+OTHER = "+14155550199"
 DECISION = Decision(verdict="allow", now=0)
 
 
@@ -180,7 +181,7 @@ def test_it_sends_charges_and_counts_nothing(api: Api) -> None:
     """The store is the same before and after, with the policy in force and with a text to try."""
     api.opened()
     before = api.kept()
-    for body in ({"to": NUMBER}, {"to": NUMBER, "text": POLICY.replace("UPSTREAM/", "https://x.example/")}):
+    for body in ({"to": OTHER}, {"to": OTHER, "text": POLICY.replace("UPSTREAM/", "https://x.example/")}):
         answer = api.call("POST", "/ops/policy/simulate", key=OPS, body=body)
         assert answer.status_code == 200
         assert (answer.json or {})["problem"] is None

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis import Redis
 
 from otp_service.breakers import Breakers
 from otp_service.challenge import (
@@ -27,6 +28,7 @@ from otp_service.challenge import (
 from otp_service.codes import Claim
 from otp_service.delivery import Verdict
 from otp_service.figures import Figures
+from otp_service.gate import REMEMBER
 from otp_service.policies import Policies
 from otp_service.policy import Route, StepRule
 from otp_service.service import Caller, SendRequest
@@ -1129,10 +1131,20 @@ def cost(messages: int, steps: int) -> float:
             before = client.info("memory")["used_memory"]
             for n in range(count):
                 brought_to(spine, caller, NUMBERS[n % len(NUMBERS)], messages)
+                if n % 50 == 0:
+                    forget_operations(client)
+            forget_operations(client)
             found: int = client.info("memory")["used_memory"] - before
             return found / count
     finally:
         server.close()
+
+
+def forget_operations(client: Redis) -> None:
+    """Drop what is gone after seconds of the minutes that a challenge is pending."""
+    for key in client.scan_iter("*:guard}:o:*", count=10_000):
+        assert 0 < client.pttl(key) <= REMEMBER
+        client.delete(key)
 
 
 def brought_to(spine: Spine, caller: Caller, number: str, messages: int) -> None:

@@ -2,12 +2,12 @@
 -- "refund" (takes a charge of this operation back) or "add" (counts what happened, whatever the limits). Once per
 -- operation id. All keys share one slot.
 -- KEYS: the operation, the index of blocks, the pins, the proof of a human check, then those that lines name.
--- ARGV: offset, act, plan (JSON): `keep` (how long ended blocks are told, ms), `remember` (operations, ms), `proof`,
--- `cheap`, `trusted`, `destinations` and `callers` (pins to look for, the most exact first), `lines`.
+-- ARGV: offset, act, plan (JSON): `keep`, `remember` and `spent` (how long ended blocks are told, operations and proofs
+-- are known, ms), `proof`, `cheap`, `trusted`, `destinations` and `callers` (pins to look for, the most exact first), `lines`.
 -- A line: `rule`, `owner`, `kind`, `on` (false: it only watches), `keys`, `mark` (start of its fields), `cost`, `who`,
 -- and by kind: "fixed" level; "kept" level; "count" tiers {level, limit, ms} and hold; "ladder" steps and forget;
--- "share" share, least, probes, within, grace, hold, level, and `add` ("s" sent, "v" verified) at `moment`; "clear". Times are
--- milliseconds.
+-- "share" share, least, probes, within, grace, hold, level, and `add` ("s" sent, "v" verified) at `moment`; "clear".
+-- Times are milliseconds.
 -- Returns {verdict, now, JSON of {rule, level, value, limit, ms, pause, on} for each line that tripped, JSON of the
 -- same for what comes nearest to its limit}; the verdict is allow, cheap, challenge, spent (its proof was) or refuse.
 local operation_key, index_key, pins_key, proof_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -324,7 +324,7 @@ if act == "charge" and not charged_at then
   if passed then
     for _, line in ipairs(plan.lines) do charge(line, now, 1) end
     redis.call("SET", operation_key, now .. " " .. verdict, "PX", plan.remember)
-    if plan.proof then redis.call("SET", proof_key, 1, "PX", plan.remember) end
+    if plan.proof then redis.call("SET", proof_key, 1, "PX", plan.spent) end
   end
   local most = {}
   for _, one in ipairs(tripped) do
