@@ -125,7 +125,7 @@ def test_no_answer_ever_holds_the_code_the_number_or_a_key(live: Api) -> None:
 
 def shape(schema: type[Schema], *, reference: bool = False) -> set[str]:
     """Return the members that an answer of this schema has."""
-    return set(schema().fields) - (set() if reference else {"reference", "binding"})
+    return set(schema().fields) - {"device_token"} - (set() if reference else {"reference", "binding"})
 
 
 @pytest.mark.parametrize("reference", [False, True])
@@ -654,6 +654,31 @@ def _(api: Api) -> TestResponse:
     )
     assert members(api.status(challenge_id))["checks_left"] == 5
     return answer
+
+
+def checked(api: Api, **more: str) -> TestResponse:
+    """Send for as many numbers as one address may without a check, and then once more."""
+    for last in range(6):
+        assert api.send(f"+1415555010{last}", key=PUBLISHABLE).status_code == 202
+    return api.send("+14155550109", key=PUBLISHABLE, **more)
+
+
+@reaches(errors.HumanCheckRequired)
+def _(api: Api) -> TestResponse:
+    return checked(api)
+
+
+@reaches(errors.HumanCheckFailed)
+def _(api: Api) -> TestResponse:
+    return checked(api, human_proof="bm9uZQ==")
+
+
+@reaches(errors.HumanCheckUnavailable)
+def _(api: Api) -> TestResponse:
+    text = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
+    text += f'[guard.human_check]\nkind = "siteverify"\nurl = "{NOBODY}"\n'
+    core = make_core(api.core.settings.redis_url, NOBODY, text=text, captcha_secret="unused")
+    return checked(replace(api, core=core, flask=app.web(core, lambda: b"")), human_proof="token")
 
 
 @reaches(errors.NumberOptedOut)

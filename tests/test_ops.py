@@ -176,7 +176,7 @@ BAD = [
     (
         "no route for an allowed country",
         ("[[route]]\n", '[[route]]\nmatch = { country = ["US"] }\n'),
-        "app.web.countries[0]: no route of this app serves DE",
+        "guard.countries.allow[0]: no route of app web serves DE",
     ),
     (
         "route never reached",
@@ -193,7 +193,7 @@ def test_a_policy_that_could_not_work_is_refused_with_its_line(
 ) -> None:
     """422 from check and apply alike; the one in force stays so."""
     apply(api, GOOD)
-    text = GOOD.replace('brand = "Acme"', 'brand = "Acme"\ncountries = ["DE"]') if "DE" in problem else GOOD
+    text = GOOD.replace('allow = ["*"]', 'allow = ["DE"]') if "DE" in problem else GOOD
     assert change[0] in text
     bad = text.replace(change[0], change[1].replace("STEPS", STEPS), 1)
     answers = [ask(api, "POST", "policy/check", {"text": bad}), apply(api, bad)]
@@ -261,9 +261,10 @@ def test_a_process_that_lacks_a_secret_keeps_the_policy_it_can_run(
 def test_a_send_sees_one_version_only(api: Api) -> None:
     """Two policies by turns, a hundred times, under eight senders: every plan is the one of the version it names."""
     core, numbers = api.core, crowd()
-    turns = [GOOD, SLOWER]
+    wide = "[guard.prefix]\nmode = 'off'\n"
+    turns = [f"{GOOD}{wide}", f"{SLOWER}{wide}"]
     drawn = [[next(numbers) for _ in range(30)] for _ in range(8)]
-    core.policies.apply(GOOD, author="a", reason="r")
+    core.policies.apply(turns[0], author="a", reason="r")
     core.current.look()
     seen: list[tuple[int, int]] = []
 
