@@ -216,6 +216,7 @@ local function add_to_bucket(key, start, moment, ms, parts, amount)
 end
 
 local function charge(line, moment, sign)
+  if line.kind == "fixed" then return end -- it counts nothing
   local key = KEYS[line.keys[1]]
   if line.kind == "ladder" then
     local fields = fields_of(key)

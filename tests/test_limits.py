@@ -1,0 +1,409 @@
+"""Every limit that the policy can set is tripped through the service, and holds under a crowd.
+
+The cases are held against the forms: a field of `[guard]` without one fails here.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from otp_service.challenge import View
+from otp_service.connection import Scripts, connect
+from otp_service.errors import (
+    HumanCheckRequired,
+    HumanCheckUnavailable,
+    NoRoute,
+    NumberOptedOut,
+    OtpError,
+    TooManyRequests,
+    WrongCode,
+)
+from otp_service.gate import Allowance, Pins
+from otp_service.guard import KINDS, Line, lines
+from otp_service.human import HumanRules
+from otp_service.policy import RULES, Guard
+from otp_service.policy.guard_forms import FORMS
+from otp_service.policy.guarding import Window
+from otp_service.service import SendRequest
+from tests.deployments import Cluster
+from tests.gates import Counters, asked, only
+from tests.spine import NUMBERS, PatientScripts, Spine, open_spine, together
+from tests.valkey_server import ValkeyServer
+
+BROWSER = "192.0.2.1"
+NEIGHBOURS = [f"+1415555{2600 + place}" for place in range(99)]
+"""Numbers of one prefix."""
+WORDS: Mapping[type[Exception], str] = {
+    HumanCheckRequired: "challenge",
+    HumanCheckUnavailable: "no judge",
+    TooManyRequests: "refuse",
+    NoRoute: "never",
+    NumberOptedOut: "never",
+}
+
+
+@dataclass
+class Play:
+    """A service with rules of the test's, and what asks of it."""
+
+    spine: Spine
+    asks: int = 0
+
+    def send(self, number: str | None = None, address: str | None = "", **more: str) -> str:
+        """Send for a number of its own from an address of its own; gives the channel, or what was refused how."""
+        self.asks += 1
+        own = f"2001:db8:{self.asks:x}::1" if address == "" else address
+        caller = replace(self.spine.caller, address=own)
+        try:
+            view = self.spine.service.send(caller, SendRequest(to=number or NUMBERS[self.asks], **more))
+        except OtpError as error:
+            return WORDS[type(error)]
+        return self._brought(view)
+
+    def _brought(self, view: View) -> str:
+        self.spine.courier.attend(view.challenge_id, lambda: False)
+        self.newest = view
+        return view.channel
+
+    def fail(self, times: int, number: str) -> None:
+        """Guess wrong so often at a challenge of a number."""
+        assert self.send(number) == "sms"
+        _, code = self.spine.phone.next()
+        wrong = "".join("1" if digit == "0" else "0" for digit in code)
+        for _ in range(times):
+            with pytest.raises(WrongCode):
+                self.spine.service.verify(self.spine.caller, self.newest.challenge_id, wrong)
+
+    def later(self, seconds: float) -> None:
+        """Let time pass."""
+        self.spine.store.offset += int(seconds * 1000)
+
+
+@contextmanager
+def playing(valkey: ValkeyServer, tables: Mapping[str, Mapping[str, Any]], **more: Any) -> Iterator[Play]:  # noqa: ANN401
+    """Give a service whose rules are those of some tables, written as in a policy."""
+    with open_spine(valkey, guard=only(tables, **more)) as spine:
+        yield Play(spine)
+
+
+Act = Callable[[Play], str]
+SAME: Mapping[str, Act] = {
+    "address": lambda play: play.send(address=BROWSER),
+    "session": lambda play: play.send(address=None, session="s"),
+    "app": lambda play: play.send(),
+    "money": lambda play: play.send(),
+    "everything": lambda play: play.send(),
+    "country": lambda play: play.send(),
+    "prefix": lambda play: play.send(NEIGHBOURS[play.asks]),
+    "number": lambda play: play.send(NUMBERS[0]),
+}
+"""What a budget counts: another send by whom, or for whom, it is."""
+
+
+def fill(play: Play, rule: str, times: int) -> str:
+    """Use up `times` of a budget; gives what one more send is told."""
+    if rule in {"failures", "guessing"}:
+        if times:
+            play.fail(times, NUMBERS[0])
+        return play.send(NUMBERS[0])
+    assert [SAME[rule](play) for _ in range(times)] == ["sms"] * times
+    return SAME[rule](play)
+
+
+BUDGETS = [*SAME, "failures", "guessing"]
+TOLD = {"challenge": "challenge", "cheap": "voice", "refuse": "refuse"}
+CASES: set[tuple[str, str]] = set()
+"""Each rule and field that a test below trips."""
+
+
+def trips(*cases: tuple[str, str]) -> None:
+    """Note what a test trips."""
+    CASES.update(cases)
+
+
+trips(*((rule, level) for rule in BUDGETS for level in TOLD))
+
+
+@pytest.mark.parametrize("level", TOLD)
+@pytest.mark.parametrize("rule", BUDGETS)
+def test_a_budget_asks_for_what_its_threshold_says(valkey: ValkeyServer, rule: str, level: str) -> None:
+    """Two pass, the third meets a check, is brought by a cheap channel, or refused; a window later it passes."""
+    with playing(valkey, {rule: {level: ["2/m"], "hold": "0s"}}, cheap_channels=("voice",)) as play:
+        assert fill(play, rule, 2) == TOLD[level]
+        play.later(70)
+        assert fill(play, rule, 0) == "sms"
+
+
+trips(*((rule, "hold") for rule in BUDGETS))
+
+
+@pytest.mark.parametrize("rule", BUDGETS)
+def test_a_refusal_holds(valkey: ValkeyServer, rule: str) -> None:
+    """Longer than its window if the rule says so, and not a moment longer for all that is tried meanwhile."""
+    with playing(valkey, {rule: {"refuse": ["2/m"], "hold": "10m"}}) as play:
+        assert fill(play, rule, 2) == "refuse"
+        play.later(590)
+        assert fill(play, rule, 0) == "refuse"
+        play.later(11)
+        assert fill(play, rule, 0) == "sms"
+
+
+trips(("money", "prices"), ("money", "country_prices"))
+
+
+@pytest.mark.parametrize(
+    "prices", [{"prices": {"sms": 2.5}}, {"prices": {"sms": 1}, "country_prices": {"US": {"sms": 2.5}}}]
+)
+def test_money_counts_what_messages_cost(valkey: ValkeyServer, prices: dict[str, Any]) -> None:
+    """Two messages of 2.5 fit into 6, a third does not."""
+    with playing(valkey, {"money": {"refuse": ["6/m"], **prices}}) as play:
+        assert fill(play, "money", 2) == "refuse"
+
+
+trips(("guessing", "code_length"))
+
+
+def test_codes_grow_while_somebody_guesses(valkey: ValkeyServer) -> None:
+    """Once the threshold is passed new challenges have as many digits as the rule says."""
+    with playing(valkey, {"guessing": {"cheap": ["2/m"], "code_length": 9}}, cheap_channels=("sms",)) as play:
+        assert fill(play, "guessing", 1) == "sms"
+        assert play.newest.code_length == 6
+        assert fill(play, "guessing", 1) == "sms"
+        assert play.newest.code_length == 9
+
+
+trips(("cooldown", "ladder"), ("cooldown", "forget"))
+
+
+def test_pauses_between_messages_grow_and_are_forgotten(valkey: ValkeyServer) -> None:
+    """10 s, 30 s and then 30 s again, until nothing was sent for two minutes."""
+    with playing(valkey, {"cooldown": {"ladder": ["10s", "30s"], "forget": "2m"}}) as play:
+        told = []
+        for seconds in (0, 9, 2, 28, 3, 28, 3, 121, 9, 2):
+            play.later(seconds)
+            told.append(play.send(NUMBERS[0]))
+        wait = "refuse"
+        assert told == ["sms", wait, "sms", wait, "sms", wait, "sms", "sms", wait, "sms"]
+
+
+trips(("countries", "allow"), ("number_types", "refuse"))
+
+
+def test_places_and_types_that_get_nothing(valkey: ValkeyServer) -> None:
+    """Nothing leaves for a country that is not named, nor for a type that is."""
+    with playing(valkey, {"countries": {"allow": ["US"]}}) as play:
+        assert (play.send(), play.send("+447400123456")) == ("sms", "never")
+    with playing(valkey, {"number_types": {"refuse": ["mobile"]}}) as play:
+        assert (play.send(), play.send("+447400123456")) == ("sms", "never")
+
+
+trips(("recycled", "then"), ("recycled", "purposes"))
+
+
+def test_a_recycled_number_meets_what_the_rule_says_for_its_purposes(valkey: ValkeyServer) -> None:
+    """Its new owner may sign up; logging in is the old owner's."""
+    for then, told in (("refuse", "never"), ("challenge", "challenge")):
+        with playing(valkey, {"recycled": {"then": then, "purposes": ["login"]}}) as play:
+            play.spine.gate.recycle(NUMBERS[0], play.spine.store.time(), 3600)
+            assert play.send(NUMBERS[0], purpose="login") == told
+            assert play.send(NUMBERS[0], purpose="signup") == "sms"
+            assert play.send(NUMBERS[1], purpose="login") == "sms"
+
+
+JUDGED = {
+    "share": 0.5,
+    "sends": 4,
+    "probes": 2,
+    "within": "10m",
+    "grace": "1m",
+    "hold": "5m",
+    "then": "refuse",
+}
+trips(*(("conversion", field) for field in JUDGED))
+
+
+def converting(play: Play, sends: int, verified: int = 0) -> list[str]:
+    """Send so often; the first of them come back."""
+    told = []
+    for place in range(sends):
+        told.append(play.send())
+        if told[-1] == "sms":
+            _, code = play.spine.phone.next()
+            if place < verified:
+                play.spine.service.verify(play.spine.caller, play.newest.challenge_id, code)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("change", "sends", "verified", "wait", "told"),
+    [
+        ({}, 4, 1, 121, "refuse"),
+        ({}, 4, 2, 121, "sms"),
+        ({"share": 0.2}, 4, 1, 121, "sms"),
+        ({"sends": 5}, 4, 1, 121, "sms"),
+        ({"grace": "10m", "within": "20m"}, 4, 0, 240, "sms"),
+        ({}, 4, 0, 720, "sms"),
+        ({"within": "60m"}, 4, 0, 720, "refuse"),
+        ({"then": "challenge"}, 4, 0, 121, "challenge"),
+    ],
+)
+def test_codes_that_do_not_come_back_stop_their_place(
+    valkey: ValkeyServer, change: dict[str, Any], sends: int, verified: int, wait: int, told: str
+) -> None:
+    """Judged when the grace is over, within the window, at so many sends, by the share that came back."""
+    with playing(valkey, {"conversion": {**JUDGED, **change}}) as play:
+        assert converting(play, sends, verified) == ["sms"] * sends
+        play.later(wait)
+        assert play.send() == told
+
+
+def test_after_a_stop_few_leave_until_they_are_judged(valkey: ValkeyServer) -> None:
+    """Two probes after five minutes; when they do not come back either, ten minutes."""
+    with playing(valkey, {"conversion": JUDGED}) as play:
+        converting(play, 4)
+        play.later(121)
+        assert play.send() == "refuse"
+        play.later(301)
+        assert converting(play, 4) == ["sms", "sms", "refuse", "refuse"]
+        play.later(121)
+        assert play.send() == "refuse"
+        play.later(590)
+        assert play.send() == "refuse"
+        play.later(20)
+        assert play.send() == "sms"
+
+
+trips(("human_check", "kind"), ("human_check", "url"), ("human_check", "site_key"))
+
+
+def test_a_vendors_check_is_posed_and_judged_by_him(valkey: ValkeyServer) -> None:
+    """A page gets the vendor's site key; a vendor that does not answer lets nobody in."""
+    human = HumanRules(kind="siteverify", url="http://127.0.0.1:9/", site_key="key-of-the-site")
+    with playing(valkey, {"app": {"challenge": ["1/m"]}}, human_check=human) as play:
+        assert fill(play, "app", 1) == "challenge"
+        assert play.send(human_proof="token") == "no judge"
+        caller = replace(play.spine.caller, address=BROWSER)
+        with pytest.raises(HumanCheckRequired) as caught:
+            play.spine.service.send(caller, SendRequest(to=NUMBERS[0]))
+        assert caught.value.check["site_key"] == "key-of-the-site"
+
+
+def _stopped(play: Play) -> str:
+    index = play.spine.service._seal.index("suppressed", NUMBERS[0])  # noqa: SLF001
+    play.spine.store.suppress(index, {}, 60)
+    return play.send(NUMBERS[0])
+
+
+def _recycled(play: Play) -> str:
+    play.spine.gate.recycle(NUMBERS[0], play.spine.store.time(), 3600)
+    return play.send(NUMBERS[0])
+
+
+def _unconverted(play: Play) -> str:
+    converting(play, 4)
+    play.later(121)
+    return play.send()
+
+
+def _twice(play: Play) -> str:
+    play.send(NUMBERS[0])
+    return play.send(NUMBERS[0])
+
+
+TRIPPED: Mapping[str, tuple[Mapping[str, Any], Act]] = {
+    **{rule: ({"refuse": ["1/m"]}, partial(fill, rule=rule, times=1)) for rule in BUDGETS},
+    "countries": ({"allow": ["GB"]}, Play.send),
+    "number_types": ({"refuse": ["fixed_line_or_mobile"]}, Play.send),
+    "cooldown": ({"ladder": ["30s"]}, _twice),
+    "conversion": (JUDGED, _unconverted),
+    "suppression": ({}, _stopped),
+    "recycled": ({"purposes": ["login"]}, _recycled),
+}
+trips(*((rule, "mode") for rule in TRIPPED))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_refuses_watches_or_is_off(valkey: ValkeyServer, rule: str) -> None:
+    """What trips it is refused; watched it is counted as tripped and let through; off it is neither."""
+    table, act = TRIPPED[rule]
+    for mode in ("enforce", "watch", "off"):
+        with playing(valkey, {rule: {**table, "mode": mode}}) as play:
+            told = act(play)
+            assert (told in {"refuse", "never"}) is (mode == "enforce"), told
+            found = play.spine.metrics.guard.labels(rule, "refuse", mode)._value.get()  # noqa: SLF001
+            assert (found > 0) is (mode != "off")
+
+
+def test_every_field_of_the_guard_is_tripped_by_a_test() -> None:
+    """Made from the forms themselves (requirement C9)."""
+    assert {(rule, field) for rule, form in FORMS.items() for field in form.fields} == CASES
+    assert set(RULES) == set(TRIPPED)
+
+
+# Crowds.
+
+CROWD, LIMIT = 100, 7
+
+
+def counting(rule: str) -> tuple[Guard, Line]:
+    """Give rules of which one counts, at most LIMIT in an hour, and its line of a send."""
+    number = asked(session="s", address=BROWSER)
+    base = only(
+        {rule: {"refuse": [f"{LIMIT}/h"]}} if rule != "cooldown" else {"cooldown": {"ladder": ["1h"]}}
+    )
+    if rule == "money":
+        base = replace(base, money=replace(base.money, refuse=(Window(LIMIT, 3600),)))
+    [line] = lines(base, number)
+    return base, line
+
+
+COUNTING = [*SAME, "cooldown"]
+
+
+def crowd(counters: Counters, rule: str) -> int:
+    """Let a crowd charge one counter at once; gives how many were let in."""
+    rules, _ = counting(rule)
+    found = lines(rules, asked(session="s", address=BROWSER))
+    verdicts = together(
+        CROWD, lambda n: counters.gate.charge(found, f"{rule}{n}", Allowance(), Pins()).verdict
+    )
+    assert set(verdicts) == {"allow", "refuse"}
+    return verdicts.count("allow")
+
+
+@pytest.mark.parametrize("rule", COUNTING)
+def test_a_crowd_passes_up_to_the_limit_and_no_further(valkey: ValkeyServer, rule: str) -> None:
+    """A hundred at once at a limit of seven: seven; a cooldown lets one pass."""
+    scripts = PatientScripts(valkey, connections=CROWD)
+    try:
+        assert crowd(Counters(scripts, valkey), rule) == (1 if rule == "cooldown" else LIMIT)
+    finally:
+        scripts.close()
+
+
+@pytest.mark.xdist_group("cluster")
+def test_a_crowd_on_a_cluster_of_three_is_held_likewise() -> None:
+    """All counters of a send share a slot, whichever node has it."""
+    cluster = Cluster()
+    scripts = Scripts(lambda: connect(cluster.url, connections=CROWD, name="test"), lambda _n, _s: None)
+    try:
+        for rule in COUNTING:
+            assert crowd(Counters(scripts), rule) == (1 if rule == "cooldown" else LIMIT)
+    finally:
+        scripts.close()
+        cluster.close()
+
+
+def test_all_that_counts_has_a_crowd() -> None:
+    """A rule that charges sends and is missing above fails here; failures and guesses are charged by guesses."""
+    everything = replace(Guard(), countries=replace(Guard().countries, allow=("*",)))
+    sends = asked(session="s", address=BROWSER)
+    charged = {
+        line.rule for line in lines(everything, sends) if line.kind in {"count", "ladder"} and line.cost
+    }
+    assert charged == set(COUNTING)
+    assert KINDS == ("", "session", "device")
