@@ -1,0 +1,138 @@
+"""Who counts as known, and that a number is one however it is spelled."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otp_service import phone
+from otp_service.errors import Invalid, TooManyRequests
+from otp_service.policy.guarding import Cooldown
+from otp_service.service import SendRequest
+from otp_service.tokens import DEVICE_LIFETIME
+from tests.spine import NUMBERS, OPEN, PATIENT, Spine, open_spine, seen
+from tests.valkey_server import ValkeyServer
+
+OWNER, OTHER = NUMBERS[:2]
+ADDRESS = "192.0.2.1"
+
+
+@pytest.fixture
+def spine(valkey: ValkeyServer) -> Iterator[Spine]:
+    """Give a service where one message a minute goes to a number from those who are alike known."""
+    with open_spine(valkey, guard=replace(OPEN, cooldown=Cooldown(ladder=(60,)))) as made:
+        yield made
+
+
+def send(spine: Spine, number: str, app: str = "web", **more: str) -> str:
+    """Send from a browser; gives the challenge's id."""
+    caller = replace(spine.caller, address=ADDRESS, app=replace(spine.caller.app, name=app))
+    return spine.service.send(caller, SendRequest(to=number, purpose="signup", **more)).challenge_id
+
+
+def device_of(spine: Spine, number: str) -> tuple[str, str]:
+    """Verify a number on a device; gives its token and the verification token."""
+    id_ = send(spine, number)
+    spine.courier.attend(id_, lambda: False)
+    _, code = spine.phone.next()
+    won = spine.service.verify(spine.caller, id_, code, remember_device=True)
+    assert won.device_token
+    return won.device_token, won.token
+
+
+def known(spine: Spine, number: str, token: str, app: str = "web") -> str:
+    """Say how well a caller with a token is known."""
+    return seen(spine.store, send(spine, number, app, device_token=token)).known
+
+
+def test_a_device_that_verified_the_number_has_a_budget_of_its_own(spine: Spine) -> None:
+    """A stranger's message a moment ago does not count against it, nor its own against a stranger."""
+    token, _ = device_of(spine, OWNER)
+    spine.store.offset += 61_000
+    send(spine, OWNER)
+    with pytest.raises(TooManyRequests):
+        send(spine, OWNER)
+    assert known(spine, OWNER, token) == "device"
+    with pytest.raises(TooManyRequests):
+        send(spine, OWNER, device_token=token)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["another number", "another app", "expired", "forged", "a verification token", "nonsense"]
+)
+def test_no_other_token_makes_a_device_known(spine: Spine, wrong: str) -> None:
+    """The caller is a stranger then; that is no error, as tokens end."""
+    token, verification = device_of(spine, OWNER)
+    number, app = (OTHER, "web") if wrong == "another number" else (OWNER, "web")
+    if wrong == "another app":
+        app = "other"
+    spine.store.offset += DEVICE_LIFETIME * 1000 if wrong == "expired" else 61_000
+    head, body, signature = token.split(".")
+    shown = {
+        "forged": f"{head}.{body}.{signature[:-4]}{'AAAA' if signature[-4:] != 'AAAA' else 'BBBB'}",
+        "a verification token": verification,
+        "nonsense": "a.b.c",
+    }
+    assert known(spine, number, shown.get(wrong, token), app) == ""
+
+
+def test_a_recycled_number_knows_no_device_of_before(spine: Spine) -> None:
+    """The person behind it may be another; a device that verifies it afterwards is known again."""
+    token, _ = device_of(spine, OWNER)
+    spine.store.offset += 61_000
+    spine.gate.recycle(OWNER, spine.store.time(), 3600)
+    assert known(spine, OWNER, token) == ""
+    spine.store.offset += 61_000
+    newer, _ = device_of(spine, OWNER)
+    assert known(spine, OWNER, newer) == "device"
+
+
+def test_a_page_names_no_session_and_no_address(spine: Spine) -> None:
+    """It could draw a new one for each send; a server's word counts."""
+    for name, value in (("session", "s"), ("address", "192.0.2.7")):
+        with pytest.raises(Invalid) as caught:
+            send(spine, OWNER, **{name: value})
+        assert caught.value.rules() == [(name, "may come with a secret key only")]
+    view = spine.service.send(spine.caller, SendRequest(to=OWNER, session="s", address=ADDRESS))
+    assert seen(spine.store, view.challenge_id).known == "session"
+
+
+SPELLINGS = (
+    "+91 98765 43210",
+    "0091 98765 43210",
+    "098765 43210",
+    "9876543210",
+    "+91-98765-43210",
+    "\uff0b91 98765 43210",
+    "\uff19\uff18\uff17\uff16\uff15\uff14\uff13\uff12\uff11\uff10",
+    "\u096f\u096e\u096d\u096c\u096b\u096a\u0969\u0968\u0967\u0966",
+    "+91 98765\u200b43210",
+    "tel:+91-98765-43210",
+    "+919876543210;ext=5",
+    "+919876543210 x123",
+    "+9109876543210",
+)
+"""A dozen ways to write one number (requirements 3.6)."""
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_number_is_one_however_it_is_spelled(spine: Spine, spelling: str) -> None:
+    """The second send meets the first one's cooldown."""
+    send(spine, SPELLINGS[0])
+    with pytest.raises(TooManyRequests):
+        send(spine, spelling, country="IN")
+
+
+@PATIENT
+@given(
+    st.sampled_from(["+91", "0091", "0", ""]),
+    st.lists(st.sampled_from(["", " ", "-", ".", "\u200b", "\u00a0"]), min_size=10, max_size=10),
+    st.sampled_from([0x30, 0xFF10, 0x0660, 0x0966]),
+    st.sampled_from(["", ";ext=7", " x12"]),
+)
+def test_all_spellings_become_one_number(begin: str, between: list[str], zero: int, end: str) -> None:
+    """Whatever stands between the digits, and whichever digits they are."""
+    digits = "".join(chr(zero + int(digit)) + gap for digit, gap in zip("9876543210", between, strict=True))
+    assert phone.parse(f"{begin}{digits}{end}", "IN").e164 == "+919876543210"
