@@ -16,7 +16,7 @@ from otp_service.gate import Block, Gate
 from otp_service.guard import Asked
 from otp_service.policy import Policy
 from otp_service.seal import Seal, Unsealable
-from otp_service.telemetry import event
+from otp_service.telemetry import event, redact
 
 PREFIX = re.compile(r"\+[1-9][0-9]{0,10}")
 RECYCLED_FOR = 90
@@ -116,7 +116,7 @@ class Blocks:
         record = {
             "what": pin.what,
             "by": act.by,
-            "reason": act.reason,
+            "reason": redact(act.reason),
             "at": self._clock(),
             "until": pin.until,
         }

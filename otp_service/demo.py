@@ -389,12 +389,16 @@ cooldown = ["3s", "5s", "10s"]
 # Wide, so that one machine can play a crowd; production names its countries and keeps the other defaults.
 [guard]
 countries = {{ allow = ["*"] }}
-cooldown = {{ ladder = ["1s"] }}
 number = {{ refuse = ["1000/m"] }}
+cooldown = {{ mode = "off" }}
 address = {{ mode = "off" }}
 prefix = {{ mode = "off" }}
+country = {{ mode = "off" }}
 conversion = {{ mode = "off" }}
 failures = {{ mode = "off" }}
+app = {{ mode = "off" }}
+money = {{ mode = "off" }}
+everything = {{ mode = "off" }}
 
 [upstream.sandbox]
 kind = "mobtexting"

@@ -272,9 +272,35 @@ def _operate(demo: Demo, answers: Answers) -> None:
         )
     answers.call("POST", "/ops/policy/check", {"text": secret.replace(number, "x")}, key="ops_key")
     answers.call("POST", "/ops/policy/rollback", {"reason": "back"}, key="ops_key")
-    for path in ("policy", "policy/1", "policy/history", "policy/diff/1/2", "figures", "upstreams"):
+    _guard(answers, number)
+    for path in (
+        "blocks",
+        "pins",
+        "policy",
+        "policy/1",
+        "policy/history",
+        "policy/diff/1/2",
+        "figures",
+        "upstreams",
+    ):
         answers.call("GET", f"/ops/{path}", key="ops_key")
         answers.call("GET", f"/ops/{path}", key="secret_key")
+
+
+def _guard(answers: Answers, number: str) -> None:
+    """Refuse a number, explain it, and let it pass again; with devices, sessions and proofs that are none."""
+    pin = {"kind": "number", "subject": number, "what": "refuse", "reason": f"not {number}"}
+    answers.call("POST", "/ops/pins", pin, key="ops_key")
+    answers.call("POST", "/otp/send", {"to": number, "human_proof": "bm9uZQ==", "device_token": "a.b.c"})
+    answers.call("POST", "/otp/send", {"to": number, "session": number}, key="secret_key")
+    answers.call("POST", "/ops/blocks/explain", {"to": number, "address": "192.0.2.1"}, key="ops_key")
+    answers.call("GET", "/ops/pins", key="ops_key")
+    answers.call(
+        "POST", "/ops/pins/lift", {name: pin[name] for name in ("kind", "subject", "reason")}, key="ops_key"
+    )
+    answers.call("POST", "/ops/blocks/lift", {"id": number[1:], "reason": "none"}, key="ops_key")
+    recycled = {"numbers": [number, f"{number}000"], "reason": "a list"}
+    answers.call("POST", "/ops/numbers/recycled", recycled, key="ops_key")
 
 
 @pytest.fixture(scope="module")
