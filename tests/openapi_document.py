@@ -50,7 +50,8 @@ def document(app: Flask) -> str:
         version=__version__,
         openapi_version="3.1.0",
         info={
-            "description": "Proves that a person holds a phone number.",
+            "description": "Proves that a person holds a phone number. SMS and calls are restricted authenticators "
+            "(NIST SP 800-63B-4): docs/security.md says what an app owes its users.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         servers=[{"url": "/"}],
