@@ -108,10 +108,9 @@ class Admission:
         with suppress(StoreUnavailable):
             self._gate.add(lines)
 
-    def is_recycled_since(self, e164: str, moment: int) -> bool:
-        """Say whether a number may have a new owner since a moment (milliseconds)."""
-        at = self._gate.recycled_at(e164)
-        return at is not None and at >= moment
+    def recycled_at(self, e164: str) -> tuple[int, int | None]:
+        """Give the time, and when a number was said to have a new owner (milliseconds); None if it was not."""
+        return self._gate.recycled_at(e164)
 
     def _pins(self, asked: Asked) -> Pins:
         subscriber = None if asked.address is None else guard.subscriber(asked.address)

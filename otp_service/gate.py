@@ -232,11 +232,11 @@ class Gate:
         """Keep that a number has, or may have, a new owner."""
         self._scripts.call("keep", [self._key("r", self._seal.index("recycled", e164))], at, seconds * 1000)
 
-    def recycled_at(self, e164: str) -> int | None:
-        """Give when a number was said to have a new owner, in milliseconds; None if it was not."""
+    def recycled_at(self, e164: str) -> tuple[int, int | None]:
+        """Give the time, and when a number was said to have a new owner, in milliseconds; None if it was not."""
         keys = [self._key("r", index) for index in self._seal.indexes("recycled", e164)]
-        found = self._scripts.call("find", keys)
-        return int(found) if found else None
+        now, found = self._scripts.call("guard_since", keys, self._offset())
+        return now, int(found) if found else None
 
 
 KEPT = {"suppression": "x", "recycled": "r"}

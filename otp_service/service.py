@@ -228,11 +228,12 @@ class Service:
         """Say how well the caller is known; what a device token was given for may be another person's number by now."""
         if request.device_token:
             subject = self._seal.subject(caller.app.name, e164)
+            now, recycled = self._admission.recycled_at(e164)
             with suppress(TokenInvalid):
                 claims = self._signer.check_device(
-                    request.device_token, subject, audience=caller.app.name, now=self._store.time() // 1000
+                    request.device_token, subject, audience=caller.app.name, now=now // 1000
                 )
-                if not self._admission.is_recycled_since(e164, claims["iat"] * 1000):
+                if recycled is None or claims["iat"] * 1000 > recycled:
                     return "device"
         return "session" if request.session else ""
 

@@ -20,16 +20,22 @@ from pathlib import Path
 from otp_service.codes import PROFILES, Claim, Hasher
 from otp_service.service import Caller, SendRequest
 from tests.bench.fallback import falling_back
+from tests.bench.guard import guarding
 from tests.bench.receipts import receiving
-from tests.conftest import make_core
+from tests.conftest import POLICY, make_core
 from tests.demo_process import Demo
 from tests.numbers import crowd
+from tests.spine import OPEN_GUARD
 from tests.valkey_server import ValkeyServer
 
 CLAIM = Claim("00" + "a" * 22, "login", "")
 CLIENTS = 8
 
 Row = tuple[str, str]
+
+
+OPEN = POLICY + OPEN_GUARD
+"""A policy whose limits let the crowd pass."""
 
 
 def median_ms(act: Callable[[], object], rounds: int) -> float:
@@ -54,7 +60,7 @@ def checking(rounds: int, profile: str) -> Iterator[Row]:
     """A whole check without HTTP, against its floor of one Argon2 run."""
     server = ValkeyServer(options={"appendfsync": "everysec"})
     try:
-        core = make_core(server.url, "http://127.0.0.1:9", hash_profile=profile)
+        core = make_core(server.url, "http://127.0.0.1:9", text=OPEN, hash_profile=profile)
         caller = Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="bench")
         numbers = crowd()
         codes: list[tuple[str, str]] = []
@@ -83,7 +89,7 @@ def memory(rounds: int) -> Iterator[Row]:
     """What a pending challenge costs in the store, with all around it."""
     server = ValkeyServer(options={"appendfsync": "everysec"})
     try:
-        core = make_core(server.url, "http://127.0.0.1:9", partitions=64)
+        core = make_core(server.url, "http://127.0.0.1:9", text=OPEN, partitions=64)
         caller = Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="0123456789a")
         numbers = crowd()
         core.courier.attend(
@@ -178,6 +184,7 @@ def main() -> None:
         hashing(scale),
         checking(scale * 5, chosen.profile),
         memory(scale * 50),
+        guarding(scale * 50),
         falling_back(scale, chosen.profile),
         receiving(chosen.receipts or scale * 250),
         product(scale * 2, chosen.profile),

@@ -1,0 +1,83 @@
+"""What the guard of a send costs: calls of the store, and this process's own time."""
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from otp_service.policy import Budget, Guard, Window
+from otp_service.policy.guarding import Cooldown, Countries
+from otp_service.service import SendRequest
+from tests.gates import Counters, asked
+from tests.numbers import crowd
+from tests.spine import PatientScripts, open_spine
+from tests.valkey_server import ValkeyServer
+
+Row = tuple[str, str]
+ROOM = tuple(Window(1_000_000, seconds) for seconds in (600, 3600, 86_400))
+BUDGETS = (
+    "address",
+    "session",
+    "app",
+    "everything",
+    "country",
+    "prefix",
+    "failures",
+    "number",
+    "guessing",
+    "money",
+)
+
+
+def _all_rules() -> Guard:
+    """Give every rule, each with room for all."""
+    base = Guard(countries=Countries(allow=("*",)), cooldown=Cooldown(ladder=(1,)))
+    wide = {name: replace(getattr(base, name), challenge=ROOM[:1], refuse=ROOM) for name in BUDGETS}
+    assert all(isinstance(rule, Budget) for rule in wide.values())
+    return replace(base, **wide)
+
+
+def guarding(rounds: int) -> Iterator[Row]:
+    """Admit sends by every rule there is."""
+    server = ValkeyServer(options={"appendfsync": "everysec"})
+    try:
+        scripts = PatientScripts(server)
+        counters, rules, numbers = Counters(scripts, server), _all_rules(), crowd()
+        own, wall = [], []
+        for place in range(rounds):
+            ask = asked(next(numbers), address=f"10.0.{place // 250}.{place % 250}", session="s")
+            began, cpu = time.perf_counter(), time.process_time()
+            decision = counters.charge(rules, ask)
+            own.append((time.process_time() - cpu) * 1000)
+            wall.append((time.perf_counter() - began) * 1000)
+            assert decision.verdict == "allow"
+        scripts.close()
+        yield (
+            "guard of a send, all rules",
+            f"{statistics.median(own):8.2f} ms of CPU   {statistics.median(wall):.2f} ms in all",
+        )
+        yield "store calls of a send's guard", _calls(server, rules)
+    finally:
+        server.close()
+
+
+def _calls(server: ValkeyServer, rules: Guard) -> str:
+    """Count the store's calls of a send beside the one that stores it: of a stranger, and with a device token."""
+    with open_spine(server, guard=rules) as spine, server.client() as client:
+
+        def calls() -> int:
+            stats = client.info("commandstats")
+            return sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha"))
+
+        caller, numbers = replace(spine.caller, address="192.0.2.1"), crowd()
+        spine.service.send(caller, SendRequest(to=next(numbers)))
+        subject = spine.service._seal.subject("web", number := next(numbers))  # noqa: SLF001
+        now = spine.store.time() // 1000
+        token = spine.service._signer.sign_device(subject, audience="web", now=now)  # noqa: SLF001
+        found = []
+        for request in (SendRequest(to=next(numbers)), SendRequest(to=number, device_token=token)):
+            before = calls()
+            spine.service.send(caller, request)
+            found.append(calls() - before - 1)
+    assert max(found) <= 2, found
+    return f"{found[0]:8d}      {found[1]} with a device token"
