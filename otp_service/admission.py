@@ -43,7 +43,10 @@ _JITTER = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A send that wants in. `cheap` tells whether cheap channels would do; `proof` is what a human check gave."""
+    """A send that wants in. `cheap` tells whether cheap channels would do; `proof` is what a human check gave.
+
+    `now` is the store's time where it was asked for already, so that no send asks twice.
+    """
 
     asked: Asked
     rules: Guard
@@ -51,6 +54,7 @@ class Entry:
     cheap: bool
     proof: str = ""
     browser: bool = True
+    now: int = 0
 
     @property
     def lines(self) -> list[Line]:
@@ -126,7 +130,7 @@ class Admission:
             return ""
         rules = entry.rules.human_check
         if rules.kind == "altcha":
-            return self._check.solved(entry.proof, self._bound(entry.asked), now=self._clock())
+            return self._check.solved(entry.proof, self._bound(entry.asked), now=entry.now or self._clock())
         if not self._captcha(rules.url).passed(entry.proof, entry.asked.address):
             raise HumanCheckFailed
         return self._seal.index("proof", entry.proof)

@@ -256,7 +256,7 @@ class Courier:
         asked, first = guard.asked_of(challenge, e164), challenge.deliveries[0]
         price = partial(rules.money.price, country=asked.number.country)
         cost = price(challenge.last.channel) if outcome.charges is None else outcome.charges
-        paid = 0.0 if challenge.last.automatic else price(challenge.plan.steps[first.step].channel)
+        paid = 0.0 if challenge.last.automatic else price(_asked_for(challenge))
         was_sent = any(d.upstream for d in challenge.deliveries[:-1])
         self._admission.count(guard.after_sending(rules, asked, None if was_sent else first.at, cost - paid))
 
@@ -337,3 +337,8 @@ _STATUS = {
     Verdict.DEFERRED: Status.REFUSED,
     Verdict.UNKNOWN: Status.UNKNOWN,
 }
+
+
+def _asked_for(challenge: Challenge) -> str:
+    """Name the channel that the guard was charged for: a first message may have moved on to another step since."""
+    return challenge.plan.steps[0].channel if len(challenge.deliveries) == 1 else challenge.last.channel

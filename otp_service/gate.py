@@ -14,7 +14,7 @@ from typing import Any
 
 from otp_service.connection import Scripts
 from otp_service.errors import Standing
-from otp_service.guard import KINDS, MARKS, Decision, Finding, Line
+from otp_service.guard import KINDS, MARKS, UNITS, Decision, Finding, Line
 from otp_service.seal import Seal, Unsealable
 
 REMEMBER = 10_000
@@ -163,15 +163,15 @@ class Gate:
         return self._block(id_, index, json.loads(stored)) if stored else None
 
     def _block(self, id_: str, index: str, stored: Mapping[str, Any]) -> Block:
-        who, ms = stored["who"], stored.get("ms")
+        who, ms, rule = stored["who"], stored.get("ms"), id_.partition(":")[0]
         return Block(
             id=id_,
-            rule=id_.partition(":")[0],
+            rule=rule,
             subject=self._opened(who[1:], index) if who.startswith("~") else who,
             level=stored["level"],
             on=stored["on"],
-            value=stored.get("value"),
-            limit=stored.get("limit"),
+            value=_whole(rule, stored["value"]) if "value" in stored else None,
+            limit=_whole(rule, stored["limit"]) if "limit" in stored else None,
             seconds=None if ms is None else ms / 1000,
             since=stored["since"],
             until=stored["until"],
@@ -308,12 +308,17 @@ def names_of_pins(seal: Seal, e164: str, subscriber: str | None) -> Pins:
     return Pins(destinations=[*numbers, *prefixes], callers=list(callers))
 
 
+def _whole(rule: str, counted: float) -> float:
+    """Give a counter's figure in what its limits are written in."""
+    return counted / UNITS[rule] if rule in UNITS else counted
+
+
 def _finding(found: Mapping[str, Any]) -> Finding:
     return Finding(
         rule=found["rule"],
         level=found["level"],
-        value=found["value"],
-        limit=found["limit"],
+        value=_whole(found["rule"], found["value"]),
+        limit=_whole(found["rule"], found["limit"]),
         seconds=found["ms"] / 1000,
         pause=int(found["pause"]),
         on=found["on"],
@@ -325,8 +330,8 @@ def _standing(found: Mapping[str, Any] | None) -> Standing | None:
         return None
     return Standing(
         rule=found["rule"],
-        limit=int(found["limit"]),
+        limit=int(_whole(found["rule"], found["limit"])),
         seconds=int(found["ms"]) // 1000,
-        left=max(0, int(found["left"])),
+        left=max(0, int(_whole(found["rule"], found["left"]))),
         reset=max(1, -(-int(found["pause"]) // 1000)),
     )

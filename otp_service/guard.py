@@ -22,6 +22,8 @@ LINE_DIGITS = 4
 """Last digits of a number that pumping counts through; without them it is a prefix."""
 MONEY_UNIT = 10_000
 """Parts of the upstream's unit in which money is counted: counters are whole numbers."""
+UNITS = {"money": MONEY_UNIT}
+"""Parts in which a rule's counters stand, where they are not whole acts."""
 Known = Literal["", "session", "device"]
 """How well a caller is known: a stranger, a server's session, or a device that verified this number before."""
 KINDS: tuple[Known, ...] = ("", "session", "device")

@@ -152,7 +152,7 @@ class Service:
                 return self._replay(known, fingerprints)
         # Requests that race with the same key and body are one act; with another body they are not.
         operation = self._seal.index(record, fingerprints[0]) if record else secrets.token_urlsafe(9)
-        entry = self._entry(caller, request, number, plan, self._known(caller, request, number.e164))
+        entry = self._entry(caller, request, number, plan)
         decision = self._admission.admit(entry, operation)
         caller.hear(decision.standing)
         plan = _cautious(plan, entry.rules, decision)
@@ -205,8 +205,9 @@ class Service:
         except StoreUnavailable:
             return None
 
-    def _entry(self, caller: Caller, request: SendRequest, number: Number, plan: Plan, known: Known) -> Entry:
+    def _entry(self, caller: Caller, request: SendRequest, number: Number, plan: Plan) -> Entry:
         rules = caller.runtime.policy.guard_of(caller.app.name)
+        known, now = self._known(caller, request, number.e164)
         return Entry(
             asked=Asked(
                 number=number,
@@ -222,10 +223,15 @@ class Service:
             cheap=any(step.channel in rules.cheap_channels for step in plan.steps),
             proof=request.human_proof,
             browser=caller.address is not None,
+            now=now,
         )
 
-    def _known(self, caller: Caller, request: SendRequest, e164: str) -> Known:
-        """Say how well the caller is known; what a device token was given for may be another person's number by now."""
+    def _known(self, caller: Caller, request: SendRequest, e164: str) -> tuple[Known, int]:
+        """Say how well the caller is known; what a device token was given for may be another person's number by now.
+
+        Gives also the store's time, 0 if it was not needed.
+        """
+        now = 0
         if request.device_token:
             subject = self._seal.subject(caller.app.name, e164)
             now, recycled = self._admission.recycled_at(e164)
@@ -234,8 +240,8 @@ class Service:
                     request.device_token, subject, audience=caller.app.name, now=now // 1000
                 )
                 if recycled is None or claims["iat"] * 1000 > recycled:
-                    return "device"
-        return "session" if request.session else ""
+                    return "device", now
+        return ("session" if request.session else ""), now
 
     def _replay(self, known: str, fingerprints: Sequence[str]) -> View:
         id_, stored = known[:ID_LENGTH], known[ID_LENGTH:]

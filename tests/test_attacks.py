@@ -214,3 +214,34 @@ def test_a_stranger_cannot_keep_an_owner_out(world: World) -> None:
             world.verify(theirs)
     assert let_in > 30
     assert refused > 30 * 48
+
+
+def test_guessing_across_many_numbers_makes_codes_longer_and_strangers_work(world: World) -> None:
+    """At 2,000 wrong codes within an hour, whoever's they are, a code of six digits has won about once in 500.
+
+    From then on strangers get a check, who is known does not, and every new code has eight digits; it passes with the
+    hour. The guesser verifies every third challenge, a number of its own, so that conversion looks like an honest crowd's.
+    """
+    owner = "+14155552671"
+    world.at(0)
+    device = world.verify(world.send(owner, "198.51.100.7"), remember_device=True)
+    assert device
+    victims, guesses = iter(honest_numbers(random.Random(6), 700)), 0
+    for place in count():
+        world.at(HOUR + place * 5)
+        id_ = tried(world, next(victims), f"2001:db8:{place:x}::1")
+        if id_ is None:
+            break
+        assert len(world.codes[id_]) == 6
+        if place % 3 == 0:
+            world.verify(id_)
+            continue
+        guesses += 1
+        while world.guess(id_):
+            guesses += 1
+    assert 2_000 <= guesses < 2_005
+    mine = world.send(owner, "198.51.100.7", device_token=device)
+    assert len(world.codes[mine]) == 8
+    world.verify(mine)
+    world.at(3 * HOUR)
+    assert len(world.codes[world.send(next(victims), "2001:db8:ffff::1")]) == 6

@@ -23,7 +23,7 @@ from otp_service.errors import (
     WrongCode,
 )
 from otp_service.gate import Allowance, Pins
-from otp_service.guard import KINDS, Line, lines
+from otp_service.guard import KINDS, Line, after_failure, after_sending, lines
 from otp_service.human import HumanRules
 from otp_service.policy import RULES, Guard
 from otp_service.policy.guard_forms import FORMS
@@ -162,6 +162,21 @@ def test_money_counts_what_messages_cost(valkey: ValkeyServer, prices: dict[str,
     """Two messages of 2.5 fit into 6, a third does not."""
     with playing(valkey, {"money": {"refuse": ["6/m"], **prices}}) as play:
         assert fill(play, "money", 2) == "refuse"
+
+
+def test_each_message_is_paid_for_at_the_price_of_its_channel(valkey: ValkeyServer) -> None:
+    """A cheap resend takes nothing off the message before it, and a dear one is not counted twice."""
+    for prices, paid in (({"sms": 5, "voice": 1}, 6), ({"sms": 1, "voice": 5}, 6)):
+        with playing(valkey, {"money": {"refuse": ["100/h"], "prices": prices}}) as play:
+            assert play.send() == "sms"
+            play.later(61)
+            view = play.spine.service.resend(play.spine.caller, play.newest.challenge_id)
+            assert play._brought(view) == "voice"  # noqa: SLF001
+            found = play.spine.gate.look(
+                lines(play.spine.caller.runtime.policy.guard, asked(channel="push")), Allowance(), Pins()
+            )
+            assert found.standing is not None
+            assert found.standing.left == 100 - paid - 1
 
 
 trips(("guessing", "code_length"))
@@ -362,6 +377,24 @@ def counting(rule: str) -> tuple[Guard, Line]:
 
 
 COUNTING = [*SAME, "cooldown"]
+
+
+def test_a_crowd_of_wrong_and_right_codes_is_counted_to_the_last(valkey: ValkeyServer) -> None:
+    """What comes back is no send, and must not be lost either: a hundred at once are a hundred."""
+    names = ("failures", "guessing", "conversion")
+    rules = only({name: {"refuse": ["1/h"]} if name != "conversion" else {"sends": 1} for name in names})
+    scripts = PatientScripts(valkey, connections=CROWD)
+    counters, who = Counters(scripts, valkey), asked()
+    now = counters.look(rules, who).now
+
+    def happen(_: int) -> None:
+        counters.gate.add([*after_failure(rules, who), *after_sending(rules, who, now, 0)])
+
+    assert set(together(CROWD, happen)) == {None}
+    counters.offset += 180_000
+    found = {one.rule: (one.value, one.limit) for one in counters.look(rules, who).findings}
+    assert found == {"failures": (CROWD, 1), "guessing": (CROWD, 1), "conversion": (0, CROWD)}
+    scripts.close()
 
 
 def crowd(counters: Counters, rule: str) -> int:

@@ -26,7 +26,7 @@ from tests.conftest import POLICY, make_core
 from tests.demo_process import Demo
 from tests.numbers import crowd
 from tests.spine import OPEN_GUARD
-from tests.valkey_server import ValkeyServer
+from tests.valkey_server import ValkeyServer, stored_bytes
 
 CLAIM = Claim("00" + "a" * 22, "login", "")
 CLIENTS = 8
@@ -96,11 +96,11 @@ def memory(rounds: int) -> Iterator[Row]:
             core.service.send(caller, SendRequest(to=next(numbers))).challenge_id, lambda: False
         )
         with server.client() as client:
-            before = client.info("memory")["used_memory"]
+            before = stored_bytes(client)
             for number in itertools.islice(numbers, rounds):
                 id_ = core.service.send(caller, SendRequest(to=number), f"key-{number}").challenge_id
                 core.courier.attend(id_, lambda: False)
-            after = client.info("memory")["used_memory"]
+            after = stored_bytes(client)
         yield "a pending challenge", f"{(after - before) / rounds:8.0f} bytes of the store's memory"
         core.scripts.close()
     finally:
