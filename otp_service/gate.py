@@ -14,13 +14,15 @@ from typing import Any
 
 from otp_service.connection import Scripts
 from otp_service.errors import Standing
-from otp_service.guard import KINDS, MARKS, UNITS, Decision, Finding, Line
+from otp_service.guard import KINDS, MARKS, Decision, Finding, Line
+from otp_service.policy.guarding import Money
 from otp_service.seal import Seal, Unsealable
 
 REMEMBER = 10_000
 """Milliseconds that an act is known by its operation: above all repetitions of one call, and until it is refunded."""
 SPENT = 600_000
 """Milliseconds that a proof is known to be spent: above the time in which one can be shown."""
+_ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,7 @@ class Gate:
             self._key("pins"),
             self._key("proof", allowance.proof),
         ]
-        writer = _Writer(self._seal, self._key, keys, named=act in {"charge", "look"})
+        writer = _Writer(self._seal, self._counter, keys, named=act in {"charge", "look"})
         plan = {
             "keep": self._keep,
             "remember": REMEMBER,
@@ -136,11 +138,16 @@ class Gate:
             "destinations": list(pins.destinations),
             "callers": list(pins.callers),
             "lines": [writer.written(line) for line in lines],
+            "whose": writer.whose,
         }
-        return self._scripts.call("guard", keys, self._offset(), act, json.dumps(plan, separators=(",", ":")))
+        return self._scripts.call("guard", keys, self._offset(), act, _ENCODER.encode(plan))
 
     def _key(self, scope: str, name: str = "") -> str:
         return f"{self._slot}:{scope}:{name}" if name else f"{self._slot}:{scope}"
+
+    def _counter(self, scope: str, index: str) -> str:
+        """Name a counter; a block's id is its rule and what follows the slot here."""
+        return f"{self._slot}:{scope}:{index}"
 
     # Blocks.
 
@@ -153,12 +160,12 @@ class Gate:
         """Name the block that a line may have; empty for one that keeps no counter."""
         if line.kind in {"fixed", "kept"}:
             return ""
-        return _block_id(line, _index(self._seal, line))
+        return f"{line.rule}:{line.scope}:{_index(self._seal, line)}"
 
     def block(self, id_: str) -> Block | None:
         """Give a block; None if there is none, or no longer."""
         rule, scope, index = id_.split(":")
-        key = self._key(scope, index)
+        key = self._counter(scope, index)
         stored = self._scripts.call("guard_block", [key], f"{MARKS[rule]}block")
         return self._block(id_, index, json.loads(stored)) if stored else None
 
@@ -189,7 +196,7 @@ class Gate:
         rule, scope, index = id_.split(":")
         if rule not in MARKS:
             return False
-        keys = [self._key("blocks"), self._key(scope, index)]
+        keys = [self._key("blocks"), self._counter(scope, index)]
         return bool(self._scripts.call("guard_lift", keys, id_, MARKS[rule]))
 
     # Pins.
@@ -219,7 +226,7 @@ class Gate:
         counters = [index for known in KINDS for index in self._seal.indexes("number", e164, known)]
         keys = [
             self._key("blocks"),
-            *(self._key("number", index) for index in counters),
+            *(self._counter("number", index) for index in counters),
             *(self._key("r", index) for index in self._seal.indexes("recycled", e164)),
         ]
         blocks = [
@@ -255,7 +262,8 @@ class _Writer:
         self._named = named
         self._places: dict[str, int] = {}
         self._indexes: dict[tuple[str, tuple[str, ...]], str] = {}
-        self._whose: dict[tuple[str, bool], str] = {}
+        self.whose: list[str] = []
+        """Whose counter each key that `keys` grew by is: of a person only so that the store alone tells nothing."""
 
     def written(self, line: Line) -> dict[str, Any]:
         """Write a line; adds the keys that it names."""
@@ -266,10 +274,11 @@ class _Writer:
             names = self._seal.indexes(KEPT_AS[line.scope], *line.subject)
             return written | {"keys": [self._place(KEPT[line.scope], name) for name in names]}
         index = self._index(line)
-        written |= {"mark": MARKS[line.rule], "cost": line.cost, "keys": [self._place(line.scope, index)]}
-        if self._named:
-            written |= {"block": _block_id(line, index), "who": self._who(line, index)}
-        return written
+        return written | {
+            "mark": MARKS[line.rule],
+            "cost": line.cost,
+            "keys": [self._place(line.scope, index, line)],
+        }
 
     def _index(self, line: Line) -> str:
         counter = line.scope, line.subject
@@ -277,27 +286,21 @@ class _Writer:
             self._indexes[counter] = _index(self._seal, line)
         return self._indexes[counter]
 
-    def _place(self, scope: str, name: str) -> int:
+    def _place(self, scope: str, name: str, line: Line | None = None) -> int:
         key = self._key(scope, name)
         if key not in self._places:
             self._keys.append(key)
+            self.whose.append(self._who(line, name) if line and self._named else "")
             self._places[key] = len(self._keys)
         return self._places[key]
 
     def _who(self, line: Line, index: str) -> str:
-        """Write whose counter it is; of a person only so that the store alone tells nothing."""
-        if (index, line.private) not in self._whose:
-            text = " ".join(part for part in line.subject if part)
-            self._whose[index, line.private] = f"~{self._seal.close(text, index)}" if line.private else text
-        return self._whose[index, line.private]
+        text = " ".join(part for part in line.subject if part)
+        return f"~{self._seal.close(text, index)}" if line.private else text
 
 
 def _index(seal: Seal, line: Line) -> str:
     return seal.index(line.scope, *line.subject) if line.subject else ""
-
-
-def _block_id(line: Line, index: str) -> str:
-    return f"{line.rule}:{line.scope}:{index}"
 
 
 def names_of_pins(seal: Seal, e164: str, subscriber: str | None) -> Pins:
@@ -310,7 +313,7 @@ def names_of_pins(seal: Seal, e164: str, subscriber: str | None) -> Pins:
 
 def _whole(rule: str, counted: float) -> float:
     """Give a counter's figure in what its limits are written in."""
-    return counted / UNITS[rule] if rule in UNITS else counted
+    return counted / Money.unit if rule == "money" else counted
 
 
 def _finding(found: Mapping[str, Any]) -> Finding:

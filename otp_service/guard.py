@@ -20,10 +20,6 @@ IPV6_SUBSCRIBER = 64
 """Bits of an IPv6 address that name one subscriber (RFC 6177)."""
 LINE_DIGITS = 4
 """Last digits of a number that pumping counts through; without them it is a prefix."""
-MONEY_UNIT = 10_000
-"""Parts of the upstream's unit in which money is counted: counters are whole numbers."""
-UNITS = {"money": MONEY_UNIT}
-"""Parts in which a rule's counters stand, where they are not whole acts."""
 Known = Literal["", "session", "device"]
 """How well a caller is known: a stranger, a server's session, or a device that verified this number before."""
 KINDS: tuple[Known, ...] = ("", "session", "device")
@@ -175,13 +171,8 @@ def _budget(
         subject=subject,
         cost=cost,
         private=private,
-        figures=_tiers(budget, 1),
+        figures=budget.figures,
     )
-
-
-def _tiers(budget: Budget, unit: int) -> dict[str, Any]:
-    tiers = [[level, window.limit * unit, window.seconds * 1000] for level, window in budget.tiers()]
-    return {"tiers": tiers, "hold": budget.hold * 1000}
 
 
 def _money(guard: Guard, asked: Asked, amount: float) -> Line:
@@ -192,8 +183,8 @@ def _money(guard: Guard, asked: Asked, amount: float) -> Line:
         on=guard.money.mode == "enforce",
         scope="app",
         subject=(asked.app,),
-        cost=round(amount * MONEY_UNIT),
-        figures=_tiers(guard.money, MONEY_UNIT),
+        cost=round(amount * guard.money.unit),
+        figures=guard.money.figures,
     )
 
 

@@ -36,11 +36,11 @@ class Seal:
         """
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._current = next(iter(keys))
-        self._lookup_keys = tuple(lookup_keys.values())
+        self._lookups = tuple(map(_keyed, lookup_keys.values()))
         self.lookup_id = next(iter(lookup_keys))
         """The id of the key that makes lookup keys."""
-        self._subject_key = subject_key
-        self._blocks = tuple(map(_blocks, self._lookup_keys))
+        self._subjects = _keyed(subject_key)
+        self._blocks = tuple(map(_blocks, lookup_keys.values()))
 
     def close(self, text: str, owner: str) -> str:
         """Seal a text for `owner` with the newest key; gives `KEYID.base64url(nonce + ciphertext)`."""
@@ -86,15 +86,15 @@ class Seal:
 
     def index(self, *parts: str) -> str:
         """Give a lookup key (22 base64url signs) that tells nothing about its parts without our newest key."""
-        return _index(self._lookup_keys[0], parts)
+        return _index(self._lookups[0], parts)
 
     def indexes(self, *parts: str) -> tuple[str, ...]:
         """Give the lookup keys that `index` gives or gave under each key of the ring, newest first."""
-        return tuple(_index(key, parts) for key in self._lookup_keys)
+        return tuple(_index(keyed, parts) for keyed in self._lookups)
 
     def subject(self, app: str, e164: str) -> str:
         """Name the person behind a number to an app: always alike, and unlike what another app is told."""
-        return _index(self._subject_key, (app, e164))
+        return _index(self._subjects, (app, e164))
 
 
 def _blocks(lookup_key: bytes) -> Cipher[modes.ECB]:
@@ -106,9 +106,14 @@ def _blocks(lookup_key: bytes) -> Cipher[modes.ECB]:
     return Cipher(algorithms.AES(key), modes.ECB())  # noqa: S305
 
 
-def _index(key: bytes, parts: Iterable[str]) -> str:
-    text = b"".join(len(p.encode()).to_bytes(4, "big") + p.encode() for p in parts)
-    return _text(hmac.digest(key, text, hashlib.sha256)[:INDEX_BYTES])
+def _keyed(key: bytes) -> hmac.HMAC:
+    return hmac.new(key, digestmod=hashlib.sha256)
+
+
+def _index(keyed: hmac.HMAC, parts: Iterable[str]) -> str:
+    one = keyed.copy()  # a third of the time of a new one, and a send needs a dozen
+    one.update(b"".join([len(part).to_bytes(4, "big") + part for part in map(str.encode, parts)]))
+    return _text(one.digest()[:INDEX_BYTES])
 
 
 def _block(text: str) -> bytes:

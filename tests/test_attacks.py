@@ -220,7 +220,7 @@ def test_guessing_across_many_numbers_makes_codes_longer_and_strangers_work(worl
     """At 2,000 wrong codes within an hour, whoever's they are, a code of six digits has won about once in 500.
 
     From then on strangers get a check, who is known does not, and every new code has eight digits; it passes with the
-    hour. The guesser verifies every third challenge, a number of its own, so that conversion looks like an honest crowd's.
+    hour. The guesser verifies every third challenge, a number of its own, so that conversion looks honest.
     """
     owner = "+14155552671"
     world.at(0)

@@ -3,10 +3,11 @@
 -- operation id. All keys share one slot.
 -- KEYS: the operation, the index of blocks, the pins, the proof of a human check, then those that lines name.
 -- ARGV: offset, act, plan (JSON): `keep`, `remember` and `spent` (how long ended blocks are told, operations and proofs
--- are known, ms), `proof`, `cheap`, `trusted`, `destinations` and `callers` (pins to look for, the most exact first), `lines`.
--- A line: `rule`, `owner`, `kind`, `on` (false: it only watches), `keys`, `mark` (start of its fields), `cost`, `who`,
--- and by kind: "fixed" level; "kept" level; "count" tiers {level, limit, ms} and hold; "ladder" steps and forget;
--- "share" share, least, probes, within, grace, hold, level, and `add` ("s" sent, "v" verified) at `moment`; "clear".
+-- are known, ms), `proof`, `cheap`, `trusted`, `destinations` and `callers` (pins to look for, the most exact first),
+-- `lines` and `whose` (of each key that lines name, for blocks).
+-- A line: `rule`, `owner`, `kind`, `on` (false: it only watches), `keys`, `mark` (start of its fields), `cost`, and by
+-- kind: "fixed" level; "kept" level; "count" tiers {level, limit, ms} and hold; "ladder" steps and forget; "share"
+-- share, least, probes, within, grace, hold, level, and `add` ("s" sent, "v" verified) at `moment`; "clear".
 -- Times are milliseconds.
 -- Returns {verdict, now, JSON of {rule, level, value, limit, ms, pause, on} for each line that tripped, JSON of the
 -- same for what comes nearest to its limit}; the verdict is allow, cheap, challenge, spent (its proof was) or refuse.
@@ -310,14 +311,16 @@ local function keep_block(one, passed)
     write(key, line.mark .. "h", now + one.pause)
   end
   local stored = fields[name] and cjson.decode(fields[name])
-  local block = stored and stored["until"] + plan.keep > now and stored or {since = now, refused = 0, who = line.who}
+  local block = stored and stored["until"] + plan.keep > now and stored or {
+    since = now, refused = 0, who = plan.whose[line.keys[1] - 4],
+  }
   if one.limit > 0 then block.value, block.limit, block.ms = one.value, one.limit, one.ms end
   block.level, block.on = one.level, one.on
   block["until"] = math.max(block["until"] or 0, now + one.pause)
   if one.on and not passed then block.refused = block.refused + 1 end
   write(key, name, cjson.encode(block))
   live(key, block["until"] - now + plan.keep)
-  redis.call("ZADD", index_key, block["until"], line.block)
+  redis.call("ZADD", index_key, block["until"], line.rule .. string.sub(key, #index_key - 6))
 end
 
 if act == "charge" and not charged_at then
@@ -330,7 +333,7 @@ if act == "charge" and not charged_at then
   local most = {}
   for _, one in ipairs(tripped) do
     local line = one.line
-    if line.who and one.pause > 0 and (not most[line] or weighs_more(one, most[line])) then
+    if line.mark and one.pause > 0 and (not most[line] or weighs_more(one, most[line])) then
       most[line] = one
     end
   end

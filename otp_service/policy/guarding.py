@@ -6,7 +6,7 @@ values, most of them from the sources named in docs/security.md.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from otp_service.human import HumanRules
 
@@ -69,6 +69,15 @@ class Budget(Rule):
     cheap: tuple[Window, ...] = ()
     refuse: tuple[Window, ...] = ()
     hold: int = 0
+    unit: ClassVar[int] = 1
+    """Parts in which counters hold what `limit` is written in: they are whole numbers."""
+    figures: Mapping[str, Any] = field(init=False, repr=False, compare=False)
+    """The windows as counters read them, in units and milliseconds: made once, as every send asks for them."""
+
+    def __post_init__(self) -> None:
+        """Make the figures."""
+        tiers = [[level, window.limit * self.unit, window.seconds * 1000] for level, window in self.tiers()]
+        object.__setattr__(self, "figures", {"tiers": tiers, "hold": self.hold * 1000})
 
     def tiers(self) -> Iterator[tuple[Level, Window]]:
         """Give each window with what follows when it is full."""
@@ -84,6 +93,7 @@ class Money(Budget):
     `prices` are by channel and `country_prices` by country and channel, for what no upstream has reported yet.
     """
 
+    unit: ClassVar[int] = 10_000
     prices: Mapping[str, float] = field(default_factory=dict)
     country_prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
