@@ -145,6 +145,9 @@ class Gate:
     def _key(self, scope: str, name: str = "") -> str:
         return f"{self._slot}:{scope}:{name}" if name else f"{self._slot}:{scope}"
 
+    def _operation(self) -> str:
+        return self._key("o", secrets.token_urlsafe(9))
+
     def _counter(self, scope: str, index: str) -> str:
         """Name a counter; a block's id is its rule and what follows the slot here."""
         return f"{self._slot}:{scope}:{index}"
@@ -196,18 +199,20 @@ class Gate:
         rule, scope, index = id_.split(":")
         if rule not in MARKS:
             return False
-        keys = [self._key("blocks"), self._counter(scope, index)]
-        return bool(self._scripts.call("guard_lift", keys, id_, MARKS[rule]))
+        keys = [self._key("blocks"), self._counter(scope, index), self._operation()]
+        return bool(self._scripts.call("guard_lift", keys, id_, MARKS[rule], REMEMBER))
 
     # Pins.
 
     def pin(self, name: str, pin: Mapping[str, Any]) -> None:
         """Keep a pin under its name."""
-        self._scripts.call("guard_pin", [self._key("pins")], name, json.dumps(pin))
+        self._scripts.call(
+            "guard_pin", [self._key("pins"), self._operation()], name, REMEMBER, json.dumps(pin)
+        )
 
     def unpin(self, name: str) -> bool:
         """Take a pin away; False if there was none."""
-        return bool(self._scripts.call("guard_pin", [self._key("pins")], name))
+        return bool(self._scripts.call("guard_pin", [self._key("pins"), self._operation()], name, REMEMBER))
 
     def pins(self) -> dict[str, dict[str, Any]]:
         """Give all pins by name."""

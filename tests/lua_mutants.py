@@ -284,7 +284,9 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
 }
 
 # The guard's scripts have tests of their own, which take a share of the time.
-GUARD_TESTS = tuple(f"tests/test_{name}.py" for name in ("gate", "limits", "lost_replies"))
+GUARD_TESTS = tuple(
+    f"tests/test_{name}.py" for name in ("gate", "limits", "lost_replies", "rotation", "erasure")
+)
 GUARD: dict[str, list[tuple[str, str]]] = {
     "guard": [
         OFFSET,
@@ -426,9 +428,36 @@ GUARD: dict[str, list[tuple[str, str]]] = {
     "guard_lift": [
         ("string.sub(field, 1, #mark) == mark", "true"),
         ('redis.call("HDEL", key, field)', ""),
-        ('redis.call("ZREM", index_key, id)', "1"),
+        ('redis.call("ZREM", index_key, id) == 1', "true"),
+        ('redis.call("ZREM", index_key, id) == 1', "false"),
     ],
-    "guard_pin": [("if record then", "if true then")],
+    "guard_pin": [
+        ('redis.call("HDEL", pins_key, name) == 1', "true"),
+        ('redis.call("HDEL", pins_key, name) == 1', "false"),
+        ('redis.call("SET", operation_key, 1, "PX", remember)', ""),
+    ],
+}
+
+# What is kept of a number, written anew when keys are rotated, and forgotten.
+KEPT_TESTS = tuple(f"tests/test_{name}.py" for name in ("lost_replies", "rotation", "erasure", "upkeep"))
+KEPT: dict[str, list[tuple[str, str]]] = {
+    "find": [("ipairs(KEYS)", "ipairs({KEYS[1]})"), ("if value then", "if false then")],
+    "erase": [('redis.call("ZREM", due_key, id)', ""), ('redis.call("DEL", challenge_key)', "1")],
+    "rename": [
+        ('redis.call("GET", new_key) == value', "false"),
+        ('redis.call("GET", old_key) ~= expected', "false"),
+        ('redis.call("DEL", old_key)', ""),
+        ('"PX", ttl, "NX"', '"NX"'),
+        ('"PX", ttl, "NX"', '"PX", ttl'),
+    ],
+    "guard_repin": [
+        ('redis.call("HGET", pins_key, new) == record', "false"),
+        ('redis.call("HGET", pins_key, old) ~= expected', "false"),
+        ('redis.call("HDEL", pins_key, old)', ""),
+        ("HSETNX", "HSET"),
+    ],
+    "guard_forget": [('redis.call("ZREM", KEYS[1], unpack(ARGV))', ""), ("unpack(KEYS, 2)", "KEYS[2]")],
+    "guard_since": [OFFSET, ("ipairs(KEYS)", "ipairs({KEYS[1]})"), ("if at then", "if false then")],
 }
 
 # These wake workers up, which the store's tests do not see; breaking them must fail a worker's test.
@@ -442,7 +471,7 @@ def mutants(only: list[str]) -> list[tuple[Mutant, tuple[str, ...]]]:
     """List all mutants with the tests that must notice."""
     found = [
         (Mutant(script, old, new), tests)
-        for table, tests in ((CHANGES, TESTS), (GUARD, GUARD_TESTS), (WAKES, WAKE_TESTS))
+        for table, tests in ((CHANGES, TESTS), (GUARD, GUARD_TESTS), (KEPT, KEPT_TESTS), (WAKES, WAKE_TESTS))
         for script, changes in table.items()
         for old, new in changes
     ]

@@ -198,6 +198,50 @@ def _add(flaky: Store, store: Store, id_: str) -> None:
     assert _gate(store).charge(lines, f"{id_}2", Allowance(), Pins()).verdict == "refuse"
 
 
+def _lift(flaky: Store, store: Store, id_: str) -> None:
+    lines = guard.lines(TWO, ASKED)
+    for n in range(3):
+        _gate(store).charge(lines, f"{id_}{n}", Allowance(), Pins())
+    [block] = _gate(store).blocks()
+    assert _gate(flaky).lift(block.id)
+    assert not _gate(store).lift(block.id)
+    assert _gate(store).charge(lines, id_, Allowance(), Pins()).verdict == "allow"
+
+
+def _pin(flaky: Store, store: Store, id_: str) -> None:
+    _gate(flaky).pin("prefix +1", {"what": "refuse"})
+    assert _gate(store).pins() == {"prefix +1": {"what": "refuse"}}
+
+
+def _unpin(flaky: Store, store: Store, id_: str) -> None:
+    _pin(store, store, id_)
+    assert _gate(flaky).unpin("prefix +1")
+    assert not _gate(store).unpin("prefix +1")
+    assert _gate(store).pins() == {}
+
+
+def _repin(flaky: Store, store: Store, id_: str) -> None:
+    _pin(store, store, id_)
+    assert _gate(flaky).repin("prefix +1", {"what": "refuse"}, "prefix +2", {"what": "allow"})
+    assert not _gate(store).repin("prefix +1", {"what": "refuse"}, "prefix +3", {"what": "allow"})
+    assert _gate(store).pins() == {"prefix +2": {"what": "allow"}}
+
+
+def _forget_counters(flaky: Store, store: Store, id_: str) -> None:
+    lines = guard.lines(TWO, ASKED)
+    for n in range(3):
+        _gate(store).charge(lines, f"{id_}{n}", Allowance(), Pins())
+    _gate(flaky).forget(ASKED.number.e164)
+    assert _gate(store).blocks() == []
+    assert _gate(store).charge(lines, id_, Allowance(), Pins()).verdict == "allow"
+
+
+def _recycled(flaky: Store, store: Store, id_: str) -> None:
+    store.offset += 5000
+    _gate(store).recycle(ASKED.number.e164, 7, 60)
+    assert _gate(flaky).recycled_at(ASKED.number.e164)[1] == 7
+
+
 def _spend(flaky: Store, store: Store, id_: str) -> None:
     assert flaky.spend(id_, 60)
     assert not store.spend(id_, 60)
@@ -328,6 +372,12 @@ TWICE = {
     "guard": Twice(_fresh, _charge),
     "guard, refund": Twice(_fresh, _refund),
     "guard, add": Twice(_fresh, _add),
+    "guard_lift": Twice(_fresh, _lift),
+    "guard_pin": Twice(_fresh, _pin),
+    "guard_pin, away": Twice(_fresh, _unpin),
+    "guard_repin": Twice(_fresh, _repin),
+    "guard_forget": Twice(_fresh, _forget_counters),
+    "guard_since": Twice(_fresh, _recycled),
     "spend": Twice(_fresh, _spend),
     "beat": Twice(_fresh, _beat),
     "leave": Twice(_fresh, _leave),

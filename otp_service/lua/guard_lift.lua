@@ -1,9 +1,14 @@
--- Forgets a block, and what was counted under the same mark. Returns 1 if there was one.
-local index_key, key, id, mark = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+-- Forgets a block, and what was counted under the same mark. Returns 1 if there was one, also when it is asked again
+-- within `remember` ms for the same operation, as its reply was lost; else 0.
+local index_key, key, operation_key = KEYS[1], KEYS[2], KEYS[3]
+local id, mark, remember = ARGV[1], ARGV[2], ARGV[3]
 
 for _, field in ipairs(redis.call("HKEYS", key)) do
   if string.sub(field, 1, #mark) == mark then
     redis.call("HDEL", key, field)
   end
 end
-return redis.call("ZREM", index_key, id)
+if redis.call("ZREM", index_key, id) == 1 then
+  redis.call("SET", operation_key, 1, "PX", remember)
+end
+return redis.call("EXISTS", operation_key)
