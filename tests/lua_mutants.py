@@ -324,10 +324,6 @@ GUARD: dict[str, list[tuple[str, str]]] = {
         ("limit - sum - line.cost", "limit - sum"),
         ("if held > 0 then", "if false then"),
         ("now + one.pause)\n  end\n  local stored", "now)\n  end\n  local stored"),
-        (
-            '    and tonumber(fields[line.mark .. "h"] or 0) <= now then',
-            "    then",
-        ),
         ('line.hold > 0 and one.level == "refuse"', "line.hold > 0"),
         ("seen[ms] = true", ""),
         ("line.cost ~= 0 then", "line.cost > 0 then"),
@@ -367,7 +363,6 @@ GUARD: dict[str, list[tuple[str, str]]] = {
         ("verified < line.share * sent", "true"),
         ("lately and 2 * before or line.hold", "line.hold"),
         ("math.min(lately and 2 * before or line.hold, 86400000)", "lately and 2 * before or line.hold"),
-        ('if act == "charge" then\n      write', "if true then\n      write"),
         ("live(key, 2 * hold + line.within)", "live(key, hold)"),
         ("line.add, line.moment, line.within", "line.add, moment, line.within"),
         # Pins.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otp_service import guard
@@ -93,12 +93,13 @@ SUBJECTS = st.sampled_from(["one", "two"])
 ACTS = st.lists(
     st.one_of(
         st.tuples(
-            st.just("charge"), st.lists(SUBJECTS, min_size=1, max_size=2, unique=True), st.integers(0, 5)
+            st.just("charge"),
+            st.lists(SUBJECTS, min_size=1, max_size=2, unique=True),
+            st.integers(0, 5),
+            st.integers(1, 3),
         ),
-        st.tuples(
-            st.just("refund"), st.lists(SUBJECTS, min_size=1, max_size=2, unique=True), st.integers(0, 5)
-        ),
-        st.tuples(st.just("wait"), st.just([]), st.integers(1, 90_000)),
+        st.tuples(st.just("refund"), st.just([]), st.integers(0, 5), st.just(0)),
+        st.tuples(st.just("wait"), st.just([]), st.integers(1, 90_000), st.just(0)),
     ),
     max_size=25,
 )
@@ -111,19 +112,28 @@ WINDOWS = st.lists(
 
 
 @PATIENT
-@given(acts=ACTS, windows=WINDOWS, cost=st.integers(1, 2))
+@given(acts=ACTS, windows=WINDOWS)
+@example(
+    acts=[
+        ("charge", ["one"], 0, 1),
+        ("wait", [], 9_000, 0),
+        ("charge", ["one"], 1, 2),
+        ("charge", ["one"], 2, 3),
+    ],
+    windows=[(3, 60_000)],
+)
 def test_windows_are_exactly_what_they_are_said_to_be(
-    valkey: ValkeyServer, acts: list[tuple[str, list[str], int]], windows: list[tuple[int, int]], cost: int
+    valkey: ValkeyServer, acts: list[tuple[str, list[str], int, int]], windows: list[tuple[int, int]]
 ) -> None:
     """All lines or none; once per operation; a refund gives back; `look` agrees and changes nothing.
 
     Whatever the order of acts, the script decides as the model does, and tells the moment from which there is room.
     """
     with open_counters(valkey) as counters:
-        model, lines_of = Model(), {s: count(s, *windows, cost=cost) for s in ("one", "two")}
+        model = Model()
         charged: dict[str, list[Line]] = {}
-        for what, subjects, figure in acts:
-            lines, operation = [lines_of[s] for s in subjects], f"operation {figure}"
+        for what, subjects, figure, cost in acts:
+            lines, operation = [count(s, *windows, cost=cost) for s in subjects], f"operation {figure}"
             if what == "wait":
                 counters.offset += figure
             elif what == "refund":
@@ -237,6 +247,14 @@ def test_the_ladder_grows_and_is_forgotten(counters: Counters) -> None:
     assert passes(counters.charge(rules, asked()))
 
 
+def test_what_is_forgotten_is_not_waited_for(counters: Counters) -> None:
+    """Not even where the ladder's step is the longer of both."""
+    rules = only({"cooldown": {"ladder": ["10m"], "forget": "1m"}})
+    assert passes(counters.charge(rules, asked()))
+    counters.offset += 61_000
+    assert passes(counters.charge(rules, asked()))
+
+
 def test_a_refund_takes_a_step_of_the_ladder_back(counters: Counters) -> None:
     """A send that was not made does not hinder the next."""
     rules = only({"cooldown": {"ladder": ["30s", "10m"], "forget": "1h"}})
@@ -266,6 +284,14 @@ def test_ten_in_a_minute_then_an_hour(counters: Counters) -> None:
     assert counters.block("address").until == until == first.now + HOUR * 1000
     counters.offset += 6 * MINUTE * 1000
     assert passes(counters.charge(rules, asked()))
+
+
+def test_what_asks_for_a_check_is_not_held(counters: Counters) -> None:
+    """A hold is a refusal's: who solves a check gets in as long as there is room."""
+    rules = only({"address": {"challenge": ["1/h"], "refuse": ["2/h"], "hold": "1h"}})
+    assert passes(counters.charge(rules, asked()))
+    assert [counters.charge(rules, asked()).verdict for _ in range(2)] == ["challenge"] * 2
+    assert passes(counters.charge(rules, asked(), allowance=Allowance(proof="p")))
 
 
 def test_a_hold_lasts_at_least_until_there_is_room(counters: Counters) -> None:
@@ -320,12 +346,40 @@ def test_stops_double_up_to_a_day_and_are_forgotten(counters: Counters) -> None:
         sent(counters, 10)
         counters.offset += 3 * MINUTE * 1000
         holds.append(counters.charge(CONVERSION, asked()).deciding.pause)
+        assert 2 * holds[-1] < counters.lives()["country-codes"] <= 2 * holds[-1] + 15 * MINUTE * 1000
         counters.offset += holds[-1] + 1
     assert [hold // (MINUTE * 1000) for hold in holds] == [15, 30, 60, 120, 240, 480, 960, 1440, 1440]
     counters.offset += holds[-1] + 15 * MINUTE * 1000
     sent(counters, 10)
     counters.offset += 3 * MINUTE * 1000
     assert counters.charge(CONVERSION, asked()).deciding.pause == 15 * MINUTE * 1000
+
+
+def stopped(counters: Counters, rules: Guard) -> None:
+    """Let nothing come back of ten, and wait until the stop is over."""
+    sent(counters, 10, rules=rules)
+    counters.offset += 3 * MINUTE * 1000
+    counters.offset += counters.charge(rules, asked()).deciding.pause + 1
+
+
+def test_a_place_is_open_again_as_soon_as_its_probes_have_come_back(counters: Counters) -> None:
+    """Until they are judged no more than those may leave; then any number may be on their way."""
+    rules = only({"conversion": {"sends": 10, "probes": 3}})
+    stopped(counters, rules)
+    sent(counters, 3, 3, rules)
+    assert not passes(counters.look(rules, asked()))
+    counters.offset += 2 * MINUTE * 1000
+    sent(counters, 5, rules=rules)
+    assert passes(counters.look(rules, asked()))
+
+
+def test_no_more_is_tried_after_a_stop_than_would_have_caused_it(counters: Counters) -> None:
+    """Where `sends` is below `probes`."""
+    rules = only({"conversion": {"sends": 4, "probes": 10}})
+    stopped(counters, rules)
+    sent(counters, 4, rules=rules)
+    counters.offset += 2 * MINUTE * 1000
+    assert not passes(counters.look(rules, asked()))
 
 
 def test_an_honest_crowd_is_never_stopped(counters: Counters) -> None:
@@ -338,6 +392,17 @@ def test_an_honest_crowd_is_never_stopped(counters: Counters) -> None:
         sent(counters, 40)
         assert passes(counters.charge(CONVERSION, asked()))
         counters.offset += 20 * MINUTE * 1000
+
+
+def test_a_code_that_comes_back_late_counts_for_when_it_was_sent(counters: Counters) -> None:
+    """Or the messages of one minute were judged by the codes of another."""
+    now = counters.look(CONVERSION, asked()).now
+    sent(counters, 10)
+    counters.offset += 61_000
+    for _ in range(5):
+        counters.gate.add(guard.after_success(CONVERSION, asked(), now))
+    counters.offset += 60_000
+    assert passes(counters.charge(CONVERSION, asked()))
 
 
 def test_what_was_not_sent_is_not_judged(counters: Counters) -> None:
@@ -618,6 +683,21 @@ def test_what_names_no_rule_is_no_block(counters: Counters) -> None:
     assert not counters.gate.lift("nothing:number:index")
 
 
+def test_a_caller_hears_of_the_limit_that_is_nearest(counters: Counters) -> None:
+    """Nearest by its share that is left, among those that refuse sends: not what asks for checks or counts guesses."""
+    tables = {
+        "address": {"refuse": ["10/h"]},
+        "app": {"challenge": ["2/h"], "refuse": ["4/h"]},
+        "failures": {"refuse": ["2/h"]},
+        "number": {"refuse": ["5/h"]},
+    }
+    rules = only(tables)
+    counters.gate.add(guard.after_failure(rules, asked()))
+    standing = counters.charge(rules, asked()).standing
+    assert standing is not None
+    assert (standing.rule, standing.limit, standing.left) == ("app", 4, 3)
+
+
 def test_money_is_told_in_the_unit_that_its_limits_have(counters: Counters) -> None:
     """In findings, in what is left, and in blocks; its counter stands in parts of it."""
     rules = only({"money": {"refuse": ["3/h"], "prices": {"sms": 1.5}}})
@@ -693,6 +773,12 @@ def test_nothing_outlives_its_window(counters: Counters) -> None:
     with_block = counters.charge(small, asked(OTHER)), counters.charge(small, asked(OTHER))
     assert 0 < counters.lives()["blocks"] <= DAY * 1000 + KEEP
     assert max(counters.lives().values()) <= max(KEEP + with_block[1].deciding.pause, 2 * DAY * 1000)
+
+
+def test_a_counter_lives_as_long_as_the_longest_that_is_counted_in_it(counters: Counters) -> None:
+    """A ladder that is known for ten minutes shares its key with windows of one, whichever is written last."""
+    counters.charge(only({"cooldown": {"forget": "10m"}, "number": {"refuse": ["9/m"]}}), asked())
+    assert 9 * MINUTE * 1000 < counters.lives()["number"] <= 10 * MINUTE * 1000
 
 
 def test_counters_of_parts_that_have_left_are_taken_away(counters: Counters) -> None:

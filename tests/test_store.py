@@ -812,6 +812,13 @@ def test_an_outcome_that_comes_after_the_end_is_told(store: Store, valkey: Valke
     assert claimed(store, id_).what == "over"
 
 
+def test_an_event_is_due_at_once(store: Store) -> None:
+    """By the store's clock, whatever the server's says."""
+    store.offset -= 60_000
+    store.spool(store.new_id(), ["v"], {"v": {"n": 1}})
+    assert len(spooled(store)) == 1
+
+
 def test_an_event_is_spooled_once(store: Store) -> None:
     """Whoever comes second, or asks again, adds nothing; what was told stays with the challenge."""
     id_ = opened(store, watched=True).id

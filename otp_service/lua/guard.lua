@@ -180,11 +180,9 @@ function judge.share(line)
   end
   if sent >= least and verified < line.share * sent then
     local hold = math.min(lately and 2 * before or line.hold, 86400000)
-    if act == "charge" then
-      write(key, line.mark .. "h", now + hold)
-      write(key, line.mark .. "p", hold)
-      live(key, 2 * hold + line.within)
-    end
+    write(key, line.mark .. "h", now + hold) -- nothing of it is written when this is only a look
+    write(key, line.mark .. "p", hold)
+    live(key, 2 * hold + line.within)
     trip(line, line.level, verified, sent, line.within, hold)
   end
 end
@@ -306,8 +304,7 @@ end
 local function keep_block(one, passed)
   local line, key = one.line, KEYS[one.line.keys[1]]
   local fields, name = fields_of(key), line.mark .. "block"
-  if line.kind == "count" and line.hold > 0 and one.level == "refuse"
-    and tonumber(fields[line.mark .. "h"] or 0) <= now then
+  if line.kind == "count" and line.hold > 0 and one.level == "refuse" then
     write(key, line.mark .. "h", now + one.pause)
   end
   local stored = fields[name] and cjson.decode(fields[name])
