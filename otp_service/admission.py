@@ -4,6 +4,7 @@ Brings the rules and their counters together. Must not know HTTP, Redis or what 
 """
 
 import logging
+import math
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,7 +24,7 @@ from otp_service.errors import (
 )
 from otp_service.gate import Allowance, Gate, Pins, names_of_pins
 from otp_service.guard import Asked, Decision, Finding, Line
-from otp_service.human import Check, effort_for
+from otp_service.human import Check, Proof, effort_for
 from otp_service.outbox import Outbox
 from otp_service.policy import Guard
 from otp_service.seal import Seal
@@ -90,8 +91,9 @@ class Admission:
 
         Raises NoRoute, NumberOptedOut, TooManyRequests, HumanCheckRequired, HumanCheckFailed or HumanCheckUnavailable.
         """
-        proof = self._solved(entry)
-        allowance = Allowance(proof=proof, cheap=entry.cheap, trusted=entry.asked.known == "device")
+        id_, enough = self._solved(entry)
+        trusted = entry.asked.known == "device"
+        allowance = Allowance(proof=id_, enough=enough, cheap=entry.cheap, trusted=trusted)
         decision = self._gate.charge(entry.lines, operation, allowance, self._pins(entry.asked))
         self._tell(entry, decision)
         if decision.verdict in {"allow", "cheap"}:
@@ -120,20 +122,22 @@ class Admission:
         subscriber = None if asked.address is None else guard.subscriber(asked.address)
         return names_of_pins(self._seal, asked.number.e164, subscriber)
 
-    def _bound(self, asked: Asked) -> str:
-        """Name all that a human check is made for."""
-        return self._seal.index("human", asked.app, asked.number.e164, guard.subscriber(asked.address or ""))
+    def _bounds(self, asked: Asked) -> tuple[str, ...]:
+        """Name all that a human check is made for, under each lookup key, newest first."""
+        return self._seal.indexes(
+            "human", asked.app, asked.number.e164, guard.subscriber(asked.address or "")
+        )
 
-    def _solved(self, entry: Entry) -> str:
-        """Give the id of a good proof, empty for none."""
+    def _solved(self, entry: Entry) -> Proof:
+        """Judge the proof that is shown; one without an id for none."""
         if not entry.proof or entry.asked.known == "device":
-            return ""
+            return Proof("", 0)
         rules = entry.rules.human_check
         if rules.kind == "altcha":
-            return self._check.solved(entry.proof, self._bound(entry.asked), now=entry.now or self._clock())
+            return self._check.solved(entry.proof, *self._bounds(entry.asked), now=entry.now or self._clock())
         if not self._captcha(rules.url).passed(entry.proof, entry.asked.address):
             raise HumanCheckFailed
-        return self._seal.index("proof", entry.proof)
+        return Proof(self._seal.index("proof", entry.proof), math.inf)
 
     def _tell(self, entry: Entry, decision: Decision) -> None:
         for one in decision.findings:
@@ -179,7 +183,9 @@ class Admission:
         rules = entry.rules.human_check
         if rules.kind == "siteverify":
             return rules.of_vendor()
-        return self._check.pose(self._bound(entry.asked), effort=effort_for(decision.over), now=decision.now)
+        return self._check.pose(
+            self._bounds(entry.asked)[0], effort=effort_for(decision.over), now=decision.now
+        )
 
 
 def _as_standing(finding: Finding) -> Standing | None:

@@ -245,7 +245,7 @@ def build(
     admission = Admission(
         gate=gate,
         seal=seal,
-        check=Check(next(iter(read.lookup_keys.values()))),
+        check=Check(*read.lookup_keys.values()),
         captcha=cache(partial(SiteVerify, secret=read.captcha_secret)),
         outbox=outbox,
         metrics=metrics,

@@ -7,6 +7,7 @@ trips, and a refused one would have spent what stood before the refusal.
 """
 
 import json
+import math
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ REMEMBER = 10_000
 """Milliseconds that an act is known by its operation: above all repetitions of one call, and until it is refunded."""
 SPENT = 600_000
 """Milliseconds that a proof is known to be spent: above the time in which one can be shown."""
+_ENDLESS = 1e9
+"""Stands for infinity, which JSON has no word for."""
 _ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
@@ -37,11 +40,12 @@ class Pins:
 class Allowance:
     """What a caller brings.
 
-    `proof` is the id of a solved human check, `cheap` tells that cheap channels would do, `trusted` that no check is
-    needed.
+    `proof` is the id of a solved human check, which is `enough` for counters up to so far over their thresholds (as a
+    share of them); `cheap` tells that cheap channels would do, `trusted` that no check is needed.
     """
 
     proof: str = ""
+    enough: float = math.inf
     cheap: bool = False
     trusted: bool = False
 
@@ -133,6 +137,7 @@ class Gate:
             "remember": REMEMBER,
             "spent": SPENT,
             "proof": bool(allowance.proof),
+            "enough": min(allowance.enough, _ENDLESS),
             "cheap": allowance.cheap,
             "trusted": allowance.trusted,
             "destinations": list(pins.destinations),

@@ -6,10 +6,11 @@ know HTTP, the store, or when a check is asked for. It proves no person: it puts
 
 import hashlib
 import hmac
+import math
 import secrets as dice
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from altcha import Payload, create_challenge, verify_solution
 
@@ -27,6 +28,9 @@ ROUNDS = 1000
 LEAST, MOST = 50_000, 2_000_000
 """Hashes that the lightest and the heaviest check take at most; half as many on average."""
 DOUBLES_EVERY = 0.25
+HOARDED = 4
+"""How many times heavier checks may have become before one that was posed counts no more: who is honest solves it at
+once, who asks for thousands while they are light must not have a stock of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +55,29 @@ def effort_for(over: float) -> int:
     return min(MOST, int(LEAST * 2**steps))
 
 
+def enough_until(effort: int) -> float:
+    """Give how far a counter may be over its threshold for a check of this effort to count still."""
+    if effort * HOARDED >= MOST:
+        return math.inf
+    return DOUBLES_EVERY * math.log2(effort * HOARDED / LEAST)
+
+
+class Proof(NamedTuple):
+    """A good proof: its `id`, which is to be spent once, and how far `over` its threshold a counter may be for it."""
+
+    id: str
+    enough: float
+
+
 class Check:
-    """Poses checks and judges proofs. `key` is a secret of at least 32 bytes; what it signs with is made from it.
+    """Poses checks and judges proofs. `keys` are secrets of at least 32 bytes: the first signs, any of them proves.
 
     Safe to use from many threads and processes: what must be known of a check travels, signed, inside it.
     """
 
-    def __init__(self, key: bytes, draw: Callable[[int], int] = dice.randbelow) -> None:
+    def __init__(self, *keys: bytes, draw: Callable[[int], int] = dice.randbelow) -> None:
         """`draw` gives an unguessable whole number from 0 to below its argument."""
-        self._signing = hmac.digest(key, b"human check", hashlib.sha256)
-        self._answers = hmac.digest(key, b"human check answer", hashlib.sha256)
+        self._keys = [(_made(key, b"human check"), _made(key, b"human check answer")) for key in keys]
         self._draw = draw
 
     def pose(self, bound: str, *, effort: int, now: int) -> dict[str, Any]:
@@ -70,30 +87,36 @@ class Check:
         milliseconds. Costs one try here. The expiry stays out of the widget's own field: it would compare it with
         the clock of a phone.
         """
+        signing, answers = self._keys[0]
         data = {"bound": bound, "effort": effort, "until": now + LIFETIME}
         posed = create_challenge(
             ALGORITHM,
             ROUNDS,
             counter=self._draw(max(1, effort // ROUNDS)),
             data=data,
-            hmac_secret=self._signing,
-            hmac_key_secret=self._answers,
+            hmac_secret=signing,
+            hmac_key_secret=answers,
         )
         return {"kind": "altcha", "expires_in": LIFETIME // 1000, "challenge": posed.to_dict()}
 
-    def solved(self, payload: str, bound: str, *, now: int, least: int = 0) -> str:
-        """Give the id of a good proof, which is to be spent once: 32 hexadecimal signs.
+    def solved(self, payload: str, *bounds: str, now: int) -> Proof:
+        """Judge a proof. `payload` is what the widget made, `bounds` are all that it may have been made for.
 
-        `payload` is what the widget made; `least` are the hashes that a proof must be for to count still. Raises
-        HumanCheckFailed, whatever is wrong. Costs two HMACs, as the answer was signed when the check was posed.
+        Raises HumanCheckFailed, whatever is wrong. Costs two HMACs, as the answer was signed when the check was posed.
         """
         proof = _read(payload)
-        if not verify_solution(proof, self._signing, hmac_key_secret=self._answers).verified:
+        if not any(
+            verify_solution(proof, key, hmac_key_secret=answers).verified for key, answers in self._keys
+        ):
             raise HumanCheckFailed
         signed = proof.challenge.parameters.data or {}
-        if signed["bound"] != bound or signed["until"] <= now or signed["effort"] < least:
+        if signed["bound"] not in bounds or signed["until"] <= now:
             raise HumanCheckFailed
-        return proof.challenge.parameters.nonce
+        return Proof(proof.challenge.parameters.nonce, enough_until(signed["effort"]))
+
+
+def _made(key: bytes, use: bytes) -> bytes:
+    return hmac.digest(key, use, hashlib.sha256)
 
 
 def _read(payload: str) -> Payload:

@@ -45,7 +45,7 @@ class Service:
             error = HumanCheckRequired({**posed, "kind": self.kind})
             return {"code": error.code, "detail": error.detail, "human_check": error.check}, 403
         try:
-            self.proofs.append(self.check.solved(body["human_proof"], body["to"], now=now))
+            self.proofs.append(self.check.solved(body["human_proof"], body["to"], now=now).id)
         except HumanCheckFailed as error:
             return {"code": error.code, "detail": error.detail}, 422
         return self.challenge(), 202

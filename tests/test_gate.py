@@ -122,6 +122,17 @@ WINDOWS = st.lists(
     ],
     windows=[(3, 60_000)],
 )
+@example(  # a refund is of the moment of the charge, or it would be a credit when that has left the window
+    acts=[
+        ("charge", ["one"], 0, 1),
+        ("wait", [], 9_000, 0),
+        ("refund", [], 0, 0),
+        ("wait", [], 58_000, 0),
+        ("charge", ["one"], 1, 1),
+        ("charge", ["one"], 2, 1),
+    ],
+    windows=[(1, 60_000)],
+)
 def test_windows_are_exactly_what_they_are_said_to_be(
     valkey: ValkeyServer, acts: list[tuple[str, list[str], int, int]], windows: list[tuple[int, int]]
 ) -> None:
@@ -470,6 +481,16 @@ def test_a_check_is_asked_for_then_passed_once(counters: Counters) -> None:
     assert counters.look(rules, asked()).findings[0].value == 4
 
 
+def test_a_check_that_was_too_light_is_asked_for_anew(counters: Counters) -> None:
+    """As soon as a counter is further over its threshold than the proof is enough for."""
+    rules = only({"app": {"challenge": ["2/h"]}})
+    for n in range(3):
+        assert passes(counters.charge(rules, asked(), allowance=Allowance(proof=f"{n}")))
+    for enough, verdict in ((0.4, "challenge"), (0.5, "allow"), (0.9, "challenge"), (1.0, "allow")):
+        allowance = Allowance(proof=f"of {enough}", enough=enough)
+        assert counters.charge(rules, asked(), allowance=allowance).verdict == verdict
+
+
 def test_a_refused_send_does_not_spend_its_proof(counters: Counters) -> None:
     """Nobody works for nothing."""
     rules = only({"app": {"challenge": ["1/h"]}, "number": {"refuse": ["1/h"]}})
@@ -629,11 +650,43 @@ def test_a_block_tells_what_there_is_to_know(counters: Counters) -> None:
     assert (block.value, block.limit, block.seconds) == (2, 2, 600)
     assert (block.since, block.until) == (first.now, last.now + last.deciding.pause)
     assert counters.gate.block(block.id) == block
+    assert counters.lives()["number"] > KEEP
+    counters.offset += HOUR * 1000 + KEEP
+    assert all(passes(counters.charge(rules, asked())) for _ in range(2))
+    again = counters.charge(rules, asked())
+    block = counters.block("number")
+    assert (block.since, block.refused) == (again.now, 1)
+
+
+def test_only_who_is_refused_is_counted_as_refused(counters: Counters) -> None:
+    """By a rule that counts, and not who passed by solving a check."""
+    rules = only({"address": {"challenge": ["1/h"]}, "number": {"mode": "watch", "refuse": ["1/h"]}})
+    counters.charge(rules, asked())
+    counters.charge(rules, asked())
+    assert passes(counters.charge(rules, asked(), allowance=Allowance(proof="p")))
+    assert (counters.block("address").refused, counters.block("number").refused) == (1, 0)
+    assert [block.rule for block in counters.gate.blocks(1)] in (["address"], ["number"])
+    assert len(counters.gate.blocks()) == 2
+
+
+def test_a_block_is_told_as_it_stands(counters: Counters) -> None:
+    """Its value stays what it was while the rule holds; its end is that of what it asks now."""
+    rules = only(
+        {"number": {"challenge": ["1/h"], "refuse": ["2/m"]}, "address": {"refuse": ["2/m"], "hold": "1h"}}
+    )
+    for n in range(3):
+        counters.charge(rules, asked(), allowance=Allowance(proof=f"{n}"))
+    held = counters.charge(rules, asked())
+    block = counters.block("address")
+    assert (block.value, block.limit, block.seconds) == (2, 2, 60)
+    assert block.until == held.now + HOUR * 1000 - (held.now - block.since)
+    asking = counters.block("number")
+    assert (asking.level, asking.until - held.now <= 67_000) == ("refuse", True)
 
 
 def test_one_refusal_is_one_however_many_windows_are_full(counters: Counters) -> None:
     """The block tells the strongest and longest of them."""
-    rules = only({"address": {"challenge": ["1/10m"], "refuse": ["1/m", "1/h"]}})
+    rules = only({"address": {"challenge": ["1/10m"], "refuse": ["1/h", "1/m"]}})
     counters.charge(rules, asked())
     counters.charge(rules, asked())
     block = counters.block("address")
@@ -717,13 +770,13 @@ def test_there_is_an_end_to_blocks(valkey: ValkeyServer, counters: Counters) -> 
     now = counters.charge(rules, asked()).now
     index = f"{{{counters.prefix}:guard}}:blocks"
     with valkey.client() as client:
+        client.zadd(index, {"number:number:old": now - KEEP - 1})
+        counters.charge(rules, asked())
+        assert client.zscore(index, "number:number:old") is None
         client.zadd(index, {f"number:number:{n}": now + n for n in range(12_000)})
         counters.charge(rules, asked())
         assert client.zcard(index) == 10_000
         assert client.zscore(index, counters.block("number").id) is not None
-        client.zadd(index, {"number:number:old": now - KEEP - 1})
-        counters.charge(rules, asked())
-        assert client.zscore(index, "number:number:old") is None
 
 
 # Lives of keys.

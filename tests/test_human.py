@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import secrets
 from collections.abc import Callable
 from copy import deepcopy
@@ -13,7 +14,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from otp_service.errors import HumanCheckFailed
-from otp_service.human import LEAST, LIFETIME, MAX_PROOF, MOST, ROUNDS, Check, HumanRules, effort_for
+from otp_service.human import (
+    LEAST,
+    LIFETIME,
+    MAX_PROOF,
+    MOST,
+    ROUNDS,
+    Check,
+    HumanRules,
+    effort_for,
+    enough_until,
+)
 from tests.spine import PATIENT
 
 KEY = b"k" * 32
@@ -52,19 +63,17 @@ def changed(place: str, value: object) -> str:
     return encoded(payload)
 
 
-def refused(
-    payload: str, bound: str = BOUND, *, check: Check = CHECK, now: int = NOW, least: int = 0
-) -> None:
+def refused(payload: str, bound: str = BOUND, *, check: Check = CHECK, now: int = NOW) -> None:
     """See a proof refused."""
     with pytest.raises(HumanCheckFailed):
-        check.solved(payload, bound, now=now, least=least)
+        check.solved(payload, bound, now=now)
 
 
 def test_a_proof_counts_for_what_it_was_posed_for() -> None:
     """Its id is the same however often it is asked, so that the caller can spend it."""
     first = CHECK.solved(GOOD, BOUND, now=NOW)
     assert first == CHECK.solved(GOOD, BOUND, now=NOW)
-    assert len(first) == 32
+    assert len(first.id) == 32
 
 
 def test_a_proof_counts_in_every_process_with_the_key() -> None:
@@ -100,10 +109,21 @@ def test_a_proof_expires() -> None:
     refused(GOOD, now=NOW + LIFETIME)
 
 
-def test_a_proof_of_too_little_work_counts_no_more() -> None:
-    """A light check that was hoarded does not stand for a heavy one."""
-    assert CHECK.solved(GOOD, BOUND, now=NOW, least=EFFORT)
-    refused(GOOD, least=EFFORT + 1)
+def test_a_proof_counts_until_checks_are_four_times_as_heavy() -> None:
+    """A light one that was hoarded does not stand for a heavy one; the heaviest counts for good."""
+    for over in (0.0, 0.1, 0.5, 0.8):
+        enough = enough_until(effort_for(over))
+        assert enough == pytest.approx(over + 0.5, abs=0.001)
+        assert effort_for(enough) == pytest.approx(4 * effort_for(over), rel=0.001)
+    assert enough_until(MOST) == enough_until(MOST // 4) == math.inf
+    assert CHECK.solved(GOOD, BOUND, now=NOW).enough == enough_until(EFFORT)
+
+
+def test_a_proof_counts_while_the_lookup_key_is_rotated() -> None:
+    """A check that was posed before proves after, as whatever is bound to names of either key."""
+    rotated = Check(b"o" * 32, KEY)
+    assert rotated.solved(GOOD, OTHER, BOUND, now=NOW) == CHECK.solved(GOOD, BOUND, now=NOW)
+    refused(encoded(proof(rotated.pose(BOUND, effort=1, now=NOW))))
 
 
 SIGNED = [
@@ -212,7 +232,7 @@ def test_no_json_in_any_place_breaks_the_judge(place: str, value: object) -> Non
 @pytest.mark.parametrize("effort", [0, 1, ROUNDS, 3 * ROUNDS])
 def test_a_check_never_takes_more_than_its_effort(draw: Callable[[int], int], effort: int) -> None:
     """The answer lies among the tries that were asked for, at either end of the dice, too."""
-    solved = proof(Check(KEY, draw).pose(BOUND, effort=effort, now=NOW))
+    solved = proof(Check(KEY, draw=draw).pose(BOUND, effort=effort, now=NOW))
     assert solved["solution"]["counter"] < max(1, effort // ROUNDS)
 
 

@@ -3,7 +3,7 @@
 -- operation id. All keys share one slot.
 -- KEYS: the operation, the index of blocks, the pins, the proof of a human check, then those that lines name.
 -- ARGV: offset, act, plan (JSON): `keep`, `remember` and `spent` (how long ended blocks are told, operations and proofs
--- are known, ms), `proof`, `cheap`, `trusted`, `destinations` and `callers` (pins to look for, the most exact first),
+-- are known, ms), `proof` (and how far over a threshold it is `enough` for), `cheap`, `trusted`, `destinations` and `callers` (pins to look for, the most exact first),
 -- `lines` and `whose` (of each key that lines name, for blocks).
 -- A line: `rule`, `owner`, `kind`, `on` (false: it only watches), `keys`, `mark` (start of its fields), `cost`, and by
 -- kind: "fixed" level; "kept" level; "count" tiers {level, limit, ms} and hold; "ladder" steps and forget; "share"
@@ -156,7 +156,7 @@ function judge.share(line)
   local fields = fields_of(key)
   local held = tonumber(fields[line.mark .. "h"] or 0)
   if held > now then
-    return trip(line, line.level, 0, line.least, line.within, held - now)
+    return trip(line, line.level, 0, 0, line.within, held - now)
   end
   local first = bucket_of(math.max(now - line.within, held), line.within, CONVERSION_PARTS)
   local last = bucket_of(now - line.grace, line.within, CONVERSION_PARTS)
@@ -277,16 +277,19 @@ end
 if destination == "refuse" then trip({rule = "pin_destination", on = true}, "refuse", 1, 0, 0, 0) end
 if caller == "refuse" then trip({rule = "pin_caller", on = true}, "refuse", 1, 0, 0, 3600000) end
 
-local asked = {}
+local asked, over = {}, 0
 for _, one in ipairs(tripped) do
-  if one.on then asked[one.level] = true end
+  if one.on then
+    asked[one.level] = true
+    if one.level == "challenge" and one.limit > 0 then over = math.max(over, (one.value - one.limit) / one.limit) end
+  end
 end
 local verdict = "allow"
 if charged_at then
   verdict = charged_as -- asked again after a lost reply, or by a request that is the same act
 elseif asked.refuse or asked.cheap and not plan.cheap then
   verdict = "refuse"
-elseif asked.challenge and not plan.trusted and not plan.proof then
+elseif asked.challenge and not plan.trusted and (not plan.proof or over > plan.enough) then
   verdict = "challenge"
 elseif asked.challenge and not plan.trusted and redis.call("EXISTS", proof_key) == 1 then
   verdict = "spent"
@@ -313,7 +316,7 @@ local function keep_block(one, passed)
   }
   if one.limit > 0 then block.value, block.limit, block.ms = one.value, one.limit, one.ms end
   block.level, block.on = one.level, one.on
-  block["until"] = math.max(block["until"] or 0, now + one.pause)
+  block["until"] = now + one.pause
   if one.on and not passed then block.refused = block.refused + 1 end
   write(key, name, cjson.encode(block))
   live(key, block["until"] - now + plan.keep)
@@ -330,7 +333,7 @@ if act == "charge" and not charged_at then
   local most = {}
   for _, one in ipairs(tripped) do
     local line = one.line
-    if line.mark and one.pause > 0 and (not most[line] or weighs_more(one, most[line])) then
+    if line.mark and (not most[line] or weighs_more(one, most[line])) then
       most[line] = one
     end
   end
