@@ -9,7 +9,6 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from altcha import Challenge, Payload, solve_challenge
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -25,6 +24,7 @@ from otp_service.human import (
     effort_for,
     enough_until,
 )
+from tests.proofs import encoded, proof
 from tests.spine import PATIENT
 
 KEY = b"k" * 32
@@ -33,21 +33,6 @@ NOW = 1_800_000_000_000
 BOUND, OTHER = "Zm9yIHRoaXMgbnVtYmVy", "Zm9yIGFub3RoZXIgb25l"
 EFFORT = 5 * ROUNDS
 POSED = CHECK.pose(BOUND, effort=EFFORT, now=NOW)
-
-
-def proof(posed: dict[str, Any]) -> dict[str, Any]:
-    """Solve a posed check with the library's own solver; gives the payload before it is encoded."""
-    challenge = Challenge.from_dict(posed["challenge"])
-    solution = solve_challenge(challenge)
-    assert solution is not None
-    return Payload(challenge, solution).to_dict()
-
-
-def encoded(payload: object) -> str:
-    """Write a payload as the widget does."""
-    return base64.b64encode(json.dumps(payload).encode()).decode()
-
-
 PROOF = proof(POSED)
 GOOD = encoded(PROOF)
 

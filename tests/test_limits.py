@@ -31,6 +31,7 @@ from otp_service.policy.guarding import Window
 from otp_service.service import SendRequest
 from tests.deployments import Cluster
 from tests.gates import Counters, asked, only
+from tests.proofs import encoded, proof
 from tests.spine import NUMBERS, PatientScripts, Spine, open_spine, together
 from tests.valkey_server import ValkeyServer
 
@@ -305,6 +306,20 @@ def test_a_vendors_check_is_posed_and_judged_by_him(valkey: ValkeyServer) -> Non
         with pytest.raises(HumanCheckRequired) as caught:
             play.spine.service.send(caller, SendRequest(to=NUMBERS[0]))
         assert caught.value.check["site_key"] == "key-of-the-site"
+
+
+def test_a_hoard_of_light_checks_lets_few_in(valkey: ValkeyServer) -> None:
+    """Whoever gathered them while nobody was about is asked for heavier ones as soon as he uses them."""
+    with playing(valkey, {"app": {"challenge": ["2/h"]}}) as play:
+        assert fill(play, "app", 2) == "challenge"
+        hoard = []
+        for number in NUMBERS[10:14]:
+            caller = replace(play.spine.caller, address=BROWSER)
+            with pytest.raises(HumanCheckRequired) as caught:
+                play.spine.service.send(caller, SendRequest(to=number))
+            hoard.append((number, encoded(proof(caught.value.check))))
+        told = [play.send(number, address=BROWSER, human_proof=solved) for number, solved in hoard]
+        assert told == ["sms", "sms", "challenge", "challenge"]
 
 
 def _stopped(play: Play) -> str:
