@@ -26,7 +26,7 @@ import requests
 
 from otp_service import lifeline, telemetry
 from otp_service.errors import ConfigurationError
-from otp_service.service import digest
+from otp_service.keys import digest
 
 READY_WITHIN = 30.0
 STOP_WITHIN = 12.0

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from otp_service import challenge as rules
-from otp_service import guard, keys, phone
+from otp_service import guard, phone
 from otp_service.admission import Admission, Entry
 from otp_service.casework import hash_slot, report, unseal
 from otp_service.challenge import Challenge, Delivery, Plan, State, Status, View
@@ -51,8 +51,6 @@ HASH_WAIT = 1.0
 """Seconds a check waits for a place to hash before it is shed."""
 AMR = {"sms": "sms", "voice": "tel"}
 """Authentication method references of RFC 8176 for the channels that have one."""
-digest = keys.digest
-"""The hash under which an API key is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

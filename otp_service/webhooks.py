@@ -12,9 +12,9 @@ from flask import Blueprint, g, request
 from otp_service import errors, schemas
 from otp_service.delivery import Inbound
 from otp_service.edge import body, operation, parts
+from otp_service.keys import digest
 from otp_service.mobtexting import receipts
 from otp_service.policy import Receipts, Upstream
-from otp_service.service import digest
 
 webhooks = Blueprint("webhooks", __name__, url_prefix="/webhooks/mobtexting")
 METHODS = ["GET", "POST", "PUT"]

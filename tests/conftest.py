@@ -9,7 +9,8 @@ from flask.testing import FlaskClient
 
 from otp_service import app
 from otp_service.app import Core
-from otp_service.service import Caller, digest
+from otp_service.keys import digest
+from otp_service.service import Caller
 from otp_service.settings import Settings
 from tests.valkey_server import ValkeyServer
 

@@ -15,9 +15,10 @@ from otp_service import app, errors, schemas
 from otp_service.codes import Hasher
 from otp_service.delivery import Inbound
 from otp_service.edge import STATUS
+from otp_service.keys import digest
 from otp_service.outbox import Outbox
 from otp_service.seal import Seal
-from otp_service.service import Service, digest
+from otp_service.service import Service
 from tests.conftest import OPS, OTHER_SECRET, POLICY, PUBLISHABLE, SECRET, make_core
 from tests.http_api import NO_ID, NOBODY, NUMBER, UPSTREAM_TOKEN, Api, close, make_api, wrong
 from tests.valkey_server import ValkeyServer

@@ -17,7 +17,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 from otp_service import __main__, __version__, cli, policy, settings
-from otp_service.service import digest
+from otp_service.keys import digest
 from tests.conftest import POLICY, SECRET
 from tests.http_api import UPSTREAM_TOKEN
 from tests.valkey_server import ValkeyServer

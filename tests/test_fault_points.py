@@ -7,7 +7,7 @@ import pytest
 
 from otp_service import app
 from otp_service.challenge import Challenge, State, Status
-from otp_service.service import digest
+from otp_service.keys import digest
 from otp_service.store import EVENTS
 from tests.fault_child import doomed
 from tests.fault_server import FaultServer, http

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from otp_service import phone, policy
 from otp_service.errors import ConfigurationError
 from otp_service.human import HumanRules
+from otp_service.keys import digest
 from otp_service.policy import (
     CHANNELS,
     ChallengeRules,
@@ -39,7 +40,6 @@ from otp_service.policy.guarding import (
     Types,
 )
 from otp_service.senders import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
-from otp_service.service import digest
 
 HASH, OTHER_HASH, OPS_HASH = (digest(name) for name in ("pk_a", "sk_a", "ops_a"))
 APP = f"""guard.countries.allow = ["*"]

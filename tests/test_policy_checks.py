@@ -6,7 +6,7 @@ import pytest
 
 from otp_service import policy
 from otp_service.errors import ConfigurationError
-from otp_service.service import digest
+from otp_service.keys import digest
 
 APP = f"""guard.countries.allow = ["*"]
 [app.web]

@@ -8,7 +8,7 @@ import pytest
 
 from otp_service import app
 from otp_service.challenge import Status
-from otp_service.service import digest
+from otp_service.keys import digest
 from tests.fault_server import FaultServer
 from tests.journeys import Journeys, Upstream, account, four_channels, open_core, steps
 from tests.spine import seen, together

@@ -14,7 +14,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from otp_service.challenge import Delivery
-from otp_service.service import digest
+from otp_service.keys import digest
 from tests.conftest import POLICY, PUBLISHABLE, SECRET
 from tests.http_api import NUMBER, Api, close, make_api
 from tests.valkey_server import ValkeyServer

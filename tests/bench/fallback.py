@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from otp_service.challenge import Challenge, Status
 from otp_service.delivery import Stage
+from otp_service.keys import digest
 from otp_service.policy import StepRule
-from otp_service.service import digest
 from otp_service.store import CHALLENGES
 from otp_service.worker import Worker
 from tests.fault_server import FaultServer, Received

@@ -24,8 +24,8 @@ from otp_service import app
 from otp_service.app import Core
 from otp_service.challenge import Hold, Plan, State, Status, Step
 from otp_service.cli import new_secret
+from otp_service.keys import digest
 from otp_service.seal import Seal
-from otp_service.service import digest
 from otp_service.settings import Settings
 from otp_service.store import Store
 from tests.bench.pusher import Progress, push
