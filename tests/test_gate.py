@@ -11,10 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otp_service import guard
-from otp_service.gate import SPENT, Allowance
+from otp_service.gate import SPENT, Allowance, Gate
 from otp_service.guard import Decision, Finding, Line
 from otp_service.policy import Budget, Guard, Window
 from otp_service.policy.guarding import DAY, HOUR, MINUTE
+from otp_service.seal import Seal
 from tests.gates import ADDRESS, KEEP, NUMBER, Counters, asked, only, open_counters
 from tests.spine import PATIENT
 from tests.valkey_server import ValkeyServer
@@ -632,6 +633,34 @@ def test_pins_end(counters: Counters) -> None:
     assert set(counters.gate.pins()) == {counters.pin_of_number(NUMBER), "prefix +1"}
     assert counters.gate.unpin("prefix +1")
     assert not counters.gate.unpin("prefix +1")
+
+
+def test_a_pin_that_is_there_already_is_the_newer_one(counters: Counters) -> None:
+    """Rotation names the older one anew, and must not undo what an operator said since."""
+    older, newer = {"what": "allow"}, {"what": "refuse"}
+    counters.gate.pin("number old", older)
+    counters.gate.pin("number new", newer)
+    assert counters.gate.repin("number old", older, "number new", {**older, "under": "l2"})
+    assert counters.gate.pins() == {"number new": newer}
+
+
+def test_a_recycled_number_is_known_under_every_key_of_the_ring(counters: Counters) -> None:
+    """And the time that goes with it is the service's."""
+    ring = {"l2": b"m" * 32, "l1": b"l" * 32}
+    before, after = (
+        Gate(
+            counters.gate._scripts,  # noqa: SLF001
+            Seal({"n1": b"n" * 32}, lookup, b"s" * 32),
+            prefix=counters.prefix,
+            keep=KEEP,
+            offset=lambda: HOUR * 1000,
+        )
+        for lookup in ({"l1": ring["l1"]}, ring)
+    )
+    before.recycle(NUMBER, 7, 60)
+    now, since = after.recycled_at(NUMBER)
+    assert since == 7
+    assert now - counters.look(only(), asked()).now > HOUR * 1000 - 1000
 
 
 # Blocks.
