@@ -11,7 +11,7 @@ from typing import Any
 from otp_service import terminal
 from otp_service.app import Core
 from otp_service.blocks import RECYCLED_FOR, Act, Pin
-from otp_service.terminal import author, content, moment, on_a_demo, who_and_why, with_core
+from otp_service.terminal import author, content, moment, on_a_demo, who_and_why, whole, with_core
 
 KINDS = ("number", "prefix", "address")
 HOUR = 3_600_000
@@ -44,7 +44,7 @@ def pin_options(parser: argparse.ArgumentParser) -> None:
         pin = action(what, _pin, f"always {what} a number, a prefix or an address")
         pin.add_argument("kind", choices=KINDS)
         pin.add_argument("subject")
-        pin.add_argument("--hours", type=int, help="for so long; for good if left out")
+        pin.add_argument("--hours", type=whole(1, 87_600), help="for so long; for good if left out")
         pin.set_defaults(what=what)
         who_and_why(pin)
     unpin = action("lift", _unpin, "take a pin away")
@@ -56,7 +56,9 @@ def pin_options(parser: argparse.ArgumentParser) -> None:
 def recycled_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `recycled`."""
     parser.add_argument("file", type=Path, help="one number a line, with country codes")
-    parser.add_argument("--days", type=int, default=RECYCLED_FOR, help="for so long they count as recycled")
+    parser.add_argument(
+        "--days", type=whole(1, 365), default=RECYCLED_FOR, help="for so long they count as recycled"
+    )
     on_a_demo(parser)
     who_and_why(parser)
     parser.set_defaults(act=lambda chosen: with_core(_recycled, chosen))
@@ -73,7 +75,7 @@ def _list(core: Core, chosen: argparse.Namespace) -> int:
 
 
 def _block(block: dict[str, Any]) -> str:
-    value = f", {block['value']} of {block['limit']} in {block['seconds']:.0f} s" if block["limit"] else ""
+    value = f", {_counted(block)}" if block["limit"] else ""
     who = f" of {block['subject']}" if block["subject"] else ""
     watching = "" if block["on"] else " (only watched)"
     return (
@@ -81,6 +83,11 @@ def _block(block: dict[str, Any]) -> str:
         f"    since {moment(block['since'])} until {moment(block['until'])}, refused {block['refused']}\n"
         f"    {block['id']}"
     )
+
+
+def _counted(found: dict[str, Any]) -> str:
+    value, limit = (f"{figure:.2f}".removesuffix(".00") for figure in (found["value"], found["limit"]))
+    return f"{value} of {limit} in {found['seconds']:.0f} s"
 
 
 def _explain(core: Core, chosen: argparse.Namespace) -> int:
@@ -95,9 +102,7 @@ def _explain(core: Core, chosen: argparse.Namespace) -> int:
     )
     print(f"{found['to']}, app {found['app']}: {found['verdict']}")
     for one in found["findings"]:
-        counted = (
-            f"{one['value']:g} of {one['limit']:g} in {one['seconds']:.0f} s" if one["limit"] else "applies"
-        )
+        counted = _counted(one) if one["limit"] else "applies"
         print(f"  {one['rule']}: {counted}, so {one['level']}{'' if one['on'] else ' (only watched)'}")
     for rule in found["rules"]:
         print(f"  asked: {rule['rule']} ({rule['mode']}) {', '.join(rule['limits'])}".rstrip())

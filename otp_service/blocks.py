@@ -19,6 +19,7 @@ from otp_service.seal import Seal, Unsealable
 from otp_service.telemetry import event, redact
 
 PREFIX = re.compile(r"\+[1-9][0-9]{0,10}")
+BLOCK_ID = re.compile(rf"(?:{'|'.join(guard.MARKS)}):[a-z-]{{1,20}}:[A-Za-z0-9_-]{{0,22}}")
 RECYCLED_FOR = 90
 """Days that a number counts as recycled: so long operators keep one before they hand it on, as they say."""
 Kind = Literal["number", "prefix", "address"]
@@ -92,11 +93,10 @@ class Blocks:
 
     def lift(self, id_: str, act: Act) -> None:
         """Forget a block and what was counted behind it. Raises NotFound."""
-        if not re.fullmatch(r"[a-z_]{1,20}:[a-z-]{1,20}:[A-Za-z0-9_-]{0,22}", id_) or not self._gate.lift(
-            id_
-        ):
+        block = self._gate.block(id_) if BLOCK_ID.fullmatch(id_) else None
+        if not block or not self._gate.lift(id_):
             raise NotFound("There is no such block, or it was lifted before.")
-        event("block.lifted", rule=id_.partition(":")[0], by=act.by, reason=act.reason)
+        event("block.lifted", rule=block.rule, subject=masked(block), by=act.by, reason=act.reason)
 
     def _shown(self, block: Block, now: int) -> dict[str, Any]:
         return {**asdict(block), "subject": masked(block), "active": block.until > now}
@@ -113,17 +113,14 @@ class Blocks:
         """Let a subject always pass, or never. Raises InvalidNumber or Invalid."""
         subject = _subject(pin.kind, pin.subject)
         name = self._pin_name(pin.kind, subject)
-        record = {
-            "what": pin.what,
-            "by": act.by,
-            "reason": redact(act.reason),
-            "at": self._clock(),
-            "until": pin.until,
-        }
+        record = {"what": pin.what, "by": act.by, "reason": redact(act.reason), "at": self._clock()}
+        if pin.until:
+            record["until"] = pin.until
         if pin.kind == "number":
             record["sealed"] = self._seal.close(subject, name)
         self._gate.pin(name, record)
-        event("pin.set", kind=pin.kind, what=pin.what, by=act.by, reason=act.reason)
+        shown = _pin_masked(pin.kind, subject)
+        event("pin.set", kind=pin.kind, subject=shown, what=pin.what, by=act.by, reason=act.reason)
 
     def unpin(self, kind: Kind, subject: str, act: Act) -> None:
         """Take a pin away. Raises NotFound, InvalidNumber or Invalid."""
@@ -131,7 +128,7 @@ class Blocks:
         indexes = self._seal.indexes("number", wanted) if kind == "number" else (wanted,)
         if not sum(self._gate.unpin(f"{kind} {index}") for index in indexes):
             raise NotFound("There is no such pin.")
-        event("pin.taken", kind=kind, by=act.by, reason=act.reason)
+        event("pin.taken", kind=kind, subject=_pin_masked(kind, wanted), by=act.by, reason=act.reason)
 
     def _pin_name(self, kind: Kind, subject: str) -> str:
         return f"number {self._seal.index('number', subject)}" if kind == "number" else f"{kind} {subject}"
@@ -184,10 +181,18 @@ def masked(block: Block) -> str:
     )
 
 
+def _pin_masked(kind: Kind, subject: str) -> str:
+    return phone.mask(subject) if kind == "number" else subject
+
+
 def _subject(kind: Kind, text: str) -> str:
     """Write a subject as it is looked up."""
     if kind == "number":
-        return phone.parse(text).e164
+        try:
+            return phone.parse(text).e164
+        except InvalidNumber as error:
+            [(_, rule)] = error.rules()
+            raise InvalidNumber(rule, "subject") from None
     if kind == "prefix":
         if not PREFIX.fullmatch(text):
             raise Invalid({"subject": ["must be the beginning of an E.164 number, such as +4479"]})

@@ -57,13 +57,13 @@ class Invalid(OtpError):
 
 
 class InvalidNumber(Invalid):
-    """`to` is no phone number that exists."""
+    """A field, mostly `to`, is no phone number that exists."""
 
     code = "invalid_number"
     detail = "This is not a phone number that can exist. Write it with its country code, as in +14155552671."
 
-    def __init__(self, rule: str) -> None:
-        super().__init__({"to": [rule]})
+    def __init__(self, rule: str, field: str = "to") -> None:
+        super().__init__({field: [rule]})
 
 
 class MalformedJson(OtpError):

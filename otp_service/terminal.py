@@ -7,6 +7,7 @@ import argparse
 import getpass
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -51,6 +52,17 @@ def who_and_why(parser: argparse.ArgumentParser, *, why: bool = True) -> None:
     if why:
         parser.add_argument("--reason", required=True, help="why; kept in the history")
     parser.add_argument("--author", default=None, help="who; the user of this terminal if left out")
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Give what reads a whole number of a span."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}")
+        return int(text)
+
+    return read
 
 
 def author(chosen: argparse.Namespace) -> str:

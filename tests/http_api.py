@@ -22,6 +22,10 @@ from tests.valkey_server import ValkeyServer
 NUMBER = "+12025550100"
 UPSTREAM_TOKEN = "0123456789abcdef0123456789abcdef"
 NOBODY = "http://127.0.0.1:9"
+GOOD = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
+"""A policy whose upstream nobody answers for."""
+Run = Callable[..., tuple[int, str, str]]
+"""Runs a command; gives exit code, output and errors."""
 NO_ID = "00" + "A" * 22
 """A challenge id of the right form that was never given."""
 NOTHING: Any = object()

@@ -424,8 +424,10 @@ GUARD: dict[str, list[tuple[str, str]]] = {
     "guard_lift": [
         ("string.sub(field, 1, #mark) == mark", "true"),
         ('redis.call("HDEL", key, field)', ""),
-        ('redis.call("ZREM", index_key, id) == 1', "true"),
-        ('redis.call("ZREM", index_key, id) == 1', "false"),
+        ('redis.call("ZREM", index_key, id)', ""),
+        ('redis.call("HEXISTS", key, mark .. "block") == 1', "true"),
+        ('redis.call("HEXISTS", key, mark .. "block") == 1', "false"),
+        ('redis.call("SET", operation_key, 1, "PX", remember)', ""),
     ],
     "guard_pin": [
         ('redis.call("HDEL", pins_key, name) == 1', "true"),
@@ -435,7 +437,9 @@ GUARD: dict[str, list[tuple[str, str]]] = {
 }
 
 # What is kept of a number, written anew when keys are rotated, and forgotten.
-KEPT_TESTS = tuple(f"tests/test_{name}.py" for name in ("gate", "lost_replies", "rotation", "erasure", "upkeep"))
+KEPT_TESTS = tuple(
+    f"tests/test_{name}.py" for name in ("gate", "lost_replies", "rotation", "erasure", "upkeep")
+)
 KEPT: dict[str, list[tuple[str, str]]] = {
     "find": [("ipairs(KEYS)", "ipairs({KEYS[1]})"), ("if value then", "if false then")],
     "erase": [('redis.call("ZREM", due_key, id)', ""), ('redis.call("DEL", challenge_key)', "1")],

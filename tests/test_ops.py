@@ -11,14 +11,13 @@ from otp_service import app
 from otp_service.casework import Judge
 from otp_service.delivery import Inbound, Outcome, Verdict
 from otp_service.service import Caller, SendRequest
-from tests.conftest import OPS, POLICY, PUBLISHABLE, SECRET
-from tests.http_api import NOBODY, NOTHING, NUMBER, Api, documented, wrong
+from tests.conftest import OPS, PUBLISHABLE, SECRET
+from tests.http_api import GOOD, NOTHING, NUMBER, Api, documented, wrong
 from tests.numbers import crowd
 from tests.spine import together, until
 
 pytest_plugins = ["tests.http_fixtures"]
 
-GOOD = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
 SLOWER = GOOD.replace('wait = "5s"', 'wait = "25s"')
 
 

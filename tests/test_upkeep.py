@@ -1,75 +1,22 @@
 """The `rekey` and `forget` commands, and the operators' call that forgets: what they print and how they end."""
 
 import json
-import logging
 import secrets
-from collections.abc import Callable, Iterator
 
 import pytest
 
-from otp_service import app, cli, telemetry
 from otp_service.app import Core
 from otp_service.delivery import Inbound
 from otp_service.service import Caller, SendRequest
-from tests.conftest import OPS, POLICY, UPSTREAM_TOKEN
-from tests.http_api import NOBODY, NUMBER, Api
-from tests.valkey_server import ValkeyServer
+from tests.conftest import OPS
+from tests.http_api import NUMBER, Api, Run
 
-pytest_plugins = ["tests.http_fixtures"]
-
-Run = Callable[..., tuple[int, str, str]]
-GOOD = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
+pytest_plugins = ["tests.http_fixtures", "tests.command_fixtures"]
 
 
-@pytest.fixture
-def environment(
-    valkey: ValkeyServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> dict[str, str]:
-    """Settings of a product; changes to them count from the next command on."""
-    assert cli.run(["secrets"]) == 0
-    made = dict(line.split("=", maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    made |= {
-        "OTP_REDIS_URL": valkey.url,
-        "OTP_REDIS_PREFIX": f"t{secrets.token_hex(6)}",
-        "OTP_ISSUER": "https://otp.example.com",
-        "OTP_UPSTREAM_MAIN_TOKEN": UPSTREAM_TOKEN,
-    }
-    for name, value in made.items():
-        monkeypatch.setenv(name, value)
-    return made
-
-
-@pytest.fixture
-def core(environment: dict[str, str]) -> Iterator[Core]:
-    """A running process with those settings."""
-    read, _ = app.configure(environment)
-    made = app.build(read, GOOD, threads=2, hash_slots=1, role="test")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def run(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Runs a command; gives exit code, output and errors."""
-    root = logging.getLogger()
-    before = root.handlers, root.level, telemetry.LOG.level
-
-    def act(*arguments: str) -> tuple[int, str, str]:
-        code = cli.run(list(arguments))
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    assert environment
-    yield act
-    root.handlers = before[0]
-    root.setLevel(before[1])
-    telemetry.LOG.setLevel(before[2])
-    logging.captureWarnings(capture=False)
-
-
-def stop(core: Core) -> None:
+def stop(product: Core) -> None:
     """Let a person write STOP."""
-    core.reception.hear("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
+    product.reception.hear("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
 
 
 def rotate(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, drop: bool) -> None:
@@ -80,10 +27,10 @@ def rotate(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, drop
 
 
 def test_renewing_says_when_the_older_keys_can_go(
-    run: Run, core: Core, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    run: Run, product: Core, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing to do, then one to renew, then none any more; progress goes to standard error."""
-    stop(core)
+    stop(product)
     code, out, _ = run("rekey")
     assert code == 0
     assert out.splitlines() == [
@@ -100,28 +47,28 @@ def test_renewing_says_when_the_older_keys_can_go(
 
 
 def test_renewing_fails_while_the_older_keys_are_needed(
-    run: Run, core: Core, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    run: Run, product: Core, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a key dropped too early, or for a number that was forgotten: it says which, and ends with 1."""
-    stop(core)
+    stop(product)
     with monkeypatch.context() as early:
         rotate(environment, early, drop=True)
         code, out, _ = run("rekey")
         assert code == 1
         assert "suppressions: 1 were sealed with a key that is not in OTP_NUMBER_KEYS\n" in out
         assert out.endswith("the older keys are still needed\n")
-    core.erasure.forget(NUMBER, by="a test")
+    product.erasure.forget(NUMBER, by="a test")
     rotate(environment, monkeypatch, drop=False)
     code, out, _ = run("rekey")
     assert code == 1
     assert "suppressions: 1 stay under an older lookup key, as their numbers were forgotten\n" in out
 
 
-def test_forgetting_says_what_was_found(run: Run, core: Core) -> None:
+def test_forgetting_says_what_was_found(run: Run, product: Core) -> None:
     """Counts by kind; what stays, and why; the audit log gets the number masked, and nothing prints it."""
-    caller = Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="r" * 16)
-    core.service.send(caller, SendRequest(to=NUMBER), "key")
-    stop(core)
+    caller = Caller(app=product.policy.apps["web"], runtime=product.current(), request_id="r" * 16)
+    product.service.send(caller, SendRequest(to=NUMBER), "key")
+    stop(product)
     code, out, err = run("forget", "(202) 555-0100", "--country", "US", "--author", "anna")
     assert code == 0
     lines = out.splitlines()
@@ -133,15 +80,15 @@ def test_forgetting_says_what_was_found(run: Run, core: Core) -> None:
     assert NUMBER[2:] not in out + err
     code, out, _ = run("forget", NUMBER, "--and-suppression")
     assert (code, out.splitlines()[-1]) == (0, "suppressions: 1 removed")
-    assert core.reception.suppression(NUMBER) is None
+    assert product.reception.suppression(NUMBER) is None
 
 
 def test_forgetting_fails_for_what_it_cannot_read(
-    run: Run, core: Core, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    run: Run, product: Core, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A challenge of a key that is gone may be of this number; what is no number is refused."""
-    caller = Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="r" * 16)
-    core.service.send(caller, SendRequest(to=NUMBER))
+    caller = Caller(app=product.policy.apps["web"], runtime=product.current(), request_id="r" * 16)
+    product.service.send(caller, SendRequest(to=NUMBER))
     rotate(environment, monkeypatch, drop=True)
     code, out, _ = run("forget", NUMBER)
     assert code == 1

@@ -3,12 +3,14 @@
 local index_key, key, operation_key = KEYS[1], KEYS[2], KEYS[3]
 local id, mark, remember = ARGV[1], ARGV[2], ARGV[3]
 
+local found = redis.call("HEXISTS", key, mark .. "block") == 1 -- the index may have had no room for it
 for _, field in ipairs(redis.call("HKEYS", key)) do
   if string.sub(field, 1, #mark) == mark then
     redis.call("HDEL", key, field)
   end
 end
-if redis.call("ZREM", index_key, id) == 1 then
+redis.call("ZREM", index_key, id)
+if found then
   redis.call("SET", operation_key, 1, "PX", remember)
 end
 return redis.call("EXISTS", operation_key)
