@@ -445,7 +445,7 @@ def test_a_wrong_code_is_counted_and_charges_nothing(live: Api) -> None:
     [challenge] = [key for key in before if ":c:" in key]
     [number] = [key for key in before if ":guard}:number:" in key]
     assert {key for key in changed if ":guard}:o:" not in key} == {challenge, number} | {
-        key for key in after if key.endswith(":guard}:guesses")
+        key for key in after if key.endswith(":guard}:guesses:")
     }
     counted = [dict(kept[number]) for kept in (before, after)]  # type: ignore[call-overload]  # a hash
     sends = [{name: figure for name, figure in one.items() if name[0] in "ln"} for one in counted]

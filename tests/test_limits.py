@@ -14,6 +14,7 @@ import pytest
 from otp_service.challenge import View
 from otp_service.connection import Scripts, connect
 from otp_service.errors import (
+    HumanCheckFailed,
     HumanCheckRequired,
     HumanCheckUnavailable,
     NoRoute,
@@ -30,6 +31,7 @@ from otp_service.policy.guard_forms import FORMS
 from otp_service.policy.guarding import Window
 from otp_service.service import SendRequest
 from tests.deployments import Cluster
+from tests.fault_server import FaultServer, http_json, say
 from tests.gates import Counters, asked, only
 from tests.proofs import encoded, proof
 from tests.spine import NUMBERS, PatientScripts, Spine, open_spine, together
@@ -40,6 +42,7 @@ NEIGHBOURS = [f"+1415555{2600 + place}" for place in range(99)]
 """Numbers of one prefix."""
 WORDS: Mapping[type[Exception], str] = {
     HumanCheckRequired: "challenge",
+    HumanCheckFailed: "failed",
     HumanCheckUnavailable: "no judge",
     TooManyRequests: "refuse",
     NoRoute: "never",
@@ -306,6 +309,31 @@ def test_a_vendors_check_is_posed_and_judged_by_him(valkey: ValkeyServer) -> Non
         with pytest.raises(HumanCheckRequired) as caught:
             play.spine.service.send(caller, SendRequest(to=NUMBERS[0]))
         assert caught.value.check["site_key"] == "key-of-the-site"
+
+
+def test_a_vendor_says_who_is_human(valkey: ValkeyServer) -> None:
+    """What he takes lets in, once; what he does not is a check that failed."""
+    with FaultServer() as vendor:
+        human = HumanRules(kind="siteverify", url=f"{vendor.url}siteverify", site_key="key-of-the-site")
+        with playing(valkey, {"app": {"challenge": ["1/m"]}}, human_check=human) as play:
+            vendor.play(say(http_json({"success": True})))
+            assert fill(play, "app", 1) == "challenge"
+            assert [play.send(human_proof="token") for _ in range(2)] == ["sms", "failed"]
+            vendor.play(say(http_json({"success": False, "error-codes": ["invalid-input-response"]})))
+            assert play.send(human_proof="another") == "failed"
+
+
+def test_a_proof_lets_one_send_in(valkey: ValkeyServer) -> None:
+    """Shown again it has failed, and whoever wants in asks for another check."""
+    with playing(valkey, {"app": {"challenge": ["4/m"]}}) as play:
+        assert fill(play, "app", 4) == "challenge"
+        caller = replace(play.spine.caller, address=BROWSER)
+        with pytest.raises(HumanCheckRequired) as caught:
+            play.spine.service.send(caller, SendRequest(to=NUMBERS[0]))
+        solved = encoded(proof(caught.value.check))
+        told = [play.send(NUMBERS[0], address=BROWSER, human_proof=solved) for _ in range(2)]
+        assert told == ["sms", "failed"]
+        assert play.send(NUMBERS[0], address=BROWSER) == "challenge"
 
 
 def test_a_hoard_of_light_checks_lets_few_in(valkey: ValkeyServer) -> None:

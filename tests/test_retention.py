@@ -35,7 +35,7 @@ WINDOWS = {
     rf"\{{P:guard\}}:r:{NAME}": 90 * DAY,
     rf"\{{P:guard\}}:number:{NAME}": COUNTED,
     rf"\{{P:guard\}}:(address|prefix|app|country|country-codes):{NAME}": COUNTED,
-    r"\{P:guard\}:(all|guesses)": COUNTED,
+    r"\{P:guard\}:(all|guesses):": COUNTED,
     r"\{P:guard\}:blocks": 2 * DAY,
     r"\{P:guard\}:o:[A-Za-z0-9_.-]+": 10 * SECOND,
     rf"\{{P:guard\}}:x:{NAME}": 10 * 365 * DAY,  # until START, or an operator lifts it
