@@ -377,7 +377,7 @@ GUARD: dict[str, list[tuple[str, str]]] = {
         ('redis.call("EXISTS", KEYS[key]) == 1', "false"),
         ('redis.call("EXISTS", KEYS[key]) == 1', "true"),
         # The verdict.
-        ("if one.on then asked[one.level] = true end", "asked[one.level] = true"),
+        ("if one.on then\n    asked", "if true then\n    asked"),
         ("verdict = charged_as", 'verdict = "allow"'),
         ("if charged_at then\n  verdict", "if false then\n  verdict"),
         (" or asked.cheap and not plan.cheap then", " then"),

@@ -123,6 +123,10 @@ WINDOWS = st.lists(
     ],
     windows=[(3, 60_000)],
 )
+@example(  # a part counts until the whole of it has left
+    acts=[("charge", ["one"], 0, 1), ("wait", [], 60_000, 0), ("charge", ["one"], 1, 1)],
+    windows=[(1, 60_000)],
+)
 @example(  # a refund is of the moment of the charge, or it would be a credit when that has left the window
     acts=[
         ("charge", ["one"], 0, 1),
@@ -490,6 +494,15 @@ def test_a_check_that_was_too_light_is_asked_for_anew(counters: Counters) -> Non
     for enough, verdict in ((0.4, "challenge"), (0.5, "allow"), (0.9, "challenge"), (1.0, "allow")):
         allowance = Allowance(proof=f"of {enough}", enough=enough)
         assert counters.charge(rules, asked(), allowance=allowance).verdict == verdict
+
+
+def test_how_heavy_a_check_must_be_is_said_by_what_asks_for_it(counters: Counters) -> None:
+    """Not by a threshold for cheap channels, which is passed long before."""
+    rules = only({"app": {"cheap": ["1/h"], "challenge": ["4/h"]}})
+    for n in range(5):
+        assert passes(counters.charge(rules, asked(), allowance=Allowance(proof=f"{n}", cheap=True)))
+    brings = Allowance(proof="light", enough=0.5, cheap=True)
+    assert counters.charge(rules, asked(), allowance=brings).verdict == "cheap"
 
 
 def test_a_refused_send_does_not_spend_its_proof(counters: Counters) -> None:
