@@ -10,6 +10,8 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
@@ -80,6 +82,20 @@ def start_logging(process: str, level: str, stream: TextIO | None = None) -> Non
     logging.captureWarnings(capture=True)
     sys.excepthook = lambda _kind, error, _trace: LOG.critical("process.failed", exc_info=error)
     threading.excepthook = lambda failed: LOG.critical("thread.failed", exc_info=failed.exc_value)
+
+
+@contextmanager
+def logged_to(stream: TextIO, process: str, level: str) -> Iterator[None]:
+    """Send what this product logs meanwhile to `stream`, for a command beside the processes that serve."""
+    handler, before = logging.StreamHandler(stream), LOG.level
+    handler.setFormatter(_Events(process))
+    LOG.addHandler(handler)
+    LOG.setLevel(level.upper())
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
+        LOG.setLevel(before)
 
 
 def warn(text: str) -> None:

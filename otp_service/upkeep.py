@@ -8,7 +8,6 @@ import sys
 from dataclasses import astuple
 from functools import partial
 
-from otp_service import telemetry
 from otp_service.app import Core
 from otp_service.rekeying import Tally, kinds, rekey
 from otp_service.terminal import FAILED, author, on_a_demo, who_and_why, with_core
@@ -53,7 +52,6 @@ def _show_progress(name: str, tally: Tally) -> None:
 
 
 def _forget(core: Core, chosen: argparse.Namespace) -> int:
-    telemetry.start_logging("forget", core.settings.log_level, sys.stderr)
     erased = core.erasure.forget(
         chosen.to,
         chosen.country,

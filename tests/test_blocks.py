@@ -301,6 +301,6 @@ def test_recycled_numbers_in_a_terminal(run: Run, product: Core, tmp_path: Path)
     listed.write_text(f"{NUMBER}\n\n  \n12\n+44 7400 123456\n")
     code, out, err = run("recycled", str(listed), "--days", "30", "--reason", "the regulator's list")
     assert (code, out) == (0, "2 numbers are recycled for 30 days, 1 lines were no numbers\n")
-    assert err == "3 lines\n"
+    assert err.startswith("3 lines\n")
     assert product.gate.recycled_at(NUMBER)[1]
     assert run("recycled", str(tmp_path / "none.txt"), "--reason", "x")[0] != 0

@@ -217,7 +217,7 @@ def test_the_record_of_an_ended_key_is_kept_for_90_days(ring: Keyring, valkey: V
     _, ended = issued(ring, 10)
     ring.note({ended.id: 1})
     later(ring, 10 + KEPT / 1000 - 1)
-    assert [key.id for key in ring.all()[1]] == [lives.id, ended.id]
+    assert {key.id for key in ring.all()[1]} == {lives.id, ended.id}
     later(ring, 1)
     assert [key.id for key in ring.all()[1]] == [lives.id]
     assert set(stored(valkey, ring)) == {"head", f"k:{lives.id}"}
@@ -293,7 +293,7 @@ def test_the_ring_stands_in_one_slot_of_a_cluster() -> None:
         ring.rotate(first.id, by="anna", reason="r")
         ring.note({first.id: 5})
         ring.revoke(first.id, by="anna", reason="r")
-        assert [key.used for key in ring.all()[1]] == [5, None]
+        assert {key.used for key in ring.all()[1]} == {5, None}
         scripts.close()
     finally:
         cluster.close()

@@ -77,14 +77,16 @@ def api(settings: None, valkey: ValkeyServer) -> Iterator[Api]:
 def test_a_policy_goes_through_its_life(policy: Run) -> None:
     """Check, apply, show, history, diff, rollback; who and why stand in the history."""
     assert policy("check", "good.toml") == (0, "the policy could work\n", "")
-    assert policy("apply", "good.toml", "--reason", "first") == (0, "version 1 is in force\n", "")
+    code, out, err = policy("apply", "good.toml", "--reason", "first", "--author", "ann")
+    assert (code, out) == (0, "version 1 is in force\n")
+    assert {"event": "policy.applied", "author": "ann", "reason": "first"}.items() <= json.loads(err).items()
     assert policy("apply", "slower.toml", "--reason", "calmer", "--author", "ben", "--expect", "1")[0] == 0
     assert policy("show") == (0, SLOWER, "")
     assert policy("show", "1") == (0, GOOD, "")
     _, diff, _ = policy("diff", "1")
     assert '+steps = [{ channel = "sms", upstream = "main", wait = "25s" }]' in diff.splitlines()
     assert policy("diff", "2", "slower.toml") == (0, "", "")
-    assert policy("rollback", "--reason", "too calm") == (0, "version 3 is in force\n", "")
+    assert policy("rollback", "--reason", "too calm")[:2] == (0, "version 3 is in force\n")
     assert policy("show")[1] == GOOD
     lines = policy("history")[1].splitlines()
     assert [line.split()[0] for line in lines] == ["3", "2", "1"]

@@ -143,9 +143,10 @@ function judge.ladder(line)
   local fields = fields_of(KEYS[line.keys[1]])
   local last, sent = tonumber(fields[line.mark .. "l"] or 0), tonumber(fields[line.mark .. "n"] or 0)
   if sent > 0 and now - last < line.forget then
-    local pause = last + line.steps[math.min(sent, #line.steps)] - now
+    local step = line.steps[math.min(sent, #line.steps)]
+    local pause = last + step - now
     if pause > 0 then
-      trip(line, "refuse", sent, sent, pause, pause)
+      trip(line, "refuse", sent, sent, step, pause)
     end
   end
 end
