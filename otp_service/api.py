@@ -88,7 +88,11 @@ def status(challenge_id: str) -> dict[str, Any]:
         errors.ChannelNotAvailable,
         errors.ResendTooEarly,
         errors.NoSendsLeft,
+        errors.NoRoute,
         errors.NumberOptedOut,
+        errors.HumanCheckRequired,
+        errors.HumanCheckFailed,
+        errors.HumanCheckUnavailable,
         errors.TooManyRequests,
         errors.IdempotencyKeyReused,
     ),
@@ -96,7 +100,8 @@ def status(challenge_id: str) -> dict[str, Any]:
 def resend(challenge_id: str) -> tuple[dict[str, Any], int]:
     """Use the next channel, or the one named. Earlier codes stay valid; attempts are not reset."""
     wanted = load(schemas.ResendSchema, optional=True)
-    view = parts().service.resend(caller(), challenge_id, wanted.get("channel"), idempotency_key())
+    channel, proof = wanted.get("channel"), wanted.get("human_proof", "")
+    view = parts().service.resend(caller(), challenge_id, channel, idempotency_key(), human_proof=proof)
     return _shown(view), 202
 
 

@@ -6,6 +6,7 @@ Must not know who works on a challenge or why.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 from otp_service import health, phone
 from otp_service.breakers import WHOLE, Breakers
@@ -30,17 +31,30 @@ def hash_slot(hasher: Hasher, metrics: Metrics, timeout: float | None) -> Iterat
         hasher.release()
 
 
-def unseal(seal: Seal, challenge: Challenge) -> tuple[str, str]:
-    """Give the number, and what the code is bound to (empty for nothing).
+class Sealed(NamedTuple):
+    """What a challenge keeps of people: the number, the address and session that a server named, the binding."""
+
+    e164: str
+    address: str = ""
+    session: str = ""
+    binding: str = ""
+
+
+def sealed(seal: Seal, id_: str, what: Sealed) -> str:
+    """Seal it for a challenge's id. Only the last part may hold any sign."""
+    return seal.close("\n".join(what), id_)
+
+
+def unseal(seal: Seal, challenge: Challenge) -> Sealed:
+    """Give what `sealed` took.
 
     Raises Busy for what was sealed with a key that this process lacks: while keys are rotated another may hold it.
     """
     try:
-        e164, _, binding = seal.open(challenge.sealed, challenge.id).partition("\n")
+        return Sealed(*seal.open(challenge.sealed, challenge.id).split("\n", maxsplit=3))
     except Unsealable:
         event("challenge.unreadable", logging.ERROR, challenge=challenge.id[:8])
         raise Busy("This process does not hold the challenge's key. Try again.", retry_after=2) from None
-    return e164, binding
 
 
 def report(name: str, challenge: Challenge, e164: str, **fields: object) -> None:

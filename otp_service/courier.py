@@ -141,7 +141,8 @@ class Courier:
 
     def _deliver(self, lease: Lease, stopping: Callable[[], bool], unseen: "_Drawn | None") -> None:
         runtime = self._runtime()
-        e164, binding = unseal(self._seal, lease.challenge)
+        who = unseal(self._seal, lease.challenge)
+        e164, binding = who.e164, who.binding
         stopped = self._store.suppressed(*self._seal.indexes("suppressed", e164)) is not None
         found = None if stopped else self._way(runtime, lease.challenge, e164)
         if not isinstance(found, _Way):

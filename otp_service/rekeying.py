@@ -66,28 +66,32 @@ def rekey(seal: Seal, kind: Kind, progress: Callable[[Tally], None] = lambda _: 
     Raises StoreUnavailable.
     """
     tally = Tally()
+    written: set[str] = set()  # going through a store may meet a record again under the name that it just got
     for batch in kind.all():
         for name, record in batch:
-            _renew(seal, kind, tally, name, record)
+            if name not in written:
+                written.add(_renew(seal, kind, tally, name, record))
         progress(tally)
     return tally
 
 
-def _renew(seal: Seal, kind: Kind, tally: Tally, name: str, record: Mapping[str, Any]) -> None:
+def _renew(seal: Seal, kind: Kind, tally: Tally, name: str, record: Mapping[str, Any]) -> str:
+    """Renew a record if it needs that; gives the name that it has then."""
     sealed = record.get("sealed")
     if sealed is None:
         if record["under"] == seal.lookup_id:
             tally.current += 1
         else:
             tally.nameless += 1
-        return
+        return name
     try:
         number = seal.open(sealed, name)
     except Unsealable:
         tally.unreadable += 1
-        return
+        return name
     new = kind.named(seal, number)
     if new == name and seal.is_newest(sealed):
         tally.current += 1
     else:
         tally.renewed += kind.rename(name, record, new, {**record, "sealed": seal.close(number, new)})
+    return new

@@ -106,6 +106,15 @@ class _RouteSchema(NumberSchema):
     )
 
 
+def _human_proof() -> fields.String:
+    return _text(
+        "must be the result of a human check, 4096 signs at most",
+        r"[\x21-\x7e]{1,4096}",
+        "What the widget made of human_check, after the problem human_check_required.",
+        "eyJjaGFsbGVuZ2UiOnsuLi59fQ==",
+    )
+
+
 class SendSchema(_RouteSchema):
     """Body of POST /otp/send."""
 
@@ -144,12 +153,7 @@ class SendSchema(_RouteSchema):
         "Shows that this device verified this number before: no stranger's sends count against it.",
         "eyJhbGciOiJFZERTQSIsInR5cCI6Im90cC4uLg.eyJpc3MiOiJodHRwczovL290cC4uLg.c2lnbmF0dXJl",
     )
-    human_proof = _text(
-        "must be the result of a human check, 4096 signs at most",
-        r"[\x21-\x7e]{1,4096}",
-        "What the widget made of human_check, after the problem human_check_required.",
-        "eyJjaGFsbGVuZ2UiOnsuLi59fQ==",
-    )
+    human_proof = _human_proof()
 
 
 class VerifySchema(_Strict):
@@ -215,6 +219,7 @@ class ResendSchema(_Strict):
     """Body of POST /otp/{id}/resend; may be left out."""
 
     channel = _channel()
+    human_proof = _human_proof()
 
 
 class RedeemSchema(_Strict):

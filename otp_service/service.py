@@ -16,7 +16,7 @@ from typing import Any
 from otp_service import challenge as rules
 from otp_service import guard, phone
 from otp_service.admission import Admission, Entry
-from otp_service.casework import hash_slot, report, unseal
+from otp_service.casework import Sealed, hash_slot, report, sealed, unseal
 from otp_service.challenge import Challenge, Delivery, Plan, State, Status, View
 from otp_service.codes import Claim, Hasher, UnknownPepper
 from otp_service.errors import (
@@ -168,6 +168,7 @@ class Service:
     def _new(self, caller: Caller, request: SendRequest, entry: Entry, plan: Plan, record: str) -> Challenge:
         e164 = entry.asked.number.e164
         id_ = self._store.new_id(record)
+        who = Sealed(e164, request.address or "", request.session, _canonical(request.binding))
         first = Delivery(
             0,
             plan.steps[0].channel,
@@ -181,7 +182,7 @@ class Service:
             id=id_,
             app=caller.app.name,
             purpose=request.purpose,
-            sealed=self._seal.close(f"{e164}\n{_canonical(request.binding)}", id_),
+            sealed=sealed(self._seal, id_, who),
             scheme=self._hasher.scheme,
             state=State.PENDING,
             expires=0,
@@ -260,11 +261,14 @@ class Service:
         challenge_id: str,
         channel: str | None = None,
         idempotency_key: str | None = None,
+        *,
+        human_proof: str = "",
     ) -> View:
         """Bring another code of the same challenge, over the next channel or the one named.
 
-        Raises ChallengeNotFound, ChannelNotAvailable, ResendTooEarly, NoSendsLeft, TooManyRequests,
-        IdempotencyKeyReused or StoreUnavailable; nothing is sent then.
+        It is let in as a send is, for whoever started the challenge. Raises ChallengeNotFound, ChannelNotAvailable,
+        ResendTooEarly, NoSendsLeft, NoRoute, NumberOptedOut, TooManyRequests, HumanCheckRequired, HumanCheckFailed,
+        HumanCheckUnavailable, IdempotencyKeyReused or StoreUnavailable; nothing is sent then.
         """
         now, challenge = self._open_challenge(caller, challenge_id)
         operation = secrets.token_urlsafe(6)
@@ -286,8 +290,8 @@ class Service:
             raise NoSendsLeft
         if now < challenge.resend_at():
             raise ResendTooEarly(retry_after=-(-(challenge.resend_at() - now) // 1000))
-        e164 = self._number(challenge)
-        entry = self._entry_again(caller, challenge, e164, step)
+        who = unseal(self._seal, challenge)
+        entry = self._entry_again(caller, challenge, who, step, human_proof)
         caller.hear(self._admission.admit(entry, f"{challenge.id[-8:]}{operation}").standing)
         delivery = Delivery(
             step,
@@ -302,25 +306,28 @@ class Service:
         if not isinstance(answer, Challenge):
             self._admission.refund(entry, f"{challenge.id[-8:]}{operation}")
             raise _refusal(what, answer or 0)
-        report("challenge.resent", answer, e164, request_id=caller.request_id)
-        return rules.view(answer, now, phone.mask(e164))
+        report("challenge.resent", answer, who.e164, request_id=caller.request_id)
+        return rules.view(answer, now, phone.mask(who.e164))
 
-    def _entry_again(self, caller: Caller, challenge: Challenge, e164: str, step: int) -> Entry:
+    def _entry_again(
+        self, caller: Caller, challenge: Challenge, who: Sealed, step: int, human_proof: str
+    ) -> Entry:
         """Make the entry of another message of a challenge, whose caller is known as well as at its start."""
         rules = caller.runtime.policy.guard_of(caller.app.name)
-        number = phone.parse(e164)
         return Entry(
             asked=Asked(
-                number=number,
+                number=phone.parse(who.e164),
                 app=caller.app.name,
                 purpose=challenge.purpose,
                 channel=challenge.plan.steps[step].channel,
-                address=caller.address,
+                address=caller.address or who.address or None,
+                session=who.session,
                 known=known_as(challenge.known),
             ),
             rules=rules,
             request_id=caller.request_id,
             cheap=challenge.plan.steps[step].channel in rules.cheap_channels,
+            proof=human_proof,
             browser=caller.address is not None,
         )
 
@@ -347,8 +354,8 @@ class Service:
             if challenge is None:
                 self._metrics.checks.labels(caller.app.name, what).inc()
                 raise _unchecked(what)
-            e164, bound_to = unseal(self._seal, challenge)
-            bound = bound_to if binding is None else _canonical(binding)
+            who = unseal(self._seal, challenge)
+            e164, bound = who.e164, who.binding if binding is None else _canonical(binding)
             via = self._match(code, Claim(challenge.id, challenge.purpose, bound), challenge)
         if via is None:
             left = challenge.plan.max_attempts - challenge.attempts
@@ -371,7 +378,7 @@ class Service:
         rules_now = caller.runtime.policy.guard_of(caller.app.name)
         self._admission.count(guard.after_success(rules_now, asked, won.deliveries[0].at))
         token = self._signer.sign(
-            self._claims(won, e164, bound_to, channel), audience=caller.app.name, now=now // 1000
+            self._claims(won, e164, who.binding, channel), audience=caller.app.name, now=now // 1000
         )
         device = None
         if remember_device:
@@ -465,7 +472,7 @@ class Service:
     # Shared small steps.
 
     def _number(self, challenge: Challenge) -> str:
-        return unseal(self._seal, challenge)[0]
+        return unseal(self._seal, challenge).e164
 
     def _view(self, challenge: Challenge, now: int) -> View:
         return rules.view(challenge, now, phone.mask(self._number(challenge)))

@@ -336,6 +336,36 @@ def test_a_proof_lets_one_send_in(valkey: ValkeyServer) -> None:
         assert play.send(NUMBERS[0], address=BROWSER) == "challenge"
 
 
+def test_a_resend_meets_the_check_and_passes_with_its_proof(valkey: ValkeyServer) -> None:
+    """It is another message: whoever solves what is asked gets it."""
+    with playing(valkey, {"app": {"challenge": ["4/h"]}}) as play:
+        assert fill(play, "app", 3) == "sms"
+        play.later(61)
+        caller = replace(play.spine.caller, address=BROWSER)
+        with pytest.raises(HumanCheckRequired) as caught:
+            play.spine.service.resend(caller, play.newest.challenge_id)
+        solved = encoded(proof(caught.value.check))
+        play.spine.service.resend(caller, play.newest.challenge_id, human_proof=solved)
+        play.later(61)
+        with pytest.raises(HumanCheckFailed):
+            play.spine.service.resend(caller, play.newest.challenge_id, human_proof=solved)
+
+
+@pytest.mark.parametrize("named", [{"session": "s"}, {"address": BROWSER}])
+def test_a_resend_counts_for_whom_the_server_named(valkey: ValkeyServer, named: dict[str, str]) -> None:
+    """The session or the address of the send: a server does not name them again."""
+    [rule] = named
+    with playing(valkey, {rule: {"refuse": ["2/h"]}}) as play:
+        server = replace(play.spine.caller, address=None)
+        first = play.spine.service.send(server, SendRequest(to=NUMBERS[0], **named))
+        play._brought(first)  # noqa: SLF001
+        play.later(61)
+        play.spine.service.resend(server, first.challenge_id)
+        with pytest.raises(TooManyRequests) as caught:
+            play.spine.service.send(server, SendRequest(to=NUMBERS[1], **named))
+        assert caught.value.rule == rule
+
+
 def test_a_hoard_of_light_checks_lets_few_in(valkey: ValkeyServer) -> None:
     """Whoever gathered them while nobody was about is asked for heavier ones as soon as he uses them."""
     with playing(valkey, {"app": {"challenge": ["2/h"]}}) as play:

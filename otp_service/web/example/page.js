@@ -18,13 +18,13 @@ async function call(path, body) {
   return content;
 }
 
-// Repeats a request with its proof when the service wants a human check first.
+// Repeats a request with its proof when the service wants a human check first, or by now a heavier one.
 async function ask(path, body) {
   try {
     return await call(path, body);
   } catch (problem) {
     if (problem.code !== "human_check_required") throw problem;
-    return call(path, { ...body, human_proof: await solve(problem.human_check) });
+    return ask(path, { ...body, human_proof: await solve(problem.human_check) });
   }
 }
 
