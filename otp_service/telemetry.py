@@ -85,17 +85,22 @@ def start_logging(process: str, level: str, stream: TextIO | None = None) -> Non
 
 
 @contextmanager
-def logged_to(stream: TextIO, process: str, level: str) -> Iterator[None]:
-    """Send what this product logs meanwhile to `stream`, for a command beside the processes that serve."""
+def acts_logged(stream: TextIO) -> Iterator[None]:
+    """Send what is done meanwhile in somebody's name, and errors, to `stream`: for a command in a terminal."""
     handler, before = logging.StreamHandler(stream), LOG.level
-    handler.setFormatter(_Events(process))
+    handler.setFormatter(_Events("operator"))
+    handler.addFilter(lambda record: record.levelno >= logging.ERROR or _is_act(record))
     LOG.addHandler(handler)
-    LOG.setLevel(level.upper())
+    LOG.setLevel(logging.INFO)
     try:
         yield
     finally:
         LOG.removeHandler(handler)
         LOG.setLevel(before)
+
+
+def _is_act(record: logging.LogRecord) -> bool:
+    return not {"by", "author"}.isdisjoint(getattr(record, "fields", {}))
 
 
 def warn(text: str) -> None:

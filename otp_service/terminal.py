@@ -48,8 +48,7 @@ def on_a_demo(parser: argparse.ArgumentParser) -> None:
 
 
 def who_and_why(parser: argparse.ArgumentParser, *, why: bool = True) -> None:
-    """Declare the options that say who asks, and why, of a command that changes something: the log shows what."""
-    parser.set_defaults(logged=True)
+    """Declare the options that say who asks, and why."""
     if why:
         parser.add_argument("--reason", required=True, help="why; kept in the history")
     parser.add_argument("--author", default=None, help="who; the user of this terminal if left out")
@@ -88,9 +87,8 @@ def with_core(act: Act, chosen: argparse.Namespace) -> int:
     """Do something with the core of this environment, or of a demo's; gives the exit code."""
     environment = os.environ if chosen.demo is None else _settings_of_demo(chosen.demo)
     core = app.build(*app.configure(environment), threads=1, hash_slots=1, role="operator")
-    level = core.settings.log_level if getattr(chosen, "logged", False) else "error"
     try:
-        with telemetry.logged_to(sys.stderr, "operator", level):
+        with telemetry.acts_logged(sys.stderr):
             return act(core, chosen)
     except OtpError as error:
         print(

@@ -1,6 +1,7 @@
 """The `keys` and `apps` commands: the same changes as the operators' HTTP API, for a terminal."""
 
 import getpass
+import json
 import re
 import secrets
 from collections.abc import Callable
@@ -76,11 +77,9 @@ def test_a_key_goes_through_its_life(run: Run) -> None:
     second, successor = issued(out)
     assert re.search(rf"^{id_} ends {MOMENT}\n", out, re.MULTILINE)
     assert row(run, successor)[6] == "checkout"
-    assert run("keys", "revoke", id_, "--reason", "lost", "--author", "ben") == (
-        0,
-        f"{id_} of web lets nobody in any more\n",
-        "",
-    )
+    code, out, err = run("keys", "revoke", id_, "--reason", "lost", "--author", "ben")
+    assert (code, out) == (0, f"{id_} of web lets nobody in any more\n")
+    assert {"event": "key.revoked", "key": id_, "by": "ben", "why": "lost"}.items() <= json.loads(err).items()
     assert row(run, id_)[6] == "ended by ben: lost"
     listed = run("keys", "list")[1]
     for key in (first, second):
@@ -174,7 +173,7 @@ def test_an_app_goes_through_its_life(run: Run) -> None:
         "origins: none",
         "keys in the policy: 0 publishable, 1 secret",
     ]
-    assert run("apps", "remove", "shop", "--reason", "it closed") == (0, "version 3 is in force\n", "")
+    assert run("apps", "remove", "shop", "--reason", "it closed")[:2] == (0, "version 3 is in force\n")
     assert run("policy", "diff", "1", "3")[1] == ""
     assert [line.rpartition("ended by ")[2] for line in run("keys", "list")[1].splitlines()[1:]] == [
         f"{getpass.getuser()}: app removed: it closed"
