@@ -178,7 +178,15 @@ _NAMES = tuple(field.name for field in fields(Key))
 def _tell(what: str, key: Key, *, by: str, why: str, **more: object) -> None:
     """Write who did what to a key and why into the log, which is the audit."""
     event(
-        what, logging.INFO, key=key.id, kind=key.kind, owner=key.owner, role=key.role, by=by, why=why, **more
+        what,
+        logging.INFO,
+        key_id=key.id,
+        kind=key.kind,
+        owner=key.owner,
+        role=key.role,
+        by=by,
+        why=why,
+        **more,
     )
 
 

@@ -61,7 +61,7 @@ def _clean(value: object) -> object:
     return value if value is None or isinstance(value, int | float) else redact(str(value))
 
 
-_IDS = frozenset({"request_id", "challenge"})
+_IDS = frozenset({"request_id", "challenge", "key_id", "successor"})
 """Drawn by us at random; digits in them mean nothing."""
 
 

@@ -79,7 +79,9 @@ def test_a_key_goes_through_its_life(run: Run) -> None:
     assert row(run, successor)[6] == "checkout"
     code, out, err = run("keys", "revoke", id_, "--reason", "lost", "--author", "ben")
     assert (code, out) == (0, f"{id_} of web lets nobody in any more\n")
-    assert {"event": "key.revoked", "key": id_, "by": "ben", "why": "lost"}.items() <= json.loads(err).items()
+    assert {"event": "key.revoked", "key_id": id_, "by": "ben", "why": "lost"}.items() <= json.loads(
+        err
+    ).items()
     assert row(run, id_)[6] == "ended by ben: lost"
     listed = run("keys", "list")[1]
     for key in (first, second):

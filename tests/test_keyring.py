@@ -107,7 +107,7 @@ def test_every_change_is_told_with_who_and_why(ring: Keyring, caplog: pytest.Log
         with pytest.raises(KeyConflict):
             ring.revoke(first.id, by="dora", reason="again")
     told = [(line.getMessage(), vars(line)["fields"]) for line in caplog.records]
-    assert [(what, fields["key"], fields["by"], fields["why"]) for what, fields in told] == [
+    assert [(what, fields["key_id"], fields["by"], fields["why"]) for what, fields in told] == [
         ("key.issued", first.id, "anna", "a test"),
         ("key.rotated", first.id, "ben", "a quarter is over"),
         ("key.revoked", first.id, "carl", "found in a repository"),
