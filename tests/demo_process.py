@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,19 +14,12 @@ from typing import Any
 
 import requests
 
+from tests.ports import free_port
+
 START_WITHIN = 40.0
 PATIENCE = 30.0
 PROCESSES = 3
 """Those that follow the policy: a worker and two of the API."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Find ports that nobody uses now."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 class Demo:
@@ -38,7 +30,7 @@ class Demo:
         self.folder = folder
         self.var = folder / "var"
         self.log = folder / "log"
-        port, sandbox_port = free_ports(2)
+        port, sandbox_port = free_port(), free_port()
         ports = ("--port", str(port), "--sandbox-port", str(sandbox_port))
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(

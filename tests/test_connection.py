@@ -12,8 +12,9 @@ from redis.exceptions import ResponseError
 
 from otp_service.connection import Scripts, connect
 from otp_service.store import Store
-from tests.deployments import HOST, Sentinel, ask, certify, free_port
+from tests.deployments import Sentinel, ask, certify
 from tests.fault_proxy import FaultProxy
+from tests.ports import HOST, free_port
 from tests.spine import opened, seen, together, until
 from tests.valkey_server import ValkeyServer
 from tests.watched import AT_MOST, own_retries, refuses, store_at, works

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.demo_process import Demo, free_ports
+from tests.demo_process import Demo
 from tests.endpoint import Endpoint
 from tests.numbers import DELIVERED
+from tests.ports import free_port
 
 pytestmark = pytest.mark.xdist_group("demo")
 README = Path(__file__).parent.parent / "README.md"
@@ -129,7 +130,7 @@ def hearing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 def test_readme_commands_for_events_work_word_by_word(hearing: Demo) -> None:
     """Typed beside a demo that was started so, they end with the events of an SMS that failed."""
     [first, *_], [_, *typed] = session("A first code"), session("Hear of it")
-    port = str(free_ports(1)[0])  # the README's may be taken here
+    port = str(free_port())  # the README's may be taken here
     said = shell("\n".join([first, *typed]).replace("8002", port), hearing.folder)
     events = [json.loads(line) for line in said.splitlines() if line.startswith('{"type"')]
     assert {(event["type"], event["data"]["channel"]) for event in events} == {
@@ -357,7 +358,7 @@ def _lives(pid: int) -> bool:
 
 def test_a_taken_port_is_a_clear_error(tmp_path: Path) -> None:
     """Both taken ports are named at once, exit code 2."""
-    first, second = free_ports(2)
+    first, second = free_port(), free_port()
     with socket.create_server(("127.0.0.1", first)), socket.create_server(("127.0.0.1", second)):
         done = subprocess.run(
             [

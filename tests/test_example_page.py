@@ -16,7 +16,8 @@ from otp_service.errors import HumanCheckFailed, HumanCheckRequired, WrongCode
 from otp_service.human import LEAST, Check
 from otp_service.web import example, widget
 from tests.conftest import ORIGIN, POLICY, PUBLISHABLE, make_core
-from tests.demo_process import Demo, free_ports
+from tests.demo_process import Demo
+from tests.ports import free_port
 from tests.sandbox_server import Serving
 from tests.spine import until
 from tests.test_sandbox_page import browser, page, pytestmark
@@ -126,7 +127,7 @@ def test_a_newcomer_is_verified_in_the_demo(page: Page, tmp_path: Path) -> None:
 
 def test_the_guards_own_check_is_solved(page: Page, valkey: ValkeyServer) -> None:
     """The second send from an address is asked for a check, which the page solves and the real guard takes."""
-    (port,) = free_ports(1)
+    port = free_port()
     text = POLICY.replace(ORIGIN, f"http://127.0.0.1:{port}") + '[guard.address]\nchallenge = ["1/h"]\n'
     core = make_core(valkey.url, "http://127.0.0.1:9", text=text, example_key=PUBLISHABLE)
     with closing(core), closing(Serving(app.web(core, lambda: b""), port)) as serving:

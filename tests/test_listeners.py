@@ -15,8 +15,8 @@ from flask import Flask
 
 from otp_service import cli
 from tests.conftest import OPS, POLICY, PUBLISHABLE, SECRET
-from tests.deployments import HOST, free_port
 from tests.http_api import NOBODY, UPSTREAM_TOKEN, Api, close, make_api
+from tests.ports import HOST, free_port
 from tests.spine import until
 from tests.valkey_server import ValkeyServer
 

@@ -42,6 +42,7 @@ from tests.fault_server import (
     say,
     wait_for,
 )
+from tests.ports import free_port
 
 TOKEN = "canary-TOKEN|0123456789abcdef"
 NUMBER = "919000000001"
@@ -128,9 +129,7 @@ class TestNothingLeft:
 
     def test_connection_refused(self) -> None:
         """Nobody listens."""
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
-        assert send_once(f"http://127.0.0.1:{port}/") == Outcome(Verdict.DEFERRED, "connect_failed")
+        assert send_once(f"http://127.0.0.1:{free_port()}/") == Outcome(Verdict.DEFERRED, "connect_failed")
 
     def test_unknown_name(self) -> None:
         """The host has no address; a zone that no machine has fails in the resolver without a packet."""

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.demo_process import Demo, free_ports
+from tests.demo_process import Demo
 from tests.numbers import crowd
+from tests.ports import free_port
 from tests.valkey_server import ValkeyServer
 
 pytestmark = pytest.mark.xdist_group("outage")
@@ -114,7 +115,7 @@ def test_every_accepted_challenge_survives_fifty_kills(demo: Demo) -> None:
 
 def test_store_outage_is_told_truthfully_and_ends_by_itself(tmp_path: Path) -> None:
     """With Redis away: 503 with Retry-After within 2 s. Once it is back: 202 within 5 s, same processes."""
-    server = ValkeyServer(port=free_ports(1)[0])
+    server = ValkeyServer(port=free_port())
     try:
         demo = Demo(tmp_path, environment={"OTP_REDIS_URL": server.url})
         try:
@@ -155,7 +156,7 @@ def _outage(server: ValkeyServer, demo: Demo) -> None:
 
 def test_the_store_hanging_is_bounded_too(tmp_path: Path) -> None:
     """A Redis that takes connections and never answers costs a caller less than 2 s."""
-    server = ValkeyServer(port=free_ports(1)[0])
+    server = ValkeyServer(port=free_port())
     try:
         demo = Demo(tmp_path, environment={"OTP_REDIS_URL": server.url})
         try:

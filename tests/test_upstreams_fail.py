@@ -12,6 +12,7 @@ from otp_service.health import FIRST_PAUSE, PROBE_LEASE
 from otp_service.policy import StepRule
 from tests.fault_server import FaultServer, http
 from tests.journeys import CHANNELS, Journeys, Upstream, account, four_channels, open_core, steps
+from tests.ports import free_port
 from tests.spine import together
 from tests.valkey_server import ValkeyServer
 
@@ -59,8 +60,7 @@ def dead_address(kind: str, stack: ExitStack) -> str:
     """Give the address of something that takes no connection."""
     if kind == "black hole":
         return stack.enter_context(black_hole())
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}/api/v2/"
+    return f"http://127.0.0.1:{free_port()}/api/v2/"
 
 
 @pytest.mark.parametrize("channel", CHANNELS)

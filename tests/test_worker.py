@@ -17,8 +17,9 @@ from otp_service.errors import StoreUnavailable
 from otp_service.store import CHALLENGES, CLAIM_LEASE, Due, Store
 from otp_service.telemetry import Metrics
 from otp_service.worker import Worker
-from tests.deployments import HOST, ask, free_port
+from tests.deployments import ask
 from tests.fault_proxy import FaultProxy
+from tests.ports import HOST, free_port
 from tests.spine import (
     NUMBERS,
     PATIENCE,

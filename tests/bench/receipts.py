@@ -29,8 +29,8 @@ from otp_service.seal import Seal
 from otp_service.settings import Settings
 from otp_service.store import Store
 from tests.bench.pusher import Progress, push
-from tests.demo_process import free_ports
 from tests.journeys import account, four_channels
+from tests.ports import free_port
 from tests.spine import PatientScripts, Spine, make_spine, new_challenge, until
 from tests.test_receipts_load import COURSES, PATH, REPEATED, SECRET, pushes
 from tests.valkey_server import ValkeyServer
@@ -62,7 +62,7 @@ def _serving(server: ValkeyServer) -> Iterator[tuple[Core, Spine, int]]:
 
     The spine works on the same challenges and waits for the store where the product would not.
     """
-    (port,) = free_ports(1)
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         environment = _environment(server.url, port, Path(folder))
         read, text = app.configure(environment)
