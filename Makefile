@@ -34,7 +34,8 @@ $(VENV)/.test: $(VENV)/.run tests/requirements.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt
 	@touch $@
 
-COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --allow-unsafe --strip-extras \
+# Extras stay in the lock: an old pip looks for `coverage[toml]` by itself and takes a newer one than `coverage==` pins.
+COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --allow-unsafe --no-strip-extras \
   --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --build-deps-for=editable
 
 lock: $(VENV)/.test
