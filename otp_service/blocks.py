@@ -197,7 +197,12 @@ def _subject(kind: Kind, text: str) -> str:
         if not PREFIX.fullmatch(text):
             raise Invalid({"subject": ["must be the beginning of an E.164 number, such as +4479"]})
         return text
+    address, _, bits = text.partition("/")
     try:
-        return guard.subscriber(str(ipaddress.ip_address(text.partition("/")[0])))
+        subscriber = guard.subscriber(str(ipaddress.ip_address(address)))
     except ValueError:
         raise Invalid({"subject": ["must be an IP address"]}) from None
+    # Of a wider network all but one subscriber would pass, though it looked pinned.
+    if bits and (":" not in subscriber or bits != str(guard.IPV6_SUBSCRIBER)):
+        raise Invalid({"subject": ["must be one subscriber: an IPv4 address, or an IPv6 address or its /64"]})
+    return subscriber

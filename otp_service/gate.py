@@ -286,6 +286,7 @@ class _Writer:
         index = self._index(line)
         return written | {
             "mark": MARKS[line.rule],
+            "of": line.of,
             "cost": line.cost,
             "keys": [self._place(line.scope, index, line)],
         }
@@ -334,6 +335,7 @@ def _finding(found: Mapping[str, Any]) -> Finding:
         limit=_whole(found["rule"], found["limit"]),
         seconds=found["ms"] / 1000,
         pause=int(found["pause"]),
+        over=float(found["over"]),
         on=found["on"],
     )
 

@@ -67,13 +67,15 @@ class Asked:
 class Line:
     """One rule's say. `scope` and `subject` name the counter; `figures` are those of its kind, in milliseconds.
 
-    `private` tells that the subject is a person's, and must be read by nobody who only has the store.
+    `of` names the app whose own figures they are, if any: what they hold, they hold for that app only. `private` tells
+    that the subject is a person's, and must be read by nobody who only has the store.
     """
 
     rule: str
     owner: Owner
     kind: Literal["fixed", "kept", "count", "ladder", "share", "clear"]
     on: bool = True
+    of: str = ""
     scope: str = ""
     subject: tuple[str, ...] = ()
     cost: int = 1
@@ -146,8 +148,8 @@ def _of_places(guard: Guard, asked: Asked) -> Iterator[Line]:
     """List the lines of where the number is; a device that verified the number is no part of an attack on its place."""
     country, prefix = asked.number.country, (asked.prefix, asked.known)
     yield _budget(guard, "country", "destination", "country", (country,))
-    for scope, subject in (("country-codes", (country, asked.known)), ("prefix", prefix)):
-        yield _share(guard.conversion, scope, subject)
+    yield _share(guard.conversion, "country-codes", (country, asked.known))
+    yield _share(guard.conversion, "prefix", prefix)
     yield _budget(guard, "prefix", "destination", "prefix", prefix, private=True)
 
 
@@ -167,6 +169,7 @@ def _budget(
         owner=owner,
         kind="count",
         on=budget.mode == "enforce",
+        of=budget.of,
         scope=scope,
         subject=subject,
         cost=cost,
@@ -181,6 +184,7 @@ def _money(guard: Guard, asked: Asked, amount: float) -> Line:
         owner="service",
         kind="count",
         on=guard.money.mode == "enforce",
+        of=guard.money.of,
         scope="app",
         subject=(asked.app,),
         cost=round(amount * guard.money.unit),
@@ -207,6 +211,7 @@ def _share(rule: Conversion, scope: str, subject: tuple[str, ...], **more: Any) 
         owner="destination",
         kind="share",
         on=rule.mode == "enforce",
+        of=rule.of,
         scope=scope,
         subject=subject,
         private=scope == "prefix",
@@ -217,7 +222,8 @@ def _share(rule: Conversion, scope: str, subject: tuple[str, ...], **more: Any) 
             "within": rule.within * 1000,
             "grace": rule.grace * 1000,
             "hold": rule.hold * 1000,
-            "level": rule.then,
+            "longest": rule.longest * 1000,
+            "level": rule.prefix if scope == "prefix" else rule.country,
             **more,
         },
     )
@@ -293,7 +299,10 @@ def subscriber(address: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A line that tripped: `value` of `limit` within `seconds`, for `pause` milliseconds more; `on` if it counts."""
+    """A line that tripped: `value` of `limit` within `seconds`, for `pause` milliseconds more; `on` if it counts.
+
+    `over` is how far it is over its threshold, as a share of that, which says how heavy a human check must be.
+    """
 
     rule: str
     level: str
@@ -301,6 +310,7 @@ class Finding:
     limit: float
     seconds: float
     pause: int
+    over: float
     on: bool
 
 
@@ -326,8 +336,7 @@ class Decision:
     @property
     def over(self) -> float:
         """Give how far the counters that ask for a human check are over their thresholds, as a share of them."""
-        asking = [one for one in self.findings if one.on and one.level == "challenge" and one.limit]
-        return max(((one.value - one.limit) / one.limit for one in asking), default=0.0)
+        return max((one.over for one in self.findings if one.on and one.level == "challenge"), default=0.0)
 
 
 _DECIDING = {"refuse": ("refuse", "cheap"), "challenge": ("challenge",), "spent": ("challenge",)}

@@ -175,9 +175,11 @@ def _consequence(rule: Rule) -> str:
             return f"refused within {_spans(rule.ladder)}; forgotten after {span(rule.forget)}"
         case Conversion():
             return (
-                f"{_FOLLOWS[rule.then]} for {span(rule.hold)}, doubling up to 1 d, once fewer than {rule.share:.0%} of"
-                f" {rule.sends} or more in {span(rule.within)} verify; those of the newest"
-                f" {span(rule.grace)} do not count yet; after a stop {rule.probes} go and are judged first"
+                f"{_FOLLOWS[rule.country]} (country) or {_FOLLOWS[rule.prefix]} (prefix) for {span(rule.hold)},"
+                f" doubling up to {span(rule.longest)}, once fewer than {rule.share:.0%} of {rule.sends} or more in"
+                f" {span(rule.within)} verify; those of the newest {span(rule.grace)} do not count yet: of them no"
+                f" more go without a human check than verified in {span(rule.within)}, or than {rule.sends};"
+                f" after a stop {rule.probes} go and are judged first"
             )
         case Budget():
             return _tiers(rule)

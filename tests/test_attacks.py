@@ -28,6 +28,7 @@ from otp_service.errors import (
 from otp_service.policy import Guard
 from otp_service.policy.guarding import Countries
 from otp_service.service import SendRequest
+from tests.proofs import encoded, proof
 from tests.spine import Spine, open_spine
 from tests.valkey_server import ValkeyServer
 
@@ -170,6 +171,45 @@ def test_pumping_at_random_numbers_is_stopped_by_what_does_not_come_back(world: 
             continue
         left += 1
     assert 50 <= left <= 200
+
+
+def test_a_burst_brings_no_more_than_would_be_judged(world: World) -> None:
+    """Within a minute 1,000 numbers all over the country, one address each: it is over before any code is late.
+
+    What follows is asked for a check, also by those who come meanwhile; the minute after it, nobody is.
+    """
+    numbers = honest_numbers(random.Random(7), 1100)
+    left = 0
+    for place in range(1000):
+        world.at(place * MINUTE / 1000)
+        left += tried(world, numbers[place], f"2001:db8:{place:x}::1") is not None
+    assert left == DEFAULTS.conversion.sends
+
+
+def test_who_lets_codes_lapse_closes_a_country_to_nobody_who_is_human(world: World) -> None:
+    """For eight hours nothing comes back of all that a stranger is let send; who solves a check is served at any time.
+
+    As soon as the stranger stops nobody is asked for one.
+    """
+    numbers = iter(honest_numbers(random.Random(8), 3000))
+    served = asked = 0
+    for place in range(8 * 60):
+        world.at(place * MINUTE)
+        for way in range(6):
+            tried(world, next(numbers), f"2001:db8:{place:x}:{way}::1")
+        if place % 40 == 39:
+            number, address = next(numbers), f"198.51.100.{place // 40}"
+            try:
+                id_ = world.send(number, address)
+            except HumanCheckRequired as error:
+                asked += 1
+                id_ = world.send(number, address, human_proof=encoded(proof(error.check)))
+            world.verify(id_)
+            served += 1
+    assert served == 12
+    assert asked > 6
+    world.at(12 * HOUR)
+    assert tried(world, "+14155552672", "198.51.100.99")
 
 
 def tried(world: World, number: str, address: str) -> str | None:

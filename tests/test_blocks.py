@@ -153,6 +153,7 @@ PINS = [
     ("prefix", "+1202", "+1202", "+1202"),
     ("address", ADDRESS, ADDRESS, ADDRESS),
     ("address", "2001:db8::7", "2001:db8::/64", "2001:db8::/64"),
+    ("address", "2001:db8:0::/64", "2001:db8::/64", "2001:db8::/64"),
 ]
 
 
@@ -205,6 +206,10 @@ def test_pins_decide_who_is_let_in(api: Api) -> None:
         ("prefix", "+123456789012", "subject"),
         ("address", "example.com", "subject"),
         ("address", "999.1.1.1", "subject"),
+        ("address", "203.0.113.0/24", "subject"),
+        ("address", "203.0.113.1/32", "subject"),
+        ("address", "2001:db8::/32", "subject"),
+        ("address", "2001:db8::/64/64", "subject"),
         ("street", "x1", "kind"),
     ],
 )

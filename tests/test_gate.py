@@ -14,6 +14,7 @@ from otp_service import guard
 from otp_service.gate import SPENT, Allowance, Gate
 from otp_service.guard import Decision, Finding, Line
 from otp_service.policy import Budget, Guard, Window
+from otp_service.policy.guard_forms import changed
 from otp_service.policy.guarding import DAY, HOUR, MINUTE
 from otp_service.seal import Seal
 from tests.gates import ADDRESS, KEEP, NUMBER, Counters, asked, only, open_counters
@@ -355,20 +356,131 @@ def test_codes_that_do_not_come_back_stop_a_place(counters: Counters) -> None:
     assert passes(counters.charge(CONVERSION, asked()))
 
 
-def test_stops_double_up_to_a_day_and_are_forgotten(counters: Counters) -> None:
-    """15, 30, 60 minutes... a day; quarter of an hour and as long as the last stop without another, and it is 15."""
+def let_in(counters: Counters, count: int, rules: Guard = CONVERSION) -> list[Decision]:
+    """Charge sends, each with a human check that was solved."""
+    brings = (Allowance(proof=f"{counters.offset} {n}") for n in range(count))
+    found = [counters.charge(rules, asked(), allowance=brought) for brought in brings]
+    assert all(map(passes, found))
+    return found
+
+
+def came_back(counters: Counters, decisions: list[Decision], rules: Guard = CONVERSION) -> None:
+    """Let what was let in be sent and verified."""
+    for decision in decisions:
+        counters.gate.add(guard.after_sending(rules, asked(), decision.now, 0))
+        counters.gate.add(guard.after_success(rules, asked(), decision.now))
+
+
+def test_no_more_is_on_its_way_without_a_check_than_would_be_judged_or_came_back(counters: Counters) -> None:
+    """A burst would be over before the first of it is judged; who solves a check gets in, and it is a heavier one."""
+    decisions = [counters.charge(CONVERSION, asked()) for _ in range(12)]
+    assert [one.verdict for one in decisions] == ["allow"] * 10 + ["challenge"] * 2
+    assert {one.level for one in decisions[-1].findings} == {"challenge"}
+    assert decisions[-1].over == 0
+    let_in(counters, 5)
+    assert counters.look(CONVERSION, asked()).over == 0.5
+    came_back(counters, decisions[:10])
+    assert [counters.charge(CONVERSION, asked()).verdict for _ in range(6)] == ["allow"] * 5 + ["challenge"]
+    came_back(counters, decisions[:10])
+    assert [counters.charge(CONVERSION, asked()).verdict for _ in range(21)] == ["allow"] * 20 + ["challenge"]
+    counters.offset += 2 * MINUTE * 1000
+    assert counters.charge(CONVERSION, asked()).verdict == "allow"
+
+
+def test_what_is_refunded_is_not_on_its_way(counters: Counters) -> None:
+    """A send that was not made makes room for another."""
+    charged = [(counters.charge(CONVERSION, asked(), f"{n}").verdict, f"{n}") for n in range(11)]
+    assert [verdict for verdict, _ in charged] == ["allow"] * 10 + ["challenge"]
+    counters.gate.refund(guard.lines(CONVERSION, asked()), "3")
+    assert [counters.charge(CONVERSION, asked()).verdict for _ in range(2)] == ["allow", "challenge"]
+
+
+def test_stops_double_up_to_the_longest_and_are_forgotten(counters: Counters) -> None:
+    """15, 30, 60 minutes; quarter of an hour and as long as the last stop without another, and it is 15."""
     holds = []
-    for _ in range(9):
+    for _ in range(5):
         sent(counters, 10)
         counters.offset += 3 * MINUTE * 1000
         holds.append(counters.charge(CONVERSION, asked()).deciding.pause)
         assert counters.lives()["country-codes"] > 2 * holds[-1]
         counters.offset += holds[-1] + 1
-    assert [hold // (MINUTE * 1000) for hold in holds] == [15, 30, 60, 120, 240, 480, 960, 1440, 1440]
+    assert [hold // (MINUTE * 1000) for hold in holds] == [15, 30, 60, 60, 60]
     counters.offset += holds[-1] + 15 * MINUTE * 1000
     sent(counters, 10)
     counters.offset += 3 * MINUTE * 1000
     assert counters.charge(CONVERSION, asked()).deciding.pause == 15 * MINUTE * 1000
+
+
+def test_a_first_stop_may_be_longer_than_the_longest(counters: Counters) -> None:
+    """Then all are so long."""
+    rules = only({"conversion": {"sends": 10, "hold": "2h", "longest": "1h"}})
+    for _ in range(2):
+        sent(counters, 10, rules=rules)
+        counters.offset += 3 * MINUTE * 1000
+        pause = counters.charge(rules, asked()).deciding.pause
+        assert pause == 2 * HOUR * 1000
+        counters.offset += pause + 1
+
+
+def test_a_country_that_is_stopped_asks_for_checks_and_a_prefix_refuses(counters: Counters) -> None:
+    """A stranger who lets ten codes lapse closes no country to people; the check is a heavy one."""
+    stopped(counters, CONVERSION)
+    sent(counters, 10)
+    counters.offset += 3 * MINUTE * 1000
+    for _ in range(2):  # as it begins, and while it lasts
+        found = {one.level: one.over for one in counters.charge(CONVERSION, asked()).findings}
+        assert found == {"challenge": 1.0, "refuse": 1.0}
+        elsewhere = counters.charge(CONVERSION, asked("+12025550143"))
+        assert (elsewhere.verdict, elsewhere.over) == ("challenge", 1.0)
+    let = counters.charge(CONVERSION, asked("+12025550143"), allowance=Allowance(proof="p"))
+    assert let.verdict == "allow"
+
+
+def test_an_apps_own_figures_stop_that_app_only(counters: Counters) -> None:
+    """And what only watches stops nobody; windows of other lengths are other counters."""
+    apps = {
+        "watching": changed(CONVERSION, {"conversion": {"mode": "watch"}}, "watching"),
+        "strict": changed(CONVERSION, {"conversion": {"sends": 2, "share": 0.9}}, "strict"),
+        "patient": changed(CONVERSION, {"conversion": {"within": 1800, "sends": 2}}, "patient"),
+    }
+    sent(counters, 4, 2)
+    counters.offset += 3 * MINUTE * 1000
+    found = [counters.charge(apps["watching"], asked(app="watching")) for _ in range(2)]
+    assert [one.verdict for one in found] == ["allow"] * 2
+    assert [counters.charge(apps["strict"], asked(app="strict")).verdict for _ in range(2)] == ["refuse"] * 2
+    for name, rules in (*apps.items(), ("web", CONVERSION)):
+        verdict = counters.charge(rules, asked(app=name)).verdict
+        assert (name, verdict) == (name, "refuse" if name == "strict" else "allow")
+    sent(counters, 10, rules=apps["watching"])
+    counters.offset += 3 * MINUTE * 1000
+    watched = counters.charge(apps["watching"], asked(app="watching"))
+    assert (watched.verdict, {one.on for one in watched.findings}) == ("allow", {False})
+    assert {"h", "p"}.isdisjoint(
+        field[1:2] for field in counters_of(counters, "prefix") if "block" not in field
+    )
+
+
+def counters_of(counters: Counters, scope: str) -> set[str]:
+    """Name the fields of conversion in the counters of a scope that the strict app did not write."""
+    return {
+        name
+        for key, fields in counters.stored().items()
+        if f":{scope}:" in key
+        for name in fields
+        if not name.endswith("strict")
+    }
+
+
+def test_an_apps_own_hold_is_that_apps(counters: Counters) -> None:
+    """Of a number that one app stops for a day, another app's own limits decide there."""
+    base = only({"number": {"refuse": ["2/h"]}})
+    held = changed(base, {"number": {"hold": DAY}}, "bank")
+    for _ in range(2):
+        assert passes(counters.charge(held, asked(app="bank")))
+    assert not passes(counters.charge(held, asked(app="bank")))
+    counters.offset += 2 * HOUR * 1000
+    assert not passes(counters.charge(held, asked(app="bank")))
+    assert passes(counters.charge(base, asked()))
 
 
 def stopped(counters: Counters, rules: Guard) -> None:
@@ -379,14 +491,16 @@ def stopped(counters: Counters, rules: Guard) -> None:
 
 
 def test_a_place_is_open_again_as_soon_as_its_probes_have_come_back(counters: Counters) -> None:
-    """Until they are judged no more than those may leave; then any number may be on their way."""
+    """Until they are judged no more than those may be on their way; who solves a check does not change that."""
     rules = only({"conversion": {"sends": 10, "probes": 3}})
     stopped(counters, rules)
-    sent(counters, 3, 3, rules)
-    assert not passes(counters.look(rules, asked()))
+    probes = let_in(counters, 3, rules)
+    assert counters.charge(rules, asked(), allowance=Allowance(proof="p")).verdict == "refuse"
+    came_back(counters, probes[:1], rules)
+    assert [counters.charge(rules, asked()).verdict for _ in range(2)] == ["allow", "refuse"]
+    came_back(counters, probes[1:], rules)
     counters.offset += 2 * MINUTE * 1000
-    sent(counters, 5, rules=rules)
-    assert passes(counters.look(rules, asked()))
+    assert [counters.charge(rules, asked()).verdict for _ in range(11)] == ["allow"] * 10 + ["challenge"]
 
 
 def test_no_more_is_tried_after_a_stop_than_would_have_caused_it(counters: Counters) -> None:
@@ -399,14 +513,14 @@ def test_no_more_is_tried_after_a_stop_than_would_have_caused_it(counters: Count
 
 
 def test_an_honest_crowd_is_never_stopped(counters: Counters) -> None:
-    """Three of four come back after some seconds: however many, all day."""
+    """Three of four come back after some seconds: however many, all day; at worst some are asked for a check."""
     for _ in range(3 * 24):
         sent(counters, 12, 9)
-        counters.offset += 20 * MINUTE * 1000
-        assert passes(counters.charge(CONVERSION, asked()))
-        counters.offset += 40_000
-        sent(counters, 40)
-        assert passes(counters.charge(CONVERSION, asked()))
+        counters.offset += 2 * MINUTE * 1000
+        assert counters.charge(CONVERSION, asked()).verdict == "allow"
+        counters.offset += 10_000
+        let_in(counters, 40)
+        assert counters.charge(CONVERSION, asked()).verdict == "challenge"
         counters.offset += 20 * MINUTE * 1000
 
 
@@ -423,10 +537,9 @@ def test_a_code_that_comes_back_late_counts_for_when_it_was_sent(counters: Count
 
 def test_what_was_not_sent_is_not_judged(counters: Counters) -> None:
     """While an upstream is away nothing leaves, so nothing can come back; that is no attack."""
-    for _ in range(40):
-        assert passes(counters.charge(CONVERSION, asked()))
+    let_in(counters, 40)
     counters.offset += 5 * MINUTE * 1000
-    assert passes(counters.charge(CONVERSION, asked()))
+    assert counters.charge(CONVERSION, asked()).verdict == "allow"
 
 
 def test_a_stop_takes_no_time_from_counters_beside_it(valkey: ValkeyServer, counters: Counters) -> None:
@@ -530,7 +643,7 @@ def test_what_nobody_can_wait_out_is_told_first() -> None:
     """Then what lasts longest; what only watches is never told."""
 
     def finding(rule: str, pause: int, *, on: bool = True) -> Finding:
-        return Finding(rule=rule, level="refuse", value=1, limit=1, seconds=1, pause=pause, on=on)
+        return Finding(rule=rule, level="refuse", value=1, limit=1, seconds=1, pause=pause, over=0, on=on)
 
     short, long, ever = finding("address", 10), finding("number", 99), finding("countries", 0)
     watched = finding("suppression", 0, on=False)

@@ -87,7 +87,7 @@ def test_a_refusal_is_told_for_what_no_waiting_mends_and_else_for_what_lasts_lon
     """Rules that only watch decide nothing."""
 
     def found(rule: str, pause: int, *, on: bool = True, level: str = "refuse") -> Finding:
-        return Finding(rule=rule, level=level, value=3, limit=2, seconds=60, pause=pause, on=on)
+        return Finding(rule=rule, level=level, value=3, limit=2, seconds=60, pause=pause, over=0.5, on=on)
 
     short, long, watched = found("number", 1), found("prefix", 9), found("country", 99, on=False)
     soft = found("address", 999, level="challenge")

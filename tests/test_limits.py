@@ -240,7 +240,9 @@ JUDGED = {
     "within": "10m",
     "grace": "1m",
     "hold": "5m",
-    "then": "refuse",
+    "longest": "10m",
+    "country": "refuse",
+    "prefix": "refuse",
 }
 trips(*(("conversion", field) for field in JUDGED))
 
@@ -264,16 +266,21 @@ def converting(play: Play, sends: int, verified: int = 0) -> list[str]:
         ({}, 4, 2, 121, "sms"),
         ({"share": 0.2}, 4, 1, 121, "sms"),
         ({"sends": 5}, 4, 1, 121, "sms"),
-        ({"grace": "10m", "within": "20m"}, 4, 0, 240, "sms"),
+        ({"grace": "10m", "within": "20m"}, 4, 0, 240, "challenge"),
         ({}, 4, 0, 720, "sms"),
         ({"within": "60m"}, 4, 0, 720, "refuse"),
-        ({"then": "challenge"}, 4, 0, 121, "challenge"),
+        ({"country": "challenge", "prefix": "cheap"}, 4, 0, 121, "refuse"),
+        ({"country": "challenge", "prefix": "challenge"}, 4, 0, 121, "challenge"),
+        ({"country": "challenge"}, 4, 0, 121, "refuse"),
     ],
 )
 def test_codes_that_do_not_come_back_stop_their_place(
     valkey: ValkeyServer, change: dict[str, Any], sends: int, verified: int, wait: int, told: str
 ) -> None:
-    """Judged when the grace is over, within the window, at so many sends, by the share that came back."""
+    """Judged when the grace is over, within the window, at so many sends, by the share that came back.
+
+    Before that so many on their way make the next one prove that it is human.
+    """
     with playing(valkey, {"conversion": {**JUDGED, **change}}) as play:
         assert converting(play, sends, verified) == ["sms"] * sends
         play.later(wait)

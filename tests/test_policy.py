@@ -168,7 +168,9 @@ sends = 10
 within = "30m"
 grace = "0s"
 hold = "1h"
-then = "challenge"
+longest = "2h"
+country = "refuse"
+prefix = "challenge"
 
 [guard.recycled]
 then = "cheap"
@@ -265,7 +267,16 @@ steps = [{{ channel = "mip", upstream = "main" }}]
             country_prices={"IN": {"sms": 0.125}},
         ),
         guessing=Guessing(challenge=(Window(9, 3600),), code_length=10),
-        conversion=Conversion(share=0.5, sends=10, within=1800, grace=0, hold=3600, then="challenge"),
+        conversion=Conversion(
+            share=0.5,
+            sends=10,
+            within=1800,
+            grace=0,
+            hold=3600,
+            longest=7200,
+            country="refuse",
+            prefix="challenge",
+        ),
         suppression=Listed(mode="watch"),
         recycled=Listed(then="cheap", purposes=("login", "payment")),
         cooldown=Cooldown(ladder=(1, 120), forget=3600),
@@ -471,7 +482,7 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
         ('within = "59s"', "guard.conversion.within: must be from 60 to 86400 seconds"),
         ('grace = "11m"', "guard.conversion.grace: must be from 0 to 600 seconds"),
         ('hold = "0s"', "guard.conversion.hold: must be from 1 to 86400 seconds"),
-        ('then = "stop"', "guard.conversion.then: must be one of challenge, cheap, refuse"),
+        ('country = "stop"', "guard.conversion.country: must be one of challenge, cheap, refuse"),
     ],
     "[guard.suppression]  # nothing else": [('then = "refuse"', "guard.suppression.then: unknown field")],
     "[guard.recycled]  # purposes": [

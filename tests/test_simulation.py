@@ -135,7 +135,7 @@ def test_it_shows_what_the_guard_would_charge() -> None:
 
 def test_what_the_guard_would_refuse_is_told_with_its_rule() -> None:
     """Whatever the route says, nothing would be sent."""
-    full = Finding(rule="number", level="refuse", value=3, limit=3, seconds=600, pause=1000, on=True)
+    full = Finding(rule="number", level="refuse", value=3, limit=3, seconds=600, pause=1000, over=0, on=True)
     refusal = Decision(verdict="refuse", now=0, findings=(full,))
     answer = simulate(
         RULES, Question(to=NUMBER), lambda _channel, _country: None, lambda _rules, _asked: refusal

@@ -5,15 +5,17 @@
 -- ARGV: offset, act, plan (JSON): `keep`, `remember` and `spent` (how long ended blocks are told, operations and proofs
 -- are known, ms), `proof` (and how far over a threshold it is `enough` for), `cheap`, `trusted`, `destinations` and `callers` (pins to look for, the most exact first),
 -- `lines` and `whose` (of each key that lines name, for blocks).
--- A line: `rule`, `owner`, `kind`, `on` (false: it only watches), `keys`, `mark` (start of its fields), `cost`, and by
--- kind: "fixed" level; "kept" level; "count" tiers {level, limit, ms} and hold; "ladder" steps and forget; "share"
--- share, least, probes, within, grace, hold, level, and `add` ("s" sent, "v" verified) at `moment`; "clear".
+-- A line: `rule`, `owner`, `kind`, `on` (false: it only watches), `keys`, `mark` (start of its fields), `of` (the app
+-- whose own figures these are: what they hold, they hold for its sends only), `cost`, and by kind: "fixed" level;
+-- "kept" level; "count" tiers {level, limit, ms} and hold; "ladder" steps and forget; "share" share, least, probes,
+-- within, grace, hold, longest, level, and `add` ("s" sent, "v" verified) at `moment`; "clear".
 -- Times are milliseconds.
--- Returns {verdict, now, JSON of {rule, level, value, limit, ms, pause, on} for each line that tripped, JSON of the
+-- Returns {verdict, now, JSON of {rule, level, value, limit, ms, pause, over, on} for each line that tripped, JSON of the
 -- same for what comes nearest to its limit}; the verdict is allow, cheap, challenge, spent (its proof was) or refuse.
 local operation_key, index_key, pins_key, proof_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local offset, act, plan = tonumber(ARGV[1]), ARGV[2], cjson.decode(ARGV[3])
 local PARTS, CONVERSION_PARTS, BLOCKS = 10, 15, 10000
+local HEAVY = 1 -- a place that is stopped asks for checks as one that is at twice its threshold
 
 local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
@@ -97,9 +99,10 @@ local function room_in(sum, parts, cost, limit)
 end
 
 local tripped, nearest = {}, nil
-local function trip(line, level, value, limit, ms, pause)
+local function trip(line, level, value, limit, ms, pause, over)
   tripped[#tripped + 1] = {
     line = line, rule = line.rule, level = level, value = value, limit = limit, ms = ms, pause = pause, on = line.on,
+    over = over or limit > 0 and (value - limit) / limit or 0,
   }
 end
 
@@ -119,7 +122,7 @@ end
 
 function judge.count(line)
   local fields = fields_of(KEYS[line.keys[1]])
-  local held = tonumber(fields[line.mark .. "h"] or 0) - now
+  local held = tonumber(fields[line.mark .. "h" .. line.of] or 0) - now
   if held > 0 then
     return trip(line, "refuse", 0, 0, line.hold, held)
   end
@@ -151,40 +154,50 @@ function judge.ladder(line)
   end
 end
 
--- A stop is remembered, so that the next one lasts longer, for as long again as it may take to find out.
+-- Judges what has had its time to come back, and what is on its way by what came back of it. A stop is remembered, so
+-- that the next one lasts longer, for as long again as it may take to find out. Of what is admitted ("a") by nobody
+-- known to have come back ("v") only so much may be on its way as was proven in the window, or as would be judged at
+-- all: a burst would be over before the first of it can be. A crowd may be honest, so it is asked for a check only.
 function judge.share(line)
   local key = KEYS[line.keys[1]]
-  local fields = fields_of(key)
-  local held = tonumber(fields[line.mark .. "h"] or 0)
+  local fields, start = fields_of(key), line.mark .. line.within
+  local held = tonumber(fields[line.mark .. "h" .. line.of] or 0)
   if held > now then
-    return trip(line, line.level, 0, 0, line.within, held - now)
+    return trip(line, line.level, 0, 0, line.within, held - now, HEAVY)
   end
   local first = bucket_of(math.max(now - line.within, held), line.within, CONVERSION_PARTS)
   local last = bucket_of(now - line.grace, line.within, CONVERSION_PARTS)
-  local sent, verified, flying = 0, 0, 0
+  local sent, verified, flying, proven = 0, 0, 0, 0
   if next(fields) then
     for bucket = first, bucket_of(now, line.within, CONVERSION_PARTS) do
-      local left = tonumber(fields[line.mark .. "s." .. bucket] or 0)
+      local back = tonumber(fields[start .. "v." .. bucket] or 0)
+      proven = proven + back
       if bucket < last then
-        sent = sent + left
-        verified = verified + (fields[line.mark .. "v." .. bucket] or 0)
+        sent = sent + (fields[start .. "s." .. bucket] or 0)
+        verified = verified + back
       else
-        flying = flying + left
+        flying = flying + (fields[start .. "a." .. bucket] or 0) - back
       end
     end
   end
-  local before = tonumber(fields[line.mark .. "p"] or 0)
+  local before = tonumber(fields[line.mark .. "p" .. line.of] or 0)
   local lately = now - held < before + line.within
   local least = lately and math.min(line.probes, line.least) or line.least
   if lately and sent < least and flying >= line.probes then -- what was tried after a stop is judged first
-    return trip(line, line.level, flying, line.probes, line.grace, line.grace)
+    return trip(line, line.level, flying, line.probes, line.grace, line.grace, HEAVY)
   end
   if sent >= least and verified < line.share * sent then
-    local hold = math.min(lately and 2 * before or line.hold, 86400000)
-    write(key, line.mark .. "h", now + hold) -- nothing of it is written when this is only a look
-    write(key, line.mark .. "p", hold)
-    live(key, 2 * hold + line.within)
-    trip(line, line.level, verified, sent, line.within, hold)
+    local hold = lately and math.max(line.hold, math.min(2 * before, line.longest)) or line.hold
+    if line.on then -- what only watches stops nobody, nor another app that enforces
+      write(key, line.mark .. "h" .. line.of, now + hold) -- nothing of it is written when this is only a look
+      write(key, line.mark .. "p" .. line.of, hold)
+      live(key, 2 * hold + line.within)
+    end
+    return trip(line, line.level, verified, sent, line.within, hold, HEAVY)
+  end
+  local bound = math.max(line.least, proven)
+  if flying >= bound then
+    trip(line, "challenge", flying, bound, line.grace, math.max(line.grace, 1000))
   end
 end
 
@@ -240,8 +253,9 @@ local function charge(line, moment, sign)
         add_to_bucket(key, line.mark .. ms, moment, ms, PARTS, sign * line.cost)
       end
     end
-  elseif line.kind == "share" and line.add then
-    add_to_bucket(key, line.mark .. line.add, line.moment, line.within, CONVERSION_PARTS, sign)
+  elseif line.kind == "share" then -- an admitted send is counted as that
+    local what, at = line.add or "a", line.moment or moment
+    add_to_bucket(key, line.mark .. line.within .. what, at, line.within, CONVERSION_PARTS, sign)
   elseif line.kind == "clear" then
     for name in pairs(fields_of(key)) do
       if string.sub(name, 1, #line.mark) == line.mark then remove(key, name) end
@@ -282,7 +296,7 @@ local asked, over = {}, 0
 for _, one in ipairs(tripped) do
   if one.on then
     asked[one.level] = true
-    if one.level == "challenge" and one.limit > 0 then over = math.max(over, (one.value - one.limit) / one.limit) end
+    if one.level == "challenge" then over = math.max(over, one.over) end
   end
 end
 local verdict = "allow"
@@ -308,8 +322,8 @@ end
 local function keep_block(one, passed)
   local line, key = one.line, KEYS[one.line.keys[1]]
   local fields, name = fields_of(key), line.mark .. "block"
-  if line.kind == "count" and line.hold > 0 and one.level == "refuse" then
-    write(key, line.mark .. "h", now + one.pause)
+  if line.on and line.kind == "count" and line.hold > 0 and one.level == "refuse" then
+    write(key, line.mark .. "h" .. line.of, now + one.pause)
   end
   local stored = fields[name] and cjson.decode(fields[name])
   local block = stored and stored["until"] + plan.keep > now and stored or {

@@ -112,13 +112,13 @@ def read(document: Mapping[str, Any], findings: Findings) -> Draft:
 def _app(raw: Any, name: str, findings: Findings, guard: Guard) -> App:  # noqa: ANN401 - what stands in the document
     place = join("app", name)
     rules = raw.get("guard") if isinstance(raw, dict) else None
-    own = None if rules is None else _guard(rules, f"{place}.guard", findings, guard)
+    own = None if rules is None else _guard(rules, f"{place}.guard", findings, guard, name)
     rest = {key: value for key, value in raw.items() if key != "guard"} if isinstance(raw, dict) else raw
     app: App = _table(AppForm(), rest, place, findings, name=name, guard=own)
     return app
 
 
-def _guard(raw: Any, place: str, findings: Findings, base: Guard) -> Guard:  # noqa: ANN401 - as above
+def _guard(raw: Any, place: str, findings: Findings, base: Guard, app: str = "") -> Guard:  # noqa: ANN401 - as above
     """Read a table of rules: what it says of each, over what `base` says."""
     tables = _table(GUARD, raw, place, findings)
     changes = {
@@ -126,7 +126,7 @@ def _guard(raw: Any, place: str, findings: Findings, base: Guard) -> Guard:  # n
         for rule in FORMS
         if rule in tables
     }
-    return changed(base, changes | tables)
+    return changed(base, changes | tables, app)
 
 
 def _route(raw: Any, place: str, findings: Findings) -> Route:  # noqa: ANN401 - what stands in the document

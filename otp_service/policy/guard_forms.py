@@ -88,7 +88,9 @@ class _ConversionForm(_Changes):
     within = Duration(validate=between(MINUTE, DAY, " seconds"))
     grace = Duration(validate=between(0, 10 * MINUTE, " seconds"))
     hold = Duration(validate=between(1, DAY, " seconds"))
-    then = fields.String(validate=_LEVEL)
+    longest = Duration(validate=between(1, DAY, " seconds"))
+    country = fields.String(validate=_LEVEL)
+    prefix = fields.String(validate=_LEVEL)
 
 
 class _RecycledForm(_Changes):
@@ -134,12 +136,15 @@ GUARD = _GuardForm()
 """The form of `[guard]`, without what stands in its tables."""
 
 
-def changed(base: Guard, changes: Mapping[str, Any]) -> Guard:
-    """Give the rules with what was changed of them."""
+def changed(base: Guard, changes: Mapping[str, Any], app: str = "") -> Guard:
+    """Give the rules with what was changed of them; those that an app changed are its own."""
+    rules = base.rules()
     return replace(
         base,
         **{
-            name: replace(getattr(base, name), **change) if name in FORMS else change
+            name: replace(getattr(base, name), **change, **({"of": app} if name in rules else {}))
+            if name in FORMS
+            else change
             for name, change in changes.items()
         },
     )

@@ -30,9 +30,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What every rule has: `watch` counts and reports but refuses nothing."""
+    """What every rule has: `watch` counts and reports but refuses nothing; `of` names the app whose own it is."""
 
     mode: Mode = "enforce"
+    of: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +115,12 @@ class Guessing(Budget):
 class Conversion(Rule):
     """Stops where codes go out and do not come back: verified / sent below `share`, at `sends` or more.
 
-    After a stop `probes` may leave, and no more until they are judged.
+    After a stop `probes` may leave, and no more until they are judged. Who sends to a country that is stopped gets
+    what `country` says, to a prefix what `prefix` says: a stranger must not be able to close a country to strangers.
 
     Judged are the challenges of the last `within` seconds but for the newest `grace`, as their codes may still be
-    on the way. `hold` is how long it stops at first, doubled each time up to a day.
+    on the way; of those no more leave without a human check than came back within `within`, or than `sends`.
+    `hold` is how long it stops at first, doubled each time up to `longest`.
     """
 
     share: float = 0.2
@@ -126,7 +129,9 @@ class Conversion(Rule):
     within: int = 15 * MINUTE
     grace: int = MINUTE
     hold: int = 15 * MINUTE
-    then: Level = "refuse"
+    longest: int = HOUR
+    country: Level = "challenge"
+    prefix: Level = "refuse"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
