@@ -154,9 +154,10 @@ def _applied(text: str, reason: str, expected: int | None) -> dict[str, Any]:
 
 
 def _with_the_same_access(loaded: Policy, expected: int | None) -> int:
-    """See that who may call stays the same; gives the version for which that is so. Raises RoleNotAllowed.
+    """See that who may call and who hears stay the same; gives the version for which that is so.
 
-    Whoever may apply a policy could otherwise make an operator of any role in it.
+    Whoever may apply a policy could otherwise make an operator of any role in it, or have all codes sent to himself.
+    Raises RoleNotAllowed.
     """
     newest = parts().policies.newest()
     before = g.runtime.policy if newest is None else _checked(newest.text)
@@ -164,14 +165,29 @@ def _with_the_same_access(loaded: Policy, expected: int | None) -> int:
     if expected not in {None, number}:
         raise errors.PolicyConflict(number)
     if _access(before) != _access(loaded):
-        raise errors.RoleNotAllowed(ROLES[-1], "A change of operators, apps, their keys or origins")
+        raise errors.RoleNotAllowed(
+            ROLES[-1], "A change of who may call, or of where codes, events and human checks go"
+        )
     return number
 
 
-def _access(policy: Policy) -> tuple[object, object]:
-    """Give what says who may call."""
-    apps = {name: (app.origins, app.publishable_keys, app.secret_keys) for name, app in policy.apps.items()}
-    return policy.operators, apps
+def _access(policy: Policy) -> tuple[object, ...]:
+    """Give what says who may call, and where codes, secrets and events go."""
+    apps = {
+        name: (
+            app.origins,
+            app.publishable_keys,
+            app.secret_keys,
+            app.events,
+            policy.guard_of(name).human_check,
+        )
+        for name, app in policy.apps.items()
+    }
+    upstreams = {
+        name: (one.kind, one.base_url, one.token_env, one.auth, one.paths, one.balance_paths, one.receipts)
+        for name, one in policy.upstreams.items()
+    }
+    return policy.operators, apps, upstreams
 
 
 def _checked(text: str) -> Policy:

@@ -1,5 +1,6 @@
 """Fixtures that most tests share: a real store, a real sandbox upstream, and the product's core between them."""
 
+import base64
 import secrets
 from collections.abc import Iterator
 
@@ -89,6 +90,7 @@ def make_settings(redis_url: str, **changes: object) -> Settings:
         "captcha_secret": "",
         "example_key": "",
         "log_level": "info",
+        "event_secrets": {"OTP_EVENTS_SPARE": f"whsec_{base64.b64encode(bytes(32)).decode()}"},
         "upstream_tokens": {"OTP_UPSTREAM_MAIN_TOKEN": UPSTREAM_TOKEN},
     }
     return Settings(**{**values, **changes})  # type: ignore[arg-type]

@@ -460,6 +460,16 @@ def test_an_apps_own_figures_stop_that_app_only(counters: Counters) -> None:
     )
 
 
+def test_windows_of_other_lengths_leave_one_another_alone(counters: Counters) -> None:
+    """What one app sends takes nothing away of what another app's own window looks back at."""
+    longer = changed(CONVERSION, {"conversion": {"within": HOUR, "sends": 2, "grace": 0}}, "patient")
+    sent(counters, 2, rules=longer)
+    sent(counters, 4, 4)
+    counters.offset += 10 * MINUTE * 1000
+    let_in(counters, 1)
+    assert counters.charge(longer, asked(app="patient")).verdict == "refuse"
+
+
 def counters_of(counters: Counters, scope: str) -> set[str]:
     """Name the fields of conversion in the counters of a scope that the strict app did not write."""
     return {
@@ -495,7 +505,8 @@ def test_a_place_is_open_again_as_soon_as_its_probes_have_come_back(counters: Co
     rules = only({"conversion": {"sends": 10, "probes": 3}})
     stopped(counters, rules)
     probes = let_in(counters, 3, rules)
-    assert counters.charge(rules, asked(), allowance=Allowance(proof="p")).verdict == "refuse"
+    refused = counters.charge(rules, asked(), allowance=Allowance(proof="p"))
+    assert (refused.verdict, {one.over for one in refused.findings}) == ("refuse", {1.0})
     came_back(counters, probes[:1], rules)
     assert [counters.charge(rules, asked()).verdict for _ in range(2)] == ["allow", "refuse"]
     came_back(counters, probes[1:], rules)

@@ -157,12 +157,27 @@ def test_a_view_that_names_no_role_is_for_admins() -> None:
         ((f'"{ORIGIN}"', '"https://evil.example"'), False),
         (("[app.other]", '[app.more]\nbrand = "More"\n[app.other]'), False),
         (("[app.other]", "[app.another]"), False),
+        ((f'"{NOBODY}/', '"http://127.0.0.1:10/'), False),
+        (("token_env =", 'auth = "query"\ntoken_env ='), False),
+        (("token_env =", 'paths = { sms = "elsewhere" }\ntoken_env ='), False),
+        (("token_env =", f'receipts = {{ secrets = ["{digest("own")}"] }}\ntoken_env ='), False),
+        (
+            (
+                "[app.other]",
+                '[app.other]\nevents = { url = "https://evil.example", secret_env = "OTP_EVENTS_SPARE" }',
+            ),
+            False,
+        ),
+        (("[app.other]", '[guard.human_check]\nurl = "https://evil.example"\n[app.other]'), False),
+        (("[app.other]", '[app.other.guard.human_check]\nsite_key = "own"\n[app.other]'), False),
+        (("[app.other]", '[guard.number]\nrefuse = ["9/h"]\n[app.other]'), True),
+        (("total_timeout = 1.0", "total_timeout = 2.0"), True),
     ],
 )
 def test_whoever_may_only_operate_makes_nobody_in(
     in_force: Api, change: tuple[str, str], *, allowed: bool
 ) -> None:
-    """Operators, apps, their keys and origins stay as they are in what the role applies or brings back."""
+    """Who may call and who hears stay as they are in what the role applies or brings back."""
     api = in_force
     assert change[0] in GOOD
     text = GOOD.replace(*change)

@@ -382,7 +382,7 @@ BOUNDS_RULE = 'must be two times, the lower first, as ["10s", "60s"]'
 URL_RULE = "must be an https:// URL (http:// for localhost only)"
 ACCOUNT_RULE = 'must be "main", ["main", "spare"] or { main = 3, spare = 1 }'
 WEIGHT_RULE = "must be a weight: a whole number, 1 or more"
-CLEAR_RULE = "must be https, as the token would travel in clear (http to localhost only)"
+CLEAR_RULE = "must be https, as a secret would travel in clear (http to localhost only)"
 CHANNEL_RULE = "must be one of sms, whatsapp, voice, rcs, mip"
 KEY_RULE = "must be the SHA-256 of a key in hex, as otp-service keys draw prints it"
 LIMIT_RULE = 'must be a limit such as "3/10m" or "5/h"'
@@ -494,6 +494,14 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
         ('mode = "off"', "guard.human_check.mode: unknown field"),
         ('kind = "captcha"', "guard.human_check.kind: must be one of altcha, siteverify"),
         ('url = "captcha.example"', "guard.human_check.url: not a valid URL"),
+        (
+            'url = "http://captcha.example/"',
+            "guard.human_check.url: must be https, as a secret would travel in clear (http to localhost only)",
+        ),
+        (
+            'url = "https://captcha.example/?secret=x"',
+            "guard.human_check.url: must have no user, password, query or fragment",
+        ),
         ('site_key = "two\\nlines"', "guard.human_check.site_key: must be 1 to 40 signs on one line"),
     ],
     "[operator.anna]": [

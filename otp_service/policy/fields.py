@@ -5,7 +5,9 @@ Pure. Must not know any table.
 
 import re
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields, validate
 
@@ -26,6 +28,25 @@ class Duration(fields.Field[int]):
         if not match:
             raise ValidationError('must be a time such as "30s", "5m" or "24h"')
         return int(match[1]) * _UNITS[match[2]]
+
+
+def check_url(url: str) -> None:
+    """See that a URL that a secret is sent to shows that secret to nobody else."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return  # told by the field itself
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ValidationError("must have no user, password, query or fragment")  # it may hold the token
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise ValidationError("must be https, as a secret would travel in clear (http to localhost only)")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class LimitIn(fields.Field[Window]):

@@ -4,15 +4,24 @@ Pure. Must not know any table but its own; what holds between tables is in check
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from ipaddress import ip_address
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from otp_service import messages
 from otp_service.phone import TYPES
-from otp_service.policy.fields import ONE_LINE, Duration, Form, Inner, Named, between, countries, one_of, some
+from otp_service.policy.fields import (
+    ONE_LINE,
+    Duration,
+    Form,
+    Inner,
+    Named,
+    between,
+    check_url,
+    countries,
+    one_of,
+    some,
+)
 from otp_service.policy.guarding import MINUTE
 from otp_service.policy.model import (
     EVENTS,
@@ -101,24 +110,6 @@ def _setting(start: str) -> fields.String:
 def _check_bounds(bounds: list[int]) -> None:
     if len(bounds) != 2 or bounds[0] > bounds[1]:  # noqa: PLR2004 - a lower and an upper one
         raise ValidationError('must be two times, the lower first, as ["10s", "60s"]')
-
-
-def _check_base_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return  # told by the field itself
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise ValidationError("must have no user, password, query or fragment")  # it may hold the token
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        raise ValidationError("must be https, as the token would travel in clear (http to localhost only)")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _words(channel: str) -> Callable[[str], None]:
@@ -267,9 +258,7 @@ class UpstreamForm(Form):
     shape = Upstream
     blank: ClassVar = {"kind": "", "base_url": "", "token_env": ""}
     kind = fields.String(required=True, validate=one_of("mobtexting"))
-    base_url = fields.Url(
-        required=True, schemes={"http", "https"}, require_tld=False, validate=_check_base_url
-    )
+    base_url = fields.Url(required=True, schemes={"http", "https"}, require_tld=False, validate=check_url)
     token_env = _setting("OTP_UPSTREAM_")
     auth = fields.String(
         validate=validate.OneOf(["header", "query", "body"], error="must be header, query or body")

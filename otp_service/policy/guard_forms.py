@@ -18,6 +18,7 @@ from otp_service.policy.fields import (
     Named,
     between,
     check_country,
+    check_url,
     one_of,
     some,
 )
@@ -101,7 +102,7 @@ class _RecycledForm(_Changes):
 class _HumanCheckForm(Form):
     shape = dict
     kind = fields.String(validate=one_of("altcha", "siteverify"))
-    url = fields.Url(schemes={"https", "http"}, require_tld=False)
+    url = fields.Url(schemes={"https", "http"}, require_tld=False, validate=check_url)
     site_key = fields.String(validate=ONE_LINE)
 
 
