@@ -8,7 +8,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from otp_service import guard, phone
 from otp_service.captcha import SiteVerify
@@ -91,10 +91,12 @@ class Admission:
 
         Raises NoRoute, NumberOptedOut, TooManyRequests, HumanCheckRequired, HumanCheckFailed or HumanCheckUnavailable.
         """
-        id_, enough = self._solved(entry)
-        trusted = entry.asked.known == "device"
-        allowance = Allowance(proof=id_, enough=enough, cheap=entry.cheap, trusted=trusted)
-        decision = self._gate.charge(entry.lines, operation, allowance, self._pins(entry.asked))
+        lines, pins = entry.lines, self._pins(entry.asked)
+        brings = Allowance(cheap=entry.cheap, trusted=entry.asked.known == "device")
+        if entry.proof and not brings.trusted:
+            id_, enough = self._solved(entry, lambda: self._gate.look(lines, brings, pins))
+            brings = replace(brings, proof=id_, enough=enough)
+        decision = self._gate.charge(lines, operation, brings, pins)
         self._tell(entry, decision)
         if decision.verdict in {"allow", "cheap"}:
             return decision
@@ -128,14 +130,19 @@ class Admission:
             "human", asked.app, asked.number.e164, guard.subscriber(asked.address or "")
         )
 
-    def _solved(self, entry: Entry) -> Proof:
-        """Judge the proof that is shown; one without an id for none."""
-        if not entry.proof or entry.asked.known == "device":
-            return Proof("", 0)
-        rules = entry.rules.human_check
+    def _solved(self, entry: Entry, look: Callable[[], Decision]) -> Proof:
+        """Judge the proof that is shown; one without an id where none is needed, or would help.
+
+        A vendor is asked only for who is asked for a check, and what he does not take counts for its address, or
+        somebody with made-up tokens and no limit would keep threads here and the account there busy.
+        """
+        rules, asked = entry.rules.human_check, entry.asked
         if rules.kind == "altcha":
-            return self._check.solved(entry.proof, *self._bounds(entry.asked), now=entry.now or self._clock())
-        if not self._captcha(rules.url).passed(entry.proof, entry.asked.address):
+            return self._check.solved(entry.proof, *self._bounds(asked), now=entry.now or self._clock())
+        if look().verdict != "challenge":
+            return Proof("", 0)
+        if not self._captcha(rules.url).passed(entry.proof, asked.address):
+            self.count(guard.after_refused_proof(entry.rules, asked))
             raise HumanCheckFailed
         return Proof(self._seal.index("proof", entry.proof), math.inf)
 

@@ -111,9 +111,7 @@ def said(rules: Guard, lines: Iterable[Line]) -> Iterator[dict[str, Any]]:
 def _all(guard: Guard, asked: Asked) -> Iterator[Line]:
     yield from _fixed(guard, asked)
     trusted = asked.known == "device"
-    if asked.address is not None and not trusted:
-        address = subscriber(asked.address)
-        yield _budget(guard, "address", "caller", "address", (address,), private=True)
+    yield from _of_address(guard, asked)
     if asked.session:
         yield _budget(guard, "session", "caller", "session", (asked.app, asked.session), private=True)
     yield _budget(guard, "app", "service", "app", (asked.app,))
@@ -142,6 +140,11 @@ def _fixed_line(rule: str, mode: str) -> Line:
     return Line(
         rule=rule, owner="destination", kind="fixed", on=mode == "enforce", figures={"level": "refuse"}
     )
+
+
+def _of_address(guard: Guard, asked: Asked) -> Iterator[Line]:
+    if asked.address is not None and asked.known != "device":
+        yield _budget(guard, "address", "caller", "address", (subscriber(asked.address),), private=True)
 
 
 def _of_places(guard: Guard, asked: Asked) -> Iterator[Line]:
@@ -253,6 +256,11 @@ def after_failure(guard: Guard, asked: Asked) -> list[Line]:
         _budget(guard, "guessing", "service", "guesses", ()),
         _budget(guard, "failures", "destination", "number", number, private=True),
     )
+
+
+def after_refused_proof(guard: Guard, asked: Asked) -> list[Line]:
+    """List what a human check is counted for that a vendor did not take: as a message of the address."""
+    return _asked_for(guard, *_of_address(guard, asked))
 
 
 def after_success(guard: Guard, asked: Asked, sent_at: int) -> list[Line]:

@@ -412,13 +412,14 @@ def test_stops_double_up_to_the_longest_and_are_forgotten(counters: Counters) ->
 
 
 def test_a_first_stop_may_be_longer_than_the_longest(counters: Counters) -> None:
-    """Then all are so long."""
-    rules = only({"conversion": {"sends": 10, "hold": "2h", "longest": "1h"}})
+    """Then all are so long, and remembered until none is lately any more."""
+    rules = only({"conversion": {"sends": 10, "hold": "1d", "longest": "1h"}})
     for _ in range(2):
         sent(counters, 10, rules=rules)
         counters.offset += 3 * MINUTE * 1000
         pause = counters.charge(rules, asked()).deciding.pause
-        assert pause == 2 * HOUR * 1000
+        assert pause == DAY * 1000
+        assert counters.lives()["country-codes"] > 2 * pause + 14 * MINUTE * 1000
         counters.offset += pause + 1
 
 

@@ -330,6 +330,22 @@ def test_a_vendor_says_who_is_human(valkey: ValkeyServer) -> None:
             assert play.send(human_proof="another") == "failed"
 
 
+def test_a_vendor_is_asked_for_nobody_who_is_refused_or_needs_no_check(valkey: ValkeyServer) -> None:
+    """Or anybody with made-up tokens kept our threads and our account there busy; an address has only so many."""
+    with FaultServer() as vendor:
+        human = HumanRules(kind="siteverify", url=f"{vendor.url}siteverify", site_key="key-of-the-site")
+        address = {"challenge": ["1/m"], "refuse": ["3/m"], "hold": "1h"}
+        with playing(valkey, {"address": address}, human_check=human) as play:
+            vendor.play(say(http_json({"success": False, "error-codes": ["invalid-input-response"]})))
+            assert play.send(address=BROWSER, human_proof="made up") == "sms"
+            told = [play.send(address=BROWSER, human_proof="made up") for _ in range(5)]
+            assert told == ["failed", "failed", "refuse", "refuse", "refuse"]
+            assert len(vendor.received) == 2
+            play.later(600)
+            assert play.send(address=BROWSER, human_proof="made up") == "refuse"
+            assert len(vendor.received) == 2
+
+
 def test_a_proof_lets_one_send_in(valkey: ValkeyServer) -> None:
     """Shown again it has failed, and whoever wants in asks for another check."""
     with playing(valkey, {"app": {"challenge": ["4/m"]}}) as play:
