@@ -96,7 +96,7 @@ class Blocks:
         block = self._gate.block(id_) if BLOCK_ID.fullmatch(id_) else None
         if not block or not self._gate.lift(id_):
             raise NotFound("There is no such block, or it was lifted before.")
-        event("block.lifted", rule=block.rule, subject=masked(block), by=act.by, reason=act.reason)
+        event("block.lifted", rule=block.rule, subject=_logged(block), by=act.by, reason=act.reason)
 
     def _shown(self, block: Block, now: int) -> dict[str, Any]:
         return {**asdict(block), "subject": masked(block), "active": block.until > now}
@@ -119,8 +119,14 @@ class Blocks:
         if pin.kind == "number":
             record["sealed"] = self._seal.close(subject, name)
         self._gate.pin(name, record)
-        shown = _pin_masked(pin.kind, subject)
-        event("pin.set", kind=pin.kind, subject=shown, what=pin.what, by=act.by, reason=act.reason)
+        event(
+            "pin.set",
+            kind=pin.kind,
+            subject=_pin_logged(pin.kind, subject),
+            what=pin.what,
+            by=act.by,
+            reason=act.reason,
+        )
 
     def unpin(self, kind: Kind, subject: str, act: Act) -> None:
         """Take a pin away. Raises NotFound, InvalidNumber or Invalid."""
@@ -128,7 +134,7 @@ class Blocks:
         indexes = self._seal.indexes("number", wanted) if kind == "number" else (wanted,)
         if not sum(self._gate.unpin(f"{kind} {index}") for index in indexes):
             raise NotFound("There is no such pin.")
-        event("pin.taken", kind=kind, subject=_pin_masked(kind, wanted), by=act.by, reason=act.reason)
+        event("pin.taken", kind=kind, subject=_pin_logged(kind, wanted), by=act.by, reason=act.reason)
 
     def _pin_name(self, kind: Kind, subject: str) -> str:
         return f"number {self._seal.index('number', subject)}" if kind == "number" else f"{kind} {subject}"
@@ -181,8 +187,23 @@ def masked(block: Block) -> str:
     )
 
 
-def _pin_masked(kind: Kind, subject: str) -> str:
-    return phone.mask(subject) if kind == "number" else subject
+def _logged(block: Block) -> str:
+    """Show whose block it was to whoever reads the log, who need not know what an operator at work does."""
+    if block.rule == "address":
+        return _address_masked(block.subject)
+    if block.rule == "session":
+        return f"{block.subject.partition(' ')[0]} (a session)"
+    return masked(block)
+
+
+def _pin_logged(kind: Kind, subject: str) -> str:
+    masks = {"number": phone.mask, "address": _address_masked}
+    return masks.get(kind, str)(subject)
+
+
+def _address_masked(subscriber: str) -> str:
+    sign = ":" if ":" in subscriber else "."
+    return f"{subscriber.partition(sign)[0]}{sign}*"
 
 
 def _subject(kind: Kind, text: str) -> str:

@@ -112,7 +112,8 @@ class Delivery:
 
     `reference` is what the upstream sees; `code_hash` is a PHC string. `chosen` tells that the person named the
     channel, `automatic` that the system fell back to it. `upstream` is the account that it left by, `tried` are
-    those that could not take it, `ends` is when its step's wait is over.
+    those that could not take it, `ends` is when its step's wait is over, `only` the channels that the guard left it
+    and what follows it by itself (all, if it names none).
     """
 
     step: int
@@ -131,6 +132,7 @@ class Delivery:
     reason: str = ""
     upstream_id: str = ""
     deferrals: int = 0
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +259,33 @@ def after_outcome(challenge: Challenge, outcome: Outcome, account: str, now: int
 
 def candidates(challenge: Challenge) -> list[int]:
     """List the steps that the newest delivery may take: its own, else one of those that nobody tried yet."""
-    return [challenge.last.step, *_untried(challenge)]
+    own, steps = challenge.last.step, challenge.plan.steps
+    return [*([own] if _is_left(steps[own], challenge.last.only) else []), *_untried(challenge)]
+
+
+def limited(challenge: Challenge, channels: Sequence[str]) -> Challenge:
+    """Give a challenge whose newest delivery, and what follows it by itself, may take some channels only."""
+    return replace(
+        challenge, deliveries=(*challenge.deliveries[:-1], replace(challenge.last, only=tuple(channels)))
+    )
+
+
+def charged(challenge: Challenge) -> int:
+    """Give the place of the delivery whose charge the newest one spends.
+
+    It is its own, but where it stands in for a message that an upstream refused: that one never left.
+    """
+    place = len(challenge.deliveries) - 1
+    while challenge.deliveries[place].automatic and challenge.deliveries[place - 1].status is Status.REFUSED:
+        place -= 1
+    return place
+
+
+def is_to_be_charged(challenge: Challenge) -> bool:
+    """Say whether the newest delivery is a message more than was asked for, and was not charged yet."""
+    last = challenge.last
+    is_first_try = not last.tried and not last.deferrals
+    return last.automatic and is_first_try and charged(challenge) == len(challenge.deliveries) - 1
 
 
 def with_step(challenge: Challenge, place: int) -> Challenge:
@@ -334,12 +362,19 @@ def _look_at(wait: int) -> float:
     return wait - min(3.0, wait / 3)
 
 
-def resend_step(challenge: Challenge, channel: str | None) -> int | None:
-    """Choose the step of a resend: the named channel's first, else the one after the newest, else the last again."""
-    steps = challenge.plan.steps
+def resend_step(challenge: Challenge, channel: str | None, only: Sequence[str] = ()) -> int | None:
+    """Choose the step of a resend: the named channel's first, else the one after the newest, else the last again.
+
+    Of those that take one of some channels, if `only` names any.
+    """
+    places = [place for place, step in enumerate(challenge.plan.steps) if _is_left(step, only)]
     if channel is None:
-        return min(challenge.last.step + 1, len(steps) - 1)
-    return next((place for place, step in enumerate(steps) if step.channel == channel), None)
+        return next((place for place in places if place > challenge.last.step), next(reversed(places), None))
+    return next((place for place in places if challenge.plan.steps[place].channel == channel), None)
+
+
+def _is_left(step: Step, only: Sequence[str]) -> bool:
+    return not only or step.channel in only
 
 
 def _next_step(challenge: Challenge, now: int) -> Next | None:
@@ -354,7 +389,12 @@ def _untried(challenge: Challenge) -> list[int]:
     if challenge.last.chosen and challenge.plan.after_choice == "stop":
         return []
     tried = {d.step for d in challenge.deliveries if d.status is not Status.SUPERSEDED}
-    left = [place for place in range(len(challenge.plan.steps)) if place not in tried]
+    only = challenge.last.only
+    left = [
+        place
+        for place, step in enumerate(challenge.plan.steps)
+        if place not in tried and _is_left(step, only)
+    ]
     return sorted(left, key=lambda place: place < challenge.last.step)
 
 

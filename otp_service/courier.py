@@ -12,7 +12,7 @@ from functools import partial
 
 from otp_service import challenge as rules
 from otp_service import guard, messages, phone
-from otp_service.admission import Admission
+from otp_service.admission import Admission, Entry
 from otp_service.breakers import Breakers, Passage
 from otp_service.casework import Judge, hash_slot, report, unseal
 from otp_service.challenge import Challenge, Move, State, Status, Step
@@ -145,6 +145,8 @@ class Courier:
         e164, binding = who.e164, who.binding
         stopped = self._store.suppressed(*self._seal.indexes("suppressed", e164)) is not None
         found = None if stopped else self._way(runtime, lease.challenge, e164)
+        if isinstance(found, _Way) and rules.is_to_be_charged(lease.challenge):
+            lease, found = self._charged(runtime, lease, e164, found)
         if not isinstance(found, _Way):
             self._settle_move(lease, rules.after_none(lease.challenge, lease.now, found))
             return
@@ -171,6 +173,26 @@ class Courier:
         self._settle(lease, move, outcome, reference, account, stopping)
         if move == rules.Again(0) and outcome.reason in NOTHING_LEFT:
             self._attend(challenge.id, stopping, drawn)
+
+    def _charged(
+        self, runtime: Runtime, lease: Lease, e164: str, way: _Way
+    ) -> "tuple[Lease, _Way | float | None]":
+        """Charge a message that the system sends by itself; gives the way that is left to it, if any is."""
+        challenge, steps = lease.challenge, lease.challenge.plan.steps
+        own = runtime.policy.guard_of(challenge.app)
+        entry = Entry(
+            asked=replace(guard.asked_of(challenge, e164), channel=steps[way.place].channel),
+            rules=own,
+            request_id=challenge.last.request_id,
+            cheap=any(steps[place].channel in own.cheap_channels for place in rules.candidates(challenge)),
+        )
+        decision = self._admission.admit_fallback(entry, f"{challenge.id[-8:]}{len(challenge.deliveries)}")
+        if decision.verdict == "cheap":
+            lease = replace(lease, challenge=rules.limited(challenge, own.cheap_channels))
+            return lease, way if entry.asked.channel in own.cheap_channels else self._way(
+                runtime, lease.challenge, e164
+            )
+        return lease, None if decision.verdict == "refuse" else way
 
     def _draw(self, challenge: Challenge, binding: str, stopping: Callable[[], bool]) -> "_Drawn | None":
         """Draw a code and hash it; None when the process is to stop."""
@@ -257,7 +279,7 @@ class Courier:
         asked, first = guard.asked_of(challenge, e164), challenge.deliveries[0]
         price = partial(rules.money.price, country=asked.number.country)
         cost = price(challenge.last.channel) if outcome.charges is None else outcome.charges
-        paid = 0.0 if challenge.last.automatic else price(_asked_for(challenge))
+        paid = price(_asked_for(challenge))
         was_sent = any(d.upstream for d in challenge.deliveries[:-1])
         self._admission.count(guard.after_sending(rules, asked, None if was_sent else first.at, cost - paid))
 
@@ -342,4 +364,5 @@ _STATUS = {
 
 def _asked_for(challenge: Challenge) -> str:
     """Name the channel that the guard was charged for: a first message may have moved on to another step since."""
-    return challenge.plan.steps[0].channel if len(challenge.deliveries) == 1 else challenge.last.channel
+    place = rules.charged(challenge)
+    return challenge.deliveries[place].channel if place else challenge.plan.steps[0].channel

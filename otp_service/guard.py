@@ -99,6 +99,14 @@ def lines(guard: Guard, asked: Asked) -> list[Line]:
     return _asked_for(guard, *_all(guard, asked))
 
 
+def lines_of_fallback(guard: Guard, asked: Asked) -> list[Line]:
+    """List what has a say in a message that nobody asked for now.
+
+    It waits for no cooldown, and a challenge's conversion is that of its first message.
+    """
+    return [line for line in lines(guard, asked) if line.rule not in {"cooldown", "conversion"}]
+
+
 def said(rules: Guard, lines: Iterable[Line]) -> Iterator[dict[str, Any]]:
     """List the rules that have a say, and their limits."""
     for line in lines:

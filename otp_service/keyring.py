@@ -15,7 +15,7 @@ from otp_service.connection import Scripts
 from otp_service.errors import KeyConflict, NotFound, OtpError, StoreUnavailable
 from otp_service.keys import digest, draw
 from otp_service.policies import keep_looking
-from otp_service.telemetry import event
+from otp_service.telemetry import event, redact
 
 OVERLAP = 24 * 3600
 """Seconds that a key lives beside its successor, unless it is told otherwise."""
@@ -75,7 +75,7 @@ class Keyring:
     ) -> tuple[str, Key]:
         """Draw a key that lives for `lifetime` seconds; gives the key, which is kept nowhere, and its record."""
         key, drawn = _drawn(kind, by)
-        record = drawn | {"kind": kind, "owner": owner, "role": role, "label": label}
+        record = drawn | {"kind": kind, "owner": owner, "role": role, "label": redact(label)}
         stored = self._scripts.call(
             "key_issue", [self._key], self.offset, json.dumps(record), _milliseconds(lifetime)
         )
@@ -100,7 +100,7 @@ class Keyring:
             overlap * 1000,
             json.dumps(drawn),
             _milliseconds(lifetime),
-            reason,
+            redact(reason),
         )
         if what != "rotated":
             raise _refusal(what, *rest)
@@ -111,7 +111,9 @@ class Keyring:
     def revoke(self, id_: str, *, by: str, reason: str) -> Key:
         """End a key at once. Raises NotFound, or KeyConflict for one that lives no more."""
         operation = secrets.token_urlsafe(6)
-        what, *rest = self._scripts.call("key_revoke", [self._key], self.offset, id_, by, reason, operation)
+        what, *rest = self._scripts.call(
+            "key_revoke", [self._key], self.offset, id_, by, redact(reason), operation
+        )
         if what != "revoked":
             raise _refusal(what)
         revoked = _key(rest[0])

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from otp_service.connection import Scripts
 from otp_service.errors import ConfigurationError, PolicyConflict, StoreUnavailable
-from otp_service.telemetry import LOG, event
+from otp_service.telemetry import LOG, event, redact
 
 KEPT = 200
 """So many versions can be shown and brought back."""
@@ -66,7 +66,7 @@ class Policies:
 
     def apply(self, text: str, *, author: str, reason: str, expected: int | None = None) -> Version:
         """Put a text in force that was checked before. Raises PolicyConflict if another came in between."""
-        record = {"text": text, "author": author, "reason": reason}
+        record = {"text": text, "author": author, "reason": redact(reason)}
         what, number = self._scripts.call(
             "policy_apply",
             [self._key],

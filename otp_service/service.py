@@ -291,8 +291,14 @@ class Service:
         if now < challenge.resend_at():
             raise ResendTooEarly(retry_after=-(-(challenge.resend_at() - now) // 1000))
         who = unseal(self._seal, challenge)
-        entry = self._entry_again(caller, challenge, who, step, human_proof)
-        caller.hear(self._admission.admit(entry, f"{challenge.id[-8:]}{operation}").standing)
+        entry = self._entry_again(caller, challenge, who, step, named=channel is not None, proof=human_proof)
+        decision = self._admission.admit(entry, f"{challenge.id[-8:]}{operation}")
+        caller.hear(decision.standing)
+        only: tuple[str, ...] = ()
+        if decision.verdict == "cheap":
+            only = entry.rules.cheap_channels
+            left = rules.resend_step(challenge, channel, only)
+            step = step if left is None else left
         delivery = Delivery(
             step,
             challenge.plan.steps[step].channel,
@@ -301,6 +307,7 @@ class Service:
             operation,
             caller.request_id,
             chosen=channel is not None,
+            only=only,
         )
         what, now, answer = self._store.resend(challenge.id, caller.app.name, delivery)
         if not isinstance(answer, Challenge):
@@ -310,24 +317,25 @@ class Service:
         return rules.view(answer, now, phone.mask(who.e164))
 
     def _entry_again(
-        self, caller: Caller, challenge: Challenge, who: Sealed, step: int, human_proof: str
+        self, caller: Caller, challenge: Challenge, who: Sealed, step: int, *, named: bool, proof: str
     ) -> Entry:
         """Make the entry of another message of a challenge, whose caller is known as well as at its start."""
         rules = caller.runtime.policy.guard_of(caller.app.name)
+        steps = challenge.plan.steps
         return Entry(
             asked=Asked(
                 number=phone.parse(who.e164),
                 app=caller.app.name,
                 purpose=challenge.purpose,
-                channel=challenge.plan.steps[step].channel,
-                address=caller.address or who.address or None,
+                channel=steps[step].channel,
+                address=(who.address or None) if caller.address is None else caller.address,
                 session=who.session,
                 known=known_as(challenge.known),
             ),
             rules=rules,
             request_id=caller.request_id,
-            cheap=challenge.plan.steps[step].channel in rules.cheap_channels,
-            proof=human_proof,
+            cheap=any(one.channel in rules.cheap_channels for one in ([steps[step]] if named else steps)),
+            proof=proof,
             browser=caller.address is not None,
         )
 

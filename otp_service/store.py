@@ -281,6 +281,7 @@ class Store:
             "" if lease.challenge.step.upstreams == (upstream,) else upstream,
             lease.challenge.step.wait * 1000,
             lease.challenge.last.step,
+            " ".join(lease.challenge.last.only),
         )
         return bool(answer[0] == "armed")
 
@@ -553,6 +554,7 @@ def _move(move: Move, lease: Lease) -> tuple[str, int, str]:
                 last.request_id,
                 chosen=last.chosen and step == last.step,  # a repetition is still what the person named
                 automatic=True,
+                only=last.only,
             )
             return "next", 0, json.dumps(_delivery_record(delivery))
         case GiveUp():
@@ -607,6 +609,8 @@ def _delivery_record(delivery: Delivery) -> dict[str, Any]:
     }
     if delivery.operation:
         record["op"] = delivery.operation
+    if delivery.only:
+        record["only"] = " ".join(delivery.only)
     return record | {name: True for name in ("chosen", "automatic") if getattr(delivery, name)}
 
 
@@ -659,4 +663,5 @@ def _delivery(record: Mapping[str, Any], steps: Sequence[Step]) -> Delivery:
         reason=record.get("reason", ""),
         upstream_id=record.get("uid", ""),
         deferrals=record.get("deferrals", 0),
+        only=tuple(record.get("only", "").split()),
     )

@@ -50,6 +50,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         (" or challenge.lease ~= operation", ""),
         (" or now >= challenge.expires", ""),
         ("and last.ref == reference", ""),
+        ('last.only = only ~= "" and only or nil', ""),
         ('last.status ~= "claimed"', "false"),
         ('return {"armed", now}\nend\nif', 'return {"lost", now}\nend\nif'),
         ("live < 0", "false"),

@@ -332,8 +332,9 @@ def make_spine(
     partitions: int = 4,
     guard: Guard | None = None,
     store: Store | None = None,
+    steps: Sequence[Step] = STEPS,
 ) -> Spine:
-    """Put a service together on a connection, with the cheapest hash; a route over two channels."""
+    """Put a service together on a connection, with the cheapest hash; a route over two channels, or `steps`."""
     phone = phone or Phone()
     app = App(name="web", brand="Acme")
     policy = Policy(
@@ -343,7 +344,7 @@ def make_spine(
             Route(
                 steps=tuple(
                     StepRule(channel=s.channel, upstreams=s.upstreams, wait=s.wait, until=s.until)
-                    for s in STEPS
+                    for s in steps
                 )
             ),
         ),
@@ -355,7 +356,7 @@ def make_spine(
     runtime = Runtime(
         version=1,
         policy=policy,
-        senders={("sms", "main"): phone, ("voice", "main"): phone},
+        senders={(step.channel, "main"): phone for step in steps},
         accounts={},
     )
     prefix = prefix_of(store)

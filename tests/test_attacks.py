@@ -15,7 +15,7 @@ from itertools import count
 import pytest
 
 from otp_service import phone
-from otp_service.challenge import State
+from otp_service.challenge import State, Status, Step
 from otp_service.errors import (
     ChallengeNotFound,
     HumanCheckRequired,
@@ -29,7 +29,7 @@ from otp_service.policy import Guard
 from otp_service.policy.guarding import Countries
 from otp_service.service import SendRequest
 from tests.proofs import encoded, proof
-from tests.spine import Spine, open_spine
+from tests.spine import Spine, open_spine, seen
 from tests.valkey_server import ValkeyServer
 
 DEFAULTS = Guard(countries=Countries(allow=("US",)))
@@ -47,9 +47,11 @@ class World:
     begun: float
     codes: dict[str, str] = field(default_factory=dict)
     """What arrived, by challenge."""
+    seconds: float = 0.0
 
     def at(self, seconds: float) -> None:
         """Let it be so many seconds after the beginning."""
+        self.seconds = seconds
         self.spine.store.offset = int((self.begun + seconds - time.time()) * 1000)
 
     def send(self, number: str, address: str | None, **more: str) -> str:
@@ -210,6 +212,42 @@ def test_who_lets_codes_lapse_closes_a_country_to_nobody_who_is_human(world: Wor
     assert asked > 6
     world.at(12 * HOUR)
     assert tried(world, "+14155552672", "198.51.100.99")
+
+
+def test_no_route_makes_a_phone_ring_more_often_than_its_number_may(valkey: ValkeyServer) -> None:
+    """For six hours strangers ask for one number all the time, over three channels, none of which gets through."""
+    steps = tuple(Step(channel, ("main",), 30) for channel in ("sms", "whatsapp", "voice"))
+    with open_spine(valkey, guard=DEFAULTS, steps=steps) as spine:
+        world, victim = World(spine, begun=time.time() + DAY), "+14155552671"
+        left: list[float] = []
+
+        def bring(id_: str) -> None:
+            """Let all messages of a challenge leave, and none arrive."""
+            for _ in steps:
+                spine.courier.attend(id_, lambda: False)
+                left.extend([world.seconds] * spine.phone.inbox.qsize())
+                while not spine.phone.inbox.empty():
+                    spine.phone.inbox.get()
+                newest = seen(spine.store, id_).last
+                spine.store.receive(
+                    id_,
+                    "main",
+                    upstream_id="",
+                    reference=newest.reference,
+                    status=Status.FAILED,
+                    reason="absent",
+                )
+                spine.courier.attend(id_, lambda: False)
+
+        for moment in range(0, 6 * HOUR, 30):
+            world.at(moment)
+            caller = replace(spine.caller, address=f"2001:db8:{moment:x}::1")
+            with suppress(OtpError):
+                bring(spine.service.send(caller, SendRequest(to=victim)).challenge_id)
+    for window in DEFAULTS.number.refuse:
+        for first in left:
+            assert sum(first <= one < first + window.seconds for one in left) <= window.limit
+    assert len(left) >= 6
 
 
 def tried(world: World, number: str, address: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,7 +28,10 @@ from otp_service.challenge import (
     after_outcome,
     after_wait,
     candidates,
+    charged,
+    is_to_be_charged,
     is_worth_asking,
+    limited,
     overruled_by,
     resend_step,
     view,
@@ -516,3 +520,66 @@ def test_waiting_as_long_as_the_screen_says_is_enough(
         assert not shown.sends_left or now + shown.resend_in * 1000 >= challenge.resend_at()
     else:
         assert figures == (0, 0, 0, 0)
+
+
+# What the guard left of it, and what it is charged for.
+
+
+def test_what_is_left_to_a_delivery_is_left_to_what_follows_it() -> None:
+    """Its own step only if it takes one of those channels."""
+    first = limited(a_challenge(), ["voice", "rcs"])
+    assert (first.last.only, candidates(first)) == (("voice", "rcs"), [2])
+    assert candidates(limited(a_challenge(a_delivery(step=1)), ["whatsapp"])) == [1]
+    assert candidates(limited(a_challenge(), ["rcs"])) == []
+    failed = a_challenge(a_delivery(Status.FAILED, only=("voice",)))
+    assert after_wait(failed, OPENED) == Next(2)
+    assert after_wait(a_challenge(a_delivery(Status.FAILED, only=("sms",))), OPENED) == GiveUp()
+
+
+@pytest.mark.parametrize(
+    ("channel", "only", "step", "expected"),
+    [
+        (None, ("voice",), 0, 2),
+        (None, ("sms", "voice"), 0, 2),
+        (None, ("sms",), 1, 0),
+        (None, ("rcs",), 0, None),
+        ("sms", ("voice",), 0, None),
+        ("voice", ("voice",), 0, 2),
+    ],
+)
+def test_a_resend_takes_what_is_left(
+    channel: str | None, only: tuple[str, ...], step: int, expected: int | None
+) -> None:
+    """The next such step, else the last of them."""
+    assert resend_step(a_challenge(a_delivery(step=step)), channel, only) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "automatic", "place"),
+    [
+        ([], False, 0),
+        ([Status.ACCEPTED], False, 1),
+        ([Status.REFUSED], False, 1),
+        ([Status.ACCEPTED], True, 1),
+        ([Status.FAILED], True, 1),
+        ([Status.UNKNOWN], True, 1),
+        ([Status.REFUSED], True, 0),
+        ([Status.ACCEPTED, Status.REFUSED], True, 1),
+        ([Status.REFUSED, Status.REFUSED], True, 0),
+    ],
+)
+def test_a_message_that_left_is_charged_and_one_that_was_refused_is_not(
+    before: list[Status], place: int, *, automatic: bool
+) -> None:
+    """What stands in for a refused one spends its charge; all else that the system sends by itself has its own."""
+    deliveries = [a_delivery(status, automatic=bool(n)) for n, status in enumerate(before)]
+    sending = a_challenge(*deliveries, a_delivery(Status.CLAIMED, automatic=automatic))
+    assert charged(sending) == place
+    assert is_to_be_charged(sending) == (automatic and place == len(before))
+
+
+@pytest.mark.parametrize("tried", [{"tried": ("main",)}, {"deferrals": 1}])
+def test_a_message_that_is_tried_again_is_charged_once(tried: dict[str, Any]) -> None:
+    """By another account, or later."""
+    before = a_delivery(Status.ACCEPTED)
+    assert not is_to_be_charged(a_challenge(before, a_delivery(Status.CLAIMED, automatic=True, **tried)))

@@ -5,14 +5,15 @@ The cases are held against the forms: a field of `[guard]` without one fails her
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import pytest
 
-from otp_service.challenge import View
+from otp_service.challenge import Challenge, State, Status, Step, View
 from otp_service.connection import Scripts, connect
+from otp_service.delivery import Outcome, Verdict
 from otp_service.errors import (
     HumanCheckFailed,
     HumanCheckRequired,
@@ -34,7 +35,7 @@ from tests.deployments import Cluster
 from tests.fault_server import FaultServer, http_json, say
 from tests.gates import Counters, asked, only
 from tests.proofs import encoded, proof
-from tests.spine import NUMBERS, PatientScripts, Spine, open_spine, together
+from tests.spine import NUMBERS, PatientScripts, Phone, Spine, open_spine, seen, together
 from tests.valkey_server import ValkeyServer
 
 BROWSER = "192.0.2.1"
@@ -536,3 +537,133 @@ def test_all_that_counts_has_a_crowd() -> None:
     }
     assert charged == set(COUNTING)
     assert KINDS == ("", "session", "device")
+
+
+# Messages that nobody asked for now.
+
+
+ROUTE = tuple(Step(channel, ("main",), 30) for channel in ("sms", "whatsapp", "voice"))
+
+
+@dataclass
+class Chain:
+    """A service whose route has three steps, whose messages leave and then fail to arrive."""
+
+    spine: Spine
+    by: list[str] = field(default_factory=list)
+    """The channels by which messages left."""
+
+    def start(self, number: str = NUMBERS[0], **more: str) -> str:
+        """Send; gives the challenge's id."""
+        return self.spine.service.send(self.spine.caller, SendRequest(to=number, **more)).challenge_id
+
+    def again(self, id_: str, channel: str | None = None) -> None:
+        """Resend when it is time."""
+        self.spine.store.offset += 61_000
+        self.spine.service.resend(self.spine.caller, id_, channel)
+
+    def run(self, id_: str) -> Challenge:
+        """Let a challenge go all the way of its route; gives what became of it."""
+        for _ in range(2 * len(ROUTE) + 1):
+            self.spine.courier.attend(id_, lambda: False)
+            newest = seen(self.spine.store, id_).last
+            if newest.status is Status.ACCEPTED:
+                self.by.append(newest.channel)
+                self.spine.store.receive(
+                    id_,
+                    "main",
+                    upstream_id="",
+                    reference=newest.reference,
+                    status=Status.FAILED,
+                    reason="absent",
+                )
+        return seen(self.spine.store, id_)
+
+
+@contextmanager
+def chain(
+    valkey: ValkeyServer,
+    tables: Mapping[str, Mapping[str, Any]],
+    *outcomes: Outcome,
+    **more: Any,  # noqa: ANN401
+) -> Iterator[Chain]:
+    """Give a service of three channels whose upstream answers in turn, then accepts."""
+    with open_spine(valkey, guard=only(tables, **more), steps=ROUTE, phone=Phone(*outcomes)) as spine:
+        yield Chain(spine)
+
+
+@pytest.mark.parametrize("rule", ["number", "prefix", "country", "app", "everything"])
+def test_every_message_that_leaves_is_counted(valkey: ValkeyServer, rule: str) -> None:
+    """Also those that the system falls back to; where there is no room for one the challenge ends with what it had."""
+    with chain(valkey, {rule: {"refuse": ["2/h"]}}) as sends:
+        ended = sends.run(sends.start())
+        assert sends.by == ["sms", "whatsapp"]
+        assert ended.state is State.UNDELIVERABLE
+        with pytest.raises(TooManyRequests):
+            sends.start(NUMBERS[0] if rule == "number" else NUMBERS[0][:-1] + "0")
+
+
+def test_a_fallback_is_no_message_that_its_address_or_session_asked_for(valkey: ValkeyServer) -> None:
+    """It waits for no cooldown, and asks nobody for a check."""
+    tables: dict[str, dict[str, Any]] = {
+        "address": {"refuse": ["2/h"]},
+        "session": {"refuse": ["2/h"]},
+        "app": {"challenge": ["1/h"]},
+        "cooldown": {},
+    }
+    with chain(valkey, tables) as sends:
+        sends.run(sends.start(session="s"))
+        assert sends.by == ["sms", "whatsapp", "voice"]
+
+
+def test_what_an_upstream_refused_is_not_counted_twice(valkey: ValkeyServer) -> None:
+    """It never left: the message that stands in for it spends its charge, in messages and in money."""
+    refused = Outcome(Verdict.REFUSED, "not_allowed")
+    tables: dict[str, dict[str, Any]] = {
+        "number": {"refuse": ["2/h"]},
+        "money": {"refuse": ["100/h"], "prices": {"sms": 5, "whatsapp": 2}},
+    }
+    with chain(valkey, tables, refused) as sends:
+        sends.run(sends.start())
+        assert sends.by == ["whatsapp", "voice"]
+        look = sends.spine.gate.look(
+            lines(only({"money": tables["money"]}), asked(channel="push")), Allowance(), Pins()
+        )
+        assert look.standing is not None
+        assert look.standing.left == 100 - 2 - 1 - 1
+
+
+def test_only_cheap_channels_bring_what_is_let_in_as_cheap(valkey: ValkeyServer) -> None:
+    """A resend that names none takes the next of them, and nothing dear follows it when that fails."""
+    with chain(valkey, {"number": {"cheap": ["1/h"]}}, cheap_channels=("voice",)) as sends:
+        id_ = sends.start()
+        sends.spine.courier.attend(id_, lambda: False)
+        with pytest.raises(TooManyRequests):
+            sends.again(id_, "whatsapp")
+        sends.again(id_)
+        assert seen(sends.spine.store, id_).last.only == ("voice",)
+        sends.run(id_)
+        assert sends.by == ["voice"]
+
+
+def test_a_fallback_passes_over_what_is_dear_where_only_cheap_ones_may(valkey: ValkeyServer) -> None:
+    """And so does what follows it."""
+    for cheap, by in (
+        (("voice",), ["sms", "voice"]),
+        (("whatsapp",), ["sms", "whatsapp"]),
+        (("rcs",), ["sms"]),
+    ):
+        with chain(valkey, {"number": {"cheap": ["1/h"]}}, cheap_channels=cheap) as sends:
+            sends.run(sends.start())
+            assert sends.by == by
+
+
+def test_a_deferred_fallback_is_counted_once(valkey: ValkeyServer) -> None:
+    """It is the same message, later."""
+    taken, later = Outcome(Verdict.ACCEPTED, "accepted"), Outcome(Verdict.DEFERRED, "later", retry_after=15)
+    with chain(valkey, {"number": {"refuse": ["2/h"]}}, taken, later) as sends:
+        id_ = sends.start()
+        sends.run(id_)
+        sends.spine.store.offset += 16_000
+        sends.run(id_)
+        assert (sends.by, sends.spine.phone.inbox.qsize()) == (["sms", "whatsapp"], 3)

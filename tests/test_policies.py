@@ -27,6 +27,12 @@ def applied(policies: Policies, text: str, expected: int | None = None) -> Versi
     return policies.apply(text, author="anna", reason="a test", expected=expected)
 
 
+def test_a_reason_keeps_no_number_and_no_key(policies: Policies) -> None:
+    """Whatever an operator pastes."""
+    policies.apply("t = 1\n", author="anna", reason="+14155552671 lost sk_abcdefghijkl")
+    assert [version.reason for version in policies.history()] == ["[digits] lost [secret]"]
+
+
 def built(version: Version) -> str:
     """Build what stands for a runtime; a text with "bad" in it cannot be built here."""
     if "bad" in version.text:

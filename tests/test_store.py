@@ -22,6 +22,7 @@ from otp_service.challenge import (
     Status,
     Wait,
     after_wait,
+    limited,
     overruled_by,
     with_step,
 )
@@ -963,6 +964,15 @@ def test_an_ended_challenge_cannot_be_handed_back(store: Store, valkey: ValkeySe
     store.release(lease)
     assert seen(store, id_) == before
     assert deadline(valkey, store, id_) is None
+
+
+def test_what_the_guard_left_of_a_delivery_is_kept_with_it(store: Store) -> None:
+    """A worker that takes it up again, and whoever follows it, must know."""
+    id_ = opened(store).id
+    lease = claimed(store, id_)
+    lease = replace(lease, challenge=limited(lease.challenge, ["voice", "rcs"]))
+    assert store.arm(lease, "reference", "hash", "main")
+    assert seen(store, id_).last.only == ("voice", "rcs")
 
 
 def test_a_delivery_cannot_be_armed_with_another_reference(store: Store) -> None:

@@ -1,11 +1,12 @@
--- Marks a claimed delivery as leaving, with its code's hash, its reference, step and account, just before the request
--- goes out (no account is named where the step has one); its step's wait (milliseconds) begins. From here on a lost worker means an unknown outcome. Only the
--- newest `live` codes of a challenge stay.
+-- Marks a claimed delivery as leaving, with its code's hash, its reference, step, account and the channels left to it,
+-- just before the request goes out (no account is named where the step has one, no channels where it has all); its
+-- step's wait (milliseconds) begins. From here on a lost worker means an unknown outcome. Only the newest `live` codes
+-- of a challenge stay.
 -- Returns {"armed", now} or {"lost", now} when the lease, the challenge or the delivery is no longer ours.
 local due_key, challenge_key = KEYS[1], KEYS[2]
 local offset, id, operation, reference = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local code_hash, lease, live = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
-local upstream, wait, step = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
+local upstream, wait, step, only = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
 
 local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
@@ -28,6 +29,7 @@ if last.step ~= step then -- the one it was made for could not be taken
   last.tried = nil
   last.deferrals = nil
 end
+last.only = only ~= "" and only or nil
 last.status = "sending"
 last.ref = reference
 last.hash = code_hash
