@@ -29,6 +29,7 @@ from otp_service.outbox import Outbox
 from otp_service.policy import Guard
 from otp_service.seal import Seal
 from otp_service.telemetry import Metrics, event
+from otp_service.tokens import DEVICE_LIFETIME
 
 _FOR_GOOD: dict[str, type[NoRoute | NumberOptedOut]] = {
     "countries": NoRoute,
@@ -135,6 +136,15 @@ class Admission:
     def recycled_at(self, e164: str) -> tuple[int, int | None]:
         """Give the time, and when a number was said to have a new owner (milliseconds); None if it was not."""
         return self._gate.recycled_at(e164)
+
+    def meet(self, app: str, session: str, e164: str) -> None:
+        """Keep that a session verified a number; one that is not kept is a stranger's the next time."""
+        with suppress(StoreUnavailable):
+            self._gate.meet(app, session, e164, DEVICE_LIFETIME)
+
+    def has_met(self, app: str, session: str, e164: str) -> bool:
+        """Say whether a session verified a number before."""
+        return self._gate.has_met(app, session, e164, DEVICE_LIFETIME)
 
     def _pins(self, asked: Asked) -> Pins:
         subscriber = None if asked.address is None else guard.subscriber(asked.address)

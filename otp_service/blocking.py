@@ -28,9 +28,13 @@ def block_options(parser: argparse.ArgumentParser) -> None:
         ("country", "of a number without its country code"),
         ("app", "the first if left out"),
         ("address", "of the browser that asks"),
+        ("session", "that a server names; is known once it has verified this number"),
     ):
         explain.add_argument(f"--{name}", help=about)
     explain.add_argument("--purpose", default="login")
+    explain.add_argument(
+        "--device", action="store_true", help="asked by a device that this number is known of"
+    )
     lift = action("lift", _lift, "forget a block and what was counted behind it")
     lift.add_argument("id", help="as `list` shows it")
     who_and_why(lift)
@@ -99,8 +103,11 @@ def _explain(core: Core, chosen: argparse.Namespace) -> int:
         app=chosen.app,
         purpose=chosen.purpose,
         address=chosen.address,
+        session=chosen.session or "",
+        device=chosen.device,
     )
-    print(f"{found['to']}, app {found['app']}: {found['verdict']}")
+    asks = {"": "a stranger", "session": "a known session", "device": "a known device"}[found["known"]]
+    print(f"{found['to']}, app {found['app']}, asked by {asks}: {found['verdict']}")
     for one in found["findings"]:
         counted = _counted(one) if one["limit"] else "applies"
         print(f"  {one['rule']}: {counted}, so {one['level']}{'' if one['on'] else ' (only watched)'}")

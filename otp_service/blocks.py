@@ -13,7 +13,7 @@ from otp_service import guard, phone
 from otp_service.admission import Admission
 from otp_service.errors import Invalid, InvalidNumber, NotFound
 from otp_service.gate import Block, Gate
-from otp_service.guard import Asked
+from otp_service.guard import Asked, Known
 from otp_service.policy import Policy
 from otp_service.seal import Seal, Unsealable
 from otp_service.telemetry import event, redact
@@ -69,22 +69,29 @@ class Blocks:
         app: str | None = None,
         purpose: str = "login",
         address: str | None = None,
+        session: str = "",
+        device: bool = False,
     ) -> dict[str, Any]:
         """Say what the guard would decide now of a send, rule by rule, and which blocks have a say in it.
 
+        `session` is one that a server names, `device` tells that the caller shows the token of a known device.
         Raises InvalidNumber, or Invalid for an app that there is not.
         """
         name = app or next(iter(policy.apps))
         if name not in policy.apps:
             raise Invalid({"app": [f"there is no app {name}"]})
         rules = policy.guard_of(name)
-        asked = Asked(number=phone.parse(to, country), app=name, purpose=purpose, address=address)
+        number = phone.parse(to, country)
+        met = session and self._admission.has_met(name, session, number.e164)
+        known: Known = "device" if device else "session" if met else ""
+        asked = Asked(number=number, app=name, purpose=purpose, address=address, session=session, known=known)
         decision, now = self._admission.explain(rules, asked), self._clock()
         lines = guard.lines(rules, asked)
         found = (self._gate.block(id_) for id_ in map(self._gate.id_of, lines) if id_)
         return {
             "to": phone.mask(asked.number.e164),
             "app": name,
+            "known": known,
             "verdict": decision.verdict,
             "findings": [asdict(one) for one in decision.findings],
             "rules": list(guard.said(rules, lines)),

@@ -23,6 +23,8 @@ REMEMBER = 10_000
 """Milliseconds that an act is known by its operation: above all repetitions of one call, and until it is refunded."""
 SPENT = 600_000
 """Milliseconds that a proof is known to be spent: above the time in which one can be shown."""
+SESSIONS = 32
+"""Sessions that are known to have verified one number: the newest."""
 _ENDLESS = 1e9
 """Stands for infinity, which JSON has no word for."""
 _ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
@@ -238,12 +240,26 @@ class Gate:
             self._key("blocks"),
             *(self._counter("number", index) for index in counters),
             *(self._key("r", index) for index in self._seal.indexes("recycled", e164)),
+            *self._met(e164),
         ]
         blocks = [
             f"{rule}:number:{index}" for rule in ("number", "cooldown", "failures") for index in counters
         ]
         unpinned = sum(self.unpin(f"number {index}") for index in self._seal.indexes("number", e164))
         return int(self._scripts.call("guard_forget", keys, *blocks)) + unpinned
+
+    def meet(self, app: str, session: str, e164: str, seconds: int) -> None:
+        """Keep that a session of an app verified a number, for so long."""
+        name = self._seal.index("session", app, session)
+        self._scripts.call("guard_meet", self._met(e164)[:1], self._offset(), name, seconds * 1000, SESSIONS)
+
+    def has_met(self, app: str, session: str, e164: str, seconds: int) -> bool:
+        """Say whether a session of an app verified a number within so long."""
+        names = self._seal.indexes("session", app, session)
+        return bool(self._scripts.call("guard_met", self._met(e164), self._offset(), seconds * 1000, *names))
+
+    def _met(self, e164: str) -> list[str]:
+        return [self._key("k", index) for index in self._seal.indexes("met", e164)]
 
     def recycle(self, e164: str, at: int, seconds: int) -> None:
         """Keep that a number has, or may have, a new owner."""

@@ -21,7 +21,8 @@ IPV6_SUBSCRIBER = 64
 LINE_DIGITS = 4
 """Last digits of a number that pumping counts through; without them it is a prefix."""
 Known = Literal["", "session", "device"]
-"""How well a caller is known: a stranger, a server's session, or a device that verified this number before."""
+"""How well a caller is known: a stranger, or the session that a server names, or a device, that verified this number
+before. A session's name alone proves nothing: a server names one for each stranger, too."""
 KINDS: tuple[Known, ...] = ("", "session", "device")
 Owner = Literal["caller", "service", "destination", "person"]
 

@@ -137,8 +137,8 @@ class SendSchema(_RouteSchema):
     session = _text(
         "must be 1 to 128 visible ASCII signs",
         r"[\x21-\x7e]{1,128}",
-        "Your own name of the person's session, with a secret key only: sends of sessions and of strangers are "
-        "counted apart.",
+        "Your own name of the person's session, with a secret key only: a session that verified this number "
+        "before is counted apart from strangers.",
         "b7a9e4c1",
     )
     address = _text(
@@ -867,6 +867,17 @@ class ExplainSchema(NumberSchema):
         "The browser's address; none is a server's call.",
         "192.0.2.1",
     )
+    session = _text(
+        "must be 1 to 128 visible ASCII signs",
+        r"[\x21-\x7e]{1,128}",
+        "The session that a server names; it is known once it has verified this number.",
+        "b7a9e4c1",
+    )
+    device = fields.Boolean(
+        truthy={True},
+        falsy={False},
+        metadata={"description": "Whether a device asks that this number is known of.", "examples": [False]},
+    )
 
 
 class ExplainedSchema(Schema):
@@ -874,6 +885,9 @@ class ExplainedSchema(Schema):
 
     to = _shown(fields.String, "The number, masked.", "+1********00")
     app = _shown(fields.String, "The app.", "web")
+    known = _shown(
+        fields.String, "How well the caller is known: empty for a stranger, session or device.", "session"
+    )
     verdict = _shown(fields.String, "allow, cheap, challenge or refuse.", "refuse")
     findings = _shown(
         fields.List, "Each limit that is passed.", [{"rule": "number"}], cls_or_instance=fields.Dict()

@@ -240,7 +240,8 @@ class Service:
                 )
                 if recycled is None or claims["iat"] * 1000 > recycled:
                     return "device", now
-        return ("session" if request.session else ""), now
+        met = request.session and self._admission.has_met(caller.app.name, request.session, e164)
+        return ("session" if met else ""), now
 
     def _replay(self, known: str, fingerprints: Sequence[str]) -> View:
         id_, stored = known[:ID_LENGTH], known[ID_LENGTH:]
@@ -385,6 +386,8 @@ class Service:
         asked = guard.asked_of(won, e164)
         rules_now = caller.runtime.policy.guard_of(caller.app.name)
         self._admission.count(guard.after_success(rules_now, asked, won.deliveries[0].at))
+        if who.session:
+            self._admission.meet(caller.app.name, who.session, e164)
         token = self._signer.sign(
             self._claims(won, e164, who.binding, channel), audience=caller.app.name, now=now // 1000
         )

@@ -21,7 +21,7 @@ LIFETIME = 300
 """Seconds a token lives."""
 DEVICE_TYPE = "otp-device+jwt"
 DEVICE_LIFETIME = 180 * 86400
-"""Seconds for which a device that verified a number is known."""
+"""Seconds for which a device, or a session, that verified a number is known."""
 _REQUIRED = ["iss", "aud", "sub", "iat", "exp", "jti"]
 
 

@@ -455,7 +455,7 @@ GUARD: dict[str, list[tuple[str, str]]] = {
 
 # What is kept of a number, written anew when keys are rotated, and forgotten.
 KEPT_TESTS = tuple(
-    f"tests/test_{name}.py" for name in ("gate", "lost_replies", "rotation", "erasure", "upkeep")
+    f"tests/test_{name}.py" for name in ("gate", "known", "lost_replies", "rotation", "erasure", "upkeep")
 )
 KEPT: dict[str, list[tuple[str, str]]] = {
     "find": [("ipairs(KEYS)", "ipairs({KEYS[1]})"), ("if value then", "if false then")],
@@ -474,6 +474,19 @@ KEPT: dict[str, list[tuple[str, str]]] = {
         ("HSETNX", "HSET"),
     ],
     "guard_forget": [('redis.call("ZREM", KEYS[1], unpack(ARGV))', ""), ("unpack(KEYS, 2)", "KEYS[2]")],
+    "guard_meet": [
+        OFFSET,
+        ("place > most or ", ""),
+        (" or one.at + ms <= now", ""),
+        ("one.at > other.at", "one.at < other.at"),
+        ('redis.call("PEXPIRE", KEYS[1], ms)', ""),
+    ],
+    "guard_met": [
+        OFFSET,
+        (" and now < at + ms", ""),
+        ("ipairs(KEYS)", "ipairs({KEYS[1]})"),
+        ("ARGV[2 + place]", "ARGV[3]"),
+    ],
     "guard_since": [OFFSET, ("ipairs(KEYS)", "ipairs({KEYS[1]})"), ("if at then", "if false then")],
 }
 

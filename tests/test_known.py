@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from otp_service import phone
 from otp_service.errors import Invalid, TooManyRequests
+from otp_service.gate import SESSIONS, Gate
 from otp_service.policy.guarding import Cooldown
+from otp_service.seal import Seal
 from otp_service.service import SendRequest
 from otp_service.tokens import DEVICE_LIFETIME
 from tests.spine import NUMBERS, OPEN, PATIENT, Spine, open_spine, seen
@@ -96,7 +98,71 @@ def test_a_page_names_no_session_and_no_address(spine: Spine) -> None:
             send(spine, OWNER, **{name: value})
         assert caught.value.rules() == [(name, "may come with a secret key only")]
     view = spine.service.send(spine.caller, SendRequest(to=OWNER, session="s", address=ADDRESS))
-    assert seen(spine.store, view.challenge_id).known == "session"
+    assert seen(spine.store, view.challenge_id).known == ""
+
+
+def by_session(spine: Spine, number: str, session: str, app: str = "web") -> str:
+    """Send for a server that names a session, and verify; gives how well it was known."""
+    caller = replace(spine.caller, address=None, app=replace(spine.caller.app, name=app))
+    id_ = spine.service.send(caller, SendRequest(to=number, session=session)).challenge_id
+    spine.courier.attend(id_, lambda: False)
+    _, code = spine.phone.next()
+    spine.service.verify(caller, id_, code)
+    spine.store.offset += 61_000
+    return seen(spine.store, id_).known
+
+
+def test_a_session_is_known_by_the_number_that_it_verified(spine: Spine) -> None:
+    """For as long as a device would be; a name alone is no proof, as a server names a session for each stranger."""
+    assert by_session(spine, OWNER, "the-owners") == ""
+    assert by_session(spine, OWNER, "the-owners") == "session"
+    assert by_session(spine, OTHER, "the-owners") == ""
+    assert by_session(spine, OWNER, "a-strangers") == ""
+    assert by_session(spine, OWNER, "the-owners", "other") == ""
+    spine.store.offset += (DEVICE_LIFETIME - 300) * 1000
+    assert by_session(spine, OWNER, "the-owners") == "session"
+    spine.store.offset += DEVICE_LIFETIME * 1000
+    assert by_session(spine, OWNER, "the-owners") == ""
+
+
+def test_a_session_is_known_under_every_lookup_key(spine: Spine) -> None:
+    """As long as the key that it was kept under is in the ring."""
+    ring = {"l2": b"m" * 32, "l1": b"l" * 32}
+    before, after = (
+        Gate(spine.scripts, Seal({"n1": b"n" * 32}, keys, b"s" * 32), prefix="t-ring", keep=1)
+        for keys in ({"l1": ring["l1"]}, ring)
+    )
+    before.meet("web", "s", OWNER, 60)
+    assert after.has_met("web", "s", OWNER, 60)
+    assert not after.has_met("web", "s", OTHER, 60)
+    assert after.forget(OWNER) == 1
+    assert not after.has_met("web", "s", OWNER, 60)
+
+
+def test_the_newest_sessions_of_a_number_are_known(spine: Spine) -> None:
+    """So many; a number that is verified every day does not fill the store."""
+    for place in range(SESSIONS + 3):
+        spine.gate.meet("web", f"s{place}", OWNER, 3600)
+        spine.store.offset += 1000
+    met = [spine.gate.has_met("web", f"s{place}", OWNER, 3600) for place in range(SESSIONS + 3)]
+    assert met == [False] * 3 + [True] * SESSIONS
+    spine.store.offset += 3600_000
+    spine.gate.meet("web", "s", OWNER, 3600)
+    assert len(keys_of(spine)) == 1
+
+
+def keys_of(spine: Spine) -> list[str]:
+    """List what is kept of the sessions of a number."""
+    [key] = spine.gate._met(OWNER)  # noqa: SLF001
+    found: list[str] = spine.scripts.call("counts", [key])[::2]
+    return found
+
+
+def test_a_recycled_number_knows_no_session_of_before(spine: Spine) -> None:
+    """The person behind it may be another."""
+    by_session(spine, OWNER, "the-owners")
+    spine.gate.forget(OWNER)  # as `recycled` does with each number
+    assert by_session(spine, OWNER, "the-owners") == ""
 
 
 SPELLINGS = (

@@ -33,8 +33,9 @@ WINDOWS = {
     r"P:s:blocked:[a-z_:]+": MINUTE,  # an app and a rule; nothing of a number
     rf"P:s:token:{NAME}": 5 * MINUTE,
     rf"\{{P:guard\}}:r:{NAME}": 90 * DAY,
+    rf"\{{P:guard\}}:k:{NAME}": 180 * DAY,  # HMACs of sessions
     rf"\{{P:guard\}}:number:{NAME}": COUNTED,
-    rf"\{{P:guard\}}:(address|prefix|app|country|country-codes):{NAME}": COUNTED,
+    rf"\{{P:guard\}}:(address|session|prefix|app|country|country-codes):{NAME}": COUNTED,
     r"\{P:guard\}:(all|guesses):": COUNTED,
     r"\{P:guard\}:blocks": 2 * DAY,
     r"\{P:guard\}:o:[A-Za-z0-9_.-]+": 10 * SECOND,
@@ -55,7 +56,7 @@ def every_trace(house: House) -> None:
     fine = next(islice(crowd(), 10, None))
     runtime = core.current()
     caller = Caller(app=runtime.policy.apps["web"], runtime=runtime, request_id="r" * 16)
-    id_ = core.service.send(caller, SendRequest(to=fine)).challenge_id
+    id_ = core.service.send(caller, SendRequest(to=fine, session="s")).challenge_id
     core.courier.attend(id_, lambda: False)
     proof = core.service.verify(caller, id_, house.upstream.codes["sms"])
     core.service.redeem(caller, proof.token)

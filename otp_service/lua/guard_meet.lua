@@ -1,0 +1,17 @@
+-- Notes that a session verified a number (KEYS[1]). Of its sessions the newest `most` are known, each for `ms`.
+local offset, session, ms, most = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+
+redis.call("HSET", KEYS[1], session, now)
+redis.call("PEXPIRE", KEYS[1], ms)
+local stored, met = redis.call("HGETALL", KEYS[1]), {}
+for place = 1, #stored, 2 do
+  met[#met + 1] = { session = stored[place], at = tonumber(stored[place + 1]) }
+end
+table.sort(met, function(one, other) return one.at > other.at end)
+for place, one in ipairs(met) do
+  if place > most or one.at + ms <= now then redis.call("HDEL", KEYS[1], one.session) end
+end
+return #met
