@@ -23,7 +23,7 @@ from otp_service.errors import (
     TooManyRequests,
 )
 from otp_service.gate import Allowance, Gate, Pins, names_of_pins
-from otp_service.guard import Asked, Decision, Finding, Line
+from otp_service.guard import Asked, Decision, Finding, Known, Line
 from otp_service.human import Check, Proof, effort_for
 from otp_service.outbox import Outbox
 from otp_service.policy import Guard
@@ -142,9 +142,11 @@ class Admission:
         with suppress(StoreUnavailable):
             self._gate.meet(app, session, e164, DEVICE_LIFETIME)
 
-    def has_met(self, app: str, session: str, e164: str) -> bool:
-        """Say whether a session verified a number before."""
-        return self._gate.has_met(app, session, e164, DEVICE_LIFETIME)
+    def known_by(self, app: str, session: str, e164: str) -> Known:
+        """Say how well a caller is known by the session that a server named, if any."""
+        if not session:
+            return ""
+        return "returning" if self._gate.has_met(app, session, e164, DEVICE_LIFETIME) else "session"
 
     def _pins(self, asked: Asked) -> Pins:
         subscriber = None if asked.address is None else guard.subscriber(asked.address)

@@ -15,6 +15,12 @@ from otp_service.terminal import author, content, moment, on_a_demo, who_and_why
 
 KINDS = ("number", "prefix", "address")
 HOUR = 3_600_000
+ASKS = {
+    "": "a stranger",
+    "session": "a session",
+    "returning": "a session that verified it before",
+    "device": "a device that verified it before",
+}
 
 
 def block_options(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +34,7 @@ def block_options(parser: argparse.ArgumentParser) -> None:
         ("country", "of a number without its country code"),
         ("app", "the first if left out"),
         ("address", "of the browser that asks"),
-        ("session", "that a server names; is known once it has verified this number"),
+        ("session", "that a server names"),
     ):
         explain.add_argument(f"--{name}", help=about)
     explain.add_argument("--purpose", default="login")
@@ -106,8 +112,7 @@ def _explain(core: Core, chosen: argparse.Namespace) -> int:
         session=chosen.session or "",
         device=chosen.device,
     )
-    asks = {"": "a stranger", "session": "a known session", "device": "a known device"}[found["known"]]
-    print(f"{found['to']}, app {found['app']}, asked by {asks}: {found['verdict']}")
+    print(f"{found['to']}, app {found['app']}, asked by {ASKS[found['known']]}: {found['verdict']}")
     for one in found["findings"]:
         counted = _counted(one) if one["limit"] else "applies"
         print(f"  {one['rule']}: {counted}, so {one['level']}{'' if one['on'] else ' (only watched)'}")

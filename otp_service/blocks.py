@@ -82,8 +82,7 @@ class Blocks:
             raise Invalid({"app": [f"there is no app {name}"]})
         rules = policy.guard_of(name)
         number = phone.parse(to, country)
-        met = session and self._admission.has_met(name, session, number.e164)
-        known: Known = "device" if device else "session" if met else ""
+        known: Known = "device" if device else self._admission.known_by(name, session, number.e164)
         asked = Asked(number=number, app=name, purpose=purpose, address=address, session=session, known=known)
         decision, now = self._admission.explain(rules, asked), self._clock()
         lines = guard.lines(rules, asked)

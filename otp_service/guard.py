@@ -20,10 +20,10 @@ IPV6_SUBSCRIBER = 64
 """Bits of an IPv6 address that name one subscriber (RFC 6177)."""
 LINE_DIGITS = 4
 """Last digits of a number that pumping counts through; without them it is a prefix."""
-Known = Literal["", "session", "device"]
-"""How well a caller is known: a stranger, or the session that a server names, or a device, that verified this number
-before. A session's name alone proves nothing: a server names one for each stranger, too."""
-KINDS: tuple[Known, ...] = ("", "session", "device")
+Known = Literal["", "session", "returning", "device"]
+"""How well a caller is known: a stranger, a session that a server names, one that verified this number before, or a
+device that did. They never share a budget of a number: a server names a session for each stranger, too."""
+KINDS: tuple[Known, ...] = ("", "session", "returning", "device")
 Owner = Literal["caller", "service", "destination", "person"]
 
 MARKS = {
@@ -86,7 +86,7 @@ class Line:
 
 def known_as(word: str) -> Known:
     """Read how well a caller is known from where it was written down."""
-    return "device" if word == "device" else "session" if word == "session" else ""
+    return next((known for known in KINDS if known == word), "")
 
 
 def asked_of(challenge: Challenge, e164: str) -> Asked:

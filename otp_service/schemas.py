@@ -137,8 +137,8 @@ class SendSchema(_RouteSchema):
     session = _text(
         "must be 1 to 128 visible ASCII signs",
         r"[\x21-\x7e]{1,128}",
-        "Your own name of the person's session, with a secret key only: a session that verified this number "
-        "before is counted apart from strangers.",
+        "Your own name of the person's session, with a secret key only: sends of strangers, of sessions and of those "
+        "that verified this number before are counted apart.",
         "b7a9e4c1",
     )
     address = _text(
@@ -870,7 +870,7 @@ class ExplainSchema(NumberSchema):
     session = _text(
         "must be 1 to 128 visible ASCII signs",
         r"[\x21-\x7e]{1,128}",
-        "The session that a server names; it is known once it has verified this number.",
+        "The session that a server names.",
         "b7a9e4c1",
     )
     device = fields.Boolean(
@@ -886,7 +886,10 @@ class ExplainedSchema(Schema):
     to = _shown(fields.String, "The number, masked.", "+1********00")
     app = _shown(fields.String, "The app.", "web")
     known = _shown(
-        fields.String, "How well the caller is known: empty for a stranger, session or device.", "session"
+        fields.String,
+        "How well the caller is known: empty for a stranger, session, returning (a session that verified this number "
+        "before) or device.",
+        "session",
     )
     verdict = _shown(fields.String, "allow, cheap, challenge or refuse.", "refuse")
     findings = _shown(

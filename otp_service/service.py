@@ -240,8 +240,7 @@ class Service:
                 )
                 if recycled is None or claims["iat"] * 1000 > recycled:
                     return "device", now
-        met = request.session and self._admission.has_met(caller.app.name, request.session, e164)
-        return ("session" if met else ""), now
+        return self._admission.known_by(caller.app.name, request.session, e164), now
 
     def _replay(self, known: str, fingerprints: Sequence[str]) -> View:
         id_, stored = known[:ID_LENGTH], known[ID_LENGTH:]

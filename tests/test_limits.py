@@ -536,7 +536,7 @@ def test_all_that_counts_has_a_crowd() -> None:
         line.rule for line in lines(everything, sends) if line.kind in {"count", "ladder"} and line.cost
     }
     assert charged == set(COUNTING)
-    assert KINDS == ("", "session", "device")
+    assert KINDS == ("", "session", "returning", "device")
 
 
 # Messages that nobody asked for now.
