@@ -139,8 +139,8 @@ def test_a_session_is_known_under_every_lookup_key(spine: Spine) -> None:
     assert not after.has_met("web", "s", OWNER, 60)
 
 
-def test_the_newest_sessions_of_a_number_are_known(spine: Spine) -> None:
-    """So many; a number that is verified every day does not fill the store."""
+def test_the_newest_sessions_of_a_number_are_known(valkey: ValkeyServer, spine: Spine) -> None:
+    """So many, for so long; a number that is verified every day does not fill the store."""
     for place in range(SESSIONS + 3):
         spine.gate.meet("web", f"s{place}", OWNER, 3600)
         spine.store.offset += 1000
@@ -149,6 +149,8 @@ def test_the_newest_sessions_of_a_number_are_known(spine: Spine) -> None:
     spine.store.offset += 3600_000
     spine.gate.meet("web", "s", OWNER, 3600)
     assert len(keys_of(spine)) == 1
+    with valkey.client() as client:
+        assert 0 < client.pttl(spine.gate._met(OWNER)[0]) <= 3_600_000  # noqa: SLF001
 
 
 def keys_of(spine: Spine) -> list[str]:
