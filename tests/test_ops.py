@@ -260,7 +260,7 @@ def test_a_process_that_lacks_a_secret_keeps_the_policy_it_can_run(
 def test_a_send_sees_one_version_only(api: Api) -> None:
     """Two policies by turns, a hundred times, under eight senders: every plan is the one of the version it names."""
     core, numbers = api.core, crowd()
-    wide = "[guard.prefix]\nmode = 'off'\n"
+    wide = "[guard.prefix]\nmode = 'off'\n[guard.conversion]\nmode = 'off'\n"
     turns = [f"{GOOD}{wide}", f"{SLOWER}{wide}"]
     drawn = [[next(numbers) for _ in range(30)] for _ in range(8)]
     core.policies.apply(turns[0], author="a", reason="r")
