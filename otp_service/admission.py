@@ -22,8 +22,8 @@ from otp_service.errors import (
     StoreUnavailable,
     TooManyRequests,
 )
-from otp_service.gate import Allowance, Gate, Pins, names_of_pins
-from otp_service.guard import Asked, Decision, Finding, Known, Line
+from otp_service.gate import Allowance, Gate, Past, Pins, names_of_pins
+from otp_service.guard import Asked, Decision, Finding, Line
 from otp_service.human import Check, Proof, effort_for
 from otp_service.outbox import Outbox
 from otp_service.policy import Guard
@@ -133,20 +133,14 @@ class Admission:
         with suppress(StoreUnavailable):
             self._gate.add(lines)
 
-    def recycled_at(self, e164: str) -> tuple[int, int | None]:
-        """Give the time, and when a number was said to have a new owner (milliseconds); None if it was not."""
-        return self._gate.recycled_at(e164)
-
     def meet(self, app: str, session: str, e164: str) -> None:
         """Keep that a session verified a number; one that is not kept is a stranger's the next time."""
         with suppress(StoreUnavailable):
             self._gate.meet(app, session, e164, DEVICE_LIFETIME)
 
-    def known_by(self, app: str, session: str, e164: str) -> Known:
-        """Say how well a caller is known by the session that a server named, if any."""
-        if not session:
-            return ""
-        return "returning" if self._gate.has_met(app, session, e164, DEVICE_LIFETIME) else "session"
+    def past(self, app: str, session: str, e164: str) -> Past:
+        """Give what is known of a number, and of the session that a server named, if any."""
+        return self._gate.past(e164, app, session, DEVICE_LIFETIME)
 
     def _pins(self, asked: Asked) -> Pins:
         subscriber = None if asked.address is None else guard.subscriber(asked.address)

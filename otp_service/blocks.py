@@ -82,7 +82,8 @@ class Blocks:
             raise Invalid({"app": [f"there is no app {name}"]})
         rules = policy.guard_of(name)
         number = phone.parse(to, country)
-        known: Known = "device" if device else self._admission.known_by(name, session, number.e164)
+        met = session and self._admission.past(name, session, number.e164).met
+        known: Known = "device" if device else "returning" if met else "session" if session else ""
         asked = Asked(number=number, app=name, purpose=purpose, address=address, session=session, known=known)
         decision, now = self._admission.explain(rules, asked), self._clock()
         lines = guard.lines(rules, asked)

@@ -11,7 +11,7 @@ import math
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from otp_service.connection import Scripts
 from otp_service.errors import Standing
@@ -70,6 +70,17 @@ class Block:
     since: int
     until: int
     refused: int
+
+
+class Past(NamedTuple):
+    """What is known of a number: when it was said to have a new owner, if it was, and whether a session verified it.
+
+    Times are milliseconds; `now` is the store's.
+    """
+
+    now: int
+    recycled: int | None
+    met: bool
 
 
 class Gate:
@@ -253,11 +264,6 @@ class Gate:
         name = self._seal.index("session", app, session)
         self._scripts.call("guard_meet", self._met(e164)[:1], self._offset(), name, seconds * 1000, SESSIONS)
 
-    def has_met(self, app: str, session: str, e164: str, seconds: int) -> bool:
-        """Say whether a session of an app verified a number within so long."""
-        names = self._seal.indexes("session", app, session)
-        return bool(self._scripts.call("guard_met", self._met(e164), self._offset(), seconds * 1000, *names))
-
     def _met(self, e164: str) -> list[str]:
         return [self._key("k", index) for index in self._seal.indexes("met", e164)]
 
@@ -265,11 +271,15 @@ class Gate:
         """Keep that a number has, or may have, a new owner."""
         self._scripts.call("keep", [self._key("r", self._seal.index("recycled", e164))], at, seconds * 1000)
 
-    def recycled_at(self, e164: str) -> tuple[int, int | None]:
-        """Give the time, and when a number was said to have a new owner, in milliseconds; None if it was not."""
-        keys = [self._key("r", index) for index in self._seal.indexes("recycled", e164)]
-        now, found = self._scripts.call("guard_since", keys, self._offset())
-        return now, int(found) if found else None
+    def past(self, e164: str, app: str = "", session: str = "", seconds: int = 0) -> Past:
+        """Give what is known of a number's past; a session counts that verified it within `seconds`."""
+        recycled = [self._key("r", index) for index in self._seal.indexes("recycled", e164)]
+        names = self._seal.indexes("session", app, session) if session else ()
+        met = self._met(e164) if session else []
+        now, since, has_met = self._scripts.call(
+            "guard_past", [*recycled, *met], self._offset(), len(recycled), seconds * 1000, *names
+        )
+        return Past(now, int(since) if since else None, bool(has_met))
 
 
 KEPT = {"suppression": "x", "recycled": "r"}

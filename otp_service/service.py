@@ -37,6 +37,7 @@ from otp_service.errors import (
     WrongCode,
 )
 from otp_service.figures import Figures
+from otp_service.gate import Past
 from otp_service.guard import Asked, Decision, Known, known_as
 from otp_service.outbox import Outbox
 from otp_service.phone import Number
@@ -230,17 +231,20 @@ class Service:
 
         Gives also the store's time, 0 if it was not needed.
         """
-        now = 0
-        if request.device_token:
-            subject = self._seal.subject(caller.app.name, e164)
-            now, recycled = self._admission.recycled_at(e164)
-            with suppress(TokenInvalid):
-                claims = self._signer.check_device(
-                    request.device_token, subject, audience=caller.app.name, now=now // 1000
-                )
-                if recycled is None or claims["iat"] * 1000 > recycled:
-                    return "device", now
-        return self._admission.known_by(caller.app.name, request.session, e164), now
+        app, session = caller.app.name, request.session
+        if not request.device_token and not session:
+            return "", 0
+        past = self._admission.past(app, session, e164)
+        if request.device_token and self._is_device(request.device_token, app, e164, past):
+            return "device", past.now
+        return ("returning" if past.met else "session" if session else ""), past.now
+
+    def _is_device(self, token: str, app: str, e164: str, past: Past) -> bool:
+        subject = self._seal.subject(app, e164)
+        with suppress(TokenInvalid):
+            claims = self._signer.check_device(token, subject, audience=app, now=past.now // 1000)
+            return past.recycled is None or claims["iat"] * 1000 > past.recycled
+        return False
 
     def _replay(self, known: str, fingerprints: Sequence[str]) -> View:
         id_, stored = known[:ID_LENGTH], known[ID_LENGTH:]

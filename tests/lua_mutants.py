@@ -481,13 +481,14 @@ KEPT: dict[str, list[tuple[str, str]]] = {
         ("one.at > other.at", "one.at < other.at"),
         ('redis.call("PEXPIRE", KEYS[1], ms)', ""),
     ],
-    "guard_met": [
+    "guard_past": [
         OFFSET,
         (" and now < at + ms", ""),
-        ("ipairs(KEYS)", "ipairs({KEYS[1]})"),
-        ("ARGV[2 + place]", "ARGV[3]"),
+        ("recycled or redis.call", "redis.call"),
+        ("met = 1", "met = 0"),
+        ("place <= names", "place <= 1"),
+        ("ARGV[3 + place - names]", "ARGV[4]"),
     ],
-    "guard_since": [OFFSET, ("ipairs(KEYS)", "ipairs({KEYS[1]})"), ("if at then", "if false then")],
 }
 
 # These wake workers up, which the store's tests do not see; breaking them must fail a worker's test.

@@ -796,9 +796,11 @@ def test_a_recycled_number_is_known_under_every_key_of_the_ring(counters: Counte
         for lookup in ({"l1": ring["l1"]}, ring)
     )
     before.recycle(NUMBER, 7, 60)
-    now, since = after.recycled_at(NUMBER)
+    now, since, _ = after.past(NUMBER)
     assert since == 7
     assert now - counters.look(only(), asked()).now > HOUR * 1000 - 1000
+    after.recycle(NUMBER, 9, 60)
+    assert after.past(NUMBER).recycled == 9
 
 
 # Blocks.

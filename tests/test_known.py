@@ -133,10 +133,10 @@ def test_a_session_is_known_under_every_lookup_key(spine: Spine) -> None:
         for keys in ({"l1": ring["l1"]}, ring)
     )
     before.meet("web", "s", OWNER, 60)
-    assert after.has_met("web", "s", OWNER, 60)
-    assert not after.has_met("web", "s", OTHER, 60)
+    assert after.past(OWNER, "web", "s", 60).met
+    assert not after.past(OTHER, "web", "s", 60).met
     assert after.forget(OWNER) == 1
-    assert not after.has_met("web", "s", OWNER, 60)
+    assert not after.past(OWNER, "web", "s", 60).met
 
 
 def test_the_newest_sessions_of_a_number_are_known(valkey: ValkeyServer, spine: Spine) -> None:
@@ -144,7 +144,7 @@ def test_the_newest_sessions_of_a_number_are_known(valkey: ValkeyServer, spine: 
     for place in range(SESSIONS + 3):
         spine.gate.meet("web", f"s{place}", OWNER, 3600)
         spine.store.offset += 1000
-    met = [spine.gate.has_met("web", f"s{place}", OWNER, 3600) for place in range(SESSIONS + 3)]
+    met = [spine.gate.past(OWNER, "web", f"s{place}", 3600).met for place in range(SESSIONS + 3)]
     assert met == [False] * 3 + [True] * SESSIONS
     spine.store.offset += 3600_000
     spine.gate.meet("web", "s", OWNER, 3600)

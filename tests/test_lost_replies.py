@@ -239,7 +239,12 @@ def _forget_counters(flaky: Store, store: Store, id_: str) -> None:
 def _recycled(flaky: Store, store: Store, id_: str) -> None:
     store.offset += 5000
     _gate(store).recycle(ASKED.number.e164, 7, 60)
-    assert _gate(flaky).recycled_at(ASKED.number.e164)[1] == 7
+    assert _gate(flaky).past(ASKED.number.e164).recycled == 7
+
+
+def _met(flaky: Store, store: Store, id_: str) -> None:
+    _gate(flaky).meet("web", id_, ASKED.number.e164, 60)
+    assert _gate(store).past(ASKED.number.e164, "web", id_, 60).met
 
 
 def _spend(flaky: Store, store: Store, id_: str) -> None:
@@ -377,7 +382,8 @@ TWICE = {
     "guard_pin, away": Twice(_fresh, _unpin),
     "guard_repin": Twice(_fresh, _repin),
     "guard_forget": Twice(_fresh, _forget_counters),
-    "guard_since": Twice(_fresh, _recycled),
+    "guard_meet": Twice(_fresh, _met),
+    "guard_past": Twice(_fresh, _recycled),
     "spend": Twice(_fresh, _spend),
     "beat": Twice(_fresh, _beat),
     "leave": Twice(_fresh, _leave),

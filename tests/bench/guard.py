@@ -34,7 +34,7 @@ def _all_rules() -> Guard:
     base = Guard(countries=Countries(allow=("*",)), cooldown=Cooldown(ladder=(1,)))
     wide = {name: replace(getattr(base, name), challenge=ROOM[:1], refuse=ROOM) for name in BUDGETS}
     assert all(isinstance(rule, Budget) for rule in wide.values())
-    return replace(base, **wide)
+    return replace(base, **wide, conversion=replace(base.conversion, sends=1_000_000))
 
 
 def guarding(rounds: int) -> Iterator[Row]:
@@ -62,22 +62,26 @@ def guarding(rounds: int) -> Iterator[Row]:
 
 
 def _calls(server: ValkeyServer, rules: Guard) -> str:
-    """Count the store's calls of a send beside the one that stores it: of a stranger, and with a device token."""
+    """Count the store's calls of a send beside the one that stores it: of a stranger, and of who names anything."""
     with open_spine(server, guard=rules) as spine, server.client() as client:
 
         def calls() -> int:
             stats = client.info("commandstats")
             return sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha"))
 
-        caller, numbers = replace(spine.caller, address="192.0.2.1"), crowd()
+        caller, numbers, backend = replace(spine.caller, address="192.0.2.1"), crowd(), spine.caller
         spine.service.send(caller, SendRequest(to=next(numbers)))
         subject = spine.service._seal.subject("web", number := next(numbers))  # noqa: SLF001
         now = spine.store.time() // 1000
         token = spine.service._signer.sign_device(subject, audience="web", now=now)  # noqa: SLF001
         found = []
-        for request in (SendRequest(to=next(numbers)), SendRequest(to=number, device_token=token)):
+        for who, request in (
+            (caller, SendRequest(to=next(numbers))),
+            (caller, SendRequest(to=number, device_token=token)),
+            (backend, SendRequest(to=next(numbers), device_token="a.b.c", session="s")),
+        ):
             before = calls()
-            spine.service.send(caller, request)
+            spine.service.send(who, request)
             found.append(calls() - before - 1)
     assert max(found) <= 2, found
-    return f"{found[0]:8d}      {found[1]} with a device token"
+    return f"{found[0]:8d}      {found[1]} with a device token, {found[2]} with a session, too"
