@@ -44,7 +44,7 @@ lock: $(VENV)/.test
 
 # The human check's widget, copied from its npm package. To update: change WIDGET, `make widget`, look at the diff.
 WIDGET = 3.2.2
-VENDORED = otp_service/web/altcha
+VENDORED = otp_service/http/pages/altcha
 UNPACK = npm pack --silent --pack-destination "$$folder" altcha@$(WIDGET) >/dev/null && \
   tar -xzf "$$folder"/altcha-$(WIDGET).tgz -C "$$folder" --strip-components=1 && \
   cp "$$folder"/dist/main/altcha.min.js "$$folder"/LICENSE.txt

@@ -13,7 +13,7 @@ from otp_service.settings import SHARED_METRICS
 def main() -> None:
     """Run a command and exit with its status."""
     share_metrics(sys.argv[1:], os.environ)
-    from otp_service.cli import run  # noqa: PLC0415 - imports the Prometheus client
+    from otp_service.cli.main import run  # noqa: PLC0415 - imports the Prometheus client
 
     sys.exit(run(sys.argv[1:]))
 

@@ -8,12 +8,13 @@ import hypothesis
 import pytest
 from flask.testing import FlaskClient
 
-from otp_service import app
-from otp_service.app import Core
-from otp_service.keys import digest
-from otp_service.service import Caller
+from otp_service import bootstrap
+from otp_service.access.api_keys import digest
+from otp_service.bootstrap import Core
+from otp_service.http import app as http_app
 from otp_service.settings import Settings
-from tests.valkey_server import ValkeyServer
+from otp_service.verification.service import Caller
+from tests.support.valkey_server import ValkeyServer
 
 # How long an example takes says nothing about the product on a shared machine.
 hypothesis.settings.register_profile(
@@ -99,7 +100,7 @@ def make_settings(redis_url: str, **changes: object) -> Settings:
 def make_core(redis_url: str, upstream_url: str, *, text: str = POLICY, **changes: object) -> Core:
     """Build the product's core on a store and an upstream."""
     text = text.replace("UPSTREAM/", f"{upstream_url}/")
-    return app.build(make_settings(redis_url, **changes), text, threads=16, hash_slots=2, role="test")
+    return bootstrap.build(make_settings(redis_url, **changes), text, threads=16, hash_slots=2, role="test")
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def core(valkey: ValkeyServer) -> Iterator[Core]:
 def client(core: Core) -> FlaskClient:
     """A client of the HTTP API on that core."""
     core.live_keys.look()
-    return app.web(core, lambda: core.metrics.page(shared=False)).test_client()
+    return http_app.web(core, lambda: core.metrics.page(shared=False)).test_client()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ Pure: text in, a frozen Policy out. Must not know where the text lies or what is
 """
 
 from otp_service.policy.document import parse
-from otp_service.policy.guarding import LEVELS, RULES, Budget, Guard, Level, Window
+from otp_service.policy.limits import LEVELS, RULES, Budget, Guard, Level, Window
 from otp_service.policy.model import (
     EVENTS,
     ROLES,
@@ -21,7 +21,7 @@ from otp_service.policy.model import (
     StepRule,
     Upstream,
 )
-from otp_service.senders import CHANNELS
+from otp_service.upstream.channels import CHANNELS
 
 __all__ = [
     "CHANNELS",

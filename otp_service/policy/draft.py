@@ -22,7 +22,7 @@ from otp_service.policy.forms import (
     UpstreamForm,
 )
 from otp_service.policy.guard_forms import FORMS, GUARD, changed
-from otp_service.policy.guarding import Guard
+from otp_service.policy.limits import Guard
 from otp_service.policy.model import App, ChallengeRules, Operator, Route, Upstream
 from otp_service.policy.places import join, line_of
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from marshmallow import Schema, ValidationError, fields, validate
 
 from otp_service.phone import is_country
-from otp_service.policy.guarding import DAY, HOUR, MINUTE, Window
+from otp_service.policy.limits import DAY, HOUR, MINUTE, Window
 
 _UNITS = {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY}
 

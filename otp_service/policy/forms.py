@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from otp_service import messages
+from otp_service.messages import templates as messages
 from otp_service.phone import TYPES
 from otp_service.policy.fields import (
     ONE_LINE,
@@ -22,7 +22,7 @@ from otp_service.policy.fields import (
     one_of,
     some,
 )
-from otp_service.policy.guarding import MINUTE
+from otp_service.policy.limits import MINUTE
 from otp_service.policy.model import (
     EVENTS,
     MAX_TTL,
@@ -37,7 +37,14 @@ from otp_service.policy.model import (
     StepRule,
     Upstream,
 )
-from otp_service.senders import CHANNELS, MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
+from otp_service.upstream.channels import (
+    CHANNELS,
+    MipSender,
+    RcsSender,
+    SmsSender,
+    VoiceSender,
+    WhatsappSender,
+)
 
 _AUTO = "auto"
 

@@ -22,15 +22,8 @@ from otp_service.policy.fields import (
     one_of,
     some,
 )
-from otp_service.policy.guarding import (
-    DAY,
-    EVERYWHERE,
-    HOUR,
-    LEVELS,
-    MINUTE,
-    Guard,
-)
-from otp_service.senders import CHANNELS
+from otp_service.policy.limits import DAY, EVERYWHERE, HOUR, LEVELS, MINUTE, Guard
+from otp_service.upstream.channels import CHANNELS
 
 _LEVEL = one_of(*LEVELS)
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
-from otp_service.challenge import Plan, Step
+from otp_service.challenge.model import Plan, Step
 from otp_service.errors import ChannelNotAvailable, NoRoute
 from otp_service.phone import Number, calling_code
-from otp_service.policy.guarding import MINUTE, Guard
-from otp_service.senders import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
+from otp_service.policy.limits import MINUTE, Guard
+from otp_service.upstream.channels import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
 
 EVENTS = (
     "challenge.sent",

@@ -17,16 +17,16 @@ from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 
-from otp_service.codes import PROFILES, Claim, Hasher
-from otp_service.service import Caller, SendRequest
+from otp_service.crypto.code_hashes import PROFILES, Claim, Hasher
+from otp_service.verification.service import Caller, SendRequest
 from tests.bench.fallback import falling_back
 from tests.bench.guard import guarding
 from tests.bench.receipts import receiving
 from tests.conftest import POLICY, make_core
-from tests.demo_process import Demo
-from tests.numbers import crowd
-from tests.spine import OPEN_GUARD
-from tests.valkey_server import ValkeyServer, stored_bytes
+from tests.support.demo_process import Demo
+from tests.support.numbers import crowd
+from tests.support.spine import OPEN_GUARD
+from tests.support.valkey_server import ValkeyServer, stored_bytes
 
 CLAIM = Claim("00" + "a" * 22, "login", "")
 CLIENTS = 8

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from otp_service.challenge import Challenge, Status
-from otp_service.delivery import Stage
-from otp_service.keys import digest
+from otp_service.access.api_keys import digest
+from otp_service.challenge.model import Challenge, Status
+from otp_service.challenge.store import CHALLENGES
+from otp_service.delivery.worker import Worker
 from otp_service.policy import StepRule
-from otp_service.store import CHALLENGES
-from otp_service.worker import Worker
-from tests.fault_server import FaultServer, Received
-from tests.journeys import CHANNEL_OF, Journeys, Upstream, account, four_channels, open_core, steps
-from tests.spine import seen, until, working
-from tests.test_receipts_load import SECRET
-from tests.test_upstreams_fail import BOTH, black_hole
-from tests.valkey_server import ValkeyServer
+from otp_service.upstream.port import Stage
+from tests.delivery.test_upstreams_fail import BOTH, black_hole
+from tests.support.fault_server import FaultServer, Received
+from tests.support.journeys import CHANNEL_OF, Journeys, Upstream, account, four_channels, open_core, steps
+from tests.support.spine import seen, until, working
+from tests.support.valkey_server import ValkeyServer
+from tests.system.test_receipts_load import SECRET
 
 Row = tuple[str, str]
 CONNECT_LIMIT_MS = 200

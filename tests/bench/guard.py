@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from otp_service.policy import Budget, Guard, Window
-from otp_service.policy.guarding import Cooldown, Countries
-from otp_service.service import SendRequest
-from tests.gates import Counters, asked
-from tests.numbers import crowd
-from tests.spine import PatientScripts, open_spine
-from tests.valkey_server import ValkeyServer
+from otp_service.policy.limits import Cooldown, Countries
+from otp_service.verification.service import SendRequest
+from tests.support.gates import Counters, asked
+from tests.support.numbers import crowd
+from tests.support.spine import PatientScripts, open_spine
+from tests.support.valkey_server import ValkeyServer
 
 Row = tuple[str, str]
 ROOM = tuple(Window(1_000_000, seconds) for seconds in (600, 3600, 86_400))

@@ -20,20 +20,21 @@ from pathlib import Path
 import requests
 from werkzeug.test import EnvironBuilder
 
-from otp_service import app
-from otp_service.app import Core
-from otp_service.challenge import Hold, Plan, State, Status, Step
-from otp_service.cli import new_secret
-from otp_service.keys import digest
-from otp_service.seal import Seal
+from otp_service import bootstrap
+from otp_service.access.api_keys import digest
+from otp_service.bootstrap import Core
+from otp_service.challenge.model import Hold, Plan, State, Status, Step
+from otp_service.challenge.store import Store
+from otp_service.cli.main import new_secret
+from otp_service.crypto.sealing import Seal
+from otp_service.http import app as http_app
 from otp_service.settings import Settings
-from otp_service.store import Store
 from tests.bench.pusher import Progress, push
-from tests.journeys import account, four_channels
-from tests.ports import free_port
-from tests.spine import PatientScripts, Spine, make_spine, new_challenge, until
-from tests.test_receipts_load import COURSES, PATH, REPEATED, SECRET, pushes
-from tests.valkey_server import ValkeyServer
+from tests.support.journeys import account, four_channels
+from tests.support.ports import free_port
+from tests.support.spine import PatientScripts, Spine, make_spine, new_challenge, until
+from tests.support.valkey_server import ValkeyServer
+from tests.system.test_receipts_load import COURSES, PATH, REPEATED, SECRET, pushes
 
 Row = tuple[str, str]
 PROCESSES, CONNECTIONS = 2, 8
@@ -65,8 +66,8 @@ def _serving(server: ValkeyServer) -> Iterator[tuple[Core, Spine, int]]:
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         environment = _environment(server.url, port, Path(folder))
-        read, text = app.configure(environment)
-        core = app.build(read, text, threads=THREADS, hash_slots=1, role="bench")
+        read, text = bootstrap.configure(environment)
+        core = bootstrap.build(read, text, threads=THREADS, hash_slots=1, role="bench")
         scripts = PatientScripts(server)
         store = Store(scripts, prefix=read.redis_prefix, partitions=read.partitions)
         log = Path(folder) / "log"
@@ -129,7 +130,7 @@ def _over_http(core: Core, spine: Spine, port: int, count: int) -> Row:
 
 def _without_http(core: Core, spine: Spine, count: int) -> Row:
     reports, stands = _reports(core.settings, spine.store, count)
-    web = app.web(core, lambda: b"")
+    web = http_app.web(core, lambda: b"")
     bodies = [json.dumps(report).encode() for report in reports]
     likeness = EnvironBuilder(path=PATH, method="POST", content_type="application/json").get_environ()
 

@@ -1,0 +1,202 @@
+"""The worker: takes what is due in a queue, many at once, is woken for what is new and sleeps otherwise.
+
+Knows partitions, capacity and time. Must not know what attending to a challenge or an event means.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from otp_service.challenge.store import Store
+from otp_service.errors import StoreUnavailable
+from otp_service.store.scripts import AWAY, Scripts
+from otp_service.telemetry.logs import LOG, log
+from otp_service.telemetry.metrics import Metrics
+
+POLL = 1.0
+"""Seconds after which a partition is looked at even if nobody called: a wake-up may be lost."""
+BEAT = 1.0
+LIFE = 3.0
+"""Seconds without a beat after which a worker's partitions go to the others."""
+BACK_OFF = 0.25
+
+Attend = Callable[[str, Callable[[], bool]], None]
+
+
+class Worker:
+    """One worker of one queue."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        queue: str,
+        scripts: Scripts,
+        attend: Attend,
+        metrics: Metrics,
+        name: str,
+        at_once: int,
+    ) -> None:
+        """Attend to so much of a queue at once."""
+        self._store = store
+        self._queue = queue
+        self._scripts = scripts
+        self._attend = attend
+        self._metrics = metrics
+        self._name = name
+        self._at_once = at_once
+        self.broken = False
+        """Whether it stopped because of a fault of its own."""
+        self._stop = threading.Event()
+        self._changed = threading.Condition()
+        self._busy: dict[str, bool] = {}
+        """What is being attended to; True when it became due again meanwhile."""
+        self._look_at: dict[str, float] = {}
+        """When each of our partitions is to be looked at (monotonic seconds)."""
+
+    def stop(self) -> None:
+        """Take nothing more, finish or hand back what was taken. Safe in a signal handler's thread."""
+        self._stop.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def run(self) -> None:
+        """Work until stopped."""
+        helpers = [
+            threading.Thread(target=self._help, args=(work,), daemon=True)
+            for work in (self._listen, self._keep_beating)
+        ]
+        for helper in helpers:
+            helper.start()
+        with ThreadPoolExecutor(self._at_once, thread_name_prefix=self._queue) as pool:
+            while not self._stop.is_set():
+                self._round(pool)
+        for helper in helpers:
+            helper.join()
+        try:
+            self._store.leave(self._name, self._queue)
+        except StoreUnavailable:
+            return  # the others will notice by the missing beat
+
+    def _help(self, work: Callable[[], None]) -> None:
+        """Run one of the two threads beside the main one; without either the worker is no use, so it ends."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process must not live on by half
+            LOG.critical("worker.broken", exc_info=error)
+            self.broken = True
+            self.stop()
+
+    # Which partitions.
+
+    def _keep_beating(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._share(self._store.beat(self._name, LIFE, self._queue))
+            except StoreUnavailable:
+                log("worker.store_away", logging.WARNING)
+            self._stop.wait(BEAT)
+
+    def _share(self, workers: list[str]) -> None:
+        """Take every n-th partition as ours; what two workers both take for a moment is claimed by one."""
+        rank, count = workers.index(self._name), len(workers)
+        ours = set(self._store.partitions()[rank::count])
+        with self._changed:
+            self._look_at = {p: self._look_at.get(p, 0.0) for p in sorted(ours)}
+            self._changed.notify_all()
+
+    # When to look.
+
+    def _listen(self) -> None:
+        while not self._stop.is_set():
+            try:
+                subscription = self._scripts.listen(self._store.wake_channel(self._queue))
+                with subscription:
+                    while not self._stop.is_set():
+                        message = subscription.get_message(timeout=POLL)
+                        if message:
+                            self._wake(message["data"])
+            except AWAY:
+                self._stop.wait(BACK_OFF)
+
+    def _wake(self, partition: str) -> None:
+        with self._changed:
+            if partition in self._look_at:
+                self._sooner(partition, 0)
+                self._changed.notify_all()
+
+    def _round(self, pool: ThreadPoolExecutor) -> None:
+        for partition in self._ready():
+            free = self._at_once - len(self._busy)
+            if free <= 0 or self._stop.is_set():
+                break
+            try:
+                self._take(pool, partition, free)
+            except StoreUnavailable:
+                self._later(partition, BACK_OFF)
+        with self._changed:
+            if not self._stop.is_set():
+                self._changed.wait(self._pause())
+
+    def _ready(self) -> list[str]:
+        """List the partitions that are to be looked at now, those that wait longest first."""
+        now = time.monotonic()
+        with self._changed:
+            return sorted((p for p, at in self._look_at.items() if at <= now), key=self._look_at.__getitem__)
+
+    def _pause(self) -> float:
+        if len(self._busy) >= self._at_once:
+            return POLL
+        return max(0.0, min([POLL, *(at - time.monotonic() for at in self._look_at.values())]))
+
+    def _later(self, partition: str, seconds: float) -> None:
+        with self._changed:
+            if partition in self._look_at:
+                self._look_at[partition] = time.monotonic() + seconds
+
+    # Taking and doing.
+
+    def _take(self, pool: ThreadPoolExecutor, partition: str, free: int) -> None:
+        self._later(partition, POLL)  # first, so that a wake-up during the look is not lost
+        due = self._store.due(partition, self._at_once, self._queue)
+        more = len(due.ids) >= self._at_once
+        for id_, since in due.ids.items():
+            with self._changed:
+                if id_ in self._busy:
+                    self._busy[id_] = True
+                    continue
+                if free <= 0:
+                    more = True
+                    break
+                self._busy[id_] = False
+            free -= 1
+            self._metrics.deadline_lag.labels(self._queue).observe((due.now - since) / 1000)
+            self._metrics.in_flight.labels(self._queue).inc()
+            pool.submit(self._attend, id_, self._stop.is_set).add_done_callback(
+                lambda done, id_=id_, partition=partition: self._done(done, id_, partition)  # type: ignore[misc]
+            )
+        if more:
+            self._sooner(partition, 0)
+        elif due.following is not None:
+            self._sooner(partition, (due.following - due.now) / 1000)
+
+    def _sooner(self, partition: str, seconds: float) -> None:
+        with self._changed:
+            if partition in self._look_at:
+                at = time.monotonic() + max(0.0, seconds)
+                self._look_at[partition] = min(self._look_at[partition], at)
+
+    def _done(self, done: Future[None], id_: str, partition: str) -> None:
+        self._metrics.in_flight.labels(self._queue).dec()
+        error = done.exception()
+        if error and not isinstance(error, StoreUnavailable):
+            LOG.error(
+                "worker.failed", exc_info=error, extra={"fields": {"queue": self._queue, "id": id_[:8]}}
+            )
+        with self._changed:
+            again = self._busy.pop(id_)
+            if partition in self._look_at and (again or error):
+                self._sooner(partition, BACK_OFF if error else 0.0)
+            self._changed.notify_all()

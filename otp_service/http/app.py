@@ -1,0 +1,71 @@
+"""The WSGI application: a core and the views over it.
+
+Knows every blueprint. Must not know how a core is built.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+
+from flask import Flask
+
+from otp_service import bootstrap, settings
+from otp_service.bootstrap import Core
+from otp_service.http import edge
+from otp_service.http.ops.access import ops_keys
+from otp_service.http.ops.guard import ops_guard
+from otp_service.http.ops.policy import ops
+from otp_service.http.pages import example, widget
+from otp_service.http.public import api
+from otp_service.http.receipts import webhooks
+from otp_service.settings import Settings
+
+
+def create_app(environment: Mapping[str, str] | None = None) -> Flask:
+    """Make the WSGI application from the environment. Raises ConfigurationError."""
+    surroundings = os.environ if environment is None else environment
+    return prepared(
+        *bootstrap.configure(surroundings), shared_metrics=bool(surroundings.get(settings.SHARED_METRICS))
+    )
+
+
+def prepared(read: Settings, text: str | None, *, shared_metrics: bool) -> Flask:
+    """Make the WSGI application of one API process."""
+    core = bootstrap.build(
+        read, text, threads=read.threads, hash_slots=max(1, bootstrap.cores() // read.processes), role="api"
+    )
+    bootstrap.follow(core)
+    bootstrap.follow_keys(core)
+    return web(core, lambda: core.metrics.page(shared=shared_metrics))
+
+
+def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:
+    """Make the WSGI application of a core."""
+    app = Flask("otp_service", static_folder=None)
+    app.extensions["otp"] = edge.Parts(
+        runtime=core.current,
+        service=core.service,
+        reception=core.reception,
+        erasure=core.erasure,
+        signer=core.signer,
+        metrics=core.metrics,
+        policies=core.policies,
+        apps=bootstrap.apps_of(core),
+        keyring=core.keyring,
+        live_keys=core.live_keys,
+        check_policy=bootstrap.checked(core),
+        breakers=core.breakers,
+        figures=core.figures,
+        admission=core.admission,
+        blocks=core.blocks,
+        store=core.store,
+        pings={"store": core.store.ping},
+        metrics_page=metrics_page,
+        trusted_proxies=core.settings.trusted_proxies,
+        ops_port=core.settings.ops_port,
+    )
+    edge.install(app)
+    for blueprint in (api, webhooks, ops, ops_guard, ops_keys, widget):
+        app.register_blueprint(blueprint)
+    if key := core.settings.example_key:
+        app.register_blueprint(example(key))
+    return app

@@ -1,0 +1,197 @@
+"""The operators' HTTP API for who may call: issued keys, and apps.
+
+Knows how a key's record is shown. Must not know how keys are kept or a document is edited.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint, g
+
+from otp_service import errors
+from otp_service.access.keyring import OVERLAP, Key
+from otp_service.http import schemas
+from otp_service.http.edge import load, operation, parts
+from otp_service.ops.apps import KINDS, Changed, check_owner
+from otp_service.policy import App
+
+ops_keys = Blueprint("ops_keys", __name__, url_prefix="/ops")
+OPS = ("ops",)
+
+
+# Keys.
+
+
+@ops_keys.get("/keys")
+@operation(summary="The keys that were issued", answer=schemas.IssuedKeysSchema, keys=OPS, role="read")
+def list_keys() -> dict[str, Any]:
+    """With their last use, and those that ended in the last 90 days. The policy's own keys are not among them."""
+    now, keys = parts().keyring.all()
+    return {"keys": [_shown(key, now) for key in keys]}
+
+
+@ops_keys.post("/keys")
+@operation(
+    summary="Issue a key",
+    body=schemas.KeyCreateSchema,
+    answer=schemas.NewKeySchema,
+    status=201,
+    keys=OPS,
+    role="admin",
+)
+def create_key() -> tuple[dict[str, Any], int]:
+    """Show it this once; it lets in everywhere within two seconds."""
+    wanted = load(schemas.KeyCreateSchema)
+    kind, owner, role = wanted["kind"], wanted["owner"], wanted.get("role", "")
+    check_owner(g.runtime.policy, kind=kind, owner=owner, role=role)
+    return _issued(
+        *parts().keyring.issue(
+            kind,
+            owner,
+            by=g.operator,
+            role=role,
+            label=wanted.get("label", ""),
+            lifetime=wanted.get("expires"),
+        )
+    ), 201
+
+
+@ops_keys.post("/keys/<key_id>/rotate")
+@operation(
+    summary="Replace a key",
+    body=schemas.KeyRotateSchema,
+    answer=schemas.NewKeySchema,
+    status=201,
+    keys=OPS,
+    role="admin",
+    problems=(errors.NotFound, errors.KeyConflict),
+)
+def rotate_key(key_id: str) -> tuple[dict[str, Any], int]:
+    """Issue a successor for the same owner; the key before lives on beside it for a while."""
+    wanted = load(schemas.KeyRotateSchema)
+    return _issued(
+        *parts().keyring.rotate(
+            key_id,
+            by=g.operator,
+            reason=wanted["reason"],
+            overlap=wanted.get("overlap", OVERLAP),
+            lifetime=wanted.get("expires"),
+        )
+    ), 201
+
+
+@ops_keys.post("/keys/<key_id>/revoke")
+@operation(
+    summary="End a key",
+    body=schemas.KeyRevokeSchema,
+    answer=schemas.IssuedKeySchema,
+    keys=OPS,
+    role="admin",
+    problems=(errors.NotFound, errors.KeyConflict),
+)
+def revoke_key(key_id: str) -> dict[str, Any]:
+    """Let nobody in with it any more, everywhere within two seconds."""
+    revoked = parts().keyring.revoke(key_id, by=g.operator, reason=load(schemas.KeyRevokeSchema)["reason"])
+    return _shown(revoked, revoked.expires or revoked.created)
+
+
+def _shown(key: Key, now: int) -> dict[str, Any]:
+    """Give what may be seen of a key: never its whole hash."""
+    record = asdict(key)
+    return record | {"fingerprint": record.pop("digest")[:8], "live": key.lives(now)}
+
+
+def _issued(key: str, record: Key) -> dict[str, Any]:
+    return _shown(record, record.created) | {"key": key}
+
+
+# Apps.
+
+
+@ops_keys.get("/apps")
+@operation(summary="The apps of the policy in force", answer=schemas.AppsSchema, keys=OPS, role="read")
+def list_apps() -> dict[str, Any]:
+    """With the keys that may call as each."""
+    now, keys = parts().keyring.all()
+    return {"apps": [_app(one, now, keys) for one in g.runtime.policy.apps.values()]}
+
+
+@ops_keys.get("/apps/<app>")
+@operation(
+    summary="One app",
+    answer=schemas.AppSchema,
+    keys=OPS,
+    role="read",
+    problems=(errors.NotFound,),
+)
+def show_app(app: str) -> dict[str, Any]:
+    """With the keys that may call as it."""
+    known = g.runtime.policy.apps.get(app)
+    if known is None:
+        raise errors.NotFound("There is no app of this name.")
+    return _app(known, *parts().keyring.all())
+
+
+@ops_keys.post("/apps")
+@operation(
+    summary="Add an app",
+    body=schemas.AppCreateSchema,
+    answer=schemas.AppChangedSchema,
+    status=201,
+    keys=OPS,
+    role="admin",
+    problems=(errors.NotFound, errors.PolicyInvalid, errors.PolicyConflict),
+)
+def create_app() -> tuple[dict[str, Any], int]:
+    """Put a table into the policy in force, as a new version, and issue its first keys, shown this once."""
+    wanted = load(schemas.AppCreateSchema)
+    return _changed(
+        parts().apps.create(
+            wanted["name"],
+            brand=wanted["brand"],
+            origins=wanted["origins"],
+            by=g.operator,
+            reason=wanted["reason"],
+            with_keys=wanted["keys"],
+        )
+    ), 201
+
+
+@ops_keys.post("/apps/<app>/remove")
+@operation(
+    summary="Remove an app",
+    body=schemas.AppRemoveSchema,
+    answer=schemas.AppChangedSchema,
+    keys=OPS,
+    role="admin",
+    problems=(errors.NotFound, errors.PolicyInvalid, errors.PolicyConflict),
+)
+def remove_app(app: str) -> dict[str, Any]:
+    """Take its table out of the policy in force, as a new version, and end its issued keys."""
+    reason = load(schemas.AppRemoveSchema)["reason"]
+    return _changed(parts().apps.remove(app, by=g.operator, reason=reason))
+
+
+def _app(app: App, now: int, keys: Sequence[Key]) -> dict[str, Any]:
+    return {
+        "name": app.name,
+        "brand": app.brand,
+        "origins": app.origins,
+        "declared_keys": {"publishable": len(app.publishable_keys), "secret": len(app.secret_keys)},
+        "issued_keys": [
+            _shown(key, now) for key in keys if key.owner == app.name and key.kind in KINDS and key.lives(now)
+        ],
+    }
+
+
+def _changed(change: Changed) -> dict[str, Any]:
+    version = change.version
+    return {
+        "version": version.number,
+        "author": version.author,
+        "at": version.at,
+        "reason": version.reason,
+        "warnings": change.warnings,
+        "keys": [_issued(key, record) for key, record in change.keys],
+    }

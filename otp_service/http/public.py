@@ -1,0 +1,168 @@
+"""The public HTTP API: each call as one thin view.
+
+Knows paths, schemas and which keys may call. Must not know how anything is done.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+
+from otp_service import errors
+from otp_service.challenge.model import View
+from otp_service.http import schemas
+from otp_service.http.edge import CLIENT_KEYS, caller, idempotency_key, load, operation, parts
+from otp_service.verification.service import SendRequest
+
+api = Blueprint("api", __name__)
+
+
+def _shown(view: View) -> dict[str, Any]:
+    return {name: value for name, value in asdict(view).items() if value is not None}
+
+
+@api.post("/otp/send")
+@operation(
+    summary="Start a challenge: a code goes out",
+    body=schemas.SendSchema,
+    answer=schemas.ChallengeSchema,
+    status=202,
+    keys=CLIENT_KEYS,
+    idempotent=True,
+    problems=(
+        errors.InvalidNumber,
+        errors.NoRoute,
+        errors.ChannelNotAvailable,
+        errors.NumberOptedOut,
+        errors.HumanCheckRequired,
+        errors.HumanCheckFailed,
+        errors.HumanCheckUnavailable,
+        errors.TooManyRequests,
+        errors.IdempotencyKeyReused,
+        errors.IdempotencyKeySpent,
+    ),
+)
+def send() -> tuple[dict[str, Any], int]:
+    """Answer as soon as the challenge is stored; its `deliveries` tell later what became of the message."""
+    wanted = SendRequest(**load(schemas.SendSchema))
+    return _shown(parts().service.send(caller(), wanted, idempotency_key())), 202
+
+
+@api.post("/otp/verify")
+@operation(
+    summary="Check a code",
+    body=schemas.VerifySchema,
+    answer=schemas.VerifiedSchema,
+    keys=CLIENT_KEYS,
+    problems=(errors.WrongCode, errors.NoAttemptsLeft, errors.ChallengeNotFound, errors.Busy),
+)
+def verify() -> dict[str, Any]:
+    """Count the guess, then check it. A right code ends the challenge and gives a signed token."""
+    verified = parts().service.verify(caller(), **load(schemas.VerifySchema))
+    tokens = {"token": verified.token, "token_expires_in": verified.token_expires_in}
+    device = {"device_token": verified.device_token} if verified.device_token else {}
+    return _shown(verified.view) | tokens | device
+
+
+@api.get("/otp/<challenge_id>")
+@operation(
+    summary="Look at a challenge",
+    answer=schemas.ChallengeSchema,
+    keys=CLIENT_KEYS,
+    problems=(errors.ChallengeNotFound,),
+)
+def status(challenge_id: str) -> dict[str, Any]:
+    """Tell the truth about delivery and all that a screen counts down; for ten minutes after its end, too."""
+    return _shown(parts().service.status(caller(), challenge_id))
+
+
+@api.post("/otp/<challenge_id>/resend")
+@operation(
+    summary="Send another code of the same challenge",
+    body=schemas.ResendSchema,
+    answer=schemas.ChallengeSchema,
+    status=202,
+    keys=CLIENT_KEYS,
+    idempotent=True,
+    problems=(
+        errors.ChallengeNotFound,
+        errors.ChannelNotAvailable,
+        errors.ResendTooEarly,
+        errors.NoSendsLeft,
+        errors.NoRoute,
+        errors.NumberOptedOut,
+        errors.HumanCheckRequired,
+        errors.HumanCheckFailed,
+        errors.HumanCheckUnavailable,
+        errors.TooManyRequests,
+        errors.IdempotencyKeyReused,
+    ),
+)
+def resend(challenge_id: str) -> tuple[dict[str, Any], int]:
+    """Use the next channel, or the one named. Earlier codes stay valid; attempts are not reset."""
+    wanted = load(schemas.ResendSchema, optional=True)
+    channel, proof = wanted.get("channel"), wanted.get("human_proof", "")
+    view = parts().service.resend(caller(), challenge_id, channel, idempotency_key(), human_proof=proof)
+    return _shown(view), 202
+
+
+@api.delete("/otp/<challenge_id>")
+@operation(
+    summary="Cancel a challenge",
+    answer=schemas.ChallengeSchema,
+    keys=CLIENT_KEYS,
+    problems=(errors.ChallengeNotFound,),
+)
+def cancel(challenge_id: str) -> dict[str, Any]:
+    """No code of it counts any more."""
+    return _shown(parts().service.cancel(caller(), challenge_id))
+
+
+@api.post("/otp/token/redeem")
+@operation(
+    summary="Spend a verification token, once",
+    body=schemas.RedeemSchema,
+    answer=schemas.ClaimsSchema,
+    keys=("secret",),
+    problems=(errors.TokenInvalid, errors.TokenSpent),
+)
+def redeem() -> dict[str, Any]:
+    """Let a backend see for itself: a browser's word is worth nothing without this, or a check by JWKS."""
+    return parts().service.redeem(caller(), load(schemas.RedeemSchema)["token"])
+
+
+@api.get("/.well-known/jwks.json")
+@operation(summary="Public keys of verification tokens", answer=schemas.KeySetSchema)
+def key_set() -> tuple[Response, dict[str, str]]:
+    """To check tokens offline: pin EdDSA, the type otp-verification+jwt, your app as audience."""
+    return jsonify(parts().signer.key_set()), {"Cache-Control": "public, max-age=300"}
+
+
+@api.get("/healthz")
+@operation(summary="Whether this process lives", answer=schemas.HealthSchema)
+def health() -> dict[str, str]:
+    """Asks nobody else."""
+    return {"status": "ok"}
+
+
+@api.get("/readyz")
+@operation(summary="Whether this process can serve", answer=schemas.HealthSchema)
+def ready() -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Pings each part; 503 while one does not answer."""
+    found = {}
+    for name, ping in parts().pings.items():
+        try:
+            ping()
+            found[name] = "ok"
+        except errors.StoreUnavailable as error:
+            found[name] = error.code
+    well = set(found.values()) <= {"ok"}
+    headers = {} if well else {"Retry-After": "2"}
+    return {"status": "ok" if well else "unavailable", "parts": found}, 200 if well else 503, headers
+
+
+@api.get("/metrics")
+@operation(summary="Prometheus metrics of all processes that share a folder", answer=None)
+def metrics() -> Response:
+    """Text format 0.0.4."""
+    return Response(parts().metrics_page(), content_type="text/plain; version=0.0.4; charset=utf-8")

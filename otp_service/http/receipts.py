@@ -1,0 +1,92 @@
+"""What upstreams call: delivery reports, and messages from persons.
+
+Knows how an upstream proves itself. Must not know what a report changes. An unknown reference is answered like a
+known one, so that the upstream stops repeating it and nobody learns what is known here.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Blueprint, g, request
+
+from otp_service import errors
+from otp_service.access.api_keys import digest
+from otp_service.http import schemas
+from otp_service.http.edge import body, operation, parts
+from otp_service.policy import Receipts, Upstream
+from otp_service.upstream.mobtexting import receipts
+from otp_service.upstream.port import Inbound
+
+webhooks = Blueprint("webhooks", __name__, url_prefix="/webhooks/mobtexting")
+METHODS = ["GET", "POST", "PUT"]
+
+
+@webhooks.route("/<upstream>", methods=METHODS)
+@operation(
+    summary="Delivery reports and inbound messages of an upstream account, its secret as Bearer",
+    answer=schemas.ReceivedSchema,
+    problems=(errors.NotFound, errors.ReceiptUnreadable, errors.BodyTooLarge),
+    large=True,
+)
+def receive_with_bearer(upstream: str) -> dict[str, Any]:
+    """Take what the upstream pushes: JSON, a form or a query, one report or many, in any order and number."""
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    return _receive(upstream, secret.strip() if scheme.lower() == "bearer" else "")
+
+
+@webhooks.route("/<upstream>/<secret>", methods=METHODS)
+@operation(
+    summary="The same with the secret in the path, for upstreams that send no header",
+    answer=schemas.ReceivedSchema,
+    problems=(errors.NotFound, errors.ReceiptUnreadable, errors.BodyTooLarge),
+    large=True,
+)
+def receive_with_path(upstream: str, secret: str) -> dict[str, Any]:
+    """Take what the upstream pushes: JSON, a form or a query, one report or many, in any order and number."""
+    return _receive(upstream, secret)
+
+
+def _receive(name: str, secret: str) -> dict[str, Any]:
+    known = _authenticated(name, secret)
+    raw = body()
+    signature = request.headers.get("Signature")
+    ids = known.signature_ids
+    if signature and ids and not any(receipts.signed(raw, signature, webhook_id) for webhook_id in ids):
+        raise errors.NotFound
+    try:
+        content = receipts.content_of(request.content_type or "", raw, request.args)
+        if challenge := receipts.handshake(request.args, content):
+            return {"challenge": challenge}
+        found = receipts.parse_content(content, _fields(known))
+    except receipts.ReceiptError as error:
+        parts().metrics.receipts.labels("(none)", name, "unreadable", str(error)).inc()
+        raise errors.ReceiptUnreadable from None
+    for one in found:
+        if isinstance(one, Inbound):
+            parts().reception.hear(name, one)
+        else:
+            parts().reception.receive(name, one)
+    return {"received": len(found)}
+
+
+def _fields(known: Receipts) -> receipts.Fields:
+    """Put the field names that the policy gives before the documented ones."""
+    own, usual = known.fields, receipts.DEFAULT
+    return receipts.Fields(
+        upstream_id=_before(own.get("id"), usual.upstream_id),
+        status=_before(own.get("status"), usual.status),
+        reference=_before(own.get("reference"), usual.reference),
+    )
+
+
+def _before(name: str | None, usual: Sequence[str]) -> Sequence[str]:
+    return (name, *usual) if name else usual
+
+
+def _authenticated(name: str, secret: str) -> Receipts:
+    """Give the account whose secret this is. Raises NotFound: to anybody else there is nothing here."""
+    g.runtime = parts().runtime()
+    upstream: Upstream | None = g.runtime.policy.upstreams.get(name)
+    if upstream is None or upstream.receipts is None or digest(secret) not in upstream.receipts.secrets:
+        raise errors.NotFound
+    return upstream.receipts

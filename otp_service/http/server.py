@@ -1,0 +1,157 @@
+"""Serves a WSGI application with Gunicorn. Must not know which application."""
+
+import logging
+import signal
+import socket
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.workers.gthread import ThreadWorker
+from prometheus_client import multiprocess
+
+from otp_service import child_process as lifeline
+from otp_service.errors import (
+    ConfigurationError,
+    HeadersTooLarge,
+    InternalError,
+    MalformedRequest,
+    OtpError,
+    UriTooLong,
+)
+from otp_service.telemetry.logs import LOG, log
+
+# A stop waits this long for requests that are being answered; none takes longer.
+GRACE = 10
+SILENCE = 5
+"""Seconds without a byte after which a half-sent request, or a half-read answer, is given up."""
+
+
+class _Log(Logger):  # type: ignore[misc]
+    """Hands what Gunicorn says to the process's own log."""
+
+    def setup(self, _cfg: object) -> None:
+        self.error_log.propagate = True
+
+
+Prepare = Callable[[], Callable[[], Flask]]
+"""Reads what an application needs and gives what makes it. Raises ConfigurationError."""
+Refuse = Callable[[OtpError], bytes]
+"""Writes an error as a whole HTTP answer."""
+
+
+class _Worker(ThreadWorker):  # type: ignore[misc]
+    """Refuses what is no request in the application's words; Gunicorn's own page would repeat what came."""
+
+    def handle_error(
+        self, _request: object, client: socket.socket, _address: object, fault: Exception
+    ) -> None:
+        with suppress(OSError):  # the client may be gone
+            client.settimeout(SILENCE)
+            client.sendall(self.app.refuse(_refusal(fault)))
+
+
+def _refusal(fault: Exception) -> OtpError:
+    if isinstance(fault, LimitRequestLine):
+        return UriTooLong()
+    if isinstance(fault, LimitRequestHeaders):
+        return HeadersTooLarge()
+    if isinstance(fault, ParseException):
+        return MalformedRequest()
+    LOG.error("server.failed", exc_info=fault)
+    return InternalError()
+
+
+class _Server(BaseApplication):  # type: ignore[misc]
+    def __init__(self, prepare: Prepare, refuse: Refuse, options: Mapping[str, Any]) -> None:
+        self.refuse = refuse
+        self._prepare = prepare
+        self._make_app = prepare()
+        self._options = options
+        super().__init__()
+
+    def reload(self) -> None:
+        """Prepare anew; what is wrong leaves what was right in force."""
+        try:
+            self._make_app = self._prepare()
+        except ConfigurationError as error:
+            for problem in error.problems:
+                log("reload.refused", logging.ERROR, problem=problem)
+        super().reload()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return self._make_app()
+
+
+def serve(
+    prepare: Prepare,
+    *,
+    refuse: Refuse,
+    listen: Sequence[str],
+    processes: int,
+    threads: int,
+    on_start: Callable[[], None],
+) -> None:
+    """Serve until told to stop. SIGTERM finishes what is being answered, SIGHUP replaces processes in turn.
+
+    `listen` are addresses as HOST:PORT; SERVER_PORT tells an application which of them a request came to.
+    `refuse` answers bytes that are no request, too long or malformed.
+    `prepare` runs before the forks, at the start and at each SIGHUP; what it gives runs in each process, as does
+    `on_start`. A process that dies is replaced. Raises ConfigurationError at the start.
+    """
+    _Server(
+        prepare,
+        refuse,
+        {
+            "bind": list(listen),
+            "workers": processes,
+            "threads": threads,
+            "worker_class": _Worker,
+            "graceful_timeout": GRACE,
+            "timeout": 30,
+            "keepalive": 30,
+            "max_requests": 0,
+            "limit_request_line": 4094,
+            "limit_request_fields": 64,
+            "forwarded_allow_ips": "",  # the application trusts a stated number of proxies itself
+            "control_socket_disable": True,
+            "accesslog": None,
+            "logger_class": _Log,
+            "when_ready": _limit_silence,
+            "post_fork": lambda _server, _worker: _start(on_start),
+            "child_exit": lambda _server, worker: _forget(worker.pid),
+        },
+    ).run()
+
+
+def _limit_silence(arbiter: Any) -> None:  # noqa: ANN401 - Gunicorn carries no types
+    """Cut off clients that fall silent in the middle of a request: each would hold a thread for ever.
+
+    Connections inherit the listener's limits on Linux; Gunicorn's own limit is for waiting between requests.
+    """
+    for listener in arbiter.LISTENERS:
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            listener.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", SILENCE, 0))
+
+
+def _start(on_start: Callable[[], None]) -> None:
+    # A process that outlived its killed parent would hold the port against the parent's successor.
+    lifeline.die_with_parent(signal.SIGKILL)
+    on_start()
+
+
+def _forget(pid: int) -> None:
+    """Take a dead process's gauges out of the sums."""
+    try:
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+    except (TypeError, ValueError, KeyError):
+        return  # metrics are not shared

@@ -1,0 +1,184 @@
+"""The words of a message on each channel: templates by locale, their variables, lines for autofill, size in parts.
+
+Pure text. Must not know who sends it. Sizes follow 3GPP TS 23.038: 160 septets, or 153 each when split; 70 or
+67 UTF-16 units as soon as one sign is outside the GSM alphabet.
+"""
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from otp_service.messages import gsm
+
+VARIABLES = frozenset({"code", "brand", "minutes"})
+FALLBACK = "en"
+
+# Each fits one part with a short brand and the line for autofill. Spanish and Portuguese use no sign that the
+# GSM alphabet lacks (á, í, ó, ú, ã, õ, ç), as one of them more than halves what fits.
+TEMPLATES: Mapping[str, str] = {
+    "ar": "رمز {brand}: {code}. صالح {minutes} دقائق.",
+    "de": "{code} ist Ihr Code für {brand}. Er gilt {minutes} Minuten. Geben Sie ihn niemandem.",
+    "en": "{code} is your {brand} code. It is valid for {minutes} minutes. Never share it.",
+    "es": "{code} es su clave de {brand}. Vale {minutes} minutos. No la comparta.",
+    "fr": "{code} est votre code {brand}. Il est valable {minutes} minutes. Ne le donnez à personne.",
+    "hi": "{brand} कोड {code}, {minutes} मिनट मान्य।",
+    "it": "{code} è il suo codice {brand}. Vale {minutes} minuti. Non lo dia a nessuno.",
+    "nl": "{code} is uw code voor {brand}, {minutes} minuten geldig. Deel hem met niemand.",
+    "pt": "{code} é o seu PIN de {brand}. Vale por {minutes} minutos. Nunca o partilhe.",
+}
+"""What is written where the policy has no words of its own, by language."""
+VOICE: Mapping[str, str] = {
+    "ar": "رمزك من {brand} هو {code}. مرة أخرى: {code}.",
+    "de": "Ihr Code für {brand} lautet: {code}. Noch einmal: {code}.",
+    "en": "Your {brand} code is: {code}. Once again: {code}.",
+    "es": "Su código de {brand} es: {code}. Repito: {code}.",
+    "fr": "Votre code {brand} est : {code}. Je répète : {code}.",
+    "hi": "आपका {brand} कोड है: {code}. फिर से: {code}.",
+    "it": "Il suo codice {brand} è: {code}. Ripeto: {code}.",
+    "nl": "Uw code voor {brand} is: {code}. Nogmaals: {code}.",
+    "pt": "O seu código de {brand} é: {code}. Repito: {code}.",
+}
+"""What a call says."""
+
+_LANGUAGES: Mapping[str, str] = {
+    **dict.fromkeys(("DE", "AT", "LI"), "de"),
+    **dict.fromkeys(("ES", "MX", "AR", "CO", "CL", "PE", "EC", "UY"), "es"),
+    **dict.fromkeys(("FR", "MC"), "fr"),
+    **dict.fromkeys(("IT", "SM"), "it"),
+    **dict.fromkeys(("NL", "SR"), "nl"),
+    **dict.fromkeys(("PT", "BR", "AO", "MZ"), "pt"),
+    **dict.fromkeys(("AE", "SA", "EG", "QA", "KW", "OM", "BH", "JO"), "ar"),
+}
+"""The language to guess from a number's country where the caller names none; the fallback elsewhere."""
+
+_GSM_ONE, _GSM_MANY = 160, 153
+_UCS_ONE, _UCS_MANY = 70, 67
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How an SMS counts: `units` are septets or UTF-16 units, `parts` is what is charged."""
+
+    unicode: bool
+    units: int
+    parts: int
+
+
+def size(text: str) -> Size:
+    """Count an SMS."""
+    if gsm.fits(text):
+        septets = [2 if sign in gsm.GSM_EXTENDED else 1 for sign in text]
+        return Size(unicode=False, units=sum(septets), parts=_parts(septets, _GSM_ONE, _GSM_MANY))
+    units = [len(sign.encode("utf-16-le")) // 2 for sign in text]
+    return Size(unicode=True, units=sum(units), parts=_parts(units, _UCS_ONE, _UCS_MANY))
+
+
+def _parts(widths: Sequence[int], whole: int, split: int) -> int:
+    """Count the parts of a text whose signs are so wide; no sign of two units is torn apart."""
+    if sum(widths) <= whole:
+        return 1
+    parts, left = 1, split
+    for width in widths:
+        if width > left:
+            parts, left = parts + 1, split
+        left -= width
+    return parts
+
+
+def problems(template: str, channel: str = "sms") -> list[str]:
+    """Say which rules a template breaks; an empty list is a good one. A call may say the code twice itself."""
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        return [f"cannot be read: {error}"]
+    names = [name for _, name, _, _ in parts if name is not None]
+    found = []
+    if any(spec or conversion for _, _, spec, conversion in parts):
+        found.append("variables take no format, write {code}")
+    if unknown := sorted(set(names) - VARIABLES):
+        found.append(f"knows no variable {', '.join(f'{{{n}}}' for n in unknown)}")
+    if channel == "voice" and names.count("code") not in {1, 2}:
+        found.append("must contain {code} once or twice")
+    if channel != "voice" and names.count("code") != 1:
+        found.append("must contain {code} once")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A message as its channel's sender needs it; `language` is BCP 47's primary tag, such as pt."""
+
+    text: str
+    language: str
+
+
+def write(
+    channel: str,
+    own: Mapping[str, Mapping[str, str]],
+    locale: str,
+    country: str,
+    *,
+    code: str,
+    brand: str,
+    minutes: int,
+    app_hash: str = "",
+    host: str = "",
+) -> Written:
+    """Write the message of a channel.
+
+    `own` are the policy's templates by channel and locale. An SMS ends with the lines for autofill. RCS and MIP take
+    the words of SMS where they have none of their own. For WhatsApp the text is the code alone, as the words lie at
+    the vendor.
+    """
+    if channel == "whatsapp":
+        return Written(code, language_of(locale, country))
+    if channel == "voice":
+        chosen = choose([own.get("voice", {}), VOICE], locale, country)
+        return Written(spoken(chosen.text, code, brand=brand, minutes=minutes), chosen.language)
+    chosen = choose([own.get(channel, {}), own.get("sms", {}), TEMPLATES], locale, country)
+    if channel != "sms":
+        app_hash, host = "", ""
+    text = compose(chosen.text, code=code, brand=brand, minutes=minutes, app_hash=app_hash, host=host)
+    return Written(text, chosen.language)
+
+
+def choose(sources: Sequence[Mapping[str, str]], locale: str, country: str) -> Written:
+    """Choose a template and tell its language.
+
+    The caller's locale goes before the number's country; in one language an earlier source before a later one.
+    """
+    language = language_of(locale, country)
+    for wanted in (locale or language, language, FALLBACK):
+        for templates in sources:
+            if wanted in templates:
+                return Written(templates[wanted], wanted.partition("-")[0])
+    raise LookupError(FALLBACK)
+
+
+def language_of(locale: str, country: str) -> str:
+    """Give the language to speak to a person in: the locale's, else the one to guess from the number's country."""
+    return locale.partition("-")[0] or _LANGUAGES.get(country, FALLBACK)
+
+
+def spoken(template: str, code: str, *, brand: str, minutes: int) -> str:
+    """Write what a call says: digits one by one, and the code twice, as nobody writes as fast as a voice speaks.
+
+    A template that has {code} once is said twice as a whole.
+    """
+    digits = ", ".join(code)
+    text = template.format(code=digits, brand=brand, minutes=minutes)
+    names = [name for _, name, _, _ in string.Formatter().parse(template)]
+    return text if names.count("code") > 1 else f"{text} {text}"
+
+
+def compose(template: str, *, code: str, brand: str, minutes: int, app_hash: str = "", host: str = "") -> str:
+    """Write an SMS: the words, then the app's hash for Android, then the origin-bound line.
+
+    The last line follows the WICG draft "Origin-bound one-time codes delivered via SMS": `@host #code`.
+    """
+    lines = [template.format(code=code, brand=brand, minutes=minutes)]
+    if app_hash:
+        lines.append(app_hash)
+    if host:
+        lines += ["", f"@{host} #{code}"] if not app_hash else [f"@{host} #{code}"]
+    return "\n".join(lines)

@@ -1,0 +1,102 @@
+"""Forgets a number on request: whatever the store holds of it.
+
+Knows every kind of trace that a number leaves. Must not know how they are kept. May be interrupted and repeated: what
+leads to other traces goes last.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from otp_service import phone
+from otp_service.challenge.store import Store
+from otp_service.crypto.sealing import Seal, Unsealable
+from otp_service.policy import CHANNELS
+from otp_service.telemetry.logs import log
+
+
+@dataclass(slots=True)
+class Erased:
+    """What was removed, by kind.
+
+    `unreadable` counts challenges sealed with a key that is not in the ring: whose they are nobody can tell.
+    `suppressed` says whether the number stays on the suppression list, as a bare HMAC.
+    """
+
+    removed: dict[str, int] = field(default_factory=dict)
+    unreadable: int = 0
+    suppressed: bool = False
+
+
+class Erasure:
+    """Forgets numbers."""
+
+    def __init__(self, *, store: Store, seal: Seal, counters: Callable[[str], int]) -> None:
+        """`counters` erases what the guard counts and keeps of a number (E.164) and gives how much there was."""
+        self._store = store
+        self._seal = seal
+        self._counters = counters
+
+    def forget(
+        self,
+        to: str,
+        country: str | None = None,
+        *,
+        by: str,
+        and_suppression: bool = False,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> Erased:
+        """End and erase all that is known of a number; `progress` hears what is being gone through.
+
+        A person who wrote STOP stays on the suppression list, or messages would flow again, unless `and_suppression`.
+        Raises InvalidNumber, StoreUnavailable.
+        """
+        e164 = phone.parse(to, country).e164
+        erased = Erased()
+        progress("challenges")
+        ids = self._challenges_of(e164, erased)
+        self._erase_traces(ids, erased, progress)
+        erased.removed["challenges"] = sum(map(self._store.erase_challenge, ids))
+        self._erase_traces(ids, erased, progress)  # what a worker left meanwhile
+        erased.removed["counters"] = self._counters(e164)
+        numbers = self._seal.indexes("number", e164)
+        marks = [f"open:{channel}:{index}" for channel in CHANNELS for index in numbers]
+        erased.removed["open_channels"] = self._store.drop(*marks)
+        erased.removed["lookups"] = self._store.drop(*(f"mobile:{index}" for index in numbers))
+        self._suppression(e164, erased, and_suppression=and_suppression)
+        log("number.forgotten", to=phone.mask(e164), by=by, suppressed=erased.suppressed, **erased.removed)
+        return erased
+
+    def _challenges_of(self, e164: str, erased: Erased) -> set[str]:
+        found = set()
+        for batch in self._store.challenges():
+            for challenge in batch:
+                try:
+                    number, _, _ = self._seal.open(challenge.sealed, challenge.id).partition("\n")
+                except Unsealable:
+                    erased.unreadable += 1
+                    continue
+                if number == e164:
+                    found.add(challenge.id)
+        return found
+
+    def _erase_traces(self, ids: set[str], erased: Erased, progress: Callable[[str], None]) -> None:
+        """Erase what leads to challenges; it holds no number, so that nothing else tells whose it is."""
+        for kind, erase in (
+            ("events", self._store.erase_events),
+            ("idempotency_keys", self._store.erase_idempotency),
+            ("messages", self._store.erase_messages),
+        ):
+            progress(kind)
+            erased.removed[kind] = erased.removed.get(kind, 0) + (erase(ids) if ids else 0)
+
+    def _suppression(self, e164: str, erased: Erased, *, and_suppression: bool) -> None:
+        names = self._seal.indexes("suppressed", e164)
+        if and_suppression:
+            erased.removed["suppressions"] = int(self._store.unsuppress(*names))
+            return
+        erased.removed["suppressions"] = 0
+        for name in names:
+            if (why := self._store.suppressed(name)) is not None:
+                bare = {part: why[part] for part in why if part != "sealed"} | {"under": self._seal.lookup_id}
+                self._store.rename_suppression(name, why, names[0], bare)
+                erased.suppressed = True

@@ -1,0 +1,97 @@
+"""Renews what outlives a rotation of keys, so that the old ones can be dropped.
+
+Knows which kinds of records live that long and how one is named and sealed. Must not know how they are kept. May be
+interrupted and repeated: a record is renewed whole or not at all.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from otp_service.challenge.store import Store
+from otp_service.crypto.sealing import Seal, Unsealable
+from otp_service.guard.limiter import Gate
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the records of one kind.
+
+    `nameless` ones hold no number any more and stay under an older lookup key, `unreadable` ones were sealed with a
+    key that is not in the ring.
+    """
+
+    current: int = 0
+    renewed: int = 0
+    nameless: int = 0
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Records that are named after their number by a lookup key, and hold it `sealed` for their name.
+
+    One whose number was forgotten says `under` which key its name was made. `named` names a number's record under the
+    newest key, `all` goes through them in batches, `rename` writes one anew (name, record, new name, new record) unless
+    it has changed.
+    """
+
+    name: str
+    named: Callable[[Seal, str], str]
+    all: Callable[[], Iterator[list[tuple[str, dict[str, Any]]]]]
+    rename: Callable[[str, Mapping[str, Any], str, Mapping[str, Any]], bool]
+
+
+def kinds(store: Store, gate: Gate) -> tuple[Kind, ...]:
+    """List all kinds of records that outlive a rotation."""
+    return (
+        Kind(
+            name="suppressions",
+            named=lambda seal, e164: seal.index("suppressed", e164),
+            all=store.suppressions,
+            rename=store.rename_suppression,
+        ),
+        Kind(
+            name="pins",
+            named=lambda seal, e164: f"number {seal.index('number', e164)}",
+            all=lambda: iter([[(name, pin) for name, pin in gate.pins().items() if "sealed" in pin]]),
+            rename=gate.repin,
+        ),
+    )
+
+
+def rekey(seal: Seal, kind: Kind, progress: Callable[[Tally], None] = lambda _: None) -> Tally:
+    """Write all records of a kind under the newest keys; `progress` hears after each batch.
+
+    Raises StoreUnavailable.
+    """
+    tally = Tally()
+    written: set[str] = set()  # going through a store may meet a record again under the name that it just got
+    for batch in kind.all():
+        for name, record in batch:
+            if name not in written:
+                written.add(_renew(seal, kind, tally, name, record))
+        progress(tally)
+    return tally
+
+
+def _renew(seal: Seal, kind: Kind, tally: Tally, name: str, record: Mapping[str, Any]) -> str:
+    """Renew a record if it needs that; gives the name that it has then."""
+    sealed = record.get("sealed")
+    if sealed is None:
+        if record["under"] == seal.lookup_id:
+            tally.current += 1
+        else:
+            tally.nameless += 1
+        return name
+    try:
+        number = seal.open(sealed, name)
+    except Unsealable:
+        tally.unreadable += 1
+        return name
+    new = kind.named(seal, number)
+    if new == name and seal.is_newest(sealed):
+        tally.current += 1
+    else:
+        tally.renewed += kind.rename(name, record, new, {**record, "sealed": seal.close(number, new)})
+    return new

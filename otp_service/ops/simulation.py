@@ -1,0 +1,177 @@
+"""What a number would get and why, and what changed between two policies: nothing is sent, charged or counted.
+
+Pure but for the number's own rules. Must not know who asks.
+"""
+
+import difflib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from otp_service import phone
+from otp_service.errors import OtpError
+from otp_service.guard.rules import Asked, Decision, lines, said
+from otp_service.messages import templates as messages
+from otp_service.phone import Number
+from otp_service.policy import App, Guard, Learned, Policy, Route, StepRule
+from otp_service.policy.versions import Version
+
+_EXAMPLE_ADDRESS = "192.0.2.1"
+_LET_IN = ("allow", "cheap")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What to play through."""
+
+    to: str
+    country: str | None = None
+    app: str | None = None
+    purpose: str = "login"
+    channel: str | None = None
+    locale: str = ""
+
+
+def simulate(
+    policy: Policy, question: Question, learned: Learned, explain: Callable[[Guard, Asked], Decision]
+) -> dict[str, Any]:
+    """Play a send through; `explain` tells what the guard would decide now.
+
+    Raises InvalidNumber; any other refusal is part of the answer.
+    """
+    number = phone.parse(question.to, question.country)
+    name = question.app or next(iter(policy.apps))
+    shown: dict[str, Any] = {
+        "number": {"to": phone.mask(number.e164), "country": number.country, "type": number.type},
+        "app": name,
+        "route": None,
+        "steps": [],
+        "guard": [],
+        "verdict": None,
+        "problem": None,
+    }
+    app = policy.apps.get(name)
+    if app is None:
+        return shown | {"problem": f"there is no app {name}"}
+    guard_rules = policy.guard_of(name)
+    asked = _asked(number, name, question, question.channel or "sms")
+    decision = explain(guard_rules, asked)
+    shown["guard"] = list(said(guard_rules, lines(guard_rules, asked)))
+    shown["verdict"] = _verdict(decision)
+    try:
+        place, route = policy.route_for(number, name, question.purpose)
+        policy.plan(number, name, question.purpose, question.channel, dice=lambda: 0.0, learned=learned)
+    except OtpError as refusal:
+        over = list(_passed_over(policy.routes, number, name, question.purpose))
+        return shown | {"problem": f"{refusal.code}: {refusal.detail}", "passed_over": over}
+    over = list(_passed_over(policy.routes[:place], number, name, question.purpose))
+    rules = _taken(policy, route, question.channel)
+    problem = (
+        f"the guard: {decision.verdict}, by {decision.deciding.rule}"
+        if decision.verdict not in _LET_IN
+        else None
+    )
+    return shown | {
+        "problem": problem,
+        "route": {"place": place, "name": route.name or None, "match": _match(route), "passed_over": over},
+        "steps": [_step(policy, app, rule, number, question.locale, learned) for rule in rules],
+        "challenge": asdict(policy.challenge) | {"chosen": question.channel is not None},
+    }
+
+
+def _taken(policy: Policy, route: Route, channel: str | None) -> list[StepRule]:
+    """List the steps in their order; those of a channel that was chosen first, or alone."""
+    after_choice = route.after_choice or policy.challenge.after_choice
+    chosen = [rule for rule in route.steps if rule.channel == channel]
+    if channel and after_choice == "stop":
+        return chosen[:1]
+    return chosen + [rule for rule in route.steps if rule.channel != channel]
+
+
+def difference(old: Version, new: Version) -> str:
+    """Give a unified diff of two versions' texts; empty for none."""
+    lines = difflib.unified_diff(
+        old.text.splitlines(keepends=True),
+        new.text.splitlines(keepends=True),
+        _label(old),
+        _label(new),
+    )
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+
+
+def _label(version: Version) -> str:
+    return f"version {version.number}" if version.number else "the file"
+
+
+def _match(route: Route) -> dict[str, list[str]]:
+    """Show what a route asks for; empty for all numbers."""
+    return {part: list(wanted) for part, wanted in asdict(route.match).items() if wanted}
+
+
+def _passed_over(
+    routes: tuple[Route, ...], number: Number, app: str, purpose: str
+) -> Iterator[dict[str, Any]]:
+    """Say of each route by which parts of its match it is not for this send."""
+    have = {
+        "countries": lambda wanted: number.country in wanted,
+        "prefixes": lambda wanted: number.e164.startswith(tuple(wanted)),
+        "types": lambda wanted: number.type in wanted,
+        "apps": lambda wanted: app in wanted,
+        "purposes": lambda wanted: purpose in wanted,
+    }
+    for place, route in enumerate(routes):
+        match = _match(route)
+        yield {"place": place, "because": {part: w for part, w in match.items() if not have[part](w)}}
+
+
+def _step(
+    policy: Policy, app: App, rule: StepRule, number: Number, locale: str, learned: Learned
+) -> dict[str, Any]:
+    ttl = policy.challenge.ttl
+    written = messages.write(
+        rule.channel,
+        policy.templates,
+        locale,
+        number.country,
+        code="0" * policy.challenge.code_length,
+        brand=app.brand,
+        minutes=ttl // 60,
+        host=app.host(None),
+    )
+    step: dict[str, Any] = {
+        "channel": rule.channel,
+        "upstreams": list(rule.upstreams),
+        "wait": policy.wait(rule, number.country, learned),
+        "wait_from": _wait_from(policy, rule, number, learned),
+        "until": rule.until,
+        "language": written.language,
+        "text": written.text,
+    }
+    if rule.weights:
+        step["weights"] = dict(zip(rule.upstreams, rule.weights, strict=True))
+    if rule.condition:
+        step["if"] = rule.condition
+    if rule.channel == "sms":
+        size = messages.size(written.text)
+        step |= {"parts": size.parts, "unicode": size.unicode}
+    return step
+
+
+def _wait_from(policy: Policy, rule: StepRule, number: Number, learned: Learned) -> str:
+    if rule.wait is not None:
+        return "the policy"
+    low, high = policy.challenge.auto_wait
+    seconds = learned(rule.channel, number.country)
+    if seconds is None:
+        return f"too few verifications yet: the upper bound of auto_wait, {high} s"
+    return f"9 of 10 verified within {seconds:.0f} s over {rule.channel} in {number.country}, kept in {low} to {high} s"
+
+
+def _asked(number: Number, app: str, question: Question, channel: str) -> Asked:
+    """Play a stranger's browser: whom every rule has a say about."""
+    return Asked(number=number, app=app, purpose=question.purpose, channel=channel, address=_EXAMPLE_ADDRESS)
+
+
+def _verdict(decision: Decision) -> dict[str, Any]:
+    """Say what the guard would do now, and why."""
+    return {"verdict": decision.verdict, "findings": [asdict(one) for one in decision.findings]}

@@ -1,0 +1,261 @@
+"""The one Redis client factory and the one way to call a script.
+
+Knows addresses, pools, time limits and retries. Must not know keys or what the scripts mean.
+
+redis-py's own retries are off: with them one lost reply runs a script twice. They live in `Scripts.call` alone
+and are safe because every script takes an operation id, or changes nothing when it is run again.
+"""
+
+import hashlib
+import logging
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from redis import BlockingConnectionPool, Redis, RedisCluster
+from redis.backoff import NoBackoff
+from redis.client import PubSub
+from redis.cluster import ClusterNode
+from redis.exceptions import ConnectionError as Unreachable
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from otp_service.errors import StoreUnavailable
+from otp_service.telemetry.logs import log
+
+CONNECT_TIMEOUT = 0.3
+REPLY_TIMEOUT = 0.5
+POOL_TIMEOUT = 0.25
+BUDGET = 1.4
+"""Seconds that one call may take in all, so that a caller is answered within two."""
+PAUSES = (0.05, 0.1)
+"""Seconds before the second and the third try, each with up to as much again of jitter."""
+RETRY_AFTER = 2
+AT_ONCE = 500
+"""Keys that a server looks at in one go while all are gone through: short enough not to be felt."""
+DEFAULT_PORT, SENTINEL_PORT = 6379, 26379
+
+PACKAGE = Path(__file__).parents[1]
+
+T = TypeVar("T")
+Client = Redis | RedisCluster
+AWAY = (RedisError, RedisClusterException)
+"""What redis-py raises when no server serves it; a cluster's own errors are no RedisError."""
+
+# A script's own error is a fault of ours; these answers say that the server cannot work now.
+_PASSING_ANSWERS = (
+    "LOADING",
+    "BUSY",
+    "READONLY",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "NOREPLICAS",
+    "MISCONF",
+    "OOM",
+)
+
+
+def connect(url: str, *, connections: int, name: str) -> Client:
+    """Build a client from any address that the setting accepts; `connections` bounds each server's pool.
+
+    redis://, rediss:// and unix:// as redis-py reads them; redis+sentinel://host:port,host:port/SERVICE[/DB];
+    redis+cluster://host:port,host:port; either of the last two with rediss for TLS. Only the cluster client
+    connects at once. Raises AWAY when a cluster does not answer, ValueError for an address it cannot read.
+    """
+    limits: dict[str, Any] = {
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": REPLY_TIMEOUT,
+        "health_check_interval": 15,
+        "retry": Retry(NoBackoff(), 0),
+        "client_name": name,
+        "decode_responses": True,
+        "protocol": 2,
+    }
+    scheme = urlsplit(url).scheme
+    if scheme != "unix":
+        limits["socket_keepalive"] = True
+    if scheme.endswith("+sentinel"):
+        return _sentinel(url, limits, connections)
+    if scheme.endswith("+cluster"):
+        return _cluster(url, limits, connections)
+    pool = BlockingConnectionPool.from_url(url, max_connections=connections, timeout=POOL_TIMEOUT, **limits)
+    return Redis(connection_pool=pool)
+
+
+def _nodes(url: str, default_port: int) -> list[tuple[str, int]]:
+    hosts = urlsplit(url).netloc.rpartition("@")[2]
+    nodes = []
+    for item in hosts.split(","):
+        host, _, port = item.rpartition(":") if ":" in item else (item, "", "")
+        nodes.append((host.strip("[]"), int(port or default_port)))
+    return nodes
+
+
+def _credentials(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    found = {"username": unquote(user) or None, "password": unquote(password) or None}
+    if parts.scheme.startswith("rediss"):
+        found["ssl"] = True  # type: ignore[assignment]
+    options = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    return {k: v for k, v in found.items() if v is not None} | options
+
+
+def _sentinel(url: str, limits: dict[str, Any], connections: int) -> Client:
+    service, _, db = urlsplit(url).path.strip("/").partition("/")
+    if not service:
+        raise ValueError("a Sentinel address ends with the name of the service: redis+sentinel://HOSTS/NAME")
+    options = _credentials(url)
+    own = {k.removeprefix("sentinel_"): options.pop(k) for k in list(options) if k.startswith("sentinel_")}
+    shared = {k: v for k, v in limits.items() if k != "health_check_interval"}
+    nodes = _nodes(url, SENTINEL_PORT)
+    sentinels = Sentinel(nodes, sentinel_kwargs={**shared, **_in_turn(nodes), **own}, **limits, **options)  # type: ignore[no-untyped-call]
+    client: Client = sentinels.master_for(  # type: ignore[no-untyped-call]
+        service, redis_class=Redis, db=int(db or 0), max_connections=connections, **limits, **options
+    )
+    return client
+
+
+def _cluster(url: str, limits: dict[str, Any], connections: int) -> Client:
+    nodes = _nodes(url, DEFAULT_PORT)
+    return RedisCluster(
+        startup_nodes=[ClusterNode(*node) for node in nodes],  # type: ignore[no-untyped-call]
+        dynamic_startup_nodes=False,
+        max_connections=connections,
+        **limits | _in_turn(nodes),
+        **_credentials(url),
+    )
+
+
+def _in_turn(nodes: Sequence[object]) -> dict[str, Any]:
+    """Share the budget out: redis-py asks one node after another for the others, all within one call."""
+    share = BUDGET / (len(nodes) + 1)
+    return {
+        "socket_connect_timeout": min(CONNECT_TIMEOUT, share),
+        "socket_timeout": min(REPLY_TIMEOUT, share),
+    }
+
+
+class Scripts:
+    """Calls the Lua scripts of this package with bounded time."""
+
+    def __init__(self, make_client: Callable[[], Client], observe: Callable[[str, float], None]) -> None:
+        self._make_client = make_client
+        self._observe = observe
+        """Told the name and seconds of each call that was answered, or `error` as the name."""
+        self._client: Client | None = None
+        self._making = threading.Lock()
+        self._sources = {file.stem: file.read_text(encoding="utf-8") for file in PACKAGE.glob("*/lua/*.lua")}
+        self._hashes: dict[str, str] = {}
+
+    def call(self, name: str, keys: Sequence[str], *arguments: str | float) -> Any:  # noqa: ANN401 - the script's
+        """Run a script; the same operation may reach the server twice.
+
+        Raises StoreUnavailable when the server does not serve it in time.
+        """
+        return self.bounded(lambda client: self._evaluate(client, name, keys, arguments), name)
+
+    def bounded(self, act: Callable[[Client], T], name: str) -> T:
+        """Do something that is safe to repeat, within the budget of time. Raises StoreUnavailable."""
+        started = time.monotonic()
+        for pause in (*PAUSES, None):
+            try:
+                result = act(self._connected())
+            except AWAY as error:
+                if not _is_passing(error):
+                    raise
+                self._observe("error", time.monotonic() - started)
+                spent = time.monotonic() - started
+                if pause is None or spent + CONNECT_TIMEOUT + REPLY_TIMEOUT > BUDGET:
+                    log("store.away", logging.WARNING, cause=type(error).__name__, script=name)
+                    raise StoreUnavailable(retry_after=RETRY_AFTER) from error
+                time.sleep(pause + random.uniform(0, pause))  # noqa: S311 - jitter
+            else:
+                self._observe(name, time.monotonic() - started)
+                return result
+        raise AssertionError  # the last pause is None
+
+    def walk(self, pattern: str, name: str) -> Iterator[list[tuple[str, str]]]:
+        """Read every text whose key matches, with its key, in batches, on every server that holds a share.
+
+        What is written meanwhile may be missed, what is moved may come twice. Raises StoreUnavailable.
+        """
+        for server in self.bounded(_servers, name):
+            cursor = 0
+            while True:
+                cursor, found = self.bounded(partial(_page, server, cursor, pattern), name)
+                yield found
+                if not cursor:
+                    break
+
+    def listen(self, channel: str) -> PubSub:
+        """Subscribe to a channel on a connection of its own. Raises AWAY."""
+        client = self._connected()
+        subscription: PubSub = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+        subscription.subscribe(channel)
+        return subscription
+
+    def close(self) -> None:
+        """Give all connections back."""
+        if self._client is not None:
+            self._client.close()
+
+    def _connected(self) -> Client:
+        if self._client is not None:
+            return self._client
+        if not self._making.acquire(timeout=CONNECT_TIMEOUT + REPLY_TIMEOUT):
+            raise Unreachable("another thread is still trying to connect")
+        try:
+            if self._client is None:
+                self._client = self._make_client()
+            return self._client
+        finally:
+            self._making.release()
+
+    def _evaluate(
+        self, client: Client, name: str, keys: Sequence[str], arguments: Sequence[str | float]
+    ) -> Any:  # noqa: ANN401
+        if sha := self._hashes.get(name):
+            try:
+                return client.evalsha(sha, len(keys), *keys, *arguments)
+            except NoScriptError:
+                pass  # the server forgot its scripts, as it may at any time; EVAL teaches it again
+        answer = client.eval(self._sources[name], len(keys), *keys, *arguments)
+        self._hashes[name] = _sha1(self._sources[name])
+        return answer
+
+
+def _servers(client: Client) -> list[Redis]:
+    """Give a client of each server that holds a share of the keys."""
+    if isinstance(client, Redis):
+        return [client]
+    return [client.get_redis_connection(node) for node in client.get_primaries()]  # type: ignore[no-untyped-call]
+
+
+def _page(server: Redis, cursor: int, pattern: str, _: Client) -> tuple[int, list[tuple[str, str]]]:
+    following, keys = server.scan(cursor, match=pattern, count=AT_ONCE)
+    pipeline = server.pipeline(transaction=False)  # MGET takes the keys of one slot only
+    for key in keys:
+        pipeline.get(key)
+    texts = pipeline.execute()
+    return following, [(str(key), text) for key, text in zip(keys, texts, strict=True) if text is not None]
+
+
+def _is_passing(error: Exception) -> bool:
+    if type(error) is RedisClusterException:
+        return "same key slot" not in str(error)  # keys of ours that lie apart
+    # Redis 6.2 wraps the word: "ERR Error running script (...): @user_script:25: -READONLY You can't write..."
+    text = re.sub(r"^(?:ERR )?Error running script.*? -(?=[A-Z]+ )", "", str(error))
+    return type(error) is not ResponseError or text.startswith(_PASSING_ANSWERS)
+
+
+def _sha1(source: str) -> str:
+    return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()

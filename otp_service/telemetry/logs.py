@@ -1,0 +1,108 @@
+"""Logs and metrics: one JSON event a line, and every metric's name in one place.
+
+Knows how secrets and numbers look, so that none gets out. Must not know what happens in the product.
+"""
+
+import json
+import logging
+import re
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+LOG = logging.getLogger("otp")
+
+# What must never be read in a log, whoever wrote it there: keys and tokens, and digits as many as a code has.
+_SECRETS = re.compile(
+    r"\b(?:(?:pk|sk|ops|whs)_[A-Za-z0-9_-]{8,}|whsec_[A-Za-z0-9+/=]{8,})|(?i:bearer)\s+\S+|eyJ[A-Za-z0-9_-]+\.\S+|access_token=[^&\s]+"
+)
+_DIGITS = re.compile(r"\+?\d(?:[\s().-]{0,3}\d){5,}")
+
+
+def redact(text: str) -> str:
+    """Blacken keys, tokens and every run of six or more digits."""
+    return _DIGITS.sub("[digits]", _SECRETS.sub("[secret]", text))
+
+
+class _Events(logging.Formatter):
+    """Writes a record as one line of JSON."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        event: dict[str, Any] = {
+            "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{record.msecs:03.0f}Z",
+            "level": record.levelname.lower(),
+            "process": self._process,
+            "pid": record.process,
+            "event": redact(record.getMessage()),
+        }
+        for name, value in getattr(record, "fields", {}).items():
+            event[name] = value if name in _IDS else _clean(value)
+        if record.exc_info and record.exc_info[1]:
+            event["error"] = type(record.exc_info[1]).__name__
+            event["where"] = _where(record.exc_info[1])
+        return json.dumps(event, ensure_ascii=True, default=str)
+
+
+def _clean(value: object) -> object:
+    """Give a field's value as it may be logged; whatever is no plain figure is text, and redacted."""
+    return value if value is None or isinstance(value, int | float) else redact(str(value))
+
+
+_IDS = frozenset({"request_id", "challenge", "key_id", "successor"})
+"""Drawn by us at random; digits in them mean nothing."""
+
+
+def _where(error: BaseException) -> list[str]:
+    """Give the call stack without the error's text, which may hold what was sent to us."""
+    frames = traceback.extract_tb(error.__traceback__)[-8:]
+    return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+def start_logging(process: str, level: str, stream: TextIO | None = None) -> None:
+    """Send every log record of this process to `stream` (standard output), libraries from warnings up."""
+    handler = logging.StreamHandler(stream or sys.stdout)
+    handler.setFormatter(_Events(process))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    LOG.setLevel(level.upper())
+    logging.captureWarnings(capture=True)
+    sys.excepthook = lambda _kind, error, _trace: LOG.critical("process.failed", exc_info=error)
+    threading.excepthook = lambda failed: LOG.critical("thread.failed", exc_info=failed.exc_value)
+
+
+@contextmanager
+def acts_logged(stream: TextIO) -> Iterator[None]:
+    """Send what is done meanwhile in somebody's name, and errors, to `stream`: for a command in a terminal."""
+    handler, before = logging.StreamHandler(stream), LOG.level
+    handler.setFormatter(_Events("operator"))
+    handler.addFilter(lambda record: record.levelno >= logging.ERROR or _is_act(record))
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
+        LOG.setLevel(before)
+
+
+def _is_act(record: logging.LogRecord) -> bool:
+    return not {"by", "author"}.isdisjoint(getattr(record, "fields", {}))
+
+
+def warn(text: str) -> None:
+    """Log a warning that operators should act on."""
+    LOG.warning(text)
+
+
+def log(name: str, level: int = logging.INFO, **fields: object) -> None:
+    """Log that something happened. Fields are ours to choose: never a code, key or whole number."""
+    LOG.log(level, name, extra={"fields": fields})

@@ -1,0 +1,31 @@
+"""The upstream: MOBtexting's HTTP API v2 and the white labels that run it.
+
+Knows every path, field and word of that API. Must not know challenges, the store or our own HTTP API:
+what leaves this package are outcomes, receipts and figures in our words.
+"""
+
+from otp_service.upstream.mobtexting.account import Account
+from otp_service.upstream.mobtexting.batch import Batcher
+from otp_service.upstream.mobtexting.client import Client
+from otp_service.upstream.mobtexting.receipts import (
+    Fields,
+    ReceiptError,
+    content_of,
+    handshake,
+    parse,
+    parse_content,
+    signed,
+)
+
+__all__ = [
+    "Account",
+    "Batcher",
+    "Client",
+    "Fields",
+    "ReceiptError",
+    "content_of",
+    "handshake",
+    "parse",
+    "parse_content",
+    "signed",
+]

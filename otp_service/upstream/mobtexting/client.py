@@ -1,0 +1,168 @@
+"""The calls that the service makes to the upstream: send over each channel, ask for reports, a number, the balance.
+
+Knows which request belongs to which path. Must not know challenges, nor what fields and words mean: each
+channel's module writes its requests, the tables read the answers.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from otp_service.upstream.channels import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
+from otp_service.upstream.mobtexting import sms, unified, voice
+from otp_service.upstream.mobtexting.account import Account
+from otp_service.upstream.mobtexting.balance import balances
+from otp_service.upstream.mobtexting.lookup import lookup_of
+from otp_service.upstream.mobtexting.outcomes import (
+    ACCEPTED,
+    UNREADABLE,
+    Reading,
+    for_recipient,
+    outcome_of,
+    read,
+    rows,
+)
+from otp_service.upstream.mobtexting.receipts import ReceiptError, parse_rows
+from otp_service.upstream.mobtexting.transport import Form, Json, NoAnswerError, Transport
+from otp_service.upstream.mobtexting.values import digits
+from otp_service.upstream.port import Balance, Lookup, Message, Outcome, Receipt, UpstreamError
+
+_log = logging.getLogger(__name__)
+
+
+class Client:
+    """One account at the upstream; safe to use from many threads, `close` it at the end.
+
+    Each send is one request, made once, and takes up to the account's `total_timeout`. Whatever the network or
+    the upstream does is an outcome; ValueError if the number is not E.164 with its plus.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._transport = Transport(account)
+        self._balance_paths = account.balance_paths
+
+    def send_sms(self, message: Message, sender: SmsSender) -> Outcome:
+        """Send one SMS and say how that ended (documentation, v2/sms/post)."""
+        return self._send(sms.one(self._account.sms_path, message, sender))
+
+    def send_sms_batch(self, messages: Sequence[Message], sender: SmsSender) -> list[Outcome]:
+        """Send several SMS and say for each how that ended (documentation, v2/sms/json).
+
+        One request for each alphabet among them. What befalls a request befalls all that are in it; a message
+        that the answer leaves out is unknown. References must differ, and numbers should.
+        """
+        outcomes: dict[int, Outcome] = {}
+        for places, asked in list(sms.several(self._account.sms_batch_path, messages, sender)):
+            reading = self._post(asked)
+            found = sms.rows_of([messages[place] for place in places], rows(reading))
+            outcomes |= {place: self._outcome(reading, row) for place, row in zip(places, found, strict=True)}
+        return [outcomes[place] for place in range(len(messages))]
+
+    def send_whatsapp(self, message: Message, sender: WhatsappSender) -> Outcome:
+        """Send one WhatsApp message and say how that ended (documentation, v2/whatsapp/send-message)."""
+        return self._send(unified.whatsapp(self._account.whatsapp_path, message, sender))
+
+    def send_voice(self, message: Message, sender: VoiceSender) -> Outcome:
+        """Start one call and say how that ended (documentation, v2/reach/tts and v2/reach/call)."""
+        paths = self._account.voice_tts_path, self._account.voice_flow_path
+        return self._send(voice.call(*paths, message, sender))
+
+    def send_rcs(self, message: Message, sender: RcsSender) -> Outcome:
+        """Send one RCS message and say how that ended (documentation, v2/rcs/send-message)."""
+        return self._send(unified.rcs(self._account.rcs_path, message, sender))
+
+    def send_mip(self, message: Message, sender: MipSender) -> Outcome:
+        """Send one IP message and say how that ended (documentation of 2022, v2/mip)."""
+        return self._send(unified.mip(self._account.mip_path, message, sender))
+
+    def reports(self, channel: str, upstream_ids: Sequence[str]) -> list[Receipt]:
+        """Ask what became of messages of one channel; those that the upstream does not know are left out.
+
+        One request for each id, as the documented filters take one. Raises UpstreamError at the first that is
+        not answered.
+        """
+        path = {
+            "sms": self._account.sms_status_path,
+            "voice": self._account.voice_status_path,
+            "whatsapp": self._account.whatsapp_status_path,
+            "rcs": self._account.rcs_status_path,
+            "mip": self._account.mip_status_path,
+        }[channel]
+        return [
+            receipt for upstream_id in upstream_ids for receipt in self._report(channel, path, upstream_id)
+        ]
+
+    def lookup(self, to: str) -> Lookup:
+        """Ask what the networks know of a number (documentation, v2/lookup/verify).
+
+        Raises UpstreamError; ValueError if `to` is not E.164 with its plus.
+        """
+        reading = self._usable(self._post(Form(self._account.lookup_path, {"to": digits(to)})))
+        found = rows(reading)
+        if not found:
+            raise UpstreamError(self._account.name, UNREADABLE)
+        return lookup_of(found[0])
+
+    def balance(self) -> list[Balance]:
+        """Ask what is left, one entry per service code (documentation, v2/account/balance).
+
+        Where the account's first path is not found, the next is tried, and the one that works is asked first
+        from then on. Raises UpstreamError.
+        """
+        reading = Reading("not_found")
+        for path in self._balance_paths:
+            reading = self._get(path)
+            if reading.reason == ACCEPTED:
+                self._balance_paths = tuple(sorted(self._account.balance_paths, key=path.__ne__))
+            if reading.reason != "not_found":
+                break
+        found = balances(self._usable(reading).body)
+        if found is None:
+            raise UpstreamError(self._account.name, UNREADABLE)
+        return found
+
+    def close(self) -> None:
+        """Close all idle connections; calls that still run end as they would."""
+        self._transport.close()
+
+    def _send(self, asked: Form | Json) -> Outcome:
+        reading = self._post(asked)
+        return self._outcome(reading, next(iter(rows(reading)), None))
+
+    def _outcome(self, reading: Reading, row: Mapping[str, Any] | None) -> Outcome:
+        found = for_recipient(reading, row)
+        self._tell_new_word(found)
+        return outcome_of(found, datetime.now(UTC))
+
+    def _report(self, channel: str, path: str, upstream_id: str) -> list[Receipt]:
+        reading = self._usable(self._get(path, {"id": upstream_id}))
+        try:
+            return parse_rows(channel, rows(reading), upstream_id)
+        except ReceiptError:
+            raise UpstreamError(self._account.name, UNREADABLE) from None
+
+    def _usable(self, reading: Reading) -> Reading:
+        self._tell_new_word(reading)
+        if reading.reason != ACCEPTED:
+            raise UpstreamError(self._account.name, reading.reason, reading.wait(datetime.now(UTC)))
+        return reading
+
+    def _post(self, asked: Form | Json) -> Reading:
+        try:
+            return read(self._transport.post(asked))
+        except NoAnswerError as end:
+            return Reading(end.reason)
+
+    def _get(self, path: str, query: Mapping[str, str] | None = None) -> Reading:
+        try:
+            return read(self._transport.get(path, query))
+        except NoAnswerError as end:
+            return Reading(end.reason)
+
+    def _tell_new_word(self, reading: Reading) -> None:
+        if reading.new_word:
+            _log.warning(
+                "account %s: the status word %s is not in the table", self._account.name, reading.new_word
+            )

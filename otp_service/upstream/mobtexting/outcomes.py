@@ -1,0 +1,225 @@
+"""What an answer of the upstream means, as tables.
+
+Knows the upstream's codes and the shape of its answers. Must not know how an answer is fetched. Pure: an
+unknown word or a broken answer is a reason like any other, never an exception.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from otp_service.upstream.mobtexting.transport import Answer
+from otp_service.upstream.mobtexting.values import identifier, number, parse_json, scalar
+from otp_service.upstream.mobtexting.words import UNKNOWN_WORD, meaning_of, shown
+from otp_service.upstream.port import Outcome, Stage, Verdict
+
+ACCEPTED: Final = "accepted"
+UNREADABLE: Final = "unreadable"
+NO_RECIPIENT: Final = "no_recipient"
+ABANDONED: Final = "abandoned"
+
+VERDICTS: Final[Mapping[str, Verdict]] = {
+    ACCEPTED: Verdict.ACCEPTED,
+    # Nothing left: no connection came about.
+    "dns_failed": Verdict.DEFERRED,
+    "connect_failed": Verdict.DEFERRED,
+    "connect_timeout": Verdict.DEFERRED,
+    "tls_failed": Verdict.DEFERRED,
+    # "Not now": the upstream says that it did not act and that a repetition may succeed.
+    "throttled": Verdict.DEFERRED,
+    "request_timeout": Verdict.DEFERRED,  # 408: it did not get the whole request (RFC 9110, 15.5.9)
+    "unavailable": Verdict.DEFERRED,  # 503 with Retry-After: a door deliberately shut (RFC 9110, 15.6.4)
+    # It may have acted.
+    "timeout": Verdict.UNKNOWN,
+    "connection_lost": Verdict.UNKNOWN,
+    "truncated": Verdict.UNKNOWN,
+    "too_large": Verdict.UNKNOWN,
+    UNREADABLE: Verdict.UNKNOWN,
+    NO_RECIPIENT: Verdict.UNKNOWN,
+    ABANDONED: Verdict.UNKNOWN,  # whoever sent it for us broke down
+    UNKNOWN_WORD: Verdict.UNKNOWN,  # a word that is not in the table may be a new name for success
+    "server_error": Verdict.UNKNOWN,  # it broke at an unknown point; a gateway's 502, 503, 504 knows no more
+    "no_receipt": Verdict.UNKNOWN,
+    "deleted": Verdict.UNKNOWN,
+    # It did not act, and would not for the same request: the account's side.
+    "bad_token": Verdict.REFUSED,
+    "forbidden": Verdict.REFUSED,  # for instance a token bound to other addresses
+    "not_found": Verdict.REFUSED,  # a wrong base URL or path
+    "redirected": Verdict.REFUSED,  # as above; not followed, as the token would travel along
+    "conflict": Verdict.REFUSED,  # each reference is sent once, so it cannot be the echo of our own first try
+    "rejected": Verdict.REFUSED,
+    "no_account": Verdict.REFUSED,
+    "no_credits": Verdict.REFUSED,
+    "invalid_sender": Verdict.REFUSED,
+    "invalid_service": Verdict.REFUSED,
+    "invalid_entity": Verdict.REFUSED,
+    "invalid_template": Verdict.REFUSED,
+    "invalid_schedule": Verdict.REFUSED,
+    "too_many_parts": Verdict.REFUSED,
+    "dlt_rejected": Verdict.REFUSED,
+    "spam": Verdict.REFUSED,
+    "duplicate": Verdict.REFUSED,  # the same text to the same number within the operator's time
+    "outside_hours": Verdict.REFUSED,  # promotional traffic at night
+    "upstream_failed": Verdict.REFUSED,  # final for this message; another channel is faster than a repetition
+    # ... and the number's side.
+    "invalid_number": Verdict.REFUSED,
+    "not_allowed": Verdict.REFUSED,
+    "blocked": Verdict.REFUSED,
+    "do_not_disturb": Verdict.REFUSED,
+    "opted_out": Verdict.REFUSED,
+    "unreachable": Verdict.REFUSED,
+    "undelivered": Verdict.REFUSED,
+    "busy": Verdict.REFUSED,
+    "no_answer": Verdict.REFUSED,
+    "cancelled": Verdict.REFUSED,
+}
+"""Each reason, and the verdict that it stands for. Every status, and every word that fails, leads to one of these."""
+
+STATUSES: Final[Mapping[str, str]] = {
+    # Spellings of success inside a body (documentation, v2, common rules); all else is a failure.
+    "200": ACCEPTED,
+    "OK": ACCEPTED,
+    "ERROR": "rejected",
+    # HTTP statuses, which occur inside a body too.
+    "401": "bad_token",
+    "402": "no_credits",
+    "403": "forbidden",
+    "404": "not_found",
+    "405": "not_found",
+    "408": "request_timeout",
+    "409": "conflict",
+    "410": "not_found",
+    "429": "throttled",
+    "503 RETRY-AFTER": "unavailable",
+    # The rest of each class; 400, 412 and 422 name a field that the upstream does not like.
+    "3XX": "redirected",
+    "4XX": "rejected",
+    "5XX": "server_error",
+}
+"""HTTP statuses and the `status` or `code` of a body, and their reasons."""
+
+_ON_ITS_WAY: Final = {Stage.PENDING, Stage.SENT, Stage.DELIVERED, Stage.READ}
+_MAX_WAIT: Final = 86_400.0  # seconds; a longer Retry-After says no more than this
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An answer in our words, as a whole or for one recipient.
+
+    `row` is the recipient's, empty for none. `new_word` is a word that the tables lack, where it is fit to be
+    shown. `retry_after` is the header as it came.
+    """
+
+    reason: str
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    row: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    new_word: str | None = None
+    retry_after: str | None = None
+
+    def wait(self, now: datetime) -> float | None:
+        """Give the seconds to wait where the upstream said "not now" and for how long."""
+        return _seconds(self.retry_after, now) if VERDICTS[self.reason] is Verdict.DEFERRED else None
+
+
+def read(answer: Answer) -> Reading:
+    """Say what an answer as a whole means, from the outside in: HTTP status, body, its `status` and `code`.
+
+    Outside the 2xx the HTTP status alone decides: a refusal stands even if its page is cut short.
+    """
+    waits = answer.retry_after
+    if answer.status // 100 != 2:  # noqa: PLR2004 - the class of success
+        reason = _status_reason(str(answer.status), retry_after=bool(waits))
+        return Reading(reason or UNREADABLE, retry_after=waits)
+    if answer.fault:
+        return Reading(answer.fault)
+    try:
+        body = parse_json(answer.body)
+    except ValueError:
+        return Reading("bad_token" if _is_login_page(answer.body) else UNREADABLE)
+    return replace(_read_body(body), retry_after=waits) if isinstance(body, dict) else Reading(UNREADABLE)
+
+
+def rows(reading: Reading) -> list[Mapping[str, Any]]:
+    """List the rows of an answer: `data`, one level deeper where it is paged, or a single row without a list."""
+    data = reading.body.get("data")
+    if isinstance(data, dict) and isinstance(data.get("data"), list):
+        data = data["data"]
+    return [row for row in (data if isinstance(data, list) else [data]) if row and isinstance(row, dict)]
+
+
+def for_recipient(reading: Reading, row: Mapping[str, Any] | None) -> Reading:
+    """Say what an answer means for one recipient, whose row stands beneath an OK or an ERROR.
+
+    The row decides under an OK, where one that is missing leaves it open; under a plain ERROR it may say why.
+    """
+    if row is None:
+        return replace(reading, reason=NO_RECIPIENT) if reading.reason == ACCEPTED else reading
+    meaning = meaning_of(row.get("status"))
+    if reading.reason == ACCEPTED:
+        reason = ACCEPTED if meaning.stage in _ON_ITS_WAY else meaning.reason
+        return replace(reading, reason=reason, row=row, new_word=meaning.new_word)
+    finer = reading.reason == "rejected" and meaning.stage is Stage.FAILED
+    return replace(reading, reason=meaning.reason if finer else reading.reason, row=row)
+
+
+def outcome_of(reading: Reading, now: datetime) -> Outcome:
+    """Give the verdict on a send. `now` is what a Retry-After with a date is measured from.
+
+    A row names its price `charges` or, in the channels' shape, `credits`.
+    """
+    row = reading.row
+    return Outcome(
+        VERDICTS[reading.reason],
+        reading.reason,
+        upstream_id=identifier(row.get("id")),
+        retry_after=reading.wait(now),
+        charges=number(row.get("charges", row.get("credits"))),
+    )
+
+
+def _status_reason(word: str, *, retry_after: bool = False) -> str | None:
+    exact = [f"{word} RETRY-AFTER", word] if retry_after else [word]
+    wider = [f"{word[0]}XX"] if re.fullmatch("[1-9][0-9]{2}", word) else []
+    return next((STATUSES[spelling] for spelling in exact + wider if spelling in STATUSES), None)
+
+
+def _read_body(body: Mapping[str, Any]) -> Reading:
+    """Read `status`, and what a plain ERROR leaves out from `code`."""
+    if body.get("status") is None:
+        return Reading(UNREADABLE, body)
+    word = _spelling(body["status"])
+    if not word:
+        return Reading(UNREADABLE, body)
+    reason = _status_reason(word)
+    if reason is None:
+        return Reading(UNKNOWN_WORD, body, new_word=shown(body["status"]))
+    code = _status_reason(_spelling(body.get("code"))) if reason == "rejected" else None
+    return Reading(code if code and code != ACCEPTED else reason, body)
+
+
+def _spelling(value: object) -> str:
+    """Write a status in the table's way, whatever its type and case."""
+    text = scalar(value)
+    return "?" if text is None else text.strip().upper().removesuffix(".0")
+
+
+def _is_login_page(body: bytes) -> bool:
+    """Know the portal's login page, which a wrong token gets in place of JSON, even with HTTP 200."""
+    return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") and b"/login" in body.lower()
+
+
+def _seconds(retry_after: str | None, now: datetime) -> float | None:
+    """Read a Retry-After of either form (RFC 9110, 10.2.3): seconds, or a date."""
+    if retry_after is None:
+        return None
+    if re.fullmatch("[0-9]+", retry_after):
+        return min(float(retry_after), _MAX_WAIT)
+    try:
+        date = parsedate_to_datetime(retry_after)
+        wait = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(wait, 0.0), _MAX_WAIT)

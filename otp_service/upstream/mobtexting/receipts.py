@@ -1,0 +1,237 @@
+"""What the upstream reports and brings to us, in every shape that it has (documentation, v2/.../webhook).
+
+Knows shapes, field names and events; the words are the table's. Must not know requests or answers of ours, nor
+trust what it reads: times stand in zones of the sender's choice, so order is by stage. Pure.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from email import message_from_bytes
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+from otp_service.upstream.mobtexting.values import e164, identifier, number, parse_json, scalar
+from otp_service.upstream.mobtexting.words import meaning_of
+from otp_service.upstream.port import Inbound, Receipt
+
+Content = Mapping[str, Any]
+Entry = Receipt | Inbound
+T = TypeVar("T")
+
+_CHANNELS: Final[Mapping[str, str]] = {
+    "sms": "sms",
+    "vmn": "sms",  # a number that receives SMS
+    "whatsapp": "whatsapp",
+    "voice": "voice",
+    "outgoing": "voice",
+    "rcs": "rcs",
+    "mip": "mip",
+    "ip_message": "mip",
+    "viber": "viber",
+}
+"""The upstream's names of channels, and ours."""
+_EVENT: Final = re.compile(r"([a-z_]{1,20}):message:(status|out|in)")
+_MOST_ENTRIES: Final = 1000
+_MOST_FIELDS: Final = 200
+_MAX_CHALLENGE: Final = 512
+_MAX_TEXT: Final = 4096  # characters, the longest text of any channel
+
+
+class ReceiptError(ValueError):
+    """What came is no report; `word` is a stable word of ours for why, and all there is to tell."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(word)
+        self.word = word
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fields:
+    """The names that a report's fields may have, the first that is there; a composed webhook has any names.
+
+    `otherwise` is the channel of a report that names none: a composed one may be about any.
+    """
+
+    upstream_id: Sequence[str] = ("mid", "id")
+    status: Sequence[str] = ("status",)
+    reference: Sequence[str] = ("custom", "cid", "foreign_id")
+    charges: Sequence[str] = ("charges", "credits")
+    channel: Sequence[str] = ("channel",)
+    otherwise: str = "sms"
+
+
+DEFAULT: Final = Fields()
+
+
+def parse(content: Content, fields: Fields = DEFAULT) -> list[Entry]:
+    """Read one pushed object: a flat report, a wrapped event, or several of one kind.
+
+    Events of other kinds are no entry. Of several reports those that can be read are given; raises
+    ReceiptError where none can: `empty`, `too_many`, `not_an_object`, `no_status`, `no_id`, `no_sender`.
+    """
+    event = content.get("event")
+    if not isinstance(event, str):
+        return _each(_bodies(content, "data"), lambda body: _receipt(body, None, fields))
+    channel, kind = _known(event)
+    if not channel:
+        return []
+    read = _inbound if kind == "in" else _receipt
+    return _each(_bodies(content, "payload"), lambda body: read(body, channel, fields))
+
+
+def content_of(content_type: str, raw: bytes, query: Mapping[str, str]) -> object:
+    """Decode a pushed request: JSON, a form of either kind, or the query of one that has no body.
+
+    Raises ReceiptError `unreadable`.
+    """
+    if not raw.strip():
+        return query
+    try:
+        return _decoded(content_type, raw)
+    except ValueError:
+        raise ReceiptError("unreadable") from None
+
+
+def parse_content(content: object, fields: Fields = DEFAULT) -> list[Entry]:
+    """Read all that a pushed request holds, one object or a list. Raises ReceiptError as `parse` does."""
+    if isinstance(content, list):
+        return [entry for entries in _each(content, lambda one: parse(one, fields)) for entry in entries]
+    if not isinstance(content, Mapping):
+        raise ReceiptError("not_an_object")
+    return parse(content, fields)
+
+
+def parse_rows(channel: str, rows: Sequence[Content], upstream_id: str) -> list[Receipt]:
+    """Read what was asked for about one message. Raises ReceiptError where nothing of it can be read."""
+    return _each(rows, lambda row: _receipt({"id": upstream_id, **row}, channel, DEFAULT)) if rows else []
+
+
+def handshake(query: Mapping[str, str], content: object) -> str | None:
+    """Give the challenge to echo as JSON `{"challenge": ...}` when a webhook is registered; None if this is none.
+
+    Documented (help, verify webhook): the key stands in the query as `token` and in the body, beside the
+    challenge. A query without one is let pass, as nothing is given away.
+    """
+    if not isinstance(content, Mapping):
+        return None
+    key, challenge = scalar(content.get("validation_key")), content.get("challenge")
+    if not key or query.get("token", key) != key or not isinstance(challenge, str):
+        return None
+    return challenge if 0 < len(challenge) <= _MAX_CHALLENGE and challenge.isprintable() else None
+
+
+def signed(raw: bytes, signature: str, webhook_id: str) -> bool:
+    """Say whether a body bears the `Signature` of a webhook, in constant time.
+
+    Inferred from the library that the upstream's text describes: the hex HMAC-SHA256 of the raw body with the
+    webhook's id as key.
+    """
+    expected = hmac.new(webhook_id.encode(), raw, hashlib.sha256).hexdigest()
+    return hmac.compare_digest(expected.encode(), signature.strip().lower().encode("utf-8", "replace"))
+
+
+def _known(event: str) -> tuple[str | None, str]:
+    found = _EVENT.fullmatch(event.strip().lower())
+    return (_CHANNELS.get(found[1]), found[2]) if found else (None, "")
+
+
+def _bodies(content: Content, inner: str) -> Sequence[object]:
+    """List what an object is about: the objects inside, or the object itself."""
+    found = content.get(inner)
+    if isinstance(found, list):
+        return found
+    return [found if isinstance(found, dict) else content]
+
+
+def _each(bodies: Sequence[object], read: Callable[[Content], T]) -> list[T]:
+    """Read each; one that is broken spoils none that is not."""
+    if not bodies:
+        raise ReceiptError("empty")
+    if len(bodies) > _MOST_ENTRIES:
+        raise ReceiptError("too_many")
+    found, broken = [], ReceiptError("not_an_object")
+    for body in bodies:
+        if isinstance(body, Mapping):
+            try:
+                found.append(read(body))
+            except ReceiptError as error:
+                broken = error
+    if not found:
+        raise broken
+    return found
+
+
+def _receipt(body: Content, channel: str | None, fields: Fields) -> Receipt:
+    status = _first(body, fields.status)
+    if scalar(status) is None:
+        raise ReceiptError("no_status")
+    upstream_id = identifier(_first(body, fields.upstream_id))
+    reference = identifier(_first(body, fields.reference))
+    if not upstream_id and not reference:
+        raise ReceiptError("no_id")
+    meaning = meaning_of(status)
+    return Receipt(
+        channel=channel or _channel(body, fields),
+        stage=meaning.stage,
+        reason=meaning.reason,
+        upstream_id=upstream_id,
+        reference=reference,
+        word=meaning.new_word,
+        charges=number(_first(body, fields.charges)),
+    )
+
+
+def _channel(body: Content, fields: Fields) -> str:
+    """Tell the channel of a flat report; a call's has its own name for the id and names the bridge."""
+    named = scalar(_first(body, fields.channel)) or ""
+    call = "voice" if body.keys() & {"mid", "bridge"} else fields.otherwise
+    return _CHANNELS.get(named.strip().lower(), call)
+
+
+def _inbound(body: Content, channel: str, _: Fields) -> Inbound:
+    recipient, message = _object(body.get("recipient")), _object(body.get("message"))
+    sender = e164(recipient.get("from"))
+    if not sender:
+        raise ReceiptError("no_sender")
+    payload = _object(message.get("payload"))
+    text = scalar(_first(payload, ("text", "caption"))) or ""
+    return Inbound(channel=channel, sender=sender, text=text[:_MAX_TEXT])
+
+
+def _first(body: Content, names: Sequence[str]) -> object:
+    """Give the first of these fields that holds anything, else an empty one, else None."""
+    held = [body[name] for name in names if body.get(name) is not None]
+    return next((value for value in held if value != ""), held[0] if held else None)
+
+
+def _object(value: object) -> Content:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _decoded(content_type: str, raw: bytes) -> object:
+    """Decode a body. Raises ValueError, also where a field stands twice and so says two things."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/x-www-form-urlencoded":
+        text = raw.decode("utf-8", "replace")
+        return _without_twins(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+    if kind == "multipart/form-data":
+        return _without_twins(list(_parts(content_type, raw)))
+    return parse_json(raw)
+
+
+def _without_twins(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a field stands twice")
+    return dict(pairs)
+
+
+def _parts(content_type: str, raw: bytes) -> Iterator[tuple[str, str]]:
+    """Take a multipart form apart, which is a MIME message without its header (RFC 7578)."""
+    head = f"Content-Type: {content_type}\r\n\r\n".encode("ascii", "replace")
+    for part in message_from_bytes(head + raw).walk():
+        name, value = part.get_param("name", header="Content-Disposition"), part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(value, bytes):
+            yield name, value.decode("utf-8", "replace")

@@ -1,0 +1,78 @@
+"""An SMS as the upstream wants it: alone as a form, or several as one JSON object and its rows taken apart again.
+
+Knows the fields of `sms/send` and `sms/send/json` (documentation, v2/sms/post and v2/sms/json). Must not know
+how a request travels or what a row means.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from otp_service.messages import gsm
+from otp_service.upstream.channels import SmsSender
+from otp_service.upstream.mobtexting.transport import Form, Json
+from otp_service.upstream.mobtexting.values import digits, identifier
+from otp_service.upstream.port import Message
+
+Row = Mapping[str, Any]
+
+
+def one(path: str, message: Message, sender: SmsSender) -> Form:
+    """Write the request for one message. Raises ValueError for what is no number."""
+    return Form(path, {**_own(message, sender), **_shared(sender, kind(message))})
+
+
+def several(path: str, messages: Sequence[Message], sender: SmsSender) -> Iterator[tuple[list[int], Json]]:
+    """Write the requests for messages, one for each kind of alphabet, and say which places each of them holds.
+
+    Every node carries its own text: the root has none, so that a code can never reach another's number.
+    Raises ValueError for what is no number.
+    """
+    for alphabet in sorted({kind(message) for message in messages}):
+        places = [place for place, message in enumerate(messages) if kind(message) == alphabet]
+        nodes = [_own(messages[place], sender) for place in places]
+        yield places, Json(path, {"root": _shared(sender, alphabet), "nodes": nodes})
+
+
+def kind(message: Message) -> str:
+    """Name the alphabet that a text needs: N turns whatever GSM lacks into question marks."""
+    return "N" if gsm.fits(message.text) else "U"
+
+
+def rows_of(messages: Sequence[Message], rows: Sequence[Row]) -> list[Row | None]:
+    """Give each message its row: by its reference, else by order where there are as many; None where none fits."""
+    references = [identifier(row.get("customid", row.get("custom"))) for row in rows]
+    wanted = {message.reference for message in messages}
+    if wanted.isdisjoint(references):
+        in_order = rows if len(rows) == len(messages) else [None] * len(messages)
+        return [_unless_anothers(message, row) for message, row in zip(messages, in_order, strict=True)]
+    once = {reference for reference, times in Counter(references).items() if times == 1}
+    by_reference = dict(zip(references, rows, strict=True))
+    return [by_reference[m.reference] if m.reference in once else None for m in messages]
+
+
+def _unless_anothers(message: Message, row: Row | None) -> Row | None:
+    mobile = identifier(row.get("mobile")) if row else None
+    return None if mobile and mobile.removeprefix("+") != digits(message.to) else row
+
+
+def _own(message: Message, sender: SmsSender) -> dict[str, str]:
+    """Write what differs from message to message.
+
+    That a node takes a white label's expiry is inferred: documented is that nodes override all of the root
+    but webhook, service and time.
+    """
+    own = {"to": digits(message.to), "message": message.text, "custom": message.reference}
+    return own | ({sender.expiry_field: str(message.seconds)} if sender.expiry_field else {})
+
+
+def _shared(sender: SmsSender, alphabet: str) -> dict[str, str]:
+    fields = {
+        "sender": sender.sender,
+        "service": sender.service,
+        "type": alphabet,
+        "entity_id": sender.entity_id,
+        "template_id": sender.template_id,
+        "webhook_id": sender.webhook_id,
+    }
+    return {name: value for name, value in fields.items() if value}

@@ -1,0 +1,150 @@
+"""One call to the upstream: a request goes out, an answer or the reason why there is none comes back.
+
+Knows HTTP and where the token travels. Must not know what a path is for or what an answer means. What
+requests and urllib3 raise ends here, as their texts hold URLs; what goes on is a word of ours.
+"""
+
+import http.client
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+from urllib.parse import urlencode
+
+import requests
+import urllib3.exceptions
+from urllib3.util import Timeout
+
+from otp_service.net.bounded import NotConnectedError, bounded_adapter
+from otp_service.upstream.mobtexting.account import Account
+
+MAX_BODY: Final = 64 * 1024  # bytes; the documented answer to one recipient has under 1 KiB
+
+_FAULTS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    # The first that fits an exception or anything that it was raised from.
+    (urllib3.exceptions.ClosedPoolError, "connect_failed"),  # `close` came before a connection was taken
+    (TimeoutError, "timeout"),
+    (urllib3.exceptions.ReadTimeoutError, "timeout"),
+    (http.client.IncompleteRead, "truncated"),
+    (ConnectionError, "connection_lost"),  # the built-in one: reset, aborted, closed without an answer
+    (http.client.HTTPException, "unreadable"),
+    (OSError, "connection_lost"),
+)
+
+
+class NoAnswerError(Exception):
+    """No answer came; `reason` is our word for why, and all there is to tell."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A request as a form, which every generation of the API reads: what has no nested fields is one."""
+
+    path: str
+    fields: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """A request as a JSON object."""
+
+    path: str
+    content: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `fault` is our word for what is wrong with the body, empty if it came whole."""
+
+    status: int
+    body: bytes = field(default=b"", repr=False)
+    fault: str = ""
+    retry_after: str | None = None
+
+
+class Transport:
+    """Calls one account over pooled connections; safe to use from many threads.
+
+    It drives requests' pooling adapter without a Session around it: what a Session adds (cookies, redirects,
+    proxies and netrc from the environment) is unsafe between threads or must not happen here.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        token = {"access_token": account.token}
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "otp-service",
+        }
+        if account.auth == "header":
+            self._headers["Authorization"] = f"Bearer {account.token}"
+        self._token_field = token if account.auth == "body" else {}
+        self._adapter = bounded_adapter(
+            pool_size=account.pool_size,
+            idle_timeout=account.idle_timeout,
+            unlogged_query=urlencode(token) if account.auth == "query" else "",
+        )
+        self._timeout = Timeout(connect=account.connect_timeout, total=account.total_timeout)
+
+    def post(self, asked: Form | Json) -> Answer:
+        """Post to a path below the base URL; NoAnswerError if nothing came back."""
+        if isinstance(asked, Form):
+            return self._call(
+                requests.Request("POST", data={**asked.fields, **self._token_field}), asked.path
+            )
+        return self._call(requests.Request("POST", json={**asked.content, **self._token_field}), asked.path)
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+        """Get a path below the base URL; NoAnswerError if nothing came back. The query may be logged.
+
+        A token that must travel in the body is JSON here: the upstream's framework reads no form from a GET.
+        """
+        return self._call(requests.Request("GET", params=query, json=self._token_field or None), path)
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        self._adapter.close()
+
+    def _call(self, asked: requests.Request, path: str) -> Answer:
+        asked.url, asked.headers = self._account.base_url + path, self._headers
+        request = asked.prepare()
+        try:
+            response = self._adapter.send(
+                request,
+                stream=True,
+                timeout=cast("Any", self._timeout),  # a documented kind of timeout that the stubs leave out
+                verify=self._account.ca_bundle or True,
+            )
+        except NotConnectedError as fault:
+            raise NoAnswerError(fault.reason) from None
+        except Exception as fault:  # noqa: BLE001 - whatever an answer breaks in a parser must end in a word
+            raise NoAnswerError(_word(fault)) from None
+        try:
+            return _read(response)
+        finally:
+            response.close()
+
+
+def _read(response: requests.Response) -> Answer:
+    retry_after = response.headers.get("Retry-After")
+    try:
+        body = cast("bytes", response.raw.read(MAX_BODY + 1, decode_content=True))
+    except Exception as fault:  # noqa: BLE001 - as above
+        return Answer(response.status_code, fault=_word(fault), retry_after=retry_after)
+    excess = "too_large" if len(body) > MAX_BODY else ""
+    return Answer(response.status_code, body=body, fault=excess, retry_after=retry_after)
+
+
+def _word(fault: BaseException) -> str:
+    origins = list(_origins(fault))
+    return next((word for kind, word in _FAULTS if any(isinstance(o, kind) for o in origins)), "unreadable")
+
+
+def _origins(fault: BaseException | None) -> Iterator[BaseException]:
+    while fault is not None:
+        yield fault
+        fault = fault.__cause__ or fault.__context__

@@ -1,0 +1,487 @@
+"""Issued keys on a real server: their life, their ends, and how a process follows them without asking."""
+
+import json
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otp_service.access import api_keys as keys
+from otp_service.access.api_keys import digest
+from otp_service.access.keyring import KEPT, NOTED, OVERLAP, Key, Keyring, LiveKeys
+from otp_service.errors import KeyConflict, NotFound, StoreUnavailable
+from otp_service.store.scripts import Scripts, connect
+from tests.support.deployments import Cluster
+from tests.support.fault_proxy import FaultProxy
+from tests.support.spine import PatientScripts, proxied_store, together, until
+from tests.support.valkey_server import ValkeyServer
+
+CROWD = 20
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def ring(valkey: ValkeyServer) -> Iterator[Keyring]:
+    """Give an empty ring."""
+    scripts = PatientScripts(valkey, CROWD)
+    yield Keyring(scripts, prefix=f"t{secrets.token_hex(6)}")
+    scripts.close()
+
+
+class Clock:
+    """A process's own clock, in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Give the time."""
+        return self.now
+
+
+def issued(ring: Keyring, lifetime: int | None = None, kind: str = "secret") -> tuple[str, Key]:
+    """Issue a key for the app web."""
+    return ring.issue(kind, "web", by="anna", label="a test", lifetime=lifetime)
+
+
+def later(ring: Keyring, seconds: float) -> None:
+    """Move the store's clock."""
+    ring.offset += int(seconds * 1000)
+
+
+def living(ring: Keyring) -> list[str]:
+    """List the ids of those that live."""
+    now, found = ring.all()
+    return [key.id for key in found if key.lives(now)]
+
+
+def stored(valkey: ValkeyServer, ring: Keyring) -> dict[str, str]:
+    """Return all that is kept."""
+    with valkey.client() as client:
+        kept: dict[str, str] = client.hgetall(ring._key)  # noqa: SLF001 - behind its back
+    return kept
+
+
+# The life of a key.
+
+
+@pytest.mark.parametrize(("kind", "prefix"), [("publishable", "pk_"), ("secret", "sk_"), ("ops", "ops_")])
+def test_a_key_is_shown_once_and_kept_as_a_hash(
+    ring: Keyring, valkey: ValkeyServer, kind: str, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """192 random bits that stand neither in the store nor in the log; their hash does, in the store."""
+    with caplog.at_level(logging.INFO):
+        key, record = ring.issue(kind, "web", by="anna", role="read", label="a test")
+    assert key.startswith(prefix)
+    assert len(key) == len(prefix) + 32
+    assert record.digest == digest(key)
+    kept = json.dumps(stored(valkey, ring))
+    assert digest(key) in kept
+    for secret in (key, key.partition("_")[2]):
+        assert secret not in kept
+        assert secret not in str([vars(line) for line in caplog.records])
+    assert digest(key) not in str([vars(line) for line in caplog.records])
+    assert (record.owner, record.by, record.role, record.label) == ("web", "anna", "read", "a test")
+    assert (record.expires, record.used, record.replaced_by, record.line) == (None, None, "", record.id)
+    assert record.created > 1_600_000_000_000
+    assert ring.find(record.id) == record
+
+
+def test_times_are_those_of_the_stores_clock(ring: Keyring) -> None:
+    """Also a test's one, a day ahead."""
+    before = ring.all()[0]
+    later(ring, DAY)
+    assert issued(ring)[1].created >= before + DAY * 1000
+
+
+def test_every_change_is_told_with_who_and_why(ring: Keyring, caplog: pytest.LogCaptureFixture) -> None:
+    """The log is the audit: one line for each, none for a refusal."""
+    with caplog.at_level(logging.INFO):
+        _, first = issued(ring)
+        _, second = ring.rotate(first.id, by="ben", reason="a quarter is over", overlap=60)
+        ring.revoke(first.id, by="carl", reason="found in a repository")
+        with pytest.raises(KeyConflict):
+            ring.revoke(first.id, by="dora", reason="again")
+    told = [(line.getMessage(), vars(line)["fields"]) for line in caplog.records]
+    assert [(what, fields["key_id"], fields["by"], fields["why"]) for what, fields in told] == [
+        ("key.issued", first.id, "anna", "a test"),
+        ("key.rotated", first.id, "ben", "a quarter is over"),
+        ("key.revoked", first.id, "carl", "found in a repository"),
+    ]
+    assert told[1][1]["successor"] == second.id
+
+
+def test_a_successor_is_for_the_same_owner_and_the_key_before_ends_later(ring: Keyring) -> None:
+    """Kind, owner, role and label go over; the first ends after the overlap, a day unless told otherwise."""
+    key, first = ring.issue("ops", "ben", by="anna", role="operate", label="laptop")
+    fresh, second = ring.rotate(first.id, by="anna", reason="r")
+    assert fresh != key
+    assert (second.kind, second.owner, second.role, second.label) == ("ops", "ben", "operate", "laptop")
+    assert (second.line, second.expires) == (first.id, None)
+    before = ring.find(first.id)
+    assert (before.replaced_by, before.expires) == (second.id, second.created + OVERLAP * 1000)
+    assert (before.ended_by, before.ended_why) == ("anna", "r")
+    later(ring, OVERLAP - 1)
+    assert living(ring) == [first.id, second.id]
+    later(ring, 1)
+    assert living(ring) == [second.id]
+
+
+def test_of_one_line_two_live_at_most(ring: Keyring) -> None:
+    """Neither of two that live can be rotated, and a revoked one makes room."""
+    _, first = issued(ring)
+    _, second = ring.rotate(first.id, by="anna", reason="r")
+    for one, other in ((first, second), (second, first)):
+        with pytest.raises(KeyConflict, match=other.id):
+            ring.rotate(one.id, by="anna", reason="r")
+    ring.revoke(first.id, by="anna", reason="r")
+    _, third = ring.rotate(second.id, by="anna", reason="r")
+    assert living(ring) == [second.id, third.id]
+    assert third.line == first.id
+    _, stranger = issued(ring)
+    ring.rotate(stranger.id, by="anna", reason="another line is another matter")
+
+
+@given(
+    lifetime=st.none() | st.integers(10, 10 * DAY),
+    age=st.integers(0, 9),
+    overlap=st.integers(0, 10 * DAY),
+    after=st.none() | st.integers(0, DAY),
+)
+def test_of_all_ends_the_soonest_wins(
+    ends: Callable[[], Keyring], lifetime: int | None, age: int, overlap: int, after: int | None
+) -> None:
+    """The one it was given, the overlap's, or a revocation's, in whatever order they come."""
+    ring = ends()
+    _, first = issued(ring, lifetime)
+    later(ring, age)
+    _, second = ring.rotate(first.id, by="anna", reason="r", overlap=overlap)
+    promised = [second.created + overlap * 1000]
+    if first.expires is not None:
+        promised.append(first.expires)
+    assert ring.find(first.id).expires == min(promised)
+    if after is None:
+        return
+    later(ring, after)
+    try:
+        ended = ring.revoke(first.id, by="anna", reason="r").expires
+    except KeyConflict:
+        assert min(promised) <= ring.all()[0]
+    else:
+        assert ended is not None
+        assert ended <= min(promised)
+
+
+@pytest.fixture(scope="module")
+def ends(valkey: ValkeyServer) -> Iterator[Callable[[], Keyring]]:
+    """Give a way to make empty rings, one for each example."""
+    scripts = PatientScripts(valkey, 2)
+    yield lambda: Keyring(scripts, prefix=f"t{secrets.token_hex(6)}")
+    scripts.close()
+
+
+def test_a_successor_lives_as_long_as_its_predecessor_was_given(ring: Keyring) -> None:
+    """A key for 90 days is followed by one for 90 days, also late in its life; or as long as it is told."""
+    _, first = issued(ring, 90 * DAY)
+    later(ring, 80 * DAY)
+    _, second = ring.rotate(first.id, by="anna", reason="r", overlap=0)
+    assert second.expires == second.created + 90 * DAY * 1000
+    _, third = ring.rotate(second.id, by="anna", reason="r", overlap=0, lifetime=DAY)
+    assert third.expires == third.created + DAY * 1000
+
+
+def test_a_key_that_lives_no_more_can_neither_be_rotated_nor_revoked(ring: Keyring) -> None:
+    """Nor one that never was."""
+    _, expired = issued(ring, 10)
+    _, revoked = issued(ring)
+    ring.revoke(revoked.id, by="anna", reason="r")
+    later(ring, 10)
+    for id_ in (expired.id, revoked.id):
+        with pytest.raises(KeyConflict):
+            ring.rotate(id_, by="anna", reason="r")
+        with pytest.raises(KeyConflict):
+            ring.revoke(id_, by="anna", reason="r")
+    for act in (ring.rotate, ring.revoke):
+        with pytest.raises(NotFound):
+            act("0" * 10, by="anna", reason="r")
+    assert living(ring) == []
+
+
+def test_the_record_of_an_ended_key_is_kept_for_90_days(ring: Keyring, valkey: ValkeyServer) -> None:
+    """Then it goes, with the note of its use; a key that lives stays."""
+    _, lives = issued(ring)
+    _, ended = issued(ring, 10)
+    ring.note({ended.id: 1})
+    later(ring, 10 + KEPT / 1000 - 1)
+    assert {key.id for key in ring.all()[1]} == {lives.id, ended.id}
+    later(ring, 1)
+    assert [key.id for key in ring.all()[1]] == [lives.id]
+    assert set(stored(valkey, ring)) == {"head", f"k:{lives.id}"}
+
+
+def test_of_twenty_who_rotate_one_gets_through(ring: Keyring) -> None:
+    """And of twenty who revoke."""
+    _, first = issued(ring)
+    found = together(CROWD, lambda _: ring.rotate(first.id, by="anna", reason="r")[1].id)
+    assert sum(isinstance(one, KeyConflict) for one in found) == CROWD - 1
+    assert len(living(ring)) == 2
+    ended = together(CROWD, lambda _: ring.revoke(first.id, by="anna", reason="r"))
+    assert sum(isinstance(one, KeyConflict) for one in ended) == CROWD - 1
+    assert len(living(ring)) == 1
+
+
+def test_twenty_new_keys_are_twenty_keys(ring: Keyring) -> None:
+    """None gets lost, and each has an id of its own."""
+    made = together(CROWD, lambda _: issued(ring)[1].id)
+    assert sorted(living(ring)) == sorted(map(str, made))
+    assert len(set(made)) == CROWD
+
+
+@pytest.mark.parametrize("what", ["issue", "rotate", "revoke"])
+def test_a_lost_reply_changes_nothing_twice(valkey: ValkeyServer, what: str) -> None:
+    """The server did it, the answer got lost, the call asks again: the first answer, one change."""
+    prefix = f"t{secrets.token_hex(6)}"
+    plain = PatientScripts(valkey, 2)
+    ring = Keyring(plain, prefix=prefix)
+    _, first = issued(ring)
+    with FaultProxy(valkey.socket) as proxy, proxied_store(proxy.url, prefix) as store:
+        flaky = Keyring(store._scripts, prefix=prefix)  # noqa: SLF001 - the same connection
+        if what == "rotate":
+            flaky.find(first.id)
+            ring_scripts = _LoseAt(proxy, store._scripts, "key_rotate")  # noqa: SLF001
+            flaky = Keyring(ring_scripts, prefix=prefix)  # type: ignore[arg-type]  # what it uses of them
+            _, second = flaky.rotate(first.id, by="anna", reason="r")
+            assert living(ring) == [first.id, second.id]
+        else:
+            proxy.lose_reply()
+            if what == "issue":
+                _, second = issued(flaky)
+                assert sorted(living(ring)) == sorted([first.id, second.id])
+            else:
+                assert flaky.revoke(first.id, by="anna", reason="r").ended_by == "anna"
+                assert living(ring) == []
+        assert proxy.lost == 1
+    assert stored(valkey, ring)["head"] == "2"
+    plain.close()
+
+
+class _LoseAt:
+    """Scripts of which one's first reply gets lost."""
+
+    def __init__(self, proxy: FaultProxy, scripts: Scripts, name: str) -> None:
+        self._proxy, self._scripts, self._name = proxy, scripts, name
+
+    def call(self, name: str, wanted: list[str], *arguments: str | float) -> object:
+        """Run a script."""
+        if name == self._name:
+            self._proxy.lose_reply()
+        return self._scripts.call(name, wanted, *arguments)
+
+
+@pytest.mark.xdist_group("cluster")
+def test_the_ring_stands_in_one_slot_of_a_cluster() -> None:
+    """Every script works on a cluster, whose nodes refuse keys that lie apart."""
+    cluster = Cluster()
+    try:
+        scripts = Scripts(lambda: connect(cluster.url, connections=2, name="test"), lambda _n, _s: None)
+        ring = Keyring(scripts, prefix="otp")
+        _, first = issued(ring)
+        ring.rotate(first.id, by="anna", reason="r")
+        ring.note({first.id: 5})
+        ring.revoke(first.id, by="anna", reason="r")
+        assert {key.used for key in ring.all()[1]} == {5, None}
+        scripts.close()
+    finally:
+        cluster.close()
+
+
+# Following.
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Give a clock."""
+    return Clock()
+
+
+@pytest.fixture
+def live(ring: Keyring, clock: Clock) -> LiveKeys:
+    """Give a process's view of the ring, which saw nothing yet."""
+    return LiveKeys(ring, clock=clock)
+
+
+def test_a_key_lets_in_until_it_is_revoked(ring: Keyring, live: LiveKeys) -> None:
+    """From the first look after each change on; an unknown one never does."""
+    key, record = issued(ring)
+    live.look()
+    assert live.find(digest(key)) == record
+    assert live.find(digest("sk_unknown")) is None
+    assert live.find(key) is None
+    ring.revoke(record.id, by="anna", reason="r")
+    live.look()
+    assert live.find(digest(key)) is None
+
+
+def test_before_the_first_look_nobody_knows_that_a_key_is_unknown(live: LiveKeys) -> None:
+    """So the caller is asked to come back, and is not told that the key is bad."""
+    with pytest.raises(StoreUnavailable):
+        live.find(digest("sk_x"))
+
+
+def test_who_is_asked_asks_nobody(ring: Keyring, clock: Clock) -> None:
+    """No round trip for a thousand calls."""
+    counted = _Counted(ring._scripts)  # noqa: SLF001 - the same connection
+    live = LiveKeys(Keyring(counted, prefix=ring._key.partition(":")[0]), clock=clock)  # type: ignore[arg-type]  # noqa: SLF001
+    key, _ = issued(ring)
+    live.look()
+    before = counted.calls
+    assert all(live.find(digest(key)) for _ in range(1000))
+    assert counted.calls == before
+
+
+def test_a_look_at_what_is_known_brings_no_keys(ring: Keyring) -> None:
+    """Two figures a second are the whole price of following."""
+    issued(ring)
+    _, seen = ring.read()
+    assert seen
+    assert len(seen.keys) == 1
+    assert ring.read(seen.head)[1] is None
+    scripts = ring._scripts  # noqa: SLF001 - what came over the wire
+    assert isinstance(scripts, PatientScripts)
+    assert len(scripts.answer) == 2
+
+
+class _Counted:
+    """Scripts that count their calls."""
+
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+        self.calls = 0
+
+    def call(self, name: str, wanted: list[str], *arguments: str | float) -> object:
+        """Run a script."""
+        self.calls += 1
+        return self._scripts.call(name, wanted, *arguments)
+
+
+def test_a_key_ends_by_the_stores_clock_between_two_looks(
+    ring: Keyring, live: LiveKeys, clock: Clock
+) -> None:
+    """The process counts on from the last look; its host's own date means nothing."""
+    key, _ = issued(ring, 30)
+    live.look()
+    for seconds, lives in ((20.0, True), (9.9, True), (0.2, False)):
+        clock.now += seconds
+        assert bool(live.find(digest(key))) is lives
+    # the store's clock is looked at again, and says that it was not so late yet
+    live.look()
+    assert live.find(digest(key))
+    later(ring, 30)
+    live.look()
+    assert live.find(digest(key)) is None
+
+
+def test_a_key_is_followed_within_two_seconds(ring: Keyring) -> None:
+    """By a thread of its own: issued, then revoked."""
+    live = LiveKeys(ring)
+    live.follow()
+    key, record = issued(ring)
+    marks = [ring.all()[0]]
+    until(lambda: bool(_found(live, key)))
+    marks.append(ring.all()[0])
+    ring.revoke(record.id, by="anna", reason="r")
+    until(lambda: not _found(live, key))
+    marks.append(ring.all()[0])
+    assert all(after - before < 2000 for before, after in pairwise(marks))
+
+
+def _found(live: LiveKeys, key: str) -> Key | None:
+    try:
+        return live.find(digest(key))
+    except StoreUnavailable:
+        return None
+
+
+def test_the_last_use_is_noted_at_most_once_a_minute(ring: Keyring, live: LiveKeys, clock: Clock) -> None:
+    """By the looks, in the store's time; what was used in between is noted when the minute is over."""
+    key, record = issued(ring)
+    live.look()
+    assert ring.find(record.id).used is None
+    live.find(digest(key))
+    live.look()
+    first = ring.find(record.id).used
+    assert first is not None
+    assert 0 <= first - record.created < 60_000
+    clock.now += NOTED / 2
+    live.find(digest(key))
+    live.look()
+    assert ring.find(record.id).used == first
+    clock.now += NOTED / 2
+    live.look()
+    second = ring.find(record.id).used
+    assert second is not None
+    assert second >= first + NOTED / 2 * 1000
+
+
+def test_a_use_never_goes_back_and_a_gone_key_gets_none(ring: Keyring, valkey: ValkeyServer) -> None:
+    """Two processes note by turns; the later use stays."""
+    _, record = issued(ring)
+    for used in (5, 9, 7):
+        ring.note({record.id: used, "0" * 10: used})
+    assert ring.find(record.id).used == 9
+    assert f"u:{'0' * 10}" not in stored(valkey, ring)
+
+
+def test_a_use_that_cannot_be_noted_is_noted_later(ring: Keyring, clock: Clock, valkey: ValkeyServer) -> None:
+    """The store is away for a moment: requests go on, the use is not forgotten."""
+    key, record = issued(ring)
+    scripts = _Failing(ring._scripts)  # noqa: SLF001 - the same connection
+    live = LiveKeys(Keyring(scripts, prefix=ring._key.partition(":")[0]), clock=clock)  # type: ignore[arg-type]  # noqa: SLF001
+    live.look()
+    assert live.find(digest(key))
+    scripts.away = True
+    with pytest.raises(StoreUnavailable):
+        live.look()
+    assert live.find(digest(key)), "what was known stays so"
+    scripts.away = False
+    live.look()
+    assert ring.find(record.id).used is not None
+
+
+class _Failing:
+    """Scripts of a server that takes no notes while it is away."""
+
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+        self.away = False
+
+    def call(self, name: str, wanted: list[str], *arguments: str | float) -> object:
+        """Run a script. Raises StoreUnavailable."""
+        if self.away and name == "keys_used":
+            raise StoreUnavailable
+        return self._scripts.call(name, wanted, *arguments)
+
+
+# Times.
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0s", 0), ("90s", 90), ("5m", 300), ("24h", DAY), ("90d", 90 * DAY), ("3650d", 3650 * DAY)],
+)
+def test_a_time_is_read(text: str, seconds: int) -> None:
+    """As the policy writes it, and days."""
+    assert keys.seconds(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "90", "d", "-1d", "1.5h", "3651d", "1w", " 1d", "1d ", "1D", "\u0661d", "9" * 10 + "s"]
+)
+def test_what_is_no_time_is_refused(text: str) -> None:
+    """Nor is one beyond ten years."""
+    with pytest.raises(ValueError, match="must be a time such as"):
+        keys.seconds(text)

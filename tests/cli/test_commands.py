@@ -1,0 +1,346 @@
+"""The command line: what each command prints and how it ends."""
+
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import requests
+from flask import Flask
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+
+from otp_service import __main__, __version__, policy, settings
+from otp_service.access.api_keys import digest
+from otp_service.cli import main as cli
+from tests.conftest import POLICY, SECRET
+from tests.support.http_api import UPSTREAM_TOKEN
+from tests.support.ports import free_port
+from tests.support.valkey_server import ValkeyServer
+
+pytest_plugins = ["tests.support.http_fixtures"]
+
+WITHIN = 60.0
+"""Seconds after which a hanging process fails a test; all of them end much sooner."""
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("OTP_", "SANDBOX_"))}
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a process of its own, with these settings and no others."""
+    return subprocess.run(
+        [sys.executable, "-m", "otp_service", *arguments],
+        env=CLEAN | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=WITHIN,
+    )
+
+
+def secret_settings(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """Return the settings that `secrets` prints."""
+    assert cli.run(["secrets"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    return dict(line.split("=", maxsplit=1) for line in lines)
+
+
+@pytest.fixture
+def good(
+    tmp_path: Path, valkey: ValkeyServer, upstream: tuple[Flask, str], capsys: pytest.CaptureFixture[str]
+) -> dict[str, str]:
+    """Return settings of a whole product: a store, a sandbox upstream and a policy."""
+    file = tmp_path / "policy.toml"
+    file.write_text(POLICY.replace("UPSTREAM/", f"{upstream[1]}/"), encoding="utf-8")
+    return secret_settings(capsys) | {
+        "OTP_REDIS_URL": valkey.url,
+        "OTP_REDIS_PREFIX": f"t{secrets.token_hex(6)}",
+        "OTP_POLICY_FILE": str(file),
+        "OTP_ISSUER": "https://otp.example.com",
+        "OTP_UPSTREAM_MAIN_TOKEN": UPSTREAM_TOKEN,
+    }
+
+
+def edit(environment: Mapping[str, str], old: str, new: str) -> None:
+    """Change the policy that settings name."""
+    file = Path(environment["OTP_POLICY_FILE"])
+    file.write_text(file.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+
+
+@pytest.fixture
+def check(
+    good: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> "Check":
+    """Return a way to run `check` here with changed settings."""
+    return Check(good, monkeypatch, capsys)
+
+
+class Check:
+    """Runs `otp-service check`."""
+
+    def __init__(
+        self, good: dict[str, str], environment: pytest.MonkeyPatch, output: pytest.CaptureFixture[str]
+    ) -> None:
+        self.good = good
+        self._environment = environment
+        self._output = output
+
+    def run(self, **changes: str) -> tuple[int, str]:
+        """Run it and return its exit code and what it said."""
+        for name, value in (self.good | changes).items():
+            self._environment.setenv(name, value)
+        code = cli.run(["check"])
+        said = self._output.readouterr()
+        return code, said.out + said.err
+
+
+# Settings and options.
+
+REQUIRED = [name for name, _, default in settings.variables() if default is None]
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "check"])
+def test_a_process_without_settings_says_all_that_is_missing_and_exits_with_2(command: str) -> None:
+    """One line for each, on standard error, and no traceback."""
+    ended = run(command)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    lines = ended.stderr.splitlines()
+    assert lines[0] == "otp-service cannot start:"
+    assert [line.split()[1] for line in lines[1:]] == REQUIRED
+    assert all(" is required: " in line for line in lines[1:])
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_process_with_contradictory_settings_says_all_of_them_and_exits_with_2(
+    good: dict[str, str], command: str
+) -> None:
+    """A doubled setting, an unknown one and a wait beyond the challenge's end, in one go."""
+    edit(good, 'wait = "5s"', 'wait = "9m"')
+    edit(good, "[operator.anna]", '[challenge]\nttl = "5m"\n\n[operator.anna]')
+    ended = run(command, **good | {"OTP_PEPPERS_FILE": "/x", "OTP_THREAD": "1"})
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines() == [
+        "otp-service cannot start:",
+        "  - OTP_PEPPERS and OTP_PEPPERS_FILE are both set: keep one",
+        "  - OTP_THREAD is not a setting; did you mean OTP_THREADS?",
+        "  - policy: route[0].steps[0].wait: must end before the challenge does, challenge.ttl (line 27)",
+    ]
+    assert good["OTP_SUBJECT_KEY"] not in ended.stderr
+
+
+def test_a_sandbox_without_a_token_exits_with_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would let anybody in."""
+    monkeypatch.delenv("SANDBOX_TOKEN", raising=False)
+    assert cli.run(["sandbox"]) == 2
+    said = capsys.readouterr().err
+    assert "SANDBOX_TOKEN is required: the access token that the sandbox accepts" in said
+
+
+def test_a_sandbox_that_could_not_mean_anything_exits_with_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All mistakes of its options together."""
+    monkeypatch.setenv("SANDBOX_TOKEN", "t")
+    assert cli.run(["sandbox", "--error-rate", "2", "--latency", "-1"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "otp-service cannot start:",
+        "  - error_rate must be between 0 and 1",
+        "  - latency must be 0 or more",
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["unknown"],
+        ["keys"],
+        ["keys", "draw", "admin"],
+        ["keys", "publishable"],
+        ["apps"],
+        ["serve", "--port", "1"],
+    ],
+)
+def test_a_wrong_command_line_exits_with_2_and_says_how(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As any command does."""
+    with pytest.raises(SystemExit) as ended:
+        cli.run(arguments)
+    assert ended.value.code == 2
+    assert "usage: otp-service" in capsys.readouterr().err
+
+
+def test_the_version_is_told() -> None:
+    """For reports of bugs; through the command itself, whose exit code is the process's."""
+    ended = run("--version")
+    assert (ended.returncode, ended.stdout.strip()) == (0, __version__)
+
+
+# Secrets and keys.
+
+
+def test_new_secrets_are_good_settings_and_never_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """What `secrets` prints can be pasted into the environment as it is."""
+    first, second = secret_settings(capsys), secret_settings(capsys)
+    others = {"OTP_REDIS_URL": "redis://x", "OTP_ISSUER": "x"}
+    read = settings.read(first | others)
+    rings = (read.peppers, read.number_keys, read.lookup_keys, read.signing_keys)
+    drawn = [read.subject_key, *(key for ring in rings for key in ring.values())]
+    assert len(set(drawn)) == 5
+    assert not set(first.values()) & set(second.values())
+    assert set(first) | set(others) == set(REQUIRED)
+
+
+@pytest.mark.parametrize(("kind", "prefix"), [("publishable", "pk_"), ("secret", "sk_"), ("ops", "ops_")])
+def test_a_new_key_comes_with_the_hash_that_a_policy_takes(
+    capsys: pytest.CaptureFixture[str], kind: str, prefix: str
+) -> None:
+    """The key is shown once and has 192 random bits; its digest lets it in."""
+    assert cli.run(["keys", "draw", kind]) == 0
+    found = re.fullmatch(r"key:  (\S+) .*\nhash: ([0-9a-f]{64}) .*\n", capsys.readouterr().out)
+    assert found
+    key, hashed = found.groups()
+    assert key.startswith(prefix)
+    assert len(key) == len(prefix) + 32
+    assert hashed == digest(key)
+    text = POLICY.replace("UPSTREAM/", "https://x/").replace(digest(SECRET), hashed)
+    owner = policy.parse(text).key_owner(digest(key))
+    assert owner
+    assert owner[0].name == "web"
+    cli.run(["keys", "draw", kind])
+    assert key not in capsys.readouterr().out
+
+
+# Check.
+
+
+def test_check_finds_that_all_is_well(check: Check) -> None:
+    """It asks the store and each upstream, and shows what is left there."""
+    code, said = check.run()
+    assert code == 0
+    assert said.splitlines()[-1] == "all is well"
+    assert re.search(r"^upstream main: .* 10000000\.00", said, re.MULTILINE)
+
+
+def test_check_finds_a_dead_store(check: Check) -> None:
+    """By the name of the error, and without its address, which may hold a password."""
+    code, said = check.run(OTP_REDIS_URL="unix://:canary@/nowhere/valkey")
+    assert code == 1
+    assert "error: Redis does not answer (ConnectionError)" in said.splitlines()
+    assert "canary" not in said
+
+
+@pytest.fixture
+def forgetful() -> Iterator[ValkeyServer]:
+    """Start a server that drops keys when its memory is full."""
+    server = ValkeyServer(options={"maxmemory-policy": "allkeys-lru"})
+    yield server
+    server.close()
+
+
+def test_check_finds_a_store_that_forgets(check: Check, forgetful: ValkeyServer) -> None:
+    """An evicted counter is a limit that is gone."""
+    code, said = check.run(OTP_REDIS_URL=forgetful.url)
+    assert code == 1
+    assert "error: Redis evicts keys (allkeys-lru): set maxmemory-policy noeviction" in said.splitlines()
+
+
+def test_check_finds_a_wrong_token(check: Check) -> None:
+    """The upstream's own answer, in our words; the token is not shown."""
+    code, said = check.run(OTP_UPSTREAM_MAIN_TOKEN="wrong-token-canary")
+    assert code == 1
+    (line,) = (line for line in said.splitlines() if line.startswith("error: upstream main: "))
+    assert line.endswith("gave no usable answer: bad_token.")
+    assert "canary" not in said
+
+
+def test_check_finds_an_upstream_that_is_away(check: Check) -> None:
+    """A wrong address is told beside everything else that is wrong."""
+    edit(check.good, "http://127.0.0.1:", "http://127.0.0.1:1/")
+    code, said = check.run(OTP_REDIS_URL="unix:///nowhere/valkey")
+    assert code == 1
+    assert len([line for line in said.splitlines() if line.startswith("error: ")]) == 2
+
+
+def test_check_passes_with_warnings(check: Check) -> None:
+    """A message of two parts works; it costs twice, and check says so."""
+    edit(check.good, 'brand = "Acme"', 'brand = "The Acme Trading Company of 1899"')
+    code, said = check.run()
+    assert code == 0
+    assert "warning: app.web.brand: the SMS in ar of app web needs 2 parts, " in said
+
+
+def test_check_with_wrong_settings_exits_with_2(check: Check) -> None:
+    """As `serve` would."""
+    code, said = check.run(OTP_PARTITIONS="0")
+    assert code == 2
+    assert "OTP_PARTITIONS must be a whole number from 1 to 256" in said
+
+
+# Serve.
+
+
+def test_serve_answers_from_several_processes_and_ends_when_told(
+    good: dict[str, str], tmp_path: Path
+) -> None:
+    """Ready, one sum of metrics over both processes, warnings in the log as JSON, exit code 0 at SIGTERM."""
+    edit(good, 'brand = "Acme"', 'brand = "The Acme Trading Company of 1899"')
+    port = free_port()
+    own = {"OTP_LISTEN": f"127.0.0.1:{port}", "OTP_PROCESSES": "2", "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "otp_service", "serve"],
+        env=CLEAN | good | own,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        with requests.Session() as session:
+            session.mount(
+                "http://", HTTPAdapter(max_retries=Retry(total=300, backoff_factor=0.1, backoff_max=0.2))
+            )
+            assert session.get(f"{url}/readyz", timeout=WITHIN).json()["status"] == "ok"
+        for _ in range(20):
+            assert requests.get(f"{url}/healthz", timeout=WITHIN).status_code == 200
+        page = requests.get(f"{url}/metrics", timeout=WITHIN).text
+        assert 'otp_http_requests_total{route="/healthz",status="200"} 20.0' in page.splitlines()
+        assert list(tmp_path.glob("otp-metrics-*"))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        out, error = process.communicate(timeout=WITHIN)
+    assert process.returncode == 0
+    assert '"the SMS' not in error
+    assert "needs 2 parts" in out
+    assert all(line.startswith('{"at": ') for line in out.splitlines())
+    assert not list(tmp_path.glob("otp-metrics-*"))
+
+
+# Before anything is imported.
+
+
+def test_only_serve_makes_a_folder_for_shared_metrics() -> None:
+    """It is set before the Prometheus client is imported, which reads it then."""
+    environment: dict[str, str] = {}
+    __main__.share_metrics(["worker"], environment)
+    __main__.share_metrics([], environment)
+    assert environment == {}
+    __main__.share_metrics(["serve"], environment)
+    assert Path(environment["PROMETHEUS_MULTIPROC_DIR"]).is_dir()
+
+
+def test_a_folder_that_is_named_is_made_and_kept(tmp_path: Path) -> None:
+    """Who names one shares it between commands."""
+    folder = tmp_path / "a" / "b"
+    environment = {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    for _ in range(2):
+        __main__.share_metrics(["serve"], environment)
+    assert folder.is_dir()
+    assert environment == {"PROMETHEUS_MULTIPROC_DIR": str(folder)}

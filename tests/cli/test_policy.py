@@ -1,0 +1,172 @@
+"""The `policy` command: the same answers as the operators' HTTP API, for a terminal."""
+
+import getpass
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otp_service import bootstrap
+from otp_service.cli import main as cli
+from otp_service.errors import PolicyInvalid
+from otp_service.http import app as http_app
+from tests.conftest import OPS, POLICY, UPSTREAM_TOKEN
+from tests.support.http_api import NOBODY, NOTHING, NUMBER, Api
+from tests.support.valkey_server import ValkeyServer
+
+GOOD = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
+SLOWER = GOOD.replace('wait = "5s"', 'wait = "25s"')
+BAD = GOOD.replace('wait = "5s"', 'wait = "soon"').replace('brand = "Other"', 'brand = ""')
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three policies as files."""
+    for name, text in (("good", GOOD), ("slower", SLOWER), ("bad", BAD)):
+        (tmp_path / f"{name}.toml").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def settings(
+    valkey: ValkeyServer,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Settings of a product whose store holds no policy yet, and no file to begin with."""
+    assert cli.run(["secrets"]) == 0
+    made = dict(line.split("=", maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    made |= {
+        "OTP_REDIS_URL": valkey.url,
+        "OTP_REDIS_PREFIX": f"t{secrets.token_hex(6)}",
+        "OTP_ISSUER": "https://otp.example.com",
+        "OTP_UPSTREAM_MAIN_TOKEN": UPSTREAM_TOKEN,
+    }
+    for name, value in made.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(folder)
+
+
+@pytest.fixture
+def policy(settings: None, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `otp-service policy ...`; gives exit code, output and errors."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = cli.run(["policy", *arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def api(settings: None, valkey: ValkeyServer) -> Iterator[Api]:
+    """The HTTP API of the same product."""
+    core = bootstrap.build(*bootstrap.configure(os.environ), threads=4, hash_slots=1, role="test")
+    store = valkey.client()
+    yield Api(core, http_app.web(core, lambda: b""), store)
+    store.close()
+    core.close()
+
+
+def test_a_policy_goes_through_its_life(policy: Run) -> None:
+    """Check, apply, show, history, diff, rollback; who and why stand in the history."""
+    assert policy("check", "good.toml") == (0, "the policy could work\n", "")
+    code, out, err = policy("apply", "good.toml", "--reason", "first", "--author", "ann")
+    assert (code, out) == (0, "version 1 is in force\n")
+    assert {"event": "policy.applied", "author": "ann", "reason": "first"}.items() <= json.loads(err).items()
+    assert policy("apply", "slower.toml", "--reason", "calmer", "--author", "ben", "--expect", "1")[0] == 0
+    assert policy("show") == (0, SLOWER, "")
+    assert policy("show", "1") == (0, GOOD, "")
+    _, diff, _ = policy("diff", "1")
+    assert '+steps = [{ channel = "sms", upstream = "main", wait = "25s" }]' in diff.splitlines()
+    assert policy("diff", "2", "slower.toml") == (0, "", "")
+    assert policy("rollback", "--reason", "too calm")[:2] == (0, "version 3 is in force\n")
+    assert policy("show")[1] == GOOD
+    lines = policy("history")[1].splitlines()
+    assert [line.split()[0] for line in lines] == ["3", "2", "1"]
+    assert lines[0].endswith(f"{getpass.getuser()}: rollback to 1: too calm")
+    assert lines[1].endswith("ben: calmer")
+
+
+def test_a_bad_policy_names_every_problem_and_changes_nothing(policy: Run) -> None:
+    """Each with its line, on standard error, exit code 1; the one in force stays."""
+    policy("apply", "good.toml", "--reason", "first")
+    for arguments in (("check", "bad.toml"), ("apply", "bad.toml", "--reason", "x")):
+        code, out, error = policy(*arguments)
+        lines = error.splitlines()
+        assert (code, out, lines[0]) == (1, "", PolicyInvalid.detail)
+        assert len(lines) == 3
+        assert all("(line " in line for line in lines[1:])
+    assert policy("show")[1] == GOOD
+
+
+def test_a_change_from_an_older_version_is_refused(policy: Run) -> None:
+    """Whoever was faster is not overwritten."""
+    policy("apply", "good.toml", "--reason", "first")
+    policy("apply", "slower.toml", "--reason", "second")
+    code, _, error = policy("apply", "good.toml", "--reason", "late", "--expect", "1")
+    assert code == 1
+    assert "Version 2 of the policy is in force" in error
+    assert policy("show")[1] == SLOWER
+
+
+@pytest.mark.parametrize(
+    "arguments", [["show"], ["show", "7"], ["rollback", "--reason", "x"], ["diff", "1"], ["diff", "1", "2"]]
+)
+def test_a_version_that_is_not_there_is_told(policy: Run, arguments: list[str]) -> None:
+    """Exit code 1, one line."""
+    code, out, error = policy(*arguments)
+    assert (code, out, error) == (1, "", "There is no such version of the policy, or no longer.\n")
+
+
+def test_a_file_that_cannot_be_read_is_a_wrong_option(policy: Run) -> None:
+    """Exit code 2, with its name."""
+    code, _, error = policy("check", "nowhere.toml")
+    assert code == 2
+    assert "nowhere.toml cannot be read" in error
+
+
+def test_simulation_is_told_in_words(policy: Run) -> None:
+    """Route, step, wait, text and limits, the number masked; a number without route is exit code 1."""
+    policy("apply", "good.toml", "--reason", "first")
+    code, out, _ = policy("simulate", NUMBER)
+    assert code == 0
+    assert NUMBER not in out
+    assert "route 0: all numbers" in out
+    assert "1. sms by main: until delivered, at most 5 s (the policy), in en, 1 part\n" in out
+    assert "guard, number (enforce): 3 in 600 s: refuse" in out
+    narrow = GOOD.replace("[[route]]", '[[route]]\nmatch = { country = ["DE"] }')
+    Path("narrow.toml").write_text(narrow, encoding="utf-8")
+    code, out, _ = policy("simulate", NUMBER, "--file", "narrow.toml")
+    assert code == 1
+    assert "nothing would be sent: no_route" in out
+    assert "route 0 is for {'countries': ['DE']}" in out
+
+
+def test_terminal_and_http_give_the_same_answers(policy: Run, api: Api) -> None:
+    """Simulation, text, history and problems are those of /ops, word by word."""
+    policy("apply", "good.toml", "--reason", "first", "--author", "anna")
+    api.core.current.look()
+
+    def ask(method: str, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
+        answer = api.call(method, f"/ops/policy{path}", key=OPS, body=NOTHING if body is None else body)
+        return answer.json
+
+    told = json.loads(policy("simulate", NUMBER, "--channel", "sms", "--locale", "de", "--json")[1])
+    assert told == ask("POST", "/simulate", {"to": NUMBER, "channel": "sms", "locale": "de"})
+    assert policy("show")[1] == ask("GET", "")["text"]
+    policy("apply", "slower.toml", "--reason", "second", "--author", "anna")
+    assert policy("diff", "1", "2")[1] == ask("GET", "/diff/1/2")["diff"]
+    assert len(policy("history")[1].splitlines()) == len(ask("GET", "/history")["versions"])
+    problems = [
+        f"  - {one['field']}: {one['rule']}" for one in ask("POST", "/check", {"text": BAD})["errors"]
+    ]
+    assert policy("check", "bad.toml")[2].splitlines()[1:] == problems

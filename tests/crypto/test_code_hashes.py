@@ -1,0 +1,260 @@
+"""How codes are drawn, tied to what they are for, hashed and checked."""
+
+import ast
+import hashlib
+import hmac
+import inspect
+import math
+import secrets
+import threading
+from collections import Counter
+
+import pytest
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from otp_service.crypto import code_hashes as codes
+from otp_service.crypto.code_hashes import PROFILES, Claim, Hasher, UnknownPepper, draw
+from otp_service.errors import Busy
+from tests.support.spine import PATIENT
+
+PEPPER, OTHER_PEPPER = b"p" * 32, b"q" * 32
+CLAIM = Claim("00challenge-id", "login", "")
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
+DRAWS = 200_000
+
+
+def hasher(**peppers: bytes) -> Hasher:
+    """Make a hasher with the cheapest profile; the first pepper is the current one."""
+    return Hasher(peppers or {"p1": PEPPER}, "testing", 1)
+
+
+def chi_square(found: Counter[str], cells: int) -> float:
+    """Give how many standard deviations the counts lie above what uniform ones would give."""
+    expected = sum(found.values()) / cells
+    statistic = sum((count - expected) ** 2 / expected for count in found.values())
+    statistic += (cells - len(found)) * expected
+    freedom = cells - 1
+    return (statistic - freedom) / math.sqrt(2 * freedom)
+
+
+# Drawing.
+
+
+@pytest.mark.parametrize("length", [6, 7, 8, 10])
+def test_a_code_has_as_many_ascii_digits_as_asked_for(length: int) -> None:
+    """Leading zeros are kept, and nothing but 0 to 9 occurs."""
+    drawn = [draw(length) for _ in range(2000)]
+    assert {len(code) for code in drawn} == {length}
+    assert set("".join(drawn)) == set("0123456789")
+    assert any(code.startswith("0") for code in drawn)
+
+
+def test_codes_are_uniform() -> None:
+    """Over 200,000 draws every three-digit head, tail and each digit's place is as frequent as the others.
+
+    Seven standard deviations: a true generator fails this once in far more runs than will ever be made, a
+    biased one (a modulo, a forbidden leading zero) by hundreds.
+    """
+    drawn = [draw(6) for _ in range(DRAWS)]
+    for part in (slice(0, 3), slice(3, 6)):
+        assert chi_square(Counter(code[part] for code in drawn), 1000) < 7
+    for place in range(6):
+        assert chi_square(Counter(code[place] for code in drawn), 10) < 7
+
+
+def test_neighbouring_codes_are_independent() -> None:
+    """Pairs of digits across two draws are uniform as well: one code tells nothing about the next."""
+    drawn = [draw(6) for _ in range(DRAWS)]
+    pairs = Counter(a[5] + b[0] for a, b in zip(drawn[::2], drawn[1::2], strict=True))
+    assert chi_square(pairs, 100) < 7
+
+
+def test_codes_come_from_the_systems_generator() -> None:
+    """The module draws with `secrets` and does not know `random` (ASVS 6.5.3)."""
+    tree = ast.parse(inspect.getsource(codes))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert "secrets" in imported
+    assert "random" not in imported
+
+
+# Hashing.
+
+
+@pytest.mark.parametrize(
+    ("profile", "prefix"),
+    [
+        ("owasp", "$argon2id$v=19$m=19456,t=2,p=1$"),
+        ("owasp-low-memory", "$argon2id$v=19$m=7168,t=5,p=1$"),
+        ("fast", "$argon2id$v=19$m=1024,t=1,p=1$"),
+        ("testing", "$argon2id$v=19$m=8,t=1,p=1$"),
+    ],
+)
+def test_a_hash_is_a_phc_string_that_argon2_cffi_verifies(profile: str, prefix: str) -> None:
+    """What is stored is standard: the library's own PasswordHasher takes it, for the peppered digest only."""
+    made = Hasher({"p1": PEPPER}, profile, 1)
+    assert made.scheme == f"{profile}.p1"
+    phc = made.hash("012345", CLAIM, made.scheme)
+    assert phc.startswith(prefix)
+    digest = hmac.digest(PEPPER, CLAIM.encode("012345"), hashlib.sha256)
+    assert PasswordHasher().verify(phc, digest)
+    for wrong in (b"012345", CLAIM.encode("012345"), hmac.digest(PEPPER, CLAIM.encode("012346"), "sha256")):
+        with pytest.raises(VerifyMismatchError):
+            PasswordHasher().verify(phc, wrong)
+
+
+def test_salts_have_16_bytes_and_differ_between_challenges() -> None:
+    """Two challenges with the same code have different salts and hashes; one challenge has one salt (B4)."""
+    one, again, other = (
+        hasher().hash(code, Claim(id_, "login", ""), "testing.p1").split("$")[4:]
+        for code, id_ in (("123456", "a"), ("654321", "a"), ("123456", "b"))
+    )
+    assert one[0] == again[0] != other[0]
+    assert one[1] != again[1]
+    assert one[1] != other[1]
+    assert len(one[0]) == math.ceil(codes.SALT_BYTES * 4 / 3)
+
+
+def test_every_profile_states_what_it_costs() -> None:
+    """No profile is below the least that Argon2 takes, and the default is the one OWASP names first."""
+    assert next(iter(PROFILES)) == "owasp"
+    assert (PROFILES["owasp"].passes, PROFILES["owasp"].memory, PROFILES["owasp"].lanes) == (2, 19456, 1)
+
+
+# Checking.
+
+
+def test_a_code_is_known_by_the_hash_it_belongs_to() -> None:
+    """The place of the matching hash tells which delivery's code came back; any other code matches none."""
+    made = hasher()
+    live = [f"{place}{draw(5)}" for place in range(4)]
+    hashes = [made.hash(code, CLAIM, made.scheme) for code in live]
+    assert [made.match(code, CLAIM, made.scheme, hashes) for code in live] == list(range(4))
+    assert made.match(f"9{draw(5)}", CLAIM, made.scheme, hashes) is None
+    assert made.match(live[0], CLAIM, made.scheme, []) is None
+
+
+def test_a_check_runs_argon2_once_however_many_codes_are_live() -> None:
+    """Hashes of a challenge share salt, profile and pepper: one computed string is compared with each.
+
+    Seen from outside: the string that the hasher computes for the code matches as it stands, and a hash of
+    the same code with another salt, which only a run of its own could verify, does not.
+    """
+    made = hasher()
+    computed = made.hash("123456", CLAIM, made.scheme)
+    salted_otherwise = PasswordHasher(1, 8, 1).hash(
+        hmac.digest(PEPPER, CLAIM.encode("123456"), hashlib.sha256)
+    )
+    assert made.match("123456", CLAIM, made.scheme, [salted_otherwise]) is None
+    assert made.match("123456", CLAIM, made.scheme, [salted_otherwise, computed]) == 1
+
+
+@PATIENT
+@given(TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS)
+def test_a_change_in_any_part_voids_the_code(
+    id_: str, purpose: str, binding: str, other_id: str, other_purpose: str, other_binding: str
+) -> None:
+    """Challenge, purpose and binding are each part of what is hashed (A6, A10)."""
+    made = hasher()
+    claim = Claim(id_, purpose, binding)
+    hashes = [made.hash("123456", claim, made.scheme)]
+    assert made.match("123456", claim, made.scheme, hashes) == 0
+    for other in (
+        Claim(other_id, purpose, binding),
+        Claim(id_, other_purpose, binding),
+        Claim(id_, purpose, other_binding),
+    ):
+        assert made.match("123456", other, made.scheme, hashes) == (0 if other == claim else None)
+
+
+@PATIENT
+@given(st.tuples(TEXTS, TEXTS, TEXTS, TEXTS), st.tuples(TEXTS, TEXTS, TEXTS, TEXTS))
+def test_no_two_claims_are_encoded_alike(one: tuple[str, ...], other: tuple[str, ...]) -> None:
+    """Different parts give different bytes, wherever the borders between the parts lie."""
+    assume(one != other)
+    assert Claim(*one[:3]).encode(one[3]) != Claim(*other[:3]).encode(other[3])
+
+
+@PATIENT
+@given(TEXTS, st.tuples(*[st.integers(0, 12)] * 3))
+def test_moving_a_border_changes_the_encoding(text: str, places: tuple[int, int, int]) -> None:
+    """The same signs split otherwise are another claim."""
+    a, b, c = sorted(min(place, len(text)) for place in places)
+    split = Claim(text[:a], text[a:b], text[b:c]).encode(text[c:])
+    whole = Claim(text, "", "").encode("")
+    assert (split == whole) == (a == b == c == len(text))
+
+
+# Peppers.
+
+
+def test_a_pepper_rotates_without_voiding_live_codes() -> None:
+    """A challenge keeps the pepper it was opened with; new ones get the newest."""
+    old = hasher(p1=PEPPER)
+    hashes = [old.hash("123456", CLAIM, old.scheme)]
+    new = hasher(p2=OTHER_PEPPER, p1=PEPPER)
+    assert new.scheme == "testing.p2"
+    assert new.match("123456", CLAIM, old.scheme, hashes) == 0
+    assert new.match("123456", CLAIM, new.scheme, hashes) is None
+    fresh = [new.hash("123456", CLAIM, new.scheme)]
+    assert fresh != hashes
+    assert new.match("123456", CLAIM, new.scheme, fresh) == 0
+
+
+@pytest.mark.parametrize("scheme", ["testing.p1", "testing.", "testing", "gone.p2", ".p2", ""])
+def test_a_pepper_or_profile_that_is_gone_is_named(scheme: str) -> None:
+    """A removed pepper or profile raises; nothing is computed with another in its place."""
+    made = hasher(p2=OTHER_PEPPER)
+    with pytest.raises(UnknownPepper):
+        made.hash("123456", CLAIM, scheme)
+    with pytest.raises(UnknownPepper):
+        made.match("123456", CLAIM, scheme, ["$argon2id$"])
+
+
+def test_a_stolen_store_tells_nothing_without_the_pepper() -> None:
+    """Who knows salt and hash but not the pepper cannot find the code by trying them all (B3)."""
+    code = f"{secrets.randbelow(200):06d}"
+    stolen = hasher(p1=secrets.token_bytes(32)).hash(code, CLAIM, "testing.p1")
+    thief = hasher(p1=secrets.token_bytes(32))
+    tried = (thief.match(f"{guess:06d}", CLAIM, "testing.p1", [stolen]) for guess in range(200))
+    assert {*tried} == {None}
+
+
+# Places to hash.
+
+
+def test_who_finds_no_place_to_hash_is_told_when_to_come_again() -> None:
+    """With all places taken a bounded wait ends in Busy; a place given back is taken again."""
+    made = Hasher({"p1": PEPPER}, "testing", 2)
+    made.acquire(0)
+    made.acquire(0)
+    with pytest.raises(Busy) as caught:
+        made.acquire(0.01)
+    assert caught.value.retry_after
+    made.release()
+    made.acquire(0)
+
+
+def test_a_worker_waits_for_a_place_as_long_as_it_takes() -> None:
+    """Without a time limit nobody is shed."""
+    made = hasher()
+    made.acquire()
+    taken = threading.Event()
+
+    def take() -> None:
+        made.acquire()
+        taken.set()
+
+    waiting = threading.Thread(target=take)
+    waiting.start()
+    made.release()
+    assert taken.wait(10)
+    waiting.join()
+
+
+def test_a_place_cannot_be_given_back_twice() -> None:
+    """More releases than acquires are a fault of ours, not more places."""
+    with pytest.raises(ValueError, match="too many"):
+        hasher().release()

@@ -1,0 +1,264 @@
+"""Verification tokens: what is signed is checked by anyone, and nothing else passes."""
+
+import base64
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otp_service.crypto.tokens import LIFETIME, TYPE, Signer
+from otp_service.errors import TokenInvalid
+
+ISSUER, AUDIENCE, NOW = "https://otp.example.com", "web", 1_790_000_000
+SEED, OLDER = bytes(range(32)), bytes(range(32, 64))
+CLAIMS = {"sub": "p0Yk5c1nS0a7", "phone_number": "+12025550100", "purpose": "login"}
+
+
+def signer() -> Signer:
+    """Give a signer with a newest and an older key."""
+    return Signer({"s2": SEED, "s1": OLDER}, ISSUER)
+
+
+def token(**changes: Any) -> str:  # noqa: ANN401 - claims
+    """Sign the usual claims."""
+    return signer().sign(CLAIMS | changes, audience=AUDIENCE, now=NOW)
+
+
+def check(text: str, *, audience: str = AUDIENCE, now: int = NOW) -> dict[str, Any]:
+    """Check a token as its app does."""
+    return signer().check(text, audience=audience, now=now)
+
+
+def part(value: object) -> str:
+    """Write a part of a token."""
+    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def payload() -> dict[str, Any]:
+    """Give the claims of a good token."""
+    return check(token())
+
+
+def forge(header: object, claims: object, sign: Any = None) -> str:  # noqa: ANN401 - bytes to bytes
+    """Put a token together by hand."""
+    signed = f"{part(header)}.{part(claims)}"
+    return f"{signed}.{part(sign(signed.encode()) if sign else b'')}"
+
+
+def sign(text: bytes) -> bytes:
+    """Sign as the service does."""
+    return Ed25519PrivateKey.from_private_bytes(SEED).sign(text)
+
+
+HEADER = {"alg": "EdDSA", "typ": TYPE, "kid": "s2"}
+PUBLIC = Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def test_a_signed_token_passes_with_its_claims() -> None:
+    """Issuer, audience, times and an id of its own are added; the rest is as given."""
+    claims = check(token())
+    assert claims.items() >= CLAIMS.items()
+    assert (claims["iss"], claims["aud"]) == (ISSUER, AUDIENCE)
+    assert (claims["iat"], claims["exp"]) == (NOW, NOW + LIFETIME)
+    assert LIFETIME <= 300
+    assert len(claims["jti"]) >= 22
+    assert check(token())["jti"] != claims["jti"]
+
+
+def test_callers_claims_cannot_replace_our_own() -> None:
+    """Whatever is signed, issuer, audience and times are the signer's."""
+    claims = check(token(iss="x", aud="x", exp=0, iat=0, jti="x"))
+    assert (claims["iss"], claims["aud"], claims["iat"]) == (ISSUER, AUDIENCE, NOW)
+    assert claims["exp"] == NOW + LIFETIME
+    assert claims["jti"] != "x"
+
+
+def test_the_hand_made_token_of_these_tests_is_good_when_nothing_is_wrong() -> None:
+    """So each attack below fails for the one thing that it changes."""
+    assert check(forge(HEADER, payload(), sign))["sub"] == CLAIMS["sub"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "none", "typ": TYPE, "kid": "s2"},
+        {"alg": "None", "typ": TYPE, "kid": "s2"},
+        {"alg": "HS256", "typ": TYPE, "kid": "s2"},
+        {"alg": "RS256", "typ": TYPE, "kid": "s2"},
+        {"alg": "ES256", "typ": TYPE, "kid": "s2"},
+        {"alg": "Ed25519", "typ": TYPE, "kid": "s2"},
+        {"alg": "eddsa", "typ": TYPE, "kid": "s2"},
+        {"alg": ["EdDSA"], "typ": TYPE, "kid": "s2"},
+        {"alg": "dir", "enc": "A256GCM", "typ": TYPE, "kid": "s2"},
+        HEADER | {"kid": "../../dev/null"},
+        HEADER | {"kid": "s2' OR '1'='1"},
+        HEADER | {"crit": ["b64"], "b64": False},
+        {"typ": TYPE, "kid": "s2"},
+        HEADER | {"typ": "JWT"},
+        HEADER | {"typ": "at+jwt"},
+        HEADER | {"typ": TYPE.upper()},
+        {"alg": "EdDSA", "kid": "s2"},
+        HEADER | {"kid": "s9"},
+        HEADER | {"kid": ""},
+        HEADER | {"kid": None},
+        HEADER | {"kid": ["s2"]},
+        HEADER | {"kid": {"s2": 1}},
+        HEADER | {"kid": 2},
+        {"alg": "EdDSA", "typ": TYPE},
+        HEADER | {"kid": "s1"},
+        HEADER | {"crit": ["exp"]},
+        [],
+        "header",
+        b"\xff\xfe",
+        b"{" * 500,
+        b"[" * 1500,
+    ],
+    ids=str,
+)
+def test_a_header_of_another_kind_is_refused(header: object) -> None:
+    """One algorithm, one type, own keys only (RFC 8725), even with a signature that would fit."""
+    for signature in (sign, None):
+        with pytest.raises(TokenInvalid):
+            check(forge(header, payload(), signature))
+
+
+def test_the_public_key_is_no_shared_secret() -> None:
+    """HS256 signed with the public key, raw or as PEM, is the classic confusion."""
+    key = Ed25519PrivateKey.from_private_bytes(SEED).public_key()
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    published = signer().key_set()["keys"][0]
+    for secret in (PUBLIC, pem, published["x"].encode(), json.dumps(published).encode()):
+
+        def mac(text: bytes, secret: bytes = secret) -> bytes:
+            return hmac.digest(secret, text, hashlib.sha256)
+
+        with pytest.raises(TokenInvalid):
+            check(forge(HEADER | {"alg": "HS256"}, payload(), mac))
+
+
+def test_the_key_that_is_named_must_be_the_one_that_signed() -> None:
+    """Both are ours: what the older one signed does not pass for the newer one's, nor the other way round."""
+    older = Ed25519PrivateKey.from_private_bytes(OLDER)
+    assert check(forge(HEADER | {"kid": "s1"}, payload(), older.sign))
+    with pytest.raises(TokenInvalid):
+        check(forge(HEADER, payload(), older.sign))
+
+
+@pytest.mark.parametrize("member", ["jwk", "jku", "x5u", "x5c"])
+def test_a_key_that_the_token_brings_is_ignored(member: str) -> None:
+    """A stranger's key in the header signs nothing, and its presence harms no good token."""
+    stranger = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    x = stranger.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    brought = {
+        "jwk": {"kty": "OKP", "crv": "Ed25519", "x": part(x), "kid": "s2"},
+        "jku": "https://evil.example/jwks.json",
+        "x5u": "https://evil.example/cert.pem",
+        "x5c": [part(x)],
+    }[member]
+    with pytest.raises(TokenInvalid):
+        check(forge(HEADER | {member: brought}, payload(), stranger.sign))
+    assert check(forge(HEADER | {member: brought}, payload(), sign))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "other"},
+        {"aud": None},
+        {"aud": []},
+        {"iss": "https://evil.example"},
+        {"iss": None},
+        {"exp": NOW},
+        {"exp": NOW - 1},
+        {"exp": None},
+        {"exp": "soon"},
+        {"exp": float(NOW + 60)},
+        {"jti": None},
+        {"sub": None},
+        {"iat": None},
+        {"phone_number": None},
+    ],
+    ids=str,
+)
+def test_claims_of_another_kind_are_refused(changes: dict[str, object]) -> None:
+    """Signed by us, but for another app, by another issuer, expired, or not whole; None is left out."""
+    claims = {name: value for name, value in (payload() | changes).items() if value is not None}
+    with pytest.raises(TokenInvalid):
+        check(forge(HEADER, claims, sign))
+
+
+def test_a_token_lives_by_the_stores_clock() -> None:
+    """The time that is handed in decides, not this host's; the last second counts, the next does not."""
+    text = token()
+    assert check(text, now=NOW + LIFETIME - 1)
+    for late in (NOW + LIFETIME, NOW + 10 * LIFETIME):
+        with pytest.raises(TokenInvalid):
+            check(text, now=late)
+
+
+@pytest.mark.parametrize("audience", ["other", "", "WEB", "we", "webb"])
+def test_a_token_is_for_one_app(audience: str) -> None:
+    """Another app's name, or nearly the same one, does not fit."""
+    with pytest.raises(TokenInvalid):
+        check(token(), audience=audience)
+
+
+@settings(deadline=None)
+@given(data=st.data())
+def test_no_flipped_bit_goes_unnoticed(data: st.DataObject) -> None:
+    """Any change of header, claims or signature voids the token."""
+    parts = [base64.urlsafe_b64decode(p + "==") for p in token().split(".")]
+    at = data.draw(st.integers(0, 2))
+    bit = data.draw(st.integers(0, 8 * len(parts[at]) - 1))
+    changed = bytearray(parts[at])
+    changed[bit // 8] ^= 1 << bit % 8
+    parts[at] = bytes(changed)
+    with pytest.raises(TokenInvalid):
+        check(".".join(part(p) for p in parts))
+
+
+@settings(deadline=None)
+@given(st.text() | st.from_regex(r"[A-Za-z0-9_-]{0,40}(\.[A-Za-z0-9_-]{0,40}){0,4}", fullmatch=True))
+def test_no_text_is_a_token_by_chance(text: str) -> None:
+    """Whatever is handed in is refused in one way."""
+    with pytest.raises(TokenInvalid):
+        check(text)
+
+
+def test_an_older_key_still_checks_and_the_newest_signs() -> None:
+    """Keys rotate without a lost token: the new one is put first, the old one stays for a while."""
+    old = Signer({"s1": OLDER}, ISSUER).sign(CLAIMS, audience=AUDIENCE, now=NOW)
+    assert check(old)["sub"] == CLAIMS["sub"]
+    assert jwt.get_unverified_header(token())["kid"] == "s2"
+    with pytest.raises(TokenInvalid):
+        Signer({"s3": bytes(32)}, ISSUER).check(old, audience=AUDIENCE, now=NOW)
+
+
+def test_published_keys_check_tokens_and_hold_nothing_private() -> None:
+    """The set names every key with what RFC 8037 asks for; PyJWT needs no more."""
+    published = signer().key_set()
+    assert [key["kid"] for key in published["keys"]] == ["s2", "s1"]
+    for key in published["keys"]:
+        assert set(key) == {"kty", "crv", "use", "alg", "kid", "x"}
+    assert base64.urlsafe_b64decode(published["keys"][0]["x"] + "=") == PUBLIC
+    text = json.dumps(published)
+    assert part(SEED) not in text
+    assert part(OLDER) not in text
+    text = Signer({"s2": SEED}, ISSUER).sign(CLAIMS, audience=AUDIENCE, now=4_000_000_000)
+    claims = jwt.decode(
+        text,
+        jwt.PyJWKSet.from_dict(dict(published))["s2"],
+        algorithms=["EdDSA"],
+        audience=AUDIENCE,
+        issuer=ISSUER,
+        options={"verify_iat": False},
+    )
+    assert claims["sub"] == CLAIMS["sub"]

@@ -1,0 +1,148 @@
+"""Balances of upstream accounts: asked for, exported, and warned of when they run low."""
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from otp_service.challenge.store import Store
+from otp_service.delivery.balances import EVERY, Balances
+from otp_service.policy import Policy, Upstream
+from otp_service.policy.active import Runtime
+from otp_service.telemetry.logs import LOG
+from otp_service.telemetry.metrics import Metrics
+from otp_service.upstream.port import Balance, Lookup, Receipt, UpstreamError
+from tests.support.spine import open_store
+from tests.support.valkey_server import ValkeyServer
+
+Told = list[tuple[str, dict[str, object]]]
+
+
+class Asked:
+    """An account that says what a test wants."""
+
+    def __init__(self, *rows: Balance) -> None:
+        self.rows = list(rows)
+        self.reason = ""
+        self.times = 0
+
+    def balance(self) -> list[Balance]:
+        """Say what is left."""
+        self.times += 1
+        if self.reason:
+            raise UpstreamError("main", self.reason)
+        return self.rows
+
+    def lookup(self, to: str) -> Lookup:
+        """Nobody asks for this here."""
+        raise NotImplementedError
+
+    def reports(self, channel: str, upstream_ids: Sequence[str]) -> list[Receipt]:
+        """Nobody asks for this here."""
+        raise NotImplementedError
+
+
+def row(service: str, credits_left: float, *, postpaid: bool = False) -> Balance:
+    """Make what is left of a service."""
+    return Balance(service=service, name=service, credits=credits_left, postpaid=postpaid, charges=None)
+
+
+@pytest.fixture
+def store(valkey: ValkeyServer) -> Iterator[Store]:
+    """Give a store with keys of its own."""
+    with open_store(valkey) as made:
+        yield made
+
+
+class Ears(logging.Handler):
+    """Keeps what was logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: Told = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one event."""
+        self.told.append((record.getMessage(), record.__dict__["fields"]))
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """Give what is logged."""
+    ears = Ears()
+    LOG.addHandler(ears)
+    yield ears.told
+    LOG.removeHandler(ears)
+
+
+def watch(
+    store: Store, metrics: Metrics | None = None, *, low_balance: float | None = None, **accounts: Asked
+) -> tuple[Balances, Metrics]:
+    """Give what watches these accounts in one process, and its figures."""
+    metrics = metrics or Metrics()
+    upstreams = {
+        name: Upstream(
+            name=name,
+            kind="mobtexting",
+            base_url="https://portal.example.com/api/v2/",
+            token_env="OTP_UPSTREAM_MAIN_TOKEN",
+            low_balance=low_balance,
+        )
+        for name in accounts
+    }
+    policy = Policy(apps={}, upstreams=upstreams, routes=())
+    runtime = Runtime(version=1, policy=policy, senders={}, accounts=accounts)
+    return Balances(runtime=lambda: runtime, store=store, metrics=metrics), metrics
+
+
+def figure(metrics: Metrics, upstream: str, service: str) -> float | None:
+    """Read what is exported."""
+    return metrics.registry.get_sample_value(
+        "otp_upstream_balance", {"upstream": upstream, "service": service}
+    )
+
+
+def test_what_is_left_is_exported_by_account_and_service(store: Store) -> None:
+    """Each account of the policy is asked; each of its rows is a figure."""
+    main, spare = Asked(row("T", 120.5), row("P", 0)), Asked(row("T", 7))
+    balances, metrics = watch(store, main=main, spare=spare)
+    balances.ask()
+    assert figure(metrics, "main", "T") == 120.5
+    assert figure(metrics, "main", "P") == 0
+    assert figure(metrics, "spare", "T") == 7
+
+
+def test_many_processes_ask_and_warn_once(store: Store, told: Told) -> None:
+    """Ten processes look: one asks and warns, of the services that ran low and not of those that are paid later."""
+    main = Asked(row("T", 99.9), row("P", 100), row("V", -5, postpaid=True))
+    for _ in range(10):
+        balances, _ = watch(store, low_balance=100, main=main)
+        balances.ask()
+        balances.ask()
+    assert main.times == 1
+    assert told == [("balance.low", {"upstream": "main", "service": "T", "credits": 99.9})]
+    assert EVERY == 60
+
+
+def test_nobody_is_warned_where_no_limit_is_set(store: Store, told: Told) -> None:
+    """What is low is for operators to say."""
+    balances, _ = watch(store, main=Asked(row("T", 0)))
+    balances.ask()
+    assert told == []
+
+
+def test_an_account_that_does_not_answer_keeps_its_last_figure(
+    store: Store, valkey: ValkeyServer, told: Told
+) -> None:
+    """The reason is logged, and the next account is asked all the same."""
+    main, spare = Asked(row("T", 50)), Asked(row("T", 7))
+    balances, metrics = watch(store, low_balance=60, main=main)
+    balances.ask()
+    main.reason = "timeout"
+    with open_store(valkey) as a_minute_later:
+        watch(a_minute_later, metrics, main=main, spare=spare)[0].ask()
+    assert main.times == 2
+    assert figure(metrics, "main", "T") == 50
+    assert figure(metrics, "spare", "T") == 7
+    assert [name for name, _ in told] == ["balance.low", "balance.unknown"]
+    assert told[1][1] == {"upstream": "main", "reason": "timeout"}

@@ -1,0 +1,99 @@
+"""Figures of conversion on a real server, and the waits that are learned from them."""
+
+import math
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otp_service.delivery.conversion import DAY, DAYS, LEAST_SAMPLES, MEMORY, SHARE, Figures, Row, _bucket
+from tests.support.spine import PATIENT, PatientScripts
+from tests.support.valkey_server import ValkeyServer
+
+NOW = 20_000 * DAY
+ERROR = 2 ** (1 / 24)
+"""Half a bucket: how far a learned wait may lie from the true one, as a factor."""
+
+
+class Clock:
+    """A process's own time."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Give it."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Give a clock that a test moves."""
+    return Clock()
+
+
+@pytest.fixture
+def figures(valkey: ValkeyServer, clock: Clock) -> Iterator[Figures]:
+    """Give figures with keys of their own."""
+    scripts = PatientScripts(valkey, 2)
+    yield Figures(scripts, prefix=f"t{secrets.token_hex(6)}", clock=clock)
+    scripts.close()
+
+
+@PATIENT
+@given(st.lists(st.floats(0, 600), min_size=1, max_size=200))
+def test_the_ninetieth_percentile_is_right_within_half_a_bucket(seconds: list[float]) -> None:
+    """As the sorted list says; what took less than a second counts as one."""
+    row = Row("sms", "IN", "main")
+    row.times.update(map(_bucket, seconds))
+    true = max(1.0, sorted(seconds)[math.ceil(SHARE * len(seconds)) - 1])
+    found = row.seconds(SHARE)
+    assert found is not None
+    assert true / ERROR * 0.999 <= found <= true * ERROR * 1.001
+
+
+def test_codes_are_counted_by_channel_country_and_upstream(figures: Figures) -> None:
+    """Sent and verified apart; days add up, and what is older than the last week is not seen."""
+    for back in (0, 1, DAYS - 1, DAYS):
+        figures.sent(NOW - back * DAY, "sms", "IN", "main")
+    figures.verified(NOW, "sms", "IN", "main", 12.0)
+    figures.sent(NOW, "voice", "GB", "spare")
+    first, second = figures.rows(NOW)
+    assert (first.channel, first.country, first.upstream) == ("sms", "IN", "main")
+    assert (first.sent, first.verified, sum(first.times.values())) == (3, 1, 1)
+    assert (second.channel, second.country, second.upstream) == ("voice", "GB", "spare")
+    assert (second.sent, second.verified, second.seconds(SHARE)) == (1, 0, None)
+
+
+def test_nothing_is_learned_from_a_few(figures: Figures, clock: Clock) -> None:
+    """With one verification too few there is no wait; with the last it is that of nine in ten, of all upstreams."""
+    for n in range(LEAST_SAMPLES - 1):
+        figures.verified(NOW, "sms", "IN", ("main", "spare")[n % 2], 10.0)
+    assert figures.learned(NOW, "sms", "IN") is None
+    figures.verified(NOW, "sms", "IN", "main", 500.0)
+    clock.now += MEMORY + 1
+    found = figures.learned(NOW, "sms", "IN")
+    assert found is not None
+    assert 10 / ERROR <= found <= 10 * ERROR
+    assert figures.learned(NOW, "sms", "GB") is None
+    assert figures.learned(NOW, "voice", "IN") is None
+
+
+def test_a_reading_stays_good_for_a_while(figures: Figures, clock: Clock) -> None:
+    """A send does not read seven days of counters each time."""
+    assert figures.learned(NOW, "sms", "IN") is None
+    for _ in range(LEAST_SAMPLES):
+        figures.verified(NOW, "sms", "IN", "main", 10.0)
+    clock.now += MEMORY
+    assert figures.learned(NOW, "sms", "IN") is None
+    clock.now += 1
+    assert figures.learned(NOW, "sms", "IN") is not None
+
+
+def test_counters_end_after_the_days_that_are_looked_back_on(figures: Figures, valkey: ValkeyServer) -> None:
+    """No key stays for ever (requirement H12)."""
+    figures.sent(NOW, "sms", "IN", "main")
+    with valkey.client() as client:
+        [key] = client.scan_iter(f"{figures._prefix}*", count=10_000)  # noqa: SLF001
+        assert DAYS * DAY < client.pttl(key) <= (DAYS + 1) * DAY

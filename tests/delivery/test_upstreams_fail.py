@@ -1,0 +1,207 @@
+"""One account of a step is dead in one of the ways that accounts die; the other one carries on."""
+
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from otp_service.challenge.model import Challenge, Status
+from otp_service.policy import StepRule
+from otp_service.upstream.faults import FIRST_PAUSE, PROBE_LEASE
+from tests.support.fault_server import FaultServer, http
+from tests.support.journeys import CHANNELS, Journeys, Upstream, account, four_channels, open_core, steps
+from tests.support.ports import free_port
+from tests.support.spine import together
+from tests.support.valkey_server import ValkeyServer
+
+BOTH = ("main", "spare")
+TOLERANCE = 5
+ANSWERS = {
+    "unauthorized": http(status="401 Unauthorized"),
+    "throttled": http(status="429 Too Many Requests", headers=("Retry-After: 30",)),
+    "unavailable": http(status="503 Service Unavailable", headers=("Retry-After: 30",)),
+}
+
+
+@contextmanager
+def black_hole() -> Iterator[str]:
+    """Listen with a full backlog, so that no connection is ever made; gives the address."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.settimeout(0)
+            filler.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/api/v2/"
+
+
+@contextmanager
+def two_accounts(valkey: ValkeyServer, main: str) -> Iterator[Journeys]:
+    """Give a core whose account `main` is at an address, and whose `spare` is well."""
+    upstream = Upstream()
+    with FaultServer() as spare:
+        spare.respond(upstream)
+        core = open_core(valkey, four_channels(account("main", main), account("spare", spare.url)))
+        yield Journeys(core, valkey, upstream)
+        core.close()
+
+
+def sent(journeys: Journeys, *, channel: str = "sms") -> Challenge:
+    """Send one message, as far as it goes at once."""
+    id_ = journeys.start(*steps([channel], *BOTH))
+    return journeys.go_on(id_, lambda c: c.last.status not in {Status.QUEUED, Status.CLAIMED, Status.SENDING})
+
+
+def dead_address(kind: str, stack: ExitStack) -> str:
+    """Give the address of something that takes no connection."""
+    if kind == "black hole":
+        return stack.enter_context(black_hole())
+    return f"http://127.0.0.1:{free_port()}/api/v2/"
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("kind", ["refused", "black hole"])
+def test_a_dead_account_hands_over_to_the_next_one_of_its_step(
+    valkey: ValkeyServer, kind: str, channel: str
+) -> None:
+    """Every message leaves by the spare account, once, as one delivery of the step's own channel."""
+    with ExitStack() as stack:
+        journeys = stack.enter_context(two_accounts(valkey, dead_address(kind, stack)))
+        for count in range(1, 3):
+            challenge = sent(journeys, channel=channel)
+            assert [(d.upstream, d.status, d.tried) for d in challenge.deliveries] == [
+                ("spare", Status.DELIVERED, ("main",))
+            ]
+            assert journeys.upstream.took == [channel] * count
+
+
+@pytest.mark.parametrize("way", ANSWERS)
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_an_account_that_refuses_everybody_hands_over_at_once(
+    valkey: ValkeyServer, way: str, channel: str
+) -> None:
+    """401, 429 and 503 say that nothing left, and nothing of the number: the spare account takes the message."""
+    with FaultServer() as main, two_accounts(valkey, main.url) as journeys:
+        main.respond(lambda _: ANSWERS[way])
+        assert sent(journeys, channel=channel).last.upstream == "spare"
+        assert len(main.received) == 1
+        assert journeys.upstream.took == [channel]
+
+
+def test_a_server_error_may_have_sent_and_is_not_repeated_by_the_next_account(valkey: ValkeyServer) -> None:
+    """A 500 says nothing of the message: it is waited for; once the breaker is open the spare takes what follows."""
+    with FaultServer() as main, two_accounts(valkey, main.url) as journeys:
+        main.respond(lambda _: http(status="500 Internal Server Error"))
+        for _ in range(TOLERANCE):
+            assert sent(journeys).last.status is Status.UNKNOWN
+        assert journeys.upstream.took == []
+        assert sent(journeys).last.upstream == "spare"
+        assert len(main.received) == TOLERANCE
+
+
+def test_an_open_breaker_keeps_every_send_away_and_lets_one_probe_through(valkey: ValkeyServer) -> None:
+    """After five faults the account hears nothing; then one send in each lease tries it, until it is well."""
+    with FaultServer() as main, two_accounts(valkey, main.url) as journeys:
+        main.respond(lambda _: ANSWERS["unauthorized"])
+        for _ in range(TOLERANCE + 10):
+            assert sent(journeys).last.upstream == "spare"
+        assert len(main.received) == TOLERANCE
+        journeys.move(int(FIRST_PAUSE * 1000))
+        for _ in range(10):
+            assert sent(journeys).last.upstream == "spare"
+        assert len(main.received) == TOLERANCE + 1
+        main.respond(Upstream())
+        journeys.move(int(4 * FIRST_PAUSE * 1000))
+        assert [sent(journeys).last.upstream for _ in range(3)] == ["main"] * 3
+        states = journeys.core.breakers.states({"main": ["sms"]})
+        assert states == {"main": {"*": "closed", "sms": "closed"}}
+
+
+def test_of_many_sends_at_once_one_probes(valkey: ValkeyServer) -> None:
+    """Twenty askers of a breaker whose pause is over: one passes; the next after its lease, if nothing was told."""
+    with FaultServer() as main, two_accounts(valkey, main.url) as journeys:
+        breakers = journeys.core.breakers
+        journeys.break_open("sms", 5)
+        journeys.move(5000)
+        for _ in range(2):
+            asked = together(20, lambda _: breakers.ask("main", "sms").state)
+            assert sorted(map(str, asked)) == ["open"] * 19 + ["probe"]
+            journeys.move(int(PROBE_LEASE * 1000))
+
+
+def test_a_bad_token_alarms_the_operators(valkey: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:
+    """Each 401 until the breaker opens is an event at the level of an error; with no spare there is no storm either."""
+    caplog.set_level(logging.INFO, logger="otp_service")
+    with FaultServer() as main, two_accounts(valkey, main.url) as journeys:
+        main.respond(lambda _: ANSWERS["unauthorized"])
+        for _ in range(20):
+            id_ = journeys.start(StepRule(channel="sms", upstreams=("main",), wait=10))
+            journeys.attend(id_)
+        assert len(main.received) == TOLERANCE
+    alarms = [record for record in caplog.records if record.getMessage() == "upstream.alarm"]
+    assert [record.levelno for record in alarms] == [logging.ERROR] * TOLERANCE
+
+
+def test_what_429_asks_for_is_kept_by_all_processes(valkey: ValkeyServer) -> None:
+    """After one 429 with Retry-After no process asks this account on any channel before that time is over."""
+    with FaultServer() as main, two_accounts(valkey, main.url) as one:
+        main.respond(lambda _: ANSWERS["throttled"])
+        two = Journeys(
+            open_core(valkey, _text_of(one), **_settings_of(one)), valkey, one.upstream, numbers=one.numbers
+        )
+        sent(one)
+        for journeys in (two, one):
+            for channel in CHANNELS:
+                assert sent(journeys, channel=channel).last.upstream == "spare"
+        assert len(main.received) == 1
+        for journeys in (one, two):
+            journeys.move(20_000)
+        assert sent(two).last.upstream == "spare"
+        assert len(main.received) == 1
+        main.respond(Upstream())
+        for journeys in (one, two):
+            journeys.move(11_000)
+        assert sent(two).last.upstream == "main"
+        two.core.close()
+
+
+def test_a_throttled_account_without_a_spare_is_tried_again_when_it_allows(valkey: ValkeyServer) -> None:
+    """Retry-After within the step's time: the same delivery, not before, and then it is accepted."""
+    with FaultServer() as main, two_accounts(valkey, main.url) as journeys:
+        throttled = http(status="429 Too Many Requests", headers=("Retry-After: 7",))
+        main.respond(lambda _: throttled)
+        id_ = journeys.start(StepRule(channel="sms", upstreams=("main",), wait=10))
+        assert journeys.attend(id_).last.status is Status.QUEUED
+        pause = journeys.pause(id_)
+        assert pause is not None
+        assert 6_000 < pause <= 7_000
+        main.respond(Upstream())
+        journeys.move(pause)
+        challenge = journeys.attend(id_)
+        assert [d.status for d in challenge.deliveries] == [Status.ACCEPTED]
+        assert len(main.received) == 2
+
+
+def test_weights_and_lists_decide_who_is_asked_first(valkey: ValkeyServer) -> None:
+    """A list asks its first account always; weights of nine to one ask both, mostly the heavy one."""
+    with FaultServer() as main, two_accounts(valkey, main.url) as journeys:
+        main.respond(Upstream())
+        assert {sent(journeys).last.upstream for _ in range(20)} == {"main"}
+        weighted = StepRule(channel="sms", upstreams=BOTH, weights=(9, 1), wait=10)
+        by = [journeys.attend(journeys.start(weighted)).last.upstream for _ in range(200)]
+        assert 140 < by.count("main") < 200
+
+
+def _text_of(journeys: Journeys) -> str:
+    upstreams = journeys.core.policy.upstreams
+    return four_channels(*(account(name, upstreams[name].base_url) for name in BOTH))
+
+
+def _settings_of(journeys: Journeys) -> dict[str, object]:
+    """Give the settings that processes of one deployment share."""
+    names = ("redis_prefix", "peppers", "number_keys", "lookup_keys", "signing_keys", "partitions")
+    return {name: getattr(journeys.core.settings, name) for name in names}

@@ -1,0 +1,600 @@
+"""How a worker spends its time: woken, sharing, bounded, and ending without loss."""
+
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from redis.client import PubSub
+
+from otp_service.challenge.model import Status
+from otp_service.challenge.store import CHALLENGES, CLAIM_LEASE, Due, Store
+from otp_service.delivery.worker import Worker
+from otp_service.errors import StoreUnavailable
+from otp_service.store.scripts import Scripts, connect
+from otp_service.telemetry.metrics import Metrics
+from otp_service.upstream.port import Message, Outcome, Verdict
+from tests.support.deployments import ask
+from tests.support.fault_proxy import FaultProxy
+from tests.support.ports import HOST, free_port
+from tests.support.spine import (
+    NUMBERS,
+    PATIENCE,
+    PLAN,
+    Phone,
+    Spine,
+    claimed,
+    deadline,
+    make_spine,
+    new_challenge,
+    open_spine,
+    opened,
+    prefix_of,
+    seen,
+    until,
+    working,
+)
+from tests.support.valkey_server import ValkeyServer
+
+LONG_PLAN = replace(PLAN, ttl=600)
+STOPS_WITHIN = 10.0
+"""Seconds within which a worker must have ended after it was told to (requirement I9)."""
+
+
+@pytest.fixture
+def spine(valkey: ValkeyServer) -> Iterator[Spine]:
+    """Give a service of one partition, whose messages land in an inbox."""
+    with open_spine(valkey, connections=64, partitions=1) as made:
+        yield made
+
+
+@pytest.fixture
+def shared(valkey: ValkeyServer) -> Iterator[Spine]:
+    """Give a service of eight partitions for several workers."""
+    with open_spine(valkey, connections=64, partitions=8) as made:
+        yield made
+
+
+class Deaf(Scripts):
+    """A connection on which no wake-up is ever heard."""
+
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+
+    def listen(self, channel: str) -> PubSub:
+        """Listen to a channel where nobody speaks."""
+        return self._scripts.listen(f"{channel}:nobody")
+
+
+class Broken(Deaf):
+    """A connection with a fault of ours in it."""
+
+    def listen(self, channel: str) -> PubSub:
+        """Fail as a bug would."""
+        raise RuntimeError(channel)
+
+
+class Attended:
+    """Stands for what is done with a due challenge; may be held up."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._changed = threading.Condition()
+        self.order: list[str] = []
+        """Challenges in the order they were begun."""
+        self.now = 0
+        self.most = 0
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, id_: str, _stopping: Callable[[], bool]) -> None:
+        """Claim it, and end it once the gate is open."""
+        with self._changed:
+            self.order.append(id_)
+            self.now += 1
+            self.most = max(self.most, self.now)
+        assert self.gate.wait(PATIENCE)
+        if lease := self._store.claim(id_):
+            self._store.finish(id_, lease.challenge.app, lease.challenge.state.VERIFIED)
+        with self._changed:
+            self.now -= 1
+
+
+def a_worker(
+    spine: Spine,
+    attend: Callable[[str, Callable[[], bool]], None],
+    *,
+    name: str = "one",
+    sends: int = 8,
+    store: Store | None = None,
+    scripts: Scripts | None = None,
+) -> Worker:
+    """Make a worker whose work is the test's."""
+    return Worker(
+        store=store or spine.store,
+        queue=CHALLENGES,
+        scripts=scripts or spine.scripts,
+        attend=attend,
+        metrics=Metrics(),
+        name=name,
+        at_once=sends,
+    )
+
+
+def in_partition(store: Store, partition: str) -> str:
+    """Open a challenge in a partition."""
+    return opened(store, LONG_PLAN, id=partition + new_challenge(store).id[2:]).id
+
+
+# When it works.
+
+
+def test_a_new_send_wakes_the_worker(spine: Spine) -> None:
+    """Messages leave one after the other as they are asked for.
+
+    Each is asked for after the one before has left, when the worker sleeps. Without wake-ups each would wait
+    for the next look, a second away: forty seconds in all, twice the test's patience for the whole.
+    """
+    with working(spine.worker()):
+        gone = threading.Event()
+
+        def send_all() -> None:
+            for number in NUMBERS[:40]:
+                spine.send(number)
+                spine.phone.next()
+            gone.set()
+
+        threading.Thread(target=send_all).start()
+        assert gone.wait(PATIENCE)
+
+
+def test_a_lost_wake_up_is_healed_by_looking(spine: Spine) -> None:
+    """A worker that hears nothing still finds what is due."""
+    attended = Attended(spine.store)
+    with working(a_worker(spine, attended, scripts=Deaf(spine.scripts))):
+        for _ in range(2):
+            id_ = opened(spine.store).id
+            until(lambda id_=id_: id_ in attended.order)  # type: ignore[misc]
+
+
+def test_what_was_due_before_the_worker_came_is_taken(spine: Spine) -> None:
+    """A crash leaves deadlines behind; whoever starts next takes them."""
+    ids = [opened(spine.store).id for _ in range(5)]
+    attended = Attended(spine.store)
+    with working(a_worker(spine, attended)):
+        until(lambda: set(attended.order) >= set(ids))
+
+
+def test_a_deadline_in_the_future_is_met_without_a_wake_up(spine: Spine) -> None:
+    """What will be due is looked at when it is: here a claim of a dead worker whose lease runs out."""
+    id_ = opened(spine.store).id
+    claimed(spine.store, id_)
+    spine.store.offset += CLAIM_LEASE - 300
+    attended = Attended(spine.store)
+    with working(a_worker(spine, attended, scripts=Deaf(spine.scripts))):
+        until(lambda: id_ in attended.order)
+
+
+def test_a_backlog_is_worked_off_without_pauses(spine: Spine) -> None:
+    """More than fits at once in one partition: the worker goes on as soon as it has room.
+
+    At one look a second it would take two hundred seconds.
+    """
+    ids = {opened(spine.store).id for _ in range(400)}
+    attended = Attended(spine.store)
+    with working(a_worker(spine, attended, sends=2)):
+        until(lambda: set(attended.order) == ids and not attended.now)
+
+
+def test_a_backlog_in_one_partition_does_not_starve_the_others(shared: Spine) -> None:
+    """Partitions take turns: what waits in the last is begun long before the first one's backlog is done."""
+    first, last = shared.store.partitions()[0], shared.store.partitions()[-1]
+    backlog = [in_partition(shared.store, first) for _ in range(60)]
+    alone = in_partition(shared.store, last)
+    attended = Attended(shared.store)
+    with working(a_worker(shared, attended, sends=3)):
+        until(lambda: len(set(attended.order)) == len(backlog) + 1)
+    assert attended.order.index(alone) < len(backlog) / 2
+
+
+# How much at once.
+
+
+def test_a_worker_never_does_more_at_once_than_it_may(spine: Spine) -> None:
+    """With every place taken nothing more is begun, however much is due; all of it is done in the end."""
+    ids = [opened(spine.store).id for _ in range(30)]
+    attended = Attended(spine.store)
+    attended.gate.clear()
+    with working(a_worker(spine, attended, sends=4)):
+        until(lambda: attended.now == 4)
+        more = opened(spine.store).id  # its wake-up comes while all places are taken
+        until(lambda: spine.store.look(more)[1] is not None)
+        attended.gate.set()
+        until(lambda: set(attended.order) >= {*ids, more})
+    assert attended.most == 4
+
+
+def test_one_slow_message_does_not_hold_up_the_others(valkey: ValkeyServer) -> None:
+    """While an upstream keeps one message hanging, all others leave."""
+    phone, hang = Phone(), threading.Event()
+
+    class Hanging(Phone):
+        def __call__(self, message: Message) -> Outcome:
+            if message.to == NUMBERS[0]:
+                assert hang.wait(PATIENCE)
+            return phone(message)
+
+    with open_spine(valkey, connections=32, partitions=2, phone=Hanging()) as spine:
+        with working(spine.worker(sends=4)):
+            slow = spine.send(NUMBERS[0])
+            until(lambda: seen(spine.store, slow).last.status is Status.SENDING)
+            for number in NUMBERS[1:30]:
+                spine.send(number)
+            assert {phone.next()[0] for _ in range(29)} == set(NUMBERS[1:30])
+            assert seen(spine.store, slow).last.status is Status.SENDING
+            hang.set()
+            assert phone.next()[0] == NUMBERS[0]
+        assert seen(spine.store, slow).last.status is Status.ACCEPTED
+
+
+def test_a_challenge_that_is_due_while_it_is_being_attended_to_is_taken_again(spine: Spine) -> None:
+    """What becomes due in the middle of a send follows it, and is not attended to by two at once."""
+    begun: list[str] = []
+    gate = threading.Event()
+
+    def attend(id_: str, _stopping: Callable[[], bool]) -> None:
+        begun.append(id_)
+        assert gate.wait(PATIENCE)  # and leaves it as due as it was
+
+    watched = Watching(spine.scripts, spine.store)
+    with working(a_worker(spine, attend, store=watched)):
+        id_ = opened(spine.store).id
+        until(lambda: begun == [id_])
+        looks = watched.looks
+        other = opened(spine.store).id  # wakes the worker, which sees both as due
+        until(lambda: watched.looks > looks and other in begun)
+        assert begun.count(id_) == 1
+        gate.set()
+        until(lambda: begun.count(id_) > 1)
+
+
+class Watching(Store):
+    """A store that counts looks at its partitions."""
+
+    def __init__(self, scripts: Scripts, store: Store) -> None:
+        super().__init__(scripts, prefix=prefix_of(store), partitions=len(store.partitions()))
+        self.looks = 0
+
+    def due(self, partition: str, limit: int, queue: str = CHALLENGES) -> Due:
+        """Look, and count it."""
+        found = super().due(partition, limit, queue)
+        self.looks += 1
+        return found
+
+
+# Several workers.
+
+
+def test_two_workers_share_the_partitions(shared: Spine) -> None:
+    """Each partition is one worker's: the same one does all that is due in it, and both have their share."""
+    who: dict[str, set[str]] = {}
+    by: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    def named(name: str) -> Callable[[str, Callable[[], bool]], None]:
+        attended = Attended(shared.store)
+
+        def attend(id_: str, stopping: Callable[[], bool]) -> None:
+            with lock:
+                who.setdefault(id_[:2], set()).add(name)
+                by[name] += 1
+            attended(id_, stopping)
+
+        return attend
+
+    one = Known(shared.scripts, shared.store)
+    two = Known(shared.scripts, shared.store)
+    with working(
+        a_worker(shared, named("one"), name="one", store=one),
+        a_worker(shared, named("two"), name="two", store=two),
+    ):
+        until(lambda: one.known == two.known == 2 and one.beats > 2 and two.beats > 2)
+        for _ in range(5):
+            for partition in shared.store.partitions():
+                in_partition(shared.store, partition)
+        until(lambda: sum(by.values()) >= 40)
+    assert {len(names) for names in who.values()} == {1}
+    assert by == {"one": 20, "two": 20}
+
+
+class Known(Store):
+    """A store that remembers how many workers were known at the last beat."""
+
+    def __init__(self, scripts: Scripts, store: Store) -> None:
+        super().__init__(scripts, prefix=prefix_of(store), partitions=len(store.partitions()))
+        self.known = 0
+        self.beats = 0
+        """How often the same number was known in a row."""
+
+    def beat(self, worker: str, seconds: float, queue: str = CHALLENGES) -> list[str]:
+        """Beat, and remember."""
+        names = super().beat(worker, seconds, queue)
+        self.beats = self.beats + 1 if len(names) == self.known else 1
+        self.known = len(names)
+        return names
+
+
+def test_the_partitions_of_a_worker_that_leaves_are_taken_over(shared: Spine) -> None:
+    """After one of two workers was stopped the other serves all partitions."""
+    attended = Attended(shared.store)
+    known = Known(shared.scripts, shared.store)
+    with working(a_worker(shared, attended, name="stays", store=known)):
+        with working(a_worker(shared, attended, name="leaves")):
+            until(lambda: known.known == 2)
+        until(lambda: known.known == 1)
+        ids = {in_partition(shared.store, partition) for partition in shared.store.partitions()}
+        until(lambda: set(attended.order) >= ids)
+
+
+def test_the_partitions_of_a_worker_that_died_are_taken_over(shared: Spine) -> None:
+    """A worker that stops beating keeps its partitions for its life's rest, then the other has them."""
+    attended = Attended(shared.store)
+    shared.store.beat("ghost", 100)  # comes first in the order, and never works
+    known = Known(shared.scripts, shared.store)
+    with working(a_worker(shared, attended, name="one", store=known)):
+        until(lambda: known.beats > 1)
+        ids = [in_partition(shared.store, partition) for partition in shared.store.partitions()]
+        until(lambda: set(attended.order) == set(ids[1::2]))
+        known.offset = shared.store.offset = 100_000
+        until(lambda: set(attended.order) == set(ids))
+
+
+# Trouble.
+
+
+def test_a_fault_in_one_challenge_does_not_end_the_worker(
+    spine: Spine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error that nobody foresaw is logged; the challenge comes again, and the others are served."""
+    attended = Attended(spine.store)
+    failed: list[str] = []
+
+    def attend(id_: str, stopping: Callable[[], bool]) -> None:
+        if not failed:
+            failed.append(id_)
+            raise RuntimeError("secret 123456")
+        attended(id_, stopping)
+
+    worker = a_worker(spine, attend)
+    with working(worker):
+        first = opened(spine.store).id
+        until(lambda: attended.order == [first])
+        second = opened(spine.store).id
+        until(lambda: second in attended.order)
+    assert failed == [first]
+    assert not worker.broken
+    assert "worker.failed" in caplog.messages
+
+
+def test_a_store_that_is_away_for_one_challenge_does_not_end_the_worker(
+    spine: Spine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An outage in the middle of a send is no fault of ours: not logged as one, and tried again."""
+    attended = Attended(spine.store)
+    failed: list[str] = []
+
+    def attend(id_: str, stopping: Callable[[], bool]) -> None:
+        if not failed:
+            failed.append(id_)
+            raise StoreUnavailable(retry_after=1)
+        attended(id_, stopping)
+
+    with working(a_worker(spine, attend)):
+        id_ = opened(spine.store).id
+        until(lambda: attended.order == [id_])
+    assert "worker.failed" not in caplog.messages
+
+
+def test_a_worker_that_cannot_listen_ends_as_broken(spine: Spine, caplog: pytest.LogCaptureFixture) -> None:
+    """Half a worker is none: a fault in the listening thread ends it, and it says so."""
+    worker = a_worker(spine, Attended(spine.store), scripts=Broken(spine.scripts))
+    worker.run()
+    assert worker.broken
+    assert "worker.broken" in caplog.messages
+
+
+def test_a_worker_that_cannot_beat_ends_as_broken(spine: Spine, caplog: pytest.LogCaptureFixture) -> None:
+    """The same for the beating thread."""
+
+    class Mute(Store):
+        def beat(self, worker: str, seconds: float, queue: str = CHALLENGES) -> list[str]:
+            raise RuntimeError(worker, seconds, queue)
+
+    store = Mute(spine.scripts, prefix=prefix_of(spine.store), partitions=1)
+    worker = a_worker(spine, Attended(spine.store), store=store)
+    worker.run()
+    assert worker.broken
+    assert "worker.broken" in caplog.messages
+
+
+def test_a_worker_goes_on_when_the_store_is_back(valkey: ValkeyServer) -> None:
+    """Killed and started again: what is asked for afterwards leaves, by the same worker, woken as before."""
+    server = ValkeyServer()
+    scripts = Scripts(lambda: connect(server.url, connections=16, name="test"), lambda _n, _s: None)
+    spine = make_spine(scripts, partitions=2)
+    worker = spine.worker()
+    try:
+        with working(worker):
+            spine.send(NUMBERS[0])
+            assert spine.phone.next()[0] == NUMBERS[0]
+            server.kill()
+            with pytest.raises(StoreUnavailable):
+                spine.send(NUMBERS[1])
+            server.start()
+            for number in NUMBERS[2:6]:
+                spine.send(number)
+                assert spine.phone.next()[0] == number
+        assert not worker.broken
+    finally:
+        scripts.close()
+        server.close()
+
+
+def test_a_worker_starts_before_its_store(valkey: ValkeyServer) -> None:
+    """With no server there it waits for one, and serves when it comes."""
+    port = free_port()
+    url = f"redis://{HOST}:{port}"
+    scripts = Scripts(lambda: connect(url, connections=16, name="test"), lambda _n, _s: None)
+    spine = make_spine(scripts, partitions=2)
+    worker = spine.worker()
+    server: ValkeyServer | None = None
+    try:
+        with working(worker):
+            with pytest.raises(StoreUnavailable):
+                spine.store.ping()
+            server = ValkeyServer(port=port)
+            spine.send(NUMBERS[0])
+            assert spine.phone.next()[0] == NUMBERS[0]
+        assert not worker.broken
+    finally:
+        scripts.close()
+        if server is not None:
+            server.close()
+
+
+def test_a_worker_survives_the_loss_of_its_listening_connection(valkey: ValkeyServer) -> None:
+    """When all connections break it listens again, and is woken as before."""
+    with FaultProxy(valkey.socket) as proxy:
+        scripts = Scripts(lambda: connect(proxy.url, connections=16, name="test"), lambda _n, _s: None)
+        spine = make_spine(scripts, partitions=2)
+        channel = spine.store.wake_channel()
+        with working(spine.worker()):
+            until(lambda: ask(valkey, "PUBSUB", "NUMSUB", channel)[1] == 1)
+            proxy.cut()
+            until(lambda: ask(valkey, "PUBSUB", "NUMSUB", channel)[1] == 0)
+            until(lambda: ask(valkey, "PUBSUB", "NUMSUB", channel)[1] == 1)
+            spine.send(NUMBERS[0])
+            assert spine.phone.next()[0] == NUMBERS[0]
+        scripts.close()
+
+
+# Ending.
+
+
+def test_a_worker_that_is_stopped_finishes_what_has_left(valkey: ValkeyServer) -> None:
+    """A message under way is waited for and its outcome written down; nothing new is begun."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Phone):
+        def __call__(self, message: Message) -> Outcome:
+            begun.set()
+            assert go_on.wait(PATIENCE)
+            return super().__call__(message)
+
+    with open_spine(valkey, connections=32, partitions=2, phone=Slow()) as spine:
+        worker = spine.worker()
+        running = threading.Thread(target=worker.run)
+        running.start()
+        id_ = spine.send(NUMBERS[0])
+        assert begun.wait(PATIENCE)
+        worker.stop()
+        late = spine.send(NUMBERS[1])
+        go_on.set()
+        running.join(PATIENCE)
+        assert not running.is_alive()
+        assert seen(spine.store, id_).last.status is Status.ACCEPTED
+        assert seen(spine.store, late).last.status is Status.QUEUED
+        assert spine.store.beat("next", 3) == ["next"]
+
+
+def test_a_worker_that_is_stopped_hands_back_what_has_not_left(
+    valkey: ValkeyServer,
+) -> None:
+    """What was claimed but waits for its hash is released: due at once, never sent by the one that stops."""
+    with open_spine(valkey, connections=32, partitions=2, hash_slots=1) as spine:
+        spine.hasher.acquire()
+        worker = spine.worker()
+        running = threading.Thread(target=worker.run)
+        running.start()
+        ids = [spine.send(number) for number in NUMBERS[:5]]
+        until(lambda: all(seen(spine.store, id_).last.status is Status.CLAIMED for id_ in ids))
+        worker.stop()
+        spine.hasher.release()
+        running.join(PATIENCE)
+        assert not running.is_alive()
+        assert spine.phone.inbox.empty()
+        for id_ in ids:
+            assert seen(spine.store, id_).last.status is Status.QUEUED
+            due = deadline(valkey, spine.store, id_)
+            assert due is not None
+            assert due <= spine.store.time()
+        with working(spine.worker("next")):
+            assert {spine.phone.next()[0] for _ in ids} == set(NUMBERS[:5])
+
+
+def test_a_worker_can_be_stopped_while_its_store_is_silent() -> None:
+    """With many partitions and a store that takes calls and never answers it ends in time all the same."""
+    with socket.create_server((HOST, 0), backlog=256) as listener:
+        url = f"redis://{HOST}:{listener.getsockname()[1]}"
+        scripts = Scripts(lambda: connect(url, connections=16, name="test"), lambda _n, _s: None)
+        looks = threading.Semaphore(0)
+
+        class Silent(Store):
+            def beat(self, worker: str, seconds: float, queue: str = CHALLENGES) -> list[str]:
+                with suppress(StoreUnavailable):
+                    return super().beat(worker, seconds, queue)
+                return [worker]  # as if it had known its share before
+
+            def due(self, partition: str, limit: int, queue: str = CHALLENGES) -> Due:
+                looks.release()
+                return super().due(partition, limit, queue)
+
+        store = Silent(scripts, prefix="test", partitions=64)
+        worker = Worker(
+            store=store,
+            queue=CHALLENGES,
+            scripts=scripts,
+            attend=Attended(store),
+            metrics=Metrics(),
+            name="one",
+            at_once=4,
+        )
+        running = threading.Thread(target=worker.run)
+        running.start()
+        assert looks.acquire(timeout=PATIENCE)
+        worker.stop()
+        running.join(STOPS_WITHIN)
+        assert not running.is_alive()
+        scripts.close()
+
+
+def test_a_worker_that_is_stopped_before_it_runs_does_nothing(spine: Spine) -> None:
+    """A signal may come before the first round."""
+    id_ = opened(spine.store).id
+    attended = Attended(spine.store)
+    worker = a_worker(spine, attended)
+    worker.stop()
+    worker.run()
+    assert attended.order == []
+    assert seen(spine.store, id_).last.status is Status.QUEUED
+
+
+# The service's part in it.
+
+
+def test_an_unknown_outcome_moves_on_to_the_next_channel(valkey: ValkeyServer) -> None:
+    """An upstream took the request and said nothing: after the wait a code goes out over the next step."""
+    phone = Phone(Outcome(Verdict.UNKNOWN, "timeout"))
+    with open_spine(valkey, connections=32, partitions=1, phone=phone) as spine, working(spine.worker()):
+        id_ = spine.send(NUMBERS[0])
+        first = phone.next()[1]
+        until(lambda: seen(spine.store, id_).last.status is Status.UNKNOWN)
+        spine.store.offset += 30_000
+        second = phone.next()[1]
+        until(lambda: seen(spine.store, id_).last.status is Status.ACCEPTED)
+        assert [d.channel for d in seen(spine.store, id_).deliveries] == ["sms", "voice"]
+        proof = spine.service.verify(spine.caller, id_, first if first == second else second)
+        assert proof.view.channel == "voice"

@@ -1,0 +1,209 @@
+"""What apps are told of their challenges: each event once, only what they want, and as soon as it is known."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from otp_service.challenge.model import State
+from otp_service.challenge.store import EVENTS, Store
+from otp_service.errors import NumberOptedOut, WrongCode
+from otp_service.events.outbox import BLOCKED_PAUSE, Outbox
+from otp_service.events.standard_webhooks import Type
+from otp_service.policy import App, Events, Policy
+from otp_service.policy.active import Runtime
+from otp_service.upstream.port import Inbound
+from otp_service.verification.service import SendRequest
+from tests.support.fault_server import FaultServer
+from tests.support.journeys import Journeys, Upstream, account, four_channels, open_core, steps
+from tests.support.numbers import crowd
+from tests.support.spine import brought, open_store, opened, proxied_store, seen, together
+from tests.support.valkey_server import ValkeyServer
+
+TOLD = """
+[app.web.events]
+url = "https://app.example.com/events"
+secret_env = "OTP_EVENTS_WEB"
+"""
+SECRET = f"whsec_{'A' * 43}="
+GUESSES = 5
+
+Told = list[tuple[str, dict[str, Any]]]
+
+
+@pytest.fixture
+def journeys(valkey: ValkeyServer) -> Iterator[Journeys]:
+    """Give a core whose app `web` hears of everything."""
+    upstream = Upstream()
+    with FaultServer() as server:
+        server.respond(upstream)
+        text = four_channels(account("main", server.url)) + TOLD
+        core = open_core(valkey, text, event_secrets={"OTP_EVENTS_WEB": SECRET})
+        yield Journeys(core, valkey, upstream)
+        core.close()
+
+
+@pytest.fixture
+def store(valkey: ValkeyServer) -> Iterator[Store]:
+    """Give a store with keys of its own."""
+    with open_store(valkey) as made:
+        yield made
+
+
+def outbox(store: Store, events: Events | None, *, version: int = 1) -> Outbox:
+    """Make the outbox of a process that follows a version of the policy."""
+    policy = Policy(apps={"web": App(name="web", brand="Acme", events=events)}, upstreams={}, routes=())
+    runtime = Runtime(version=version, policy=policy, senders={}, accounts={})
+    return Outbox(runtime=lambda: runtime, store=store)
+
+
+def wanted(*types: str) -> Events:
+    """Say that an app wants these events; none are all."""
+    return Events(url="https://app.example.com/events", secret_env="OTP_EVENTS_WEB", types=types)
+
+
+def told(store: Store) -> Told:
+    """Take all events that are on their way, by what they say; nothing of them is left."""
+    found: Told = []
+    for id_ in [id_ for p in store.partitions() for id_ in store.due(p, 100, EVENTS).ids]:
+        event = store.take_event(id_)
+        assert event is not None
+        store.end_event(id_)
+        found.append((event.record["type"], event.record["data"]))
+    return sorted(found, key=str)
+
+
+def types(found: Told) -> list[str]:
+    """Give the events' types."""
+    return [type_ for type_, _ in found]
+
+
+def guess_wrong(journeys: Journeys, id_: str, times: int) -> None:
+    """Type a code that was sent over no channel."""
+    wrong = next(c for c in ("000000", "111111", "222222") if c not in journeys.upstream.codes.values())
+    for _ in range(times):
+        with pytest.raises(WrongCode):
+            journeys.core.service.verify(journeys.caller(*steps(["sms"])), id_, wrong)
+
+
+def test_an_app_hears_what_became_of_each_message(journeys: Journeys) -> None:
+    """An SMS that is reported as failed, the message that follows it, and the check; data names no number or code."""
+    journeys.upstream.ends = {"sms": "failed_receipt", "whatsapp": "delivered"}
+    rules = steps(["sms", "whatsapp"])
+    id_ = journeys.start(*rules)
+    journeys.rest(id_)
+    journeys.core.service.verify(journeys.caller(*rules), id_, journeys.upstream.codes["whatsapp"])
+    journeys.attend(id_)
+    about = {"challenge_id": id_, "purpose": "login"}
+    whatsapp = {**about, "channel": "whatsapp"}
+    assert told(journeys.core.store) == [
+        ("challenge.delivered", whatsapp),
+        ("challenge.fell_back", {**whatsapp, "from": "sms", "reason": "undelivered"}),
+        ("challenge.sent", {**about, "channel": "sms"}),
+        ("challenge.sent", whatsapp),
+        ("challenge.verified", whatsapp),
+    ]
+    assert journeys.attend(id_).told == seen(journeys.core.store, id_).told
+    assert told(journeys.core.store) == []
+
+
+def test_the_last_wrong_guess_is_told_at_once(journeys: Journeys) -> None:
+    """Not when the challenge expires, which may be minutes later; and not a second time then."""
+    id_ = journeys.start(*steps(["sms"]))
+    journeys.rest(id_)
+    guess_wrong(journeys, id_, GUESSES - 1)
+    assert "challenge.failed" not in types(told(journeys.core.store))
+    guess_wrong(journeys, id_, 1)
+    failed = {"challenge_id": id_, "purpose": "login", "reason": "exhausted"}
+    assert told(journeys.core.store) == [("challenge.failed", failed)]
+    assert journeys.to_the_end(id_).state is State.EXHAUSTED
+    journeys.attend(id_)
+    assert journeys.pause(id_) is None, "it still needs attention"
+    assert told(journeys.core.store) == []
+
+
+def test_a_guess_is_answered_although_nobody_can_be_told_of_it(journeys: Journeys) -> None:
+    """The store fails between the last guess and the event: the app hears of it when the challenge expires."""
+    core, id_ = journeys.core, journeys.start(*steps(["sms"]))
+    journeys.rest(id_)
+    with proxied_store("redis://127.0.0.1:9", "nobody") as away:
+        core.service._outbox = Outbox(runtime=core.current, store=away)  # noqa: SLF001 - a store of its own
+        guess_wrong(journeys, id_, GUESSES)
+    assert "challenge.failed" not in types(told(core.store))
+    journeys.to_the_end(id_)
+    journeys.attend(id_)
+    assert types(told(core.store)) == ["challenge.failed"]
+
+
+def test_no_failure_is_told_of_a_challenge_that_was_won(store: Store) -> None:
+    """A right guess that was counted before the last wrong one may end first: then the wrong one is no news."""
+    late = opened(store, watched=True)
+    store.finish(late.id, "web", State.VERIFIED, 0)
+    outbox(store, wanted()).exhausted(late)
+    assert told(store) == []
+
+
+def test_an_app_hears_only_what_it_asked_for(store: Store) -> None:
+    """By type; what it does not want counts as told, so that a wish that comes later brings no old news."""
+    challenge = opened(store, watched=True)
+    brought(store, challenge.id)
+    store.finish(challenge.id, "web", State.VERIFIED, 0)
+    outbox(store, wanted("challenge.verified")).tell(seen(store, challenge.id))
+    assert types(told(store)) == ["challenge.verified"]
+    outbox(store, wanted()).tell(seen(store, challenge.id))
+    assert told(store) == []
+
+
+def test_whoever_does_not_want_events_gets_none(store: Store) -> None:
+    """An app without an endpoint, and a challenge that was opened before it had one."""
+    challenge = opened(store, watched=True)
+    brought(store, challenge.id)
+    outbox(store, None).tell(seen(store, challenge.id))
+    before = opened(store)
+    brought(store, before.id)
+    for tell in (outbox(store, wanted()).tell, outbox(store, wanted()).exhausted):
+        tell(seen(store, before.id))
+    assert told(store) == []
+
+
+def test_a_process_that_does_not_follow_yet_leaves_telling_to_others(store: Store) -> None:
+    """It may not know yet who wants to hear; whoever has the challenge's version tells."""
+    challenge = opened(store, watched=True, policy=2)
+    brought(store, challenge.id)
+    outbox(store, None, version=1).tell(seen(store, challenge.id))
+    assert seen(store, challenge.id).told == ()
+    outbox(store, wanted(), version=2).tell(seen(store, challenge.id))
+    assert types(told(store)) == ["challenge.sent"]
+
+
+def test_many_who_tell_at_once_tell_once(store: Store) -> None:
+    """Sixteen with the same news: the app hears it once."""
+    challenge = opened(store, watched=True)
+    brought(store, challenge.id)
+    store.finish(challenge.id, "web", State.VERIFIED, 0)
+    news = seen(store, challenge.id)
+    box = outbox(store, wanted())
+    assert together(16, lambda _: box.tell(news)) == [None] * 16
+    assert types(told(store)) == ["challenge.sent", "challenge.verified"]
+
+
+def test_a_flood_of_refusals_is_no_flood_of_events(journeys: Journeys) -> None:
+    """A number that wrote STOP: one event a minute, naming the rule and not the number."""
+    core, caller, number = journeys.core, journeys.caller(*steps(["sms"])), next(crowd())
+    core.reception.hear("main", Inbound(channel="sms", sender=number, text="STOP"))
+    for _ in range(5):
+        with pytest.raises(NumberOptedOut):
+            core.service.send(caller, SendRequest(to=number))
+    assert told(core.store) == [("challenge.blocked", {"rule": "suppression"})]
+    assert BLOCKED_PAUSE == 60
+
+
+def test_only_apps_that_want_to_hear_of_refusals_do(store: Store) -> None:
+    """Neither an app of other wishes nor one without an endpoint; each counter has a pause of its own."""
+    outbox(store, wanted(Type.SENT)).blocked("web", "number", "one")
+    outbox(store, None).blocked("web", "number", "one")
+    assert told(store) == []
+    box = outbox(store, wanted(Type.BLOCKED))
+    for counter in ("one", "one", "two"):
+        box.blocked("web", "number", counter)
+    assert types(told(store)) == ["challenge.blocked"] * 2

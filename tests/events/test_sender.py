@@ -1,0 +1,146 @@
+"""How events reach apps: a real endpoint over HTTP, signatures judged by the specification's own library."""
+
+import base64
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from otp_service.challenge.store import EVENT_LEASE, EVENTS, Store
+from otp_service.events.sender import NOT_NOW, Herald
+from otp_service.net.public_only import Sender
+from otp_service.policy import App, Events, Policy
+from otp_service.telemetry.metrics import Metrics
+from tests.support.endpoint import Endpoint
+from tests.support.spine import open_store
+from tests.support.valkey_server import ValkeyServer
+
+KEYS = (secrets.token_bytes(32), secrets.token_bytes(32))
+
+
+@pytest.fixture
+def store(valkey: ValkeyServer) -> Iterator[Store]:
+    """Give a store with keys of its own."""
+    with open_store(valkey) as made:
+        yield made
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    """Give an app's endpoint."""
+    made = Endpoint()
+    yield made
+    made.close()
+
+
+def a_herald(store: Store, url: str, **secrets_by_name: tuple[bytes, ...]) -> Herald:
+    """Make a herald for the one app."""
+    app = App(name="web", brand="Acme", events=Events(url=url, secret_env="SECRET"))
+    policy = Policy(apps={"web": app}, upstreams={}, routes=())
+    return Herald(
+        policy=lambda: policy,
+        secrets=secrets_by_name or {"SECRET": KEYS},
+        store=store,
+        sender=Sender(allow_private=True),
+        metrics=Metrics(),
+    )
+
+
+def spooled(store: Store, app: str = "web") -> str:
+    """Put an event on its way; gives its id."""
+    before = due(store)
+    record = {
+        "app": app,
+        "type": "challenge.verified",
+        "at": 1_700_000_000_123,
+        "data": {"challenge_id": "c"},
+    }
+    store.spool(store.new_id(), [""], {"": record})
+    [id_] = due(store) - before
+    return id_
+
+
+def due(store: Store) -> set[str]:
+    """List the events that are due."""
+    return {id_ for p in store.partitions() for id_ in store.due(p, 100, EVENTS).ids}
+
+
+def running() -> bool:
+    """Nobody asked the worker to stop."""
+    return False
+
+
+def test_an_event_is_signed_with_every_secret_and_ends(store: Store, endpoint: Endpoint) -> None:
+    """A receiver with either secret of a rotation can check it; with another it refuses. Then it is gone."""
+    id_ = spooled(store)
+    a_herald(store, endpoint.url).attend(id_, running)
+    [post] = endpoint.posts
+    for key in KEYS:
+        assert post.read(base64.b64encode(key).decode()) == {
+            "type": "challenge.verified",
+            "timestamp": "2023-11-14T22:13:20.123Z",
+            "data": {"challenge_id": "c"},
+        }
+    with pytest.raises(Exception, match="No matching signature"):
+        post.read(base64.b64encode(secrets.token_bytes(32)).decode())
+    assert post.id == id_
+    store.offset += EVENT_LEASE
+    assert due(store) == set()
+
+
+def test_a_retry_keeps_the_id_and_waits(store: Store, endpoint: Endpoint) -> None:
+    """A receiver knows a repetition by it; the second try comes after its pause, not before."""
+    endpoint.statuses.put(500)
+    herald, id_ = a_herald(store, endpoint.url), spooled(store)
+    herald.attend(id_, running)
+    herald.attend(id_, running)
+    assert len(endpoint.posts) == 1
+    store.offset += 6000
+    herald.attend(id_, running)
+    first, second = endpoint.posts
+    assert first.id == second.id == id_
+    assert first.body == second.body
+    assert due(store) == set()
+
+
+def test_gone_switches_the_endpoint_off(store: Store, endpoint: Endpoint) -> None:
+    """After a 410 no event goes there any more, until the policy names another address."""
+    endpoint.statuses.put(410)
+    herald = a_herald(store, endpoint.url)
+    for _ in range(3):
+        herald.attend(spooled(store), running)
+    assert len(endpoint.posts) == 1
+    assert due(store) == set()
+    a_herald(store, f"{endpoint.url}?again").attend(spooled(store), running)
+    assert len(endpoint.posts) == 2
+
+
+def test_a_crash_after_the_take_leaves_the_event(store: Store, endpoint: Endpoint) -> None:
+    """A worker that dies in the middle: after its lease the same event is tried again, with the same id."""
+    herald, id_ = a_herald(store, endpoint.url), spooled(store)
+    assert store.take_event(id_) is not None
+    herald.attend(id_, running)
+    assert endpoint.posts == []
+    store.offset += EVENT_LEASE
+    herald.attend(id_, running)
+    [post] = endpoint.posts
+    assert post.id == id_
+    assert due(store) == set()
+
+
+def test_an_event_that_nobody_can_get_now_waits(store: Store, endpoint: Endpoint) -> None:
+    """Its app left the policy, or this process has no secret for it: nothing unsigned goes out, and nothing is lost."""
+    events = {spooled(store, "gone"), spooled(store)}
+    for id_ in events:
+        a_herald(store, endpoint.url, OTHER=KEYS).attend(id_, running)
+    store.offset += EVENT_LEASE
+    assert (endpoint.posts, due(store)) == ([], set())
+    store.offset += int(NOT_NOW * 1000)
+    assert due(store) == events
+
+
+def test_a_stopping_worker_takes_no_event(store: Store, endpoint: Endpoint) -> None:
+    """It stays due for another."""
+    id_ = spooled(store)
+    a_herald(store, endpoint.url).attend(id_, lambda: True)
+    assert (endpoint.posts, due(store)) == ([], {id_})

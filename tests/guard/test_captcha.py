@@ -1,0 +1,119 @@
+"""A CAPTCHA vendor is asked over real HTTP, and all that it can answer has one meaning here."""
+
+import logging
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from otp_service.errors import HumanCheckUnavailable
+from otp_service.guard.captcha import MAX_ANSWER, SiteVerify
+from tests.support.fault_server import Action, FaultServer, close, drip, hang, http, http_json, reset, say
+
+SECRET, TOKEN = "vendor-secret", "token-of-the-page"
+
+
+@pytest.fixture
+def vendor() -> Iterator[FaultServer]:
+    """Take every token until told otherwise."""
+    with FaultServer() as running:
+        running.play(say(http_json({"success": True})))
+        yield running
+
+
+@pytest.fixture
+def captcha(vendor: FaultServer) -> Iterator[SiteVerify]:
+    """Ask that vendor, with little patience."""
+    made = SiteVerify(f"{vendor.url}siteverify", SECRET, connect_limit=1.0, total_limit=1.0)
+    yield made
+    made.close()
+
+
+def test_a_token_that_the_vendor_takes_has_passed(vendor: FaultServer, captcha: SiteVerify) -> None:
+    """The form is what the vendors document, and the path the one that was given."""
+    assert captcha.passed(TOKEN, "192.0.2.1")
+    (asked,) = vendor.received
+    assert (asked.verb, asked.path) == ("POST", "/api/v2/siteverify")
+    assert asked.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert asked.fields == {"secret": SECRET, "response": TOKEN, "remoteip": "192.0.2.1"}
+
+
+def test_an_address_that_is_not_known_is_not_sent(vendor: FaultServer, captcha: SiteVerify) -> None:
+    """A server's request has none."""
+    assert captcha.passed(TOKEN, None)
+    assert vendor.received[0].fields == {"secret": SECRET, "response": TOKEN}
+
+
+@pytest.mark.parametrize(
+    "codes", [None, [], ["invalid-input-response"], ["timeout-or-duplicate"], ["a-new-code"], "text"]
+)
+def test_a_token_that_the_vendor_refuses_has_not_passed(
+    vendor: FaultServer, captcha: SiteVerify, codes: object
+) -> None:
+    """Whatever the reason, as long as it is about the token."""
+    vendor.play(say(http_json({"success": False, "error-codes": codes})))
+    assert not captcha.passed(TOKEN, None)
+
+
+@pytest.mark.parametrize(
+    "code", ["missing-input-secret", "invalid-input-secret", "bad-request", "internal-error"]
+)
+def test_a_mistake_of_ours_or_theirs_is_no_word_on_the_person(
+    vendor: FaultServer, captcha: SiteVerify, code: str
+) -> None:
+    """A wrong secret must not look like a crowd of robots."""
+    vendor.play(say(http_json({"success": False, "error-codes": [code]})))
+    with pytest.raises(HumanCheckUnavailable) as caught:
+        captcha.passed(TOKEN, None)
+    assert caught.value.retry_after
+
+
+OK_TRUE = b'{"success": true}'
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        close,
+        reset,
+        hang,
+        drip(http(OK_TRUE), gap=0.1),
+        say(b"no http"),
+        say(http(b"no json")),
+        say(http(b"[true]")),
+        say(http(b"{}")),
+        say(http(b'{"success": "true"}')),
+        say(http(b'{"success": 1}')),
+        say(http(OK_TRUE, "500 Internal Server Error")),
+        say(http(OK_TRUE, "302 Found", ["Location: /elsewhere"])),
+        say(http(OK_TRUE + b" " * MAX_ANSWER)),
+        say(http(b"[" * MAX_ANSWER)),
+    ],
+    ids=range(14),
+)
+def test_without_a_clear_answer_nobody_passes(
+    vendor: FaultServer, captcha: SiteVerify, action: Action
+) -> None:
+    """Silence, nonsense and faults are told apart from a refusal; nothing is asked twice, and it ends in time."""
+    vendor.play(action, close)
+    started = time.monotonic()
+    with pytest.raises(HumanCheckUnavailable):
+        captcha.passed(TOKEN, None)
+    assert time.monotonic() - started < 3
+    assert len(vendor.received) == 1
+
+
+def test_a_vendor_that_cannot_be_reached_passes_nobody() -> None:
+    """Nor one whose address is none."""
+    for url in ("http://127.0.0.1:9/siteverify", "ftp://vendor.example/", "nonsense"):
+        with pytest.raises(HumanCheckUnavailable):
+            SiteVerify(url, SECRET, connect_limit=1.0, total_limit=1.0).passed(TOKEN, None)
+
+
+def test_secret_and_token_are_never_logged(captcha: SiteVerify, caplog: pytest.LogCaptureFixture) -> None:
+    """Not even at the most talkative level of the libraries."""
+    with caplog.at_level(logging.DEBUG):
+        captcha.passed(TOKEN, None)
+    assert SECRET not in caplog.text
+    assert TOKEN not in caplog.text
+    assert SECRET not in repr(captcha)

@@ -1,0 +1,258 @@
+"""The human check: what a proof of work counts for, and everything that it does not count for."""
+
+import base64
+import json
+import math
+import secrets
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from otp_service.errors import HumanCheckFailed
+from otp_service.guard.human_check import (
+    LEAST,
+    LIFETIME,
+    MAX_PROOF,
+    MOST,
+    ROUNDS,
+    Check,
+    effort_for,
+    enough_until,
+)
+from otp_service.policy.limits import HumanRules
+from tests.support.proofs import encoded, proof
+from tests.support.spine import PATIENT
+
+KEY = b"k" * 32
+CHECK = Check(KEY)
+NOW = 1_800_000_000_000
+BOUND, OTHER = "Zm9yIHRoaXMgbnVtYmVy", "Zm9yIGFub3RoZXIgb25l"
+EFFORT = 5 * ROUNDS
+POSED = CHECK.pose(BOUND, effort=EFFORT, now=NOW)
+PROOF = proof(POSED)
+GOOD = encoded(PROOF)
+
+
+def changed(place: str, value: object) -> str:
+    """Give the good proof with something else in one place."""
+    payload = deepcopy(PROOF)
+    *way, last = place.split(".")
+    inner: dict[str, Any] = payload
+    for step in way:
+        inner = inner[step]
+    inner[last] = value
+    return encoded(payload)
+
+
+def refused(payload: str, bound: str = BOUND, *, check: Check = CHECK, now: int = NOW) -> None:
+    """See a proof refused."""
+    with pytest.raises(HumanCheckFailed):
+        check.solved(payload, bound, now=now)
+
+
+def test_a_proof_counts_for_what_it_was_posed_for() -> None:
+    """Its id is the same however often it is asked, so that the caller can spend it."""
+    first = CHECK.solved(GOOD, BOUND, now=NOW)
+    assert first == CHECK.solved(GOOD, BOUND, now=NOW)
+    assert len(first.id) == 32
+
+
+def test_a_proof_counts_in_every_process_with_the_key() -> None:
+    """What must be known travels inside it."""
+    assert Check(KEY).solved(GOOD, BOUND, now=NOW)
+
+
+def test_every_check_has_an_id_of_its_own() -> None:
+    """Two checks of the same request are spent apart."""
+    others = {
+        CHECK.solved(encoded(proof(CHECK.pose(BOUND, effort=1, now=NOW))), BOUND, now=NOW) for _ in range(20)
+    }
+    assert len(others) == 20
+
+
+def test_a_proof_for_one_number_or_address_counts_for_no_other() -> None:
+    """The binding is signed."""
+    refused(GOOD, OTHER)
+    refused(
+        changed("challenge.parameters.data", {**POSED["challenge"]["parameters"]["data"], "bound": OTHER}),
+        OTHER,
+    )
+
+
+def test_a_proof_of_another_key_counts_for_nothing() -> None:
+    """Neither another service's, nor one that somebody signed himself."""
+    refused(GOOD, check=Check(b"o" * 32))
+
+
+def test_a_proof_expires() -> None:
+    """By the time that the caller hands in, to the millisecond."""
+    assert CHECK.solved(GOOD, BOUND, now=NOW + LIFETIME - 1)
+    refused(GOOD, now=NOW + LIFETIME)
+
+
+def test_a_proof_counts_until_checks_are_four_times_as_heavy() -> None:
+    """A light one that was hoarded does not stand for a heavy one; the heaviest counts for good."""
+    for over in (0.0, 0.1, 0.5, 0.8):
+        enough = enough_until(effort_for(over))
+        assert enough == pytest.approx(over + 0.5, abs=0.001)
+        assert effort_for(enough) == pytest.approx(4 * effort_for(over), rel=0.001)
+    assert enough_until(MOST) == enough_until(MOST // 4) == math.inf
+    assert CHECK.solved(GOOD, BOUND, now=NOW).enough == enough_until(EFFORT)
+
+
+def test_a_proof_counts_while_the_lookup_key_is_rotated() -> None:
+    """A check that was posed before proves after, as whatever is bound to names of either key."""
+    rotated = Check(b"o" * 32, KEY)
+    assert rotated.solved(GOOD, OTHER, BOUND, now=NOW) == CHECK.solved(GOOD, BOUND, now=NOW)
+    refused(encoded(proof(rotated.pose(BOUND, effort=1, now=NOW))))
+
+
+SIGNED = [
+    ("algorithm", "SHA-256"),
+    ("algorithm", None),
+    ("cost", 1),
+    ("cost", None),
+    ("keyLength", 1),
+    ("keyPrefix", ""),
+    ("keySignature", None),
+    ("keySignature", ""),
+    ("nonce", "00" * 16),
+    ("salt", "00" * 16),
+    ("expiresAt", 1),
+    ("expiresAt", 2**53),
+    ("memoryCost", 1),
+    ("data", None),
+    ("data", {}),
+    ("data", {"bound": BOUND, "effort": EFFORT, "until": NOW + 2 * LIFETIME}),
+    ("data", {"bound": BOUND, "effort": MOST, "until": NOW + LIFETIME}),
+    ("data", {"bound": BOUND, "effort": EFFORT, "until": NOW + LIFETIME, "more": 1}),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), SIGNED)
+def test_whatever_was_signed_cannot_be_changed(name: str, value: object) -> None:
+    """Algorithm, cost, target, expiry and binding are one signed whole."""
+    refused(changed(f"challenge.parameters.{name}", value))
+
+
+def test_what_was_not_signed_changes_nothing() -> None:
+    """Members of a later widget are let through, and the id stays: a proof is not spent twice by dressing it up."""
+    first = CHECK.solved(GOOD, BOUND, now=NOW)
+    for place in ("more", "challenge.more", "challenge.parameters.more", "solution.more", "solution.counter"):
+        assert CHECK.solved(changed(place, 99), BOUND, now=NOW) == first
+    assert CHECK.solved(f" {GOOD}\n", BOUND, now=NOW) == first
+
+
+@pytest.mark.parametrize("key", ["", "00", "00" * 32, "0" * 63, "no hex", None, 7, [], {}])
+def test_a_wrong_answer_is_refused(key: object) -> None:
+    """Whatever stands for the derived key."""
+    refused(changed("solution.derivedKey", key))
+
+
+def test_the_target_alone_is_no_answer() -> None:
+    """The check shows the first half of the derived key; the other half is what the work finds."""
+    target = POSED["challenge"]["parameters"]["keyPrefix"]
+    assert len(target) == 32
+    refused(changed("solution.derivedKey", target))
+    refused(changed("solution.derivedKey", target + "00" * 16))
+
+
+@pytest.mark.parametrize("signature", ["", "00" * 32, None, 7, [], {}])
+def test_a_forged_signature_is_refused(signature: object) -> None:
+    """Also one that is missing."""
+    refused(changed("challenge.signature", signature))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "",
+        "?",
+        "é",
+        "\ud800",
+        "AAAA",
+        encoded(None),
+        encoded([]),
+        encoded("challenge"),
+        encoded({"challenge": None, "solution": None, "test": True}),
+        encoded({"challenge": {"parameters": "algorithm"}, "solution": {}}),
+        encoded({"challenge": PROOF["challenge"]}),
+        encoded({"solution": PROOF["solution"]}),
+        base64.b64encode(b'{"challenge":' * 60).decode(),
+        base64.b64encode(b"[" * (MAX_PROOF // 2)).decode(),
+        GOOD + " " * MAX_PROOF,
+    ],
+    ids=range(15),
+)
+def test_what_is_no_proof_is_refused(payload: str) -> None:
+    """Malformed, of another form, the widget's test mode, or too long."""
+    refused(payload)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+PLACES = [
+    *("challenge", "challenge.parameters", "challenge.signature", "solution", "solution.derivedKey"),
+    *(f"challenge.parameters.{name}" for name in POSED["challenge"]["parameters"]),
+]
+
+
+@PATIENT
+@given(st.sampled_from(PLACES), JSON)
+def test_no_json_in_any_place_breaks_the_judge(place: str, value: object) -> None:
+    """It is refused as a failed check, never as an error of another kind."""
+    payload = changed(place, value)
+    assume(json.loads(base64.b64decode(payload)) != PROOF)
+    refused(payload)
+
+
+@pytest.mark.parametrize("draw", [lambda _: 0, lambda below: below - 1, secrets.randbelow])
+@pytest.mark.parametrize("effort", [0, 1, ROUNDS, 3 * ROUNDS])
+def test_a_check_never_takes_more_than_its_effort(draw: Callable[[int], int], effort: int) -> None:
+    """The answer lies among the tries that were asked for, at either end of the dice, too."""
+    solved = proof(Check(KEY, draw=draw).pose(BOUND, effort=effort, now=NOW))
+    assert solved["solution"]["counter"] < max(1, effort // ROUNDS)
+
+
+def test_a_vendors_check_is_told_by_kind_and_public_key() -> None:
+    """The vendor's address and secret are no page's business."""
+    rules = HumanRules(kind="siteverify", url="https://vendor.example/siteverify", site_key="1x00AA")
+    assert rules.of_vendor() == {"kind": "siteverify", "site_key": "1x00AA"}
+
+
+def test_a_page_is_told_kind_and_time() -> None:
+    """Beside what the widget takes, which has no expiry for a phone's clock to judge."""
+    assert POSED["kind"] == "altcha"
+    assert POSED["expires_in"] == 300
+    assert "expiresAt" not in POSED["challenge"]["parameters"]
+
+
+def test_a_proof_fits_its_field() -> None:
+    """With room for what a later widget may add."""
+    heavy = CHECK.pose("b" * 43, effort=MOST, now=NOW)
+    made = {**heavy, "solution": {"counter": MOST, "derivedKey": "0" * 64, "time": 12345.6}}
+    assert len(encoded(made)) < MAX_PROOF / 2
+
+
+@PATIENT
+@given(st.floats(allow_nan=False), st.floats(allow_nan=False))
+def test_effort_never_falls_as_a_counter_rises(one: float, other: float) -> None:
+    """And stays between its ends, however far."""
+    low, high = sorted((one, other))
+    assert LEAST <= effort_for(low) <= effort_for(high) <= MOST
+
+
+@pytest.mark.parametrize(
+    ("over", "effort"),
+    [(-1, LEAST), (0, LEAST), (0.25, 2 * LEAST), (1, 16 * LEAST), (2, MOST), (1e300, MOST)],
+)
+def test_effort_doubles_with_each_quarter(over: float, effort: int) -> None:
+    """From the threshold on."""
+    assert effort_for(over) == effort

@@ -1,0 +1,668 @@
+"""Every limit that the policy can set is tripped through the service, and holds under a crowd.
+
+The cases are held against the forms: a field of `[guard]` without one fails here.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from otp_service.challenge.model import Challenge, State, Status, Step, View
+from otp_service.errors import (
+    HumanCheckFailed,
+    HumanCheckRequired,
+    HumanCheckUnavailable,
+    NoRoute,
+    NumberOptedOut,
+    OtpError,
+    TooManyRequests,
+    WrongCode,
+)
+from otp_service.guard.limiter import Allowance, Pins
+from otp_service.guard.rules import KINDS, Line, after_failure, after_sending, lines
+from otp_service.policy import RULES, Guard
+from otp_service.policy.guard_forms import FORMS
+from otp_service.policy.limits import HumanRules, Window
+from otp_service.store.scripts import Scripts, connect
+from otp_service.upstream.port import Outcome, Verdict
+from otp_service.verification.service import SendRequest
+from tests.support.deployments import Cluster
+from tests.support.fault_server import FaultServer, http_json, say
+from tests.support.gates import Counters, asked, only
+from tests.support.proofs import encoded, proof
+from tests.support.spine import NUMBERS, PatientScripts, Phone, Spine, open_spine, seen, together
+from tests.support.valkey_server import ValkeyServer
+
+BROWSER = "192.0.2.1"
+NEIGHBOURS = [f"+1415555{2600 + place}" for place in range(99)]
+"""Numbers of one prefix."""
+WORDS: Mapping[type[Exception], str] = {
+    HumanCheckRequired: "challenge",
+    HumanCheckFailed: "failed",
+    HumanCheckUnavailable: "no judge",
+    TooManyRequests: "refuse",
+    NoRoute: "never",
+    NumberOptedOut: "never",
+}
+
+
+@dataclass
+class Play:
+    """A service with rules of the test's, and what asks of it."""
+
+    spine: Spine
+    asks: int = 0
+
+    def send(self, number: str | None = None, address: str | None = "", **more: str) -> str:
+        """Send for a number of its own from an address of its own; gives the channel, or what was refused how."""
+        self.asks += 1
+        own = f"2001:db8:{self.asks:x}::1" if address == "" else address
+        caller = replace(self.spine.caller, address=own)
+        try:
+            view = self.spine.service.send(caller, SendRequest(to=number or NUMBERS[self.asks], **more))
+        except OtpError as error:
+            return WORDS[type(error)]
+        return self._brought(view)
+
+    def _brought(self, view: View) -> str:
+        self.spine.courier.attend(view.challenge_id, lambda: False)
+        self.newest = view
+        return view.channel
+
+    def fail(self, times: int, number: str) -> None:
+        """Guess wrong so often at a challenge of a number."""
+        assert self.send(number) == "sms"
+        _, code = self.spine.phone.next()
+        wrong = "".join("1" if digit == "0" else "0" for digit in code)
+        for _ in range(times):
+            with pytest.raises(WrongCode):
+                self.spine.service.verify(self.spine.caller, self.newest.challenge_id, wrong)
+
+    def later(self, seconds: float) -> None:
+        """Let time pass."""
+        self.spine.store.offset += int(seconds * 1000)
+
+
+@contextmanager
+def playing(valkey: ValkeyServer, tables: Mapping[str, Mapping[str, Any]], **more: Any) -> Iterator[Play]:  # noqa: ANN401
+    """Give a service whose rules are those of some tables, written as in a policy."""
+    with open_spine(valkey, guard=only(tables, **more)) as spine:
+        yield Play(spine)
+
+
+Act = Callable[[Play], str]
+SAME: Mapping[str, Act] = {
+    "address": lambda play: play.send(address=BROWSER),
+    "session": lambda play: play.send(address=None, session="s"),
+    "app": lambda play: play.send(),
+    "money": lambda play: play.send(),
+    "everything": lambda play: play.send(),
+    "country": lambda play: play.send(),
+    "prefix": lambda play: play.send(NEIGHBOURS[play.asks]),
+    "number": lambda play: play.send(NUMBERS[0]),
+}
+"""What a budget counts: another send by whom, or for whom, it is."""
+
+
+def fill(play: Play, rule: str, times: int) -> str:
+    """Use up `times` of a budget; gives what one more send is told."""
+    if rule in {"failures", "guessing"}:
+        if times:
+            play.fail(times, NUMBERS[0])
+        return play.send(NUMBERS[0])
+    assert [SAME[rule](play) for _ in range(times)] == ["sms"] * times
+    return SAME[rule](play)
+
+
+BUDGETS = [*SAME, "failures", "guessing"]
+TOLD = {"challenge": "challenge", "cheap": "voice", "refuse": "refuse"}
+CASES: set[tuple[str, str]] = set()
+"""Each rule and field that a test below trips."""
+
+
+def trips(*cases: tuple[str, str]) -> None:
+    """Note what a test trips."""
+    CASES.update(cases)
+
+
+trips(*((rule, level) for rule in BUDGETS for level in TOLD))
+
+
+@pytest.mark.parametrize("level", TOLD)
+@pytest.mark.parametrize("rule", BUDGETS)
+def test_a_budget_asks_for_what_its_threshold_says(valkey: ValkeyServer, rule: str, level: str) -> None:
+    """Two pass, the third meets a check, is brought by a cheap channel, or refused; a window later it passes."""
+    with playing(valkey, {rule: {level: ["2/m"], "hold": "0s"}}, cheap_channels=("voice",)) as play:
+        assert fill(play, rule, 2) == TOLD[level]
+        play.later(70)
+        assert fill(play, rule, 0) == "sms"
+
+
+trips(*((rule, "hold") for rule in BUDGETS))
+
+
+@pytest.mark.parametrize("rule", BUDGETS)
+def test_a_refusal_holds(valkey: ValkeyServer, rule: str) -> None:
+    """Longer than its window if the rule says so, and not a moment longer for all that is tried meanwhile."""
+    with playing(valkey, {rule: {"refuse": ["2/m"], "hold": "10m"}}) as play:
+        assert fill(play, rule, 2) == "refuse"
+        play.later(590)
+        assert fill(play, rule, 0) == "refuse"
+        play.later(11)
+        assert fill(play, rule, 0) == "sms"
+
+
+trips(("money", "prices"), ("money", "country_prices"))
+
+
+@pytest.mark.parametrize(
+    "prices", [{"prices": {"sms": 2.5}}, {"prices": {"sms": 1}, "country_prices": {"US": {"sms": 2.5}}}]
+)
+def test_money_counts_what_messages_cost(valkey: ValkeyServer, prices: dict[str, Any]) -> None:
+    """Two messages of 2.5 fit into 6, a third does not."""
+    with playing(valkey, {"money": {"refuse": ["6/m"], **prices}}) as play:
+        assert fill(play, "money", 2) == "refuse"
+
+
+def test_each_message_is_paid_for_at_the_price_of_its_channel(valkey: ValkeyServer) -> None:
+    """A cheap resend takes nothing off the message before it, and a dear one is not counted twice."""
+    for prices, paid in (({"sms": 5, "voice": 1}, 6), ({"sms": 1, "voice": 5}, 6)):
+        with playing(valkey, {"money": {"refuse": ["100/h"], "prices": prices}}) as play:
+            assert play.send() == "sms"
+            play.later(61)
+            view = play.spine.service.resend(play.spine.caller, play.newest.challenge_id)
+            assert play._brought(view) == "voice"  # noqa: SLF001
+            found = play.spine.gate.look(
+                lines(play.spine.caller.runtime.policy.guard, asked(channel="push")), Allowance(), Pins()
+            )
+            assert found.standing is not None
+            assert found.standing.left == 100 - paid - 1
+
+
+trips(("guessing", "code_length"))
+
+
+def test_codes_grow_while_somebody_guesses(valkey: ValkeyServer) -> None:
+    """Once the threshold is passed new challenges have as many digits as the rule says."""
+    with playing(valkey, {"guessing": {"cheap": ["2/m"], "code_length": 9}}, cheap_channels=("sms",)) as play:
+        assert fill(play, "guessing", 1) == "sms"
+        assert play.newest.code_length == 6
+        assert fill(play, "guessing", 1) == "sms"
+        assert play.newest.code_length == 9
+
+
+trips(("cooldown", "ladder"), ("cooldown", "forget"))
+
+
+def test_pauses_between_messages_grow_and_are_forgotten(valkey: ValkeyServer) -> None:
+    """10 s, 30 s and then 30 s again, until nothing was sent for two minutes."""
+    with playing(valkey, {"cooldown": {"ladder": ["10s", "30s"], "forget": "2m"}}) as play:
+        told = []
+        for seconds in (0, 9, 2, 28, 3, 28, 3, 121, 9, 2):
+            play.later(seconds)
+            told.append(play.send(NUMBERS[0]))
+        wait = "refuse"
+        assert told == ["sms", wait, "sms", wait, "sms", wait, "sms", "sms", wait, "sms"]
+
+
+trips(("countries", "allow"), ("number_types", "refuse"))
+
+
+def test_places_and_types_that_get_nothing(valkey: ValkeyServer) -> None:
+    """Nothing leaves for a country that is not named, nor for a type that is."""
+    with playing(valkey, {"countries": {"allow": ["US"]}}) as play:
+        assert (play.send(), play.send("+447400123456")) == ("sms", "never")
+    with playing(valkey, {"number_types": {"refuse": ["mobile"]}}) as play:
+        assert (play.send(), play.send("+447400123456")) == ("sms", "never")
+
+
+trips(("recycled", "then"), ("recycled", "purposes"))
+
+
+def test_a_recycled_number_meets_what_the_rule_says_for_its_purposes(valkey: ValkeyServer) -> None:
+    """Its new owner may sign up; logging in is the old owner's."""
+    for then, told in (("refuse", "never"), ("challenge", "challenge")):
+        with playing(valkey, {"recycled": {"then": then, "purposes": ["login"]}}) as play:
+            play.spine.gate.recycle(NUMBERS[0], play.spine.store.time(), 3600)
+            assert play.send(NUMBERS[0], purpose="login") == told
+            assert play.send(NUMBERS[0], purpose="signup") == "sms"
+            assert play.send(NUMBERS[1], purpose="login") == "sms"
+
+
+JUDGED = {
+    "share": 0.5,
+    "sends": 4,
+    "probes": 2,
+    "within": "10m",
+    "grace": "1m",
+    "hold": "5m",
+    "longest": "10m",
+    "country": "refuse",
+    "prefix": "refuse",
+}
+trips(*(("conversion", field) for field in JUDGED))
+
+
+def converting(play: Play, sends: int, verified: int = 0) -> list[str]:
+    """Send so often; the first of them come back."""
+    told = []
+    for place in range(sends):
+        told.append(play.send())
+        if told[-1] == "sms":
+            _, code = play.spine.phone.next()
+            if place < verified:
+                play.spine.service.verify(play.spine.caller, play.newest.challenge_id, code)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("change", "sends", "verified", "wait", "told"),
+    [
+        ({}, 4, 1, 121, "refuse"),
+        ({}, 4, 2, 121, "sms"),
+        ({"share": 0.2}, 4, 1, 121, "sms"),
+        ({"sends": 5}, 4, 1, 121, "sms"),
+        ({"grace": "10m", "within": "20m"}, 4, 0, 240, "challenge"),
+        ({}, 4, 0, 720, "sms"),
+        ({"within": "60m"}, 4, 0, 720, "refuse"),
+        ({"country": "challenge", "prefix": "cheap"}, 4, 0, 121, "refuse"),
+        ({"country": "challenge", "prefix": "challenge"}, 4, 0, 121, "challenge"),
+        ({"country": "challenge"}, 4, 0, 121, "refuse"),
+    ],
+)
+def test_codes_that_do_not_come_back_stop_their_place(
+    valkey: ValkeyServer, change: dict[str, Any], sends: int, verified: int, wait: int, told: str
+) -> None:
+    """Judged when the grace is over, within the window, at so many sends, by the share that came back.
+
+    Before that so many on their way make the next one prove that it is human.
+    """
+    with playing(valkey, {"conversion": {**JUDGED, **change}}) as play:
+        assert converting(play, sends, verified) == ["sms"] * sends
+        play.later(wait)
+        assert play.send() == told
+
+
+def test_after_a_stop_few_leave_until_they_are_judged(valkey: ValkeyServer) -> None:
+    """Two probes after five minutes; when they do not come back either, ten minutes."""
+    with playing(valkey, {"conversion": JUDGED}) as play:
+        converting(play, 4)
+        play.later(121)
+        assert play.send() == "refuse"
+        play.later(301)
+        assert converting(play, 4) == ["sms", "sms", "refuse", "refuse"]
+        play.later(121)
+        assert play.send() == "refuse"
+        play.later(590)
+        assert play.send() == "refuse"
+        play.later(20)
+        assert play.send() == "sms"
+
+
+trips(("human_check", "kind"), ("human_check", "url"), ("human_check", "site_key"))
+
+
+def test_a_vendors_check_is_posed_and_judged_by_him(valkey: ValkeyServer) -> None:
+    """A page gets the vendor's site key; a vendor that does not answer lets nobody in."""
+    human = HumanRules(kind="siteverify", url="http://127.0.0.1:9/", site_key="key-of-the-site")
+    with playing(valkey, {"app": {"challenge": ["1/m"]}}, human_check=human) as play:
+        assert fill(play, "app", 1) == "challenge"
+        assert play.send(human_proof="token") == "no judge"
+        caller = replace(play.spine.caller, address=BROWSER)
+        with pytest.raises(HumanCheckRequired) as caught:
+            play.spine.service.send(caller, SendRequest(to=NUMBERS[0]))
+        assert caught.value.check["site_key"] == "key-of-the-site"
+
+
+def test_a_vendor_says_who_is_human(valkey: ValkeyServer) -> None:
+    """What he takes lets in, once; what he does not is a check that failed."""
+    with FaultServer() as vendor:
+        human = HumanRules(kind="siteverify", url=f"{vendor.url}siteverify", site_key="key-of-the-site")
+        with playing(valkey, {"app": {"challenge": ["1/m"]}}, human_check=human) as play:
+            vendor.play(say(http_json({"success": True})))
+            assert fill(play, "app", 1) == "challenge"
+            assert [play.send(human_proof="token") for _ in range(2)] == ["sms", "failed"]
+            vendor.play(say(http_json({"success": False, "error-codes": ["invalid-input-response"]})))
+            assert play.send(human_proof="another") == "failed"
+
+
+def test_a_vendor_is_asked_for_nobody_who_is_refused_or_needs_no_check(valkey: ValkeyServer) -> None:
+    """Or anybody with made-up tokens kept our threads and our account there busy; an address has only so many."""
+    with FaultServer() as vendor:
+        human = HumanRules(kind="siteverify", url=f"{vendor.url}siteverify", site_key="key-of-the-site")
+        address = {"challenge": ["1/m"], "refuse": ["3/m"], "hold": "1h"}
+        with playing(valkey, {"address": address}, human_check=human) as play:
+            vendor.play(say(http_json({"success": False, "error-codes": ["invalid-input-response"]})))
+            assert play.send(address=BROWSER, human_proof="made up") == "sms"
+            told = [play.send(address=BROWSER, human_proof="made up") for _ in range(5)]
+            assert told == ["failed", "failed", "refuse", "refuse", "refuse"]
+            assert len(vendor.received) == 2
+            play.later(600)
+            assert play.send(address=BROWSER, human_proof="made up") == "refuse"
+            assert len(vendor.received) == 2
+
+
+def test_a_proof_lets_one_send_in(valkey: ValkeyServer) -> None:
+    """Shown again it has failed, and whoever wants in asks for another check."""
+    with playing(valkey, {"app": {"challenge": ["4/m"]}}) as play:
+        assert fill(play, "app", 4) == "challenge"
+        caller = replace(play.spine.caller, address=BROWSER)
+        with pytest.raises(HumanCheckRequired) as caught:
+            play.spine.service.send(caller, SendRequest(to=NUMBERS[0]))
+        solved = encoded(proof(caught.value.check))
+        told = [play.send(NUMBERS[0], address=BROWSER, human_proof=solved) for _ in range(2)]
+        assert told == ["sms", "failed"]
+        assert play.send(NUMBERS[0], address=BROWSER) == "challenge"
+
+
+def test_a_resend_meets_the_check_and_passes_with_its_proof(valkey: ValkeyServer) -> None:
+    """It is another message: whoever solves what is asked gets it."""
+    with playing(valkey, {"app": {"challenge": ["4/h"]}}) as play:
+        assert fill(play, "app", 3) == "sms"
+        play.later(61)
+        caller = replace(play.spine.caller, address=BROWSER)
+        with pytest.raises(HumanCheckRequired) as caught:
+            play.spine.service.resend(caller, play.newest.challenge_id)
+        solved = encoded(proof(caught.value.check))
+        play.spine.service.resend(caller, play.newest.challenge_id, human_proof=solved)
+        play.later(61)
+        with pytest.raises(HumanCheckFailed):
+            play.spine.service.resend(caller, play.newest.challenge_id, human_proof=solved)
+
+
+@pytest.mark.parametrize("named", [{"session": "s"}, {"address": BROWSER}])
+def test_a_resend_counts_for_whom_the_server_named(valkey: ValkeyServer, named: dict[str, str]) -> None:
+    """The session or the address of the send: a server does not name them again."""
+    [rule] = named
+    with playing(valkey, {rule: {"refuse": ["2/h"]}}) as play:
+        server = replace(play.spine.caller, address=None)
+        first = play.spine.service.send(server, SendRequest(to=NUMBERS[0], **named))
+        play._brought(first)  # noqa: SLF001
+        play.later(61)
+        play.spine.service.resend(server, first.challenge_id)
+        with pytest.raises(TooManyRequests) as caught:
+            play.spine.service.send(server, SendRequest(to=NUMBERS[1], **named))
+        assert caught.value.rule == rule
+
+
+def test_a_hoard_of_light_checks_lets_few_in(valkey: ValkeyServer) -> None:
+    """Whoever gathered them while nobody was about is asked for heavier ones as soon as he uses them."""
+    with playing(valkey, {"app": {"challenge": ["2/h"]}}) as play:
+        assert fill(play, "app", 2) == "challenge"
+        hoard = []
+        for number in NUMBERS[10:14]:
+            caller = replace(play.spine.caller, address=BROWSER)
+            with pytest.raises(HumanCheckRequired) as caught:
+                play.spine.service.send(caller, SendRequest(to=number))
+            hoard.append((number, encoded(proof(caught.value.check))))
+        told = [play.send(number, address=BROWSER, human_proof=solved) for number, solved in hoard]
+        assert told == ["sms", "sms", "challenge", "challenge"]
+
+
+def _stopped(play: Play) -> str:
+    index = play.spine.service._seal.index("suppressed", NUMBERS[0])  # noqa: SLF001
+    play.spine.store.suppress(index, {}, 60)
+    return play.send(NUMBERS[0])
+
+
+def _recycled(play: Play) -> str:
+    play.spine.gate.recycle(NUMBERS[0], play.spine.store.time(), 3600)
+    return play.send(NUMBERS[0])
+
+
+def _unconverted(play: Play) -> str:
+    converting(play, 4)
+    play.later(121)
+    return play.send()
+
+
+def _twice(play: Play) -> str:
+    play.send(NUMBERS[0])
+    return play.send(NUMBERS[0])
+
+
+TRIPPED: Mapping[str, tuple[Mapping[str, Any], Act]] = {
+    **{rule: ({"refuse": ["1/m"]}, partial(fill, rule=rule, times=1)) for rule in BUDGETS},
+    "countries": ({"allow": ["GB"]}, Play.send),
+    "number_types": ({"refuse": ["fixed_line_or_mobile"]}, Play.send),
+    "cooldown": ({"ladder": ["30s"]}, _twice),
+    "conversion": (JUDGED, _unconverted),
+    "suppression": ({}, _stopped),
+    "recycled": ({"purposes": ["login"]}, _recycled),
+}
+trips(*((rule, "mode") for rule in TRIPPED))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_refuses_watches_or_is_off(valkey: ValkeyServer, rule: str) -> None:
+    """What trips it is refused; watched it is counted as tripped and let through; off it is neither."""
+    table, act = TRIPPED[rule]
+    for mode in ("enforce", "watch", "off"):
+        with playing(valkey, {rule: {**table, "mode": mode}}) as play:
+            told = act(play)
+            assert (told in {"refuse", "never"}) is (mode == "enforce"), told
+            found = play.spine.metrics.guard.labels(rule, "refuse", mode)._value.get()  # noqa: SLF001
+            assert (found > 0) is (mode != "off")
+
+
+def test_every_field_of_the_guard_is_tripped_by_a_test() -> None:
+    """Made from the forms themselves (requirement C9)."""
+    assert {(rule, field) for rule, form in FORMS.items() for field in form.fields} == CASES
+    assert set(RULES) == set(TRIPPED)
+
+
+# Crowds.
+
+CROWD, LIMIT = 100, 7
+
+
+def counting(rule: str) -> tuple[Guard, Line]:
+    """Give rules of which one counts, at most LIMIT in an hour, and its line of a send."""
+    number = asked(session="s", address=BROWSER)
+    base = only(
+        {rule: {"refuse": [f"{LIMIT}/h"]}} if rule != "cooldown" else {"cooldown": {"ladder": ["1h"]}}
+    )
+    if rule == "money":
+        base = replace(base, money=replace(base.money, refuse=(Window(LIMIT, 3600),)))
+    [line] = lines(base, number)
+    return base, line
+
+
+COUNTING = [*SAME, "cooldown"]
+
+
+def test_a_crowd_of_wrong_and_right_codes_is_counted_to_the_last(valkey: ValkeyServer) -> None:
+    """What comes back is no send, and must not be lost either: a hundred at once are a hundred."""
+    names = ("failures", "guessing", "conversion")
+    rules = only({name: {"refuse": ["1/h"]} if name != "conversion" else {"sends": 1} for name in names})
+    scripts = PatientScripts(valkey, connections=CROWD)
+    counters, who = Counters(scripts, valkey), asked()
+    now = counters.look(rules, who).now
+
+    def happen(_: int) -> None:
+        counters.gate.add([*after_failure(rules, who), *after_sending(rules, who, now, 0)])
+
+    assert set(together(CROWD, happen)) == {None}
+    counters.offset += 180_000
+    found = {one.rule: (one.value, one.limit) for one in counters.look(rules, who).findings}
+    assert found == {"failures": (CROWD, 1), "guessing": (CROWD, 1), "conversion": (0, CROWD)}
+    scripts.close()
+
+
+def crowd(counters: Counters, rule: str) -> int:
+    """Let a crowd charge one counter at once; gives how many were let in."""
+    rules, _ = counting(rule)
+    found = lines(rules, asked(session="s", address=BROWSER))
+    verdicts = together(
+        CROWD, lambda n: counters.gate.charge(found, f"{rule}{n}", Allowance(), Pins()).verdict
+    )
+    assert set(verdicts) == {"allow", "refuse"}
+    return verdicts.count("allow")
+
+
+@pytest.mark.parametrize("rule", COUNTING)
+def test_a_crowd_passes_up_to_the_limit_and_no_further(valkey: ValkeyServer, rule: str) -> None:
+    """A hundred at once at a limit of seven: seven; a cooldown lets one pass."""
+    scripts = PatientScripts(valkey, connections=CROWD)
+    try:
+        assert crowd(Counters(scripts, valkey), rule) == (1 if rule == "cooldown" else LIMIT)
+    finally:
+        scripts.close()
+
+
+@pytest.mark.xdist_group("cluster")
+def test_a_crowd_on_a_cluster_of_three_is_held_likewise() -> None:
+    """All counters of a send share a slot, whichever node has it."""
+    cluster = Cluster()
+    scripts = Scripts(lambda: connect(cluster.url, connections=CROWD, name="test"), lambda _n, _s: None)
+    try:
+        for rule in COUNTING:
+            assert crowd(Counters(scripts), rule) == (1 if rule == "cooldown" else LIMIT)
+    finally:
+        scripts.close()
+        cluster.close()
+
+
+def test_all_that_counts_has_a_crowd() -> None:
+    """A rule that charges sends and is missing above fails here; failures and guesses are charged by guesses."""
+    everything = replace(Guard(), countries=replace(Guard().countries, allow=("*",)))
+    sends = asked(session="s", address=BROWSER)
+    charged = {
+        line.rule for line in lines(everything, sends) if line.kind in {"count", "ladder"} and line.cost
+    }
+    assert charged == set(COUNTING)
+    assert KINDS == ("", "session", "returning", "device")
+
+
+# Messages that nobody asked for now.
+
+
+ROUTE = tuple(Step(channel, ("main",), 30) for channel in ("sms", "whatsapp", "voice"))
+
+
+@dataclass
+class Chain:
+    """A service whose route has three steps, whose messages leave and then fail to arrive."""
+
+    spine: Spine
+    by: list[str] = field(default_factory=list)
+    """The channels by which messages left."""
+
+    def start(self, number: str = NUMBERS[0], **more: str) -> str:
+        """Send; gives the challenge's id."""
+        return self.spine.service.send(self.spine.caller, SendRequest(to=number, **more)).challenge_id
+
+    def again(self, id_: str, channel: str | None = None) -> None:
+        """Resend when it is time."""
+        self.spine.store.offset += 61_000
+        self.spine.service.resend(self.spine.caller, id_, channel)
+
+    def run(self, id_: str) -> Challenge:
+        """Let a challenge go all the way of its route; gives what became of it."""
+        for _ in range(2 * len(ROUTE) + 1):
+            self.spine.courier.attend(id_, lambda: False)
+            newest = seen(self.spine.store, id_).last
+            if newest.status is Status.ACCEPTED:
+                self.by.append(newest.channel)
+                self.spine.store.receive(
+                    id_,
+                    "main",
+                    upstream_id="",
+                    reference=newest.reference,
+                    status=Status.FAILED,
+                    reason="absent",
+                )
+        return seen(self.spine.store, id_)
+
+
+@contextmanager
+def chain(
+    valkey: ValkeyServer,
+    tables: Mapping[str, Mapping[str, Any]],
+    *outcomes: Outcome,
+    **more: Any,  # noqa: ANN401
+) -> Iterator[Chain]:
+    """Give a service of three channels whose upstream answers in turn, then accepts."""
+    with open_spine(valkey, guard=only(tables, **more), steps=ROUTE, phone=Phone(*outcomes)) as spine:
+        yield Chain(spine)
+
+
+@pytest.mark.parametrize("rule", ["number", "prefix", "country", "app", "everything"])
+def test_every_message_that_leaves_is_counted(valkey: ValkeyServer, rule: str) -> None:
+    """Also those that the system falls back to; where there is no room for one the challenge ends with what it had."""
+    with chain(valkey, {rule: {"refuse": ["2/h"]}}) as sends:
+        ended = sends.run(sends.start())
+        assert sends.by == ["sms", "whatsapp"]
+        assert ended.state is State.UNDELIVERABLE
+        with pytest.raises(TooManyRequests):
+            sends.start(NUMBERS[0] if rule == "number" else NUMBERS[0][:-1] + "0")
+
+
+def test_a_fallback_is_no_message_that_its_address_or_session_asked_for(valkey: ValkeyServer) -> None:
+    """It waits for no cooldown, and asks nobody for a check."""
+    tables: dict[str, dict[str, Any]] = {
+        "address": {"refuse": ["2/h"]},
+        "session": {"refuse": ["2/h"]},
+        "app": {"challenge": ["1/h"]},
+        "cooldown": {},
+    }
+    with chain(valkey, tables) as sends:
+        sends.run(sends.start(session="s"))
+        assert sends.by == ["sms", "whatsapp", "voice"]
+
+
+def test_what_an_upstream_refused_is_not_counted_twice(valkey: ValkeyServer) -> None:
+    """It never left: the message that stands in for it spends its charge, in messages and in money."""
+    refused = Outcome(Verdict.REFUSED, "not_allowed")
+    tables: dict[str, dict[str, Any]] = {
+        "number": {"refuse": ["2/h"]},
+        "money": {"refuse": ["100/h"], "prices": {"sms": 5, "whatsapp": 2}},
+    }
+    with chain(valkey, tables, refused) as sends:
+        sends.run(sends.start())
+        assert sends.by == ["whatsapp", "voice"]
+        look = sends.spine.gate.look(
+            lines(only({"money": tables["money"]}), asked(channel="push")), Allowance(), Pins()
+        )
+        assert look.standing is not None
+        assert look.standing.left == 100 - 2 - 1 - 1
+
+
+def test_only_cheap_channels_bring_what_is_let_in_as_cheap(valkey: ValkeyServer) -> None:
+    """A resend that names none takes the next of them, and nothing dear follows it when that fails."""
+    with chain(valkey, {"number": {"cheap": ["1/h"]}}, cheap_channels=("voice",)) as sends:
+        id_ = sends.start()
+        sends.spine.courier.attend(id_, lambda: False)
+        with pytest.raises(TooManyRequests):
+            sends.again(id_, "whatsapp")
+        sends.again(id_)
+        assert seen(sends.spine.store, id_).last.only == ("voice",)
+        sends.run(id_)
+        assert sends.by == ["voice"]
+
+
+def test_a_fallback_passes_over_what_is_dear_where_only_cheap_ones_may(valkey: ValkeyServer) -> None:
+    """And so does what follows it."""
+    for cheap, by in (
+        (("voice",), ["sms", "voice"]),
+        (("whatsapp",), ["sms", "whatsapp"]),
+        (("rcs",), ["sms"]),
+    ):
+        with chain(valkey, {"number": {"cheap": ["1/h"]}}, cheap_channels=cheap) as sends:
+            sends.run(sends.start())
+            assert sends.by == by
+
+
+def test_a_deferred_fallback_is_counted_once(valkey: ValkeyServer) -> None:
+    """It is the same message, later."""
+    taken, later = Outcome(Verdict.ACCEPTED, "accepted"), Outcome(Verdict.DEFERRED, "later", retry_after=15)
+    with chain(valkey, {"number": {"refuse": ["2/h"]}}, taken, later) as sends:
+        id_ = sends.start()
+        sends.run(id_)
+        sends.spine.store.offset += 16_000
+        sends.run(id_)
+        assert (sends.by, sends.spine.phone.inbox.qsize()) == (["sms", "whatsapp"], 3)

@@ -1,0 +1,135 @@
+"""Which rules have a say in a send, in which order, whose counters they name, and who counts as one."""
+
+import ipaddress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otp_service.guard.rules import Asked, Decision, Finding, lines, subscriber
+from otp_service.phone import parse
+from otp_service.policy import RULES, Guard
+from otp_service.policy.limits import Countries
+from tests.support.spine import PATIENT
+
+OPEN = Guard(countries=Countries(allow=("US",)))
+CALLERS = ("address", "session")
+VICTIMS = ("country", "conversion", "prefix", "failures", "cooldown", "number")
+
+
+def asked(to: str = "+14155552671", **more: Any) -> Asked:  # noqa: ANN401 - those of Asked
+    """Ask for a send."""
+    return Asked(**{"number": parse(to), "app": "web", "purpose": "signup", "address": "192.0.2.1", **more})
+
+
+def rules_of(guard: Guard = OPEN, **more: Any) -> list[str]:  # noqa: ANN401 - as above
+    """Name the rules that have a say, in order."""
+    return [line.rule for line in lines(guard, asked(**more))]
+
+
+def test_what_the_caller_owns_stands_before_what_a_victim_owns() -> None:
+    """So the refusal that is told is the caller's own; what is charged is all or nothing anyway."""
+    found = rules_of(session="s")
+    assert max(found.index(rule) for rule in CALLERS) < min(found.index(rule) for rule in VICTIMS)
+
+
+def test_a_server_has_no_address_unless_it_names_one() -> None:
+    """Its own says nothing about who asked."""
+    assert "address" in rules_of()
+    assert "address" not in rules_of(address=None)
+
+
+def test_a_device_that_verified_the_number_is_no_part_of_an_attack_on_its_place() -> None:
+    """It has budgets of its own, which no stranger can use up; money and STOP count for all."""
+    found = rules_of(known="device")
+    assert not {"address", "country", "conversion", "prefix"} & set(found)
+    assert {"app", "money", "everything", "suppression", "number", "cooldown", "failures"} <= set(found)
+
+
+def test_budgets_of_a_number_are_apart_by_how_well_the_caller_is_known() -> None:
+    """Strangers, sessions and devices never share a counter of a number, nor of its prefix."""
+    for rule in ("number", "cooldown", "failures", "prefix"):
+        subjects = [
+            line.subject
+            for known in ("", "session")
+            for line in lines(OPEN, asked(known=known))
+            if line.rule == rule
+        ]
+        assert len(set(subjects)) == 2
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_may_be_watched_or_off(rule: str) -> None:
+    """A watching one counts and does not refuse; one that is off is not asked."""
+    number = parse("+919876543210") if rule == "countries" else parse("+19005550100")
+    more: dict[str, Any] = {"number": number, "session": "s", "purpose": "login"}
+    for mode in ("enforce", "watch", "off"):
+        guard = replace(OPEN, **{rule: replace(getattr(OPEN, rule), mode=mode)})
+        found = [line for line in lines(guard, replace(asked(), **more)) if line.rule == rule]
+        assert bool(found) is (mode != "off")
+        assert all(line.on is (mode == "enforce") for line in found)
+
+
+def test_money_is_what_the_table_says_of_channel_and_country() -> None:
+    """In ten thousandths of the upstream's unit; a channel without a price costs one."""
+    money = replace(OPEN.money, prices={"sms": 0.05}, country_prices={"US": {"sms": 0.0075}})
+    priced = replace(OPEN, money=money)
+    costs = [
+        next(line.cost for line in lines(priced, replace(asked(to), channel=channel)) if line.rule == "money")
+        for to, channel in (("+14155552671", "sms"), ("+447400123456", "sms"), ("+447400123456", "voice"))
+    ]
+    assert costs == [75, 500, 10_000]
+
+
+def test_a_refusal_is_told_for_what_no_waiting_mends_and_else_for_what_lasts_longest() -> None:
+    """Rules that only watch decide nothing."""
+
+    def found(rule: str, pause: int, *, on: bool = True, level: str = "refuse") -> Finding:
+        return Finding(rule=rule, level=level, value=3, limit=2, seconds=60, pause=pause, over=0.5, on=on)
+
+    short, long, watched = found("number", 1), found("prefix", 9), found("country", 99, on=False)
+    soft = found("address", 999, level="challenge")
+    decision = Decision(verdict="refuse", now=0, findings=(short, long, watched, soft))
+    assert decision.deciding == long
+    assert replace(decision, findings=(short, found("countries", 0))).deciding.rule == "countries"
+    assert replace(decision, verdict="challenge").deciding == soft
+    assert decision.over == 0.5
+    assert decision.tripped("number")
+    assert not decision.tripped("country")
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2::", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", "unknown"),
+        ("192.0.2.1, 198.51.100.1", "unknown"),
+        ("192.0.2.01", "unknown"),
+        ("localhost", "unknown"),
+    ],
+)
+def test_an_address_stands_for_a_subscriber(address: str, expected: str) -> None:
+    """IPv4 by address, however it is written; IPv6 by network; all that is no address is one subscriber."""
+    assert subscriber(address) == expected
+
+
+@PATIENT
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_nobody_escapes_by_moving_within_his_network(network: int, one: int, other: int) -> None:
+    """All addresses of an IPv6 subscriber are the same one (requirement D4)."""
+    first, second = (str(ipaddress.IPv6Address(network << 64 | host)) for host in (one, other))
+    if network:  # ::/64 holds the IPv4-mapped ones
+        assert subscriber(first) == subscriber(second)
+
+
+@PATIENT
+@given(st.text(max_size=50))
+def test_no_address_breaks_the_guard(address: str) -> None:
+    """Whatever a proxy hands over, it is counted as somebody."""
+    assert subscriber(address)

@@ -1,0 +1,576 @@
+"""Breaks each check of each Lua script, one at a time, on a copy: a test must fail each time (K6).
+
+Run by hand or in CI: `python -m tests.house.lua_mutants [SCRIPT...]`. Ends with an error when a broken script
+passes all tests, or when a change no longer fits the script it is meant for.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TESTS = tuple(
+    f"tests/{name}.py"
+    for name in (
+        "challenge/test_store",
+        "upstream/test_breakers",
+        "policy/test_versions",
+        "access/test_keyring",
+        "system/test_lost_replies",
+        "system/test_model",
+        "system/test_races",
+    )
+)
+AT_ONCE = 2
+HANGS_AFTER = 600.0
+"""Seconds after which a broken script has visibly broken the tests."""
+SLOW = "a_kib"
+"""A test that measures memory: it takes long and breaks with nothing that the others do not see."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change to one script."""
+
+    script: str
+    old: str
+    new: str
+
+    @property
+    def name(self) -> str:
+        """Say what is broken."""
+        old, new = (" ".join(text.split()) for text in (self.old, self.new))
+        return f"{self.script}: {old[:70]} -> {new[:50] or 'nothing'}"
+
+
+OFFSET = ("math.floor(time[2] / 1000) + offset", "math.floor(time[2] / 1000)")
+KEEPTTL = (', "KEEPTTL")', ")")
+
+CHANGES: dict[str, list[tuple[str, str]]] = {
+    "arm": [
+        OFFSET,
+        ("challenge.state or challenge.lease", "challenge.lease"),
+        (" or challenge.lease ~= operation", ""),
+        (" or now >= challenge.expires", ""),
+        ("and last.ref == reference", ""),
+        ('last.only = only ~= "" and only or nil', ""),
+        ('last.status ~= "claimed"', "false"),
+        ('return {"armed", now}\nend\nif', 'return {"lost", now}\nend\nif'),
+        ("live < 0", "false"),
+        ("live < 0", "live < 1"),
+        ("last.hash = code_hash", ""),
+        ('redis.call("ZADD", due_key, now + lease, id)', ""),
+        KEEPTTL,
+    ],
+    "attempt": [
+        OFFSET,
+        (" or challenge.app ~= app", ""),
+        (" or challenge.state", ""),
+        (" or now >= challenge.expires", ""),
+        ("now >= challenge.expires", "now > challenge.expires"),
+        ("challenge.digits ~= code_length", "false"),
+        ("known == operation", "false"),
+        ("#attempts >= challenge.guesses", "#attempts > challenge.guesses"),
+        ("#attempts >= challenge.guesses", "false"),
+        ('redis.call("SET", challenge_key, stored, "KEEPTTL")', ""),
+        KEEPTTL,
+    ],
+    "beat": [
+        OFFSET,
+        ('redis.call("ZREMRANGEBYSCORE", workers_key, "-inf", now)', ""),
+        ('redis.call("PEXPIRE", workers_key, 2 * ttl)', ""),
+        ("table.sort(names)", ""),
+    ],
+    "charge": [
+        OFFSET,
+        ('redis.call("ZSCORE", log_key, operation)', "false"),
+        ('redis.call("ZREMRANGEBYSCORE", log_key, "-inf", now - window)', ""),
+        ("now - window)", "now)"),
+        (">= limit", "> limit"),
+        (">= limit", "> limit + 9"),
+        ('redis.call("ZADD", log_key, now, operation)', ""),
+        ('redis.call("PEXPIRE", log_key, window)', ""),
+    ],
+    "claim": [
+        OFFSET,
+        ("not challenge or (challenge.state and not challenge.watched)", "not challenge"),
+        ("tonumber(deadline) > now", "false"),
+        ("challenge.lease == operation then", "false then"),
+        ('last.status == "claimed" and "send" or "waited"', '"waited"'),
+        ('last.status == "claimed" and "send" or "waited"', '"send"'),
+        ("exhausted and now < challenge.expires", "false"),
+        ('redis.call("ZADD", due_key, challenge.expires, id)', ""),
+        ("if now >= challenge.expires", "if false"),
+        ("delivery.hash = nil", ""),
+        ('exhausted and "exhausted" or', ""),
+        ('sent and "expired" or', ""),
+        ('    redis.call("ZREM", due_key, id)\n  end\n  what', "  end\n  what"),
+        ('or last.status == "claimed" then', "then"),
+        ('last.status = "claimed"', ""),
+        ('last.status = "unknown"', ""),
+        ("challenge.lease = operation\n", "\n"),
+        ("now + lease", "now"),
+        KEEPTTL,
+    ],
+    "due": [
+        OFFSET,
+        ('"LIMIT", 0, limit', '"LIMIT", 0, 100000'),
+        ("following[2] or", ""),
+    ],
+    "finish": [
+        OFFSET,
+        (" or challenge.app ~= app", ""),
+        ("challenge.op == operation", "true"),
+        ("challenge.state == state and challenge.op == operation", "false"),
+        ("challenge.state or now >= challenge.expires", "now >= challenge.expires"),
+        ("challenge.state or now >= challenge.expires", "challenge.state"),
+        ("challenge.via = tonumber(via)", ""),
+        ("delivery.hash = nil", ""),
+        ('redis.call("ZREM", due_key, id)', ""),
+        KEEPTTL,
+    ],
+    "key_issue": [
+        OFFSET,
+        ("if known then", "if false then"),
+        ("record.line = record.id", ""),
+        ("record.lifetime = lifetime", ""),
+        ("record.expires = now + lifetime", ""),
+        ('redis.call("HINCRBY", ring, "head", 1)', ""),
+    ],
+    "key_rotate": [
+        OFFSET,
+        ("if made then", "if false then"),
+        ('key.expires <= now then\n  return {"ended"}', "false then"),
+        ("other.line == key.line and", ""),
+        ("and not (other.expires and other.expires <= now)", ""),
+        ('return {"crowded", other.id}', ""),
+        ("successor.line = key.line", "successor.line = successor.id"),
+        ("lifetime or key.lifetime", "key.lifetime"),
+        ("lifetime or key.lifetime", "lifetime"),
+        ("math.min(key.expires or now + overlap, now + overlap)", "now + overlap"),
+        ("math.min(key.expires or now + overlap, now + overlap)", "key.expires"),
+        ('redis.call("HINCRBY", ring, "head", 1)', ""),
+    ],
+    "key_revoke": [
+        OFFSET,
+        ("key.op == operation", "false"),
+        ("key.expires and key.expires <= now", "false"),
+        ("key.expires = now\n", "\n"),
+        ("key.op = operation", ""),
+        ('redis.call("HINCRBY", ring, "head", 1)', ""),
+    ],
+    "keys_read": [
+        OFFSET,
+        ("head == known", "false"),
+        ("key.expires + keep <= now", "false"),
+        ("key.expires + keep <= now", "key.expires <= now"),
+        (', "u:" .. key.id)', ")"),
+    ],
+    "keys_used": [
+        ('redis.call("HEXISTS", ring, "k:" .. id) == 1', "true"),
+        ("math.max(before, used)", "used"),
+    ],
+    "leave": [('redis.call("ZREM", workers_key, name)', "0")],
+    "look": [OFFSET],
+    "open": [
+        OFFSET,
+        ("if stored then", "if false then"),
+        ("if known then", "if false then"),
+        ("id .. fingerprint", "id"),
+        (', "PX", idempotency_ttl', ""),
+        (', "PX", ttl + keep', ""),
+        ("challenge.expires = now + ttl", "challenge.expires = now + ttl + 1000"),
+        ("challenge.deliveries[1].at = now", ""),
+        ('redis.call("ZADD", due_key, now, id)', ""),
+        ('redis.call("PEXPIRE", due_key, 2 * (ttl + keep))', ""),
+        ("2 * (ttl + keep)", "ttl"),
+    ],
+    "breaker_ask": [
+        OFFSET,
+        ("breaker.probe = now + lease", ""),
+        ("(breaker.probe or 0) - now", "0"),
+        ("pause > 0", "false"),
+        KEEPTTL,
+    ],
+    "breaker_tell": [
+        OFFSET,
+        ("breaker.op == operation", "false"),
+        ("breaker.ends and now < breaker.ends", "false"),
+        ("breaker.faults >= tolerance", "true"),
+        ("math.min(2 * breaker.pause, longest)", "2 * breaker.pause"),
+        ("breaker.probe = nil", ""),
+        (', "PX", ttl', ""),
+    ],
+    "end_event": [OFFSET, ('redis.call("ZREM", queue_key, id)', "")],
+    "policy_apply": [
+        ('redis.call("HGET", key, "op") == operation', "false"),
+        ("tonumber(expected) ~= head", "false"),
+    ],
+    "receive": [
+        OFFSET,
+        ('string.find(overruled, "," .. mine.status .. ",", 1, true)', "true"),
+        ("delivery.uid == upstream_id", "false"),
+        ("delivery.ref == reference", "false"),
+        ("carrier == account", "true"),
+        ("delivery.up or ", ""),
+        (" and not challenge.state and now < challenge.expires", ""),
+        (" and rests", ""),
+        ("< 0 then", "< -9 then"),
+        KEEPTTL,
+    ],
+    "spool": [
+        OFFSET,
+        ("if not seen[name] then", "if true then"),
+        ("not seen[ARGV[first + 2]]", "true"),
+        ('redis.call("PEXPIRE", queue_key, 2 * ttl)', ""),
+        KEEPTTL,
+    ],
+    "take_event": [OFFSET, ("event.op == operation", "false"), ("event.tries = tries + 1", ""), KEEPTTL],
+    "release": [
+        OFFSET,
+        (" or challenge.state", ""),
+        (" or challenge.lease ~= operation", ""),
+        (' or last.status ~= "claimed"', ""),
+        ('last.status = "queued"', ""),
+        ("challenge.lease = nil", ""),
+        ('redis.call("ZADD", due_key, now, id)', ""),
+        KEEPTTL,
+    ],
+    "resend": [
+        OFFSET,
+        (" or challenge.app ~= app", ""),
+        (" or challenge.state", ""),
+        (" or now >= challenge.expires", ""),
+        ("#(challenge.attempts or {}) >= challenge.guesses", "false"),
+        ("known.op == delivery.op", "false"),
+        ("#deliveries >= challenge.sends", "false"),
+        ("math.min(#deliveries, #challenge.cooldown)", "1"),
+        ("now < last.at + cooldown", "false"),
+        ('last.status == "queued" or last.status == "claimed"', 'last.status == "queued"'),
+        ('last.status == "queued" or last.status == "claimed"', "true"),
+        ('last.status = "superseded"', ""),
+        ("delivery.at = now", ""),
+        ("challenge.lease = nil", ""),
+        ('redis.call("ZADD", due_key, now, id)', ""),
+        KEEPTTL,
+    ],
+    "settle": [
+        OFFSET,
+        ("if not challenge then", "if false then"),
+        ('string.find(overruled, "," .. mine.status .. ",", 1, true)', "true"),
+        ("known_better = true", ""),
+        ("mine.status = status", ""),
+        ('mine.reason = reason ~= "" and reason or nil', ""),
+        ('if upstream_id ~= "" then mine.uid = upstream_id end', ""),
+        ("table.insert(last.tried, account)", ""),
+        ('last.reason = "no_account_left"', ""),
+        ('changed and (move == "hold" or move == "wait")', "changed"),
+        ("not challenge.state and", ""),
+        (" and challenge.lease == operation", ""),
+        ("challenge.lease = nil", ""),
+        ('challenge.state = "undeliverable"', ""),
+        ("delivery.hash = nil", ""),
+        ('redis.call("ZREM", due_key, id)', ""),
+        ('last.status = "queued"', ""),
+        ("(last.deferrals or 0) + (", "("),
+        ('account ~= "" and 1 or 0', "1"),
+        ("delivery.at = now", ""),
+        ("math.min(now + pause, deadline)", "now + pause"),
+        ('redis.call("ZADD", due_key, deadline, id)', ""),
+        KEEPTTL,
+    ],
+    "spend": [
+        (', "NX"', ""),
+        ('redis.call("GET", key) == operation and 1 or 0', "0"),
+        ('redis.call("GET", key) == operation and 1 or 0', "1"),
+        (', "PX", ttl', ""),
+    ],
+}
+
+# The guard's scripts have tests of their own, which take a share of the time.
+GUARD_TESTS = tuple(
+    f"tests/{name}.py"
+    for name in (
+        "guard/test_limiter",
+        "guard/test_limits",
+        "system/test_lost_replies",
+        "system/test_rotation",
+        "ops/test_erasure",
+    )
+)
+GUARD: dict[str, list[tuple[str, str]]] = {
+    "guard": [
+        OFFSET,
+        # What is kept, and for how long.
+        ('if #gone > 0 then redis.call("HDEL", key, unpack(gone)) end', ""),
+        ('if redis.call("PTTL", key) < ms then redis.call("PEXPIRE", key, ms) end', ""),
+        ('if redis.call("PTTL", key) < ms then', "do"),
+        ("math.max(lives[key] or 0, ms)", "ms"),
+        ("(bucket + 1) * width + ms <= now", "false"),
+        ("(bucket + 1) * width + ms <= now", "bucket * width + ms <= now + width"),
+        ("live(key, ms + width)", "live(key, ms)"),
+        ("live(key, line.forget)", ""),
+        # Windows.
+        (
+            "bucket_of(now - ms, ms, PARTS), bucket_of(now, ms, PARTS)",
+            "bucket_of(now, ms, PARTS), bucket_of(now, ms, PARTS)",
+        ),
+        ("bucket_of(now - ms, ms, PARTS), bucket_of", "1 + bucket_of(now - ms, ms, PARTS), bucket_of"),
+        ("sum = sum + figure\n", "sum = sum + 1\n"),
+        (
+            "parts[#parts + 1] = {(bucket + 1) * width + ms, figure}",
+            "parts[1] = {(bucket + 1) * width + ms, figure}",
+        ),
+        ("sum = sum - part[2]\n", "sum = 0\n"),
+        ("return part[1] - now", "return 1000"),
+        ("math.max(line.cost, 1)", "line.cost"),
+        ("sum + least > limit", "sum + least >= limit"),
+        ("sum + least > limit", "sum >= limit + least"),
+        ('level == "refuse" and math.max(pause, line.hold) or pause', "pause"),
+        ("math.max(pause, line.hold)", "line.hold"),
+        ('level == "refuse" and line.cost > 0 and', "line.cost > 0 and"),
+        ('level == "refuse" and line.cost > 0 and', 'level == "refuse" and'),
+        ("left / limit < nearest.left / nearest.limit", "false"),
+        ("left / limit < nearest.left / nearest.limit", "true"),
+        ("limit - sum - line.cost", "limit - sum"),
+        ("if held > 0 then", "if false then"),
+        ("now + one.pause)\n  end\n  local stored", "now)\n  end\n  local stored"),
+        ('line.hold > 0 and one.level == "refuse"', "line.hold > 0"),
+        ("seen[ms] = true", ""),
+        ("line.cost ~= 0 then", "line.cost > 0 then"),
+        ("sign * line.cost", "line.cost"),
+        ("sign * line.cost", "sign"),
+        # The ladder.
+        ("sent > 0 and now - last < line.forget", "sent > 0"),
+        ("math.min(sent, #line.steps)", "1"),
+        ("math.min(sent, #line.steps)", "sent"),
+        (
+            'if pause > 0 then\n      trip(line, "refuse", sent',
+            'if true then\n      trip(line, "refuse", sent',
+        ),
+        ("now - tonumber(last) < line.forget and sent or 0", "sent"),
+        ("math.max(0, sent - 1)", "sent"),
+        ('write(key, line.mark .. "l", fields[line.mark .. "b"] or 0)', ""),
+        ('write(key, line.mark .. "l", now)', ""),
+        # Conversion.
+        ("if held > now then", "if false then"),
+        ("math.max(now - line.within, held)", "now - line.within"),
+        (
+            "bucket_of(now - line.grace, line.within, CONVERSION_PARTS)",
+            "bucket_of(now, line.within, CONVERSION_PARTS) + 1",
+        ),
+        ('sent = sent + (fields[start .. "s." .. bucket] or 0)', "sent = sent + 1"),
+        ('(fields[start .. "a." .. bucket] or 0) - back', "0"),
+        ('(fields[start .. "a." .. bucket] or 0) - back', '(fields[start .. "a." .. bucket] or 0)'),
+        ("proven = proven + back", ""),
+        ("math.max(line.least, proven)", "line.least"),
+        ("math.max(line.least, proven)", "proven"),
+        ("flying >= bound", "flying > bound"),
+        ("line.grace, line.grace, HEAVY)", "line.grace, line.grace, 0)"),
+        ("line.within, held - now, HEAVY)", "line.within, held - now, 0)"),
+        ("line.within, hold, HEAVY)", "line.within, hold, 0)"),
+        ("line.mark .. line.within", "line.mark"),
+        ('line.mark .. "h" .. line.of, now + hold', 'line.mark .. "h", now + hold'),
+        ('line.mark .. "p" .. line.of, hold', 'line.mark .. "p", hold'),
+        ('line.mark .. "h" .. line.of, now + one.pause', 'line.mark .. "h", now + one.pause'),
+        ("if line.on then -- what only watches", "if true then --"),
+        ("over = math.max(over, one.over)", "over = 0"),
+        ('line.add or "a"', 'line.add or "s"'),
+        ("now - held < before + line.within", "before > 0"),
+        ("now - held < before + line.within", "false"),
+        ("lately and math.min(line.probes, line.least) or line.least", "line.least"),
+        ("math.min(line.probes, line.least)", "line.probes"),
+        ("lately and sent < least and flying >= line.probes", "false"),
+        ("flying >= line.probes", "flying > line.probes"),
+        ("lately and sent < least and", "lately and"),
+        ("sent >= least and verified", "verified"),
+        ("sent >= least and verified", "sent > least and verified"),
+        ("verified < line.share * sent", "verified <= line.share * sent"),
+        ("verified < line.share * sent", "true"),
+        ("lately and math.max(line.hold, math.min(2 * before, line.longest)) or line.hold", "line.hold"),
+        ("math.min(2 * before, line.longest)", "2 * before"),
+        ("math.max(line.hold, math.min(2 * before, line.longest))", "math.min(2 * before, line.longest)"),
+        ("live(key, 2 * hold + line.within)", "live(key, hold)"),
+        ("line.moment or moment", "moment"),
+        # Pins.
+        ('(not pin["until"] or pin["until"] > now)', "true"),
+        ('destination == "allow" and owner == "destination" or ', ""),
+        (' or caller == "allow" and owner == "caller"', ""),
+        (' and owner == "destination"', ""),
+        (' and owner == "caller"', ""),
+        ('if destination == "refuse" then', "if false then"),
+        ('if caller == "refuse" then', "if false then"),
+        # Lists.
+        ('redis.call("EXISTS", KEYS[key]) == 1', "false"),
+        ('redis.call("EXISTS", KEYS[key]) == 1', "true"),
+        # The verdict.
+        ("if one.on then\n    asked", "if true then\n    asked"),
+        ("verdict = charged_as", 'verdict = "allow"'),
+        ("if charged_at then\n  verdict", "if false then\n  verdict"),
+        (" or asked.cheap and not plan.cheap then", " then"),
+        ("asked.cheap and not plan.cheap", "asked.cheap"),
+        ("asked.challenge and not plan.trusted and (", "asked.challenge and ("),
+        ("(not plan.proof or over > plan.enough)", "true"),
+        ("(not plan.proof or over > plan.enough)", "not plan.proof"),
+        ("(not plan.proof or over > plan.enough)", "over > plan.enough"),
+        ('one.level == "challenge" then over', "true then over"),
+        ('redis.call("EXISTS", proof_key) == 1', "false"),
+        ('elseif asked.cheap then\n  verdict = "cheap"', 'elseif false then\n  verdict = "cheap"'),
+        # Once per operation, all or none.
+        ("if not charged_at then\n", "if true then\n"),
+        ('if act == "charge" and not charged_at then', 'if act == "charge" then'),
+        ('if act == "charge" and not charged_at then', "if not charged_at then"),
+        ("  if passed then\n", "  if true then\n"),
+        ('verdict == "allow" or verdict == "cheap"', 'verdict == "allow"'),
+        ('redis.call("SET", operation_key, now .. " " .. verdict, "PX", plan.remember)', ""),
+        ('redis.call("SET", operation_key, now .. " added", "PX", plan.remember)', ""),
+        ('redis.call("SET", proof_key, 1, "PX", plan.spent)', ""),
+        ("if charged_at then\n    for", "if true then\n    for"),
+        ("charge(line, tonumber(charged_at), -1)", "charge(line, now, -1)"),
+        ('redis.call("DEL", operation_key)', ""),
+        # Blocks.
+        ("rank[one.level] > rank[other.level]", "rank[one.level] < rank[other.level]"),
+        ("return one.pause > other.pause", "return one.pause < other.pause"),
+        (" or weighs_more(one, most[line])", ""),
+        ("not most[line] or weighs_more(one, most[line])", "true"),
+        ('stored["until"] + plan.keep > now and stored or', "stored or"),
+        ('stored and stored["until"] + plan.keep > now and stored or', ""),
+        ("if one.limit > 0 then block.value", "if true then block.value"),
+        ("if one.on and not passed then", "if not passed then"),
+        ("if one.on and not passed then", "if one.on then"),
+        ('live(key, block["until"] - now + plan.keep)', ""),
+        (
+            'redis.call("ZADD", index_key, block["until"], line.rule .. string.sub(key, #index_key - 6))',
+            "",
+        ),
+        ('redis.call("ZREMRANGEBYSCORE", index_key, "-inf", now - plan.keep)', ""),
+        ('redis.call("ZREMRANGEBYRANK", index_key, 0, -BLOCKS - 1)', ""),
+        ('redis.call("PEXPIRE", index_key, 86400000 + plan.keep)', ""),
+    ],
+    "guard_blocks": [("0, limit - 1", "0, -1")],
+    "guard_lift": [
+        ("string.sub(field, 1, #mark) == mark", "true"),
+        ('redis.call("HDEL", key, field)', ""),
+        ('redis.call("ZREM", index_key, id)', ""),
+        ('redis.call("HEXISTS", key, mark .. "block") == 1', "true"),
+        ('redis.call("HEXISTS", key, mark .. "block") == 1', "false"),
+        ('redis.call("SET", operation_key, 1, "PX", remember)', ""),
+    ],
+    "guard_pin": [
+        ('redis.call("HDEL", pins_key, name) == 1', "true"),
+        ('redis.call("HDEL", pins_key, name) == 1', "false"),
+        ('redis.call("SET", operation_key, 1, "PX", remember)', ""),
+    ],
+}
+
+# What is kept of a number, written anew when keys are rotated, and forgotten.
+KEPT_TESTS = tuple(
+    f"tests/{name}.py"
+    for name in (
+        "guard/test_limiter",
+        "verification/test_known",
+        "system/test_lost_replies",
+        "system/test_rotation",
+        "ops/test_erasure",
+        "cli/test_rekey",
+    )
+)
+KEPT: dict[str, list[tuple[str, str]]] = {
+    "find": [("ipairs(KEYS)", "ipairs({KEYS[1]})"), ("if value then", "if false then")],
+    "erase": [('redis.call("ZREM", due_key, id)', ""), ('redis.call("DEL", challenge_key)', "1")],
+    "rename": [
+        ('redis.call("GET", new_key) == value', "false"),
+        ('redis.call("GET", old_key) ~= expected', "false"),
+        ('redis.call("DEL", old_key)', ""),
+        ('"PX", ttl, "NX"', '"NX"'),
+        ('"PX", ttl, "NX"', '"PX", ttl'),
+    ],
+    "guard_repin": [
+        ('redis.call("HGET", pins_key, new) == record', "false"),
+        ('redis.call("HGET", pins_key, old) ~= expected', "false"),
+        ('redis.call("HDEL", pins_key, old)', ""),
+        ("HSETNX", "HSET"),
+    ],
+    "guard_forget": [('redis.call("ZREM", KEYS[1], unpack(ARGV))', ""), ("unpack(KEYS, 2)", "KEYS[2]")],
+    "guard_meet": [
+        OFFSET,
+        ("place > most or ", ""),
+        (" or one.at + ms <= now", ""),
+        ("one.at > other.at", "one.at < other.at"),
+        ('redis.call("PEXPIRE", KEYS[1], ms)', ""),
+    ],
+    "guard_past": [
+        OFFSET,
+        (" and now < at + ms", ""),
+        ("recycled or redis.call", "redis.call"),
+        ("met = 1", "met = 0"),
+        ("place <= names", "place <= 1"),
+        ("ARGV[3 + place - names]", "ARGV[4]"),
+    ],
+}
+
+# These wake workers up, which the store's tests do not see; breaking them must fail a worker's test.
+WAKE_TESTS = ("tests/delivery/test_worker.py",)
+WAKES: dict[str, list[tuple[str, str]]] = {
+    "open": [('redis.call("PUBLISH", wake, partition)', "")],
+}
+
+
+def mutants(only: list[str]) -> list[tuple[Mutant, tuple[str, ...]]]:
+    """List all mutants with the tests that must notice."""
+    found = [
+        (Mutant(script, old, new), tests)
+        for table, tests in ((CHANGES, TESTS), (GUARD, GUARD_TESTS), (KEPT, KEPT_TESTS), (WAKES, WAKE_TESTS))
+        for script, changes in table.items()
+        for old, new in changes
+    ]
+    return [(mutant, tests) for mutant, tests in found if not only or mutant.script in only]
+
+
+def catch(mutant: Mutant, tests: tuple[str, ...]) -> tuple[str, bool]:
+    """Break a script on a copy and run the tests; give what failed, or why nothing did, and which of both."""
+    with tempfile.TemporaryDirectory(prefix="otp-mutant-") as folder:
+        copy = Path(folder)
+        for part in ("otp_service", "tests"):
+            shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "docs", copy / "docs")
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        [script] = (copy / "otp_service").glob(f"*/lua/{mutant.script}.lua")
+        source = script.read_text()
+        if mutant.old not in source:
+            return "this stands nowhere in the script", False
+        script.write_text(source.replace(mutant.old, mutant.new))
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-k", f"not {SLOW}", *tests]
+        try:
+            run = subprocess.run(
+                command, cwd=copy, capture_output=True, text=True, check=False, timeout=HANGS_AFTER
+            )
+        except subprocess.TimeoutExpired:
+            return "the tests hung", True
+        if run.returncode == 1:
+            noticed = re.search(r"^(?:FAILED|ERROR) \S*::(\S+)", run.stdout, re.MULTILINE)
+            return noticed[1] if noticed else "a test", True
+        return ("no test failed" if run.returncode == 0 else run.stdout[-2000:]), False
+
+
+def main() -> int:
+    """Try all mutants, or those of the scripts named."""
+    chosen = mutants(sys.argv[1:])
+    survivors = 0
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        verdicts = pool.map(lambda one: catch(*one), chosen)
+        for (mutant, _), (reason, caught) in zip(chosen, verdicts, strict=True):
+            survivors += not caught
+            sys.stdout.write(f"{'caught  ' if caught else 'SURVIVED'} {mutant.name}: {reason}\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{len(chosen) - survivors} of {len(chosen)} caught\n")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,486 @@
+"""The figures in docs/security.md, read from the code: limits, lifetimes, time limits, pools and repetitions.
+
+`python -m tests.house.security_document` writes them between the document's two markers; with `--check` it exits
+with 1 when they differ. What a figure is for and where it comes from is said here, what it is never.
+"""
+
+import argparse
+import ast
+import inspect
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from otp_service import bootstrap, settings
+from otp_service.access import keyring
+from otp_service.challenge import model as challenge
+from otp_service.challenge import store
+from otp_service.cli import main as cli
+from otp_service.crypto import tokens
+from otp_service.delivery import conversion as figures
+from otp_service.delivery import dispatcher as courier
+from otp_service.delivery import receipts as reception
+from otp_service.delivery import worker
+from otp_service.events import sender as herald
+from otp_service.events import standard_webhooks as events
+from otp_service.guard import captcha
+from otp_service.guard import human_check as human
+from otp_service.guard import limiter as gate
+from otp_service.http import edge, server
+from otp_service.net import public_only as outgoing
+from otp_service.ops import blocks
+from otp_service.policy import limits, model
+from otp_service.policy import versions as policies
+from otp_service.policy.guard_forms import FORMS
+from otp_service.policy.limits import Budget, Conversion, Cooldown, Countries, Guard, Listed, Rule, Types
+from otp_service.store import scripts as connection
+from otp_service.upstream import faults as health
+from otp_service.upstream.mobtexting import account
+from otp_service.verification import service
+
+FILE = Path(__file__).parents[2] / "docs" / "security.md"
+BEGIN, END = "<!-- made by python -m tests.house.security_document -->\n", "<!-- end of what is made -->\n"
+_OWN = "own starting value"
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Who is counted by a rule of the guard, what for, and where its figures come from."""
+
+    whom: str
+    source: str
+
+
+COUNTED: Mapping[str, Counted] = {
+    "countries": Counted("the number's country", "Twilio Verify, geo permissions; a list is required"),
+    "number_types": Counted(
+        "what the number is, by its metadata", "coss.com, fraud guard; phonenumbers' types"
+    ),
+    "address": Counted(
+        "messages asked for by one client address (IPv6: one /64); not a server's, not a known device's",
+        "a counter apart from the number's: OWASP Bot Management sheet; 10 in 1 min and the hold: Huawei WAF guide; "
+        "the others: own starting values",
+    ),
+    "session": Counted("messages asked for by one session that a server names", _OWN),
+    "app": Counted("messages of one app", f"OWASP API4:2023; figures: {_OWN}"),
+    "money": Counted(
+        "cost of one app's messages, in the upstream's unit", f"OWASP API4:2023; figures: {_OWN}"
+    ),
+    "everything": Counted("messages of all apps", f"OWASP API4:2023; figures: {_OWN}"),
+    "guessing": Counted(
+        "wrong codes over all numbers",
+        f"{_OWN}: 2,000 guesses at six digits win 0.002 times",
+    ),
+    "country": Counted("messages to one country", f"GitLab, cap for each dial code; figures: {_OWN}"),
+    "conversion": Counted(
+        "challenges to one country and to one prefix, by how well the caller is known",
+        f"GatewayAPI and CM.com: pumping never enters the code; figures: {_OWN}",
+    ),
+    "prefix": Counted(
+        "messages to numbers that differ in their last four digits only, by how well the caller is known",
+        f"CM.com: consecutive numbers are the sign of pumping; figures: {_OWN}",
+    ),
+    "suppression": Counted("the number, after its owner wrote STOP", "the owner's word"),
+    "recycled": Counted(
+        "the number, after it was named as handed on", "TRAI's revocation list; purposes: own choice"
+    ),
+    "failures": Counted(
+        "wrong codes for one number since its last right one, by how well the caller is known",
+        f"NIST SP 800-63B-4 3.2.2 allows 100 at most; figures: {_OWN}",
+    ),
+    "cooldown": Counted(
+        "time since the last message to one number, by how well the caller is known",
+        f"Supabase: 60 s; the ladder: {_OWN}",
+    ),
+    "number": Counted(
+        "messages to one number, by how well the caller is known",
+        "Telnyx: 3 in 10 min; ServiceNow: 10 in 1 d; 5 in 1 h: own starting value",
+    ),
+}
+_FOLLOWS = {
+    "challenge": "human check",
+    "cheap": "cheap channels only",
+    "refuse": "refused",
+}
+
+
+def made() -> str:
+    """Write all tables."""
+    parts = (
+        _titled("What may be sent", _guard()),
+        _titled("What one challenge allows", _challenge()),
+        _titled("How long things live", _lifetimes()),
+        _titled("Time limits, pools and repetitions", _resources()),
+    )
+    return "\n".join(parts)
+
+
+def _titled(title: str, rows: Iterator[Sequence[str]]) -> str:
+    head = next(rows)
+    lines = [head, ["---"] * len(head), *rows]
+    return f"### {title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def span(seconds: float) -> str:
+    """Write a time in the largest unit that it fills."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:g} s"
+
+
+def _spans(seconds: Sequence[float]) -> str:
+    return ", ".join(map(span, seconds))
+
+
+def _ms(milliseconds: float) -> str:
+    return span(milliseconds / 1000)
+
+
+# The guard.
+
+
+def _guard() -> Iterator[Sequence[str]]:
+    yield "rule", "who is counted", "what follows, at which figure", "in the policy", "source"
+    rules = Guard()
+    for name, rule in rules.rules().items():
+        told = COUNTED[name]
+        yield f"`{name}`", told.whom, _consequence(rule), _in_policy(name), told.source
+    effort = (
+        f"{human.LEAST:,} to {human.MOST:,} hashes at most, doubling with each {human.DOUBLES_EVERY:.0%} over"
+    )
+    yield "human check", "not a known device", effort, _in_policy("human_check"), "OWASP API6:2023"
+    cheap = ", ".join(rules.cheap_channels)
+    yield "cheap channels", "-", cheap, "`guard.cheap_channels`", "own choice"
+
+
+def _consequence(rule: Rule) -> str:
+    """Say what a rule does by its defaults."""
+    match rule:
+        case Countries():
+            return f"refused outside of: {', '.join(rule.allow) or 'nowhere is allowed until it is named'}"
+        case Types():
+            return f"refused: {', '.join(rule.refuse)}"
+        case Listed():
+            purposes = f", for purpose {', '.join(rule.purposes)}" if rule.purposes else ""
+            return f"{_FOLLOWS[rule.then]}{purposes}"
+        case Cooldown():
+            return f"refused within {_spans(rule.ladder)}; forgotten after {span(rule.forget)}"
+        case Conversion():
+            return (
+                f"{_FOLLOWS[rule.country]} (country) or {_FOLLOWS[rule.prefix]} (prefix) for {span(rule.hold)},"
+                f" doubling up to {span(rule.longest)}, once fewer than {rule.share:.0%} of {rule.sends} or more in"
+                f" {span(rule.within)} verify; those of the newest {span(rule.grace)} do not count yet: of them no"
+                f" more go without a human check than verified in {span(rule.within)}, or than {rule.sends};"
+                f" after a stop {rule.probes} go and are judged first"
+            )
+        case Budget():
+            return _tiers(rule)
+    raise TypeError(rule)
+
+
+def _tiers(rule: Budget) -> str:
+    levels: dict[str, list[str]] = {}
+    for level, window in rule.tiers():
+        levels.setdefault(level, []).append(f"{window.limit:,} in {span(window.seconds)}")
+    said = [f"{_FOLLOWS[level]} after {', '.join(windows)}" for level, windows in levels.items()]
+    if rule.hold:
+        said.append(f"a refusal lasts {span(rule.hold)}")
+    if isinstance(rule, limits.Guessing):
+        said.append(f"new codes have {rule.code_length} digits then")
+    return "; ".join(said)
+
+
+def _in_policy(name: str) -> str:
+    settings_of = [setting for setting in FORMS[name].fields if setting != "mode"] or ["mode"]
+    return ", ".join(f"`guard.{name}.{setting}`" for setting in settings_of)
+
+
+# One challenge.
+
+
+def _challenge() -> Iterator[Sequence[str]]:
+    rules = model.ChallengeRules()
+    yield "limit", "figure", "in the policy", "source"
+    rows = (
+        (
+            "digits of a code",
+            f"{rules.code_length}",
+            "code_length",
+            "NIST SP 800-63B-4 3.1.3.2, ASVS 6.5.4: six at least",
+        ),
+        (
+            "life of a challenge and its codes",
+            f"{span(rules.ttl)}, {span(model.MAX_TTL)} at most",
+            "ttl",
+            "ASVS 6.5.5",
+        ),
+        (
+            "guesses",
+            f"{rules.max_attempts}",
+            "max_attempts",
+            "PSD2 RTS article 4(3)(b): five at most; RFC 4226 7.3",
+        ),
+        ("messages", f"{rules.max_sends}", "max_sends", _OWN),
+        ("wait before each resend", _spans(rules.cooldown), "cooldown", _OWN),
+        (
+            "codes that count beside the newest",
+            f"{rules.earlier_codes}",
+            "earlier_codes",
+            "own choice: a late SMS still works",
+        ),
+    )
+    for what, figure, setting, source in rows:
+        yield what, figure, f"`challenge.{setting}`", source
+
+
+# Lifetimes.
+
+
+def _lifetimes() -> Iterator[Sequence[str]]:
+    yield "what", "figure", "where"
+    yield from chain(_given_out(), _remembered(), _leases())
+
+
+def _given_out() -> Iterator[Sequence[str]]:
+    yield "verification token", span(tokens.LIFETIME), "`crypto/tokens.py`"
+    yield "device token", span(tokens.DEVICE_LIFETIME), "`crypto/tokens.py`"
+    yield "human check, to solve and show", _ms(human.LIFETIME), "`guard/human_check.py`"
+
+
+def _remembered() -> Iterator[Sequence[str]]:
+    defaults = {name: default or "" for name, _, default in settings.variables()}
+    for what, setting in (
+        ("challenge, after its expiry", "OTP_KEEP_CHALLENGES"),
+        ("idempotency key", "OTP_KEEP_IDEMPOTENCY"),
+        ("event that its app does not take", "OTP_KEEP_EVENTS"),
+    ):
+        yield (
+            what,
+            defaults[setting].replace("m", " min").replace("h", " h").replace("d", " d"),
+            f"`{setting}`",
+        )
+    yield (
+        "issued key beside its successor",
+        f"{span(keyring.OVERLAP)} unless told otherwise",
+        "`access/keyring.py`",
+    )
+    yield "record of an issued key, after its end", _ms(keyring.KEPT), "`access/keyring.py`"
+    yield "charge of the guard, to repeat or refund it", _ms(gate.REMEMBER), "`guard/limiter.py`"
+    yield "block, after its end", _ms(bootstrap.BLOCKS_KEPT), "`bootstrap.py`"
+    yield "recycled number", f"{blocks.RECYCLED_FOR} d unless told otherwise", "`ops/blocks.py`"
+    yield "STOP of a person", span(reception.SUPPRESSED_FOR), "`delivery/receipts.py`"
+    yield "channel that a person opened by writing", span(reception.OPEN_FOR), "`delivery/receipts.py`"
+    yield "answer to a paid lookup", span(courier.LOOKUP_KEPT), "`delivery/dispatcher.py`"
+    yield "day's figures, without any person", _ms(figures.KEEP), "`delivery/conversion.py`"
+    yield "versions of the policy", f"the newest {policies.KEPT}", "`policy/versions.py`"
+    yield "endpoint switched off by a 410", span(herald.OFF_FOR), "`events/sender.py`"
+
+
+def _leases() -> Iterator[Sequence[str]]:
+    yield "lease to draw and hash", _ms(store.CLAIM_LEASE), "`challenge/store.py`"
+    yield "lease to send", _ms(store.SEND_LEASE), "`challenge/store.py`"
+    yield "lease to tell an app", _ms(store.EVENT_LEASE), "`challenge/store.py`"
+    yield "lease of a breaker's probe", span(health.PROBE_LEASE), "`upstream/faults.py`"
+    yield "worker without a beat", span(worker.LIFE), "`delivery/worker.py`"
+
+
+# Time limits, pools and repetitions.
+
+
+def _resources() -> Iterator[Sequence[str]]:
+    yield "what", "figure", "where", "when it is reached"
+    yield from chain(_of_clients(), _of_hashing(), _of_the_store(), _of_upstreams(), _of_apps())
+
+
+def _of_clients() -> Iterator[Sequence[str]]:
+    defaults = {name: default for name, _, default in settings.variables()}
+    yield (
+        "API processes and threads",
+        f"{defaults['OTP_PROCESSES']} x {defaults['OTP_THREADS']}",
+        "`OTP_PROCESSES`, `OTP_THREADS`",
+        "requests wait for a thread",
+    )
+    yield "silence in the middle of a request", span(server.SILENCE), "`http/server.py`", "closed"
+    yield (
+        "idle connection",
+        span(float(_server_option("keepalive"))),
+        "`http/server.py`",
+        "closed",
+    )
+    yield (
+        "request line, headers",
+        f"{_server_option('limit_request_line')} bytes, {_server_option('limit_request_fields')} headers",
+        "`http/server.py`",
+        "refused",
+    )
+    yield (
+        "body; body with a policy",
+        f"{edge.MAX_BODY // 1024} KiB; {edge.MAX_POLICY // 1024} KiB",
+        "`http/edge.py`",
+        "413, unread",
+    )
+    yield "end of a process that was told to stop", span(server.GRACE), "`http/server.py`", "killed"
+
+
+def _of_hashing() -> Iterator[Sequence[str]]:
+    yield (
+        "Argon2 runs at once",
+        "as many as cores, over all API processes",
+        "`bootstrap.py`",
+        "the check waits",
+    )
+    yield (
+        "wait of a check for its turn",
+        span(service.HASH_WAIT),
+        "`verification/service.py`",
+        "503 `busy`; the guess is not counted",
+    )
+
+
+def _of_the_store() -> Iterator[Sequence[str]]:
+    yield (
+        "the store: connections of each process",
+        f"threads + {bootstrap.SPARE_CONNECTIONS}",
+        "`bootstrap.py`",
+        f"a caller waits {span(connection.POOL_TIMEOUT)}, then as if it were away",
+    )
+    yield (
+        "the store: connect; reply",
+        f"{span(connection.CONNECT_TIMEOUT)}; {span(connection.REPLY_TIMEOUT)}",
+        "`store/scripts.py`",
+        "tried again",
+    )
+    yield (
+        "the store: tries of one call",
+        f"{len(connection.PAUSES) + 1}, after {_spans(connection.PAUSES)}, each with up to as much jitter",
+        "`store/scripts.py`",
+        "503 `store_unavailable`",
+    )
+    yield (
+        "the store: one call in all",
+        span(connection.BUDGET),
+        "`store/scripts.py`",
+        "503 `store_unavailable`; nothing is sent",
+    )
+    yield (
+        "writing down what became of a message",
+        f"every {span(courier.SETTLE_PAUSE)}, for {span(courier.SETTLE_PATIENCE)}",
+        "`delivery/dispatcher.py`",
+        "the outcome stays unknown",
+    )
+
+
+def _of_upstreams() -> Iterator[Sequence[str]]:
+    defaults = {name: default for name, _, default in settings.variables()}
+    rules: Mapping[str, Any] = {each.name: each.default for each in fields(model.Upstream)}
+    pool = {each.name: each.default for each in fields(account.Account)}["pool_size"]
+    yield "sends at once, each worker", f"{defaults['OTP_WORKER_SENDS']}", "`OTP_WORKER_SENDS`", "others wait"
+    yield (
+        "an upstream: connect; whole call",
+        f"{span(rules['connect_timeout'])}; {span(rules['total_timeout'])}",
+        "`upstream.NAME.connect_timeout`, `upstream.NAME.total_timeout`",
+        "unknown if anything left, else deferred",
+    )
+    yield (
+        "an upstream: connections kept",
+        f"{pool}",
+        "`upstream/mobtexting/account.py`",
+        "more calls go over connections of their own",
+    )
+    yield (
+        "an upstream: tries of one request",
+        "1",
+        "`upstream/mobtexting/transport.py`",
+        "what may have left is never sent again",
+    )
+    yield (
+        "tries of a delivery that did not leave",
+        f"{challenge.MAX_DEFERRALS} more, after {_spans([2**n for n in range(challenge.MAX_DEFERRALS)])}, or as asked",
+        "`challenge/model.py`",
+        "the next step",
+    )
+    yield (
+        "an upstream: faults in a row",
+        f"{rules['tolerance']}",
+        "`upstream.NAME.tolerance`",
+        f"the breaker opens for {span(health.FIRST_PAUSE)}, doubling up to {span(health.LONGEST_PAUSE)}",
+    )
+    yield (
+        "an upstream: GET requests in a minute",
+        f"{rules['gets_per_minute']:,}",
+        "`upstream.NAME.gets_per_minute`",
+        "not asked",
+    )
+    yield (
+        "CAPTCHA vendor: connect; whole call",
+        f"{span(captcha.CONNECT_LIMIT)}; {span(captcha.TOTAL_LIMIT)}",
+        "`guard/captcha.py`",
+        "503; nobody passes, nothing is sent",
+    )
+
+
+def _of_apps() -> Iterator[Sequence[str]]:
+    yield "events at once, each worker", f"{cli.EVENTS_AT_ONCE}", "`cli/main.py`", "others wait; sends do not"
+    yield (
+        "an app's endpoint: connect; whole call",
+        f"{span(outgoing.CONNECT_LIMIT)}; {span(outgoing.TOTAL_LIMIT)}",
+        "`net/public_only.py`",
+        "tried again",
+    )
+    yield (
+        "repetitions of an event",
+        f"{len(events.RETRIES)}, after {_spans(events.RETRIES)}, each {events.JITTER:.0%} sooner or later",
+        "`events/standard_webhooks.py`",
+        "given up",
+    )
+
+
+def _server_option(name: str) -> str:
+    """Give an option of the HTTP server, which stands nowhere but in the call that starts it."""
+    tables = [node for node in ast.walk(ast.parse(inspect.getsource(server))) if isinstance(node, ast.Dict)]
+    options = {
+        key.value: value.value
+        for table in tables
+        for key, value in zip(table.keys, table.values, strict=True)
+        if isinstance(key, ast.Constant) and isinstance(value, ast.Constant)
+    }
+    return str(options[name])
+
+
+# The document.
+
+
+def document(text: str) -> str:
+    """Give the document with what the code says between its markers. Raises ValueError where they are missing."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError("the markers are missing")
+    return f"{before}{BEGIN}\n{made()}\n{END}{after}"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the figures, or check them; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.house.security_document", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing, exit with 1 when it differs")
+    parser.add_argument("--file", type=Path, default=FILE, help="docs/security.md unless named")
+    options = parser.parse_args(arguments)
+    found = options.file.read_text(encoding="utf-8")
+    wanted = document(found)
+    if not options.check:
+        options.file.write_text(wanted, encoding="utf-8")
+        return 0
+    if found == wanted:
+        return 0
+    sys.stderr.write(
+        f"{options.file} is not what the code says: run python -m tests.house.security_document\n"
+    )
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,294 @@
+"""docs/security.md: what it names exists, its figures are the code's, and the log says what it promises."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import otp_service
+from otp_service import settings
+from otp_service.cli import main as cli
+from otp_service.policy.guard_forms import FORMS, GUARD
+from otp_service.policy.limits import RULES, Guard
+from otp_service.policy.model import EVENTS, ChallengeRules, Upstream
+from otp_service.telemetry.metrics import Metrics
+from tests.conftest import OPS, POLICY, PUBLISHABLE
+from tests.house import security_document
+from tests.house.openapi_document import application
+from tests.support.http_api import NUMBER, Api, close, make_api, wrong
+from tests.support.valkey_server import ValkeyServer
+from tests.telemetry.test_telemetry import Log, log
+
+pytest_plugins = ["tests.support.http_fixtures"]
+__all__ = ["log"]
+
+PACKAGE = Path(otp_service.__file__).parent
+TESTS = Path(__file__).parents[1]
+PROJECT = TESTS.parent
+TEXT = security_document.FILE.read_text(encoding="utf-8")
+NAMED = re.findall(r"`([^`\n]+)`", TEXT)
+"""All that stands between backticks."""
+ASVS = {
+    *("2.1.1", "2.1.2", "2.1.3", "2.2.1", "2.2.2", "2.2.3", "2.3.1", "2.3.2", "2.3.3", "2.3.4", "2.4.1"),
+    *("6.1.1", "6.1.3", "6.3.1", "6.3.2", "6.3.3", "6.5.1", "6.5.2", "6.5.3", "6.5.4", "6.5.5"),
+    *("6.6.1", "6.6.2", "6.6.3", "9.1.1", "9.1.2", "9.1.3", "9.2.1", "9.2.2", "9.2.3", "9.2.4"),
+    *("14.1.1", "14.1.2", "14.2.1", "14.2.2", "14.2.3", "14.2.4", "14.3.1", "14.3.2", "14.3.3"),
+    *("16.1.1", "16.2.1", "16.2.2", "16.2.3", "16.2.4", "16.2.5", "16.3.1", "16.3.2", "16.3.3", "16.3.4"),
+    *("16.4.1", "16.4.2", "16.4.3", "16.5.1", "16.5.2", "16.5.3"),
+}
+"""The rows of ASVS 5.0.0 of levels 1 and 2 in these chapters, but for passwords and identity providers."""
+
+
+def rows(text: str, *, first: str) -> dict[str, list[str]]:
+    """Read the rows of all tables whose first cell matches, by that cell."""
+    lines = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in text.splitlines()]
+    return {cells[0]: cells for cells in lines if len(cells) > 1 and re.fullmatch(first, cells[0])}
+
+
+def section(title: str, text: str = TEXT) -> str:
+    """Return the text of a section of a document."""
+    return text.partition(f"\n## {title}")[2].partition("\n## ")[0]
+
+
+@cache
+def found_in(file: str) -> set[str]:
+    """Name the tests of a module."""
+    tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+# What the document names.
+
+
+def test_every_test_that_is_named_exists() -> None:
+    """A test that was renamed or dropped is found, so that no row leans on nothing."""
+    named = [name.split("::") for name in NAMED if "::" in name]
+    assert len(named) > 60
+    assert not [name for file, name in named if not (TESTS / file).is_file() or name not in found_in(file)]
+
+
+def test_every_module_that_is_named_exists() -> None:
+    """Modules, scripts and folders are those of the package."""
+    named = {name for name in NAMED if re.fullmatch(r"[a-z_/]+(\.py|\.lua|/)", name)}
+    assert len(named) > 20
+    assert not {name for name in named if not (PACKAGE / name).exists()}
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    """Variables and fields of the policy are those that are read."""
+    variables = {name for name, _, _ in settings.variables()}
+    named = {name for name in NAMED if re.fullmatch(r"OTP_[A-Z_]+", name)}
+    assert len(named) > 8
+    assert named <= variables | {settings.UPSTREAM_PREFIX, settings.EVENTS_PREFIX}
+    fields = {re.match(r"[a-zA-Z_.]+", name).group() for name in NAMED if is_of_policy(name)}  # type: ignore[union-attr]
+    known = {f"guard.{rule}.{field}" for rule, form in FORMS.items() for field in form.fields}
+    known |= {f"guard.{name}" for name in (*GUARD.fields, *RULES)}
+    known |= {f"challenge.{name}" for name in ChallengeRules.__dataclass_fields__}
+    known |= {f"upstream.NAME.{name}" for name in Upstream.__dataclass_fields__}
+    assert len(fields) > 40
+    assert fields - known <= events_logged() | set(EVENTS)
+
+
+def is_of_policy(name: str) -> bool:
+    """Say whether a name is of the policy; some names of events begin alike."""
+    return bool(re.match(r"(guard|challenge|upstream\.NAME)\.(?!py$|lua$)[a-z]", name))
+
+
+def test_every_call_and_command_that_is_named_exists() -> None:
+    """An operator in a hurry can type what stands there."""
+    paths = {rule.rule for rule in application().url_map.iter_rules()}
+    named = {path for name in NAMED for path in re.findall(r"(?<![a-z])/(?:ops|otp)/[a-z/]+", name)}
+    assert len(named) > 3
+    assert named <= paths
+    commands = {tuple(name.split()[1:3]) for name in NAMED if name.startswith("otp-service ")}
+    assert len(commands) > 10
+    for command in commands:
+        words = [word for word in command if re.fullmatch(r"[a-z]+", word)]
+        with pytest.raises(SystemExit) as ended:
+            cli.run([*words, "--help"])
+        assert ended.value.code == 0, command
+
+
+def test_every_metric_that_is_named_exists() -> None:
+    """Dashboards are made from these names."""
+    known = {
+        sample for family in Metrics().registry.collect() for sample in (family.name, f"{family.name}_total")
+    }
+    named = {re.sub(r"\{.*", "", name) for name in NAMED if name.startswith("otp_")}
+    assert len(named) > 4
+    assert named <= known
+
+
+# What the document covers.
+
+
+def test_every_invariant_of_the_design_is_covered() -> None:
+    """Each has what it keeps away, and a test."""
+    text = (PROJECT / "docs" / "design.md").read_text(encoding="utf-8")
+    design = rows(section("What always holds", text), first=r"\d+")
+    assert len(design) == 10
+    told = rows(section("What always holds"), first=r"\d+")
+    assert list(told) == list(design)
+    assert all("::test_" in cells[2] for cells in told.values())
+
+
+def test_every_row_of_asvs_is_judged() -> None:
+    """No row is passed over, and what is met in full is shown by a test or by a section of this document."""
+    told = rows(section("OWASP ASVS"), first=r"\d+\.\d+\.\d+")
+    assert set(told) == ASVS
+    for _, _, met, _, shown in told.values():
+        assert re.match(r"(yes|part|no)\b", met)
+        assert "::test_" in shown or shown == "-"
+    unshown = {row for row, cells in told.items() if cells[2].startswith("yes") and cells[4] == "-"}
+    assert unshown == {"14.1.1", "14.1.2"}  # they ask for a text
+
+
+def test_every_rule_of_the_guard_is_told() -> None:
+    """A new rule without words for whom it counts fails here."""
+    assert tuple(security_document.COUNTED) == RULES
+    assert all(f"| `{rule}` |" in security_document.made() for rule in Guard().rules())
+
+
+def test_every_setting_of_the_guard_is_told() -> None:
+    """Each field of each form stands in the table but `mode`, which all rules have."""
+    told = section("Limits")
+    for rule, form in FORMS.items():
+        for field in set(form.fields) - {"mode"}:
+            assert f"`guard.{rule}.{field}`" in told
+
+
+def events_logged() -> set[str]:
+    """Name the events that the product logs; a part that is made up as it goes is any word."""
+    names = set()
+    for file in PACKAGE.rglob("*.py"):
+        if not {"demo", "sandbox"} & set(file.parts):  # a newcomer's, not an operator's
+            names |= set(named_in(ast.parse(file.read_text(encoding="utf-8"))))
+    return names
+
+
+def named_in(tree: ast.Module) -> Iterator[str]:
+    """Name the events in a source: first arguments in the form of one, as patterns."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args and called(node) in LOGGING:
+            name = node.args[0]
+            parts = name.values if isinstance(name, ast.JoinedStr) else [name]
+            pattern = "".join(
+                str(part.value) if isinstance(part, ast.Constant) else "[a-z_]+" for part in parts
+            )
+            if re.match(r"\S+\.\S+$", pattern):
+                yield pattern
+
+
+LOGGING = {"log", "report", "_tell", "error", "critical", "warning"}
+
+
+def called(node: ast.Call) -> str:
+    """Name what is called."""
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+def test_every_event_of_the_log_is_listed() -> None:
+    """The inventory of ASVS 16.1.1: all that is logged and nothing else."""
+    lines = [line for line in section("The log").splitlines() if line.startswith("| `")]
+    listed = {name for line in lines for name in re.findall(r"`([a-z_.]+)`", line.split(" | ")[0])}
+    logged = events_logged()
+    assert not {name for name in listed if not any(re.fullmatch(pattern, name) for pattern in logged)}
+    assert not {pattern for pattern in logged if not any(re.fullmatch(pattern, name) for name in listed)}
+
+
+def test_the_notice_is_linked() -> None:
+    """Who reads only the README or the API's document comes by the notice (NIST SP 800-63B-4, 3.2.9)."""
+    assert "restricted authenticator" in section("SMS and calls are restricted authenticators")
+    assert "docs/security.md" in (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert "restricted authenticators" in (PROJECT / "openapi.yaml").read_text(encoding="utf-8")
+
+
+# The figures.
+
+
+def test_the_figures_are_what_the_code_says() -> None:
+    """A changed limit, lifetime or time limit without a new document fails here."""
+    assert security_document.document(TEXT) == TEXT, "python -m tests.house.security_document"
+
+
+def test_the_check_finds_drift(tmp_path: Path) -> None:
+    """The command that CI runs fails for another figure, changes nothing, and can mend it."""
+    file = tmp_path / "security.md"
+    file.write_text(TEXT.replace("| 5 min, 10 min at most |", "| 50 min |"), encoding="utf-8")
+    before = file.read_text(encoding="utf-8")
+    assert before != TEXT
+    command = [sys.executable, "-m", "tests.house.security_document", "--file", str(file)]
+    checked = subprocess.run([*command, "--check"], check=False, capture_output=True, text=True)
+    assert checked.returncode == 1
+    assert "python -m tests.house.security_document" in checked.stderr
+    assert file.read_text(encoding="utf-8") == before
+    assert subprocess.run(command, check=False).returncode == 0
+    assert file.read_text(encoding="utf-8") == TEXT
+
+
+def test_a_document_without_its_markers_is_no_document() -> None:
+    """Rather an error than figures that nobody checks."""
+    with pytest.raises(ValueError, match="markers"):
+        security_document.document(TEXT.replace(security_document.END, ""))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [
+        (0.05, "0.05 s"),
+        (9, "9 s"),
+        (90, "90 s"),
+        (300, "5 min"),
+        (5400, "90 min"),
+        (3600, "1 h"),
+        (86400, "1 d"),
+        (315_360_000, "3,650 d"),
+    ],
+)
+def test_a_time_is_written_in_the_largest_unit_that_it_fills(seconds: float, written: str) -> None:
+    """Nobody has to reckon, and nothing is rounded."""
+    assert security_document.span(seconds) == written
+
+
+# What the log promises.
+
+
+def test_each_check_is_logged_with_its_result(live: Api, log: Log) -> None:
+    """A wrong code, the right one with the channel that brought it, and a guess at nothing (ASVS 16.3.1)."""
+    challenge_id, code = live.sent()
+    live.verify(challenge_id, wrong(code))
+    live.verify(challenge_id, code)
+    checked = [event for event in log.events() if event["event"] == "challenge.checked"]
+    assert [event["result"] for event in checked] == ["wrong_code", "verified"]
+    assert checked[1]["channel"] == "sms"
+    live.verify(challenge_id, code)
+    assert log.last()["event"] == "http.answered"
+    assert (log.last()["route"], log.last()["status"]) == ("/otp/verify", 404)
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "status"),
+    [("sk_nobodys-key-at-all", "/otp/send", 401), (OPS, "/otp/send", 403), (PUBLISHABLE, "/ops/policy", 403)],
+)
+def test_refused_access_is_logged(api: Api, log: Log, key: str, path: str, status: int) -> None:
+    """Which call, how it ended and by which request id; never the key (ASVS 16.3.2)."""
+    answer = api.call("GET" if path.startswith("/ops") else "POST", path, key=key, body={"to": NUMBER})
+    logged = log.last()
+    assert (logged["event"], logged["route"], logged["status"]) == ("http.answered", path, status)
+    assert logged["request_id"] == answer.headers["X-Request-Id"]
+    assert key not in log.stream.getvalue()
+
+
+def test_a_refusal_of_the_guard_is_logged(valkey: ValkeyServer, log: Log) -> None:
+    """Rule, verdict and app, joined to the answer by the request id (ASVS 16.3.3)."""
+    api = make_api(valkey, text=POLICY.replace('allow = ["*"]', 'allow = ["IN"]'))
+    answer = api.send()
+    close(api)
+    refused = next(event for event in log.events() if event["event"] == "guard.refused")
+    assert (refused["rule"], refused["verdict"], refused["app"]) == ("countries", "refuse", "web")
+    assert refused["request_id"] == answer.headers["X-Request-Id"]

@@ -1,0 +1,415 @@
+"""Keys, apps and roles by the operators' HTTP API: who may do what, and what a key is worth at each time."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from otp_service.access.api_keys import digest
+from otp_service.http.edge import Operation
+from otp_service.policy import ROLES
+from tests.conftest import OPS, ORIGIN, POLICY, PUBLISHABLE, SECRET
+from tests.support.http_api import NO_ID, NOBODY, NOTHING, NUMBER, Api
+from tests.support.spine import together
+
+pytest_plugins = ["tests.support.http_fixtures"]
+
+GOOD = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
+DAY = 24 * 3_600_000
+NO_KEY = "0" * 10
+
+
+def members(answer: TestResponse) -> dict[str, Any]:
+    """Return the members of a JSON answer."""
+    found: dict[str, Any] = answer.json or {}
+    return found
+
+
+def ask(api: Api, method: str, path: str, body: object = None, key: str = OPS) -> TestResponse:
+    """Call as an operator, and let this process see what changed."""
+    answer = api.call(method, f"/ops/{path}", key=key, body=NOTHING if body is None else body)
+    api.core.live_keys.look()
+    return answer
+
+
+def create(api: Api, kind: str = "secret", owner: str = "web", **fields: object) -> dict[str, Any]:
+    """Issue a key."""
+    answer = ask(api, "POST", "keys", {"kind": kind, "owner": owner, **fields})
+    assert answer.status_code == 201, answer.text
+    return members(answer)
+
+
+def listed(api: Api) -> dict[str, dict[str, Any]]:
+    """List all keys by their ids."""
+    return {key["id"]: key for key in members(ask(api, "GET", "keys"))["keys"]}
+
+
+def calls_with(api: Api, key: str) -> int:
+    """Send as an app; gives the status."""
+    return api.call("POST", "/otp/send", key=key, body={"to": NUMBER}, address="192.0.2.9").status_code
+
+
+@pytest.fixture
+def in_force(api: Api) -> Api:
+    """An application whose policy is in the store."""
+    api.core.current.look()
+    return api
+
+
+# Roles.
+
+READ = {
+    "ops.show",
+    "ops.version",
+    "ops.check",
+    "ops.history",
+    "ops.diff",
+    "ops.simulated",
+    "ops.upstreams",
+    "ops.figures",
+    "ops.look_at_suppression",
+    "ops_keys.list_keys",
+    "ops_keys.list_apps",
+    "ops_keys.show_app",
+    "ops_guard.list_blocks",
+    "ops_guard.explain",
+    "ops_guard.list_pins",
+}
+OPERATE = READ | {
+    *("ops.apply", "ops.rollback", "ops.lift_suppression"),
+    *("ops_guard.lift", "ops_guard.pin", "ops_guard.unpin", "ops_guard.recycled"),
+}
+ADMIN = OPERATE | {
+    "ops.forget_number",
+    "ops_keys.create_key",
+    "ops_keys.rotate_key",
+    "ops_keys.revoke_key",
+    "ops_keys.create_app",
+    "ops_keys.remove_app",
+}
+MAY = {"read": READ, "operate": OPERATE, "admin": ADMIN}
+"""The table of who may call what; a new view of /ops must be put into it."""
+
+
+def views(app: Flask) -> dict[str, tuple[str, str]]:
+    """List every view below /ops with its path, filled in, and method."""
+    found = {}
+    for rule in app.url_map.iter_rules():
+        if rule.rule.startswith("/ops"):
+            arguments = dict.fromkeys(rule.arguments, "1") | {"key_id": NO_KEY, "app": "web"}
+            _, path = rule.build({name: arguments[name] for name in rule.arguments}) or ("", "")
+            (method,) = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+            found[rule.endpoint] = (path, method)
+    return found
+
+
+def test_every_view_of_operators_stands_in_the_table(api: Api) -> None:
+    """None is forgotten, and each names its role itself."""
+    assert set(views(api.flask)) == ADMIN
+    for endpoint in ADMIN:
+        described = getattr(api.flask.view_functions[endpoint], "operation", None)
+        assert isinstance(described, Operation)
+        assert described.keys == ("ops",)
+        least = next(role for role in ROLES if endpoint in MAY[role])
+        assert described.role == least, endpoint
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_may_call_what_the_table_says(api: Api, role: str, *, declared: bool) -> None:
+    """All else is 403 with the role that it needs; a key of the policy and an issued one alike."""
+    key = create(api, "ops", "ben", role=role)["key"]
+    if declared:
+        key = f"ops_declared-{role}-key"
+        text = f'{GOOD}\n[operator.ben]\nrole = "{role}"\nkeys = ["{digest(key)}"]\n'
+        api.core.policies.apply(text, author="a", reason="r")
+        api.core.current.look()
+    allowed = set()
+    for endpoint, (path, method) in views(api.flask).items():
+        answer = api.call(method, path, key=key, raw=None if method == "GET" else b"{}")
+        if answer.status_code != 403:
+            allowed.add(endpoint)
+            continue
+        least = next(one for one in ROLES if endpoint in MAY[one])
+        assert members(answer)["code"] == "role_not_allowed"
+        assert f"the role {least}." in members(answer)["detail"]
+    assert allowed == MAY[role]
+
+
+def test_a_view_that_names_no_role_is_for_admins() -> None:
+    """Forgetting it lets nobody in."""
+    assert Operation(summary="", answer=None).role == "admin"
+
+
+@pytest.mark.parametrize(
+    ("change", "allowed"),
+    [
+        (('wait = "5s"', 'wait = "25s"'), True),
+        (('brand = "Other"', 'brand = "Another"'), True),
+        (("[operator.anna]", f'[operator.ben]\nkeys = ["{digest("ops_own")}"]\n[operator.anna]'), False),
+        (("[operator.anna]", "[operator.anne]"), False),
+        (("[operator.anna]", '[operator.anna]\nrole = "operate"'), False),
+        (("[app.other]", f'[app.other]\npublishable_keys = ["{digest("pk_own")}"]'), False),
+        ((f'"{digest(SECRET)}"', f'"{digest("sk_own")}"'), False),
+        ((f'"{ORIGIN}"', '"https://evil.example"'), False),
+        (("[app.other]", '[app.more]\nbrand = "More"\n[app.other]'), False),
+        (("[app.other]", "[app.another]"), False),
+        ((f'"{NOBODY}/', '"http://127.0.0.1:10/'), False),
+        (("token_env =", 'auth = "query"\ntoken_env ='), False),
+        (("token_env =", 'paths = { sms = "elsewhere" }\ntoken_env ='), False),
+        (("token_env =", f'receipts = {{ secrets = ["{digest("own")}"] }}\ntoken_env ='), False),
+        (
+            (
+                "[app.other]",
+                '[app.other]\nevents = { url = "https://evil.example", secret_env = "OTP_EVENTS_SPARE" }',
+            ),
+            False,
+        ),
+        (("[app.other]", '[guard.human_check]\nurl = "https://evil.example"\n[app.other]'), False),
+        (("[app.other]", '[app.other.guard.human_check]\nsite_key = "own"\n[app.other]'), False),
+        (("[app.other]", '[guard.number]\nrefuse = ["9/h"]\n[app.other]'), True),
+        (("total_timeout = 1.0", "total_timeout = 2.0"), True),
+    ],
+)
+def test_whoever_may_only_operate_makes_nobody_in(
+    in_force: Api, change: tuple[str, str], *, allowed: bool
+) -> None:
+    """Who may call and who hears stay as they are in what the role applies or brings back."""
+    api = in_force
+    assert change[0] in GOOD
+    text = GOOD.replace(*change)
+    key = create(api, "ops", "ben", role="operate")["key"]
+    answer = ask(api, "PUT", "policy", {"text": text, "reason": "r"}, key=key)
+    assert answer.status_code == (200 if allowed else 403)
+    assert api.core.policies.head() == (2 if allowed else 1)
+    if not allowed:
+        assert members(answer)["code"] == "role_not_allowed"
+        # nor by the version that an admin took back
+        ask(api, "PUT", "policy", {"text": text, "reason": "r"})
+        ask(api, "POST", "policy/rollback", {"reason": "a mistake"})
+        back = {"reason": "r", "version": 2}
+        assert ask(api, "POST", "policy/rollback", back, key=key).status_code == 403
+        assert ask(api, "POST", "policy/rollback", back).status_code == 200
+
+
+def test_a_guess_of_the_next_version_brings_back_no_access(in_force: Api) -> None:
+    """An expectation of a version that is still to come is a conflict, not a way round the comparison."""
+    key = create(in_force, "ops", "ben", role="operate")["key"]
+    answer = ask(in_force, "PUT", "policy", {"text": GOOD, "reason": "r", "expected": 2}, key=key)
+    assert (answer.status_code, members(answer)["code"]) == (409, "policy_conflict")
+
+
+# Keys.
+
+
+@pytest.mark.parametrize(("kind", "prefix"), [("publishable", "pk_"), ("secret", "sk_")])
+def test_an_issued_key_works_like_one_of_the_policy(api: Api, kind: str, prefix: str) -> None:
+    """It is the app's, with the rules of its kind."""
+    made = create(api, kind, label="a test")
+    assert made["key"].startswith(prefix)
+    assert calls_with(api, made["key"]) == 202
+    redeem = api.call("POST", "/otp/token/redeem", key=made["key"], body={"token": "a.b.c"})
+    assert redeem.status_code == (403 if kind == "publishable" else 400)
+    foreign = api.call("GET", f"/otp/{NO_ID}", key=made["key"], origin="https://evil.example")
+    assert members(foreign)["code"] == (
+        "origin_not_allowed" if kind == "publishable" else "challenge_not_found"
+    )
+    assert api.call("GET", "/ops/keys", key=made["key"]).status_code == 403
+
+
+def test_a_key_is_shown_once_and_never_its_whole_hash(api: Api) -> None:
+    """The list tells id, kind, owner, times and eight digits of the hash."""
+    made = create(api, label="checkout", expires="90d")
+    assert made["expires"] == made["created"] + 90 * DAY
+    found = listed(api)[made["id"]]
+    assert {name: value for name, value in made.items() if name != "key"} == found
+    assert found["fingerprint"] == digest(made["key"])[:8]
+    assert (found["by"], found["label"], found["live"], found["used"]) == ("anna", "checkout", True, None)
+    text = json.dumps(members(ask(api, "GET", "keys"))) + json.dumps(members(ask(api, "GET", "apps")))
+    assert made["key"] not in text
+    assert digest(made["key"]) not in text
+    assert digest(made["key"])[:9] not in text
+
+
+def test_the_last_use_is_listed(api: Api) -> None:
+    """Of issued keys, operators' ones included."""
+    made = create(api, "ops", "ben", role="read")
+    assert listed(api)[made["id"]]["used"] is None
+    ask(api, "GET", "keys", key=made["key"])
+    used = listed(api)[made["id"]]["used"]
+    assert 0 <= used - made["created"] < 60_000
+
+
+def test_a_rotation_leaves_no_moment_without_a_key(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """Both let in during the overlap, then only the successor; three never do; the log says who and why."""
+    first = create(api)
+    with caplog.at_level(logging.INFO):
+        answer = ask(
+            api, "POST", f"keys/{first['id']}/rotate", {"reason": "a quarter is over", "overlap": "1h"}
+        )
+    second = members(answer)
+    assert answer.status_code == 201
+    (line,) = [one for one in caplog.records if one.getMessage() == "key.rotated"]
+    assert vars(line)["fields"].items() >= {"by": "anna", "why": "a quarter is over", "owner": "web"}.items()
+    assert [known(api, one["key"]) for one in (first, second)] == [True, True]
+    for one in (first, second):
+        again = ask(api, "POST", f"keys/{one['id']}/rotate", {"reason": "r"})
+        assert (again.status_code, members(again)["code"]) == (409, "key_conflict")
+    api.core.keyring.offset += 3_600_000
+    api.core.live_keys.look()
+    assert [known(api, one["key"]) for one in (first, second)] == [False, True]
+    found = listed(api)
+    assert (found[first["id"]]["live"], found[first["id"]]["replaced_by"]) == (False, second["id"])
+    third = members(ask(api, "POST", f"keys/{second['id']}/rotate", {"reason": "r"}))
+    assert third["line"] == first["id"]
+    assert listed(api)[second["id"]]["expires"] == third["created"] + DAY
+
+
+def known(api: Api, key: str) -> bool:
+    """Say whether a key lets in."""
+    answer = api.call("GET", f"/otp/{NO_ID}", key=key)
+    if answer.status_code == 401:
+        assert members(answer)["code"] == "unknown_key"
+        return False
+    return True
+
+
+def test_unknown_expired_revoked_and_orphaned_keys_are_one_answer(in_force: Api) -> None:
+    """Nobody learns that a key was good once."""
+    api = in_force
+    expired, revoked = create(api, expires="1m"), create(api)
+    ask(api, "POST", f"keys/{revoked['id']}/revoke", {"reason": "lost"})
+    shop = {"name": "shop", "brand": "Shop", "reason": "r"}
+    orphaned = members(ask(api, "POST", "apps", shop))["keys"][0]
+    api.core.keyring.offset += 60_000
+    api.core.live_keys.look()
+    answers = [
+        api.call("GET", f"/otp/{NO_ID}", key=key)
+        for key in ("sk_never-was", expired["key"], revoked["key"], orphaned["key"])
+    ]
+    assert [answer.status_code for answer in answers] == [401] * 4
+    told = [{**members(answer), "request_id": ""} for answer in answers]
+    assert told == [told[0]] * 4
+    api.core.current.look()
+    assert known(api, orphaned["key"]), "its app is in force now"
+
+
+@pytest.mark.parametrize("what", ["rotate", "revoke"])
+def test_a_key_that_is_not_there_is_told(api: Api, what: str) -> None:
+    """404, and 409 for one that has ended."""
+    assert ask(api, "POST", f"keys/{NO_KEY}/{what}", {"reason": "r"}).status_code == 404
+    made = create(api)
+    revoked = members(ask(api, "POST", f"keys/{made['id']}/revoke", {"reason": "lost"}))
+    assert (revoked["live"], revoked["ended_by"], revoked["ended_why"]) == (False, "anna", "lost")
+    assert ask(api, "POST", f"keys/{made['id']}/{what}", {"reason": "r"}).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"kind": "webhook", "owner": "web"}, "kind"),
+        ({"kind": "secret", "owner": "nobody"}, "owner"),
+        ({"kind": "secret", "owner": "web", "role": "admin"}, "role"),
+        ({"kind": "ops", "owner": "ben"}, "role"),
+        ({"kind": "ops", "owner": "ben", "role": "root"}, "role"),
+        ({"kind": "secret", "owner": "web", "expires": "soon"}, "expires"),
+        ({"kind": "secret", "owner": "web", "expires": 90}, "expires"),
+        ({"kind": "secret", "owner": "web", "expires": "99999d"}, "expires"),
+        ({"kind": "secret", "owner": "web", "label": "a\nb"}, "label"),
+    ],
+)
+def test_a_key_that_cannot_be_is_refused_by_its_field(api: Api, body: dict[str, object], field: str) -> None:
+    """422, and nothing is issued."""
+    answer = ask(api, "POST", "keys", body)
+    assert answer.status_code == 422
+    assert {one["field"] for one in members(answer)["errors"]} == {field}
+    assert listed(api) == {}
+
+
+def test_of_twenty_rotations_by_http_one_wins(api: Api) -> None:
+    """The others are told, and two keys live."""
+    made = create(api)
+    path = f"/ops/keys/{made['id']}/rotate"
+    found = together(20, lambda _: api.call("POST", path, key=OPS, body={"reason": "r"}).status_code)
+    assert sorted(map(str, found)) == ["201", *["409"] * 19]
+    assert sum(key["live"] for key in listed(api).values()) == 2
+
+
+# Apps.
+
+
+def test_an_app_goes_through_its_life(in_force: Api) -> None:
+    """Created with keys that call as it, shown, listed, removed; each change is a version in the operator's name."""
+    api = in_force
+    body = {"name": "shop", "brand": "Shop", "origins": ["https://shop.example"], "reason": "it opens"}
+    made = members(ask(api, "POST", "apps", body))
+    assert (made["version"], made["author"], made["reason"], made["warnings"][0][:9]) == (
+        2,
+        "anna",
+        "it opens",
+        "app.shop:",
+    )
+    api.core.current.look()
+    assert [calls_with(api, one["key"]) for one in made["keys"]] == [202, 429]
+    shown = members(ask(api, "GET", "apps/shop"))
+    assert (shown["brand"], shown["origins"]) == ("Shop", ["https://shop.example"])
+    assert shown["declared_keys"] == {"publishable": 0, "secret": 0}
+    assert {one["id"] for one in shown["issued_keys"]} == {one["id"] for one in made["keys"]}
+    assert [one["name"] for one in members(ask(api, "GET", "apps"))["apps"]] == ["web", "other", "shop"]
+    gone = members(ask(api, "POST", "apps/shop/remove", {"reason": "it closed"}))
+    assert (gone["version"], gone["keys"]) == (3, [])
+    assert not any(known(api, one["key"]) for one in made["keys"])
+    api.core.current.look()
+    for path in ("apps/shop", "apps/nobody"):
+        assert ask(api, "GET", path).status_code == 404
+    assert ask(api, "POST", "apps/shop/remove", {"reason": "again"}).status_code == 404
+    versions = members(ask(api, "GET", "policy/history"))["versions"]
+    assert [(one["author"], one["reason"]) for one in versions[:2]] == [
+        ("anna", "it closed"),
+        ("anna", "it opens"),
+    ]
+
+
+def test_an_app_without_keys_can_be_given_some_later(in_force: Api) -> None:
+    """`keys` is true unless it is left out on purpose."""
+    api = in_force
+    body = {"name": "shop", "brand": "Shop", "reason": "r", "keys": False}
+    assert members(ask(api, "POST", "apps", body))["keys"] == []
+    api.core.current.look()
+    assert known(api, create(api, owner="shop")["key"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"name": "Shop"}, "name"),
+        ({"name": "web"}, "name"),
+        ({"brand": "x" * 41}, "brand"),
+        ({"origins": ["https://shop.example/path"]}, "policy"),
+        ({"origins": ["*"]}, "policy"),
+        ({"keys": "no"}, "keys"),
+        ({"reason": ""}, "reason"),
+    ],
+)
+def test_an_app_that_cannot_be_is_refused(in_force: Api, fields: dict[str, object], field: str) -> None:
+    """422 with the field; no version, no key."""
+    api = in_force
+    answer = ask(api, "POST", "apps", {"name": "shop", "brand": "Shop", "reason": "r", **fields})
+    assert answer.status_code == 422
+    assert {one["field"] for one in members(answer)["errors"]} == {field}
+    assert api.core.policies.head() == 1
+    assert listed(api) == {}
+
+
+def test_apps_need_a_policy_in_the_store(api: Api) -> None:
+    """Before the first version there is nothing to edit."""
+    assert ask(api, "POST", "apps", {"name": "shop", "brand": "S", "reason": "r"}).status_code == 404
+
+
+def test_keys_of_the_policy_stay_what_they_were(api: Api) -> None:
+    """They work beside issued ones, and are not among them."""
+    assert calls_with(api, PUBLISHABLE) == 202
+    assert listed(api) == {}

@@ -1,0 +1,331 @@
+"""The operators' HTTP API: a policy is checked, applied, followed, brought back; upstreams, figures, silence."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from otp_service import bootstrap
+from otp_service.delivery.casework import Judge
+from otp_service.upstream.port import Inbound, Outcome, Verdict
+from otp_service.verification.service import Caller, SendRequest
+from tests.conftest import OPS, PUBLISHABLE, SECRET
+from tests.support.http_api import GOOD, NOTHING, NUMBER, Api, documented, wrong
+from tests.support.numbers import crowd
+from tests.support.spine import together, until
+
+pytest_plugins = ["tests.support.http_fixtures"]
+
+SLOWER = GOOD.replace('wait = "5s"', 'wait = "25s"')
+
+
+def members(answer: TestResponse) -> dict[str, Any]:
+    """Return the members of a JSON answer."""
+    found: dict[str, Any] = answer.json or {}
+    return found
+
+
+def ask(api: Api, method: str, path: str, body: object = None) -> TestResponse:
+    """Call as the operator anna."""
+    return api.call(method, f"/ops/{path}", key=OPS, body=NOTHING if body is None else body)
+
+
+def apply(api: Api, text: str, **fields: object) -> TestResponse:
+    """Apply a policy."""
+    return ask(api, "PUT", "policy", {"text": text, "reason": "a test", **fields})
+
+
+@pytest.fixture
+def other(api: Api) -> Iterator[bootstrap.Core]:
+    """Another process on the same store, which was given no policy of its own."""
+    made = bootstrap.build(api.core.settings, None, threads=4, hash_slots=1, role="other")
+    yield made
+    made.close()
+
+
+# Who may call.
+
+OPS_CALLS = [
+    (path.format(number="1", old="1", new="1", key_id="0" * 10, app="web"), method.upper())
+    for path, item in documented()["paths"].items()
+    for method in item
+    if path.startswith("/ops/")
+]
+
+
+@pytest.mark.parametrize(("path", "method"), OPS_CALLS)
+def test_keys_of_apps_reach_nothing_of_the_operators(api: Api, path: str, method: str) -> None:
+    """Neither a browser's nor a server's key, nor none at all, nor an unknown one."""
+    statuses = [api.call(method, path, key=key).status_code for key in (PUBLISHABLE, SECRET, None, "ops_x")]
+    assert statuses == [403, 403, 401, 401]
+    assert api.kept() == {}
+
+
+# Apply, look, bring back.
+
+
+def test_a_policy_goes_through_its_life(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """Check, apply, show, history, diff and rollback tell one story, in the operator's name."""
+    assert ask(api, "GET", "policy").status_code == 404
+    assert members(ask(api, "POST", "policy/check", {"text": GOOD})) == {"warnings": []}
+    with caplog.at_level(logging.INFO):
+        first, second = apply(api, GOOD, expected=0), apply(api, SLOWER, expected=1)
+    assert [(members(one)["version"], members(one)["author"]) for one in (first, second)] == [
+        (1, "anna"),
+        (2, "anna"),
+    ]
+    audit = [record.fields for record in caplog.records if record.getMessage() == "policy.applied"]  # type: ignore[attr-defined]
+    assert [(one["version"], one["author"], one["reason"]) for one in audit] == [
+        (1, "anna", "a test"),
+        (2, "anna", "a test"),
+    ]
+    assert members(ask(api, "GET", "policy"))["text"] == SLOWER
+    assert members(ask(api, "GET", "policy/1"))["text"] == GOOD
+    diff = members(ask(api, "GET", "policy/diff/1/2"))["diff"].splitlines()
+    assert diff[:2] == ["--- version 1", "+++ version 2"]
+    assert [line for line in diff[2:] if line[0] in "+-"] == [
+        '-steps = [{ channel = "sms", upstream = "main", wait = "5s" }]',
+        '+steps = [{ channel = "sms", upstream = "main", wait = "25s" }]',
+    ]
+    back = members(ask(api, "POST", "policy/rollback", {"reason": "too slow"}))
+    assert (back["version"], back["reason"]) == (3, "rollback to 1: too slow")
+    assert members(ask(api, "GET", "policy"))["text"] == GOOD
+    listed = members(ask(api, "GET", "policy/history"))["versions"]
+    assert [one["version"] for one in listed] == [3, 2, 1]
+    assert all("text" not in one for one in listed)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "policy/7", None),
+        ("GET", "policy/diff/1/7", None),
+        ("POST", "policy/rollback", {"reason": "x", "version": 7}),
+        ("POST", "policy/rollback", {"reason": "x"}),
+    ],
+)
+def test_a_version_that_is_not_there_is_told(api: Api, method: str, path: str, body: object) -> None:
+    """404, and nothing changes."""
+    apply(api, GOOD)
+    assert ask(api, method, path, body).status_code == 404
+    assert api.core.policies.head() == 1
+
+
+def test_of_two_changes_from_one_version_one_wins(api: Api) -> None:
+    """`expected` makes the second a conflict that names the version in force; exactly one of eight gets through."""
+    apply(api, GOOD)
+    found = together(8, lambda _: apply(api, SLOWER, expected=1))
+    statuses = [answer.status_code for answer in found if isinstance(answer, TestResponse)]
+    assert sorted(statuses) == [200, *[409] * 7]
+    late = apply(api, GOOD, expected=1)
+    assert members(late)["code"] == "policy_conflict"
+    assert "Version 2 of the policy is in force" in members(late)["detail"]
+    assert api.core.policies.head() == 2
+
+
+BAD = [
+    ("unknown key", ('brand = "Acme"', 'brand = "Acme"\nlogo = "x"'), "app.web.logo: unknown field"),
+    (
+        "unknown channel",
+        ('channel = "sms"', 'channel = "pigeon"'),
+        "route[0].steps[0].channel: must be one of",
+    ),
+    (
+        "step without account",
+        ('upstream = "main", ', ""),
+        "route[0].steps[0].upstream: missing data for required field",
+    ),
+    ("unknown account", ('upstream = "main"', 'upstream = "mian"'), "there is no upstream mian"),
+    (
+        "duplicate names",
+        (
+            "[[route]]\n",
+            '[[route]]\nname = "a"\nmatch = { country = ["US"] }\nSTEPS\n[[route]]\nname = "a"\n',
+        ),
+        "route[1].name: a stands twice, see route[0]",
+    ),
+    ("duplicate tables", ("[app.other]", "[app.web]"), "is no TOML"),
+    (
+        "wait beyond TTL",
+        ('wait = "5s"', 'wait = "5m"'),
+        "route[0].steps[0].wait: must end before the challenge does",
+    ),
+    (
+        "template without code",
+        ("[[route]]", '[template.sms]\nen = "Hello"\n\n[[route]]'),
+        "template.sms.en: ",
+    ),
+    (
+        "template variable unknown",
+        ("[[route]]", '[template.sms]\nen = "{code} for {name}"\n\n[[route]]'),
+        "template.sms.en: ",
+    ),
+    (
+        "WhatsApp template missing",
+        ("[[route]]", '[upstream.main.whatsapp]\nsender = "91"\n\n[[route]]'),
+        "upstream.main.whatsapp.template: missing data for required field",
+    ),
+    (
+        "channel without table",
+        ('channel = "sms"', 'channel = "voice"'),
+        "route[0].steps[0]: upstream main has no voice table",
+    ),
+    (
+        "no route for an allowed country",
+        ("[[route]]\n", '[[route]]\nmatch = { country = ["US"] }\n'),
+        "guard.countries.allow[0]: no route of app web serves DE",
+    ),
+    (
+        "route never reached",
+        ("[[route]]\n", "[[route]]\nSTEPS\n[[route]]\n"),
+        "route[1]: nothing reaches this route, route[0] serves it all",
+    ),
+]
+STEPS = 'steps = [{ channel = "sms", upstream = "main" }]'
+
+
+@pytest.mark.parametrize(("change", "problem"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+def test_a_policy_that_could_not_work_is_refused_with_its_line(
+    api: Api, change: tuple[str, str], problem: str
+) -> None:
+    """422 from check and apply alike; the one in force stays so."""
+    apply(api, GOOD)
+    text = GOOD.replace('allow = ["*"]', 'allow = ["DE"]') if "DE" in problem else GOOD
+    assert change[0] in text
+    bad = text.replace(change[0], change[1].replace("STEPS", STEPS), 1)
+    answers = [ask(api, "POST", "policy/check", {"text": bad}), apply(api, bad)]
+    assert [answer.status_code for answer in answers] == [422, 422]
+    assert members(answers[0])["errors"] == members(answers[1])["errors"]
+    rules = [one["rule"] for one in members(answers[0])["errors"]]
+    assert [rule for rule in rules if problem in rule and "(line " in rule], rules
+    assert (api.core.policies.head(), members(ask(api, "GET", "policy"))["text"]) == (1, GOOD)
+
+
+def test_every_problem_is_named_at_once(api: Api) -> None:
+    """Three mistakes in three tables, three lines."""
+    bad = GOOD.replace('wait = "5s"', 'wait = "soon"').replace('kind = "mobtexting"', 'kind = "pigeon"')
+    bad = bad.replace('brand = "Other"', 'brand = ""')
+    rules = [one["rule"] for one in members(apply(api, bad))["errors"]]
+    assert len(rules) == 3
+    assert all("(line " in rule for rule in rules)
+
+
+def test_a_template_that_splits_is_a_warning(api: Api) -> None:
+    """A sign outside GSM-7 makes two parts of a text: it works, costs twice, and is said."""
+    words = "кодъ {code} " + "очень длинный текст " * 4
+    text = GOOD.replace("[[route]]", f'[template.sms]\nru = "{words}"\n\n[[route]]')
+    (warning,) = [one for one in members(apply(api, text))["warnings"] if "in ru of app web" in one]
+    assert "needs 2 parts" in warning
+
+
+def test_a_policy_needs_the_secrets_of_this_process(api: Api) -> None:
+    """A token that no process holds would be found at the first send; it is refused by its name instead."""
+    answer = apply(api, GOOD.replace("OTP_UPSTREAM_MAIN_TOKEN", "OTP_UPSTREAM_NEW_TOKEN"))
+    assert answer.status_code == 422
+    assert "OTP_UPSTREAM_NEW_TOKEN is required" in answer.text
+
+
+# Following.
+
+
+def test_another_process_follows_within_two_seconds(api: Api, other: bootstrap.Core) -> None:
+    """By itself, without a restart."""
+    apply(api, GOOD)
+    other.current.look()
+    other.current.follow()
+    assert other.current().version == 1
+    apply(api, SLOWER)
+    before = other.store.time()
+    until(lambda: other.current().version == 2)
+    assert other.store.time() - before < 2000
+    assert other.policy.routes[0].steps[0].wait == 25
+
+
+def test_a_process_that_lacks_a_secret_keeps_the_policy_it_can_run(
+    api: Api, other: bootstrap.Core, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It goes on with what was in force, and its log says what is missing."""
+    apply(api, GOOD)
+    other.current.look()
+    text = GOOD.replace("OTP_UPSTREAM_MAIN_TOKEN", "OTP_UPSTREAM_NEW_TOKEN")
+    api.core.policies.apply(text, author="anna", reason="from another host")
+    with caplog.at_level(logging.ERROR):
+        other.current.look()
+    assert other.current().version == 1
+    assert "policy.unusable" in caplog.text
+
+
+def test_a_send_sees_one_version_only(api: Api) -> None:
+    """Two policies by turns, a hundred times, under eight senders: every plan is the one of the version it names."""
+    core, numbers = api.core, crowd()
+    wide = "[guard.prefix]\nmode = 'off'\n[guard.conversion]\nmode = 'off'\n"
+    turns = [f"{GOOD}{wide}", f"{SLOWER}{wide}"]
+    drawn = [[next(numbers) for _ in range(30)] for _ in range(8)]
+    core.policies.apply(turns[0], author="a", reason="r")
+    core.current.look()
+    seen: list[tuple[int, int]] = []
+
+    def act(place: int) -> int:
+        if place == 8:
+            for turn in range(100):
+                core.policies.apply(turns[(turn + 1) % 2], author="a", reason="r")
+                core.current.look()
+            return 0
+        for number in drawn[place]:
+            runtime = core.current()
+            caller = Caller(app=runtime.policy.apps["web"], runtime=runtime, request_id="0123456789abcdef")
+            view = core.service.send(caller, SendRequest(to=number))
+            challenge = core.store.look(view.challenge_id)[1]
+            assert challenge
+            seen.append((challenge.policy, challenge.plan.steps[0].wait))
+        return 0
+
+    assert together(9, act) == [0] * 9
+    assert len(seen) == 240
+    assert {wait for version, wait in seen if version % 2 == 1} <= {5}
+    assert {wait for version, wait in seen if version % 2 == 0} <= {25}
+    assert len({version for version, _ in seen}) > 2, "nothing changed while they sent"
+
+
+# Upstreams, figures, silence.
+
+
+def test_operators_see_an_open_breaker(api: Api) -> None:
+    """Faults in a row open the breaker of one channel; the answer shows it beside the balance."""
+    states = members(ask(api, "GET", "upstreams"))["upstreams"][0]["breakers"]
+    assert states == {"*": "closed", "sms": "closed"}
+    judge = Judge(api.core.breakers, api.core.metrics, api.core.current)
+    for _ in range(api.core.policy.upstreams["main"].tolerance):
+        judge.hear("main", "sms", Outcome(Verdict.UNKNOWN, "timeout"))
+    states = members(ask(api, "GET", "upstreams"))["upstreams"][0]["breakers"]
+    assert states["*"] == "closed"
+    assert states["sms"].startswith("open for ")
+
+
+def test_figures_tell_how_codes_came_back(live: Api) -> None:
+    """One sent and one typed back: conversion 1, in the country and over the account that it went by."""
+    assert members(ask(live, "GET", "figures")) == {"figures": []}
+    challenge_id, code = live.sent()
+    live.verify(challenge_id, wrong(code))
+    live.verify(challenge_id, code)
+    (row,) = members(ask(live, "GET", "figures"))["figures"]
+    assert (row["channel"], row["country"], row["upstream"]) == ("sms", "US", "main")
+    assert (row["sent"], row["verified"], row["conversion"]) == (1, 1, 1.0)
+
+
+def test_a_suppressed_number_is_looked_up_and_lifted(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """By a body, never by a path; who lifted it stands in the log, the number only masked."""
+    body = {"to": "(202) 555-0100", "country": "US"}
+    assert members(ask(api, "POST", "suppressions/look", body)) == {"suppressed": False}
+    assert members(ask(api, "POST", "suppressions/lift", body)) == {"lifted": False}
+    api.core.reception.hear("main", Inbound(channel="whatsapp", sender=NUMBER, text="Stop!"))
+    found = members(ask(api, "POST", "suppressions/look", body))
+    assert (found["suppressed"], found["channel"], found["by"]) == (True, "whatsapp", "the person")
+    with caplog.at_level(logging.INFO):
+        assert members(ask(api, "POST", "suppressions/lift", body)) == {"lifted": True}
+    (record,) = [one for one in caplog.records if one.getMessage() == "suppression.lifted"]
+    assert vars(record)["fields"]["by"] == "anna"
+    assert NUMBER[2:] not in str(vars(record))
+    assert api.send().status_code == 202

@@ -1,0 +1,199 @@
+"""The example page and the real widget in a real browser, before an API that asks for a human check first."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask, request
+from playwright.sync_api import Page, expect
+
+from otp_service.errors import HumanCheckFailed, HumanCheckRequired, WrongCode
+from otp_service.guard.human_check import LEAST, Check
+from otp_service.http import app as http_app
+from otp_service.http.pages import example, widget
+from tests.conftest import ORIGIN, POLICY, PUBLISHABLE, make_core
+from tests.sandbox.test_page import browser, page, pytestmark
+from tests.support.demo_process import Demo
+from tests.support.ports import free_port
+from tests.support.sandbox_server import Serving
+from tests.support.spine import until
+from tests.support.valkey_server import ValkeyServer
+
+__all__ = ["browser", "page", "pytestmark"]
+NUMBER, CODE, TOKEN = "+12025550100", "482913", "header.claims.signature"
+Answer = tuple[dict[str, Any], int]
+
+
+@dataclass
+class Service:
+    """Stands for the API behind the page, with the product's own judge of proofs."""
+
+    check: Check = field(default_factory=lambda: Check(b"k" * 32))
+    kind: str = "altcha"
+    proofs: list[str] = field(default_factory=list)
+    """The ids of the proofs that were good."""
+
+    def send(self) -> Answer:
+        """Ask for a check; with a good proof of this number start a challenge."""
+        body = request.get_json()
+        now = time.time_ns() // 1_000_000
+        if "human_proof" not in body:
+            posed = self.check.pose(body["to"], effort=LEAST, now=now)
+            error = HumanCheckRequired({**posed, "kind": self.kind})
+            return {"code": error.code, "detail": error.detail, "human_check": error.check}, 403
+        try:
+            self.proofs.append(self.check.solved(body["human_proof"], body["to"], now=now).id)
+        except HumanCheckFailed as error:
+            return {"code": error.code, "detail": error.detail}, 422
+        return self.challenge(), 202
+
+    def resend(self, challenge_id: str) -> Answer:
+        """Send again."""
+        assert challenge_id == self.challenge()["challenge_id"]
+        return {**self.challenge(), "channel": "voice"}, 202
+
+    def verify(self) -> Answer:
+        """Take the one code."""
+        if request.get_json() == {"challenge_id": "2aH3b0sYp1c7", "code": CODE}:
+            return {**self.challenge(), "token": TOKEN}, 200
+        error = WrongCode(4)
+        return {"code": error.code, "detail": error.detail}, 400
+
+    def challenge(self) -> dict[str, Any]:
+        """Show what a page needs."""
+        return {
+            "challenge_id": "2aH3b0sYp1c7",
+            "to": "+1********00",
+            "channel": "sms",
+            "resend_in": 30,
+            "code_length": 6,
+        }
+
+
+@pytest.fixture
+def service() -> Service:
+    """Give the API's state."""
+    return Service()
+
+
+@pytest.fixture
+def url(service: Service) -> Iterator[str]:
+    """Serve the page, the widget and that API from one origin."""
+    flask = Flask(__name__)
+    flask.register_blueprint(widget)
+    flask.register_blueprint(example(PUBLISHABLE))
+    flask.add_url_rule("/otp/send", view_func=service.send, methods=["POST"])
+    flask.add_url_rule("/otp/verify", view_func=service.verify, methods=["POST"])
+    flask.add_url_rule("/otp/<challenge_id>/resend", view_func=service.resend, methods=["POST"])
+    with closing(Serving(flask)) as serving:
+        yield serving.url
+
+
+def sent(page: Page, url: str, number: str = NUMBER) -> Page:
+    """Ask for a code on the page."""
+    page.goto(f"{url}/try")
+    page.get_by_label("Phone number").fill(number)
+    page.get_by_role("button", name="Send code").click()
+    return page
+
+
+def test_a_person_solves_the_check_by_waiting_and_is_verified(page: Page, url: str, service: Service) -> None:
+    """The widget solves what was posed, the service's judge takes it, and nothing had to be clicked for it."""
+    sent(page, url)
+    expect(page.get_by_text("A code is on its way to +1********00 by SMS.")).to_be_visible()
+    assert len(service.proofs) == 1
+    expect(page.get_by_label("Code", exact=True)).to_be_focused()
+    page.keyboard.type("482 913")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Verified.")).to_be_visible()
+    expect(page.locator("#token")).to_have_text(TOKEN)
+
+
+def test_a_newcomer_is_verified_in_the_demo(page: Page, tmp_path: Path) -> None:
+    """The page of the running product: send, read the inbox, type, done; the token is a real one."""
+    with closing(Demo(tmp_path)) as demo:
+        sent(page, demo.keys["api"])
+        expect(page.get_by_text("A code is on its way to +1********00 by SMS.")).to_be_visible()
+        until(lambda: bool(demo.inbox()))
+        page.get_by_label("Code", exact=True).fill(demo.inbox()[0]["code"])
+        page.get_by_role("button", name="Verify").click()
+        expect(page.get_by_text("Verified.")).to_be_visible()
+        assert page.locator("#token").inner_text().count(".") == 2
+
+
+def test_the_guards_own_check_is_solved(page: Page, valkey: ValkeyServer) -> None:
+    """The second send from an address is asked for a check, which the page solves and the real guard takes."""
+    port = free_port()
+    text = POLICY.replace(ORIGIN, f"http://127.0.0.1:{port}") + '[guard.address]\nchallenge = ["1/h"]\n'
+    core = make_core(valkey.url, "http://127.0.0.1:9", text=text, example_key=PUBLISHABLE)
+    with closing(core), closing(Serving(http_app.web(core, lambda: b""), port)) as serving:
+        sent(page, serving.url)
+        expect(page.locator("#code")).to_be_visible()
+        asked: list[str] = []
+        page.on("response", lambda answer: asked.append(f"{answer.status} {answer.url[-9:]}"))
+        sent(page, serving.url, "+12025550101")
+        expect(page.get_by_text("A code is on its way to +1********01 by SMS.")).to_be_visible()
+        assert [one for one in asked if one.endswith("/otp/send")] == ["403 /otp/send", "202 /otp/send"]
+
+
+def test_the_widget_works_under_the_pages_policy(page: Page, url: str) -> None:
+    """It is shown while it works, with its style, and its workers run; `page` fails on any violation."""
+    sent(page, url)
+    expect(page.locator("altcha-widget")).to_be_visible()
+    assert page.locator("style#altcha-css").count() == 1
+    expect(page.locator("#code")).to_be_visible()
+
+
+def test_a_wrong_code_is_told_and_can_be_mended(page: Page, url: str) -> None:
+    """Where the person is, in words that a reader speaks."""
+    sent(page, url)
+    page.get_by_label("Code", exact=True).fill("000000")
+    page.get_by_role("button", name="Verify").click()
+    expect(page.get_by_role("alert")).to_have_text(WrongCode(4).detail)
+    page.get_by_label("Code", exact=True).fill(CODE)
+    page.get_by_role("button", name="Verify").click()
+    expect(page.get_by_text("Verified.")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_empty()
+
+
+def test_sending_again_waits_for_the_cooldown(page: Page, url: str, service: Service) -> None:
+    """The button counts down, then sends over the next channel."""
+    page.clock.install()
+    sent(page, url)
+    again = page.locator("#again")
+    expect(again).to_be_disabled()
+    expect(again).to_have_text("Again in 30 s")
+    page.clock.run_for(29_000)
+    expect(again).to_be_disabled()
+    page.clock.run_for(2_000)
+    expect(again).to_have_text("Send again")
+    again.click()
+    expect(page.get_by_text("A code is on its way to +1********00 by phone call.")).to_be_visible()
+
+
+def test_a_check_of_an_unknown_kind_is_told(page: Page, url: str, service: Service) -> None:
+    """A vendor's widget is for the app's own page to bring."""
+    service.kind = "siteverify"
+    sent(page, url)
+    expect(page.get_by_role("alert")).to_have_text("This page knows no widget of this kind.")
+    expect(page.get_by_label("Phone number")).to_be_visible()
+
+
+def test_another_number_can_be_tried(page: Page, url: str) -> None:
+    """Back to the first step, at the field."""
+    sent(page, url)
+    page.get_by_role("button", name="New number").click()
+    expect(page.get_by_label("Phone number")).to_be_focused()
+
+
+def test_every_step_fits_a_small_phone(page: Page, url: str) -> None:
+    """Nothing is wider than 360 pixels."""
+    sent(page, url)
+    expect(page.locator("altcha-widget")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    expect(page.locator("#code")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 360

@@ -1,0 +1,212 @@
+"""A port for operators alone: what is answered where, by real processes, and no header that changes it."""
+
+import os
+import re
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from flask import Flask
+
+from otp_service.cli import main as cli
+from tests.conftest import OPS, POLICY, PUBLISHABLE, SECRET
+from tests.support.http_api import NOBODY, UPSTREAM_TOKEN, Api, close, make_api
+from tests.support.ports import HOST, free_port
+from tests.support.spine import until
+from tests.support.valkey_server import ValkeyServer
+
+PUBLIC, INSIDE = 8000, 8001
+EVERYWHERE = {"/healthz", "/readyz"}
+WITHIN = 30.0
+
+
+# Every path, by the port that the server says.
+
+
+@pytest.fixture
+def api(valkey: ValkeyServer) -> Iterator[Api]:
+    """Build an application that has a port for operators."""
+    made = make_api(valkey, ops_listen=f"{HOST}:{INSIDE}")
+    yield made
+    close(made)
+
+
+def status(app: Flask, path: str, port: int, method: str = "GET") -> int:
+    """Ask as a client of a port would; gives the status."""
+    client = app.test_client()
+    return client.open(path, method=method, environ_overrides={"SERVER_PORT": str(port)}).status_code
+
+
+def paths(app: Flask) -> dict[str, str]:
+    """List every path of the application, filled in, with one of its methods."""
+    return {
+        re.sub("<[^>]+>", "1", rule.rule): min((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        for rule in app.url_map.iter_rules()
+    }
+
+
+def test_each_path_is_on_its_port_only(api: Api) -> None:
+    """404 on the other one, whatever the method: for a stranger nothing is there; probes are on both."""
+    for path, method in paths(api.flask).items():
+        inside = path.startswith("/ops/") or path == "/metrics"
+        here, there = (INSIDE, PUBLIC) if inside else (PUBLIC, INSIDE)
+        assert status(api.flask, path, here, method) != 404 or "webhooks" in path
+        if path in EVERYWHERE:
+            assert status(api.flask, path, there, method) == 200
+            continue
+        for tried in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE"):
+            assert status(api.flask, path, there, tried) == 404, (tried, path)
+
+
+def test_one_port_serves_all_where_no_other_is_set(valkey: ValkeyServer) -> None:
+    """As before."""
+    api = make_api(valkey)
+    assert status(api.flask, "/metrics", PUBLIC) == 200
+    assert status(api.flask, "/ops/policy", PUBLIC) == 401
+    close(api)
+
+
+# Real processes.
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyServer) -> Iterator[tuple[int, int]]:
+    """Serve on two ports, behind one proxy; gives the public and the operators' port."""
+    file = tmp_path_factory.mktemp("served") / "policy.toml"
+    limits = '\n[guard.address]\nrefuse = ["1/m"]\n[guard.number]\nrefuse = ["999/m"]\n'
+    limits += "".join(f'[guard.{rule}]\nmode = "off"\n' for rule in ("cooldown", "prefix"))
+    file.write_text(POLICY.replace("UPSTREAM/", f"{NOBODY}/") + limits, encoding="utf-8")
+    public, inside = free_port(), free_port()
+    own = {
+        "OTP_REDIS_URL": valkey.url,
+        "OTP_REDIS_PREFIX": f"t{secrets.token_hex(6)}",
+        "OTP_POLICY_FILE": str(file),
+        "OTP_ISSUER": "https://otp.example.com",
+        "OTP_UPSTREAM_MAIN_TOKEN": UPSTREAM_TOKEN,
+        "OTP_LISTEN": f"{HOST}:{public}",
+        "OTP_OPS_LISTEN": f"{HOST}:{inside}",
+        "OTP_TRUSTED_PROXIES": "1",
+        "OTP_PROCESSES": "2",
+        "OTP_PEPPERS": f"p1:{cli.new_secret()}",
+        "OTP_NUMBER_KEYS": f"n1:{cli.new_secret()}",
+        "OTP_LOOKUP_KEYS": f"l1:{cli.new_secret()}",
+        "OTP_SUBJECT_KEY": cli.new_secret(),
+        "OTP_SIGNING_KEYS": f"s1:{cli.new_secret()}",
+    }
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("OTP_")}
+    command = [sys.executable, "-m", "otp_service", "serve"]
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        process = subprocess.Popen(command, env=clean | own, stdout=nowhere)
+    try:
+        until(lambda: _listens(public) and _listens(inside))
+        yield public, inside
+    finally:
+        process.terminate()
+        process.wait(WITHIN)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def asked(port: int, head: str, body: str = "") -> int:
+    """Send a request byte by byte as it stands; gives the status."""
+    raw = f"{head}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode("latin-1")
+    with socket.create_connection((HOST, port), timeout=WITHIN) as link:
+        link.sendall(raw)
+        answer = link.makefile("rb").readline()
+    return int(answer.split()[1])
+
+
+def test_operators_are_served_on_their_own_port(served: tuple[int, int]) -> None:
+    """Policy and metrics there, apps here, probes on both, and the other way round nothing."""
+    public, inside = (f"http://{HOST}:{port}" for port in served)
+    operator = {"Authorization": f"Bearer {OPS}"}
+    assert requests.get(f"{inside}/ops/policy", headers=operator, timeout=WITHIN).status_code == 200
+    assert "otp_http_requests" in requests.get(f"{inside}/metrics", timeout=WITHIN).text
+    for path in ("/ops/policy", "/metrics"):
+        answer = requests.get(f"{public}{path}", headers=operator, timeout=WITHIN)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert requests.get(f"{public}/.well-known/jwks.json", timeout=WITHIN).status_code == 200
+    assert requests.get(f"{inside}/.well-known/jwks.json", timeout=WITHIN).status_code == 404
+    for address in (public, inside):
+        for path in EVERYWHERE:
+            assert requests.get(f"{address}{path}", timeout=WITHIN).status_code == 200
+
+
+LIES = [
+    "Host: {host}:{inside}",
+    "Host: {host}:{inside}\r\nX-Forwarded-Port: {inside}",
+    "Host: {host}\r\nX-Forwarded-Port: {inside}\r\nX-Forwarded-Host: {host}:{inside}\r\nX-Forwarded-Server: x",
+    "Host: {host}\r\nForwarded: for=127.0.0.1;host={host}:{inside};by={host}:{inside}",
+    "Host: {host}\r\nSERVER_PORT: {inside}",
+    "Host: {host}\r\nServer-Port: {inside}",
+    "Host: {host}\r\nX-Forwarded-Proto: https\r\nX-Forwarded-For: 127.0.0.1:{inside}",
+    "Host: {host}\r\nPATH_INFO: /ops/policy\r\nSCRIPT_NAME: /healthz",
+    "Host: {host}\r\nX-Original-URL: /healthz\r\nX-Rewrite-URL: /healthz",
+]
+TARGETS = [
+    "/ops/policy",
+    "/metrics",
+    "/%6fps/policy",
+    "/ops%2fpolicy",
+    "/./ops/policy",
+    "/healthz/../ops/policy",
+    "//ops/policy",
+    "/ops/policy?x=/healthz",
+    "http://{host}:{inside}/ops/policy",
+    "http://{host}:{inside}/metrics",
+    "/healthz;/ops/policy",
+]
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_header_or_target_leads_inside(served: tuple[int, int], lie: str, target: str) -> None:
+    """With an operator's own key: the port that was reached decides, not what the request says of it."""
+    public, inside = served
+    lie, target = (text.format(host=HOST, inside=inside) for text in (lie, target))
+    head = f"GET {target} HTTP/1.1\r\n{lie}\r\nAuthorization: Bearer {OPS}"
+    # a target with its host is written to proxies; some headers are no HTTP to the server at all
+    assert asked(public, head) in {400, 404}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_no_header_leads_out(served: tuple[int, int], lie: str) -> None:
+    """Nor is the public API reachable where operators are."""
+    public, inside = served
+    lie = lie.format(host=HOST, inside=public)
+    head = f"POST /otp/send HTTP/1.1\r\n{lie}\r\nAuthorization: Bearer {SECRET}\r\nContent-Type: application/json"
+    assert asked(inside, head, '{"to": "+12025550100"}') in {400, 404}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (
+            "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 198.51.100.1",
+            "X-Forwarded-For: 198.51.100.1:4711",
+            429,
+        ),
+        ("X-Forwarded-For: 198.51.100.2\r\nX-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 198.51.100.2", 202),
+        ("X_Forwarded_For: 6.6.6.6\r\nX-Forwarded-For: 198.51.100.3", "X-Forwarded-For: 198.51.100.3", 429),
+        ("X-Forwarded-For: 198.51.100.4\r\nX_Forwarded_For: 6.6.6.6", "X-Forwarded-For: 198.51.100.4", 429),
+    ],
+)
+def test_of_two_headers_the_last_entry_counts(
+    served: tuple[int, int], first: str, second: str, expected: int
+) -> None:
+    """As one list, in their order; a name with an underscore is none of them."""
+    head = f"POST /otp/send HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {PUBLISHABLE}"
+    head += "\r\nContent-Type: application/json"
+    found = []
+    for lines in (first, second):
+        body = f'{{"to": "+1202555{secrets.randbelow(100):04}"}}'
+        found.append(asked(served[0], f"{head}\r\n{lines}", body))
+    assert found == [202, expected]

@@ -1,0 +1,111 @@
+"""What browsers load: the widget's script for any page, and the example page only where it is wanted."""
+
+import hashlib
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from otp_service.http import app as http_app
+from otp_service.http.pages.scripts import SCRIPT
+from tests.conftest import ORIGIN, PUBLISHABLE, make_core
+
+WIDGET = "/otp/human-check/widget.js"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def client() -> Iterator[FlaskClient]:
+    """A client of an API that shows the example page; its store need not exist."""
+    core = make_core("unix:///nowhere", "http://127.0.0.1:9", example_key=PUBLISHABLE)
+    yield http_app.web(core, lambda: b"").test_client()
+    core.close()
+
+
+def test_the_vendored_files_are_those_that_were_recorded() -> None:
+    """An edit by hand, or an update that was recorded by half, fails here; make widget-check asks the registry."""
+    record = (SCRIPT.parent / "SHA256SUMS").read_text(encoding="utf-8")
+    listed = {name: tag for tag, name in (line.split("  ") for line in record.splitlines()[1:])}
+    found = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in SCRIPT.parent.iterdir()}
+    assert listed == {name: tag for name, tag in found.items() if name != "SHA256SUMS"}
+    assert "MIT" in (SCRIPT.parent / "LICENSE.txt").read_text(encoding="utf-8")
+
+
+def test_make_would_fetch_the_version_that_is_here() -> None:
+    """Makefile, record and script name the same one."""
+    (wanted,) = re.findall(r"^WIDGET = (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert f"# altcha@{wanted}," in (SCRIPT.parent / "SHA256SUMS").read_text(encoding="utf-8")
+    assert f'"{wanted}"' in SCRIPT.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("origin", [None, ORIGIN, "https://anywhere.example"])
+def test_any_page_may_load_the_widget(client: FlaskClient, origin: str | None) -> None:
+    """Without a key, from any origin, as JavaScript, and kept for a day."""
+    answer = client.get(WIDGET, headers={"Origin": origin} if origin else {})
+    assert answer.status_code == 200
+    assert answer.content_type == "text/javascript; charset=utf-8"
+    assert answer.headers["Access-Control-Allow-Origin"] in {"*", origin}
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert answer.headers["Cache-Control"] == "public, max-age=86400"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.data == SCRIPT.read_bytes()
+
+
+@pytest.mark.parametrize(("accepted", "encoding"), [("gzip, br", "gzip"), ("br", None), ("gzip;q=0", None)])
+def test_the_widget_travels_packed_where_that_is_understood(
+    client: FlaskClient, accepted: str, encoding: str | None
+) -> None:
+    """A phone on a slow network gets a third of the bytes; caches keep the two apart."""
+    answer = client.get(WIDGET, headers={"Accept-Encoding": accepted})
+    assert answer.headers.get("Content-Encoding") == encoding
+    assert set(answer.vary) == {"Accept-Encoding", "Origin"}
+    assert len(answer.data) < (40 if encoding else 120) * 1024
+
+
+def test_a_cache_that_asks_again_gets_no_second_copy(client: FlaskClient) -> None:
+    """As long as the widget is the same one."""
+    tag = client.get(WIDGET).headers["ETag"]
+    again = client.get(WIDGET, headers={"If-None-Match": tag})
+    assert (again.status_code, again.data) == (304, b"")
+    assert client.get(WIDGET, headers={"If-None-Match": '"old"'}).status_code == 200
+
+
+def test_the_example_page_is_off_unless_it_has_a_key() -> None:
+    """Production serves no such page, and none of its files."""
+    core = make_core("unix:///nowhere", "http://127.0.0.1:9")
+    plain = http_app.web(core, lambda: b"").test_client()
+    assert {plain.get(path).status_code for path in ("/try", "/try/files/page.js")} == {404}
+    core.close()
+
+
+def test_the_example_page_runs_nothing_but_its_own_files(client: FlaskClient) -> None:
+    """Its policy allows one style by a nonce that is new each time; there is no script in the page."""
+    pages = [client.get("/try") for _ in range(2)]
+    nonces = set()
+    for page in pages:
+        (nonce,) = re.findall(r"'nonce-([\w-]+)'", page.headers["Content-Security-Policy"])
+        assert f'content="{nonce}"' in page.text
+        nonces.add(nonce)
+        assert "script-src 'self';" in page.headers["Content-Security-Policy"]
+        assert page.headers["Cache-Control"] == "no-store"
+        assert PUBLISHABLE in page.text
+    assert len(nonces) == 2
+    for kind in ("js", "css"):
+        with client.get(f"/try/files/page.{kind}") as file:
+            assert file.status_code == 200
+
+
+def test_the_wheel_carries_widget_licence_and_page(tmp_path: Path) -> None:
+    """What is installed serves them as the checkout does."""
+    script = "import sys; from flit_core.buildapi import build_wheel; print(build_wheel(sys.argv[1]))"
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    names = set(zipfile.ZipFile(tmp_path / done.stdout.strip()).namelist())
+    wanted = {*(f"altcha/{name}" for name in ("altcha.min.js", "LICENSE.txt"))}
+    wanted |= {f"example/page.{kind}" for kind in ("html", "css", "js")}
+    assert {f"otp_service/http/pages/{name}" for name in wanted} <= names

@@ -1,0 +1,329 @@
+"""Messages: what each channel says, how an SMS ends, and how many parts it is charged as."""
+
+import re
+import string
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otp_service.messages import gsm
+from otp_service.messages import templates as messages
+from otp_service.messages.templates import Size, Written
+
+CODE, BRAND, HOST, HASH = "123456", "Acme", "app.example.com", "FA+9qCX9VSu"
+UNICODE = {"ar", "hi"}
+
+
+def sms(template: str, *, app_hash: str = "", host: str = HOST) -> str:
+    """Write an SMS with everything typical."""
+    return messages.compose(template, code=CODE, brand=BRAND, minutes=5, app_hash=app_hash, host=host)
+
+
+# Size.
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("", Size(unicode=False, units=0, parts=1)),
+        ("a" * 160, Size(unicode=False, units=160, parts=1)),
+        ("a" * 161, Size(unicode=False, units=161, parts=2)),
+        ("a" * 306, Size(unicode=False, units=306, parts=2)),
+        ("a" * 307, Size(unicode=False, units=307, parts=3)),
+        ("é" * 160, Size(unicode=False, units=160, parts=1)),
+        ("[" * 80, Size(unicode=False, units=160, parts=1)),
+        ("€" * 81, Size(unicode=False, units=162, parts=2)),
+        ("a" * 152 + "[" + "a" * 152, Size(unicode=False, units=306, parts=3)),
+        ("á" + "a" * 69, Size(unicode=True, units=70, parts=1)),
+        ("á" + "a" * 70, Size(unicode=True, units=71, parts=2)),
+        ("á" * 134, Size(unicode=True, units=134, parts=2)),
+        ("á" * 135, Size(unicode=True, units=135, parts=3)),
+        ("\U0001f600" * 35, Size(unicode=True, units=70, parts=1)),
+        ("\U0001f600" * 36, Size(unicode=True, units=72, parts=2)),
+        ("\U0001f600" * 67, Size(unicode=True, units=134, parts=3)),
+        ("á" * 66 + "\U0001f600" + "á" * 66, Size(unicode=True, units=134, parts=3)),
+        ("`", Size(unicode=True, units=1, parts=1)),
+        ("\t", Size(unicode=True, units=1, parts=1)),
+    ],
+)
+def test_an_sms_is_counted_as_operators_do(text: str, size: Size) -> None:
+    """3GPP TS 23.038: 160 or 153 septets, 70 or 67 UTF-16 units; no sign of two units is torn apart."""
+    assert messages.size(text) == size
+
+
+def test_the_gsm_alphabet_is_complete() -> None:
+    """127 basic signs besides the escape, and the ten of the extension table, which cost two."""
+    assert len(gsm.GSM_BASIC) == 127
+    assert len(gsm.GSM_EXTENDED) == 10
+    assert not gsm.GSM_BASIC & gsm.GSM_EXTENDED
+    assert set(string.ascii_letters + string.digits + "@£$¥èéùìòÇØøÅåÆæßÉÄÖÑÜ§¿äöñüà¡¤\n\r ") <= gsm.GSM_BASIC
+    assert not set("áíóúâêôãõçÁ`") & (gsm.GSM_BASIC | gsm.GSM_EXTENDED)
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_parts_hold_what_they_are_charged_for(text: str) -> None:
+    """Units fit into the parts, and one part fewer would not do but for a torn sign per part."""
+    size = messages.size(text)
+    one, many = (70, 67) if size.unicode else (160, 153)
+    assert size.units <= (one if size.parts == 1 else many * size.parts)
+    if size.parts > 1:
+        assert size.units > max(one, (many - 1) * (size.parts - 1))
+
+
+# The words we bring.
+
+
+@pytest.mark.parametrize("locale", messages.TEMPLATES)
+def test_every_built_in_text_is_exactly_one_part(locale: str) -> None:
+    """With a typical brand, six digits, five minutes and the line for autofill; with an app's hash, too."""
+    template = messages.TEMPLATES[locale]
+    size = messages.size(sms(template))
+    assert (size.parts, size.unicode) == (1, locale in UNICODE)
+    assert size.units <= (70 if locale in UNICODE else 160)
+    assert messages.size(sms(template, app_hash=HASH)).parts == 1
+
+
+@pytest.mark.parametrize("locale", messages.TEMPLATES)
+def test_every_built_in_text_says_code_brand_and_minutes(locale: str) -> None:
+    """A text without the brand tells nobody what the code is for."""
+    template = messages.TEMPLATES[locale]
+    assert messages.problems(template) == []
+    names = {name for _, name, _, _ in string.Formatter().parse(template) if name}
+    assert names == messages.VARIABLES
+
+
+# Templates of operators.
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("hello", "must contain {code} once"),
+        ("{code} {code}", "must contain {code} once"),
+        ("{code} {name}", "knows no variable {name}"),
+        ("{code} {0} {brand.__class__}", "knows no variable {0}, {brand.__class__}"),
+        ("{code} {}", "knows no variable {}"),
+        ("{code:>10}", "variables take no format, write {code}"),
+        ("{code!r}", "variables take no format, write {code}"),
+        ("{code", "cannot be read: expected '}' before end of string"),
+        ("{code} }", "cannot be read: Single '}' encountered in format string"),
+    ],
+)
+def test_a_template_that_cannot_work_says_why(template: str, problem: str) -> None:
+    """Operators learn it when they write it, not when the first message fails."""
+    assert problem in messages.problems(template)
+
+
+def test_a_template_may_leave_brand_and_minutes_out_and_show_braces() -> None:
+    """Only the code is required; doubled braces are braces."""
+    assert messages.problems("{{{code}}}") == []
+    assert sms("{{{code}}}", host="") == f"{{{CODE}}}"
+
+
+PIECES = ["{code}", "{brand}", "{minutes}", "{", "}", "{{", "}}", "{code!r}", "{code:x}", "{0}", "{brand.x}"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=6).map("".join))
+def test_a_template_without_problems_can_be_written(template: str) -> None:
+    """What the check lets through never fails when a message is composed."""
+    if not messages.problems(template):
+        assert CODE in sms(template)
+
+
+# Which one.
+
+
+@pytest.mark.parametrize(
+    ("own", "locale", "country", "start"),
+    [
+        ({}, "", "US", "{code} is your"),
+        ({}, "", "DE", "{code} ist Ihr"),
+        ({}, "", "MX", "{code} es su"),
+        ({}, "", "", "{code} is your"),
+        ({}, "fr", "DE", "{code} est votre"),
+        ({}, "fr-CA", "DE", "{code} est votre"),
+        ({}, "xx", "DE", "{code} is your"),
+        ({"de": "own {code}"}, "", "DE", "own {code}"),
+        ({"de": "own {code}"}, "de-AT", "US", "own {code}"),
+        ({"de-AT": "own {code}"}, "de-AT", "US", "own {code}"),
+        ({"de-AT": "own {code}"}, "de", "US", "{code} ist Ihr"),
+        ({"en": "own {code}"}, "xx", "DE", "own {code}"),
+        ({"pl": "own {code}"}, "pl", "DE", "own {code}"),
+        ({"pl": "own {code}"}, "", "PL", "{code} is your"),
+    ],
+)
+def test_a_text_is_chosen_by_locale_then_country(
+    own: dict[str, str], locale: str, country: str, start: str
+) -> None:
+    """The policy's words before ours, the exact locale before its language, English in the end."""
+    assert messages.choose([own, messages.TEMPLATES], locale, country).text.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("locale", "country", "language"),
+    [
+        ("pt-BR", "DE", "pt"),
+        ("fr", "", "fr"),
+        ("", "MX", "es"),
+        ("", "US", "en"),
+        ("", "", "en"),
+        ("pl", "DE", "pl"),
+    ],
+)
+def test_the_language_of_a_person_is_known_by_its_primary_tag(
+    locale: str, country: str, language: str
+) -> None:
+    """BCP 47's first part, as senders look for it among their templates and voices."""
+    assert messages.language_of(locale, country) == language
+
+
+# What each channel says.
+
+OWN = {
+    "sms": {"en": "SMS {code}", "de": "SMS auf Deutsch {code}"},
+    "voice": {"en": "Call {code}"},
+    "rcs": {"en": "RCS {code}"},
+}
+
+
+def written(channel: str, locale: str = "en", own: Mapping[str, Mapping[str, str]] = OWN) -> Written:
+    """Write a message with everything that an SMS could end with."""
+    return messages.write(
+        channel, own, locale, "DE", code=CODE, brand=BRAND, minutes=5, app_hash=HASH, host=HOST
+    )
+
+
+@pytest.mark.parametrize(
+    ("channel", "locale", "text", "language"),
+    [
+        ("sms", "en", f"SMS {CODE}\n{HASH}\n@{HOST} #{CODE}", "en"),
+        ("sms", "", f"SMS auf Deutsch {CODE}\n{HASH}\n@{HOST} #{CODE}", "de"),
+        ("rcs", "en", f"RCS {CODE}", "en"),
+        ("rcs", "de-AT", f"SMS auf Deutsch {CODE}", "de"),
+        ("mip", "en", f"SMS {CODE}", "en"),
+        ("mip", "nl", f"{CODE} is uw code voor Acme, 5 minuten geldig. Deel hem met niemand.", "nl"),
+        ("voice", "en-GB", "Call 1, 2, 3, 4, 5, 6 Call 1, 2, 3, 4, 5, 6", "en"),
+        (
+            "voice",
+            "it",
+            "Il suo codice Acme è: 1, 2, 3, 4, 5, 6. Ripeto: 1, 2, 3, 4, 5, 6.",
+            "it",
+        ),
+        ("whatsapp", "pt-BR", CODE, "pt"),
+        ("whatsapp", "", CODE, "de"),
+        ("whatsapp", "pl", CODE, "pl"),
+        ("voice", "pl", "Call 1, 2, 3, 4, 5, 6 Call 1, 2, 3, 4, 5, 6", "en"),
+    ],
+)
+def test_each_channel_has_its_words_and_tells_their_language(
+    channel: str, locale: str, text: str, language: str
+) -> None:
+    """Autofill is for SMS alone; RCS and MIP fall back to the words of SMS; WhatsApp's words are the vendor's."""
+    assert written(channel, locale) == Written(text, language)
+
+
+@pytest.mark.parametrize("locale", messages.TEMPLATES)
+def test_every_language_we_write_we_also_speak(locale: str) -> None:
+    """With the brand, and with the code digit by digit, twice."""
+    template = messages.VOICE[locale]
+    assert messages.problems(template, "voice") == []
+    said = written("voice", locale, {})
+    assert said.language == locale
+    assert said.text.count("1, 2, 3, 4, 5, 6") == 2
+    assert BRAND in said.text
+    assert CODE not in said.text
+
+
+@given(
+    template=st.sampled_from(["{code}", "{code} {code}", "It is {code}, {brand}.", "{{{code}}}"]),
+    code=st.from_regex(r"[0-9]{6,10}", fullmatch=True),
+)
+def test_a_call_says_every_digit_twice_and_apart(template: str, code: str) -> None:
+    """A voice would read a whole code as one figure, and once is too fast to write along."""
+    said = messages.spoken(template, code, brand=BRAND, minutes=5)
+    assert re.findall(r"[0-9]", said) == list(code * 2)
+    assert not re.search(r"[0-9]{2}", said)
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("hello", "must contain {code} once or twice"),
+        ("{code} {code} {code}", "must contain {code} once or twice"),
+        ("{code} {name}", "knows no variable {name}"),
+    ],
+)
+def test_a_spoken_template_has_rules_of_its_own(template: str, problem: str) -> None:
+    """It may say the code twice by itself."""
+    assert messages.problems(template, "voice") == [problem]
+    assert messages.problems("{code}. {code}.", "voice") == []
+
+
+# The last line.
+
+
+def origin_bound(message: str) -> tuple[str, str] | None:
+    """Parse the last line as the WICG draft "Origin-bound one-time codes delivered via SMS" does."""
+    line = message.rpartition("\n")[2]
+    if not line.startswith("@"):
+        return None
+    host, space, rest = line[1:].partition(" ")
+    code, _, extra = rest.partition(" ")
+    if not space or not host or not code.startswith("#") or len(code) < 2:
+        return None
+    if extra and not re.fullmatch(r"@\S+", extra):
+        return None
+    return host, code[1:]
+
+
+def test_the_parser_of_the_draft_knows_good_from_bad() -> None:
+    """The test's own parser accepts the draft's examples and refuses its counter-examples."""
+    assert origin_bound("747723 is your code.\n\n@example.com #747723") == ("example.com", "747723")
+    assert origin_bound("@example.com #747723 @iframe.example") == ("example.com", "747723")
+    for bad in (
+        "@example.com 747723",
+        "example.com #747723",
+        "@example.com  #747723",
+        "@ #1",
+        "@example.com #",
+    ):
+        assert origin_bound(bad) is None
+    assert origin_bound("@example.com #747723\n") is None
+
+
+@pytest.mark.parametrize("locale", messages.TEMPLATES)
+@pytest.mark.parametrize("app_hash", ["", HASH])
+def test_the_last_line_binds_the_code_to_the_host(locale: str, app_hash: str) -> None:
+    """Every built-in text ends so that a browser fills the code into pages of this host only."""
+    assert origin_bound(sms(messages.TEMPLATES[locale], app_hash=app_hash)) == (HOST, CODE)
+
+
+@settings(deadline=None)
+@given(
+    before=st.text(st.characters(exclude_characters="{}")),
+    after=st.text(st.characters(exclude_characters="{}")),
+    host=st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,20}[a-z0-9])?", fullmatch=True),
+    code=st.from_regex(r"[0-9]{6,10}", fullmatch=True),
+)
+def test_any_text_keeps_the_line_parsable(before: str, after: str, host: str, code: str) -> None:
+    """Whatever operators write, the draft's parser finds host and code."""
+    template = f"{before}{{code}}{{brand}}{after}"
+    assert messages.problems(template) == []
+    text = messages.compose(template, code=code, brand="\n@x #1", minutes=5, host=host)
+    assert origin_bound(text) == (host, code)
+
+
+def test_without_a_host_there_is_no_line() -> None:
+    """A server's send for an app without pages binds the code to nothing."""
+    assert origin_bound(sms("{code}", host="")) is None
+    assert sms("{code}", host="") == CODE
+
+
+def test_the_apps_hash_has_a_line_of_its_own() -> None:
+    """Android's SMS Retriever looks for the eleven signs; they come before the line of browsers."""
+    assert sms("Code: {code}", app_hash=HASH).split("\n") == [f"Code: {CODE}", HASH, f"@{HOST} #{CODE}"]
+    assert sms("Code: {code}", app_hash=HASH, host="").split("\n") == [f"Code: {CODE}", HASH]

@@ -1,0 +1,281 @@
+"""Apps as tables of the policy: what is added or cut, that nothing else changes, and what becomes of keys."""
+
+import secrets
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otp_service import bootstrap, policy
+from otp_service.access.api_keys import digest
+from otp_service.bootstrap import Core
+from otp_service.errors import ConfigurationError, Invalid, NotFound, PolicyConflict, PolicyInvalid
+from otp_service.ops.apps import Apps, check_owner, with_app, without_app
+from otp_service.policy.versions import Policies, Version
+from tests.conftest import POLICY, make_core
+from tests.support.http_api import NOBODY
+from tests.support.valkey_server import ValkeyServer
+
+GOOD = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
+EXAMPLE = (Path(__file__).parents[2] / "docs" / "policy.example.toml").read_text(encoding="utf-8")
+MESSY = '''\
+# About the whole document.
+[app.web]
+brand = "Acme" # [app.shop]
+origins = [
+  "https://a.example", # [app.shop]
+]
+
+# About the shop.
+[ app . "shop" ]   # here it is
+brand = """
+[app.web]
+[upstream.main]
+"""
+matrix = [
+  [1, 2],
+[3, 4],
+]
+
+# belongs to the shop, too
+[app.shop.events]
+url = "x"
+
+# About the account.
+[upstream.main]
+kind = "k"
+words = """
+[app.shop]
+"""
+[[route]]
+steps = [
+[1],
+]
+[[route]]
+match = { app = ["web"] }
+'''
+
+
+@pytest.fixture
+def core(valkey: ValkeyServer) -> Iterator[Core]:
+    """A core whose store holds the usual policy."""
+    made = make_core(valkey.url, NOBODY)
+    made.current.look()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def apps(core: Core) -> Apps:
+    """What adds and removes apps."""
+    return bootstrap.apps_of(core)
+
+
+def names(core: Core) -> set[str]:
+    """Name the apps in force."""
+    newest = core.policies.newest()
+    assert newest
+    return set(policy.parse(newest.text).apps)
+
+
+# The text.
+
+
+def test_a_new_app_stands_at_the_end_and_all_else_stays_as_it_was() -> None:
+    """Byte for byte, comments and all."""
+    text = with_app(EXAMPLE, "shop", 'A "B" \\ ü 😀', ["https://shop.example"])
+    assert text.startswith(EXAMPLE.rstrip())
+    added = tomllib.loads(text)["app"].pop("shop")
+    assert added == {"brand": 'A "B" \\ ü 😀', "origins": ["https://shop.example"]}
+    assert "origins" not in tomllib.loads(with_app(EXAMPLE, "shop", "Shop", []))["app"]["shop"]
+
+
+@pytest.mark.parametrize(
+    "text", [GOOD, EXAMPLE, MESSY, GOOD.replace("\n", "\r\n"), MESSY.replace("\n", "\r\n"), "", "#"]
+)
+def test_an_app_that_is_added_and_removed_leaves_no_trace(text: str) -> None:
+    """But for line ends at the end."""
+    assert (
+        without_app(with_app(text, "fresh", "Fresh", ["https://x.example"]), "fresh").rstrip()
+        == text.rstrip()
+    )
+
+
+@given(brand=st.text(min_size=1, max_size=40), origins=st.lists(st.text(max_size=40), max_size=3))
+def test_whatever_is_written_is_read_back_or_refused(brand: str, origins: list[str]) -> None:
+    """A brand cannot break out of its quotes."""
+    try:
+        text = with_app(GOOD, "fresh", brand, origins)
+    except Invalid:
+        return
+    apps = tomllib.loads(text)["app"]
+    assert apps.pop("fresh") == {"brand": brand} | ({"origins": origins} if origins else {})
+    assert apps == tomllib.loads(GOOD)["app"]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Web", "a b", "a]\n[operator.evil", "a.b", '"a"', "web", "a" * 33, "a\n"]
+)
+def test_a_name_that_is_taken_or_none_is_refused(name: str) -> None:
+    """Above all one that is TOML."""
+    with pytest.raises(Invalid):
+        with_app(GOOD, name, "B", [])
+
+
+def test_a_removed_app_takes_its_tables_and_their_comments_with_it() -> None:
+    """What looks like a header inside a text, an array or a comment is none; the rest stays byte for byte."""
+    text = without_app(MESSY, "shop")
+    head, _, rest = MESSY.partition("# About the shop.\n")
+    assert text == head + rest[rest.index("# About the account.") :]
+    assert tomllib.loads(text)["app"].keys() == {"web"}
+
+
+def test_what_the_document_begins_with_stays() -> None:
+    """Also right above the first table."""
+    text = without_app(MESSY, "web")
+    assert text.startswith("# About the whole document.\n")
+    assert text.endswith(MESSY[MESSY.index("# About the shop.") :])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'app = { web = { brand = "A" }, shop = { brand = "B" } }\n',
+        'app.web.brand = "A"\napp.shop.brand = "B"\n',
+        '[app]\nweb = { brand = "A" }\nshop = { brand = "B" }\n',
+        '[app]\nshop.brand = "B"\n[app.web]\nbrand = "A"\n',
+    ],
+)
+def test_an_app_that_is_no_table_of_its_own_is_left_to_the_operator(text: str) -> None:
+    """The edit would change something else, or nothing: it is refused, and the document is whole."""
+    with pytest.raises(Invalid, match="rule"):
+        without_app(text, "shop")
+
+
+def test_tables_of_an_app_that_stand_apart_go_together() -> None:
+    """In whatever order they come."""
+    text = '[app.shop.events]\na = 1\n[x]\nb = 2\n[app.shop]\nbrand = "B"\n[app.shop.guard.number]\nc = 3\n'
+    assert without_app(text, "shop") == "[x]\nb = 2\n"
+
+
+def test_an_app_that_is_not_there_cannot_go() -> None:
+    """Nor one of a similar name."""
+    for name in ("nobody", "we", "web2"):
+        with pytest.raises(NotFound):
+            without_app(GOOD, name)
+
+
+# Versions and keys.
+
+
+def test_an_app_comes_as_a_version_with_its_first_keys(core: Core, apps: Apps) -> None:
+    """One publishable and one secret, which let in as it."""
+    changed = apps.create(
+        "shop", brand="Shop", origins=["https://shop.example"], by="anna", reason="it opens"
+    )
+    assert (changed.version.number, changed.version.author, changed.version.reason) == (2, "anna", "it opens")
+    assert names(core) == {"web", "other", "shop"}
+    core.live_keys.look()
+    for (key, record), kind in zip(changed.keys, ("publishable", "secret"), strict=True):
+        assert (record.kind, record.owner) == (kind, "shop")
+        assert core.live_keys.find(digest(key)) == record
+    assert apps.create("bare", brand="B", origins=[], by="anna", reason="r", with_keys=False).keys == ()
+    assert [w for w in changed.warnings if "app.shop: has no publishable_keys" in w]
+
+
+def test_a_removed_apps_keys_end_so_that_no_later_app_inherits_them(core: Core, apps: Apps) -> None:
+    """Neither when it goes nor, if something came in between, when another of its name comes."""
+    apps.create("shop", brand="Shop", origins=[], by="anna", reason="r")
+    apps.remove("shop", by="ben", reason="it closed")
+    assert names(core) == {"web", "other"}
+    now, found = core.keyring.all()
+    assert [(key.lives(now), key.ended_by, key.ended_why) for key in found] == [
+        (False, "ben", "app removed: it closed")
+    ] * 2
+    core.keyring.issue("secret", "shop", by="anna")
+    core.keyring.issue("ops", "shop", by="anna", role="read")
+    apps.create("shop", brand="Another", origins=[], by="anna", reason="r", with_keys=False)
+    now, found = core.keyring.all()
+    assert [key.kind for key in found if key.lives(now)] == ["ops"], "an operator is no app"
+
+
+@pytest.mark.parametrize(
+    ("brand", "origin"), [("x" * 41, "https://a.example"), ("Shop", "https://a.example/path")]
+)
+def test_an_app_that_no_policy_may_hold_is_refused(core: Core, apps: Apps, brand: str, origin: str) -> None:
+    """With the line; nothing is applied and no key is issued."""
+    with pytest.raises(PolicyInvalid):
+        apps.create("shop", brand=brand, origins=[origin], by="anna", reason="r")
+    assert core.policies.head() == 1
+    assert core.keyring.all()[1] == ()
+
+
+def test_an_app_that_a_route_names_cannot_go(core: Core, apps: Apps) -> None:
+    """The policy without it would not work."""
+    core.policies.apply(
+        GOOD.replace("[[route]]", '[[route]]\nmatch = { app = ["other"] }'), author="a", reason="r"
+    )
+    with pytest.raises(PolicyInvalid):
+        apps.remove("other", by="anna", reason="r")
+    assert names(core) == {"web", "other"}
+
+
+def test_a_change_in_between_is_not_overwritten(core: Core) -> None:
+    """Another version came in force while the app was written into the one before."""
+
+    class Late(Policies):
+        """Versions of which another comes in force just after one was read."""
+
+        def newest(self) -> Version | None:
+            found = super().newest()
+            self.apply(GOOD.replace("Acme", "Changed"), author="ben", reason="meanwhile")
+            return found
+
+    late = Late(core.scripts, prefix=core.settings.redis_prefix)
+    with pytest.raises(PolicyConflict):
+        Apps(policies=late, keyring=core.keyring, check=bootstrap.checked(core)).create(
+            "shop", brand="S", origins=[], by="anna", reason="r"
+        )
+    assert names(core) == {"web", "other"}
+
+
+def test_without_a_policy_there_are_no_apps(valkey: ValkeyServer) -> None:
+    """Nothing to edit."""
+    core = make_core(valkey.url, NOBODY, redis_prefix=f"t{secrets.token_hex(6)}")
+    with pytest.raises(NotFound):
+        bootstrap.apps_of(core).remove("web", by="anna", reason="r")
+    core.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "owner", "role", "field"),
+    [
+        ("secret", "nobody", "", "owner"),
+        ("publishable", "nobody", "", "owner"),
+        ("secret", "web", "read", "role"),
+        ("ops", "ben", "", "role"),
+        ("ops", "ben", "root", "role"),
+        ("ops", "Ben\n", "read", "owner"),
+    ],
+)
+def test_a_key_that_would_let_nobody_in_is_not_issued(kind: str, owner: str, role: str, field: str) -> None:
+    """Each with the field at fault."""
+    loaded = policy.parse(GOOD)
+    with pytest.raises(Invalid) as caught:
+        check_owner(loaded, kind=kind, owner=owner, role=role)
+    assert [name for name, _ in caught.value.rules()] == [field]
+    check_owner(loaded, kind="secret", owner="web", role="")
+    check_owner(loaded, kind="ops", owner="ben", role="read")
+
+
+def test_the_check_of_a_process_holds_for_apps_too(core: Core) -> None:
+    """What no process could run is refused."""
+
+    def refuse(_: str) -> policy.Policy:
+        raise ConfigurationError(["OTP_UPSTREAM_X is required"])
+
+    with pytest.raises(PolicyInvalid):
+        Apps(policies=core.policies, keyring=core.keyring, check=refuse).remove("other", by="a", reason="r")

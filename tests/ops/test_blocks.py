@@ -1,0 +1,330 @@
+"""Blocks, pins and recycled numbers as operators meet them: over HTTP and in a terminal, with who did it in the log."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from otp_service import errors
+from otp_service.bootstrap import Core
+from otp_service.policy.limits import MINUTE
+from otp_service.verification.service import Caller, SendRequest
+from tests.conftest import OPS, PUBLISHABLE
+from tests.support.http_api import GOOD, NOTHING, NUMBER, Api, Run
+
+pytest_plugins = ["tests.support.http_fixtures", "tests.support.command_fixtures"]
+
+ADDRESS = "192.0.2.1"
+
+
+def ask(api: Api, method: str, path: str, body: object = NOTHING) -> TestResponse:
+    """Call as the operator anna."""
+    return api.call(method, f"/ops/{path}", key=OPS, body=body)
+
+
+def told(answer: TestResponse, status: int = 200) -> dict[str, Any]:
+    """Give the members of an answer."""
+    assert answer.status_code == status, answer.text
+    assert answer.json
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def written(caplog: pytest.LogCaptureFixture, name: str) -> list[Mapping[str, Any]]:
+    """Give what the log has of an event."""
+    return [record.fields for record in caplog.records if record.getMessage() == name]  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Give the log."""
+    caplog.set_level(logging.INFO)
+    return caplog
+
+
+# Over HTTP.
+
+
+def test_a_block_is_listed_explained_and_lifted(api: Api, log: pytest.LogCaptureFixture) -> None:
+    """Which rule, at what value, since when and until when, what it refused; then the number is let in again."""
+    began = api.core.store.time()
+    api.opened()
+    assert [api.send().status_code for _ in range(3)] == [429] * 3
+    [block] = told(ask(api, "GET", "blocks"))["blocks"]
+    assert (block["rule"], block["subject"], block["level"]) == ("cooldown", "+1********00", "refuse")
+    assert (block["active"], block["on"], block["refused"]) == (True, True, 3)
+    assert began <= block["since"] < block["until"] <= began + MINUTE * 1000
+    explained = told(ask(api, "POST", "blocks/explain", {"to": NUMBER}))
+    assert (explained["to"], explained["verdict"], explained["blocks"]) == ("+1********00", "refuse", [block])
+    assert [one["rule"] for one in explained["findings"]] == ["cooldown"]
+    assert told(ask(api, "POST", "blocks/lift", {"id": block["id"], "reason": "her phone was off"})) == {
+        "done": True
+    }
+    [entry] = written(log, "block.lifted")
+    assert dict(entry) == {
+        "rule": "cooldown",
+        "subject": "+1********00",
+        "by": "anna",
+        "reason": "her phone was off",
+    }
+    assert told(ask(api, "GET", "blocks"))["blocks"] == []
+    assert told(ask(api, "POST", "blocks/explain", {"to": NUMBER}))["verdict"] == "allow"
+    assert api.send().status_code == 202
+
+
+def test_the_log_names_no_address_and_no_session(api: Api, log: pytest.LogCaptureFixture) -> None:
+    """An operator at work sees whose block it is; whoever reads the log later, of what kind and whose app."""
+    areas = (201, 202, 203, 205, 206, 207, 208, 209, 210, 212, 213, 214, 215)
+    numbers = [f"+1{area}5550100" for area in areas]
+    statuses = [api.send(number, session="the-session").status_code for number in numbers[:6]]
+    for number in numbers[6:13]:
+        api.send(number, key=PUBLISHABLE)
+    assert statuses == [202] * 5 + [429]
+    blocks = {one["rule"]: one for one in told(ask(api, "GET", "blocks"))["blocks"]}
+    assert {rule: one["subject"] for rule, one in blocks.items()} == {
+        "session": "web the-session",
+        "address": ADDRESS,
+    }
+    for block in blocks.values():
+        told(ask(api, "POST", "blocks/lift", {"id": block["id"], "reason": "x"}))
+    shown = {entry["rule"]: entry["subject"] for entry in written(log, "block.lifted")}
+    assert shown == {"session": "web (a session)", "address": "192.*"}
+
+
+def test_a_block_that_ended_is_told_for_a_day(api: Api) -> None:
+    """As one that is not active."""
+    api.opened()
+    api.send()
+    api.later(31)
+    assert [block["active"] for block in told(ask(api, "GET", "blocks"))["blocks"]] == [False]
+    assert told(ask(api, "POST", "blocks/explain", {"to": NUMBER}))["verdict"] == "allow"
+
+
+@pytest.mark.parametrize(
+    "id_",
+    [
+        "cooldown:number:AAAAAAAAAAAAAAAAAAAAAA",
+        "nothing:number:AAAA",
+        "number",
+        "a:b:c:d",
+        "countries:x:y",
+        "::",
+    ],
+)
+def test_what_names_no_block_is_not_lifted(api: Api, log: pytest.LogCaptureFixture, id_: str) -> None:
+    """An operator may mistype; nothing changes."""
+    api.opened()
+    kept = api.kept()
+    problem = told(ask(api, "POST", "blocks/lift", {"id": id_, "reason": "x"}), 404)
+    assert problem["code"] == errors.NotFound.code
+    assert api.kept() == kept
+    assert written(log, "block.lifted") == []
+
+
+def test_a_block_that_found_no_room_in_the_list_is_lifted_all_the_same(api: Api) -> None:
+    """`explain` still names it."""
+    api.opened()
+    api.send()
+    for key in api.store.scan_iter("*:guard}:blocks"):
+        api.store.delete(key)
+    assert told(ask(api, "GET", "blocks"))["blocks"] == []
+    [block] = told(ask(api, "POST", "blocks/explain", {"to": NUMBER}))["blocks"]
+    told(ask(api, "POST", "blocks/lift", {"id": block["id"], "reason": "x"}))
+    assert api.send().status_code == 202
+
+
+def test_a_send_is_explained_as_its_app_and_address_would_meet_it(api: Api) -> None:
+    """Nothing is charged by asking."""
+    for last in range(6):
+        assert api.send(f"+1415555010{last}", key=PUBLISHABLE).status_code == 202
+    kept = api.kept()
+    anywhere = {"to": "+14155550109", "app": "web", "purpose": "login"}
+    assert told(ask(api, "POST", "blocks/explain", anywhere))["verdict"] == "allow"
+    here = told(ask(api, "POST", "blocks/explain", {**anywhere, "address": ADDRESS}))
+    assert here["verdict"] == "challenge"
+    [finding] = here["findings"]
+    assert (finding["rule"], finding["value"], finding["limit"], finding["seconds"]) == ("address", 6, 6, 600)
+    assert {"rule": "address", "mode": "enforce"}.items() <= here["rules"][0].items()
+    assert api.kept() == kept
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        ({"to": "+1202555010"}, "invalid_number", "to"),
+        ({"to": NUMBER, "app": "none"}, "invalid_request", "app"),
+        ({"to": NUMBER, "address": "example.com"}, "invalid_request", "address"),
+        ({"to": NUMBER, "more": 1}, "invalid_request", "more"),
+    ],
+)
+def test_a_bad_question_names_the_field(api: Api, body: dict[str, Any], code: str, field: str) -> None:
+    """And the rule."""
+    problem = told(ask(api, "POST", "blocks/explain", body), 422)
+    assert problem["code"] == code
+    assert [one["field"] for one in problem["errors"]] == [field]
+
+
+PINS = [
+    ("number", "+1 202 555 0100", "+1********00", "+1********00"),
+    ("prefix", "+1202", "+1202", "+1202"),
+    ("address", ADDRESS, ADDRESS, "192.*"),
+    ("address", "2001:db8::7", "2001:db8::/64", "2001:*"),
+    ("address", "2001:db8:0::/64", "2001:db8::/64", "2001:*"),
+]
+
+
+@pytest.mark.parametrize(("kind", "subject", "shown", "logged"), PINS)
+def test_a_pin_is_set_listed_and_taken_away(
+    api: Api, log: pytest.LogCaptureFixture, kind: str, subject: str, shown: str, logged: str
+) -> None:
+    """In the operator's name; a number is masked in the list and in the log."""
+    body = {"kind": kind, "subject": subject, "what": "refuse", "reason": "a test"}
+    assert told(ask(api, "POST", "pins", body)) == {"done": True}
+    [pin] = told(ask(api, "GET", "pins"))["pins"]
+    assert (pin["kind"], pin["subject"], pin["what"], pin["until"]) == (kind, shown, "refuse", None)
+    assert (pin["by"], pin["reason"]) == ("anna", "a test")
+    away = {"kind": kind, "subject": subject, "reason": "over"}
+    assert told(ask(api, "POST", "pins/lift", away)) == {"done": True}
+    assert told(ask(api, "POST", "pins/lift", away), 404)["code"] == errors.NotFound.code
+    assert told(ask(api, "GET", "pins"))["pins"] == []
+    [made], [taken] = written(log, "pin.set"), written(log, "pin.taken")
+    whose = {"kind": kind, "subject": logged, "by": "anna"}
+    assert dict(made) == {**whose, "what": "refuse", "reason": "a test"}
+    assert dict(taken) == {**whose, "reason": "over"}
+
+
+def test_pins_decide_who_is_let_in(api: Api) -> None:
+    """A refused prefix reaches nobody but whom a pin of the number names; after its hours a pin is gone."""
+
+    def pin(kind: str, subject: str, what: str, **more: int) -> None:
+        told(
+            ask(api, "POST", "pins", {"kind": kind, "subject": subject, "what": what, "reason": "x", **more})
+        )
+
+    pin("prefix", "+1202", "refuse", hours=1)
+    assert api.send().status_code == 422
+    pin("number", NUMBER, "allow")
+    assert [api.send().status_code for _ in range(5)] == [202] * 5
+    assert api.send("+12025550111").status_code == 422
+    api.later(3601)
+    assert api.send("+12025550111").status_code == 202
+    assert [one["kind"] for one in told(ask(api, "GET", "pins"))["pins"]] == ["number"]
+    pin("address", ADDRESS, "refuse")
+    assert api.send("+12025550122", key=PUBLISHABLE).status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "field"),
+    [
+        ("number", "+1202", "subject"),
+        ("prefix", "1202", "subject"),
+        ("prefix", "+0", "subject"),
+        ("prefix", "+123456789012", "subject"),
+        ("address", "example.com", "subject"),
+        ("address", "999.1.1.1", "subject"),
+        ("address", "203.0.113.0/24", "subject"),
+        ("address", "203.0.113.1/32", "subject"),
+        ("address", "2001:db8::/32", "subject"),
+        ("address", "2001:db8::/64/64", "subject"),
+        ("street", "x1", "kind"),
+    ],
+)
+def test_a_bad_pin_names_the_field_and_keeps_nothing(api: Api, kind: str, subject: str, field: str) -> None:
+    """Whether it is set or taken away."""
+    for path, more in (("pins", {"what": "allow"}), ("pins/lift", {})):
+        body = {"kind": kind, "subject": subject, "reason": "x", **more}
+        problem = told(ask(api, "POST", path, body), 422)
+        assert [one["field"] for one in problem["errors"]] == [field]
+    assert api.kept() == {}
+
+
+def test_recycled_numbers_are_taken_in(api: Api, log: pytest.LogCaptureFixture) -> None:
+    """What is no number is counted; a login with one is refused, a signup is not."""
+    body = {"numbers": [NUMBER, "+12025550111", "nobody"], "reason": "the regulator's list"}
+    assert told(ask(api, "POST", "numbers/recycled", body)) == {"taken": 2, "no_numbers": 1}
+    [entry] = written(log, "numbers.recycled")
+    assert dict(entry) == {"taken": 2, "wrong": 1, "by": "anna", "reason": "the regulator's list"}
+    assert api.send(purpose="login").status_code == 422
+    assert api.send(purpose="signup").status_code == 202
+
+
+# In a terminal.
+
+
+def refused_once(product: Core) -> None:
+    """Let a number meet its cooldown."""
+    caller = Caller(app=product.policy.apps["web"], runtime=product.current(), request_id="0" * 11)
+    product.service.send(caller, SendRequest(to=NUMBER))
+    with pytest.raises(errors.TooManyRequests):
+        product.service.send(caller, SendRequest(to=NUMBER))
+
+
+def test_blocks_in_a_terminal(run: Run, product: Core, tmp_path: Path) -> None:
+    """Listed with all there is to know, explained rule by rule, lifted by their id."""
+    code, _, err = run("blocks", "explain", NUMBER)
+    assert (code, err) == (1, "No policy is in force yet: otp-service policy apply FILE.\n")
+    policy = tmp_path / "policy.toml"
+    policy.write_text(GOOD)
+    assert run("policy", "apply", str(policy), "--reason", "first")[0] == 0
+    assert run("blocks", "list") == (0, "the guard refuses nothing now\n", "")
+    refused_once(product)
+    code, out, _ = run("blocks", "list")
+    first, times, id_ = out.splitlines()
+    assert (code, first) == (0, "cooldown of +1********00: refuse, 1 of 1 in 30 s")
+    assert times.endswith("refused 1")
+    code, out, _ = run("blocks", "explain", "2025550100", "--country", "US", "--address", ADDRESS)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == "+1********00, app web, asked by a stranger: refuse"
+    assert lines[1].startswith("  cooldown: 1 of 1 in ")
+    assert "  asked: address (enforce) 6 in 600 s: challenge, 10 in 60 s: refuse" in out
+    assert out.endswith(f"{times}\n{id_}\n")
+    assert run("blocks", "lift", id_.strip(), "--reason", "a mistake", "--author", "bo")[:2] == (
+        0,
+        "lifted\n",
+    )
+    assert run("blocks", "list", "--all")[1] == "the guard refuses nothing now\n"
+    code, out, err = run("blocks", "lift", id_.strip(), "--reason", "again")
+    assert (code, out, err) == (1, "", "There is no such block, or it was lifted before.\n")
+    assert run("blocks", "explain", "12")[0] == 1
+    assert run("blocks", "explain", NUMBER, "--app", "none")[2].endswith("  - app: there is no app none\n")
+
+
+def test_pins_in_a_terminal(run: Run, product: Core) -> None:
+    """Set for good or for some hours, listed, taken away."""
+    why = ("--reason", "pumping", "--author", "bo")
+    assert run("pins", "refuse", "prefix", "+1202", "--hours", "2", *why)[:2] == (0, "pinned\n")
+    assert run("pins", "allow", "number", NUMBER, *why)[:2] == (0, "pinned\n")
+    listed = sorted(run("pins", "list")[1].splitlines())
+    assert listed[0] == "allow number +1********00 for good, by bo: pumping"
+    assert listed[1].startswith("refuse prefix +1202 until 20")
+    product.store.offset += 3 * 3_600_000
+    assert run("pins", "lift", "number", NUMBER, *why)[:2] == (0, "lifted\n")
+    code, _, err = run("pins", "lift", "number", NUMBER, *why)
+    assert (code, err) == (1, "There is no such pin.\n")
+    assert run("pins", "allow", "prefix", "44", *why)[2].splitlines() == [
+        "Some fields break a rule; each is named below.",
+        "  - subject: must be the beginning of an E.164 number, such as +4479",
+    ]
+
+
+@pytest.mark.parametrize("hours", ["0", "-1", "87601", "1.5", "x"])
+def test_a_pin_lasts_for_whole_hours(run: Run, capsys: pytest.CaptureFixture[str], hours: str) -> None:
+    """None at all would otherwise be read as for good."""
+    with pytest.raises(SystemExit):
+        run("pins", "refuse", "prefix", "+1202", "--hours", hours, "--reason", "x")
+    assert "must be a whole number from 1 to 87600" in capsys.readouterr().err
+
+
+def test_recycled_numbers_in_a_terminal(run: Run, product: Core, tmp_path: Path) -> None:
+    """From a file; what is no number is told."""
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{NUMBER}\n\n  \n12\n+44 7400 123456\n")
+    code, out, err = run("recycled", str(listed), "--days", "30", "--reason", "the regulator's list")
+    assert (code, out) == (0, "2 numbers are recycled for 30 days, 1 lines were no numbers\n")
+    assert err.startswith("3 lines\n")
+    assert product.gate.past(NUMBER).recycled
+    assert run("recycled", str(tmp_path / "none.txt"), "--reason", "x")[0] != 0

@@ -1,0 +1,201 @@
+"""Simulation: it explains a send in full, and costs nothing."""
+
+from typing import Any
+
+import pytest
+
+from otp_service import policy
+from otp_service.errors import InvalidNumber
+from otp_service.guard.rules import Decision, Finding
+from otp_service.ops.simulation import Question, difference, simulate
+from otp_service.policy.versions import Version
+from tests.conftest import OPS, POLICY
+from tests.support.http_api import NUMBER, Api
+
+pytest_plugins = ["tests.support.http_fixtures"]
+
+TEXT = POLICY.replace("UPSTREAM/", "https://portal.example/").replace(
+    '[[route]]\nsteps = [{ channel = "sms", upstream = "main", wait = "5s" }]',
+    """[upstream.second]
+kind = "mobtexting"
+base_url = "https://portal.example/api/v2/"
+token_env = "OTP_UPSTREAM_MAIN_TOKEN"
+sms = { service = "T", sender = "ACMEIN" }
+voice = { bridge = "918045000001" }
+
+[template.sms]
+th = "รหัสยืนยันของคุณสำหรับ {brand} คือ {code} ใช้ได้ {minutes} นาที โปรดอย่าบอกรหัสนี้แก่ผู้ใดเป็นอันขาด"
+
+[guard.number]
+refuse = ["3/10m"]
+
+[guard.address]
+refuse = ["9/h"]
+challenge = []
+
+[[route]]
+name = "spain"
+match = { country = ["ES"] }
+steps = [{ channel = "sms", upstream = "main" }]
+
+[[route]]
+name = "payments"
+match = { purpose = ["payment"], app = ["other"] }
+steps = [{ channel = "sms", upstream = "main" }]
+
+[[route]]
+match = { country = ["US", "DE"] }
+steps = [
+  { channel = "sms", upstream = { main = 3, second = 1 }, wait = "auto", if = "mobile" },
+  { channel = "voice", upstream = "second", wait = "40s", until = "accepted" },
+]
+""",
+)
+RULES = policy.parse(TEXT)
+OTHER = "+14155550199"
+DECISION = Decision(verdict="allow", now=0)
+
+
+def ask(learned: Any = None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - those of Question
+    """Play a send through."""
+    question = Question(**{"to": NUMBER, **fields})
+    return simulate(RULES, question, lambda _channel, _country: learned, lambda _rules, _asked: DECISION)
+
+
+def test_it_says_which_route_and_why_no_earlier_one() -> None:
+    """Each route that was passed over is named with the part of its match that does not hold."""
+    route = ask()["route"]
+    assert (route["place"], route["match"]) == (2, {"countries": ["US", "DE"]})
+    assert route["passed_over"] == [
+        {"place": 0, "because": {"countries": ["ES"]}},
+        {"place": 1, "because": {"apps": ["other"], "purposes": ["payment"]}},
+    ]
+    assert ask(app="other", purpose="payment")["route"]["name"] == "payments"
+
+
+def test_it_shows_every_step_with_accounts_condition_and_success() -> None:
+    """In the order in which they would be tried; a channel that the person chose comes first."""
+    first, second = ask()["steps"]
+    assert (first["channel"], first["weights"], first["if"]) == ("sms", {"main": 3, "second": 1}, "mobile")
+    assert (second["upstreams"], second["wait"], second["until"]) == (["second"], 40, "accepted")
+    assert second["wait_from"] == "the policy"
+    chosen = ask(channel="voice")
+    assert [step["channel"] for step in chosen["steps"]] == ["voice", "sms"]
+    assert chosen["challenge"]["chosen"] is True
+
+
+@pytest.mark.parametrize(
+    ("learned", "wait", "source"),
+    [
+        (None, 60, "too few verifications"),
+        (21.2, 22, "within 21 s"),
+        (500, 60, "500 s"),
+        (0.5, 10, "kept in"),
+    ],
+)
+def test_it_says_where_a_wait_comes_from(learned: float | None, wait: int, source: str) -> None:
+    """Learned waits stay within the policy's bounds; without enough figures the upper one counts."""
+    step = ask(learned)["steps"][0]
+    low, high = RULES.challenge.auto_wait
+    assert step["wait"] == max(low, min(high, wait)) if learned is not None else step["wait"] == high
+    assert source in step["wait_from"]
+
+
+def test_it_shows_text_language_and_parts() -> None:
+    """As it would go out, with zeros for the code; Unicode halves what fits into a part."""
+    step = ask(locale="th")["steps"][0]
+    assert (step["language"], step["unicode"], step["parts"]) == ("th", True, 2)
+    assert "000000" in step["text"]
+    assert "Acme" in step["text"]
+    assert ask(locale="en")["steps"][0]["parts"] == 1
+    assert "parts" not in ask()["steps"][1]
+
+
+def test_it_shows_what_the_guard_would_charge() -> None:
+    """Every rule that has a say, from what the caller owns to what a victim owns, and what it would decide now."""
+    found = ask()
+    assert [one["rule"] for one in found["guard"]] == [
+        *(
+            "address",
+            "app",
+            "money",
+            "everything",
+            "guessing",
+            "country",
+            "conversion",
+            "conversion",
+            "prefix",
+        ),
+        *("suppression", "recycled", "failures", "cooldown", "number"),
+    ]
+    assert found["guard"][0] == {"rule": "address", "mode": "enforce", "limits": ["9 in 3600 s: refuse"]}
+    assert found["guard"][-1] == {"rule": "number", "mode": "enforce", "limits": ["3 in 600 s: refuse"]}
+    assert found["verdict"] == {"verdict": "allow", "findings": []}
+
+
+def test_what_the_guard_would_refuse_is_told_with_its_rule() -> None:
+    """Whatever the route says, nothing would be sent."""
+    full = Finding(rule="number", level="refuse", value=3, limit=3, seconds=600, pause=1000, over=0, on=True)
+    refusal = Decision(verdict="refuse", now=0, findings=(full,))
+    answer = simulate(
+        RULES, Question(to=NUMBER), lambda _channel, _country: None, lambda _rules, _asked: refusal
+    )
+    assert answer["problem"] == "the guard: refuse, by number"
+    assert answer["verdict"]["findings"][0]["rule"] == "number"
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"to": "+447400123456"}, "no_route: "),
+        ({"channel": "rcs"}, "channel_not_available: "),
+        ({"app": "nobody"}, "there is no app nobody"),
+    ],
+)
+def test_a_refusal_is_part_of_the_answer(fields: dict[str, str], problem: str) -> None:
+    """The error that the send would get."""
+    answer = ask(**fields)
+    assert answer["problem"].startswith(problem)
+    assert answer["steps"] == []
+
+
+def test_a_number_without_route_is_told_why_each_is_not_for_it() -> None:
+    """All routes, with what they ask for."""
+    assert [one["place"] for one in ask(to="+447400123456")["passed_over"]] == [0, 1, 2]
+
+
+def test_what_is_no_number_is_an_error() -> None:
+    """Nothing can be said about it."""
+    with pytest.raises(InvalidNumber):
+        ask(to="12")
+
+
+def test_the_number_is_masked() -> None:
+    """An answer may be pasted into a ticket."""
+    answer = ask()
+    assert NUMBER not in str(answer)
+    assert answer["number"] == {"to": "+1********00", "country": "US", "type": answer["number"]["type"]}
+
+
+def test_it_sends_charges_and_counts_nothing(api: Api) -> None:
+    """The store is the same before and after, with the policy in force and with a text to try."""
+    api.opened()
+    before = api.kept()
+    for body in ({"to": OTHER}, {"to": OTHER, "text": POLICY.replace("UPSTREAM/", "https://x.example/")}):
+        answer = api.call("POST", "/ops/policy/simulate", key=OPS, body=body)
+        assert answer.status_code == 200
+        assert (answer.json or {})["problem"] is None
+    assert api.kept() == before
+
+
+def test_a_text_to_try_is_checked_first(api: Api) -> None:
+    """What could not be applied cannot be simulated."""
+    answer = api.call("POST", "/ops/policy/simulate", key=OPS, body={"to": NUMBER, "text": "x = 1"})
+    assert (answer.status_code, (answer.json or {})["code"]) == (422, "policy_invalid")
+
+
+def test_a_difference_ends_in_whole_lines() -> None:
+    """Also where a text does not; two equal texts have none."""
+    old, new = (Version(number, text, "a", 0, "r") for number, text in ((1, "a\nb"), (2, "a\nc")))
+    assert difference(old, new) == "--- version 1\n+++ version 2\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
+    assert difference(old, old) == ""

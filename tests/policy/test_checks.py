@@ -1,0 +1,510 @@
+"""What the tables of a policy contradict each other in, and what they are warned of: place, rule and line."""
+
+import re
+
+import pytest
+
+from otp_service import policy
+from otp_service.access.api_keys import digest
+from otp_service.errors import ConfigurationError
+
+APP = f"""guard.countries.allow = ["*"]
+[app.web]
+brand = "Acme"
+origins = ["https://app.example.com"]
+secret_keys = ["{digest("sk_a")}"]
+"""
+UPSTREAM = """[upstream.main]
+kind = "mobtexting"
+base_url = "https://portal.example/api/v2/"
+token_env = "OTP_UPSTREAM_MAIN_TOKEN"
+sms = { service = "T", sender = "ACMEIN" }
+whatsapp = { sender = "1", template = "otp" }
+"""
+SPARE = UPSTREAM.replace("upstream.main", "upstream.spare")
+ROUTE = """[[route]]
+steps = [{ channel = "sms", upstream = "main", wait = "30s" }]
+"""
+GOOD = APP + UPSTREAM + ROUTE
+OTHER = f'[app.other]\nbrand = "B"\nsecret_keys = ["{digest("o")}"]\n'
+
+
+def refused(text: str) -> list[str]:
+    """Return what is wrong with a document."""
+    with pytest.raises(ConfigurationError) as caught:
+        policy.parse(text)
+    return [problem.removeprefix("policy: ") for problem in caught.value.problems]
+
+
+def routes(*matches: str) -> str:
+    """Write a document with routes of one step each, from line 12 on, two lines apart."""
+    steps = 'steps = [{ channel = "sms", upstream = "main" }]'
+    return APP + UPSTREAM + "".join(f"[[route]]\nmatch = {{ {match} }}\n{steps}\n" for match in matches)
+
+
+def stepped(*steps: str, more: str = "") -> str:
+    """Write a document whose route has these steps, from line 14 on."""
+    lines = "".join(f"  {{ {step} }},\n" for step in steps)
+    return f"{APP}{UPSTREAM}[[route]]\nsteps = [\n{lines}]\n{more}"
+
+
+def test_the_policies_that_the_tests_change_are_good() -> None:
+    """So that each complaint comes from the change alone."""
+    assert policy.parse(GOOD).warnings == ()
+    assert policy.parse(GOOD + SPARE).warnings == ()
+
+
+# Names and keys.
+
+
+@pytest.mark.parametrize("kind", ["app", "upstream", "operator"])
+@pytest.mark.parametrize("name", ["Web", "a b", "1a", "-a", "a.b", "", "a" * 33])
+def test_a_name_is_a_small_word(kind: str, name: str) -> None:
+    """It stands in logs, metrics and settings."""
+    tables = {
+        "app": f'brand = "B"\nsecret_keys = ["{digest("b")}"]',
+        "upstream": UPSTREAM.partition("\n")[2],
+        "operator": f'keys = ["{digest("b")}"]',
+    }
+    shown = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
+    assert refused(f'{GOOD}[{kind}."{name}"]\n{tables[kind]}') == [
+        f"{kind}.{shown}: a name is small letters, digits, - and _, 32 at most (line 14)"
+    ]
+
+
+def test_routes_have_names_of_their_own() -> None:
+    """Two of one name could not be told apart in a log; none has to have one."""
+    named = GOOD.replace("[[route]]", '[[route]]\nname = "all"\nmatch = { country = ["IN"] }')
+    assert policy.parse(named).routes[0].name == "all"
+    second = '[[route]]\nname = "all"\nsteps = [{ channel = "sms", upstream = "main" }]'
+    assert refused(named + second) == ["route[1].name: all stands twice, see route[0] (line 17)"]
+    assert refused(named.replace('"all"', '"All"')) == [
+        "route[0].name: a name is small letters, digits, - and _, 32 at most (line 13)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "place"),
+    [
+        ('[app.b]\nbrand = "B"\nsecret_keys = ["KEY"]', "app.b.secret_keys[0]"),
+        ('[app.b]\nbrand = "B"\npublishable_keys = ["KEY"]', "app.b.publishable_keys[0]"),
+        ('[operator.b]\n\nkeys = ["KEY"]', "operator.b.keys[0]"),
+        ('[upstream.main.receipts]\n\nsecrets = ["KEY"]', "upstream.main.receipts.secrets[0]"),
+    ],
+)
+def test_a_key_stands_once(more: str, place: str) -> None:
+    """It would be unclear who calls."""
+    key = digest("sk_a")
+    assert refused(GOOD + more.replace("KEY", key)) == [
+        f"{place}: {key[:8]}... stands twice in the document, see app.web.secret_keys[0] (line 16)"
+    ]
+
+
+def test_an_app_without_any_key_is_warned_of() -> None:
+    """Keys may be issued for it while the service runs; until then nobody can call as it."""
+    rule = "has no publishable_keys or secret_keys (only issued keys can call as this app)"
+    assert warned(f'{GOOD}[app.b]\nbrand = "B"') == [f"app.b: {rule} (line 14)"]
+    assert warned(f'{GOOD}[app.b]\nbrand = "B"\nsecret_keys = []') == [f"app.b: {rule} (line 14)"]
+
+
+def test_an_operator_has_one_of_three_roles() -> None:
+    """Without one it is admin, as every operator was before there were roles."""
+    operator = f'[operator.ben]\nkeys = ["{digest("ops_ben")}"]\n'
+    assert policy.parse(GOOD + operator).operators["ben"].role == "admin"
+    for role in policy.ROLES:
+        assert policy.parse(f'{GOOD}{operator}role = "{role}"').operators["ben"].role == role
+    assert refused(f'{GOOD}{operator}role = "root"') == [
+        "operator.ben.role: must be one of read, operate, admin (line 16)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("times", "line"),
+    [
+        ("connect_timeout = 5.5", 15),
+        ("total_timeout = 1\nconnect_timeout = 2", 16),
+        ("total_timeout = 1.9", 14),
+    ],
+)
+def test_a_connection_may_take_no_longer_than_the_whole_call(times: str, line: int) -> None:
+    """The defaults count, too: 2 and 5 seconds."""
+    assert refused(GOOD + SPARE.replace("kind", f"{times}\nkind")) == [
+        f"upstream.spare.connect_timeout: must not be above total_timeout (line {line})"
+    ]
+
+
+# Where messages may go.
+
+
+@pytest.mark.parametrize(
+    ("match", "countries"),
+    [
+        ("", ["GB", "IN"]),
+        ('country = ["GB", "IN", "US"]', ["GB", "IN"]),
+        ('app = ["web"]', ["GB"]),
+        ('prefix = ["+4479"]', ["GB"]),
+        ('prefix = ["+4"]', ["GB"]),
+        ('type = ["mobile"]', ["GB"]),
+    ],
+)
+def test_an_allowed_country_that_a_route_serves_is_taken(match: str, countries: list[str]) -> None:
+    """A route for some of its numbers is enough."""
+    text = routes(match).replace('["*"]', str(countries).replace("'", '"'), 1)
+    assert policy.parse(text).guard.countries.allow == tuple(countries)
+
+
+@pytest.mark.parametrize(
+    "matches",
+    [
+        ['country = ["IN"]'],
+        ['prefix = ["+91", "+1"]'],
+        ['app = ["other"]', 'app = ["web"], country = ["IN"]'],
+        ['country = ["GB", "IN"], prefix = ["+91"]'],
+    ],
+)
+def test_an_allowed_country_that_no_route_serves_is_refused(matches: list[str]) -> None:
+    """Its numbers would be let in and go nowhere; the country itself is named."""
+    allowed = 'guard.countries.allow = [\n"IN",\n"GB",\n]\n'
+    assert refused(routes(*matches).replace("origins", f"{allowed}origins") + OTHER) == [
+        "app.web.guard.countries.allow[1]: no route of app web serves GB (line 6)"
+    ]
+
+
+def test_a_country_that_is_allowed_to_all_apps_needs_a_route_of_each() -> None:
+    """An app without rules of its own has those of all; with countries of its own it has only these."""
+    text = routes('app = ["web"]').replace('["*"]', '["GB"]', 1) + OTHER
+    assert refused(text) == ["guard.countries.allow[0]: no route of app other serves GB (line 1)"]
+    assert refused(f"{text}[app.other.guard.number]\nhold = '1h'") == [
+        "guard.countries.allow[0]: no route of app other serves GB (line 1)"
+    ]
+    assert policy.parse(f"{text}[app.other.guard.countries]\nallow = ['*']").apps["other"].guard
+
+
+@pytest.mark.parametrize("first", ["", "guard.countries.allow = []\n", 'guard.number.hold = "1h"\n'])
+def test_countries_must_be_named(first: str) -> None:
+    """Left out, an allow-list allows nothing; it would be found out only when the first send is refused."""
+    text = GOOD.replace('guard.countries.allow = ["*"]\n', first)
+    rule = (
+        "must not be empty"
+        if first.endswith("[]\n")
+        else 'names no country, so nothing would be sent; "*" stands for all'
+    )
+    assert refused(text) == [f"guard.countries.allow: {rule} (line 1)"]
+
+
+def test_countries_may_be_named_by_each_app() -> None:
+    """Rules of its own that name none do not help an app."""
+    nowhere = GOOD.partition("\n")[2]
+    assert policy.parse(f'{nowhere}[app.web.guard.countries]\nallow = ["GB"]').guard.countries.allow == ()
+    assert refused(f'{nowhere}[app.web.guard.address]\nmode = "off"') == [
+        'guard.countries.allow: names no country, so nothing would be sent; "*" stands for all (line 1)'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("matches", "problem"),
+    [
+        (["", ""], "route[1]: nothing reaches this route, route[0] serves it all (line 15)"),
+        (
+            ["", 'country = ["IN"]'],
+            "route[1]: nothing reaches this route, route[0] serves it all (line 15)",
+        ),
+        (
+            ['country = ["IN", "US"]', 'country = ["US"], purpose = ["x"]'],
+            "route[1]: nothing reaches this route, route[0] serves it all (line 15)",
+        ),
+        (
+            ['country = ["IN"]', 'purpose = ["a"]', 'purpose = ["a"]'],
+            "route[2]: nothing reaches this route, route[1] serves it all (line 18)",
+        ),
+        (
+            ['country = ["IN"]', 'country = ["US"]', 'country = ["US", "IN"]'],
+            "route[2]: nothing reaches this route, route[0] and route[1] serve it all (line 18)",
+        ),
+        (
+            ['prefix = ["+44", "+49"]', 'prefix = ["+4479"]'],
+            "route[1]: nothing reaches this route, route[0] serves it all (line 15)",
+        ),
+        (
+            ['prefix = ["+44"]', 'country = ["GB"], type = ["mobile"]'],
+            "route[1]: nothing reaches this route, route[0] serves it all (line 15)",
+        ),
+        (
+            ['type = ["mobile", "voip"]', 'type = ["voip"], prefix = ["+1"]'],
+            "route[1]: nothing reaches this route, route[0] serves it all (line 15)",
+        ),
+    ],
+)
+def test_a_route_that_no_number_reaches_is_refused(matches: list[str], problem: str) -> None:
+    """It would look as if it did something."""
+    assert refused(routes(*matches)) == [problem]
+
+
+@pytest.mark.parametrize(
+    "matches",
+    [
+        ('country = ["IN"]', ""),
+        ('country = ["IN"]', 'country = ["IN", "US"]'),
+        ('purpose = ["a"]', 'country = ["IN"]'),
+        ('country = ["IN"], purpose = ["a"]', 'country = ["IN"]'),
+        ('app = ["web"]', 'purpose = ["a"]'),
+        ('prefix = ["+4479"]', 'prefix = ["+44"]'),
+        ('prefix = ["+4479"]', 'country = ["GB"]'),
+        ('country = ["GB"]', 'prefix = ["+44"]'),
+        ('prefix = ["+44"]', ""),
+        ('type = ["mobile"]', ""),
+        ('type = ["mobile"]', 'type = ["fixed_line"]'),
+    ],
+)
+def test_routes_that_each_serve_something_are_taken(matches: tuple[str, str]) -> None:
+    """From the special to the general, or side by side."""
+    assert len(policy.parse(routes(*matches)).routes) == 2
+
+
+@pytest.mark.parametrize(
+    ("match", "problem"),
+    [
+        ('app = ["web", "shop"]', "route[0].match.app[1]: there is no app shop"),
+        ('country = ["XX"]', "route[0].match.country[0]: there are no numbers of a country XX"),
+        (
+            'country = ["GB"], prefix = ["+4479", "+91"]',
+            "route[0].match.prefix[1]: no number of these countries begins with +91",
+        ),
+    ],
+)
+def test_a_match_that_cannot_be_met_is_refused(match: str, problem: str) -> None:
+    """An app, a country or digits that there are not."""
+    assert refused(routes(match)) == [f"{problem} (line 13)"]
+
+
+# Steps.
+
+
+@pytest.mark.parametrize(
+    ("accounts", "place"),
+    [
+        ('"other"', "upstream"),
+        ('["other"]', "upstream"),
+        ('["main", "other"]', "upstream[1]"),
+        ("{ main = 1, other = 2 }", "upstream.other"),
+    ],
+)
+def test_a_step_goes_over_accounts_that_there_are(accounts: str, place: str) -> None:
+    """Each is named where it stands."""
+    assert refused(stepped(f'channel = "sms", upstream = {accounts}')) == [
+        f"route[0].steps[0].{place}: there is no upstream other (line 14)"
+    ]
+
+
+@pytest.mark.parametrize("channel", [c for c in policy.CHANNELS if c not in {"sms", "whatsapp"}])
+def test_an_account_has_a_table_for_the_steps_channel(channel: str) -> None:
+    """Otherwise nobody knows from whom the message comes."""
+    assert refused(
+        stepped('channel = "sms", upstream = "main"', f'channel = "{channel}", upstream = "main"')
+    ) == [f"route[0].steps[1]: upstream main has no {channel} table (line 15)"]
+
+
+@pytest.mark.parametrize("channel", ["sms", "voice"])
+def test_only_channels_that_tell_of_reading_can_wait_for_it(channel: str) -> None:
+    """A step over another one would never end in success."""
+    more = '[upstream.main.voice]\nbridge = "1"'
+    assert refused(stepped(f'channel = "{channel}", upstream = "main", until = "read"', more=more)) == [
+        f"route[0].steps[0].until: {channel} does not tell that a message was read (line 14)"
+    ]
+    assert policy.parse(stepped('channel = "whatsapp", upstream = "main", until = "read"')).routes
+
+
+def waiting(*waits: str) -> list[str]:
+    """Write steps over one channel with these waits."""
+    return [f'channel = "sms", upstream = "main", wait = "{wait}"' for wait in waits]
+
+
+@pytest.mark.parametrize(
+    "waits", [["299s"], ["100s", "199s", "299s"], ["auto", "239s", "auto"], ["60s", "auto", "auto"]]
+)
+def test_waits_that_end_before_the_challenge_are_taken(waits: list[str]) -> None:
+    """The last step's wait delays no other; a learned one counts as the longest it can be."""
+    assert policy.parse(stepped(*waiting(*waits))).routes
+
+
+@pytest.mark.parametrize(
+    ("waits", "problem"),
+    [
+        (["5m"], "steps[0].wait: must end before the challenge does, challenge.ttl (line 14)"),
+        (["30s", "400s"], "steps[1].wait: must end before the challenge does, challenge.ttl (line 15)"),
+        (
+            ["100s", "200s", "30s"],
+            "steps[1].wait: the waits up to here take 300 seconds, challenge.ttl allows no more than 299 (line 15)",
+        ),
+        (
+            ["auto", "240s", "30s"],
+            "steps[1].wait: the waits up to here take 300 seconds, challenge.ttl allows no more than 299 (line 15)",
+        ),
+    ],
+)
+def test_waits_that_outlast_the_challenge_are_refused(waits: list[str], problem: str) -> None:
+    """What comes after them would never be sent."""
+    assert refused(stepped(*waiting(*waits))) == [f"route[0].{problem}"]
+
+
+def test_learned_waits_are_bound_by_the_policys_own_bounds() -> None:
+    """A wider upper bound can make them too long."""
+    text = stepped(*waiting("auto", "auto", "auto"), more='[challenge]\nauto_wait = ["10s", "150s"]')
+    assert refused(text) == [
+        "route[0].steps[1].wait: the waits up to here take 300 seconds, challenge.ttl allows no more than 299 (line 15)"
+    ]
+
+
+def test_a_step_that_no_message_is_left_for_is_refused() -> None:
+    """A challenge of three messages ends with its third step, unless a step may be passed over."""
+    four = waiting("30s", "30s", "30s", "30s")
+    assert refused(stepped(*four)) == [
+        "route[0].steps[3]: is never reached, challenge.max_sends is 3 (line 17)"
+    ]
+    assert policy.parse(
+        stepped(*four, more="[challenge]\nmax_sends = 4\n[guard.number]\nrefuse = ['4/10m']")
+    ).routes
+    four[0] += ', if = "mobile"'
+    assert policy.parse(stepped(*four)).routes
+
+
+# What is broken is not known.
+
+FOUR = waiting("30s", "30s", "30s", "30s")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "app = 1\n" + routes('app = ["web"]').removeprefix(APP),
+        APP.replace("origins", 'guard.countries.allow = ["GB"]\norigins') + UPSTREAM + "[route]\nx = 1",
+        APP.replace("origins", 'guard.countries.allow = ["GB"]\norigins')
+        + UPSTREAM
+        + "[[route]]\nmatch = 1\n"
+        + ROUTE[10:],
+        stepped(*waiting("400s"), more='[challenge]\nttl = "11m"'),
+        stepped(*waiting("auto", "auto"), more='[challenge]\nttl = "60s"\nauto_wait = ["9s"]'),
+        stepped(*waiting("1s", "30s", "30s"), more='[challenge]\nttl = "60s"\nauto_wait = ["10s", "50s"]'),
+        routes("prefix = [1]", 'country = ["IN"]'),
+        routes('country = ["IN"]', 'country = ["IN"], type = [1]'),
+        stepped(*FOUR, more="[challenge]\nmax_sends = 11"),
+        f"{APP}{UPSTREAM}[[route]]\nsteps = [{', '.join(f'{{{step}}}' for step in FOUR[:3])}, 3]",
+        stepped(FOUR[0] + ', if = "x"', *FOUR[1:]),
+        routes('country = ["GB", "xx"], prefix = ["+91"]'),
+        GOOD + SPARE.replace("kind", "connect_timeout = 99\ntotal_timeout = 1\nkind"),
+    ],
+)
+def test_nothing_is_claimed_of_what_is_broken(text: str) -> None:
+    """One mistake, one complaint: a default that stands in for it contradicts nobody."""
+    assert len(refused(text)) == 1
+
+
+# Warnings.
+
+
+def warned(text: str) -> list[str]:
+    """Return what a good document is warned of."""
+    return list(policy.parse(text).warnings)
+
+
+def test_the_hash_of_an_example_is_warned_of() -> None:
+    """No key has it, so somebody forgot to put in his own."""
+    example = "0" * 63 + "1"
+    assert warned(GOOD.replace("secret_keys", f'publishable_keys = ["{example}"]\nsecret_keys')) == [
+        "app.web.publishable_keys[0]: is the hash of an example, which no key has (line 5)"
+    ]
+
+
+def test_a_route_of_conditions_only_is_warned_of() -> None:
+    """A number that meets none gets nothing."""
+    step = 'channel = "whatsapp", upstream = "main", if = "open"'
+    assert warned(stepped(step)) == [
+        "route[0].steps: every step has a condition, so a number may get nothing (line 13)"
+    ]
+    assert warned(stepped(step, 'channel = "sms", upstream = "main"')) == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "warning"),
+    [
+        (
+            '[guard.number]\nrefuse = ["2/10m"]',
+            "guard.number.refuse[0]: allows fewer messages than challenge.max_sends, which is 3 (line 15)",
+        ),
+        (
+            '[app.web.guard.number]\nrefuse = ["1/30s", "2/10m"]',
+            "app.web.guard.number.refuse[1]: allows fewer messages than challenge.max_sends, which is 3 (line 15)",
+        ),
+        (
+            '[guard.number]\nrefuse = ["2/10m"]\n[app.web.guard.number]\nmode = "watch"',
+            "guard.number.refuse[0]: allows fewer messages than challenge.max_sends, which is 3 (line 15)",
+        ),
+        (
+            '[guard.number]\nrefuse = ["2/10m"]\n[app.web.guard.address]\nmode = "watch"',
+            "guard.number.refuse[0]: allows fewer messages than challenge.max_sends, which is 3 (line 15)",
+        ),
+        (
+            '[guard.cooldown]\nladder = ["45s"]',
+            "challenge.cooldown[0]: is shorter than 45 s, which guard.cooldown.ladder asks for (line 1)",
+        ),
+        (
+            '[app.web.guard.cooldown]\nladder = ["10s", "90s"]',
+            "challenge.cooldown[1]: is shorter than 90 s, which app.web.guard.cooldown.ladder asks for (line 1)",
+        ),
+        (
+            '[challenge]\ncooldown = ["30s", "300s"]',
+            "challenge.cooldown[1]: no resend can ever happen after it, challenge.ttl ends before (line 15)",
+        ),
+    ],
+)
+def test_limits_that_break_what_a_challenge_promises_are_warned_of(rules: str, warning: str) -> None:
+    """A screen would offer another message that the guard always refuses."""
+    assert warned(f"{GOOD}{rules}") == [warning]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        '[guard.number]\nrefuse = ["1/10m"]\n[challenge]\nmax_sends = 1\ncooldown = ["9m"]',
+        '[guard.number]\nrefuse = ["2/299s"]',
+        '[guard.number]\nrefuse = ["1/10m"]\nmode = "watch"\n[guard.cooldown]\nladder = ["9m"]\nmode = "off"',
+    ],
+)
+def test_limits_that_break_no_promise_are_not_warned_of(rules: str) -> None:
+    """A challenge of one message, a window shorter than a challenge, rules that refuse nothing."""
+    assert warned(f"{GOOD}{rules}") == []
+
+
+def test_a_text_that_needs_two_parts_is_warned_of_and_taken() -> None:
+    """It works, but costs twice; the warning names app, language and size."""
+    long = "Dear customer, " * 10 + "{code}"
+    assert warned(f'{GOOD}[template.sms]\nen = "{long}"\n') == [
+        "template.sms.en: the SMS in en of app web needs 2 parts, 182 units (line 15)"
+    ]
+
+
+def test_one_sign_outside_the_gsm_alphabet_is_warned_of() -> None:
+    """The same text with an accent that the alphabet lacks."""
+    template = "Tu código es {code}, válido {minutes} minutos, no lo compartas con nadie."
+    (warning,) = warned(f'{GOOD}[template.sms]\nes-MX = "{template}"\n')
+    assert re.fullmatch(
+        r"template\.sms\.es-MX: the SMS in es-MX of app web needs 2 parts, \d+ units \(line 15\)", warning
+    )
+
+
+def test_a_long_brand_is_warned_of_where_it_matters() -> None:
+    """Languages of 70 signs a part run over first; a brand outside the alphabet makes all do so."""
+    long = warned(GOOD.replace("Acme", "The Acme Trading Company"))
+    assert {warning.split()[4] for warning in long} == {"ar", "hi"}
+    assert all(warning.startswith("app.web.brand: ") and warning.endswith("(line 3)") for warning in long)
+    foreign = warned(GOOD.replace("Acme", "Škoda"))
+    assert {warning.split()[4] for warning in foreign} >= {"en", "de", "es", "pt"}
+
+
+def test_a_long_call_is_warned_of() -> None:
+    """Nobody listens for so long; a template that has the code once is said twice."""
+    long = "Good morning from all of us. " * 7 + "{code}"
+    assert warned(f'{GOOD}[template.voice]\nen = "{long} {{code}}"') == []
+    assert warned(f'{GOOD}[template.voice]\nen = "{long}"') == [
+        "template.voice.en: the call in en of app web lasts about 31 s (line 15)"
+    ]

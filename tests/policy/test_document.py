@@ -1,0 +1,938 @@
+"""The policy's document: what it says, and what it refuses with its place, rule and line."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otp_service import phone, policy
+from otp_service.access.api_keys import digest
+from otp_service.errors import ConfigurationError
+from otp_service.policy import (
+    CHANNELS,
+    ChallengeRules,
+    Events,
+    Guard,
+    Match,
+    Operator,
+    Receipts,
+    Route,
+    StepRule,
+    Upstream,
+    Window,
+)
+from otp_service.policy.guard_forms import FORMS, GUARD
+from otp_service.policy.limits import (
+    RULES,
+    Budget,
+    Conversion,
+    Cooldown,
+    Countries,
+    Guessing,
+    HumanRules,
+    Listed,
+    Money,
+    Types,
+)
+from otp_service.upstream.channels import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
+
+HASH, OTHER_HASH, OPS_HASH = (digest(name) for name in ("pk_a", "sk_a", "ops_a"))
+APP = f"""guard.countries.allow = ["*"]
+[app.web]
+brand = "Acme"
+origins = ["https://app.example.com"]
+publishable_keys = ["{HASH}"]
+secret_keys = ["{OTHER_HASH}"]
+"""
+UPSTREAM = """
+[upstream.main]
+kind = "mobtexting"
+base_url = "https://portal.example/api/v2/"
+token_env = "OTP_UPSTREAM_MAIN_TOKEN"
+sms = { service = "T", sender = "ACMEIN" }
+"""
+ROUTE = """
+[[route]]
+steps = [{ channel = "sms", upstream = "main", wait = "30s" }]
+"""
+GOOD = APP + UPSTREAM + ROUTE
+
+
+def refused(text: str) -> list[str]:
+    """Return what is wrong with a document, as place and rule."""
+    return [re.sub(r" \(line \d+\)\Z", "", problem) for problem in refused_with_lines(text)]
+
+
+def refused_with_lines(text: str) -> list[str]:
+    """Return what is wrong with a document."""
+    with pytest.raises(ConfigurationError) as caught:
+        policy.parse(text)
+    assert all(re.search(r" \(line \d+\)\Z", problem) for problem in caught.value.problems)
+    return caught.value.problems
+
+
+# Reading.
+
+
+def test_a_short_policy_is_enough_and_the_rest_has_sound_values() -> None:
+    """One app, one upstream, one route; limits and challenges as the checklist says."""
+    read = policy.parse(GOOD)
+    assert read.apps["web"].brand == "Acme"
+    assert read.routes == (
+        Route(
+            steps=(StepRule(channel="sms", upstreams=("main",), wait=30, until="delivered", condition=""),),
+            match=Match(),
+        ),
+    )
+    assert read.challenge == ChallengeRules(
+        code_length=6,
+        ttl=300,
+        max_attempts=5,
+        max_sends=3,
+        cooldown=(30, 60, 120),
+        earlier_codes=3,
+        after_choice="continue",
+        auto_wait=(10, 60),
+    )
+    assert (read.upstreams["main"].gets_per_minute, read.upstreams["main"].pull) == (1000, True)
+    assert read.upstreams["main"].sms == SmsSender(service="T", sender="ACMEIN", batch=20)
+    assert read.guard == Guard(countries=Countries(allow=("*",)))
+    assert read.operators == {}
+    assert read.warnings == ()
+
+
+def test_everything_that_can_stand_in_a_policy_is_read() -> None:
+    """Each table and field reaches the policy, as tuples and seconds."""
+    read = policy.parse(
+        f"""{APP.partition(chr(10))[2]}
+[app.web.guard]
+countries = {{ allow = ["US", "IN"] }}
+cheap_channels = ["mip"]
+[app.web.guard.address]
+refuse = []
+
+[app.web.events]
+url = "https://app.example.com:8443/otp?x=1"
+secret_env = "OTP_EVENTS_WEB"
+types = ["challenge.verified", "challenge.failed"]
+
+[operator.anna]
+keys = ["{OPS_HASH}"]
+
+[challenge]
+code_length = 8
+ttl = "10m"
+max_attempts = 3
+max_sends = 10
+cooldown = ["1s", "2m"]
+earlier_codes = 0
+after_choice = "stop"
+auto_wait = ["5s", "70s"]
+
+[guard]
+countries = {{ allow = ["*"] }}
+cheap_channels = ["rcs", "voice"]
+suppression = {{ mode = "watch" }}
+number_types = {{ refuse = ["pager"], mode = "off" }}
+
+[guard.number]
+refuse = ["10/m", "100/1d"]
+
+[guard.address]
+mode = "watch"
+challenge = ["1/s", "2/10s"]
+cheap = ["3/m"]
+hold = "2h"
+
+[guard.cooldown]
+ladder = ["1s", "2m"]
+forget = "1h"
+
+[guard.money]
+refuse = ["7/h"]
+prices = {{ sms = 2, voice = 0.5 }}
+country_prices = {{ IN = {{ sms = 0.125 }} }}
+
+[guard.guessing]
+challenge = ["9/h"]
+code_length = 10
+
+[guard.conversion]
+share = 0.5
+sends = 10
+within = "30m"
+grace = "0s"
+hold = "1h"
+longest = "2h"
+country = "refuse"
+prefix = "challenge"
+
+[guard.recycled]
+then = "cheap"
+purposes = ["login", "payment"]
+
+[guard.human_check]
+kind = "siteverify"
+url = "https://captcha.example/siteverify"
+site_key = "10000000-ffff"
+
+[template.sms]
+en = "{{code}} for {{brand}}"
+[template.voice]
+pt-BR = "{{code}} {{code}}"
+
+[upstream.main]
+kind = "mobtexting"
+base_url = "http://127.0.0.1:8001/api/v2"
+token_env = "OTP_UPSTREAM_MAIN_TOKEN"
+auth = "query"
+paths = {{ sms = "sms/message/send" }}
+balance_paths = ["finance/balance"]
+connect_timeout = 1
+total_timeout = 2.5
+gets_per_minute = 30
+pull = false
+low_balance = 12.5
+whatsapp = {{ sender = "W", template = "otp", default_language = "hi", languages = {{ en = "en_GB" }} }}
+rcs = {{ sender = "R" }}
+mip = {{ sender = "M", template = "T", namespace = "N" }}
+[upstream.main.voice]
+bridge = "B"
+mode = "flow"
+flow_id = "F"
+languages = {{ en = "en-IN" }}
+voice_id = "Joanna"
+webhook_id = "4"
+[upstream.main.sms]
+service = "X"
+sender = "S"
+entity_id = "1"
+template_id = "2"
+webhook_id = "3"
+expiry_field = "validity"
+batch = 1
+[upstream.main.receipts]
+secrets = ["{digest("s")}"]
+signature_ids = ["uuid"]
+fields = {{ id = "messageid" }}
+
+[[route]]
+name = "first"
+after_choice = "continue"
+match = {{ country = ["IN", "US"], prefix = ["+91", "+1"], type = ["mobile"], app = ["web"], purpose = ["login"] }}
+steps = [
+  {{ channel = "sms", upstream = "main", wait = "299s", until = "sent" }},
+  {{ channel = "whatsapp", upstream = ["main"], wait = "auto", until = "read", if = "open" }},
+  {{ channel = "voice", upstream = {{ main = 3 }}, wait = "599s", if = "mobile" }},
+]
+[[route]]
+steps = [{{ channel = "mip", upstream = "main" }}]
+"""
+    )
+    app = read.apps["web"]
+    assert app.events == Events(
+        url="https://app.example.com:8443/otp?x=1",
+        secret_env="OTP_EVENTS_WEB",
+        types=("challenge.verified", "challenge.failed"),
+    )
+    assert read.operators == {"anna": Operator(name="anna", keys=(OPS_HASH,))}
+    assert read.challenge == ChallengeRules(
+        code_length=8,
+        ttl=600,
+        max_attempts=3,
+        max_sends=10,
+        cooldown=(1, 120),
+        earlier_codes=0,
+        after_choice="stop",
+        auto_wait=(5, 70),
+    )
+    assert read.guard == Guard(
+        countries=Countries(allow=("*",)),
+        number_types=Types(refuse=("pager",), mode="off"),
+        address=Budget(
+            mode="watch",
+            challenge=(Window(1, 1), Window(2, 10)),
+            cheap=(Window(3, 60),),
+            refuse=Guard().address.refuse,
+            hold=7200,
+        ),
+        money=Money(
+            refuse=(Window(7, 3600),),
+            prices={"sms": 2.0, "voice": 0.5},
+            country_prices={"IN": {"sms": 0.125}},
+        ),
+        guessing=Guessing(challenge=(Window(9, 3600),), code_length=10),
+        conversion=Conversion(
+            share=0.5,
+            sends=10,
+            within=1800,
+            grace=0,
+            hold=3600,
+            longest=7200,
+            country="refuse",
+            prefix="challenge",
+        ),
+        suppression=Listed(mode="watch"),
+        recycled=Listed(then="cheap", purposes=("login", "payment")),
+        cooldown=Cooldown(ladder=(1, 120), forget=3600),
+        number=Budget(refuse=(Window(10, 60), Window(100, 86400))),
+        human_check=HumanRules(
+            kind="siteverify", url="https://captcha.example/siteverify", site_key="10000000-ffff"
+        ),
+        cheap_channels=("rcs", "voice"),
+    )
+    assert app.guard == replace(
+        read.guard,
+        countries=Countries(allow=("US", "IN")),
+        address=replace(read.guard.address, refuse=()),
+        cheap_channels=("mip",),
+    )
+    assert (read.guard_of("web"), read.guard_of("nobody")) == (app.guard, read.guard)
+    assert read.templates == {"sms": {"en": "{code} for {brand}"}, "voice": {"pt-BR": "{code} {code}"}}
+    assert read.upstreams["main"] == Upstream(
+        name="main",
+        kind="mobtexting",
+        base_url="http://127.0.0.1:8001/api/v2",
+        token_env="OTP_UPSTREAM_MAIN_TOKEN",
+        auth="query",
+        paths={"sms": "sms/message/send"},
+        balance_paths=("finance/balance",),
+        connect_timeout=1.0,
+        total_timeout=2.5,
+        gets_per_minute=30,
+        pull=False,
+        low_balance=12.5,
+        sms=SmsSender(
+            service="X",
+            sender="S",
+            entity_id="1",
+            template_id="2",
+            webhook_id="3",
+            expiry_field="validity",
+            batch=1,
+        ),
+        whatsapp=WhatsappSender(sender="W", template="otp", default_language="hi", languages={"en": "en_GB"}),
+        voice=VoiceSender(
+            bridge="B", mode="flow", flow_id="F", languages={"en": "en-IN"}, voice_id="Joanna", webhook_id="4"
+        ),
+        rcs=RcsSender(sender="R"),
+        mip=MipSender(sender="M", template="T", namespace="N"),
+        receipts=Receipts(secrets=(digest("s"),), signature_ids=("uuid",), fields={"id": "messageid"}),
+    )
+    assert read.routes[0] == Route(
+        name="first",
+        after_choice="continue",
+        match=Match(
+            countries=("IN", "US"),
+            prefixes=("+91", "+1"),
+            types=("mobile",),
+            apps=("web",),
+            purposes=("login",),
+        ),
+        steps=(
+            StepRule(channel="sms", upstreams=("main",), wait=299, until="sent"),
+            StepRule(channel="whatsapp", upstreams=("main",), wait=None, until="read", condition="open"),
+            StepRule(channel="voice", upstreams=("main",), weights=(3,), wait=599, condition="mobile"),
+        ),
+    )
+    assert read.warnings == ()
+
+
+def test_the_example_and_all_that_stands_in_its_comments_is_good() -> None:
+    """What operators copy is taken, with the example's hashes warned of; no comment shows what is not."""
+    text = (Path(__file__).parents[2] / "docs" / "policy.example.toml").read_text(encoding="utf-8")
+    read = policy.parse(text)
+    assert {warning.split(": ")[1] for warning in read.warnings} == {
+        "is the hash of an example, which no key has (line 6)",
+        "is the hash of an example, which no key has (line 7)",
+        "is the hash of an example, which no key has (line 19)",
+    }
+    assert read.guard == Guard(countries=Countries(allow=("IN",)))
+    lines = [re.sub(r"\A# (?=[a-z_]+ = |\[)", "", line) for line in text.splitlines()]
+    second_voice = next(at for at, line in enumerate(lines) if "flow_id" in line)
+    del lines[second_voice]
+    full = policy.parse("\n".join(lines))
+    guard = tomllib.loads("\n".join(lines))["guard"]
+    assert {table: set(guard[table]) for table in FORMS} == {
+        table: set(form.fields) for table, form in FORMS.items()
+    }
+    assert set(guard) == set(GUARD.fields)
+    main = full.upstreams["main"]
+    assert [channel for channel in CHANNELS if main.has(channel)] == list(CHANNELS)
+    assert main.receipts
+    assert full.apps["web"].events
+    assert full.apps["web"].guard
+    assert full.routes[0].after_choice == "stop"
+    assert set(full.templates) == {"sms", "voice"}
+
+
+def test_comments_may_stand_anywhere() -> None:
+    """The form of the document is TOML's own."""
+    assert policy.parse("# first\n" + GOOD + "\n# last").upstreams["main"].kind == "mobtexting"
+
+
+# Refusing: the place and the rule.
+
+BOUNDS_RULE = 'must be two times, the lower first, as ["10s", "60s"]'
+URL_RULE = "must be an https:// URL (http:// for localhost only)"
+ACCOUNT_RULE = 'must be "main", ["main", "spare"] or { main = 3, spare = 1 }'
+WEIGHT_RULE = "must be a weight: a whole number, 1 or more"
+CLEAR_RULE = "must be https, as a secret would travel in clear (http to localhost only)"
+CHANNEL_RULE = "must be one of sms, whatsapp, voice, rcs, mip"
+KEY_RULE = "must be the SHA-256 of a key in hex, as otp-service keys draw prints it"
+LIMIT_RULE = 'must be a limit such as "3/10m" or "5/h"'
+WITH: Mapping[str, list[tuple[str, str]]] = {
+    "[challenge]": [
+        ("code_length = 5", "challenge.code_length: must be from 6 to 10"),
+        ("code_length = 11", "challenge.code_length: must be from 6 to 10"),
+        ("code_length = 6.5", "challenge.code_length: not a valid integer"),
+        ('ttl = "59s"', "challenge.ttl: must be from 60 to 600 seconds"),
+        ('ttl = "11m"', "challenge.ttl: must be from 60 to 600 seconds"),
+        ("ttl = 300", 'challenge.ttl: must be a time such as "30s", "5m" or "24h"'),
+        ('ttl = "5 m"', 'challenge.ttl: must be a time such as "30s", "5m" or "24h"'),
+        ('ttl = "-5m"', 'challenge.ttl: must be a time such as "30s", "5m" or "24h"'),
+        ("max_attempts = 0", "challenge.max_attempts: must be from 1 to 5"),
+        ("max_attempts = 6", "challenge.max_attempts: must be from 1 to 5"),
+        ("max_sends = 0", "challenge.max_sends: must be from 1 to 10"),
+        ("max_sends = 11", "challenge.max_sends: must be from 1 to 10"),
+        ("cooldown = []", "challenge.cooldown: must not be empty"),
+        ('cooldown = ["30s", "0s"]', "challenge.cooldown[1]: must be from 1 to 600 seconds"),
+        ('cooldown = "30s"', "challenge.cooldown: not a valid list"),
+        ('earlier = "keep"', "challenge.earlier: unknown field"),
+        ("earlier_codes = 4", "challenge.earlier_codes: must be from 0 to 3"),
+        ("earlier_codes = -1", "challenge.earlier_codes: must be from 0 to 3"),
+        ('after_choice = "wait"', "challenge.after_choice: must be one of continue, stop"),
+        ('auto_wait = ["60s", "10s"]', f"challenge.auto_wait: {BOUNDS_RULE}"),
+        ('auto_wait = ["10s"]', f"challenge.auto_wait: {BOUNDS_RULE}"),
+        ('auto_wait = ["4s", "10s"]', "challenge.auto_wait[0]: must be from 5 to 600 seconds"),
+    ],
+    **{
+        f"[guard.{rule}]": [
+            ('mode = "on"', f"guard.{rule}.mode: must be one of enforce, watch, off"),
+            ("limit = 1", f"guard.{rule}.limit: unknown field"),
+        ]
+        for rule in RULES
+        if rule != "countries"
+    },
+    "[app.web.guard.countries]": [
+        ("allow = []", "app.web.guard.countries.allow: must not be empty"),
+        ('allow = ["*", "XX"]', "app.web.guard.countries.allow[1]: there are no numbers of a country XX"),
+        ('allow = ["gb"]', "app.web.guard.countries.allow[0]: must be two capital letters"),
+        ('mode = ""', "app.web.guard.countries.mode: must be one of enforce, watch, off"),
+    ],
+    "[app.web.guard]": [
+        ("number = 1", "app.web.guard.number: must be a table"),
+        ("colour = 1", "app.web.guard.colour: unknown field"),
+    ],
+    "[app.web.guard.address]": [('refuse = ["1"]', f"app.web.guard.address.refuse[0]: {LIMIT_RULE}")],
+    "[[app.web.guard]]": [("", "app.web.guard: must be a table")],
+    "[[guard.prefix]]": [("", "guard.prefix: must be a table")],
+    "[guard.number_types]  # what": [
+        (
+            'refuse = ["pager", "cell"]',
+            f"guard.number_types.refuse[1]: must be one of {', '.join(sorted(phone.TYPES))}",
+        ),
+    ],
+    "[guard.number]  # limits": [
+        ('refuse = "3/10m"', "guard.number.refuse: not a valid list"),
+        ('refuse = ["3"]', f"guard.number.refuse[0]: {LIMIT_RULE}"),
+        ('refuse = ["0/m"]', f"guard.number.refuse[0]: {LIMIT_RULE}"),
+        ('refuse = ["1/m", "3/10y"]', f"guard.number.refuse[1]: {LIMIT_RULE}"),
+        ("refuse = [3]", f"guard.number.refuse[0]: {LIMIT_RULE}"),
+        ('challenge = ["-1/m"]', f"guard.number.challenge[0]: {LIMIT_RULE}"),
+        ('cheap = ["1/"]', f"guard.number.cheap[0]: {LIMIT_RULE}"),
+        ('refuse = ["1/2d"]', "guard.number.refuse[0]: must not look back further than a day"),
+        ('hold = "2d"', "guard.number.hold: must be from 0 to 86400 seconds"),
+        ("hold = 5", 'guard.number.hold: must be a time such as "30s", "5m" or "24h"'),
+    ],
+    "[guard.cooldown]  # seconds": [
+        ("ladder = []", "guard.cooldown.ladder: must not be empty"),
+        ('ladder = ["30s", "0s"]', "guard.cooldown.ladder[1]: must be from 1 to 3600 seconds"),
+        ('forget = "0s"', "guard.cooldown.forget: must be from 1 to 86400 seconds"),
+    ],
+    "[guard.money]  # amounts": [
+        ("prices = { sms = -1 }", "guard.money.prices.sms: must be from 0 to 1000"),
+        ("prices = { sms = 1001 }", "guard.money.prices.sms: must be from 0 to 1000"),
+        ("prices = { pigeon = 1 }", f"guard.money.prices.pigeon: {CHANNEL_RULE}"),
+        ("prices = [1]", "guard.money.prices: must be a table"),
+        (
+            "country_prices = { US = { voice = -1 } }",
+            "guard.money.country_prices.US.voice: must be from 0 to 1000",
+        ),
+        ("country_prices = { US = 1 }", "guard.money.country_prices.US: must be a table"),
+        (
+            "country_prices = { XX = {} }",
+            "guard.money.country_prices.XX: there are no numbers of a country XX",
+        ),
+    ],
+    "[guard.guessing]  # digits": [
+        ("code_length = 5", "guard.guessing.code_length: must be from 6 to 10"),
+        ("code_length = 11", "guard.guessing.code_length: must be from 6 to 10"),
+        ("code_length = 8.5", "guard.guessing.code_length: not a valid integer"),
+    ],
+    "[guard.conversion]  # shares": [
+        ("share = 0", "guard.conversion.share: must be from 0.01 to 0.99"),
+        ("share = 1.0", "guard.conversion.share: must be from 0.01 to 0.99"),
+        ("sends = 0", "guard.conversion.sends: must be from 1 to 1000000"),
+        ('within = "59s"', "guard.conversion.within: must be from 60 to 86400 seconds"),
+        ('grace = "11m"', "guard.conversion.grace: must be from 0 to 600 seconds"),
+        ('hold = "0s"', "guard.conversion.hold: must be from 1 to 86400 seconds"),
+        ('country = "stop"', "guard.conversion.country: must be one of challenge, cheap, refuse"),
+    ],
+    "[guard.suppression]  # nothing else": [('then = "refuse"', "guard.suppression.then: unknown field")],
+    "[guard.recycled]  # purposes": [
+        ('then = "allow"', "guard.recycled.then: must be one of challenge, cheap, refuse"),
+        ('purposes = "login"', "guard.recycled.purposes: not a valid list"),
+        ("purposes = [1]", "guard.recycled.purposes[0]: not a valid string"),
+    ],
+    "[guard.human_check]": [
+        ('mode = "off"', "guard.human_check.mode: unknown field"),
+        ('kind = "captcha"', "guard.human_check.kind: must be one of altcha, siteverify"),
+        ('url = "captcha.example"', "guard.human_check.url: not a valid URL"),
+        (
+            'url = "http://captcha.example/"',
+            "guard.human_check.url: must be https, as a secret would travel in clear (http to localhost only)",
+        ),
+        (
+            'url = "https://captcha.example/?secret=x"',
+            "guard.human_check.url: must have no user, password, query or fragment",
+        ),
+        ('site_key = "two\\nlines"', "guard.human_check.site_key: must be 1 to 40 signs on one line"),
+    ],
+    "[operator.anna]": [
+        ('keys = ["ops_clear"]', f"operator.anna.keys[0]: {KEY_RULE}"),
+        (f'keys = ["{OPS_HASH}", "{OPS_HASH.upper()}"]', f"operator.anna.keys[1]: {KEY_RULE}"),
+        ("keys = []", "operator.anna.keys: must not be empty"),
+        ("", "operator.anna.keys: missing data for required field"),
+    ],
+    "[operator.value]": [(f'key = 1\nkeys = ["{OPS_HASH}"]', "operator.value.key: unknown field")],
+    "[template.sms]": [
+        ('en = "hello"', "template.sms.en: must contain {code} once"),
+        ('en = "{code} {name}"', "template.sms.en: knows no variable {name}"),
+        ("en = 1", "template.sms.en: not a valid string"),
+        ('English = "{code}"', "template.sms.English: must be a language tag such as en or pt-BR"),
+        ('key = "x"', "template.sms.key: must contain {code} once"),
+    ],
+    "[template.voice]": [
+        ('en = "hello"', "template.voice.en: must contain {code} once or twice"),
+        ('en = "{code} {code} {code}"', "template.voice.en: must contain {code} once or twice"),
+    ],
+    "[template.rcs]": [('en = "{code} {code}"', "template.rcs.en: must contain {code} once")],
+    "[template.mip]": [('en = "{code:d}"', "template.mip.en: variables take no format, write {code}")],
+    "[template.whatsapp]": [('en = "{code}"', "template.whatsapp: unknown field")],
+    "[[template.sms]]": [('en = "{code}"', "template.sms: must be a table")],
+    "[app.web.events]": [
+        ('url = "http://x.example"\nsecret_env = "OTP_EVENTS_A"', f"app.web.events.url: {URL_RULE}"),
+        ('url = "https://u@x.example"\nsecret_env = "OTP_EVENTS_A"', f"app.web.events.url: {URL_RULE}"),
+        (
+            'url = "http://localhost:1/x"\nsecret_env = "WEB_SECRET"',
+            "app.web.events.secret_env: must start with OTP_EVENTS_",
+        ),
+        ('secret_env = "OTP_EVENTS_A"', "app.web.events.url: missing data for required field"),
+        (
+            'url = "http://127.0.0.1"\nsecret_env = "OTP_EVENTS_A"\ntypes = ["verified"]',
+            f"app.web.events.types[0]: must be one of {', '.join(policy.EVENTS)}",
+        ),
+    ],
+    "[upstream.main.receipts]": [
+        ("", "upstream.main.receipts.secrets: missing data for required field"),
+        (
+            'secrets = ["clear"]',
+            "upstream.main.receipts.secrets[0]: must be the SHA-256 of a webhook's secret in hex",
+        ),
+        (
+            f'secrets = ["{OPS_HASH}"]\nfields = {{ to = "x" }}',
+            "upstream.main.receipts.fields.to: must be id, status, reference or mobile",
+        ),
+        (
+            f'secrets = ["{OPS_HASH}"]\nfields = {{ id = "a b" }}',
+            "upstream.main.receipts.fields.id: must be the name of a field",
+        ),
+        (
+            f'secrets = ["{OPS_HASH}"]\nfields = "id"',
+            "upstream.main.receipts.fields: must be a table",
+        ),
+    ],
+    "[upstream.main.whatsapp]": [
+        ('sender = "1"', "upstream.main.whatsapp.template: missing data for required field"),
+        (
+            'sender = "1"\ntemplate = "x"\nlanguages = { en = "English" }',
+            "upstream.main.whatsapp.languages.en: must be a template's language such as en or pt_BR",
+        ),
+    ],
+    "[upstream.main.voice]": [
+        (
+            'bridge = "1"\nmode = "flow"',
+            'upstream.main.voice.flow_id: mode = "flow" needs the id of the flow',
+        ),
+        ('bridge = "1"\nmode = "talk"', "upstream.main.voice.mode: must be one of tts, flow"),
+        (
+            'bridge = "1"\nlanguages = { English = "x" }',
+            "upstream.main.voice.languages.English: must be a language tag such as en or pt-BR",
+        ),
+    ],
+    "[upstream.main.rcs]": [("", "upstream.main.rcs.sender: missing data for required field")],
+    "[upstream.main.mip]": [("", "upstream.main.mip.sender: missing data for required field")],
+    "[[upstream.main.mip]]": [("", "upstream.main.mip: must be a table")],
+    "[[challenge]]": [("", "challenge: must be a table")],
+    "[ops]": [(f'keys = ["{OPS_HASH}"]', "ops: unknown field")],
+    "[unknown]": [("x = 1", "unknown: unknown field")],
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "problem"),
+    [(table, line, problem) for table, cases in WITH.items() for line, problem in cases],
+)
+def test_a_wrong_value_is_refused_with_its_place_and_rule(table: str, line: str, problem: str) -> None:
+    """The place is written as in TOML; nothing of the document takes effect."""
+    assert refused(f"{GOOD}\n{table}\n{line}\n") == [f"policy: {problem}"]
+
+
+ORIGIN_RULE = "must be an origin as browsers send it, such as https://app.example.com, nothing after the host"
+BAD_ORIGINS = [
+    "",
+    "https://",
+    "app.example.com",
+    "http://app.example.com",
+    "https://app.example.com/",
+    "https://app.example.com/login",
+    "https://App.example.com",
+    "https://*.example.com",
+    "*",
+    "null",
+    "https://user@app.example.com",
+    "https://app.example.com:port",
+    "https://[::1",
+    "https://app.example.com?x",
+    "https://app.example.com#x",
+    "https://app.example.com https://b.example.com",
+    "https://app.example.com\\n",
+    "ftp://app.example.com",
+    "http://localhost.evil.example",
+]
+
+
+@pytest.mark.parametrize("origin", BAD_ORIGINS)
+def test_an_origin_is_what_a_browser_sends_or_refused(origin: str) -> None:
+    """It is compared whole, so one that no browser sends would lock its own page out."""
+    text = GOOD.replace("https://app.example.com", origin)
+    assert refused(text) == [f"policy: app.web.origins[0]: {ORIGIN_RULE}"]
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://a",
+        "https://a.b-c.example:8443",
+        "http://localhost:3000",
+        "http://127.0.0.1",
+        "https://10.0.0.1",
+    ],
+)
+def test_good_origins_are_taken(origin: str) -> None:
+    """With a port or without; plain HTTP only on the developer's own machine."""
+    read = policy.parse(GOOD.replace("https://app.example.com", origin))
+    assert read.apps["web"].origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('brand = "Acme"', "", "app.web.brand: missing data for required field"),
+        ('brand = "Acme"', 'brand = ""', "app.web.brand: must be 1 to 40 signs on one line"),
+        ('brand = "Acme"', f'brand = "{"b" * 41}"', "app.web.brand: must be 1 to 40 signs on one line"),
+        ('brand = "Acme"', 'brand = "A\\nB"', "app.web.brand: must be 1 to 40 signs on one line"),
+        ('brand = "Acme"', "brand = 1", "app.web.brand: not a valid string"),
+        (HASH, "pk_in_clear", f"app.web.publishable_keys[0]: {KEY_RULE}"),
+        (OTHER_HASH, OTHER_HASH[:-1], f"app.web.secret_keys[0]: {KEY_RULE}"),
+        ('allow = ["*"]', "allow = []", "guard.countries.allow: must not be empty"),
+        ('allow = ["*"]', 'allow = ["XX"]', "guard.countries.allow[0]: there are no numbers of a country XX"),
+        ("[app.web]", "guard.number = 1\n[app.web]", "guard.number: must be a table"),
+        ("[app.web]", "guard.numbers = {}\n[app.web]", "guard.numbers: unknown field"),
+        ("[app.web]", "guard.human_check = []\n[app.web]", "guard.human_check: must be a table"),
+        (
+            "[app.web]",
+            'guard.cheap_channels = ["sms", "sm"]\n[app.web]',
+            f"guard.cheap_channels[1]: {CHANNEL_RULE}",
+        ),
+        ('guard.countries.allow = ["*"]', "guard = 1", "guard: must be a table"),
+        ('brand = "Acme"', 'brand = "Acme"\nguard = []', "app.web.guard: must be a table"),
+        ('brand = "Acme"', 'brand = "Acme"\ncolour = "red"', "app.web.colour: unknown field"),
+        ('kind = "mobtexting"', 'kind = "twilio"', "upstream.main.kind: must be mobtexting"),
+        ('kind = "mobtexting"', "", "upstream.main.kind: missing data for required field"),
+        ("https://portal.example/api/v2/", "portal.example", "upstream.main.base_url: not a valid URL"),
+        ("https://portal.example/api/v2/", "ftp://portal.example", "upstream.main.base_url: not a valid URL"),
+        ("OTP_UPSTREAM_MAIN_TOKEN", "MAIN_TOKEN", "upstream.main.token_env: must start with OTP_UPSTREAM_"),
+        (
+            "OTP_UPSTREAM_MAIN_TOKEN",
+            "OTP_UPSTREAM_main",
+            "upstream.main.token_env: must start with OTP_UPSTREAM_",
+        ),
+        (', sender = "ACMEIN"', "", "upstream.main.sms.sender: missing data for required field"),
+        ('service = "T",', "", "upstream.main.sms.service: missing data for required field"),
+        ("sms = {", 'auth = "cookie"\nsms = {', "upstream.main.auth: must be header, query or body"),
+        ("sms = {", "connect_timeout = 0\nsms = {", "upstream.main.connect_timeout: must be from 0.05 to 10"),
+        ("sms = {", "total_timeout = 60\nsms = {", "upstream.main.total_timeout: must be from 0.1 to 6"),
+        ("sms = {", "balance_paths = []\nsms = {", "upstream.main.balance_paths: must not be empty"),
+        ('channel = "sms"', 'channel = "pigeon"', f"route[0].steps[0].channel: {CHANNEL_RULE}"),
+        ('channel = "sms", ', "", "route[0].steps[0].channel: missing data for required field"),
+        ('wait = "30s"', 'wait = "4s"', "route[0].steps[0].wait: must be from 5 to 600 seconds"),
+        (
+            "[[route]]",
+            '[[route]]\nmatch = { country = ["in"] }',
+            "route[0].match.country[0]: must be two capital letters",
+        ),
+        (
+            "[[route]]",
+            '[[route]]\nmatch = { country = ["XX"] }',
+            "route[0].match.country[0]: there are no numbers of a country XX",
+        ),
+        (
+            "[[route]]",
+            '[[route]]\nmatch = { prefix = ["44"] }',
+            "route[0].match.prefix[0]: must be the beginning of an E.164 number such as +4479",
+        ),
+        (
+            "[[route]]",
+            '[[route]]\nmatch = { type = ["cell"] }',
+            f"route[0].match.type[0]: must be one of {', '.join(sorted(phone.TYPES))}",
+        ),
+        ("[[route]]", "[[route]]\nmatch = 1", "route[0].match: must be a table"),
+        (
+            "[[route]]",
+            '[[route]]\nafter_choice = "x"',
+            "route[0].after_choice: must be one of continue, stop",
+        ),
+        ("[[route]]", "[[route]]\nname = 1", "route[0].name: not a valid string"),
+        (
+            'wait = "30s"',
+            'until = "seen"',
+            "route[0].steps[0].until: must be one of accepted, sent, delivered, read",
+        ),
+        ('wait = "30s"', 'if = "lucky"', "route[0].steps[0].if: must be one of mobile, open"),
+        ('upstream = "main"', "upstream = 1", f"route[0].steps[0].upstream: {ACCOUNT_RULE}"),
+        ('upstream = "main"', "upstream = [1]", f"route[0].steps[0].upstream: {ACCOUNT_RULE}"),
+        ('upstream = "main"', "upstream = []", "route[0].steps[0].upstream: must name an account"),
+        (
+            'upstream = "main"',
+            'upstream = ["main", "main"]',
+            "route[0].steps[0].upstream[1]: names main twice",
+        ),
+        ('upstream = "main"', "upstream = { main = 0 }", f"route[0].steps[0].upstream.main: {WEIGHT_RULE}"),
+        ('upstream = "main"', "upstream = { main = 1.5 }", f"route[0].steps[0].upstream.main: {WEIGHT_RULE}"),
+        (
+            'upstream = "main"',
+            "upstream = { main = true }",
+            f"route[0].steps[0].upstream.main: {WEIGHT_RULE}",
+        ),
+        (', upstream = "main"', "", "route[0].steps[0].upstream: missing data for required field"),
+        ("https://portal", "http://portal", f"upstream.main.base_url: {CLEAR_RULE}"),
+        ("https://portal.example", "http://10.0.0.1", f"upstream.main.base_url: {CLEAR_RULE}"),
+        (
+            "https://portal.example",
+            "https://user:token@portal.example",
+            "upstream.main.base_url: must have no user, password, query or fragment",
+        ),
+        (
+            "sms = {",
+            'paths = { sms = "/x" }\nsms = {',
+            "upstream.main.paths.sms: must be a path below base_url",
+        ),
+        (
+            "sms = {",
+            "gets_per_minute = 0\nsms = {",
+            "upstream.main.gets_per_minute: must be from 1 to 100000",
+        ),
+        ("sms = {", 'pull = "no"\nsms = {', "upstream.main.pull: not a valid boolean"),
+        ("sms = {", "low_balance = -1\nsms = {", "upstream.main.low_balance: must not be negative"),
+        ("sms = {", "sms = { batch = 101, ", "upstream.main.sms.batch: must be from 1 to 100"),
+        (
+            "sms = {",
+            'sms = { expiry_field = "a b", ',
+            "upstream.main.sms.expiry_field: must be the name of a field",
+        ),
+        ("[[route]]", '[[route]]\nmatch = { region = ["EU"] }', "route[0].match.region: unknown field"),
+    ],
+)
+def test_a_policy_that_could_not_work_is_refused_where_it_is_wrong(old: str, new: str, problem: str) -> None:
+    """Each rule of each table, by one change of a good policy."""
+    assert GOOD.count(old) >= 1
+    assert refused(GOOD.replace(old, new)) == [f"policy: {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("", ["app", "upstream", "route"]),
+        (APP, ["upstream", "route"]),
+        (APP + UPSTREAM, ["route"]),
+        (UPSTREAM + ROUTE, ["app"]),
+    ],
+)
+def test_the_three_tables_are_required(text: str, missing: list[str]) -> None:
+    """Without one of them nothing could be sent."""
+    assert sorted(refused(text)) == sorted(
+        f"policy: {table}: missing data for required field" for table in missing
+    )
+
+
+def test_a_route_without_steps_is_refused() -> None:
+    """It would match numbers and send nothing."""
+    assert refused(f"{APP}{UPSTREAM}[[route]]\nsteps = []") == ["policy: route[0].steps: must not be empty"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[app.web]\nbrand = Acme", "policy: is no TOML: Invalid value (line 2)"),
+        ('a = 1\nb = """\n', "policy: is no TOML: Unterminated string (line 3)"),
+        ("[app.web]\n\n[app.web]", "policy: is no TOML: Cannot declare ('app', 'web') twice (line 3)"),
+        ("[a]\nx = 1\nx = 2", "policy: is no TOML: Cannot overwrite a value (line 3)"),
+    ],
+)
+def test_broken_toml_is_refused_with_its_line(text: str, problem: str) -> None:
+    """The reader's own words; a table or key that stands twice is broken, too."""
+    assert refused_with_lines(text) == [problem]
+
+
+def test_what_the_reader_cannot_hold_is_refused() -> None:
+    """Thousands of brackets or digits are no document of an operator, but no crash either."""
+    with pytest.raises(ConfigurationError, match="nested too deeply"):
+        policy.parse(f"a = {'[' * 100_000}")
+    assert len(refused(f"a = {'9' * 10_000}")) == 1
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_document() -> None:
+    """Mistakes of form, of several tables, and contradictions between tables, each with its line."""
+    text = """\
+[app.web]
+brand = 1
+secret_keys = ["pk_clear"]
+
+[app.Shop]
+brand = "Shop"
+
+[upstream.main]
+kind = "mobtexting"
+base_url = "http://portal.example/"
+sms = { service = "T" }
+
+[challenge]
+code_length = 4
+
+[[route]]
+match = { app = [
+  "web",
+  "stall",
+] }
+steps = [
+  { channel = "sms", upstream = "mian", wait = "1s" },
+  { channel = "sms", upstream = ["main",
+    "spare"], wait = "600s", until = "never" },
+  { channel = "voice", upstream = "main", waits = "30s" },
+]
+"""
+    assert refused_with_lines(text) == [
+        'policy: guard.countries.allow: names no country, so nothing would be sent; "*" stands for all (line 1)',
+        "policy: app.web.brand: not a valid string (line 2)",
+        f"policy: app.web.secret_keys[0]: {KEY_RULE} (line 3)",
+        "policy: app.Shop: a name is small letters, digits, - and _, 32 at most (line 5)",
+        "policy: upstream.main.token_env: missing data for required field (line 8)",
+        f"policy: upstream.main.base_url: {CLEAR_RULE} (line 10)",
+        "policy: upstream.main.sms.sender: missing data for required field (line 11)",
+        "policy: challenge.code_length: must be from 6 to 10 (line 14)",
+        "policy: route[0].match.app[1]: there is no app stall (line 19)",
+        "policy: route[0].steps[0].wait: must be from 5 to 600 seconds (line 22)",
+        "policy: route[0].steps[0].upstream: there is no upstream mian (line 22)",
+        "policy: route[0].steps[1].until: must be one of accepted, sent, delivered, read (line 24)",
+        "policy: route[0].steps[1].upstream[1]: there is no upstream spare (line 24)",
+        "policy: route[0].steps[1].wait: must end before the challenge does, challenge.ttl (line 24)",
+        "policy: route[0].steps[2].waits: unknown field (line 25)",
+        "policy: route[0].steps[2]: upstream main has no voice table (line 25)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        (UPSTREAM, "[upstream]\nmain = 1"),
+        (UPSTREAM, UPSTREAM.replace('"T"', "1")),
+        (UPSTREAM, UPSTREAM.replace("sms = {", "sms = 1 # {")),
+        (UPSTREAM, "upstream = 1"),
+        (APP, "[app]\nweb = 1"),
+        (APP, APP.replace('"Acme"', "1")),
+        ('wait = "30s"', 'wait = "auto"'),
+        ("[[route]]", "[[route]]\nmatch = 1"),
+        ("[[route]]", "[[route]]\nmatch = { app = [1] }"),
+    ],
+)
+def test_a_mistake_of_form_causes_no_second_complaint(broken: tuple[str, str]) -> None:
+    """What is broken is not known, so nothing is claimed of it: neither that it is missing nor what it lacks."""
+    good = (
+        GOOD.replace("[[route]]", '[challenge]\nauto_wait = ["9s"]\n[[route]]')
+        if "wait" in broken[0]
+        else GOOD
+    )
+    good = (
+        good.replace("[[route]]", '[[route]]\nmatch = { app = ["web"] }')
+        if broken[0] != "[[route]]"
+        else good
+    )
+    start = f"{broken[1]}\n" if broken[1].startswith("upstream") else ""
+    text = start + good.replace(broken[0], "" if start else broken[1])
+    assert len(refused(text)) == 1
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_no_text_breaks_the_reader(text: str) -> None:
+    """Whatever stands in the file, the end is a policy or problems."""
+    with pytest.raises(ConfigurationError):
+        policy.parse(text)
+
+
+# Keys and hosts.
+
+
+def test_a_key_belongs_to_one_app_and_is_of_one_kind() -> None:
+    """Found by its digest only."""
+    read = policy.parse(GOOD)
+    web = read.apps["web"]
+    assert read.key_owner(HASH) == (web, "publishable")
+    assert read.key_owner(OTHER_HASH) == (web, "secret")
+    for unknown in ("", "pk_a", HASH.upper(), HASH[:-1], OPS_HASH):
+        assert read.key_owner(unknown) is None
+
+
+def test_a_key_of_an_operator_names_him() -> None:
+    """So that what is done can be told with a name."""
+    read = policy.parse(
+        f'{GOOD}\n[operator.anna]\nkeys = ["{OPS_HASH}"]\n[operator.ben]\nkeys = ["{digest("b")}"]'
+    )
+    assert read.operator_of(OPS_HASH) == "anna"
+    assert read.operator_of(digest("b")) == "ben"
+    for unknown in ("", "ops_a", HASH, OPS_HASH.upper()):
+        assert read.operator_of(unknown) is None
+
+
+@pytest.mark.parametrize(
+    ("origins", "asked", "host"),
+    [
+        (["https://a.example", "https://b.example:8443"], "https://b.example:8443", "b.example"),
+        (["https://a.example", "https://b.example"], None, "a.example"),
+        (["https://a.example"], "https://evil.example", "a.example"),
+        ([], "https://evil.example", ""),
+        ([], None, ""),
+        (["http://localhost:3000"], None, "localhost"),
+    ],
+)
+def test_the_code_is_bound_to_a_host_of_the_app(origins: list[str], asked: str | None, host: str) -> None:
+    """That of the page that asks, if it is the app's; never a stranger's."""
+    app = policy.App(name="web", brand="Acme", origins=tuple(origins))
+    assert app.host(asked) == host

@@ -1,0 +1,267 @@
+"""Routing: which route serves a number, and the plan that it gets of it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otp_service import phone
+from otp_service.challenge.model import Plan, Step
+from otp_service.errors import ChannelNotAvailable, NoRoute
+from otp_service.policy import App, ChallengeRules, Match, Policy, Route, StepRule
+from otp_service.policy.model import AfterChoice
+
+BRITISH, INDIAN, AMERICAN = (phone.parse(n) for n in ("+447400123456", "+919876543210", "+12025550100"))
+LONDON, SATELLITE = phone.parse("+442070313000"), phone.parse("+80012345678")
+SMS = StepRule(channel="sms", upstreams=("main",), wait=30)
+
+
+def no_dice() -> float:
+    """Stand for chance where none may play a part."""
+    raise AssertionError("nothing is drawn here")
+
+
+def nothing_learned(channel: str, country: str) -> float | None:
+    """Know no time yet."""
+    return None
+
+
+def policy_of(*routes: Route, rules: ChallengeRules | None = None) -> Policy:
+    """Give a policy of two apps."""
+    apps = {"web": App(name="web", brand="Acme"), "shop": App(name="shop", brand="S")}
+    return Policy(apps=apps, upstreams={}, routes=routes, challenge=rules or ChallengeRules())
+
+
+def plan(
+    policy: Policy,
+    number: phone.Number = BRITISH,
+    channel: str | None = None,
+    *,
+    dice: Callable[[], float] = no_dice,
+    learned: Callable[[str, str], float | None] = nothing_learned,
+) -> Plan:
+    """Plan for the app `web` and a login."""
+    return policy.plan(number, "web", "login", channel, dice=dice, learned=learned)
+
+
+# Which route.
+
+ROUTES = (
+    Route(match=Match(countries=("IN",), purposes=("login",)), steps=(SMS,)),
+    Route(match=Match(countries=("IN",)), steps=(SMS,)),
+    Route(match=Match(prefixes=("+4478", "+4474")), steps=(SMS,)),
+    Route(match=Match(countries=("GB",), types=("fixed_line", "voip")), steps=(SMS,)),
+    Route(match=Match(apps=("shop",)), steps=(SMS,)),
+)
+
+
+@pytest.mark.parametrize(
+    ("number", "app", "purpose", "place"),
+    [
+        (INDIAN, "web", "login", 0),
+        (INDIAN, "web", "pay", 1),
+        (INDIAN, "shop", "pay", 1),
+        (BRITISH, "web", "login", 2),
+        (LONDON, "web", "login", 3),
+        (phone.Number("+447011123456", "GB", "voip"), "web", "login", 3),
+        (phone.Number("+447011123456", "GB", "mobile"), "shop", "login", 4),
+        (AMERICAN, "shop", "login", 4),
+        (SATELLITE, "shop", "login", 4),
+        (AMERICAN, "web", "login", None),
+        (SATELLITE, "web", "login", None),
+        (phone.Number("+447011123456", "GB", "mobile"), "web", "login", None),
+    ],
+)
+def test_the_first_route_that_matches_in_all_it_names_serves(
+    number: phone.Number, app: str, purpose: str, place: int | None
+) -> None:
+    """Country, prefix, type, app and purpose together; where none serves, nothing is sent."""
+    policy = policy_of(*ROUTES)
+    if place is None:
+        with pytest.raises(NoRoute):
+            policy.route_for(number, app, purpose)
+    else:
+        assert policy.route_for(number, app, purpose) == (place, ROUTES[place])
+
+
+MATCHES = st.builds(
+    Match,
+    countries=st.lists(st.sampled_from(["GB", "IN", "US"]), max_size=2).map(tuple),
+    prefixes=st.lists(st.sampled_from(["+4", "+44", "+4479", "+91", "+1"]), max_size=2).map(tuple),
+    types=st.lists(st.sampled_from(["mobile", "fixed_line", "toll_free"]), max_size=2).map(tuple),
+    apps=st.lists(st.sampled_from(["web", "shop"]), max_size=1).map(tuple),
+    purposes=st.lists(st.sampled_from(["login", "pay"]), max_size=1).map(tuple),
+)
+
+
+@given(MATCHES, MATCHES)
+def test_what_a_match_covers_it_serves(mine: Match, other: Match) -> None:
+    """A route that is said to be reached by nothing is really reached by nothing."""
+    if mine.covers(other):
+        for number in (BRITISH, INDIAN, AMERICAN, LONDON, SATELLITE):
+            for app in ("web", "shop"):
+                for purpose in ("login", "pay"):
+                    assert not other.serves(number, app, purpose) or mine.serves(number, app, purpose)
+
+
+@given(MATCHES)
+def test_a_match_covers_itself_and_all_covers_any(match: Match) -> None:
+    """So that the same route twice is always found."""
+    assert match.covers(match)
+    assert Match().covers(match)
+
+
+@given(MATCHES)
+def test_a_country_that_a_match_serves_is_one_that_it_may_meet(match: Match) -> None:
+    """So that no policy is refused for a country that is served."""
+    for number in (BRITISH, INDIAN, AMERICAN, LONDON):
+        if match.serves(number, "web", "login"):
+            assert match.may_meet(number.country)
+
+
+# Which plan.
+
+
+def test_a_plan_is_a_copy_of_all_rules() -> None:
+    """A running challenge does not notice a change of the policy."""
+    rules = ChallengeRules(
+        code_length=7,
+        ttl=240,
+        max_attempts=4,
+        max_sends=2,
+        cooldown=(9,),
+        earlier_codes=1,
+        after_choice="stop",
+    )
+    step = StepRule(channel="whatsapp", upstreams=("main", "spare"), wait=40, until="read", condition="open")
+    assert plan(policy_of(Route(steps=(step, SMS)), rules=rules)) == Plan(
+        steps=(Step("whatsapp", ("main", "spare"), 40, "read", "open"), Step("sms", ("main",), 30)),
+        code_length=7,
+        ttl=240,
+        max_attempts=4,
+        max_sends=2,
+        cooldown=(9,),
+        live_codes=2,
+        after_choice="stop",
+    )
+
+
+@pytest.mark.parametrize(
+    ("of_all", "of_route", "expected"),
+    [
+        ("continue", None, "continue"),
+        ("stop", None, "stop"),
+        ("stop", "continue", "continue"),
+        ("continue", "stop", "stop"),
+    ],
+)
+def test_a_route_may_decide_what_follows_a_choice(
+    of_all: AfterChoice, of_route: AfterChoice | None, expected: str
+) -> None:
+    """What the route says goes before what is said for all challenges."""
+    policy = policy_of(Route(steps=(SMS,), after_choice=of_route), rules=ChallengeRules(after_choice=of_all))
+    assert plan(policy).after_choice == expected
+
+
+def test_a_channel_that_is_asked_for_comes_first_and_the_others_follow_in_order() -> None:
+    """With all of its steps; one that no step has is not available."""
+    steps = [replace(SMS, channel=channel, wait=wait) for wait, channel in enumerate(("a", "b", "a", "c"), 5)]
+    policy = policy_of(Route(steps=tuple(steps)))
+    assert [(s.channel, s.wait) for s in plan(policy).steps] == [("a", 5), ("b", 6), ("a", 7), ("c", 8)]
+    assert [s.wait for s in plan(policy, channel="b").steps] == [6, 5, 7, 8]
+    assert [s.wait for s in plan(policy, channel="a").steps] == [5, 7, 6, 8]
+    with pytest.raises(ChannelNotAvailable):
+        plan(policy, channel="d")
+
+
+# Waits that are learned.
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wait"),
+    [
+        (None, 60),
+        (0.0, 10),
+        (9.2, 10),
+        (10.0, 10),
+        (10.1, 11),
+        (59.5, 60),
+        (60.5, 60),
+        (1e9, 60),
+        (float("inf"), 60),
+    ],
+)
+def test_a_learned_wait_stays_within_its_bounds(seconds: float | None, wait: int) -> None:
+    """Whole seconds, rounded up; as long as it may be where nobody knows yet."""
+    policy = policy_of(Route(steps=(replace(SMS, wait=None),)))
+    assert plan(policy, learned=lambda _channel, _country: seconds).steps[0].wait == wait
+
+
+def test_waits_are_learned_by_channel_and_country() -> None:
+    """What is written is not asked for."""
+    steps = (
+        replace(SMS, wait=None),
+        replace(SMS, channel="voice", wait=None),
+        replace(SMS, channel="rcs", wait=9),
+    )
+    known = {("sms", "GB"): 21.0, ("voice", "GB"): 42.0}
+    found = plan(policy_of(Route(steps=steps)), learned=lambda channel, country: known[channel, country])
+    assert [step.wait for step in found.steps] == [21, 42, 9]
+
+
+# Accounts by weight.
+
+
+def weighted(**weights: int) -> Policy:
+    """Give a policy of one step over these accounts."""
+    step = replace(SMS, upstreams=tuple(weights), weights=tuple(weights.values()))
+    return policy_of(Route(steps=(step,)))
+
+
+@pytest.mark.parametrize(
+    ("rolls", "order"),
+    [
+        ([0.0, 0.0, 0.0], "abc"),
+        ([0.49, 0.74, 0.0], "abc"),
+        ([0.49, 0.76, 0.0], "acb"),
+        ([0.5, 0.79, 0.0], "bac"),
+        ([0.5, 0.81, 0.0], "bca"),
+        ([0.999, 0.99, 0.99], "cba"),
+    ],
+)
+def test_accounts_are_drawn_by_weight_without_putting_back(rolls: list[float], order: str) -> None:
+    """Of 4 to 3 to 1 the first share of a half goes to the first, and so on among those that are left."""
+    dice: Iterator[float] = iter(rolls)
+    found = plan(weighted(a=4, b=3, c=1), dice=lambda: next(dice)).steps[0].upstreams
+    assert "".join(found) == order
+
+
+@given(
+    st.lists(st.integers(1, 10**9), min_size=1, max_size=6),
+    st.lists(st.floats(0, 1, exclude_max=True), min_size=6, max_size=6),
+)
+def test_every_account_is_in_the_order_once(weights: list[int], rolls: list[float]) -> None:
+    """Whatever the weights and the dice, each is there as a way out of the others' failure."""
+    names = [f"u{place}" for place in range(len(weights))]
+    dice = iter(rolls)
+    found = (
+        plan(weighted(**dict(zip(names, weights, strict=True))), dice=lambda: next(dice)).steps[0].upstreams
+    )
+    assert sorted(found) == names
+
+
+def test_shares_of_the_first_try_follow_the_weights() -> None:
+    """3 to 1 over many numbers."""
+    policy, dice = weighted(main=3, spare=1), Random(4711).random
+    first = Counter(plan(policy, dice=dice).steps[0].upstreams[0] for _ in range(4000))
+    assert 0.72 < first["main"] / 4000 < 0.78
+
+
+def test_accounts_in_a_list_keep_their_order() -> None:
+    """No dice are rolled for them."""
+    step = replace(SMS, upstreams=("main", "spare", "third"))
+    assert plan(policy_of(Route(steps=(step,)))).steps[0].upstreams == ("main", "spare", "third")

@@ -1,0 +1,333 @@
+"""What one call of the store costs and survives: addresses, forgotten scripts, servers that are away."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from otp_service.challenge.store import Store
+from otp_service.store.scripts import Scripts, connect
+from tests.support.deployments import Sentinel, ask, certify
+from tests.support.fault_proxy import FaultProxy
+from tests.support.ports import HOST, free_port
+from tests.support.spine import opened, seen, together, until
+from tests.support.valkey_server import ValkeyServer
+from tests.support.watched import AT_MOST, own_retries, refuses, store_at, works
+
+
+@pytest.fixture
+def own() -> Iterator[ValkeyServer]:
+    """Give a server that a test may break."""
+    server = ValkeyServer(port=free_port(), options={"enable-protected-configs": "yes"})
+    yield server
+    server.close()
+
+
+# Addresses.
+
+
+@pytest.mark.parametrize("kind", ["redis", "unix", "rediss", "redis+sentinel"])
+def test_every_kind_of_address_serves(own: ValkeyServer, tmp_path: Path, kind: str) -> None:
+    """The same setting takes a server, a socket, TLS or a Sentinel; none retries by itself (H5)."""
+    with ExitStack() as stack:
+        match kind:
+            case "redis":
+                url = own.url
+            case "unix":
+                url = f"unix://{own.socket}"
+            case "rediss":
+                context, known = certify(tmp_path)
+                proxy = stack.enter_context(FaultProxy(own.socket, tls=context))
+                url = f"{proxy.url}?ssl_ca_certs={known}"
+            case _:
+                sentinel = Sentinel()
+                stack.callback(sentinel.close)
+                url = sentinel.url
+        store = stack.enter_context(store_at(url))
+        for _ in range(20):
+            challenge = opened(store)
+            assert seen(store, challenge.id) == challenge
+        retries = Scripts(lambda: connect(url, connections=1, name="otp-test"), lambda _n, _s: None)
+        stack.callback(retries.close)
+        assert retries.bounded(own_retries, "test") == {0}
+
+
+def test_a_tls_server_that_cannot_prove_itself_is_not_used(own: ValkeyServer, tmp_path: Path) -> None:
+    """A certificate that nobody vouches for is refused: the store is away."""
+    context, _ = certify(tmp_path)
+    with FaultProxy(own.socket, tls=context) as proxy, store_at(proxy.url) as store:
+        refuses(store)
+
+
+def test_a_password_in_the_address_is_used(own: ValkeyServer) -> None:
+    """Name and password of the address open a server that wants them; percent signs are understood."""
+    ask(own, "ACL", "SETUSER", "otp", "on", ">p@ss word", "~*", "&*", "+@all")
+    ask(own, "ACL", "SETUSER", "default", "off")
+    with store_at(f"redis://otp:p%40ss%20word@{HOST}:{own.port}/0") as store:
+        store.ping()
+    with store_at(own.url) as store:
+        refuses(store)
+
+
+def test_a_sentinel_address_without_a_service_is_refused() -> None:
+    """An address that cannot be meant is an error at once, not a server that is away."""
+    with pytest.raises(ValueError, match="name of the service"):
+        connect(f"redis+sentinel://{HOST}:26379", connections=1, name="test")
+
+
+@pytest.mark.parametrize(
+    ("url", "nodes"),
+    [
+        ("redis+sentinel://a:1,b,[::1]:3/otp", [("a", 1), ("b", 26379), ("::1", 3)]),
+        ("rediss+sentinel://u:p%40@a/otp/2?sentinel_password=s", [("a", 26379)]),
+    ],
+)
+def test_a_sentinel_address_names_hosts_service_and_credentials(
+    url: str, nodes: list[tuple[str, int]]
+) -> None:
+    """Hosts have ports or the usual one; user, password and options reach whom they are for."""
+    client = connect(url, connections=7, name="test")
+    assert isinstance(client, Redis)
+    pool = client.connection_pool
+    found = [one.get_connection_kwargs() for one in pool.sentinel_manager.sentinels]  # type: ignore[attr-defined]
+    assert [(one["host"], one["port"]) for one in found] == nodes
+    assert pool.service_name == "otp"  # type: ignore[attr-defined]
+    assert pool.max_connections == 7
+    if "@" in url:
+        assert found[0]["password"] == "s"
+        kwargs = pool.connection_kwargs
+        assert (kwargs["username"], kwargs["password"], kwargs["db"]) == ("u", "p@", 2)
+        assert "SSL" in pool.connection_class.__name__
+    client.close()
+
+
+# Scripts.
+
+
+def test_a_server_that_forgot_the_scripts_is_taught_again(own: ValkeyServer) -> None:
+    """SCRIPT FLUSH, as any restart does, is invisible (requirement H2)."""
+    with store_at(own.url) as store:
+        challenge = opened(store)
+        for number in range(1, 4):
+            ask(own, "SCRIPT", "FLUSH")
+            counted = store.take_attempt(challenge.id, "web", 6)[2]
+            assert counted is not None
+            assert counted.attempts == number
+
+
+def test_scripts_are_sent_once(own: ValkeyServer) -> None:
+    """After the first call only its hash goes over the wire."""
+    with store_at(own.url) as store:
+        for _ in range(10):
+            store.time()
+        calls = ask(own, "INFO", "commandstats")
+        assert calls["cmdstat_eval"]["calls"] == 1
+        assert calls["cmdstat_evalsha"]["calls"] == 9
+
+
+def test_a_fault_in_a_script_is_not_mistaken_for_an_outage(valkey: ValkeyServer) -> None:
+    """A script's own error is a fault of ours: it is raised as it is, at once and once."""
+    seen_calls: list[str] = []
+    with store_at(valkey.url, observe=lambda name, _: seen_calls.append(name)) as store:
+        with pytest.raises(ResponseError):
+            store._scripts.call("charge", ["counter"])  # noqa: SLF001 - without its arguments
+        assert seen_calls == []
+
+
+def test_each_call_is_observed_by_its_name(own: ValkeyServer) -> None:
+    """The figures tell scripts apart and count each failed try as an error."""
+    calls: list[str] = []
+    with store_at(own.url, observe=lambda name, _: calls.append(name)) as store:
+        store.time()
+        store.spend("x", 1)
+        own.kill()
+        refuses(store)
+    assert calls == ["look", "spend", "error", "error", "error"]
+
+
+# Away.
+
+
+def test_a_server_that_is_gone_is_named_so_at_once(own: ValkeyServer) -> None:
+    """A refused connection costs a few short pauses, no more; also for a client that was connected before."""
+    with store_at(own.url) as store, store_at(own.url) as fresh:
+        store.ping()
+        own.kill()
+        assert refuses(store) < AT_MOST
+        assert refuses(fresh) < AT_MOST
+
+
+def test_a_server_that_never_answers_costs_a_bounded_time() -> None:
+    """A server that takes the connection and is silent: the caller is told within two seconds."""
+    with socket.create_server((HOST, 0)) as listener:
+        url = f"redis://{HOST}:{listener.getsockname()[1]}"
+        with store_at(url) as store:
+            assert refuses(store) < AT_MOST
+
+
+def test_a_server_that_falls_silent_costs_a_bounded_time(own: ValkeyServer) -> None:
+    """The same for a server that worked until now, and for many callers at once; it recovers by itself."""
+    with store_at(own.url, connections=4) as store:
+        store.ping()
+        own.freeze()
+        took = together(8, lambda _: refuses(store))
+        own.thaw()
+        assert all(isinstance(seconds, float) and seconds < AT_MOST for seconds in took), took
+        until(lambda: works(store))
+
+
+def test_callers_beyond_the_pool_wait_for_a_bounded_time(own: ValkeyServer) -> None:
+    """With all connections in use and the server silent nobody waits longer than the rest."""
+    with store_at(own.url, connections=1) as store:
+        store.ping()
+        own.freeze()
+        took = together(10, lambda _: refuses(store))
+        own.thaw()
+        assert all(isinstance(seconds, float) and seconds < AT_MOST for seconds in took), took
+
+
+def test_a_server_is_used_again_when_it_is_back(own: ValkeyServer) -> None:
+    """Killed and started again, it serves the same client with what it had (requirement H7)."""
+    with store_at(own.url) as store:
+        challenge = opened(store)
+        own.kill()
+        refuses(store)
+        own.start()
+        assert seen(store, challenge.id) == challenge
+
+
+def test_a_short_outage_is_not_seen_at_all(own: ValkeyServer) -> None:
+    """Connections that broke while idle are replaced within one call."""
+    with FaultProxy(own.socket) as proxy, store_at(proxy.url) as store:
+        store.ping()
+        proxy.cut()
+        store.ping()
+        assert proxy.connections == 2
+
+
+def _fill(server: ValkeyServer) -> None:
+    ask(server, "CONFIG", "SET", "maxmemory", 1)
+    ask(server, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+
+
+def _demote(server: ValkeyServer) -> None:
+    ask(server, "REPLICAOF", HOST, free_port())
+
+
+def _break_disk(server: ValkeyServer) -> None:
+    ask(server, "CONFIG", "SET", "appendonly", "no")
+    ask(server, "CONFIG", "SET", "save", "3600 1")
+    ask(server, "CONFIG", "SET", "dbfilename", "x" * 300)  # no file can have such a name
+    ask(server, "BGSAVE")
+    until(lambda: ask(server, "INFO", "persistence")["rdb_last_bgsave_status"] == "err")
+
+
+def _want_replicas(server: ValkeyServer) -> None:
+    ask(server, "CONFIG", "SET", "min-replicas-to-write", 1)
+
+
+@pytest.mark.parametrize(
+    ("harm", "answer"),
+    [
+        (_fill, "OOM"),
+        (_demote, "READONLY"),
+        (_break_disk, "MISCONF"),
+        (_want_replicas, "NOREPLICAS"),
+    ],
+)
+def test_a_server_that_takes_no_writes_is_away(
+    own: ValkeyServer, harm: Callable[[ValkeyServer], None], answer: str
+) -> None:
+    """Full, demoted, without a disk or without its replicas: the store says 503, it does not break."""
+    with store_at(own.url) as store:
+        store.ping()
+        harm(own)
+        with own.client() as client, pytest.raises(Exception, match=_words(answer)):
+            client.set("x", "1")
+        assert refuses(store) < AT_MOST
+
+
+def _words(answer: str) -> str:
+    """Give what redis-py leaves of an answer: it cuts the word off where it has a class for it."""
+    return {"OOM": "command not allowed", "READONLY": "read only replica"}.get(answer, answer)
+
+
+def test_a_server_that_is_loading_its_data_is_away() -> None:
+    """A server just started answers LOADING until its data are in memory; then it serves."""
+    server = ValkeyServer(port=free_port(), options={"key-load-delay": "100"})  # microseconds for each
+    try:
+        with server.client() as client, client.pipeline() as pipeline:
+            for n in range(8000):
+                pipeline.set(f"key:{n}", "x", px=600_000)
+            pipeline.execute()
+        server.kill()
+        starting = threading.Thread(target=server.start)
+        starting.start()
+        with store_at(server.url) as store:
+            until(lambda: _is_loading(server))
+            assert refuses(store) < AT_MOST
+            starting.join()
+            store.ping()
+    finally:
+        server.close()
+
+
+def _is_loading(server: ValkeyServer) -> bool:
+    try:
+        return bool(ask(server, "INFO", "persistence")["loading"])
+    except ResponseError:
+        return False
+
+
+def test_the_store_follows_a_sentinels_failover() -> None:
+    """The master dies: the store is away, then serves from the new one, without a restart (H7)."""
+    sentinel = Sentinel()
+    try:
+        with store_at(sentinel.url) as store:
+            challenge = opened(store)
+            until(lambda: ask(sentinel.replica, "DBSIZE") >= 2)
+            sentinel.master.kill()
+            assert refuses(store) < AT_MOST
+            until(lambda: works(store))
+            assert seen(store, challenge.id) == challenge
+            assert ask(sentinel.replica, "ROLE")[0] == "master"
+    finally:
+        sentinel.close()
+
+
+@pytest.mark.parametrize("nodes", [1, 6])
+@pytest.mark.parametrize("url", ["redis+cluster://HOSTS", "redis+sentinel://HOSTS/otp"])
+def test_nodes_that_never_answer_cost_a_bounded_time(url: str, nodes: int) -> None:
+    """Silent nodes cost every caller at most two seconds, however many they and the callers are."""
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server((HOST, 0), backlog=128)) for _ in range(nodes)]
+        url = url.replace("HOSTS", ",".join(f"{HOST}:{one.getsockname()[1]}" for one in listeners))
+        store = stack.enter_context(store_at(url))
+        took = together(6, lambda _: refuses(store))
+        assert all(isinstance(seconds, float) and seconds < AT_MOST for seconds in took), took
+
+
+def test_a_client_is_made_once(valkey: ValkeyServer) -> None:
+    """However many threads come first, there is one client with one pool."""
+    made = []
+
+    def make() -> Redis:
+        made.append(client := connect(valkey.url, connections=32, name="test"))
+        assert isinstance(client, Redis)
+        return client
+
+    scripts = Scripts(make, lambda _n, _s: None)
+    together(32, lambda _: Store(scripts, prefix="test", partitions=1).time())
+    assert len(made) == 1
+    scripts.close()
+
+
+def test_closing_what_was_never_used_is_fine() -> None:
+    """A process may end before its first call."""
+    with store_at(f"redis://{HOST}:1"):
+        pass

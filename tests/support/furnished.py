@@ -1,0 +1,139 @@
+"""A whole core in which a number can do everything that leaves a trace, and the store behind it, laid open."""
+
+import base64
+import secrets
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from otp_service.bootstrap import Core
+from otp_service.errors import NumberOptedOut, TooManyRequests, WrongCode
+from otp_service.policy import CHANNELS
+from otp_service.upstream.port import Inbound, Receipt, Stage
+from otp_service.verification.service import Caller, SendRequest
+from tests.conftest import UPSTREAM_TOKEN, make_core
+from tests.support.journeys import Upstream, account, four_channels
+from tests.support.spine import OPEN_GUARD, seen
+from tests.support.valkey_server import ValkeyServer
+
+EVENTS = """
+[app.web.events]
+url = "https://app.example.com/otp"
+secret_env = "OTP_EVENTS_WEB"
+"""
+GUARD = OPEN_GUARD.replace('mode = "off"', 'mode = "watch"').replace(
+    '[guard.cooldown]\nmode = "watch"', '[guard.cooldown]\nladder = ["1s"]'
+)
+"""All rules count; only the pause between two messages refuses, which makes blocks."""
+ROUTE = """
+[[route]]
+steps = [
+  { channel = "sms", upstream = "main", wait = "10s" },
+  { channel = "whatsapp", upstream = "main", wait = "10s" },
+  { channel = "voice", upstream = "main" },
+]
+"""
+
+
+@dataclass
+class House:
+    """A core whose app hears of everything, and the store behind it."""
+
+    core: Core
+    upstream: Upstream
+    stores: list[Redis]
+
+    @property
+    def caller(self) -> Caller:
+        """A browser behind one address."""
+        runtime = self.core.current()
+        return Caller(
+            app=runtime.policy.apps["web"], runtime=runtime, request_id="r" * 16, address="192.0.2.1"
+        )
+
+    def kept(self) -> dict[str, Any]:
+        """Return every key of this core with its value."""
+        found: dict[str, Any] = {}
+        for store in self.stores:
+            for key in store.scan_iter(f"*{self.core.settings.redis_prefix}*"):
+                found[str(key)] = _READ[str(store.type(key))](store, key)
+        return found
+
+    def live(self, number: str) -> set[str]:
+        """Let a number go through everything; gives the ids of its challenges."""
+        core, service = self.core, self.core.service
+        request = SendRequest(to=number, reference="order 7", binding={"amount": "12.00"})
+        id_ = service.send(self.caller, request, f"key of {number}").challenge_id
+        core.courier.attend(id_, lambda: False)
+        push(core, id_, Stage.SENT)
+        push(core, id_, Stage.FAILED)  # on to the next channel
+        core.courier.attend(id_, lambda: False)
+        push(core, id_, Stage.DELIVERED)
+        core.store.offset += 2000
+        service.resend(self.caller, id_, "voice", "again")
+        core.courier.attend(id_, lambda: False)
+        service.verify(self.caller, id_, self.upstream.codes["voice"])
+        core.courier.attend(id_, lambda: False)  # tells the app
+        with pytest.raises(TooManyRequests):
+            service.send(self.caller, request)  # makes a block
+        core.store.offset += 2000
+        running = service.send(self.caller, replace(request, purpose="signup")).challenge_id
+        with pytest.raises(WrongCode):
+            service.verify(self.caller, running, "000000")
+        self.pin(number)
+        core.gate.recycle(number, core.store.time(), 90 * 86_400)
+        core.courier.attend(running, lambda: False)
+        hear(core, number, "hello")
+        core.store.keep(f"mobile:{core.seal.index('number', number)}", "yes", 60)
+        hear(core, number, "STOP")
+        with pytest.raises(NumberOptedOut):
+            service.send(self.caller, request)
+        return {id_, running}
+
+    def pin(self, number: str) -> None:
+        """Keep a pin that has ended, which nobody took away."""
+        name = f"number {self.core.seal.index('number', number)}"
+        pin = {"what": "allow", "by": "anna", "reason": "a test", "at": 0, "until": 1}
+        self.core.gate.pin(name, pin | {"sealed": self.core.seal.close(number, name)})
+
+
+_READ: dict[str, Any] = {
+    "zset": lambda store, key: store.zrange(key, 0, -1, withscores=True),
+    "hash": lambda store, key: store.hgetall(key),
+    "string": lambda store, key: store.get(key),
+}
+
+
+def push(core: Core, id_: str, stage: Stage) -> None:
+    """Push a receipt of the newest message, and let a worker tell the app of it."""
+    found = seen(core.store, id_).last
+    receipt = Receipt(channel=found.channel, stage=stage, reason="", upstream_id=found.upstream_id)
+    assert core.reception.receive("main", receipt) == "changed"
+    core.courier.attend(id_, lambda: False)
+
+
+def hear(core: Core, number: str, text: str) -> None:
+    """Let a person write over every channel."""
+    for channel in CHANNELS:
+        core.reception.hear("main", Inbound(channel=channel, sender=number, text=text))
+
+
+def open_house(
+    store_url: str, servers: list[ValkeyServer], upstream: Upstream, url: str, **changes: object
+) -> House:
+    """Build a core in whose rings there are two keys, so that older ones count, too."""
+    rings = {
+        ring: {key_id: secrets.token_bytes(32) for key_id in ("new", "old")}
+        for ring in ("number_keys", "lookup_keys")
+    }
+    text = four_channels(account("main", url), EVENTS)
+    text = text.replace(OPEN_GUARD, GUARD)
+    text = text[: text.index("[[route]]")] + ROUTE
+    secret = "whsec_" + base64.b64encode(b"s" * 32).decode()
+    tokens = {"upstream_tokens": {"OTP_UPSTREAM_MAIN_TOKEN": UPSTREAM_TOKEN}}
+    core = make_core(
+        store_url, "unused", text=text, event_secrets={"OTP_EVENTS_WEB": secret}, **tokens, **rings, **changes
+    )
+    return House(core, upstream, [server.client() for server in servers])

@@ -1,0 +1,125 @@
+"""The guard's counters on a real server with a clock of the test's own, and rules that leave one another alone."""
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from otp_service.crypto.sealing import Seal
+from otp_service.guard import rules as guard
+from otp_service.guard.limiter import Allowance, Block, Gate, Pins, names_of_pins
+from otp_service.guard.rules import Asked, Decision, Line
+from otp_service.phone import parse
+from otp_service.policy import Guard
+from otp_service.policy.guard_forms import FORMS, changed
+from otp_service.policy.limits import Countries, Rule
+from otp_service.store.scripts import Scripts
+from tests.support.spine import PatientScripts
+from tests.support.valkey_server import ValkeyServer
+
+KEEP = 86_400_000
+"""Milliseconds that ended blocks are told here."""
+BRINGS_NOTHING, NO_PINS = Allowance(), Pins()
+NUMBER, ADDRESS = "+14155552671", "192.0.2.1"
+
+
+def only(tables: Mapping[str, Mapping[str, Any]] | None = None, **more: Any) -> Guard:  # noqa: ANN401 - any field
+    """Give rules that are off but for those of some tables, which are read as a policy's are."""
+    quiet = {name: replace(rule, mode="off") for name, rule in Guard().rules().items()}
+    quiet["countries"] = Countries(mode="off", allow=("*",))
+    base = replace(Guard(**quiet), **more)  # type: ignore[arg-type]  # each is of its own kind
+    return changed(base, {name: read(base, name, table) for name, table in (tables or {}).items()})
+
+
+def read(base: Guard, name: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Read a table of `[guard]` into what it changes; every tier that it does not name is empty."""
+    form = FORMS[name]
+    empty = {tier: () for tier in ("challenge", "cheap", "refuse") if hasattr(getattr(base, name), tier)}
+    on = {"mode": "enforce"} if isinstance(getattr(base, name), Rule) else {}
+    return {**empty, **on, **form.build(form.load(table))}
+
+
+class Counters:
+    """A gate with keys and a time of its own."""
+
+    def __init__(self, scripts: Scripts, server: ValkeyServer | None = None) -> None:
+        self.prefix = f"t{secrets.token_hex(6)}"
+        self.seal = Seal(
+            {"n1": secrets.token_bytes(32)},
+            {"l1": secrets.token_bytes(32)},
+            subject_key=secrets.token_bytes(32),
+        )
+        self.offset = 0
+        self.gate = Gate(scripts, self.seal, prefix=self.prefix, keep=KEEP, offset=lambda: self.offset)
+        self._server = server
+
+    def charge(
+        self, rules: Guard, asked: Asked, operation: str = "", allowance: Allowance = BRINGS_NOTHING
+    ) -> Decision:
+        """Charge a send."""
+        return self.lined(guard.lines(rules, asked), operation, allowance, self.pins_of(asked))
+
+    def lined(
+        self,
+        lines: Sequence[Line],
+        operation: str = "",
+        allowance: Allowance = BRINGS_NOTHING,
+        pins: Pins = NO_PINS,
+    ) -> Decision:
+        """Charge lines."""
+        return self.gate.charge(lines, operation or secrets.token_hex(8), allowance, pins)
+
+    def look(self, rules: Guard, asked: Asked, allowance: Allowance = BRINGS_NOTHING) -> Decision:
+        """Look what would be decided."""
+        return self.gate.look(guard.lines(rules, asked), allowance, self.pins_of(asked))
+
+    def pins_of(self, asked: Asked) -> Pins:
+        """Name the pins of a send."""
+        subscriber = None if asked.address is None else guard.subscriber(asked.address)
+        return names_of_pins(self.seal, asked.number.e164, subscriber)
+
+    def pin_of_number(self, e164: str) -> str:
+        """Name the pin of a number."""
+        return f"number {self.seal.index('number', e164)}"
+
+    def block(self, rule: str) -> Block:
+        """Give the one block of a rule."""
+        [found] = [block for block in self.gate.blocks() if block.rule == rule]
+        return found
+
+    def stored(self) -> dict[str, Any]:
+        """Read all keys and what they hold behind the gate's back."""
+        assert self._server is not None
+        with self._server.client() as client:
+            found: dict[str, Any] = {}
+            for key in client.scan_iter(f"{{{self.prefix}:guard}}*", count=100_000):
+                kind = client.type(key)
+                if kind == "hash":
+                    found[key] = client.hgetall(key)
+                elif kind == "zset":
+                    found[key] = client.zrange(key, 0, -1, withscores=True)
+                else:
+                    found[key] = client.get(key)
+            return found
+
+    def lives(self) -> dict[str, int]:
+        """Give the milliseconds that each key has left, by its scope."""
+        assert self._server is not None
+        with self._server.client() as client:
+            keys = list(client.scan_iter(f"{{{self.prefix}:guard}}*", count=100_000))
+            return {key.split("}:")[1].partition(":")[0]: int(client.pttl(key)) for key in keys}
+
+
+def asked(number: str = NUMBER, **more: Any) -> Asked:  # noqa: ANN401 - the fields of Asked
+    """Make what is known of a send by a stranger's browser."""
+    values: dict[str, Any] = {"app": "web", "purpose": "login", "address": ADDRESS, **more}
+    return Asked(number=parse(number), **values)
+
+
+@contextmanager
+def open_counters(server: ValkeyServer) -> Iterator[Counters]:
+    """Give counters on a server."""
+    scripts = PatientScripts(server)
+    yield Counters(scripts, server)
+    scripts.close()

@@ -1,0 +1,220 @@
+"""The HTTP API as tests call it: every answer is held against openapi.yaml and kept."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import yaml
+from flask import Flask
+from openapi_schema_validator import OAS31Validator
+from redis import Redis
+from werkzeug.test import TestResponse
+
+from otp_service.bootstrap import Core
+from otp_service.http import app as http_app
+from tests.conftest import POLICY, SECRET, make_core
+from tests.house import openapi_document
+from tests.support.valkey_server import ValkeyServer
+
+NUMBER = "+12025550100"
+UPSTREAM_TOKEN = "0123456789abcdef0123456789abcdef"
+NOBODY = "http://127.0.0.1:9"
+GOOD = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
+"""A policy whose upstream nobody answers for."""
+Run = Callable[..., tuple[int, str, str]]
+"""Runs a command; gives exit code, output and errors."""
+NO_ID = "00" + "A" * 22
+"""A challenge id of the right form that was never given."""
+NOTHING: Any = object()
+KEPT = {"/.well-known/jwks.json", "/otp/human-check/widget.js"}
+"""Paths whose answers are the same for all, so that caches may keep them."""
+
+
+@cache
+def documented() -> Any:  # noqa: ANN401 - YAML
+    """Return what openapi.yaml says."""
+    return yaml.safe_load(openapi_document.document(openapi_document.application()))
+
+
+def operation_at(method: str, path: str) -> Any:  # noqa: ANN401 - a part of YAML, None for an unknown call
+    """Return what openapi.yaml says of a call."""
+    for template, item in sorted(documented()["paths"].items(), key=lambda pair: "{" in pair[0]):
+        numbers = re.sub(r"\{(number|old|new)\}", "[0-9]+", template)
+        if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", numbers), path) and method.lower() in item:
+            return item[method.lower()]
+    return None
+
+
+def check_contract(method: str, path: str, answer: TestResponse) -> None:
+    """Hold an answer against openapi.yaml: status, type, headers and every member of the body."""
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["X-Request-Id"]
+    assert "Origin" in answer.vary
+    if answer.status_code >= 400 or path not in KEPT:
+        assert answer.headers["Cache-Control"] == "no-store"
+    if method == "OPTIONS":
+        assert answer.status_code in {200, 204}
+        return
+    operation = operation_at("GET" if method == "HEAD" else method, path)
+    if operation is None:
+        assert answer.status_code in {404, 405}, f"{method} {path} is not in openapi.yaml"
+        problem: Any = {"content": {"application/problem+json": {"schema": _ref("Problem")}}}
+        response = problem
+    else:
+        response = operation["responses"].get(str(answer.status_code))
+        assert response, f"{method} {path} does not document {answer.status_code}"
+        assert ("Retry-After" in answer.headers) <= ("Retry-After" in response["headers"])
+    assert answer.mimetype in response["content"], f"{method} {path} does not document {answer.mimetype}"
+    if (answer.mimetype or "").endswith("json") and method != "HEAD":
+        schema = {**response["content"][answer.mimetype]["schema"], "components": documented()["components"]}
+        OAS31Validator(schema).validate(answer.json)
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+@dataclass
+class Api:
+    """A client of one application. Each answer is held against openapi.yaml and kept in `answers`."""
+
+    core: Core
+    flask: Flask
+    store: Redis
+    inbox_url: str = ""
+    answers: list[TestResponse] = field(default_factory=list)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        key: str | None = SECRET,
+        origin: str | None = None,
+        body: Any = NOTHING,  # noqa: ANN401 - whatever a stranger may send
+        raw: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        address: str = "192.0.2.1",
+    ) -> TestResponse:
+        """Make a request; `raw` goes out as it is, `body` as JSON."""
+        sent = dict(headers or {})
+        if key is not None:
+            sent.setdefault("Authorization", f"Bearer {key}")
+        if origin is not None:
+            sent["Origin"] = origin
+        if body is not NOTHING:
+            raw = json.dumps(body).encode()
+        if raw is not None:
+            sent.setdefault("Content-Type", "application/json")
+        answer = self.flask.test_client().open(
+            path, method=method, headers=sent, data=raw, environ_overrides={"REMOTE_ADDR": address}
+        )
+        check_contract(method, path, answer)
+        self.answers.append(answer)
+        return answer
+
+    def send(self, to: str = NUMBER, *, key: str = SECRET, **fields: object) -> TestResponse:
+        """POST /otp/send."""
+        return self.call("POST", "/otp/send", key=key, body={"to": to, **fields})
+
+    def opened(self, to: str = NUMBER, **fields: Any) -> str:  # noqa: ANN401 - those of `send`
+        """Send, and give the challenge's id."""
+        answer = self.send(to, **fields)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json["challenge_id"]) if answer.json else ""
+
+    def verify(self, challenge_id: str, code: str, *, key: str = SECRET, **fields: Any) -> TestResponse:  # noqa: ANN401 - JSON
+        """POST /otp/verify."""
+        return self.call(
+            "POST", "/otp/verify", key=key, body={"challenge_id": challenge_id, "code": code, **fields}
+        )
+
+    def status(self, challenge_id: str, *, key: str = SECRET) -> TestResponse:
+        """GET /otp/{id}."""
+        return self.call("GET", f"/otp/{challenge_id}", key=key)
+
+    def resend(self, challenge_id: str, **options: Any) -> TestResponse:  # noqa: ANN401 - those of `call`
+        """POST /otp/{id}/resend."""
+        return self.call("POST", f"/otp/{challenge_id}/resend", **options)
+
+    def cancel(self, challenge_id: str, *, key: str = SECRET) -> TestResponse:
+        """DELETE /otp/{id}."""
+        return self.call("DELETE", f"/otp/{challenge_id}", key=key)
+
+    def redeem(self, token: str, *, key: str = SECRET) -> TestResponse:
+        """POST /otp/token/redeem."""
+        return self.call("POST", "/otp/token/redeem", key=key, body={"token": token})
+
+    def later(self, seconds: float) -> None:
+        """Move the store's clock."""
+        self.core.store.offset += int(seconds * 1000)
+
+    def attend(self, challenge_id: str) -> None:
+        """Do what a worker does when a challenge is due."""
+        self.core.courier.attend(challenge_id, lambda: False)
+
+    def messages(self) -> list[str]:
+        """Return the texts that reached the sandbox, newest first."""
+        rows = self.flask.extensions["test_sandbox"].test_client().get("/inbox").json
+        return [row["text"] for row in rows]
+
+    def code(self) -> str:
+        """Return the code of the newest message."""
+        match = re.search(r"\b[0-9]{6,10}\b", self.messages()[0])
+        assert match
+        return match[0]
+
+    def sent(self, to: str = NUMBER, **fields: Any) -> tuple[str, str]:  # noqa: ANN401 - those of `send`
+        """Send and let a worker deliver; gives the challenge's id and the code that arrived."""
+        challenge_id = self.opened(to, **fields)
+        self.attend(challenge_id)
+        return challenge_id, self.code()
+
+    def won(self, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - those of `send`
+        """Do it all; gives the answer of the verify."""
+        challenge_id, code = self.sent(**fields)
+        answer = self.verify(challenge_id, code)
+        assert answer.status_code == 200, answer.text
+        won: dict[str, Any] = answer.json or {}
+        return won
+
+    def kept(self) -> dict[str, object]:
+        """Return all that the store holds: schedule, charges, challenges and spent tokens."""
+        found: dict[str, object] = {}
+        for key in sorted(self.store.keys(f"*{self.core.settings.redis_prefix}*")):
+            found[str(key)] = _READ[str(self.store.type(key))](self.store, str(key))
+        return found
+
+    def forget(self, challenge_id: str) -> None:
+        """Drop a challenge's record, as its TTL does in the end."""
+        prefix = self.core.settings.redis_prefix
+        assert self.store.delete(f"{{{prefix}:{challenge_id[:2]}}}:c:{challenge_id[2:]}") == 1
+
+
+_READ: dict[str, Callable[[Redis, str], object]] = {
+    "zset": lambda store, key: store.zrange(key, 0, -1, withscores=True),
+    "hash": lambda store, key: store.hgetall(key),
+    "string": lambda store, key: store.get(key),
+    "set": lambda store, key: store.smembers(key),
+}
+
+
+def wrong(code: str) -> str:
+    """Give another code of the same length."""
+    return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}d}"
+
+
+def make_api(valkey: ValkeyServer, upstream_url: str = NOBODY, text: str = POLICY, **changes: object) -> Api:
+    """Build an application with a policy and settings of its own."""
+    core = make_core(valkey.url, upstream_url, text=text, **changes)
+    core.live_keys.look()
+    return Api(core, http_app.web(core, lambda: core.metrics.page(shared=False)), valkey.client())
+
+
+def close(api: Api) -> None:
+    """Give all connections back."""
+    api.store.close()
+    api.core.close()

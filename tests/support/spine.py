@@ -1,0 +1,444 @@
+"""The store and the service on a connection with all the time in the world, and challenges to put into them.
+
+The product's own connection gives up after a second; races of hundreds of threads on a slow machine may not.
+"""
+
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, TypeVar
+
+from hypothesis import settings
+from redis import BlockingConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, Step, after_outcome
+from otp_service.challenge.store import CHALLENGES, Lease, Store
+from otp_service.crypto.code_hashes import Claim, Hasher
+from otp_service.crypto.sealing import Seal
+from otp_service.crypto.tokens import Signer
+from otp_service.delivery.conversion import Figures
+from otp_service.delivery.dispatcher import Courier
+from otp_service.delivery.receipts import Reception
+from otp_service.delivery.worker import Worker
+from otp_service.events.outbox import Outbox
+from otp_service.guard.admission import Admission
+from otp_service.guard.captcha import SiteVerify
+from otp_service.guard.human_check import Check
+from otp_service.guard.limiter import Gate
+from otp_service.policy import App, Budget, Guard, Policy, Route, StepRule, Window
+from otp_service.policy.active import Runtime
+from otp_service.policy.limits import Conversion, Cooldown, Countries
+from otp_service.store.scripts import Scripts, connect
+from otp_service.telemetry.metrics import Metrics
+from otp_service.upstream.breakers import Breakers
+from otp_service.upstream.port import Message, Outcome, Verdict
+from otp_service.verification.service import Caller, SendRequest, Service
+from tests.support.numbers import crowd
+from tests.support.valkey_server import ValkeyServer
+
+T = TypeVar("T")
+PATIENCE = 20.0
+"""Seconds after which a test gives up; nothing waits that long when all is well."""
+PATIENT = settings(deadline=None)
+"""A property test with this may be slow: only what it says may fail it."""
+STEPS = (Step("sms", ("main",), 30, "accepted"), Step("voice", ("main",), 30, "accepted"))
+PLAN = Plan(STEPS, code_length=6, ttl=300, max_attempts=5, max_sends=4, cooldown=(30, 60))
+WIDE = Budget(refuse=(Window(1_000_000, 3600),))
+OPEN = Guard(
+    countries=Countries(allow=("*",)),
+    cooldown=Cooldown(mode="off"),
+    number=Budget(refuse=(Window(1000, 3600),)),
+    prefix=WIDE,
+    address=WIDE,
+    failures=Budget(mode="off"),
+    conversion=Conversion(mode="off"),
+)
+"""Rules that stand in no test's way."""
+OPEN_GUARD = """
+[guard.number]
+refuse = ["1000000/d"]
+
+[guard.cooldown]
+mode = "off"
+
+[guard.prefix]
+mode = "off"
+
+[guard.address]
+mode = "off"
+
+[guard.failures]
+mode = "off"
+
+[guard.conversion]
+mode = "off"
+
+[guard.app]
+mode = "off"
+
+[guard.country]
+mode = "off"
+
+[guard.money]
+mode = "off"
+
+[guard.everything]
+mode = "off"
+"""
+"""The same, as a policy says it."""
+NUMBERS = tuple(islice(crowd(), 400))
+
+
+class PatientScripts(Scripts):
+    """The product's scripts on a client that waits long; remembers the last raw answer of its thread."""
+
+    def __init__(self, server: ValkeyServer, connections: int = 16) -> None:
+        pool = BlockingConnectionPool.from_url(
+            server.url,
+            max_connections=connections,
+            timeout=PATIENCE,
+            socket_timeout=PATIENCE,
+            decode_responses=True,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+        )
+        super().__init__(lambda: Redis(connection_pool=pool), lambda _name, _seconds: None)
+        self._pool = pool
+        self._heard = threading.local()
+
+    def call(self, name: str, keys: Sequence[str], *arguments: str | float) -> Any:  # noqa: ANN401 - as Scripts
+        """Run a script and remember what it answered."""
+        self._heard.answer = super().call(name, keys, *arguments)
+        return self._heard.answer
+
+    @property
+    def answer(self) -> Any:  # noqa: ANN401 - the script's
+        """The last raw answer that this thread had."""
+        return self._heard.answer
+
+    def close(self) -> None:
+        """Close the pool with all of its connections."""
+        super().close()
+        self._pool.disconnect()
+
+
+@contextmanager
+def open_store(server: ValkeyServer, *, partitions: int = 4, connections: int = 16) -> Iterator[Store]:
+    """Give a store with keys of its own."""
+    scripts = PatientScripts(server, connections)
+    yield Store(scripts, prefix=f"t{secrets.token_hex(6)}", partitions=partitions)
+    scripts.close()
+
+
+@contextmanager
+def proxied_store(url: str, prefix: str, *, partitions: int = 4) -> Iterator[Store]:
+    """Give a store over the product's own connection to an address."""
+    scripts = Scripts(lambda: connect(url, connections=4, name="test"), lambda _name, _seconds: None)
+    yield Store(scripts, prefix=prefix, partitions=partitions)
+    scripts.close()
+
+
+def prefix_of(store: Store) -> str:
+    """Give the first part of a store's keys."""
+    return store.wake_channel().partition(":wake:")[0]
+
+
+def new_challenge(store: Store, plan: Plan = PLAN, **changes: object) -> Challenge:
+    """Make a challenge that is not stored yet."""
+    challenge = Challenge(
+        id=store.new_id(),
+        app="web",
+        purpose="login",
+        sealed="n1.c2VhbGVk",
+        scheme="testing.p1",
+        state=State.PENDING,
+        expires=0,
+        plan=plan,
+        deliveries=(new_delivery(plan),),
+    )
+    return replace(challenge, **changes)  # type: ignore[arg-type]  # names and types are the test's business
+
+
+def new_delivery(plan: Plan = PLAN, step: int = 0, operation: str = "") -> Delivery:
+    """Make a delivery that is not stored yet."""
+    chosen = plan.steps[step].channel
+    return Delivery(step, chosen, Status.QUEUED, 0, operation or secrets.token_urlsafe(6), "r" * 16)
+
+
+def opened(store: Store, plan: Plan = PLAN, **changes: object) -> Challenge:
+    """Store a new challenge."""
+    challenge = store.open(new_challenge(store, plan, **changes)).challenge
+    assert challenge is not None
+    return challenge
+
+
+def claimed(store: Store, id_: str) -> Lease:
+    """Lease a challenge that must be due."""
+    lease = store.claim(id_)
+    assert lease is not None, "it was not due"
+    return lease
+
+
+def armed(store: Store, id_: str, code_hash: str = "hash", reference: str = "") -> tuple[Lease, str]:
+    """Lease a challenge that must be due and mark its delivery as leaving; gives lease and reference."""
+    lease = claimed(store, id_)
+    assert lease.what == "send"
+    reference = reference or secrets.token_urlsafe(12)
+    assert store.arm(lease, reference, code_hash, "main")
+    return lease, reference
+
+
+def seen(store: Store, id_: str) -> Challenge:
+    """Read a challenge that must be there."""
+    challenge = store.look(id_)[1]
+    assert challenge is not None
+    return challenge
+
+
+def deadline(server: ValkeyServer, store: Store, id_: str) -> int | None:
+    """Give when a challenge is due, looked up behind the store's back."""
+    with server.client() as client:
+        score = client.zscore(f"{{{prefix_of(store)}:{id_[:2]}}}:due", id_)
+    assert score is None or isinstance(score, float)
+    return None if score is None else int(score)
+
+
+def together(count: int, act: Callable[[int], T]) -> list[T | Exception]:
+    """Run `act` in so many threads, released at once by a barrier; gives what each returned or raised."""
+    barrier = threading.Barrier(count)
+    results: queue.SimpleQueue[tuple[int, T | Exception]] = queue.SimpleQueue()
+
+    def run(place: int) -> None:
+        barrier.wait(PATIENCE)
+        try:
+            results.put((place, act(place)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test judges it
+            results.put((place, error))
+
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(3 * PATIENCE)
+    found = dict(results.get() for _ in range(results.qsize()))
+    assert len(found) == count, "a thread did not end"
+    return [found[place] for place in range(count)]
+
+
+class Phone:
+    """A sender that puts messages into an inbox; answers `outcomes` in turn, then accepts."""
+
+    def __init__(self, *outcomes: Outcome) -> None:
+        self._outcomes = iter(outcomes)
+        self.inbox: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        """Number and code of each message, in the order they came."""
+
+    def __call__(self, message: Message) -> Outcome:
+        """Take one message."""
+        assert message.code in "".join(sign for sign in message.text if sign.isdigit())
+        outcome = next(self._outcomes, Outcome(Verdict.ACCEPTED, "accepted", upstream_id=message.reference))
+        self.inbox.put((message.to, message.code))
+        return outcome
+
+    def next(self) -> tuple[str, str]:
+        """Give number and code of the next message, waiting for it."""
+        return self.inbox.get(timeout=PATIENCE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spine:
+    """The service with its parts."""
+
+    service: Service
+    gate: Gate
+    courier: Courier
+    store: Store
+    scripts: Scripts
+    hasher: Hasher
+    phone: Phone
+    caller: Caller
+    metrics: Metrics
+
+    def code_for(self, id_: str, code: str) -> None:
+        """Bring a code of the test's choice, as a worker would."""
+        challenge = seen(self.store, id_)
+        code_hash = self.hasher.hash(code, Claim(id_, challenge.purpose, ""), challenge.scheme)
+        lease, reference = armed(self.store, id_, code_hash)
+        ended(self.store, lease, reference, Verdict.ACCEPTED)
+
+    def send(self, number: str = NUMBERS[0], key: str | None = None) -> str:
+        """Start a challenge; gives its id."""
+        return self.service.send(self.caller, SendRequest(to=number), key).challenge_id
+
+    def worker(self, name: str = "one", *, sends: int = 8, store: Store | None = None) -> Worker:
+        """Make a worker that delivers over this service."""
+        return Worker(
+            store=store or self.store,
+            queue=CHALLENGES,
+            scripts=self.scripts,
+            attend=self.courier.attend,
+            metrics=self.metrics,
+            name=name,
+            at_once=sends,
+        )
+
+
+_STATUSES = {Verdict.ACCEPTED: Status.ACCEPTED, Verdict.UNKNOWN: Status.UNKNOWN}
+
+
+def ended(
+    store: Store, lease: Lease, reference: str, verdict: Verdict, retry_after: float | None = None
+) -> None:
+    """Settle a lease as the service does after an upstream's verdict."""
+    outcome = Outcome(verdict, "test", retry_after=retry_after)
+    store.settle(
+        lease,
+        after_outcome(lease.challenge, outcome, "main", lease.now),
+        reference=reference,
+        status=_STATUSES.get(verdict, Status.REFUSED),
+        reason="" if verdict is Verdict.ACCEPTED else "test",
+        account="main",
+    )
+
+
+def resent(store: Store, id_: str) -> Challenge:
+    """Resend as soon as the ladder allows it."""
+    challenge = seen(store, id_)
+    store.offset += max(0, challenge.resend_at() - store.time())
+    what, _, answer = store.resend(id_, "web", new_delivery(challenge.plan))
+    assert what == "queued"
+    assert isinstance(answer, Challenge)
+    return answer
+
+
+def brought(store: Store, id_: str, code_hash: str = "hash") -> None:
+    """Deliver what is due."""
+    lease, reference = armed(store, id_, code_hash)
+    ended(store, lease, reference, Verdict.ACCEPTED)
+
+
+def make_spine(
+    scripts: Scripts,
+    *,
+    phone: Phone | None = None,
+    hash_slots: int = 200,
+    partitions: int = 4,
+    guard: Guard | None = None,
+    store: Store | None = None,
+    steps: Sequence[Step] = STEPS,
+) -> Spine:
+    """Put a service together on a connection, with the cheapest hash; a route over two channels, or `steps`."""
+    phone = phone or Phone()
+    app = App(name="web", brand="Acme")
+    policy = Policy(
+        apps={"web": app},
+        upstreams={},
+        routes=(
+            Route(
+                steps=tuple(
+                    StepRule(channel=s.channel, upstreams=s.upstreams, wait=s.wait, until=s.until)
+                    for s in steps
+                )
+            ),
+        ),
+        guard=guard or OPEN,
+    )
+    store = store or Store(scripts, prefix=f"t{secrets.token_hex(6)}", partitions=partitions)
+    hasher = Hasher({"p1": secrets.token_bytes(32)}, "testing", hash_slots)
+    metrics = Metrics()
+    runtime = Runtime(
+        version=1,
+        policy=policy,
+        senders={(step.channel, "main"): phone for step in steps},
+        accounts={},
+    )
+    prefix = prefix_of(store)
+    breakers = Breakers(scripts, prefix=prefix)
+    figures = Figures(scripts, prefix=prefix, clock=time.monotonic)
+    seal = Seal(
+        {"n1": secrets.token_bytes(32)}, {"l1": secrets.token_bytes(32)}, subject_key=secrets.token_bytes(32)
+    )
+    outbox = Outbox(runtime=lambda: runtime, store=store)
+    gate = Gate(scripts, seal, prefix=prefix, keep=86_400_000, offset=lambda: store.offset)
+    admission = Admission(
+        gate=gate,
+        seal=seal,
+        check=Check(secrets.token_bytes(32)),
+        captcha=lambda url: SiteVerify(url, "unused"),
+        outbox=outbox,
+        metrics=metrics,
+        clock=store.time,
+    )
+    reception = Reception(runtime=lambda: runtime, store=store, breakers=breakers, seal=seal, metrics=metrics)
+    courier = Courier(
+        runtime=lambda: runtime,
+        store=store,
+        breakers=breakers,
+        figures=figures,
+        hasher=hasher,
+        seal=seal,
+        outbox=outbox,
+        admission=admission,
+        reception=reception,
+        metrics=metrics,
+    )
+    service = Service(
+        store=store,
+        figures=figures,
+        hasher=hasher,
+        seal=seal,
+        admission=admission,
+        outbox=outbox,
+        signer=Signer({"s1": secrets.token_bytes(32)}, "https://otp.example.com"),
+        metrics=metrics,
+    )
+    return Spine(
+        service=service,
+        gate=gate,
+        courier=courier,
+        store=store,
+        scripts=scripts,
+        hasher=hasher,
+        phone=phone,
+        caller=Caller(app=app, runtime=runtime, request_id="0123456789abcdef"),
+        metrics=metrics,
+    )
+
+
+@contextmanager
+def open_spine(server: ValkeyServer, *, connections: int = 16, **parts: Any) -> Iterator[Spine]:  # noqa: ANN401
+    """Give a service on patient connections."""
+    scripts = PatientScripts(server, connections)
+    yield make_spine(scripts, **parts)
+    scripts.close()
+
+
+@contextmanager
+def working(*workers: Worker) -> Iterator[None]:
+    """Run workers until the block ends; each must end in time."""
+    threads = [threading.Thread(target=worker.run) for worker in workers]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.stop()
+        for thread in threads:
+            thread.join(PATIENCE)
+    assert not any(thread.is_alive() for thread in threads), "a worker did not end"
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until `holds`, looking again and again; an error when it never does."""
+    limit = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < limit, "it never came to hold"
+        time.sleep(0.005)

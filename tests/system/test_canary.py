@@ -1,0 +1,387 @@
+"""No code, key, token or whole number anywhere it does not belong, after a run of every kind of request and failure."""
+
+import itertools
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+from redis import Redis
+
+from otp_service.events import standard_webhooks as events
+from otp_service.events.standard_webhooks import Type
+from tests.support.demo_process import PATIENCE, Demo
+from tests.support.endpoint import Endpoint, Post
+from tests.support.numbers import crowd
+
+pytestmark = pytest.mark.xdist_group("canary")
+SENDS = 80
+"""Ordinary sends: twenty over each channel, of which every fifth is cancelled."""
+CHANNELS = ("sms", "whatsapp", "voice", "rcs")
+CLOSING = {"rate_limited": "throttled", "unavailable": "unavailable", "unauthenticated": "bad_token"}
+"""Ways to fail after which the whole account is left alone for a while, with their names in the log."""
+EVENT_SECRETS = (events.draw(), events.draw())
+
+
+class Answers:
+    """Remembers every answer of the API, body and headers, but for the tokens it is meant to give out."""
+
+    def __init__(self, demo: Demo) -> None:
+        self.texts: list[str] = []
+        self.tokens: list[str] = []
+        self._demo = demo
+
+    def proofs(self, token: str) -> None:
+        """Take back the newest answer, which gave out a token; neither it nor its parts may stand anywhere else."""
+        self.texts.pop()
+        self.tokens += [token, *token.split(".")[1:]]
+
+    def call(self, *arguments: object, **options: object) -> requests.Response:
+        """Call the API and remember what came back."""
+        answer = self._demo.call(*arguments, **options)  # type: ignore[arg-type]
+        self.texts.append(f"{answer.status_code} {dict(answer.headers)} {answer.text}")
+        return answer
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Look again and again until it holds; an error when it never does."""
+    limit = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < limit, "it never came to hold"
+        time.sleep(0.05)
+
+
+def found(needles: Iterable[str], haystack: str) -> set[str]:
+    """Find needles that stand alone: a run of digits inside a longer word or figure is chance."""
+    words = set(re.findall(r"(?<![\w.+/=-])\+?[\w-]+(?![\w+/=-])", haystack))
+    return {needle for needle in needles if needle in words or (len(needle) > 10 and needle in haystack)}
+
+
+def test_the_search_finds_what_it_should() -> None:
+    """A canary test that could not find anything would prove nothing."""
+    assert found(["123456"], '{"code": "123456"}') == {"123456"}
+    assert found(["123456"], "$6\r\n123456\r\n") == {"123456"}
+    assert found(["123456"], "at 1795455123456 and 0.123456") == set()
+    assert found(["+12025550100"], "to=+12025550100&x") == {"+12025550100"}
+    assert found(["12025550100"], "x12025550100y") == {"12025550100"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One demo, what its API answered, what its app was told, and when the log was complete."""
+
+    demo: Demo
+    answers: Answers
+    endpoint: Endpoint
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A demo after sends and checks over every channel, and failures of every kind.
+
+    The failures come last: some of them close the whole account for seconds, and all others would wait behind them.
+    """
+    with closing(Endpoint(says=f"{next(crowd())}_{EVENT_SECRETS[0]}")) as endpoint:
+        for status in (500, 302, 429):
+            endpoint.statuses.put(status)
+        environment = {
+            "OTP_LOG_LEVEL": "debug",
+            "OTP_PRIVATE_EVENTS": "yes",
+            "OTP_EVENTS_DEMO": ",".join(EVENT_SECRETS),
+        }
+        with closing(Demo(tmp_path_factory.mktemp("canary"), environment=environment)) as demo:
+            answers = Answers(demo)
+            _use(demo, answers, endpoint)
+            yield Run(demo, answers, endpoint)
+
+
+def _use(demo: Demo, answers: Answers, endpoint: Endpoint) -> None:
+    _tell_an_app(demo, answers, endpoint)
+    people = crowd()
+    for place, number in enumerate(itertools.islice(people, SENDS)):
+        _exercise(demo, answers, place, number)
+    _guess_too_often(demo, answers, next(people))
+    _write_back(demo, answers, next(people))
+    _misuse(demo, answers)
+    _push(demo, answers)
+    _operate(demo, answers)
+    _fail(demo, answers)
+    endpoint.wait(lambda posts: _kinds(posts) == set(Type) and _delivered(posts) == set(CHANNELS))
+
+
+def _kinds(posts: Iterable[Post]) -> set[str]:
+    return {json.loads(post.body)["type"] for post in posts}
+
+
+def _delivered(posts: Iterable[Post]) -> set[str]:
+    events = [json.loads(post.body) for post in posts]
+    return {event["data"]["channel"] for event in events if event["type"] == Type.DELIVERED}
+
+
+def _tell_an_app(demo: Demo, answers: Answers, endpoint: Endpoint) -> None:
+    """Have the demo's app hear of its challenges."""
+    text = (demo.var / "policy.toml").read_text()
+    text += f'[app.demo.events]\nurl = "{endpoint.url}"\nsecret_env = "OTP_EVENTS_DEMO"\n'
+    applied = answers.call("PUT", "/ops/policy", {"text": text, "reason": "to hear"}, key="ops_key")
+    demo.wait_for_policy(applied.json()["version"])
+
+
+def _exercise(demo: Demo, answers: Answers, place: int, number: str) -> None:
+    channel = CHANNELS[place % len(CHANNELS)]
+    body = {"to": number, "channel": channel, "reference": f"r-{place}", "binding": {"amount": "12.00"}}
+    challenge = answers.call("POST", "/otp/send", body, Idempotency_Key=f"key-{place}").json()["challenge_id"]
+    answers.call("POST", "/otp/send", body, Idempotency_Key=f"key-{place}")
+    answers.call("POST", f"/otp/{challenge}/resend")
+    code = demo.code(number)
+    wrong = "000000" if code != "000000" else "111111"
+    answers.call("POST", "/otp/verify", {"challenge_id": challenge, "code": wrong})
+    answers.call("POST", "/otp/verify", {"challenge_id": challenge, "code": code, "binding": "another"})
+    if place % 5 == 0:
+        answers.call("DELETE", f"/otp/{challenge}")
+    won = answers.call("POST", "/otp/verify", {"challenge_id": challenge, "code": code})
+    if won.ok:
+        token = won.json()["token"]
+        answers.proofs(token)
+        answers.call("POST", "/otp/token/redeem", {"token": token}, key="secret_key")
+        answers.texts.pop()  # holds the number: this answer is what the proof is for
+        answers.call("POST", "/otp/token/redeem", {"token": token}, key="secret_key")
+        answers.call("POST", "/otp/token/redeem", {"token": token[:-4] + "AAAA"}, key="secret_key")
+        answers.call("POST", "/otp/token/redeem", {"token": token})
+
+
+def _guess_too_often(demo: Demo, answers: Answers, number: str) -> None:
+    challenge = answers.call("POST", "/otp/send", {"to": number}).json()["challenge_id"]
+    wrong = "000000" if demo.code(number) != "000000" else "111111"
+    for _ in range(6):
+        answers.call("POST", "/otp/verify", {"challenge_id": challenge, "code": wrong})
+
+
+def _write_back(demo: Demo, answers: Answers, number: str) -> None:
+    """Let a person write STOP, then START, and other things, over each channel that can be written to."""
+    for channel in ("sms", "whatsapp", "rcs"):
+        for text, refused in (("STOP", True), (f"{number} 123456", True), ("START", False)):
+            reply = {"from": number, "channel": channel, "text": text}
+            told = demo.session.post(f"{demo.keys['sandbox']}/inbound", json=reply, timeout=5)
+            assert told.json()["told"] == 1
+            until(lambda: _is_stopped(answers, number) is refused)  # noqa: B023 - it has ended by then
+            sent = answers.call("POST", "/otp/send", {"to": number})
+            assert (sent.status_code == 202) is not refused
+
+
+def _is_stopped(answers: Answers, number: str) -> bool:
+    found = answers.call("POST", "/ops/suppressions/look", {"to": number}, key="ops_key")
+    stopped: bool = found.json()["suppressed"]
+    return stopped
+
+
+def _fail(demo: Demo, answers: Answers) -> None:
+    """Send once into each way in which a channel can fail, and wait until each has shown."""
+    rows = demo.session.get(f"{demo.keys['sandbox']}/outcomes", timeout=5).json()
+    ways = {(row["channel"], row["outcome"]): row["number"] for row in rows if row["channel"] in CHANNELS}
+    failing = [
+        answers.call("POST", "/otp/send", {"to": number, "channel": channel}).json()["challenge_id"]
+        for (channel, outcome), number in ways.items()
+        if outcome not in CLOSING
+    ]
+    for challenge in failing:
+        until(lambda: _has_left(answers, challenge))  # noqa: B023 - as above
+    for outcome, reason in CLOSING.items():
+        answers.call("POST", "/otp/send", {"to": ways["sms", outcome]})
+        until(lambda: any(event.get("reason") == reason for event in demo.events()))  # noqa: B023 - as above
+
+
+def _has_left(answers: Answers, challenge: str) -> bool:
+    shown = answers.call("GET", f"/otp/{challenge}").json()["deliveries"]
+    return shown[0]["status"] not in {"queued", "sending"}
+
+
+def _misuse(demo: Demo, answers: Answers) -> None:
+    """Put numbers, codes and keys where they do not belong."""
+    number, secret = next(crowd()), demo.keys["secret_key"]
+    for body in (
+        {number: number},
+        {"to": number, number: 1},
+        {"to": number, "purpose": number},
+        {"to": number, "channel": number},
+        {"to": number, "locale": number},
+        {"to": number, "country": number},
+        {"to": number + "0000000000"},
+        {"to": [number]},
+        {"to": secret},
+        number,
+    ):
+        answers.call("POST", "/otp/send", body)
+    answers.call("POST", f"/otp/{number}/resend", {"channel": number})
+    answers.call("GET", f"/otp/{number}?to={number}&key={secret}")
+    answers.call("GET", f"/{number}/{secret}")
+    answers.call("POST", "/otp/verify", {"challenge_id": number, "code": number})
+    answers.call("POST", "/otp/token/redeem", {"token": secret}, key="secret_key")
+    answers.call("POST", "/otp/send", {"to": number}, Idempotency_Key=f"{number} \x7f", User_Agent=number)
+    answers.call(
+        "POST", "/otp/send", {"to": number}, Origin=f"https://{number}", Referer=f"https://x/{number}"
+    )
+    answers.call("TRACE", f"/otp/{number}")
+    raw = {"Content-Type": "application/json", "Authorization": f"Bearer {secret}x"}
+    for data in (f'{{"to": "{number}"', f'{{"to": "{number}", "to": "{number}"}}', f'{{"to": {number[1:]}}}'):
+        for key in (secret, f"{secret}x"):
+            sent = demo.session.post(
+                demo.keys["api"] + "/otp/send",
+                data=data,
+                headers=raw | {"Authorization": f"Bearer {key}"},
+                timeout=5,
+            )
+            answers.texts.append(sent.text)
+
+
+def _push(demo: Demo, answers: Answers) -> None:
+    """Push receipts and replies with right and wrong secrets, and let a person write STOP."""
+    whs, number = demo.keys["webhook_secret"], next(crowd())
+    path = "/webhooks/mobtexting/sandbox"
+    stop = {"recipient": {"from": number[1:]}, "message": {"payload": {"text": "STOP"}}}
+    for body in (
+        {"id": "x:1", "mobile": number[1:], "status": "DELIVRD", "custom": "unknown"},
+        {"id": "x:1", "mobile": number[1:], "status": number[1:]},
+        {"event": "vmn:message:in", "payload": stop},
+        {"event": number, number: [number]},
+        [number],
+    ):
+        answers.call("POST", path, body, key="webhook_secret")
+        answers.call("POST", f"{path}/{whs}", body)
+        answers.call("POST", f"{path}/{whs}x", body)
+    answers.call("GET", f"{path}/{whs}?id={number}&status=DELIVRD&mobile={number}")
+    answers.call("GET", f"/webhooks/{whs}/{number}")
+
+
+def _operate(demo: Demo, answers: Answers) -> None:
+    """Do all that operators can, with numbers and keys where they do not belong, too."""
+    number, text = next(crowd()), (demo.var / "policy.toml").read_text()
+    for to in (number, f"{number}00000000"):
+        for action in ("policy/simulate", "suppressions/look", "suppressions/lift", "suppressions/look"):
+            answers.call("POST", f"/ops/{action}", {"to": to}, key="ops_key")
+    for reason in ("a change", "\n"):
+        answers.call("PUT", "/ops/policy", {"text": f"{text}\n", "reason": reason}, key="ops_key")
+    secret = f'{text}\n[app."{number}"]\nsecret_keys = ["{demo.keys["secret_key"]}"]\n'
+    for action in ("policy/check", "policy/simulate"):
+        answers.call(
+            "POST", f"/ops/{action}", {"text": secret.replace(number, "x"), "to": number}, key="ops_key"
+        )
+    answers.call("POST", "/ops/policy/check", {"text": secret.replace(number, "x")}, key="ops_key")
+    answers.call("POST", "/ops/policy/rollback", {"reason": "back"}, key="ops_key")
+    _guard(answers, number)
+    for path in (
+        "blocks",
+        "pins",
+        "policy",
+        "policy/1",
+        "policy/history",
+        "policy/diff/1/2",
+        "figures",
+        "upstreams",
+    ):
+        answers.call("GET", f"/ops/{path}", key="ops_key")
+        answers.call("GET", f"/ops/{path}", key="secret_key")
+
+
+def _guard(answers: Answers, number: str) -> None:
+    """Refuse a number, explain it, and let it pass again; with devices, sessions and proofs that are none."""
+    pin = {"kind": "number", "subject": number, "what": "refuse", "reason": f"not {number}"}
+    answers.call("POST", "/ops/pins", pin, key="ops_key")
+    answers.call("POST", "/otp/send", {"to": number, "human_proof": "bm9uZQ==", "device_token": "a.b.c"})
+    answers.call("POST", "/otp/send", {"to": number, "session": number}, key="secret_key")
+    answers.call("POST", "/ops/blocks/explain", {"to": number, "address": "192.0.2.1"}, key="ops_key")
+    answers.call("GET", "/ops/pins", key="ops_key")
+    answers.call(
+        "POST", "/ops/pins/lift", {name: pin[name] for name in ("kind", "subject", "reason")}, key="ops_key"
+    )
+    answers.call("POST", "/ops/blocks/lift", {"id": number[1:], "reason": "none"}, key="ops_key")
+    recycled = {"numbers": [number, f"{number}000"], "reason": "a list"}
+    answers.call("POST", "/ops/numbers/recycled", recycled, key="ops_key")
+
+
+@pytest.fixture(scope="module")
+def canaries(run: Run) -> list[str]:
+    """All codes, numbers, keys and tokens that were in play."""
+    demo = run.demo
+    messages = demo.inbox()
+    assert {message["channel"] for message in messages} >= set(CHANNELS)
+    assert len(messages) > SENDS
+    numbers = {message["to"] for message in messages} | {next(crowd())}
+    keys = [value for name, value in demo.keys.items() if name.endswith(("_key", "_token", "_secret"))]
+    rings = ("OTP_PEPPERS", "OTP_NUMBER_KEYS", "OTP_LOOKUP_KEYS", "OTP_SUBJECT_KEY", "OTP_SIGNING_KEYS")
+    keys += [demo.settings[name].rpartition(":")[2] for name in rings]
+    plain = {number.removeprefix("+") for number in numbers}
+    keys += [part for secret in EVENT_SECRETS for part in (secret, secret.removeprefix(events.PREFIX))]
+    return [*{message["code"] for message in messages}, *numbers, *plain, *keys, *run.answers.tokens]
+
+
+def test_nothing_in_the_log(run: Run, canaries: list[str]) -> None:
+    """The one log of all processes; the welcome shows the publishable key once, on purpose."""
+    demo = run.demo
+    events = "\n".join(line for line in demo.log.read_text().splitlines() if line.startswith("{"))
+    assert events.count("challenge.opened") >= SENDS
+    assert found(canaries, events) == set()
+
+
+def test_nothing_in_answers_and_metrics(run: Run, canaries: list[str]) -> None:
+    """What the API says, in bodies and headers, and what it counts."""
+    demo, answers = run.demo, run.answers
+    assert found(canaries, "\n".join(answers.texts)) == set()
+    assert found(canaries, demo.call("GET", "/metrics").text) == set()
+    assert found(canaries, demo.call("GET", "/ops/upstreams", key="ops_key").text) == set()
+
+
+def test_nothing_in_events(run: Run, canaries: list[str]) -> None:
+    """Every event that an app was told, body and headers, in all tries."""
+    posts = run.endpoint.posts
+    assert len(posts) > SENDS
+    for post in posts:
+        assert found(canaries, post.body.decode()) == set()
+        assert found(canaries, f"{post.headers}") == set()
+        assert post.read(EVENT_SECRETS[0]) == post.read(EVENT_SECRETS[1])
+
+
+def test_nothing_in_the_files(run: Run, canaries: list[str]) -> None:
+    """Every file under var/ but demo.json, the store's append-only file among them."""
+    demo = run.demo
+    files = [path for path in demo.var.rglob("*") if path.is_file() and path.name != "demo.json"]
+    assert any(path.suffix == ".aof" and path.stat().st_size > 100_000 for path in files)
+    for path in files:
+        assert found(canaries, path.read_bytes().decode("latin-1")) == set(), path
+
+
+def test_nothing_in_the_store(run: Run, canaries: list[str]) -> None:
+    """Every key and value that is live, and each key has a time to live."""
+    demo = run.demo
+    with _store(demo) as client:
+        names = list(client.scan_iter(count=1000))
+        dump = "\n".join(f"{name} {_value(client, name)}" for name in names)
+        lasting = {name for name in names if client.pttl(name) == -1}
+    assert {name.partition(":")[2] for name in lasting} <= {"policy"}
+    assert len(names) > SENDS
+    assert "$argon2id$" in dump
+    assert found(canaries, dump) == set()
+
+
+def test_only_the_keys_file_holds_keys(run: Run) -> None:
+    """The search would have found the keys where they are allowed to be."""
+    demo = run.demo
+    text = (demo.var / "demo.json").read_text()
+    assert found([json.loads(text)["secret_key"]], text)
+
+
+def _store(demo: Demo) -> Redis:
+    environment = Path(f"/proc/{demo.children()['worker']}/environ").read_text().split("\0")
+    url = next(line for line in environment if line.startswith("OTP_REDIS_URL=")).partition("=")[2]
+    return Redis.from_url(url, decode_responses=True)
+
+
+def _value(client: Redis, name: str) -> object:
+    kind = client.type(name)
+    if kind == "hash":
+        return client.hgetall(name)
+    return client.get(name) if kind == "string" else client.zrange(name, 0, -1, withscores=True)

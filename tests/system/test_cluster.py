@@ -1,0 +1,114 @@
+"""The whole product on a cluster of three real nodes, and a cluster that is away."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from otp_service.challenge.model import State
+from otp_service.challenge.store import Store
+from otp_service.errors import StoreUnavailable
+from otp_service.store.scripts import Scripts, connect
+from tests.support.deployments import Cluster, ask
+from tests.support.ports import HOST, free_port
+from tests.support.spine import NUMBERS, make_spine, opened, prefix_of, seen, together, until, working
+from tests.support.valkey_server import ValkeyServer
+from tests.support.watched import AT_MOST, own_retries, refuses, store_at, works
+
+pytestmark = pytest.mark.xdist_group("cluster")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Give three real nodes."""
+    made = Cluster()
+    yield made
+    made.close()
+
+
+def test_a_cluster_that_is_away_at_the_start_is_tried_again() -> None:
+    """Nothing is connected before the first call; a cluster that refuses is away, and used once there."""
+    ports = [free_port() for _ in range(3)]
+    url = "redis+cluster://" + ",".join(f"{HOST}:{port}" for port in ports)
+    with store_at(url) as store:
+        assert refuses(store) < AT_MOST
+        server = ValkeyServer(
+            port=ports[0], options={"cluster-enabled": "yes", "cluster-port": str(free_port())}
+        )
+        try:
+            ask(server, "CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            until(lambda: works(store))
+        finally:
+            server.close()
+
+
+def test_a_cluster_that_falls_silent_costs_a_bounded_time(cluster: Cluster) -> None:
+    """Nodes that worked until now and stop: the same bound, and recovery by itself."""
+    with store_at(cluster.url) as store:
+        store.ping()
+        for node in cluster.nodes:
+            node.freeze()
+        took = [refuses(store) for _ in range(3)]
+        for node in cluster.nodes:
+            node.thaw()
+        assert max(took) < AT_MOST, took
+        until(lambda: works(store))
+
+
+def test_keys_that_lie_apart_are_a_fault_not_an_outage(cluster: Cluster) -> None:
+    """A script called with keys of two slots is a fault of ours, raised as it is."""
+    scripts = Scripts(lambda: connect(cluster.url, connections=2, name="test"), lambda _n, _s: None)
+    with pytest.raises(Exception, match="same key slot") as caught:
+        scripts.call("finish", ["{a}", "{b}"], 0, "web", "id", "operation", "verified", "")
+    assert not isinstance(caught.value, StoreUnavailable)
+    scripts.close()
+
+
+def test_a_cluster_serves(cluster: Cluster) -> None:
+    """The same setting takes a cluster; its client does not retry by itself (requirement H5)."""
+    with store_at(cluster.url) as store:
+        for _ in range(20):
+            challenge = opened(store)
+            assert seen(store, challenge.id) == challenge
+    scripts = Scripts(lambda: connect(cluster.url, connections=1, name="otp-test"), lambda _n, _s: None)
+    assert scripts.bounded(own_retries, "test") == {0}
+    scripts.close()
+
+
+def test_codes_go_out_and_come_back_on_a_cluster(cluster: Cluster) -> None:
+    """Send, wake-up, worker, resend, verify and cancel work, with challenges on every node."""
+    scripts = Scripts(lambda: connect(cluster.url, connections=64, name="otp-test"), lambda _n, _s: None)
+    spine = make_spine(scripts, partitions=64)
+    phone = spine.phone
+    with working(spine.worker("one"), spine.worker("two")):
+        ids = {number: spine.send(number, f"key {number}") for number in NUMBERS[:40]}
+        assert {number: spine.send(number, f"key {number}") for number in ids} == ids
+        codes = dict(phone.next() for _ in ids)
+        assert codes.keys() == ids.keys()
+        for number, id_ in ids.items():
+            proof = spine.service.verify(spine.caller, id_, codes[number])
+            assert proof.view.status is State.VERIFIED
+            assert spine.service.redeem(spine.caller, proof.token)["phone_number"] == number
+
+        again, lost = spine.send(NUMBERS[50]), spine.send(NUMBERS[51])
+        first = dict(phone.next() for _ in range(2))
+        spine.store.offset += 60_000
+        spine.service.resend(spine.caller, again)
+        number, code = phone.next()
+        assert number == NUMBERS[50]
+        assert spine.service.verify(spine.caller, again, code).view.channel == "voice"
+        assert spine.service.cancel(spine.caller, lost).status is State.CANCELLED
+        assert NUMBERS[51] in first
+    used = [ask(node, "DBSIZE") for node in cluster.nodes]
+    assert min(used) > 0
+    assert phone.inbox.empty()
+    scripts.close()
+
+
+def test_many_callers_at_once_share_the_pools_of_a_cluster(cluster: Cluster) -> None:
+    """More callers than connections: each is served or told that the store is busy, in a bounded time."""
+    scripts = Scripts(lambda: connect(cluster.url, connections=32, name="otp-test"), lambda _n, _s: None)
+    store = Store(scripts, prefix="crowd", partitions=16)
+    made = together(32, lambda _: opened(store))
+    assert not [one for one in made if isinstance(one, Exception)]
+    assert prefix_of(store) == "crowd"
+    scripts.close()

@@ -1,0 +1,187 @@
+"""kill -9 of a worker, an API process or a herald between any two steps: another one goes on, as the policy says."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from otp_service.access.api_keys import digest
+from otp_service.challenge.model import Challenge, State, Status
+from otp_service.challenge.store import EVENTS
+from otp_service.http import app as http_app
+from tests.support.fault_child import doomed
+from tests.support.fault_server import FaultServer, http
+from tests.support.journeys import Journeys, Upstream, account, four_channels, open_core, steps
+from tests.support.spine import seen
+from tests.support.valkey_server import ValkeyServer
+
+SEND_POINTS = ("claimed", "hashed", "armed", "sent", "settled")
+LOOK_POINTS = ("told", "decided", "moved")
+EXPECTED = {
+    "failed_receipt": {Status.FAILED},
+    "silence": {Status.ACCEPTED},
+    "unknown": {Status.UNKNOWN},
+}
+WEBHOOK_SECRET = "whs_of-the-test"
+RECEIPTS = f'pull = false\nreceipts = {{ secrets = ["{digest(WEBHOOK_SECRET)}"] }}'
+EVENTS_SECRET = "whsec_" + "MDEy" * 8
+
+
+@dataclass
+class Stage:
+    """Journeys whose processes die, and the server that apps hear of events at."""
+
+    journeys: Journeys
+    text: str
+    events: FaultServer
+    heard: list[str] = field(default_factory=list)
+
+    def kill(self, act: str, **asked: str) -> None:
+        """Let a process die at a point of an act."""
+        doomed(self.journeys.core, self.text, act, **asked)
+
+
+@pytest.fixture(scope="module")
+def stage(valkey: ValkeyServer) -> Iterator[Stage]:
+    """Give a core whose app is told of events."""
+    upstream = Upstream()
+    with FaultServer() as server, FaultServer() as listener:
+        server.respond(upstream)
+        listener.respond(lambda _: http(status="204 No Content"))
+        events = f"""
+[app.web.events]
+url = "http://127.0.0.1:{listener.port}/events"
+secret_env = "OTP_EVENTS_WEB_SECRET"
+"""
+        text = four_channels(account("main", server.url, RECEIPTS), events)
+        core = open_core(valkey, text, event_secrets={"OTP_EVENTS_WEB_SECRET": EVENTS_SECRET})
+        yield Stage(Journeys(core, valkey, upstream), text, listener)
+        core.close()
+
+
+def fresh(stage: Stage, **ends: str) -> str:
+    """Start a challenge over sms, then voice, that ends so; with nothing known of any before."""
+    journeys = stage.journeys
+    journeys.mend_all()
+    journeys.upstream.ends = ends
+    journeys.upstream.took.clear()
+    return journeys.start(*steps(["sms", "voice"]))
+
+
+def told(stage: Stage, id_: str) -> list[str]:
+    """Name the events that the app is told of a challenge, in order, each once."""
+    return list(seen(stage.journeys.core.store, id_).told)
+
+
+def is_sound(stage: Stage, challenge: Challenge) -> None:
+    """See that no channel had two messages, but after an end that nobody knows."""
+    took = stage.journeys.upstream.took
+    for channel in set(took):
+        unknown = sum(d.channel == channel and d.status is Status.UNKNOWN for d in challenge.deliveries)
+        assert took.count(channel) <= 1 + unknown
+
+
+@pytest.mark.parametrize("first", ["refused", "failed_receipt", "silence", "unknown", "delivered"])
+@pytest.mark.parametrize("point", SEND_POINTS)
+def test_a_worker_that_dies_while_it_sends_is_replaced(stage: Stage, point: str, first: str) -> None:
+    """Before the message left another sends it; afterwards its end is unknown and the next channel has its turn."""
+    id_ = fresh(stage, sms=first)
+    stage.kill("attend", id=id_, point=point)
+    left = list(stage.journeys.upstream.took)
+    assert left == (["sms"] if point in {"sent", "settled"} else [])
+    challenge = stage.journeys.to_the_end(id_)
+    is_sound(stage, challenge)
+    statuses = [(d.channel, d.status) for d in challenge.deliveries]
+    known = {
+        "refused": Status.REFUSED,
+        "failed_receipt": Status.FAILED,
+        "silence": Status.ACCEPTED,
+        "unknown": Status.UNKNOWN,
+        "delivered": Status.DELIVERED,
+    }[first]
+    if point in {"armed", "sent"}:
+        assert statuses == [("sms", Status.UNKNOWN), ("voice", Status.DELIVERED)]
+    elif first == "delivered":
+        assert statuses == [("sms", known)]
+    else:
+        assert statuses == [("sms", known), ("voice", Status.DELIVERED)]
+    assert challenge.state is State.EXPIRED
+
+
+FALLS = [
+    *[(first, point) for first in ("failed_receipt", "silence", "unknown") for point in LOOK_POINTS],
+    *[(first, point) for first in ("failed_receipt", "refused", "unknown") for point in SEND_POINTS],
+]
+"""What makes the plan move on, and where its worker dies; a refusal moves on within the send, looking at nothing."""
+
+
+@pytest.mark.parametrize(("first", "point"), FALLS)
+def test_a_worker_that_dies_while_it_falls_back_is_replaced(stage: Stage, point: str, first: str) -> None:
+    """Each point of moving on, and of the send that follows, may be the last of a worker."""
+    id_, journeys = fresh(stage, sms=first), stage.journeys
+    looks = point in LOOK_POINTS
+    journeys.go_on(id_, lambda c: len(c.deliveries) == 2 or (looks and c.last.status in EXPECTED[first]))
+    if looks:
+        journeys.move(journeys.pause(id_) or 0)
+    stage.kill("attend", id=id_, point=point)
+    challenge = journeys.to_the_end(id_)
+    is_sound(stage, challenge)
+    assert [d.channel for d in challenge.deliveries][:2] == ["sms", "voice"]
+    assert challenge.state is State.EXPIRED
+    lost = point in {"armed", "sent"}
+    assert challenge.deliveries[1].status in (
+        {Status.UNKNOWN} if lost else {Status.DELIVERED, Status.ACCEPTED}
+    )
+    assert told(stage, id_).count("1f") == 1
+
+
+@pytest.mark.parametrize(("word", "stands"), [("UNDELIV", Status.FAILED), ("DELIVRD", Status.DELIVERED)])
+@pytest.mark.parametrize("point", ["arrived", "answered"])
+def test_an_api_process_that_dies_over_a_receipt_loses_nothing(
+    stage: Stage, point: str, word: str, stands: Status
+) -> None:
+    """Killed before it took the report in, or before the upstream heard so: the push that is repeated sets it right.
+
+    The second push of a report that was taken in changes nothing, and the plan moves on once.
+    """
+    id_, journeys = fresh(stage, sms="silence"), stage.journeys
+    delivery = journeys.attend(id_).last
+    asked = {
+        "path": f"/webhooks/mobtexting/main/{WEBHOOK_SECRET}",
+        "upstream_id": delivery.upstream_id,
+        "word": word,
+    }
+    stage.kill("receive", point=point, **asked)
+    assert seen(journeys.core.store, id_).last.status is (stands if point == "answered" else Status.ACCEPTED)
+    client = http_app.web(journeys.core, lambda: b"").test_client()
+    for _ in range(2):
+        answer = client.post(asked["path"], json={"id": delivery.upstream_id, "status": word})
+        assert answer.status_code == 200
+    challenge = journeys.to_the_end(id_)
+    assert challenge.deliveries[0].status is stands
+    assert journeys.upstream.took == (["sms", "voice"] if stands is Status.FAILED else ["sms"])
+
+
+@pytest.mark.parametrize(("point", "posts"), [("taken", 1), ("posted", 2)])
+def test_a_herald_that_dies_over_an_event_is_replaced(stage: Stage, point: str, posts: int) -> None:
+    """An event that was taken and never ended is posted by the next: at least once, with the same id each time."""
+    id_, core = fresh(stage, sms="silence"), stage.journeys.core
+    stage.journeys.attend(id_)
+    _drain(stage, id_)
+    before = len(stage.events.received)
+    stage.journeys.attend(id_)
+    stage.kill("herald", id=id_, point=point)
+    assert not core.store.due(id_[:2], 2, EVENTS).ids
+    stage.journeys.move(20_000)
+    _drain(stage, id_)
+    ids = [one.headers["webhook-id"] for one in stage.events.received[before:]]
+    assert len(ids) == posts
+    assert len(set(ids)) == 1
+
+
+def _drain(stage: Stage, id_: str) -> None:
+    """Bring all events of a partition that are due."""
+    core = stage.journeys.core
+    while ids := core.store.due(id_[:2], 10, EVENTS).ids:
+        for event_id in ids:
+            core.herald.attend(event_id, lambda: False)

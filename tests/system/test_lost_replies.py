@@ -1,0 +1,407 @@
+"""What the server did although its answer got lost is done once, and the caller sees no difference."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from otp_service.challenge.model import Again, Challenge, GiveUp, Next, State, Status
+from otp_service.challenge.store import EVENT_LEASE, EVENTS, SEND_LEASE, Store
+from otp_service.crypto.sealing import Seal
+from otp_service.guard import rules as guard
+from otp_service.guard.limiter import Allowance, Gate, Pins
+from otp_service.guard.rules import Asked
+from otp_service.phone import parse
+from otp_service.policy import Budget, Guard, Window
+from otp_service.policy.limits import Cooldown, Countries
+from otp_service.upstream.port import Verdict
+from tests.support.fault_proxy import FaultProxy
+from tests.support.spine import (
+    PLAN,
+    armed,
+    brought,
+    claimed,
+    ended,
+    new_challenge,
+    new_delivery,
+    open_store,
+    opened,
+    prefix_of,
+    proxied_store,
+    resent,
+    seen,
+)
+from tests.support.valkey_server import ValkeyServer
+
+
+@pytest.fixture
+def store(valkey: ValkeyServer) -> Iterator[Store]:
+    """Give a store with keys of its own, on a connection that works."""
+    with open_store(valkey) as made:
+        yield made
+
+
+@dataclass(frozen=True)
+class Twice:
+    """Something done over a connection that loses the reply, and what it must leave behind."""
+
+    prepare: Callable[[Store], str]
+    act: Callable[[Store, Store, str], object]
+
+
+def _resting(store: Store) -> str:
+    challenge = opened(store)
+    brought(store, challenge.id)
+    store.offset += 60_000
+    return challenge.id
+
+
+def _open_again(flaky: Store, store: Store, id_: str) -> None:
+    made = new_challenge(store, id=store.new_id("key"))
+    answer = flaky.open(made, idempotency="key", fingerprint="f")
+    assert answer.challenge is not None
+    assert answer.challenge.id == made.id
+    assert store.recall("key") == f"{made.id}f"
+
+
+def _attempt(flaky: Store, store: Store, id_: str) -> None:
+    what, _, challenge = flaky.take_attempt(id_, "web", 6)
+    assert challenge is not None
+    assert (what, challenge.attempts, seen(store, id_).attempts) == ("counted", 1, 1)
+
+
+def _last_attempt(flaky: Store, store: Store, id_: str) -> None:
+    for _ in range(PLAN.max_attempts - 1):
+        store.take_attempt(id_, "web", 6)
+    assert flaky.take_attempt(id_, "web", 6)[0] == "counted"
+    assert store.take_attempt(id_, "web", 6)[0] == "exhausted"
+
+
+def _finish(flaky: Store, store: Store, id_: str) -> None:
+    won = flaky.finish(id_, "web", State.VERIFIED, 0)[1]
+    assert won is not None
+    assert won == seen(store, id_)
+    assert store.finish(id_, "web", State.VERIFIED, 0)[1] is None
+
+
+def _resend(flaky: Store, store: Store, id_: str) -> None:
+    what, _, challenge = flaky.resend(id_, "web", new_delivery())
+    assert isinstance(challenge, Challenge)
+    assert (what, len(challenge.deliveries), len(seen(store, id_).deliveries)) == ("queued", 2, 2)
+
+
+def _last_resend(flaky: Store, store: Store, id_: str) -> None:
+    for _ in range(PLAN.max_sends - 2):
+        resent(store, id_)
+    store.offset += 60_000
+    flaky.offset = store.offset
+    assert flaky.resend(id_, "web", new_delivery())[0] == "queued"
+    assert len(seen(store, id_).deliveries) == PLAN.max_sends
+
+
+def _claim(flaky: Store, store: Store, id_: str) -> None:
+    lease = flaky.claim(id_)
+    assert lease is not None
+    assert lease.what == "send"
+    assert store.claim(id_) is None
+    assert store.arm(lease, "reference", "hash", "main")
+
+
+def _claim_waited(flaky: Store, store: Store, id_: str) -> None:
+    armed(store, id_)
+    store.offset += SEND_LEASE
+    flaky.offset = store.offset
+    lease = flaky.claim(id_)
+    assert lease is not None
+    assert (lease.what, lease.challenge.last.status) == ("waited", Status.UNKNOWN)
+
+
+def _arm(flaky: Store, store: Store, id_: str) -> None:
+    lease = claimed(store, id_)
+    assert flaky.arm(lease, "reference", "hash", "main")
+    assert seen(store, id_).live_hashes() == [(0, "hash")]
+
+
+def _settle(verdict: Verdict, deliveries: int, deferrals: int) -> Callable[[Store, Store, str], None]:
+    def act(flaky: Store, store: Store, id_: str) -> None:
+        lease, reference = armed(store, id_)
+        ended(flaky, lease, reference, verdict)
+        after = seen(store, id_)
+        assert (len(after.deliveries), after.last.deferrals) == (deliveries, deferrals)
+
+    return act
+
+
+def _settle_waited(flaky: Store, store: Store, id_: str) -> None:
+    armed(store, id_)
+    store.offset += SEND_LEASE
+    flaky.offset = store.offset
+    flaky.settle(claimed(store, id_), Next(1))
+    assert [d.step for d in seen(store, id_).deliveries] == [0, 1]
+
+
+def _give_up(flaky: Store, store: Store, id_: str) -> None:
+    flaky.settle(claimed(store, id_), GiveUp())
+    assert seen(store, id_).state is State.UNDELIVERABLE
+
+
+def _release(flaky: Store, store: Store, id_: str) -> None:
+    flaky.release(claimed(store, id_))
+    assert claimed(store, id_).what == "send"
+
+
+def _may_get(flaky: Store, store: Store, id_: str) -> None:
+    assert flaky.may_get(id_, 2)
+    assert store.may_get(id_, 2)
+    assert not store.may_get(id_, 2)
+
+
+def _last_get(flaky: Store, store: Store, id_: str) -> None:
+    assert flaky.may_get(id_, 1)
+    assert not store.may_get(id_, 1)
+
+
+ASKED = Asked(number=parse("+14155552671"), app="web", purpose="login", address="192.0.2.1")
+TWO = Guard(
+    countries=Countries(allow=("*",)), cooldown=Cooldown(mode="off"), number=Budget(refuse=(Window(2, 60),))
+)
+
+
+def _gate(store: Store) -> Gate:
+    seal = Seal({"n1": b"n" * 32}, {"l1": b"l" * 32}, subject_key=b"s" * 32)
+    return Gate(store._scripts, seal, prefix=prefix_of(store), keep=60_000)  # noqa: SLF001
+
+
+def _charge(flaky: Store, store: Store, id_: str) -> None:
+    """Charge the last but one act on a lost reply, and see that one is left."""
+    lines = guard.lines(TWO, ASKED)
+    charged = [_gate(flaky).charge(lines, id_, Allowance(), Pins()).verdict]
+    charged += [_gate(store).charge(lines, f"{id_}{n}", Allowance(), Pins()).verdict for n in range(2)]
+    assert charged == ["allow", "allow", "refuse"]
+
+
+def _refund(flaky: Store, store: Store, id_: str) -> None:
+    lines = guard.lines(TWO, ASKED)
+    for operation in ("one", "two"):
+        assert _gate(store).charge(lines, operation, Allowance(), Pins()).verdict == "allow"
+    _gate(flaky).refund(lines, "one")
+    charged = [_gate(store).charge(lines, f"{id_}{n}", Allowance(), Pins()).verdict for n in range(2)]
+    assert charged == ["allow", "refuse"]
+
+
+def _add(flaky: Store, store: Store, id_: str) -> None:
+    rules = replace(TWO, failures=Budget(refuse=(Window(2, 60),)))
+    _gate(flaky).add(guard.after_failure(rules, ASKED))
+    lines = guard.lines(rules, ASKED)
+    assert _gate(store).charge(lines, id_, Allowance(), Pins()).verdict == "allow"
+    _gate(store).add(guard.after_failure(rules, ASKED))
+    assert _gate(store).charge(lines, f"{id_}2", Allowance(), Pins()).verdict == "refuse"
+
+
+def _lift(flaky: Store, store: Store, id_: str) -> None:
+    lines = guard.lines(TWO, ASKED)
+    for n in range(3):
+        _gate(store).charge(lines, f"{id_}{n}", Allowance(), Pins())
+    [block] = _gate(store).blocks()
+    assert _gate(flaky).lift(block.id)
+    assert not _gate(store).lift(block.id)
+    assert _gate(store).charge(lines, id_, Allowance(), Pins()).verdict == "allow"
+
+
+def _pin(flaky: Store, store: Store, id_: str) -> None:
+    _gate(flaky).pin("prefix +1", {"what": "refuse"})
+    assert _gate(store).pins() == {"prefix +1": {"what": "refuse"}}
+
+
+def _unpin(flaky: Store, store: Store, id_: str) -> None:
+    _pin(store, store, id_)
+    assert _gate(flaky).unpin("prefix +1")
+    assert not _gate(store).unpin("prefix +1")
+    assert _gate(store).pins() == {}
+
+
+def _repin(flaky: Store, store: Store, id_: str) -> None:
+    _pin(store, store, id_)
+    assert _gate(flaky).repin("prefix +1", {"what": "refuse"}, "prefix +2", {"what": "allow"})
+    assert not _gate(store).repin("prefix +1", {"what": "refuse"}, "prefix +3", {"what": "allow"})
+    assert _gate(store).pins() == {"prefix +2": {"what": "allow"}}
+
+
+def _forget_counters(flaky: Store, store: Store, id_: str) -> None:
+    lines = guard.lines(TWO, ASKED)
+    for n in range(3):
+        _gate(store).charge(lines, f"{id_}{n}", Allowance(), Pins())
+    _gate(flaky).forget(ASKED.number.e164)
+    assert _gate(store).blocks() == []
+    assert _gate(store).charge(lines, id_, Allowance(), Pins()).verdict == "allow"
+
+
+def _recycled(flaky: Store, store: Store, id_: str) -> None:
+    store.offset += 5000
+    _gate(store).recycle(ASKED.number.e164, 7, 60)
+    assert _gate(flaky).past(ASKED.number.e164).recycled == 7
+
+
+def _met(flaky: Store, store: Store, id_: str) -> None:
+    _gate(flaky).meet("web", id_, ASKED.number.e164, 60)
+    assert _gate(store).past(ASKED.number.e164, "web", id_, 60).met
+
+
+def _spend(flaky: Store, store: Store, id_: str) -> None:
+    assert flaky.spend(id_, 60)
+    assert not store.spend(id_, 60)
+
+
+def _beat(flaky: Store, store: Store, id_: str) -> None:
+    assert flaky.beat("one", 3) == ["one"]
+    flaky.leave("one")
+
+
+def _leave(flaky: Store, store: Store, id_: str) -> None:
+    store.beat("one", 3)
+    flaky.leave("one")
+    assert store.beat("two", 3) == ["two"]
+
+
+def _receive(flaky: Store, store: Store, id_: str) -> None:
+    lease, reference = armed(store, id_)
+    ended(store, lease, reference, Verdict.ACCEPTED)
+    found = flaky.receive(
+        id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason=""
+    )
+    assert found == ("known", None, 0)
+    assert seen(store, id_).last.status is Status.DELIVERED
+
+
+def _settle_account(flaky: Store, store: Store, id_: str) -> None:
+    lease, reference = armed(store, id_)
+    flaky.settle(lease, Again(0), reference=reference, status=Status.REFUSED, account="main")
+    assert seen(store, id_).last.tried == ("main",)
+
+
+def _spool(flaky: Store, store: Store, id_: str) -> None:
+    flaky.spool(id_, ["0s"], {"0s": {"n": 1}})
+    assert len(store.due(id_[:2], 10, EVENTS).ids) == 1
+    assert seen(store, id_).told == ("0s",)
+
+
+def _an_event(store: Store) -> str:
+    id_ = store.new_id()
+    store.spool(id_, [""], {"": {"n": 1}})
+    [event] = store.due(id_[:2], 10, EVENTS).ids
+    return event
+
+
+def _take_event(flaky: Store, store: Store, id_: str) -> None:
+    taken = flaky.take_event(id_)
+    assert taken is not None
+    assert (taken.tries, taken.record["n"]) == (0, 1)
+    assert store.take_event(id_) is None
+    store.offset += EVENT_LEASE
+    again = store.take_event(id_)
+    assert again is not None
+    assert again.tries == 1
+
+
+def _end_event(flaky: Store, store: Store, id_: str) -> None:
+    flaky.end_event(id_)
+    assert store.due(id_[:2], 10, EVENTS).ids == {}
+
+
+def _keep(flaky: Store, store: Store, id_: str) -> None:
+    flaky.keep(id_, "value", 60)
+    assert store.kept(id_) == "value"
+
+
+def _forget(flaky: Store, store: Store, id_: str) -> None:
+    store.suppress(id_, {"by": "a test"}, 60)
+    flaky.unsuppress(id_)
+    assert store.suppressed(id_) is None
+
+
+def _find(flaky: Store, store: Store, id_: str) -> None:
+    store.suppress(id_, {"by": "a test"}, 60)
+    assert flaky.suppressed("older", id_) == {"by": "a test"}
+
+
+def _erase(flaky: Store, store: Store, id_: str) -> None:
+    flaky.erase_challenge(id_)
+    assert store.look(id_)[1] is None
+    assert id_ not in store.due(id_[:2], 10).ids
+
+
+def _rename(flaky: Store, store: Store, id_: str) -> None:
+    store.suppress(id_, {"n": 1}, 60)
+    assert flaky.rename_suppression(id_, {"n": 1}, "new", {"n": 2})
+    assert (store.suppressed(id_), store.suppressed("new")) == (None, {"n": 2})
+
+
+def _due(flaky: Store, store: Store, id_: str) -> None:
+    assert id_ in flaky.due(id_[:2], 10).ids
+
+
+def _look(flaky: Store, store: Store, id_: str) -> None:
+    assert flaky.look(id_)[1] == seen(store, id_)
+
+
+def _fresh(store: Store) -> str:
+    return opened(store).id
+
+
+TWICE = {
+    "open": Twice(_fresh, _open_again),
+    "attempt": Twice(_fresh, _attempt),
+    "attempt, the last": Twice(_fresh, _last_attempt),
+    "finish": Twice(_resting, _finish),
+    "resend": Twice(_resting, _resend),
+    "resend, the last": Twice(_resting, _last_resend),
+    "claim": Twice(_fresh, _claim),
+    "claim, waited": Twice(_fresh, _claim_waited),
+    "arm": Twice(_fresh, _arm),
+    "settle, accepted": Twice(_fresh, _settle(Verdict.ACCEPTED, 1, 0)),
+    "settle, refused": Twice(_fresh, _settle(Verdict.REFUSED, 2, 0)),
+    "settle, deferred": Twice(_fresh, _settle(Verdict.DEFERRED, 1, 1)),
+    "settle, unknown": Twice(_fresh, _settle(Verdict.UNKNOWN, 1, 0)),
+    "settle, waited": Twice(_fresh, _settle_waited),
+    "settle, given up": Twice(_fresh, _give_up),
+    "settle, another account": Twice(_fresh, _settle_account),
+    "receive": Twice(_fresh, _receive),
+    "spool": Twice(_fresh, _spool),
+    "take_event": Twice(_an_event, _take_event),
+    "end_event": Twice(_an_event, _end_event),
+    "keep": Twice(_fresh, _keep),
+    "forget": Twice(_fresh, _forget),
+    "release": Twice(_fresh, _release),
+    "charge": Twice(_fresh, _may_get),
+    "charge, the last": Twice(_fresh, _last_get),
+    "guard": Twice(_fresh, _charge),
+    "guard, refund": Twice(_fresh, _refund),
+    "guard, add": Twice(_fresh, _add),
+    "guard_lift": Twice(_fresh, _lift),
+    "guard_pin": Twice(_fresh, _pin),
+    "guard_pin, away": Twice(_fresh, _unpin),
+    "guard_repin": Twice(_fresh, _repin),
+    "guard_forget": Twice(_fresh, _forget_counters),
+    "guard_meet": Twice(_fresh, _met),
+    "guard_past": Twice(_fresh, _recycled),
+    "spend": Twice(_fresh, _spend),
+    "beat": Twice(_fresh, _beat),
+    "leave": Twice(_fresh, _leave),
+    "due": Twice(_fresh, _due),
+    "look": Twice(_fresh, _look),
+    "find": Twice(_fresh, _find),
+    "erase": Twice(_fresh, _erase),
+    "rename": Twice(_fresh, _rename),
+}
+
+
+@pytest.mark.parametrize("what", TWICE)
+def test_a_lost_reply_is_invisible_and_counts_once(store: Store, valkey: ValkeyServer, what: str) -> None:
+    """The server did it, the answer got lost, the call asks again: done once (requirement H3)."""
+    case = TWICE[what]
+    id_ = case.prepare(store)
+    with FaultProxy(valkey.socket) as proxy, proxied_store(proxy.url, prefix_of(store)) as flaky:
+        flaky.offset = store.offset
+        proxy.lose_reply()
+        case.act(flaky, store, id_)
+        assert proxy.lost == 1

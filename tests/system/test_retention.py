@@ -1,0 +1,105 @@
+"""Nothing outlives its stated window: every key of the store has a row here, and a TTL within it."""
+
+import re
+from itertools import islice
+
+import pytest
+
+from otp_service.bootstrap import BLOCKS_KEPT
+from otp_service.verification.service import Caller, SendRequest
+from tests.support.fault_server import FaultServer
+from tests.support.furnished import House, open_house
+from tests.support.journeys import TTL, Upstream
+from tests.support.numbers import crowd
+from tests.support.valkey_server import ValkeyServer
+
+SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
+KEPT = {"keep_challenges": 300, "keep_idempotency": 7200, "keep_events": 10_800}
+LIFE = TTL * SECOND + KEPT["keep_challenges"] * SECOND
+EVENTS = KEPT["keep_events"] * SECOND
+COUNTED = DAY + DAY // 10 + BLOCKS_KEPT
+"""The longest window that a rule may have, until the last part of it has left, and a block that began at its end."""
+PART = r"\{P:[0-9a-f]{2}\}"
+NAME = "[A-Za-z0-9_-]{22}"
+WINDOWS = {
+    rf"{PART}:c:{NAME}": LIFE,
+    rf"{PART}:due": 2 * LIFE,  # ids alone
+    rf"{PART}:e:{NAME}": EVENTS,
+    rf"{PART}:evt": 2 * EVENTS,  # ids alone
+    rf"{PART}:i:{NAME}": KEPT["keep_idempotency"] * SECOND,
+    rf"P:u:{NAME}": LIFE,
+    rf"P:k:open:[a-z]+:{NAME}": DAY,
+    rf"P:k:mobile:{NAME}": DAY,
+    r"P:s:blocked:[a-z_:]+": MINUTE,  # an app and a rule; nothing of a number
+    rf"P:s:token:{NAME}": 5 * MINUTE,
+    rf"\{{P:guard\}}:r:{NAME}": 90 * DAY,
+    rf"\{{P:guard\}}:k:{NAME}": 180 * DAY,  # HMACs of sessions
+    rf"\{{P:guard\}}:number:{NAME}": COUNTED,
+    rf"\{{P:guard\}}:(address|session|prefix|app|country|country-codes):{NAME}": COUNTED,
+    r"\{P:guard\}:(all|guesses):": COUNTED,
+    r"\{P:guard\}:blocks": 2 * DAY,
+    r"\{P:guard\}:o:[A-Za-z0-9_.-]+": 10 * SECOND,
+    rf"\{{P:guard\}}:x:{NAME}": 10 * 365 * DAY,  # until START, or an operator lifts it
+    r"\{P:b:main\}:sms": HOUR,  # a breaker; nothing of a number
+    r"P:f:[0-9]+": 8 * DAY,  # figures of a day; nothing of a number
+}
+"""The longest that a key of each kind may live, in milliseconds; P is the prefix."""
+FOR_GOOD = {"P:policy", "{P:guard}:pins"}
+"""What has no TTL: operators write it, and take it away."""
+
+
+def every_trace(house: House) -> None:
+    """Let numbers do all that leaves a trace."""
+    core = house.core
+    for number in islice(crowd(), 3):
+        house.live(number)
+    fine = next(islice(crowd(), 10, None))
+    runtime = core.current()
+    caller = Caller(app=runtime.policy.apps["web"], runtime=runtime, request_id="r" * 16)
+    id_ = core.service.send(caller, SendRequest(to=fine, session="s")).challenge_id
+    core.courier.attend(id_, lambda: False)
+    proof = core.service.verify(caller, id_, house.upstream.codes["sms"])
+    core.service.redeem(caller, proof.token)
+    core.breakers.fault("main", "sms", None, 5)
+    core.policies.apply("", author="a test", reason="a test")
+
+
+@pytest.fixture(scope="module")
+def lives(valkey: ValkeyServer) -> dict[str, int]:
+    """Return the milliseconds that each key has left, by its name with P for the prefix."""
+    upstream = Upstream()
+    with FaultServer() as server:
+        server.respond(upstream)
+        house = open_house(valkey.url, [valkey], upstream, server.url, **KEPT)
+        every_trace(house)
+        prefix = house.core.settings.redis_prefix
+        with valkey.client() as client:
+            found = {key.replace(prefix, "P"): int(client.pttl(key)) for key in house.kept()}
+        house.core.close()
+    return found
+
+
+def row(key: str) -> str | None:
+    """Find the row of a key."""
+    return next((pattern for pattern in WINDOWS if re.fullmatch(pattern, key)), None)
+
+
+def test_every_key_has_a_window_and_keeps_it(lives: dict[str, int]) -> None:
+    """A new kind of key fails here until its window is stated; one that would live longer fails, too."""
+    for key, left in lives.items():
+        if key in FOR_GOOD:
+            continue
+        kind = row(key)
+        assert kind is not None, f"{key} has no row"
+        assert 0 < left <= WINDOWS[kind], f"{key} lives for {left} ms"
+
+
+def test_every_row_is_of_a_key_that_exists(lives: dict[str, int]) -> None:
+    """So that each kind was there to be looked at."""
+    assert {row(key) for key in lives} - {None} == set(WINDOWS)
+
+
+@pytest.mark.parametrize("kind", [rf"{PART}:c:{NAME}", rf"{PART}:e:{NAME}", rf"{PART}:i:{NAME}"])
+def test_what_is_kept_is_kept_as_long_as_the_settings_say(lives: dict[str, int], kind: str) -> None:
+    """Neither shorter: a challenge is shown, a key counts and an event is tried until then."""
+    assert max(left for key, left in lives.items() if row(key) == kind) > WINDOWS[kind] - MINUTE

@@ -1,0 +1,287 @@
+"""Keys of all rings change while processes of two rounds run side by side: nothing fails and nothing is forgotten."""
+
+import itertools
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+import jwt
+import pytest
+
+from otp_service.bootstrap import Core
+from otp_service.challenge.model import State, Status
+from otp_service.errors import NumberOptedOut
+from otp_service.ops.rekeying import Tally, kinds, rekey
+from otp_service.upstream.port import Inbound, Receipt, Stage
+from otp_service.verification.service import Caller, SendRequest, Verification
+from tests.support.fault_server import FaultServer
+from tests.support.journeys import Upstream, account, four_channels, open_core
+from tests.support.numbers import crowd
+from tests.support.spine import prefix_of, seen
+from tests.support.valkey_server import ValkeyServer
+
+RINGS = ("peppers", "number_keys", "lookup_keys", "signing_keys")
+KEYS = {ring: {key_id: secrets.token_bytes(32) for key_id in ("old", "new")} for ring in RINGS}
+ROUNDS = {"before": ("old",), "added": ("old", "new"), "moved": ("new", "old"), "dropped": ("new",)}
+
+
+@dataclass
+class Rotation:
+    """One deployment whose processes are of different rounds."""
+
+    valkey: ValkeyServer
+    upstream: Upstream
+    text: str
+    shared: Mapping[str, object]
+    numbers: Iterator[str] = field(default_factory=crowd)
+    keys: Iterator[int] = field(default_factory=itertools.count)
+    cores: dict[str, Core] = field(default_factory=dict)
+
+    def of(self, name: str) -> Core:
+        """Give a process of a round."""
+        if name not in self.cores:
+            rings = {ring: {key_id: KEYS[ring][key_id] for key_id in ROUNDS[name]} for ring in RINGS}
+            self.cores[name] = open_core(self.valkey, self.text, **{**self.shared, **rings})
+        return self.cores[name]
+
+    def later(self, milliseconds: int) -> None:
+        """Move every process's clock."""
+        for core in self.cores.values():
+            core.store.offset += milliseconds
+
+
+@contextmanager
+def rotating(valkey: ValkeyServer) -> Iterator[Rotation]:
+    """Give a deployment with an upstream that takes everything."""
+    upstream = Upstream()
+    with FaultServer() as server:
+        server.respond(upstream)
+        shared = {"redis_prefix": f"t{secrets.token_hex(6)}", "subject_key": secrets.token_bytes(32)}
+        made = Rotation(valkey, upstream, four_channels(account("main", server.url)), shared)
+        yield made
+        for core in made.cores.values():
+            core.close()
+
+
+@pytest.fixture
+def rotation(valkey: ValkeyServer) -> Iterator[Rotation]:
+    """Give a deployment."""
+    with rotating(valkey) as made:
+        yield made
+
+
+def caller(core: Core) -> Caller:
+    """Give a server of the app `web`."""
+    return Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="r" * 16)
+
+
+def send(core: Core, number: str, key: str | None = None) -> str:
+    """Send; gives the challenge's id."""
+    return core.service.send(caller(core), SendRequest(to=number), key).challenge_id
+
+
+def stop(core: Core, number: str, word: str = "STOP") -> None:
+    """Let a person write a word."""
+    core.reception.hear("main", Inbound(channel="sms", sender=number, text=word))
+
+
+def hand_over(rotation: Rotation, one: Core, other: Core) -> Verification:
+    """Start everything in one process and go on with it in another."""
+    number, key = next(rotation.numbers), f"key {next(rotation.keys)}"
+    id_ = send(one, number, key)
+    assert send(other, number, key) == id_
+    one.courier.attend(id_, lambda: False)
+    delivery = seen(one.store, id_).last
+    by_reference = Receipt(channel="sms", stage=Stage.SENT, reason="", reference=delivery.reference)
+    assert other.reception.receive("main", by_reference) == "changed"
+    by_id = Receipt(channel="sms", stage=Stage.DELIVERED, reason="", upstream_id=delivery.upstream_id)
+    assert other.reception.receive("main", by_id) == "changed"
+    assert seen(one.store, id_).last.status is Status.DELIVERED
+    rotation.later(2000)
+    one.service.resend(caller(one), id_, "sms", "again")
+    other.service.resend(caller(other), id_, "sms", "again")
+    assert len(seen(one.store, id_).deliveries) == 2
+    other.courier.attend(id_, lambda: False)
+    proof = other.service.verify(caller(other), id_, rotation.upstream.codes["sms"])
+    assert proof.view.status is State.VERIFIED
+    kid = jwt.get_unverified_header(proof.token)["kid"]
+    for core in (one, other):
+        assert kid in {key["kid"] for key in core.signer.key_set()["keys"]}
+    assert one.service.redeem(caller(one), proof.token)["phone_number"] == number
+    return proof
+
+
+def hold_back(rotation: Rotation, one: Core, other: Core) -> None:
+    """Let a STOP come in by one process: it holds in the other, which lifts it for both."""
+    number = next(rotation.numbers)
+    under_way = send(one, number)
+    stop(one, number)
+    with pytest.raises(NumberOptedOut):
+        send(other, number)
+    before = len(rotation.upstream.took)
+    other.courier.attend(under_way, lambda: False)
+    assert len(rotation.upstream.took) == before
+    stop(other, number, "START")
+    for core in (one, other):
+        assert core.reception.suppression(number) is None
+        send(core, number)
+
+
+def remember(rotation: Rotation, one: Core, other: Core) -> None:
+    """Let a person write by one process: the channel is open for the other, too."""
+    number = next(rotation.numbers)
+    stop(one, number, "hello")
+    marks = [f"open:sms:{index}" for index in other.seal.indexes("number", number)]
+    assert other.store.kept(*marks) == "1"
+
+
+@pytest.mark.parametrize("neighbours", [("before", "added"), ("added", "moved"), ("moved", "dropped")])
+def test_processes_of_two_rounds_share_everything(rotation: Rotation, neighbours: tuple[str, str]) -> None:
+    """Codes, receipts, resends, idempotency keys, tokens, STOP and START: begun by either, ended by the other."""
+    one, other = map(rotation.of, neighbours)
+    for first, second in ((one, other), (other, one)):
+        hand_over(rotation, first, second)
+        hold_back(rotation, first, second)
+        remember(rotation, first, second)
+
+
+def test_the_wrong_order_would_be_seen(rotation: Rotation) -> None:
+    """Rounds that are no neighbours do not understand each other, so the test above can fail."""
+    number = next(rotation.numbers)
+    stop(rotation.of("moved"), number)
+    assert rotation.of("before").reception.suppression(number) is None
+    assert rotation.of("added").reception.suppression(number) is not None
+
+
+def test_a_person_keeps_its_subject_through_a_rotation(rotation: Rotation) -> None:
+    """Apps know a person by `sub`; a rotation must not give everybody a new one."""
+    number = next(rotation.numbers)
+    found = {name: rotation.of(name).seal.subject("web", number) for name in ROUNDS}
+    assert len(set(found.values())) == 1
+
+
+# What outlives a rotation.
+
+
+def renewed(core: Core) -> Tally:
+    """Renew the suppression list."""
+    return rekey(core.seal, kinds(core.store, core.gate)[0])
+
+
+def test_a_stop_outlives_its_keys(rotation: Rotation, valkey: ValkeyServer) -> None:
+    """Written under the old keys, renewed once the new ones lead: then the old ones can go, and it keeps its time."""
+    before, moved = rotation.of("before"), rotation.of("moved")
+    stopped = [next(rotation.numbers) for _ in range(20)]
+    for number in stopped:
+        stop(before, number)
+    assert renewed(moved) == Tally(renewed=20)
+    assert renewed(moved) == Tally(current=20)
+    dropped = rotation.of("dropped")
+    assert renewed(dropped) == Tally(current=20)
+    for number in stopped:
+        why = dropped.reception.suppression(number)
+        assert why is not None
+        assert why["by"] == "the person"
+        assert before.reception.suppression(number) is None
+    with valkey.client() as client:
+        keys = client.keys(f"{{{prefix_of(before.store)}:guard}}:x:*")
+        left = [client.pttl(key) for key in keys]
+    assert len(left) == 20
+    assert min(left) > 9 * 365 * 86_400_000
+
+
+@pytest.mark.parametrize("ring", ["number_keys", "lookup_keys"])
+def test_one_ring_alone_can_be_renewed(rotation: Rotation, ring: str) -> None:
+    """A record whose name stays is sealed anew in its place, and the reverse."""
+    number = next(rotation.numbers)
+    stop(rotation.of("before"), number)
+    keys = {name: {"old": KEYS[name]["old"]} for name in RINGS}
+    keys[ring] = {key_id: KEYS[ring][key_id] for key_id in ("new", "old")}
+    core = rotation.cores["half"] = open_core(rotation.valkey, rotation.text, **{**rotation.shared, **keys})
+    assert renewed(core) == Tally(renewed=1)
+    keys[ring] = {"new": KEYS[ring]["new"]}
+    core = rotation.cores["whole"] = open_core(rotation.valkey, rotation.text, **{**rotation.shared, **keys})
+    assert renewed(core) == Tally(current=1)
+    assert core.reception.suppression(number) is not None
+
+
+def test_renewing_is_interrupted_and_repeated(rotation: Rotation) -> None:
+    """Whatever was done stays done, whatever was not is found again; nobody gets messages in between."""
+    before, moved = rotation.of("before"), rotation.of("moved")
+    stopped = [next(rotation.numbers) for _ in range(5)]
+    for number in stopped:
+        stop(before, number)
+    kind = kinds(moved.store, moved.gate)[0]
+    records = [row for batch in kind.all() for row in batch]
+    name, record = records[0]
+    number = moved.seal.open(record["sealed"], name)
+    new = kind.named(moved.seal, number)
+    anew = {**record, "sealed": moved.seal.close(number, new)}
+    for _ in range(2):  # as after a lost reply
+        assert kind.rename(name, record, new, anew)
+    assert all(moved.reception.suppression(one) for one in stopped)
+    assert renewed(moved) == Tally(current=1, renewed=4)
+
+
+def test_what_is_met_again_under_its_new_name_counts_once(rotation: Rotation) -> None:
+    """Going through a store may meet what was written meanwhile."""
+    before, moved = rotation.of("before"), rotation.of("moved")
+    for number in (next(rotation.numbers), next(rotation.numbers)):
+        stop(before, number)
+    kind = kinds(moved.store, moved.gate)[0]
+    twice = replace(kind, all=lambda: chain(kind.all(), kind.all()))
+    assert rekey(moved.seal, twice) == Tally(renewed=2)
+
+
+def test_a_stop_that_is_lifted_meanwhile_stays_lifted(rotation: Rotation) -> None:
+    """What was read before the START is not written after it; a STOP that came anew is not overwritten."""
+    before, moved = rotation.of("before"), rotation.of("moved")
+    lifted, again = next(rotation.numbers), next(rotation.numbers)
+    for number in (lifted, again):
+        stop(before, number)
+    kind = kinds(moved.store, moved.gate)[0]
+    seen_before = [row for batch in kind.all() for row in batch]
+    stop(moved, lifted, "START")
+    stop(moved, again)
+    newest = moved.reception.suppression(again)
+    assert rekey(moved.seal, replace(kind, all=lambda: iter([seen_before]))) == Tally(renewed=1)
+    assert moved.reception.suppression(lifted) is None
+    assert moved.reception.suppression(again) == newest
+    assert renewed(moved) == Tally(current=1)
+
+
+def test_what_cannot_be_renewed_is_counted(rotation: Rotation) -> None:
+    """Bare records of forgotten numbers stay under their key, and those of a lost key say so; both still hold."""
+    before, moved, dropped = (rotation.of(name) for name in ("before", "moved", "dropped"))
+    bare, lost = next(rotation.numbers), next(rotation.numbers)
+    stop(before, bare)
+    before.erasure.forget(bare, by="a test")
+    stop(before, lost)
+    assert renewed(dropped) == Tally(nameless=1, unreadable=1)
+    assert renewed(moved) == Tally(nameless=1, renewed=1)
+    assert moved.reception.suppression(bare) is not None
+    moved.erasure.forget(bare, by="a test")  # whoever names the number can renew it
+    assert renewed(dropped) == Tally(current=2)
+
+
+def test_a_pin_outlives_its_keys(rotation: Rotation) -> None:
+    """An operator's word on a number is renewed like a STOP; pins of prefixes and addresses need no key."""
+    before, moved, dropped = (rotation.of(name) for name in ("before", "moved", "dropped"))
+    number = next(rotation.numbers)
+    name = f"number {before.seal.index('number', number)}"
+    pin = {"what": "refuse", "until": None}
+    before.gate.pin(name, pin | {"sealed": before.seal.close(number, name)})
+    before.gate.pin("prefix +4479", pin)
+    kind = kinds(moved.store, moved.gate)[1]
+    assert rekey(moved.seal, kind) == Tally(renewed=1)
+    assert rekey(moved.seal, kind) == Tally(current=1)
+    found = moved.gate.pins()
+    new = f"number {dropped.seal.index('number', number)}"
+    assert set(found) == {new, "prefix +4479"}
+    assert dropped.seal.open(found[new]["sealed"], new) == number
+    assert not kind.rename(name, pin, new, pin)
+    assert kind.rename(new, found[new], new, found[new])  # as after a lost reply
+    moved.gate.forget(number)
+    assert set(moved.gate.pins()) == {"prefix +4479"}

@@ -1,0 +1,289 @@
+"""What the client asks for on each channel beside SMS, and which senders it refuses to work with."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from otp_service.upstream.channels import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
+from otp_service.upstream.mobtexting import Account, Client
+from otp_service.upstream.port import Message, Outcome, Verdict
+from tests.support.fault_server import FaultServer, Received, hang, http_json, say
+
+MESSAGE = Message(
+    to="+919000000001",
+    reference="ref-1",
+    code="493817",
+    text="Your code is 4, 9, 3, 8, 1, 7.",
+    language="hi",
+    seconds=290,
+)
+WHATSAPP = WhatsappSender(sender="919888000000", template="otp_login")
+VOICE = VoiceSender(bridge="918045000000")
+FLOW = VoiceSender(bridge="918045000000", mode="flow", flow_id="24")
+RCS = RcsSender(sender="700969ca-agent")
+MIP = MipSender(sender="918888000000")
+SENDS: dict[str, Callable[[Client, Message], Outcome]] = {
+    "whatsapp": lambda client, message: client.send_whatsapp(message, WHATSAPP),
+    "voice": lambda client, message: client.send_voice(message, VOICE),
+    "voice by a flow": lambda client, message: client.send_voice(message, FLOW),
+    "rcs": lambda client, message: client.send_rcs(message, RCS),
+    "mip": lambda client, message: client.send_mip(message, MIP),
+}
+QUEUED = {"id": "a418d672", "to": "919000000001", "credits": "0.0005", "status": "queued"}
+
+
+def answer(**row: object) -> bytes:
+    """Write an answer with one row."""
+    return http_json({"status": "OK", "message": "Message Queued successfully", "data": [QUEUED | row]})
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """Accept everything until told otherwise."""
+    with FaultServer() as running:
+        running.play(say(answer()))
+        yield running
+
+
+@pytest.fixture
+def client(server: FaultServer) -> Iterator[Client]:
+    """Talk to the server with the default settings."""
+    with closing(Client(Account(name="main", base_url=server.url, token="secret"))) as made:
+        yield made
+
+
+def last(server: FaultServer) -> Received:
+    """Give the request that came last."""
+    return server.received[-1]
+
+
+class TestEveryChannel:
+    """What is the same whichever way a code takes."""
+
+    @pytest.mark.parametrize("send", SENDS.values(), ids=SENDS.keys())
+    def test_an_accepted_message(self, client: Client, send: Callable[[Client, Message], Outcome]) -> None:
+        """The price stands as credits here."""
+        assert send(client, MESSAGE) == Outcome(
+            Verdict.ACCEPTED, "accepted", upstream_id="a418d672", charges=0.0005
+        )
+
+    @pytest.mark.parametrize("send", SENDS.values(), ids=SENDS.keys())
+    def test_a_refused_number_under_an_overall_ok(
+        self, server: FaultServer, client: Client, send: Callable[[Client, Message], Outcome]
+    ) -> None:
+        """The recipient's row decides."""
+        server.play(say(answer(status="notallowed", credits=0)))
+        outcome = send(client, MESSAGE)
+        assert (outcome.verdict, outcome.reason) == (Verdict.REFUSED, "not_allowed")
+
+    @pytest.mark.parametrize("send", SENDS.values(), ids=SENDS.keys())
+    def test_silence_is_unknown(
+        self, server: FaultServer, send: Callable[[Client, Message], Outcome]
+    ) -> None:
+        """It is sent once, and never called refused."""
+        server.play(hang)
+        short = Account(
+            name="main", base_url=server.url, token="secret", connect_timeout=0.2, total_timeout=0.2
+        )
+        with closing(Client(short)) as client:
+            assert send(client, MESSAGE) == Outcome(Verdict.UNKNOWN, "timeout")
+        assert len(server.received) == 1
+
+    @pytest.mark.parametrize("send", SENDS.values(), ids=SENDS.keys())
+    @pytest.mark.parametrize("to", ["919000000001", "+91900,+4479", "+", ""])
+    def test_only_one_e164_number_is_sent_to(
+        self, server: FaultServer, client: Client, send: Callable[[Client, Message], Outcome], to: str
+    ) -> None:
+        """Nothing leaves, and the number is not in the error."""
+        with pytest.raises(ValueError, match=r"^to must be E\.164 with a plus$"):
+            send(client, replace(MESSAGE, to=to))
+        assert server.received == []
+
+    @pytest.mark.parametrize("send", SENDS.values(), ids=SENDS.keys())
+    def test_the_paths_are_settings(
+        self, server: FaultServer, send: Callable[[Client, Message], Outcome]
+    ) -> None:
+        """White labels have their own."""
+        channels = ("whatsapp", "voice_tts", "voice_flow", "rcs", "mip")
+        paths: dict[str, Any] = {f"{channel}_path": "own/send/" for channel in channels}
+        with closing(Client(Account(name="main", base_url=server.url, token="secret", **paths))) as client:
+            assert send(client, MESSAGE).verdict is Verdict.ACCEPTED
+        assert last(server).target == "/api/v2/own/send/"
+
+    def test_a_message_does_not_show_what_it_carries(self) -> None:
+        """A repr gets logged."""
+        shown = repr(MESSAGE)
+        assert "ref-1" in shown
+        assert not [part for part in ("919000000001", "493817", "4, 9") if part in shown]
+
+
+class TestWhatsapp:
+    """An authentication template with the code as its one value."""
+
+    def test_the_request(self, server: FaultServer, client: Client) -> None:
+        """The documented shape; the text is left out, as the template has its own."""
+        client.send_whatsapp(MESSAGE, WHATSAPP)
+        assert (last(server).verb, last(server).target) == ("POST", "/api/v2/whatsapp/message/send")
+        assert last(server).headers["content-type"] == "application/json"
+        assert last(server).json == {
+            "channels": [
+                {"name": "whatsapp", "from": "919888000000", "meta": {"foreign_id": "ref-1", "ttl": 290}}
+            ],
+            "recipient": {"to": "919000000001"},
+            "message": {
+                "type": "template",
+                "payload": {"name": "otp_login", "language": "en", "body_params": ["493817"]},
+            },
+        }
+
+    @pytest.mark.parametrize(("language", "named"), [("hi", "hi_IN"), ("pt", "en_GB")])
+    def test_the_language(self, server: FaultServer, client: Client, language: str, named: str) -> None:
+        """The message's own where the template has it, else the template's default."""
+        sender = replace(WHATSAPP, languages={"hi": "hi_IN"}, default_language="en_GB")
+        client.send_whatsapp(replace(MESSAGE, language=language), sender)
+        assert last(server).json["message"]["payload"]["language"] == named
+
+    def test_the_webhook(self, server: FaultServer, client: Client) -> None:
+        """It is named where the sender has one."""
+        client.send_whatsapp(MESSAGE, replace(WHATSAPP, webhook_id="w1"))
+        assert last(server).json["channels"][0]["meta"]["webhook_id"] == "w1"
+
+
+class TestVoice:
+    """A call that is made once and speaks the code."""
+
+    def test_text_to_speech(self, server: FaultServer, client: Client) -> None:
+        """The message's own text, in its language."""
+        client.send_voice(MESSAGE, VOICE)
+        assert (last(server).verb, last(server).target) == ("POST", "/api/v2/outgoing/tts")
+        assert last(server).json == {
+            "bridge": "918045000000",
+            "to": "919000000001",
+            "text": "Your code is 4, 9, 3, 8, 1, 7.",
+            "foreign_id": "ref-1",
+            "interval": 0,
+            "options": {"language": "hi"},
+        }
+
+    def test_the_voice(self, server: FaultServer, client: Client) -> None:
+        """All that a sender may choose."""
+        sender = replace(
+            VOICE,
+            languages={"hi": "hi-IN"},
+            voice_id="Aditi",
+            gender="Female",
+            break_mark=",",
+            break_time=0.5,
+        )
+        client.send_voice(MESSAGE, sender)
+        assert last(server).json["options"] == {
+            "language": "hi-IN",
+            "voiceid": "Aditi",
+            "voice": {"gender": "Female"},
+            "break": {"identifier": ",", "time": 0.5},
+        }
+
+    def test_a_flow(self, server: FaultServer, client: Client) -> None:
+        """The flow's variable is the code, its digits apart; no retry comes after the code has ended."""
+        client.send_voice(MESSAGE, replace(FLOW, webhook_id="w1"))
+        assert (last(server).verb, last(server).target) == ("POST", "/api/v2/outgoing/send")
+        assert last(server).fields == {
+            "bridge": "918045000000",
+            "to": "919000000001",
+            "foreign_id": "ref-1",
+            "flow_id": "24",
+            "interval": "0",
+            "variables[otp]": "4 9 3 8 1 7",
+            "webhook_id": "w1",
+        }
+
+    def test_a_flow_without_a_webhook(self, server: FaultServer, client: Client) -> None:
+        """What is not set is not named."""
+        client.send_voice(MESSAGE, FLOW)
+        assert "webhook_id" not in last(server).fields
+
+
+class TestRcs:
+    """A text from an agent."""
+
+    def test_the_request(self, server: FaultServer, client: Client) -> None:
+        """The documented shape."""
+        client.send_rcs(MESSAGE, replace(RCS, webhook_id="w1"))
+        assert last(server).target == "/api/v2/rcs/message/send"
+        assert last(server).json == {
+            "channels": [
+                {
+                    "name": "rcs",
+                    "from": "700969ca-agent",
+                    "meta": {"foreign_id": "ref-1", "ttl": 290, "webhook_id": "w1"},
+                }
+            ],
+            "recipient": {"to": "919000000001"},
+            "message": {"type": "text", "payload": {"text": MESSAGE.text}},
+        }
+
+
+class TestMip:
+    """A text or a template."""
+
+    def test_a_text(self, server: FaultServer, client: Client) -> None:
+        """The documented shape of 2022."""
+        client.send_mip(MESSAGE, MIP)
+        assert last(server).target == "/api/v2/mip/message/send"
+        assert last(server).json == {
+            "channels": [
+                {"name": "mip", "from": "918888000000", "meta": {"foreign_id": "ref-1", "ttl": 290}}
+            ],
+            "recipient": {"to": "919000000001"},
+            "message": {"type": "text", "payload": {"text": MESSAGE.text}},
+        }
+
+    @pytest.mark.parametrize(("namespace", "shown"), [("ns-1", {"namespace": "ns-1"}), (None, {})])
+    def test_a_template(
+        self, server: FaultServer, client: Client, namespace: str | None, shown: dict[str, str]
+    ) -> None:
+        """Its one value is the code."""
+        sender = replace(MIP, template="otp", namespace=namespace, languages={"hi": "hi_IN"})
+        client.send_mip(MESSAGE, sender)
+        payload = {"name": "otp", "language": "hi_IN", "body_params": ["493817"], **shown}
+        assert last(server).json["message"] == {"type": "template", "payload": payload}
+
+
+BAD: list[tuple[Callable[..., object], dict[str, Any], str]] = [
+    (SmsSender, {"service": "", "sender": "A"}, "service must not be empty"),
+    (SmsSender, {"service": "T", "sender": " "}, "sender must not be empty"),
+    (SmsSender, {"service": "T", "sender": "A", "expiry_field": "to"}, "expiry_field"),
+    (SmsSender, {"service": "T", "sender": "A", "expiry_field": "access_token"}, "expiry_field"),
+    (SmsSender, {"service": "T", "sender": "A", "expiry_field": "a b"}, "expiry_field"),
+    (SmsSender, {"service": "T", "sender": "A", "expiry_field": ""}, "expiry_field"),
+    (WhatsappSender, {"sender": "", "template": "t"}, "sender must not be empty"),
+    (WhatsappSender, {"sender": "9", "template": ""}, "template must not be empty"),
+    (WhatsappSender, {"sender": "9", "template": "t", "default_language": ""}, "default_language"),
+    (WhatsappSender, {"sender": "9", "template": "t", "languages": {"en": ""}}, "languages"),
+    (VoiceSender, {"bridge": ""}, "bridge must not be empty"),
+    (VoiceSender, {"bridge": "9", "mode": "song"}, "mode must be"),
+    (VoiceSender, {"bridge": "9", "mode": "flow"}, "flow_id"),
+    (VoiceSender, {"bridge": "9", "flow_id": "24"}, "flow_id"),
+    (VoiceSender, {"bridge": "9", "languages": {"": "en-US"}}, "languages"),
+    (VoiceSender, {"bridge": "9", "break_mark": ""}, "break_mark"),
+    (VoiceSender, {"bridge": "9", "break_time": 0}, "break_time"),
+    (VoiceSender, {"bridge": "9", "break_time": 11}, "break_time"),
+    (RcsSender, {"sender": ""}, "sender must not be empty"),
+    (MipSender, {"sender": ""}, "sender must not be empty"),
+    (MipSender, {"sender": "9", "template": ""}, "template must not be empty"),
+    (MipSender, {"sender": "9", "namespace": "n"}, "namespace belongs"),
+    (MipSender, {"sender": "9", "default_language": ""}, "default_language"),
+    (MipSender, {"sender": "9", "languages": {"en": ""}}, "languages"),
+]
+
+
+@pytest.mark.parametrize(("kind", "settings", "message"), BAD)
+def test_a_sender_that_cannot_work_is_refused(
+    kind: Callable[..., object], settings: dict[str, Any], message: str
+) -> None:
+    """The error names the setting."""
+    with pytest.raises(ValueError, match=message):
+        kind(**settings)

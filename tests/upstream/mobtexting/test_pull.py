@@ -1,0 +1,229 @@
+"""What the client asks for beside sends: what became of messages, and what networks know of a number."""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from otp_service.upstream.mobtexting import Account, Client
+from otp_service.upstream.port import Lookup, Receipt, Stage, UpstreamError
+from tests.support.fault_server import FaultServer, http, http_json, say
+
+NUMBER = "919000000001"
+ROW = {"id": "a1b2:1", "mobile": NUMBER, "status": "DELIVRD", "charges": "1.0", "custom": "ref-1"}
+DELIVERED = Receipt(
+    channel="sms",
+    stage=Stage.DELIVERED,
+    reason="delivered",
+    upstream_id="a1b2:1",
+    reference="ref-1",
+    charges=1.0,
+)
+FOUND = {
+    "phone": NUMBER,
+    "mcc_mnc": "40445",
+    "imsi": "404450000000001",
+    "serving_msc": "919845087001",
+    "status": "SUCCESS",
+    "original_network": {"network_name": "Airtel"},
+    "ported": True,
+    "ported_network": {"network_name": "Jio"},
+    "roaming": 0,
+    "roaming_network": {},
+}
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """Wait for a test to say what it answers."""
+    with FaultServer() as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: FaultServer) -> Iterator[Client]:
+    """Talk to the server with the default settings."""
+    with closing(Client(Account(name="main", base_url=server.url, token="secret"))) as made:
+        yield made
+
+
+class TestReports:
+    """The same reports that are pushed, asked for."""
+
+    def test_an_sms(self, server: FaultServer, client: Client) -> None:
+        """One request for each id, as the documented filters are single."""
+        server.play(say(http_json({"status": "OK", "code": 200, "data": [ROW]})))
+        assert client.reports("sms", ["a1b2:1", "c3d4:1"]) == [DELIVERED, DELIVERED]
+        assert [(r.verb, r.path, r.query) for r in server.received] == [
+            ("GET", "/api/v2/sms/status", {"id": "a1b2:1"}),
+            ("GET", "/api/v2/sms/status", {"id": "c3d4:1"}),
+        ]
+
+    def test_the_token_may_travel_beside_the_filter(self, server: FaultServer) -> None:
+        """Both stand in the query then."""
+        server.play(say(http_json({"status": "OK", "data": []})))
+        by_query = Account(name="main", base_url=server.url, token="se|cret", auth="query")
+        with closing(Client(by_query)) as client:
+            client.reports("sms", ["a1b2:1"])
+        assert server.received[0].query == {"id": "a1b2:1", "access_token": "se|cret"}
+
+    @pytest.mark.parametrize(
+        "data",
+        [[ROW], {"data": [ROW], "current_page": 1}, ROW, [ROW, 7, {"id": "x"}, {}]],
+    )
+    def test_either_nesting(self, server: FaultServer, client: Client, data: object) -> None:
+        """Paged answers nested one level deeper once; what is no row beside one that is spoils nothing."""
+        server.play(say(http_json({"status": 200, "data": data})))
+        assert client.reports("sms", ["a1b2:1"]) == [DELIVERED]
+
+    @pytest.mark.parametrize(
+        ("channel", "path", "status", "stage", "reason"),
+        [
+            ("voice", "outgoing/callstatus", "ANSWER", Stage.DELIVERED, "delivered"),
+            ("voice", "outgoing/callstatus", "BUSY", Stage.FAILED, "busy"),
+            ("whatsapp", "whatsapp/message/status", "read", Stage.READ, "read"),
+            ("rcs", "rcs/message/status", "offline", Stage.FAILED, "unreachable"),
+            ("mip", "mip/message/status", "dispatched", Stage.PENDING, "pending"),
+        ],
+    )
+    def test_the_other_channels(
+        self,
+        server: FaultServer,
+        client: Client,
+        channel: str,
+        path: str,
+        status: str,
+        stage: Stage,
+        reason: str,
+    ) -> None:
+        """Each has its path; the row's word is no verdict on the answer."""
+        row = {"id": "a418", "channel": "outgoing", "status": status, "foreign_id": "ref-1", "credits": 2}
+        server.play(say(http_json({"status": "200", "data": [row]})))
+        assert client.reports(channel, ["a418"]) == [
+            Receipt(
+                channel=channel,
+                stage=stage,
+                reason=reason,
+                upstream_id="a418",
+                reference="ref-1",
+                charges=2.0,
+            )
+        ]
+        assert server.received[0].path == f"/api/v2/{path}"
+
+    @pytest.mark.parametrize("data", [[], None, {}, {"data": []}])
+    def test_an_id_that_the_upstream_does_not_know(
+        self, server: FaultServer, client: Client, data: object
+    ) -> None:
+        """It has no report."""
+        server.play(say(http_json({"status": "OK", "data": data})))
+        assert client.reports("sms", ["gone"]) == []
+
+    def test_a_row_without_an_id_is_the_one_asked_for(self, server: FaultServer, client: Client) -> None:
+        """There is nothing else that it could be about."""
+        server.play(say(http_json({"status": "OK", "data": [{"status": "DELIVRD"}]})))
+        (receipt,) = client.reports("sms", ["a1b2:1"])
+        assert receipt.upstream_id == "a1b2:1"
+
+    def test_a_new_word_is_unknown_and_told(self, server: FaultServer, client: Client) -> None:
+        """As where it is pushed."""
+        server.play(say(http_json({"status": "OK", "data": [ROW | {"status": "Shiny new"}]})))
+        (receipt,) = client.reports("sms", ["a1b2:1"])
+        assert (receipt.stage, receipt.reason, receipt.word) == (Stage.UNKNOWN, "unknown_word", "SHINY-NEW")
+
+    @pytest.mark.parametrize(
+        ("raw", "reason", "wait"),
+        [
+            (http(b"", "429 Too Many Requests", ["Retry-After: 7"]), "throttled", 7.0),
+            (http(b"", "429 Too Many Requests"), "throttled", None),
+            (http_json({"message": "Unauthenticated."}, "401 Unauthorized"), "bad_token", None),
+            (http(b"", "500 Oops", ["Retry-After: 7"]), "server_error", None),
+            (http_json({"status": "ERROR"}), "rejected", None),
+            (http_json({"status": "NEWS"}), "unknown_word", None),
+            (http(b"{}"), "unreadable", None),
+            (http_json({"status": "OK", "data": [{"mobile": NUMBER}]}), "unreadable", None),
+        ],
+    )
+    def test_anything_else_is_an_error(
+        self, server: FaultServer, client: Client, raw: bytes, reason: str, wait: float | None
+    ) -> None:
+        """It says why and how long to wait, and the next id is not asked for."""
+        server.play(say(raw))
+        with pytest.raises(UpstreamError) as caught:
+            client.reports("sms", ["a1b2:1", "c3d4:1"])
+        assert (caught.value.reason, caught.value.retry_after) == (reason, wait)
+        assert caught.value.__cause__ is None
+        assert len(server.received) == 1
+
+    def test_no_answer_is_an_error(self, client: Client, server: FaultServer) -> None:
+        """The transport's word for it goes on."""
+        server.play(say(b"220 smtp.example ESMTP\r\n"))
+        with pytest.raises(UpstreamError, match=r"unreadable\.$"):
+            client.reports("sms", ["a1b2:1"])
+
+    def test_an_unknown_channel_is_a_mistake_of_ours(self, server: FaultServer, client: Client) -> None:
+        """Nothing is asked."""
+        with pytest.raises(KeyError):
+            client.reports("pigeon", ["a1b2:1"])
+        assert server.received == []
+
+
+class TestLookup:
+    """What the networks know of a number."""
+
+    def test_a_ported_mobile(self, server: FaultServer, client: Client) -> None:
+        """The present network counts; the subscriber's identity stays behind."""
+        server.play(say(http_json({"status": 200, "message": "OK", "data": [FOUND]})))
+        found = client.lookup(f"+{NUMBER}")
+        assert found == Lookup(known=True, mobile=True, network="Jio", mcc_mnc="40445", ported=True)
+        assert not re.search(r"404450000000001|919845087001|9000000001", repr(found))
+        (request,) = server.received
+        assert (request.verb, request.target) == ("POST", "/api/v2/lookup/verify")
+        assert request.fields == {"to": NUMBER}
+
+    @pytest.mark.parametrize(
+        ("changes", "expected"),
+        [
+            (
+                {"ported": "0"},
+                Lookup(known=True, mobile=True, network="Airtel", mcc_mnc="40445", ported=False),
+            ),
+            (
+                {"ported": "true", "ported_network": {}, "roaming": "Yes", "mcc_mnc": 40445},
+                Lookup(known=True, mobile=True, network="Airtel", mcc_mnc="40445", ported=True, roaming=True),
+            ),
+            ({"mcc_mnc": "", "imsi": None, "ported": False, "original_network": "?"}, Lookup(known=True)),
+            ({"status": "FAILED"}, Lookup(known=False)),
+            ({"status": None}, Lookup(known=False)),
+        ],
+    )
+    def test_rows(
+        self, server: FaultServer, client: Client, changes: dict[str, object], expected: Lookup
+    ) -> None:
+        """What is said, in PHP's spellings of it, and nothing that is not."""
+        server.play(say(http_json({"status": 200, "data": [FOUND | changes]})))
+        assert client.lookup(f"+{NUMBER}") == expected
+
+    @pytest.mark.parametrize(
+        ("raw", "reason"),
+        [
+            (http_json({"status": 200, "data": []}), "unreadable"),
+            (http(b"<html>", "404 Not Found"), "not_found"),
+            (http_json({"status": "ERROR", "code": 402}), "no_credits"),
+        ],
+    )
+    def test_anything_else_is_an_error(
+        self, server: FaultServer, client: Client, raw: bytes, reason: str
+    ) -> None:
+        """It says which account and why, and holds no number."""
+        server.play(say(raw))
+        with pytest.raises(UpstreamError) as caught:
+            client.lookup(f"+{NUMBER}")
+        assert str(caught.value) == f"The upstream account main gave no usable answer: {reason}."
+
+    def test_only_a_number_is_asked_for(self, server: FaultServer, client: Client) -> None:
+        """Nothing leaves."""
+        with pytest.raises(ValueError, match=r"^to must be E\.164 with a plus$"):
+            client.lookup(NUMBER)
+        assert server.received == []

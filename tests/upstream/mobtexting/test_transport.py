@@ -1,0 +1,572 @@
+"""What a send ends in when the network or the server misbehaves, over real sockets."""
+
+import datetime as dt
+import gzip
+import io
+import ipaddress
+import logging
+import socket
+import ssl
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from otp_service.upstream.channels import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
+from otp_service.upstream.mobtexting import Account, Batcher, Client
+from otp_service.upstream.port import Message, Outcome, UpstreamError, Verdict
+from tests.support.fault_server import (
+    Action,
+    FaultServer,
+    Received,
+    close,
+    close_and_settle,
+    drip,
+    hang,
+    hear,
+    http,
+    http_json,
+    meet,
+    pause,
+    reset,
+    say,
+    wait_for,
+)
+from tests.support.ports import free_port
+
+TOKEN = "canary-TOKEN|0123456789abcdef"
+NUMBER = "919000000001"
+TEXT = "Canary 493817 is your code."
+CANARIES = (
+    "canary-TOKEN",
+    "0123456789abcdef",
+    "493817",
+    NUMBER,
+)  # the parts of these that no encoding alters
+ACCEPTED = http_json(
+    {"status": 200, "message": "1 numbers accepted for delivery.", "data": [{"status": "AWAITING-DLR"}]}
+)
+SENDER = SmsSender(service="T", sender="ACMEIN")
+FLOW = VoiceSender(bridge="9", mode="flow", flow_id="1")
+CALLS: dict[str, Callable[[Client], object]] = {
+    "sms": lambda client: client.send_sms(message(), SENDER),
+    "sms batch": lambda client: client.send_sms_batch([message("ref-1"), message("ref-2")], SENDER),
+    "sms by a batcher": lambda client: Batcher(client, SENDER)(message()),
+    "whatsapp": lambda client: client.send_whatsapp(message(), WhatsappSender(sender="9", template="t")),
+    "voice": lambda client: client.send_voice(message(), VoiceSender(bridge="9")),
+    "voice by a flow": lambda client: client.send_voice(message(), FLOW),
+    "rcs": lambda client: client.send_rcs(message(), RcsSender(sender="9")),
+    "mip": lambda client: client.send_mip(message(), MipSender(sender="9")),
+    "lookup": lambda client: client.lookup(f"+{NUMBER}"),
+    "balance": lambda client: client.balance(),
+    **{
+        f"{channel} reports": partial(Client.reports, channel=channel, upstream_ids=["a1b2"])
+        for channel in ("sms", "voice", "whatsapp", "rcs", "mip")
+    },
+}
+"""Everything that a client can be asked for."""
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """Accept everything until told otherwise."""
+    with FaultServer() as running:
+        running.play(say(ACCEPTED))
+        yield running
+
+
+def account(url: str, **settings: object) -> Account:
+    """Make an account; a test gives the settings that it is about."""
+    given: dict[str, Any] = {"name": "main", "base_url": url, "token": TOKEN}
+    return Account(**(given | settings))
+
+
+SHORT = {"connect_timeout": 0.2, "total_timeout": 0.2}  # where a limit is what ends the call
+
+
+def message(reference: str = "ref-1") -> Message:
+    """Write a message that would be seen if it showed somewhere."""
+    return Message(to=f"+{NUMBER}", reference=reference, code="493817", text=TEXT, language="en", seconds=300)
+
+
+def asked(call: Callable[[Client], object], client: Client) -> str:
+    """Write what a call gave or raised, as a log would."""
+    try:
+        return repr(call(client))
+    except UpstreamError as error:
+        return "".join(traceback.format_exception(error))
+
+
+def send(client: Client, reference: str = "ref-1") -> Outcome:
+    """Send an SMS."""
+    return client.send_sms(message(reference), SENDER)
+
+
+def send_once(url: str, **settings: object) -> Outcome:
+    """Send an SMS with a client of its own."""
+    with closing(Client(account(url, **settings))) as client:
+        return send(client)
+
+
+def test_an_answer_is_received(server: FaultServer) -> None:
+    """The plainest case, for all others to differ from."""
+    assert send_once(server.url) == Outcome(Verdict.ACCEPTED, "accepted")
+    assert len(server.received) == 1
+
+
+class TestNothingLeft:
+    """Without a connection the same send may be tried again, and the upstream has seen nothing."""
+
+    def test_connection_refused(self) -> None:
+        """Nobody listens."""
+        assert send_once(f"http://127.0.0.1:{free_port()}/") == Outcome(Verdict.DEFERRED, "connect_failed")
+
+    def test_unknown_name(self) -> None:
+        """The host has no address; a zone that no machine has fails in the resolver without a packet."""
+        url = "http://[fe80::1%25nosuchzone]/"
+        assert send_once(url) == Outcome(Verdict.DEFERRED, "dns_failed")
+
+    def test_address_that_swallows_packets(self) -> None:
+        """A full backlog answers no handshake: the connect limit ends it."""
+        with swallowing("127.0.0.1") as port:
+            started = time.monotonic()
+            outcome = send_once(f"http://127.0.0.1:{port}/", connect_timeout=0.2)
+        assert outcome == Outcome(Verdict.DEFERRED, "connect_timeout")
+        assert time.monotonic() - started < 4
+
+    def test_name_lookup_that_outlasts_the_limit(
+        self, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A lookup cannot be cut short, but nothing is sent after it."""
+        slow = threading.Event()
+
+        def resolve(*asked: object, **how: object) -> list[Any]:
+            slow.wait(0.3)
+            return resolver(*asked, **how)
+
+        resolver: Callable[..., list[Any]] = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        assert send_once(server.url, **SHORT) == Outcome(Verdict.DEFERRED, "connect_timeout")
+        assert server.connections == 0
+
+    def test_server_that_does_not_speak_tls(self, server: FaultServer) -> None:
+        """A handshake against plain HTTP fails before the request."""
+        server.on_connect = [say(b"HTTP/1.1 400 Bad Request\r\n\r\n")]
+        url = server.url.replace("http:", "https:")
+        assert send_once(url) == Outcome(Verdict.DEFERRED, "tls_failed")
+        assert server.received == []
+
+    def test_untrusted_certificate(self, tls_server: FaultServer) -> None:
+        """A certificate of nobody we trust ends the call before the token leaves."""
+        assert send_once(tls_server.url) == Outcome(Verdict.DEFERRED, "tls_failed")
+        assert tls_server.received == []
+
+    def test_tls_handshake_that_hangs(self, server: FaultServer) -> None:
+        """The connect limit spans the handshake."""
+        server.on_connect = [hang]
+        url = server.url.replace("http:", "https:")
+        outcome = send_once(url, connect_timeout=0.2)
+        assert outcome == Outcome(Verdict.DEFERRED, "connect_timeout")
+
+    def test_reset_during_the_handshake(self, server: FaultServer) -> None:
+        """A connection that breaks before TLS stands carried no request."""
+        server.on_connect = [hear, reset]
+        assert send_once(server.url.replace("http:", "https:")) == Outcome(Verdict.DEFERRED, "connect_failed")
+
+
+class TestSeveralAddresses:
+    """A name may have several addresses, of which one works."""
+
+    @pytest.fixture
+    def url(self, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> str:
+        """Resolve a name to two addresses of this machine; the server listens at the second only."""
+
+        def resolve(host: str, *asked: object, **how: object) -> list[Any]:
+            hosts = ("127.0.0.2", "127.0.0.1") if host == "two.example" else (host,)
+            return [entry for address in hosts for entry in resolver(address, *asked, **how)]
+
+        resolver: Callable[..., list[Any]] = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        return server.url.replace("127.0.0.1", "two.example")
+
+    def test_one_refuses(self, server: FaultServer, url: str) -> None:
+        """The next is tried."""
+        assert send_once(url).verdict is Verdict.ACCEPTED
+        assert len(server.received) == 1
+
+    def test_one_swallows_packets(self, server: FaultServer, url: str) -> None:
+        """It spends its share of the connect limit, not all of it."""
+        with swallowing("127.0.0.2", server.port):
+            assert send_once(url, connect_timeout=1).verdict is Verdict.ACCEPTED
+        assert len(server.received) == 1
+
+
+@contextmanager
+def swallowing(host: str, port: int = 0) -> Iterator[int]:
+    """Listen at a port that answers no handshake, as its backlog is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((host, port), backlog=0))
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)  # noqa: FBT003 - the method has no keyword
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+LOST: dict[str, tuple[list[Action], str]] = {
+    "reset after the request": ([reset], "connection_lost"),
+    "closed without an answer": ([close], "connection_lost"),
+    "silence": ([hang], "timeout"),
+    "half a status line": ([say(b"HTTP/1.1 20"), hang], "timeout"),
+    "half the headers, then silence": ([say(HEAD[:-8]), hang], "timeout"),
+    "half the body, then silence": ([say(HEAD + b'{"status": 200'), hang], "timeout"),
+    "half the body, then the end": ([say(HEAD + b'{"status": 200'), close], "truncated"),
+    "half the body, then a reset": ([say(HEAD + b'{"status": 200'), reset], "connection_lost"),
+    "a chunk cut short": ([say(CHUNKED + b"40\r\n{"), close], "truncated"),
+    "chunks without an end": ([say(CHUNKED + b"2\r\n{}\r\n"), close], "truncated"),
+    "a chunk size that is none": ([say(CHUNKED + b"zz\r\n{}\r\n"), close], "truncated"),
+    "dripping status line": ([drip(b"HTTP/1.1 " + b"2" * 500)], "timeout"),
+    "dripping headers": ([say(HEAD[:-2]), drip(b"X-Filler: " + b"x" * 500)], "timeout"),
+    "dripping body": ([say(HEAD), drip(b" " * 400)], "timeout"),
+    "dripping chunks": ([say(CHUNKED), drip(b"1\r\n \r\n" * 80)], "timeout"),
+    "endless interim answers": ([drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 20, gap=0.005)], "timeout"),
+    "no HTTP at all": ([say(b"220 smtp.example ESMTP\r\n"), close], "unreadable"),
+    "a header line without end": ([say(HEAD[:-2] + b"X: " + b"x" * 70_000)], "unreadable"),
+    "a thousand headers": ([say(HEAD[:-2] + b"X: y\r\n" * 1000 + b"\r\n")], "unreadable"),
+    "a body over the cap": ([say(http(b" " * (64 * 1024 + 1)))], "too_large"),
+    "a broken compression": ([say(http(b"{}", headers=["Content-Encoding: gzip"]))], "unreadable"),
+    "an expanding body over the cap": (
+        [say(http(gzip.compress(b" " * 10_000_000), headers=["Content-Encoding: gzip"]))],
+        "too_large",
+    ),
+}
+
+
+@pytest.mark.parametrize(("actions", "reason"), LOST.values(), ids=LOST.keys())
+def test_a_request_that_left_has_an_unknown_end(
+    server: FaultServer, actions: list[Action], reason: str
+) -> None:
+    """Whatever goes wrong after the request left, it is never called refused or deferred, nor sent again."""
+    server.play(*actions)
+    started = time.monotonic()
+    settings = SHORT if reason == "timeout" else {}
+    assert send_once(server.url, **settings) == Outcome(Verdict.UNKNOWN, reason)
+    assert time.monotonic() - started < 4  # far less than a drip lasts
+    assert len(server.received) == 1
+
+
+def test_a_large_body_is_not_read_to_its_end(server: FaultServer) -> None:
+    """Memory is bounded by the cap, not by what the server sends."""
+    server.play(say(b"HTTP/1.1 200 OK\r\n\r\n"), *[say(b" " * 65536)] * 400)
+    assert send_once(server.url).reason == "too_large"
+
+
+def test_a_compressed_answer_is_understood(server: FaultServer) -> None:
+    """We ask for none, yet a gateway may compress what it likes."""
+    _, _, body = ACCEPTED.partition(b"\r\n\r\n")
+    server.play(say(http(gzip.compress(body), headers=["Content-Encoding: gzip"])))
+    assert send_once(server.url).verdict is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("location", ["/elsewhere", "http://[broken", "", "\xff\xfe"])
+def test_a_redirect_is_not_followed(server: FaultServer, location: str) -> None:
+    """A redirect would carry the token along; it is a wrong base URL, however its target looks."""
+    server.play(say(http(b" " * 1000, "302 Found", [f"Location: {location}"])))
+    assert send_once(server.url) == Outcome(Verdict.REFUSED, "redirected")
+    assert len(server.received) == 1
+
+
+def test_a_refusal_stands_although_its_page_is_cut_short(server: FaultServer) -> None:
+    """The HTTP status says enough."""
+    server.play(say(http(b"<html>", "401 Unauthorized", length=5000)), close)
+    assert send_once(server.url) == Outcome(Verdict.REFUSED, "bad_token")
+
+
+def test_cookies_are_not_kept(server: FaultServer) -> None:
+    """The upstream's sessions are none of ours, and a shared jar is a race."""
+    server.play(say(ACCEPTED.replace(b"\r\n", b"\r\nSet-Cookie: session=1\r\n", 1)))
+    with closing(Client(account(server.url))) as client:
+        send(client)
+        send(client)
+    assert ["cookie" in request.headers for request in server.received] == [False, False]
+
+
+def test_proxies_of_the_environment_are_not_used(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that happens to be set must not hand the token to a proxy."""
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert send_once(server.url).verdict is Verdict.ACCEPTED
+
+
+class TestPool:
+    """Connections are kept, shared among threads and given up when they may be dead."""
+
+    def test_a_connection_is_used_again(self, server: FaultServer) -> None:
+        """Ten sends in a row need one connection."""
+        with closing(Client(account(server.url))) as client:
+            assert {send(client).verdict for _ in range(10)} == {Verdict.ACCEPTED}
+        assert server.connections == 1
+
+    def test_a_connection_is_used_again_after_a_refusal(self, server: FaultServer) -> None:
+        """A refusal leaves nothing unread behind."""
+        server.play_each([say(http_json({"message": "Too Many Attempts."}, "429 Too Many"))], [say(ACCEPTED)])
+        with closing(Client(account(server.url))) as client:
+            assert [send(client).reason for _ in range(2)] == ["throttled", "accepted"]
+        assert server.connections == 1
+
+    def test_a_connection_that_the_server_closed_is_replaced(self, server: FaultServer) -> None:
+        """A server that ends an idle connection costs no message and doubles none."""
+        server.play_each([say(ACCEPTED), close_and_settle], [say(ACCEPTED)])
+        with closing(Client(account(server.url))) as client:
+            assert send(client, "first").verdict is Verdict.ACCEPTED
+            server.wait_until_deserted()
+            assert send(client, "second").verdict is Verdict.ACCEPTED
+        assert [request.fields["custom"] for request in server.received] == ["first", "second"]
+        assert server.connections == 2
+
+    def test_a_connection_that_was_idle_for_long_is_replaced(self, server: FaultServer) -> None:
+        """It may have been forgotten on the way without a sign."""
+        with closing(Client(account(server.url, idle_timeout=0))) as client:
+            assert [send(client).verdict for _ in range(2)] == [Verdict.ACCEPTED, Verdict.ACCEPTED]
+        assert server.connections == 2
+
+    def test_stray_bytes_do_not_become_the_next_answer(self, server: FaultServer) -> None:
+        """What a server says unasked is dropped with its connection."""
+        refusal = http_json({"status": "ERROR"})
+        server.play_each([say(refusal + ACCEPTED)], [say(refusal)])
+        with closing(Client(account(server.url))) as client:
+            assert [send(client).reason for _ in range(2)] == ["rejected", "rejected"]
+
+    def test_after_a_timeout_the_late_answer_is_nobodys(self, server: FaultServer) -> None:
+        """The answer to a call that was given up must not be read by the next."""
+        late = threading.Event()
+        server.play_each([wait_for(late), say(ACCEPTED)], [say(http_json({"status": "ERROR"}))])
+        with closing(Client(account(server.url, total_timeout=0.3, connect_timeout=0.3))) as client:
+            assert send(client).reason == "timeout"
+            late.set()
+            assert send(client).reason == "rejected"
+
+    def test_each_of_64_threads_gets_its_own_answer(self, server: FaultServer) -> None:
+        """One client serves all threads, with at most one connection for each."""
+        server.respond(_echo)
+        references = [f"ref-{n}" for n in range(640)]
+        with closing(Client(account(server.url, total_timeout=20))) as client, ThreadPoolExecutor(64) as pool:
+            outcomes = list(pool.map(lambda reference: send(client, reference), references))
+        assert [outcome.upstream_id for outcome in outcomes] == references
+        assert sorted(request.fields["custom"] for request in server.received) == sorted(references)
+        assert server.connections <= 64
+
+    def test_more_calls_than_the_pool_holds_do_not_wait(self, server: FaultServer) -> None:
+        """The pool's size bounds what is kept, not what runs."""
+        server.play(meet(threading.Barrier(8)), say(ACCEPTED))
+        few = account(server.url, pool_size=1, total_timeout=20)
+        with closing(Client(few)) as client, ThreadPoolExecutor(8) as pool:
+            verdicts = {outcome.verdict for outcome in pool.map(send, [client] * 8)}
+        assert verdicts == {Verdict.ACCEPTED}
+
+    def test_neither_threads_nor_sockets_are_left_behind(self, server: FaultServer) -> None:
+        """After every kind of fault and a close, no file is open but the server's own."""
+        before = threading.enumerate()
+        with closing(Client(account(server.url, **SHORT))) as client:
+            for actions, _ in LOST.values():
+                server.play(*actions)
+                send(client)
+        server.wait_until_deserted()  # a socket of ours left open would keep one there alive
+        assert {t for t in threading.enumerate() if t not in before} <= server.threads
+
+
+def _echo(request: Received) -> bytes:
+    return http_json({"status": 200, "data": [{"id": request.fields["custom"], "status": "AWAITING-DLR"}]})
+
+
+class TestTls:
+    """The same limits hold inside TLS."""
+
+    def test_a_trusted_certificate(self, tls_server: FaultServer, certificate: Path) -> None:
+        """With the account's own bundle a private authority is trusted, and connections are kept."""
+        tls_server.play(say(ACCEPTED))
+        with closing(Client(account(tls_server.url, ca_bundle=str(certificate)))) as client:
+            assert {send(client).verdict for _ in range(3)} == {Verdict.ACCEPTED}
+        assert tls_server.connections == 1
+
+    @pytest.mark.parametrize("name", [name for name, (_, reason) in LOST.items() if reason == "timeout"])
+    def test_slow_servers(self, tls_server: FaultServer, certificate: Path, name: str) -> None:
+        """A drip inside TLS is bounded as a plain one is."""
+        tls_server.play(*LOST[name][0])
+        started = time.monotonic()
+        outcome = send_once(
+            tls_server.url, ca_bundle=str(certificate), connect_timeout=0.5, total_timeout=0.5
+        )
+        assert outcome == Outcome(Verdict.UNKNOWN, "timeout")
+        assert time.monotonic() - started < 4
+
+    def test_a_slow_handshake_is_part_of_the_total(self, tls_server: FaultServer, certificate: Path) -> None:
+        """What connecting took is no longer there for the answer."""
+        tls_server.on_connect = [pause(0.8)]
+        tls_server.play(hang)
+        started = time.monotonic()
+        outcome = send_once(tls_server.url, ca_bundle=str(certificate), connect_timeout=1, total_timeout=1)
+        assert outcome.reason == "timeout"
+        assert time.monotonic() - started < 1.7  # 1.8 would be the sum of both
+
+    def test_reset_after_the_request(self, tls_server: FaultServer, certificate: Path) -> None:
+        """A TLS connection that breaks off after the request leaves its end unknown."""
+        tls_server.play(reset)
+        outcome = send_once(tls_server.url, ca_bundle=str(certificate))
+        assert outcome == Outcome(Verdict.UNKNOWN, "connection_lost")
+
+    def test_a_bundle_that_holds_no_certificate(self, tls_server: FaultServer, tmp_path: Path) -> None:
+        """A spoilt bundle is seen before anything leaves."""
+        bundle = tmp_path / "ca.pem"
+        bundle.write_text("no certificate")
+        assert send_once(tls_server.url, ca_bundle=str(bundle)) == Outcome(Verdict.DEFERRED, "tls_failed")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a certificate for 127.0.0.1 that signs itself; its key lies in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "fault server")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    path.write_bytes(pem + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.fixture
+def tls_server(certificate: Path) -> Iterator[FaultServer]:
+    """Speak TLS, with a certificate that only its own bundle trusts."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with FaultServer(tls=context) as running:
+        yield running
+
+
+class TestToken:
+    """The token travels where the account wants it, and shows nowhere else."""
+
+    def test_by_header(self, server: FaultServer) -> None:
+        """The upstream's preferred way."""
+        send_once(server.url, auth="header")
+        (request,) = server.received
+        assert request.headers["authorization"] == f"Bearer {TOKEN}"
+        assert "access_token" not in request.target + request.body.decode()
+
+    def test_by_query(self, server: FaultServer) -> None:
+        """It is encoded, as tokens of some white labels hold a bar."""
+        send_once(server.url, auth="query")
+        (request,) = server.received
+        assert request.query == {"access_token": TOKEN}
+        assert "authorization" not in request.headers
+        assert "access_token" not in request.fields
+
+    def test_by_body(self, server: FaultServer) -> None:
+        """It is one more field of the form."""
+        send_once(server.url, auth="body")
+        (request,) = server.received
+        assert request.fields["access_token"] == TOKEN
+        assert request.query == {}
+        assert "authorization" not in request.headers
+
+    @pytest.mark.parametrize("auth", ["header", "query", "body"])
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+    def test_each_call_carries_it_in_one_place(
+        self, server: FaultServer, call: Callable[[Client], object], auth: str
+    ) -> None:
+        """Also where the body is JSON or the query holds more; a code stands in no query either."""
+        with closing(Client(account(server.url, auth=auth))) as client:
+            asked(call, client)
+        (request,) = server.received
+        body = request.body.decode()
+        carried = {
+            "header": request.headers.get("authorization") == f"Bearer {TOKEN}",
+            "query": request.query.get("access_token") == TOKEN,
+            "body": TOKEN in (request.json if body.startswith("{") else request.fields).values(),
+        }
+        assert carried == {place: place == auth for place in carried}
+        assert [secret for secret in CANARIES[2:] if secret in request.target] == []
+
+    @pytest.mark.parametrize("auth", ["header", "query", "body"])
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+    def test_no_call_shows_token_text_or_number(
+        self,
+        server: FaultServer,
+        call: Callable[[Client], object],
+        auth: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Neither in a log at DEBUG, nor in what it gives or raises, whatever the upstream answers."""
+        echo = {"id": "a1b2", "status": "CANARYWORD", "mobile": NUMBER, "imsi": NUMBER, "message": TEXT}
+        answers: list[list[Action]] = [
+            [say(http_json({"status": 200, "data": [echo]}))],
+            [say(http_json({"status": "CANARYWORD", "message": f"{TEXT} {TOKEN}"}))],
+            [say(http_json({"message": f"{NUMBER} {TOKEN}"}, "422 Unprocessable Content"))],
+            [reset],
+        ]
+        caplog.set_level(logging.DEBUG)
+        with closing(Client(account(server.url, auth=auth))) as client:
+            for actions in answers:
+                server.play(*actions)
+                assert not [secret for secret in CANARIES if secret in asked(call, client)]
+        assert "CANARYWORD" in caplog.text
+        assert "/api/v2/" in caplog.text
+        assert not [secret for secret in CANARIES if secret in caplog.text]
+
+    @pytest.mark.parametrize("auth", ["header", "query", "body"])
+    def test_no_log_shows_token_text_or_number(self, server: FaultServer, auth: str) -> None:
+        """At DEBUG, with urllib3's own records and their tracebacks, after every kind of fault."""
+        written = io.StringIO()
+        handler = logging.StreamHandler(written)
+        root = logging.getLogger()
+        level = root.level
+        root.addHandler(handler)
+        root.setLevel(logging.DEBUG)
+        # urllib3 warns of such a line, with the URL.
+        odd_header = [say(ACCEPTED.replace(b"\r\n\r\n", b"\r\nno header line\r\n\r\n", 1))]
+        new_word = [say(http_json({"status": "CANARYWORD"}))]
+        quick = [actions for actions, reason in LOST.values() if reason != "timeout"]
+        try:
+            with closing(Client(account(server.url, auth=auth))) as client:
+                for actions in [odd_header, new_word, *quick]:
+                    server.play(*actions)
+                    seen = repr(send(client)) + repr(client)
+                    assert not [secret for secret in CANARIES if secret in seen]
+            server.play(hang)
+            assert send_once(server.url, auth=auth, **SHORT).reason == "timeout"
+        finally:
+            root.removeHandler(handler)
+            root.setLevel(level)
+        log = written.getvalue()
+        assert "sms/send" in log
+        assert "Failed to parse headers" in log
+        assert "CANARYWORD" in log
+        assert not [
+            secret for secret in ("canary-TOKEN", "0123456789abcdef", "493817", NUMBER) if secret in log
+        ]

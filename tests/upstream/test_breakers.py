@@ -1,0 +1,149 @@
+"""Breakers of accounts on a real server: when they open, who may probe, when they close (shared by all processes)."""
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from otp_service.upstream.breakers import MEMORY, WHOLE, Breakers
+from otp_service.upstream.faults import FIRST_PAUSE, LONGEST_PAUSE, PROBE_LEASE
+from tests.support.fault_proxy import FaultProxy
+from tests.support.spine import PatientScripts, proxied_store, together
+from tests.support.valkey_server import ValkeyServer
+
+CROWD = 50
+TOLERANCE = 3
+
+
+@pytest.fixture
+def breakers(valkey: ValkeyServer) -> Iterator[Breakers]:
+    """Give breakers with keys of their own and a connection for everyone."""
+    scripts = PatientScripts(valkey, CROWD)
+    yield Breakers(scripts, prefix=f"t{secrets.token_hex(6)}")
+    scripts.close()
+
+
+def opened(breakers: Breakers, channel: str = "sms") -> None:
+    """Open a breaker by faults in a row."""
+    told = [breakers.fault("main", channel, None, TOLERANCE) for _ in range(TOLERANCE)]
+    assert told == [0, 0, FIRST_PAUSE]
+
+
+def test_an_account_without_faults_lets_everything_through(breakers: Breakers) -> None:
+    """And says that nothing is known against it, so that its success is no news."""
+    passage = breakers.ask("main", "sms")
+    assert (passage.state, passage.pause, passage.clean) == ("closed", 0, True)
+    breakers.fault("main", "sms", None, TOLERANCE)
+    passage = breakers.ask("main", "sms")
+    assert (passage.state, passage.clean) == ("closed", False)
+
+
+def test_faults_in_a_row_open_it(breakers: Breakers) -> None:
+    """For its channel alone; a success in between begins the row anew."""
+    for _ in range(TOLERANCE - 1):
+        assert breakers.fault("main", "sms", None, TOLERANCE) == 0
+    breakers.well("main", "sms")
+    opened(breakers)
+    passage = breakers.ask("main", "sms")
+    assert passage.state == "open"
+    assert FIRST_PAUSE - 1 < passage.pause <= FIRST_PAUSE
+    assert breakers.ask("main", "voice").state == "closed"
+    assert breakers.ask("spare", "sms").state == "closed"
+
+
+def test_the_whole_account_has_a_say_over_each_channel(breakers: Breakers) -> None:
+    """A fault that all channels share closes all of them to requests; a success opens both ways."""
+    opened(breakers, WHOLE)
+    for channel in ("sms", "voice"):
+        assert breakers.ask("main", channel).state == "open"
+    breakers.well("main", "sms")
+    assert breakers.ask("main", "voice").state == "closed"
+
+
+def test_a_pause_that_was_named_is_kept(breakers: Breakers) -> None:
+    """One fault is enough when the upstream says for how long."""
+    assert breakers.fault("main", "sms", 42.0, TOLERANCE) == 42
+    assert 41 < breakers.ask("main", "sms").pause <= 42
+
+
+def test_faults_of_requests_that_left_before_it_opened_change_nothing(breakers: Breakers) -> None:
+    """Many are under way when it opens; their ends make the pause no longer."""
+    opened(breakers)
+    assert [breakers.fault("main", "sms", None, TOLERANCE) for _ in range(10)] == [0] * 10
+    assert breakers.ask("main", "sms").pause <= FIRST_PAUSE
+
+
+def test_one_probe_goes_through_in_each_lease(breakers: Breakers) -> None:
+    """When the pause is over one request may try; the next only when that one said nothing in its lease."""
+    opened(breakers)
+    breakers.offset += int(FIRST_PAUSE * 1000)
+    assert breakers.ask("main", "sms").state == "probe"
+    second = breakers.ask("main", "sms")
+    assert second.state == "open"
+    assert 0 < second.pause <= PROBE_LEASE
+    breakers.offset += int(PROBE_LEASE * 1000)
+    assert breakers.ask("main", "sms").state == "probe"
+
+
+def test_a_probe_that_fails_doubles_the_pause(breakers: Breakers) -> None:
+    """Up to the longest; a probe that succeeds closes the breaker, and the pauses begin anew."""
+    opened(breakers)
+    pause = FIRST_PAUSE
+    for _ in range(8):
+        breakers.offset += int(pause * 1000)
+        assert breakers.ask("main", "sms").state == "probe"
+        pause = min(2 * pause, LONGEST_PAUSE)
+        assert breakers.fault("main", "sms", None, TOLERANCE) == pause
+        assert breakers.ask("main", "sms").state == "open"
+    assert pause == LONGEST_PAUSE
+    breakers.well("main", "sms")
+    assert breakers.ask("main", "sms").clean
+    opened(breakers)
+
+
+def test_of_fifty_at_once_exactly_one_probes(breakers: Breakers) -> None:
+    """All the others are told to wait."""
+    opened(breakers)
+    breakers.offset += int(FIRST_PAUSE * 1000)
+    found = together(CROWD, lambda _: breakers.ask("main", "sms").state)
+    assert sorted(map(str, found)) == ["open"] * (CROWD - 1) + ["probe"]
+
+
+def test_fifty_faults_at_once_open_it_once(breakers: Breakers) -> None:
+    """One caller learns that it opened, for its log; the rest counts for nothing."""
+    told = together(CROWD, lambda _: breakers.fault("main", "sms", None, TOLERANCE))
+    assert sorted(map(str, told)) == ["0.0"] * (CROWD - 1) + [str(FIRST_PAUSE)]
+
+
+def test_looking_takes_no_probes_place(breakers: Breakers) -> None:
+    """The operators' page shows the breakers as they are, and the next send may still probe."""
+    opened(breakers)
+    accounts = {"main": ["sms", "voice"]}
+    shown = breakers.states(accounts)["main"]
+    assert (shown[WHOLE], shown["voice"]) == ("closed", "closed")
+    assert shown["sms"].startswith("open for ")
+    breakers.offset += int(FIRST_PAUSE * 1000)
+    for _ in range(3):
+        assert breakers.states(accounts)["main"]["sms"] == "half open"
+    assert breakers.ask("main", "sms").state == "probe"
+
+
+def test_a_lost_reply_counts_one_fault_and_tells_that_it_opened(valkey: ValkeyServer) -> None:
+    """The server did it, the answer got lost, the call asks again."""
+    prefix = f"t{secrets.token_hex(6)}"
+    for pauses in ([0], [FIRST_PAUSE]):
+        with FaultProxy(valkey.socket) as proxy, proxied_store(proxy.url, prefix) as store:
+            flaky = Breakers(store._scripts, prefix=prefix)  # noqa: SLF001 - the same connection
+            proxy.lose_reply()
+            assert [flaky.fault("main", "sms", None, 2)] == pauses
+            assert proxy.lost == 1
+
+
+def test_faults_are_forgotten_after_a_while(breakers: Breakers, valkey: ValkeyServer) -> None:
+    """An account that nobody uses any more leaves no trace (requirement H12)."""
+    opened(breakers)
+    breakers.offset += int(FIRST_PAUSE * 1000)
+    breakers.ask("main", "sms")
+    with valkey.client() as client:
+        [key] = client.scan_iter(f"*{breakers._prefix}*", count=10_000)  # noqa: SLF001
+        assert 0 < client.pttl(key) <= MEMORY

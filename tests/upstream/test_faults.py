@@ -1,0 +1,79 @@
+"""What the end of a send says of the account that it went by."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otp_service.upstream import faults as health
+from otp_service.upstream.faults import ACCOUNT_FAULTS, ALARMS, LONGEST_PAUSE, WHOLE_ACCOUNT, Sign, sign_of
+from otp_service.upstream.port import Outcome, Verdict
+
+WELL, ILL = Sign(well=True), Sign(well=False)
+NOT_ACCEPTED = [verdict for verdict in Verdict if verdict is not Verdict.ACCEPTED]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason", "sign"),
+    [
+        (Verdict.ACCEPTED, "accepted", WELL),
+        (Verdict.REFUSED, "invalid_number", WELL),
+        (Verdict.REFUSED, "not_allowed", WELL),
+        (Verdict.REFUSED, "undelivered", WELL),
+        (Verdict.REFUSED, "a_word_of_tomorrow", WELL),
+        (Verdict.REFUSED, "bad_token", ILL),
+        (Verdict.REFUSED, "no_credits", ILL),
+        (Verdict.REFUSED, "invalid_template", ILL),
+        (Verdict.DEFERRED, "connect_failed", ILL),
+        (Verdict.DEFERRED, "throttled", ILL),
+        (Verdict.DEFERRED, "unavailable", ILL),
+        (Verdict.DEFERRED, "a_word_of_tomorrow", None),
+        (Verdict.UNKNOWN, "timeout", ILL),
+        (Verdict.UNKNOWN, "server_error", ILL),
+        (Verdict.UNKNOWN, "connection_lost", ILL),
+        (Verdict.UNKNOWN, "unreadable", None),
+    ],
+)
+def test_each_end_is_read_as_its_own_sign(verdict: Verdict, reason: str, sign: Sign | None) -> None:
+    """Who answers about the number does its work; who is away, or rejects us, does not; the rest tells nothing."""
+    assert sign_of(Outcome(verdict, reason)) == sign
+
+
+@given(st.sampled_from(sorted(ACCOUNT_FAULTS)), st.sampled_from(NOT_ACCEPTED))
+def test_every_fault_of_an_account_speaks_against_it(reason: str, verdict: Verdict) -> None:
+    """However the send ended, unless it was accepted after all."""
+    assert sign_of(Outcome(verdict, reason)) == ILL
+    assert sign_of(Outcome(Verdict.ACCEPTED, reason)) == WELL
+
+
+@given(
+    st.sampled_from(NOT_ACCEPTED),
+    st.text(max_size=20).filter(lambda reason: reason not in ACCOUNT_FAULTS),
+    st.none() | st.floats(0, 1e9, exclude_min=True),
+)
+def test_an_account_is_left_alone_for_as_long_as_it_asks(
+    verdict: Verdict, reason: str, retry_after: float | None
+) -> None:
+    """But never for longer than a breaker ever stays open, and only after a fault of its own."""
+    sign = sign_of(Outcome(verdict, reason, retry_after=retry_after))
+    assert sign == (WELL if verdict is Verdict.REFUSED else None)
+    sign = sign_of(Outcome(verdict, "throttled", retry_after=retry_after))
+    assert sign == Sign(well=False, pause=retry_after and min(retry_after, LONGEST_PAUSE))
+
+
+def test_no_pause_that_is_asked_for_is_none() -> None:
+    """A Retry-After of nothing leaves the count of faults to decide."""
+    assert sign_of(Outcome(Verdict.DEFERRED, "throttled", retry_after=0.0)) == ILL
+
+
+def test_what_all_channels_share_and_what_needs_an_operator_are_faults() -> None:
+    """Else nobody would ever read these tables."""
+    assert WHOLE_ACCOUNT <= ACCOUNT_FAULTS
+    assert ALARMS <= ACCOUNT_FAULTS
+
+
+def test_pauses_grow_to_the_longest() -> None:
+    """Doubling comes to the longest pause within a few probes."""
+    assert 0 < health.FIRST_PAUSE < LONGEST_PAUSE
+    assert math.log2(LONGEST_PAUSE / health.FIRST_PAUSE) < 6

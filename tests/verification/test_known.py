@@ -1,0 +1,206 @@
+"""Who counts as known, and that a number is one however it is spelled."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otp_service import phone
+from otp_service.crypto.sealing import Seal
+from otp_service.crypto.tokens import DEVICE_LIFETIME
+from otp_service.errors import Invalid, TooManyRequests
+from otp_service.guard.limiter import SESSIONS, Gate
+from otp_service.policy.limits import Cooldown
+from otp_service.verification.service import SendRequest
+from tests.support.spine import NUMBERS, OPEN, PATIENT, Spine, open_spine, seen
+from tests.support.valkey_server import ValkeyServer
+
+OWNER, OTHER = NUMBERS[:2]
+ADDRESS = "192.0.2.1"
+
+
+@pytest.fixture
+def spine(valkey: ValkeyServer) -> Iterator[Spine]:
+    """Give a service where one message a minute goes to a number from those who are alike known."""
+    with open_spine(valkey, guard=replace(OPEN, cooldown=Cooldown(ladder=(60,)))) as made:
+        yield made
+
+
+def send(spine: Spine, number: str, app: str = "web", **more: str) -> str:
+    """Send from a browser; gives the challenge's id."""
+    caller = replace(spine.caller, address=ADDRESS, app=replace(spine.caller.app, name=app))
+    return spine.service.send(caller, SendRequest(to=number, purpose="signup", **more)).challenge_id
+
+
+def device_of(spine: Spine, number: str) -> tuple[str, str]:
+    """Verify a number on a device; gives its token and the verification token."""
+    id_ = send(spine, number)
+    spine.courier.attend(id_, lambda: False)
+    _, code = spine.phone.next()
+    won = spine.service.verify(spine.caller, id_, code, remember_device=True)
+    assert won.device_token
+    return won.device_token, won.token
+
+
+def known(spine: Spine, number: str, token: str, app: str = "web") -> str:
+    """Say how well a caller with a token is known."""
+    return seen(spine.store, send(spine, number, app, device_token=token)).known
+
+
+def test_a_device_that_verified_the_number_has_a_budget_of_its_own(spine: Spine) -> None:
+    """A stranger's message a moment ago does not count against it, nor its own against a stranger."""
+    token, _ = device_of(spine, OWNER)
+    spine.store.offset += 61_000
+    send(spine, OWNER)
+    with pytest.raises(TooManyRequests):
+        send(spine, OWNER)
+    assert known(spine, OWNER, token) == "device"
+    with pytest.raises(TooManyRequests):
+        send(spine, OWNER, device_token=token)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["another number", "another app", "expired", "forged", "a verification token", "nonsense"]
+)
+def test_no_other_token_makes_a_device_known(spine: Spine, wrong: str) -> None:
+    """The caller is a stranger then; that is no error, as tokens end."""
+    token, verification = device_of(spine, OWNER)
+    number, app = (OTHER, "web") if wrong == "another number" else (OWNER, "web")
+    if wrong == "another app":
+        app = "other"
+    spine.store.offset += DEVICE_LIFETIME * 1000 if wrong == "expired" else 61_000
+    head, body, signature = token.split(".")
+    shown = {
+        "forged": f"{head}.{body}.{signature[:-4]}{'AAAA' if signature[-4:] != 'AAAA' else 'BBBB'}",
+        "a verification token": verification,
+        "nonsense": "a.b.c",
+    }
+    assert known(spine, number, shown.get(wrong, token), app) == ""
+
+
+def test_a_recycled_number_knows_no_device_of_before(spine: Spine) -> None:
+    """The person behind it may be another; a device that verifies it afterwards is known again."""
+    token, _ = device_of(spine, OWNER)
+    spine.store.offset += 61_000
+    spine.gate.recycle(OWNER, spine.store.time(), 3600)
+    assert known(spine, OWNER, token) == ""
+    spine.store.offset += 61_000
+    newer, _ = device_of(spine, OWNER)
+    assert known(spine, OWNER, newer) == "device"
+
+
+def test_a_page_names_no_session_and_no_address(spine: Spine) -> None:
+    """It could draw a new one for each send; a server's word counts."""
+    for name, value in (("session", "s"), ("address", "192.0.2.7")):
+        with pytest.raises(Invalid) as caught:
+            send(spine, OWNER, **{name: value})
+        assert caught.value.rules() == [(name, "may come with a secret key only")]
+    view = spine.service.send(spine.caller, SendRequest(to=OWNER, session="s", address=ADDRESS))
+    assert seen(spine.store, view.challenge_id).known == "session"
+
+
+def by_session(spine: Spine, number: str, session: str, app: str = "web") -> str:
+    """Send for a server that names a session, and verify; gives how well it was known."""
+    caller = replace(spine.caller, address=None, app=replace(spine.caller.app, name=app))
+    id_ = spine.service.send(caller, SendRequest(to=number, session=session)).challenge_id
+    spine.courier.attend(id_, lambda: False)
+    _, code = spine.phone.next()
+    spine.service.verify(caller, id_, code)
+    spine.store.offset += 61_000
+    return seen(spine.store, id_).known
+
+
+def test_a_session_is_known_by_the_number_that_it_verified(spine: Spine) -> None:
+    """For as long as a device would be; a name alone is less, as a server names a session for each stranger."""
+    assert by_session(spine, OWNER, "the-owners") == "session"
+    assert by_session(spine, OWNER, "the-owners") == "returning"
+    assert by_session(spine, OTHER, "the-owners") == "session"
+    assert by_session(spine, OWNER, "a-strangers") == "session"
+    assert by_session(spine, OWNER, "the-owners", "other") == "session"
+    spine.store.offset += (DEVICE_LIFETIME - 400) * 1000
+    assert by_session(spine, OWNER, "the-owners") == "returning"
+    spine.store.offset += DEVICE_LIFETIME * 1000
+    assert by_session(spine, OWNER, "the-owners") == "session"
+
+
+def test_a_session_is_known_under_every_lookup_key(spine: Spine) -> None:
+    """As long as the key that it was kept under is in the ring."""
+    ring = {"l2": b"m" * 32, "l1": b"l" * 32}
+    before, after = (
+        Gate(spine.scripts, Seal({"n1": b"n" * 32}, keys, b"s" * 32), prefix="t-ring", keep=1)
+        for keys in ({"l1": ring["l1"]}, ring)
+    )
+    before.meet("web", "s", OWNER, 60)
+    assert after.past(OWNER, "web", "s", 60).met
+    assert not after.past(OTHER, "web", "s", 60).met
+    assert after.forget(OWNER) == 1
+    assert not after.past(OWNER, "web", "s", 60).met
+
+
+def test_the_newest_sessions_of_a_number_are_known(valkey: ValkeyServer, spine: Spine) -> None:
+    """So many, for so long; a number that is verified every day does not fill the store."""
+    for place in range(SESSIONS + 3):
+        spine.gate.meet("web", f"s{place}", OWNER, 3600)
+        spine.store.offset += 1000
+    met = [spine.gate.past(OWNER, "web", f"s{place}", 3600).met for place in range(SESSIONS + 3)]
+    assert met == [False] * 3 + [True] * SESSIONS
+    spine.store.offset += 3600_000
+    spine.gate.meet("web", "s", OWNER, 3600)
+    assert len(keys_of(spine)) == 1
+    with valkey.client() as client:
+        assert 0 < client.pttl(spine.gate._met(OWNER)[0]) <= 3_600_000  # noqa: SLF001
+
+
+def keys_of(spine: Spine) -> list[str]:
+    """List what is kept of the sessions of a number."""
+    [key] = spine.gate._met(OWNER)  # noqa: SLF001
+    found: list[str] = spine.scripts.call("counts", [key])[::2]
+    return found
+
+
+def test_a_recycled_number_knows_no_session_of_before(spine: Spine) -> None:
+    """The person behind it may be another."""
+    by_session(spine, OWNER, "the-owners")
+    spine.gate.forget(OWNER)  # as `recycled` does with each number
+    assert by_session(spine, OWNER, "the-owners") == "session"
+
+
+SPELLINGS = (
+    "+91 98765 43210",
+    "0091 98765 43210",
+    "098765 43210",
+    "9876543210",
+    "+91-98765-43210",
+    "\uff0b91 98765 43210",
+    "\uff19\uff18\uff17\uff16\uff15\uff14\uff13\uff12\uff11\uff10",
+    "\u096f\u096e\u096d\u096c\u096b\u096a\u0969\u0968\u0967\u0966",
+    "+91 98765\u200b43210",
+    "tel:+91-98765-43210",
+    "+919876543210;ext=5",
+    "+919876543210 x123",
+    "+9109876543210",
+)
+"""A dozen ways to write one number (requirements 3.6)."""
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_number_is_one_however_it_is_spelled(spine: Spine, spelling: str) -> None:
+    """The second send meets the first one's cooldown."""
+    send(spine, SPELLINGS[0])
+    with pytest.raises(TooManyRequests):
+        send(spine, spelling, country="IN")
+
+
+@PATIENT
+@given(
+    st.sampled_from(["+91", "0091", "0", ""]),
+    st.lists(st.sampled_from(["", " ", "-", ".", "\u200b", "\u00a0"]), min_size=10, max_size=10),
+    st.sampled_from([0x30, 0xFF10, 0x0660, 0x0966]),
+    st.sampled_from(["", ";ext=7", " x12"]),
+)
+def test_all_spellings_become_one_number(begin: str, between: list[str], zero: int, end: str) -> None:
+    """Whatever stands between the digits, and whichever digits they are."""
+    digits = "".join(chr(zero + int(digit)) + gap for digit, gap in zip("9876543210", between, strict=True))
+    assert phone.parse(f"{begin}{digits}{end}", "IN").e164 == "+919876543210"
