@@ -17,12 +17,12 @@ import pytest
 import requests
 
 from tests.support.demo_process import Demo
+from tests.support.documents import shell, start_of_events
 from tests.support.endpoint import Endpoint
 from tests.support.numbers import DELIVERED
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.xdist_group("demo")
-README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture(scope="module")
@@ -81,65 +81,14 @@ def test_metrics_sum_all_processes(demo: Demo) -> None:
     assert "otp_hash_seconds_bucket" in page
 
 
-def test_readme_commands_work_word_by_word(demo: Demo) -> None:
-    """The README's first session, pasted into a shell beside a running demo, ends with a redeemed proof."""
-    said = shell("\n".join(session("A first code", "A code that does not arrive")), demo.folder)
-    assert '"status":"verified"' in said
-    assert '"phone_number":"+12025550100"' in said
-    assert '{"channel":"sms","status":"failed"},{"channel":"whatsapp","status":"delivered"}' in said
-    assert '"problem":null' in said
-
-
-def session(*titles: str) -> list[str]:
-    """Give what the README wants typed under these titles."""
-    found = []
-    for title in titles:
-        section = README.read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
-        found += re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    return found
-
-
-def shell(script: str, folder: Path) -> str:
-    """Run what somebody types in a folder; gives what it prints."""
-    done = subprocess.run(
-        ["/bin/bash", "-eu", "-o", "pipefail", "-c", script],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def hearing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """A demo that may tell apps of events, started as the README says."""
+    """A demo that may send events to an endpoint on this machine."""
     folder = tmp_path_factory.mktemp("hearing")
     (folder / ".venv").symlink_to(sys.prefix)
-    start = session("Hear of it")[0].replace("make run", "env")
-    settings = [line.partition("=") for line in shell(start, folder).splitlines()]
-    running = Demo(
-        folder, environment={name: value for name, _, value in settings if name.startswith("OTP_")}
-    )
+    running = Demo(folder, environment=start_of_events(folder))
     yield running
     running.close()
-
-
-def test_readme_commands_for_events_work_word_by_word(hearing: Demo) -> None:
-    """Typed beside a demo that was started so, they end with the events of an SMS that failed."""
-    [first, *_], [_, *typed] = session("A first code"), session("Hear of it")
-    port = str(free_port())  # the README's may be taken here
-    said = shell("\n".join([first, *typed]).replace("8002", port), hearing.folder)
-    events = [json.loads(line) for line in said.splitlines() if line.startswith('{"type"')]
-    assert {(event["type"], event["data"]["channel"]) for event in events} == {
-        ("challenge.sent", "sms"),
-        ("challenge.fell_back", "whatsapp"),
-        ("challenge.sent", "whatsapp"),
-        ("challenge.delivered", "whatsapp"),
-    }
-    assert len(events) == 4
 
 
 @pytest.fixture

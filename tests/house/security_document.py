@@ -4,14 +4,12 @@
 with 1 when they differ. What a figure is for and where it comes from is said here, what it is never.
 """
 
-import argparse
 import ast
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from otp_service import bootstrap, settings
@@ -40,9 +38,10 @@ from otp_service.store import scripts as connection
 from otp_service.upstream import faults as health
 from otp_service.upstream.mobtexting import account
 from otp_service.verification import service
+from tests.house import made as page
 
-FILE = Path(__file__).parents[2] / "docs" / "security.md"
-BEGIN, END = "<!-- made by python -m tests.house.security_document -->\n", "<!-- end of what is made -->\n"
+MODULE = "tests.house.security_document"
+FILE = page.DOCS / "security.md"
 _OWN = "own starting value"
 
 
@@ -451,36 +450,5 @@ def _server_option(name: str) -> str:
     return str(options[name])
 
 
-# The document.
-
-
-def document(text: str) -> str:
-    """Give the document with what the code says between its markers. Raises ValueError where they are missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError("the markers are missing")
-    return f"{before}{BEGIN}\n{made()}\n{END}{after}"
-
-
-def main(arguments: list[str]) -> int:
-    """Write the figures, or check them; gives the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.house.security_document", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing, exit with 1 when it differs")
-    parser.add_argument("--file", type=Path, default=FILE, help="docs/security.md unless named")
-    options = parser.parse_args(arguments)
-    found = options.file.read_text(encoding="utf-8")
-    wanted = document(found)
-    if not options.check:
-        options.file.write_text(wanted, encoding="utf-8")
-        return 0
-    if found == wanted:
-        return 0
-    sys.stderr.write(
-        f"{options.file} is not what the code says: run python -m tests.house.security_document\n"
-    )
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(page.main(MODULE, FILE, made, sys.argv[1:]))

@@ -18,7 +18,7 @@ from otp_service.policy.limits import RULES, Guard
 from otp_service.policy.model import EVENTS, ChallengeRules, Upstream
 from otp_service.telemetry.metrics import Metrics
 from tests.conftest import OPS, POLICY, PUBLISHABLE
-from tests.house import security_document
+from tests.house import made, security_document
 from tests.house.openapi_document import application
 from tests.support.http_api import NUMBER, Api, close, make_api, wrong
 from tests.support.valkey_server import ValkeyServer
@@ -213,7 +213,8 @@ def test_the_notice_is_linked() -> None:
 
 def test_the_figures_are_what_the_code_says() -> None:
     """A changed limit, lifetime or time limit without a new document fails here."""
-    assert security_document.document(TEXT) == TEXT, "python -m tests.house.security_document"
+    wanted = made.filled(TEXT, security_document.MODULE, security_document.made())
+    assert wanted == TEXT, "python -m tests.house.security_document"
 
 
 def test_the_check_finds_drift(tmp_path: Path) -> None:
@@ -234,7 +235,7 @@ def test_the_check_finds_drift(tmp_path: Path) -> None:
 def test_a_document_without_its_markers_is_no_document() -> None:
     """Rather an error than figures that nobody checks."""
     with pytest.raises(ValueError, match="markers"):
-        security_document.document(TEXT.replace(security_document.END, ""))
+        made.filled(TEXT.replace(made.END, ""), security_document.MODULE, "")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,89 @@
+"""Every command in README.md and docs/ runs as it stands there."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.demo_process import Demo
+from tests.support.documents import DOCUMENTS, PROJECT, blocks, session, shell, start_of_events
+from tests.support.ports import free_port
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+FIRST_CODE = ("README.md", "Send a first code")
+FALLBACK = ("docs/integrate.md", "When a code does not arrive")
+EVENTS = ("docs/integrate.md", "Receive events")
+SECRETS = ("docs/operate.md", "Deploy")
+CHECK = ("docs/operate.md", "Change the policy")
+MAKE = ("README.md", "Start")
+"""Run by everyone who runs the tests: `make test` is how they start."""
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A running demo."""
+    running = Demo(tmp_path_factory.mktemp("documents"))
+    yield running
+    running.close()
+
+
+def test_every_block_of_commands_is_run_here() -> None:
+    """A new block in a document needs a test that runs it."""
+    written = sum(len(blocks(file.read_text(encoding="utf-8"), "sh")) for file in DOCUMENTS if file.exists())
+    run = (FIRST_CODE, FALLBACK, EVENTS, SECRETS, CHECK, MAKE)
+    assert written == sum(len(session(*part)) for part in run)
+
+
+def test_a_first_code_and_its_fallback(demo: Demo) -> None:
+    """The first session ends with a redeemed token, the second with a code by WhatsApp and a simulation."""
+    said = shell("\n".join([*session(*FIRST_CODE), *session(*FALLBACK)]), demo.folder)
+    assert '"status":"verified"' in said
+    assert '"phone_number":"+12025550100"' in said
+    assert '{"channel":"sms","status":"failed"},{"channel":"whatsapp","status":"delivered"}' in said
+    assert '"problem":null' in said
+
+
+def test_a_policy_is_checked_over_http(demo: Demo) -> None:
+    """The demo's own policy has nothing wrong."""
+    said = shell("\n".join([session(*FIRST_CODE)[0], *session(*CHECK)]), demo.folder)
+    assert json.loads(said.splitlines()[-1])["warnings"] == []
+
+
+def test_secrets_are_drawn_for_a_deployment(tmp_path: Path) -> None:
+    """The file is for its owner only and has every secret setting; the operator's key comes with its hash."""
+    command = f'otp-service() {{ "{sys.executable}" -m otp_service "$@"; }}'
+    said = shell("\n".join([f"export PYTHONPATH={PROJECT}", command, *session(*SECRETS)]), tmp_path)
+    assert (tmp_path / "secrets.env").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "secrets.env").read_text().count("OTP_") == 5
+    assert re.search(r"^key: +ops_", said, re.MULTILINE)
+    assert re.search(r"^hash: +[0-9a-f]{64}", said, re.MULTILINE)
+
+
+@pytest.fixture
+def hearing(tmp_path: Path) -> Iterator[Demo]:
+    """A demo that may send events to this machine, started as the document says."""
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    running = Demo(tmp_path, environment=start_of_events(tmp_path))
+    yield running
+    running.close()
+
+
+def test_events_arrive_at_an_endpoint(hearing: Demo) -> None:
+    """The session ends with the four events of an SMS that failed."""
+    first, (_, endpoint, apply, send) = session(*FIRST_CODE)[0], session(*EVENTS)
+    port = str(free_port())  # the document's may be taken here
+    applied = shell(f"{first}\n{apply}".replace("8002", port), hearing.folder)
+    hearing.wait_for_policy(int(re.findall("version ([0-9]+) is in force", applied)[0]))
+    said = shell(f"{first}\n{endpoint}\n{send}".replace("8002", port), hearing.folder)
+    events = [json.loads(line) for line in said.splitlines() if line.startswith('{"type"')]
+    assert {(event["type"], event["data"]["channel"]) for event in events} == {
+        ("challenge.sent", "sms"),
+        ("challenge.fell_back", "whatsapp"),
+        ("challenge.sent", "whatsapp"),
+        ("challenge.delivered", "whatsapp"),
+    }
+    assert len(events) == 4

@@ -1,0 +1,60 @@
+"""README.md and docs/: links lead somewhere, shown policies are valid, and what the code makes is up to date."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from otp_service import policy
+from tests.house import made, settings_document
+from tests.support.documents import DOCUMENTS, PROJECT, blocks
+
+MOST_LINES = 150
+"""README.md is one page."""
+PAGES = [file for file in DOCUMENTS if file.exists()]
+
+
+@cache
+def anchors(file: Path) -> set[str]:
+    """List the anchors of a document's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_every_link_leads_somewhere(file: Path) -> None:
+    """A link to a file or a heading that was renamed is found."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", file.read_text(encoding="utf-8")):
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (file.parent / path).resolve() if path else file
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_readme_is_one_page() -> None:
+    """A newcomer reads all of it."""
+    assert len((PROJECT / "README.md").read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    """No document is found by luck only."""
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\((docs/[a-z]+\.md)", readme))
+    assert linked == {f"docs/{file.name}" for file in (PROJECT / "docs").glob("*.md")}
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_every_policy_that_is_shown_is_valid(file: Path) -> None:
+    """A reader can copy it."""
+    for text in blocks(file.read_text(encoding="utf-8"), "toml"):
+        policy.parse(text)
+
+
+def test_settings_are_listed_as_the_code_has_them() -> None:
+    """A new setting, default or meaning without a new document fails here."""
+    text = settings_document.FILE.read_text(encoding="utf-8")
+    wanted = made.filled(text, settings_document.MODULE, settings_document.table())
+    assert text == wanted, f"python -m {settings_document.MODULE}"
