@@ -13,21 +13,24 @@ from pathlib import Path
 
 from otp_service import policy, settings
 from otp_service.access.keyring import Keyring, LiveKeys
-from otp_service.challenge.store import Retention, Store
+from otp_service.challenge.store import USUAL_RETENTION, ChallengeStore, Retention
 from otp_service.crypto.code_hashes import Hasher
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Signer
 from otp_service.delivery.conversion import Figures
 from otp_service.delivery.dispatcher import Courier
+from otp_service.delivery.membership import Membership
 from otp_service.delivery.receipts import Reception
 from otp_service.errors import ConfigurationError, StoreUnavailable
 from otp_service.events import standard_webhooks as events
 from otp_service.events.outbox import Outbox
+from otp_service.events.queue import EventQueue
 from otp_service.events.sender import Herald
 from otp_service.guard.admission import Admission
 from otp_service.guard.captcha import SiteVerify
 from otp_service.guard.human_check import Check
 from otp_service.guard.limiter import Gate
+from otp_service.guard.suppressions import Suppressions
 from otp_service.net.public_only import Sender as EventSender
 from otp_service.ops.apps import Apps
 from otp_service.ops.blocks import Blocks
@@ -36,15 +39,50 @@ from otp_service.policy import Policy, Upstream
 from otp_service.policy.active import Runtime, Sender
 from otp_service.policy.versions import Current, Policies, Version
 from otp_service.settings import Settings
+from otp_service.store.due import DueQueue
+from otp_service.store.facts import Facts
+from otp_service.store.partitions import Partitions
 from otp_service.store.scripts import Scripts, connect
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers
+from otp_service.upstream.get_budget import GetBudget
 from otp_service.upstream.mobtexting import Account, Batcher, Client
 from otp_service.verification.service import Service
 
 SPARE_CONNECTIONS = 4
 BLOCKS_KEPT = 24 * 3_600_000
 """Milliseconds that a block which has ended can still be explained."""
+
+
+class Stores:
+    """Everything that the product keeps in Redis, by part. A test moves their time by `scripts.offset`."""
+
+    def __init__(
+        self,
+        scripts: Scripts,
+        *,
+        prefix: str,
+        partitions: int,
+        retention: Retention = USUAL_RETENTION,
+        keep_events: int = 4 * 24 * 3_600_000,
+    ) -> None:
+        """`keep_events` is how long an event that its app does not accept is kept (milliseconds)."""
+        self.scripts = scripts
+        self.prefix = prefix
+        self.partitions = Partitions(prefix, partitions)
+        self.due = DueQueue(scripts, self.partitions, "due")
+        self.events_due = DueQueue(scripts, self.partitions, "evt")
+        self.challenges = ChallengeStore(scripts, self.partitions, due=self.due, retention=retention)
+        self.events = EventQueue(
+            scripts, self.partitions, due=self.events_due, challenges=self.due, keep=keep_events
+        )
+        self.facts = Facts(scripts, prefix=prefix)
+        self.suppressions = Suppressions(scripts, prefix=prefix)
+        self.get_budget = GetBudget(scripts, prefix=prefix)
+
+    def membership(self, queue: DueQueue) -> Membership:
+        """Give the list of workers of a queue."""
+        return Membership(self.scripts, prefix=self.prefix, queue=queue.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +93,7 @@ class Core:
     current: Current[Runtime]
     metrics: Metrics
     scripts: Scripts
-    store: Store
+    store: Stores
     policies: Policies
     keyring: Keyring
     live_keys: LiveKeys
@@ -216,28 +254,41 @@ def build(
     scripts = Scripts(
         partial(connect, read.redis_url, connections=threads + SPARE_CONNECTIONS, name=f"otp-{role}"),
         metrics.observe_store,
+        offset=offset,
     )
     retention = Retention(
         challenges=read.keep_challenges * 1000,
         idempotency=read.keep_idempotency * 1000,
-        events=read.keep_events * 1000,
     )
-    store = Store(
-        scripts, prefix=read.redis_prefix, partitions=read.partitions, retention=retention, offset=offset
+    prefix = read.redis_prefix
+    store = Stores(
+        scripts,
+        prefix=prefix,
+        partitions=read.partitions,
+        retention=retention,
+        keep_events=read.keep_events * 1000,
     )
-    policies = Policies(scripts, prefix=read.redis_prefix, offset=offset)
-    keyring = Keyring(scripts, prefix=read.redis_prefix, offset=offset)
-    breakers = Breakers(scripts, prefix=read.redis_prefix, offset=offset)
-    figures = Figures(scripts, prefix=read.redis_prefix, clock=time.monotonic)
+    policies = Policies(scripts, prefix=prefix)
+    keyring = Keyring(scripts, prefix=prefix)
+    breakers = Breakers(scripts, prefix=prefix)
+    figures = Figures(scripts, prefix=prefix, clock=time.monotonic)
     signer = Signer(read.signing_keys, read.issuer)
     workshop = Workshop(read, threads)
     first = None if text is None else workshop.build(policy.parse(text), 0)
     current = Current(policies, workshop.runtime, seed=text, first=first)
     hasher = Hasher(read.peppers, read.hash_profile, hash_slots)
     seal = Seal(read.number_keys, read.lookup_keys, read.subject_key)
-    outbox = Outbox(runtime=current, store=store)
-    reception = Reception(runtime=current, store=store, breakers=breakers, seal=seal, metrics=metrics)
-    gate = Gate(scripts, seal, prefix=read.redis_prefix, keep=BLOCKS_KEPT, offset=lambda: store.offset)
+    outbox = Outbox(runtime=current, challenges=store.challenges, queue=store.events, facts=store.facts)
+    reception = Reception(
+        runtime=current,
+        challenges=store.challenges,
+        facts=store.facts,
+        suppressions=store.suppressions,
+        breakers=breakers,
+        seal=seal,
+        metrics=metrics,
+    )
+    gate = Gate(scripts, seal, prefix=prefix, keep=BLOCKS_KEPT)
     admission = Admission(
         gate=gate,
         seal=seal,
@@ -245,10 +296,11 @@ def build(
         captcha=cache(partial(SiteVerify, secret=read.captcha_secret)),
         outbox=outbox,
         metrics=metrics,
-        clock=store.time,
+        clock=store.facts.time,
     )
     service = Service(
-        store=store,
+        challenges=store.challenges,
+        facts=store.facts,
         figures=figures,
         hasher=hasher,
         seal=seal,
@@ -259,7 +311,10 @@ def build(
     )
     courier = Courier(
         runtime=current,
-        store=store,
+        challenges=store.challenges,
+        facts=store.facts,
+        suppressions=store.suppressions,
+        budget=store.get_budget,
         breakers=breakers,
         figures=figures,
         hasher=hasher,
@@ -273,7 +328,8 @@ def build(
     herald = Herald(
         policy=lambda: current().policy,
         secrets={name: _event_secrets(secret) for name, secret in read.event_secrets.items()},
-        store=store,
+        queue=store.events,
+        facts=store.facts,
         sender=EventSender(allow_private=read.private_events),
         metrics=metrics,
     )
@@ -291,13 +347,20 @@ def build(
         signer=signer,
         gate=gate,
         admission=admission,
-        blocks=Blocks(gate=gate, admission=admission, seal=seal, clock=store.time),
+        blocks=Blocks(gate=gate, admission=admission, seal=seal, clock=store.facts.time),
         service=service,
         reception=reception,
         courier=courier,
         herald=herald,
         seal=seal,
-        erasure=Erasure(store=store, seal=seal, counters=gate.forget),
+        erasure=Erasure(
+            challenges=store.challenges,
+            events=store.events,
+            facts=store.facts,
+            suppressions=store.suppressions,
+            seal=seal,
+            counters=gate.forget,
+        ),
         workshop=workshop,
     )
 

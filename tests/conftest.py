@@ -105,7 +105,7 @@ def make_core(redis_url: str, upstream_url: str, *, text: str = POLICY, **change
 
 @pytest.fixture
 def core(valkey: ValkeyServer) -> Iterator[Core]:
-    """The product's core with an upstream that nobody answers for; move its time by `core.store.offset`."""
+    """The product's core with an upstream that nobody answers for; move its time by `core.scripts.offset`."""
     made = make_core(valkey.url, "http://127.0.0.1:9")
     yield made
     made.close()

@@ -64,11 +64,9 @@ class Ring:
 class Keyring:
     """All issued keys. Every method raises StoreUnavailable when the server does not serve it in time."""
 
-    def __init__(self, scripts: Scripts, *, prefix: str, offset: int = 0) -> None:
-        """`offset` is added to the server's clock (milliseconds): zero but in tests."""
+    def __init__(self, scripts: Scripts, *, prefix: str) -> None:
         self._scripts = scripts
         self._key = f"{prefix}:keys"
-        self.offset = offset
 
     def issue(
         self, kind: str, owner: str, *, by: str, role: str = "", label: str = "", lifetime: int | None = None
@@ -76,9 +74,7 @@ class Keyring:
         """Draw a key that lives for `lifetime` seconds; gives the key, which is kept nowhere, and its record."""
         key, drawn = _drawn(kind, by)
         record = drawn | {"kind": kind, "owner": owner, "role": role, "label": redact(label)}
-        stored = self._scripts.call(
-            "key_issue", [self._key], self.offset, json.dumps(record), _milliseconds(lifetime)
-        )
+        stored = self._scripts.call("key_issue", [self._key], json.dumps(record), _milliseconds(lifetime))
         issued = _key(stored)
         _tell("key.issued", issued, by=by, why=label)
         return key, issued
@@ -95,7 +91,6 @@ class Keyring:
         what, *rest = self._scripts.call(
             "key_rotate",
             [self._key],
-            self.offset,
             id_,
             overlap * 1000,
             json.dumps(drawn),
@@ -111,9 +106,7 @@ class Keyring:
     def revoke(self, id_: str, *, by: str, reason: str) -> Key:
         """End a key at once. Raises NotFound, or KeyConflict for one that lives no more."""
         operation = secrets.token_urlsafe(6)
-        what, *rest = self._scripts.call(
-            "key_revoke", [self._key], self.offset, id_, by, redact(reason), operation
-        )
+        what, *rest = self._scripts.call("key_revoke", [self._key], id_, by, redact(reason), operation)
         if what != "revoked":
             raise _refusal(what)
         revoked = _key(rest[0])
@@ -122,7 +115,7 @@ class Keyring:
 
     def read(self, known: int = -1) -> tuple[int, Ring | None]:
         """Give the store's time and all keys, also those that ended lately; no keys if `known` is still their head."""
-        now, head, *found = self._scripts.call("keys_read", [self._key], self.offset, known, KEPT)
+        now, head, *found = self._scripts.call("keys_read", [self._key], known, KEPT)
         if head == known:
             return now, None
         values = dict(zip(found[::2], found[1::2], strict=True))

@@ -137,7 +137,7 @@ def _pins(core: Core, _: argparse.Namespace) -> int:
 
 
 def _pin(core: Core, chosen: argparse.Namespace) -> int:
-    until = core.store.time() + chosen.hours * HOUR if chosen.hours else None
+    until = core.store.facts.time() + chosen.hours * HOUR if chosen.hours else None
     made = Pin(kind=chosen.kind, subject=chosen.subject, what=chosen.what, until=until)
     core.blocks.pin(made, _act(chosen))
     print("pinned")

@@ -15,7 +15,6 @@ from flask import Flask
 from prometheus_client import start_http_server
 
 from otp_service import __version__, bootstrap, policy
-from otp_service.challenge.store import CHALLENGES, EVENTS
 from otp_service.cli import blocks as blocking
 from otp_service.cli import keys as issuing
 from otp_service.cli import policy as steering
@@ -114,11 +113,13 @@ def _worker(_: argparse.Namespace) -> int:
         read, text, threads=read.worker_sends + EVENTS_AT_ONCE, hash_slots=bootstrap.cores(), role="worker"
     )
     bootstrap.follow(core)
-    Balances(runtime=core.current, store=core.store, metrics=core.metrics).follow()
+    Balances(
+        runtime=core.current, facts=core.store.facts, budget=core.store.get_budget, metrics=core.metrics
+    ).follow()
     workers = [
         Worker(
-            store=core.store,
             queue=queue,
+            membership=core.store.membership(queue),
             scripts=core.scripts,
             attend=attend,
             metrics=core.metrics,
@@ -126,8 +127,8 @@ def _worker(_: argparse.Namespace) -> int:
             at_once=at_once,
         )
         for queue, attend, at_once in (
-            (CHALLENGES, core.courier.attend, read.worker_sends),
-            (EVENTS, core.herald.attend, EVENTS_AT_ONCE),
+            (core.store.due, core.courier.attend, read.worker_sends),
+            (core.store.events_due, core.herald.attend, EVENTS_AT_ONCE),
         )
     ]
     if read.worker_metrics:

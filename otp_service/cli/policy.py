@@ -121,7 +121,7 @@ def _simulate(core: Core, chosen: argparse.Namespace) -> int:
         channel=chosen.channel,
         locale=chosen.locale,
     )
-    now = core.store.time()
+    now = core.store.facts.time()
     answer = simulate(
         loaded,
         question,

@@ -7,11 +7,12 @@ import logging
 import threading
 from collections.abc import Callable
 
-from otp_service.challenge.store import Store
 from otp_service.errors import StoreUnavailable
 from otp_service.policy.active import Runtime
+from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
+from otp_service.upstream.get_budget import GetBudget
 from otp_service.upstream.port import UpstreamError
 
 EVERY = 60
@@ -22,9 +23,12 @@ LOOK = 5.0
 class Balances:
     """Asks each account in turn."""
 
-    def __init__(self, *, runtime: Callable[[], Runtime], store: Store, metrics: Metrics) -> None:
+    def __init__(
+        self, *, runtime: Callable[[], Runtime], facts: Facts, budget: GetBudget, metrics: Metrics
+    ) -> None:
         self._runtime = runtime
-        self._store = store
+        self._facts = facts
+        self._budget = budget
         self._metrics = metrics
 
     def follow(self) -> None:
@@ -44,7 +48,7 @@ class Balances:
         runtime = self._runtime()
         for name in runtime.accounts:
             limit = runtime.policy.upstreams[name].gets_per_minute
-            if self._store.spend(f"balance:{name}", EVERY) and self._store.may_get(name, limit):
+            if self._facts.use_once(f"balance:{name}", EVERY) and self._budget.take(name, limit):
                 self._ask(runtime, name)
 
     def _ask(self, runtime: Runtime, name: str) -> None:

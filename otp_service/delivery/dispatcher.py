@@ -13,7 +13,7 @@ from functools import partial
 from otp_service import phone
 from otp_service.challenge import model as rules
 from otp_service.challenge.model import Challenge, Move, State, Status, Step
-from otp_service.challenge.store import Lease, Store
+from otp_service.challenge.store import ChallengeStore, Lease
 from otp_service.crypto.code_hashes import Claim, Hasher, UnknownPepper, draw
 from otp_service.crypto.sealing import Seal
 from otp_service.delivery.casework import Judge, hash_slot, report, unseal
@@ -23,13 +23,16 @@ from otp_service.errors import Busy, StoreUnavailable
 from otp_service.events.outbox import Outbox
 from otp_service.guard import rules as guard
 from otp_service.guard.admission import Admission, Entry
+from otp_service.guard.suppressions import Suppressions
 from otp_service.messages import templates as messages
 from otp_service.policy import Policy
 from otp_service.policy.active import Account, Runtime
+from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers, Passage
 from otp_service.upstream.faults import NOTHING_LEFT
+from otp_service.upstream.get_budget import GetBudget
 from otp_service.upstream.port import Message, Outcome, UpstreamError, Verdict
 
 SETTLE_PATIENCE = 60.0
@@ -63,7 +66,10 @@ class Courier:
         self,
         *,
         runtime: Callable[[], Runtime],
-        store: Store,
+        challenges: ChallengeStore,
+        facts: Facts,
+        suppressions: Suppressions,
+        budget: GetBudget,
         breakers: Breakers,
         figures: Figures,
         hasher: Hasher,
@@ -76,7 +82,10 @@ class Courier:
     ) -> None:
         """`runtime` gives the newest one. `reach` is told each point where a process may die; tests kill it there."""
         self._runtime = runtime
-        self._store = store
+        self._challenges = challenges
+        self._facts = facts
+        self._suppressions = suppressions
+        self._budget = budget
         self._breakers = breakers
         self._judge = Judge(breakers, metrics, runtime)
         self._figures = figures
@@ -94,7 +103,7 @@ class Courier:
 
     def _attend(self, challenge_id: str, stopping: Callable[[], bool], unseen: "_Drawn | None") -> None:
         """Attend to a challenge; `unseen` is a code of its newest delivery that never left."""
-        lease = self._store.claim(challenge_id)
+        lease = self._challenges.claim(challenge_id)
         if lease is None:
             return
         self._reach("claimed")
@@ -131,7 +140,7 @@ class Courier:
         account = runtime.accounts.get(delivery.upstream)
         if not (upstream and account and upstream.pull and delivery.upstream_id):
             return None
-        if not self._store.may_get(delivery.upstream, upstream.gets_per_minute):
+        if not self._budget.take(delivery.upstream, upstream.gets_per_minute):
             return None
         try:
             found = account.reports(delivery.channel, [delivery.upstream_id])
@@ -140,13 +149,13 @@ class Courier:
             return None
         for receipt in found:
             self._reception.receive(delivery.upstream, receipt)
-        return self._store.look(challenge.id)[1]
+        return self._challenges.read_challenge(challenge.id)[1]
 
     def _deliver(self, lease: Lease, stopping: Callable[[], bool], unseen: "_Drawn | None") -> None:
         runtime = self._runtime()
         who = unseal(self._seal, lease.challenge)
         e164, binding = who.e164, who.binding
-        stopped = self._store.suppressed(*self._seal.indexes("suppressed", e164)) is not None
+        stopped = self._suppressions.read(*self._seal.indexes("suppressed", e164)) is not None
         found = None if stopped else self._way(runtime, lease.challenge, e164)
         if isinstance(found, _Way) and rules.is_to_be_charged(lease.challenge):
             lease, found = self._charged(runtime, lease, e164, found)
@@ -159,11 +168,11 @@ class Courier:
         reference = self._seal.reference(challenge.id)
         drawn = unseen or self._draw(challenge, binding, stopping)
         if drawn is None:
-            self._store.release(lease)
+            self._challenges.release(lease)
             return
         message = self._message(runtime.policy, challenge, e164, drawn.code, reference, lease.now)
         self._reach("hashed")
-        if not self._store.arm(lease, reference, drawn.code_hash, account):
+        if not self._challenges.arm(lease, reference, drawn.code_hash, account):
             return
         self._reach("armed")
         started = time.perf_counter()
@@ -235,7 +244,7 @@ class Courier:
         """Say whether a step's condition is met; a lookup that fails must not keep a code from a person."""
         if step.condition == "open":
             marks = (f"open:{step.channel}:{index}" for index in self._seal.indexes("number", e164))
-            return self._store.kept(*marks) is not None
+            return self._facts.get(*marks) is not None
         if step.condition == "mobile":
             account = next(
                 (runtime.accounts[name] for name in step.upstreams if name in runtime.accounts), None
@@ -246,14 +255,14 @@ class Courier:
     def _is_mobile(self, account: Account, e164: str) -> bool:
         """Ask once in a while what kind of line a number is, as each lookup is paid for."""
         names = [f"mobile:{index}" for index in self._seal.indexes("number", e164)]
-        if known := self._store.kept(*names):
+        if known := self._facts.get(*names):
             return known == "yes"
         try:
             mobile = account.lookup(e164).mobile is True
         except UpstreamError as error:
             log("lookup.failed", logging.WARNING, reason=error.reason)
             return True
-        self._store.keep(names[0], "yes" if mobile else "no", LOOKUP_KEPT)
+        self._facts.put(names[0], "yes" if mobile else "no", LOOKUP_KEPT)
         return mobile
 
     def _ended(self, challenge: Challenge, e164: str, account: str, outcome: Outcome, now: int) -> None:
@@ -300,12 +309,12 @@ class Courier:
         while True:
             try:
                 if outcome.upstream_id:
-                    self._store.remember_message(
+                    self._challenges.index_message(
                         self._seal.index("message", account, outcome.upstream_id),
                         lease.challenge.id,
                         lease.challenge.expires - lease.now,
                     )
-                settled = self._store.settle(
+                settled = self._challenges.settle(
                     lease,
                     move,
                     reference=reference,
@@ -324,7 +333,7 @@ class Courier:
                 return
 
     def _settle_move(self, lease: Lease, move: Move) -> None:
-        self._count_end(self._store.settle(lease, move), move)
+        self._count_end(self._challenges.settle(lease, move), move)
         self._reach("moved")
 
     def _count_end(self, settled: Challenge | None, move: Move) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 
 from otp_service import phone
 from otp_service.challenge.model import Challenge, Delivery, Status
-from otp_service.challenge.store import Store
+from otp_service.challenge.store import ChallengeStore
 from otp_service.crypto.sealing import Seal
 from otp_service.delivery.casework import Judge
+from otp_service.guard.suppressions import Suppressions
 from otp_service.messages import opt_out as inbound
 from otp_service.policy.active import Runtime
+from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers
@@ -32,12 +34,16 @@ class Reception:
         self,
         *,
         runtime: Callable[[], Runtime],
-        store: Store,
+        challenges: ChallengeStore,
+        facts: Facts,
+        suppressions: Suppressions,
         breakers: Breakers,
         seal: Seal,
         metrics: Metrics,
     ) -> None:
-        self._store = store
+        self._challenges = challenges
+        self._facts = facts
+        self._suppressions = suppressions
         self._judge = Judge(breakers, metrics, runtime)
         self._seal = seal
         self._metrics = metrics
@@ -56,7 +62,7 @@ class Reception:
 
     def _note(self, upstream: str, receipt: Receipt, status: Status) -> str:
         for challenge_id in self._challenges_of(upstream, receipt):
-            what, challenge, place = self._store.receive(
+            what, challenge, place = self._challenges.record_receipt(
                 challenge_id,
                 upstream,
                 upstream_id=receipt.upstream_id or "",
@@ -96,7 +102,7 @@ class Reception:
             yield from self._seal.challenges_of(receipt.reference)
         if receipt.upstream_id:
             names = self._seal.indexes("message", upstream, receipt.upstream_id)
-            if found := self._store.challenge_of_message(*names):
+            if found := self._challenges.challenge_of_message(*names):
                 yield found
 
     def hear(self, upstream: str, message: Inbound) -> None:
@@ -107,31 +113,31 @@ class Reception:
         word = inbound.word(message.text)
         index = self._seal.index("number", message.sender)
         suppressed = self._seal.indexes("suppressed", message.sender)
-        self._store.keep(f"open:{message.channel}:{index}", "1", OPEN_FOR)
+        self._facts.put(f"open:{message.channel}:{index}", "1", OPEN_FOR)
         if word == "stop":
             why = {
                 "channel": message.channel,
                 "upstream": upstream,
-                "at": self._store.time(),
+                "at": self._facts.time(),
                 "by": "the person",
                 "sealed": self._seal.close(message.sender, suppressed[0]),
             }
-            self._store.suppress(suppressed[0], why, SUPPRESSED_FOR)
+            self._suppressions.add(suppressed[0], why, SUPPRESSED_FOR)
         elif word == "start":
-            self._store.unsuppress(*suppressed)
+            self._suppressions.remove(*suppressed)
         self._metrics.inbound.labels(message.channel, word or "other").inc()
         log("inbound.heard", channel=message.channel, to=phone.mask(message.sender), word=word or "other")
 
     def suppression(self, to: str, country: str | None = None) -> dict[str, Any] | None:
         """Say why a number gets no messages, if so. Raises InvalidNumber, StoreUnavailable."""
         names = self._seal.indexes("suppressed", phone.parse(to, country).e164)
-        found = self._store.suppressed(*names)
+        found = self._suppressions.read(*names)
         return found and {name: found[name] for name in ("channel", "upstream", "at", "by")}
 
     def lift_suppression(self, to: str, country: str | None = None, *, by: str) -> bool:
         """Let a number get messages again. Raises InvalidNumber, StoreUnavailable."""
         number = phone.parse(to, country).e164
-        lifted = self._store.unsuppress(*self._seal.indexes("suppressed", number))
+        lifted = self._suppressions.remove(*self._seal.indexes("suppressed", number))
         log("suppression.lifted", to=phone.mask(number), found=lifted, by=by)
         return lifted
 

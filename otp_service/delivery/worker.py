@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from otp_service.challenge.store import Store
+from otp_service.delivery.membership import Membership
 from otp_service.errors import StoreUnavailable
+from otp_service.store.due import DueQueue
 from otp_service.store.scripts import AWAY, Scripts
 from otp_service.telemetry.logs import LOG, log
 from otp_service.telemetry.metrics import Metrics
@@ -31,8 +32,8 @@ class Worker:
     def __init__(
         self,
         *,
-        store: Store,
-        queue: str,
+        queue: DueQueue,
+        membership: Membership,
         scripts: Scripts,
         attend: Attend,
         metrics: Metrics,
@@ -40,7 +41,7 @@ class Worker:
         at_once: int,
     ) -> None:
         """Attend to so much of a queue at once."""
-        self._store = store
+        self._membership = membership
         self._queue = queue
         self._scripts = scripts
         self._attend = attend
@@ -70,13 +71,13 @@ class Worker:
         ]
         for helper in helpers:
             helper.start()
-        with ThreadPoolExecutor(self._at_once, thread_name_prefix=self._queue) as pool:
+        with ThreadPoolExecutor(self._at_once, thread_name_prefix=self._queue.name) as pool:
             while not self._stop.is_set():
                 self._round(pool)
         for helper in helpers:
             helper.join()
         try:
-            self._store.leave(self._name, self._queue)
+            self._membership.leave(self._name)
         except StoreUnavailable:
             return  # the others will notice by the missing beat
 
@@ -94,7 +95,7 @@ class Worker:
     def _keep_beating(self) -> None:
         while not self._stop.is_set():
             try:
-                self._share(self._store.beat(self._name, LIFE, self._queue))
+                self._share(self._membership.beat(self._name, LIFE))
             except StoreUnavailable:
                 log("worker.store_away", logging.WARNING)
             self._stop.wait(BEAT)
@@ -102,7 +103,7 @@ class Worker:
     def _share(self, workers: list[str]) -> None:
         """Take every n-th partition as ours; what two workers both take for a moment is claimed by one."""
         rank, count = workers.index(self._name), len(workers)
-        ours = set(self._store.partitions()[rank::count])
+        ours = set(self._queue.partitions()[rank::count])
         with self._changed:
             self._look_at = {p: self._look_at.get(p, 0.0) for p in sorted(ours)}
             self._changed.notify_all()
@@ -112,7 +113,7 @@ class Worker:
     def _listen(self) -> None:
         while not self._stop.is_set():
             try:
-                subscription = self._scripts.listen(self._store.wake_channel(self._queue))
+                subscription = self._scripts.listen(self._queue.wake_channel)
                 with subscription:
                     while not self._stop.is_set():
                         message = subscription.get_message(timeout=POLL)
@@ -160,7 +161,7 @@ class Worker:
 
     def _take(self, pool: ThreadPoolExecutor, partition: str, free: int) -> None:
         self._later(partition, POLL)  # first, so that a wake-up during the look is not lost
-        due = self._store.due(partition, self._at_once, self._queue)
+        due = self._queue.due(partition, self._at_once)
         more = len(due.ids) >= self._at_once
         for id_, since in due.ids.items():
             with self._changed:
@@ -172,8 +173,8 @@ class Worker:
                     break
                 self._busy[id_] = False
             free -= 1
-            self._metrics.deadline_lag.labels(self._queue).observe((due.now - since) / 1000)
-            self._metrics.in_flight.labels(self._queue).inc()
+            self._metrics.deadline_lag.labels(self._queue.name).observe((due.now - since) / 1000)
+            self._metrics.in_flight.labels(self._queue.name).inc()
             pool.submit(self._attend, id_, self._stop.is_set).add_done_callback(
                 lambda done, id_=id_, partition=partition: self._done(done, id_, partition)  # type: ignore[misc]
             )
@@ -189,11 +190,11 @@ class Worker:
                 self._look_at[partition] = min(self._look_at[partition], at)
 
     def _done(self, done: Future[None], id_: str, partition: str) -> None:
-        self._metrics.in_flight.labels(self._queue).dec()
+        self._metrics.in_flight.labels(self._queue.name).dec()
         error = done.exception()
         if error and not isinstance(error, StoreUnavailable):
             LOG.error(
-                "worker.failed", exc_info=error, extra={"fields": {"queue": self._queue, "id": id_[:8]}}
+                "worker.failed", exc_info=error, extra={"fields": {"queue": self._queue.name, "id": id_[:8]}}
             )
         with self._changed:
             again = self._busy.pop(id_)

@@ -93,14 +93,12 @@ class Gate:
         *,
         prefix: str,
         keep: int,
-        offset: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`keep` is how long ended blocks are told; `offset` gives what to add to the server's clock (milliseconds)."""
+        """`keep` is how long ended blocks are told."""
         self._scripts = scripts
         self._seal = seal
         self._slot = f"{{{prefix}:guard}}"
         self._keep = keep
-        self._offset = offset
 
     def charge(self, lines: Sequence[Line], operation: str, allowance: Allowance, pins: Pins) -> Decision:
         """Charge a send to all lines or to none; once per operation."""
@@ -158,7 +156,7 @@ class Gate:
             "lines": [writer.written(line) for line in lines],
             "whose": writer.whose,
         }
-        return self._scripts.call("guard", keys, self._offset(), act, _ENCODER.encode(plan))
+        return self._scripts.call("guard", keys, act, _ENCODER.encode(plan))
 
     def _key(self, scope: str, name: str = "") -> str:
         return f"{self._slot}:{scope}:{name}" if name else f"{self._slot}:{scope}"
@@ -262,7 +260,7 @@ class Gate:
     def meet(self, app: str, session: str, e164: str, seconds: int) -> None:
         """Keep that a session of an app verified a number, for so long."""
         name = self._seal.index("session", app, session)
-        self._scripts.call("guard_meet", self._met(e164)[:1], self._offset(), name, seconds * 1000, SESSIONS)
+        self._scripts.call("guard_meet", self._met(e164)[:1], name, seconds * 1000, SESSIONS)
 
     def _met(self, e164: str) -> list[str]:
         return [self._key("k", index) for index in self._seal.indexes("met", e164)]
@@ -277,7 +275,7 @@ class Gate:
         names = self._seal.indexes("session", app, session) if session else ()
         met = self._met(e164) if session else []
         now, since, has_met = self._scripts.call(
-            "guard_past", [*recycled, *met], self._offset(), len(recycled), seconds * 1000, *names
+            "guard_past", [*recycled, *met], len(recycled), seconds * 1000, *names
         )
         return Past(now, int(since) if since else None, bool(has_met))
 

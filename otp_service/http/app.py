@@ -58,7 +58,7 @@ def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:
         admission=core.admission,
         blocks=core.blocks,
         store=core.store,
-        pings={"store": core.store.ping},
+        pings={"store": core.store.facts.ping},
         metrics_page=metrics_page,
         trusted_proxies=core.settings.trusted_proxies,
         ops_port=core.settings.ops_port,

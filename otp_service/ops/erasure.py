@@ -8,9 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from otp_service import phone
-from otp_service.challenge.store import Store
+from otp_service.challenge.store import ChallengeStore
 from otp_service.crypto.sealing import Seal, Unsealable
+from otp_service.events.queue import EventQueue
+from otp_service.guard.suppressions import Suppressions
 from otp_service.policy import CHANNELS
+from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
 
 
@@ -30,9 +33,21 @@ class Erased:
 class Erasure:
     """Forgets numbers."""
 
-    def __init__(self, *, store: Store, seal: Seal, counters: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        *,
+        challenges: ChallengeStore,
+        events: EventQueue,
+        facts: Facts,
+        suppressions: Suppressions,
+        seal: Seal,
+        counters: Callable[[str], int],
+    ) -> None:
         """`counters` erases what the guard counts and keeps of a number (E.164) and gives how much there was."""
-        self._store = store
+        self._challenges = challenges
+        self._events = events
+        self._facts = facts
+        self._suppressions = suppressions
         self._seal = seal
         self._counters = counters
 
@@ -55,20 +70,20 @@ class Erasure:
         progress("challenges")
         ids = self._challenges_of(e164, erased)
         self._erase_traces(ids, erased, progress)
-        erased.removed["challenges"] = sum(map(self._store.erase_challenge, ids))
+        erased.removed["challenges"] = sum(map(self._challenges.erase, ids))
         self._erase_traces(ids, erased, progress)  # what a worker left meanwhile
         erased.removed["counters"] = self._counters(e164)
         numbers = self._seal.indexes("number", e164)
         marks = [f"open:{channel}:{index}" for channel in CHANNELS for index in numbers]
-        erased.removed["open_channels"] = self._store.drop(*marks)
-        erased.removed["lookups"] = self._store.drop(*(f"mobile:{index}" for index in numbers))
+        erased.removed["open_channels"] = self._facts.delete(*marks)
+        erased.removed["lookups"] = self._facts.delete(*(f"mobile:{index}" for index in numbers))
         self._suppression(e164, erased, and_suppression=and_suppression)
         log("number.forgotten", to=phone.mask(e164), by=by, suppressed=erased.suppressed, **erased.removed)
         return erased
 
     def _challenges_of(self, e164: str, erased: Erased) -> set[str]:
         found = set()
-        for batch in self._store.challenges():
+        for batch in self._challenges.walk():
             for challenge in batch:
                 try:
                     number, _, _ = self._seal.open(challenge.sealed, challenge.id).partition("\n")
@@ -82,9 +97,9 @@ class Erasure:
     def _erase_traces(self, ids: set[str], erased: Erased, progress: Callable[[str], None]) -> None:
         """Erase what leads to challenges; it holds no number, so that nothing else tells whose it is."""
         for kind, erase in (
-            ("events", self._store.erase_events),
-            ("idempotency_keys", self._store.erase_idempotency),
-            ("messages", self._store.erase_messages),
+            ("events", self._events.erase),
+            ("idempotency_keys", self._challenges.erase_idempotency),
+            ("messages", self._challenges.erase_messages),
         ):
             progress(kind)
             erased.removed[kind] = erased.removed.get(kind, 0) + (erase(ids) if ids else 0)
@@ -92,11 +107,11 @@ class Erasure:
     def _suppression(self, e164: str, erased: Erased, *, and_suppression: bool) -> None:
         names = self._seal.indexes("suppressed", e164)
         if and_suppression:
-            erased.removed["suppressions"] = int(self._store.unsuppress(*names))
+            erased.removed["suppressions"] = int(self._suppressions.remove(*names))
             return
         erased.removed["suppressions"] = 0
         for name in names:
-            if (why := self._store.suppressed(name)) is not None:
+            if (why := self._suppressions.read(name)) is not None:
                 bare = {part: why[part] for part in why if part != "sealed"} | {"under": self._seal.lookup_id}
-                self._store.rename_suppression(name, why, names[0], bare)
+                self._suppressions.rename(name, why, names[0], bare)
                 erased.suppressed = True

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from otp_service.challenge.store import Store
 from otp_service.crypto.sealing import Seal, Unsealable
 from otp_service.guard.limiter import Gate
+from otp_service.guard.suppressions import Suppressions
 
 
 @dataclass(slots=True)
@@ -42,14 +42,14 @@ class Kind:
     rename: Callable[[str, Mapping[str, Any], str, Mapping[str, Any]], bool]
 
 
-def kinds(store: Store, gate: Gate) -> tuple[Kind, ...]:
+def kinds(suppressions: Suppressions, gate: Gate) -> tuple[Kind, ...]:
     """List all kinds of records that outlive a rotation."""
     return (
         Kind(
             name="suppressions",
             named=lambda seal, e164: seal.index("suppressed", e164),
-            all=store.suppressions,
-            rename=store.rename_suppression,
+            all=suppressions.walk,
+            rename=suppressions.rename,
         ),
         Kind(
             name="pins",

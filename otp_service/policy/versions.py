@@ -35,11 +35,9 @@ class Version:
 class Policies:
     """All versions. Every method raises StoreUnavailable when the server does not serve it in time."""
 
-    def __init__(self, scripts: Scripts, *, prefix: str, offset: int = 0) -> None:
-        """`offset` is added to the server's clock (milliseconds): zero but in tests."""
+    def __init__(self, scripts: Scripts, *, prefix: str) -> None:
         self._scripts = scripts
         self._key = f"{prefix}:policy"
-        self.offset = offset
 
     def head(self) -> int:
         """Give the number of the version in force; 0 for none."""
@@ -70,7 +68,6 @@ class Policies:
             secrets.token_urlsafe(9),
             "" if expected is None else expected,
             json.dumps(record),
-            self.offset,
             KEPT,
         )
         if what == "conflict":

@@ -12,7 +12,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,6 +43,9 @@ AT_ONCE = 500
 DEFAULT_PORT, SENTINEL_PORT = 6379, 26379
 
 PACKAGE = Path(__file__).parents[1]
+_PROLOGUE = (Path(__file__).parent / "lua" / "includes" / "now.lua").read_text(encoding="utf-8")
+_INCLUDE = "-- include: now\n"
+"""Stands in a script that wants the store's time as `now`; Scripts passes its offset before all other arguments."""
 
 T = TypeVar("T")
 Client = Redis | RedisCluster
@@ -147,13 +150,18 @@ def _in_turn(nodes: Sequence[object]) -> dict[str, Any]:
 class Scripts:
     """Calls the Lua scripts of this package with bounded time."""
 
-    def __init__(self, make_client: Callable[[], Client], observe: Callable[[str, float], None]) -> None:
+    def __init__(
+        self, make_client: Callable[[], Client], observe: Callable[[str, float], None], *, offset: int = 0
+    ) -> None:
+        """`offset` is added to the server's clock in every script (milliseconds): zero except in tests."""
         self._make_client = make_client
+        self.offset = offset
         self._observe = observe
         """Told the name and seconds of each call that was answered, or `error` as the name."""
         self._client: Client | None = None
         self._making = threading.Lock()
-        self._sources = {file.stem: file.read_text(encoding="utf-8") for file in PACKAGE.glob("*/lua/*.lua")}
+        self._sources = {file.stem: _source(file) for file in PACKAGE.glob("*/lua/*.lua")}
+        self._timed = {name for name, source in self._sources.items() if _PROLOGUE in source}
         self._hashes: dict[str, str] = {}
 
     def call(self, name: str, keys: Sequence[str], *arguments: str | float) -> Any:  # noqa: ANN401 - the script's
@@ -161,7 +169,22 @@ class Scripts:
 
         Raises StoreUnavailable when the server does not serve it in time.
         """
+        if name in self._timed:
+            arguments = (self.offset, *arguments)
         return self.bounded(lambda client: self._evaluate(client, name, keys, arguments), name)
+
+    def first(self, keys: Iterable[str]) -> str | None:
+        """Read the first value found under any of these keys, which may be in different slots."""
+        return next((value for key in keys if (value := self._get(key))), None)
+
+    def delete(self, keys: Iterable[str]) -> int:
+        """Delete keys, which may be in different slots; gives how many there were."""
+        return sum(self.call("forget", [key]) for key in keys)
+
+    def _get(self, key: str) -> str | None:
+        """Read a value without the time, and so without a script, which costs half as much again."""
+        found = self.bounded(lambda client: client.get(key), "get")
+        return None if found is None else str(found)
 
     def bounded(self, act: Callable[[Client], T], name: str) -> T:
         """Do something that is safe to repeat, within the budget of time. Raises StoreUnavailable."""
@@ -231,6 +254,10 @@ class Scripts:
         answer = client.eval(self._sources[name], len(keys), *keys, *arguments)
         self._hashes[name] = _sha1(self._sources[name])
         return answer
+
+
+def _source(file: Path) -> str:
+    return file.read_text(encoding="utf-8").replace(_INCLUDE, _PROLOGUE)
 
 
 def _servers(client: Client) -> list[Redis]:

@@ -29,16 +29,14 @@ class Passage:
 class Breakers:
     """All breakers. Every method raises StoreUnavailable when the server does not serve it in time."""
 
-    def __init__(self, scripts: Scripts, *, prefix: str, offset: int = 0) -> None:
-        """`offset` is added to the server's clock (milliseconds): zero but in tests."""
+    def __init__(self, scripts: Scripts, *, prefix: str) -> None:
         self._scripts = scripts
         self._prefix = prefix
-        self.offset = offset
 
     def ask(self, account: str, channel: str) -> Passage:
         """Ask to pass; a probe that is let through must tell how it went, or another follows after its lease."""
         keys = [self._key(account, channel), self._key(account, WHOLE)]
-        state, pause, known = self._scripts.call("breaker_ask", keys, self.offset, int(PROBE_LEASE * 1000))
+        state, pause, known = self._scripts.call("breaker_ask", keys, int(PROBE_LEASE * 1000))
         return Passage(state, pause / 1000, clean=not known)
 
     def fault(self, account: str, channel: str, pause: float | None, tolerance: int) -> float:
@@ -49,7 +47,6 @@ class Breakers:
         opened = self._scripts.call(
             "breaker_tell",
             [self._key(account, channel)],
-            self.offset,
             "" if pause is None else int(pause * 1000),
             tolerance,
             int(FIRST_PAUSE * 1000),
@@ -72,7 +69,7 @@ class Breakers:
         }
 
     def _state(self, account: str, channel: str) -> str:
-        state, pause, _ = self._scripts.call("breaker_ask", [self._key(account, channel)], self.offset, 0)
+        state, pause, _ = self._scripts.call("breaker_ask", [self._key(account, channel)], 0)
         return (
             f"open for {pause / 1000:.0f} s"
             if state == "open"

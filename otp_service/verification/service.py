@@ -16,7 +16,7 @@ from typing import Any
 from otp_service import phone
 from otp_service.challenge import model as rules
 from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, View
-from otp_service.challenge.store import ID_LENGTH, Store
+from otp_service.challenge.store import ChallengeStore
 from otp_service.crypto.code_hashes import Claim, Hasher, UnknownPepper
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import LIFETIME, Signer
@@ -47,6 +47,8 @@ from otp_service.guard.rules import Asked, Decision, Known, known_as
 from otp_service.phone import Number
 from otp_service.policy import App, Guard
 from otp_service.policy.active import Runtime
+from otp_service.store.facts import Facts
+from otp_service.store.partitions import ID_LENGTH
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
 
@@ -105,7 +107,8 @@ class Service:
     def __init__(
         self,
         *,
-        store: Store,
+        challenges: ChallengeStore,
+        facts: Facts,
         figures: Figures,
         hasher: Hasher,
         seal: Seal,
@@ -114,7 +117,8 @@ class Service:
         outbox: Outbox,
         metrics: Metrics,
     ) -> None:
-        self._store = store
+        self._challenges = challenges
+        self._facts = facts
         self._figures = figures
         self._hasher = hasher
         self._seal = seal
@@ -149,7 +153,7 @@ class Service:
             fingerprints = self._fingerprints(
                 asdict(request) | {"to": number.e164, "country": None, "human_proof": ""}
             )
-            if known := self._store.recall(record, *older):
+            if known := self._challenges.recall(record, *older):
                 return self._replay(known, fingerprints)
         # Requests that race with the same key and body are one act; with another body they are not.
         operation = self._seal.index(record, fingerprints[0]) if record else secrets.token_urlsafe(9)
@@ -157,7 +161,7 @@ class Service:
         decision = self._admission.admit(entry, operation)
         caller.hear(decision.standing)
         plan = _cautious(plan, entry.rules, decision)
-        opened = self._store.open(
+        opened = self._challenges.open(
             self._new(caller, request, entry, plan, record), idempotency=record, fingerprint=fingerprints[0]
         )
         if opened.challenge is None:
@@ -170,7 +174,7 @@ class Service:
 
     def _new(self, caller: Caller, request: SendRequest, entry: Entry, plan: Plan, record: str) -> Challenge:
         e164 = entry.asked.number.e164
-        id_ = self._store.new_id(record)
+        id_ = self._challenges.new_id(record)
         who = Sealed(e164, request.address or "", request.session, _canonical(request.binding))
         first = Delivery(
             0,
@@ -203,7 +207,7 @@ class Service:
     def _learned(self, channel: str, country: str) -> float | None:
         """Give the wait that was learned; a store that is away refuses the send itself a moment later."""
         try:
-            return self._figures.learned(self._store.time(), channel, country)
+            return self._figures.learned(self._facts.time(), channel, country)
         except StoreUnavailable:
             return None
 
@@ -252,7 +256,7 @@ class Service:
         id_, stored = known[:ID_LENGTH], known[ID_LENGTH:]
         if stored not in fingerprints:
             raise IdempotencyKeyReused
-        now, challenge = self._store.look(id_)
+        now, challenge = self._challenges.read_challenge(id_)
         if challenge is None:
             raise IdempotencyKeySpent
         return self._view(challenge, now)
@@ -315,7 +319,7 @@ class Service:
             chosen=channel is not None,
             only=only,
         )
-        what, now, answer = self._store.resend(challenge.id, caller.app.name, delivery)
+        what, now, answer = self._challenges.resend(challenge.id, caller.app.name, delivery)
         if not isinstance(answer, Challenge):
             self._admission.refund(entry, f"{challenge.id[-8:]}{operation}")
             raise _refusal(what, answer or 0)
@@ -364,7 +368,7 @@ class Service:
         if len(challenge_id) != ID_LENGTH:
             raise ChallengeNotFound
         with hash_slot(self._hasher, self._metrics, HASH_WAIT):
-            what, now, challenge = self._store.take_attempt(challenge_id, caller.app.name, len(code))
+            what, now, challenge = self._challenges.take_attempt(challenge_id, caller.app.name, len(code))
             if challenge is None:
                 self._metrics.checks.labels(caller.app.name, what).inc()
                 raise _unchecked(what)
@@ -381,7 +385,7 @@ class Service:
                 with suppress(StoreUnavailable):  # it is told when the challenge expires, then
                     self._outbox.exhausted(challenge)
             raise WrongCode(left)
-        now, won = self._store.finish(challenge.id, caller.app.name, State.VERIFIED, via)
+        now, won = self._challenges.finish(challenge.id, caller.app.name, State.VERIFIED, via)
         if won is None:
             raise ChallengeNotFound
         channel = won.deliveries[via].channel
@@ -442,9 +446,9 @@ class Service:
 
         Raises TokenInvalid, TokenSpent or StoreUnavailable.
         """
-        now = self._store.time() // 1000
+        now = self._facts.time() // 1000
         claims = self._signer.check(token, audience=caller.app.name, now=now)
-        if not self._store.spend(f"token:{claims['jti']}", claims["exp"] - now):
+        if not self._facts.use_once(f"token:{claims['jti']}", claims["exp"] - now):
             raise TokenSpent
         log("token.redeemed", app=caller.app.name, request_id=caller.request_id)
         return claims
@@ -460,9 +464,9 @@ class Service:
         """End a challenge; cancelling twice is the same. Raises ChallengeNotFound, StoreUnavailable."""
         now, challenge = self._own_challenge(caller, challenge_id)
         if challenge.state is not State.CANCELLED:
-            now, ended = self._store.finish(challenge.id, caller.app.name, State.CANCELLED)
+            now, ended = self._challenges.finish(challenge.id, caller.app.name, State.CANCELLED)
             if ended is None:
-                now, ended = self._store.look(challenge.id)
+                now, ended = self._challenges.read_challenge(challenge.id)
                 if ended is None or ended.state is not State.CANCELLED:
                     raise ChallengeNotFound
                 return self._view(ended, now)  # another call cancelled it at the same time
@@ -474,7 +478,7 @@ class Service:
     def _own_challenge(self, caller: Caller, challenge_id: str) -> tuple[int, Challenge]:
         if len(challenge_id) != ID_LENGTH:
             raise ChallengeNotFound
-        now, challenge = self._store.look(challenge_id)
+        now, challenge = self._challenges.read_challenge(challenge_id)
         if challenge is None or challenge.app != caller.app.name:
             raise ChallengeNotFound
         return now, challenge

@@ -67,10 +67,10 @@ def checking(rounds: int, profile: str) -> Iterator[Row]:
 
         def open_challenge() -> None:
             id_ = core.service.send(caller, SendRequest(to=next(numbers))).challenge_id
-            lease = core.store.claim(id_)
+            lease = core.store.challenges.claim(id_)
             assert lease is not None
             claim, scheme = Claim(id_, "login", ""), lease.challenge.scheme
-            core.store.arm(lease, "reference", HASHER.hash("123456", claim, scheme), "main")
+            core.store.challenges.arm(lease, "reference", HASHER.hash("123456", claim, scheme), "main")
             codes.append((id_, "123456"))
 
         HASHER = core.service._hasher  # noqa: N806, SLF001 - the same peppers as the service's

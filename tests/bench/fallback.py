@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from otp_service.access.api_keys import digest
 from otp_service.challenge.model import Challenge, Status
-from otp_service.challenge.store import CHALLENGES
 from otp_service.delivery.worker import Worker
 from otp_service.policy import StepRule
 from otp_service.upstream.port import Stage
@@ -48,8 +47,8 @@ def _running(profile: str) -> Iterator[tuple[Journeys, Timed]]:
         text = four_channels(account("main", well.url, receipts), account("spare", dead))
         core = open_core(server, text, hash_profile=profile)
         worker = Worker(
-            store=core.store,
-            queue=CHALLENGES,
+            queue=core.store.due,
+            membership=core.store.membership(core.store.due),
             scripts=core.scripts,
             attend=core.courier.attend,
             metrics=core.metrics,

@@ -72,7 +72,7 @@ def _calls(server: ValkeyServer, rules: Guard) -> str:
         caller, numbers, backend = replace(spine.caller, address="192.0.2.1"), crowd(), spine.caller
         spine.service.send(caller, SendRequest(to=next(numbers)))
         subject = spine.service._seal.subject("web", number := next(numbers))  # noqa: SLF001
-        now = spine.store.time() // 1000
+        now = spine.store.facts.time() // 1000
         token = spine.service._signer.sign_device(subject, audience="web", now=now)  # noqa: SLF001
         found = []
         for who, request in (

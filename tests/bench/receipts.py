@@ -22,9 +22,8 @@ from werkzeug.test import EnvironBuilder
 
 from otp_service import bootstrap
 from otp_service.access.api_keys import digest
-from otp_service.bootstrap import Core
+from otp_service.bootstrap import Core, Stores
 from otp_service.challenge.model import Hold, Plan, State, Status, Step
-from otp_service.challenge.store import Store
 from otp_service.cli.main import new_secret
 from otp_service.crypto.sealing import Seal
 from otp_service.http import app as http_app
@@ -69,7 +68,7 @@ def _serving(server: ValkeyServer) -> Iterator[tuple[Core, Spine, int]]:
         read, text = bootstrap.configure(environment)
         core = bootstrap.build(read, text, threads=THREADS, hash_slots=1, role="bench")
         scripts = PatientScripts(server)
-        store = Store(scripts, prefix=read.redis_prefix, partitions=read.partitions)
+        store = Stores(scripts, prefix=read.redis_prefix, partitions=read.partitions)
         log = Path(folder) / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -153,7 +152,7 @@ def _figure(rate: float, how: str, right: int) -> str:
     return f"{rate:8.1f} /s   {how}; all {right} challenges as they must be"
 
 
-def _reports(settings: Settings, store: Store, count: int) -> tuple[list[dict[str, str]], dict[str, Status]]:
+def _reports(settings: Settings, store: Stores, count: int) -> tuple[list[dict[str, str]], dict[str, Status]]:
     """Have messages accepted; gives at least `count` reports of them and where each challenge must stand."""
     each = (1 + REPEATED) * sum(map(len, COURSES)) / len(COURSES)
     messages = math.ceil(count / each)
@@ -164,19 +163,19 @@ def _reports(settings: Settings, store: Store, count: int) -> tuple[list[dict[st
     return pushes(ids, random.Random(1))
 
 
-def _accepted(store: Store, seal: Seal, progress: Progress) -> tuple[str, str]:
+def _accepted(store: Stores, seal: Seal, progress: Progress) -> tuple[str, str]:
     """Write a challenge whose message was accepted, as a worker does; gives its id and the upstream's."""
-    challenge = store.open(new_challenge(store, PLAN)).challenge
+    challenge = store.challenges.open(new_challenge(store, PLAN)).challenge
     assert challenge is not None
     lease, reference, upstream_id = (
-        store.claim(challenge.id),
+        store.challenges.claim(challenge.id),
         seal.reference(challenge.id),
         f"{uuid.uuid4()}:1",
     )
     assert lease is not None
-    assert store.arm(lease, reference, CODE_HASH, "main")
-    store.remember_message(seal.index("message", "main", upstream_id), challenge.id, PLAN.ttl * 1000)
-    settled = store.settle(
+    assert store.challenges.arm(lease, reference, CODE_HASH, "main")
+    store.challenges.index_message(seal.index("message", "main", upstream_id), challenge.id, PLAN.ttl * 1000)
+    settled = store.challenges.settle(
         lease, Hold(), reference=reference, status=Status.ACCEPTED, upstream_id=upstream_id, account="main"
     )
     assert settled is not None
@@ -194,8 +193,8 @@ def _request(report: Mapping[str, str]) -> bytes:
 
 def _check(spine: Spine, stands: Mapping[str, Status]) -> None:
     """Let a worker do what is due, then look at every challenge: one message each, and where it must stand."""
-    for partition in spine.store.partitions():
-        while ids := spine.store.due(partition, 100).ids:
+    for partition in spine.store.partitions.names():
+        while ids := spine.store.due.due(partition, 100).ids:
             for id_ in ids:
                 spine.courier.attend(id_, lambda: False)
     assert spine.phone.inbox.empty(), "a second message left"
@@ -206,10 +205,10 @@ def _check(spine: Spine, stands: Mapping[str, Status]) -> None:
     assert not wrong, f"{len(wrong)} of {len(stands)} challenges are wrong: {'; '.join(wrong[:3])}"
 
 
-def _wrong(store: Store, id_: str, status: Status, progress: Progress) -> str:
+def _wrong(store: Stores, id_: str, status: Status, progress: Progress) -> str:
     """Say what is wrong with a challenge: a failure ends it as undeliverable, nothing else ends it."""
     progress.step()
-    challenge = store.look(id_)[1]
+    challenge = store.challenges.read_challenge(id_)[1]
     state = State.UNDELIVERABLE if status is Status.FAILED else State.PENDING
     found = challenge and (challenge.state, [delivery.status for delivery in challenge.deliveries])
     return "" if found == (state, [status]) else f"{found} and not {(state, [status])}"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from otp_service.challenge.store import Store
+from otp_service.bootstrap import Stores
 from otp_service.delivery.balances import EVERY, Balances
 from otp_service.policy import Policy, Upstream
 from otp_service.policy.active import Runtime
@@ -48,7 +48,7 @@ def row(service: str, credits_left: float, *, postpaid: bool = False) -> Balance
 
 
 @pytest.fixture
-def store(valkey: ValkeyServer) -> Iterator[Store]:
+def store(valkey: ValkeyServer) -> Iterator[Stores]:
     """Give a store with keys of its own."""
     with open_store(valkey) as made:
         yield made
@@ -76,7 +76,7 @@ def told() -> Iterator[Told]:
 
 
 def watch(
-    store: Store, metrics: Metrics | None = None, *, low_balance: float | None = None, **accounts: Asked
+    store: Stores, metrics: Metrics | None = None, *, low_balance: float | None = None, **accounts: Asked
 ) -> tuple[Balances, Metrics]:
     """Give what watches these accounts in one process, and its figures."""
     metrics = metrics or Metrics()
@@ -92,7 +92,9 @@ def watch(
     }
     policy = Policy(apps={}, upstreams=upstreams, routes=())
     runtime = Runtime(version=1, policy=policy, senders={}, accounts=accounts)
-    return Balances(runtime=lambda: runtime, store=store, metrics=metrics), metrics
+    return Balances(
+        runtime=lambda: runtime, facts=store.facts, budget=store.get_budget, metrics=metrics
+    ), metrics
 
 
 def figure(metrics: Metrics, upstream: str, service: str) -> float | None:
@@ -102,7 +104,7 @@ def figure(metrics: Metrics, upstream: str, service: str) -> float | None:
     )
 
 
-def test_what_is_left_is_exported_by_account_and_service(store: Store) -> None:
+def test_what_is_left_is_exported_by_account_and_service(store: Stores) -> None:
     """Each account of the policy is asked; each of its rows is a figure."""
     main, spare = Asked(row("T", 120.5), row("P", 0)), Asked(row("T", 7))
     balances, metrics = watch(store, main=main, spare=spare)
@@ -112,7 +114,7 @@ def test_what_is_left_is_exported_by_account_and_service(store: Store) -> None:
     assert figure(metrics, "spare", "T") == 7
 
 
-def test_many_processes_ask_and_warn_once(store: Store, told: Told) -> None:
+def test_many_processes_ask_and_warn_once(store: Stores, told: Told) -> None:
     """Ten processes look: one asks and warns, of the services that ran low and not of those that are paid later."""
     main = Asked(row("T", 99.9), row("P", 100), row("V", -5, postpaid=True))
     for _ in range(10):
@@ -124,7 +126,7 @@ def test_many_processes_ask_and_warn_once(store: Store, told: Told) -> None:
     assert EVERY == 60
 
 
-def test_nobody_is_warned_where_no_limit_is_set(store: Store, told: Told) -> None:
+def test_nobody_is_warned_where_no_limit_is_set(store: Stores, told: Told) -> None:
     """What is low is for operators to say."""
     balances, _ = watch(store, main=Asked(row("T", 0)))
     balances.ask()
@@ -132,7 +134,7 @@ def test_nobody_is_warned_where_no_limit_is_set(store: Store, told: Told) -> Non
 
 
 def test_an_account_that_does_not_answer_keeps_its_last_figure(
-    store: Store, valkey: ValkeyServer, told: Told
+    store: Stores, valkey: ValkeyServer, told: Told
 ) -> None:
     """The reason is logged, and the next account is asked all the same."""
     main, spare = Asked(row("T", 50)), Asked(row("T", 7))

@@ -75,10 +75,10 @@ def test_an_account_reports_only_what_left_by_it(
     id_ = opened(spine.store, replace(PLAN, steps=(Step("sms", upstreams, 30),))).id
     lease, seal = claimed(spine.store, id_), reception._seal  # noqa: SLF001
     ours = seal.reference(id_)
-    assert spine.store.arm(lease, ours, "hash", "main")
-    spine.store.settle(lease, Wait(), reference=ours, status=Status.ACCEPTED, upstream_id="up-1")
+    assert spine.store.challenges.arm(lease, ours, "hash", "main")
+    spine.store.challenges.settle(lease, Wait(), reference=ours, status=Status.ACCEPTED, upstream_id="up-1")
     for account in ("main", "spare"):
-        spine.store.remember_message(seal.index("message", account, "up-1"), id_, 60_000)
+        spine.store.challenges.index_message(seal.index("message", account, "up-1"), id_, 60_000)
     before = seen(spine.store, id_)
     for ids in ({"reference": ours}, {"id_": "up-1"}, {"reference": ours, "id_": "up-1"}):
         assert reception.receive("spare", receipt(Stage.FAILED, **ids, reason="no_credits")) == "none"
@@ -132,8 +132,8 @@ def test_who_writes_opens_the_channel_for_a_day(spine: Spine, reception: Recepti
     """Whatever was written, for that channel and number alone."""
     index = reception._seal.index("number", NUMBERS[0])  # noqa: SLF001
     reception.hear("main", Inbound(channel="whatsapp", sender=NUMBERS[0], text="hello"))
-    assert spine.store.kept(f"open:whatsapp:{index}") == "1"
-    assert spine.store.kept(f"open:sms:{index}") is None
+    assert spine.store.facts.get(f"open:whatsapp:{index}") == "1"
+    assert spine.store.facts.get(f"open:sms:{index}") is None
     assert OPEN_FOR == 24 * 3600
 
 

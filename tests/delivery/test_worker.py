@@ -10,10 +10,13 @@ from dataclasses import replace
 import pytest
 from redis.client import PubSub
 
+from otp_service.bootstrap import Stores
 from otp_service.challenge.model import Status
-from otp_service.challenge.store import CHALLENGES, CLAIM_LEASE, Due, Store
+from otp_service.challenge.store import CLAIM_LEASE
+from otp_service.delivery.membership import Membership
 from otp_service.delivery.worker import Worker
 from otp_service.errors import StoreUnavailable
+from otp_service.store.due import Due, DueQueue
 from otp_service.store.scripts import Scripts, connect
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.port import Message, Outcome, Verdict
@@ -80,7 +83,7 @@ class Broken(Deaf):
 class Attended:
     """Stands for what is done with a due challenge; may be held up."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Stores) -> None:
         self._store = store
         self._changed = threading.Condition()
         self.order: list[str] = []
@@ -97,8 +100,8 @@ class Attended:
             self.now += 1
             self.most = max(self.most, self.now)
         assert self.gate.wait(PATIENCE)
-        if lease := self._store.claim(id_):
-            self._store.finish(id_, lease.challenge.app, lease.challenge.state.VERIFIED)
+        if lease := self._store.challenges.claim(id_):
+            self._store.challenges.finish(id_, lease.challenge.app, lease.challenge.state.VERIFIED)
         with self._changed:
             self.now -= 1
 
@@ -109,13 +112,14 @@ def a_worker(
     *,
     name: str = "one",
     sends: int = 8,
-    store: Store | None = None,
+    queue: DueQueue | None = None,
+    membership: Membership | None = None,
     scripts: Scripts | None = None,
 ) -> Worker:
     """Make a worker whose work is the test's."""
     return Worker(
-        store=store or spine.store,
-        queue=CHALLENGES,
+        queue=queue or spine.store.due,
+        membership=membership or spine.store.membership(spine.store.due),
         scripts=scripts or spine.scripts,
         attend=attend,
         metrics=Metrics(),
@@ -124,7 +128,7 @@ def a_worker(
     )
 
 
-def in_partition(store: Store, partition: str) -> str:
+def in_partition(store: Stores, partition: str) -> str:
     """Open a challenge in a partition."""
     return opened(store, LONG_PLAN, id=partition + new_challenge(store).id[2:]).id
 
@@ -172,7 +176,7 @@ def test_a_deadline_in_the_future_is_met_without_a_wake_up(spine: Spine) -> None
     """What will be due is looked at when it is: here a claim of a dead worker whose lease runs out."""
     id_ = opened(spine.store).id
     claimed(spine.store, id_)
-    spine.store.offset += CLAIM_LEASE - 300
+    spine.store.scripts.offset += CLAIM_LEASE - 300
     attended = Attended(spine.store)
     with working(a_worker(spine, attended, scripts=Deaf(spine.scripts))):
         until(lambda: id_ in attended.order)
@@ -191,7 +195,7 @@ def test_a_backlog_is_worked_off_without_pauses(spine: Spine) -> None:
 
 def test_a_backlog_in_one_partition_does_not_starve_the_others(shared: Spine) -> None:
     """Partitions take turns: what waits in the last is begun long before the first one's backlog is done."""
-    first, last = shared.store.partitions()[0], shared.store.partitions()[-1]
+    first, last = shared.store.partitions.names()[0], shared.store.partitions.names()[-1]
     backlog = [in_partition(shared.store, first) for _ in range(60)]
     alone = in_partition(shared.store, last)
     attended = Attended(shared.store)
@@ -211,7 +215,7 @@ def test_a_worker_never_does_more_at_once_than_it_may(spine: Spine) -> None:
     with working(a_worker(spine, attended, sends=4)):
         until(lambda: attended.now == 4)
         more = opened(spine.store).id  # its wake-up comes while all places are taken
-        until(lambda: spine.store.look(more)[1] is not None)
+        until(lambda: spine.store.challenges.read_challenge(more)[1] is not None)
         attended.gate.set()
         until(lambda: set(attended.order) >= {*ids, more})
     assert attended.most == 4
@@ -249,8 +253,8 @@ def test_a_challenge_that_is_due_while_it_is_being_attended_to_is_taken_again(sp
         begun.append(id_)
         assert gate.wait(PATIENCE)  # and leaves it as due as it was
 
-    watched = Watching(spine.scripts, spine.store)
-    with working(a_worker(spine, attend, store=watched)):
+    watched = Watching(spine.store)
+    with working(a_worker(spine, attend, queue=watched)):
         id_ = opened(spine.store).id
         until(lambda: begun == [id_])
         looks = watched.looks
@@ -261,16 +265,16 @@ def test_a_challenge_that_is_due_while_it_is_being_attended_to_is_taken_again(sp
         until(lambda: begun.count(id_) > 1)
 
 
-class Watching(Store):
-    """A store that counts looks at its partitions."""
+class Watching(DueQueue):
+    """A queue that counts looks at its partitions."""
 
-    def __init__(self, scripts: Scripts, store: Store) -> None:
-        super().__init__(scripts, prefix=prefix_of(store), partitions=len(store.partitions()))
+    def __init__(self, store: Stores) -> None:
+        super().__init__(store.scripts, store.partitions, "due")
         self.looks = 0
 
-    def due(self, partition: str, limit: int, queue: str = CHALLENGES) -> Due:
+    def due(self, partition: str, limit: int) -> Due:
         """Look, and count it."""
-        found = super().due(partition, limit, queue)
+        found = super().due(partition, limit)
         self.looks += 1
         return found
 
@@ -295,33 +299,33 @@ def test_two_workers_share_the_partitions(shared: Spine) -> None:
 
         return attend
 
-    one = Known(shared.scripts, shared.store)
-    two = Known(shared.scripts, shared.store)
+    one = Known(shared.store)
+    two = Known(shared.store)
     with working(
-        a_worker(shared, named("one"), name="one", store=one),
-        a_worker(shared, named("two"), name="two", store=two),
+        a_worker(shared, named("one"), name="one", membership=one),
+        a_worker(shared, named("two"), name="two", membership=two),
     ):
         until(lambda: one.known == two.known == 2 and one.beats > 2 and two.beats > 2)
         for _ in range(5):
-            for partition in shared.store.partitions():
+            for partition in shared.store.partitions.names():
                 in_partition(shared.store, partition)
         until(lambda: sum(by.values()) >= 40)
     assert {len(names) for names in who.values()} == {1}
     assert by == {"one": 20, "two": 20}
 
 
-class Known(Store):
-    """A store that remembers how many workers were known at the last beat."""
+class Known(Membership):
+    """A list of workers that remembers how many there were at the last beat."""
 
-    def __init__(self, scripts: Scripts, store: Store) -> None:
-        super().__init__(scripts, prefix=prefix_of(store), partitions=len(store.partitions()))
+    def __init__(self, store: Stores) -> None:
+        super().__init__(store.scripts, prefix=store.prefix, queue="due")
         self.known = 0
         self.beats = 0
         """How often the same number was known in a row."""
 
-    def beat(self, worker: str, seconds: float, queue: str = CHALLENGES) -> list[str]:
+    def beat(self, worker: str, seconds: float) -> list[str]:
         """Beat, and remember."""
-        names = super().beat(worker, seconds, queue)
+        names = super().beat(worker, seconds)
         self.beats = self.beats + 1 if len(names) == self.known else 1
         self.known = len(names)
         return names
@@ -330,25 +334,25 @@ class Known(Store):
 def test_the_partitions_of_a_worker_that_leaves_are_taken_over(shared: Spine) -> None:
     """After one of two workers was stopped the other serves all partitions."""
     attended = Attended(shared.store)
-    known = Known(shared.scripts, shared.store)
-    with working(a_worker(shared, attended, name="stays", store=known)):
+    known = Known(shared.store)
+    with working(a_worker(shared, attended, name="stays", membership=known)):
         with working(a_worker(shared, attended, name="leaves")):
             until(lambda: known.known == 2)
         until(lambda: known.known == 1)
-        ids = {in_partition(shared.store, partition) for partition in shared.store.partitions()}
+        ids = {in_partition(shared.store, partition) for partition in shared.store.partitions.names()}
         until(lambda: set(attended.order) >= ids)
 
 
 def test_the_partitions_of_a_worker_that_died_are_taken_over(shared: Spine) -> None:
     """A worker that stops beating keeps its partitions for its life's rest, then the other has them."""
     attended = Attended(shared.store)
-    shared.store.beat("ghost", 100)  # comes first in the order, and never works
-    known = Known(shared.scripts, shared.store)
-    with working(a_worker(shared, attended, name="one", store=known)):
+    shared.store.membership(shared.store.due).beat("ghost", 100)  # comes first in the order, and never works
+    known = Known(shared.store)
+    with working(a_worker(shared, attended, name="one", membership=known)):
         until(lambda: known.beats > 1)
-        ids = [in_partition(shared.store, partition) for partition in shared.store.partitions()]
+        ids = [in_partition(shared.store, partition) for partition in shared.store.partitions.names()]
         until(lambda: set(attended.order) == set(ids[1::2]))
-        known.offset = shared.store.offset = 100_000
+        shared.store.scripts.offset = 100_000
         until(lambda: set(attended.order) == set(ids))
 
 
@@ -409,12 +413,12 @@ def test_a_worker_that_cannot_listen_ends_as_broken(spine: Spine, caplog: pytest
 def test_a_worker_that_cannot_beat_ends_as_broken(spine: Spine, caplog: pytest.LogCaptureFixture) -> None:
     """The same for the beating thread."""
 
-    class Mute(Store):
-        def beat(self, worker: str, seconds: float, queue: str = CHALLENGES) -> list[str]:
-            raise RuntimeError(worker, seconds, queue)
+    class Mute(Membership):
+        def beat(self, worker: str, seconds: float) -> list[str]:
+            raise RuntimeError(worker, seconds)
 
-    store = Mute(spine.scripts, prefix=prefix_of(spine.store), partitions=1)
-    worker = a_worker(spine, Attended(spine.store), store=store)
+    mute = Mute(spine.scripts, prefix=prefix_of(spine.store), queue="due")
+    worker = a_worker(spine, Attended(spine.store), membership=mute)
     worker.run()
     assert worker.broken
     assert "worker.broken" in caplog.messages
@@ -454,7 +458,7 @@ def test_a_worker_starts_before_its_store(valkey: ValkeyServer) -> None:
     try:
         with working(worker):
             with pytest.raises(StoreUnavailable):
-                spine.store.ping()
+                spine.store.facts.ping()
             server = ValkeyServer(port=port)
             spine.send(NUMBERS[0])
             assert spine.phone.next()[0] == NUMBERS[0]
@@ -470,7 +474,7 @@ def test_a_worker_survives_the_loss_of_its_listening_connection(valkey: ValkeySe
     with FaultProxy(valkey.socket) as proxy:
         scripts = Scripts(lambda: connect(proxy.url, connections=16, name="test"), lambda _n, _s: None)
         spine = make_spine(scripts, partitions=2)
-        channel = spine.store.wake_channel()
+        channel = spine.store.due.wake_channel
         with working(spine.worker()):
             until(lambda: ask(valkey, "PUBSUB", "NUMSUB", channel)[1] == 1)
             proxy.cut()
@@ -507,7 +511,7 @@ def test_a_worker_that_is_stopped_finishes_what_has_left(valkey: ValkeyServer) -
         assert not running.is_alive()
         assert seen(spine.store, id_).last.status is Status.ACCEPTED
         assert seen(spine.store, late).last.status is Status.QUEUED
-        assert spine.store.beat("next", 3) == ["next"]
+        assert spine.store.membership(spine.store.due).beat("next", 3) == ["next"]
 
 
 def test_a_worker_that_is_stopped_hands_back_what_has_not_left(
@@ -530,7 +534,7 @@ def test_a_worker_that_is_stopped_hands_back_what_has_not_left(
             assert seen(spine.store, id_).last.status is Status.QUEUED
             due = deadline(valkey, spine.store, id_)
             assert due is not None
-            assert due <= spine.store.time()
+            assert due <= spine.store.facts.time()
         with working(spine.worker("next")):
             assert {spine.phone.next()[0] for _ in ids} == set(NUMBERS[:5])
 
@@ -542,20 +546,21 @@ def test_a_worker_can_be_stopped_while_its_store_is_silent() -> None:
         scripts = Scripts(lambda: connect(url, connections=16, name="test"), lambda _n, _s: None)
         looks = threading.Semaphore(0)
 
-        class Silent(Store):
-            def beat(self, worker: str, seconds: float, queue: str = CHALLENGES) -> list[str]:
+        class Alone(Membership):
+            def beat(self, worker: str, seconds: float) -> list[str]:
                 with suppress(StoreUnavailable):
-                    return super().beat(worker, seconds, queue)
+                    return super().beat(worker, seconds)
                 return [worker]  # as if it had known its share before
 
-            def due(self, partition: str, limit: int, queue: str = CHALLENGES) -> Due:
+        class Silent(DueQueue):
+            def due(self, partition: str, limit: int) -> Due:
                 looks.release()
-                return super().due(partition, limit, queue)
+                return super().due(partition, limit)
 
-        store = Silent(scripts, prefix="test", partitions=64)
+        store = Stores(scripts, prefix="test", partitions=64)
         worker = Worker(
-            store=store,
-            queue=CHALLENGES,
+            queue=Silent(scripts, store.partitions, "due"),
+            membership=Alone(scripts, prefix="test", queue="due"),
             scripts=scripts,
             attend=Attended(store),
             metrics=Metrics(),
@@ -592,7 +597,7 @@ def test_an_unknown_outcome_moves_on_to_the_next_channel(valkey: ValkeyServer) -
         id_ = spine.send(NUMBERS[0])
         first = phone.next()[1]
         until(lambda: seen(spine.store, id_).last.status is Status.UNKNOWN)
-        spine.store.offset += 30_000
+        spine.store.scripts.offset += 30_000
         second = phone.next()[1]
         until(lambda: seen(spine.store, id_).last.status is Status.ACCEPTED)
         assert [d.channel for d in seen(spine.store, id_).deliveries] == ["sms", "voice"]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from otp_service.bootstrap import Stores
 from otp_service.challenge.model import State
-from otp_service.challenge.store import EVENTS, Store
 from otp_service.errors import NumberOptedOut, WrongCode
 from otp_service.events.outbox import BLOCKED_PAUSE, Outbox
 from otp_service.events.standard_webhooks import Type
@@ -44,17 +44,17 @@ def journeys(valkey: ValkeyServer) -> Iterator[Journeys]:
 
 
 @pytest.fixture
-def store(valkey: ValkeyServer) -> Iterator[Store]:
+def store(valkey: ValkeyServer) -> Iterator[Stores]:
     """Give a store with keys of its own."""
     with open_store(valkey) as made:
         yield made
 
 
-def outbox(store: Store, events: Events | None, *, version: int = 1) -> Outbox:
+def outbox(store: Stores, events: Events | None, *, version: int = 1) -> Outbox:
     """Make the outbox of a process that follows a version of the policy."""
     policy = Policy(apps={"web": App(name="web", brand="Acme", events=events)}, upstreams={}, routes=())
     runtime = Runtime(version=version, policy=policy, senders={}, accounts={})
-    return Outbox(runtime=lambda: runtime, store=store)
+    return Outbox(runtime=lambda: runtime, challenges=store.challenges, queue=store.events, facts=store.facts)
 
 
 def wanted(*types: str) -> Events:
@@ -62,13 +62,13 @@ def wanted(*types: str) -> Events:
     return Events(url="https://app.example.com/events", secret_env="OTP_EVENTS_WEB", types=types)
 
 
-def told(store: Store) -> Told:
+def told(store: Stores) -> Told:
     """Take all events that are on their way, by what they say; nothing of them is left."""
     found: Told = []
-    for id_ in [id_ for p in store.partitions() for id_ in store.due(p, 100, EVENTS).ids]:
-        event = store.take_event(id_)
+    for id_ in [id_ for p in store.partitions.names() for id_ in store.events_due.due(p, 100).ids]:
+        event = store.events.claim(id_)
         assert event is not None
-        store.end_event(id_)
+        store.events.finish(id_)
         found.append((event.record["type"], event.record["data"]))
     return sorted(found, key=str)
 
@@ -127,7 +127,9 @@ def test_a_guess_is_answered_although_nobody_can_be_told_of_it(journeys: Journey
     core, id_ = journeys.core, journeys.start(*steps(["sms"]))
     journeys.rest(id_)
     with proxied_store("redis://127.0.0.1:9", "nobody") as away:
-        core.service._outbox = Outbox(runtime=core.current, store=away)  # noqa: SLF001 - a store of its own
+        core.service._outbox = Outbox(  # noqa: SLF001 - a store of its own
+            runtime=core.current, challenges=away.challenges, queue=away.events, facts=away.facts
+        )
         guess_wrong(journeys, id_, GUESSES)
     assert "challenge.failed" not in types(told(core.store))
     journeys.to_the_end(id_)
@@ -135,26 +137,26 @@ def test_a_guess_is_answered_although_nobody_can_be_told_of_it(journeys: Journey
     assert types(told(core.store)) == ["challenge.failed"]
 
 
-def test_no_failure_is_told_of_a_challenge_that_was_won(store: Store) -> None:
+def test_no_failure_is_told_of_a_challenge_that_was_won(store: Stores) -> None:
     """A right guess that was counted before the last wrong one may end first: then the wrong one is no news."""
     late = opened(store, watched=True)
-    store.finish(late.id, "web", State.VERIFIED, 0)
+    store.challenges.finish(late.id, "web", State.VERIFIED, 0)
     outbox(store, wanted()).exhausted(late)
     assert told(store) == []
 
 
-def test_an_app_hears_only_what_it_asked_for(store: Store) -> None:
+def test_an_app_hears_only_what_it_asked_for(store: Stores) -> None:
     """By type; what it does not want counts as told, so that a wish that comes later brings no old news."""
     challenge = opened(store, watched=True)
     brought(store, challenge.id)
-    store.finish(challenge.id, "web", State.VERIFIED, 0)
+    store.challenges.finish(challenge.id, "web", State.VERIFIED, 0)
     outbox(store, wanted("challenge.verified")).tell(seen(store, challenge.id))
     assert types(told(store)) == ["challenge.verified"]
     outbox(store, wanted()).tell(seen(store, challenge.id))
     assert told(store) == []
 
 
-def test_whoever_does_not_want_events_gets_none(store: Store) -> None:
+def test_whoever_does_not_want_events_gets_none(store: Stores) -> None:
     """An app without an endpoint, and a challenge that was opened before it had one."""
     challenge = opened(store, watched=True)
     brought(store, challenge.id)
@@ -166,7 +168,7 @@ def test_whoever_does_not_want_events_gets_none(store: Store) -> None:
     assert told(store) == []
 
 
-def test_a_process_that_does_not_follow_yet_leaves_telling_to_others(store: Store) -> None:
+def test_a_process_that_does_not_follow_yet_leaves_telling_to_others(store: Stores) -> None:
     """It may not know yet who wants to hear; whoever has the challenge's version tells."""
     challenge = opened(store, watched=True, policy=2)
     brought(store, challenge.id)
@@ -176,11 +178,11 @@ def test_a_process_that_does_not_follow_yet_leaves_telling_to_others(store: Stor
     assert types(told(store)) == ["challenge.sent"]
 
 
-def test_many_who_tell_at_once_tell_once(store: Store) -> None:
+def test_many_who_tell_at_once_tell_once(store: Stores) -> None:
     """Sixteen with the same news: the app hears it once."""
     challenge = opened(store, watched=True)
     brought(store, challenge.id)
-    store.finish(challenge.id, "web", State.VERIFIED, 0)
+    store.challenges.finish(challenge.id, "web", State.VERIFIED, 0)
     news = seen(store, challenge.id)
     box = outbox(store, wanted())
     assert together(16, lambda _: box.tell(news)) == [None] * 16
@@ -198,7 +200,7 @@ def test_a_flood_of_refusals_is_no_flood_of_events(journeys: Journeys) -> None:
     assert BLOCKED_PAUSE == 60
 
 
-def test_only_apps_that_want_to_hear_of_refusals_do(store: Store) -> None:
+def test_only_apps_that_want_to_hear_of_refusals_do(store: Stores) -> None:
     """Neither an app of other wishes nor one without an endpoint; each counter has a pause of its own."""
     outbox(store, wanted(Type.SENT)).blocked("web", "number", "one")
     outbox(store, None).blocked("web", "number", "one")

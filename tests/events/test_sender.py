@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from otp_service.challenge.store import EVENT_LEASE, EVENTS, Store
+from otp_service.bootstrap import Stores
+from otp_service.events import queue
 from otp_service.events.sender import NOT_NOW, Herald
 from otp_service.net.public_only import Sender
 from otp_service.policy import App, Events, Policy
@@ -19,7 +20,7 @@ KEYS = (secrets.token_bytes(32), secrets.token_bytes(32))
 
 
 @pytest.fixture
-def store(valkey: ValkeyServer) -> Iterator[Store]:
+def store(valkey: ValkeyServer) -> Iterator[Stores]:
     """Give a store with keys of its own."""
     with open_store(valkey) as made:
         yield made
@@ -33,20 +34,21 @@ def endpoint() -> Iterator[Endpoint]:
     made.close()
 
 
-def a_herald(store: Store, url: str, **secrets_by_name: tuple[bytes, ...]) -> Herald:
+def a_herald(store: Stores, url: str, **secrets_by_name: tuple[bytes, ...]) -> Herald:
     """Make a herald for the one app."""
     app = App(name="web", brand="Acme", events=Events(url=url, secret_env="SECRET"))
     policy = Policy(apps={"web": app}, upstreams={}, routes=())
     return Herald(
         policy=lambda: policy,
         secrets=secrets_by_name or {"SECRET": KEYS},
-        store=store,
+        queue=store.events,
+        facts=store.facts,
         sender=Sender(allow_private=True),
         metrics=Metrics(),
     )
 
 
-def spooled(store: Store, app: str = "web") -> str:
+def spooled(store: Stores, app: str = "web") -> str:
     """Put an event on its way; gives its id."""
     before = due(store)
     record = {
@@ -55,14 +57,14 @@ def spooled(store: Store, app: str = "web") -> str:
         "at": 1_700_000_000_123,
         "data": {"challenge_id": "c"},
     }
-    store.spool(store.new_id(), [""], {"": record})
+    store.events.put(store.challenges.new_id(), [""], {"": record})
     [id_] = due(store) - before
     return id_
 
 
-def due(store: Store) -> set[str]:
+def due(store: Stores) -> set[str]:
     """List the events that are due."""
-    return {id_ for p in store.partitions() for id_ in store.due(p, 100, EVENTS).ids}
+    return {id_ for p in store.partitions.names() for id_ in store.events_due.due(p, 100).ids}
 
 
 def running() -> bool:
@@ -70,7 +72,7 @@ def running() -> bool:
     return False
 
 
-def test_an_event_is_signed_with_every_secret_and_ends(store: Store, endpoint: Endpoint) -> None:
+def test_an_event_is_signed_with_every_secret_and_ends(store: Stores, endpoint: Endpoint) -> None:
     """A receiver with either secret of a rotation can check it; with another it refuses. Then it is gone."""
     id_ = spooled(store)
     a_herald(store, endpoint.url).attend(id_, running)
@@ -84,18 +86,18 @@ def test_an_event_is_signed_with_every_secret_and_ends(store: Store, endpoint: E
     with pytest.raises(Exception, match="No matching signature"):
         post.read(base64.b64encode(secrets.token_bytes(32)).decode())
     assert post.id == id_
-    store.offset += EVENT_LEASE
+    store.scripts.offset += queue.LEASE
     assert due(store) == set()
 
 
-def test_a_retry_keeps_the_id_and_waits(store: Store, endpoint: Endpoint) -> None:
+def test_a_retry_keeps_the_id_and_waits(store: Stores, endpoint: Endpoint) -> None:
     """A receiver knows a repetition by it; the second try comes after its pause, not before."""
     endpoint.statuses.put(500)
     herald, id_ = a_herald(store, endpoint.url), spooled(store)
     herald.attend(id_, running)
     herald.attend(id_, running)
     assert len(endpoint.posts) == 1
-    store.offset += 6000
+    store.scripts.offset += 6000
     herald.attend(id_, running)
     first, second = endpoint.posts
     assert first.id == second.id == id_
@@ -103,7 +105,7 @@ def test_a_retry_keeps_the_id_and_waits(store: Store, endpoint: Endpoint) -> Non
     assert due(store) == set()
 
 
-def test_gone_switches_the_endpoint_off(store: Store, endpoint: Endpoint) -> None:
+def test_gone_switches_the_endpoint_off(store: Stores, endpoint: Endpoint) -> None:
     """After a 410 no event goes there any more, until the policy names another address."""
     endpoint.statuses.put(410)
     herald = a_herald(store, endpoint.url)
@@ -115,31 +117,31 @@ def test_gone_switches_the_endpoint_off(store: Store, endpoint: Endpoint) -> Non
     assert len(endpoint.posts) == 2
 
 
-def test_a_crash_after_the_take_leaves_the_event(store: Store, endpoint: Endpoint) -> None:
+def test_a_crash_after_the_take_leaves_the_event(store: Stores, endpoint: Endpoint) -> None:
     """A worker that dies in the middle: after its lease the same event is tried again, with the same id."""
     herald, id_ = a_herald(store, endpoint.url), spooled(store)
-    assert store.take_event(id_) is not None
+    assert store.events.claim(id_) is not None
     herald.attend(id_, running)
     assert endpoint.posts == []
-    store.offset += EVENT_LEASE
+    store.scripts.offset += queue.LEASE
     herald.attend(id_, running)
     [post] = endpoint.posts
     assert post.id == id_
     assert due(store) == set()
 
 
-def test_an_event_that_nobody_can_get_now_waits(store: Store, endpoint: Endpoint) -> None:
+def test_an_event_that_nobody_can_get_now_waits(store: Stores, endpoint: Endpoint) -> None:
     """Its app left the policy, or this process has no secret for it: nothing unsigned goes out, and nothing is lost."""
     events = {spooled(store, "gone"), spooled(store)}
     for id_ in events:
         a_herald(store, endpoint.url, OTHER=KEYS).attend(id_, running)
-    store.offset += EVENT_LEASE
+    store.scripts.offset += queue.LEASE
     assert (endpoint.posts, due(store)) == ([], set())
-    store.offset += int(NOT_NOW * 1000)
+    store.scripts.offset += int(NOT_NOW * 1000)
     assert due(store) == events
 
 
-def test_a_stopping_worker_takes_no_event(store: Store, endpoint: Endpoint) -> None:
+def test_a_stopping_worker_takes_no_event(store: Stores, endpoint: Endpoint) -> None:
     """It stays due for another."""
     id_ = spooled(store)
     a_herald(store, endpoint.url).attend(id_, lambda: True)

@@ -152,7 +152,7 @@ def test_windows_are_exactly_what_they_are_said_to_be(
         for what, subjects, figure, cost in acts:
             lines, operation = [count(s, *windows, cost=cost) for s in subjects], f"operation {figure}"
             if what == "wait":
-                counters.offset += figure
+                counters.scripts.offset += figure
             elif what == "refund":
                 _refund(counters, model, charged.pop(operation, []), operation)
             else:
@@ -255,12 +255,12 @@ def test_the_ladder_grows_and_is_forgotten(counters: Counters) -> None:
         refused = counters.charge(rules, asked())
         assert refused.deciding.rule == "cooldown"
         assert 0 <= 1000 * pause - refused.deciding.pause < 1000
-        counters.offset += refused.deciding.pause - 500
+        counters.scripts.offset += refused.deciding.pause - 500
         assert not passes(counters.look(rules, asked()))
-        counters.offset += 501
-    counters.offset += 10 * MINUTE * 1000
+        counters.scripts.offset += 501
+    counters.scripts.offset += 10 * MINUTE * 1000
     assert passes(counters.charge(rules, asked()))
-    counters.offset += 30_001
+    counters.scripts.offset += 30_001
     assert passes(counters.charge(rules, asked()))
 
 
@@ -268,7 +268,7 @@ def test_what_is_forgotten_is_not_waited_for(counters: Counters) -> None:
     """Not even where the ladder's step is the longer of both."""
     rules = only({"cooldown": {"ladder": ["10m"], "forget": "1m"}})
     assert passes(counters.charge(rules, asked()))
-    counters.offset += 61_000
+    counters.scripts.offset += 61_000
     assert passes(counters.charge(rules, asked()))
 
 
@@ -276,11 +276,11 @@ def test_a_refund_takes_a_step_of_the_ladder_back(counters: Counters) -> None:
     """A send that was not made does not hinder the next."""
     rules = only({"cooldown": {"ladder": ["30s", "10m"], "forget": "1h"}})
     assert passes(counters.charge(rules, asked()))
-    counters.offset += 31_000
+    counters.scripts.offset += 31_000
     assert passes(counters.charge(rules, asked(), "second"))
     counters.gate.refund(guard.lines(rules, asked()), "second")
     assert passes(counters.charge(rules, asked()))
-    counters.offset += 31_000
+    counters.scripts.offset += 31_000
     assert not passes(counters.charge(rules, asked()))
 
 
@@ -296,10 +296,10 @@ def test_ten_in_a_minute_then_an_hour(counters: Counters) -> None:
     assert first.deciding.pause == HOUR * 1000
     until = counters.block("address").until
     for _ in range(6):
-        counters.offset += 9 * MINUTE * 1000
+        counters.scripts.offset += 9 * MINUTE * 1000
         assert not passes(counters.charge(rules, asked()))
     assert counters.block("address").until == until == first.now + HOUR * 1000
-    counters.offset += 6 * MINUTE * 1000
+    counters.scripts.offset += 6 * MINUTE * 1000
     assert passes(counters.charge(rules, asked()))
 
 
@@ -319,9 +319,9 @@ def test_a_hold_lasts_at_least_until_there_is_room(counters: Counters) -> None:
     looked, refused = counters.look(rules, asked()), counters.charge(rules, asked())
     assert abs(looked.deciding.pause - refused.deciding.pause) < 1000
     assert refused.deciding.pause > DAY * 1000
-    counters.offset += refused.deciding.pause - 1000
+    counters.scripts.offset += refused.deciding.pause - 1000
     assert not passes(counters.charge(rules, asked()))
-    counters.offset += 1001
+    counters.scripts.offset += 1001
     assert passes(counters.charge(rules, asked()))
 
 
@@ -343,22 +343,22 @@ def test_codes_that_do_not_come_back_stop_a_place(counters: Counters) -> None:
     """Below a fifth of ten or more; not before their time to come back is over; for a quarter of an hour."""
     sent(counters, 10, 1)
     assert passes(counters.charge(CONVERSION, asked()))
-    counters.offset += 59_000
+    counters.scripts.offset += 59_000
     assert passes(counters.charge(CONVERSION, asked()))
-    counters.offset += 2 * MINUTE * 1000
+    counters.scripts.offset += 2 * MINUTE * 1000
     stopped = counters.charge(CONVERSION, asked())
     assert (stopped.verdict, stopped.deciding.rule) == ("refuse", "conversion")
     assert stopped.deciding.pause == 15 * MINUTE * 1000
     assert {(one.value, one.limit) for one in stopped.findings} == {(1, 10)}
-    counters.offset += 15 * MINUTE * 1000 - 1000
+    counters.scripts.offset += 15 * MINUTE * 1000 - 1000
     assert not passes(counters.charge(CONVERSION, asked()))
-    counters.offset += 1001
+    counters.scripts.offset += 1001
     assert passes(counters.charge(CONVERSION, asked()))
 
 
 def let_in(counters: Counters, count: int, rules: Guard = CONVERSION) -> list[Decision]:
     """Charge sends, each with a human check that was solved."""
-    brings = (Allowance(proof=f"{counters.offset} {n}") for n in range(count))
+    brings = (Allowance(proof=f"{counters.scripts.offset} {n}") for n in range(count))
     found = [counters.charge(rules, asked(), allowance=brought) for brought in brings]
     assert all(map(passes, found))
     return found
@@ -383,7 +383,7 @@ def test_no_more_is_on_its_way_without_a_check_than_would_be_judged_or_came_back
     assert [counters.charge(CONVERSION, asked()).verdict for _ in range(6)] == ["allow"] * 5 + ["challenge"]
     came_back(counters, decisions[:10])
     assert [counters.charge(CONVERSION, asked()).verdict for _ in range(21)] == ["allow"] * 20 + ["challenge"]
-    counters.offset += 2 * MINUTE * 1000
+    counters.scripts.offset += 2 * MINUTE * 1000
     assert counters.charge(CONVERSION, asked()).verdict == "allow"
 
 
@@ -400,14 +400,14 @@ def test_stops_double_up_to_the_longest_and_are_forgotten(counters: Counters) ->
     holds = []
     for _ in range(5):
         sent(counters, 10)
-        counters.offset += 3 * MINUTE * 1000
+        counters.scripts.offset += 3 * MINUTE * 1000
         holds.append(counters.charge(CONVERSION, asked()).deciding.pause)
         assert counters.lives()["country-codes"] > 2 * holds[-1]
-        counters.offset += holds[-1] + 1
+        counters.scripts.offset += holds[-1] + 1
     assert [hold // (MINUTE * 1000) for hold in holds] == [15, 30, 60, 60, 60]
-    counters.offset += holds[-1] + 15 * MINUTE * 1000
+    counters.scripts.offset += holds[-1] + 15 * MINUTE * 1000
     sent(counters, 10)
-    counters.offset += 3 * MINUTE * 1000
+    counters.scripts.offset += 3 * MINUTE * 1000
     assert counters.charge(CONVERSION, asked()).deciding.pause == 15 * MINUTE * 1000
 
 
@@ -416,18 +416,18 @@ def test_a_first_stop_may_be_longer_than_the_longest(counters: Counters) -> None
     rules = only({"conversion": {"sends": 10, "hold": "1d", "longest": "1h"}})
     for _ in range(2):
         sent(counters, 10, rules=rules)
-        counters.offset += 3 * MINUTE * 1000
+        counters.scripts.offset += 3 * MINUTE * 1000
         pause = counters.charge(rules, asked()).deciding.pause
         assert pause == DAY * 1000
         assert counters.lives()["country-codes"] > 2 * pause + 14 * MINUTE * 1000
-        counters.offset += pause + 1
+        counters.scripts.offset += pause + 1
 
 
 def test_a_country_that_is_stopped_asks_for_checks_and_a_prefix_refuses(counters: Counters) -> None:
     """A stranger who lets ten codes lapse closes no country to people; the check is a heavy one."""
     stopped(counters, CONVERSION)
     sent(counters, 10)
-    counters.offset += 3 * MINUTE * 1000
+    counters.scripts.offset += 3 * MINUTE * 1000
     for _ in range(2):  # as it begins, and while it lasts
         found = {one.level: one.over for one in counters.charge(CONVERSION, asked()).findings}
         assert found == {"challenge": 1.0, "refuse": 1.0}
@@ -445,7 +445,7 @@ def test_an_apps_own_figures_stop_that_app_only(counters: Counters) -> None:
         "patient": changed(CONVERSION, {"conversion": {"within": 1800, "sends": 2}}, "patient"),
     }
     sent(counters, 4, 2)
-    counters.offset += 3 * MINUTE * 1000
+    counters.scripts.offset += 3 * MINUTE * 1000
     found = [counters.charge(apps["watching"], asked(app="watching")) for _ in range(2)]
     assert [one.verdict for one in found] == ["allow"] * 2
     assert [counters.charge(apps["strict"], asked(app="strict")).verdict for _ in range(2)] == ["refuse"] * 2
@@ -453,7 +453,7 @@ def test_an_apps_own_figures_stop_that_app_only(counters: Counters) -> None:
         verdict = counters.charge(rules, asked(app=name)).verdict
         assert (name, verdict) == (name, "refuse" if name == "strict" else "allow")
     sent(counters, 10, rules=apps["watching"])
-    counters.offset += 3 * MINUTE * 1000
+    counters.scripts.offset += 3 * MINUTE * 1000
     watched = counters.charge(apps["watching"], asked(app="watching"))
     assert (watched.verdict, {one.on for one in watched.findings}) == ("allow", {False})
     assert {"h", "p"}.isdisjoint(
@@ -466,7 +466,7 @@ def test_windows_of_other_lengths_leave_one_another_alone(counters: Counters) ->
     longer = changed(CONVERSION, {"conversion": {"within": HOUR, "sends": 2, "grace": 0}}, "patient")
     sent(counters, 2, rules=longer)
     sent(counters, 4, 4)
-    counters.offset += 10 * MINUTE * 1000
+    counters.scripts.offset += 10 * MINUTE * 1000
     let_in(counters, 1)
     assert counters.charge(longer, asked(app="patient")).verdict == "refuse"
 
@@ -489,7 +489,7 @@ def test_an_apps_own_hold_is_that_apps(counters: Counters) -> None:
     for _ in range(2):
         assert passes(counters.charge(held, asked(app="bank")))
     assert not passes(counters.charge(held, asked(app="bank")))
-    counters.offset += 2 * HOUR * 1000
+    counters.scripts.offset += 2 * HOUR * 1000
     assert not passes(counters.charge(held, asked(app="bank")))
     assert passes(counters.charge(base, asked()))
 
@@ -497,8 +497,8 @@ def test_an_apps_own_hold_is_that_apps(counters: Counters) -> None:
 def stopped(counters: Counters, rules: Guard) -> None:
     """Let nothing come back of ten, and wait until the stop is over."""
     sent(counters, 10, rules=rules)
-    counters.offset += 3 * MINUTE * 1000
-    counters.offset += counters.charge(rules, asked()).deciding.pause + 1
+    counters.scripts.offset += 3 * MINUTE * 1000
+    counters.scripts.offset += counters.charge(rules, asked()).deciding.pause + 1
 
 
 def test_a_place_is_open_again_as_soon_as_its_probes_have_come_back(counters: Counters) -> None:
@@ -511,7 +511,7 @@ def test_a_place_is_open_again_as_soon_as_its_probes_have_come_back(counters: Co
     came_back(counters, probes[:1], rules)
     assert [counters.charge(rules, asked()).verdict for _ in range(2)] == ["allow", "refuse"]
     came_back(counters, probes[1:], rules)
-    counters.offset += 2 * MINUTE * 1000
+    counters.scripts.offset += 2 * MINUTE * 1000
     assert [counters.charge(rules, asked()).verdict for _ in range(11)] == ["allow"] * 10 + ["challenge"]
 
 
@@ -520,7 +520,7 @@ def test_no_more_is_tried_after_a_stop_than_would_have_caused_it(counters: Count
     rules = only({"conversion": {"sends": 4, "probes": 10}})
     stopped(counters, rules)
     sent(counters, 4, rules=rules)
-    counters.offset += 2 * MINUTE * 1000
+    counters.scripts.offset += 2 * MINUTE * 1000
     assert not passes(counters.look(rules, asked()))
 
 
@@ -528,29 +528,29 @@ def test_an_honest_crowd_is_never_stopped(counters: Counters) -> None:
     """Three of four come back after some seconds: however many, all day; at worst some are asked for a check."""
     for _ in range(3 * 24):
         sent(counters, 12, 9)
-        counters.offset += 2 * MINUTE * 1000
+        counters.scripts.offset += 2 * MINUTE * 1000
         assert counters.charge(CONVERSION, asked()).verdict == "allow"
-        counters.offset += 10_000
+        counters.scripts.offset += 10_000
         let_in(counters, 40)
         assert counters.charge(CONVERSION, asked()).verdict == "challenge"
-        counters.offset += 20 * MINUTE * 1000
+        counters.scripts.offset += 20 * MINUTE * 1000
 
 
 def test_a_code_that_comes_back_late_counts_for_when_it_was_sent(counters: Counters) -> None:
     """Or the messages of one minute were judged by the codes of another."""
     now = counters.look(CONVERSION, asked()).now
     sent(counters, 10)
-    counters.offset += 61_000
+    counters.scripts.offset += 61_000
     for _ in range(5):
         counters.gate.add(guard.after_success(CONVERSION, asked(), now))
-    counters.offset += 60_000
+    counters.scripts.offset += 60_000
     assert passes(counters.charge(CONVERSION, asked()))
 
 
 def test_what_was_not_sent_is_not_judged(counters: Counters) -> None:
     """While an upstream is away nothing leaves, so nothing can come back; that is no attack."""
     let_in(counters, 40)
-    counters.offset += 5 * MINUTE * 1000
+    counters.scripts.offset += 5 * MINUTE * 1000
     assert counters.charge(CONVERSION, asked()).verdict == "allow"
 
 
@@ -560,7 +560,7 @@ def test_a_stop_takes_no_time_from_counters_beside_it(valkey: ValkeyServer, coun
     counters.charge(rules, asked())
     life = counters.lives()["prefix"]
     sent(counters, 1, rules=rules)
-    counters.offset += 3 * MINUTE * 1000
+    counters.scripts.offset += 3 * MINUTE * 1000
     assert counters.charge(rules, asked()).verdict == "refuse"
     assert counters.lives()["prefix"] >= life - 1000
     assert life > DAY * 1000
@@ -569,7 +569,7 @@ def test_a_stop_takes_no_time_from_counters_beside_it(valkey: ValkeyServer, coun
 def test_another_kind_of_caller_is_not_stopped_with_strangers(counters: Counters) -> None:
     """The codes of strangers do not come back; sessions' and devices' do."""
     sent(counters, 10)
-    counters.offset += 3 * MINUTE * 1000
+    counters.scripts.offset += 3 * MINUTE * 1000
     assert not passes(counters.charge(CONVERSION, asked()))
     assert passes(counters.charge(CONVERSION, asked(session="s", known="session")))
     assert passes(counters.charge(CONVERSION, asked(known="device")))
@@ -766,7 +766,7 @@ def test_pins_end(counters: Counters) -> None:
     assert counters.charge(only(), asked()).deciding.rule == "pin_destination"
     counters.gate.pin("prefix +1", {"what": "allow"})
     assert counters.charge(only(), asked()).verdict == "refuse"
-    counters.offset += 60_001
+    counters.scripts.offset += 60_001
     assert counters.charge(only(), asked()).verdict == "allow"
     assert set(counters.gate.pins()) == {counters.pin_of_number(NUMBER), "prefix +1"}
     assert counters.gate.unpin("prefix +1")
@@ -785,20 +785,21 @@ def test_a_pin_that_is_there_already_is_the_newer_one(counters: Counters) -> Non
 def test_a_recycled_number_is_known_under_every_key_of_the_ring(counters: Counters) -> None:
     """And the time that goes with it is the service's."""
     ring = {"l2": b"m" * 32, "l1": b"l" * 32}
+    started = counters.look(only(), asked()).now
+    counters.scripts.offset = HOUR * 1000
     before, after = (
         Gate(
-            counters.gate._scripts,  # noqa: SLF001
+            counters.scripts,
             Seal({"n1": b"n" * 32}, lookup, b"s" * 32),
             prefix=counters.prefix,
             keep=KEEP,
-            offset=lambda: HOUR * 1000,
         )
         for lookup in ({"l1": ring["l1"]}, ring)
     )
     before.recycle(NUMBER, 7, 60)
     now, since, _ = after.past(NUMBER)
     assert since == 7
-    assert now - counters.look(only(), asked()).now > HOUR * 1000 - 1000
+    assert now - started >= HOUR * 1000
     after.recycle(NUMBER, 9, 60)
     assert after.past(NUMBER).recycled == 9
 
@@ -812,7 +813,7 @@ def test_a_block_tells_what_there_is_to_know(counters: Counters) -> None:
     assert passes(counters.charge(rules, asked()))
     assert passes(counters.charge(rules, asked()))
     first = counters.charge(rules, asked())
-    counters.offset += 60_000
+    counters.scripts.offset += 60_000
     last = counters.charge(rules, asked())
     block = counters.block("number")
     assert (block.subject, block.level, block.on, block.refused) == (NUMBER, "refuse", True, 2)
@@ -820,7 +821,7 @@ def test_a_block_tells_what_there_is_to_know(counters: Counters) -> None:
     assert (block.since, block.until) == (first.now, last.now + last.deciding.pause)
     assert counters.gate.block(block.id) == block
     assert counters.lives()["number"] > KEEP
-    counters.offset += HOUR * 1000 + KEEP
+    counters.scripts.offset += HOUR * 1000 + KEEP
     assert all(passes(counters.charge(rules, asked())) for _ in range(2))
     again = counters.charge(rules, asked())
     block = counters.block("number")
@@ -874,7 +875,7 @@ def test_no_number_address_or_session_lies_open(counters: Counters) -> None:
         counters.charge(rules, who)
         counters.gate.add(guard.after_failure(rules, who))
         counters.gate.add(guard.after_sending(rules, who, counters.look(rules, who).now, 0))
-    counters.offset += 3 * MINUTE * 1000
+    counters.scripts.offset += 3 * MINUTE * 1000
     counters.charge(rules, who)
     stored = json.dumps(counters.stored())
     found = {block.rule: block.subject for block in counters.gate.blocks()}
@@ -896,7 +897,7 @@ def test_a_lifted_block_lets_the_next_send_in(counters: Counters) -> None:
     assert not counters.gate.lift(id_)
     assert counters.gate.block(id_) is None
     assert counters.charge(rules, asked()).deciding.rule == "cooldown"
-    counters.offset += 10_001
+    counters.scripts.offset += 10_001
     assert passes(counters.charge(rules, asked()))
 
 
@@ -1008,6 +1009,6 @@ def test_counters_of_parts_that_have_left_are_taken_away(counters: Counters) -> 
     rules = only({"app": {"refuse": ["999/m"]}})
     for _ in range(40):
         counters.charge(rules, asked())
-        counters.offset += 6_000
+        counters.scripts.offset += 6_000
     [parts] = [value for key, value in counters.stored().items() if ":app:" in key]
     assert 10 <= len(parts) <= 12

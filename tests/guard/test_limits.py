@@ -84,7 +84,7 @@ class Play:
 
     def later(self, seconds: float) -> None:
         """Let time pass."""
-        self.spine.store.offset += int(seconds * 1000)
+        self.spine.store.scripts.offset += int(seconds * 1000)
 
 
 @contextmanager
@@ -227,7 +227,7 @@ def test_a_recycled_number_meets_what_the_rule_says_for_its_purposes(valkey: Val
     """Its new owner may sign up; logging in is the old owner's."""
     for then, told in (("refuse", "never"), ("challenge", "challenge")):
         with playing(valkey, {"recycled": {"then": then, "purposes": ["login"]}}) as play:
-            play.spine.gate.recycle(NUMBERS[0], play.spine.store.time(), 3600)
+            play.spine.gate.recycle(NUMBERS[0], play.spine.store.facts.time(), 3600)
             assert play.send(NUMBERS[0], purpose="login") == told
             assert play.send(NUMBERS[0], purpose="signup") == "sms"
             assert play.send(NUMBERS[1], purpose="login") == "sms"
@@ -405,12 +405,12 @@ def test_a_hoard_of_light_checks_lets_few_in(valkey: ValkeyServer) -> None:
 
 def _stopped(play: Play) -> str:
     index = play.spine.service._seal.index("suppressed", NUMBERS[0])  # noqa: SLF001
-    play.spine.store.suppress(index, {}, 60)
+    play.spine.store.suppressions.add(index, {}, 60)
     return play.send(NUMBERS[0])
 
 
 def _recycled(play: Play) -> str:
-    play.spine.gate.recycle(NUMBERS[0], play.spine.store.time(), 3600)
+    play.spine.gate.recycle(NUMBERS[0], play.spine.store.facts.time(), 3600)
     return play.send(NUMBERS[0])
 
 
@@ -487,7 +487,7 @@ def test_a_crowd_of_wrong_and_right_codes_is_counted_to_the_last(valkey: ValkeyS
         counters.gate.add([*after_failure(rules, who), *after_sending(rules, who, now, 0)])
 
     assert set(together(CROWD, happen)) == {None}
-    counters.offset += 180_000
+    counters.scripts.offset += 180_000
     found = {one.rule: (one.value, one.limit) for one in counters.look(rules, who).findings}
     assert found == {"failures": (CROWD, 1), "guessing": (CROWD, 1), "conversion": (0, CROWD)}
     scripts.close()
@@ -558,7 +558,7 @@ class Chain:
 
     def again(self, id_: str, channel: str | None = None) -> None:
         """Resend when it is time."""
-        self.spine.store.offset += 61_000
+        self.spine.store.scripts.offset += 61_000
         self.spine.service.resend(self.spine.caller, id_, channel)
 
     def run(self, id_: str) -> Challenge:
@@ -568,7 +568,7 @@ class Chain:
             newest = seen(self.spine.store, id_).last
             if newest.status is Status.ACCEPTED:
                 self.by.append(newest.channel)
-                self.spine.store.receive(
+                self.spine.store.challenges.record_receipt(
                     id_,
                     "main",
                     upstream_id="",
@@ -663,6 +663,6 @@ def test_a_deferred_fallback_is_counted_once(valkey: ValkeyServer) -> None:
     with chain(valkey, {"number": {"refuse": ["2/h"]}}, taken, later) as sends:
         id_ = sends.start()
         sends.run(id_)
-        sends.spine.store.offset += 16_000
+        sends.spine.store.scripts.offset += 16_000
         sends.run(id_)
         assert (sends.by, sends.spine.phone.inbox.qsize()) == (["sms", "whatsapp"], 3)

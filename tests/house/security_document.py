@@ -22,6 +22,7 @@ from otp_service.delivery import conversion as figures
 from otp_service.delivery import dispatcher as courier
 from otp_service.delivery import receipts as reception
 from otp_service.delivery import worker
+from otp_service.events import queue
 from otp_service.events import sender as herald
 from otp_service.events import standard_webhooks as events
 from otp_service.guard import captcha
@@ -282,7 +283,7 @@ def _remembered() -> Iterator[Sequence[str]]:
 def _leases() -> Iterator[Sequence[str]]:
     yield "lease to draw and hash", _ms(store.CLAIM_LEASE), "`challenge/store.py`"
     yield "lease to send", _ms(store.SEND_LEASE), "`challenge/store.py`"
-    yield "lease to tell an app", _ms(store.EVENT_LEASE), "`challenge/store.py`"
+    yield "lease to tell an app", _ms(queue.LEASE), "`events/queue.py`"
     yield "lease of a breaker's probe", span(health.PROBE_LEASE), "`upstream/faults.py`"
     yield "worker without a beat", span(worker.LIFE), "`delivery/worker.py`"
 

@@ -622,9 +622,11 @@ def _(api: Api) -> TestResponse:
 
 @reaches(errors.TokenSpent)
 def _(api: Api) -> TestResponse:
-    now = api.core.store.time() // 1000
+    now = api.core.store.facts.time() // 1000
     token = api.core.signer.sign({"sub": "s", "phone_number": NUMBER}, audience="web", now=now)
-    api.core.store.spend(f"token:{jwt.decode(token, options={'verify_signature': False})['jti']}", 60)
+    api.core.store.facts.use_once(
+        f"token:{jwt.decode(token, options={'verify_signature': False})['jti']}", 60
+    )
     return api.redeem(token)
 
 
@@ -642,13 +644,19 @@ def _(api: Api) -> TestResponse:
     hasher = Hasher(read.peppers, read.hash_profile, slots=1)
     hasher.acquire()
     service = Service(
-        store=core.store,
+        challenges=core.store.challenges,
+        facts=core.store.facts,
         figures=core.figures,
         hasher=hasher,
         seal=Seal(read.number_keys, read.lookup_keys, read.subject_key),
         signer=core.signer,
         admission=core.admission,
-        outbox=Outbox(runtime=core.current, store=core.store),
+        outbox=Outbox(
+            runtime=core.current,
+            challenges=core.store.challenges,
+            queue=core.store.events,
+            facts=core.store.facts,
+        ),
         metrics=core.metrics,
     )
     challenge_id = api.opened()

@@ -107,7 +107,7 @@ def sent(api: Api, channel: str = "sms", to: str = NUMBER) -> Sent:
 
 def last(api: Api, challenge_id: str) -> Delivery:
     """Read the newest delivery of a challenge."""
-    challenge = api.core.store.look(challenge_id)[1]
+    challenge = api.core.store.challenges.read_challenge(challenge_id)[1]
     assert challenge
     return challenge.last
 

@@ -50,7 +50,7 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 def test_a_block_is_listed_explained_and_lifted(api: Api, log: pytest.LogCaptureFixture) -> None:
     """Which rule, at what value, since when and until when, what it refused; then the number is let in again."""
-    began = api.core.store.time()
+    began = api.core.store.facts.time()
     api.opened()
     assert [api.send().status_code for _ in range(3)] == [429] * 3
     [block] = told(ask(api, "GET", "blocks"))["blocks"]
@@ -301,7 +301,7 @@ def test_pins_in_a_terminal(run: Run, product: Core) -> None:
     listed = sorted(run("pins", "list")[1].splitlines())
     assert listed[0] == "allow number +1********00 for good, by bo: pumping"
     assert listed[1].startswith("refuse prefix +1202 until 20")
-    product.store.offset += 3 * 3_600_000
+    product.store.scripts.offset += 3 * 3_600_000
     assert run("pins", "lift", "number", NUMBER, *why)[:2] == (0, "lifted\n")
     code, _, err = run("pins", "lift", "number", NUMBER, *why)
     assert (code, err) == (1, "There is no such pin.\n")

@@ -129,10 +129,10 @@ def test_what_a_number_had_under_way_ends_at_once(house: House) -> None:
     """A worker that holds the challenge sends nothing, and what it brings back is written nowhere."""
     core = house.core
     id_ = core.service.send(house.caller, SendRequest(to=ERASED)).challenge_id
-    lease = core.store.claim(id_)
+    lease = core.store.challenges.claim(id_)
     assert lease is not None
     core.erasure.forget(ERASED, by="anna")
-    assert not core.store.arm(lease, "reference", "hash", "main")
+    assert not core.store.challenges.arm(lease, "reference", "hash", "main")
     core.courier.attend(id_, lambda: False)
     assert house.upstream.took == []
     with pytest.raises(ChallengeNotFound):
@@ -148,7 +148,14 @@ def test_a_challenge_that_nobody_can_open_is_told(house: House) -> None:
     id_ = core.service.send(house.caller, SendRequest(to=ERASED)).challenge_id
     rings = {"lookup_keys": core.settings.lookup_keys, "subject_key": core.settings.subject_key}
     without = Seal({"other": b"k" * 32}, **rings)  # type: ignore[arg-type]
-    erasure = type(core.erasure)(store=core.store, seal=without, counters=lambda _: 0)
+    erasure = type(core.erasure)(
+        challenges=core.store.challenges,
+        events=core.store.events,
+        facts=core.store.facts,
+        suppressions=core.store.suppressions,
+        seal=without,
+        counters=lambda _: 0,
+    )
     erased = erasure.forget(ERASED, by="anna")
     assert (erased.unreadable, erased.removed["challenges"]) == (1, 0)
     assert seen(core.store, id_).state is State.PENDING

@@ -85,7 +85,7 @@ def test_a_lost_reply_applies_once(valkey: ValkeyServer) -> None:
     """The server did it, the answer got lost, the call asks again: one version, no conflict."""
     prefix = f"t{secrets.token_hex(6)}"
     with FaultProxy(valkey.socket) as proxy, proxied_store(proxy.url, prefix) as store:
-        policies = Policies(store._scripts, prefix=prefix)  # noqa: SLF001 - the same connection
+        policies = Policies(store.scripts, prefix=prefix)
         proxy.lose_reply()
         assert applied(policies, "one", 0).number == 1
         assert proxy.lost == 1

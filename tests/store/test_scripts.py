@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from otp_service.challenge.store import Store
+from otp_service.bootstrap import Stores
 from otp_service.store.scripts import Scripts, connect
 from tests.support.deployments import Sentinel, ask, certify
 from tests.support.fault_proxy import FaultProxy
@@ -69,7 +69,7 @@ def test_a_password_in_the_address_is_used(own: ValkeyServer) -> None:
     ask(own, "ACL", "SETUSER", "otp", "on", ">p@ss word", "~*", "&*", "+@all")
     ask(own, "ACL", "SETUSER", "default", "off")
     with store_at(f"redis://otp:p%40ss%20word@{HOST}:{own.port}/0") as store:
-        store.ping()
+        store.facts.ping()
     with store_at(own.url) as store:
         refuses(store)
 
@@ -115,7 +115,7 @@ def test_a_server_that_forgot_the_scripts_is_taught_again(own: ValkeyServer) -> 
         challenge = opened(store)
         for number in range(1, 4):
             ask(own, "SCRIPT", "FLUSH")
-            counted = store.take_attempt(challenge.id, "web", 6)[2]
+            counted = store.challenges.take_attempt(challenge.id, "web", 6)[2]
             assert counted is not None
             assert counted.attempts == number
 
@@ -124,7 +124,7 @@ def test_scripts_are_sent_once(own: ValkeyServer) -> None:
     """After the first call only its hash goes over the wire."""
     with store_at(own.url) as store:
         for _ in range(10):
-            store.time()
+            store.facts.time()
         calls = ask(own, "INFO", "commandstats")
         assert calls["cmdstat_eval"]["calls"] == 1
         assert calls["cmdstat_evalsha"]["calls"] == 9
@@ -135,7 +135,7 @@ def test_a_fault_in_a_script_is_not_mistaken_for_an_outage(valkey: ValkeyServer)
     seen_calls: list[str] = []
     with store_at(valkey.url, observe=lambda name, _: seen_calls.append(name)) as store:
         with pytest.raises(ResponseError):
-            store._scripts.call("charge", ["counter"])  # noqa: SLF001 - without its arguments
+            store.scripts.call("get_budget", ["counter"])  # without its arguments
         assert seen_calls == []
 
 
@@ -143,8 +143,8 @@ def test_each_call_is_observed_by_its_name(own: ValkeyServer) -> None:
     """The figures tell scripts apart and count each failed try as an error."""
     calls: list[str] = []
     with store_at(own.url, observe=lambda name, _: calls.append(name)) as store:
-        store.time()
-        store.spend("x", 1)
+        store.facts.time()
+        store.facts.use_once("x", 1)
         own.kill()
         refuses(store)
     assert calls == ["look", "spend", "error", "error", "error"]
@@ -156,7 +156,7 @@ def test_each_call_is_observed_by_its_name(own: ValkeyServer) -> None:
 def test_a_server_that_is_gone_is_named_so_at_once(own: ValkeyServer) -> None:
     """A refused connection costs a few short pauses, no more; also for a client that was connected before."""
     with store_at(own.url) as store, store_at(own.url) as fresh:
-        store.ping()
+        store.facts.ping()
         own.kill()
         assert refuses(store) < AT_MOST
         assert refuses(fresh) < AT_MOST
@@ -173,7 +173,7 @@ def test_a_server_that_never_answers_costs_a_bounded_time() -> None:
 def test_a_server_that_falls_silent_costs_a_bounded_time(own: ValkeyServer) -> None:
     """The same for a server that worked until now, and for many callers at once; it recovers by itself."""
     with store_at(own.url, connections=4) as store:
-        store.ping()
+        store.facts.ping()
         own.freeze()
         took = together(8, lambda _: refuses(store))
         own.thaw()
@@ -184,7 +184,7 @@ def test_a_server_that_falls_silent_costs_a_bounded_time(own: ValkeyServer) -> N
 def test_callers_beyond_the_pool_wait_for_a_bounded_time(own: ValkeyServer) -> None:
     """With all connections in use and the server silent nobody waits longer than the rest."""
     with store_at(own.url, connections=1) as store:
-        store.ping()
+        store.facts.ping()
         own.freeze()
         took = together(10, lambda _: refuses(store))
         own.thaw()
@@ -204,9 +204,9 @@ def test_a_server_is_used_again_when_it_is_back(own: ValkeyServer) -> None:
 def test_a_short_outage_is_not_seen_at_all(own: ValkeyServer) -> None:
     """Connections that broke while idle are replaced within one call."""
     with FaultProxy(own.socket) as proxy, store_at(proxy.url) as store:
-        store.ping()
+        store.facts.ping()
         proxy.cut()
-        store.ping()
+        store.facts.ping()
         assert proxy.connections == 2
 
 
@@ -245,7 +245,7 @@ def test_a_server_that_takes_no_writes_is_away(
 ) -> None:
     """Full, demoted, without a disk or without its replicas: the store says 503, it does not break."""
     with store_at(own.url) as store:
-        store.ping()
+        store.facts.ping()
         harm(own)
         with own.client() as client, pytest.raises(Exception, match=_words(answer)):
             client.set("x", "1")
@@ -272,7 +272,7 @@ def test_a_server_that_is_loading_its_data_is_away() -> None:
             until(lambda: _is_loading(server))
             assert refuses(store) < AT_MOST
             starting.join()
-            store.ping()
+            store.facts.ping()
     finally:
         server.close()
 
@@ -322,7 +322,7 @@ def test_a_client_is_made_once(valkey: ValkeyServer) -> None:
         return client
 
     scripts = Scripts(make, lambda _n, _s: None)
-    together(32, lambda _: Store(scripts, prefix="test", partitions=1).time())
+    together(32, lambda _: Stores(scripts, prefix="test", partitions=1).facts.time())
     assert len(made) == 1
     scripts.close()
 

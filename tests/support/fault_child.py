@@ -14,7 +14,6 @@ from flask import Response
 
 from otp_service import bootstrap
 from otp_service.bootstrap import Core
-from otp_service.challenge.store import EVENTS
 from otp_service.http import app as http_app
 
 Asked = Mapping[str, str]
@@ -22,7 +21,7 @@ Asked = Mapping[str, str]
 
 def doomed(core: Core, text: str, act: str, **asked: str) -> None:
     """Let another process like `core` do one act and die at the point `asked` names."""
-    order = pickle.dumps((core.settings, text, core.store.offset, act, asked))
+    order = pickle.dumps((core.settings, text, core.scripts.offset, act, asked))
     command = [sys.executable, "-m", "tests.support.fault_child"]
     ended = subprocess.run(command, input=order, capture_output=True, timeout=30, check=False)
     assert ended.returncode == -signal.SIGKILL, (ended.returncode, ended.stderr.decode())
@@ -68,11 +67,11 @@ def _receive(core: Core, asked: Asked) -> None:
 
 def _herald(core: Core, asked: Asked) -> None:
     """Take an event, and die before or after it was posted; never is its end written down."""
-    (event_id,) = core.store.due(asked["id"][:2], 2, EVENTS).ids
+    (event_id,) = core.store.events_due.due(asked["id"][:2], 2).ids
     if asked["point"] == "taken":
-        core.store.take_event(event_id)
+        core.store.events.claim(event_id)
     else:
-        core.store.end_event = lambda *_: _die()  # type: ignore[method-assign]
+        core.store.events.finish = lambda *_: _die()  # type: ignore[method-assign]
         core.herald.attend(event_id, lambda: False)
     _die()
 

@@ -71,22 +71,22 @@ class House:
         push(core, id_, Stage.FAILED)  # on to the next channel
         core.courier.attend(id_, lambda: False)
         push(core, id_, Stage.DELIVERED)
-        core.store.offset += 2000
+        core.scripts.offset += 2000
         service.resend(self.caller, id_, "voice", "again")
         core.courier.attend(id_, lambda: False)
         service.verify(self.caller, id_, self.upstream.codes["voice"])
         core.courier.attend(id_, lambda: False)  # tells the app
         with pytest.raises(TooManyRequests):
             service.send(self.caller, request)  # makes a block
-        core.store.offset += 2000
+        core.scripts.offset += 2000
         running = service.send(self.caller, replace(request, purpose="signup")).challenge_id
         with pytest.raises(WrongCode):
             service.verify(self.caller, running, "000000")
         self.pin(number)
-        core.gate.recycle(number, core.store.time(), 90 * 86_400)
+        core.gate.recycle(number, core.store.facts.time(), 90 * 86_400)
         core.courier.attend(running, lambda: False)
         hear(core, number, "hello")
-        core.store.keep(f"mobile:{core.seal.index('number', number)}", "yes", 60)
+        core.store.facts.put(f"mobile:{core.seal.index('number', number)}", "yes", 60)
         hear(core, number, "STOP")
         with pytest.raises(NumberOptedOut):
             service.send(self.caller, request)

@@ -50,8 +50,8 @@ class Counters:
             {"l1": secrets.token_bytes(32)},
             subject_key=secrets.token_bytes(32),
         )
-        self.offset = 0
-        self.gate = Gate(scripts, self.seal, prefix=self.prefix, keep=KEEP, offset=lambda: self.offset)
+        self.scripts = scripts
+        self.gate = Gate(scripts, self.seal, prefix=self.prefix, keep=KEEP)
         self._server = server
 
     def charge(

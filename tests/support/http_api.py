@@ -150,7 +150,7 @@ class Api:
 
     def later(self, seconds: float) -> None:
         """Move the store's clock."""
-        self.core.store.offset += int(seconds * 1000)
+        self.core.scripts.offset += int(seconds * 1000)
 
     def attend(self, challenge_id: str) -> None:
         """Do what a worker does when a challenge is due."""

@@ -134,8 +134,7 @@ class Journeys:
 
     def move(self, milliseconds: int) -> None:
         """Move the clock."""
-        self.core.store.offset += milliseconds
-        self.core.breakers.offset += milliseconds
+        self.core.scripts.offset += milliseconds
 
     def attend(self, id_: str) -> Challenge:
         """Do what is due for a challenge, once."""
@@ -145,7 +144,7 @@ class Journeys:
     def pause(self, id_: str) -> int | None:
         """Give the milliseconds until a challenge is due; None for never."""
         due = deadline(self.valkey, self.core.store, id_)
-        return None if due is None else max(0, due - self.core.store.time())
+        return None if due is None else max(0, due - self.core.store.facts.time())
 
     def go_on(self, id_: str, ready: Callable[[Challenge], bool]) -> Challenge:
         """Attend to a challenge whenever it is due, until it is `ready`; a challenge that runs in circles fails."""

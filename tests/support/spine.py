@@ -18,8 +18,9 @@ from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from otp_service.bootstrap import Stores
 from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, Step, after_outcome
-from otp_service.challenge.store import CHALLENGES, Lease, Store
+from otp_service.challenge.store import Lease
 from otp_service.crypto.code_hashes import Claim, Hasher
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Signer
@@ -130,30 +131,30 @@ class PatientScripts(Scripts):
 
 
 @contextmanager
-def open_store(server: ValkeyServer, *, partitions: int = 4, connections: int = 16) -> Iterator[Store]:
+def open_store(server: ValkeyServer, *, partitions: int = 4, connections: int = 16) -> Iterator[Stores]:
     """Give a store with keys of its own."""
     scripts = PatientScripts(server, connections)
-    yield Store(scripts, prefix=f"t{secrets.token_hex(6)}", partitions=partitions)
+    yield Stores(scripts, prefix=f"t{secrets.token_hex(6)}", partitions=partitions)
     scripts.close()
 
 
 @contextmanager
-def proxied_store(url: str, prefix: str, *, partitions: int = 4) -> Iterator[Store]:
+def proxied_store(url: str, prefix: str, *, partitions: int = 4) -> Iterator[Stores]:
     """Give a store over the product's own connection to an address."""
     scripts = Scripts(lambda: connect(url, connections=4, name="test"), lambda _name, _seconds: None)
-    yield Store(scripts, prefix=prefix, partitions=partitions)
+    yield Stores(scripts, prefix=prefix, partitions=partitions)
     scripts.close()
 
 
-def prefix_of(store: Store) -> str:
+def prefix_of(store: Stores) -> str:
     """Give the first part of a store's keys."""
-    return store.wake_channel().partition(":wake:")[0]
+    return store.due.wake_channel.partition(":wake:")[0]
 
 
-def new_challenge(store: Store, plan: Plan = PLAN, **changes: object) -> Challenge:
+def new_challenge(store: Stores, plan: Plan = PLAN, **changes: object) -> Challenge:
     """Make a challenge that is not stored yet."""
     challenge = Challenge(
-        id=store.new_id(),
+        id=store.challenges.new_id(),
         app="web",
         purpose="login",
         sealed="n1.c2VhbGVk",
@@ -172,37 +173,37 @@ def new_delivery(plan: Plan = PLAN, step: int = 0, operation: str = "") -> Deliv
     return Delivery(step, chosen, Status.QUEUED, 0, operation or secrets.token_urlsafe(6), "r" * 16)
 
 
-def opened(store: Store, plan: Plan = PLAN, **changes: object) -> Challenge:
-    """Store a new challenge."""
-    challenge = store.open(new_challenge(store, plan, **changes)).challenge
+def opened(store: Stores, plan: Plan = PLAN, **changes: object) -> Challenge:
+    """Stores a new challenge."""
+    challenge = store.challenges.open(new_challenge(store, plan, **changes)).challenge
     assert challenge is not None
     return challenge
 
 
-def claimed(store: Store, id_: str) -> Lease:
+def claimed(store: Stores, id_: str) -> Lease:
     """Lease a challenge that must be due."""
-    lease = store.claim(id_)
+    lease = store.challenges.claim(id_)
     assert lease is not None, "it was not due"
     return lease
 
 
-def armed(store: Store, id_: str, code_hash: str = "hash", reference: str = "") -> tuple[Lease, str]:
+def armed(store: Stores, id_: str, code_hash: str = "hash", reference: str = "") -> tuple[Lease, str]:
     """Lease a challenge that must be due and mark its delivery as leaving; gives lease and reference."""
     lease = claimed(store, id_)
     assert lease.what == "send"
     reference = reference or secrets.token_urlsafe(12)
-    assert store.arm(lease, reference, code_hash, "main")
+    assert store.challenges.arm(lease, reference, code_hash, "main")
     return lease, reference
 
 
-def seen(store: Store, id_: str) -> Challenge:
+def seen(store: Stores, id_: str) -> Challenge:
     """Read a challenge that must be there."""
-    challenge = store.look(id_)[1]
+    challenge = store.challenges.read_challenge(id_)[1]
     assert challenge is not None
     return challenge
 
 
-def deadline(server: ValkeyServer, store: Store, id_: str) -> int | None:
+def deadline(server: ValkeyServer, store: Stores, id_: str) -> int | None:
     """Give when a challenge is due, looked up behind the store's back."""
     with server.client() as client:
         score = client.zscore(f"{{{prefix_of(store)}:{id_[:2]}}}:due", id_)
@@ -259,7 +260,7 @@ class Spine:
     service: Service
     gate: Gate
     courier: Courier
-    store: Store
+    store: Stores
     scripts: Scripts
     hasher: Hasher
     phone: Phone
@@ -277,11 +278,11 @@ class Spine:
         """Start a challenge; gives its id."""
         return self.service.send(self.caller, SendRequest(to=number), key).challenge_id
 
-    def worker(self, name: str = "one", *, sends: int = 8, store: Store | None = None) -> Worker:
+    def worker(self, name: str = "one", *, sends: int = 8) -> Worker:
         """Make a worker that delivers over this service."""
         return Worker(
-            store=store or self.store,
-            queue=CHALLENGES,
+            queue=self.store.due,
+            membership=self.store.membership(self.store.due),
             scripts=self.scripts,
             attend=self.courier.attend,
             metrics=self.metrics,
@@ -294,11 +295,11 @@ _STATUSES = {Verdict.ACCEPTED: Status.ACCEPTED, Verdict.UNKNOWN: Status.UNKNOWN}
 
 
 def ended(
-    store: Store, lease: Lease, reference: str, verdict: Verdict, retry_after: float | None = None
+    store: Stores, lease: Lease, reference: str, verdict: Verdict, retry_after: float | None = None
 ) -> None:
     """Settle a lease as the service does after an upstream's verdict."""
     outcome = Outcome(verdict, "test", retry_after=retry_after)
-    store.settle(
+    store.challenges.settle(
         lease,
         after_outcome(lease.challenge, outcome, "main", lease.now),
         reference=reference,
@@ -308,17 +309,17 @@ def ended(
     )
 
 
-def resent(store: Store, id_: str) -> Challenge:
+def resent(store: Stores, id_: str) -> Challenge:
     """Resend as soon as the ladder allows it."""
     challenge = seen(store, id_)
-    store.offset += max(0, challenge.resend_at() - store.time())
-    what, _, answer = store.resend(id_, "web", new_delivery(challenge.plan))
+    store.scripts.offset += max(0, challenge.resend_at() - store.facts.time())
+    what, _, answer = store.challenges.resend(id_, "web", new_delivery(challenge.plan))
     assert what == "queued"
     assert isinstance(answer, Challenge)
     return answer
 
 
-def brought(store: Store, id_: str, code_hash: str = "hash") -> None:
+def brought(store: Stores, id_: str, code_hash: str = "hash") -> None:
     """Deliver what is due."""
     lease, reference = armed(store, id_, code_hash)
     ended(store, lease, reference, Verdict.ACCEPTED)
@@ -331,7 +332,7 @@ def make_spine(
     hash_slots: int = 200,
     partitions: int = 4,
     guard: Guard | None = None,
-    store: Store | None = None,
+    store: Stores | None = None,
     steps: Sequence[Step] = STEPS,
 ) -> Spine:
     """Put a service together on a connection, with the cheapest hash; a route over two channels, or `steps`."""
@@ -350,7 +351,7 @@ def make_spine(
         ),
         guard=guard or OPEN,
     )
-    store = store or Store(scripts, prefix=f"t{secrets.token_hex(6)}", partitions=partitions)
+    store = store or Stores(scripts, prefix=f"t{secrets.token_hex(6)}", partitions=partitions)
     hasher = Hasher({"p1": secrets.token_bytes(32)}, "testing", hash_slots)
     metrics = Metrics()
     runtime = Runtime(
@@ -365,8 +366,10 @@ def make_spine(
     seal = Seal(
         {"n1": secrets.token_bytes(32)}, {"l1": secrets.token_bytes(32)}, subject_key=secrets.token_bytes(32)
     )
-    outbox = Outbox(runtime=lambda: runtime, store=store)
-    gate = Gate(scripts, seal, prefix=prefix, keep=86_400_000, offset=lambda: store.offset)
+    outbox = Outbox(
+        runtime=lambda: runtime, challenges=store.challenges, queue=store.events, facts=store.facts
+    )
+    gate = Gate(scripts, seal, prefix=prefix, keep=86_400_000)
     admission = Admission(
         gate=gate,
         seal=seal,
@@ -374,12 +377,23 @@ def make_spine(
         captcha=lambda url: SiteVerify(url, "unused"),
         outbox=outbox,
         metrics=metrics,
-        clock=store.time,
+        clock=store.facts.time,
     )
-    reception = Reception(runtime=lambda: runtime, store=store, breakers=breakers, seal=seal, metrics=metrics)
+    reception = Reception(
+        runtime=lambda: runtime,
+        challenges=store.challenges,
+        facts=store.facts,
+        suppressions=store.suppressions,
+        breakers=breakers,
+        seal=seal,
+        metrics=metrics,
+    )
     courier = Courier(
         runtime=lambda: runtime,
-        store=store,
+        challenges=store.challenges,
+        facts=store.facts,
+        suppressions=store.suppressions,
+        budget=store.get_budget,
         breakers=breakers,
         figures=figures,
         hasher=hasher,
@@ -390,7 +404,8 @@ def make_spine(
         metrics=metrics,
     )
     service = Service(
-        store=store,
+        challenges=store.challenges,
+        facts=store.facts,
         figures=figures,
         hasher=hasher,
         seal=seal,

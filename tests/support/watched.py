@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from redis import Redis
 
-from otp_service.challenge.store import Store
+from otp_service.bootstrap import Stores
 from otp_service.errors import StoreUnavailable
 from otp_service.store.scripts import Client, Scripts, connect
 
@@ -18,29 +18,29 @@ AT_MOST = 2.0
 @contextmanager
 def store_at(
     url: str, *, connections: int = 4, observe: Callable[[str, float], None] | None = None
-) -> Iterator[Store]:
+) -> Iterator[Stores]:
     """Give a store as the product makes it."""
     scripts = Scripts(
         lambda: connect(url, connections=connections, name="otp-test"), observe or (lambda _n, _s: None)
     )
-    yield Store(scripts, prefix="test", partitions=16)
+    yield Stores(scripts, prefix="test", partitions=16)
     scripts.close()
 
 
-def works(store: Store) -> bool:
+def works(store: Stores) -> bool:
     """Say whether the store serves."""
     try:
-        store.ping()
+        store.facts.ping()
     except StoreUnavailable:
         return False
     return True
 
 
-def refuses(store: Store) -> float:
+def refuses(store: Stores) -> float:
     """See that the store says it is away, with a hint when to ask again; gives the seconds that took."""
     started = time.monotonic()
     with pytest.raises(StoreUnavailable) as caught:
-        store.spend("anything", 60)
+        store.facts.use_once("anything", 60)
     assert caught.value.retry_after
     return time.monotonic() - started
 

@@ -52,7 +52,7 @@ class World:
     def at(self, seconds: float) -> None:
         """Let it be so many seconds after the beginning."""
         self.seconds = seconds
-        self.spine.store.offset = int((self.begun + seconds - time.time()) * 1000)
+        self.spine.store.scripts.offset = int((self.begun + seconds - time.time()) * 1000)
 
     def send(self, number: str, address: str | None, **more: str) -> str:
         """Start a challenge and let a worker bring its code; gives its id."""
@@ -229,7 +229,7 @@ def test_no_route_makes_a_phone_ring_more_often_than_its_number_may(valkey: Valk
                 while not spine.phone.inbox.empty():
                     spine.phone.inbox.get()
                 newest = seen(spine.store, id_).last
-                spine.store.receive(
+                spine.store.challenges.record_receipt(
                     id_,
                     "main",
                     upstream_id="",

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from otp_service.bootstrap import Stores
 from otp_service.challenge.model import State
-from otp_service.challenge.store import Store
 from otp_service.errors import StoreUnavailable
 from otp_service.store.scripts import Scripts, connect
 from tests.support.deployments import Cluster, ask
@@ -44,7 +44,7 @@ def test_a_cluster_that_is_away_at_the_start_is_tried_again() -> None:
 def test_a_cluster_that_falls_silent_costs_a_bounded_time(cluster: Cluster) -> None:
     """Nodes that worked until now and stop: the same bound, and recovery by itself."""
     with store_at(cluster.url) as store:
-        store.ping()
+        store.facts.ping()
         for node in cluster.nodes:
             node.freeze()
         took = [refuses(store) for _ in range(3)]
@@ -91,7 +91,7 @@ def test_codes_go_out_and_come_back_on_a_cluster(cluster: Cluster) -> None:
 
         again, lost = spine.send(NUMBERS[50]), spine.send(NUMBERS[51])
         first = dict(phone.next() for _ in range(2))
-        spine.store.offset += 60_000
+        spine.store.scripts.offset += 60_000
         spine.service.resend(spine.caller, again)
         number, code = phone.next()
         assert number == NUMBERS[50]
@@ -107,7 +107,7 @@ def test_codes_go_out_and_come_back_on_a_cluster(cluster: Cluster) -> None:
 def test_many_callers_at_once_share_the_pools_of_a_cluster(cluster: Cluster) -> None:
     """More callers than connections: each is served or told that the store is busy, in a bounded time."""
     scripts = Scripts(lambda: connect(cluster.url, connections=32, name="otp-test"), lambda _n, _s: None)
-    store = Store(scripts, prefix="crowd", partitions=16)
+    store = Stores(scripts, prefix="crowd", partitions=16)
     made = together(32, lambda _: opened(store))
     assert not [one for one in made if isinstance(one, Exception)]
     assert prefix_of(store) == "crowd"

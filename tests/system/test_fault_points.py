@@ -7,7 +7,6 @@ import pytest
 
 from otp_service.access.api_keys import digest
 from otp_service.challenge.model import Challenge, State, Status
-from otp_service.challenge.store import EVENTS
 from otp_service.http import app as http_app
 from tests.support.fault_child import doomed
 from tests.support.fault_server import FaultServer, http
@@ -171,7 +170,7 @@ def test_a_herald_that_dies_over_an_event_is_replaced(stage: Stage, point: str, 
     before = len(stage.events.received)
     stage.journeys.attend(id_)
     stage.kill("herald", id=id_, point=point)
-    assert not core.store.due(id_[:2], 2, EVENTS).ids
+    assert not core.store.events_due.due(id_[:2], 2).ids
     stage.journeys.move(20_000)
     _drain(stage, id_)
     ids = [one.headers["webhook-id"] for one in stage.events.received[before:]]
@@ -182,6 +181,6 @@ def test_a_herald_that_dies_over_an_event_is_replaced(stage: Stage, point: str, 
 def _drain(stage: Stage, id_: str) -> None:
     """Bring all events of a partition that are due."""
     core = stage.journeys.core
-    while ids := core.store.due(id_[:2], 10, EVENTS).ids:
+    while ids := core.store.events_due.due(id_[:2], 10).ids:
         for event_id in ids:
             core.herald.attend(event_id, lambda: False)

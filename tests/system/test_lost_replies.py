@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from otp_service.bootstrap import Stores
 from otp_service.challenge.model import Again, Challenge, GiveUp, Next, State, Status
-from otp_service.challenge.store import EVENT_LEASE, EVENTS, SEND_LEASE, Store
+from otp_service.challenge.store import SEND_LEASE
 from otp_service.crypto.sealing import Seal
+from otp_service.events import queue
 from otp_service.guard import rules as guard
 from otp_service.guard.limiter import Allowance, Gate, Pins
 from otp_service.guard.rules import Asked
@@ -35,7 +37,7 @@ from tests.support.valkey_server import ValkeyServer
 
 
 @pytest.fixture
-def store(valkey: ValkeyServer) -> Iterator[Store]:
+def store(valkey: ValkeyServer) -> Iterator[Stores]:
     """Give a store with keys of its own, on a connection that works."""
     with open_store(valkey) as made:
         yield made
@@ -45,85 +47,85 @@ def store(valkey: ValkeyServer) -> Iterator[Store]:
 class Twice:
     """Something done over a connection that loses the reply, and what it must leave behind."""
 
-    prepare: Callable[[Store], str]
-    act: Callable[[Store, Store, str], object]
+    prepare: Callable[[Stores], str]
+    act: Callable[[Stores, Stores, str], object]
 
 
-def _resting(store: Store) -> str:
+def _resting(store: Stores) -> str:
     challenge = opened(store)
     brought(store, challenge.id)
-    store.offset += 60_000
+    store.scripts.offset += 60_000
     return challenge.id
 
 
-def _open_again(flaky: Store, store: Store, id_: str) -> None:
-    made = new_challenge(store, id=store.new_id("key"))
-    answer = flaky.open(made, idempotency="key", fingerprint="f")
+def _open_again(flaky: Stores, store: Stores, id_: str) -> None:
+    made = new_challenge(store, id=store.challenges.new_id("key"))
+    answer = flaky.challenges.open(made, idempotency="key", fingerprint="f")
     assert answer.challenge is not None
     assert answer.challenge.id == made.id
-    assert store.recall("key") == f"{made.id}f"
+    assert store.challenges.recall("key") == f"{made.id}f"
 
 
-def _attempt(flaky: Store, store: Store, id_: str) -> None:
-    what, _, challenge = flaky.take_attempt(id_, "web", 6)
+def _attempt(flaky: Stores, store: Stores, id_: str) -> None:
+    what, _, challenge = flaky.challenges.take_attempt(id_, "web", 6)
     assert challenge is not None
     assert (what, challenge.attempts, seen(store, id_).attempts) == ("counted", 1, 1)
 
 
-def _last_attempt(flaky: Store, store: Store, id_: str) -> None:
+def _last_attempt(flaky: Stores, store: Stores, id_: str) -> None:
     for _ in range(PLAN.max_attempts - 1):
-        store.take_attempt(id_, "web", 6)
-    assert flaky.take_attempt(id_, "web", 6)[0] == "counted"
-    assert store.take_attempt(id_, "web", 6)[0] == "exhausted"
+        store.challenges.take_attempt(id_, "web", 6)
+    assert flaky.challenges.take_attempt(id_, "web", 6)[0] == "counted"
+    assert store.challenges.take_attempt(id_, "web", 6)[0] == "exhausted"
 
 
-def _finish(flaky: Store, store: Store, id_: str) -> None:
-    won = flaky.finish(id_, "web", State.VERIFIED, 0)[1]
+def _finish(flaky: Stores, store: Stores, id_: str) -> None:
+    won = flaky.challenges.finish(id_, "web", State.VERIFIED, 0)[1]
     assert won is not None
     assert won == seen(store, id_)
-    assert store.finish(id_, "web", State.VERIFIED, 0)[1] is None
+    assert store.challenges.finish(id_, "web", State.VERIFIED, 0)[1] is None
 
 
-def _resend(flaky: Store, store: Store, id_: str) -> None:
-    what, _, challenge = flaky.resend(id_, "web", new_delivery())
+def _resend(flaky: Stores, store: Stores, id_: str) -> None:
+    what, _, challenge = flaky.challenges.resend(id_, "web", new_delivery())
     assert isinstance(challenge, Challenge)
     assert (what, len(challenge.deliveries), len(seen(store, id_).deliveries)) == ("queued", 2, 2)
 
 
-def _last_resend(flaky: Store, store: Store, id_: str) -> None:
+def _last_resend(flaky: Stores, store: Stores, id_: str) -> None:
     for _ in range(PLAN.max_sends - 2):
         resent(store, id_)
-    store.offset += 60_000
-    flaky.offset = store.offset
-    assert flaky.resend(id_, "web", new_delivery())[0] == "queued"
+    store.scripts.offset += 60_000
+    flaky.scripts.offset = store.scripts.offset
+    assert flaky.challenges.resend(id_, "web", new_delivery())[0] == "queued"
     assert len(seen(store, id_).deliveries) == PLAN.max_sends
 
 
-def _claim(flaky: Store, store: Store, id_: str) -> None:
-    lease = flaky.claim(id_)
+def _claim(flaky: Stores, store: Stores, id_: str) -> None:
+    lease = flaky.challenges.claim(id_)
     assert lease is not None
     assert lease.what == "send"
-    assert store.claim(id_) is None
-    assert store.arm(lease, "reference", "hash", "main")
+    assert store.challenges.claim(id_) is None
+    assert store.challenges.arm(lease, "reference", "hash", "main")
 
 
-def _claim_waited(flaky: Store, store: Store, id_: str) -> None:
+def _claim_waited(flaky: Stores, store: Stores, id_: str) -> None:
     armed(store, id_)
-    store.offset += SEND_LEASE
-    flaky.offset = store.offset
-    lease = flaky.claim(id_)
+    store.scripts.offset += SEND_LEASE
+    flaky.scripts.offset = store.scripts.offset
+    lease = flaky.challenges.claim(id_)
     assert lease is not None
     assert (lease.what, lease.challenge.last.status) == ("waited", Status.UNKNOWN)
 
 
-def _arm(flaky: Store, store: Store, id_: str) -> None:
+def _arm(flaky: Stores, store: Stores, id_: str) -> None:
     lease = claimed(store, id_)
-    assert flaky.arm(lease, "reference", "hash", "main")
+    assert flaky.challenges.arm(lease, "reference", "hash", "main")
     assert seen(store, id_).live_hashes() == [(0, "hash")]
 
 
-def _settle(verdict: Verdict, deliveries: int, deferrals: int) -> Callable[[Store, Store, str], None]:
-    def act(flaky: Store, store: Store, id_: str) -> None:
+def _settle(verdict: Verdict, deliveries: int, deferrals: int) -> Callable[[Stores, Stores, str], None]:
+    def act(flaky: Stores, store: Stores, id_: str) -> None:
         lease, reference = armed(store, id_)
         ended(flaky, lease, reference, verdict)
         after = seen(store, id_)
@@ -132,33 +134,33 @@ def _settle(verdict: Verdict, deliveries: int, deferrals: int) -> Callable[[Stor
     return act
 
 
-def _settle_waited(flaky: Store, store: Store, id_: str) -> None:
+def _settle_waited(flaky: Stores, store: Stores, id_: str) -> None:
     armed(store, id_)
-    store.offset += SEND_LEASE
-    flaky.offset = store.offset
-    flaky.settle(claimed(store, id_), Next(1))
+    store.scripts.offset += SEND_LEASE
+    flaky.scripts.offset = store.scripts.offset
+    flaky.challenges.settle(claimed(store, id_), Next(1))
     assert [d.step for d in seen(store, id_).deliveries] == [0, 1]
 
 
-def _give_up(flaky: Store, store: Store, id_: str) -> None:
-    flaky.settle(claimed(store, id_), GiveUp())
+def _give_up(flaky: Stores, store: Stores, id_: str) -> None:
+    flaky.challenges.settle(claimed(store, id_), GiveUp())
     assert seen(store, id_).state is State.UNDELIVERABLE
 
 
-def _release(flaky: Store, store: Store, id_: str) -> None:
-    flaky.release(claimed(store, id_))
+def _release(flaky: Stores, store: Stores, id_: str) -> None:
+    flaky.challenges.release(claimed(store, id_))
     assert claimed(store, id_).what == "send"
 
 
-def _may_get(flaky: Store, store: Store, id_: str) -> None:
-    assert flaky.may_get(id_, 2)
-    assert store.may_get(id_, 2)
-    assert not store.may_get(id_, 2)
+def _may_get(flaky: Stores, store: Stores, id_: str) -> None:
+    assert flaky.get_budget.take(id_, 2)
+    assert store.get_budget.take(id_, 2)
+    assert not store.get_budget.take(id_, 2)
 
 
-def _last_get(flaky: Store, store: Store, id_: str) -> None:
-    assert flaky.may_get(id_, 1)
-    assert not store.may_get(id_, 1)
+def _last_get(flaky: Stores, store: Stores, id_: str) -> None:
+    assert flaky.get_budget.take(id_, 1)
+    assert not store.get_budget.take(id_, 1)
 
 
 ASKED = Asked(number=parse("+14155552671"), app="web", purpose="login", address="192.0.2.1")
@@ -167,12 +169,12 @@ TWO = Guard(
 )
 
 
-def _gate(store: Store) -> Gate:
+def _gate(store: Stores) -> Gate:
     seal = Seal({"n1": b"n" * 32}, {"l1": b"l" * 32}, subject_key=b"s" * 32)
-    return Gate(store._scripts, seal, prefix=prefix_of(store), keep=60_000)  # noqa: SLF001
+    return Gate(store.scripts, seal, prefix=prefix_of(store), keep=60_000)
 
 
-def _charge(flaky: Store, store: Store, id_: str) -> None:
+def _charge(flaky: Stores, store: Stores, id_: str) -> None:
     """Charge the last but one act on a lost reply, and see that one is left."""
     lines = guard.lines(TWO, ASKED)
     charged = [_gate(flaky).charge(lines, id_, Allowance(), Pins()).verdict]
@@ -180,7 +182,7 @@ def _charge(flaky: Store, store: Store, id_: str) -> None:
     assert charged == ["allow", "allow", "refuse"]
 
 
-def _refund(flaky: Store, store: Store, id_: str) -> None:
+def _refund(flaky: Stores, store: Stores, id_: str) -> None:
     lines = guard.lines(TWO, ASKED)
     for operation in ("one", "two"):
         assert _gate(store).charge(lines, operation, Allowance(), Pins()).verdict == "allow"
@@ -189,7 +191,7 @@ def _refund(flaky: Store, store: Store, id_: str) -> None:
     assert charged == ["allow", "refuse"]
 
 
-def _add(flaky: Store, store: Store, id_: str) -> None:
+def _add(flaky: Stores, store: Stores, id_: str) -> None:
     rules = replace(TWO, failures=Budget(refuse=(Window(2, 60),)))
     _gate(flaky).add(guard.after_failure(rules, ASKED))
     lines = guard.lines(rules, ASKED)
@@ -198,7 +200,7 @@ def _add(flaky: Store, store: Store, id_: str) -> None:
     assert _gate(store).charge(lines, f"{id_}2", Allowance(), Pins()).verdict == "refuse"
 
 
-def _lift(flaky: Store, store: Store, id_: str) -> None:
+def _lift(flaky: Stores, store: Stores, id_: str) -> None:
     lines = guard.lines(TWO, ASKED)
     for n in range(3):
         _gate(store).charge(lines, f"{id_}{n}", Allowance(), Pins())
@@ -208,26 +210,26 @@ def _lift(flaky: Store, store: Store, id_: str) -> None:
     assert _gate(store).charge(lines, id_, Allowance(), Pins()).verdict == "allow"
 
 
-def _pin(flaky: Store, store: Store, id_: str) -> None:
+def _pin(flaky: Stores, store: Stores, id_: str) -> None:
     _gate(flaky).pin("prefix +1", {"what": "refuse"})
     assert _gate(store).pins() == {"prefix +1": {"what": "refuse"}}
 
 
-def _unpin(flaky: Store, store: Store, id_: str) -> None:
+def _unpin(flaky: Stores, store: Stores, id_: str) -> None:
     _pin(store, store, id_)
     assert _gate(flaky).unpin("prefix +1")
     assert not _gate(store).unpin("prefix +1")
     assert _gate(store).pins() == {}
 
 
-def _repin(flaky: Store, store: Store, id_: str) -> None:
+def _repin(flaky: Stores, store: Stores, id_: str) -> None:
     _pin(store, store, id_)
     assert _gate(flaky).repin("prefix +1", {"what": "refuse"}, "prefix +2", {"what": "allow"})
     assert not _gate(store).repin("prefix +1", {"what": "refuse"}, "prefix +3", {"what": "allow"})
     assert _gate(store).pins() == {"prefix +2": {"what": "allow"}}
 
 
-def _forget_counters(flaky: Store, store: Store, id_: str) -> None:
+def _forget_counters(flaky: Stores, store: Stores, id_: str) -> None:
     lines = guard.lines(TWO, ASKED)
     for n in range(3):
         _gate(store).charge(lines, f"{id_}{n}", Allowance(), Pins())
@@ -236,115 +238,115 @@ def _forget_counters(flaky: Store, store: Store, id_: str) -> None:
     assert _gate(store).charge(lines, id_, Allowance(), Pins()).verdict == "allow"
 
 
-def _recycled(flaky: Store, store: Store, id_: str) -> None:
-    store.offset += 5000
+def _recycled(flaky: Stores, store: Stores, id_: str) -> None:
+    store.scripts.offset += 5000
     _gate(store).recycle(ASKED.number.e164, 7, 60)
     assert _gate(flaky).past(ASKED.number.e164).recycled == 7
 
 
-def _met(flaky: Store, store: Store, id_: str) -> None:
+def _met(flaky: Stores, store: Stores, id_: str) -> None:
     _gate(flaky).meet("web", id_, ASKED.number.e164, 60)
     assert _gate(store).past(ASKED.number.e164, "web", id_, 60).met
 
 
-def _spend(flaky: Store, store: Store, id_: str) -> None:
-    assert flaky.spend(id_, 60)
-    assert not store.spend(id_, 60)
+def _spend(flaky: Stores, store: Stores, id_: str) -> None:
+    assert flaky.facts.use_once(id_, 60)
+    assert not store.facts.use_once(id_, 60)
 
 
-def _beat(flaky: Store, store: Store, id_: str) -> None:
-    assert flaky.beat("one", 3) == ["one"]
-    flaky.leave("one")
+def _beat(flaky: Stores, store: Stores, id_: str) -> None:
+    assert flaky.membership(flaky.due).beat("one", 3) == ["one"]
+    flaky.membership(flaky.due).leave("one")
 
 
-def _leave(flaky: Store, store: Store, id_: str) -> None:
-    store.beat("one", 3)
-    flaky.leave("one")
-    assert store.beat("two", 3) == ["two"]
+def _leave(flaky: Stores, store: Stores, id_: str) -> None:
+    store.membership(store.due).beat("one", 3)
+    flaky.membership(flaky.due).leave("one")
+    assert store.membership(store.due).beat("two", 3) == ["two"]
 
 
-def _receive(flaky: Store, store: Store, id_: str) -> None:
+def _receive(flaky: Stores, store: Stores, id_: str) -> None:
     lease, reference = armed(store, id_)
     ended(store, lease, reference, Verdict.ACCEPTED)
-    found = flaky.receive(
+    found = flaky.challenges.record_receipt(
         id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason=""
     )
     assert found == ("known", None, 0)
     assert seen(store, id_).last.status is Status.DELIVERED
 
 
-def _settle_account(flaky: Store, store: Store, id_: str) -> None:
+def _settle_account(flaky: Stores, store: Stores, id_: str) -> None:
     lease, reference = armed(store, id_)
-    flaky.settle(lease, Again(0), reference=reference, status=Status.REFUSED, account="main")
+    flaky.challenges.settle(lease, Again(0), reference=reference, status=Status.REFUSED, account="main")
     assert seen(store, id_).last.tried == ("main",)
 
 
-def _spool(flaky: Store, store: Store, id_: str) -> None:
-    flaky.spool(id_, ["0s"], {"0s": {"n": 1}})
-    assert len(store.due(id_[:2], 10, EVENTS).ids) == 1
+def _spool(flaky: Stores, store: Stores, id_: str) -> None:
+    flaky.events.put(id_, ["0s"], {"0s": {"n": 1}})
+    assert len(store.events_due.due(id_[:2], 10).ids) == 1
     assert seen(store, id_).told == ("0s",)
 
 
-def _an_event(store: Store) -> str:
-    id_ = store.new_id()
-    store.spool(id_, [""], {"": {"n": 1}})
-    [event] = store.due(id_[:2], 10, EVENTS).ids
+def _an_event(store: Stores) -> str:
+    id_ = store.challenges.new_id()
+    store.events.put(id_, [""], {"": {"n": 1}})
+    [event] = store.events_due.due(id_[:2], 10).ids
     return event
 
 
-def _take_event(flaky: Store, store: Store, id_: str) -> None:
-    taken = flaky.take_event(id_)
+def _take_event(flaky: Stores, store: Stores, id_: str) -> None:
+    taken = flaky.events.claim(id_)
     assert taken is not None
     assert (taken.tries, taken.record["n"]) == (0, 1)
-    assert store.take_event(id_) is None
-    store.offset += EVENT_LEASE
-    again = store.take_event(id_)
+    assert store.events.claim(id_) is None
+    store.scripts.offset += queue.LEASE
+    again = store.events.claim(id_)
     assert again is not None
     assert again.tries == 1
 
 
-def _end_event(flaky: Store, store: Store, id_: str) -> None:
-    flaky.end_event(id_)
-    assert store.due(id_[:2], 10, EVENTS).ids == {}
+def _end_event(flaky: Stores, store: Stores, id_: str) -> None:
+    flaky.events.finish(id_)
+    assert store.events_due.due(id_[:2], 10).ids == {}
 
 
-def _keep(flaky: Store, store: Store, id_: str) -> None:
-    flaky.keep(id_, "value", 60)
-    assert store.kept(id_) == "value"
+def _keep(flaky: Stores, store: Stores, id_: str) -> None:
+    flaky.facts.put(id_, "value", 60)
+    assert store.facts.get(id_) == "value"
 
 
-def _forget(flaky: Store, store: Store, id_: str) -> None:
-    store.suppress(id_, {"by": "a test"}, 60)
-    flaky.unsuppress(id_)
-    assert store.suppressed(id_) is None
+def _forget(flaky: Stores, store: Stores, id_: str) -> None:
+    store.suppressions.add(id_, {"by": "a test"}, 60)
+    flaky.suppressions.remove(id_)
+    assert store.suppressions.read(id_) is None
 
 
-def _find(flaky: Store, store: Store, id_: str) -> None:
-    store.suppress(id_, {"by": "a test"}, 60)
-    assert flaky.suppressed("older", id_) == {"by": "a test"}
+def _find(flaky: Stores, store: Stores, id_: str) -> None:
+    store.suppressions.add(id_, {"by": "a test"}, 60)
+    assert flaky.suppressions.read("older", id_) == {"by": "a test"}
 
 
-def _erase(flaky: Store, store: Store, id_: str) -> None:
-    flaky.erase_challenge(id_)
-    assert store.look(id_)[1] is None
-    assert id_ not in store.due(id_[:2], 10).ids
+def _erase(flaky: Stores, store: Stores, id_: str) -> None:
+    flaky.challenges.erase(id_)
+    assert store.challenges.read_challenge(id_)[1] is None
+    assert id_ not in store.due.due(id_[:2], 10).ids
 
 
-def _rename(flaky: Store, store: Store, id_: str) -> None:
-    store.suppress(id_, {"n": 1}, 60)
-    assert flaky.rename_suppression(id_, {"n": 1}, "new", {"n": 2})
-    assert (store.suppressed(id_), store.suppressed("new")) == (None, {"n": 2})
+def _rename(flaky: Stores, store: Stores, id_: str) -> None:
+    store.suppressions.add(id_, {"n": 1}, 60)
+    assert flaky.suppressions.rename(id_, {"n": 1}, "new", {"n": 2})
+    assert (store.suppressions.read(id_), store.suppressions.read("new")) == (None, {"n": 2})
 
 
-def _due(flaky: Store, store: Store, id_: str) -> None:
-    assert id_ in flaky.due(id_[:2], 10).ids
+def _due(flaky: Stores, store: Stores, id_: str) -> None:
+    assert id_ in flaky.due.due(id_[:2], 10).ids
 
 
-def _look(flaky: Store, store: Store, id_: str) -> None:
-    assert flaky.look(id_)[1] == seen(store, id_)
+def _look(flaky: Stores, store: Stores, id_: str) -> None:
+    assert flaky.challenges.read_challenge(id_)[1] == seen(store, id_)
 
 
-def _fresh(store: Store) -> str:
+def _fresh(store: Stores) -> str:
     return opened(store).id
 
 
@@ -396,12 +398,12 @@ TWICE = {
 
 
 @pytest.mark.parametrize("what", TWICE)
-def test_a_lost_reply_is_invisible_and_counts_once(store: Store, valkey: ValkeyServer, what: str) -> None:
+def test_a_lost_reply_is_invisible_and_counts_once(store: Stores, valkey: ValkeyServer, what: str) -> None:
     """The server did it, the answer got lost, the call asks again: done once (requirement H3)."""
     case = TWICE[what]
     id_ = case.prepare(store)
     with FaultProxy(valkey.socket) as proxy, proxied_store(proxy.url, prefix_of(store)) as flaky:
-        flaky.offset = store.offset
+        flaky.scripts.offset = store.scripts.offset
         proxy.lose_reply()
         case.act(flaky, store, id_)
         assert proxy.lost == 1

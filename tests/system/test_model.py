@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from otp_service.bootstrap import Stores
 from otp_service.challenge.model import (
     Again,
     Challenge,
@@ -37,7 +38,7 @@ from otp_service.challenge.model import (
     Wait,
     overruled_by,
 )
-from otp_service.challenge.store import CLAIM_LEASE, SEND_LEASE, Lease, Store
+from otp_service.challenge.store import CLAIM_LEASE, SEND_LEASE, Lease
 from tests.support.spine import PatientScripts, deadline, new_challenge, new_delivery
 from tests.support.valkey_server import ValkeyServer
 
@@ -101,7 +102,7 @@ class Histories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.scripts = PatientScripts(self.server, 2)
-        self.store = Store(self.scripts, prefix=f"m{secrets.token_hex(6)}", partitions=2)
+        self.store = Stores(self.scripts, prefix=f"m{secrets.token_hex(6)}", partitions=2)
         self.known: dict[str, Known] = {}
         self.keys: dict[str, str] = {}
         self.touched = ""
@@ -124,7 +125,7 @@ class Histories(RuleBasedStateMachine):
     @rule(milliseconds=st.sampled_from([1000, 5000, 20_000]))
     def time_passes(self, milliseconds: int) -> None:
         """Move the store's clock."""
-        self.store.offset += milliseconds
+        self.store.scripts.offset += milliseconds
         self.latest += milliseconds if self.latest else 0
 
     @initialize(plan=st.sampled_from(PLANS), target=ids)
@@ -139,8 +140,8 @@ class Histories(RuleBasedStateMachine):
 
     def open(self, key: str, plan: Plan) -> str:
         """Open a challenge, perhaps under an idempotency key."""
-        made = new_challenge(self.store, plan, id=self.store.new_id(key))
-        opened = self.store.open(made, idempotency=key, fingerprint="print" if key else "")
+        made = new_challenge(self.store, plan, id=self.store.challenges.new_id(key))
+        opened = self.store.challenges.open(made, idempotency=key, fingerprint="print" if key else "")
         if key in self.keys:
             assert opened.known == f"{self.keys[key]}print"
             return self.keys[key]
@@ -156,7 +157,7 @@ class Histories(RuleBasedStateMachine):
     @rule(id_=ids)
     def open_again(self, id_: str) -> None:
         """Repeat an opening whose reply was lost."""
-        assert self.store.open(self.known[id_].now).challenge == self.known[id_].now
+        assert self.store.challenges.open(self.known[id_].now).challenge == self.known[id_].now
 
     # The person.
 
@@ -164,7 +165,7 @@ class Histories(RuleBasedStateMachine):
     def guess(self, id_: str, app: str, length: int) -> None:
         """Count a guess."""
         known = self.known[id_]
-        what, now, challenge = self.store.take_attempt(id_, app, length)
+        what, now, challenge = self.store.challenges.take_attempt(id_, app, length)
         self.at(now)
         if app != "web" or not known.is_open(now):
             assert what == "gone"
@@ -187,7 +188,7 @@ class Histories(RuleBasedStateMachine):
         """End a challenge."""
         known = self.known[id_]
         via = 0 if state is State.VERIFIED else None
-        now, ended = self.store.finish(id_, app, state, via)
+        now, ended = self.store.challenges.finish(id_, app, state, via)
         self.at(now)
         if app == "web" and known.is_open(now) and not (state is State.CANCELLED and known.exhausted):
             known.end(state)
@@ -203,7 +204,7 @@ class Histories(RuleBasedStateMachine):
         known = self.known[id_]
         self.wait_until(known.now.resend_at() if patient else None)
         fresh = new_delivery(known.now.plan, len(known.now.plan.steps) - 1, operation)
-        what, now, answer = self.store.resend(id_, "web", fresh)
+        what, now, answer = self.store.challenges.resend(id_, "web", fresh)
         self.at(now)
         if not known.is_open(now) or known.exhausted:
             assert (what, answer) == ("gone", None)
@@ -226,7 +227,7 @@ class Histories(RuleBasedStateMachine):
     def claim(self, id_: str) -> Lease | MultipleResults[Lease]:
         """Claim a challenge; the model decides whether the script may."""
         known = self.known[id_]
-        lease = self.store.claim(id_)
+        lease = self.store.challenges.claim(id_)
         now = self.at()
         self.touched, expected = id_, ""
         if known.due is None or known.due > now:
@@ -287,7 +288,7 @@ class Histories(RuleBasedStateMachine):
         """Arm a message; the model decides whether the script may."""
         known = self.known[lease.challenge.id]
         reference = reference or secrets.token_hex(4)
-        armed = self.store.arm(lease, reference, f"hash-{reference}", "main")
+        armed = self.store.challenges.arm(lease, reference, f"hash-{reference}", "main")
         now = self.at()
         last = known.now.last
         ours = known.is_open(now) and known.lease == lease.operation
@@ -319,7 +320,7 @@ class Histories(RuleBasedStateMachine):
         known = self.known[lease.challenge.id]
         sent = [d.reference for d in known.now.deliveries if d.reference]
         reference = sent[place] if -len(sent) <= place < len(sent) else "never"
-        self.store.settle(
+        self.store.challenges.settle(
             lease,
             move,
             reference=reference,
@@ -342,7 +343,7 @@ class Histories(RuleBasedStateMachine):
     def settle_wait(self, lease: Lease, move: Move) -> None:
         """Decide about a delivery whose time is over, with any lease."""
         known = self.known[lease.challenge.id]
-        self.store.settle(lease, move)
+        self.store.challenges.settle(lease, move)
         self.at()
         self._move(known, lease, move)
         self.touched = lease.challenge.id
@@ -376,7 +377,7 @@ class Histories(RuleBasedStateMachine):
     def release(self, lease: Lease) -> None:
         """Hand a delivery back, with any lease."""
         known = self.known[lease.challenge.id]
-        self.store.release(lease)
+        self.store.challenges.release(lease)
         now = self.at()
         pending = known.now.state is State.PENDING
         if pending and known.lease == lease.operation and known.now.last.status is Status.CLAIMED:
@@ -391,15 +392,15 @@ class Histories(RuleBasedStateMachine):
     def the_record_is_as_the_model_says(self) -> None:
         """Record and deadline of what was touched last are those of the model."""
         known = self.known[self.touched]
-        assert self.store.look(self.touched)[1] == known.now
+        assert self.store.challenges.read_challenge(self.touched)[1] == known.now
         assert deadline(self.server, self.store, self.touched) == known.due
         self.touched = ""
 
     @invariant()
     def what_is_due_is_as_the_model_says(self) -> None:
         """Each partition lists what is due and when the next deadline is."""
-        for partition in self.store.partitions():
-            found = self.store.due(partition, 1000)
+        for partition in self.store.partitions.names():
+            found = self.store.due.due(partition, 1000)
             self.at(found.now)
             deadlines = {id_: k.due for id_, k in self.known.items() if id_[:2] == partition}
             now_due = {id_: due for id_, due in deadlines.items() if due is not None and due <= found.now}

@@ -104,7 +104,7 @@ def test_mixed_guesses_have_at_most_one_winner_and_no_guess_too_many(spine: Spin
 def test_codes_of_several_deliveries_have_one_winner_in_all(spine: Spine) -> None:
     """All live codes are accepted, once in total (requirement A8)."""
     id_ = sent(spine)
-    spine.store.offset += 60_000
+    spine.store.scripts.offset += 60_000
     spine.service.resend(spine.caller, id_)
     spine.code_for(id_, WRONG)
     codes = (RIGHT, WRONG)
@@ -121,7 +121,7 @@ def test_parallel_sends_with_one_key_make_one_challenge(spine: Spine, valkey: Va
     )
     assert all(isinstance(view, View) for view in views)
     assert len({view.challenge_id for view in views if isinstance(view, View)}) == 1
-    due = [id_ for p in spine.store.partitions() for id_ in spine.store.due(p, 1000).ids]
+    due = [id_ for p in spine.store.partitions.names() for id_ in spine.store.due.due(p, 1000).ids]
     assert len(due) == 1
     with valkey.client() as client:
         assert len(list(client.scan_iter(f"{{{prefix_of(spine.store)}:*}}:c:*", count=10_000))) == 1
@@ -131,7 +131,7 @@ def test_parallel_sends_with_one_key_make_one_challenge(spine: Spine, valkey: Va
 def test_parallel_resends_add_one_delivery_and_one_charge(spine: Spine, valkey: ValkeyServer) -> None:
     """100 resends at once: one message more; the others are refused and their charges taken back."""
     id_ = sent(spine)
-    spine.store.offset += 60_000
+    spine.store.scripts.offset += 60_000
     results = together(HALF_CROWD, lambda _: spine.service.resend(spine.caller, id_))
     assert counted([*results]) == {View.__name__: 1, ResendTooEarly.__name__: HALF_CROWD - 1}
     assert len(seen(spine.store, id_).deliveries) == 2
@@ -141,7 +141,7 @@ def test_parallel_resends_add_one_delivery_and_one_charge(spine: Spine, valkey: 
 def test_parallel_resends_with_one_key_are_one(spine: Spine, valkey: ValkeyServer) -> None:
     """100 resends with one idempotency key: one message more, one charge, and every one gets the answer."""
     id_ = sent(spine)
-    spine.store.offset += 60_000
+    spine.store.scripts.offset += 60_000
     results = together(HALF_CROWD, lambda _: spine.service.resend(spine.caller, id_, None, "the-key"))
     assert counted([*results]) == {View.__name__: HALF_CROWD}
     assert len(seen(spine.store, id_).deliveries) == 2
@@ -154,12 +154,12 @@ def test_the_guard_admits_exactly_its_limit(valkey: ValkeyServer) -> None:
     with open_spine(valkey, connections=HALF_CROWD, guard=guard) as spine:
         results = together(HALF_CROWD, lambda _: spine.service.send(spine.caller, SendRequest(to=NUMBERS[0])))
         assert counted([*results]) == {View.__name__: 7, TooManyRequests.__name__: HALF_CROWD - 7}
-        assert sum(len(spine.store.due(p, 1000).ids) for p in spine.store.partitions()) == 7
+        assert sum(len(spine.store.due.due(p, 1000).ids) for p in spine.store.partitions.names()) == 7
 
 
 def test_parallel_spenders_have_one_winner(spine: Spine) -> None:
     """A token is redeemed once."""
-    assert together(CROWD, lambda _: spine.store.spend("token", 60)).count(True) == 1
+    assert together(CROWD, lambda _: spine.store.facts.use_once("token", 60)).count(True) == 1
 
 
 @pytest.mark.parametrize("state", ["first", "after a claim", "after a send"])
@@ -168,18 +168,18 @@ def test_parallel_claims_give_one_lease(spine: Spine, state: str) -> None:
     id_ = opened(spine.store).id
     if state == "after a claim":
         claimed(spine.store, id_)
-        spine.store.offset += CLAIM_LEASE
+        spine.store.scripts.offset += CLAIM_LEASE
     if state == "after a send":
         armed(spine.store, id_)
-        spine.store.offset += SEND_LEASE
-    leases = together(CROWD, lambda _: spine.store.claim(id_))
+        spine.store.scripts.offset += SEND_LEASE
+    leases = together(CROWD, lambda _: spine.store.challenges.claim(id_))
     assert sum(lease is not None for lease in leases) == 1
 
 
 def test_a_challenge_is_opened_once_however_often_it_is_asked_for(spine: Spine) -> None:
     """The same id opened by many at once is one challenge with one delivery."""
     made = new_challenge(spine.store)
-    results = together(HALF_CROWD, lambda _: spine.store.open(made).challenge)
+    results = together(HALF_CROWD, lambda _: spine.store.challenges.open(made).challenge)
     assert results == [seen(spine.store, made.id)] * HALF_CROWD
 
 
@@ -188,7 +188,7 @@ def test_a_challenge_is_either_verified_or_cancelled(spine: Spine) -> None:
     states = (State.VERIFIED, State.CANCELLED)
     for _ in range(10):
         id_ = opened(spine.store).id
-        results = together(20, lambda n, id_=id_: spine.store.finish(id_, "web", states[n % 2])[1])  # type: ignore[misc]
+        results = together(20, lambda n, id_=id_: spine.store.challenges.finish(id_, "web", states[n % 2])[1])  # type: ignore[misc]
         [winner] = [n for n, result in enumerate(results) if result is not None]
         assert seen(spine.store, id_).state is states[winner % 2]
 
@@ -197,9 +197,9 @@ def test_a_message_is_armed_by_one_of_two_workers(spine: Spine) -> None:
     """A worker that lost its lease and the one that has it now: one message leaves."""
     id_ = opened(spine.store).id
     leases = [claimed(spine.store, id_)]
-    spine.store.offset += CLAIM_LEASE
+    spine.store.scripts.offset += CLAIM_LEASE
     leases.append(claimed(spine.store, id_))
-    results = together(2, lambda n: spine.store.arm(leases[n], f"reference-{n}", "hash", "main"))
+    results = together(2, lambda n: spine.store.challenges.arm(leases[n], f"reference-{n}", "hash", "main"))
     assert results == [False, True]
 
 
@@ -208,14 +208,14 @@ def test_a_message_leaves_or_is_superseded(spine: Spine) -> None:
     store = spine.store
     for _ in range(20):
         id_ = opened(store).id
-        store.offset += 60_000
+        store.scripts.offset += 60_000
         lease = claimed(store, id_)
         left = together(
             2,
             lambda n, id_=id_, lease=lease: (  # type: ignore[misc]
-                store.arm(lease, "reference", "hash", "main")
+                store.challenges.arm(lease, "reference", "hash", "main")
                 if n
-                else store.resend(id_, "web", new_delivery())
+                else store.challenges.resend(id_, "web", new_delivery())
             ),
         )[1]
         assert seen(store, id_).deliveries[0].status is (Status.SENDING if left else Status.SUPERSEDED)
@@ -232,9 +232,9 @@ def test_an_end_and_an_outcome_at_once_are_both_kept(spine: Spine) -> None:
             lambda n, id_=id_, lease=lease, reference=reference: (  # type: ignore[misc]
                 ended(spine.store, lease, reference, Verdict.ACCEPTED)
                 if n
-                else spine.store.finish(id_, "web", State.VERIFIED, 0)
+                else spine.store.challenges.finish(id_, "web", State.VERIFIED, 0)
             ),
         )
         after = seen(spine.store, id_)
         assert (after.state, after.last.status) == (State.VERIFIED, Status.ACCEPTED)
-        assert spine.store.claim(id_) is None
+        assert spine.store.challenges.claim(id_) is None

@@ -49,7 +49,7 @@ class Rotation:
     def later(self, milliseconds: int) -> None:
         """Move every process's clock."""
         for core in self.cores.values():
-            core.store.offset += milliseconds
+            core.scripts.offset += milliseconds
 
 
 @contextmanager
@@ -134,7 +134,7 @@ def remember(rotation: Rotation, one: Core, other: Core) -> None:
     number = next(rotation.numbers)
     stop(one, number, "hello")
     marks = [f"open:sms:{index}" for index in other.seal.indexes("number", number)]
-    assert other.store.kept(*marks) == "1"
+    assert other.store.facts.get(*marks) == "1"
 
 
 @pytest.mark.parametrize("neighbours", [("before", "added"), ("added", "moved"), ("moved", "dropped")])
@@ -167,7 +167,7 @@ def test_a_person_keeps_its_subject_through_a_rotation(rotation: Rotation) -> No
 
 def renewed(core: Core) -> Tally:
     """Renew the suppression list."""
-    return rekey(core.seal, kinds(core.store, core.gate)[0])
+    return rekey(core.seal, kinds(core.store.suppressions, core.gate)[0])
 
 
 def test_a_stop_outlives_its_keys(rotation: Rotation, valkey: ValkeyServer) -> None:
@@ -213,7 +213,7 @@ def test_renewing_is_interrupted_and_repeated(rotation: Rotation) -> None:
     stopped = [next(rotation.numbers) for _ in range(5)]
     for number in stopped:
         stop(before, number)
-    kind = kinds(moved.store, moved.gate)[0]
+    kind = kinds(moved.store.suppressions, moved.gate)[0]
     records = [row for batch in kind.all() for row in batch]
     name, record = records[0]
     number = moved.seal.open(record["sealed"], name)
@@ -230,7 +230,7 @@ def test_what_is_met_again_under_its_new_name_counts_once(rotation: Rotation) ->
     before, moved = rotation.of("before"), rotation.of("moved")
     for number in (next(rotation.numbers), next(rotation.numbers)):
         stop(before, number)
-    kind = kinds(moved.store, moved.gate)[0]
+    kind = kinds(moved.store.suppressions, moved.gate)[0]
     twice = replace(kind, all=lambda: chain(kind.all(), kind.all()))
     assert rekey(moved.seal, twice) == Tally(renewed=2)
 
@@ -241,7 +241,7 @@ def test_a_stop_that_is_lifted_meanwhile_stays_lifted(rotation: Rotation) -> Non
     lifted, again = next(rotation.numbers), next(rotation.numbers)
     for number in (lifted, again):
         stop(before, number)
-    kind = kinds(moved.store, moved.gate)[0]
+    kind = kinds(moved.store.suppressions, moved.gate)[0]
     seen_before = [row for batch in kind.all() for row in batch]
     stop(moved, lifted, "START")
     stop(moved, again)
@@ -274,7 +274,7 @@ def test_a_pin_outlives_its_keys(rotation: Rotation) -> None:
     pin = {"what": "refuse", "until": None}
     before.gate.pin(name, pin | {"sealed": before.seal.close(number, name)})
     before.gate.pin("prefix +4479", pin)
-    kind = kinds(moved.store, moved.gate)[1]
+    kind = kinds(moved.store.suppressions, moved.gate)[1]
     assert rekey(moved.seal, kind) == Tally(renewed=1)
     assert rekey(moved.seal, kind) == Tally(current=1)
     found = moved.gate.pins()

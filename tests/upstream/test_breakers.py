@@ -16,11 +16,17 @@ TOLERANCE = 3
 
 
 @pytest.fixture
-def breakers(valkey: ValkeyServer) -> Iterator[Breakers]:
-    """Give breakers with keys of their own and a connection for everyone."""
-    scripts = PatientScripts(valkey, CROWD)
-    yield Breakers(scripts, prefix=f"t{secrets.token_hex(6)}")
-    scripts.close()
+def scripts(valkey: ValkeyServer) -> Iterator[PatientScripts]:
+    """Give scripts with a clock of their own and a connection for everyone."""
+    made = PatientScripts(valkey, CROWD)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def breakers(scripts: PatientScripts) -> Breakers:
+    """Give breakers with keys of their own."""
+    return Breakers(scripts, prefix=f"t{secrets.token_hex(6)}")
 
 
 def opened(breakers: Breakers, channel: str = "sms") -> None:
@@ -73,24 +79,24 @@ def test_faults_of_requests_that_left_before_it_opened_change_nothing(breakers: 
     assert breakers.ask("main", "sms").pause <= FIRST_PAUSE
 
 
-def test_one_probe_goes_through_in_each_lease(breakers: Breakers) -> None:
+def test_one_probe_goes_through_in_each_lease(breakers: Breakers, scripts: PatientScripts) -> None:
     """When the pause is over one request may try; the next only when that one said nothing in its lease."""
     opened(breakers)
-    breakers.offset += int(FIRST_PAUSE * 1000)
+    scripts.offset += int(FIRST_PAUSE * 1000)
     assert breakers.ask("main", "sms").state == "probe"
     second = breakers.ask("main", "sms")
     assert second.state == "open"
     assert 0 < second.pause <= PROBE_LEASE
-    breakers.offset += int(PROBE_LEASE * 1000)
+    scripts.offset += int(PROBE_LEASE * 1000)
     assert breakers.ask("main", "sms").state == "probe"
 
 
-def test_a_probe_that_fails_doubles_the_pause(breakers: Breakers) -> None:
+def test_a_probe_that_fails_doubles_the_pause(breakers: Breakers, scripts: PatientScripts) -> None:
     """Up to the longest; a probe that succeeds closes the breaker, and the pauses begin anew."""
     opened(breakers)
     pause = FIRST_PAUSE
     for _ in range(8):
-        breakers.offset += int(pause * 1000)
+        scripts.offset += int(pause * 1000)
         assert breakers.ask("main", "sms").state == "probe"
         pause = min(2 * pause, LONGEST_PAUSE)
         assert breakers.fault("main", "sms", None, TOLERANCE) == pause
@@ -101,10 +107,10 @@ def test_a_probe_that_fails_doubles_the_pause(breakers: Breakers) -> None:
     opened(breakers)
 
 
-def test_of_fifty_at_once_exactly_one_probes(breakers: Breakers) -> None:
+def test_of_fifty_at_once_exactly_one_probes(breakers: Breakers, scripts: PatientScripts) -> None:
     """All the others are told to wait."""
     opened(breakers)
-    breakers.offset += int(FIRST_PAUSE * 1000)
+    scripts.offset += int(FIRST_PAUSE * 1000)
     found = together(CROWD, lambda _: breakers.ask("main", "sms").state)
     assert sorted(map(str, found)) == ["open"] * (CROWD - 1) + ["probe"]
 
@@ -115,14 +121,14 @@ def test_fifty_faults_at_once_open_it_once(breakers: Breakers) -> None:
     assert sorted(map(str, told)) == ["0.0"] * (CROWD - 1) + [str(FIRST_PAUSE)]
 
 
-def test_looking_takes_no_probes_place(breakers: Breakers) -> None:
+def test_looking_takes_no_probes_place(breakers: Breakers, scripts: PatientScripts) -> None:
     """The operators' page shows the breakers as they are, and the next send may still probe."""
     opened(breakers)
     accounts = {"main": ["sms", "voice"]}
     shown = breakers.states(accounts)["main"]
     assert (shown[WHOLE], shown["voice"]) == ("closed", "closed")
     assert shown["sms"].startswith("open for ")
-    breakers.offset += int(FIRST_PAUSE * 1000)
+    scripts.offset += int(FIRST_PAUSE * 1000)
     for _ in range(3):
         assert breakers.states(accounts)["main"]["sms"] == "half open"
     assert breakers.ask("main", "sms").state == "probe"
@@ -133,16 +139,18 @@ def test_a_lost_reply_counts_one_fault_and_tells_that_it_opened(valkey: ValkeySe
     prefix = f"t{secrets.token_hex(6)}"
     for pauses in ([0], [FIRST_PAUSE]):
         with FaultProxy(valkey.socket) as proxy, proxied_store(proxy.url, prefix) as store:
-            flaky = Breakers(store._scripts, prefix=prefix)  # noqa: SLF001 - the same connection
+            flaky = Breakers(store.scripts, prefix=prefix)
             proxy.lose_reply()
             assert [flaky.fault("main", "sms", None, 2)] == pauses
             assert proxy.lost == 1
 
 
-def test_faults_are_forgotten_after_a_while(breakers: Breakers, valkey: ValkeyServer) -> None:
+def test_faults_are_forgotten_after_a_while(
+    breakers: Breakers, scripts: PatientScripts, valkey: ValkeyServer
+) -> None:
     """An account that nobody uses any more leaves no trace (requirement H12)."""
     opened(breakers)
-    breakers.offset += int(FIRST_PAUSE * 1000)
+    scripts.offset += int(FIRST_PAUSE * 1000)
     breakers.ask("main", "sms")
     with valkey.client() as client:
         [key] = client.scan_iter(f"*{breakers._prefix}*", count=10_000)  # noqa: SLF001

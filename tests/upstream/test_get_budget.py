@@ -8,8 +8,8 @@ from itertools import cycle
 import pytest
 
 from otp_service.challenge.model import Challenge, Status
-from otp_service.challenge.store import GET_WINDOW
 from otp_service.delivery.balances import Balances
+from otp_service.upstream.get_budget import WINDOW
 from tests.support.fault_server import FaultServer, Received, http_json
 from tests.support.journeys import CHANNELS, Journeys, Upstream, account, four_channels, open_core, steps
 from tests.support.numbers import crowd
@@ -74,7 +74,7 @@ def test_a_report_that_nobody_pushed_decides_before_the_wait_ends(
         ends = journeys.attend(id_).last.ends or 0
         journeys.move(journeys.pause(id_) or 0)
         challenge = journeys.attend(id_)
-        assert journeys.core.store.time() < ends
+        assert journeys.core.store.facts.time() < ends
         assert len(upstream.gets) == 1
         stands = Status.FAILED if falls_back else Status.DELIVERED
         assert challenge.deliveries[0].status is stands
@@ -110,9 +110,9 @@ def test_the_budget_holds_over_all_processes(valkey: ValkeyServer) -> None:
             for id_ in ids:
                 assert [d.channel for d in one.rest(id_).deliveries] == ["sms", "voice"]
             assert len(upstream.gets) == minute * BUDGET
-            two.move(one.core.store.offset - two.core.store.offset)
+            two.move(one.core.scripts.offset - two.core.scripts.offset)
             for journeys in (one, two):
-                journeys.move(GET_WINDOW * 1000)
+                journeys.move(WINDOW * 1000)
 
 
 def test_questions_for_the_balance_count_too(valkey: ValkeyServer) -> None:
@@ -121,7 +121,12 @@ def test_questions_for_the_balance_count_too(valkey: ValkeyServer) -> None:
         for _ in range(3):
             for journeys in cores:
                 core = journeys.core
-                Balances(runtime=core.current, store=core.store, metrics=core.metrics).ask()
+                Balances(
+                    runtime=core.current,
+                    facts=core.store.facts,
+                    budget=core.store.get_budget,
+                    metrics=core.metrics,
+                ).ask()
         assert [path.rsplit("/", 1)[-1] for path in upstream.gets] == ["balance"]
         for _ in range(3):
             asked(cores[0])
@@ -134,6 +139,8 @@ def test_a_spent_budget_leaves_the_balance_for_later(valkey: ValkeyServer) -> No
         for _ in range(2):
             asked(journeys)
         core = journeys.core
-        Balances(runtime=core.current, store=core.store, metrics=core.metrics).ask()
+        Balances(
+            runtime=core.current, facts=core.store.facts, budget=core.store.get_budget, metrics=core.metrics
+        ).ask()
         assert len(upstream.gets) == 2
         assert not any(path.endswith("balance") for path in upstream.gets)

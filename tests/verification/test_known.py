@@ -52,7 +52,7 @@ def known(spine: Spine, number: str, token: str, app: str = "web") -> str:
 def test_a_device_that_verified_the_number_has_a_budget_of_its_own(spine: Spine) -> None:
     """A stranger's message a moment ago does not count against it, nor its own against a stranger."""
     token, _ = device_of(spine, OWNER)
-    spine.store.offset += 61_000
+    spine.store.scripts.offset += 61_000
     send(spine, OWNER)
     with pytest.raises(TooManyRequests):
         send(spine, OWNER)
@@ -70,7 +70,7 @@ def test_no_other_token_makes_a_device_known(spine: Spine, wrong: str) -> None:
     number, app = (OTHER, "web") if wrong == "another number" else (OWNER, "web")
     if wrong == "another app":
         app = "other"
-    spine.store.offset += DEVICE_LIFETIME * 1000 if wrong == "expired" else 61_000
+    spine.store.scripts.offset += DEVICE_LIFETIME * 1000 if wrong == "expired" else 61_000
     head, body, signature = token.split(".")
     shown = {
         "forged": f"{head}.{body}.{signature[:-4]}{'AAAA' if signature[-4:] != 'AAAA' else 'BBBB'}",
@@ -83,10 +83,10 @@ def test_no_other_token_makes_a_device_known(spine: Spine, wrong: str) -> None:
 def test_a_recycled_number_knows_no_device_of_before(spine: Spine) -> None:
     """The person behind it may be another; a device that verifies it afterwards is known again."""
     token, _ = device_of(spine, OWNER)
-    spine.store.offset += 61_000
-    spine.gate.recycle(OWNER, spine.store.time(), 3600)
+    spine.store.scripts.offset += 61_000
+    spine.gate.recycle(OWNER, spine.store.facts.time(), 3600)
     assert known(spine, OWNER, token) == ""
-    spine.store.offset += 61_000
+    spine.store.scripts.offset += 61_000
     newer, _ = device_of(spine, OWNER)
     assert known(spine, OWNER, newer) == "device"
 
@@ -108,7 +108,7 @@ def by_session(spine: Spine, number: str, session: str, app: str = "web") -> str
     spine.courier.attend(id_, lambda: False)
     _, code = spine.phone.next()
     spine.service.verify(caller, id_, code)
-    spine.store.offset += 61_000
+    spine.store.scripts.offset += 61_000
     return seen(spine.store, id_).known
 
 
@@ -119,9 +119,9 @@ def test_a_session_is_known_by_the_number_that_it_verified(spine: Spine) -> None
     assert by_session(spine, OTHER, "the-owners") == "session"
     assert by_session(spine, OWNER, "a-strangers") == "session"
     assert by_session(spine, OWNER, "the-owners", "other") == "session"
-    spine.store.offset += (DEVICE_LIFETIME - 400) * 1000
+    spine.store.scripts.offset += (DEVICE_LIFETIME - 400) * 1000
     assert by_session(spine, OWNER, "the-owners") == "returning"
-    spine.store.offset += DEVICE_LIFETIME * 1000
+    spine.store.scripts.offset += DEVICE_LIFETIME * 1000
     assert by_session(spine, OWNER, "the-owners") == "session"
 
 
@@ -143,10 +143,10 @@ def test_the_newest_sessions_of_a_number_are_known(valkey: ValkeyServer, spine: 
     """So many, for so long; a number that is verified every day does not fill the store."""
     for place in range(SESSIONS + 3):
         spine.gate.meet("web", f"s{place}", OWNER, 3600)
-        spine.store.offset += 1000
+        spine.store.scripts.offset += 1000
     met = [spine.gate.past(OWNER, "web", f"s{place}", 3600).met for place in range(SESSIONS + 3)]
     assert met == [False] * 3 + [True] * SESSIONS
-    spine.store.offset += 3600_000
+    spine.store.scripts.offset += 3600_000
     spine.gate.meet("web", "s", OWNER, 3600)
     assert len(keys_of(spine)) == 1
     with valkey.client() as client:

@@ -50,7 +50,7 @@ def other(core: Core, upstream: Upstream | None, **changes: object) -> Core:
         threads=4,
         hash_slots=1,
         role="other",
-        offset=core.store.offset,
+        offset=core.scripts.offset,
     )
     runtime = replace(core.current(), senders={("sms", "main"): upstream} if upstream else {})
     made.courier._runtime = lambda: runtime  # noqa: SLF001 - the composition root would hand it in
@@ -72,7 +72,7 @@ def test_a_process_without_the_seal_says_so_and_leaves_the_work_to_others(core: 
         stranger.service.verify(caller, id_, "123456")
     stranger.courier.attend(id_, running)
     assert core.service.status(caller, id_).status is State.PENDING
-    core.store.offset += CLAIM_LEASE
+    core.scripts.offset += CLAIM_LEASE
     other(core, upstream).courier.attend(id_, running)
     assert len(upstream.texts) == 1
 
@@ -84,7 +84,7 @@ def test_a_process_without_the_pepper_calls_no_right_code_wrong(core: Core, call
     id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
     without.courier.attend(id_, running)
     assert upstream.texts == []
-    core.store.offset += CLAIM_LEASE
+    core.scripts.offset += CLAIM_LEASE
     other(core, upstream).courier.attend(id_, running)
     code = upstream.texts[0][:6]
     with pytest.raises(Busy):
@@ -97,7 +97,7 @@ def test_a_message_says_how_long_the_code_still_counts(core: Core, caller: Calle
     upstream = Upstream()
     id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
     other(core, upstream).courier.attend(id_, running)
-    core.store.offset += 180_000
+    core.scripts.offset += 180_000
     core.service.resend(caller, id_)
     other(core, upstream).courier.attend(id_, running)
     assert "5 minutes" in upstream.texts[0]
@@ -210,6 +210,6 @@ def test_a_stopping_worker_hands_back_what_has_not_left(core: Core, caller: Call
     id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
     other(core, upstream).courier.attend(id_, lambda: True)
     assert upstream.texts == []
-    assert id_ in core.store.due(id_[:2], 10).ids
+    assert id_ in core.store.due.due(id_[:2], 10).ids
     other(core, upstream).courier.attend(id_, running)
     assert len(upstream.texts) == 1

@@ -1,10 +1,10 @@
 -- Puts a new key into the ring, to live for `lifetime` milliseconds ("" is for good). Asked again with the same id, it
 -- answers the same. Returns its record.
+-- KEYS: ring
+-- ARGV: record, lifetime
+-- include: now
 local ring = KEYS[1]
-local offset, record, lifetime = tonumber(ARGV[1]), cjson.decode(ARGV[2]), tonumber(ARGV[3])
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+local record, lifetime = cjson.decode(ARGV[1]), tonumber(ARGV[2])
 
 local field = "k:" .. record.id
 local known = redis.call("HGET", ring, field)

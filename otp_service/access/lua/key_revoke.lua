@@ -1,10 +1,10 @@
 -- Ends a key now. Asked again with the same operation, it answers the same.
 -- Returns {"revoked", its record}, {"none"}, or {"ended"} for a key that lived no more.
+-- KEYS: ring
+-- ARGV: id, by, why, operation
+-- include: now
 local ring = KEYS[1]
-local offset, id, by, why, operation = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+local id, by, why, operation = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 local stored = redis.call("HGET", ring, "k:" .. id)
 if not stored then

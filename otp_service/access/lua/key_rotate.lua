@@ -2,12 +2,12 @@
 -- have anyway. The successor lives for `lifetime`, or as long as its predecessor was given. Of one line of successors at
 -- most two live. Asked again with the same successor, it answers the same.
 -- Returns {"rotated", the successor's record}, {"none"}, {"ended"} or {"crowded", id of the other one that lives}.
+-- KEYS: ring
+-- ARGV: id, overlap, successor, lifetime, why
+-- include: now
 local ring = KEYS[1]
-local offset, id, overlap = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
-local successor, lifetime, why = cjson.decode(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+local id, overlap = ARGV[1], tonumber(ARGV[2])
+local successor, lifetime, why = cjson.decode(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 
 local made = redis.call("HGET", ring, "k:" .. successor.id)
 if made then

@@ -1,10 +1,10 @@
 -- Reads the whole ring, unless it is the one that is known; keys that ended longer than `keep` milliseconds ago go.
 -- Returns {now, head}, and after a change each field and its value: "k:ID" is a record, "u:ID" the time of its last use.
+-- KEYS: ring
+-- ARGV: known, keep
+-- include: now
 local ring = KEYS[1]
-local offset, known, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+local known, keep = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 local head = tonumber(redis.call("HGET", ring, "head") or 0)
 local answer = {now, head}

@@ -3,13 +3,13 @@
 -- step's wait (milliseconds) begins. From here on a lost worker means an unknown outcome. Only the newest `live` codes
 -- of a challenge stay.
 -- Returns {"armed", now} or {"lost", now} when the lease, the challenge or the delivery is no longer ours.
+-- KEYS: due, challenge
+-- ARGV: id, operation, reference, code hash, lease, live, upstream, wait, step, only
+-- include: now
 local due_key, challenge_key = KEYS[1], KEYS[2]
-local offset, id, operation, reference = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
-local code_hash, lease, live = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
-local upstream, wait, step, only = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+local id, operation, reference = ARGV[1], ARGV[2], ARGV[3]
+local code_hash, lease, live = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+local upstream, wait, step, only = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)

@@ -1,10 +1,10 @@
 -- Counts one guess before it is checked. The operation id makes it safe to ask again: it counts once.
 -- Returns {"counted", now, challenge}, {"shape", now}, {"exhausted", now} or {"gone", now}.
+-- KEYS: challenge
+-- ARGV: app, operation, code length
+-- include: now
 local challenge_key = KEYS[1]
-local offset, app, operation, code_length = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+local app, operation, code_length = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)

@@ -3,12 +3,12 @@
 -- be told). Ends a challenge whose time is over ("ended"). A delivery found "sending" is one whose worker died: its
 -- outcome is unknown.
 -- Returns {what, now, challenge} or {"none", now}.
+-- KEYS: due, challenge
+-- ARGV: id, operation, lease, wake, partition
+-- include: now
 local due_key, challenge_key = KEYS[1], KEYS[2]
-local offset, id, operation, lease = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
-local wake, partition = ARGV[5], ARGV[6]
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+local id, operation, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local wake, partition = ARGV[4], ARGV[5]
 
 local deadline = redis.call("ZSCORE", due_key, id)
 if not deadline then

@@ -1,11 +1,11 @@
 -- Ends a pending challenge as verified or cancelled: one winner, known by its operation id.
 -- The code hashes go, as no code counts any more. Returns {"done", now, challenge} or {"gone", now}.
-local challenge_key, due_key = KEYS[1], KEYS[2]
-local offset, app, id, operation, state, via = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local wake, partition = ARGV[7], ARGV[8]
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+-- KEYS: due, challenge
+-- ARGV: app, id, operation, state, via, wake, partition
+-- include: now
+local due_key, challenge_key = KEYS[1], KEYS[2]
+local app, id, operation, state, via = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local wake, partition = ARGV[6], ARGV[7]
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)

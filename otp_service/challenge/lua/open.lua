@@ -1,12 +1,12 @@
 -- Opens a challenge and schedules its first delivery: both or neither.
 -- Asked again with the same id (a lost reply), it changes nothing. Times are milliseconds.
 -- Returns {"opened", now, challenge} or {"known", now, idempotency record}.
-local challenge_key, due_key, idempotency_key = KEYS[1], KEYS[2], KEYS[3]
-local offset, id, record, ttl, keep = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-local fingerprint, idempotency_ttl, wake, partition = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+-- KEYS: due, challenge, idempotency
+-- ARGV: id, record, ttl, keep, fingerprint, idempotency ttl, wake, partition
+-- include: now
+local due_key, challenge_key, idempotency_key = KEYS[1], KEYS[2], KEYS[3]
+local id, record, ttl, keep = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local fingerprint, idempotency_ttl, wake, partition = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
 local stored = redis.call("GET", challenge_key)
 if stored then

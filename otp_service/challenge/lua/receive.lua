@@ -5,13 +5,13 @@
 -- unless a worker has the newest delivery, or waits to send it; and so is what a worker is just deciding about, whose
 -- lease is over then. Never ends a challenge.
 -- Returns {"changed", now, challenge, place}, {"known", now} or {"none", now}.
+-- KEYS: due, challenge
+-- ARGV: id, upstream id, reference, status, overruled, reason, failed, wake, partition, account
+-- include: now
 local due_key, challenge_key = KEYS[1], KEYS[2]
-local offset, id, upstream_id, reference = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
-local status, overruled, reason, failed = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-local wake, partition, account = ARGV[9], ARGV[10], ARGV[11]
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+local id, upstream_id, reference = ARGV[1], ARGV[2], ARGV[3]
+local status, overruled, reason, failed = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local wake, partition, account = ARGV[8], ARGV[9], ARGV[10]
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)

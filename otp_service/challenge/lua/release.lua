@@ -1,10 +1,10 @@
 -- Hands a claimed delivery back before it left, at once, for the holder of the lease.
 -- Returns {"released", now} or {"lost", now}.
+-- KEYS: due, challenge
+-- ARGV: id, operation, wake, partition
+-- include: now
 local due_key, challenge_key = KEYS[1], KEYS[2]
-local offset, id, operation, wake, partition = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+local id, operation, wake, partition = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)

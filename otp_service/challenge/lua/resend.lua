@@ -1,11 +1,11 @@
 -- Adds a delivery to a pending challenge because a person asked, once per operation id, and schedules it.
 -- Returns {"queued", now, challenge}, {"early", now, milliseconds left}, {"spent", now} or {"gone", now}.
-local challenge_key, due_key = KEYS[1], KEYS[2]
-local offset, app, id, delivery = tonumber(ARGV[1]), ARGV[2], ARGV[3], cjson.decode(ARGV[4])
-local wake, partition = ARGV[5], ARGV[6]
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+-- KEYS: due, challenge
+-- ARGV: app, id, delivery, wake, partition
+-- include: now
+local due_key, challenge_key = KEYS[1], KEYS[2]
+local app, id, delivery = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
+local wake, partition = ARGV[4], ARGV[5]
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)

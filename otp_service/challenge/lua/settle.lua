@@ -4,14 +4,14 @@
 -- while the challenge is pending and the delivery its newest; `pause` is milliseconds, -1 until the step's wait is
 -- over; `following` is the next delivery; `account` is one that could not take the message.
 -- Returns {"settled", now, challenge} or {"lost", now}.
+-- KEYS: due, challenge
+-- ARGV: id, operation, reference, status, overruled, reason, upstream id, move, pause, following, account, wake, partition
+-- include: now
 local due_key, challenge_key = KEYS[1], KEYS[2]
-local offset, id, operation, reference = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
-local status, overruled, reason, upstream_id = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-local move, pause, following, account = ARGV[9], tonumber(ARGV[10]), ARGV[11], ARGV[12]
-local wake, partition = ARGV[13], ARGV[14]
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+local id, operation, reference = ARGV[1], ARGV[2], ARGV[3]
+local status, overruled, reason, upstream_id = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local move, pause, following, account = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11]
+local wake, partition = ARGV[12], ARGV[13]
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)

@@ -1,9 +1,9 @@
 -- Says that a worker lives and lists those that do, in order. Times are milliseconds.
+-- KEYS: workers
+-- ARGV: name, ttl
+-- include: now
 local workers_key = KEYS[1]
-local offset, name, ttl = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+local name, ttl = ARGV[1], tonumber(ARGV[2])
 
 redis.call("ZREMRANGEBYSCORE", workers_key, "-inf", now)
 redis.call("ZADD", workers_key, now + ttl, name)

@@ -1,5 +1,7 @@
 -- Adds to counters of one day; after a lost reply twice, as far as they must be exact. ARGV from 2 on: names.
 -- Returns 1.
+-- KEYS: day
+-- ARGV: ttl
 local day_key, ttl = KEYS[1], ARGV[1]
 
 for at = 2, #ARGV do

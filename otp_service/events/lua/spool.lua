@@ -1,13 +1,13 @@
 -- Puts events on their way to an app and writes into the challenge which ones, so that none goes twice. With `over`, the
 -- operation id of the lease on a challenge that has ended, all is told, unless the lease is another's by now. ARGV from
--- 8 on: id, record and name of each event, whose keys are KEYS from 4 on. An event that is not to go has no record.
+-- 7 on: id, record and name of each event, whose keys are KEYS from 4 on. An event that is not to go has no record.
 -- Returns {"spooled", now}.
+-- KEYS: challenge, due, queue
+-- ARGV: id, told, over, ttl, wake, partition
+-- include: now
 local challenge_key, due_key, queue_key = KEYS[1], KEYS[2], KEYS[3]
-local offset, id, told, over, ttl = tonumber(ARGV[1]), ARGV[2], cjson.decode(ARGV[3]), ARGV[4], tonumber(ARGV[5])
-local wake, partition = ARGV[6], ARGV[7]
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+local id, told, over, ttl = ARGV[1], cjson.decode(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local wake, partition = ARGV[5], ARGV[6]
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)
@@ -31,7 +31,7 @@ if challenge then
 end
 local spooled = false
 for at = 4, #KEYS do
-  local first = 8 + 3 * (at - 4)
+  local first = 7 + 3 * (at - 4)
   if not seen[ARGV[first + 2]] then
     redis.call("SET", KEYS[at], ARGV[first + 1], "PX", ttl)
     redis.call("ZADD", queue_key, now, ARGV[first])

@@ -1,10 +1,10 @@
 -- Leases an event that is due to one worker, known by its operation id, and counts the try.
 -- Returns {tries before, record} or {0, false}.
+-- KEYS: queue, event
+-- ARGV: id, lease, operation
+-- include: now
 local queue_key, event_key = KEYS[1], KEYS[2]
-local offset, id, lease, operation = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4]
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+local id, lease, operation = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 
 local deadline = redis.call("ZSCORE", queue_key, id)
 if not deadline then

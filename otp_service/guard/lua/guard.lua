@@ -2,7 +2,7 @@
 -- "refund" (takes a charge of this operation back) or "add" (counts what happened, whatever the limits). Once per
 -- operation id. All keys share one slot.
 -- KEYS: the operation, the index of blocks, the pins, the proof of a human check, then those that lines name.
--- ARGV: offset, act, plan (JSON): `keep`, `remember` and `spent` (how long ended blocks are told, operations and proofs
+-- ARGV: act, plan (JSON): `keep`, `remember` and `spent` (how long ended blocks are told, operations and proofs
 -- are known, ms), `proof` (and how far over a threshold it is `enough` for), `cheap`, `trusted`, `destinations` and `callers` (pins to look for, the most exact first),
 -- `lines` and `whose` (of each key that lines name, for blocks).
 -- A line: `rule`, `owner`, `kind`, `on` (false: it only watches), `keys`, `mark` (start of its fields), `of` (the app
@@ -12,13 +12,11 @@
 -- Times are milliseconds.
 -- Returns {verdict, now, JSON of {rule, level, value, limit, ms, pause, over, on} for each line that tripped, JSON of the
 -- same for what comes nearest to its limit}; the verdict is allow, cheap, challenge, spent (its proof was) or refuse.
+-- include: now
 local operation_key, index_key, pins_key, proof_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local offset, act, plan = tonumber(ARGV[1]), ARGV[2], cjson.decode(ARGV[3])
+local act, plan = ARGV[1], cjson.decode(ARGV[2])
 local PARTS, CONVERSION_PARTS, BLOCKS = 10, 15, 10000
 local HEAVY = 1 -- a place that is stopped asks for checks as one that is at twice its threshold
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
 
 local read = {}
 local function fields_of(key)

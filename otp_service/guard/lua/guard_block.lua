@@ -1,4 +1,6 @@
 -- Reads what is kept of a block. Returns its record or false.
+-- KEYS: key
+-- ARGV: field
 local key, field = KEYS[1], ARGV[1]
 
 return redis.call("HGET", key, field)

@@ -1,8 +1,8 @@
 -- Notes that a session verified a number (KEYS[1]). Of its sessions the newest `most` are known, each for `ms`.
-local offset, session, ms, most = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+-- KEYS: stored
+-- ARGV: session, ms, most
+-- include: now
+local session, ms, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
 redis.call("HSET", KEYS[1], session, now)
 redis.call("PEXPIRE", KEYS[1], ms)

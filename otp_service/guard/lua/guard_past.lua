@@ -1,16 +1,17 @@
 -- Reads what is known of a number's past: since when it may have a new owner, and whether a session verified it within
--- `ms`. KEYS: the number's names among the recycled (`names` of them), then among those met; ARGV from 4 on: the
+-- `ms`. KEYS: the number's names among the recycled (`names` of them), then among those met; ARGV from 3 on: the
 -- session's name under each of these. Returns {now, milliseconds or false, 1 or 0}.
-local offset, names, ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+-- KEYS: ...
+-- ARGV: names, ms
+-- include: now
+local names, ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
 local recycled, met = false, 0
 for place, key in ipairs(KEYS) do
   if place <= names then
     recycled = recycled or redis.call("GET", key)
   else
-    local at = tonumber(redis.call("HGET", key, ARGV[3 + place - names]) or nil)
+    local at = tonumber(redis.call("HGET", key, ARGV[2 + place - names]) or nil)
     if at and now < at + ms then met = 1 end
   end
 end

@@ -1,5 +1,7 @@
 -- Writes a pin anew under another name, or its own, unless it is another by now. A pin that has the new name already is
 -- newer, and stays. Returns 1 if it was written, else 0.
+-- KEYS: pins
+-- ARGV: old, expected, new, record
 local pins_key, old, expected, new, record = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 if redis.call("HGET", pins_key, new) == record then

@@ -73,7 +73,7 @@ def pin() -> dict[str, Any]:
     """Who is named more exactly decides. An allowed one still meets budgets of money, of its app and over all."""
     wanted = load(schemas.PinSchema)
     hours = wanted.get("hours")
-    until = parts().store.time() + hours * 3_600_000 if hours else None
+    until = parts().store.facts.time() + hours * 3_600_000 if hours else None
     made = Pin(kind=wanted["kind"], subject=wanted["subject"], what=wanted["what"], until=until)
     parts().blocks.pin(made, _act(wanted))
     return {"done": True}

@@ -137,7 +137,7 @@ def simulated() -> dict[str, Any]:
     wanted = load(schemas.SimulateSchema)
     text = wanted.pop("text", None)
     policy = _checked(text) if text is not None else g.runtime.policy
-    now = parts().store.time()
+    now = parts().store.facts.time()
     return simulate(
         policy,
         Question(**wanted),
@@ -235,7 +235,7 @@ def upstreams() -> dict[str, Any]:
 
 def _look(name: str) -> dict[str, Any]:
     limit = g.runtime.policy.upstreams[name].gets_per_minute
-    if not parts().store.may_get(name, limit):
+    if not parts().store.get_budget.take(name, limit):
         return {"name": name, "status": "not asked: its limit of GET requests is used up", "balance": []}
     try:
         rows = g.runtime.accounts[name].balance()
@@ -253,7 +253,7 @@ def _look(name: str) -> dict[str, Any]:
 )
 def figures() -> dict[str, Any]:
     """Codes that went out and came back in the last seven days, and how soon."""
-    rows = parts().figures.rows(parts().store.time())
+    rows = parts().figures.rows(parts().store.facts.time())
     return {
         "figures": [
             {

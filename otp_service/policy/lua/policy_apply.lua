@@ -1,11 +1,13 @@
 -- Puts a new version of the policy in force. With `expected` only if that is the version in force ("" is any).
 -- Only the newest `kept` versions stay. Asked again with the same operation, it answers the same.
 -- Returns {"applied", version} or {"conflict", version in force}.
+-- KEYS: key
+-- ARGV: operation, expected, record, kept
+-- include: now
 local key = KEYS[1]
 local operation, expected, record = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
-local offset, kept = tonumber(ARGV[4]), tonumber(ARGV[5])
+local kept = tonumber(ARGV[4])
 
-local time = redis.call("TIME")
 local head = tonumber(redis.call("HGET", key, "head") or 0)
 if head > 0 and redis.call("HGET", key, "op") == operation then
   return {"applied", head}
@@ -13,7 +15,7 @@ end
 if expected ~= "" and tonumber(expected) ~= head then
   return {"conflict", head}
 end
-record.at = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+record.at = now
 record.version = head + 1
 redis.call("HSET", key, "head", head + 1, "op", operation, "v" .. (head + 1), cjson.encode(record))
 redis.call("HDEL", key, "v" .. (head + 1 - kept))

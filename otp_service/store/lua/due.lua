@@ -1,10 +1,10 @@
 -- Lists challenges that need attention now and says when the next one will (milliseconds).
 -- Returns {now, next deadline or false, id, since when...}.
+-- KEYS: due
+-- ARGV: limit
+-- include: now
 local due_key = KEYS[1]
-local offset, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+local limit = tonumber(ARGV[1])
 
 local answer = redis.call("ZRANGEBYSCORE", due_key, "-inf", now, "WITHSCORES", "LIMIT", 0, limit)
 local after = "(" .. string.format("%d", now)

@@ -1,4 +1,6 @@
 -- Reads the first value that stands under one of several keys. Returns it, or false.
+-- KEYS: ...
+-- ARGV: none
 for _, key in ipairs(KEYS) do
   local value = redis.call("GET", key)
   if value then

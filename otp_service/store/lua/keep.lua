@@ -1,4 +1,6 @@
 -- Keeps a value for a while. Returns 1.
+-- KEYS: key
+-- ARGV: value, ttl
 local key, value, ttl = KEYS[1], ARGV[1], ARGV[2]
 
 redis.call("SET", key, value, "PX", ttl)

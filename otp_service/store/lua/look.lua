@@ -1,6 +1,7 @@
 -- Reads one value together with the store's time (milliseconds). Returns {now, value or false}.
+-- KEYS: key
+-- ARGV: none
+-- include: now
 local key = KEYS[1]
-local offset = tonumber(ARGV[1])
 
-local time = redis.call("TIME")
-return {time[1] * 1000 + math.floor(time[2] / 1000) + offset, redis.call("GET", key)}
+return {now, redis.call("GET", key)}

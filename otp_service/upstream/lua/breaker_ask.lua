@@ -1,10 +1,10 @@
 -- Asks whether a request may go to an account over a channel. KEYS: the breakers that have a say. When one was open for
 -- its time, one caller in each lease is let through to probe.
 -- Returns {"closed" | "probe" | "open", milliseconds until another look, 1 if any fault is known}.
-local offset, lease = tonumber(ARGV[1]), tonumber(ARGV[2])
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+-- KEYS: ...
+-- ARGV: lease
+-- include: now
+local lease = tonumber(ARGV[1])
 
 local pause, known, halves = 0, 0, {}
 for _, key in ipairs(KEYS) do

@@ -1,12 +1,12 @@
 -- Tells a breaker of a fault. It opens after so many in a row, at once for `pause` milliseconds if that is given, and
 -- for twice as long as before when a probe fails. Faults of requests that left before it opened change nothing.
 -- Once per operation id. Returns milliseconds for which this call opened it, else 0.
+-- KEYS: key
+-- ARGV: pause, tolerance, first, longest, ttl, operation
+-- include: now
 local key = KEYS[1]
-local offset, pause, tolerance = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local first, longest, ttl, operation = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
-
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
+local pause, tolerance = tonumber(ARGV[1]), tonumber(ARGV[2])
+local first, longest, ttl, operation = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6]
 
 local stored = redis.call("GET", key)
 local breaker = stored and cjson.decode(stored) or {faults = 0}

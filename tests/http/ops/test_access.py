@@ -258,7 +258,7 @@ def test_a_rotation_leaves_no_moment_without_a_key(api: Api, caplog: pytest.LogC
     for one in (first, second):
         again = ask(api, "POST", f"keys/{one['id']}/rotate", {"reason": "r"})
         assert (again.status_code, members(again)["code"]) == (409, "key_conflict")
-    api.core.keyring.offset += 3_600_000
+    api.core.scripts.offset += 3_600_000
     api.core.live_keys.look()
     assert [known(api, one["key"]) for one in (first, second)] == [False, True]
     found = listed(api)
@@ -284,7 +284,7 @@ def test_unknown_expired_revoked_and_orphaned_keys_are_one_answer(in_force: Api)
     ask(api, "POST", f"keys/{revoked['id']}/revoke", {"reason": "lost"})
     shop = {"name": "shop", "brand": "Shop", "reason": "r"}
     orphaned = members(ask(api, "POST", "apps", shop))["keys"][0]
-    api.core.keyring.offset += 60_000
+    api.core.scripts.offset += 60_000
     api.core.live_keys.look()
     answers = [
         api.call("GET", f"/otp/{NO_ID}", key=key)

@@ -237,9 +237,9 @@ def test_another_process_follows_within_two_seconds(api: Api, other: bootstrap.C
     other.current.follow()
     assert other.current().version == 1
     apply(api, SLOWER)
-    before = other.store.time()
+    before = other.store.facts.time()
     until(lambda: other.current().version == 2)
-    assert other.store.time() - before < 2000
+    assert other.store.facts.time() - before < 2000
     assert other.policy.routes[0].steps[0].wait == 25
 
 
@@ -277,7 +277,7 @@ def test_a_send_sees_one_version_only(api: Api) -> None:
             runtime = core.current()
             caller = Caller(app=runtime.policy.apps["web"], runtime=runtime, request_id="0123456789abcdef")
             view = core.service.send(caller, SendRequest(to=number))
-            challenge = core.store.look(view.challenge_id)[1]
+            challenge = core.store.challenges.read_challenge(view.challenge_id)[1]
             assert challenge
             seen.append((challenge.policy, challenge.plan.steps[0].wait))
         return 0

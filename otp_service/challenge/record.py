@@ -1,0 +1,116 @@
+"""How a challenge is written into the store and read back: flat JSON with short names, without what is empty or usual.
+
+A pending challenge may cost a KiB of memory in all. The first delivery's time is when the challenge was opened; a state
+is written only when it is final. Must not know keys or scripts.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, Step
+
+_TEXTS = ("locale", "app_hash", "host", "reference", "known")
+_USUAL = {"purpose": "login", "policy": 0, "watched": False}
+
+
+def written(challenge: Challenge) -> str:
+    """Write a challenge; `open.lua` adds its times."""
+    plan = challenge.plan
+    record: dict[str, Any] = {
+        "app": challenge.app,
+        "sealed": challenge.sealed,
+        "scheme": challenge.scheme,
+        "steps": [_step_record(step) for step in plan.steps],
+        "digits": plan.code_length,
+        "guesses": plan.max_attempts,
+        "sends": plan.max_sends,
+        "cooldown": plan.cooldown,
+        "deliveries": [written_delivery(delivery) for delivery in challenge.deliveries],
+    }
+    record |= {name: value for name in _TEXTS if (value := getattr(challenge, name))}
+    record |= {name: value for name, usual in _USUAL.items() if (value := getattr(challenge, name)) != usual}
+    record |= {name: value for name, usual in _PLAN_USUAL.items() if (value := getattr(plan, name)) != usual}
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+
+
+_PLAN_USUAL = {"live_codes": 4, "after_choice": "continue"}
+
+
+def _step_record(step: Step) -> list[Any]:
+    whole = [step.channel, " ".join(step.upstreams), step.wait, step.until, step.condition]
+    return whole if step.condition else whole[:4] if step.until != "delivered" else whole[:3]
+
+
+def _step(record: Sequence[Any]) -> Step:
+    channel, upstreams, *rest = record
+    return Step(channel, tuple(upstreams.split()), *rest)
+
+
+def written_delivery(delivery: Delivery) -> dict[str, Any]:
+    """Write a delivery that has not left yet."""
+    record: dict[str, Any] = {
+        "step": delivery.step,
+        "status": delivery.status,
+        "at": delivery.at,
+        "req": delivery.request_id,
+    }
+    if delivery.operation:
+        record["op"] = delivery.operation
+    if delivery.only:
+        record["only"] = " ".join(delivery.only)
+    return record | {name: True for name in ("chosen", "automatic") if getattr(delivery, name)}
+
+
+def read(id_: str, stored: str) -> Challenge:
+    """Read what the store holds of a challenge."""
+    record: Mapping[str, Any] = json.loads(stored)
+    steps = tuple(map(_step, record["steps"]))
+    plan = Plan(
+        steps,
+        record["digits"],
+        round((record["expires"] - record["deliveries"][0]["at"]) / 1000),
+        record["guesses"],
+        record["sends"],
+        tuple(record["cooldown"]),
+        **{name: record.get(name, usual) for name, usual in _PLAN_USUAL.items()},
+    )
+    return Challenge(
+        id=id_,
+        app=record["app"],
+        sealed=record["sealed"],
+        scheme=record["scheme"],
+        state=State(record.get("state", State.PENDING)),
+        expires=record["expires"],
+        plan=plan,
+        deliveries=tuple(_delivery(one, steps) for one in record["deliveries"]),
+        attempts=len(record.get("attempts", ())),
+        via=record.get("via"),
+        told=tuple(record.get("told", ())),
+        **{name: record.get(name, "") for name in _TEXTS},
+        **{name: record.get(name, usual) for name, usual in _USUAL.items()},
+    )
+
+
+def _delivery(record: Mapping[str, Any], steps: Sequence[Step]) -> Delivery:
+    upstreams = steps[record["step"]].upstreams
+    sole = upstreams[0] if len(upstreams) == 1 else ""
+    return Delivery(
+        step=record["step"],
+        channel=steps[record["step"]].channel,
+        status=Status(record["status"]),
+        at=record["at"],
+        operation=record.get("op", ""),
+        request_id=record["req"],
+        chosen=record.get("chosen", False),
+        automatic=record.get("automatic", False),
+        upstream=record.get("up") or (sole if "ref" in record else ""),
+        tried=tuple(record.get("tried", ())),
+        ends=record.get("ends"),
+        reference=record.get("ref", ""),
+        code_hash=record.get("hash", ""),
+        reason=record.get("reason", ""),
+        upstream_id=record.get("uid", ""),
+        deferrals=record.get("deferrals", 0),
+        only=tuple(record.get("only", "").split()),
+    )

@@ -1,0 +1,102 @@
+"""Events on their way to apps, in a queue of their own, so that a slow endpoint holds up no code.
+
+Knows the keys and the scripts. Must not know what an event says or how it is sent.
+"""
+
+import json
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from otp_service.store.due import DueQueue
+from otp_service.store.partitions import Partitions, operation
+from otp_service.store.scripts import Scripts
+
+LEASE = 20_000
+"""Milliseconds for an app's answer to an event."""
+SCOPE = "e"
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedEvent:
+    """An event on its way to an app: its id, its record, and the number of earlier tries."""
+
+    id: str
+    record: Mapping[str, Any]
+    tries: int
+
+
+class EventQueue:
+    """The events of all apps. Every method raises StoreUnavailable if the server does not answer in time."""
+
+    def __init__(
+        self, scripts: Scripts, partitions: Partitions, *, due: DueQueue, challenges: DueQueue, keep: int
+    ) -> None:
+        """`due` is the queue of events, `challenges` that of challenges; `keep` is how long an event lives (ms)."""
+        self._scripts = scripts
+        self._partitions = partitions
+        self._due = due
+        self._challenges = challenges
+        self._keep = keep
+
+    def put(
+        self, id_: str, told: Sequence[str], records: Mapping[str, Mapping[str, Any]], *, over: str = ""
+    ) -> None:
+        """Queue events of a challenge, each once: `told` names them and is stored with the challenge.
+
+        `records` are by their names. `over` is the operation of the lease on a challenge that has ended and needs no
+        more attention. An id that belongs to no challenge is accepted, too.
+        """
+        partition = id_[:2]
+        ids = [self._partitions.new_id_in(partition) for _ in records]
+        events = [
+            part for id_and_record in zip(ids, records.items(), strict=True) for part in _flat(*id_and_record)
+        ]
+        self._scripts.call(
+            "spool",
+            [
+                self._partitions.key_of(id_, "c"),
+                self._challenges.key(id_),
+                self._due.key(id_),
+                *(self._key(event_id) for event_id in ids),
+            ],
+            id_,
+            json.dumps(list(told)),
+            over,
+            self._keep,
+            self._due.wake_channel,
+            partition,
+            *events,
+        )
+
+    def claim(self, id_: str) -> QueuedEvent | None:
+        """Lease an event that is due; None if it is gone, or another worker has it."""
+        tries, record = self._scripts.call("take_event", self._keys(id_), id_, LEASE, operation())
+        return QueuedEvent(id_, json.loads(record), tries) if record else None
+
+    def finish(self, id_: str, pause: float | None = None) -> None:
+        """Remove an event, or try it again after `pause` seconds."""
+        self._scripts.call("end_event", self._keys(id_), id_, "" if pause is None else int(pause * 1000))
+
+    def erase(self, challenges: Container[str]) -> int:
+        """Erase the events of these challenges; gives how many there were."""
+        found = [
+            self._partitions.id_of(key)
+            for batch in self._scripts.walk(self._key("??*"), "walk")
+            for key, value in batch
+            if json.loads(value)["data"].get("challenge_id") in challenges
+        ]
+        for id_ in found:
+            self.finish(id_)
+        return len(found)
+
+    def _keys(self, id_: str) -> list[str]:
+        return [self._due.key(id_), self._key(id_)]
+
+    def _key(self, id_: str) -> str:
+        return self._partitions.key_of(id_, SCOPE)
+
+
+def _flat(id_: str, named: tuple[str, Mapping[str, Any]]) -> tuple[str, str, str]:
+    name, record = named
+    return id_, json.dumps(record), name

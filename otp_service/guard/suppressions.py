@@ -1,0 +1,45 @@
+"""The suppression list: numbers that asked for no more messages.
+
+Knows the list's keys, which share the guard's slot. Must not know numbers: it is given the HMACs that name them.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from otp_service.store.scripts import Scripts
+
+
+class Suppressions:
+    """The list. Every method raises StoreUnavailable if the server does not answer in time."""
+
+    def __init__(self, scripts: Scripts, *, prefix: str) -> None:
+        self._scripts = scripts
+        self._prefix = prefix
+
+    def key(self, name: str) -> str:
+        """Name the key of a number; all share one slot, so that one call reads the names of all lookup keys."""
+        return f"{{{self._prefix}:guard}}:x:{name}"
+
+    def add(self, name: str, why: Mapping[str, Any], seconds: int) -> None:
+        """Put a number on the list for so many seconds."""
+        self._scripts.call("keep", [self.key(name)], json.dumps(why), seconds * 1000)
+
+    def read(self, *names: str) -> dict[str, Any] | None:
+        """Give why a number is on the list under any of its names; None if it is not."""
+        found = self._scripts.call("find", [self.key(name) for name in names])
+        return json.loads(found) if found else None
+
+    def remove(self, *names: str) -> bool:
+        """Take a number off the list under all of its names; False if it was not on it."""
+        return bool(self._scripts.call("forget", [self.key(name) for name in names]))
+
+    def walk(self) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+        """Go through the list in batches of names with their records."""
+        for batch in self._scripts.walk(self.key("*"), "walk"):
+            yield [(key.rpartition(":")[2], json.loads(value)) for key, value in batch]
+
+    def rename(self, old: str, why: Mapping[str, Any], new: str, instead: Mapping[str, Any]) -> bool:
+        """Write a record anew under another name or its own; False if it has changed meanwhile."""
+        keys = [self.key(old), self.key(new)]
+        return bool(self._scripts.call("rename", keys, json.dumps(why), json.dumps(instead)))
