@@ -42,7 +42,7 @@ from otp_service.settings import Settings
 from otp_service.store.due import DueQueue
 from otp_service.store.facts import Facts
 from otp_service.store.partitions import Partitions
-from otp_service.store.scripts import Scripts, connect
+from otp_service.store.scripts import USUAL_LIMITS, Limits, Scripts, connect
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers
 from otp_service.upstream.get_budget import GetBudget
@@ -242,19 +242,27 @@ def build(
     threads: int,
     hash_slots: int,
     role: str,
+    limits: Limits = USUAL_LIMITS,
     offset: int = 0,
     reach: Callable[[str], None] = lambda _: None,
 ) -> Core:
     """Put the parts together for a process of `threads` threads that hashes `hash_slots` codes at once.
 
-    `text` is the policy to begin with. Nothing is connected yet. `offset` moves the store's clock (milliseconds),
-    `reach` is told where a process may die: both are for tests.
+    `text` is the policy to begin with. Nothing is connected yet. `limits` bound each call of the store. `offset` moves
+    the store's clock (milliseconds), `reach` is told where a process may die: both are for tests.
     """
     metrics = Metrics()
     scripts = Scripts(
-        partial(connect, read.redis_url, connections=threads + SPARE_CONNECTIONS, name=f"otp-{role}"),
+        partial(
+            connect,
+            read.redis_url,
+            connections=threads + SPARE_CONNECTIONS,
+            name=f"otp-{role}",
+            limits=limits,
+        ),
         metrics.observe_store,
         offset=offset,
+        limits=limits,
     )
     retention = Retention(
         challenges=read.keep_challenges * 1000,

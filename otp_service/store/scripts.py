@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,11 +31,6 @@ from redis.sentinel import Sentinel
 from otp_service.errors import StoreUnavailable
 from otp_service.telemetry.logs import log
 
-CONNECT_TIMEOUT = 0.3
-REPLY_TIMEOUT = 0.5
-POOL_TIMEOUT = 0.25
-BUDGET = 1.4
-"""Seconds that one call may take in all, so that a caller is answered within two."""
 PAUSES = (0.05, 0.1)
 """Seconds before the second and the third try, each with up to as much again of jitter."""
 RETRY_AFTER = 2
@@ -52,6 +48,21 @@ Client = Redis | RedisCluster
 AWAY = (RedisError, RedisClusterException)
 """What redis-py raises when no server serves it; a cluster's own errors are no RedisError."""
 
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long one call may take (seconds). With the defaults every caller is answered within two seconds."""
+
+    connect: float = 0.3
+    reply: float = 0.5
+    pool: float = 0.25
+    """For a connection to become free."""
+    budget: float = 1.4
+    """In all, with every retry: no try is begun that could take longer."""
+
+
+USUAL_LIMITS = Limits()
+
 # A script's own error is a fault of ours; these answers say that the server cannot work now.
 _PASSING_ANSWERS = (
     "LOADING",
@@ -66,16 +77,16 @@ _PASSING_ANSWERS = (
 )
 
 
-def connect(url: str, *, connections: int, name: str) -> Client:
+def connect(url: str, *, connections: int, name: str, limits: Limits = USUAL_LIMITS) -> Client:
     """Build a client from any address that the setting accepts; `connections` bounds each server's pool.
 
     redis://, rediss:// and unix:// as redis-py reads them; redis+sentinel://host:port,host:port/SERVICE[/DB];
     redis+cluster://host:port,host:port; either of the last two with rediss for TLS. Only the cluster client
     connects at once. Raises AWAY when a cluster does not answer, ValueError for an address it cannot read.
     """
-    limits: dict[str, Any] = {
-        "socket_connect_timeout": CONNECT_TIMEOUT,
-        "socket_timeout": REPLY_TIMEOUT,
+    options: dict[str, Any] = {
+        "socket_connect_timeout": limits.connect,
+        "socket_timeout": limits.reply,
         "health_check_interval": 15,
         "retry": Retry(NoBackoff(), 0),
         "client_name": name,
@@ -84,12 +95,12 @@ def connect(url: str, *, connections: int, name: str) -> Client:
     }
     scheme = urlsplit(url).scheme
     if scheme != "unix":
-        limits["socket_keepalive"] = True
+        options["socket_keepalive"] = True
     if scheme.endswith("+sentinel"):
-        return _sentinel(url, limits, connections)
+        return _sentinel(url, options, connections, limits)
     if scheme.endswith("+cluster"):
-        return _cluster(url, limits, connections)
-    pool = BlockingConnectionPool.from_url(url, max_connections=connections, timeout=POOL_TIMEOUT, **limits)
+        return _cluster(url, options, connections, limits)
+    pool = BlockingConnectionPool.from_url(url, max_connections=connections, timeout=limits.pool, **options)
     return Redis(connection_pool=pool)
 
 
@@ -112,38 +123,40 @@ def _credentials(url: str) -> dict[str, Any]:
     return {k: v for k, v in found.items() if v is not None} | options
 
 
-def _sentinel(url: str, limits: dict[str, Any], connections: int) -> Client:
+def _sentinel(url: str, common: dict[str, Any], connections: int, limits: Limits) -> Client:
     service, _, db = urlsplit(url).path.strip("/").partition("/")
     if not service:
         raise ValueError("a Sentinel address ends with the name of the service: redis+sentinel://HOSTS/NAME")
     options = _credentials(url)
     own = {k.removeprefix("sentinel_"): options.pop(k) for k in list(options) if k.startswith("sentinel_")}
-    shared = {k: v for k, v in limits.items() if k != "health_check_interval"}
+    shared = {k: v for k, v in common.items() if k != "health_check_interval"}
     nodes = _nodes(url, SENTINEL_PORT)
-    sentinels = Sentinel(nodes, sentinel_kwargs={**shared, **_in_turn(nodes), **own}, **limits, **options)  # type: ignore[no-untyped-call]
+    sentinels = Sentinel(  # type: ignore[no-untyped-call]
+        nodes, sentinel_kwargs={**shared, **_in_turn(nodes, limits), **own}, **common, **options
+    )
     client: Client = sentinels.master_for(  # type: ignore[no-untyped-call]
-        service, redis_class=Redis, db=int(db or 0), max_connections=connections, **limits, **options
+        service, redis_class=Redis, db=int(db or 0), max_connections=connections, **common, **options
     )
     return client
 
 
-def _cluster(url: str, limits: dict[str, Any], connections: int) -> Client:
+def _cluster(url: str, common: dict[str, Any], connections: int, limits: Limits) -> Client:
     nodes = _nodes(url, DEFAULT_PORT)
     return RedisCluster(
         startup_nodes=[ClusterNode(*node) for node in nodes],  # type: ignore[no-untyped-call]
         dynamic_startup_nodes=False,
         max_connections=connections,
-        **limits | _in_turn(nodes),
+        **common | _in_turn(nodes, limits),
         **_credentials(url),
     )
 
 
-def _in_turn(nodes: Sequence[object]) -> dict[str, Any]:
+def _in_turn(nodes: Sequence[object], limits: Limits) -> dict[str, Any]:
     """Share the budget out: redis-py asks one node after another for the others, all within one call."""
-    share = BUDGET / (len(nodes) + 1)
+    share = limits.budget / (len(nodes) + 1)
     return {
-        "socket_connect_timeout": min(CONNECT_TIMEOUT, share),
-        "socket_timeout": min(REPLY_TIMEOUT, share),
+        "socket_connect_timeout": min(limits.connect, share),
+        "socket_timeout": min(limits.reply, share),
     }
 
 
@@ -151,13 +164,26 @@ class Scripts:
     """Calls the Lua scripts of this package with bounded time."""
 
     def __init__(
-        self, make_client: Callable[[], Client], observe: Callable[[str, float], None], *, offset: int = 0
+        self,
+        make_client: Callable[[], Client],
+        observe: Callable[[str, float], None],
+        *,
+        offset: int = 0,
+        limits: Limits = USUAL_LIMITS,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`offset` is added to the server's clock in every script (milliseconds): zero except in tests."""
+        """`limits` are those that the client was made with; `clock` and `sleep` count in seconds.
+
+        `offset` is added to the server's clock in every script (milliseconds): zero except in tests.
+        """
         self._make_client = make_client
         self.offset = offset
         self._observe = observe
         """Told the name and seconds of each call that was answered, or `error` as the name."""
+        self._limits = limits
+        self._clock = clock
+        self._sleep = sleep
         self._client: Client | None = None
         self._making = threading.Lock()
         self._sources = {file.stem: _source(file) for file in PACKAGE.glob("*/lua/*.lua")}
@@ -188,21 +214,21 @@ class Scripts:
 
     def bounded(self, act: Callable[[Client], T], name: str) -> T:
         """Do something that is safe to repeat, within the budget of time. Raises StoreUnavailable."""
-        started = time.monotonic()
+        started = self._clock()
         for pause in (*PAUSES, None):
             try:
                 result = act(self._connected())
             except AWAY as error:
                 if not _is_passing(error):
                     raise
-                self._observe("error", time.monotonic() - started)
-                spent = time.monotonic() - started
-                if pause is None or spent + CONNECT_TIMEOUT + REPLY_TIMEOUT > BUDGET:
+                spent = self._clock() - started
+                self._observe("error", spent)
+                if pause is None or spent + self._one_try > self._limits.budget:
                     log("store.away", logging.WARNING, cause=type(error).__name__, script=name)
                     raise StoreUnavailable(retry_after=RETRY_AFTER) from error
-                time.sleep(pause + random.uniform(0, pause))  # noqa: S311 - jitter
+                self._sleep(pause + random.uniform(0, pause))  # noqa: S311 - jitter
             else:
-                self._observe(name, time.monotonic() - started)
+                self._observe(name, self._clock() - started)
                 return result
         raise AssertionError  # the last pause is None
 
@@ -231,10 +257,14 @@ class Scripts:
         if self._client is not None:
             self._client.close()
 
+    @property
+    def _one_try(self) -> float:
+        return self._limits.connect + self._limits.reply
+
     def _connected(self) -> Client:
         if self._client is not None:
             return self._client
-        if not self._making.acquire(timeout=CONNECT_TIMEOUT + REPLY_TIMEOUT):
+        if not self._making.acquire(timeout=self._one_try):
             raise Unreachable("another thread is still trying to connect")
         try:
             if self._client is None:

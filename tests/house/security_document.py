@@ -346,11 +346,11 @@ def _of_the_store() -> Iterator[Sequence[str]]:
         "the store: connections of each process",
         f"threads + {bootstrap.SPARE_CONNECTIONS}",
         "`bootstrap.py`",
-        f"a caller waits {span(connection.POOL_TIMEOUT)}, then as if it were away",
+        f"a caller waits {span(connection.USUAL_LIMITS.pool)}, then as if it were away",
     )
     yield (
         "the store: connect; reply",
-        f"{span(connection.CONNECT_TIMEOUT)}; {span(connection.REPLY_TIMEOUT)}",
+        f"{span(connection.USUAL_LIMITS.connect)}; {span(connection.USUAL_LIMITS.reply)}",
         "`store/scripts.py`",
         "tried again",
     )
@@ -362,7 +362,7 @@ def _of_the_store() -> Iterator[Sequence[str]]:
     )
     yield (
         "the store: one call in all",
-        span(connection.BUDGET),
+        span(connection.USUAL_LIMITS.budget),
         "`store/scripts.py`",
         "503 `store_unavailable`; nothing is sent",
     )
