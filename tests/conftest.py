@@ -14,6 +14,7 @@ from otp_service.bootstrap import Core
 from otp_service.http import app as http_app
 from otp_service.settings import Settings
 from otp_service.verification.service import Caller
+from tests.support.patience import PATIENT_LIMITS
 from tests.support.valkey_server import ValkeyServer
 
 # How long an example takes says nothing about the product on a shared machine.
@@ -57,7 +58,7 @@ steps = [{{ channel = "sms", upstream = "main", wait = "5s" }}]
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[ValkeyServer]:
     """One real server for all tests of this process; each test has keys of its own."""
-    server = ValkeyServer()
+    server = ValkeyServer(options={"appendonly": "no"})
     yield server
     server.close()
 
@@ -100,7 +101,8 @@ def make_settings(redis_url: str, **changes: object) -> Settings:
 def make_core(redis_url: str, upstream_url: str, *, text: str = POLICY, **changes: object) -> Core:
     """Build the product's core on a store and an upstream."""
     text = text.replace("UPSTREAM/", f"{upstream_url}/")
-    return bootstrap.build(make_settings(redis_url, **changes), text, threads=16, hash_slots=2, role="test")
+    read = make_settings(redis_url, **changes)
+    return bootstrap.build(read, text, threads=16, hash_slots=2, role="test", limits=PATIENT_LIMITS)
 
 
 @pytest.fixture

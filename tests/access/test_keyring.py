@@ -17,7 +17,8 @@ from otp_service.errors import KeyConflict, NotFound, StoreUnavailable
 from otp_service.store.scripts import Scripts, connect
 from tests.support.deployments import Cluster
 from tests.support.fault_proxy import FaultProxy
-from tests.support.spine import PatientScripts, proxied_store, together, until
+from tests.support.patience import until
+from tests.support.spine import PatientScripts, proxied_store, together
 from tests.support.valkey_server import ValkeyServer
 
 CROWD = 20

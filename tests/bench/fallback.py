@@ -14,7 +14,8 @@ from otp_service.upstream.port import Stage
 from tests.delivery.test_upstreams_fail import BOTH, black_hole
 from tests.support.fault_server import FaultServer, Received
 from tests.support.journeys import CHANNEL_OF, Journeys, Upstream, account, four_channels, open_core, steps
-from tests.support.spine import seen, until, working
+from tests.support.patience import until
+from tests.support.spine import seen, working
 from tests.support.valkey_server import ValkeyServer
 from tests.system.test_receipts_load import SECRET
 

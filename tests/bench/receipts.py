@@ -30,8 +30,9 @@ from otp_service.http import app as http_app
 from otp_service.settings import Settings
 from tests.bench.pusher import Progress, push
 from tests.support.journeys import account, four_channels
+from tests.support.patience import until
 from tests.support.ports import free_port
-from tests.support.spine import PatientScripts, Spine, make_spine, new_challenge, until
+from tests.support.spine import PatientScripts, Spine, make_spine, new_challenge
 from tests.support.valkey_server import ValkeyServer
 from tests.system.test_receipts_load import COURSES, PATH, REPEATED, SECRET, pushes
 

@@ -20,13 +20,12 @@ from otp_service.access.api_keys import digest
 from otp_service.cli import main as cli
 from tests.conftest import POLICY, SECRET
 from tests.support.http_api import UPSTREAM_TOKEN
+from tests.support.patience import PATIENCE
 from tests.support.ports import free_port
 from tests.support.valkey_server import ValkeyServer
 
 pytest_plugins = ["tests.support.http_fixtures"]
 
-WITHIN = 60.0
-"""Seconds after which a hanging process fails a test; all of them end much sooner."""
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("OTP_", "SANDBOX_"))}
 
 
@@ -38,7 +37,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         capture_output=True,
         text=True,
         check=False,
-        timeout=WITHIN,
+        timeout=PATIENCE,
     )
 
 
@@ -307,15 +306,15 @@ def test_serve_answers_from_several_processes_and_ends_when_told(
             session.mount(
                 "http://", HTTPAdapter(max_retries=Retry(total=300, backoff_factor=0.1, backoff_max=0.2))
             )
-            assert session.get(f"{url}/readyz", timeout=WITHIN).json()["status"] == "ok"
+            assert session.get(f"{url}/readyz", timeout=PATIENCE).json()["status"] == "ok"
         for _ in range(20):
-            assert requests.get(f"{url}/healthz", timeout=WITHIN).status_code == 200
-        page = requests.get(f"{url}/metrics", timeout=WITHIN).text
+            assert requests.get(f"{url}/healthz", timeout=PATIENCE).status_code == 200
+        page = requests.get(f"{url}/metrics", timeout=PATIENCE).text
         assert 'otp_http_requests_total{route="/healthz",status="200"} 20.0' in page.splitlines()
         assert list(tmp_path.glob("otp-metrics-*"))
     finally:
         process.send_signal(signal.SIGTERM)
-        out, error = process.communicate(timeout=WITHIN)
+        out, error = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert '"the SMS' not in error
     assert "needs 2 parts" in out

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from otp_service.crypto import code_hashes as codes
 from otp_service.crypto.code_hashes import PROFILES, Claim, Hasher, UnknownPepper, draw
 from otp_service.errors import Busy
+from tests.support.patience import PATIENCE
 from tests.support.spine import PATIENT
 
 PEPPER, OTHER_PEPPER = b"p" * 32, b"q" * 32
@@ -250,7 +251,7 @@ def test_a_worker_waits_for_a_place_as_long_as_it_takes() -> None:
     waiting = threading.Thread(target=take)
     waiting.start()
     made.release()
-    assert taken.wait(10)
+    assert taken.wait(PATIENCE)
     waiting.join()
 
 

@@ -22,10 +22,10 @@ from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.port import Message, Outcome, Verdict
 from tests.support.deployments import ask
 from tests.support.fault_proxy import FaultProxy
+from tests.support.patience import PATIENCE, until
 from tests.support.ports import HOST, free_port
 from tests.support.spine import (
     NUMBERS,
-    PATIENCE,
     PLAN,
     Phone,
     Spine,
@@ -37,7 +37,6 @@ from tests.support.spine import (
     opened,
     prefix_of,
     seen,
-    until,
     working,
 )
 from tests.support.valkey_server import ValkeyServer
@@ -571,7 +570,7 @@ def test_a_worker_can_be_stopped_while_its_store_is_silent() -> None:
         running.start()
         assert looks.acquire(timeout=PATIENCE)
         worker.stop()
-        running.join(STOPS_WITHIN)
+        running.join(PATIENCE)
         assert not running.is_alive()
         scripts.close()
 

@@ -18,9 +18,9 @@ from otp_service.http.pages import example, widget
 from tests.conftest import ORIGIN, POLICY, PUBLISHABLE, make_core
 from tests.sandbox.test_page import browser, page, pytestmark
 from tests.support.demo_process import Demo
+from tests.support.patience import until
 from tests.support.ports import free_port
 from tests.support.sandbox_server import Serving
-from tests.support.spine import until
 from tests.support.valkey_server import ValkeyServer
 
 __all__ = ["browser", "page", "pytestmark"]

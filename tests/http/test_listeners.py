@@ -16,13 +16,12 @@ from flask import Flask
 from otp_service.cli import main as cli
 from tests.conftest import OPS, POLICY, PUBLISHABLE, SECRET
 from tests.support.http_api import NOBODY, UPSTREAM_TOKEN, Api, close, make_api
+from tests.support.patience import PATIENCE, until
 from tests.support.ports import HOST, free_port
-from tests.support.spine import until
 from tests.support.valkey_server import ValkeyServer
 
 PUBLIC, INSIDE = 8000, 8001
 EVERYWHERE = {"/healthz", "/readyz"}
-WITHIN = 30.0
 
 
 # Every path, by the port that the server says.
@@ -107,7 +106,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyServer) -> It
         yield public, inside
     finally:
         process.terminate()
-        process.wait(WITHIN)
+        process.wait(PATIENCE)
 
 
 def _listens(port: int) -> bool:
@@ -118,7 +117,7 @@ def _listens(port: int) -> bool:
 def asked(port: int, head: str, body: str = "") -> int:
     """Send a request byte by byte as it stands; gives the status."""
     raw = f"{head}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode("latin-1")
-    with socket.create_connection((HOST, port), timeout=WITHIN) as link:
+    with socket.create_connection((HOST, port), timeout=PATIENCE) as link:
         link.sendall(raw)
         answer = link.makefile("rb").readline()
     return int(answer.split()[1])
@@ -128,16 +127,16 @@ def test_operators_are_served_on_their_own_port(served: tuple[int, int]) -> None
     """Policy and metrics there, apps here, probes on both, and the other way round nothing."""
     public, inside = (f"http://{HOST}:{port}" for port in served)
     operator = {"Authorization": f"Bearer {OPS}"}
-    assert requests.get(f"{inside}/ops/policy", headers=operator, timeout=WITHIN).status_code == 200
-    assert "otp_http_requests" in requests.get(f"{inside}/metrics", timeout=WITHIN).text
+    assert requests.get(f"{inside}/ops/policy", headers=operator, timeout=PATIENCE).status_code == 200
+    assert "otp_http_requests" in requests.get(f"{inside}/metrics", timeout=PATIENCE).text
     for path in ("/ops/policy", "/metrics"):
-        answer = requests.get(f"{public}{path}", headers=operator, timeout=WITHIN)
+        answer = requests.get(f"{public}{path}", headers=operator, timeout=PATIENCE)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-    assert requests.get(f"{public}/.well-known/jwks.json", timeout=WITHIN).status_code == 200
-    assert requests.get(f"{inside}/.well-known/jwks.json", timeout=WITHIN).status_code == 404
+    assert requests.get(f"{public}/.well-known/jwks.json", timeout=PATIENCE).status_code == 200
+    assert requests.get(f"{inside}/.well-known/jwks.json", timeout=PATIENCE).status_code == 404
     for address in (public, inside):
         for path in EVERYWHERE:
-            assert requests.get(f"{address}{path}", timeout=WITHIN).status_code == 200
+            assert requests.get(f"{address}{path}", timeout=PATIENCE).status_code == 200
 
 
 LIES = [

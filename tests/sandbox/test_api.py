@@ -7,7 +7,8 @@ import requests
 
 from otp_service.sandbox import SandboxConfig
 from otp_service.sandbox.account import Account
-from tests.support.sandbox_server import DELIVERED, PATIENCE, TOKEN, Running, Start, usual
+from tests.support.patience import PATIENCE
+from tests.support.sandbox_server import DELIVERED, TOKEN, Running, Start, usual
 
 pytest_plugins = ("tests.support.sandbox_fixtures",)
 

@@ -7,7 +7,8 @@ from urllib.request import Request, urlopen
 import pytest
 import requests
 
-from tests.support.sandbox_server import PATIENCE, TOKEN, Running
+from tests.support.patience import PATIENCE
+from tests.support.sandbox_server import TOKEN, Running
 
 pytest_plugins = ("tests.support.sandbox_fixtures",)
 

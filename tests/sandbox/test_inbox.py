@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from otp_service.sandbox import SandboxConfig, create_sandbox
 from otp_service.sandbox.messages import Mailbox, Message
 from otp_service.sandbox.pages import MOST_VIEWERS
-from tests.support.sandbox_server import PATIENCE, TOKEN, Receiver, Running, Start, usual
+from tests.support.patience import PATIENCE
+from tests.support.sandbox_server import TOKEN, Receiver, Running, Start, usual
 
 pytest_plugins = ("tests.support.sandbox_fixtures",)
 

@@ -9,7 +9,8 @@ import requests
 
 from otp_service.sandbox import FORCED, Outcome
 from otp_service.sandbox.outcomes import MEANING, fits
-from tests.support.sandbox_server import DELIVERED, PATIENCE, TOKEN, Running, Start, usual
+from tests.support.patience import PATIENCE
+from tests.support.sandbox_server import DELIVERED, TOKEN, Running, Start, usual
 
 pytest_plugins = ("tests.support.sandbox_fixtures",)
 

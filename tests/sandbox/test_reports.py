@@ -5,7 +5,8 @@ import queue
 import pytest
 
 from otp_service.sandbox.schedule import Schedule
-from tests.support.sandbox_server import DELIVERED, PATIENCE, Receiver, Running, Start, usual
+from tests.support.patience import PATIENCE
+from tests.support.sandbox_server import DELIVERED, Receiver, Running, Start, usual
 
 pytest_plugins = ("tests.support.sandbox_fixtures",)
 

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from otp_service.sandbox.codes import code_in
-from tests.support.sandbox_server import BRIDGE, DELIVERED, PATIENCE, Running, Start, usual
+from tests.support.patience import PATIENCE
+from tests.support.sandbox_server import BRIDGE, DELIVERED, Running, Start, usual
 
 pytest_plugins = ("tests.support.sandbox_fixtures",)
 

@@ -1,21 +1,23 @@
 """What one call of the store costs and survives: addresses, forgotten scripts, servers that are away."""
 
+import secrets
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError as Unreachable
 from redis.exceptions import ResponseError
 
 from otp_service.bootstrap import Stores
 from otp_service.store.scripts import Scripts, connect
 from tests.support.deployments import Sentinel, ask, certify
 from tests.support.fault_proxy import FaultProxy
+from tests.support.patience import until
 from tests.support.ports import HOST, free_port
-from tests.support.spine import opened, seen, together, until
+from tests.support.spine import opened, seen, together
 from tests.support.valkey_server import ValkeyServer
 from tests.support.watched import AT_MOST, own_retries, refuses, store_at, works
 
@@ -258,21 +260,30 @@ def _words(answer: str) -> str:
 
 
 def test_a_server_that_is_loading_its_data_is_away() -> None:
-    """A server just started answers LOADING until its data are in memory; then it serves."""
-    server = ValkeyServer(port=free_port(), options={"key-load-delay": "100"})  # microseconds for each
+    """A server just started answers LOADING until its data are in memory; then it serves.
+
+    It would load for minutes, looking at its clients after each key, and is let go once this has been seen.
+    """
+    slow = {
+        "key-load-delay": "100000",
+        "loading-process-events-interval-bytes": "1024",
+    }  # microseconds for each key
+    server = ValkeyServer(port=free_port(), options={"appendonly": "no", **slow})
     try:
         with server.client() as client, client.pipeline() as pipeline:
-            for n in range(8000):
-                pipeline.set(f"key:{n}", "x", px=600_000)
+            for n in range(2000):
+                pipeline.set(f"key:{n}", secrets.token_hex(512), px=3_600_000)
             pipeline.execute()
+            client.save()
         server.kill()
-        starting = threading.Thread(target=server.start)
-        starting.start()
+        server.launch()
         with store_at(server.url) as store:
             until(lambda: _is_loading(server))
             assert refuses(store) < AT_MOST
-            starting.join()
+            ask(server, "CONFIG", "SET", "key-load-delay", "0")
+            until(server.answers)
             store.facts.ping()
+            assert ask(server, "DBSIZE") == 2000
     finally:
         server.close()
 
@@ -280,7 +291,7 @@ def test_a_server_that_is_loading_its_data_is_away() -> None:
 def _is_loading(server: ValkeyServer) -> bool:
     try:
         return bool(ask(server, "INFO", "persistence")["loading"])
-    except ResponseError:
+    except Unreachable:  # not yet
         return False
 
 

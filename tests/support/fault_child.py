@@ -15,6 +15,7 @@ from flask import Response
 from otp_service import bootstrap
 from otp_service.bootstrap import Core
 from otp_service.http import app as http_app
+from tests.support.patience import PATIENCE
 
 Asked = Mapping[str, str]
 
@@ -23,7 +24,7 @@ def doomed(core: Core, text: str, act: str, **asked: str) -> None:
     """Let another process like `core` do one act and die at the point `asked` names."""
     order = pickle.dumps((core.settings, text, core.scripts.offset, act, asked))
     command = [sys.executable, "-m", "tests.support.fault_child"]
-    ended = subprocess.run(command, input=order, capture_output=True, timeout=30, check=False)
+    ended = subprocess.run(command, input=order, capture_output=True, timeout=PATIENCE, check=False)
     assert ended.returncode == -signal.SIGKILL, (ended.returncode, ended.stderr.decode())
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support.patience import PATIENCE
+
 CHUNK = 65536
 
 
@@ -27,8 +29,6 @@ class FaultProxy:
         self._lock = threading.Lock()
         self.lost = 0
         """Replies that were lost so far."""
-        self.hanging = False
-        """Whether replies are held back, all of them."""
         self.connections = 0
         """How many clients have come so far."""
         self._sockets: set[socket.socket] = set()
@@ -63,7 +63,7 @@ class FaultProxy:
         self._listener.shutdown(socket.SHUT_RDWR)
         self.cut()
         for thread in list(self._threads):
-            thread.join(10)
+            thread.join(PATIENCE)
             assert not thread.is_alive(), "a connection of the proxy did not end"
         self._listener.close()
 
@@ -110,8 +110,7 @@ class FaultProxy:
                 reply = server.recv(CHUNK)
                 if not reply or losing:
                     return
-                if not self.hanging:
-                    client.sendall(reply)
+                client.sendall(reply)
 
     def _is_picked(self, command: bytes) -> bool:
         with self._lock:

@@ -17,6 +17,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.support.patience import PATIENCE
+
 _FIN_WAIT2 = 5  # tcpi_state of <linux/tcp.h>: the peer's kernel has our FIN
 
 
@@ -145,7 +147,7 @@ def wait_for(event: threading.Event) -> Action:
     """Pause until the test sets the event."""
 
     def act(_: Peer) -> None:
-        assert event.wait(10), "the test never set the event"
+        assert event.wait(PATIENCE), "the test never set the event"
 
     return act
 
@@ -154,7 +156,7 @@ def meet(others: threading.Barrier) -> Action:
     """Pause until as many connections have come this far as the barrier wants."""
 
     def act(_: Peer) -> None:
-        others.wait(10)
+        others.wait(PATIENCE)
 
     return act
 
@@ -210,9 +212,9 @@ class FaultServer:
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/api/v2/"
 
     def wait_until_deserted(self) -> None:
-        """Wait until every connection has ended; an error if one is still open after ten seconds."""
+        """Wait until every connection has ended; an error if one stays open."""
         with self._lock:
-            assert self._lock.wait_for(lambda: not self._peers, 10), (
+            assert self._lock.wait_for(lambda: not self._peers, PATIENCE), (
                 f"{len(self._peers)} connections are open"
             )
 
@@ -243,13 +245,13 @@ class FaultServer:
     ) -> None:
         self._stopped.set()
         self._listener.shutdown(socket.SHUT_RDWR)
-        self._acceptor.join(10)  # it starts the others, so these are all known from here on
+        self._acceptor.join(PATIENCE)  # it starts the others, so these are all known from here on
         with self._lock:
             for peer in self._peers:
                 with contextlib.suppress(OSError):
                     peer.sock.shutdown(socket.SHUT_RDWR)
         for thread in self.threads:
-            thread.join(10)
+            thread.join(PATIENCE)
             assert not thread.is_alive(), "a thread of the fault server did not end"
         self._listener.close()
 

@@ -12,12 +12,11 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from otp_service.sandbox import Sandbox, SandboxConfig
+from tests.support.patience import PATIENCE
 
 TOKEN = "38e896f55670311982434e929559b000"
 DELIVERED = "12025550100"
 BRIDGE = "918045000000"
-PATIENCE = 15.0
-"""Seconds after which a test gives up; nothing waits that long when all is well."""
 
 
 class QuietHandler(WSGIRequestHandler):

@@ -42,11 +42,10 @@ from otp_service.upstream.breakers import Breakers
 from otp_service.upstream.port import Message, Outcome, Verdict
 from otp_service.verification.service import Caller, SendRequest, Service
 from tests.support.numbers import crowd
+from tests.support.patience import PATIENCE
 from tests.support.valkey_server import ValkeyServer
 
 T = TypeVar("T")
-PATIENCE = 20.0
-"""Seconds after which a test gives up; nothing waits that long when all is well."""
 PATIENT = settings(deadline=None)
 """A property test with this may be slow: only what it says may fail it."""
 STEPS = (Step("sms", ("main",), 30, "accepted"), Step("voice", ("main",), 30, "accepted"))
@@ -227,7 +226,7 @@ def together(count: int, act: Callable[[int], T]) -> list[T | Exception]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(3 * PATIENCE)
+        thread.join(PATIENCE)
     found = dict(results.get() for _ in range(results.qsize()))
     assert len(found) == count, "a thread did not end"
     return [found[place] for place in range(count)]
@@ -449,11 +448,3 @@ def working(*workers: Worker) -> Iterator[None]:
         for thread in threads:
             thread.join(PATIENCE)
     assert not any(thread.is_alive() for thread in threads), "a worker did not end"
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait until `holds`, looking again and again; an error when it never does."""
-    limit = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < limit, "it never came to hold"
-        time.sleep(0.005)

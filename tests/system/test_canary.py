@@ -15,9 +15,10 @@ from redis import Redis
 
 from otp_service.events import standard_webhooks as events
 from otp_service.events.standard_webhooks import Type
-from tests.support.demo_process import PATIENCE, Demo
+from tests.support.demo_process import Demo
 from tests.support.endpoint import Endpoint, Post
 from tests.support.numbers import crowd
+from tests.support.patience import PATIENCE
 
 pytestmark = pytest.mark.xdist_group("canary")
 SENDS = 80

@@ -9,8 +9,9 @@ from otp_service.challenge.model import State
 from otp_service.errors import StoreUnavailable
 from otp_service.store.scripts import Scripts, connect
 from tests.support.deployments import Cluster, ask
+from tests.support.patience import until
 from tests.support.ports import HOST, free_port
-from tests.support.spine import NUMBERS, make_spine, opened, prefix_of, seen, together, until, working
+from tests.support.spine import NUMBERS, make_spine, opened, prefix_of, seen, together, working
 from tests.support.valkey_server import ValkeyServer
 from tests.support.watched import AT_MOST, own_retries, refuses, store_at, works
 

@@ -14,7 +14,8 @@ from otp_service.verification.service import Caller, SendRequest
 from tests.conftest import OPS, PUBLISHABLE, SECRET
 from tests.support.http_api import GOOD, NOTHING, NUMBER, Api, documented, wrong
 from tests.support.numbers import crowd
-from tests.support.spine import together, until
+from tests.support.patience import until
+from tests.support.spine import together
 
 pytest_plugins = ["tests.support.http_fixtures"]
 

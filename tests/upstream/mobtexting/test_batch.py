@@ -13,12 +13,11 @@ from otp_service.upstream.channels import SmsSender
 from otp_service.upstream.mobtexting import Account, Batcher, Client
 from otp_service.upstream.port import Message, Outcome, Verdict
 from tests.support.fault_server import Action, FaultServer, Received, close, http, http_json, say, wait_for
-from tests.support.spine import until
+from tests.support.patience import PATIENCE, until
 
 SENDER = SmsSender(service="T", sender="ACMEIN", entity_id="e1")
 LONG = 60.0
 """Seconds that no test waits: whoever waits for them fails."""
-PATIENCE = 10.0
 
 
 def message(place: int, text: str = "Your code is 4938{:02}.") -> Message:
