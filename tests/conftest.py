@@ -14,6 +14,7 @@ from otp_service.bootstrap import Core
 from otp_service.http import app as http_app
 from otp_service.settings import Settings
 from otp_service.verification.service import Caller
+from tests.support.deployments import Cluster
 from tests.support.patience import PATIENT_LIMITS
 from tests.support.valkey_server import ValkeyServer
 
@@ -61,6 +62,14 @@ def valkey() -> Iterator[ValkeyServer]:
     server = ValkeyServer(options={"appendonly": "no"})
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A cluster of three real nodes; each test has keys of its own."""
+    made = Cluster()
+    yield made
+    made.close()
 
 
 def make_settings(redis_url: str, **changes: object) -> Settings:

@@ -9,28 +9,24 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
-from tests.support.demo_process import Demo
-from tests.support.documents import shell, start_of_events
-from tests.support.endpoint import Endpoint
+from tests.support.demo_process import Demo, StartDemo
+from tests.support.documents import shell
+from tests.support.endpoint import Endpoint, Post
 from tests.support.numbers import DELIVERED
+from tests.support.patience import PATIENCE, until
 from tests.support.ports import free_port
 
-pytestmark = pytest.mark.xdist_group("demo")
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """A running demo."""
-    running = Demo(tmp_path_factory.mktemp("demo"))
-    yield running
-    running.close()
+pytest_plugins = ("tests.support.demo_fixtures",)
+THREADS = 32
+"""Requests that all processes of the demo's API serve at once."""
 
 
 def test_a_code_goes_out_and_comes_back_verified(demo: Demo) -> None:
@@ -73,33 +69,22 @@ def test_metrics_sum_all_processes(demo: Demo) -> None:
     """What the worker counted shows on the API's page, whichever process answers."""
     demo.code(DELIVERED) if demo.inbox(DELIVERED) else demo.send(DELIVERED)
     demo.code(DELIVERED)
-    until = time.monotonic() + 10
     wanted = re.compile(r'^otp_deliveries_total\{.*verdict="accepted"\} [1-9]', re.MULTILINE)
-    while not wanted.search(page := demo.call("GET", "/metrics").text):
-        assert time.monotonic() < until, page
+    until(lambda: wanted.search(demo.call("GET", "/metrics").text) is not None)
+    page = demo.call("GET", "/metrics").text
     assert "otp_http_requests_total" in page
     assert "otp_hash_seconds_bucket" in page
 
 
 @pytest.fixture(scope="module")
-def hearing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """A demo that may send events to an endpoint on this machine."""
-    folder = tmp_path_factory.mktemp("hearing")
-    (folder / ".venv").symlink_to(sys.prefix)
-    running = Demo(folder, environment=start_of_events(folder))
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def endpoint(hearing: Demo) -> Iterator[Endpoint]:
-    """An app's endpoint that every process of that demo knows."""
+def endpoint(demo: Demo) -> Iterator[Endpoint]:
+    """An app's endpoint that every process of the demo knows."""
     made = Endpoint()
-    file = hearing.folder / "policy.toml"
+    file = demo.folder / "policy.toml"
     table = f'\n[app.demo.events]\nurl = "{made.url}"\nsecret_env = "OTP_EVENTS_DEMO"\n'
-    file.write_text((hearing.var / "policy.toml").read_text() + table)
-    applied = shell(".venv/bin/otp-service policy --demo var apply policy.toml --reason test", hearing.folder)
-    hearing.wait_for_policy(int(re.findall("version ([0-9]+) is in force", applied)[0]))
+    file.write_text((demo.var / "policy.toml").read_text() + table)
+    applied = shell(".venv/bin/otp-service policy --demo var apply policy.toml --reason test", demo.folder)
+    demo.wait_for_policy(int(re.findall("version ([0-9]+) is in force", applied)[0]))
     yield made
     made.close()
 
@@ -130,14 +115,19 @@ SMS, WHATSAPP = {"channel": "sms"}, {"channel": "whatsapp"}
     ids=["delivered", "fell back"],
 )
 def test_an_app_hears_of_its_challenges(
-    hearing: Demo, endpoint: Endpoint, number: str, messages: int, events: list[tuple[str, dict[str, str]]]
+    demo: Demo, endpoint: Endpoint, number: str, messages: int, events: list[tuple[str, dict[str, str]]]
 ) -> None:
     """Everything that happens to a code on its way comes once, signed; the specification's own library checks it."""
-    id_ = hearing.send(number, reference="order-1")["challenge_id"]
-    code = hearing.code(number, messages)
-    assert hearing.call("POST", "/otp/verify", {"challenge_id": id_, "code": code}).status_code == 200
-    posts = endpoint.wait(lambda posts: len({post.id for post in posts}) >= len(events))
-    heard = {post.id: post.read(hearing.settings["OTP_EVENTS_DEMO"]) for post in posts}
+    arrived = len(demo.inbox(number)) + messages
+    id_ = demo.send(number, reference="order-1")["challenge_id"]
+    code = demo.code(number, arrived)
+    assert demo.call("POST", "/otp/verify", {"challenge_id": id_, "code": code}).status_code == 200
+
+    def about_it(posts: list[Post]) -> dict[str, Any]:
+        read = {post.id: post.read(demo.settings["OTP_EVENTS_DEMO"]) for post in posts}
+        return {key: event for key, event in read.items() if event["data"]["challenge_id"] == id_}
+
+    heard = about_it(endpoint.wait(lambda posts: len(about_it(posts)) >= len(events)))
     about = {"challenge_id": id_, "purpose": "login", "reference": "order-1"}
     assert sorted(((event["type"], event["data"]) for event in heard.values()), key=str) == [
         (type_, {**about, **data}) for type_, data in events
@@ -150,10 +140,7 @@ def test_a_killed_child_comes_back(demo: Demo, name: str) -> None:
     number = f"+1202555018{['worker', 'serve', 'sandbox', 'valkey'].index(name)}"
     before = demo.children()[name]
     demo.kill(name)
-    until = time.monotonic() + 30
-    while demo.children().get(name, before) == before or not _serves(demo):
-        assert time.monotonic() < until, demo.log.read_text()[-2000:]
-        time.sleep(0.05)
+    demo.wait(lambda: demo.children().get(name, before) != before and _serves(demo))
     challenge = demo.send(number)["challenge_id"]
     code = demo.code(number)
     assert demo.call("POST", "/otp/verify", {"challenge_id": challenge, "code": code}).status_code == 200
@@ -171,15 +158,12 @@ def test_log_is_one_event_a_line(demo: Demo) -> None:
     challenge = demo.send(DELIVERED)
     demo.code(DELIVERED)
     short = challenge["challenge_id"][:8]
-    until = time.monotonic() + 10
-    while True:
-        events = [json.loads(line) for line in demo.log.read_text().splitlines() if line.startswith("{")]
-        mine = [event for event in events if event.get("challenge") == short]
-        if {event["process"] for event in mine} == {"api", "worker"}:
-            break
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    assert len({event["request_id"] for event in mine}) == 1
+
+    def mine() -> list[dict[str, Any]]:
+        return [event for event in demo.events() if event.get("challenge") == short]
+
+    demo.wait(lambda: {event["process"] for event in mine()} == {"api", "worker"})
+    assert len({event["request_id"] for event in mine()}) == 1
     foreign = [line for line in demo.log.read_text().splitlines() if line and line[0] not in "{ "]
     assert foreign == []
 
@@ -187,14 +171,14 @@ def test_log_is_one_event_a_line(demo: Demo) -> None:
 def test_half_sent_requests_do_not_hold_the_service(demo: Demo) -> None:
     """More silent clients than there are threads: they are cut off, and others are served again."""
     host, _, port = demo.keys["api"].removeprefix("http://").partition(":")
-    silent = [socket.create_connection((host, int(port))) for _ in range(48)]
-    try:
+    with ExitStack() as stack:
+        silent = [
+            stack.enter_context(socket.create_connection((host, int(port)), PATIENCE))
+            for _ in range(THREADS + 1)
+        ]
         for connection in silent:
             connection.sendall(b"POST /otp/send HTTP/1.1\r\nHost: a\r\n")
-        assert demo.session.get(demo.keys["api"] + "/healthz", timeout=25).ok
-    finally:
-        for connection in silent:
-            connection.close()
+        assert requests.get(demo.keys["api"] + "/healthz", timeout=PATIENCE).ok
 
 
 @pytest.mark.parametrize(
@@ -208,7 +192,7 @@ def test_half_sent_requests_do_not_hold_the_service(demo: Demo) -> None:
 def test_chunked_bodies_follow_the_same_rules(demo: Demo, chunks: bytes, status: int) -> None:
     """A body of no stated length is read, limited and refused like any other."""
     host, _, port = demo.keys["api"].removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
         connection.sendall(
             b"POST /otp/send HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
             b"Transfer-Encoding: chunked\r\nAuthorization: Bearer "
@@ -241,7 +225,7 @@ def test_what_is_no_request_gets_a_problem_document(
 ) -> None:
     """The server's own refusals look like all others and repeat nothing of what came."""
     host, _, port = demo.keys["api"].removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
         connection.sendall(sent)
         answer = http.client.HTTPResponse(connection)
         answer.begin()
@@ -256,27 +240,23 @@ def test_what_is_no_request_gets_a_problem_document(
     assert b"aaaa" not in body
 
 
-def test_a_reload_with_a_broken_policy_keeps_the_old_one(tmp_path: Path) -> None:
+def test_a_reload_with_a_broken_policy_keeps_the_old_one(demo: Demo) -> None:
     """SIGHUP after a mistake: the log names it, and the API goes on with what was right."""
-    demo = Demo(tmp_path)
+    policy = demo.var / "policy.toml"
+    right = policy.read_text()
     try:
-        policy = demo.var / "policy.toml"
-        right = policy.read_text()
         policy.write_text(right.replace('channel = "sms"', 'channel = "pigeon"'))
         os.kill(demo.children()["serve"], signal.SIGHUP)
-        until = time.monotonic() + 20
-        while "reload.refused" not in demo.log.read_text():
-            assert time.monotonic() < until, demo.log.read_text()[-2000:]
-            time.sleep(0.05)
+        demo.wait(lambda: any(event["event"] == "reload.refused" for event in demo.events()))
         for number in range(10):
             demo.send(f"+120155501{number:02d}")
     finally:
-        demo.close()
+        policy.write_text(right)
 
 
-def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
+def test_ctrl_c_ends_everything(start_demo: StartDemo) -> None:
     """One SIGINT ends all children, frees the ports, removes the keys and exits 0."""
-    demo = Demo(tmp_path)
+    demo = start_demo()
     pids = demo.children()
     assert set(pids) == {"serve", "worker", "sandbox", "valkey"}
     assert demo.close() == 0
@@ -285,16 +265,15 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
     assert "Traceback" not in demo.log.read_text()
 
 
-def test_killing_the_demo_itself_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_killing_the_demo_itself_leaves_nothing_behind(start_demo: StartDemo) -> None:
     """After kill -9 of the parent its children end by themselves: never half a product."""
-    demo = Demo(tmp_path)
+    demo = start_demo()
     pids = demo.children()
     demo.process.kill()
     demo.process.wait()
-    until = time.monotonic() + 30
-    while left := [name for name, pid in pids.items() if _lives(pid)]:
-        assert time.monotonic() < until, left
-        time.sleep(0.05)
+    until(
+        lambda: not any(map(_lives, pids.values())), progress=lambda: [_lives(pid) for pid in pids.values()]
+    )
 
 
 def _lives(pid: int) -> bool:
@@ -323,7 +302,7 @@ def test_a_taken_port_is_a_clear_error(tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
             check=False,
         )
     assert done.returncode == 2
@@ -338,24 +317,22 @@ def test_a_host_that_the_sandbox_could_not_be_reached_at_safely_is_a_clear_error
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 2
     assert "--host 192.0.2.1 is none of localhost, 127.0.0.1, ::1, 0.0.0.0, ::" in done.stderr
 
 
-def test_sigterm_loses_nothing(tmp_path: Path) -> None:
+def test_sigterm_loses_nothing(start_demo: StartDemo) -> None:
     """SIGTERM of the worker under load finishes or hands back what it had: every challenge is delivered once."""
-    demo = Demo(tmp_path, "--latency", "0.3")
-    try:
-        numbers = [f"+120155501{n:02d}" for n in range(60)]
-        for place, number in enumerate(numbers):
-            demo.send(number)
-            if place in {20, 40}:
-                os.kill(demo.children()["worker"], signal.SIGTERM)
-        for number in numbers:
-            demo.code(number)
-        assert [len(demo.inbox(number)) for number in numbers] == [1] * len(numbers)
-    finally:
-        demo.close()
+    demo = start_demo("--latency", "0.3")
+    numbers = [f"+120155501{n:02d}" for n in range(60)]
+    for place, number in enumerate(numbers):
+        demo.send(number)
+        if place in {20, 40}:
+            demo.wait(lambda: "worker" in demo.children())
+            os.kill(demo.children()["worker"], signal.SIGTERM)
+    for number in numbers:
+        demo.code(number)
+    assert [len(demo.inbox(number)) for number in numbers] == [1] * len(numbers)

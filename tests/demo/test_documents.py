@@ -3,16 +3,13 @@
 import json
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.support.demo_process import Demo
-from tests.support.documents import DOCUMENTS, PROJECT, blocks, session, shell, start_of_events
+from tests.support.documents import DOCUMENTS, PROJECT, blocks, session, shell
 from tests.support.ports import free_port
 
-pytestmark = pytest.mark.xdist_group("demo")
+pytest_plugins = ("tests.support.demo_fixtures",)
 
 FIRST_CODE = ("README.md", "Send a first code")
 FALLBACK = ("docs/integrate.md", "When a code does not arrive")
@@ -21,14 +18,6 @@ SECRETS = ("docs/operate.md", "Deploy")
 CHECK = ("docs/operate.md", "Change the policy")
 MAKE = ("README.md", "Start")
 """Run by everyone who runs the tests: `make test` is how they start."""
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """A running demo."""
-    running = Demo(tmp_path_factory.mktemp("documents"))
-    yield running
-    running.close()
 
 
 def test_every_block_of_commands_is_run_here() -> None:
@@ -63,22 +52,13 @@ def test_secrets_are_drawn_for_a_deployment(tmp_path: Path) -> None:
     assert re.search(r"^hash: +[0-9a-f]{64}", said, re.MULTILINE)
 
 
-@pytest.fixture
-def hearing(tmp_path: Path) -> Iterator[Demo]:
-    """A demo that may send events to this machine, started as the document says."""
-    (tmp_path / ".venv").symlink_to(sys.prefix)
-    running = Demo(tmp_path, environment=start_of_events(tmp_path))
-    yield running
-    running.close()
-
-
-def test_events_arrive_at_an_endpoint(hearing: Demo) -> None:
+def test_events_arrive_at_an_endpoint(demo: Demo) -> None:
     """The session ends with the four events of an SMS that failed."""
     first, (_, endpoint, apply, send) = session(*FIRST_CODE)[0], session(*EVENTS)
     port = str(free_port())  # the document's may be taken here
-    applied = shell(f"{first}\n{apply}".replace("8002", port), hearing.folder)
-    hearing.wait_for_policy(int(re.findall("version ([0-9]+) is in force", applied)[0]))
-    said = shell(f"{first}\n{endpoint}\n{send}".replace("8002", port), hearing.folder)
+    applied = shell(f"{first}\n{apply}".replace("8002", port), demo.folder)
+    demo.wait_for_policy(int(re.findall("version ([0-9]+) is in force", applied)[0]))
+    said = shell(f"{first}\n{endpoint}\n{send}".replace("8002", port), demo.folder)
     events = [json.loads(line) for line in said.splitlines() if line.startswith('{"type"')]
     assert {(event["type"], event["data"]["channel"]) for event in events} == {
         ("challenge.sent", "sms"),

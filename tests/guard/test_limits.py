@@ -27,7 +27,6 @@ from otp_service.guard.rules import KINDS, Line, after_failure, after_sending, l
 from otp_service.policy import RULES, Guard
 from otp_service.policy.guard_forms import FORMS
 from otp_service.policy.limits import HumanRules, Window
-from otp_service.store.scripts import Scripts, connect
 from otp_service.upstream.port import Outcome, Verdict
 from otp_service.verification.service import SendRequest
 from tests.support.deployments import Cluster
@@ -36,6 +35,7 @@ from tests.support.gates import Counters, asked, only
 from tests.support.proofs import encoded, proof
 from tests.support.spine import NUMBERS, PatientScripts, Phone, Spine, open_spine, seen, together
 from tests.support.valkey_server import ValkeyServer
+from tests.support.watched import scripts_at
 
 BROWSER = "192.0.2.1"
 NEIGHBOURS = [f"+1415555{2600 + place}" for place in range(99)]
@@ -514,17 +514,14 @@ def test_a_crowd_passes_up_to_the_limit_and_no_further(valkey: ValkeyServer, rul
         scripts.close()
 
 
-@pytest.mark.xdist_group("cluster")
-def test_a_crowd_on_a_cluster_of_three_is_held_likewise() -> None:
+def test_a_crowd_on_a_cluster_of_three_is_held_likewise(cluster: Cluster) -> None:
     """All counters of a send share a slot, whichever node has it."""
-    cluster = Cluster()
-    scripts = Scripts(lambda: connect(cluster.url, connections=CROWD, name="test"), lambda _n, _s: None)
+    scripts = scripts_at(cluster.url, connections=CROWD)
     try:
         for rule in COUNTING:
             assert crowd(Counters(scripts), rule) == (1 if rule == "cooldown" else LIMIT)
     finally:
         scripts.close()
-        cluster.close()
 
 
 def test_all_that_counts_has_a_crowd() -> None:

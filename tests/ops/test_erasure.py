@@ -169,20 +169,16 @@ def test_what_is_no_number_is_refused(house: House) -> None:
     assert heard == []
 
 
-@pytest.mark.xdist_group("cluster")
-def test_a_number_is_forgotten_on_every_node_of_a_cluster() -> None:
+def test_a_number_is_forgotten_on_every_node_of_a_cluster(cluster: Cluster) -> None:
     """Its traces lie on all of them."""
-    cluster, upstream = Cluster(), Upstream()
-    try:
-        with FaultServer() as server:
-            server.respond(upstream)
-            house = open_house(cluster.url, cluster.nodes, upstream, server.url)
-            ids = house.live(OTHERS[0]) and house.live(ERASED)
-            assert traces(house, ERASED, ids)
-            erased = house.core.erasure.forget(ERASED, by="anna", and_suppression=True)
-            assert erased.removed["challenges"] == 2
-            assert traces(house, ERASED, ids) == set()
-            assert traces(house, OTHERS[0], set())
-            house.core.close()
-    finally:
-        cluster.close()
+    upstream = Upstream()
+    with FaultServer() as server:
+        server.respond(upstream)
+        house = open_house(cluster.url, cluster.nodes, upstream, server.url)
+        ids = house.live(OTHERS[0]) and house.live(ERASED)
+        assert traces(house, ERASED, ids)
+        erased = house.core.erasure.forget(ERASED, by="anna", and_suppression=True)
+        assert erased.removed["challenges"] == 2
+        assert traces(house, ERASED, ids) == set()
+        assert traces(house, OTHERS[0], set())
+        house.core.close()

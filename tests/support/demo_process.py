@@ -2,24 +2,25 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from tests.support.patience import PATIENCE, until
 from tests.support.ports import free_port
 
-START_WITHIN = 40.0
-PATIENCE = 30.0
 PROCESSES = 3
 """Those that follow the policy: a worker and two of the API."""
+BUSY = 503
+"""What a correct service answers when the machine is too slow for it; a client asks again."""
 
 
 class Demo:
@@ -41,19 +42,28 @@ class Demo:
                 stderr=subprocess.STDOUT,
             )
         self._local = threading.local()
-        self.keys = self._wait()
+        try:
+            self.wait((self.var / "demo.json").exists)
+        except BaseException:
+            self.close()
+            raise
+        self.keys: dict[str, str] = json.loads((self.var / "demo.json").read_text())
+        self.settings: dict[str, str] = json.loads((self.var / "demo.json").read_text())["settings"]
 
-    def _wait(self) -> dict[str, str]:
-        until = time.monotonic() + START_WITHIN
-        file = self.var / "demo.json"
-        while not file.exists():
-            if self.process.poll() is not None or time.monotonic() > until:
-                self.close()
-                raise AssertionError(f"the demo did not start:\n{self.log.read_text()}")
-            time.sleep(0.05)
-        keys: dict[str, str] = json.loads(file.read_text())
-        self.settings: dict[str, str] = json.loads(file.read_text())["settings"]
-        return keys
+    def wait(self, holds: Callable[[], bool]) -> None:
+        """Wait until `holds`, for as long as the demo runs and its log grows."""
+
+        def held() -> bool:
+            assert self.process.poll() is None, f"the demo has ended:\n{self.said()}"
+            return holds()
+
+        until(
+            held, progress=lambda: self.log.stat().st_size, explain=lambda: f"nothing moves:\n{self.said()}"
+        )
+
+    def said(self) -> str:
+        """Give the end of the log."""
+        return self.log.read_text()[-3000:]
 
     @property
     def session(self) -> requests.Session:
@@ -67,16 +77,32 @@ class Demo:
     def call(
         self, method: str, path: str, body: object = None, *, key: str = "publishable_key", **headers: str
     ) -> requests.Response:
-        """Call the API with one of the demo's keys."""
+        """Call the API with one of the demo's keys, as often as it takes until it is not too busy."""
+        answers: list[requests.Response] = []
+
+        def answered() -> bool:
+            answers.append(self.call_once(method, path, body, key=key, **headers))
+            return answers[-1].status_code != BUSY
+
+        until(answered, explain=lambda: f"{answers[-1].text}\n{self.said()}")
+        return answers[-1]
+
+    def call_once(
+        self, method: str, path: str, body: object = None, *, key: str = "publishable_key", **headers: str
+    ) -> requests.Response:
+        """Call the API with one of the demo's keys; gives whatever it answers."""
         sent = {
             "Authorization": f"Bearer {self.keys[key]}",
             **{n.replace("_", "-"): v for n, v in headers.items()},
         }
-        return self.session.request(method, self.keys["api"] + path, json=body, headers=sent, timeout=15)
+        return self.session.request(
+            method, self.keys["api"] + path, json=body, headers=sent, timeout=PATIENCE
+        )
 
     def send(self, to: str, **fields: object) -> dict[str, Any]:
-        """Start a challenge that must be accepted."""
-        answer = self.call("POST", "/otp/send", {"to": to, **fields})
+        """Start a challenge that must be accepted; one, however often it was asked for."""
+        key = secrets.token_hex(8)
+        answer = self.call("POST", "/otp/send", {"to": to, **fields}, Idempotency_Key=key)
         assert answer.status_code == 202, answer.text
         shown: dict[str, Any] = answer.json()
         return shown
@@ -85,20 +111,25 @@ class Demo:
         """Look at the sandbox's inbox, newest first."""
         query = {"limit": str(limit)} | ({"to": to} if to else {})
         messages: list[dict[str, Any]] = self.session.get(
-            self.keys["sandbox"] + "/inbox", params=query, headers={"Accept": "application/json"}, timeout=15
+            self.keys["sandbox"] + "/inbox",
+            params=query,
+            headers={"Accept": "application/json"},
+            timeout=PATIENCE,
         ).json()
         return messages
 
     def code(self, to: str, count: int = 1) -> str:
         """Wait until `count` messages to a number have arrived; give the newest code."""
-        until = time.monotonic() + PATIENCE
-        while True:
+        messages: list[dict[str, Any]] = []
+
+        def arrived() -> bool:
             with suppress(requests.ConnectionError):  # a sandbox that was killed takes a moment to come back
-                if len(messages := self.inbox(to)) >= count:
-                    code: str = messages[0]["code"]
-                    return code
-            assert time.monotonic() < until, f"no message came:\n{self.log.read_text()[-3000:]}"
-            time.sleep(0.01)
+                messages[:] = self.inbox(to)
+            return len(messages) >= count
+
+        self.wait(arrived)
+        code: str = messages[0]["code"]
+        return code
 
     def events(self) -> list[dict[str, Any]]:
         """Read what all processes have logged."""
@@ -107,11 +138,8 @@ class Demo:
 
     def wait_for_policy(self, version: int) -> None:
         """Wait until a worker and both API processes follow a version."""
-        until = time.monotonic() + PATIENCE
         wanted = {"event": "policy.followed", "version": version}
-        while sum(wanted.items() <= event.items() for event in self.events()) < PROCESSES:
-            assert time.monotonic() < until, self.log.read_text()[-3000:]
-            time.sleep(0.05)
+        self.wait(lambda: sum(wanted.items() <= event.items() for event in self.events()) >= PROCESSES)
 
     def children(self) -> dict[str, int]:
         """Give the process id of each child by its command."""
@@ -131,10 +159,7 @@ class Demo:
 
     def kill(self, name: str) -> None:
         """Kill one child as a crash would, once it does its work."""
-        until = time.monotonic() + PATIENCE
-        while not self._works(name):
-            assert time.monotonic() < until, self.log.read_text()[-3000:]
-            time.sleep(0.02)
+        self.wait(lambda: self._works(name))
         os.kill(self.children()[name], signal.SIGKILL)
 
     def _works(self, name: str) -> bool:
@@ -143,12 +168,21 @@ class Demo:
             return f'"process": "worker", "pid": {pid}, "event": "worker.started"' in self.log.read_text()
         if name == "serve":
             with suppress(requests.RequestException):
-                return pid is not None and self.session.get(f"{self.keys['api']}/readyz", timeout=2).ok
+                return pid is not None and self.call_once("GET", "/readyz").ok
             return False
         return pid is not None
 
-    def close(self) -> int:
-        """End it as Ctrl-C does; gives its exit code."""
+    def end(self) -> None:
+        """Ask it to end as Ctrl-C does, without waiting."""
+        self.session.close()  # a server that ends waits a little for connections that are kept alive
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        return self.process.wait(60)
+
+    def close(self) -> int:
+        """End it as Ctrl-C does; gives its exit code."""
+        self.end()
+        return self.process.wait(PATIENCE)
+
+
+StartDemo = Callable[..., Demo]
+"""Starts a demo of a test's own: its options as they are typed, its settings by name."""

@@ -36,7 +36,7 @@ from otp_service.guard.limiter import Gate
 from otp_service.policy import App, Budget, Guard, Policy, Route, StepRule, Window
 from otp_service.policy.active import Runtime
 from otp_service.policy.limits import Conversion, Cooldown, Countries
-from otp_service.store.scripts import Scripts, connect
+from otp_service.store.scripts import Scripts
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers
 from otp_service.upstream.port import Message, Outcome, Verdict
@@ -44,6 +44,7 @@ from otp_service.verification.service import Caller, SendRequest, Service
 from tests.support.numbers import crowd
 from tests.support.patience import PATIENCE
 from tests.support.valkey_server import ValkeyServer
+from tests.support.watched import scripts_at
 
 T = TypeVar("T")
 PATIENT = settings(deadline=None)
@@ -140,7 +141,7 @@ def open_store(server: ValkeyServer, *, partitions: int = 4, connections: int = 
 @contextmanager
 def proxied_store(url: str, prefix: str, *, partitions: int = 4) -> Iterator[Stores]:
     """Give a store over the product's own connection to an address."""
-    scripts = Scripts(lambda: connect(url, connections=4, name="test"), lambda _name, _seconds: None)
+    scripts = scripts_at(url, connections=4)
     yield Stores(scripts, prefix=prefix, partitions=partitions)
     scripts.close()
 

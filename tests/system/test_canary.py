@@ -20,7 +20,6 @@ from tests.support.endpoint import Endpoint, Post
 from tests.support.numbers import crowd
 from tests.support.patience import PATIENCE
 
-pytestmark = pytest.mark.xdist_group("canary")
 SENDS = 80
 """Ordinary sends: twenty over each channel, of which every fifth is cancelled."""
 CHANNELS = ("sms", "whatsapp", "voice", "rcs")

@@ -1,29 +1,16 @@
 """The whole product on a cluster of three real nodes, and a cluster that is away."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from otp_service.bootstrap import Stores
 from otp_service.challenge.model import State
 from otp_service.errors import StoreUnavailable
-from otp_service.store.scripts import Scripts, connect
 from tests.support.deployments import Cluster, ask
 from tests.support.patience import until
 from tests.support.ports import HOST, free_port
 from tests.support.spine import NUMBERS, make_spine, opened, prefix_of, seen, together, working
 from tests.support.valkey_server import ValkeyServer
-from tests.support.watched import AT_MOST, own_retries, refuses, store_at, works
-
-pytestmark = pytest.mark.xdist_group("cluster")
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """Give three real nodes."""
-    made = Cluster()
-    yield made
-    made.close()
+from tests.support.watched import hasty_store_at, own_retries, refuses, scripts_at, store_at, works
 
 
 def test_a_cluster_that_is_away_at_the_start_is_tried_again() -> None:
@@ -31,7 +18,7 @@ def test_a_cluster_that_is_away_at_the_start_is_tried_again() -> None:
     ports = [free_port() for _ in range(3)]
     url = "redis+cluster://" + ",".join(f"{HOST}:{port}" for port in ports)
     with store_at(url) as store:
-        assert refuses(store) < AT_MOST
+        refuses(store)
         server = ValkeyServer(
             port=ports[0], options={"cluster-enabled": "yes", "cluster-port": str(free_port())}
         )
@@ -43,21 +30,21 @@ def test_a_cluster_that_is_away_at_the_start_is_tried_again() -> None:
 
 
 def test_a_cluster_that_falls_silent_costs_a_bounded_time(cluster: Cluster) -> None:
-    """Nodes that worked until now and stop: the same bound, and recovery by itself."""
-    with store_at(cluster.url) as store:
-        store.facts.ping()
+    """Nodes that worked until now and stop: callers are told while they are silent; it recovers by itself."""
+    with hasty_store_at(cluster.url) as store:
+        until(lambda: works(store))
         for node in cluster.nodes:
             node.freeze()
-        took = [refuses(store) for _ in range(3)]
+        told = [together(1, lambda _: refuses(store)) for _ in range(3)]
         for node in cluster.nodes:
             node.thaw()
-        assert max(took) < AT_MOST, took
+        assert told == [[True]] * 3
         until(lambda: works(store))
 
 
 def test_keys_that_lie_apart_are_a_fault_not_an_outage(cluster: Cluster) -> None:
     """A script called with keys of two slots is a fault of ours, raised as it is."""
-    scripts = Scripts(lambda: connect(cluster.url, connections=2, name="test"), lambda _n, _s: None)
+    scripts = scripts_at(cluster.url, connections=2)
     with pytest.raises(Exception, match="same key slot") as caught:
         scripts.call("finish", ["{a}", "{b}"], 0, "web", "id", "operation", "verified", "")
     assert not isinstance(caught.value, StoreUnavailable)
@@ -70,14 +57,14 @@ def test_a_cluster_serves(cluster: Cluster) -> None:
         for _ in range(20):
             challenge = opened(store)
             assert seen(store, challenge.id) == challenge
-    scripts = Scripts(lambda: connect(cluster.url, connections=1, name="otp-test"), lambda _n, _s: None)
+    scripts = scripts_at(cluster.url, connections=1)
     assert scripts.bounded(own_retries, "test") == {0}
     scripts.close()
 
 
 def test_codes_go_out_and_come_back_on_a_cluster(cluster: Cluster) -> None:
     """Send, wake-up, worker, resend, verify and cancel work, with challenges on every node."""
-    scripts = Scripts(lambda: connect(cluster.url, connections=64, name="otp-test"), lambda _n, _s: None)
+    scripts = scripts_at(cluster.url, connections=64)
     spine = make_spine(scripts, partitions=64)
     phone = spine.phone
     with working(spine.worker("one"), spine.worker("two")):
@@ -107,7 +94,7 @@ def test_codes_go_out_and_come_back_on_a_cluster(cluster: Cluster) -> None:
 
 def test_many_callers_at_once_share_the_pools_of_a_cluster(cluster: Cluster) -> None:
     """More callers than connections: each is served or told that the store is busy, in a bounded time."""
-    scripts = Scripts(lambda: connect(cluster.url, connections=32, name="otp-test"), lambda _n, _s: None)
+    scripts = scripts_at(cluster.url, connections=32)
     store = Stores(scripts, prefix="crowd", partitions=16)
     made = together(32, lambda _: opened(store))
     assert not [one for one in made if isinstance(one, Exception)]

@@ -17,7 +17,6 @@ from tests.support.numbers import crowd
 from tests.support.ports import free_port
 from tests.support.valkey_server import ValkeyServer
 
-pytestmark = pytest.mark.xdist_group("outage")
 KILLS = 50
 CHANNELS = ("sms", "whatsapp", "voice", "rcs")
 SENDERS = 4

@@ -1,0 +1,33 @@
+"""How long a test waits: for as long as anything moves.
+
+A machine may be slow, so no test ends at a moment. What is waited for comes, or nothing moves for a long while.
+"""
+
+import time
+from collections.abc import Callable
+
+from otp_service.store.scripts import Limits
+
+PATIENCE = 60.0
+"""Seconds without any progress after which a test gives up; nothing waits that long when all is well."""
+PATIENT_LIMITS = Limits(connect=PATIENCE, reply=PATIENCE, pool=PATIENCE, budget=10 * PATIENCE)
+"""For a store that a test is not about: what is only slow is never away."""
+PAUSE = 0.01
+
+
+def until(
+    holds: Callable[[], bool],
+    *,
+    progress: Callable[[], object] = lambda: None,
+    explain: Callable[[], str] = lambda: "it never came to hold",
+) -> None:
+    """Wait until `holds`, looking again and again.
+
+    An error with what `explain` says, once `progress` has given the same value for PATIENCE seconds.
+    """
+    before, since = progress(), time.monotonic()
+    while not holds():
+        time.sleep(PAUSE)
+        if (now := progress()) != before:
+            before, since = now, time.monotonic()
+        assert time.monotonic() - since < PATIENCE, explain()
