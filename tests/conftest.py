@@ -24,6 +24,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("shared")
 
+LONGEST_FIRST = ("system", "demo", "delivery")
+"""Folders whose files must not begin last, when all others have ended."""
+
 PUBLISHABLE, SECRET, OPS = "pk_test-publishable-key", "sk_test-secret-key", "ops_test-operators-key"
 OTHER_SECRET = "sk_test-of-another-app"
 ORIGIN = "https://app.example.com"
@@ -54,6 +57,12 @@ sms = {{ service = "T", sender = "ACMEIN" }}
 [[route]]
 steps = [{{ channel = "sms", upstream = "main", wait = "5s" }}]
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest files begin first."""
+    folders = [*LONGEST_FIRST, ""]
+    items.sort(key=lambda item: folders.index(name if (name := item.path.parent.name) in folders else ""))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,14 +15,13 @@ from otp_service.guard.human_check import LEAST, Check
 from otp_service.http import app as http_app
 from otp_service.http.pages import example, widget
 from tests.conftest import ORIGIN, POLICY, PUBLISHABLE, make_core
-from tests.sandbox.test_page import browser, page, pytestmark
 from tests.support.demo_process import Demo
-from tests.support.patience import until
 from tests.support.ports import free_port
 from tests.support.sandbox_server import Serving
 from tests.support.valkey_server import ValkeyServer
 
-__all__ = ["browser", "page", "pytestmark"]
+pytest_plugins = ("tests.support.browser", "tests.support.demo_fixtures")
+pytestmark = pytest.mark.needs_chromium
 NUMBER, CODE, TOKEN = "+12025550100", "482913", "header.claims.signature"
 Answer = tuple[dict[str, Any], int]
 
@@ -113,16 +111,15 @@ def test_a_person_solves_the_check_by_waiting_and_is_verified(page: Page, url: s
     expect(page.locator("#token")).to_have_text(TOKEN)
 
 
-def test_a_newcomer_is_verified_in_the_demo(page: Page, tmp_path: Path) -> None:
+def test_a_newcomer_is_verified_in_the_demo(page: Page, demo: Demo) -> None:
     """The page of the running product: send, read the inbox, type, done; the token is a real one."""
-    with closing(Demo(tmp_path)) as demo:
-        sent(page, demo.keys["api"])
-        expect(page.get_by_text("A code is on its way to +1********00 by SMS.")).to_be_visible()
-        until(lambda: bool(demo.inbox()))
-        page.get_by_label("Code", exact=True).fill(demo.inbox()[0]["code"])
-        page.get_by_role("button", name="Verify").click()
-        expect(page.get_by_text("Verified.")).to_be_visible()
-        assert page.locator("#token").inner_text().count(".") == 2
+    arrived = len(demo.inbox(NUMBER))
+    sent(page, demo.keys["api"])
+    expect(page.get_by_text("A code is on its way to +1********00 by SMS.")).to_be_visible()
+    page.get_by_label("Code", exact=True).fill(demo.code(NUMBER, arrived + 1))
+    page.get_by_role("button", name="Verify").click()
+    expect(page.get_by_text("Verified.")).to_be_visible()
+    assert page.locator("#token").inner_text().count(".") == 2
 
 
 def test_the_guards_own_check_is_solved(page: Page, valkey: ValkeyServer) -> None:

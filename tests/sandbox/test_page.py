@@ -1,12 +1,10 @@
 """The inbox page, as a person sees it in a real browser."""
 
-import shutil
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
 from otp_service.sandbox import create_sandbox
 from tests.support.sandbox_server import (
@@ -21,44 +19,8 @@ from tests.support.sandbox_server import (
     usual,
 )
 
-pytest_plugins = ("tests.support.sandbox_fixtures",)
-
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs the system's Chromium: apt-get install chromium"),
-    pytest.mark.xdist_group("browser"),
-]
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Run the system's Chromium."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """Open a phone's page, which fails its test if the page itself reports an error."""
-    context = browser.new_context(viewport={"width": 360, "height": 740})
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda line: errors.append(line.text) if "Security Policy" in line.text else None)
-    yield page
-    context.close()
-    assert errors == []
+pytest_plugins = ("tests.support.browser", "tests.support.sandbox_fixtures")
+pytestmark = pytest.mark.needs_chromium
 
 
 def messages(page: Page) -> Locator:
