@@ -1,6 +1,7 @@
-"""A process of the product that dies by SIGKILL at a point; `doomed` starts one and sees that it died.
+"""Processes of the product that die by SIGKILL at a point.
 
-The child is `python -m tests.support.fault_child` and reads from standard input, pickled, what it is to be and do.
+`python -m tests.support.fault_child` has read the product's code, and forks one process for each order: it reads from
+standard input, pickled, what that is to be and do, and writes how it ended. `Doomed` is the test's side of it.
 """
 
 import os
@@ -9,35 +10,75 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
 
 from flask import Response
 
 from otp_service import bootstrap
 from otp_service.bootstrap import Core
 from otp_service.http import app as http_app
-from tests.support.patience import PATIENCE
+from otp_service.settings import Settings
+from tests.support.patience import PATIENT_LIMITS
 
 Asked = Mapping[str, str]
 
 
-def doomed(core: Core, text: str, act: str, **asked: str) -> None:
-    """Let another process like `core` do one act and die at the point `asked` names."""
-    order = pickle.dumps((core.settings, text, core.scripts.offset, act, asked))
-    command = [sys.executable, "-m", "tests.support.fault_child"]
-    ended = subprocess.run(command, input=order, capture_output=True, timeout=PATIENCE, check=False)
-    assert ended.returncode == -signal.SIGKILL, (ended.returncode, ended.stderr.decode())
+class Doomed:
+    """Starts processes that die; a context manager."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.support.fault_child"]
+        self._parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._parent.communicate()  # it ends with its input
+
+    def kill(self, core: Core, text: str, act: str, **asked: str) -> None:
+        """Let another process like `core` do one act and die at the point `asked` names."""
+        assert self._parent.stdin is not None
+        assert self._parent.stdout is not None
+        pickle.dump((core.settings, text, core.scripts.offset, act, asked), self._parent.stdin)
+        self._parent.stdin.flush()
+        assert pickle.load(self._parent.stdout) == -signal.SIGKILL  # noqa: S301 - our own child's
 
 
 def main() -> None:
-    """Do what was asked; it ends by itself only where the point is never reached."""
-    settings, text, offset, act, asked = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own parent's
+    """Do what is ordered until nothing more comes, each in a process of its own."""
+    while True:
+        try:
+            order = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own parent's
+        except EOFError:
+            return
+        if not (child := os.fork()):
+            _obey(*order)
+            os._exit(0)  # the point was never reached
+        pickle.dump(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+
+
+def _obey(settings: Settings, text: str, offset: int, act: str, asked: Asked) -> None:
     point = asked.get("point")
 
     def reach(name: str) -> None:
         if name == point:
             _die()
 
-    core = bootstrap.build(settings, text, threads=4, hash_slots=1, role="test", offset=offset, reach=reach)
+    core = bootstrap.build(
+        settings,
+        text,
+        threads=4,
+        hash_slots=1,
+        role="test",
+        limits=PATIENT_LIMITS,
+        offset=offset,
+        reach=reach,
+    )
     _ACTS[act](core, asked)
 
 

@@ -1,14 +1,14 @@
 """kill -9 of a worker, an API process or a herald between any two steps: another one goes on, as the policy says."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
 from otp_service.access.api_keys import digest
 from otp_service.challenge.model import Challenge, State, Status
 from otp_service.http import app as http_app
-from tests.support.fault_child import doomed
+from tests.support.fault_child import Doomed
 from tests.support.fault_server import FaultServer, http
 from tests.support.journeys import Journeys, Upstream, account, four_channels, open_core, steps
 from tests.support.spine import seen
@@ -33,18 +33,18 @@ class Stage:
     journeys: Journeys
     text: str
     events: FaultServer
-    heard: list[str] = field(default_factory=list)
+    doomed: Doomed
 
     def kill(self, act: str, **asked: str) -> None:
         """Let a process die at a point of an act."""
-        doomed(self.journeys.core, self.text, act, **asked)
+        self.doomed.kill(self.journeys.core, self.text, act, **asked)
 
 
 @pytest.fixture(scope="module")
 def stage(valkey: ValkeyServer) -> Iterator[Stage]:
     """Give a core whose app is told of events."""
     upstream = Upstream()
-    with FaultServer() as server, FaultServer() as listener:
+    with FaultServer() as server, FaultServer() as listener, Doomed() as doomed:
         server.respond(upstream)
         listener.respond(lambda _: http(status="204 No Content"))
         events = f"""
@@ -54,7 +54,7 @@ secret_env = "OTP_EVENTS_WEB_SECRET"
 """
         text = four_channels(account("main", server.url, RECEIPTS), events)
         core = open_core(valkey, text, event_secrets={"OTP_EVENTS_WEB_SECRET": EVENTS_SECRET})
-        yield Stage(Journeys(core, valkey, upstream), text, listener)
+        yield Stage(Journeys(core, valkey, upstream), text, listener, doomed)
         core.close()
 
 
