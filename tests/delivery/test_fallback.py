@@ -104,12 +104,16 @@ def messages(ends: Ends, ways: dict[str, str]) -> list[str]:
     return [channel for channel, _ in ends if WAYS[ways[channel]] is not None]
 
 
+@pytest.mark.parametrize("share", [3, pytest.param(1, marks=pytest.mark.slow)], ids=["a-third", "all"])
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
 def test_in_every_order_every_pair_of_failures_ends_as_the_policy_says(
-    journeys: Journeys, order: tuple[str, ...]
+    journeys: Journeys, order: tuple[str, ...], share: int
 ) -> None:
-    """81 plans cover every two ways to fail on every two steps: deliveries, end and messages that left all fit."""
-    for ways in PAIRS:
+    """81 plans cover every two ways to fail on every two steps: deliveries, end and messages that left all fit.
+
+    A third of them in each order plays each plan in eight orders.
+    """
+    for ways in PAIRS[ORDERS.index(order) % share :: share]:
         ends, state = expected(order, ways)
         assert journey(journeys, order, ways) == (ends, state), ways
         assert journeys.upstream.took == messages(ends, dict(zip(order, ways, strict=True))), ways

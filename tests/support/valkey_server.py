@@ -38,6 +38,7 @@ class ValkeyServer:
         self._pool = ConnectionPool(
             connection_class=UnixDomainSocketConnection, path=str(self.socket), decode_responses=True
         )
+        self._client = Redis(connection_pool=self._pool)
         self.start()
 
     @property
@@ -46,8 +47,8 @@ class ValkeyServer:
         return f"redis://127.0.0.1:{self.port}" if self.port else f"unix://{self.socket}"
 
     def client(self) -> Redis:
-        """Give a plain client for looking into the server; all share their connections."""
-        return Redis(connection_pool=self._pool)
+        """Give a plain client for looking into the server, the same for all."""
+        return self._client
 
     def launch(self) -> None:
         """Start it without waiting."""
@@ -64,7 +65,7 @@ class ValkeyServer:
         assert self._process is not None
         assert self._process.poll() is None, (self.folder / "log").read_text()
         try:
-            return bool(self.client().ping())
+            return bool(self._client.ping())
         except Unreachable:  # or loading its data
             return False
 
