@@ -3,6 +3,8 @@
 PY ?= python3
 VENV := .venv
 ARGS ?=
+# Tests start many processes, and each would compile all modules anew.
+export PYTHONDONTWRITEBYTECODE =
 # Whole files, in the order of tests/conftest.py: what takes longest begins first.
 BESIDE = -n 4 --dist loadfile --no-loadscope-reorder
 

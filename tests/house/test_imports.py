@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -72,9 +73,22 @@ IMPURE = {
 }
 
 
-def files() -> list[Path]:
+@cache
+def files() -> tuple[Path, ...]:
     """List every Python file of the package."""
-    return sorted(PACKAGE.rglob("*.py"))
+    return tuple(sorted(PACKAGE.rglob("*.py")))
+
+
+@cache
+def modules() -> frozenset[str]:
+    """Name every module and folder of the package."""
+    return frozenset(map(module_of, files()))
+
+
+@cache
+def parsed(source: str) -> tuple[ast.AST, ...]:
+    """List all nodes of a source's tree."""
+    return tuple(ast.walk(ast.parse(source)))
 
 
 def module_of(file: Path) -> str:
@@ -90,7 +104,7 @@ def level(module: str) -> int:
 
 def imported(source: str) -> Iterator[str]:
     """Name whatever a source imports, at any depth, with its dots."""
-    for node in ast.walk(ast.parse(source)):
+    for node in parsed(source):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -103,8 +117,7 @@ def own(source: str) -> Iterator[str]:
     for name in imported(source):
         parts = name.split(".")
         if parts[0] == "otp_service":
-            known = {module_of(file) for file in files()}
-            yield parts[1] if len(parts) > 1 and parts[1] in known else "__init__"
+            yield parts[1] if len(parts) > 1 and parts[1] in modules() else "__init__"
 
 
 def graph() -> dict[str, set[str]]:
@@ -142,7 +155,7 @@ def reads_environment(source: str) -> bool:
         (isinstance(node, ast.Attribute) and node.attr in names)
         or (isinstance(node, ast.alias) and node.name in names)
         or (isinstance(node, ast.Name) and node.id in names)
-        for node in ast.walk(ast.parse(source))
+        for node in parsed(source)
     )
 
 
@@ -150,7 +163,7 @@ def test_every_module_has_its_place() -> None:
     """A new module must be put into the table before it can come in; a gone one must leave it."""
     placed = [module for layer in LAYERS for module in layer]
     assert len(placed) == len(set(placed))
-    assert {module_of(file) for file in files()} == set(placed)
+    assert modules() == set(placed)
 
 
 def test_imports_go_down_or_sideways() -> None:

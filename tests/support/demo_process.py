@@ -58,7 +58,10 @@ class Demo:
             return holds()
 
         until(
-            held, progress=lambda: self.log.stat().st_size, explain=lambda: f"nothing moves:\n{self.said()}"
+            held,
+            progress=lambda: self.log.stat().st_size,
+            explain=lambda: f"nothing moves:\n{self.said()}",
+            pause=0.05,
         )
 
     def said(self) -> str:

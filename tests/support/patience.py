@@ -12,7 +12,6 @@ PATIENCE = 60.0
 """Seconds without any progress after which a test gives up; nothing waits that long when all is well."""
 PATIENT_LIMITS = Limits(connect=PATIENCE, reply=PATIENCE, pool=PATIENCE, budget=10 * PATIENCE)
 """For a store that a test is not about: what is only slow is never away."""
-PAUSE = 0.01
 
 
 def until(
@@ -20,14 +19,15 @@ def until(
     *,
     progress: Callable[[], object] = lambda: None,
     explain: Callable[[], str] = lambda: "it never came to hold",
+    pause: float = 0.01,
 ) -> None:
-    """Wait until `holds`, looking again and again.
+    """Wait until `holds`, looking again after each `pause` (seconds).
 
     An error with what `explain` says, once `progress` has given the same value for PATIENCE seconds.
     """
     before, since = progress(), time.monotonic()
     while not holds():
-        time.sleep(PAUSE)
+        time.sleep(pause)
         if (now := progress()) != before:
             before, since = now, time.monotonic()
         assert time.monotonic() - since < PATIENCE, explain()

@@ -3,8 +3,7 @@
 import itertools
 import json
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from tests.support.endpoint import Endpoint, Post
 from tests.support.numbers import crowd
 from tests.support.patience import PATIENCE
 
+pytest_plugins = ("tests.support.demo_fixtures",)
 SENDS = 80
 """Ordinary sends: twenty over each channel, of which every fifth is cancelled."""
 CHANNELS = ("sms", "whatsapp", "voice", "rcs")
@@ -48,14 +48,6 @@ class Answers:
         return answer
 
 
-def until(holds: Callable[[], bool]) -> None:
-    """Look again and again until it holds; an error when it never does."""
-    limit = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < limit, "it never came to hold"
-        time.sleep(0.05)
-
-
 def found(needles: Iterable[str], haystack: str) -> set[str]:
     """Find needles that stand alone: a run of digits inside a longer word or figure is chance."""
     words = set(re.findall(r"(?<![\w.+/=-])\+?[\w-]+(?![\w+/=-])", haystack))
@@ -81,7 +73,7 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def run(tmp_path_factory: pytest.TempPathFactory, ending: list[Demo]) -> Iterator[Run]:
     """A demo after sends and checks over every channel, and failures of every kind.
 
     The failures come last: some of them close the whole account for seconds, and all others would wait behind them.
@@ -94,10 +86,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             "OTP_PRIVATE_EVENTS": "yes",
             "OTP_EVENTS_DEMO": ",".join(EVENT_SECRETS),
         }
-        with closing(Demo(tmp_path_factory.mktemp("canary"), environment=environment)) as demo:
+        demo = Demo(tmp_path_factory.mktemp("canary"), environment=environment)
+        try:
             answers = Answers(demo)
             _use(demo, answers, endpoint)
             yield Run(demo, answers, endpoint)
+        finally:
+            demo.end()
+            ending.append(demo)
 
 
 def _use(demo: Demo, answers: Answers, endpoint: Endpoint) -> None:
@@ -166,9 +162,9 @@ def _write_back(demo: Demo, answers: Answers, number: str) -> None:
     for channel in ("sms", "whatsapp", "rcs"):
         for text, refused in (("STOP", True), (f"{number} 123456", True), ("START", False)):
             reply = {"from": number, "channel": channel, "text": text}
-            told = demo.session.post(f"{demo.keys['sandbox']}/inbound", json=reply, timeout=5)
+            told = demo.session.post(f"{demo.keys['sandbox']}/inbound", json=reply, timeout=PATIENCE)
             assert told.json()["told"] == 1
-            until(lambda: _is_stopped(answers, number) is refused)  # noqa: B023 - it has ended by then
+            demo.wait(lambda: _is_stopped(answers, number) is refused)  # noqa: B023 - it has ended by then
             sent = answers.call("POST", "/otp/send", {"to": number})
             assert (sent.status_code == 202) is not refused
 
@@ -181,7 +177,7 @@ def _is_stopped(answers: Answers, number: str) -> bool:
 
 def _fail(demo: Demo, answers: Answers) -> None:
     """Send once into each way in which a channel can fail, and wait until each has shown."""
-    rows = demo.session.get(f"{demo.keys['sandbox']}/outcomes", timeout=5).json()
+    rows = demo.session.get(f"{demo.keys['sandbox']}/outcomes", timeout=PATIENCE).json()
     ways = {(row["channel"], row["outcome"]): row["number"] for row in rows if row["channel"] in CHANNELS}
     failing = [
         answers.call("POST", "/otp/send", {"to": number, "channel": channel}).json()["challenge_id"]
@@ -189,10 +185,10 @@ def _fail(demo: Demo, answers: Answers) -> None:
         if outcome not in CLOSING
     ]
     for challenge in failing:
-        until(lambda: _has_left(answers, challenge))  # noqa: B023 - as above
+        demo.wait(lambda: _has_left(answers, challenge))  # noqa: B023 - it has ended by then
     for outcome, reason in CLOSING.items():
         answers.call("POST", "/otp/send", {"to": ways["sms", outcome]})
-        until(lambda: any(event.get("reason") == reason for event in demo.events()))  # noqa: B023 - as above
+        demo.wait(lambda: any(event.get("reason") == reason for event in demo.events()))  # noqa: B023 - it has ended by then
 
 
 def _has_left(answers: Answers, challenge: str) -> bool:
@@ -233,7 +229,7 @@ def _misuse(demo: Demo, answers: Answers) -> None:
                 demo.keys["api"] + "/otp/send",
                 data=data,
                 headers=raw | {"Authorization": f"Bearer {key}"},
-                timeout=5,
+                timeout=PATIENCE,
             )
             answers.texts.append(sent.text)
 

@@ -130,7 +130,7 @@ def _ends(demo: Demo, load: Load) -> dict[str, dict[str, Any]]:
         )
         return f"{len(waiting)} of {len(load.numbers)} stuck: {dict(kinds)}"
 
-    until(all_are_through, progress=lambda: (len(waiting), arrived.total()), explain=stuck)
+    until(all_are_through, progress=lambda: (len(waiting), arrived.total()), explain=stuck, pause=0.5)
     return states
 
 
