@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from otp_service import policy
-from tests.house import made, settings_document
+from tests.house import cli_document, made, settings_document
 from tests.support.documents import DOCUMENTS, PROJECT, blocks
 
 MOST_LINES = 150
@@ -51,6 +51,13 @@ def test_every_policy_that_is_shown_is_valid(file: Path) -> None:
     """A reader can copy it."""
     for text in blocks(file.read_text(encoding="utf-8"), "toml"):
         policy.parse(text)
+
+
+def test_commands_are_listed_as_the_command_line_has_them() -> None:
+    """A new command, option or help text without a new document fails here."""
+    text = cli_document.FILE.read_text(encoding="utf-8")
+    wanted = made.filled(text, cli_document.MODULE, cli_document.reference())
+    assert text == wanted, f"python -m {cli_document.MODULE}"
 
 
 def test_settings_are_listed_as_the_code_has_them() -> None:
