@@ -5,6 +5,8 @@ A machine may be slow, so no test ends at a moment. What is waited for comes, or
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from otp_service.store.scripts import Limits
 
@@ -12,6 +14,20 @@ PATIENCE = 60.0
 """Seconds without any progress after which a test gives up; nothing waits that long when all is well."""
 PATIENT_LIMITS = Limits(connect=PATIENCE, reply=PATIENCE, pool=PATIENCE, budget=10 * PATIENCE)
 """For a store that a test is not about: what is only slow is never away."""
+
+SCALES = (0.3, 1.2, 4.8, 19.2)
+"""Time limits for tests about limits (seconds): on a slow machine only the longer ones leave room for all the rest."""
+
+T = TypeVar("T")
+
+
+def soon(act: Callable[[], T]) -> T:
+    """Give what `act` gives; an error when that takes longer than anybody waits."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        return pool.submit(act).result(PATIENCE)
+    finally:
+        pool.shutdown(wait=False)
 
 
 def until(

@@ -1,7 +1,6 @@
 """Several SMS in one call: what is asked, what each message is told, and who waits for whom."""
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -277,9 +276,7 @@ class TestBatcher:
         with held(server) as release:
             first = senders.send(message(0))
             until(lambda: len(server.received) == 1)
-            started = time.monotonic()
             assert ids([senders.send(message(1))]) == ["ref-1"]
-            assert time.monotonic() - started < 3
             assert not first.done()
             release.set()
             first.result(PATIENCE)

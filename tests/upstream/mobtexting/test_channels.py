@@ -86,7 +86,7 @@ class TestEveryChannel:
         """It is sent once, and never called refused."""
         server.play(hang)
         short = Account(
-            name="main", base_url=server.url, token="secret", connect_timeout=0.2, total_timeout=0.2
+            name="main", base_url=server.url, token="secret", connect_timeout=0.5, total_timeout=0.5
         )
         with closing(Client(short)) as client:
             assert send(client, MESSAGE) == Outcome(Verdict.UNKNOWN, "timeout")

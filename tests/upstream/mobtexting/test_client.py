@@ -183,7 +183,7 @@ class TestBalance:
     def test_silence_is_an_error(self, server: FaultServer) -> None:
         """The total limit holds here too."""
         server.play(hang)
-        impatient = account(server.url, connect_timeout=0.2, total_timeout=0.2)
+        impatient = account(server.url, connect_timeout=0.5, total_timeout=0.5)
         with closing(Client(impatient)) as client, pytest.raises(UpstreamError, match=r"timeout\.$"):
             client.balance()
 

@@ -8,7 +8,6 @@ import logging
 import socket
 import ssl
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +41,7 @@ from tests.support.fault_server import (
     say,
     wait_for,
 )
+from tests.support.patience import PATIENCE, SCALES, soon
 from tests.support.ports import free_port
 
 TOKEN = "canary-TOKEN|0123456789abcdef"
@@ -92,6 +92,7 @@ def account(url: str, **settings: object) -> Account:
 
 
 SHORT = {"connect_timeout": 0.2, "total_timeout": 0.2}  # where a limit is what ends the call
+LONG = 2 * PATIENCE
 
 
 def message(reference: str = "ref-1") -> Message:
@@ -118,6 +119,12 @@ def send_once(url: str, **settings: object) -> Outcome:
         return send(client)
 
 
+def given_up(url: str, **settings: object) -> Outcome:
+    """Send to a server that takes too long, with so short a limit that it ends, and long enough to be connected."""
+    outcomes = (send_once(url, connect_timeout=limit, total_timeout=limit, **settings) for limit in SCALES)
+    return next(outcome for outcome in outcomes if outcome.reason != "connect_timeout")
+
+
 def test_an_answer_is_received(server: FaultServer) -> None:
     """The plainest case, for all others to differ from."""
     assert send_once(server.url) == Outcome(Verdict.ACCEPTED, "accepted")
@@ -139,10 +146,9 @@ class TestNothingLeft:
     def test_address_that_swallows_packets(self) -> None:
         """A full backlog answers no handshake: the connect limit ends it."""
         with swallowing("127.0.0.1") as port:
-            started = time.monotonic()
-            outcome = send_once(f"http://127.0.0.1:{port}/", connect_timeout=0.2)
+            url = f"http://127.0.0.1:{port}/"
+            outcome = soon(lambda: send_once(url, connect_timeout=0.2, total_timeout=LONG))
         assert outcome == Outcome(Verdict.DEFERRED, "connect_timeout")
-        assert time.monotonic() - started < 4
 
     def test_name_lookup_that_outlasts_the_limit(
         self, server: FaultServer, monkeypatch: pytest.MonkeyPatch
@@ -175,7 +181,7 @@ class TestNothingLeft:
         """The connect limit spans the handshake."""
         server.on_connect = [hang]
         url = server.url.replace("http:", "https:")
-        outcome = send_once(url, connect_timeout=0.2)
+        outcome = soon(lambda: send_once(url, connect_timeout=0.2, total_timeout=LONG))
         assert outcome == Outcome(Verdict.DEFERRED, "connect_timeout")
 
     def test_reset_during_the_handshake(self, server: FaultServer) -> None:
@@ -225,6 +231,8 @@ def swallowing(host: str, port: int = 0) -> Iterator[int]:
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+BODY = ACCEPTED.partition(b"\r\n\r\n")[2]
+LAST_CHUNKS = f"{len(BODY):x}\r\n".encode() + BODY + b"\r\n0\r\n\r\n"
 LOST: dict[str, tuple[list[Action], str]] = {
     "reset after the request": ([reset], "connection_lost"),
     "closed without an answer": ([close], "connection_lost"),
@@ -237,11 +245,15 @@ LOST: dict[str, tuple[list[Action], str]] = {
     "a chunk cut short": ([say(CHUNKED + b"40\r\n{"), close], "truncated"),
     "chunks without an end": ([say(CHUNKED + b"2\r\n{}\r\n"), close], "truncated"),
     "a chunk size that is none": ([say(CHUNKED + b"zz\r\n{}\r\n"), close], "truncated"),
-    "dripping status line": ([drip(b"HTTP/1.1 " + b"2" * 500)], "timeout"),
-    "dripping headers": ([say(HEAD[:-2]), drip(b"X-Filler: " + b"x" * 500)], "timeout"),
-    "dripping body": ([say(HEAD), drip(b" " * 400)], "timeout"),
-    "dripping chunks": ([say(CHUNKED), drip(b"1\r\n \r\n" * 80)], "timeout"),
-    "endless interim answers": ([drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 20, gap=0.005)], "timeout"),
+    # Whoever lets drops buy time gets a good answer in the end.
+    "dripping status line": ([drip(ACCEPTED)], "timeout"),
+    "dripping headers": ([say(b"HTTP/1.1 200 OK\r\n"), drip(ACCEPTED.partition(b"\r\n")[2])], "timeout"),
+    "dripping body": ([say(HEAD), drip(b" " * (400 - len(BODY)) + BODY)], "timeout"),
+    "dripping chunks": ([say(CHUNKED), drip(b"1\r\n \r\n" * 80), say(LAST_CHUNKS)], "timeout"),
+    "many interim answers": (
+        [drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 20, gap=0.005), say(ACCEPTED)],
+        "timeout",
+    ),
     "no HTTP at all": ([say(b"220 smtp.example ESMTP\r\n"), close], "unreadable"),
     "a header line without end": ([say(HEAD[:-2] + b"X: " + b"x" * 70_000)], "unreadable"),
     "a thousand headers": ([say(HEAD[:-2] + b"X: y\r\n" * 1000 + b"\r\n")], "unreadable"),
@@ -260,10 +272,8 @@ def test_a_request_that_left_has_an_unknown_end(
 ) -> None:
     """Whatever goes wrong after the request left, it is never called refused or deferred, nor sent again."""
     server.play(*actions)
-    started = time.monotonic()
-    settings = SHORT if reason == "timeout" else {}
-    assert send_once(server.url, **settings) == Outcome(Verdict.UNKNOWN, reason)
-    assert time.monotonic() - started < 4  # far less than a drip lasts
+    outcome = given_up(server.url) if reason == "timeout" else send_once(server.url)
+    assert outcome == Outcome(Verdict.UNKNOWN, reason)
     assert len(server.received) == 1
 
 
@@ -355,7 +365,7 @@ class TestPool:
         """The answer to a call that was given up must not be read by the next."""
         late = threading.Event()
         server.play_each([wait_for(late), say(ACCEPTED)], [say(http_json({"status": "ERROR"}))])
-        with closing(Client(account(server.url, total_timeout=0.3, connect_timeout=0.3))) as client:
+        with closing(Client(account(server.url, total_timeout=1, connect_timeout=1))) as client:
             assert send(client).reason == "timeout"
             late.set()
             assert send(client).reason == "rejected"
@@ -364,7 +374,10 @@ class TestPool:
         """One client serves all threads, with at most one connection for each."""
         server.respond(_echo)
         references = [f"ref-{n}" for n in range(640)]
-        with closing(Client(account(server.url, total_timeout=20))) as client, ThreadPoolExecutor(64) as pool:
+        with (
+            closing(Client(account(server.url, total_timeout=PATIENCE))) as client,
+            ThreadPoolExecutor(64) as pool,
+        ):
             outcomes = list(pool.map(lambda reference: send(client, reference), references))
         assert [outcome.upstream_id for outcome in outcomes] == references
         assert sorted(request.fields["custom"] for request in server.received) == sorted(references)
@@ -373,7 +386,7 @@ class TestPool:
     def test_more_calls_than_the_pool_holds_do_not_wait(self, server: FaultServer) -> None:
         """The pool's size bounds what is kept, not what runs."""
         server.play(meet(threading.Barrier(8)), say(ACCEPTED))
-        few = account(server.url, pool_size=1, total_timeout=20)
+        few = account(server.url, pool_size=1, total_timeout=PATIENCE)
         with closing(Client(few)) as client, ThreadPoolExecutor(8) as pool:
             verdicts = {outcome.verdict for outcome in pool.map(send, [client] * 8)}
         assert verdicts == {Verdict.ACCEPTED}
@@ -407,21 +420,19 @@ class TestTls:
     def test_slow_servers(self, tls_server: FaultServer, certificate: Path, name: str) -> None:
         """A drip inside TLS is bounded as a plain one is."""
         tls_server.play(*LOST[name][0])
-        started = time.monotonic()
-        outcome = send_once(
-            tls_server.url, ca_bundle=str(certificate), connect_timeout=0.5, total_timeout=0.5
-        )
+        outcome = given_up(tls_server.url, ca_bundle=str(certificate))
         assert outcome == Outcome(Verdict.UNKNOWN, "timeout")
-        assert time.monotonic() - started < 4
 
     def test_a_slow_handshake_is_part_of_the_total(self, tls_server: FaultServer, certificate: Path) -> None:
-        """What connecting took is no longer there for the answer."""
-        tls_server.on_connect = [pause(0.8)]
-        tls_server.play(hang)
-        started = time.monotonic()
-        outcome = send_once(tls_server.url, ca_bundle=str(certificate), connect_timeout=1, total_timeout=1)
-        assert outcome.reason == "timeout"
-        assert time.monotonic() - started < 1.7  # 1.8 would be the sum of both
+        """What connecting took is no longer there for the answer, which comes too late by it."""
+
+        def reason(limit: float) -> str:
+            tls_server.on_connect = [pause(0.7 * limit)]
+            tls_server.play(pause(0.7 * limit), say(ACCEPTED))
+            settings = {"connect_timeout": limit, "total_timeout": limit}
+            return send_once(tls_server.url, ca_bundle=str(certificate), **settings).reason
+
+        assert "timeout" in map(reason, SCALES)
 
     def test_reset_after_the_request(self, tls_server: FaultServer, certificate: Path) -> None:
         """A TLS connection that breaks off after the request leaves its end unknown."""
@@ -559,7 +570,7 @@ class TestToken:
                     seen = repr(send(client)) + repr(client)
                     assert not [secret for secret in CANARIES if secret in seen]
             server.play(hang)
-            assert send_once(server.url, auth=auth, **SHORT).reason == "timeout"
+            assert given_up(server.url, auth=auth).reason == "timeout"
         finally:
             root.removeHandler(handler)
             root.setLevel(level)
