@@ -50,8 +50,8 @@ keys = ["{digest(OPS)}"]
 kind = "mobtexting"
 base_url = "UPSTREAM/api/v2/"
 token_env = "OTP_UPSTREAM_MAIN_TOKEN"
-connect_timeout = 0.5
-total_timeout = 1.0
+connect_timeout = 5.0
+total_timeout = 6.0
 sms = {{ service = "T", sender = "ACMEIN" }}
 
 [[route]]

@@ -40,12 +40,17 @@ def black_hole() -> Iterator[str]:
 
 
 @contextmanager
-def two_accounts(valkey: ValkeyServer, main: str) -> Iterator[Journeys]:
+def two_accounts(valkey: ValkeyServer, main: str, *, connect_timeout: float = 5.0) -> Iterator[Journeys]:
     """Give a core whose account `main` is at an address, and whose `spare` is well."""
     upstream = Upstream()
     with FaultServer() as spare:
         spare.respond(upstream)
-        core = open_core(valkey, four_channels(account("main", main), account("spare", spare.url)))
+        core = open_core(
+            valkey,
+            four_channels(
+                account("main", main, connect_timeout=connect_timeout), account("spare", spare.url)
+            ),
+        )
         yield Journeys(core, valkey, upstream)
         core.close()
 
@@ -70,7 +75,7 @@ def test_a_dead_account_hands_over_to_the_next_one_of_its_step(
 ) -> None:
     """Every message leaves by the spare account, once, as one delivery of the step's own channel."""
     with ExitStack() as stack:
-        journeys = stack.enter_context(two_accounts(valkey, dead_address(kind, stack)))
+        journeys = stack.enter_context(two_accounts(valkey, dead_address(kind, stack), connect_timeout=0.2))
         for count in range(1, 3):
             challenge = sent(journeys, channel=channel)
             assert [(d.upstream, d.status, d.tried) for d in challenge.deliveries] == [

@@ -35,15 +35,15 @@ TTL = 120
 MAX_SENDS = 6
 
 
-def account(name: str, url: str, more: str = "pull = false") -> str:
+def account(name: str, url: str, more: str = "pull = false", *, connect_timeout: float = 5.0) -> str:
     """Write the table of an account with all four channels."""
     return f"""
 [upstream.{name}]
 kind = "mobtexting"
 base_url = "{url}"
 token_env = "OTP_UPSTREAM_{name.upper()}_TOKEN"
-connect_timeout = 0.2
-total_timeout = 1.0
+connect_timeout = {connect_timeout}
+total_timeout = 6.0
 {more}
 sms = {{ service = "T", sender = "ACMEIN" }}
 whatsapp = {{ sender = "919000000000", template = "otp_login" }}
