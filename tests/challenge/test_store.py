@@ -37,6 +37,7 @@ from otp_service.upstream.breakers import Breakers
 from otp_service.upstream.get_budget import WINDOW
 from otp_service.upstream.port import Verdict
 from otp_service.verification.service import Caller, SendRequest
+from tests.support.patience import PATIENCE
 from tests.support.spine import (
     NUMBERS,
     PATIENT,
@@ -216,7 +217,7 @@ def test_nothing_counts_from_the_millisecond_of_the_expiry(store: Stores, valkey
         assert isinstance(record, str)
         client.set(key, record.replace(str(challenge.expires), str(now)), keepttl=True)
     store.scripts.offset += now - store.facts.time()
-    assert store.facts.time() - now < 2000
+    assert store.facts.time() - now < 1000 * PATIENCE
     assert store.challenges.take_attempt(challenge.id, "web", 6)[0] == "gone"
     assert store.challenges.resend(challenge.id, "web", new_delivery())[0] == "gone"
     assert store.challenges.finish(challenge.id, "web", State.VERIFIED, 0)[1] is None

@@ -171,7 +171,7 @@ def test_a_view_that_names_no_role_is_for_admins() -> None:
         (("[app.other]", '[guard.human_check]\nurl = "https://evil.example"\n[app.other]'), False),
         (("[app.other]", '[app.other.guard.human_check]\nsite_key = "own"\n[app.other]'), False),
         (("[app.other]", '[guard.number]\nrefuse = ["9/h"]\n[app.other]'), True),
-        (("total_timeout = 6.0", "total_timeout = 2.0"), True),
+        (("total_timeout = 6.0", "total_timeout = 5.5"), True),
     ],
 )
 def test_whoever_may_only_operate_makes_nobody_in(
