@@ -39,7 +39,6 @@ AT_ONCE = 500
 DEFAULT_PORT, SENTINEL_PORT = 6379, 26379
 
 PACKAGE = Path(__file__).parents[1]
-_PROLOGUE = (Path(__file__).parent / "lua" / "includes" / "now.lua").read_text(encoding="utf-8")
 _INCLUDE = "-- include: now\n"
 """Stands in a script that wants the store's time as `now`; Scripts passes its offset before all other arguments."""
 
@@ -186,8 +185,7 @@ class Scripts:
         self._sleep = sleep
         self._client: Client | None = None
         self._making = threading.Lock()
-        self._sources = {file.stem: _source(file) for file in PACKAGE.glob("*/lua/*.lua")}
-        self._timed = {name for name, source in self._sources.items() if _PROLOGUE in source}
+        self._sources, self._timed = _sources(PACKAGE)
         self._hashes: dict[str, str] = {}
 
     def call(self, name: str, keys: Sequence[str], *arguments: str | float) -> Any:  # noqa: ANN401 - the script's
@@ -286,8 +284,12 @@ class Scripts:
         return answer
 
 
-def _source(file: Path) -> str:
-    return file.read_text(encoding="utf-8").replace(_INCLUDE, _PROLOGUE)
+def _sources(package: Path) -> tuple[dict[str, str], set[str]]:
+    """Give every script by its name, and the names of those that are told the time."""
+    prologue = (package / "store" / "lua" / "includes" / "now.lua").read_text(encoding="utf-8")
+    written = {file.stem: file.read_text(encoding="utf-8") for file in package.glob("*/lua/*.lua")}
+    timed = {name for name, source in written.items() if _INCLUDE in source}
+    return {name: source.replace(_INCLUDE, prologue) for name, source in written.items()}, timed
 
 
 def _servers(client: Client) -> list[Redis]:

@@ -1,4 +1,4 @@
-"""Breaks each check of each Lua script, one at a time, on a copy: a test must fail each time (K6).
+"""Breaks each check of each Lua script, one at a time, on a copy: a test must fail each time.
 
 Run by hand or in CI: `python -m tests.house.lua_mutants [SCRIPT...]`. Ends with an error when a broken script
 passes all tests, or when a change no longer fits the script it is meant for.
@@ -48,7 +48,11 @@ class Mutant:
         return f"{self.script}: {old[:70]} -> {new[:50] or 'nothing'}"
 
 
-OFFSET = ("math.floor(time[2] / 1000) + offset", "math.floor(time[2] / 1000)")
+OFFSET = (
+    "-- include: now",
+    'local time = redis.call("TIME")\nlocal now = time[1] * 1000 + math.floor(time[2] / 1000)',
+)
+"""Time that a script reads by itself is not moved."""
 KEEPTTL = (', "KEEPTTL")', ")")
 
 CHANGES: dict[str, list[tuple[str, str]]] = {
@@ -86,7 +90,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ('redis.call("PEXPIRE", workers_key, 2 * ttl)', ""),
         ("table.sort(names)", ""),
     ],
-    "charge": [
+    "get_budget": [
         OFFSET,
         ('redis.call("ZSCORE", log_key, operation)', "false"),
         ('redis.call("ZREMRANGEBYSCORE", log_key, "-inf", now - window)', ""),
@@ -510,7 +514,7 @@ KEPT: dict[str, list[tuple[str, str]]] = {
         ("recycled or redis.call", "redis.call"),
         ("met = 1", "met = 0"),
         ("place <= names", "place <= 1"),
-        ("ARGV[3 + place - names]", "ARGV[4]"),
+        ("ARGV[2 + place - names]", "ARGV[3]"),
     ],
 }
 

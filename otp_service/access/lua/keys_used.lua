@@ -1,7 +1,7 @@
--- Notes when keys were used last. ARGV: id and time of each; a later time stays, and a key that is gone is left out.
+-- Notes when keys were used last; a later time stays, and a key that is gone is left out.
 -- Returns how many were noted.
 -- KEYS: ring
--- ARGV: none
+-- ARGV: id, time, ...
 local ring = KEYS[1]
 
 local noted = 0

@@ -1,7 +1,7 @@
 -- Opens a challenge and schedules its first delivery: both or neither.
 -- Asked again with the same id (a lost reply), it changes nothing. Times are milliseconds.
 -- Returns {"opened", now, challenge} or {"known", now, idempotency record}.
--- KEYS: due, challenge, idempotency
+-- KEYS: due, challenge, idempotency (optional)
 -- ARGV: id, record, ttl, keep, fingerprint, idempotency ttl, wake, partition
 -- include: now
 local due_key, challenge_key, idempotency_key = KEYS[1], KEYS[2], KEYS[3]

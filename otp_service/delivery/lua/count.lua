@@ -1,7 +1,7 @@
--- Adds to counters of one day; after a lost reply twice, as far as they must be exact. ARGV from 2 on: names.
+-- Adds to counters of one day; after a lost reply twice, as far as they must be exact.
 -- Returns 1.
 -- KEYS: day
--- ARGV: ttl
+-- ARGV: ttl, name, ...
 local day_key, ttl = KEYS[1], ARGV[1]
 
 for at = 2, #ARGV do

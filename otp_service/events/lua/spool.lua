@@ -1,9 +1,9 @@
 -- Puts events on their way to an app and writes into the challenge which ones, so that none goes twice. With `over`, the
--- operation id of the lease on a challenge that has ended, all is told, unless the lease is another's by now. ARGV from
--- 7 on: id, record and name of each event, whose keys are KEYS from 4 on. An event that is not to go has no record.
+-- operation id of the lease on a challenge that has ended, all is told, unless the lease is another's by now.
+-- An event that is not to go has no record.
 -- Returns {"spooled", now}.
--- KEYS: challenge, due, queue
--- ARGV: id, told, over, ttl, wake, partition
+-- KEYS: challenge, due, queue, event, ...
+-- ARGV: id, told, over, ttl, wake, partition, event id, event record, event name, ...
 -- include: now
 local challenge_key, due_key, queue_key = KEYS[1], KEYS[2], KEYS[3]
 local id, told, over, ttl = ARGV[1], cjson.decode(ARGV[2]), ARGV[3], tonumber(ARGV[4])

@@ -1,10 +1,9 @@
 -- Decides whether a send may go, and charges it to every rule or to none. `act` is "charge", "look" (changes nothing),
 -- "refund" (takes a charge of this operation back) or "add" (counts what happened, whatever the limits). Once per
 -- operation id. All keys share one slot.
--- KEYS: the operation, the index of blocks, the pins, the proof of a human check, then those that lines name.
--- ARGV: act, plan (JSON): `keep`, `remember` and `spent` (how long ended blocks are told, operations and proofs
--- are known, ms), `proof` (and how far over a threshold it is `enough` for), `cheap`, `trusted`, `destinations` and `callers` (pins to look for, the most exact first),
--- `lines` and `whose` (of each key that lines name, for blocks).
+-- The plan says `keep`, `remember` and `spent` (how long ended blocks are told, operations and proofs are known, ms),
+-- `proof` (and how far over a threshold it is `enough` for), `cheap`, `trusted`, `destinations` and `callers` (pins to
+-- look for, the most exact first), `lines`, and `whose` (of each key that lines name, for blocks).
 -- A line: `rule`, `owner`, `kind`, `on` (false: it only watches), `keys`, `mark` (start of its fields), `of` (the app
 -- whose own figures these are: what they hold, they hold for its sends only), `cost`, and by kind: "fixed" level;
 -- "kept" level; "count" tiers {level, limit, ms} and hold; "ladder" steps and forget; "share" share, least, probes,
@@ -12,6 +11,8 @@
 -- Times are milliseconds.
 -- Returns {verdict, now, JSON of {rule, level, value, limit, ms, pause, over, on} for each line that tripped, JSON of the
 -- same for what comes nearest to its limit}; the verdict is allow, cheap, challenge, spent (its proof was) or refuse.
+-- KEYS: operation, index of blocks, pins, proof, counter, ...
+-- ARGV: act, plan (JSON)
 -- include: now
 local operation_key, index_key, pins_key, proof_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local act, plan = ARGV[1], cjson.decode(ARGV[2])

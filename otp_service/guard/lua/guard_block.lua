@@ -1,5 +1,5 @@
 -- Reads what is kept of a block. Returns its record or false.
--- KEYS: key
+-- KEYS: counter
 -- ARGV: field
 local key, field = KEYS[1], ARGV[1]
 

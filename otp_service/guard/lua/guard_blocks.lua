@@ -1,5 +1,5 @@
 -- Lists the ids of blocks, those that last longest first, at most `limit`.
--- KEYS: index
+-- KEYS: index of blocks
 -- ARGV: limit
 local index_key, limit = KEYS[1], tonumber(ARGV[1])
 

@@ -1,6 +1,6 @@
--- Forgets counters and other keys (KEYS from 2 on) and takes their blocks (ARGV) off the index. Returns how many keys
+-- Forgets counters and other keys and takes their blocks off the index. Returns how many keys
 -- there were.
--- KEYS: ...
--- ARGV: none
+-- KEYS: index of blocks, key, ...
+-- ARGV: block, ...
 redis.call("ZREM", KEYS[1], unpack(ARGV))
 return redis.call("DEL", unpack(KEYS, 2))

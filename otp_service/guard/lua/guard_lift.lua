@@ -1,6 +1,6 @@
 -- Forgets a block, and what was counted under the same mark. Returns 1 if there was one, also when it is asked again
 -- within `remember` ms for the same operation, as its reply was lost; else 0.
--- KEYS: index, key, operation
+-- KEYS: index of blocks, counter, operation
 -- ARGV: id, mark, remember
 local index_key, key, operation_key = KEYS[1], KEYS[2], KEYS[3]
 local id, mark, remember = ARGV[1], ARGV[2], ARGV[3]

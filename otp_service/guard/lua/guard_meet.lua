@@ -1,5 +1,5 @@
 -- Notes that a session verified a number (KEYS[1]). Of its sessions the newest `most` are known, each for `ms`.
--- KEYS: stored
+-- KEYS: sessions of the number
 -- ARGV: session, ms, most
 -- include: now
 local session, ms, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])

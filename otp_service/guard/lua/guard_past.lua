@@ -1,8 +1,8 @@
 -- Reads what is known of a number's past: since when it may have a new owner, and whether a session verified it within
--- `ms`. KEYS: the number's names among the recycled (`names` of them), then among those met; ARGV from 3 on: the
--- session's name under each of these. Returns {now, milliseconds or false, 1 or 0}.
--- KEYS: ...
--- ARGV: names, ms
+-- `ms`. The first `names` keys name the number among the recycled, the others among those met; `session` is its name under
+-- each of the latter. Returns {now, milliseconds or false, 1 or 0}.
+-- KEYS: name of the number, ...
+-- ARGV: names, ms, session, ...
 -- include: now
 local names, ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 

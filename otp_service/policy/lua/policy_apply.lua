@@ -1,7 +1,7 @@
 -- Puts a new version of the policy in force. With `expected` only if that is the version in force ("" is any).
 -- Only the newest `kept` versions stay. Asked again with the same operation, it answers the same.
 -- Returns {"applied", version} or {"conflict", version in force}.
--- KEYS: key
+-- KEYS: policy
 -- ARGV: operation, expected, record, kept
 -- include: now
 local key = KEYS[1]

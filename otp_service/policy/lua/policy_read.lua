@@ -1,6 +1,6 @@
 -- Reads fields of the policy: "head" (the version in force) or versions ("v12"). Returns their values, false for none.
--- KEYS: key
--- ARGV: none
+-- KEYS: policy
+-- ARGV: field, ...
 local key = KEYS[1]
 
 return redis.call("HMGET", key, unpack(ARGV))

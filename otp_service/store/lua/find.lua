@@ -1,5 +1,5 @@
 -- Reads the first value that stands under one of several keys. Returns it, or false.
--- KEYS: ...
+-- KEYS: fact, ...
 -- ARGV: none
 for _, key in ipairs(KEYS) do
   local value = redis.call("GET", key)

@@ -1,5 +1,5 @@
 -- Keeps a value for a while. Returns 1.
--- KEYS: key
+-- KEYS: fact
 -- ARGV: value, ttl
 local key, value, ttl = KEYS[1], ARGV[1], ARGV[2]
 

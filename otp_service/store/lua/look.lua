@@ -1,5 +1,5 @@
 -- Reads one value together with the store's time (milliseconds). Returns {now, value or false}.
--- KEYS: key
+-- KEYS: fact
 -- ARGV: none
 -- include: now
 local key = KEYS[1]

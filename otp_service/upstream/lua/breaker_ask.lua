@@ -1,7 +1,7 @@
--- Asks whether a request may go to an account over a channel. KEYS: the breakers that have a say. When one was open for
+-- Asks whether a request may go to an account over a channel. When one was open for
 -- its time, one caller in each lease is let through to probe.
 -- Returns {"closed" | "probe" | "open", milliseconds until another look, 1 if any fault is known}.
--- KEYS: ...
+-- KEYS: breaker, ...
 -- ARGV: lease
 -- include: now
 local lease = tonumber(ARGV[1])

@@ -1,7 +1,7 @@
 -- Tells a breaker of a fault. It opens after so many in a row, at once for `pause` milliseconds if that is given, and
 -- for twice as long as before when a probe fails. Faults of requests that left before it opened change nothing.
 -- Once per operation id. Returns milliseconds for which this call opened it, else 0.
--- KEYS: key
+-- KEYS: breaker
 -- ARGV: pause, tolerance, first, longest, ttl, operation
 -- include: now
 local key = KEYS[1]

@@ -1,5 +1,5 @@
 -- Spends one of so many acts in any `window` milliseconds. Once per operation id. Returns 1 if there was one left.
--- KEYS: log
+-- KEYS: log of requests
 -- ARGV: operation, limit, window
 -- include: now
 local log_key = KEYS[1]

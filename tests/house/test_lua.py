@@ -1,0 +1,68 @@
+"""Each Lua script says in one form what it takes, and each change that must be noticed still fits its script."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import otp_service
+from tests.house.lua_mutants import mutants
+
+PACKAGE = Path(otp_service.__file__).parent
+SCRIPTS = {file.stem: file.read_text(encoding="utf-8") for file in PACKAGE.glob("*/lua/*.lua")}
+HEADER = re.compile(r"(?:-- .*\n)+-- KEYS: (.+)\n-- ARGV: (.+)\n(?:-- include: now\n)?(?!--)")
+
+
+def declared(source: str) -> dict[str, list[str]]:
+    """Read what a script's header names: its keys and its arguments."""
+    match = HEADER.match(source)
+    assert match, "a header says what is done, then KEYS, then ARGV"
+    return {
+        kind: [] if names == "none" else names.split(", ")
+        for kind, names in zip(("KEYS", "ARGV"), match.groups(), strict=True)
+    }
+
+
+def fits(names: list[str], source: str, kind: str) -> bool:
+    """Say whether what is named is what is used: by place as far as it goes, and as a list beyond."""
+    places = [int(place) for place in re.findall(rf"\b{kind}\[([0-9]+)\]", source)]
+    as_a_list = bool(re.search(rf"\b{kind}\b(?!\[[0-9]+\]|:)", "\n".join(without_comments(source))))
+    if names[-1:] == ["..."]:
+        return as_a_list and max(places, default=0) < len(names)
+    return not as_a_list and max(places, default=0) == len(names)
+
+
+def without_comments(source: str) -> list[str]:
+    """List the lines of a script without what follows two dashes."""
+    return [line.partition("--")[0] for line in source.splitlines()]
+
+
+@pytest.mark.parametrize("name", sorted(SCRIPTS))
+def test_a_script_takes_what_it_names(name: str) -> None:
+    """A reader need not count arguments, and nobody passes one that is not used."""
+    source = SCRIPTS[name]
+    for kind, names in declared(source).items():
+        assert fits(names, source, kind), (kind, names)
+
+
+def test_the_check_itself_finds_what_is_wrong() -> None:
+    """A missing, a superfluous and an undeclared argument, and a list that is not declared as one."""
+    assert fits(["id"], "local id = ARGV[1]", "ARGV")
+    assert fits(["ttl", "name", "..."], "local ttl = ARGV[1]\nfor at = 2, #ARGV do", "ARGV")
+    assert not fits(["id", "app"], "local id = ARGV[1]", "ARGV")
+    assert not fits([], "local id = ARGV[1]", "ARGV")
+    assert not fits([], "return unpack(ARGV)", "ARGV")
+    assert not fits(["id"], "return unpack(ARGV)", "ARGV")
+
+
+def test_the_time_is_read_in_one_place() -> None:
+    """Every script that needs it includes the prologue."""
+    assert [name for name, source in SCRIPTS.items() if "TIME" in "\n".join(without_comments(source))] == []
+    assert sum("-- include: now\n" in source for source in SCRIPTS.values()) > 20
+
+
+def test_every_mutant_fits_its_script() -> None:
+    """A change that stands nowhere breaks nothing, and would prove nothing."""
+    assert [
+        (mutant.script, mutant.old) for mutant, _ in mutants([]) if mutant.old not in SCRIPTS[mutant.script]
+    ] == []
