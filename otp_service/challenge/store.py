@@ -166,19 +166,19 @@ class ChallengeStore:
 
     def claim(self, id_: str) -> Lease | None:
         """Lease a challenge that is due; None when there is nothing to do any more."""
-        operation_ = operation()
+        act = operation()
         answer = self._scripts.call(
             "claim",
             self._keys(id_),
             id_,
-            operation_,
+            act,
             CLAIM_LEASE,
             self._due.wake_channel,
             id_[:2],
         )
         if answer[0] == "none":
             return None
-        return Lease(answer[0], answer[1], record.read(id_, answer[2]), operation_)
+        return Lease(answer[0], answer[1], record.read(id_, answer[2]), act)
 
     def arm(self, lease: Lease, reference: str, code_hash: str, upstream: str) -> bool:
         """Mark the newest delivery as leaving by an account, with the lease's step; False when it must not be sent."""

@@ -8,6 +8,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from otp_service.challenge.store import SCOPE as CHALLENGE
 from otp_service.store.due import DueQueue
 from otp_service.store.partitions import Partitions, operation
 from otp_service.store.scripts import Scripts
@@ -55,7 +56,7 @@ class EventQueue:
         self._scripts.call(
             "spool",
             [
-                self._partitions.key_of(id_, "c"),
+                self._partitions.key_of(id_, CHALLENGE),
                 self._challenges.key(id_),
                 self._due.key(id_),
                 *(self._key(event_id) for event_id in ids),

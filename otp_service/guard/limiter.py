@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from otp_service.crypto.sealing import Seal, Unsealable
 from otp_service.errors import Standing
+from otp_service.guard import suppressions
 from otp_service.guard.rules import KINDS, MARKS, Decision, Finding, Line
 from otp_service.policy.limits import Money
 from otp_service.store.scripts import Scripts
@@ -280,7 +281,7 @@ class Gate:
         return Past(now, int(since) if since else None, bool(has_met))
 
 
-KEPT = {"suppression": "x", "recycled": "r"}
+KEPT = {"suppression": suppressions.SCOPE, "recycled": "r"}
 """Scopes of the keys that hold lists of numbers."""
 KEPT_AS = {"suppression": "suppressed", "recycled": "recycled"}
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from otp_service.store.scripts import Scripts
 
+SCOPE = "x"
+
 
 class Suppressions:
     """The list. Every method raises StoreUnavailable if the server does not answer in time."""
@@ -19,7 +21,7 @@ class Suppressions:
 
     def key(self, name: str) -> str:
         """Name the key of a number; all share one slot, so that one call reads the names of all lookup keys."""
-        return f"{{{self._prefix}:guard}}:x:{name}"
+        return f"{{{self._prefix}:guard}}:{SCOPE}:{name}"
 
     def add(self, name: str, why: Mapping[str, Any], seconds: int) -> None:
         """Put a number on the list for so many seconds."""
