@@ -34,6 +34,19 @@ def test_every_link_leads_somewhere(file: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+def test_the_design_names_what_exists() -> None:
+    """Modules and tests that were moved are found."""
+    text = (PROJECT / "docs" / "design.md").read_text(encoding="utf-8")
+    files = re.findall(r"`([a-z_/]+/[a-z_]+\.(?:py|lua))`", text)
+    tests = re.findall(r"`([a-z]+/test_[a-z_]+)`", text)
+    assert len(files) > 8
+    assert len(tests) > 8
+    assert not [
+        name for name in files if not any((PROJECT / top / name).exists() for top in ("otp_service", "."))
+    ]
+    assert not [name for name in tests if not (PROJECT / "tests" / f"{name}.py").exists()]
+
+
 def test_the_readme_is_one_page() -> None:
     """A newcomer reads all of it."""
     assert len((PROJECT / "README.md").read_text(encoding="utf-8").splitlines()) <= MOST_LINES
