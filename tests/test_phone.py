@@ -32,7 +32,7 @@ SPELLINGS = [
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_every_spelling_is_one_number(spelling: str) -> None:
-    """Limits are counted per number, so no way to write it may be another number (requirements.md 3.6)."""
+    """Limits are counted per number, so no way to write it may be another number."""
     assert phone.parse(spelling, "IN") == phone.Number(INDIAN, "IN", "mobile")
 
 
@@ -208,7 +208,7 @@ def test_a_country_has_a_calling_code(country: str, code: str) -> None:
     ],
 )
 def test_the_wires_own_form_is_strict(text: str) -> None:
-    """ASCII digits only, no other sign, 7 to 15 of them (requirements.md D10)."""
+    """ASCII digits only, no other sign, 7 to 15 of them."""
     if text != "+1202555":
         assert not phone.E164.fullmatch(text)
     else:

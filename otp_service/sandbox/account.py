@@ -6,7 +6,7 @@ code opens an account row of its own. Must not know what is bought.
 
 import threading
 
-# mobtexting.md 2; the letters alone where the vendor gives no name.
+# The letters alone where the vendor gives no name.
 SERVICES = {
     "T": "Transactional",
     "P": "Promotional",

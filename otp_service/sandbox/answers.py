@@ -1,6 +1,6 @@
 """The upstream's answers that are not one message's own: errors, lists, the login page.
 
-Knows their fields and statuses (mobtexting.md 1). Must not know which call asked.
+Knows their fields and statuses. Must not know which call asked.
 """
 
 import json

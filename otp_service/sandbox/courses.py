@@ -1,6 +1,6 @@
 """What an accepted message goes through: which status words, and when.
 
-Knows the words of every channel (mobtexting.md 4.3 and 6). Pure: a course is a list of times and words. Must
+Knows the words of every channel. Pure: a course is a list of times and words. Must
 not know who is told of it.
 """
 

@@ -1,4 +1,4 @@
-"""The calls that register webhooks and subscriptions (mobtexting.md 7), with the handshake of 4.1.
+"""The calls that register webhooks and subscriptions, with the handshake that opens them.
 
 Knows their requests and answers. Must not know what is reported to a webhook later.
 """

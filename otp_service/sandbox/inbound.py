@@ -1,4 +1,4 @@
-"""Replies: what a person sends back from the phone (mobtexting.md 6.2 and 7).
+"""Replies: what a person sends back from the phone.
 
 Knows the inbound events. Must not know who is told.
 """

@@ -1,4 +1,4 @@
-"""The number lookup (mobtexting.md 6.6): which network a number belongs to, and where it moved.
+"""The number lookup: which network a number belongs to, and where it moved.
 
 Knows the answer's fields. Must not know the truth about any number: all are on one invented network, unless an
 outcome is forced.

@@ -1,4 +1,4 @@
-"""The calls of WhatsApp, RCS and MIP (mobtexting.md 6.2 to 6.4).
+"""The calls of WhatsApp, RCS and MIP.
 
 Knows their templates and their status answers, which are alike. Must not know how a message ends: the switchboard
 decides.

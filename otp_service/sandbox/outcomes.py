@@ -110,7 +110,7 @@ _SOME_CHANNELS = {
     Outcome.ROAMING: ("lookup",),
     Outcome.LOOKUP_FAILED: ("lookup",),
 }
-"""The outcomes that not every channel has (mobtexting.md 4.3, 6.1 to 6.4 and 6.6)."""
+"""The outcomes that not every channel has."""
 
 
 def fits(outcome: Outcome, channel: str) -> bool:

@@ -1,4 +1,4 @@
-"""How many units a text costs (mobtexting.md 3.1; 3GPP 23.038).
+"""How many units a text costs (3GPP 23.038).
 
 GSM 7-bit has 160 places, then 153 a part; Unicode 70, then 67.
 

@@ -1,4 +1,4 @@
-"""Events on their way to the customer, pushed as the upstream pushes them (mobtexting.md 4.1 and 6.2).
+"""Events on their way to the customer, pushed as the upstream pushes them.
 
 Knows the Bearer secret, the signature, which answers count as accepted, the retries, and the shapes that a customer
 may compose. Must not know what an event says.

@@ -1,4 +1,4 @@
-"""What a report says, channel by channel, field by field (mobtexting.md 4.1, 6.1, 6.2 and 7).
+"""What a report says, channel by channel, field by field.
 
 Knows the events and their bodies. Pure. Must not know where a report goes.
 """

@@ -1,4 +1,4 @@
-"""The SMS calls (mobtexting.md 3 and 4.2).
+"""The SMS calls.
 
 Knows each call's request and answer, field by field. Must not know how a message ends: the switchboard
 decides.

@@ -5,7 +5,7 @@ Knows its three spellings. Must not read a clock: every function takes unix seco
 
 from datetime import UTC, datetime, timedelta, timezone
 
-# Samples of the upstream fit Indian time where no zone is written (mobtexting.md 9).
+# Samples of the upstream fit Indian time where no zone is written.
 PORTAL_ZONE = timezone(timedelta(hours=5, minutes=30))
 
 

@@ -1,4 +1,4 @@
-"""The request and answer that all channels share: `channels`, `recipient`, `message` (mobtexting.md 3.2 and 6.2).
+"""The request and answer that all channels share: `channels`, `recipient`, `message`.
 
 Knows where their fields stand. Must not know any channel's own rules.
 """

@@ -1,4 +1,4 @@
-"""The upstream's own OTP service, `verify/*` (mobtexting.md 5).
+"""The upstream's own OTP service, `verify/*`.
 
 Knows its requests, answers and states. Sends by the first channel in order only; it does not move on to the
 next. Must not know how a message ends.

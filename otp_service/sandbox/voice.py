@@ -1,4 +1,4 @@
-"""The calls that make the phone ring (mobtexting.md 6.1).
+"""The calls that make the phone ring.
 
 Knows what is said, and the answers' fields. Must not know how a call ends: the switchboard decides.
 """

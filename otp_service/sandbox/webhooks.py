@@ -18,7 +18,7 @@ EVENTS = frozenset(
         "contacts:subscriber:subscription",
     }
 )
-"""What can be subscribed to (mobtexting.md 6.4 and 7). The sandbox sends those with `message` in their name."""
+"""What can be subscribed to. The sandbox sends those with `message` in their name."""
 
 
 @dataclass(frozen=True, slots=True)

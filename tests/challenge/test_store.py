@@ -1105,7 +1105,7 @@ def test_workers_are_known_while_they_beat(store: Stores) -> None:
 
 
 def test_every_key_has_a_time_to_live(valkey: ValkeyServer) -> None:
-    """After any workload no key stays for ever but the policy's one (requirement H12)."""
+    """After any workload no key stays for ever but the policy's one."""
     with open_spine(valkey) as spine:
         store, dice = spine.store, random.Random(7)
         ids = [spine.send(number, f"key {n}" if n % 2 else None) for n, number in enumerate(NUMBERS[:100])]

@@ -92,7 +92,7 @@ def test_a_reading_stays_good_for_a_while(figures: Figures, clock: Clock) -> Non
 
 
 def test_counters_end_after_the_days_that_are_looked_back_on(figures: Figures, valkey: ValkeyServer) -> None:
-    """No key stays for ever (requirement H12)."""
+    """No key stays for ever."""
     figures.sent(NOW, "sms", "IN", "main")
     with valkey.client() as client:
         [key] = client.scan_iter(f"{figures._prefix}*", count=10_000)  # noqa: SLF001

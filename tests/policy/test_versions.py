@@ -93,7 +93,7 @@ def test_a_lost_reply_applies_once(valkey: ValkeyServer) -> None:
 
 
 def test_the_policy_is_the_one_key_that_stays(policies: Policies, valkey: ValkeyServer) -> None:
-    """It is configuration: the only thing without an end (requirement H12)."""
+    """It is configuration: the only thing without an end."""
     applied(policies, "one")
     with valkey.client() as client:
         assert client.ttl(policies._key) == -1  # noqa: SLF001

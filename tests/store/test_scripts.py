@@ -132,7 +132,7 @@ def test_a_sentinel_address_names_hosts_service_and_credentials(
 
 
 def test_a_server_that_forgot_the_scripts_is_taught_again(own: ValkeyServer) -> None:
-    """SCRIPT FLUSH, as any restart does, is invisible (requirement H2)."""
+    """SCRIPT FLUSH, as any restart does, is invisible."""
     with store_at(own.url) as store:
         challenge = opened(store)
         for number in range(1, 4):
@@ -238,7 +238,7 @@ def test_callers_beyond_the_pool_wait_for_a_bounded_time(own: ValkeyServer) -> N
 
 
 def test_a_server_is_used_again_when_it_is_back(own: ValkeyServer) -> None:
-    """Killed and started again, it serves the same client with what it had (requirement H7)."""
+    """Killed and started again, it serves the same client with what it had."""
     with store_at(own.url) as store:
         challenge = opened(store)
         own.kill()

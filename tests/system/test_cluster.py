@@ -52,7 +52,7 @@ def test_keys_that_lie_apart_are_a_fault_not_an_outage(cluster: Cluster) -> None
 
 
 def test_a_cluster_serves(cluster: Cluster) -> None:
-    """The same setting takes a cluster; its client does not retry by itself (requirement H5)."""
+    """The same setting takes a cluster; its client does not retry by itself."""
     with store_at(cluster.url) as store:
         for _ in range(20):
             challenge = opened(store)

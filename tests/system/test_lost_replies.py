@@ -399,7 +399,7 @@ TWICE = {
 
 @pytest.mark.parametrize("what", TWICE)
 def test_a_lost_reply_is_invisible_and_counts_once(store: Stores, valkey: ValkeyServer, what: str) -> None:
-    """The server did it, the answer got lost, the call asks again: done once (requirement H3)."""
+    """The server did it, the answer got lost, the call asks again: done once."""
     case = TWICE[what]
     id_ = case.prepare(store)
     with FaultProxy(valkey.socket) as proxy, proxied_store(proxy.url, prefix_of(store)) as flaky:

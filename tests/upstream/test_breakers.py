@@ -148,7 +148,7 @@ def test_a_lost_reply_counts_one_fault_and_tells_that_it_opened(valkey: ValkeySe
 def test_faults_are_forgotten_after_a_while(
     breakers: Breakers, scripts: PatientScripts, valkey: ValkeyServer
 ) -> None:
-    """An account that nobody uses any more leaves no trace (requirement H12)."""
+    """An account that nobody uses any more leaves no trace."""
     opened(breakers)
     scripts.offset += int(FIRST_PAUSE * 1000)
     breakers.ask("main", "sms")
