@@ -24,7 +24,7 @@ from typing import IO
 
 import requests
 
-from otp_service import child_process as lifeline
+from otp_service import child_process
 from otp_service.access.api_keys import digest
 from otp_service.errors import ConfigurationError
 from otp_service.telemetry import logs
@@ -87,7 +87,7 @@ class Child:
             self.command,
             env=dict(self.environment),
             start_new_session=True,
-            preexec_fn=lifeline.die_with_parent,  # noqa: PLW1509 - one system call, before any thread matters
+            preexec_fn=child_process.die_with_parent,  # noqa: PLW1509 - one system call, before any thread matters
             stdout=None if self.speaks_json else subprocess.PIPE,
             stderr=None if self.speaks_json else subprocess.STDOUT,
         )

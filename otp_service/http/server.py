@@ -15,7 +15,7 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseExc
 from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import multiprocess
 
-from otp_service import child_process as lifeline
+from otp_service import child_process
 from otp_service.errors import (
     ConfigurationError,
     HeadersTooLarge,
@@ -145,7 +145,7 @@ def _limit_silence(arbiter: Any) -> None:  # noqa: ANN401 - Gunicorn carries no 
 
 def _start(on_start: Callable[[], None]) -> None:
     # A process that outlived its killed parent would hold the port against the parent's successor.
-    lifeline.die_with_parent(signal.SIGKILL)
+    child_process.die_with_parent(signal.SIGKILL)
     on_start()
 
 
