@@ -10,8 +10,16 @@ from flask import Blueprint, Response, jsonify
 
 from otp_service import errors
 from otp_service.challenge.model import View
-from otp_service.http import schemas
 from otp_service.http.edge import CLIENT_KEYS, caller, idempotency_key, load, operation, parts
+from otp_service.http.schemas.challenge import (
+    ChallengeSchema,
+    ResendSchema,
+    SendSchema,
+    VerifiedSchema,
+    VerifySchema,
+)
+from otp_service.http.schemas.health import HealthSchema
+from otp_service.http.schemas.tokens import ClaimsSchema, KeySetSchema, RedeemSchema
 from otp_service.verification.service import SendRequest
 
 api = Blueprint("api", __name__)
@@ -24,8 +32,8 @@ def _shown(view: View) -> dict[str, Any]:
 @api.post("/otp/send")
 @operation(
     summary="Start a challenge: a code goes out",
-    body=schemas.SendSchema,
-    answer=schemas.ChallengeSchema,
+    body=SendSchema,
+    answer=ChallengeSchema,
     status=202,
     keys=CLIENT_KEYS,
     idempotent=True,
@@ -44,21 +52,21 @@ def _shown(view: View) -> dict[str, Any]:
 )
 def send() -> tuple[dict[str, Any], int]:
     """Answer as soon as the challenge is stored; its `deliveries` tell later what became of the message."""
-    wanted = SendRequest(**load(schemas.SendSchema))
+    wanted = SendRequest(**load(SendSchema))
     return _shown(parts().service.send(caller(), wanted, idempotency_key())), 202
 
 
 @api.post("/otp/verify")
 @operation(
     summary="Check a code",
-    body=schemas.VerifySchema,
-    answer=schemas.VerifiedSchema,
+    body=VerifySchema,
+    answer=VerifiedSchema,
     keys=CLIENT_KEYS,
     problems=(errors.WrongCode, errors.NoAttemptsLeft, errors.ChallengeNotFound, errors.Busy),
 )
 def verify() -> dict[str, Any]:
     """Count the guess, then check it. A right code ends the challenge and gives a signed token."""
-    verified = parts().service.verify(caller(), **load(schemas.VerifySchema))
+    verified = parts().service.verify(caller(), **load(VerifySchema))
     tokens = {"token": verified.token, "token_expires_in": verified.token_expires_in}
     device = {"device_token": verified.device_token} if verified.device_token else {}
     return _shown(verified.view) | tokens | device
@@ -67,7 +75,7 @@ def verify() -> dict[str, Any]:
 @api.get("/otp/<challenge_id>")
 @operation(
     summary="Look at a challenge",
-    answer=schemas.ChallengeSchema,
+    answer=ChallengeSchema,
     keys=CLIENT_KEYS,
     problems=(errors.ChallengeNotFound,),
 )
@@ -79,8 +87,8 @@ def status(challenge_id: str) -> dict[str, Any]:
 @api.post("/otp/<challenge_id>/resend")
 @operation(
     summary="Send another code of the same challenge",
-    body=schemas.ResendSchema,
-    answer=schemas.ChallengeSchema,
+    body=ResendSchema,
+    answer=ChallengeSchema,
     status=202,
     keys=CLIENT_KEYS,
     idempotent=True,
@@ -100,7 +108,7 @@ def status(challenge_id: str) -> dict[str, Any]:
 )
 def resend(challenge_id: str) -> tuple[dict[str, Any], int]:
     """Use the next channel, or the one named. Earlier codes stay valid; attempts are not reset."""
-    wanted = load(schemas.ResendSchema, optional=True)
+    wanted = load(ResendSchema, optional=True)
     channel, proof = wanted.get("channel"), wanted.get("human_proof", "")
     view = parts().service.resend(caller(), challenge_id, channel, idempotency_key(), human_proof=proof)
     return _shown(view), 202
@@ -109,7 +117,7 @@ def resend(challenge_id: str) -> tuple[dict[str, Any], int]:
 @api.delete("/otp/<challenge_id>")
 @operation(
     summary="Cancel a challenge",
-    answer=schemas.ChallengeSchema,
+    answer=ChallengeSchema,
     keys=CLIENT_KEYS,
     problems=(errors.ChallengeNotFound,),
 )
@@ -121,32 +129,32 @@ def cancel(challenge_id: str) -> dict[str, Any]:
 @api.post("/otp/token/redeem")
 @operation(
     summary="Spend a verification token, once",
-    body=schemas.RedeemSchema,
-    answer=schemas.ClaimsSchema,
+    body=RedeemSchema,
+    answer=ClaimsSchema,
     keys=("secret",),
     problems=(errors.TokenInvalid, errors.TokenSpent),
 )
 def redeem() -> dict[str, Any]:
     """Let a backend see for itself: a browser's word is worth nothing without this, or a check by JWKS."""
-    return parts().service.redeem(caller(), load(schemas.RedeemSchema)["token"])
+    return parts().service.redeem(caller(), load(RedeemSchema)["token"])
 
 
 @api.get("/.well-known/jwks.json")
-@operation(summary="Public keys of verification tokens", answer=schemas.KeySetSchema)
+@operation(summary="Public keys of verification tokens", answer=KeySetSchema)
 def key_set() -> tuple[Response, dict[str, str]]:
     """To check tokens offline: pin EdDSA, the type otp-verification+jwt, your app as audience."""
     return jsonify(parts().signer.key_set()), {"Cache-Control": "public, max-age=300"}
 
 
 @api.get("/healthz")
-@operation(summary="Whether this process lives", answer=schemas.HealthSchema)
+@operation(summary="Whether this process lives", answer=HealthSchema)
 def health() -> dict[str, str]:
     """Asks nobody else."""
     return {"status": "ok"}
 
 
 @api.get("/readyz")
-@operation(summary="Whether this process can serve", answer=schemas.HealthSchema)
+@operation(summary="Whether this process can serve", answer=HealthSchema)
 def ready() -> tuple[dict[str, Any], int, dict[str, str]]:
     """Pings each part; 503 while one does not answer."""
     found = {}

@@ -11,8 +11,8 @@ from flask import Blueprint, g, request
 
 from otp_service import errors
 from otp_service.access.api_keys import digest
-from otp_service.http import schemas
 from otp_service.http.edge import body, operation, parts
+from otp_service.http.schemas.upstreams import ReceivedSchema
 from otp_service.policy import Receipts, Upstream
 from otp_service.upstream.mobtexting import receipts
 from otp_service.upstream.port import Inbound
@@ -24,7 +24,7 @@ METHODS = ["GET", "POST", "PUT"]
 @webhooks.route("/<upstream>", methods=METHODS)
 @operation(
     summary="Delivery reports and inbound messages of an upstream account, its secret as Bearer",
-    answer=schemas.ReceivedSchema,
+    answer=ReceivedSchema,
     problems=(errors.NotFound, errors.ReceiptUnreadable, errors.BodyTooLarge),
     large=True,
 )
@@ -37,7 +37,7 @@ def receive_with_bearer(upstream: str) -> dict[str, Any]:
 @webhooks.route("/<upstream>/<secret>", methods=METHODS)
 @operation(
     summary="The same with the secret in the path, for upstreams that send no header",
-    answer=schemas.ReceivedSchema,
+    answer=ReceivedSchema,
     problems=(errors.NotFound, errors.ReceiptUnreadable, errors.BodyTooLarge),
     large=True,
 )

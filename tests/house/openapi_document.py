@@ -16,8 +16,10 @@ from flask import Flask
 
 from otp_service import __version__, errors
 from otp_service.http import app as http_app
-from otp_service.http import schemas
 from otp_service.http.edge import STATUS, Operation
+from otp_service.http.schemas.health import HealthSchema
+from otp_service.http.schemas.paths import PathSchema
+from otp_service.http.schemas.problem import ProblemSchema
 from tests.conftest import make_core
 
 FILE = Path(__file__).parents[2] / "openapi.yaml"
@@ -27,7 +29,7 @@ _WITH_BODY = (errors.MalformedJson, errors.UnsupportedMediaType, errors.BodyTooL
 _WITH_STORE = (errors.StoreUnavailable,)
 _REQUEST_ID = {"description": "Also in logs and problems.", "schema": {"type": "string"}}
 _RETRY_AFTER = {
-    "description": schemas.ProblemSchema().fields["retry_after"].metadata["description"],
+    "description": ProblemSchema().fields["retry_after"].metadata["description"],
     "schema": {"type": "integer"},
 }
 
@@ -109,7 +111,7 @@ def _responses(described: Operation) -> dict[str, Any]:
         content = {"application/json": {"schema": described.answer}}
     good = {"description": described.summary, "headers": {"X-Request-Id": _REQUEST_ID}, "content": content}
     responses: dict[str, Any] = {str(described.status): good}
-    if described.answer is schemas.HealthSchema:
+    if described.answer is HealthSchema:
         headers = {"X-Request-Id": _REQUEST_ID, "Retry-After": _RETRY_AFTER}
         responses["503"] = {**good, "description": "A part does not answer", "headers": headers}
     for status, kinds in sorted(_by_status(described).items()):
@@ -122,7 +124,7 @@ def _responses(described: Operation) -> dict[str, Any]:
             {
                 "description": f"Problem: {codes}",
                 "headers": headers,
-                "content": {"application/problem+json": {"schema": schemas.ProblemSchema}},
+                "content": {"application/problem+json": {"schema": ProblemSchema}},
             },
         )
     return responses
@@ -145,7 +147,7 @@ def _by_status(described: Operation) -> dict[int, list[type[errors.OtpError]]]:
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
-    field = schemas.PathSchema().fields[name]
+    field = PathSchema().fields[name]
     return {
         "name": name,
         "in": "path",

@@ -17,8 +17,9 @@ from otp_service.crypto.code_hashes import Hasher
 from otp_service.crypto.sealing import Seal
 from otp_service.events.outbox import Outbox
 from otp_service.http import app as http_app
-from otp_service.http import schemas
 from otp_service.http.edge import STATUS
+from otp_service.http.schemas.challenge import ChallengeSchema, DeliverySchema, VerifiedSchema
+from otp_service.http.schemas.tokens import ClaimsSchema
 from otp_service.upstream.port import Inbound
 from otp_service.verification.service import Service
 from tests.conftest import OPS, OTHER_SECRET, POLICY, PUBLISHABLE, SECRET, make_core
@@ -145,11 +146,11 @@ def test_answers_have_the_members_of_their_schema_and_no_other(live: Api, *, ref
     verified = live.verify(challenge_id, live.code())
     redeemed = live.redeem(members(verified)["token"])
     cancelled = live.cancel(live.opened("+12025550101", **given))
-    of_challenge = shape(schemas.ChallengeSchema, reference=reference)
+    of_challenge = shape(ChallengeSchema, reference=reference)
     assert [set(members(a)) for a in (sent, seen, resent, cancelled)] == [of_challenge] * 4
-    assert set(members(verified)) == shape(schemas.VerifiedSchema, reference=reference)
-    assert set(members(redeemed)) == shape(schemas.ClaimsSchema, reference=reference)
-    assert [set(one) for one in members(seen)["deliveries"]] == [shape(schemas.DeliverySchema)]
+    assert set(members(verified)) == shape(VerifiedSchema, reference=reference)
+    assert set(members(redeemed)) == shape(ClaimsSchema, reference=reference)
+    assert [set(one) for one in members(seen)["deliveries"]] == [shape(DeliverySchema)]
 
 
 def test_sending_is_answered_202_and_everything_else_200(live: Api) -> None:

@@ -11,8 +11,20 @@ from flask import Blueprint, g
 
 from otp_service import errors
 from otp_service.access.keyring import OVERLAP, Key
-from otp_service.http import schemas
 from otp_service.http.edge import load, operation, parts
+from otp_service.http.schemas.access import (
+    AppChangedSchema,
+    AppCreateSchema,
+    AppRemoveSchema,
+    AppSchema,
+    AppsSchema,
+    IssuedKeySchema,
+    IssuedKeysSchema,
+    KeyCreateSchema,
+    KeyRevokeSchema,
+    KeyRotateSchema,
+    NewKeySchema,
+)
 from otp_service.ops.apps import KINDS, Changed, check_owner
 from otp_service.policy import App
 
@@ -24,7 +36,7 @@ OPS = ("ops",)
 
 
 @ops_keys.get("/keys")
-@operation(summary="The keys that were issued", answer=schemas.IssuedKeysSchema, keys=OPS, role="read")
+@operation(summary="The keys that were issued", answer=IssuedKeysSchema, keys=OPS, role="read")
 def list_keys() -> dict[str, Any]:
     """With their last use, and those that ended in the last 90 days. The policy's own keys are not among them."""
     now, keys = parts().keyring.all()
@@ -34,15 +46,15 @@ def list_keys() -> dict[str, Any]:
 @ops_keys.post("/keys")
 @operation(
     summary="Issue a key",
-    body=schemas.KeyCreateSchema,
-    answer=schemas.NewKeySchema,
+    body=KeyCreateSchema,
+    answer=NewKeySchema,
     status=201,
     keys=OPS,
     role="admin",
 )
 def create_key() -> tuple[dict[str, Any], int]:
     """Show it this once; it lets in everywhere within two seconds."""
-    wanted = load(schemas.KeyCreateSchema)
+    wanted = load(KeyCreateSchema)
     kind, owner, role = wanted["kind"], wanted["owner"], wanted.get("role", "")
     check_owner(g.runtime.policy, kind=kind, owner=owner, role=role)
     return _issued(
@@ -60,8 +72,8 @@ def create_key() -> tuple[dict[str, Any], int]:
 @ops_keys.post("/keys/<key_id>/rotate")
 @operation(
     summary="Replace a key",
-    body=schemas.KeyRotateSchema,
-    answer=schemas.NewKeySchema,
+    body=KeyRotateSchema,
+    answer=NewKeySchema,
     status=201,
     keys=OPS,
     role="admin",
@@ -69,7 +81,7 @@ def create_key() -> tuple[dict[str, Any], int]:
 )
 def rotate_key(key_id: str) -> tuple[dict[str, Any], int]:
     """Issue a successor for the same owner; the key before lives on beside it for a while."""
-    wanted = load(schemas.KeyRotateSchema)
+    wanted = load(KeyRotateSchema)
     return _issued(
         *parts().keyring.rotate(
             key_id,
@@ -84,15 +96,15 @@ def rotate_key(key_id: str) -> tuple[dict[str, Any], int]:
 @ops_keys.post("/keys/<key_id>/revoke")
 @operation(
     summary="End a key",
-    body=schemas.KeyRevokeSchema,
-    answer=schemas.IssuedKeySchema,
+    body=KeyRevokeSchema,
+    answer=IssuedKeySchema,
     keys=OPS,
     role="admin",
     problems=(errors.NotFound, errors.KeyConflict),
 )
 def revoke_key(key_id: str) -> dict[str, Any]:
     """Let nobody in with it any more, everywhere within two seconds."""
-    revoked = parts().keyring.revoke(key_id, by=g.operator, reason=load(schemas.KeyRevokeSchema)["reason"])
+    revoked = parts().keyring.revoke(key_id, by=g.operator, reason=load(KeyRevokeSchema)["reason"])
     return _shown(revoked, revoked.expires or revoked.created)
 
 
@@ -110,7 +122,7 @@ def _issued(key: str, record: Key) -> dict[str, Any]:
 
 
 @ops_keys.get("/apps")
-@operation(summary="The apps of the policy in force", answer=schemas.AppsSchema, keys=OPS, role="read")
+@operation(summary="The apps of the policy in force", answer=AppsSchema, keys=OPS, role="read")
 def list_apps() -> dict[str, Any]:
     """With the keys that may call as each."""
     now, keys = parts().keyring.all()
@@ -120,7 +132,7 @@ def list_apps() -> dict[str, Any]:
 @ops_keys.get("/apps/<app>")
 @operation(
     summary="One app",
-    answer=schemas.AppSchema,
+    answer=AppSchema,
     keys=OPS,
     role="read",
     problems=(errors.NotFound,),
@@ -136,8 +148,8 @@ def show_app(app: str) -> dict[str, Any]:
 @ops_keys.post("/apps")
 @operation(
     summary="Add an app",
-    body=schemas.AppCreateSchema,
-    answer=schemas.AppChangedSchema,
+    body=AppCreateSchema,
+    answer=AppChangedSchema,
     status=201,
     keys=OPS,
     role="admin",
@@ -145,7 +157,7 @@ def show_app(app: str) -> dict[str, Any]:
 )
 def create_app() -> tuple[dict[str, Any], int]:
     """Put a table into the policy in force, as a new version, and issue its first keys, shown this once."""
-    wanted = load(schemas.AppCreateSchema)
+    wanted = load(AppCreateSchema)
     return _changed(
         parts().apps.create(
             wanted["name"],
@@ -161,15 +173,15 @@ def create_app() -> tuple[dict[str, Any], int]:
 @ops_keys.post("/apps/<app>/remove")
 @operation(
     summary="Remove an app",
-    body=schemas.AppRemoveSchema,
-    answer=schemas.AppChangedSchema,
+    body=AppRemoveSchema,
+    answer=AppChangedSchema,
     keys=OPS,
     role="admin",
     problems=(errors.NotFound, errors.PolicyInvalid, errors.PolicyConflict),
 )
 def remove_app(app: str) -> dict[str, Any]:
     """Take its table out of the policy in force, as a new version, and end its issued keys."""
-    reason = load(schemas.AppRemoveSchema)["reason"]
+    reason = load(AppRemoveSchema)["reason"]
     return _changed(parts().apps.remove(app, by=g.operator, reason=reason))
 
 

@@ -10,8 +10,22 @@ from flask import Blueprint, g
 
 from otp_service import errors
 from otp_service.errors import ConfigurationError
-from otp_service.http import schemas
 from otp_service.http.edge import load, operation, parts
+from otp_service.http.schemas.challenge import NumberSchema
+from otp_service.http.schemas.numbers import ForgetSchema, ForgottenSchema, LiftedSchema, SuppressionSchema
+from otp_service.http.schemas.policy import (
+    PolicyAppliedSchema,
+    PolicyApplySchema,
+    PolicyCheckedSchema,
+    PolicyDiffSchema,
+    PolicyHistorySchema,
+    PolicyRollbackSchema,
+    PolicyTextSchema,
+    PolicyVersionSchema,
+    SimulateSchema,
+    SimulationSchema,
+)
+from otp_service.http.schemas.upstreams import FiguresSchema, UpstreamsSchema
 from otp_service.ops.simulation import Question, difference, simulate
 from otp_service.policy import ROLES, Policy
 from otp_service.policy.versions import Version
@@ -27,7 +41,7 @@ OPS = ("ops",)
 @ops.get("/policy")
 @operation(
     summary="The policy in force",
-    answer=schemas.PolicyVersionSchema,
+    answer=PolicyVersionSchema,
     keys=OPS,
     role="read",
     problems=(errors.NotFound,),
@@ -43,7 +57,7 @@ def show() -> dict[str, Any]:
 @ops.get("/policy/<int:number>")
 @operation(
     summary="An earlier version of the policy",
-    answer=schemas.PolicyVersionSchema,
+    answer=PolicyVersionSchema,
     keys=OPS,
     role="read",
     problems=(errors.NotFound,),
@@ -56,8 +70,8 @@ def version(number: int) -> dict[str, Any]:
 @ops.post("/policy/check")
 @operation(
     summary="Check a policy without applying it",
-    body=schemas.PolicyTextSchema,
-    answer=schemas.PolicyCheckedSchema,
+    body=PolicyTextSchema,
+    answer=PolicyCheckedSchema,
     keys=OPS,
     role="read",
     problems=(errors.PolicyInvalid,),
@@ -65,14 +79,14 @@ def version(number: int) -> dict[str, Any]:
 )
 def check() -> dict[str, Any]:
     """Every mistake is named with its line."""
-    return {"warnings": list(_checked(load(schemas.PolicyTextSchema)["text"]).warnings)}
+    return {"warnings": list(_checked(load(PolicyTextSchema)["text"]).warnings)}
 
 
 @ops.put("/policy")
 @operation(
     summary="Apply a policy",
-    body=schemas.PolicyApplySchema,
-    answer=schemas.PolicyAppliedSchema,
+    body=PolicyApplySchema,
+    answer=PolicyAppliedSchema,
     keys=OPS,
     role="operate",
     problems=(errors.PolicyInvalid, errors.PolicyConflict),
@@ -80,14 +94,12 @@ def check() -> dict[str, Any]:
 )
 def apply() -> dict[str, Any]:
     """In force everywhere within two seconds; running challenges keep their plans."""
-    wanted = load(schemas.PolicyApplySchema)
+    wanted = load(PolicyApplySchema)
     return _applied(wanted["text"], wanted["reason"], wanted.get("expected"))
 
 
 @ops.get("/policy/history")
-@operation(
-    summary="Who changed the policy, when and why", answer=schemas.PolicyHistorySchema, keys=OPS, role="read"
-)
+@operation(summary="Who changed the policy, when and why", answer=PolicyHistorySchema, keys=OPS, role="read")
 def history() -> dict[str, Any]:
     """List the newest first."""
     return {"versions": [_brief(one) for one in parts().policies.history()]}
@@ -96,15 +108,15 @@ def history() -> dict[str, Any]:
 @ops.post("/policy/rollback")
 @operation(
     summary="Apply an earlier version again",
-    body=schemas.PolicyRollbackSchema,
-    answer=schemas.PolicyAppliedSchema,
+    body=PolicyRollbackSchema,
+    answer=PolicyAppliedSchema,
     keys=OPS,
     role="operate",
     problems=(errors.NotFound, errors.PolicyInvalid, errors.PolicyConflict),
 )
 def rollback() -> dict[str, Any]:
     """As a new version; without a number, the one before the one in force."""
-    wanted = load(schemas.PolicyRollbackSchema)
+    wanted = load(PolicyRollbackSchema)
     earlier = _version(wanted.get("version") or parts().policies.head() - 1)
     return _applied(earlier.text, f"rollback to {earlier.number}: {wanted['reason']}", None)
 
@@ -112,7 +124,7 @@ def rollback() -> dict[str, Any]:
 @ops.get("/policy/diff/<int:old>/<int:new>")
 @operation(
     summary="What changed from one version to another",
-    answer=schemas.PolicyDiffSchema,
+    answer=PolicyDiffSchema,
     keys=OPS,
     role="read",
     problems=(errors.NotFound,),
@@ -125,8 +137,8 @@ def diff(old: int, new: int) -> dict[str, Any]:
 @ops.post("/policy/simulate")
 @operation(
     summary="What a number would get, and why",
-    body=schemas.SimulateSchema,
-    answer=schemas.SimulationSchema,
+    body=SimulateSchema,
+    answer=SimulationSchema,
     keys=OPS,
     role="read",
     problems=(errors.InvalidNumber, errors.PolicyInvalid, errors.NotFound),
@@ -134,7 +146,7 @@ def diff(old: int, new: int) -> dict[str, Any]:
 )
 def simulated() -> dict[str, Any]:
     """With the policy in force, or with `text`. Nothing is sent, charged or counted."""
-    wanted = load(schemas.SimulateSchema)
+    wanted = load(SimulateSchema)
     text = wanted.pop("text", None)
     policy = _checked(text) if text is not None else g.runtime.policy
     now = parts().store.facts.time()
@@ -223,7 +235,7 @@ def _shown(found: Version) -> dict[str, Any]:
 
 
 @ops.get("/upstreams")
-@operation(summary="How the upstream accounts do", answer=schemas.UpstreamsSchema, keys=OPS, role="read")
+@operation(summary="How the upstream accounts do", answer=UpstreamsSchema, keys=OPS, role="read")
 def upstreams() -> dict[str, Any]:
     """Call every account for its balance, and show its breakers."""
     channels: dict[str, list[str]] = {name: [] for name in g.runtime.accounts}
@@ -248,9 +260,7 @@ def _look(name: str) -> dict[str, Any]:
 
 
 @ops.get("/figures")
-@operation(
-    summary="Conversion by channel, country and upstream", answer=schemas.FiguresSchema, keys=OPS, role="read"
-)
+@operation(summary="Conversion by channel, country and upstream", answer=FiguresSchema, keys=OPS, role="read")
 def figures() -> dict[str, Any]:
     """Codes that went out and came back in the last seven days, and how soon."""
     rows = parts().figures.rows(parts().store.facts.time())
@@ -281,30 +291,30 @@ def _rounded(seconds: float | None) -> float | None:
 @ops.post("/suppressions/look")
 @operation(
     summary="Whether a number wants no messages, and why",
-    body=schemas.NumberSchema,
-    answer=schemas.SuppressionSchema,
+    body=NumberSchema,
+    answer=SuppressionSchema,
     keys=OPS,
     role="read",
     problems=(errors.InvalidNumber,),
 )
 def look_at_suppression() -> dict[str, Any]:
     """Take a POST, as a number must not stand in a URL."""
-    found = parts().reception.suppression(**load(schemas.NumberSchema))
+    found = parts().reception.suppression(**load(NumberSchema))
     return {"suppressed": found is not None, **(found or {})}
 
 
 @ops.post("/suppressions/lift")
 @operation(
     summary="Let a number get messages again",
-    body=schemas.NumberSchema,
-    answer=schemas.LiftedSchema,
+    body=NumberSchema,
+    answer=LiftedSchema,
     keys=OPS,
     role="operate",
     problems=(errors.InvalidNumber,),
 )
 def lift_suppression() -> dict[str, Any]:
     """Only if the person asked for it in another way than START."""
-    lifted = parts().reception.lift_suppression(**load(schemas.NumberSchema), by=_author())
+    lifted = parts().reception.lift_suppression(**load(NumberSchema), by=_author())
     return {"lifted": lifted}
 
 
@@ -314,12 +324,12 @@ def lift_suppression() -> dict[str, Any]:
 @ops.post("/numbers/forget")
 @operation(
     summary="Erase all that is known of a number",
-    body=schemas.ForgetSchema,
-    answer=schemas.ForgottenSchema,
+    body=ForgetSchema,
+    answer=ForgottenSchema,
     keys=OPS,
     role="admin",
     problems=(errors.InvalidNumber,),
 )
 def forget_number() -> dict[str, Any]:
     """End its challenges at once. It goes through the whole store, so the answer may take seconds."""
-    return asdict(parts().erasure.forget(**load(schemas.ForgetSchema), by=_author()))
+    return asdict(parts().erasure.forget(**load(ForgetSchema), by=_author()))

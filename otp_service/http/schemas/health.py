@@ -1,0 +1,16 @@
+"""What a probe is answered."""
+
+from marshmallow import Schema, fields
+
+from otp_service.http.schemas.fields import shown
+
+
+class HealthSchema(Schema):
+    """A probe's answer."""
+
+    status = shown(fields.String, "ok, or unavailable.", "ok")
+    parts = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={"description": "Each part and how it is.", "example": {"store": "ok"}},
+    )
