@@ -163,7 +163,7 @@ class Admission:
         rules, asked = entry.rules.human_check, entry.asked
         if rules.kind == "altcha":
             return self._check.solved(entry.proof, *self._bounds(asked), now=entry.now or self._clock())
-        if look().verdict != "challenge":
+        if look().verdict != "human_check":
             return Proof("", 0)
         if not self._captcha(rules.url).passed(entry.proof, asked.address):
             self.count(guard.after_refused_proof(entry.rules, asked))
@@ -197,7 +197,7 @@ class Admission:
             app=app,
             request_id=entry.request_id,
         )
-        if decision.verdict == "challenge":
+        if decision.verdict == "human_check":
             return HumanCheckRequired(self._posed(entry, decision))
         if decision.verdict == "spent":
             return HumanCheckFailed()

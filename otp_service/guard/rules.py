@@ -333,9 +333,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What the guard says of a send: allow, cheap, challenge, spent (the proof was used before) or refuse."""
+    """What the guard says of a send: allow, cheap, human_check, spent (the proof was used before) or refuse."""
 
-    verdict: Literal["allow", "cheap", "challenge", "spent", "refuse"]
+    verdict: Literal["allow", "cheap", "human_check", "spent", "refuse"]
     now: int
     findings: tuple[Finding, ...] = ()
     standing: Standing | None = None
@@ -353,7 +353,7 @@ class Decision:
     @property
     def over(self) -> float:
         """Give how far the counters that ask for a human check are over their thresholds, as a share of them."""
-        return max((one.over for one in self.findings if one.on and one.level == "challenge"), default=0.0)
+        return max((one.over for one in self.findings if one.on and one.level == "human_check"), default=0.0)
 
 
-_DECIDING = {"refuse": ("refuse", "cheap"), "challenge": ("challenge",), "spent": ("challenge",)}
+_DECIDING = {"refuse": ("refuse", "cheap"), "human_check": ("human_check",), "spent": ("human_check",)}

@@ -60,7 +60,7 @@ class _CooldownForm(_Changes):
 
 
 class _BudgetForm(_Changes):
-    challenge = fields.List(LimitIn())
+    human_check = fields.List(LimitIn())
     cheap = fields.List(LimitIn())
     refuse = fields.List(LimitIn())
     hold = Duration(validate=between(0, DAY, " seconds"))

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Literal
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 Mode = Literal["enforce", "watch", "off"]
-Level = Literal["challenge", "cheap", "refuse"]
-LEVELS: tuple[Level, ...] = ("challenge", "cheap", "refuse")
+Level = Literal["human_check", "cheap", "refuse"]
+LEVELS: tuple[Level, ...] = ("human_check", "cheap", "refuse")
 """What a rule may ask for, with growing caution: a human check, only cheap channels, nothing at all."""
 NEVER = ("pager", "personal_number", "premium_rate", "shared_cost", "toll_free", "uan", "voicemail")
 EVERYWHERE = "*"
@@ -64,7 +64,7 @@ class Cooldown(Rule):
 class Budget(Rule):
     """How many acts a subject may cause, by what follows when there are more; `hold` is how long a refusal lasts."""
 
-    challenge: tuple[Window, ...] = ()
+    human_check: tuple[Window, ...] = ()
     cheap: tuple[Window, ...] = ()
     refuse: tuple[Window, ...] = ()
     hold: int = 0
@@ -128,7 +128,7 @@ class Conversion(Rule):
     grace: int = MINUTE
     hold: int = 15 * MINUTE
     longest: int = HOUR
-    country: Level = "challenge"
+    country: Level = "human_check"
     prefix: Level = "refuse"
 
 
@@ -160,7 +160,7 @@ class Guard:
     countries: Countries = Countries()
     number_types: Types = Types()
     address: Budget = Budget(
-        challenge=(Window(6, 10 * MINUTE),),
+        human_check=(Window(6, 10 * MINUTE),),
         refuse=(Window(10, MINUTE), Window(60, HOUR), Window(200, DAY)),
         hold=HOUR,
     )
@@ -168,10 +168,10 @@ class Guard:
     app: Budget = Budget(refuse=(Window(5_000, HOUR), Window(50_000, DAY)))
     money: Money = Money(refuse=(Window(5_000, HOUR), Window(50_000, DAY)))
     everything: Budget = Budget(refuse=(Window(10_000, HOUR), Window(100_000, DAY)))
-    guessing: Guessing = Guessing(challenge=(Window(2_000, HOUR),))
+    guessing: Guessing = Guessing(human_check=(Window(2_000, HOUR),))
     country: Budget = Budget(refuse=(Window(3_000, HOUR), Window(20_000, DAY)))
     conversion: Conversion = Conversion()
-    prefix: Budget = Budget(challenge=(Window(10, HOUR),), refuse=(Window(20, HOUR), Window(40, DAY)))
+    prefix: Budget = Budget(human_check=(Window(10, HOUR),), refuse=(Window(20, HOUR), Window(40, DAY)))
     suppression: Listed = Listed()
     recycled: Listed = Listed(purposes=("login",))
     failures: Budget = Budget(refuse=(Window(10, HOUR), Window(30, DAY)))

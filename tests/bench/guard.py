@@ -32,7 +32,7 @@ BUDGETS = (
 def _all_rules() -> Guard:
     """Give every rule, each with room for all."""
     base = Guard(countries=Countries(allow=("*",)), cooldown=Cooldown(ladder=(1,)))
-    wide = {name: replace(getattr(base, name), challenge=ROOM[:1], refuse=ROOM) for name in BUDGETS}
+    wide = {name: replace(getattr(base, name), human_check=ROOM[:1], refuse=ROOM) for name in BUDGETS}
     assert all(isinstance(rule, Budget) for rule in wide.values())
     return replace(base, **wide, conversion=replace(base.conversion, sends=1_000_000))
 

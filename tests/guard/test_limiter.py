@@ -306,9 +306,9 @@ def test_ten_in_a_minute_then_an_hour(counters: Counters) -> None:
 
 def test_what_asks_for_a_check_is_not_held(counters: Counters) -> None:
     """A hold is a refusal's: who solves a check gets in as long as there is room."""
-    rules = only({"address": {"challenge": ["1/h"], "refuse": ["2/h"], "hold": "1h"}})
+    rules = only({"address": {"human_check": ["1/h"], "refuse": ["2/h"], "hold": "1h"}})
     assert passes(counters.charge(rules, asked()))
-    assert [counters.charge(rules, asked()).verdict for _ in range(2)] == ["challenge"] * 2
+    assert [counters.charge(rules, asked()).verdict for _ in range(2)] == ["human_check"] * 2
     assert passes(counters.charge(rules, asked(), allowance=Allowance(proof="p")))
 
 
@@ -375,15 +375,17 @@ def came_back(counters: Counters, decisions: list[Decision], rules: Guard = CONV
 def test_no_more_is_on_its_way_without_a_check_than_would_be_judged_or_came_back(counters: Counters) -> None:
     """A burst would be over before the first of it is judged; who solves a check gets in, and it is a heavier one."""
     decisions = [counters.charge(CONVERSION, asked()) for _ in range(12)]
-    assert [one.verdict for one in decisions] == ["allow"] * 10 + ["challenge"] * 2
-    assert {one.level for one in decisions[-1].findings} == {"challenge"}
+    assert [one.verdict for one in decisions] == ["allow"] * 10 + ["human_check"] * 2
+    assert {one.level for one in decisions[-1].findings} == {"human_check"}
     assert decisions[-1].over == 0
     let_in(counters, 5)
     assert counters.look(CONVERSION, asked()).over == 0.5
     came_back(counters, decisions[:10])
-    assert [counters.charge(CONVERSION, asked()).verdict for _ in range(6)] == ["allow"] * 5 + ["challenge"]
+    assert [counters.charge(CONVERSION, asked()).verdict for _ in range(6)] == ["allow"] * 5 + ["human_check"]
     came_back(counters, decisions[:10])
-    assert [counters.charge(CONVERSION, asked()).verdict for _ in range(21)] == ["allow"] * 20 + ["challenge"]
+    assert [counters.charge(CONVERSION, asked()).verdict for _ in range(21)] == ["allow"] * 20 + [
+        "human_check"
+    ]
     counters.scripts.offset += 2 * MINUTE * 1000
     assert counters.charge(CONVERSION, asked()).verdict == "allow"
 
@@ -391,9 +393,9 @@ def test_no_more_is_on_its_way_without_a_check_than_would_be_judged_or_came_back
 def test_what_is_refunded_is_not_on_its_way(counters: Counters) -> None:
     """A send that was not made makes room for another."""
     charged = [(counters.charge(CONVERSION, asked(), f"{n}").verdict, f"{n}") for n in range(11)]
-    assert [verdict for verdict, _ in charged] == ["allow"] * 10 + ["challenge"]
+    assert [verdict for verdict, _ in charged] == ["allow"] * 10 + ["human_check"]
     counters.gate.refund(guard.lines(CONVERSION, asked()), "3")
-    assert [counters.charge(CONVERSION, asked()).verdict for _ in range(2)] == ["allow", "challenge"]
+    assert [counters.charge(CONVERSION, asked()).verdict for _ in range(2)] == ["allow", "human_check"]
 
 
 def test_stops_double_up_to_the_longest_and_are_forgotten(counters: Counters) -> None:
@@ -431,9 +433,9 @@ def test_a_country_that_is_stopped_asks_for_checks_and_a_prefix_refuses(counters
     counters.scripts.offset += 3 * MINUTE * 1000
     for _ in range(2):  # as it begins, and while it lasts
         found = {one.level: one.over for one in counters.charge(CONVERSION, asked()).findings}
-        assert found == {"challenge": 1.0, "refuse": 1.0}
+        assert found == {"human_check": 1.0, "refuse": 1.0}
         elsewhere = counters.charge(CONVERSION, asked("+12025550143"))
-        assert (elsewhere.verdict, elsewhere.over) == ("challenge", 1.0)
+        assert (elsewhere.verdict, elsewhere.over) == ("human_check", 1.0)
     let = counters.charge(CONVERSION, asked("+12025550143"), allowance=Allowance(proof="p"))
     assert let.verdict == "allow"
 
@@ -513,7 +515,7 @@ def test_a_place_is_open_again_as_soon_as_its_probes_have_come_back(counters: Co
     assert [counters.charge(rules, asked()).verdict for _ in range(2)] == ["allow", "refuse"]
     came_back(counters, probes[1:], rules)
     counters.scripts.offset += 2 * MINUTE * 1000
-    assert [counters.charge(rules, asked()).verdict for _ in range(11)] == ["allow"] * 10 + ["challenge"]
+    assert [counters.charge(rules, asked()).verdict for _ in range(11)] == ["allow"] * 10 + ["human_check"]
 
 
 def test_no_more_is_tried_after_a_stop_than_would_have_caused_it(counters: Counters) -> None:
@@ -533,7 +535,7 @@ def test_an_honest_crowd_is_never_stopped(counters: Counters) -> None:
         assert counters.charge(CONVERSION, asked()).verdict == "allow"
         counters.scripts.offset += 10_000
         let_in(counters, 40)
-        assert counters.charge(CONVERSION, asked()).verdict == "challenge"
+        assert counters.charge(CONVERSION, asked()).verdict == "human_check"
         counters.scripts.offset += 20 * MINUTE * 1000
 
 
@@ -602,9 +604,9 @@ def test_off_counts_nothing(counters: Counters) -> None:
 
 def test_a_check_is_asked_for_then_passed_once(counters: Counters) -> None:
     """Nothing is charged without a proof; one proof lets one send in; who is trusted needs none."""
-    rules = only({"app": {"challenge": ["1/h"]}})
+    rules = only({"app": {"human_check": ["1/h"]}})
     counters.charge(rules, asked())
-    assert counters.charge(rules, asked()).verdict == "challenge"
+    assert counters.charge(rules, asked()).verdict == "human_check"
     assert counters.charge(rules, asked(), allowance=Allowance(proof="p")).verdict == "allow"
     assert counters.charge(rules, asked(), allowance=Allowance(proof="p")).verdict == "spent"
     assert counters.charge(rules, asked(), allowance=Allowance(proof="q")).verdict == "allow"
@@ -614,17 +616,17 @@ def test_a_check_is_asked_for_then_passed_once(counters: Counters) -> None:
 
 def test_a_check_that_was_too_light_is_asked_for_anew(counters: Counters) -> None:
     """As soon as a counter is further over its threshold than the proof is enough for."""
-    rules = only({"app": {"challenge": ["2/h"]}})
+    rules = only({"app": {"human_check": ["2/h"]}})
     for n in range(3):
         assert passes(counters.charge(rules, asked(), allowance=Allowance(proof=f"{n}")))
-    for enough, verdict in ((0.4, "challenge"), (0.5, "allow"), (0.9, "challenge"), (1.0, "allow")):
+    for enough, verdict in ((0.4, "human_check"), (0.5, "allow"), (0.9, "human_check"), (1.0, "allow")):
         allowance = Allowance(proof=f"of {enough}", enough=enough)
         assert counters.charge(rules, asked(), allowance=allowance).verdict == verdict
 
 
 def test_how_heavy_a_check_must_be_is_said_by_what_asks_for_it(counters: Counters) -> None:
     """Not by a threshold for cheap channels, which is passed long before."""
-    rules = only({"app": {"cheap": ["1/h"], "challenge": ["4/h"]}})
+    rules = only({"app": {"cheap": ["1/h"], "human_check": ["4/h"]}})
     for n in range(5):
         assert passes(counters.charge(rules, asked(), allowance=Allowance(proof=f"{n}", cheap=True)))
     brings = Allowance(proof="light", enough=0.5, cheap=True)
@@ -633,7 +635,7 @@ def test_how_heavy_a_check_must_be_is_said_by_what_asks_for_it(counters: Counter
 
 def test_a_refused_send_does_not_spend_its_proof(counters: Counters) -> None:
     """Nobody works for nothing."""
-    rules = only({"app": {"challenge": ["1/h"]}, "number": {"refuse": ["1/h"]}})
+    rules = only({"app": {"human_check": ["1/h"]}, "number": {"refuse": ["1/h"]}})
     counters.charge(rules, asked())
     assert counters.charge(rules, asked(), allowance=Allowance(proof="p")).verdict == "refuse"
     assert counters.charge(rules, asked(OTHER), allowance=Allowance(proof="p")).verdict == "allow"
@@ -641,13 +643,13 @@ def test_a_refused_send_does_not_spend_its_proof(counters: Counters) -> None:
 
 def test_the_strongest_word_decides(counters: Counters) -> None:
     """Refuse before a check, a check before cheap channels; cheap without a cheap channel is a refusal."""
-    tiers = ("cheap", "challenge", "refuse")
+    tiers = ("cheap", "human_check", "refuse")
     rules = only({"app": {tier: [f"{n}/h"] for n, tier in enumerate(tiers, 1)}})
     cheap, proven = Allowance(cheap=True), Allowance(cheap=True, proof="p")
     assert counters.charge(rules, asked()).verdict == "allow"
     assert counters.charge(rules, asked()).verdict == "refuse"
     assert counters.charge(rules, asked(), allowance=cheap).verdict == "cheap"
-    assert counters.charge(rules, asked(), allowance=cheap).verdict == "challenge"
+    assert counters.charge(rules, asked(), allowance=cheap).verdict == "human_check"
     assert counters.charge(rules, asked(), allowance=proven).verdict == "cheap"
     assert counters.charge(rules, asked(), allowance=proven).verdict == "refuse"
 
@@ -831,7 +833,7 @@ def test_a_block_tells_what_there_is_to_know(counters: Counters) -> None:
 
 def test_only_who_is_refused_is_counted_as_refused(counters: Counters) -> None:
     """By a rule that counts, and not who passed by solving a check."""
-    rules = only({"address": {"challenge": ["1/h"]}, "number": {"mode": "watch", "refuse": ["1/h"]}})
+    rules = only({"address": {"human_check": ["1/h"]}, "number": {"mode": "watch", "refuse": ["1/h"]}})
     counters.charge(rules, asked())
     counters.charge(rules, asked())
     assert passes(counters.charge(rules, asked(), allowance=Allowance(proof="p")))
@@ -843,7 +845,7 @@ def test_only_who_is_refused_is_counted_as_refused(counters: Counters) -> None:
 def test_a_block_is_told_as_it_stands(counters: Counters) -> None:
     """Its value stays what it was while the rule holds; its end is that of what it asks now."""
     rules = only(
-        {"number": {"challenge": ["1/h"], "refuse": ["2/m"]}, "address": {"refuse": ["2/m"], "hold": "1h"}}
+        {"number": {"human_check": ["1/h"], "refuse": ["2/m"]}, "address": {"refuse": ["2/m"], "hold": "1h"}}
     )
     for n in range(3):
         counters.charge(rules, asked(), allowance=Allowance(proof=f"{n}"))
@@ -857,7 +859,7 @@ def test_a_block_is_told_as_it_stands(counters: Counters) -> None:
 
 def test_one_refusal_is_one_however_many_windows_are_full(counters: Counters) -> None:
     """The block tells the strongest and longest of them."""
-    rules = only({"address": {"challenge": ["1/10m"], "refuse": ["1/h", "1/m"]}})
+    rules = only({"address": {"human_check": ["1/10m"], "refuse": ["1/h", "1/m"]}})
     counters.charge(rules, asked())
     counters.charge(rules, asked())
     block = counters.block("address")
@@ -911,7 +913,7 @@ def test_a_caller_hears_of_the_limit_that_is_nearest(counters: Counters) -> None
     """Nearest by its share that is left, among those that refuse sends: not what asks for checks or counts guesses."""
     tables = {
         "address": {"refuse": ["10/h"]},
-        "app": {"challenge": ["2/h"], "refuse": ["4/h"]},
+        "app": {"human_check": ["2/h"], "refuse": ["4/h"]},
         "failures": {"refuse": ["2/h"]},
         "number": {"refuse": ["5/h"]},
     }

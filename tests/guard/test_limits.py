@@ -41,7 +41,7 @@ BROWSER = "192.0.2.1"
 NEIGHBOURS = [f"+1415555{2600 + place}" for place in range(99)]
 """Numbers of one prefix."""
 WORDS: Mapping[type[Exception], str] = {
-    HumanCheckRequired: "challenge",
+    HumanCheckRequired: "human_check",
     HumanCheckFailed: "failed",
     HumanCheckUnavailable: "no judge",
     TooManyRequests: "refuse",
@@ -119,7 +119,7 @@ def fill(play: Play, rule: str, times: int) -> str:
 
 
 BUDGETS = [*SAME, "failures", "guessing"]
-TOLD = {"challenge": "challenge", "cheap": "voice", "refuse": "refuse"}
+TOLD = {"human_check": "human_check", "cheap": "voice", "refuse": "refuse"}
 CASES: set[tuple[str, str]] = set()
 """Each rule and field that a test below trips."""
 
@@ -225,7 +225,7 @@ trips(("recycled", "then"), ("recycled", "purposes"))
 
 def test_a_recycled_number_meets_what_the_rule_says_for_its_purposes(valkey: ValkeyServer) -> None:
     """Its new owner may sign up; logging in is the old owner's."""
-    for then, told in (("refuse", "never"), ("challenge", "challenge")):
+    for then, told in (("refuse", "never"), ("human_check", "human_check")):
         with playing(valkey, {"recycled": {"then": then, "purposes": ["login"]}}) as play:
             play.spine.gate.recycle(NUMBERS[0], play.spine.store.facts.time(), 3600)
             assert play.send(NUMBERS[0], purpose="login") == told
@@ -266,12 +266,12 @@ def converting(play: Play, sends: int, verified: int = 0) -> list[str]:
         ({}, 4, 2, 121, "sms"),
         ({"share": 0.2}, 4, 1, 121, "sms"),
         ({"sends": 5}, 4, 1, 121, "sms"),
-        ({"grace": "10m", "within": "20m"}, 4, 0, 240, "challenge"),
+        ({"grace": "10m", "within": "20m"}, 4, 0, 240, "human_check"),
         ({}, 4, 0, 720, "sms"),
         ({"within": "60m"}, 4, 0, 720, "refuse"),
-        ({"country": "challenge", "prefix": "cheap"}, 4, 0, 121, "refuse"),
-        ({"country": "challenge", "prefix": "challenge"}, 4, 0, 121, "challenge"),
-        ({"country": "challenge"}, 4, 0, 121, "refuse"),
+        ({"country": "human_check", "prefix": "cheap"}, 4, 0, 121, "refuse"),
+        ({"country": "human_check", "prefix": "human_check"}, 4, 0, 121, "human_check"),
+        ({"country": "human_check"}, 4, 0, 121, "refuse"),
     ],
 )
 def test_codes_that_do_not_come_back_stop_their_place(
@@ -309,8 +309,8 @@ trips(("human_check", "kind"), ("human_check", "url"), ("human_check", "site_key
 def test_a_vendors_check_is_posed_and_judged_by_him(valkey: ValkeyServer) -> None:
     """A page gets the vendor's site key; a vendor that does not answer lets nobody in."""
     human = HumanRules(kind="siteverify", url="http://127.0.0.1:9/", site_key="key-of-the-site")
-    with playing(valkey, {"app": {"challenge": ["1/m"]}}, human_check=human) as play:
-        assert fill(play, "app", 1) == "challenge"
+    with playing(valkey, {"app": {"human_check": ["1/m"]}}, human_check=human) as play:
+        assert fill(play, "app", 1) == "human_check"
         assert play.send(human_proof="token") == "no judge"
         caller = replace(play.spine.caller, address=BROWSER)
         with pytest.raises(HumanCheckRequired) as caught:
@@ -322,9 +322,9 @@ def test_a_vendor_says_who_is_human(valkey: ValkeyServer) -> None:
     """What he takes lets in, once; what he does not is a check that failed."""
     with FaultServer() as vendor:
         human = HumanRules(kind="siteverify", url=f"{vendor.url}siteverify", site_key="key-of-the-site")
-        with playing(valkey, {"app": {"challenge": ["1/m"]}}, human_check=human) as play:
+        with playing(valkey, {"app": {"human_check": ["1/m"]}}, human_check=human) as play:
             vendor.play(say(http_json({"success": True})))
-            assert fill(play, "app", 1) == "challenge"
+            assert fill(play, "app", 1) == "human_check"
             assert [play.send(human_proof="token") for _ in range(2)] == ["sms", "failed"]
             vendor.play(say(http_json({"success": False, "error-codes": ["invalid-input-response"]})))
             assert play.send(human_proof="another") == "failed"
@@ -334,7 +334,7 @@ def test_a_vendor_is_asked_for_nobody_who_is_refused_or_needs_no_check(valkey: V
     """Or anybody with made-up tokens kept our threads and our account there busy; an address has only so many."""
     with FaultServer() as vendor:
         human = HumanRules(kind="siteverify", url=f"{vendor.url}siteverify", site_key="key-of-the-site")
-        address = {"challenge": ["1/m"], "refuse": ["3/m"], "hold": "1h"}
+        address = {"human_check": ["1/m"], "refuse": ["3/m"], "hold": "1h"}
         with playing(valkey, {"address": address}, human_check=human) as play:
             vendor.play(say(http_json({"success": False, "error-codes": ["invalid-input-response"]})))
             assert play.send(address=BROWSER, human_proof="made up") == "sms"
@@ -348,20 +348,20 @@ def test_a_vendor_is_asked_for_nobody_who_is_refused_or_needs_no_check(valkey: V
 
 def test_a_proof_lets_one_send_in(valkey: ValkeyServer) -> None:
     """Shown again it has failed, and whoever wants in asks for another check."""
-    with playing(valkey, {"app": {"challenge": ["4/m"]}}) as play:
-        assert fill(play, "app", 4) == "challenge"
+    with playing(valkey, {"app": {"human_check": ["4/m"]}}) as play:
+        assert fill(play, "app", 4) == "human_check"
         caller = replace(play.spine.caller, address=BROWSER)
         with pytest.raises(HumanCheckRequired) as caught:
             play.spine.service.send(caller, SendRequest(to=NUMBERS[0]))
         solved = encoded(proof(caught.value.check))
         told = [play.send(NUMBERS[0], address=BROWSER, human_proof=solved) for _ in range(2)]
         assert told == ["sms", "failed"]
-        assert play.send(NUMBERS[0], address=BROWSER) == "challenge"
+        assert play.send(NUMBERS[0], address=BROWSER) == "human_check"
 
 
 def test_a_resend_meets_the_check_and_passes_with_its_proof(valkey: ValkeyServer) -> None:
     """It is another message: whoever solves what is asked gets it."""
-    with playing(valkey, {"app": {"challenge": ["4/h"]}}) as play:
+    with playing(valkey, {"app": {"human_check": ["4/h"]}}) as play:
         assert fill(play, "app", 3) == "sms"
         play.later(61)
         caller = replace(play.spine.caller, address=BROWSER)
@@ -391,8 +391,8 @@ def test_a_resend_counts_for_whom_the_server_named(valkey: ValkeyServer, named: 
 
 def test_a_hoard_of_light_checks_lets_few_in(valkey: ValkeyServer) -> None:
     """Whoever gathered them while nobody was about is asked for heavier ones as soon as he uses them."""
-    with playing(valkey, {"app": {"challenge": ["2/h"]}}) as play:
-        assert fill(play, "app", 2) == "challenge"
+    with playing(valkey, {"app": {"human_check": ["2/h"]}}) as play:
+        assert fill(play, "app", 2) == "human_check"
         hoard = []
         for number in NUMBERS[10:14]:
             caller = replace(play.spine.caller, address=BROWSER)
@@ -400,7 +400,7 @@ def test_a_hoard_of_light_checks_lets_few_in(valkey: ValkeyServer) -> None:
                 play.spine.service.send(caller, SendRequest(to=number))
             hoard.append((number, encoded(proof(caught.value.check))))
         told = [play.send(number, address=BROWSER, human_proof=solved) for number, solved in hoard]
-        assert told == ["sms", "sms", "challenge", "challenge"]
+        assert told == ["sms", "sms", "human_check", "human_check"]
 
 
 def _stopped(play: Play) -> str:
@@ -604,7 +604,7 @@ def test_a_fallback_is_no_message_that_its_address_or_session_asked_for(valkey: 
     tables: dict[str, dict[str, Any]] = {
         "address": {"refuse": ["2/h"]},
         "session": {"refuse": ["2/h"]},
-        "app": {"challenge": ["1/h"]},
+        "app": {"human_check": ["1/h"]},
         "cooldown": {},
     }
     with chain(valkey, tables) as sends:

@@ -90,11 +90,11 @@ def test_a_refusal_is_told_for_what_no_waiting_mends_and_else_for_what_lasts_lon
         return Finding(rule=rule, level=level, value=3, limit=2, seconds=60, pause=pause, over=0.5, on=on)
 
     short, long, watched = found("number", 1), found("prefix", 9), found("country", 99, on=False)
-    soft = found("address", 999, level="challenge")
+    soft = found("address", 999, level="human_check")
     decision = Decision(verdict="refuse", now=0, findings=(short, long, watched, soft))
     assert decision.deciding == long
     assert replace(decision, findings=(short, found("countries", 0))).deciding.rule == "countries"
-    assert replace(decision, verdict="challenge").deciding == soft
+    assert replace(decision, verdict="human_check").deciding == soft
     assert decision.over == 0.5
     assert decision.tripped("number")
     assert not decision.tripped("country")

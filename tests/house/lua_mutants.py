@@ -418,11 +418,11 @@ GUARD: dict[str, list[tuple[str, str]]] = {
         ("if charged_at then\n  verdict", "if false then\n  verdict"),
         (" or asked.cheap and not plan.cheap then", " then"),
         ("asked.cheap and not plan.cheap", "asked.cheap"),
-        ("asked.challenge and not plan.trusted and (", "asked.challenge and ("),
+        ("asked.human_check and not plan.trusted and (", "asked.human_check and ("),
         ("(not plan.proof or over > plan.enough)", "true"),
         ("(not plan.proof or over > plan.enough)", "not plan.proof"),
         ("(not plan.proof or over > plan.enough)", "over > plan.enough"),
-        ('one.level == "challenge" then over', "true then over"),
+        ('one.level == "human_check" then over', "true then over"),
         ('redis.call("EXISTS", proof_key) == 1', "false"),
         ('elseif asked.cheap then\n  verdict = "cheap"', 'elseif false then\n  verdict = "cheap"'),
         # Once per operation, all or none.

@@ -101,7 +101,7 @@ COUNTED: Mapping[str, Counted] = {
     ),
 }
 _FOLLOWS = {
-    "challenge": "human check",
+    "human_check": "human check",
     "cheap": "cheap channels only",
     "refuse": "refused",
 }

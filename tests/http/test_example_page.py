@@ -125,7 +125,7 @@ def test_a_newcomer_is_verified_in_the_demo(page: Page, demo: Demo) -> None:
 def test_the_guards_own_check_is_solved(page: Page, valkey: ValkeyServer) -> None:
     """The second send from an address is asked for a check, which the page solves and the real guard takes."""
     port = free_port()
-    text = POLICY.replace(ORIGIN, f"http://127.0.0.1:{port}") + '[guard.address]\nchallenge = ["1/h"]\n'
+    text = POLICY.replace(ORIGIN, f"http://127.0.0.1:{port}") + '[guard.address]\nhuman_check = ["1/h"]\n'
     core = make_core(valkey.url, "http://127.0.0.1:9", text=text, example_key=PUBLISHABLE)
     with closing(core), closing(Serving(http_app.web(core, lambda: b""), port)) as serving:
         sent(page, serving.url)

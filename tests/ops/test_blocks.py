@@ -144,7 +144,7 @@ def test_a_send_is_explained_as_its_app_and_address_would_meet_it(api: Api) -> N
     anywhere = {"to": "+14155550109", "app": "web", "purpose": "login"}
     assert told(ask(api, "POST", "blocks/explain", anywhere))["verdict"] == "allow"
     here = told(ask(api, "POST", "blocks/explain", {**anywhere, "address": ADDRESS}))
-    assert here["verdict"] == "challenge"
+    assert here["verdict"] == "human_check"
     [finding] = here["findings"]
     assert (finding["rule"], finding["value"], finding["limit"], finding["seconds"]) == ("address", 6, 6, 600)
     assert {"rule": "address", "mode": "enforce"}.items() <= here["rules"][0].items()
@@ -280,7 +280,7 @@ def test_blocks_in_a_terminal(run: Run, product: Core, tmp_path: Path) -> None:
     lines = out.splitlines()
     assert lines[0] == "+1********00, app web, asked by a stranger: refuse"
     assert lines[1].startswith("  cooldown: 1 of 1 in ")
-    assert "  asked: address (enforce) 6 in 600 s: challenge, 10 in 60 s: refuse" in out
+    assert "  asked: address (enforce) 6 in 600 s: human_check, 10 in 60 s: refuse" in out
     assert out.endswith(f"{times}\n{id_}\n")
     assert run("blocks", "lift", id_.strip(), "--reason", "a mistake", "--author", "bo")[:2] == (
         0,

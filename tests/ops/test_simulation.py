@@ -31,7 +31,7 @@ refuse = ["3/10m"]
 
 [guard.address]
 refuse = ["9/h"]
-challenge = []
+human_check = []
 
 [[route]]
 name = "spain"

@@ -145,7 +145,7 @@ refuse = ["10/m", "100/1d"]
 
 [guard.address]
 mode = "watch"
-challenge = ["1/s", "2/10s"]
+human_check = ["1/s", "2/10s"]
 cheap = ["3/m"]
 hold = "2h"
 
@@ -159,7 +159,7 @@ prices = {{ sms = 2, voice = 0.5 }}
 country_prices = {{ IN = {{ sms = 0.125 }} }}
 
 [guard.guessing]
-challenge = ["9/h"]
+human_check = ["9/h"]
 code_length = 10
 
 [guard.conversion]
@@ -170,7 +170,7 @@ grace = "0s"
 hold = "1h"
 longest = "2h"
 country = "refuse"
-prefix = "challenge"
+prefix = "human_check"
 
 [guard.recycled]
 then = "cheap"
@@ -256,7 +256,7 @@ steps = [{{ channel = "mip", upstream = "main" }}]
         number_types=Types(refuse=("pager",), mode="off"),
         address=Budget(
             mode="watch",
-            challenge=(Window(1, 1), Window(2, 10)),
+            human_check=(Window(1, 1), Window(2, 10)),
             cheap=(Window(3, 60),),
             refuse=Guard().address.refuse,
             hold=7200,
@@ -266,7 +266,7 @@ steps = [{{ channel = "mip", upstream = "main" }}]
             prices={"sms": 2.0, "voice": 0.5},
             country_prices={"IN": {"sms": 0.125}},
         ),
-        guessing=Guessing(challenge=(Window(9, 3600),), code_length=10),
+        guessing=Guessing(human_check=(Window(9, 3600),), code_length=10),
         conversion=Conversion(
             share=0.5,
             sends=10,
@@ -275,7 +275,7 @@ steps = [{{ channel = "mip", upstream = "main" }}]
             hold=3600,
             longest=7200,
             country="refuse",
-            prefix="challenge",
+            prefix="human_check",
         ),
         suppression=Listed(mode="watch"),
         recycled=Listed(then="cheap", purposes=("login", "payment")),
@@ -444,7 +444,7 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
         ('refuse = ["0/m"]', f"guard.number.refuse[0]: {LIMIT_RULE}"),
         ('refuse = ["1/m", "3/10y"]', f"guard.number.refuse[1]: {LIMIT_RULE}"),
         ("refuse = [3]", f"guard.number.refuse[0]: {LIMIT_RULE}"),
-        ('challenge = ["-1/m"]', f"guard.number.challenge[0]: {LIMIT_RULE}"),
+        ('human_check = ["-1/m"]', f"guard.number.human_check[0]: {LIMIT_RULE}"),
         ('cheap = ["1/"]', f"guard.number.cheap[0]: {LIMIT_RULE}"),
         ('refuse = ["1/2d"]', "guard.number.refuse[0]: must not look back further than a day"),
         ('hold = "2d"', "guard.number.hold: must be from 0 to 86400 seconds"),
@@ -482,11 +482,11 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
         ('within = "59s"', "guard.conversion.within: must be from 60 to 86400 seconds"),
         ('grace = "11m"', "guard.conversion.grace: must be from 0 to 600 seconds"),
         ('hold = "0s"', "guard.conversion.hold: must be from 1 to 86400 seconds"),
-        ('country = "stop"', "guard.conversion.country: must be one of challenge, cheap, refuse"),
+        ('country = "stop"', "guard.conversion.country: must be one of human_check, cheap, refuse"),
     ],
     "[guard.suppression]  # nothing else": [('then = "refuse"', "guard.suppression.then: unknown field")],
     "[guard.recycled]  # purposes": [
-        ('then = "allow"', "guard.recycled.then: must be one of challenge, cheap, refuse"),
+        ('then = "allow"', "guard.recycled.then: must be one of human_check, cheap, refuse"),
         ('purposes = "login"', "guard.recycled.purposes: not a valid list"),
         ("purposes = [1]", "guard.recycled.purposes[0]: not a valid string"),
     ],

@@ -35,7 +35,7 @@ def only(tables: Mapping[str, Mapping[str, Any]] | None = None, **more: Any) -> 
 def read(base: Guard, name: str, table: Mapping[str, Any]) -> dict[str, Any]:
     """Read a table of `[guard]` into what it changes; every tier that it does not name is empty."""
     form = FORMS[name]
-    empty = {tier: () for tier in ("challenge", "cheap", "refuse") if hasattr(getattr(base, name), tier)}
+    empty = {tier: () for tier in ("human_check", "cheap", "refuse") if hasattr(getattr(base, name), tier)}
     on = {"mode": "enforce"} if isinstance(getattr(base, name), Rule) else {}
     return {**empty, **on, **form.build(form.load(table))}
 

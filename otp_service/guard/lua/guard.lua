@@ -10,7 +10,7 @@
 -- within, grace, hold, longest, level, and `add` ("s" sent, "v" verified) at `moment`; "clear".
 -- Times are milliseconds.
 -- Returns {verdict, now, JSON of {rule, level, value, limit, ms, pause, over, on} for each line that tripped, JSON of the
--- same for what comes nearest to its limit}; the verdict is allow, cheap, challenge, spent (its proof was) or refuse.
+-- same for what comes nearest to its limit}; the verdict is allow, cheap, human_check, spent (its proof was) or refuse.
 -- KEYS: operation, index of blocks, pins, proof, counter, ...
 -- ARGV: act, plan (JSON)
 -- include: now
@@ -196,7 +196,7 @@ function judge.share(line)
   end
   local bound = math.max(line.least, proven)
   if flying >= bound then
-    trip(line, "challenge", flying, bound, line.grace, math.max(line.grace, 1000))
+    trip(line, "human_check", flying, bound, line.grace, math.max(line.grace, 1000))
   end
 end
 
@@ -295,7 +295,7 @@ local asked, over = {}, 0
 for _, one in ipairs(tripped) do
   if one.on then
     asked[one.level] = true
-    if one.level == "challenge" then over = math.max(over, one.over) end
+    if one.level == "human_check" then over = math.max(over, one.over) end
   end
 end
 local verdict = "allow"
@@ -303,9 +303,9 @@ if charged_at then
   verdict = charged_as -- asked again after a lost reply, or by a request that is the same act
 elseif asked.refuse or asked.cheap and not plan.cheap then
   verdict = "refuse"
-elseif asked.challenge and not plan.trusted and (not plan.proof or over > plan.enough) then
-  verdict = "challenge"
-elseif asked.challenge and not plan.trusted and redis.call("EXISTS", proof_key) == 1 then
+elseif asked.human_check and not plan.trusted and (not plan.proof or over > plan.enough) then
+  verdict = "human_check"
+elseif asked.human_check and not plan.trusted and redis.call("EXISTS", proof_key) == 1 then
   verdict = "spent"
 elseif asked.cheap then
   verdict = "cheap"
@@ -313,7 +313,7 @@ end
 
 -- A line may have tripped at several windows: its block tells the strongest of what they ask, then the longest.
 local function weighs_more(one, other)
-  local rank = {challenge = 1, cheap = 2, refuse = 3}
+  local rank = {human_check = 1, cheap = 2, refuse = 3}
   if one.level ~= other.level then return rank[one.level] > rank[other.level] end
   return one.pause > other.pause
 end

@@ -12,7 +12,7 @@ class BlockSchema(Schema):
     id = shown(fields.String, "Its id, for lifting it.", "prefix:prefix:ab3dEf9hIjklMnopQrStuv")
     rule = shown(fields.String, "The guard's rule.", "prefix")
     subject = shown(fields.String, "Whose counter it is; numbers are masked.", "+1202555****")
-    level = shown(fields.String, "What the rule asks for: challenge, cheap or refuse.", "refuse")
+    level = shown(fields.String, "What the rule asks for: human_check, cheap or refuse.", "refuse")
     on = shown(fields.Boolean, "False for a rule that only watches.", example=True)
     active = shown(fields.Boolean, "Whether it has not ended yet.", example=True)
     value = shown(fields.Float, "Where the counter stood.", 20.0, allow_none=True)
@@ -71,7 +71,7 @@ class ExplainedSchema(Schema):
         "before) or device.",
         "session",
     )
-    verdict = shown(fields.String, "allow, cheap, challenge or refuse.", "refuse")
+    verdict = shown(fields.String, "allow, cheap, human_check or refuse.", "refuse")
     findings = shown(
         fields.List, "Each limit that is passed.", [{"rule": "number"}], cls_or_instance=fields.Dict()
     )
