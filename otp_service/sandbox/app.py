@@ -25,7 +25,6 @@ from otp_service.sandbox.reports import Reports
 from otp_service.sandbox.sms import Sms
 from otp_service.sandbox.sms_templates import SmsTemplates
 from otp_service.sandbox.switchboard import Switchboard
-from otp_service.sandbox.verify import Verify
 from otp_service.sandbox.voice import Voice
 
 MOST_BYTES = 4 * 1024 * 1024
@@ -66,7 +65,6 @@ class Sandbox:
             Messengers(self.switchboard, self.mailbox).endpoints(),
             Voice(self.switchboard, self.mailbox).endpoints(),
             Lookup(self.switchboard).endpoints(),
-            Verify(self.switchboard, self.config.clock).endpoints(),
             Developer(self.config.clock).endpoints(),
             {"account/balance": balance, "finance/balance": balance, "auth/me": {"GET": _me}},
         ]
