@@ -13,6 +13,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from otp_service.durations import read_duration
 from otp_service.errors import ConfigurationError
 
 KEY_BYTES = 32
@@ -92,19 +93,15 @@ def _number(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-_UNITS = {"m": 60, "h": 3600, "d": 86400}
-
-
 def _duration(low: str, high: str) -> Callable[[str], int]:
     """Read a time such as 10m, 24h or 4d; gives seconds."""
-
-    def seconds(text: str) -> int:
-        return int(text[:-1]) * _UNITS[text[-1]]
+    shortest, longest = read_duration(low), read_duration(high)
 
     def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,4}[mhd]", text) or not seconds(low) <= seconds(text) <= seconds(high):
-            raise _ProblemError(f"must be a time from {low} to {high}, as in 10m, 24h or 4d")
-        return seconds(text)
+        try:
+            return read_duration(text, units="mhd", max_digits=4, shortest=shortest, longest=longest)
+        except ValueError:
+            raise _ProblemError(f"must be a time from {low} to {high}, as in 10m, 24h or 4d") from None
 
     return parse
 

@@ -4,9 +4,10 @@ Must not know who holds a key or where its hash is kept.
 """
 
 import hashlib
-import re
 import secrets
 from collections.abc import Mapping
+
+from otp_service.durations import DAY, read_duration
 
 PREFIXES: Mapping[str, str] = {"publishable": "pk", "secret": "sk", "ops": "ops", "webhook": "whs"}
 """What a key of each kind starts with."""
@@ -22,12 +23,9 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
-
-
 def seconds(text: str) -> int:
     """Read a time such as 90d or 24h, up to ten years. Raises ValueError."""
-    match = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
-    if not match or (found := int(match[1]) * _UNITS[match[2]]) > 3650 * _UNITS["d"]:
-        raise ValueError("must be a time such as 90d or 24h, up to 3650d")
-    return found
+    try:
+        return read_duration(text, longest=3650 * DAY)
+    except ValueError:
+        raise ValueError("must be a time such as 90d or 24h, up to 3650d") from None

@@ -15,6 +15,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
 
+from otp_service.durations import HOUR, MINUTE
 from otp_service.net.public_only import Answer
 
 PREFIX = "whsec_"
@@ -24,7 +25,6 @@ DRAWN_SECRET = 32
 """Bytes of a secret that we draw: as many as the hash gives (RFC 2104, section 3)."""
 MAX_BODY = 20_000
 """Bytes; the specification wants bodies smaller than 20 kB."""
-MINUTE, HOUR = 60, 3600
 RETRIES = (5, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR)
 """Seconds to wait after the first try, the second, and so on: the specification's own schedule, three days."""
 LONGEST_RETRY_AFTER = 24 * HOUR

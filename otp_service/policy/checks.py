@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from otp_service.durations import MINUTE
 from otp_service.messages import templates as messages
 from otp_service.phone import calling_code
 from otp_service.policy.draft import Draft, Findings
-from otp_service.policy.limits import EVERYWHERE, MINUTE
+from otp_service.policy.limits import EVERYWHERE
 from otp_service.policy.model import App, Match, Route, StepRule
 from otp_service.policy.places import join
 

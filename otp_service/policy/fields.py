@@ -11,11 +11,9 @@ from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields, validate
 
+from otp_service.durations import DAY, read_duration
 from otp_service.phone import is_country
-from otp_service.policy.limits import DAY, HOUR, MINUTE, Window
-
-_UNITS = {"s": 1, "m": MINUTE, "h": HOUR, "d": DAY}
-
+from otp_service.policy.limits import Window
 
 ONE_LINE = validate.Regexp(r"[^\x00-\x1f\x7f]{1,40}\Z", error="must be 1 to 40 signs on one line")
 
@@ -24,10 +22,10 @@ class Duration(fields.Field[int]):
     """Seconds, written as "30s", "5m", "24h" or "1d"."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:  # noqa: ANN401 - marshmallow's signature
-        match = re.fullmatch(r"([0-9]{1,6})([smhd])", value) if isinstance(value, str) else None
-        if not match:
-            raise ValidationError('must be a time such as "30s", "5m" or "24h"')
-        return int(match[1]) * _UNITS[match[2]]
+        try:
+            return read_duration(value, max_digits=6)
+        except ValueError:
+            raise ValidationError('must be a time such as "30s", "5m" or "24h"') from None
 
 
 def check_url(url: str) -> None:
@@ -60,8 +58,8 @@ class LimitIn(fields.Field[Window]):
         )
         if not match:
             raise ValidationError('must be a limit such as "3/10m" or "5/h"')
-        window = Window(int(match[1]), int(match[2] or 1) * _UNITS[match[3]])
-        if window.seconds > _UNITS["d"]:
+        window = Window(int(match[1]), read_duration(f"{match[2] or 1}{match[3]}"))
+        if window.seconds > DAY:
             raise ValidationError("must not look back further than a day")
         return window
 

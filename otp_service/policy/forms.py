@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from otp_service.durations import MINUTE
 from otp_service.messages import templates as messages
 from otp_service.phone import TYPES
 from otp_service.policy.fields import (
@@ -22,7 +23,6 @@ from otp_service.policy.fields import (
     one_of,
     some,
 )
-from otp_service.policy.limits import MINUTE
 from otp_service.policy.model import (
     EVENTS,
     MAX_TTL,

@@ -9,6 +9,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
+from otp_service.durations import DAY, HOUR, MINUTE
 from otp_service.phone import TYPES
 from otp_service.policy.fields import (
     ONE_LINE,
@@ -22,7 +23,7 @@ from otp_service.policy.fields import (
     one_of,
     some,
 )
-from otp_service.policy.limits import DAY, EVERYWHERE, HOUR, LEVELS, MINUTE, Guard
+from otp_service.policy.limits import EVERYWHERE, LEVELS, Guard
 from otp_service.upstream.channels import CHANNELS
 
 _LEVEL = one_of(*LEVELS)

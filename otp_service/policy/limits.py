@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
-MINUTE, HOUR, DAY = 60, 3600, 86400
+from otp_service.durations import DAY, HOUR, MINUTE
+
 Mode = Literal["enforce", "watch", "off"]
 Level = Literal["human_check", "cheap", "refuse"]
 LEVELS: tuple[Level, ...] = ("human_check", "cheap", "refuse")

@@ -10,9 +10,10 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from otp_service.challenge.model import Plan, Step
+from otp_service.durations import MINUTE
 from otp_service.errors import ChannelNotAvailable, NoRoute
 from otp_service.phone import Number, calling_code
-from otp_service.policy.limits import MINUTE, Guard
+from otp_service.policy.limits import Guard
 from otp_service.upstream.channels import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
 
 EVENTS = (

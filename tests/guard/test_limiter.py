@@ -11,12 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otp_service.crypto.sealing import Seal
+from otp_service.durations import DAY, HOUR, MINUTE
 from otp_service.guard import rules as guard
 from otp_service.guard.limiter import SPENT, Allowance, Gate
 from otp_service.guard.rules import Decision, Finding, Line
 from otp_service.policy import Budget, Guard, Window
 from otp_service.policy.guard_forms import changed
-from otp_service.policy.limits import DAY, HOUR, MINUTE
 from tests.support.gates import ADDRESS, KEEP, NUMBER, Counters, asked, only, open_counters
 from tests.support.spine import PATIENT
 from tests.support.valkey_server import ValkeyServer

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from otp_service import errors
 from otp_service.bootstrap import Core
-from otp_service.policy.limits import MINUTE
+from otp_service.durations import MINUTE
 from otp_service.verification.service import Caller, SendRequest
 from tests.conftest import OPS, PUBLISHABLE
 from tests.support.http_api import GOOD, NOTHING, NUMBER, Api, Run

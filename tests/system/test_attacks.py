@@ -16,6 +16,7 @@ import pytest
 
 from otp_service import phone
 from otp_service.challenge.model import State, Status, Step
+from otp_service.durations import DAY, HOUR, MINUTE
 from otp_service.errors import (
     ChallengeNotFound,
     HumanCheckRequired,
@@ -34,7 +35,6 @@ from tests.support.valkey_server import ValkeyServer
 
 DEFAULTS = Guard(countries=Countries(allow=("US",)))
 """Default settings: an operator has named the country, nothing else."""
-MINUTE, HOUR, DAY = 60, 3600, 86400
 PUMPED = 12025555000
 """The first of the attacker's numbers: 10,000 in a row."""
 
