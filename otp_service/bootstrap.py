@@ -22,16 +22,16 @@ from otp_service.delivery.dispatcher import Courier
 from otp_service.delivery.membership import Membership
 from otp_service.delivery.receipts import Reception
 from otp_service.errors import ConfigurationError, StoreUnavailable
-from otp_service.events import standard_webhooks as events
+from otp_service.events import standard_webhooks
 from otp_service.events.outbox import Outbox
 from otp_service.events.queue import EventQueue
-from otp_service.events.sender import Herald
+from otp_service.events.sender import WebhookSender
 from otp_service.guard.admission import Admission
 from otp_service.guard.captcha import SiteVerify
 from otp_service.guard.human_check import Check
 from otp_service.guard.limiter import Gate
 from otp_service.guard.suppressions import Suppressions
-from otp_service.net.public_only import Sender as EventSender
+from otp_service.net.public_only import PublicClient
 from otp_service.ops.apps import Apps
 from otp_service.ops.blocks import Blocks
 from otp_service.ops.erasure import Erasure
@@ -74,7 +74,7 @@ class Stores:
         self.events_due = DueQueue(scripts, self.partitions, "evt")
         self.challenges = ChallengeStore(scripts, self.partitions, due=self.due, retention=retention)
         self.events = EventQueue(
-            scripts, self.partitions, due=self.events_due, challenges=self.due, keep=keep_events
+            scripts, self.partitions, due=self.events_due, challenges=self.due, ttl=keep_events
         )
         self.facts = Facts(scripts, prefix=prefix)
         self.suppressions = Suppressions(scripts, prefix=prefix)
@@ -106,7 +106,7 @@ class Core:
     service: Service
     reception: Reception
     courier: Courier
-    herald: Herald
+    webhook_sender: WebhookSender
     seal: Seal
     erasure: Erasure
     workshop: "Workshop"
@@ -201,7 +201,7 @@ def _check_problems(loaded: Policy, captcha: str) -> Iterator[str]:
 
 def _event_secrets(text: str) -> list[bytes]:
     """Read one secret or, while it is rotated, several with a comma between, the newest first."""
-    return [events.secret(one.strip()) for one in text.split(",")]
+    return [standard_webhooks.read_secret(one.strip()) for one in text.split(",")]
 
 
 @dataclass
@@ -333,12 +333,12 @@ def build(
         metrics=metrics,
         reach=reach,
     )
-    herald = Herald(
+    webhook_sender = WebhookSender(
         policy=lambda: current().policy,
         secrets={name: _event_secrets(secret) for name, secret in read.event_secrets.items()},
         queue=store.events,
         facts=store.facts,
-        sender=EventSender(allow_private=read.private_events),
+        client=PublicClient(allow_private=read.private_events),
         metrics=metrics,
     )
     return Core(
@@ -359,7 +359,7 @@ def build(
         service=service,
         reception=reception,
         courier=courier,
-        herald=herald,
+        webhook_sender=webhook_sender,
         seal=seal,
         erasure=Erasure(
             challenges=store.challenges,

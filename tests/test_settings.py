@@ -11,7 +11,7 @@ import pytest
 
 from otp_service import bootstrap, settings
 from otp_service.errors import ConfigurationError
-from otp_service.events import standard_webhooks as events
+from otp_service.events import standard_webhooks
 from otp_service.settings import Settings
 from tests.conftest import POLICY, make_settings
 
@@ -368,7 +368,7 @@ def test_an_app_with_events_needs_the_secret_that_signs_them(tmp_path: Path) -> 
     (problem,) = start(environment | {"OTP_EVENTS_WEB": "canary"})
     assert problem.startswith("OTP_EVENTS_WEB ")
     assert "canary" not in problem
-    bootstrap.configure(environment | {"OTP_EVENTS_WEB": events.draw()})
+    bootstrap.configure(environment | {"OTP_EVENTS_WEB": standard_webhooks.draw_secret()})
 
 
 def test_mistakes_of_settings_and_policy_are_told_together(tmp_path: Path) -> None:

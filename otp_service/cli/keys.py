@@ -13,7 +13,7 @@ from otp_service.bootstrap import Core
 from otp_service.cli import session as terminal
 from otp_service.cli.session import author, moment, who_and_why
 from otp_service.errors import NotFound
-from otp_service.events import standard_webhooks as events
+from otp_service.events import standard_webhooks
 from otp_service.ops.apps import KINDS, Changed, check_owner
 from otp_service.policy import ROLES, App
 
@@ -86,8 +86,9 @@ def _seconds(text: str) -> int:
 
 def _draw(chosen: argparse.Namespace) -> int:
     if chosen.kind == "events":
+        secret = standard_webhooks.draw_secret()
         print(
-            f"secret: {events.draw()}   (shown once: for the app, and the setting that its events.secret_env names)"
+            f"secret: {secret}   (shown once: for the app, and the setting that its events.secret_env names)"
         )
         return 0
     key = draw(chosen.kind)

@@ -128,7 +128,7 @@ def _worker(_: argparse.Namespace) -> int:
         )
         for queue, attend, at_once in (
             (core.store.due, core.courier.attend, read.worker_sends),
-            (core.store.events_due, core.herald.attend, EVENTS_AT_ONCE),
+            (core.store.events_due, core.webhook_sender.send, EVENTS_AT_ONCE),
         )
     ]
     if read.worker_metrics:

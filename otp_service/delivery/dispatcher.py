@@ -112,7 +112,7 @@ class Courier:
                 self._metrics.challenges.labels(lease.challenge.app, lease.challenge.state).inc()
             log("challenge.ended", challenge=challenge_id[:8], state=lease.challenge.state)
         elif lease.what == "over":
-            self._outbox.tell(lease.challenge, over=lease.operation)
+            self._outbox.queue_events(lease.challenge, over=lease.operation)
         elif lease.what == "waited":
             self._look_again(lease)
         else:
@@ -125,7 +125,7 @@ class Courier:
     def _look_again(self, lease: Lease) -> None:
         """Do what follows for a message that left: news came, or its step's time is over."""
         challenge = lease.challenge
-        self._outbox.tell(challenge)
+        self._outbox.queue_events(challenge)
         self._reach("told")
         if rules.is_worth_asking(challenge, lease.now):
             challenge = self._ask_upstream(challenge) or challenge

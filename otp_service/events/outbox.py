@@ -1,6 +1,6 @@
-"""What apps are to be told: puts events on their way, each once.
+"""Queues the events of challenges, each one once.
 
-Knows who wants to hear what. Must not know how events travel.
+Knows which app wants which events. Must not know how events travel.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,18 +8,18 @@ from dataclasses import replace
 
 from otp_service.challenge.model import Challenge, State
 from otp_service.challenge.store import ChallengeStore
-from otp_service.events import from_challenge as news
+from otp_service.events.from_challenge import Event, blocked_event, events_of
 from otp_service.events.queue import EventQueue
-from otp_service.events.standard_webhooks import Type
+from otp_service.events.standard_webhooks import EventType
 from otp_service.policy.active import Runtime
 from otp_service.store.facts import Facts
 
 BLOCKED_PAUSE = 60
-"""Seconds between two events about the same block."""
+"""Minimum seconds between two events about the same block."""
 
 
 class Outbox:
-    """Puts events of challenges, and of refusals, on their way. Its methods raise StoreUnavailable."""
+    """Queues events about challenges and about refused sends. Its methods raise StoreUnavailable."""
 
     def __init__(
         self, *, runtime: Callable[[], Runtime], challenges: ChallengeStore, queue: EventQueue, facts: Facts
@@ -29,42 +29,50 @@ class Outbox:
         self._queue = queue
         self._facts = facts
 
-    def blocked(self, app: str, rule: str, counter: str) -> None:
-        """Tell of a send that the guard refused; a flood of refusals must not become a flood of events."""
-        if Type.BLOCKED in self._wanted(app) and self._facts.use_once(f"blocked:{counter}", BLOCKED_PAUSE):
-            self._tell_app(self._challenges.new_id(), app, [news.blocked(rule)])
+    def queue_blocked(self, app: str, rule: str, counter: str) -> None:
+        """Queue an event for a send that the guard refused.
 
-    def tell(self, challenge: Challenge, *, over: str = "") -> None:
-        """Put what the app was not told yet on its way; `over` is the lease on a challenge that has ended."""
+        Each `counter` causes at most one event in BLOCKED_PAUSE, so that many refusals do not cause many events.
+        """
+        if EventType.BLOCKED in self._wanted(app) and self._facts.use_once(
+            f"blocked:{counter}", BLOCKED_PAUSE
+        ):
+            self._put(self._challenges.new_id(), app, [blocked_event(rule)])
+
+    def queue_events(self, challenge: Challenge, *, over: str = "") -> None:
+        """Queue the events that the app has not received yet.
+
+        `over` is the operation id of the lease on a challenge that has ended.
+        """
         if not challenge.watched or self._runtime().version < challenge.policy:
-            return  # whoever follows the challenge's policy already knows who wants to hear
-        unheard = [one for one in news.of(challenge) if one.name not in challenge.told]
-        self._tell_app(challenge.id, challenge.app, unheard, over=over)
+            return  # a process that has the challenge's policy version knows which events the app wants
+        unsent = [event for event in events_of(challenge) if event.name not in challenge.told]
+        self._put(challenge.id, challenge.app, unsent, over=over)
 
-    def exhausted(self, challenge: Challenge) -> None:
-        """Tell of a last guess that was wrong, which the record itself says only when the challenge expires.
+    def queue_exhausted(self, challenge: Challenge) -> None:
+        """Queue the event for a wrong last guess; the record itself shows it only when the challenge expires.
 
-        Nothing is told once an earlier guess has won. One that is still in its check may win afterwards.
+        Does nothing if an earlier guess has won. A guess that is still being checked may win afterwards.
         """
         if not challenge.watched:
             return
         _, newest = self._challenges.read_challenge(challenge.id)
         if newest is not None and newest.state is State.PENDING:
-            self.tell(replace(newest, state=State.EXHAUSTED))
+            self.queue_events(replace(newest, state=State.EXHAUSTED))
 
-    def _tell_app(self, id_: str, app: str, unheard: Sequence[news.Event], *, over: str = "") -> None:
-        if not unheard and not over:
+    def _put(self, id_: str, app: str, unsent: Sequence[Event], *, over: str = "") -> None:
+        if not unsent and not over:
             return
         wanted, now = self._wanted(app), self._facts.time()
         records = {
-            one.name: {"app": app, "type": one.type, "at": now, "data": one.data}
-            for one in unheard
-            if one.type in wanted
+            event.name: {"app": app, "type": event.type, "at": now, "data": event.data}
+            for event in unsent
+            if event.type in wanted
         }
-        self._queue.put(id_, [one.name for one in unheard], records, over=over)
+        self._queue.put(id_, [event.name for event in unsent], records, over=over)
 
     def _wanted(self, app: str) -> Sequence[str]:
         found = self._runtime().policy.apps.get(app)
         if not (found and found.events):
             return ()
-        return found.events.types or tuple(Type)
+        return found.events.types or tuple(EventType)

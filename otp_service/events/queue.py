@@ -1,4 +1,4 @@
-"""Events on their way to apps, in a queue of their own, so that a slow endpoint holds up no code.
+"""The queue of events for apps; it is separate from challenges, so that a slow endpoint delays no code.
 
 Knows the keys and the scripts. Must not know what an event says or how it is sent.
 """
@@ -14,13 +14,13 @@ from otp_service.store.partitions import Partitions, operation
 from otp_service.store.scripts import Scripts
 
 LEASE = 20_000
-"""Milliseconds for an app's answer to an event."""
+"""Milliseconds that a worker has to send an event and get the app's answer."""
 SCOPE = "e"
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedEvent:
-    """An event on its way to an app: its id, its record, and the number of earlier tries."""
+    """A queued event: its id, its record, and the number of earlier tries."""
 
     id: str
     record: Mapping[str, Any]
@@ -31,22 +31,22 @@ class EventQueue:
     """The events of all apps. Every method raises StoreUnavailable if the server does not answer in time."""
 
     def __init__(
-        self, scripts: Scripts, partitions: Partitions, *, due: DueQueue, challenges: DueQueue, keep: int
+        self, scripts: Scripts, partitions: Partitions, *, due: DueQueue, challenges: DueQueue, ttl: int
     ) -> None:
-        """`due` is the queue of events, `challenges` that of challenges; `keep` is how long an event lives (ms)."""
+        """`due` is the queue of events, `challenges` that of challenges; `ttl` is how long an event is kept (ms)."""
         self._scripts = scripts
         self._partitions = partitions
         self._due = due
         self._challenges = challenges
-        self._keep = keep
+        self._ttl = ttl
 
     def put(
         self, id_: str, told: Sequence[str], records: Mapping[str, Mapping[str, Any]], *, over: str = ""
     ) -> None:
-        """Queue events of a challenge, each once: `told` names them and is stored with the challenge.
+        """Queue events of a challenge, each one once: `told` names them and is stored with the challenge.
 
-        `records` are by their names. `over` is the operation of the lease on a challenge that has ended and needs no
-        more attention. An id that belongs to no challenge is accepted, too.
+        `records` are by event name. `over` is the operation id of the lease on a challenge that has ended and needs
+        no further work. The id may also belong to no challenge.
         """
         partition = id_[:2]
         ids = [self._partitions.new_id_in(partition) for _ in records]
@@ -54,7 +54,7 @@ class EventQueue:
             part for id_and_record in zip(ids, records.items(), strict=True) for part in _flat(*id_and_record)
         ]
         self._scripts.call(
-            "spool",
+            "put_events",
             [
                 self._partitions.key_of(id_, CHALLENGE),
                 self._challenges.key(id_),
@@ -64,23 +64,23 @@ class EventQueue:
             id_,
             json.dumps(list(told)),
             over,
-            self._keep,
+            self._ttl,
             self._due.wake_channel,
             partition,
             *events,
         )
 
     def claim(self, id_: str) -> QueuedEvent | None:
-        """Lease an event that is due; None if it is gone, or another worker has it."""
-        tries, record = self._scripts.call("take_event", self._keys(id_), id_, LEASE, operation())
+        """Lease an event that is due. Return None if it is gone or another worker holds it."""
+        tries, record = self._scripts.call("claim_event", self._keys(id_), id_, LEASE, operation())
         return QueuedEvent(id_, json.loads(record), tries) if record else None
 
     def finish(self, id_: str, pause: float | None = None) -> None:
         """Remove an event, or try it again after `pause` seconds."""
-        self._scripts.call("end_event", self._keys(id_), id_, "" if pause is None else int(pause * 1000))
+        self._scripts.call("finish_event", self._keys(id_), id_, "" if pause is None else int(pause * 1000))
 
     def erase(self, challenges: Container[str]) -> int:
-        """Erase the events of these challenges; gives how many there were."""
+        """Erase the events of these challenges. Return how many there were."""
         found = [
             self._partitions.id_of(key)
             for batch in self._scripts.walk(self._key("??*"), "walk")

@@ -1,6 +1,6 @@
-"""Brings events to apps: signs, posts, tries again, gives up.
+"""Sends queued events to the endpoints of apps: signs, posts, retries and gives up.
 
-Knows queue, schedule and endpoints. Must not know what an event means.
+Knows the queue, the schedule and the endpoints. Must not know what an event means.
 """
 
 import logging
@@ -9,23 +9,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from otp_service.events import standard_webhooks as events
+from otp_service.events import standard_webhooks
 from otp_service.events.queue import EventQueue, QueuedEvent
 from otp_service.events.standard_webhooks import Disable, Done, Retry
-from otp_service.net.public_only import Answer, Sender
+from otp_service.net.public_only import Answer, PublicClient
 from otp_service.policy import Policy
 from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
 
 OFF_FOR = 30 * 24 * 3600
-"""Seconds that an endpoint stays switched off after a 410, or until the policy names another."""
+"""Seconds that an endpoint stays switched off after a 410, unless the policy names another endpoint earlier."""
 NOT_NOW = 300.0
-"""Seconds until an event is looked at again whose endpoint or secret is not known here."""
+"""Seconds to postpone an event if this process does not know its endpoint or secret."""
 
 
-class Herald:
-    """Takes events from the queue to the endpoints of their apps."""
+class WebhookSender:
+    """Sends events from the queue to the endpoints of their apps."""
 
     def __init__(
         self,
@@ -34,26 +34,26 @@ class Herald:
         secrets: Mapping[str, Sequence[bytes]],
         queue: EventQueue,
         facts: Facts,
-        sender: Sender,
+        client: PublicClient,
         metrics: Metrics,
     ) -> None:
-        """`secrets` are by the setting's name, each with the newest first."""
+        """`secrets` are by the name of their setting, each with the newest first."""
         self._policy = policy
         self._secrets = secrets
         self._queue = queue
         self._facts = facts
-        self._sender = sender
+        self._client = client
         self._metrics = metrics
 
-    def attend(self, event_id: str, stopping: Callable[[], bool]) -> None:
-        """Bring an event that is due. Raises StoreUnavailable; it stays due then."""
+    def send(self, event_id: str, stopping: Callable[[], bool]) -> None:
+        """Send an event that is due. Raises StoreUnavailable; the event then stays due."""
         if stopping() or (queued := self._queue.claim(event_id)) is None:
             return
         app = queued.record["app"]
         found = self._policy().apps.get(app)
         secrets = self._secrets.get(found.events.secret_env, ()) if found and found.events else ()
         if not (found and found.events and secrets):
-            # A version of the policy, or a process, that knows better follows.
+            # A newer policy version, or a process with newer settings, may know the endpoint.
             self._queue.finish(event_id, NOT_NOW)
             self._count(queued, "postponed", "no_endpoint", None)
             return
@@ -61,7 +61,7 @@ class Herald:
             self._end(queued, "dropped")
             return
         answer = self._post(queued, found.events.url, secrets)
-        match events.following(queued.tries + 1, answer, random.random):
+        match standard_webhooks.after_answer(queued.tries + 1, answer, random.random):
             case Done():
                 self._end(queued, "delivered")
             case Retry(seconds):
@@ -75,8 +75,12 @@ class Herald:
 
     def _post(self, queued: QueuedEvent, url: str, secrets: Sequence[bytes]) -> Answer:
         record: Mapping[str, Any] = queued.record
-        body = events.body(events.Type(record["type"]), record["at"], record["data"])
-        return self._sender.post(url, events.headers(queued.id, int(time.time()), body, secrets), body)
+        body = standard_webhooks.write_body(
+            standard_webhooks.EventType(record["type"]), record["at"], record["data"]
+        )
+        return self._client.post(
+            url, standard_webhooks.sign(queued.id, int(time.time()), body, secrets), body
+        )
 
     def _is_off(self, app: str, url: str) -> bool:
         return self._facts.get(f"off:{app}") == url

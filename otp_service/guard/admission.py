@@ -201,7 +201,7 @@ class Admission:
             return HumanCheckRequired(self._posed(entry, decision))
         if decision.verdict == "spent":
             return HumanCheckFailed()
-        self._outbox.blocked(app, finding.rule, f"{app}:{finding.rule}")
+        self._outbox.queue_blocked(app, finding.rule, f"{app}:{finding.rule}")
         error: OtpError
         if kind := _FOR_GOOD.get(finding.rule):
             error = kind()

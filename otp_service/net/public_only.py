@@ -99,7 +99,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sender:
+class PublicClient:
     """Posts to endpoints; safe to use from many threads.
 
     `allow_private` lets private networks in, and plain HTTP to this machine: for apps beside the service, demo

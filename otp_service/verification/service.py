@@ -383,7 +383,7 @@ class Service:
             if not left:
                 self._metrics.challenges.labels(caller.app.name, "exhausted").inc()
                 with suppress(StoreUnavailable):  # it is told when the challenge expires, then
-                    self._outbox.exhausted(challenge)
+                    self._outbox.queue_exhausted(challenge)
             raise WrongCode(left)
         now, won = self._challenges.finish(challenge.id, caller.app.name, State.VERIFIED, via)
         if won is None:

@@ -748,7 +748,7 @@ def test_a_delivery_leaves_by_the_step_that_could_be_taken(store: Stores) -> Non
 # What its app is told.
 
 
-def spooled(store: Stores) -> list[str]:
+def queued_event(store: Stores) -> list[str]:
     """List the events that are due."""
     return [id_ for p in store.partitions.names() for id_ in store.events_due.due(p, 100).ids]
 
@@ -851,35 +851,35 @@ def test_an_event_is_due_at_once(store: Stores) -> None:
     """By the store's clock, whatever the server's says."""
     store.scripts.offset -= 60_000
     store.events.put(store.challenges.new_id(), ["v"], {"v": {"n": 1}})
-    assert len(spooled(store)) == 1
+    assert len(queued_event(store)) == 1
 
 
-def test_an_event_is_spooled_once(store: Stores) -> None:
+def test_an_event_is_queued_once(store: Stores) -> None:
     """Whoever comes second, or asks again, adds nothing; what was told stays with the challenge."""
     id_ = opened(store, watched=True).id
     for _ in range(2):
         store.events.put(id_, ["0s", "0d"], {"0s": {"n": 1}, "0d": {"n": 2}})
-    assert len(spooled(store)) == 2
+    assert len(queued_event(store)) == 2
     assert seen(store, id_).told == ("0s", "0d")
     store.events.put(id_, ["0s", "v"], {"0s": {"n": 1}, "v": {"n": 3}})  # of an older look
-    assert len(spooled(store)) == 3
+    assert len(queued_event(store)) == 3
     assert seen(store, id_).told == ("0s", "0d", "v")
     store.events.put(store.challenges.new_id(), [""], {"": {"n": 4}})
-    assert len(spooled(store)) == 4
+    assert len(queued_event(store)) == 4
 
 
 def test_an_event_is_one_workers_until_its_lease_ends(store: Stores) -> None:
     """A crash leaves it for the next; each take counts; a pause is kept; an ended event is gone."""
     store.events.put(store.challenges.new_id(), [""], {"": {"app": "web"}})
-    [id_] = spooled(store)
+    [id_] = queued_event(store)
     for tries in range(2):
         taken = store.events.claim(id_)
         assert taken is not None
         assert (taken.tries, taken.record["app"]) == (tries, "web")
         assert store.events.claim(id_) is None
-        assert spooled(store) == []
+        assert queued_event(store) == []
         store.scripts.offset += queue.LEASE
-        assert spooled(store) == [id_]
+        assert queued_event(store) == [id_]
     store.events.finish(id_, 300)
     store.scripts.offset += 299_000
     assert store.events.claim(id_) is None
@@ -888,7 +888,7 @@ def test_an_event_is_one_workers_until_its_lease_ends(store: Stores) -> None:
     store.events.finish(id_)
     store.events.finish(id_, 5)
     store.scripts.offset += queue.LEASE
-    assert (spooled(store), store.events.claim(id_)) == ([], None)
+    assert (queued_event(store), store.events.claim(id_)) == ([], None)
 
 
 def test_a_refusal_moves_to_the_next_step_at_once(store: Stores) -> None:
@@ -1130,7 +1130,7 @@ def test_every_key_has_a_time_to_live(valkey: ValkeyServer) -> None:
             id_, "main", upstream_id="", reference=reference, status=Status.READ, reason=""
         )
         store.events.put(id_, ["0s"], {"0s": {"app": "web"}})
-        for event_id in spooled(store):
+        for event_id in queued_event(store):
             store.events.claim(event_id)
             store.events.finish(event_id, 5)
         store.challenges.index_message("name", id_, 60_000)

@@ -9,7 +9,7 @@ from otp_service.bootstrap import Stores
 from otp_service.challenge.model import State
 from otp_service.errors import NumberOptedOut, WrongCode
 from otp_service.events.outbox import BLOCKED_PAUSE, Outbox
-from otp_service.events.standard_webhooks import Type
+from otp_service.events.standard_webhooks import EventType
 from otp_service.policy import App, Events, Policy
 from otp_service.policy.active import Runtime
 from otp_service.upstream.port import Inbound
@@ -141,7 +141,7 @@ def test_no_failure_is_told_of_a_challenge_that_was_won(store: Stores) -> None:
     """A right guess that was counted before the last wrong one may end first: then the wrong one is no news."""
     late = opened(store, watched=True)
     store.challenges.finish(late.id, "web", State.VERIFIED, 0)
-    outbox(store, wanted()).exhausted(late)
+    outbox(store, wanted()).queue_exhausted(late)
     assert told(store) == []
 
 
@@ -150,9 +150,9 @@ def test_an_app_hears_only_what_it_asked_for(store: Stores) -> None:
     challenge = opened(store, watched=True)
     brought(store, challenge.id)
     store.challenges.finish(challenge.id, "web", State.VERIFIED, 0)
-    outbox(store, wanted("challenge.verified")).tell(seen(store, challenge.id))
+    outbox(store, wanted("challenge.verified")).queue_events(seen(store, challenge.id))
     assert types(told(store)) == ["challenge.verified"]
-    outbox(store, wanted()).tell(seen(store, challenge.id))
+    outbox(store, wanted()).queue_events(seen(store, challenge.id))
     assert told(store) == []
 
 
@@ -160,11 +160,12 @@ def test_whoever_does_not_want_events_gets_none(store: Stores) -> None:
     """An app without an endpoint, and a challenge that was opened before it had one."""
     challenge = opened(store, watched=True)
     brought(store, challenge.id)
-    outbox(store, None).tell(seen(store, challenge.id))
+    outbox(store, None).queue_events(seen(store, challenge.id))
     before = opened(store)
     brought(store, before.id)
-    for tell in (outbox(store, wanted()).tell, outbox(store, wanted()).exhausted):
-        tell(seen(store, before.id))
+    box = outbox(store, wanted())
+    for queue_events in (box.queue_events, box.queue_exhausted):
+        queue_events(seen(store, before.id))
     assert told(store) == []
 
 
@@ -172,9 +173,9 @@ def test_a_process_that_does_not_follow_yet_leaves_telling_to_others(store: Stor
     """It may not know yet who wants to hear; whoever has the challenge's version tells."""
     challenge = opened(store, watched=True, policy=2)
     brought(store, challenge.id)
-    outbox(store, None, version=1).tell(seen(store, challenge.id))
+    outbox(store, None, version=1).queue_events(seen(store, challenge.id))
     assert seen(store, challenge.id).told == ()
-    outbox(store, wanted(), version=2).tell(seen(store, challenge.id))
+    outbox(store, wanted(), version=2).queue_events(seen(store, challenge.id))
     assert types(told(store)) == ["challenge.sent"]
 
 
@@ -185,7 +186,7 @@ def test_many_who_tell_at_once_tell_once(store: Stores) -> None:
     store.challenges.finish(challenge.id, "web", State.VERIFIED, 0)
     news = seen(store, challenge.id)
     box = outbox(store, wanted())
-    assert together(16, lambda _: box.tell(news)) == [None] * 16
+    assert together(16, lambda _: box.queue_events(news)) == [None] * 16
     assert types(told(store)) == ["challenge.sent", "challenge.verified"]
 
 
@@ -202,10 +203,10 @@ def test_a_flood_of_refusals_is_no_flood_of_events(journeys: Journeys) -> None:
 
 def test_only_apps_that_want_to_hear_of_refusals_do(store: Stores) -> None:
     """Neither an app of other wishes nor one without an endpoint; each counter has a pause of its own."""
-    outbox(store, wanted(Type.SENT)).blocked("web", "number", "one")
-    outbox(store, None).blocked("web", "number", "one")
+    outbox(store, wanted(EventType.SENT)).queue_blocked("web", "number", "one")
+    outbox(store, None).queue_blocked("web", "number", "one")
     assert told(store) == []
-    box = outbox(store, wanted(Type.BLOCKED))
+    box = outbox(store, wanted(EventType.BLOCKED))
     for counter in ("one", "one", "two"):
-        box.blocked("web", "number", counter)
+        box.queue_blocked("web", "number", counter)
     assert types(told(store)) == ["challenge.blocked"] * 2

@@ -8,8 +8,8 @@ import pytest
 
 from otp_service.bootstrap import Stores
 from otp_service.events import queue
-from otp_service.events.sender import NOT_NOW, Herald
-from otp_service.net.public_only import Sender
+from otp_service.events.sender import NOT_NOW, WebhookSender
+from otp_service.net.public_only import PublicClient
 from otp_service.policy import App, Events, Policy
 from otp_service.telemetry.metrics import Metrics
 from tests.support.endpoint import Endpoint
@@ -34,21 +34,21 @@ def endpoint() -> Iterator[Endpoint]:
     made.close()
 
 
-def a_herald(store: Stores, url: str, **secrets_by_name: tuple[bytes, ...]) -> Herald:
-    """Make a herald for the one app."""
+def a_sender(store: Stores, url: str, **secrets_by_name: tuple[bytes, ...]) -> WebhookSender:
+    """Make a webhook sender for the one app."""
     app = App(name="web", brand="Acme", events=Events(url=url, secret_env="SECRET"))
     policy = Policy(apps={"web": app}, upstreams={}, routes=())
-    return Herald(
+    return WebhookSender(
         policy=lambda: policy,
         secrets=secrets_by_name or {"SECRET": KEYS},
         queue=store.events,
         facts=store.facts,
-        sender=Sender(allow_private=True),
+        client=PublicClient(allow_private=True),
         metrics=Metrics(),
     )
 
 
-def spooled(store: Stores, app: str = "web") -> str:
+def queued_event(store: Stores, app: str = "web") -> str:
     """Put an event on its way; gives its id."""
     before = due(store)
     record = {
@@ -74,8 +74,8 @@ def running() -> bool:
 
 def test_an_event_is_signed_with_every_secret_and_ends(store: Stores, endpoint: Endpoint) -> None:
     """A receiver with either secret of a rotation can check it; with another it refuses. Then it is gone."""
-    id_ = spooled(store)
-    a_herald(store, endpoint.url).attend(id_, running)
+    id_ = queued_event(store)
+    a_sender(store, endpoint.url).send(id_, running)
     [post] = endpoint.posts
     for key in KEYS:
         assert post.read(base64.b64encode(key).decode()) == {
@@ -93,12 +93,12 @@ def test_an_event_is_signed_with_every_secret_and_ends(store: Stores, endpoint: 
 def test_a_retry_keeps_the_id_and_waits(store: Stores, endpoint: Endpoint) -> None:
     """A receiver knows a repetition by it; the second try comes after its pause, not before."""
     endpoint.statuses.put(500)
-    herald, id_ = a_herald(store, endpoint.url), spooled(store)
-    herald.attend(id_, running)
-    herald.attend(id_, running)
+    sender, id_ = a_sender(store, endpoint.url), queued_event(store)
+    sender.send(id_, running)
+    sender.send(id_, running)
     assert len(endpoint.posts) == 1
     store.scripts.offset += 6000
-    herald.attend(id_, running)
+    sender.send(id_, running)
     first, second = endpoint.posts
     assert first.id == second.id == id_
     assert first.body == second.body
@@ -108,23 +108,23 @@ def test_a_retry_keeps_the_id_and_waits(store: Stores, endpoint: Endpoint) -> No
 def test_gone_switches_the_endpoint_off(store: Stores, endpoint: Endpoint) -> None:
     """After a 410 no event goes there any more, until the policy names another address."""
     endpoint.statuses.put(410)
-    herald = a_herald(store, endpoint.url)
+    sender = a_sender(store, endpoint.url)
     for _ in range(3):
-        herald.attend(spooled(store), running)
+        sender.send(queued_event(store), running)
     assert len(endpoint.posts) == 1
     assert due(store) == set()
-    a_herald(store, f"{endpoint.url}?again").attend(spooled(store), running)
+    a_sender(store, f"{endpoint.url}?again").send(queued_event(store), running)
     assert len(endpoint.posts) == 2
 
 
 def test_a_crash_after_the_take_leaves_the_event(store: Stores, endpoint: Endpoint) -> None:
     """A worker that dies in the middle: after its lease the same event is tried again, with the same id."""
-    herald, id_ = a_herald(store, endpoint.url), spooled(store)
+    sender, id_ = a_sender(store, endpoint.url), queued_event(store)
     assert store.events.claim(id_) is not None
-    herald.attend(id_, running)
+    sender.send(id_, running)
     assert endpoint.posts == []
     store.scripts.offset += queue.LEASE
-    herald.attend(id_, running)
+    sender.send(id_, running)
     [post] = endpoint.posts
     assert post.id == id_
     assert due(store) == set()
@@ -132,9 +132,9 @@ def test_a_crash_after_the_take_leaves_the_event(store: Stores, endpoint: Endpoi
 
 def test_an_event_that_nobody_can_get_now_waits(store: Stores, endpoint: Endpoint) -> None:
     """Its app left the policy, or this process has no secret for it: nothing unsigned goes out, and nothing is lost."""
-    events = {spooled(store, "gone"), spooled(store)}
+    events = {queued_event(store, "gone"), queued_event(store)}
     for id_ in events:
-        a_herald(store, endpoint.url, OTHER=KEYS).attend(id_, running)
+        a_sender(store, endpoint.url, OTHER=KEYS).send(id_, running)
     store.scripts.offset += queue.LEASE
     assert (endpoint.posts, due(store)) == ([], set())
     store.scripts.offset += int(NOT_NOW * 1000)
@@ -143,6 +143,6 @@ def test_an_event_that_nobody_can_get_now_waits(store: Stores, endpoint: Endpoin
 
 def test_a_stopping_worker_takes_no_event(store: Stores, endpoint: Endpoint) -> None:
     """It stays due for another."""
-    id_ = spooled(store)
-    a_herald(store, endpoint.url).attend(id_, lambda: True)
+    id_ = queued_event(store)
+    a_sender(store, endpoint.url).send(id_, lambda: True)
     assert (endpoint.posts, due(store)) == ([], {id_})

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from otp_service.events import standard_webhooks as events
-from otp_service.events.standard_webhooks import Disable, Done, GaveUp, Retry, Type
+from otp_service.events import standard_webhooks
+from otp_service.events.standard_webhooks import Disable, Done, EventType, GaveUp, Retry
 from otp_service.net.public_only import Answer
 
 IDS = st.from_regex(r"evt_[A-Za-z0-9_-]{1,40}", fullmatch=True)
@@ -42,8 +42,10 @@ def middle() -> float:
 
 def test_the_specifications_own_vector() -> None:
     """What the reference library's tests hold for its fixed secret, id, time and body."""
-    key = events.secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-    signed = events.headers("msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}', [key])
+    key = standard_webhooks.read_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    signed = standard_webhooks.sign(
+        "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}', [key]
+    )
     assert signed == {
         "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
         "webhook-timestamp": "1614265330",
@@ -51,13 +53,13 @@ def test_the_specifications_own_vector() -> None:
     }
 
 
-@given(IDS, DATA, st.sampled_from(Type), st.lists(KEYS, min_size=1, max_size=3, unique=True))
+@given(IDS, DATA, st.sampled_from(EventType), st.lists(KEYS, min_size=1, max_size=3, unique=True))
 def test_every_secret_alone_verifies_an_event(
-    event_id: str, data: dict[str, object], kind: Type, keys: list[bytes]
+    event_id: str, data: dict[str, object], kind: EventType, keys: list[bytes]
 ) -> None:
     """While secrets rotate a receiver that holds any of them accepts, and reads what was written."""
-    written = events.body(kind, AT, data)
-    signed = events.headers(event_id, int(time.time()), written, keys)
+    written = standard_webhooks.write_body(kind, AT, data)
+    signed = standard_webhooks.sign(event_id, int(time.time()), written, keys)
     for key in keys:
         assert Webhook(key).verify(written, signed) == {
             "type": kind.value,
@@ -70,8 +72,8 @@ def test_every_secret_alone_verifies_an_event(
 def test_nothing_else_verifies(event_id: str, key: bytes, other: bytes, drawn: st.DataObject) -> None:
     """Another secret, another id, time or body: the receiver refuses."""
     now = int(time.time())
-    written = events.body(Type.SENT, AT, {})
-    signed = events.headers(event_id, now, written, [key])
+    written = standard_webhooks.write_body(EventType.SENT, AT, {})
+    signed = standard_webhooks.sign(event_id, now, written, [key])
     place = drawn.draw(st.integers(0, len(written) - 1))
     changed = written[:place] + bytes([written[place] ^ 1]) + written[place + 1 :]
     refused = [
@@ -89,16 +91,18 @@ def test_nothing_else_verifies(event_id: str, key: bytes, other: bytes, drawn: s
 @pytest.mark.parametrize("shift", [-301, 302])
 def test_a_try_of_another_time_is_stale(shift: int) -> None:
     """Each try is signed with its own time, so that a copy is worth five minutes at most (F5)."""
-    key, written = b"k" * 32, events.body(Type.SENT, AT, {})
+    key, written = b"k" * 32, standard_webhooks.write_body(EventType.SENT, AT, {})
     with pytest.raises(WebhookVerificationError, match="timestamp too"):
-        Webhook(key).verify(written, events.headers("evt_1", int(time.time()) + shift, written, [key]))
+        Webhook(key).verify(
+            written, standard_webhooks.sign("evt_1", int(time.time()) + shift, written, [key])
+        )
 
 
 def test_the_newest_secret_signs_first() -> None:
     """The order of the secrets is the order of the signatures."""
     new, old = b"n" * 32, b"o" * 32
-    alone = [events.headers("evt_1", 1, b"{}", [key])["webhook-signature"] for key in (new, old)]
-    assert events.headers("evt_1", 1, b"{}", [new, old])["webhook-signature"] == " ".join(alone)
+    alone = [standard_webhooks.sign("evt_1", 1, b"{}", [key])["webhook-signature"] for key in (new, old)]
+    assert standard_webhooks.sign("evt_1", 1, b"{}", [new, old])["webhook-signature"] == " ".join(alone)
 
 
 # Secrets.
@@ -108,8 +112,8 @@ def test_the_newest_secret_signs_first() -> None:
 def test_a_secret_is_read_as_it_was_written(key: bytes) -> None:
     """24 to 64 bytes, in the form that receivers paste into their own settings."""
     text = "whsec_" + base64.b64encode(key).decode()
-    assert events.secret(text) == key
-    assert Webhook(text).verify(b"1", events.headers("e", int(time.time()), b"1", [key])) == 1
+    assert standard_webhooks.read_secret(text) == key
+    assert Webhook(text).verify(b"1", standard_webhooks.sign("e", int(time.time()), b"1", [key])) == 1
 
 
 @pytest.mark.parametrize(
@@ -130,14 +134,14 @@ def test_a_secret_is_read_as_it_was_written(key: bytes) -> None:
 def test_a_bad_secret_is_refused_with_the_rule(text: str) -> None:
     """Too short, too long, not base64, not ours: the rule is told, the secret is not."""
     with pytest.raises(ValueError, match=r"^must be whsec_ followed by the base64 of 24 to 64 bytes$"):
-        events.secret(text)
+        standard_webhooks.read_secret(text)
 
 
 def test_drawn_secrets_are_good_and_new() -> None:
     """A drawn secret is one that can be read, and no two are alike."""
-    drawn = {events.draw() for _ in range(100)}
+    drawn = {standard_webhooks.draw_secret() for _ in range(100)}
     assert len(drawn) == 100
-    assert {len(events.secret(text)) for text in drawn} == {32}
+    assert {len(standard_webhooks.read_secret(text)) for text in drawn} == {32}
 
 
 # Bodies.
@@ -145,7 +149,7 @@ def test_drawn_secrets_are_good_and_new() -> None:
 
 def test_the_six_types_are_the_contract() -> None:
     """Receivers compare these words."""
-    assert [*Type] == [
+    assert [*EventType] == [
         "challenge.sent",
         "challenge.delivered",
         "challenge.fell_back",
@@ -157,7 +161,7 @@ def test_the_six_types_are_the_contract() -> None:
 
 def test_a_body_is_compact_json() -> None:
     """Byte for byte what is signed and sent."""
-    assert events.body(Type.SENT, AT, {"id": "c1", "to": "•••71"}) == (
+    assert standard_webhooks.write_body(EventType.SENT, AT, {"id": "c1", "to": "•••71"}) == (
         b'{"type":"challenge.sent","timestamp":"2023-01-19T00:13:51.042Z",'
         b'"data":{"id":"c1","to":"\\u2022\\u2022\\u202271"}}'
     )
@@ -166,7 +170,7 @@ def test_a_body_is_compact_json() -> None:
 @given(st.integers(0, 253_402_300_799_999))
 def test_every_millisecond_is_told_exactly(at: int) -> None:
     """The time comes back from the text as it went in, always with three decimals, in UTC."""
-    text = json.loads(events.body(Type.SENT, at, {}))["timestamp"]
+    text = json.loads(standard_webhooks.write_body(EventType.SENT, at, {}))["timestamp"]
     assert len(text) == len("2023-01-19T00:13:51.042Z")
     moment = datetime.fromisoformat(text)
     assert (moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1) == at
@@ -174,16 +178,16 @@ def test_every_millisecond_is_told_exactly(at: int) -> None:
 
 def test_a_body_stays_below_20_kb() -> None:
     """What would be larger is a mistake of ours, and is told before anything is sent."""
-    room = events.MAX_BODY - 1 - len(events.body(Type.SENT, AT, {"x": ""}))
-    assert len(events.body(Type.SENT, AT, {"x": "a" * room})) == 19_999
-    with pytest.raises(ValueError, match="less than 20000 bytes"):
-        events.body(Type.SENT, AT, {"x": "a" * (room + 1)})
+    room = standard_webhooks.MAX_BODY - 1 - len(standard_webhooks.write_body(EventType.SENT, AT, {"x": ""}))
+    assert len(standard_webhooks.write_body(EventType.SENT, AT, {"x": "a" * room})) == 19_999
+    with pytest.raises(ValueError, match="fewer than 20000 bytes"):
+        standard_webhooks.write_body(EventType.SENT, AT, {"x": "a" * (room + 1)})
 
 
 def test_a_body_holds_no_number_that_json_lacks() -> None:
     """NaN would be written as a word that strict parsers refuse."""
     with pytest.raises(ValueError, match="not JSON compliant"):
-        events.body(Type.SENT, AT, {"x": float("nan")})
+        standard_webhooks.write_body(EventType.SENT, AT, {"x": float("nan")})
 
 
 # What follows.
@@ -191,7 +195,7 @@ def test_a_body_holds_no_number_that_json_lacks() -> None:
 
 def test_the_schedule_is_the_specifications_own() -> None:
     """Ten tries: at once, after 5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h; then it is over."""
-    waits = [events.following(tries, answer(500), middle) for tries in range(1, 11)]
+    waits = [standard_webhooks.after_answer(tries, answer(500), middle) for tries in range(1, 11)]
     seconds = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
     assert waits == [*map(Retry, seconds), GaveUp()]
 
@@ -199,13 +203,13 @@ def test_the_schedule_is_the_specifications_own() -> None:
 @given(st.integers(1, 20), st.integers(200, 299), st.floats(0, 1, exclude_max=True))
 def test_any_2xx_is_success(tries: int, status: int, drawn: float) -> None:
     """Known or not to us, at the first try or the last."""
-    assert events.following(tries, answer(status), lambda: drawn) == Done()
+    assert standard_webhooks.after_answer(tries, answer(status), lambda: drawn) == Done()
 
 
 @given(st.integers(1, 20))
 def test_gone_switches_the_endpoint_off(tries: int) -> None:
     """410 is the receiver's word that it wants nothing more, at the first try or the last."""
-    assert events.following(tries, answer(410, 60), middle) == Disable()
+    assert standard_webhooks.after_answer(tries, answer(410, 60), middle) == Disable()
 
 
 FAILED = st.none() | st.integers(100, 599).filter(lambda status: status // 100 != 2 and status != 410)
@@ -216,9 +220,9 @@ def test_all_else_is_tried_again_near_the_schedule(
     tries: int, status: int | None, retry_after: float | None, drawn: float
 ) -> None:
     """A redirect, a refusal, a fault or no answer: within a fifth of the schedule, or later where asked to."""
-    found = events.following(tries, answer(status, retry_after), lambda: drawn)
+    found = standard_webhooks.after_answer(tries, answer(status, retry_after), lambda: drawn)
     assert isinstance(found, Retry)
-    scheduled, asked = events.RETRIES[tries - 1], min(retry_after or 0, DAY)
+    scheduled, asked = standard_webhooks.RETRIES[tries - 1], min(retry_after or 0, DAY)
     assert found.seconds >= max(0.8 * scheduled, asked)
     assert found.seconds <= max(1.2 * scheduled, asked)
 
@@ -226,13 +230,13 @@ def test_all_else_is_tried_again_near_the_schedule(
 @given(st.integers(10, 20), FAILED, st.none() | st.floats(0, DAY))
 def test_after_the_last_try_it_is_over(tries: int, status: int | None, retry_after: float | None) -> None:
     """Even a Retry-After makes no eleventh try."""
-    assert events.following(tries, answer(status, retry_after), middle) == GaveUp()
+    assert standard_webhooks.after_answer(tries, answer(status, retry_after), middle) == GaveUp()
 
 
 @pytest.mark.parametrize(("drawn", "seconds"), [(lambda: 0.0, 240), (lambda: 0.5, 300), (lambda: 0.75, 330)])
 def test_the_jitter_spreads_both_ways(drawn: Callable[[], float], seconds: float) -> None:
     """A draw of 0 is a fifth sooner, the middle is the schedule itself."""
-    found = events.following(2, answer(500), drawn)
+    found = standard_webhooks.after_answer(2, answer(500), drawn)
     assert isinstance(found, Retry)
     assert found.seconds == pytest.approx(seconds)
 
@@ -242,4 +246,4 @@ def test_the_jitter_spreads_both_ways(drawn: Callable[[], float], seconds: float
 )
 def test_a_retry_after_is_honoured_within_a_day(retry_after: float, seconds: float) -> None:
     """Never sooner than the schedule, never later than a day."""
-    assert events.following(2, answer(429, retry_after), middle) == Retry(seconds)
+    assert standard_webhooks.after_answer(2, answer(429, retry_after), middle) == Retry(seconds)

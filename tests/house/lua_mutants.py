@@ -210,7 +210,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("breaker.probe = nil", ""),
         (', "PX", ttl', ""),
     ],
-    "end_event": [OFFSET, ('redis.call("ZREM", queue_key, id)', "")],
+    "finish_event": [OFFSET, ('redis.call("ZREM", queue_key, id)', "")],
     "policy_apply": [
         ('redis.call("HGET", key, "op") == operation', "false"),
         ("tonumber(expected) ~= head", "false"),
@@ -227,14 +227,14 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("< 0 then", "< -9 then"),
         KEEPTTL,
     ],
-    "spool": [
+    "put_events": [
         OFFSET,
         ("if not seen[name] then", "if true then"),
         ("not seen[ARGV[first + 2]]", "true"),
         ('redis.call("PEXPIRE", queue_key, 2 * ttl)', ""),
         KEEPTTL,
     ],
-    "take_event": [OFFSET, ("event.op == operation", "false"), ("event.tries = tries + 1", ""), KEEPTTL],
+    "claim_event": [OFFSET, ("event.op == operation", "false"), ("event.tries = tries + 1", ""), KEEPTTL],
     "release": [
         OFFSET,
         (" or challenge.state", ""),

@@ -18,25 +18,20 @@ from otp_service.challenge import model as challenge
 from otp_service.challenge import store
 from otp_service.cli import main as cli
 from otp_service.crypto import tokens
-from otp_service.delivery import conversion as figures
-from otp_service.delivery import dispatcher as courier
-from otp_service.delivery import receipts as reception
-from otp_service.delivery import worker
-from otp_service.events import queue
-from otp_service.events import sender as herald
-from otp_service.events import standard_webhooks as events
+from otp_service.delivery import conversion, dispatcher, receipts, worker
+from otp_service.events import queue, sender, standard_webhooks
 from otp_service.guard import captcha
 from otp_service.guard import human_check as human
 from otp_service.guard import limiter as gate
 from otp_service.http import edge, server
-from otp_service.net import public_only as outgoing
+from otp_service.net import public_only
 from otp_service.ops import blocks
 from otp_service.policy import limits, model
 from otp_service.policy import versions as policies
 from otp_service.policy.guard_forms import FORMS
 from otp_service.policy.limits import Budget, Conversion, Cooldown, Countries, Guard, Listed, Rule, Types
 from otp_service.store import scripts as connection
-from otp_service.upstream import faults as health
+from otp_service.upstream import faults
 from otp_service.upstream.mobtexting import account
 from otp_service.verification import service
 from tests.house import made as page
@@ -272,19 +267,19 @@ def _remembered() -> Iterator[Sequence[str]]:
     yield "charge of the guard, to repeat or refund it", _ms(gate.REMEMBER), "`guard/limiter.py`"
     yield "block, after its end", _ms(bootstrap.BLOCKS_KEPT), "`bootstrap.py`"
     yield "recycled number", f"{blocks.RECYCLED_FOR} d unless told otherwise", "`ops/blocks.py`"
-    yield "STOP of a person", span(reception.SUPPRESSED_FOR), "`delivery/receipts.py`"
-    yield "channel that a person opened by writing", span(reception.OPEN_FOR), "`delivery/receipts.py`"
-    yield "answer to a paid lookup", span(courier.LOOKUP_KEPT), "`delivery/dispatcher.py`"
-    yield "day's figures, without any person", _ms(figures.KEEP), "`delivery/conversion.py`"
+    yield "STOP of a person", span(receipts.SUPPRESSED_FOR), "`delivery/receipts.py`"
+    yield "channel that a person opened by writing", span(receipts.OPEN_FOR), "`delivery/receipts.py`"
+    yield "answer to a paid lookup", span(dispatcher.LOOKUP_KEPT), "`delivery/dispatcher.py`"
+    yield "day's figures, without any person", _ms(conversion.KEEP), "`delivery/conversion.py`"
     yield "versions of the policy", f"the newest {policies.KEPT}", "`policy/versions.py`"
-    yield "endpoint switched off by a 410", span(herald.OFF_FOR), "`events/sender.py`"
+    yield "endpoint switched off by a 410", span(sender.OFF_FOR), "`events/sender.py`"
 
 
 def _leases() -> Iterator[Sequence[str]]:
     yield "lease to draw and hash", _ms(store.CLAIM_LEASE), "`challenge/store.py`"
     yield "lease to send", _ms(store.SEND_LEASE), "`challenge/store.py`"
     yield "lease to tell an app", _ms(queue.LEASE), "`events/queue.py`"
-    yield "lease of a breaker's probe", span(health.PROBE_LEASE), "`upstream/faults.py`"
+    yield "lease of a breaker's probe", span(faults.PROBE_LEASE), "`upstream/faults.py`"
     yield "worker without a beat", span(worker.LIFE), "`delivery/worker.py`"
 
 
@@ -368,7 +363,7 @@ def _of_the_store() -> Iterator[Sequence[str]]:
     )
     yield (
         "writing down what became of a message",
-        f"every {span(courier.SETTLE_PAUSE)}, for {span(courier.SETTLE_PATIENCE)}",
+        f"every {span(dispatcher.SETTLE_PAUSE)}, for {span(dispatcher.SETTLE_PATIENCE)}",
         "`delivery/dispatcher.py`",
         "the outcome stays unknown",
     )
@@ -407,7 +402,7 @@ def _of_upstreams() -> Iterator[Sequence[str]]:
         "an upstream: faults in a row",
         f"{rules['tolerance']}",
         "`upstream.NAME.tolerance`",
-        f"the breaker opens for {span(health.FIRST_PAUSE)}, doubling up to {span(health.LONGEST_PAUSE)}",
+        f"the breaker opens for {span(faults.FIRST_PAUSE)}, doubling up to {span(faults.LONGEST_PAUSE)}",
     )
     yield (
         "an upstream: GET requests in a minute",
@@ -425,15 +420,16 @@ def _of_upstreams() -> Iterator[Sequence[str]]:
 
 def _of_apps() -> Iterator[Sequence[str]]:
     yield "events at once, each worker", f"{cli.EVENTS_AT_ONCE}", "`cli/main.py`", "others wait; sends do not"
+    waits = standard_webhooks.RETRIES
     yield (
         "an app's endpoint: connect; whole call",
-        f"{span(outgoing.CONNECT_LIMIT)}; {span(outgoing.TOTAL_LIMIT)}",
+        f"{span(public_only.CONNECT_LIMIT)}; {span(public_only.TOTAL_LIMIT)}",
         "`net/public_only.py`",
         "tried again",
     )
     yield (
         "repetitions of an event",
-        f"{len(events.RETRIES)}, after {_spans(events.RETRIES)}, each {events.JITTER:.0%} sooner or later",
+        f"{len(waits)}, after {_spans(waits)}, each {standard_webhooks.JITTER:.0%} sooner or later",
         "`events/standard_webhooks.py`",
         "given up",
     )

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.net.public_only import Answer, Resolve, Sender, check_url, lookup
+from otp_service.net.public_only import Answer, PublicClient, Resolve, check_url, lookup
 from tests.support.fault_server import Action, FaultServer, Peer, close, drip, hang, http, pause, reset, say
 from tests.support.patience import PATIENCE, SCALES
 
@@ -95,8 +95,8 @@ def here(server: FaultServer, path: str = "/events") -> str:
 
 def post(url: str, resolve: Resolve = lookup, **settings: object) -> Answer:
     """Post as demo and tests do, with loopback allowed."""
-    sender = Sender(**{"allow_private": True, "resolve": resolve, **settings})  # type: ignore[arg-type]
-    return sender.post(url, HEADERS, b'{"type":"challenge.sent"}')
+    client = PublicClient(**{"allow_private": True, "resolve": resolve, **settings})  # type: ignore[arg-type]
+    return client.post(url, HEADERS, b'{"type":"challenge.sent"}')
 
 
 # The way of a good one.
@@ -610,9 +610,9 @@ def test_a_lookup_is_part_of_the_total(server: FaultServer) -> None:
 
 def test_the_limits_are_five_and_fifteen_seconds() -> None:
     """Standard Webhooks recommends 15 to 30 for the whole."""
-    sender = Sender()
-    assert (sender.connect_limit, sender.total_limit) == (5, 15)
-    assert not sender.allow_private
+    client = PublicClient()
+    assert (client.connect_limit, client.total_limit) == (5, 15)
+    assert not client.allow_private
 
 
 # What goes wrong.
@@ -712,13 +712,13 @@ def test_a_date_to_come_is_seconds_from_now(server: FaultServer) -> None:
     assert found.retry_after == pytest.approx(600, abs=30)
 
 
-def test_one_sender_serves_many_threads(server: FaultServer) -> None:
+def test_one_client_serves_many_threads(server: FaultServer) -> None:
     """Sixteen at once, each its own answer."""
     server.respond(lambda request: http(status=f"{request.path[1:]} Word"))
-    sender, found = Sender(allow_private=True), {}
+    client, found = PublicClient(allow_private=True), {}
 
     def call(status: int) -> None:
-        found[status] = sender.post(here(server, f"/{status}"), HEADERS, b"{}").status
+        found[status] = client.post(here(server, f"/{status}"), HEADERS, b"{}").status
 
     threads = [threading.Thread(target=call, args=[400 + n]) for n in range(16)]
     for thread in threads:

@@ -107,21 +107,21 @@ def _receive(core: Core, asked: Asked) -> None:
     web.test_client().post(asked["path"], json={"id": asked["upstream_id"], "status": asked["word"]})
 
 
-def _herald(core: Core, asked: Asked) -> None:
+def _send_event(core: Core, asked: Asked) -> None:
     """Take an event, and die before or after it was posted; never is its end written down."""
     (event_id,) = core.store.events_due.due(asked["id"][:2], 2).ids
     if asked["point"] == "taken":
         core.store.events.claim(event_id)
     else:
         core.store.events.finish = lambda *_: _die()  # type: ignore[method-assign]
-        core.herald.attend(event_id, lambda: False)
+        core.webhook_sender.send(event_id, lambda: False)
     _die()
 
 
 _ACTS: Mapping[str, Callable[[Core, Asked], None]] = {
     "attend": _attend,
     "receive": _receive,
-    "herald": _herald,
+    "send_event": _send_event,
 }
 
 if __name__ == "__main__":

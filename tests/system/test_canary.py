@@ -12,8 +12,8 @@ import pytest
 import requests
 from redis import Redis
 
-from otp_service.events import standard_webhooks as events
-from otp_service.events.standard_webhooks import Type
+from otp_service.events import standard_webhooks
+from otp_service.events.standard_webhooks import EventType
 from tests.support.demo_process import Demo
 from tests.support.endpoint import Endpoint, Post
 from tests.support.numbers import crowd
@@ -25,7 +25,7 @@ SENDS = 80
 CHANNELS = ("sms", "whatsapp", "voice", "rcs")
 CLOSING = {"rate_limited": "throttled", "unavailable": "unavailable", "unauthenticated": "bad_token"}
 """Ways to fail after which the whole account is left alone for a while, with their names in the log."""
-EVENT_SECRETS = (events.draw(), events.draw())
+EVENT_SECRETS = (standard_webhooks.draw_secret(), standard_webhooks.draw_secret())
 
 
 class Answers:
@@ -107,7 +107,7 @@ def _use(demo: Demo, answers: Answers, endpoint: Endpoint) -> None:
     _push(demo, answers)
     _operate(demo, answers)
     _fail(demo, answers)
-    endpoint.wait(lambda posts: _kinds(posts) == set(Type) and _delivered(posts) == set(CHANNELS))
+    endpoint.wait(lambda posts: _kinds(posts) == set(EventType) and _delivered(posts) == set(CHANNELS))
 
 
 def _kinds(posts: Iterable[Post]) -> set[str]:
@@ -116,7 +116,7 @@ def _kinds(posts: Iterable[Post]) -> set[str]:
 
 def _delivered(posts: Iterable[Post]) -> set[str]:
     events = [json.loads(post.body) for post in posts]
-    return {event["data"]["channel"] for event in events if event["type"] == Type.DELIVERED}
+    return {event["data"]["channel"] for event in events if event["type"] == EventType.DELIVERED}
 
 
 def _tell_an_app(demo: Demo, answers: Answers, endpoint: Endpoint) -> None:
@@ -311,7 +311,9 @@ def canaries(run: Run) -> list[str]:
     rings = ("OTP_PEPPERS", "OTP_NUMBER_KEYS", "OTP_LOOKUP_KEYS", "OTP_SUBJECT_KEY", "OTP_SIGNING_KEYS")
     keys += [demo.settings[name].rpartition(":")[2] for name in rings]
     plain = {number.removeprefix("+") for number in numbers}
-    keys += [part for secret in EVENT_SECRETS for part in (secret, secret.removeprefix(events.PREFIX))]
+    keys += [
+        part for secret in EVENT_SECRETS for part in (secret, secret.removeprefix(standard_webhooks.PREFIX))
+    ]
     return [*{message["code"] for message in messages}, *numbers, *plain, *keys, *run.answers.tokens]
 
 

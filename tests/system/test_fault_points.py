@@ -1,4 +1,4 @@
-"""kill -9 of a worker, an API process or a herald between any two steps: another one goes on, as the policy says."""
+"""kill -9 of a worker, an API process or a webhook sender between any two steps: another one takes over."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -162,14 +162,14 @@ def test_an_api_process_that_dies_over_a_receipt_loses_nothing(
 
 
 @pytest.mark.parametrize(("point", "posts"), [("taken", 1), ("posted", 2)])
-def test_a_herald_that_dies_over_an_event_is_replaced(stage: Stage, point: str, posts: int) -> None:
+def test_a_webhook_sender_that_dies_over_an_event_is_replaced(stage: Stage, point: str, posts: int) -> None:
     """An event that was taken and never ended is posted by the next: at least once, with the same id each time."""
     id_, core = fresh(stage, sms="silence"), stage.journeys.core
     stage.journeys.attend(id_)
     _drain(stage, id_)
     before = len(stage.events.received)
     stage.journeys.attend(id_)
-    stage.kill("herald", id=id_, point=point)
+    stage.kill("send_event", id=id_, point=point)
     assert not core.store.events_due.due(id_[:2], 2).ids
     stage.journeys.move(20_000)
     _drain(stage, id_)
@@ -183,4 +183,4 @@ def _drain(stage: Stage, id_: str) -> None:
     core = stage.journeys.core
     while ids := core.store.events_due.due(id_[:2], 10).ids:
         for event_id in ids:
-            core.herald.attend(event_id, lambda: False)
+            core.webhook_sender.send(event_id, lambda: False)

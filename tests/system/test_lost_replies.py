@@ -281,7 +281,7 @@ def _settle_account(flaky: Stores, store: Stores, id_: str) -> None:
     assert seen(store, id_).last.tried == ("main",)
 
 
-def _spool(flaky: Stores, store: Stores, id_: str) -> None:
+def _put_events(flaky: Stores, store: Stores, id_: str) -> None:
     flaky.events.put(id_, ["0s"], {"0s": {"n": 1}})
     assert len(store.events_due.due(id_[:2], 10).ids) == 1
     assert seen(store, id_).told == ("0s",)
@@ -294,7 +294,7 @@ def _an_event(store: Stores) -> str:
     return event
 
 
-def _take_event(flaky: Stores, store: Stores, id_: str) -> None:
+def _claim_event(flaky: Stores, store: Stores, id_: str) -> None:
     taken = flaky.events.claim(id_)
     assert taken is not None
     assert (taken.tries, taken.record["n"]) == (0, 1)
@@ -305,7 +305,7 @@ def _take_event(flaky: Stores, store: Stores, id_: str) -> None:
     assert again.tries == 1
 
 
-def _end_event(flaky: Stores, store: Stores, id_: str) -> None:
+def _finish_event(flaky: Stores, store: Stores, id_: str) -> None:
     flaky.events.finish(id_)
     assert store.events_due.due(id_[:2], 10).ids == {}
 
@@ -368,9 +368,9 @@ TWICE = {
     "settle, given up": Twice(_fresh, _give_up),
     "settle, another account": Twice(_fresh, _settle_account),
     "receive": Twice(_fresh, _receive),
-    "spool": Twice(_fresh, _spool),
-    "take_event": Twice(_an_event, _take_event),
-    "end_event": Twice(_an_event, _end_event),
+    "put_events": Twice(_fresh, _put_events),
+    "claim_event": Twice(_an_event, _claim_event),
+    "finish_event": Twice(_an_event, _finish_event),
     "keep": Twice(_fresh, _keep),
     "forget": Twice(_fresh, _forget),
     "release": Twice(_fresh, _release),

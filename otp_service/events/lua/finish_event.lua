@@ -1,4 +1,4 @@
--- Forgets an event, or schedules its next try after a pause in milliseconds ("" is none). Returns 1.
+-- Deletes an event, or schedules its next try after a pause in milliseconds ("": delete). Returns 1.
 -- KEYS: queue, event
 -- ARGV: id, pause
 -- include: now

@@ -1,7 +1,7 @@
--- Puts events on their way to an app and writes into the challenge which ones, so that none goes twice. With `over`, the
--- operation id of the lease on a challenge that has ended, all is told, unless the lease is another's by now.
--- An event that is not to go has no record.
--- Returns {"spooled", now}.
+-- Queues events for an app and writes their names into the challenge, so that none is queued twice. `over` is the
+-- operation id of the lease on a challenge that has ended: removes it from the schedule, unless another lease holds it.
+-- An event that the app does not want has no record.
+-- Returns {"queued", now}.
 -- KEYS: challenge, due, queue, event, ...
 -- ARGV: id, told, over, ttl, wake, partition, event id, event record, event name, ...
 -- include: now
@@ -29,20 +29,20 @@ if challenge then
     redis.call("SET", challenge_key, cjson.encode(challenge), "KEEPTTL")
   end
 end
-local spooled = false
+local queued = false
 for at = 4, #KEYS do
   local first = 7 + 3 * (at - 4)
   if not seen[ARGV[first + 2]] then
     redis.call("SET", KEYS[at], ARGV[first + 1], "PX", ttl)
     redis.call("ZADD", queue_key, now, ARGV[first])
-    spooled = true
+    queued = true
   end
 end
-if spooled then
+if queued then
   redis.call("PEXPIRE", queue_key, 2 * ttl)
   redis.call("PUBLISH", wake, partition)
 end
 if over ~= "" and (not challenge or challenge.lease == over) then
   redis.call("ZREM", due_key, id)
 end
-return {"spooled", now}
+return {"queued", now}

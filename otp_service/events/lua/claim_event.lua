@@ -1,4 +1,4 @@
--- Leases an event that is due to one worker, known by its operation id, and counts the try.
+-- Leases an event that is due to one worker, identified by its operation id, and counts the try.
 -- Returns {tries before, record} or {0, false}.
 -- KEYS: queue, event
 -- ARGV: id, lease, operation
