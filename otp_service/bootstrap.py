@@ -36,8 +36,8 @@ from otp_service.ops.apps import Apps
 from otp_service.ops.blocks import Blocks
 from otp_service.ops.erasure import Erasure
 from otp_service.policy import Policy, Upstream
-from otp_service.policy.active import Runtime, Sender
-from otp_service.policy.versions import Current, Policies, Version
+from otp_service.policy.active import ActivePolicy, PolicyFollower
+from otp_service.policy.versions import Policies, Version
 from otp_service.settings import Settings
 from otp_service.store.due import DueQueue
 from otp_service.store.facts import Facts
@@ -47,6 +47,7 @@ from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers
 from otp_service.upstream.get_budget import GetBudget
 from otp_service.upstream.mobtexting import Account, Batcher, Client
+from otp_service.upstream.port import ChannelSender
 from otp_service.verification.service import Service
 
 SPARE_CONNECTIONS = 4
@@ -90,7 +91,7 @@ class Core:
     """The parts that every process of the product shares."""
 
     settings: Settings
-    current: Current[Runtime]
+    active: PolicyFollower
     metrics: Metrics
     scripts: Scripts
     store: Stores
@@ -114,7 +115,7 @@ class Core:
     @property
     def policy(self) -> Policy:
         """The policy in force."""
-        return self.current().policy
+        return self.active().policy
 
     def close(self) -> None:
         """Give all connections back."""
@@ -212,13 +213,13 @@ class Workshop:
     threads: int
     _clients: dict[Account, Client] = field(default_factory=dict)
 
-    def runtime(self, version: Version) -> Runtime:
+    def activate(self, version: Version) -> ActivePolicy:
         """Build for a version. Raises ConfigurationError for what this process cannot do."""
         loaded = policy.parse(version.text)
         fitting(loaded, self.read, {})
         return self.build(loaded, version.number)
 
-    def build(self, loaded: Policy, number: int) -> Runtime:
+    def build(self, loaded: Policy, number: int) -> ActivePolicy:
         """Build for a policy that fits."""
         accounts = {
             name: _account(upstream, self.read.upstream_tokens[upstream.token_env], self.threads)
@@ -227,7 +228,9 @@ class Workshop:
         # A client that is left out is not closed: a send may hold it still. Its connections go with the last of them.
         self._clients = {a: self._clients.get(a) or Client(a) for a in accounts.values()}
         clients = {name: self._clients[account] for name, account in accounts.items()}
-        return Runtime(version=number, policy=loaded, senders=_senders(loaded, clients), accounts=clients)
+        return ActivePolicy(
+            version=number, policy=loaded, senders=_senders(loaded, clients), accounts=clients
+        )
 
     def close(self) -> None:
         """Close all connections."""
@@ -283,12 +286,12 @@ def build(
     signer = Signer(read.signing_keys, read.issuer)
     workshop = Workshop(read, threads)
     first = None if text is None else workshop.build(policy.parse(text), 0)
-    current = Current(policies, workshop.runtime, seed=text, first=first)
+    active = PolicyFollower(policies, workshop.activate, seed=text, first=first)
     hasher = Hasher(read.peppers, read.hash_profile, hash_slots)
     seal = Seal(read.number_keys, read.lookup_keys, read.subject_key)
-    outbox = Outbox(runtime=current, challenges=store.challenges, queue=store.events, facts=store.facts)
+    outbox = Outbox(active=active, challenges=store.challenges, queue=store.events, facts=store.facts)
     reception = Reception(
-        runtime=current,
+        active=active,
         challenges=store.challenges,
         facts=store.facts,
         suppressions=store.suppressions,
@@ -318,7 +321,7 @@ def build(
         metrics=metrics,
     )
     courier = Courier(
-        runtime=current,
+        active=active,
         challenges=store.challenges,
         facts=store.facts,
         suppressions=store.suppressions,
@@ -334,7 +337,7 @@ def build(
         reach=reach,
     )
     webhook_sender = WebhookSender(
-        policy=lambda: current().policy,
+        policy=lambda: active().policy,
         secrets={name: _event_secrets(secret) for name, secret in read.event_secrets.items()},
         queue=store.events,
         facts=store.facts,
@@ -343,7 +346,7 @@ def build(
     )
     return Core(
         settings=read,
-        current=current,
+        active=active,
         metrics=metrics,
         scripts=scripts,
         store=store,
@@ -387,9 +390,9 @@ def _account(upstream: Upstream, token: str, threads: int) -> Account:
     )
 
 
-def _senders(loaded: Policy, clients: Mapping[str, Client]) -> dict[tuple[str, str], Sender]:
+def _senders(loaded: Policy, clients: Mapping[str, Client]) -> dict[tuple[str, str], ChannelSender]:
     """Give what sends over each channel that each account has."""
-    found: dict[tuple[str, str], Sender] = {}
+    found: dict[tuple[str, str], ChannelSender] = {}
     for name, upstream in loaded.upstreams.items():
         client = clients[name]
         if upstream.sms:
@@ -413,8 +416,8 @@ def cores() -> int:
 def follow(core: Core) -> None:
     """See which policy is in force before anything is done by another, then follow it."""
     with suppress(StoreUnavailable):  # without the store nothing can be done anyway
-        core.current.look()
-    core.current.follow()
+        core.active.refresh()
+    core.active.follow()
 
 
 def follow_keys(core: Core) -> None:

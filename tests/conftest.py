@@ -141,4 +141,4 @@ def client(core: Core) -> FlaskClient:
 @pytest.fixture
 def caller(core: Core) -> Caller:
     """A server of the app `web`."""
-    return Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="0123456789abcdef")
+    return Caller(app=core.policy.apps["web"], active=core.active(), request_id="0123456789abcdef")

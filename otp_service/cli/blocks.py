@@ -101,7 +101,7 @@ def _counted(found: dict[str, Any]) -> str:
 
 
 def _explain(core: Core, chosen: argparse.Namespace) -> int:
-    core.current.look()
+    core.active.refresh()
     found = core.blocks.explain(
         core.policy,
         chosen.to,

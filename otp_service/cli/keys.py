@@ -97,7 +97,7 @@ def _draw(chosen: argparse.Namespace) -> int:
 
 
 def _create(core: Core, chosen: argparse.Namespace) -> int:
-    core.current.look()
+    core.active.refresh()
     check_owner(core.policy, kind=chosen.kind, owner=chosen.owner, role=chosen.role)
     key, record = core.keyring.issue(
         chosen.kind,
@@ -169,7 +169,7 @@ def _about(key: Key, now: int) -> str:
 
 
 def _create_app(core: Core, chosen: argparse.Namespace) -> int:
-    core.current.look()
+    core.active.refresh()
     changed = bootstrap.apps_of(core).create(
         chosen.name,
         brand=chosen.brand,
@@ -182,7 +182,7 @@ def _create_app(core: Core, chosen: argparse.Namespace) -> int:
 
 
 def _remove_app(core: Core, chosen: argparse.Namespace) -> int:
-    core.current.look()
+    core.active.refresh()
     return _told(bootstrap.apps_of(core).remove(chosen.name, by=author(chosen), reason=chosen.reason))
 
 
@@ -196,14 +196,14 @@ def _told(changed: Changed) -> int:
 
 
 def _list_apps(core: Core, _: argparse.Namespace) -> int:
-    core.current.look()
+    core.active.refresh()
     for known in core.policy.apps.values():
         print(f"{known.name:<32}  {known.brand}  {' '.join(known.origins)}".rstrip())
     return 0
 
 
 def _show_app(core: Core, chosen: argparse.Namespace) -> int:
-    core.current.look()
+    core.active.refresh()
     known = core.policy.apps.get(chosen.name)
     if known is None:
         raise NotFound("There is no app of this name.")

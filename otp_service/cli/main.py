@@ -25,7 +25,7 @@ from otp_service.demo import supervisor as demo
 from otp_service.errors import ConfigurationError, StoreUnavailable
 from otp_service.http import app as http_app
 from otp_service.http import edge, server
-from otp_service.policy.active import Runtime
+from otp_service.policy.active import ActivePolicy
 from otp_service.sandbox import SandboxConfig, create_sandbox
 from otp_service.settings import SHARED_METRICS
 from otp_service.telemetry import logs
@@ -114,7 +114,7 @@ def _worker(_: argparse.Namespace) -> int:
     )
     bootstrap.follow(core)
     Balances(
-        runtime=core.current, facts=core.store.facts, budget=core.store.get_budget, metrics=core.metrics
+        active=core.active, facts=core.store.facts, budget=core.store.get_budget, metrics=core.metrics
     ).follow()
     workers = [
         Worker(
@@ -164,26 +164,26 @@ def _check(_: argparse.Namespace) -> int:
     core = bootstrap.build(read, text, threads=1, hash_slots=1, role="check")
     problems = []
     try:
-        core.current.look()
+        core.active.refresh()
         memory = core.scripts.bounded(lambda client: client.info("memory"), "check")
         if (evicts := memory.get("maxmemory_policy", "noeviction")) != "noeviction":
             problems.append(f"error: Redis evicts keys ({evicts}): set maxmemory-policy noeviction")
     except StoreUnavailable as error:
         problems.append(f"error: Redis does not answer ({type(error.__cause__).__name__})")
     try:
-        runtime = core.current()
+        active = core.active()
     except StoreUnavailable as error:
         problems.append(f"error: {error.detail}")
     else:
-        problems += [f"warning: {warning}" for warning in runtime.policy.warnings]
-        problems += _upstream_problems(runtime)
+        problems += [f"warning: {warning}" for warning in active.policy.warnings]
+        problems += _upstream_problems(active)
     core.close()
     print(*(problems or ["all is well"]), sep="\n")
     return FAILED if any(problem.startswith("error") for problem in problems) else 0
 
 
-def _upstream_problems(runtime: Runtime) -> Iterator[str]:
-    for name, upstream in runtime.accounts.items():
+def _upstream_problems(active: ActivePolicy) -> Iterator[str]:
+    for name, upstream in active.accounts.items():
         try:
             rows = upstream.balance()
             print(f"upstream {name}: " + ", ".join(f"{row.name} {row.credits:.2f}" for row in rows))

@@ -111,7 +111,7 @@ def _named(core: Core, name: str | None) -> Version:
 
 
 def _simulate(core: Core, chosen: argparse.Namespace) -> int:
-    core.current.look()
+    core.active.refresh()
     loaded = core.policy if chosen.file is None else _checked(core, content(chosen.file))
     question = Question(
         to=chosen.to,

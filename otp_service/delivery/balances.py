@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 from otp_service.errors import StoreUnavailable
-from otp_service.policy.active import Runtime
+from otp_service.policy.active import ActivePolicy
 from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
@@ -24,9 +24,9 @@ class Balances:
     """Asks each account in turn."""
 
     def __init__(
-        self, *, runtime: Callable[[], Runtime], facts: Facts, budget: GetBudget, metrics: Metrics
+        self, *, active: Callable[[], ActivePolicy], facts: Facts, budget: GetBudget, metrics: Metrics
     ) -> None:
-        self._runtime = runtime
+        self._active = active
         self._facts = facts
         self._budget = budget
         self._metrics = metrics
@@ -45,19 +45,19 @@ class Balances:
 
     def ask(self) -> None:
         """Ask every account that nobody asked for a minute. Raises StoreUnavailable."""
-        runtime = self._runtime()
-        for name in runtime.accounts:
-            limit = runtime.policy.upstreams[name].gets_per_minute
+        active = self._active()
+        for name in active.accounts:
+            limit = active.policy.upstreams[name].gets_per_minute
             if self._facts.use_once(f"balance:{name}", EVERY) and self._budget.take(name, limit):
-                self._ask(runtime, name)
+                self._ask(active, name)
 
-    def _ask(self, runtime: Runtime, name: str) -> None:
+    def _ask(self, active: ActivePolicy, name: str) -> None:
         try:
-            rows = runtime.accounts[name].balance()
+            rows = active.accounts[name].balance()
         except UpstreamError as error:
             log("balance.unknown", logging.WARNING, upstream=name, reason=error.reason)
             return
-        low = runtime.policy.upstreams[name].low_balance
+        low = active.policy.upstreams[name].low_balance
         for row in rows:
             self._metrics.balance.labels(name, row.service).set(row.credits)
             if low is not None and row.credits < low and not row.postpaid:

@@ -14,7 +14,7 @@ from otp_service.crypto.code_hashes import Hasher
 from otp_service.crypto.sealing import Seal, Unsealable
 from otp_service.errors import Busy, StoreUnavailable
 from otp_service.policy import TOLERANCE
-from otp_service.policy.active import Runtime
+from otp_service.policy.active import ActivePolicy
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream import faults as health
@@ -67,9 +67,9 @@ def report(name: str, challenge: Challenge, e164: str, **fields: object) -> None
 class Judge:
     """Tells the breakers of upstream accounts how sends, and messages later on, ended."""
 
-    def __init__(self, breakers: Breakers, metrics: Metrics, runtime: Callable[[], Runtime]) -> None:
+    def __init__(self, breakers: Breakers, metrics: Metrics, active: Callable[[], ActivePolicy]) -> None:
         self._breakers = breakers
-        self._runtime = runtime
+        self._active = active
         self._metrics = metrics
         self._runs: dict[tuple[str, str], int] = {}
 
@@ -110,7 +110,7 @@ class Judge:
                 self._opened(account, where, reason, opened)
 
     def _tolerance(self, account: str) -> int:
-        known = self._runtime().policy.upstreams.get(account)
+        known = self._active().policy.upstreams.get(account)
         return known.tolerance if known else TOLERANCE
 
     def _opened(self, account: str, where: str, reason: str, seconds: float) -> None:

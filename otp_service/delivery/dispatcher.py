@@ -26,14 +26,14 @@ from otp_service.guard.admission import Admission, Entry
 from otp_service.guard.suppressions import Suppressions
 from otp_service.messages import templates as messages
 from otp_service.policy import Policy
-from otp_service.policy.active import Account, Runtime
+from otp_service.policy.active import ActivePolicy
 from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers, Passage
 from otp_service.upstream.faults import NOTHING_LEFT
 from otp_service.upstream.get_budget import GetBudget
-from otp_service.upstream.port import Message, Outcome, UpstreamError, Verdict
+from otp_service.upstream.port import Message, Outcome, UpstreamAccount, UpstreamError, Verdict
 
 SETTLE_PATIENCE = 60.0
 """Seconds a worker keeps trying to write down what became of a message that left."""
@@ -65,7 +65,7 @@ class Courier:
     def __init__(
         self,
         *,
-        runtime: Callable[[], Runtime],
+        active: Callable[[], ActivePolicy],
         challenges: ChallengeStore,
         facts: Facts,
         suppressions: Suppressions,
@@ -80,14 +80,14 @@ class Courier:
         metrics: Metrics,
         reach: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`runtime` gives the newest one. `reach` is told each point where a process may die; tests kill it there."""
-        self._runtime = runtime
+        """`active` gives the newest one. `reach` is told each point where a process may die; tests kill it there."""
+        self._active = active
         self._challenges = challenges
         self._facts = facts
         self._suppressions = suppressions
         self._budget = budget
         self._breakers = breakers
-        self._judge = Judge(breakers, metrics, runtime)
+        self._judge = Judge(breakers, metrics, active)
         self._figures = figures
         self._hasher = hasher
         self._seal = seal
@@ -135,9 +135,9 @@ class Courier:
 
     def _ask_upstream(self, challenge: Challenge) -> Challenge | None:
         """Ask what became of the newest delivery, as no receipt came by itself."""
-        runtime, delivery = self._runtime(), challenge.last
-        upstream = runtime.policy.upstreams.get(delivery.upstream)
-        account = runtime.accounts.get(delivery.upstream)
+        active, delivery = self._active(), challenge.last
+        upstream = active.policy.upstreams.get(delivery.upstream)
+        account = active.accounts.get(delivery.upstream)
         if not (upstream and account and upstream.pull and delivery.upstream_id):
             return None
         if not self._budget.take(delivery.upstream, upstream.gets_per_minute):
@@ -152,13 +152,13 @@ class Courier:
         return self._challenges.read_challenge(challenge.id)[1]
 
     def _deliver(self, lease: Lease, stopping: Callable[[], bool], unseen: "_Drawn | None") -> None:
-        runtime = self._runtime()
+        active = self._active()
         who = unseal(self._seal, lease.challenge)
         e164, binding = who.e164, who.binding
         stopped = self._suppressions.read(*self._seal.indexes("suppressed", e164)) is not None
-        found = None if stopped else self._way(runtime, lease.challenge, e164)
+        found = None if stopped else self._way(active, lease.challenge, e164)
         if isinstance(found, _Way) and rules.is_to_be_charged(lease.challenge):
-            lease, found = self._charged(runtime, lease, e164, found)
+            lease, found = self._charged(active, lease, e164, found)
         if not isinstance(found, _Way):
             self._settle_move(lease, rules.after_none(lease.challenge, lease.now, found))
             return
@@ -170,13 +170,13 @@ class Courier:
         if drawn is None:
             self._challenges.release(lease)
             return
-        message = self._message(runtime.policy, challenge, e164, drawn.code, reference, lease.now)
+        message = self._message(active.policy, challenge, e164, drawn.code, reference, lease.now)
         self._reach("hashed")
         if not self._challenges.arm(lease, reference, drawn.code_hash, account):
             return
         self._reach("armed")
         started = time.perf_counter()
-        outcome = runtime.senders[step.channel, account](message)
+        outcome = active.senders[step.channel, account](message)
         self._reach("sent")
         self._metrics.upstream_seconds.labels(account).observe(time.perf_counter() - started)
         self._judge.hear(account, step.channel, outcome, clean=passage.clean)
@@ -187,11 +187,11 @@ class Courier:
             self._attend(challenge.id, stopping, drawn)
 
     def _charged(
-        self, runtime: Runtime, lease: Lease, e164: str, way: _Way
+        self, active: ActivePolicy, lease: Lease, e164: str, way: _Way
     ) -> "tuple[Lease, _Way | float | None]":
         """Charge a message that the system sends by itself; gives the way that is left to it, if any is."""
         challenge, steps = lease.challenge, lease.challenge.plan.steps
-        own = runtime.policy.guard_of(challenge.app)
+        own = active.policy.guard_of(challenge.app)
         entry = Entry(
             asked=replace(guard.asked_of(challenge, e164), channel=steps[way.place].channel),
             rules=own,
@@ -202,7 +202,7 @@ class Courier:
         if decision.verdict == "cheap":
             lease = replace(lease, challenge=rules.limited(challenge, own.cheap_channels))
             return lease, way if entry.asked.channel in own.cheap_channels else self._way(
-                runtime, lease.challenge, e164
+                active, lease.challenge, e164
             )
         return lease, None if decision.verdict == "refuse" else way
 
@@ -218,7 +218,7 @@ class Courier:
             self._metrics.hash_seconds.observe(time.perf_counter() - started)
         return _Drawn(code, code_hash)
 
-    def _way(self, runtime: Runtime, challenge: Challenge, e164: str) -> "_Way | float | None":
+    def _way(self, active: ActivePolicy, challenge: Challenge, e164: str) -> "_Way | float | None":
         """Choose step and account for a delivery: the first account that is well of the first step that can be taken.
 
         Else gives the seconds until one may be, or None where none ever can.
@@ -226,12 +226,12 @@ class Courier:
         pauses = []
         for place in rules.candidates(challenge):
             step = challenge.plan.steps[place]
-            if not self._holds(runtime, step, e164):
+            if not self._holds(active, step, e164):
                 self._metrics.skips.labels(step.channel, step.condition).inc()
                 continue
             tried = challenge.last.tried if place == challenge.last.step else ()
             for account in step.upstreams:
-                if account in tried or (step.channel, account) not in runtime.senders:
+                if account in tried or (step.channel, account) not in active.senders:
                     continue
                 passage = self._breakers.ask(account, step.channel)
                 if passage.state != "open":
@@ -240,19 +240,19 @@ class Courier:
             self._metrics.skips.labels(step.channel, "no account").inc()
         return min(pauses, default=None)
 
-    def _holds(self, runtime: Runtime, step: Step, e164: str) -> bool:
+    def _holds(self, active: ActivePolicy, step: Step, e164: str) -> bool:
         """Say whether a step's condition is met; a lookup that fails must not keep a code from a person."""
         if step.condition == "open":
             marks = (f"open:{step.channel}:{index}" for index in self._seal.indexes("number", e164))
             return self._facts.get(*marks) is not None
         if step.condition == "mobile":
             account = next(
-                (runtime.accounts[name] for name in step.upstreams if name in runtime.accounts), None
+                (active.accounts[name] for name in step.upstreams if name in active.accounts), None
             )
             return account is None or self._is_mobile(account, e164)
         return True
 
-    def _is_mobile(self, account: Account, e164: str) -> bool:
+    def _is_mobile(self, account: UpstreamAccount, e164: str) -> bool:
         """Ask once in a while what kind of line a number is, as each lookup is paid for."""
         names = [f"mobile:{index}" for index in self._seal.indexes("number", e164)]
         if known := self._facts.get(*names):
@@ -287,7 +287,7 @@ class Courier:
 
     def _charge(self, challenge: Challenge, e164: str, outcome: Outcome) -> None:
         """Tell the guard what left: the conversion of a challenge is judged by its first message, money by each."""
-        rules = self._runtime().policy.guard_of(challenge.app)
+        rules = self._active().policy.guard_of(challenge.app)
         asked, first = guard.asked_of(challenge, e164), challenge.deliveries[0]
         price = partial(rules.money.price, country=asked.number.country)
         cost = price(challenge.last.channel) if outcome.charges is None else outcome.charges

@@ -14,7 +14,7 @@ from otp_service.crypto.sealing import Seal
 from otp_service.delivery.casework import Judge
 from otp_service.guard.suppressions import Suppressions
 from otp_service.messages import opt_out as inbound
-from otp_service.policy.active import Runtime
+from otp_service.policy.active import ActivePolicy
 from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
@@ -33,7 +33,7 @@ class Reception:
     def __init__(
         self,
         *,
-        runtime: Callable[[], Runtime],
+        active: Callable[[], ActivePolicy],
         challenges: ChallengeStore,
         facts: Facts,
         suppressions: Suppressions,
@@ -44,7 +44,7 @@ class Reception:
         self._challenges = challenges
         self._facts = facts
         self._suppressions = suppressions
-        self._judge = Judge(breakers, metrics, runtime)
+        self._judge = Judge(breakers, metrics, active)
         self._seal = seal
         self._metrics = metrics
 

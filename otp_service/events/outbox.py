@@ -11,7 +11,7 @@ from otp_service.challenge.store import ChallengeStore
 from otp_service.events.from_challenge import Event, blocked_event, events_of
 from otp_service.events.queue import EventQueue
 from otp_service.events.standard_webhooks import EventType
-from otp_service.policy.active import Runtime
+from otp_service.policy.active import ActivePolicy
 from otp_service.store.facts import Facts
 
 BLOCKED_PAUSE = 60
@@ -22,9 +22,14 @@ class Outbox:
     """Queues events about challenges and about refused sends. Its methods raise StoreUnavailable."""
 
     def __init__(
-        self, *, runtime: Callable[[], Runtime], challenges: ChallengeStore, queue: EventQueue, facts: Facts
+        self,
+        *,
+        active: Callable[[], ActivePolicy],
+        challenges: ChallengeStore,
+        queue: EventQueue,
+        facts: Facts,
     ) -> None:
-        self._runtime = runtime
+        self._active = active
         self._challenges = challenges
         self._queue = queue
         self._facts = facts
@@ -44,7 +49,7 @@ class Outbox:
 
         `over` is the operation id of the lease on a challenge that has ended.
         """
-        if not challenge.watched or self._runtime().version < challenge.policy:
+        if not challenge.watched or self._active().version < challenge.policy:
             return  # a process that has the challenge's policy version knows which events the app wants
         unsent = [event for event in events_of(challenge) if event.name not in challenge.told]
         self._put(challenge.id, challenge.app, unsent, over=over)
@@ -72,7 +77,7 @@ class Outbox:
         self._queue.put(id_, [event.name for event in unsent], records, over=over)
 
     def _wanted(self, app: str) -> Sequence[str]:
-        found = self._runtime().policy.apps.get(app)
+        found = self._active().policy.apps.get(app)
         if not (found and found.events):
             return ()
         return found.events.types or tuple(EventType)

@@ -42,7 +42,7 @@ def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:
     """Make the WSGI application of a core."""
     app = Flask("otp_service", static_folder=None)
     app.extensions["otp"] = edge.Parts(
-        runtime=core.current,
+        active=core.active,
         service=core.service,
         reception=core.reception,
         erasure=core.erasure,

@@ -30,7 +30,7 @@ from otp_service.ops.apps import Apps
 from otp_service.ops.blocks import Blocks
 from otp_service.ops.erasure import Erasure
 from otp_service.policy import ROLES, App, Policy
-from otp_service.policy.active import Runtime
+from otp_service.policy.active import ActivePolicy
 from otp_service.policy.versions import Policies
 from otp_service.telemetry.logs import LOG, log, redact
 from otp_service.telemetry.metrics import Metrics
@@ -49,7 +49,7 @@ PROBLEM_TYPE = "application/problem+json"
 class Parts:
     """What a running application is built of; `pings` raise when their part does not answer."""
 
-    runtime: Callable[[], Runtime]
+    active: Callable[[], ActivePolicy]
     service: Service
     reception: Reception
     erasure: Erasure
@@ -139,8 +139,8 @@ def _authenticate(described: Operation) -> None:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise errors.MissingKey
-    g.runtime = parts().runtime()
-    found = _identity(g.runtime.policy, digest(key.strip()))
+    g.active = parts().active()
+    found = _identity(g.active.policy, digest(key.strip()))
     if found is None:
         raise errors.UnknownKey
     g.key_kind, g.app, g.operator, g.role = found.kind, found.app, found.operator, found.role
@@ -183,7 +183,7 @@ def caller() -> Caller:
     browser = g.key_kind == "publishable"
     return Caller(
         app=app,
-        runtime=g.runtime,
+        active=g.active,
         request_id=g.request_id,
         origin=request.headers.get("Origin"),
         address=_address() if browser else None,
@@ -509,7 +509,7 @@ def _allow_origin(response: Response) -> None:
     if origin is None or request.path.startswith(_INSIDE):  # operators' keys have no business in apps' pages
         return
     try:
-        apps = [g.app] if g.app else parts().runtime().policy.apps.values()
+        apps = [g.app] if g.app else parts().active().policy.apps.values()
     except errors.StoreUnavailable:
         return
     if not any(origin in app.origins for app in apps):

@@ -85,8 +85,8 @@ def _before(name: str | None, usual: Sequence[str]) -> Sequence[str]:
 
 def _authenticated(name: str, secret: str) -> Receipts:
     """Give the account whose secret this is. Raises NotFound: to anybody else there is nothing here."""
-    g.runtime = parts().runtime()
-    upstream: Upstream | None = g.runtime.policy.upstreams.get(name)
+    g.active = parts().active()
+    upstream: Upstream | None = g.active.policy.upstreams.get(name)
     if upstream is None or upstream.receipts is None or digest(secret) not in upstream.receipts.secrets:
         raise errors.NotFound
     return upstream.receipts

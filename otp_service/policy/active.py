@@ -1,40 +1,87 @@
-"""One version of the policy and what was built for it: what sends over each channel, whom to ask.
+"""The policy in force: one version with everything that was built for it, and how a process follows new versions.
 
-Must not know how a version is found or built.
+Knows when a new version replaces the one before. Must not know how a version is stored, or how its parts are built.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
 
+from otp_service.errors import ConfigurationError, PolicyConflict, StoreUnavailable
 from otp_service.policy import Policy
-from otp_service.upstream.port import Balance, Lookup, Message, Outcome, Receipt
-
-Sender = Callable[[Message], Outcome]
-"""Brings one message over one channel of one upstream account. Never raises."""
-
-
-class Account(Protocol):
-    """What can be asked of an upstream account besides sending."""
-
-    def balance(self) -> list[Balance]:
-        """Say what is left. Raises UpstreamError."""
-
-    def lookup(self, to: str) -> Lookup:
-        """Say what kind of line an E.164 number is. Raises UpstreamError."""
-
-    def reports(self, channel: str, upstream_ids: Sequence[str]) -> list[Receipt]:
-        """Say what became of messages. Raises UpstreamError."""
+from otp_service.policy.versions import Policies, Version
+from otp_service.store.following import keep_looking
+from otp_service.telemetry.logs import log
+from otp_service.upstream.port import ChannelSender, UpstreamAccount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
-    """One version of the policy and what was built for it; a use case sees one and the same throughout.
+class ActivePolicy:
+    """One version of the policy with the senders and accounts that were built for it.
 
-    `senders` are by channel and upstream, `accounts` by upstream.
+    A use case works with the same one from start to end. `senders` maps (channel, upstream) to a sender, `accounts`
+    maps an upstream's name to its account.
     """
 
     version: int
     policy: Policy
-    senders: Mapping[tuple[str, str], Sender]
-    accounts: Mapping[str, Account]
+    senders: Mapping[tuple[str, str], ChannelSender]
+    accounts: Mapping[str, UpstreamAccount]
+
+
+class PolicyFollower:
+    """Gives the newest active policy, always from one version only.
+
+    If this process cannot build a version, the one before stays in force.
+    """
+
+    def __init__(
+        self,
+        policies: Policies,
+        make: Callable[[Version], ActivePolicy],
+        *,
+        seed: str | None = None,
+        first: ActivePolicy | None = None,
+    ) -> None:
+        """`make` builds a version; it raises ConfigurationError if this process cannot use it.
+
+        `seed` is the text of the first version, for a store that holds none. `first` is what was built from it.
+        """
+        self._policies = policies
+        self._make = make
+        self._seed = seed
+        self._active = first
+        self._number = 0
+
+    def __call__(self) -> ActivePolicy:
+        """Give the newest active policy. Raises StoreUnavailable while there is none."""
+        if self._active is None:
+            raise StoreUnavailable("No policy is in force yet: otp-service policy apply FILE.", retry_after=2)
+        return self._active
+
+    def follow(self) -> None:
+        """Start a daemon thread that refreshes the active policy again and again."""
+        keep_looking("policy", self.refresh)
+
+    def refresh(self) -> None:
+        """Build the version in force if it is new. Raises StoreUnavailable."""
+        head = self._policies.head()
+        if not head and self._seed is not None:
+            with suppress(PolicyConflict):  # another process was first
+                self._policies.apply(
+                    self._seed, author="OTP_POLICY_FILE", reason="the first version", expected=0
+                )
+            head = self._policies.head()
+        if head == self._number or (version := self._policies.version(head)) is None:
+            return
+        if not self._number and self._seed not in {None, version.text}:
+            log("policy.file_passed_over", logging.WARNING, version=head, why="the store holds a policy")
+        self._number = head
+        try:
+            self._active = self._make(version)
+        except ConfigurationError as error:
+            for problem in error.problems:
+                log("policy.unusable", logging.ERROR, version=head, problem=problem)
+        else:
+            log("policy.followed", version=head)

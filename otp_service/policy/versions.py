@@ -1,24 +1,18 @@
-"""The versions of the policy, in Redis: the one in force, and those before it.
+"""The versions of the policy in Redis: the one in force and those before it.
 
-Knows the keys and how a process follows. Must not know what a policy says.
+Knows the keys. Must not know what a policy says, or how a process follows new versions.
 """
 
 import json
-import logging
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
-from otp_service.errors import ConfigurationError, PolicyConflict, StoreUnavailable
-from otp_service.store.following import keep_looking
+from otp_service.errors import PolicyConflict
 from otp_service.store.scripts import Scripts
 from otp_service.telemetry.logs import log, redact
 
-KEPT = 200
-"""So many versions can be shown and brought back."""
-T = TypeVar("T")
+MOST_VERSIONS = 200
+"""The newest versions, which can be shown and applied again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +62,7 @@ class Policies:
             secrets.token_urlsafe(9),
             "" if expected is None else expected,
             json.dumps(record),
-            KEPT,
+            MOST_VERSIONS,
         )
         if what == "conflict":
             raise PolicyConflict(number)
@@ -88,60 +82,3 @@ def _version(stored: str | None) -> Version | None:
         return None
     record = json.loads(stored)
     return Version(record["version"], record["text"], record["author"], record["at"], record["reason"])
-
-
-class Current(Generic[T]):
-    """What was built from the version in force.
-
-    Whoever asks gets one whole build, never a mixture; what cannot be built here leaves the one before in force.
-    """
-
-    def __init__(
-        self,
-        policies: Policies,
-        make: Callable[[Version], T],
-        *,
-        seed: str | None = None,
-        first: T | None = None,
-    ) -> None:
-        """`make` raises ConfigurationError for what this process cannot do.
-
-        `seed` is the text of the first version, for a store that holds none; `first` what was built of it.
-        """
-        self._policies = policies
-        self._make = make
-        self._seed = seed
-        self._built = first
-        self._number = 0
-
-    def __call__(self) -> T:
-        """Give the newest build. Raises StoreUnavailable while there is none."""
-        if self._built is None:
-            raise StoreUnavailable("No policy is in force yet: otp-service policy apply FILE.", retry_after=2)
-        return self._built
-
-    def follow(self) -> None:
-        """Keep looking for a newer version, in a thread that ends with its process."""
-        keep_looking("policy", self.look)
-
-    def look(self) -> None:
-        """Build the version in force, if it is a new one. Raises StoreUnavailable."""
-        head = self._policies.head()
-        if not head and self._seed is not None:
-            with suppress(PolicyConflict):  # another process was first
-                self._policies.apply(
-                    self._seed, author="OTP_POLICY_FILE", reason="the first version", expected=0
-                )
-            head = self._policies.head()
-        if head == self._number or (version := self._policies.version(head)) is None:
-            return
-        if not self._number and self._seed not in {None, version.text}:
-            log("policy.file_passed_over", logging.WARNING, version=head, why="the store holds a policy")
-        self._number = head
-        try:
-            self._built = self._make(version)
-        except ConfigurationError as error:
-            for problem in error.problems:
-                log("policy.unusable", logging.ERROR, version=head, problem=problem)
-        else:
-            log("policy.followed", version=head)

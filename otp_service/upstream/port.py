@@ -4,8 +4,10 @@ Knows one message, the verdicts of an answer and the stages of a delivery report
 words or how an answer is fetched.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,3 +135,20 @@ class UpstreamError(Exception):
         super().__init__(f"The upstream account {account} gave no usable answer: {reason}.")
         self.reason = reason
         self.retry_after = retry_after
+
+
+ChannelSender = Callable[[Message], Outcome]
+"""Sends one message over one channel of one upstream account. Never raises."""
+
+
+class UpstreamAccount(Protocol):
+    """What an upstream account can answer besides sending."""
+
+    def balance(self) -> list[Balance]:
+        """Give what is left of each credit. Raises UpstreamError."""
+
+    def lookup(self, to: str) -> Lookup:
+        """Give what kind of line an E.164 number is. Raises UpstreamError."""
+
+    def reports(self, channel: str, upstream_ids: Sequence[str]) -> list[Receipt]:
+        """Give how far messages came, by their upstream ids. Raises UpstreamError."""

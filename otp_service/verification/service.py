@@ -46,7 +46,7 @@ from otp_service.guard.limiter import Past
 from otp_service.guard.rules import Asked, Decision, Known, known_as
 from otp_service.phone import Number
 from otp_service.policy import App, Guard
-from otp_service.policy.active import Runtime
+from otp_service.policy.active import ActivePolicy
 from otp_service.store.facts import Facts
 from otp_service.store.partitions import ID_LENGTH
 from otp_service.telemetry.logs import log
@@ -62,11 +62,11 @@ AMR = {"sms": "sms", "voice": "tel"}
 class Caller:
     """Who asks: the app, its page's origin, and the address of a browser (None for a server).
 
-    `runtime` is the one in which the app was found. `hear` is told how the budget stands that is nearest to its limit.
+    `active` is the one in which the app was found. `hear` is told how the budget stands that is nearest to its limit.
     """
 
     app: App
-    runtime: Runtime
+    active: ActivePolicy
     request_id: str
     origin: str | None = None
     address: str | None = None
@@ -137,7 +137,7 @@ class Service:
         """
         number = phone.parse(request.to, request.country)
         _check_who(caller, request)
-        plan = caller.runtime.policy.plan(
+        plan = caller.active.policy.plan(
             number,
             caller.app.name,
             request.purpose,
@@ -200,7 +200,7 @@ class Service:
             host=caller.app.host(caller.origin) if caller.origin else "",
             reference=request.reference,
             known=entry.asked.known,
-            policy=caller.runtime.version,
+            policy=caller.active.version,
             watched=caller.app.events is not None,
         )
 
@@ -212,7 +212,7 @@ class Service:
             return None
 
     def _entry(self, caller: Caller, request: SendRequest, number: Number, plan: Plan) -> Entry:
-        rules = caller.runtime.policy.guard_of(caller.app.name)
+        rules = caller.active.policy.guard_of(caller.app.name)
         known, now = self._known(caller, request, number.e164)
         return Entry(
             asked=Asked(
@@ -330,7 +330,7 @@ class Service:
         self, caller: Caller, challenge: Challenge, who: Sealed, step: int, *, named: bool, proof: str
     ) -> Entry:
         """Make the entry of another message of a challenge, whose caller is known as well as at its start."""
-        rules = caller.runtime.policy.guard_of(caller.app.name)
+        rules = caller.active.policy.guard_of(caller.app.name)
         steps = challenge.plan.steps
         return Entry(
             asked=Asked(
@@ -378,7 +378,7 @@ class Service:
         if via is None:
             left = challenge.plan.max_attempts - challenge.attempts
             self._checked("wrong_code", challenge, e164, caller)
-            rules_now = caller.runtime.policy.guard_of(caller.app.name)
+            rules_now = caller.active.policy.guard_of(caller.app.name)
             self._admission.count(guard.after_failure(rules_now, guard.asked_of(challenge, e164)))
             if not left:
                 self._metrics.challenges.labels(caller.app.name, "exhausted").inc()
@@ -393,7 +393,7 @@ class Service:
         self._metrics.challenges.labels(caller.app.name, "verified").inc()
         self._converted(won.deliveries[via], e164, now)
         asked = guard.asked_of(won, e164)
-        rules_now = caller.runtime.policy.guard_of(caller.app.name)
+        rules_now = caller.active.policy.guard_of(caller.app.name)
         self._admission.count(guard.after_success(rules_now, asked, won.deliveries[0].at))
         if who.session:
             self._admission.meet(caller.app.name, who.session, e164)

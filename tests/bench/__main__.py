@@ -61,7 +61,7 @@ def checking(rounds: int, profile: str) -> Iterator[Row]:
     server = ValkeyServer(options={"appendfsync": "everysec"})
     try:
         core = make_core(server.url, "http://127.0.0.1:9", text=OPEN, hash_profile=profile)
-        caller = Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="bench")
+        caller = Caller(app=core.policy.apps["web"], active=core.active(), request_id="bench")
         numbers = crowd()
         codes: list[tuple[str, str]] = []
 
@@ -90,7 +90,7 @@ def memory(rounds: int) -> Iterator[Row]:
     server = ValkeyServer(options={"appendfsync": "everysec"})
     try:
         core = make_core(server.url, "http://127.0.0.1:9", text=OPEN, partitions=64)
-        caller = Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="0123456789a")
+        caller = Caller(app=core.policy.apps["web"], active=core.active(), request_id="0123456789a")
         numbers = crowd()
         core.courier.attend(
             core.service.send(caller, SendRequest(to=next(numbers))).challenge_id, lambda: False

@@ -80,7 +80,7 @@ def _serving(server: ValkeyServer) -> Iterator[tuple[Core, Spine, int]]:
             )
         try:
             until(lambda: _is_ready(process, port, log))
-            core.current.look()
+            core.active.refresh()
             yield core, make_spine(scripts, store=store), port
         finally:
             process.send_signal(signal.SIGTERM)

@@ -1177,8 +1177,8 @@ def cost(messages: int, steps: int) -> float:
     server = ValkeyServer(options={"appendonly": "no"})
     try:
         with open_spine(server, partitions=64) as spine, server.client() as client:
-            policy = replace(spine.caller.runtime.policy, routes=(Route(steps=plan),))
-            caller = replace(spine.caller, runtime=replace(spine.caller.runtime, policy=policy))
+            policy = replace(spine.caller.active.policy, routes=(Route(steps=plan),))
+            caller = replace(spine.caller, active=replace(spine.caller.active, policy=policy))
             for n in range(count):
                 brought_to(spine, caller, NUMBERS[n % len(NUMBERS)], messages)
                 if n % 50 == 0:

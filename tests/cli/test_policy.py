@@ -154,7 +154,7 @@ def test_simulation_is_told_in_words(policy: Run) -> None:
 def test_terminal_and_http_give_the_same_answers(policy: Run, api: Api) -> None:
     """Simulation, text, history and problems are those of /ops, word by word."""
     policy("apply", "good.toml", "--reason", "first", "--author", "anna")
-    api.core.current.look()
+    api.core.active.refresh()
 
     def ask(method: str, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         answer = api.call(method, f"/ops/policy{path}", key=OPS, body=NOTHING if body is None else body)

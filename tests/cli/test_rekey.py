@@ -66,7 +66,7 @@ def test_renewing_fails_while_the_older_keys_are_needed(
 
 def test_forgetting_says_what_was_found(run: Run, product: Core) -> None:
     """Counts by kind; what stays, and why; the audit log gets the number masked, and nothing prints it."""
-    caller = Caller(app=product.policy.apps["web"], runtime=product.current(), request_id="r" * 16)
+    caller = Caller(app=product.policy.apps["web"], active=product.active(), request_id="r" * 16)
     product.service.send(caller, SendRequest(to=NUMBER), "key")
     stop(product)
     code, out, err = run("forget", "(202) 555-0100", "--country", "US", "--author", "anna")
@@ -87,7 +87,7 @@ def test_forgetting_fails_for_what_it_cannot_read(
     run: Run, product: Core, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A challenge of a key that is gone may be of this number; what is no number is refused."""
-    caller = Caller(app=product.policy.apps["web"], runtime=product.current(), request_id="r" * 16)
+    caller = Caller(app=product.policy.apps["web"], active=product.active(), request_id="r" * 16)
     product.service.send(caller, SendRequest(to=NUMBER))
     rotate(environment, monkeypatch, drop=True)
     code, out, _ = run("forget", NUMBER)

@@ -8,7 +8,7 @@ import pytest
 from otp_service.bootstrap import Stores
 from otp_service.delivery.balances import EVERY, Balances
 from otp_service.policy import Policy, Upstream
-from otp_service.policy.active import Runtime
+from otp_service.policy.active import ActivePolicy
 from otp_service.telemetry.logs import LOG
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.port import Balance, Lookup, Receipt, UpstreamError
@@ -91,9 +91,9 @@ def watch(
         for name in accounts
     }
     policy = Policy(apps={}, upstreams=upstreams, routes=())
-    runtime = Runtime(version=1, policy=policy, senders={}, accounts=accounts)
+    active = ActivePolicy(version=1, policy=policy, senders={}, accounts=accounts)
     return Balances(
-        runtime=lambda: runtime, facts=store.facts, budget=store.get_budget, metrics=metrics
+        active=lambda: active, facts=store.facts, budget=store.get_budget, metrics=metrics
     ), metrics
 
 

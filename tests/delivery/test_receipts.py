@@ -139,7 +139,7 @@ def test_who_writes_opens_the_channel_for_a_day(spine: Spine, reception: Recepti
 
 def test_an_account_that_takes_everything_and_brings_nothing_is_left_alone(spine: Spine) -> None:
     """Messages that it takes in between excuse no report; one that arrived does, and so does the number's own fault."""
-    judge = Judge(spine.courier._breakers, spine.metrics, lambda: spine.caller.runtime)  # noqa: SLF001
+    judge = Judge(spine.courier._breakers, spine.metrics, lambda: spine.caller.active)  # noqa: SLF001
     taken = Outcome(Verdict.ACCEPTED, "")
 
     def reports(*faults: str | None) -> str:

@@ -11,7 +11,7 @@ from otp_service.errors import NumberOptedOut, WrongCode
 from otp_service.events.outbox import BLOCKED_PAUSE, Outbox
 from otp_service.events.standard_webhooks import EventType
 from otp_service.policy import App, Events, Policy
-from otp_service.policy.active import Runtime
+from otp_service.policy.active import ActivePolicy
 from otp_service.upstream.port import Inbound
 from otp_service.verification.service import SendRequest
 from tests.support.fault_server import FaultServer
@@ -53,8 +53,8 @@ def store(valkey: ValkeyServer) -> Iterator[Stores]:
 def outbox(store: Stores, events: Events | None, *, version: int = 1) -> Outbox:
     """Make the outbox of a process that follows a version of the policy."""
     policy = Policy(apps={"web": App(name="web", brand="Acme", events=events)}, upstreams={}, routes=())
-    runtime = Runtime(version=version, policy=policy, senders={}, accounts={})
-    return Outbox(runtime=lambda: runtime, challenges=store.challenges, queue=store.events, facts=store.facts)
+    active = ActivePolicy(version=version, policy=policy, senders={}, accounts={})
+    return Outbox(active=lambda: active, challenges=store.challenges, queue=store.events, facts=store.facts)
 
 
 def wanted(*types: str) -> Events:
@@ -128,7 +128,7 @@ def test_a_guess_is_answered_although_nobody_can_be_told_of_it(journeys: Journey
     journeys.rest(id_)
     with proxied_store("redis://127.0.0.1:9", "nobody") as away:
         core.service._outbox = Outbox(  # noqa: SLF001 - a store of its own
-            runtime=core.current, challenges=away.challenges, queue=away.events, facts=away.facts
+            active=core.active, challenges=away.challenges, queue=away.events, facts=away.facts
         )
         guess_wrong(journeys, id_, GUESSES)
     assert "challenge.failed" not in types(told(core.store))

@@ -177,7 +177,7 @@ def test_each_message_is_paid_for_at_the_price_of_its_channel(valkey: ValkeyServ
             view = play.spine.service.resend(play.spine.caller, play.newest.challenge_id)
             assert play._brought(view) == "voice"  # noqa: SLF001
             found = play.spine.gate.look(
-                lines(play.spine.caller.runtime.policy.guard, asked(channel="push")), Allowance(), Pins()
+                lines(play.spine.caller.active.policy.guard, asked(channel="push")), Allowance(), Pins()
             )
             assert found.standing is not None
             assert found.standing.left == 100 - paid - 1

@@ -271,7 +271,7 @@ def _remembered() -> Iterator[Sequence[str]]:
     yield "channel that a person opened by writing", span(receipts.OPEN_FOR), "`delivery/receipts.py`"
     yield "answer to a paid lookup", span(dispatcher.LOOKUP_KEPT), "`delivery/dispatcher.py`"
     yield "day's figures, without any person", _ms(conversion.KEEP), "`delivery/conversion.py`"
-    yield "versions of the policy", f"the newest {policies.KEPT}", "`policy/versions.py`"
+    yield "versions of the policy", f"the newest {policies.MOST_VERSIONS}", "`policy/versions.py`"
     yield "endpoint switched off by a 410", span(sender.OFF_FOR), "`events/sender.py`"
 
 

@@ -653,7 +653,7 @@ def _(api: Api) -> TestResponse:
         signer=core.signer,
         admission=core.admission,
         outbox=Outbox(
-            runtime=core.current,
+            active=core.active,
             challenges=core.store.challenges,
             queue=core.store.events,
             facts=core.store.facts,

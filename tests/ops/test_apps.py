@@ -63,7 +63,7 @@ match = { app = ["web"] }
 def core(valkey: ValkeyServer) -> Iterator[Core]:
     """A core whose store holds the usual policy."""
     made = make_core(valkey.url, NOBODY)
-    made.current.look()
+    made.active.refresh()
     yield made
     made.close()
 

@@ -256,7 +256,7 @@ def test_recycled_numbers_are_taken_in(api: Api, log: pytest.LogCaptureFixture) 
 
 def refused_once(product: Core) -> None:
     """Let a number meet its cooldown."""
-    caller = Caller(app=product.policy.apps["web"], runtime=product.current(), request_id="0" * 11)
+    caller = Caller(app=product.policy.apps["web"], active=product.active(), request_id="0" * 11)
     product.service.send(caller, SendRequest(to=NUMBER))
     with pytest.raises(errors.TooManyRequests):
         product.service.send(caller, SendRequest(to=NUMBER))

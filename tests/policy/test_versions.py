@@ -1,12 +1,12 @@
-"""The versions of the policy on a real server, and how a process follows them."""
+"""The versions of the policy on a real server."""
 
 import secrets
 from collections.abc import Iterator
 
 import pytest
 
-from otp_service.errors import ConfigurationError, PolicyConflict, StoreUnavailable
-from otp_service.policy.versions import KEPT, Current, Policies, Version
+from otp_service.errors import PolicyConflict
+from otp_service.policy.versions import MOST_VERSIONS, Policies, Version
 from tests.support.fault_proxy import FaultProxy
 from tests.support.spine import PatientScripts, proxied_store, together
 from tests.support.valkey_server import ValkeyServer
@@ -33,13 +33,6 @@ def test_a_reason_keeps_no_number_and_no_key(policies: Policies) -> None:
     assert [version.reason for version in policies.history()] == ["[digits] lost [secret]"]
 
 
-def built(version: Version) -> str:
-    """Build what stands for a runtime; a text with "bad" in it cannot be built here."""
-    if "bad" in version.text:
-        raise ConfigurationError(["OTP_TOKEN is required"])
-    return f"{version.number}:{version.text}"
-
-
 def test_a_version_is_kept_with_who_when_and_why(policies: Policies) -> None:
     """Text, author, reason and the store's time; before the first there is none."""
     assert (policies.head(), policies.newest(), policies.history()) == (0, None, [])
@@ -62,12 +55,12 @@ def test_an_expectation_that_does_not_hold_changes_nothing(policies: Policies) -
 
 def test_the_newest_versions_are_kept(policies: Policies) -> None:
     """So many and no more; the history gives the newest first."""
-    for n in range(1, KEPT + 3):
+    for n in range(1, MOST_VERSIONS + 3):
         applied(policies, f"text {n}")
     assert policies.version(2) is None
     assert policies.version(3) is not None
-    assert [v.number for v in policies.history(3)] == [KEPT + 2, KEPT + 1, KEPT]
-    assert len(policies.history(10 * KEPT)) == KEPT
+    assert [v.number for v in policies.history(3)] == [MOST_VERSIONS + 2, MOST_VERSIONS + 1, MOST_VERSIONS]
+    assert len(policies.history(10 * MOST_VERSIONS)) == MOST_VERSIONS
 
 
 def test_fifty_at_once_make_fifty_versions(policies: Policies) -> None:
@@ -97,42 +90,3 @@ def test_the_policy_is_the_one_key_that_stays(policies: Policies, valkey: Valkey
     applied(policies, "one")
     with valkey.client() as client:
         assert client.ttl(policies._key) == -1  # noqa: SLF001
-
-
-def test_a_process_follows_what_is_in_force(policies: Policies) -> None:
-    """Each look builds a newer version once; what cannot be built here leaves the one before in force."""
-    current = Current(policies, built)
-    with pytest.raises(StoreUnavailable):
-        current()
-    current.look()
-    with pytest.raises(StoreUnavailable):
-        current()
-    applied(policies, "one")
-    current.look()
-    first = current()
-    assert first == "1:one"
-    current.look()
-    assert current() is first
-    applied(policies, "bad")
-    current.look()
-    assert current() is first
-    applied(policies, "three")
-    current.look()
-    assert current() == "3:three"
-
-
-def test_what_was_built_first_serves_before_the_first_look(policies: Policies) -> None:
-    """A process that starts while the store is away has the file's policy."""
-    assert Current(policies, built, seed="file", first="built of the file")() == "built of the file"
-
-
-def test_an_empty_store_is_seeded_once(policies: Policies) -> None:
-    """Of twenty processes that start at once one writes the first version; all follow it."""
-    everyone = [Current(policies, built, seed=f"file {n}") for n in range(20)]
-    assert together(20, lambda n: everyone[n].look()) == [None] * 20
-    assert policies.head() == 1
-    assert {one() for one in everyone} == {f"1:{policies.history()[0].text}"}
-    late = Current(policies, built, seed="another file")
-    late.look()
-    assert late() == everyone[0]()
-    assert policies.head() == 1

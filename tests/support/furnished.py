@@ -48,10 +48,8 @@ class House:
     @property
     def caller(self) -> Caller:
         """A browser behind one address."""
-        runtime = self.core.current()
-        return Caller(
-            app=runtime.policy.apps["web"], runtime=runtime, request_id="r" * 16, address="192.0.2.1"
-        )
+        active = self.core.active()
+        return Caller(app=active.policy.apps["web"], active=active, request_id="r" * 16, address="192.0.2.1")
 
     def kept(self) -> dict[str, Any]:
         """Return every key of this core with its value."""

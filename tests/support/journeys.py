@@ -122,10 +122,10 @@ class Journeys:
 
     def caller(self, *rules: StepRule, after_choice: str | None = None) -> Caller:
         """Give a caller whose only route has these steps."""
-        runtime = self.core.current()
+        active = self.core.active()
         route = Route(steps=rules, after_choice=after_choice)  # type: ignore[arg-type]  # two words
-        policy = replace(runtime.policy, routes=(route,))
-        return Caller(app=policy.apps["web"], runtime=replace(runtime, policy=policy), request_id="r" * 16)
+        policy = replace(active.policy, routes=(route,))
+        return Caller(app=policy.apps["web"], active=replace(active, policy=policy), request_id="r" * 16)
 
     def start(self, *rules: StepRule, channel: str | None = None, after_choice: str | None = None) -> str:
         """Start a challenge over these steps; gives its id."""

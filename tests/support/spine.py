@@ -34,7 +34,7 @@ from otp_service.guard.captcha import SiteVerify
 from otp_service.guard.human_check import Check
 from otp_service.guard.limiter import Gate
 from otp_service.policy import App, Budget, Guard, Policy, Route, StepRule, Window
-from otp_service.policy.active import Runtime
+from otp_service.policy.active import ActivePolicy
 from otp_service.policy.limits import Conversion, Cooldown, Countries
 from otp_service.store.scripts import Scripts
 from otp_service.telemetry.metrics import Metrics
@@ -354,7 +354,7 @@ def make_spine(
     store = store or Stores(scripts, prefix=f"t{secrets.token_hex(6)}", partitions=partitions)
     hasher = Hasher({"p1": secrets.token_bytes(32)}, "testing", hash_slots)
     metrics = Metrics()
-    runtime = Runtime(
+    active = ActivePolicy(
         version=1,
         policy=policy,
         senders={(step.channel, "main"): phone for step in steps},
@@ -366,9 +366,7 @@ def make_spine(
     seal = Seal(
         {"n1": secrets.token_bytes(32)}, {"l1": secrets.token_bytes(32)}, subject_key=secrets.token_bytes(32)
     )
-    outbox = Outbox(
-        runtime=lambda: runtime, challenges=store.challenges, queue=store.events, facts=store.facts
-    )
+    outbox = Outbox(active=lambda: active, challenges=store.challenges, queue=store.events, facts=store.facts)
     gate = Gate(scripts, seal, prefix=prefix, keep=86_400_000)
     admission = Admission(
         gate=gate,
@@ -380,7 +378,7 @@ def make_spine(
         clock=store.facts.time,
     )
     reception = Reception(
-        runtime=lambda: runtime,
+        active=lambda: active,
         challenges=store.challenges,
         facts=store.facts,
         suppressions=store.suppressions,
@@ -389,7 +387,7 @@ def make_spine(
         metrics=metrics,
     )
     courier = Courier(
-        runtime=lambda: runtime,
+        active=lambda: active,
         challenges=store.challenges,
         facts=store.facts,
         suppressions=store.suppressions,
@@ -422,7 +420,7 @@ def make_spine(
         scripts=scripts,
         hasher=hasher,
         phone=phone,
-        caller=Caller(app=app, runtime=runtime, request_id="0123456789abcdef"),
+        caller=Caller(app=app, active=active, request_id="0123456789abcdef"),
         metrics=metrics,
     )
 

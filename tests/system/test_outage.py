@@ -185,7 +185,7 @@ def test_a_request_tries_the_store_once(server: ValkeyServer, caplog: pytest.Log
     """A call that finds it away ends the request: so the time limit of a call is that of the request."""
     core = make_core(server.url, "http://127.0.0.1:9")
     core.live_keys.look()
-    core.current.look()
+    core.active.refresh()
     client = http_app.web(core, lambda: b"").test_client()
     web = {"Authorization": f"Bearer {SECRET}"}
     answer = client.post("/otp/send", json={"to": "+12025550100"}, headers=web)

@@ -54,8 +54,8 @@ def every_trace(house: House) -> None:
     for number in islice(crowd(), 3):
         house.live(number)
     fine = next(islice(crowd(), 10, None))
-    runtime = core.current()
-    caller = Caller(app=runtime.policy.apps["web"], runtime=runtime, request_id="r" * 16)
+    active = core.active()
+    caller = Caller(app=active.policy.apps["web"], active=active, request_id="r" * 16)
     id_ = core.service.send(caller, SendRequest(to=fine, session="s")).challenge_id
     core.courier.attend(id_, lambda: False)
     proof = core.service.verify(caller, id_, house.upstream.codes["sms"])

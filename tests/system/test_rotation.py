@@ -74,7 +74,7 @@ def rotation(valkey: ValkeyServer) -> Iterator[Rotation]:
 
 def caller(core: Core) -> Caller:
     """Give a server of the app `web`."""
-    return Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="r" * 16)
+    return Caller(app=core.policy.apps["web"], active=core.active(), request_id="r" * 16)
 
 
 def send(core: Core, number: str, key: str | None = None) -> str:

@@ -122,7 +122,7 @@ def test_questions_for_the_balance_count_too(valkey: ValkeyServer) -> None:
             for journeys in cores:
                 core = journeys.core
                 Balances(
-                    runtime=core.current,
+                    active=core.active,
                     facts=core.store.facts,
                     budget=core.store.get_budget,
                     metrics=core.metrics,
@@ -140,7 +140,7 @@ def test_a_spent_budget_leaves_the_balance_for_later(valkey: ValkeyServer) -> No
             asked(journeys)
         core = journeys.core
         Balances(
-            runtime=core.current, facts=core.store.facts, budget=core.store.get_budget, metrics=core.metrics
+            active=core.active, facts=core.store.facts, budget=core.store.get_budget, metrics=core.metrics
         ).ask()
         assert len(upstream.gets) == 2
         assert not any(path.endswith("balance") for path in upstream.gets)

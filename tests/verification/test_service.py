@@ -52,8 +52,8 @@ def other(core: Core, upstream: Upstream | None, **changes: object) -> Core:
         role="other",
         offset=core.scripts.offset,
     )
-    runtime = replace(core.current(), senders={("sms", "main"): upstream} if upstream else {})
-    made.courier._runtime = lambda: runtime  # noqa: SLF001 - the composition root would hand it in
+    active = replace(core.active(), senders={("sms", "main"): upstream} if upstream else {})
+    made.courier._active = lambda: active  # noqa: SLF001 - the composition root would hand it in
     return made
 
 
@@ -117,7 +117,7 @@ def test_an_exhausted_challenge_cannot_be_cancelled(core: Core, caller: Caller) 
 
 def test_the_longest_binding_gives_a_token_that_can_be_redeemed(client: FlaskClient, core: Core) -> None:
     """What a send takes, a redeem takes back."""
-    caller, upstream = Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="r"), Upstream()
+    caller, upstream = Caller(app=core.policy.apps["web"], active=core.active(), request_id="r"), Upstream()
     wanted = SendRequest(to=NUMBER, binding="\U0001f600" * 256, reference="r" * 64)
     id_ = core.service.send(caller, wanted).challenge_id
     other(core, upstream).courier.attend(id_, running)
@@ -175,7 +175,7 @@ def own_server() -> Iterator[ValkeyServer]:
 def test_an_outcome_waits_for_a_store_that_is_away(own_server: ValkeyServer) -> None:
     """The message has left; what became of it is written down as soon as the store is back."""
     core = make_core(own_server.url, "http://127.0.0.1:9")
-    caller = Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="r")
+    caller = Caller(app=core.policy.apps["web"], active=core.active(), request_id="r")
     upstream = Upstream()
     courier = other(core, upstream).courier
     id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
@@ -195,7 +195,7 @@ def test_an_outcome_waits_for_a_store_that_is_away(own_server: ValkeyServer) -> 
 def test_a_worker_that_stops_does_not_wait_for_the_store(own_server: ValkeyServer) -> None:
     """It must end in time; the message counts as unknown later."""
     core = make_core(own_server.url, "http://127.0.0.1:9")
-    caller = Caller(app=core.policy.apps["web"], runtime=core.current(), request_id="r")
+    caller = Caller(app=core.policy.apps["web"], active=core.active(), request_id="r")
     upstream = Upstream()
     upstream.meanwhile = own_server.kill
     id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id

@@ -56,7 +56,7 @@ def create_key() -> tuple[dict[str, Any], int]:
     """Show it this once; it lets in everywhere within two seconds."""
     wanted = load(KeyCreateSchema)
     kind, owner, role = wanted["kind"], wanted["owner"], wanted.get("role", "")
-    check_owner(g.runtime.policy, kind=kind, owner=owner, role=role)
+    check_owner(g.active.policy, kind=kind, owner=owner, role=role)
     return _issued(
         *parts().keyring.issue(
             kind,
@@ -126,7 +126,7 @@ def _issued(key: str, record: Key) -> dict[str, Any]:
 def list_apps() -> dict[str, Any]:
     """With the keys that may call as each."""
     now, keys = parts().keyring.all()
-    return {"apps": [_app(one, now, keys) for one in g.runtime.policy.apps.values()]}
+    return {"apps": [_app(one, now, keys) for one in g.active.policy.apps.values()]}
 
 
 @ops_keys.get("/apps/<app>")
@@ -139,7 +139,7 @@ def list_apps() -> dict[str, Any]:
 )
 def show_app(app: str) -> dict[str, Any]:
     """With the keys that may call as it."""
-    known = g.runtime.policy.apps.get(app)
+    known = g.active.policy.apps.get(app)
     if known is None:
         raise errors.NotFound("There is no app of this name.")
     return _app(known, *parts().keyring.all())

@@ -44,7 +44,7 @@ def list_blocks() -> dict[str, Any]:
 )
 def explain() -> dict[str, Any]:
     """Nothing is charged."""
-    return parts().blocks.explain(g.runtime.policy, **load(ExplainSchema))
+    return parts().blocks.explain(g.active.policy, **load(ExplainSchema))
 
 
 @ops_guard.post("/blocks/lift")

@@ -148,7 +148,7 @@ def simulated() -> dict[str, Any]:
     """With the policy in force, or with `text`. Nothing is sent, charged or counted."""
     wanted = load(SimulateSchema)
     text = wanted.pop("text", None)
-    policy = _checked(text) if text is not None else g.runtime.policy
+    policy = _checked(text) if text is not None else g.active.policy
     now = parts().store.facts.time()
     return simulate(
         policy,
@@ -173,7 +173,7 @@ def _with_the_same_access(loaded: Policy, expected: int | None) -> int:
     Raises RoleNotAllowed.
     """
     newest = parts().policies.newest()
-    before = g.runtime.policy if newest is None else _checked(newest.text)
+    before = g.active.policy if newest is None else _checked(newest.text)
     number = newest.number if newest else 0
     if expected not in {None, number}:
         raise errors.PolicyConflict(number)
@@ -238,19 +238,19 @@ def _shown(found: Version) -> dict[str, Any]:
 @operation(summary="How the upstream accounts do", answer=UpstreamsSchema, keys=OPS, role="read")
 def upstreams() -> dict[str, Any]:
     """Call every account for its balance, and show its breakers."""
-    channels: dict[str, list[str]] = {name: [] for name in g.runtime.accounts}
-    for channel, name in g.runtime.senders:
+    channels: dict[str, list[str]] = {name: [] for name in g.active.accounts}
+    for channel, name in g.active.senders:
         channels[name].append(channel)
     states = parts().breakers.states(channels)
-    return {"upstreams": [_look(name) | {"breakers": states[name]} for name in g.runtime.accounts]}
+    return {"upstreams": [_look(name) | {"breakers": states[name]} for name in g.active.accounts]}
 
 
 def _look(name: str) -> dict[str, Any]:
-    limit = g.runtime.policy.upstreams[name].gets_per_minute
+    limit = g.active.policy.upstreams[name].gets_per_minute
     if not parts().store.get_budget.take(name, limit):
         return {"name": name, "status": "not asked: its limit of GET requests is used up", "balance": []}
     try:
-        rows = g.runtime.accounts[name].balance()
+        rows = g.active.accounts[name].balance()
     except UpstreamError as error:
         return {"name": name, "status": str(error), "balance": []}
     shown = [

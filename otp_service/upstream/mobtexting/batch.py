@@ -21,7 +21,7 @@ LINGER: Final = 0.2
 
 
 class Batcher:
-    """Sends SMS of one sender; a `Sender` that is safe to use from many threads.
+    """Sends SMS of one sender; a `ChannelSender` that is safe to use from many threads.
 
     While fewer than `parallel` calls are under way, each message leaves at once. Beyond that, up to `size`
     messages of one alphabet, to numbers that all differ, gather until a call ends, or for `linger` seconds.

@@ -55,7 +55,7 @@ def calls_with(api: Api, key: str) -> int:
 @pytest.fixture
 def in_force(api: Api) -> Api:
     """An application whose policy is in the store."""
-    api.core.current.look()
+    api.core.active.refresh()
     return api
 
 
@@ -126,7 +126,7 @@ def test_each_role_may_call_what_the_table_says(api: Api, role: str, *, declared
         key = f"ops_declared-{role}-key"
         text = f'{GOOD}\n[operator.ben]\nrole = "{role}"\nkeys = ["{digest(key)}"]\n'
         api.core.policies.apply(text, author="a", reason="r")
-        api.core.current.look()
+        api.core.active.refresh()
     allowed = set()
     for endpoint, (path, method) in views(api.flask).items():
         answer = api.call(method, path, key=key, raw=None if method == "GET" else b"{}")
@@ -293,7 +293,7 @@ def test_unknown_expired_revoked_and_orphaned_keys_are_one_answer(in_force: Api)
     assert [answer.status_code for answer in answers] == [401] * 4
     told = [{**members(answer), "request_id": ""} for answer in answers]
     assert told == [told[0]] * 4
-    api.core.current.look()
+    api.core.active.refresh()
     assert known(api, orphaned["key"]), "its app is in force now"
 
 
@@ -352,7 +352,7 @@ def test_an_app_goes_through_its_life(in_force: Api) -> None:
         "it opens",
         "app.shop:",
     )
-    api.core.current.look()
+    api.core.active.refresh()
     assert [calls_with(api, one["key"]) for one in made["keys"]] == [202, 429]
     shown = members(ask(api, "GET", "apps/shop"))
     assert (shown["brand"], shown["origins"]) == ("Shop", ["https://shop.example"])
@@ -362,7 +362,7 @@ def test_an_app_goes_through_its_life(in_force: Api) -> None:
     gone = members(ask(api, "POST", "apps/shop/remove", {"reason": "it closed"}))
     assert (gone["version"], gone["keys"]) == (3, [])
     assert not any(known(api, one["key"]) for one in made["keys"])
-    api.core.current.look()
+    api.core.active.refresh()
     for path in ("apps/shop", "apps/nobody"):
         assert ask(api, "GET", path).status_code == 404
     assert ask(api, "POST", "apps/shop/remove", {"reason": "again"}).status_code == 404
@@ -378,7 +378,7 @@ def test_an_app_without_keys_can_be_given_some_later(in_force: Api) -> None:
     api = in_force
     body = {"name": "shop", "brand": "Shop", "reason": "r", "keys": False}
     assert members(ask(api, "POST", "apps", body))["keys"] == []
-    api.core.current.look()
+    api.core.active.refresh()
     assert known(api, create(api, owner="shop")["key"])
 
 

@@ -235,11 +235,11 @@ def test_a_policy_needs_the_secrets_of_this_process(api: Api) -> None:
 def test_another_process_follows_within_two_seconds(api: Api, other: bootstrap.Core) -> None:
     """By itself, without a restart, as it looks every second."""
     apply(api, GOOD)
-    other.current.look()
-    other.current.follow()
-    assert other.current().version == 1
+    other.active.refresh()
+    other.active.follow()
+    assert other.active().version == 1
     apply(api, SLOWER)
-    until(lambda: other.current().version == 2)
+    until(lambda: other.active().version == 2)
     assert LOOK <= 1
     assert other.policy.routes[0].steps[0].wait == 25
 
@@ -249,12 +249,12 @@ def test_a_process_that_lacks_a_secret_keeps_the_policy_it_can_run(
 ) -> None:
     """It goes on with what was in force, and its log says what is missing."""
     apply(api, GOOD)
-    other.current.look()
+    other.active.refresh()
     text = GOOD.replace("OTP_UPSTREAM_MAIN_TOKEN", "OTP_UPSTREAM_NEW_TOKEN")
     api.core.policies.apply(text, author="anna", reason="from another host")
     with caplog.at_level(logging.ERROR):
-        other.current.look()
-    assert other.current().version == 1
+        other.active.refresh()
+    assert other.active().version == 1
     assert "policy.unusable" in caplog.text
 
 
@@ -265,18 +265,18 @@ def test_a_send_sees_one_version_only(api: Api) -> None:
     turns = [f"{GOOD}{wide}", f"{SLOWER}{wide}"]
     drawn = [[next(numbers) for _ in range(30)] for _ in range(8)]
     core.policies.apply(turns[0], author="a", reason="r")
-    core.current.look()
+    core.active.refresh()
     seen: list[tuple[int, int]] = []
 
     def act(place: int) -> int:
         if place == 8:
             for turn in range(100):
                 core.policies.apply(turns[(turn + 1) % 2], author="a", reason="r")
-                core.current.look()
+                core.active.refresh()
             return 0
         for number in drawn[place]:
-            runtime = core.current()
-            caller = Caller(app=runtime.policy.apps["web"], runtime=runtime, request_id="0123456789abcdef")
+            active = core.active()
+            caller = Caller(app=active.policy.apps["web"], active=active, request_id="0123456789abcdef")
             view = core.service.send(caller, SendRequest(to=number))
             challenge = core.store.challenges.read_challenge(view.challenge_id)[1]
             assert challenge
@@ -297,7 +297,7 @@ def test_operators_see_an_open_breaker(api: Api) -> None:
     """Faults in a row open the breaker of one channel; the answer shows it beside the balance."""
     states = members(ask(api, "GET", "upstreams"))["upstreams"][0]["breakers"]
     assert states == {"*": "closed", "sms": "closed"}
-    judge = Judge(api.core.breakers, api.core.metrics, api.core.current)
+    judge = Judge(api.core.breakers, api.core.metrics, api.core.active)
     for _ in range(api.core.policy.upstreams["main"].tolerance):
         judge.hear("main", "sms", Outcome(Verdict.UNKNOWN, "timeout"))
     states = members(ask(api, "GET", "upstreams"))["upstreams"][0]["breakers"]
