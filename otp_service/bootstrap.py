@@ -26,9 +26,9 @@ from otp_service.events import standard_webhooks
 from otp_service.events.outbox import Outbox
 from otp_service.events.queue import EventQueue
 from otp_service.events.sender import WebhookSender
+from otp_service.guard import human_check
 from otp_service.guard.admission import Admission
 from otp_service.guard.captcha import SiteVerify
-from otp_service.guard.human_check import Check
 from otp_service.guard.limiter import Gate
 from otp_service.guard.suppressions import Suppressions
 from otp_service.net.public_only import PublicClient
@@ -48,7 +48,10 @@ from otp_service.upstream.breakers import Breakers
 from otp_service.upstream.get_budget import GetBudget
 from otp_service.upstream.mobtexting import Account, Batcher, Client
 from otp_service.upstream.port import ChannelSender
-from otp_service.verification.service import Service
+from otp_service.verification.check import Check
+from otp_service.verification.manage import Manage
+from otp_service.verification.resend import Resend
+from otp_service.verification.send import Send
 
 SPARE_CONNECTIONS = 4
 BLOCKS_KEPT = 24 * 3_600_000
@@ -104,7 +107,10 @@ class Core:
     gate: Gate
     admission: Admission
     blocks: Blocks
-    service: Service
+    send: Send
+    resend: Resend
+    check: Check
+    manage: Manage
     reception: Reception
     courier: Courier
     webhook_sender: WebhookSender
@@ -287,7 +293,9 @@ def build(
     workshop = Workshop(read, threads)
     first = None if text is None else workshop.build(policy.parse(text), 0)
     active = PolicyFollower(policies, workshop.activate, seed=text, first=first)
-    hasher = Hasher(read.peppers, read.hash_profile, hash_slots)
+    hasher = Hasher(
+        read.peppers, read.hash_profile, hash_slots, waiting=metrics.hash_waiting.track_inprogress
+    )
     seal = Seal(read.number_keys, read.lookup_keys, read.subject_key)
     outbox = Outbox(active=active, challenges=store.challenges, queue=store.events, facts=store.facts)
     reception = Reception(
@@ -303,22 +311,11 @@ def build(
     admission = Admission(
         gate=gate,
         seal=seal,
-        check=Check(*read.lookup_keys.values()),
+        check=human_check.Check(*read.lookup_keys.values()),
         captcha=cache(partial(SiteVerify, secret=read.captcha_secret)),
         outbox=outbox,
         metrics=metrics,
         clock=store.facts.time,
-    )
-    service = Service(
-        challenges=store.challenges,
-        facts=store.facts,
-        figures=figures,
-        hasher=hasher,
-        seal=seal,
-        signer=signer,
-        admission=admission,
-        outbox=outbox,
-        metrics=metrics,
     )
     courier = Courier(
         active=active,
@@ -359,7 +356,30 @@ def build(
         gate=gate,
         admission=admission,
         blocks=Blocks(gate=gate, admission=admission, seal=seal, clock=store.facts.time),
-        service=service,
+        send=Send(
+            challenges=store.challenges,
+            facts=store.facts,
+            figures=figures,
+            hasher=hasher,
+            seal=seal,
+            signer=signer,
+            admission=admission,
+            metrics=metrics,
+        ),
+        resend=Resend(challenges=store.challenges, seal=seal, admission=admission),
+        check=Check(
+            challenges=store.challenges,
+            figures=figures,
+            hasher=hasher,
+            seal=seal,
+            signer=signer,
+            admission=admission,
+            outbox=outbox,
+            metrics=metrics,
+        ),
+        manage=Manage(
+            challenges=store.challenges, facts=store.facts, seal=seal, signer=signer, metrics=metrics
+        ),
         reception=reception,
         courier=courier,
         webhook_sender=webhook_sender,

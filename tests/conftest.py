@@ -13,7 +13,7 @@ from otp_service.access.api_keys import digest
 from otp_service.bootstrap import Core
 from otp_service.http import app as http_app
 from otp_service.settings import Settings
-from otp_service.verification.service import Caller
+from otp_service.verification.caller import Caller
 from tests.support.deployments import Cluster
 from tests.support.patience import PATIENT_LIMITS
 from tests.support.valkey_server import ValkeyServer

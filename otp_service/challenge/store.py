@@ -11,18 +11,13 @@ from dataclasses import dataclass
 from otp_service.challenge import record
 from otp_service.challenge.model import (
     FAILED,
-    Again,
     Challenge,
     Delivery,
-    GiveUp,
-    Hold,
-    Move,
-    Next,
     State,
     Status,
-    Wait,
     overruled_by,
 )
+from otp_service.challenge.transitions import Again, GiveUp, Hold, Move, Next, Wait
 from otp_service.store.due import DueQueue
 from otp_service.store.partitions import ID_LENGTH, Partitions, operation
 from otp_service.store.scripts import Scripts

@@ -9,7 +9,8 @@ import hashlib
 import hmac
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from argon2.low_level import Type, hash_secret
@@ -63,23 +64,35 @@ class Claim:
 class Hasher:
     """Hashes and checks codes, as many at once as `slots` says."""
 
-    def __init__(self, peppers: Mapping[str, bytes], profile: str, slots: int) -> None:
+    def __init__(
+        self,
+        peppers: Mapping[str, bytes],
+        profile: str,
+        slots: int,
+        *,
+        waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        """Let `slots` callers hash at once; `waiting` is entered while a caller waits for a slot."""
         self._peppers = peppers
+        self._waiting = waiting
         self.scheme = f"{profile}.{next(iter(peppers))}"
         """Profile and pepper of new challenges; a challenge keeps the one it was opened with."""
         self._slots = threading.BoundedSemaphore(slots)
 
-    def acquire(self, timeout: float | None = None) -> None:
-        """Take one of the places to hash. Raises Busy when none is free within `timeout` seconds."""
-        if not self._slots.acquire(timeout=timeout):
+    @contextmanager
+    def slot(self, timeout: float | None = None) -> Iterator[None]:
+        """Hold one of the places to hash. Raises Busy if none is free within `timeout` seconds."""
+        with self._waiting():
+            taken = self._slots.acquire(timeout=timeout)
+        if not taken:
             raise Busy(retry_after=1)
-
-    def release(self) -> None:
-        """Give the place back."""
-        self._slots.release()
+        try:
+            yield
+        finally:
+            self._slots.release()
 
     def hash(self, code: str, claim: Claim, scheme: str) -> str:
-        """Give the code's hash as a PHC string. Raises UnknownPepper. Call it between acquire and release."""
+        """Give the code's hash as a PHC string. Raises UnknownPepper. Call it within `slot`."""
         name, _, pepper_id = scheme.partition(".")
         profile, pepper = PROFILES.get(name), self._peppers.get(pepper_id)
         if profile is None or pepper is None:
@@ -97,7 +110,7 @@ class Hasher:
     def match(self, code: str, claim: Claim, scheme: str, hashes: Sequence[str]) -> int | None:
         """Give the place of the hash that the code belongs to, or None: one Argon2 run.
 
-        Every hash is compared, each in constant time. Raises UnknownPepper. Call it between acquire and release.
+        Every hash is compared, each in constant time. Raises UnknownPepper. Call it within `slot`.
         """
         computed = self.hash(code, claim, scheme)
         found = None

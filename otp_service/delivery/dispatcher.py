@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from otp_service import phone
-from otp_service.challenge import model as rules
-from otp_service.challenge.model import Challenge, Move, State, Status, Step
+from otp_service.challenge import transitions
+from otp_service.challenge.model import Challenge, State, Status, Step
+from otp_service.challenge.sealed import log_challenge, unseal
 from otp_service.challenge.store import ChallengeStore, Lease
+from otp_service.challenge.transitions import Move
 from otp_service.crypto.code_hashes import Claim, Hasher, UnknownPepper, draw
 from otp_service.crypto.sealing import Seal
-from otp_service.delivery.casework import Judge, hash_slot, report, unseal
+from otp_service.delivery.account_health import AccountHealth
 from otp_service.delivery.conversion import Figures
 from otp_service.delivery.receipts import Reception
 from otp_service.errors import Busy, StoreUnavailable
@@ -87,7 +89,7 @@ class Courier:
         self._suppressions = suppressions
         self._budget = budget
         self._breakers = breakers
-        self._judge = Judge(breakers, metrics, active)
+        self._account_health = AccountHealth(breakers, metrics, active)
         self._figures = figures
         self._hasher = hasher
         self._seal = seal
@@ -127,9 +129,9 @@ class Courier:
         challenge = lease.challenge
         self._outbox.queue_events(challenge)
         self._reach("told")
-        if rules.is_worth_asking(challenge, lease.now):
+        if transitions.is_worth_asking(challenge, lease.now):
             challenge = self._ask_upstream(challenge) or challenge
-        move = rules.after_wait(challenge, lease.now)
+        move = transitions.after_wait(challenge, lease.now)
         self._reach("decided")
         self._settle_move(lease, move)
 
@@ -157,13 +159,13 @@ class Courier:
         e164, binding = who.e164, who.binding
         stopped = self._suppressions.read(*self._seal.indexes("suppressed", e164)) is not None
         found = None if stopped else self._way(active, lease.challenge, e164)
-        if isinstance(found, _Way) and rules.is_to_be_charged(lease.challenge):
+        if isinstance(found, _Way) and transitions.is_to_be_charged(lease.challenge):
             lease, found = self._charged(active, lease, e164, found)
         if not isinstance(found, _Way):
-            self._settle_move(lease, rules.after_none(lease.challenge, lease.now, found))
+            self._settle_move(lease, transitions.after_none(lease.challenge, lease.now, found))
             return
         account, passage = found.account, found.passage
-        lease = replace(lease, challenge=rules.with_step(lease.challenge, found.place))
+        lease = replace(lease, challenge=transitions.with_step(lease.challenge, found.place))
         challenge, step = lease.challenge, lease.challenge.step
         reference = self._seal.reference(challenge.id)
         drawn = unseen or self._draw(challenge, binding, stopping)
@@ -179,11 +181,11 @@ class Courier:
         outcome = active.senders[step.channel, account](message)
         self._reach("sent")
         self._metrics.upstream_seconds.labels(account).observe(time.perf_counter() - started)
-        self._judge.hear(account, step.channel, outcome, clean=passage.clean)
+        self._account_health.record_outcome(account, step.channel, outcome, clean=passage.clean)
         self._ended(challenge, e164, account, outcome, lease.now)
-        move = rules.after_outcome(challenge, outcome, account, lease.now)
+        move = transitions.after_outcome(challenge, outcome, account, lease.now)
         self._settle(lease, move, outcome, reference, account, stopping)
-        if move == rules.Again(0) and outcome.reason in NOTHING_LEFT:
+        if move == transitions.Again(0) and outcome.reason in NOTHING_LEFT:
             self._attend(challenge.id, stopping, drawn)
 
     def _charged(
@@ -196,11 +198,13 @@ class Courier:
             asked=replace(guard.asked_of(challenge, e164), channel=steps[way.place].channel),
             rules=own,
             request_id=challenge.last.request_id,
-            cheap=any(steps[place].channel in own.cheap_channels for place in rules.candidates(challenge)),
+            cheap=any(
+                steps[place].channel in own.cheap_channels for place in transitions.candidates(challenge)
+            ),
         )
         decision = self._admission.admit_fallback(entry, f"{challenge.id[-8:]}{len(challenge.deliveries)}")
         if decision.verdict == "cheap":
-            lease = replace(lease, challenge=rules.limited(challenge, own.cheap_channels))
+            lease = replace(lease, challenge=transitions.limited(challenge, own.cheap_channels))
             return lease, way if entry.asked.channel in own.cheap_channels else self._way(
                 active, lease.challenge, e164
             )
@@ -209,7 +213,7 @@ class Courier:
     def _draw(self, challenge: Challenge, binding: str, stopping: Callable[[], bool]) -> "_Drawn | None":
         """Draw a code and hash it; None when the process is to stop."""
         code = draw(challenge.plan.code_length)
-        with hash_slot(self._hasher, self._metrics, None):
+        with self._hasher.slot():
             if stopping():
                 return None
             started = time.perf_counter()
@@ -224,7 +228,7 @@ class Courier:
         Else gives the seconds until one may be, or None where none ever can.
         """
         pauses = []
-        for place in rules.candidates(challenge):
+        for place in transitions.candidates(challenge):
             step = challenge.plan.steps[place]
             if not self._holds(active, step, e164):
                 self._metrics.skips.labels(step.channel, step.condition).inc()
@@ -270,7 +274,7 @@ class Courier:
         self._metrics.deliveries.labels(channel, account, outcome.verdict, outcome.reason).inc()
         if outcome.charges:
             self._metrics.charges.labels(channel, account).inc(outcome.charges)
-        report(
+        log_challenge(
             "delivery.ended",
             challenge,
             e164,
@@ -337,7 +341,7 @@ class Courier:
         self._reach("moved")
 
     def _count_end(self, settled: Challenge | None, move: Move) -> None:
-        if isinstance(move, rules.GiveUp) and settled and settled.state is State.UNDELIVERABLE:
+        if isinstance(move, transitions.GiveUp) and settled and settled.state is State.UNDELIVERABLE:
             self._metrics.challenges.labels(settled.app, State.UNDELIVERABLE).inc()
 
     def _message(
@@ -376,5 +380,5 @@ _STATUS = {
 
 def _asked_for(challenge: Challenge) -> str:
     """Name the channel that the guard was charged for: a first message may have moved on to another step since."""
-    place = rules.charged(challenge)
+    place = transitions.charged(challenge)
     return challenge.deliveries[place].channel if place else challenge.plan.steps[0].channel

@@ -11,7 +11,7 @@ from otp_service import phone
 from otp_service.challenge.model import Challenge, Delivery, Status
 from otp_service.challenge.store import ChallengeStore
 from otp_service.crypto.sealing import Seal
-from otp_service.delivery.casework import Judge
+from otp_service.delivery.account_health import AccountHealth
 from otp_service.guard.suppressions import Suppressions
 from otp_service.messages import opt_out as inbound
 from otp_service.policy.active import ActivePolicy
@@ -44,7 +44,7 @@ class Reception:
         self._challenges = challenges
         self._facts = facts
         self._suppressions = suppressions
-        self._judge = Judge(breakers, metrics, active)
+        self._account_health = AccountHealth(breakers, metrics, active)
         self._seal = seal
         self._metrics = metrics
 
@@ -91,7 +91,7 @@ class Reception:
         )
         fault = receipt.reason if status is Status.FAILED else None
         if status is not Status.SENT:
-            self._judge.hear_report(upstream, delivery.channel, fault)
+            self._account_health.record_report(upstream, delivery.channel, fault)
 
     def _challenges_of(self, upstream: str, receipt: Receipt) -> Iterator[str]:
         """Find what a receipt may be about: our reference tells it at once, the upstream's id by what was kept.

@@ -43,7 +43,10 @@ def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:
     app = Flask("otp_service", static_folder=None)
     app.extensions["otp"] = edge.Parts(
         active=core.active,
-        service=core.service,
+        send=core.send,
+        resend=core.resend,
+        check=core.check,
+        manage=core.manage,
         reception=core.reception,
         erasure=core.erasure,
         signer=core.signer,

@@ -35,7 +35,11 @@ from otp_service.policy.versions import Policies
 from otp_service.telemetry.logs import LOG, log, redact
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers
-from otp_service.verification.service import Caller, Service
+from otp_service.verification.caller import Caller
+from otp_service.verification.check import Check
+from otp_service.verification.manage import Manage
+from otp_service.verification.resend import Resend
+from otp_service.verification.send import Send
 
 MAX_BODY = 16 * 1024
 """Bytes of a request's body; more is refused unread."""
@@ -50,7 +54,10 @@ class Parts:
     """What a running application is built of; `pings` raise when their part does not answer."""
 
     active: Callable[[], ActivePolicy]
-    service: Service
+    send: Send
+    resend: Resend
+    check: Check
+    manage: Manage
     reception: Reception
     erasure: Erasure
     signer: Signer
@@ -187,7 +194,7 @@ def caller() -> Caller:
         request_id=g.request_id,
         origin=request.headers.get("Origin"),
         address=_address() if browser else None,
-        hear=_note_standing,
+        note_standing=_note_standing,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from otp_service import errors
-from otp_service.challenge.model import View
+from otp_service.challenge.view import View
 from otp_service.http.edge import CLIENT_KEYS, caller, idempotency_key, load, operation, parts
 from otp_service.http.schemas.challenge import (
     ChallengeSchema,
@@ -20,7 +20,8 @@ from otp_service.http.schemas.challenge import (
 )
 from otp_service.http.schemas.health import HealthSchema
 from otp_service.http.schemas.tokens import ClaimsSchema, KeySetSchema, RedeemSchema
-from otp_service.verification.service import SendRequest
+from otp_service.verification.resend import ResendRequest
+from otp_service.verification.send import SendRequest
 
 api = Blueprint("api", __name__)
 
@@ -53,7 +54,7 @@ def _shown(view: View) -> dict[str, Any]:
 def send() -> tuple[dict[str, Any], int]:
     """Answer as soon as the challenge is stored; its `deliveries` tell later what became of the message."""
     wanted = SendRequest(**load(SendSchema))
-    return _shown(parts().service.send(caller(), wanted, idempotency_key())), 202
+    return _shown(parts().send.send(caller(), wanted, idempotency_key())), 202
 
 
 @api.post("/otp/verify")
@@ -66,7 +67,7 @@ def send() -> tuple[dict[str, Any], int]:
 )
 def verify() -> dict[str, Any]:
     """Count the guess, then check it. A right code ends the challenge and gives a signed token."""
-    verified = parts().service.verify(caller(), **load(VerifySchema))
+    verified = parts().check.verify(caller(), **load(VerifySchema))
     tokens = {"token": verified.token, "token_expires_in": verified.token_expires_in}
     device = {"device_token": verified.device_token} if verified.device_token else {}
     return _shown(verified.view) | tokens | device
@@ -81,7 +82,7 @@ def verify() -> dict[str, Any]:
 )
 def status(challenge_id: str) -> dict[str, Any]:
     """Tell the truth about delivery and all that a screen counts down; for ten minutes after its end, too."""
-    return _shown(parts().service.status(caller(), challenge_id))
+    return _shown(parts().manage.status(caller(), challenge_id))
 
 
 @api.post("/otp/<challenge_id>/resend")
@@ -108,10 +109,8 @@ def status(challenge_id: str) -> dict[str, Any]:
 )
 def resend(challenge_id: str) -> tuple[dict[str, Any], int]:
     """Use the next channel, or the one named. Earlier codes stay valid; attempts are not reset."""
-    wanted = load(ResendSchema, optional=True)
-    channel, proof = wanted.get("channel"), wanted.get("human_proof", "")
-    view = parts().service.resend(caller(), challenge_id, channel, idempotency_key(), human_proof=proof)
-    return _shown(view), 202
+    wanted = ResendRequest(**load(ResendSchema, optional=True))
+    return _shown(parts().resend.resend(caller(), challenge_id, wanted, idempotency_key())), 202
 
 
 @api.delete("/otp/<challenge_id>")
@@ -123,7 +122,7 @@ def resend(challenge_id: str) -> tuple[dict[str, Any], int]:
 )
 def cancel(challenge_id: str) -> dict[str, Any]:
     """No code of it counts any more."""
-    return _shown(parts().service.cancel(caller(), challenge_id))
+    return _shown(parts().manage.cancel(caller(), challenge_id))
 
 
 @api.post("/otp/token/redeem")
@@ -136,7 +135,7 @@ def cancel(challenge_id: str) -> dict[str, Any]:
 )
 def redeem() -> dict[str, Any]:
     """Let a backend see for itself: a browser's word is worth nothing without this, or a check by JWKS."""
-    return parts().service.redeem(caller(), load(RedeemSchema)["token"])
+    return parts().manage.redeem(caller(), load(RedeemSchema)["token"])
 
 
 @api.get("/.well-known/jwks.json")

@@ -18,7 +18,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 from otp_service.crypto.code_hashes import PROFILES, Claim, Hasher
-from otp_service.verification.service import Caller, SendRequest
+from otp_service.verification.caller import Caller
+from otp_service.verification.send import SendRequest
 from tests.bench.fallback import falling_back
 from tests.bench.guard import guarding
 from tests.bench.receipts import receiving
@@ -66,16 +67,16 @@ def checking(rounds: int, profile: str) -> Iterator[Row]:
         codes: list[tuple[str, str]] = []
 
         def open_challenge() -> None:
-            id_ = core.service.send(caller, SendRequest(to=next(numbers))).challenge_id
+            id_ = core.send.send(caller, SendRequest(to=next(numbers))).challenge_id
             lease = core.store.challenges.claim(id_)
             assert lease is not None
             claim, scheme = Claim(id_, "login", ""), lease.challenge.scheme
             core.store.challenges.arm(lease, "reference", HASHER.hash("123456", claim, scheme), "main")
             codes.append((id_, "123456"))
 
-        HASHER = core.service._hasher  # noqa: N806, SLF001 - the same peppers as the service's
+        HASHER = core.check._hasher  # noqa: N806, SLF001 - the peppers that codes are checked with
         sent = median_ms(open_challenge, rounds)
-        checked = median_ms(lambda: core.service.verify(caller, *codes.pop()), rounds)
+        checked = median_ms(lambda: core.check.verify(caller, *codes.pop()), rounds)
         floor = median_ms(lambda: HASHER.hash("123456", CLAIM, HASHER.scheme), rounds)
         yield f"one hash, {profile}", f"{floor:8.2f} ms"
         yield "a check around it", f"{checked:8.2f} ms   {checked / floor:.2f} times its hash"
@@ -92,13 +93,11 @@ def memory(rounds: int) -> Iterator[Row]:
         core = make_core(server.url, "http://127.0.0.1:9", text=OPEN, partitions=64)
         caller = Caller(app=core.policy.apps["web"], active=core.active(), request_id="0123456789a")
         numbers = crowd()
-        core.courier.attend(
-            core.service.send(caller, SendRequest(to=next(numbers))).challenge_id, lambda: False
-        )
+        core.courier.attend(core.send.send(caller, SendRequest(to=next(numbers))).challenge_id, lambda: False)
         with server.client() as client:
             before = stored_bytes(client)
             for number in itertools.islice(numbers, rounds):
-                id_ = core.service.send(caller, SendRequest(to=number), f"key-{number}").challenge_id
+                id_ = core.send.send(caller, SendRequest(to=number), f"key-{number}").challenge_id
                 core.courier.attend(id_, lambda: False)
             after = stored_bytes(client)
         yield "a pending challenge", f"{(after - before) / rounds:8.0f} bytes of the store's memory"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from otp_service.policy import Budget, Guard, Window
 from otp_service.policy.limits import Cooldown, Countries
-from otp_service.verification.service import SendRequest
+from otp_service.verification.send import SendRequest
 from tests.support.gates import Counters, asked
 from tests.support.numbers import crowd
 from tests.support.spine import PatientScripts, open_spine
@@ -70,10 +70,10 @@ def _calls(server: ValkeyServer, rules: Guard) -> str:
             return sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha"))
 
         caller, numbers, backend = replace(spine.caller, address="192.0.2.1"), crowd(), spine.caller
-        spine.service.send(caller, SendRequest(to=next(numbers)))
-        subject = spine.service._seal.subject("web", number := next(numbers))  # noqa: SLF001
+        spine.send.send(caller, SendRequest(to=next(numbers)))
+        subject = spine.seal.subject("web", number := next(numbers))
         now = spine.store.facts.time() // 1000
-        token = spine.service._signer.sign_device(subject, audience="web", now=now)  # noqa: SLF001
+        token = spine.signer.sign_device(subject, audience="web", now=now)
         found = []
         for who, request in (
             (caller, SendRequest(to=next(numbers))),
@@ -81,7 +81,7 @@ def _calls(server: ValkeyServer, rules: Guard) -> str:
             (backend, SendRequest(to=next(numbers), device_token="a.b.c", session="s")),
         ):
             before = calls()
-            spine.service.send(who, request)
+            spine.send.send(who, request)
             found.append(calls() - before - 1)
     assert max(found) <= 2, found
     return f"{found[0]:8d}      {found[1]} with a device token, {found[2]} with a session, too"

@@ -23,7 +23,8 @@ from werkzeug.test import EnvironBuilder
 from otp_service import bootstrap
 from otp_service.access.api_keys import digest
 from otp_service.bootstrap import Core, Stores
-from otp_service.challenge.model import Hold, Plan, State, Status, Step
+from otp_service.challenge.model import Plan, State, Status, Step
+from otp_service.challenge.transitions import Hold
 from otp_service.cli.main import new_secret
 from otp_service.crypto.sealing import Seal
 from otp_service.http import app as http_app

@@ -8,21 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.challenge.model import (
-    FAILED,
+from otp_service.challenge import view
+from otp_service.challenge.model import FAILED, Challenge, Delivery, Plan, State, Status, Step, overruled_by
+from otp_service.challenge.transitions import (
     LEAST_USE,
     MAX_DEFERRALS,
     Again,
-    Challenge,
-    Delivery,
     GiveUp,
     Hold,
     Move,
     Next,
-    Plan,
-    State,
-    Status,
-    Step,
     Wait,
     after_none,
     after_outcome,
@@ -32,9 +27,7 @@ from otp_service.challenge.model import (
     is_to_be_charged,
     is_worth_asking,
     limited,
-    overruled_by,
     resend_step,
-    view,
     with_step,
 )
 from otp_service.upstream.port import Outcome, Verdict
@@ -469,7 +462,7 @@ def test_a_screen_sees_what_it_needs() -> None:
         attempts=2,
         reference="order 7",
     )
-    shown = view(challenge, OPENED + 30_001, MASKED)
+    shown = view.of(challenge, OPENED + 30_001, MASKED)
     assert (shown.challenge_id, shown.status, shown.to) == ("00id", State.PENDING, MASKED)
     assert (shown.channel, shown.purpose, shown.reference) == ("whatsapp", "login", "order 7")
     assert (shown.expires_in, shown.resend_in) == (270, 60)
@@ -486,7 +479,7 @@ def test_an_ended_challenge_offers_nothing() -> None:
     challenge = a_challenge(
         a_delivery(Status.ACCEPTED), a_delivery(Status.ACCEPTED, 1), state=State.VERIFIED, via=0
     )
-    shown = view(challenge, OPENED, MASKED)
+    shown = view.of(challenge, OPENED, MASKED)
     assert (shown.status, shown.channel) == (State.VERIFIED, "sms")
     assert (shown.expires_in, shown.resend_in, shown.sends_left, shown.checks_left) == (0, 0, 0, 0)
     assert shown.channels_left == []
@@ -496,12 +489,12 @@ def test_an_ended_challenge_offers_nothing() -> None:
 def test_channels_are_named_once() -> None:
     """Two steps over one channel are one choice for a person."""
     plan = replace(PLAN, steps=(STEPS[0], STEPS[2], replace(STEPS[0], upstreams=("spare",))))
-    assert view(a_challenge(plan=plan), OPENED, MASKED).channels_left == ["sms", "voice"]
+    assert view.of(a_challenge(plan=plan), OPENED, MASKED).channels_left == ["sms", "voice"]
 
 
 def test_nothing_more_can_be_sent_when_all_sends_are_used() -> None:
     """Then there is no time to wait for either."""
-    shown = view(a_challenge(*[a_delivery(Status.ACCEPTED)] * 4), OPENED, MASKED)
+    shown = view.of(a_challenge(*[a_delivery(Status.ACCEPTED)] * 4), OPENED, MASKED)
     assert (shown.sends_left, shown.resend_in, shown.channels_left) == (0, 0, [])
 
 
@@ -512,7 +505,7 @@ def test_waiting_as_long_as_the_screen_says_is_enough(
 ) -> None:
     """After `resend_in` seconds a resend is allowed, after `expires_in` it is over; no figure is negative."""
     challenge = a_challenge(*[a_delivery(status, step) for status, step in deliveries], attempts=attempts)
-    shown = view(challenge, now, MASKED)
+    shown = view.of(challenge, now, MASKED)
     figures = (shown.expires_in, shown.resend_in, shown.sends_left, shown.checks_left)
     assert min(figures) >= 0
     if shown.status is State.PENDING:

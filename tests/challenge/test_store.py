@@ -11,22 +11,20 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from otp_service.bootstrap import Stores
-from otp_service.challenge.model import (
+from otp_service.challenge.model import State, Status, overruled_by
+from otp_service.challenge.store import CLAIM_LEASE, SEND_LEASE, Retention
+from otp_service.challenge.transitions import (
     MAX_DEFERRALS,
     Again,
     GiveUp,
     Hold,
     Move,
     Next,
-    State,
-    Status,
     Wait,
     after_wait,
     limited,
-    overruled_by,
     with_step,
 )
-from otp_service.challenge.store import CLAIM_LEASE, SEND_LEASE, Retention
 from otp_service.crypto.code_hashes import Claim
 from otp_service.delivery.conversion import Figures
 from otp_service.events import queue
@@ -36,7 +34,8 @@ from otp_service.policy.versions import Policies
 from otp_service.upstream.breakers import Breakers
 from otp_service.upstream.get_budget import WINDOW
 from otp_service.upstream.port import Verdict
-from otp_service.verification.service import Caller, SendRequest
+from otp_service.verification.caller import Caller
+from otp_service.verification.send import SendRequest
 from tests.support.patience import PATIENCE
 from tests.support.spine import (
     NUMBERS,
@@ -1108,7 +1107,7 @@ def test_every_key_has_a_time_to_live(valkey: ValkeyServer) -> None:
     """After any workload no key stays for ever but the policy's one."""
     with open_spine(valkey) as spine:
         store, dice = spine.store, random.Random(7)
-        ids = [spine.send(number, f"key {n}" if n % 2 else None) for n, number in enumerate(NUMBERS[:100])]
+        ids = [spine.opened(number, f"key {n}" if n % 2 else None) for n, number in enumerate(NUMBERS[:100])]
         for _ in range(300):
             id_ = dice.choice(ids)
             match dice.randrange(6):
@@ -1199,7 +1198,7 @@ def forget_operations(client: Redis) -> None:
 def brought_to(spine: Spine, caller: Caller, number: str, messages: int) -> None:
     """Send with an idempotency key; let so many messages be accepted, each after the one before failed."""
     store, key = spine.store, secrets.token_urlsafe(16)
-    id_ = spine.service.send(caller, SendRequest(to=number), key).challenge_id
+    id_ = spine.send.send(caller, SendRequest(to=number), key).challenge_id
     for place in range(messages):
         challenge = seen(store, id_)
         claim = Claim(id_, challenge.purpose, "")

@@ -7,7 +7,8 @@ import pytest
 
 from otp_service.bootstrap import Core
 from otp_service.upstream.port import Inbound
-from otp_service.verification.service import Caller, SendRequest
+from otp_service.verification.caller import Caller
+from otp_service.verification.send import SendRequest
 from tests.conftest import OPS
 from tests.support.http_api import NUMBER, Api, Run
 
@@ -67,7 +68,7 @@ def test_renewing_fails_while_the_older_keys_are_needed(
 def test_forgetting_says_what_was_found(run: Run, product: Core) -> None:
     """Counts by kind; what stays, and why; the audit log gets the number masked, and nothing prints it."""
     caller = Caller(app=product.policy.apps["web"], active=product.active(), request_id="r" * 16)
-    product.service.send(caller, SendRequest(to=NUMBER), "key")
+    product.send.send(caller, SendRequest(to=NUMBER), "key")
     stop(product)
     code, out, err = run("forget", "(202) 555-0100", "--country", "US", "--author", "anna")
     assert code == 0
@@ -88,7 +89,7 @@ def test_forgetting_fails_for_what_it_cannot_read(
 ) -> None:
     """A challenge of a key that is gone may be of this number; what is no number is refused."""
     caller = Caller(app=product.policy.apps["web"], active=product.active(), request_id="r" * 16)
-    product.service.send(caller, SendRequest(to=NUMBER))
+    product.send.send(caller, SendRequest(to=NUMBER))
     rotate(environment, monkeypatch, drop=True)
     code, out, _ = run("forget", NUMBER)
     assert code == 1

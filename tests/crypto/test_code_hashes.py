@@ -8,6 +8,7 @@ import math
 import secrets
 import threading
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 from argon2 import PasswordHasher
@@ -229,33 +230,35 @@ def test_a_stolen_store_tells_nothing_without_the_pepper() -> None:
 def test_who_finds_no_place_to_hash_is_told_when_to_come_again() -> None:
     """With all places taken a bounded wait ends in Busy; a place given back is taken again."""
     made = Hasher({"p1": PEPPER}, "testing", 2)
-    made.acquire(0)
-    made.acquire(0)
-    with pytest.raises(Busy) as caught:
-        made.acquire(0.01)
-    assert caught.value.retry_after
-    made.release()
-    made.acquire(0)
+    with made.slot(0):
+        with made.slot(0), pytest.raises(Busy) as caught, made.slot(0.01):
+            pytest.fail("there was a third place")
+        assert caught.value.retry_after
+        with made.slot(0):
+            pass
 
 
 def test_a_worker_waits_for_a_place_as_long_as_it_takes() -> None:
     """Without a time limit nobody is shed."""
     made = hasher()
-    made.acquire()
     taken = threading.Event()
 
     def take() -> None:
-        made.acquire()
-        taken.set()
+        with made.slot():
+            taken.set()
 
     waiting = threading.Thread(target=take)
-    waiting.start()
-    made.release()
+    with made.slot():
+        waiting.start()
     assert taken.wait(PATIENCE)
     waiting.join()
 
 
-def test_a_place_cannot_be_given_back_twice() -> None:
-    """More releases than acquires are a fault of ours, not more places."""
-    with pytest.raises(ValueError, match="too many"):
-        hasher().release()
+def test_a_place_is_given_back_once_however_its_use_ends() -> None:
+    """A use that fails frees its place, a wait that fails frees none: there are never more places, or fewer."""
+    made = Hasher({"p1": PEPPER}, "testing", 1)
+    with suppress(RuntimeError), made.slot(0):
+        raise RuntimeError
+    for _ in range(2):
+        with made.slot(0), pytest.raises(Busy), made.slot(0):
+            pytest.fail("there was a second place")

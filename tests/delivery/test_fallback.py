@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from otp_service.challenge.model import State, Status
 from otp_service.policy import StepRule
 from otp_service.upstream.port import Stage
+from otp_service.verification.resend import ResendRequest
 from tests.support.fault_server import FaultServer
 from tests.support.journeys import (
     CHANNELS,
@@ -191,7 +192,7 @@ def test_a_person_may_choose_again_after_a_choice_that_failed(journeys: Journeys
     id_ = journeys.start(*rules, channel="whatsapp", after_choice="stop")
     journeys.rest(id_)
     journeys.move(1000)
-    journeys.core.service.resend(journeys.caller(*rules), id_, "rcs")
+    journeys.core.resend.resend(journeys.caller(*rules), id_, ResendRequest(channel="rcs"))
     assert [d.status for d in journeys.rest(id_).deliveries] == [Status.REFUSED, Status.DELIVERED]
 
 
@@ -207,7 +208,7 @@ def test_a_resend_takes_the_next_channel_or_the_one_that_is_named(
         id_ = journeys.start(*rules)
         journeys.attend(id_)
         journeys.move(1000)
-        journeys.core.service.resend(journeys.caller(*rules), id_, named)
+        journeys.core.resend.resend(journeys.caller(*rules), id_, ResendRequest(channel=named))
         journeys.attend(id_)
         challenge = seen(journeys.core.store, id_)
         assert [d.channel for d in challenge.deliveries] == [order[0], named or order[1]]
@@ -231,7 +232,7 @@ def test_a_check_tells_which_channels_code_came_back(journeys: Journeys, order: 
         assert list(codes) == list(order)
         if list(codes.values()).count(codes[channel]) > 1:
             continue  # two draws may be alike; then the code cannot tell
-        won = journeys.core.service.verify(journeys.caller(*rules), id_, codes[channel])
+        won = journeys.core.check.verify(journeys.caller(*rules), id_, codes[channel])
         assert won.view.channel == channel
         assert seen(journeys.core.store, id_).via == place
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from otp_service.challenge.model import State, Status, Step, Wait
-from otp_service.delivery.casework import Judge
+from otp_service.challenge.model import State, Status, Step
+from otp_service.challenge.transitions import Wait
+from otp_service.delivery.account_health import AccountHealth
 from otp_service.delivery.receipts import OPEN_FOR, Reception
 from otp_service.errors import NumberOptedOut
 from otp_service.policy import TOLERANCE
@@ -30,7 +31,7 @@ def reception(spine: Spine) -> Reception:
 
 def brought(spine: Spine) -> tuple[str, str]:
     """Send a code; gives the challenge's id and the delivery's reference, which is the upstream's id, too."""
-    id_ = spine.send()
+    id_ = spine.opened()
     spine.courier.attend(id_, lambda: False)
     return id_, seen(spine.store, id_).last.reference
 
@@ -111,17 +112,17 @@ def test_stop_keeps_messages_away_until_start(spine: Spine, reception: Reception
         assert why is not None
         assert (why["channel"], why["upstream"], why["by"]) == ("sms", "main", "the person")
         with pytest.raises(NumberOptedOut):
-            spine.send(number)
-        spine.send(NUMBERS[1])
+            spine.opened(number)
+        spine.opened(NUMBERS[1])
         lift()
         assert reception.suppression(number) is None
-        spine.send(number)
+        spine.opened(number)
     assert not reception.lift_suppression(number, by="anna")
 
 
 def test_nothing_leaves_any_more_after_a_stop(spine: Spine, reception: Reception) -> None:
     """Not even what was asked for before it: a queued message, or the next channel of a challenge."""
-    id_ = spine.send(NUMBERS[0])
+    id_ = spine.opened(NUMBERS[0])
     reception.hear("main", Inbound(channel="sms", sender=NUMBERS[0], text="STOP"))
     spine.courier.attend(id_, lambda: False)
     assert spine.phone.inbox.empty()
@@ -139,13 +140,13 @@ def test_who_writes_opens_the_channel_for_a_day(spine: Spine, reception: Recepti
 
 def test_an_account_that_takes_everything_and_brings_nothing_is_left_alone(spine: Spine) -> None:
     """Messages that it takes in between excuse no report; one that arrived does, and so does the number's own fault."""
-    judge = Judge(spine.courier._breakers, spine.metrics, lambda: spine.caller.active)  # noqa: SLF001
+    health = AccountHealth(spine.courier._breakers, spine.metrics, lambda: spine.caller.active)  # noqa: SLF001
     taken = Outcome(Verdict.ACCEPTED, "")
 
     def reports(*faults: str | None) -> str:
         for fault in faults:
-            judge.hear("main", "sms", taken, clean=False)
-            judge.hear_report("main", "sms", fault)
+            health.record_outcome("main", "sms", taken, clean=False)
+            health.record_report("main", "sms", fault)
         return spine.courier._breakers.ask("main", "sms").state  # noqa: SLF001
 
     gone = ["upstream_gone"] * (TOLERANCE - 1)

@@ -144,7 +144,7 @@ def test_a_new_send_wakes_the_worker(spine: Spine) -> None:
 
         def send_all() -> None:
             for number in NUMBERS[:40]:
-                spine.send(number)
+                spine.opened(number)
                 spine.phone.next()
             gone.set()
 
@@ -230,10 +230,10 @@ def test_one_slow_message_does_not_hold_up_the_others(valkey: ValkeyServer) -> N
 
     with open_spine(valkey, connections=32, partitions=2, phone=Hanging()) as spine:
         with working(spine.worker(sends=4)):
-            slow = spine.send(NUMBERS[0])
+            slow = spine.opened(NUMBERS[0])
             until(lambda: seen(spine.store, slow).last.status is Status.SENDING)
             for number in NUMBERS[1:30]:
-                spine.send(number)
+                spine.opened(number)
             assert {phone.next()[0] for _ in range(29)} == set(NUMBERS[1:30])
             assert seen(spine.store, slow).last.status is Status.SENDING
             hang.set()
@@ -429,14 +429,14 @@ def test_a_worker_goes_on_when_the_store_is_back(valkey: ValkeyServer) -> None:
     worker = spine.worker()
     try:
         with working(worker):
-            spine.send(NUMBERS[0])
+            spine.opened(NUMBERS[0])
             assert spine.phone.next()[0] == NUMBERS[0]
             server.kill()
             with pytest.raises(StoreUnavailable):
-                spine.send(NUMBERS[1])
+                spine.opened(NUMBERS[1])
             server.start()
             for number in NUMBERS[2:6]:
-                spine.send(number)
+                spine.opened(number)
                 assert spine.phone.next()[0] == number
         assert not worker.broken
     finally:
@@ -457,7 +457,7 @@ def test_a_worker_starts_before_its_store(valkey: ValkeyServer) -> None:
             with pytest.raises(StoreUnavailable):
                 spine.store.facts.ping()
             server = ValkeyServer(port=port)
-            spine.send(NUMBERS[0])
+            spine.opened(NUMBERS[0])
             assert spine.phone.next()[0] == NUMBERS[0]
         assert not worker.broken
     finally:
@@ -477,7 +477,7 @@ def test_a_worker_survives_the_loss_of_its_listening_connection(valkey: ValkeySe
             proxy.cut()
             until(lambda: ask(valkey, "PUBSUB", "NUMSUB", channel)[1] == 0)
             until(lambda: ask(valkey, "PUBSUB", "NUMSUB", channel)[1] == 1)
-            spine.send(NUMBERS[0])
+            spine.opened(NUMBERS[0])
             assert spine.phone.next()[0] == NUMBERS[0]
         scripts.close()
 
@@ -499,10 +499,10 @@ def test_a_worker_that_is_stopped_finishes_what_has_left(valkey: ValkeyServer) -
         worker = spine.worker()
         running = threading.Thread(target=worker.run)
         running.start()
-        id_ = spine.send(NUMBERS[0])
+        id_ = spine.opened(NUMBERS[0])
         assert begun.wait(PATIENCE)
         worker.stop()
-        late = spine.send(NUMBERS[1])
+        late = spine.opened(NUMBERS[1])
         go_on.set()
         running.join(PATIENCE)
         assert not running.is_alive()
@@ -516,14 +516,13 @@ def test_a_worker_that_is_stopped_hands_back_what_has_not_left(
 ) -> None:
     """What was claimed but waits for its hash is released: due at once, never sent by the one that stops."""
     with open_spine(valkey, connections=32, partitions=2, hash_slots=1) as spine:
-        spine.hasher.acquire()
         worker = spine.worker()
         running = threading.Thread(target=worker.run)
-        running.start()
-        ids = [spine.send(number) for number in NUMBERS[:5]]
-        until(lambda: all(seen(spine.store, id_).last.status is Status.CLAIMED for id_ in ids))
-        worker.stop()
-        spine.hasher.release()
+        with spine.hasher.slot():
+            running.start()
+            ids = [spine.opened(number) for number in NUMBERS[:5]]
+            until(lambda: all(seen(spine.store, id_).last.status is Status.CLAIMED for id_ in ids))
+            worker.stop()
         running.join(PATIENCE)
         assert not running.is_alive()
         assert spine.phone.inbox.empty()
@@ -596,12 +595,12 @@ def test_an_unknown_outcome_moves_on_to_the_next_channel(valkey: ValkeyServer) -
     """An upstream took the request and said nothing: after the wait a code goes out over the next step."""
     phone = Phone(Outcome(Verdict.UNKNOWN, "timeout"))
     with open_spine(valkey, connections=32, partitions=1, phone=phone) as spine, working(spine.worker()):
-        id_ = spine.send(NUMBERS[0])
+        id_ = spine.opened(NUMBERS[0])
         first = phone.next()[1]
         until(lambda: seen(spine.store, id_).last.status is Status.UNKNOWN)
         spine.store.scripts.offset += 30_000
         second = phone.next()[1]
         until(lambda: seen(spine.store, id_).last.status is Status.ACCEPTED)
         assert [d.channel for d in seen(spine.store, id_).deliveries] == ["sms", "voice"]
-        proof = spine.service.verify(spine.caller, id_, first if first == second else second)
+        proof = spine.check.verify(spine.caller, id_, first if first == second else second)
         assert proof.view.channel == "voice"

@@ -13,7 +13,7 @@ from otp_service.events.standard_webhooks import EventType
 from otp_service.policy import App, Events, Policy
 from otp_service.policy.active import ActivePolicy
 from otp_service.upstream.port import Inbound
-from otp_service.verification.service import SendRequest
+from otp_service.verification.send import SendRequest
 from tests.support.fault_server import FaultServer
 from tests.support.journeys import Journeys, Upstream, account, four_channels, open_core, steps
 from tests.support.numbers import crowd
@@ -83,7 +83,7 @@ def guess_wrong(journeys: Journeys, id_: str, times: int) -> None:
     wrong = next(c for c in ("000000", "111111", "222222") if c not in journeys.upstream.codes.values())
     for _ in range(times):
         with pytest.raises(WrongCode):
-            journeys.core.service.verify(journeys.caller(*steps(["sms"])), id_, wrong)
+            journeys.core.check.verify(journeys.caller(*steps(["sms"])), id_, wrong)
 
 
 def test_an_app_hears_what_became_of_each_message(journeys: Journeys) -> None:
@@ -92,7 +92,7 @@ def test_an_app_hears_what_became_of_each_message(journeys: Journeys) -> None:
     rules = steps(["sms", "whatsapp"])
     id_ = journeys.start(*rules)
     journeys.rest(id_)
-    journeys.core.service.verify(journeys.caller(*rules), id_, journeys.upstream.codes["whatsapp"])
+    journeys.core.check.verify(journeys.caller(*rules), id_, journeys.upstream.codes["whatsapp"])
     journeys.attend(id_)
     about = {"challenge_id": id_, "purpose": "login"}
     whatsapp = {**about, "channel": "whatsapp"}
@@ -127,7 +127,7 @@ def test_a_guess_is_answered_although_nobody_can_be_told_of_it(journeys: Journey
     core, id_ = journeys.core, journeys.start(*steps(["sms"]))
     journeys.rest(id_)
     with proxied_store("redis://127.0.0.1:9", "nobody") as away:
-        core.service._outbox = Outbox(  # noqa: SLF001 - a store of its own
+        core.check._outbox = Outbox(  # noqa: SLF001 - a store of its own
             active=core.active, challenges=away.challenges, queue=away.events, facts=away.facts
         )
         guess_wrong(journeys, id_, GUESSES)
@@ -196,7 +196,7 @@ def test_a_flood_of_refusals_is_no_flood_of_events(journeys: Journeys) -> None:
     core.reception.hear("main", Inbound(channel="sms", sender=number, text="STOP"))
     for _ in range(5):
         with pytest.raises(NumberOptedOut):
-            core.service.send(caller, SendRequest(to=number))
+            core.send.send(caller, SendRequest(to=number))
     assert told(core.store) == [("challenge.blocked", {"rule": "suppression"})]
     assert BLOCKED_PAUSE == 60
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from otp_service.challenge.model import Challenge, State, Status, Step, View
+from otp_service.challenge.model import Challenge, State, Status, Step
+from otp_service.challenge.view import View
 from otp_service.errors import (
     HumanCheckFailed,
     HumanCheckRequired,
@@ -28,7 +29,8 @@ from otp_service.policy import RULES, Guard
 from otp_service.policy.guard_forms import FORMS
 from otp_service.policy.limits import HumanRules, Window
 from otp_service.upstream.port import Outcome, Verdict
-from otp_service.verification.service import SendRequest
+from otp_service.verification.resend import ResendRequest
+from otp_service.verification.send import SendRequest
 from tests.support.deployments import Cluster
 from tests.support.fault_server import FaultServer, http_json, say
 from tests.support.gates import Counters, asked, only
@@ -63,7 +65,7 @@ class Play:
         own = f"2001:db8:{self.asks:x}::1" if address == "" else address
         caller = replace(self.spine.caller, address=own)
         try:
-            view = self.spine.service.send(caller, SendRequest(to=number or NUMBERS[self.asks], **more))
+            view = self.spine.send.send(caller, SendRequest(to=number or NUMBERS[self.asks], **more))
         except OtpError as error:
             return WORDS[type(error)]
         return self._brought(view)
@@ -80,7 +82,7 @@ class Play:
         wrong = "".join("1" if digit == "0" else "0" for digit in code)
         for _ in range(times):
             with pytest.raises(WrongCode):
-                self.spine.service.verify(self.spine.caller, self.newest.challenge_id, wrong)
+                self.spine.check.verify(self.spine.caller, self.newest.challenge_id, wrong)
 
     def later(self, seconds: float) -> None:
         """Let time pass."""
@@ -174,7 +176,7 @@ def test_each_message_is_paid_for_at_the_price_of_its_channel(valkey: ValkeyServ
         with playing(valkey, {"money": {"refuse": ["100/h"], "prices": prices}}) as play:
             assert play.send() == "sms"
             play.later(61)
-            view = play.spine.service.resend(play.spine.caller, play.newest.challenge_id)
+            view = play.spine.resend.resend(play.spine.caller, play.newest.challenge_id)
             assert play._brought(view) == "voice"  # noqa: SLF001
             found = play.spine.gate.look(
                 lines(play.spine.caller.active.policy.guard, asked(channel="push")), Allowance(), Pins()
@@ -255,7 +257,7 @@ def converting(play: Play, sends: int, verified: int = 0) -> list[str]:
         if told[-1] == "sms":
             _, code = play.spine.phone.next()
             if place < verified:
-                play.spine.service.verify(play.spine.caller, play.newest.challenge_id, code)
+                play.spine.check.verify(play.spine.caller, play.newest.challenge_id, code)
     return told
 
 
@@ -314,7 +316,7 @@ def test_a_vendors_check_is_posed_and_judged_by_him(valkey: ValkeyServer) -> Non
         assert play.send(human_proof="token") == "no judge"
         caller = replace(play.spine.caller, address=BROWSER)
         with pytest.raises(HumanCheckRequired) as caught:
-            play.spine.service.send(caller, SendRequest(to=NUMBERS[0]))
+            play.spine.send.send(caller, SendRequest(to=NUMBERS[0]))
         assert caught.value.check["site_key"] == "key-of-the-site"
 
 
@@ -352,7 +354,7 @@ def test_a_proof_lets_one_send_in(valkey: ValkeyServer) -> None:
         assert fill(play, "app", 4) == "human_check"
         caller = replace(play.spine.caller, address=BROWSER)
         with pytest.raises(HumanCheckRequired) as caught:
-            play.spine.service.send(caller, SendRequest(to=NUMBERS[0]))
+            play.spine.send.send(caller, SendRequest(to=NUMBERS[0]))
         solved = encoded(proof(caught.value.check))
         told = [play.send(NUMBERS[0], address=BROWSER, human_proof=solved) for _ in range(2)]
         assert told == ["sms", "failed"]
@@ -366,12 +368,12 @@ def test_a_resend_meets_the_check_and_passes_with_its_proof(valkey: ValkeyServer
         play.later(61)
         caller = replace(play.spine.caller, address=BROWSER)
         with pytest.raises(HumanCheckRequired) as caught:
-            play.spine.service.resend(caller, play.newest.challenge_id)
+            play.spine.resend.resend(caller, play.newest.challenge_id)
         solved = encoded(proof(caught.value.check))
-        play.spine.service.resend(caller, play.newest.challenge_id, human_proof=solved)
+        play.spine.resend.resend(caller, play.newest.challenge_id, ResendRequest(human_proof=solved))
         play.later(61)
         with pytest.raises(HumanCheckFailed):
-            play.spine.service.resend(caller, play.newest.challenge_id, human_proof=solved)
+            play.spine.resend.resend(caller, play.newest.challenge_id, ResendRequest(human_proof=solved))
 
 
 @pytest.mark.parametrize("named", [{"session": "s"}, {"address": BROWSER}])
@@ -380,12 +382,12 @@ def test_a_resend_counts_for_whom_the_server_named(valkey: ValkeyServer, named: 
     [rule] = named
     with playing(valkey, {rule: {"refuse": ["2/h"]}}) as play:
         server = replace(play.spine.caller, address=None)
-        first = play.spine.service.send(server, SendRequest(to=NUMBERS[0], **named))
+        first = play.spine.send.send(server, SendRequest(to=NUMBERS[0], **named))
         play._brought(first)  # noqa: SLF001
         play.later(61)
-        play.spine.service.resend(server, first.challenge_id)
+        play.spine.resend.resend(server, first.challenge_id)
         with pytest.raises(TooManyRequests) as caught:
-            play.spine.service.send(server, SendRequest(to=NUMBERS[1], **named))
+            play.spine.send.send(server, SendRequest(to=NUMBERS[1], **named))
         assert caught.value.rule == rule
 
 
@@ -397,14 +399,14 @@ def test_a_hoard_of_light_checks_lets_few_in(valkey: ValkeyServer) -> None:
         for number in NUMBERS[10:14]:
             caller = replace(play.spine.caller, address=BROWSER)
             with pytest.raises(HumanCheckRequired) as caught:
-                play.spine.service.send(caller, SendRequest(to=number))
+                play.spine.send.send(caller, SendRequest(to=number))
             hoard.append((number, encoded(proof(caught.value.check))))
         told = [play.send(number, address=BROWSER, human_proof=solved) for number, solved in hoard]
         assert told == ["sms", "sms", "human_check", "human_check"]
 
 
 def _stopped(play: Play) -> str:
-    index = play.spine.service._seal.index("suppressed", NUMBERS[0])  # noqa: SLF001
+    index = play.spine.seal.index("suppressed", NUMBERS[0])
     play.spine.store.suppressions.add(index, {}, 60)
     return play.send(NUMBERS[0])
 
@@ -551,12 +553,12 @@ class Chain:
 
     def start(self, number: str = NUMBERS[0], **more: str) -> str:
         """Send; gives the challenge's id."""
-        return self.spine.service.send(self.spine.caller, SendRequest(to=number, **more)).challenge_id
+        return self.spine.send.send(self.spine.caller, SendRequest(to=number, **more)).challenge_id
 
     def again(self, id_: str, channel: str | None = None) -> None:
         """Resend when it is time."""
         self.spine.store.scripts.offset += 61_000
-        self.spine.service.resend(self.spine.caller, id_, channel)
+        self.spine.resend.resend(self.spine.caller, id_, ResendRequest(channel=channel))
 
     def run(self, id_: str) -> Challenge:
         """Let a challenge go all the way of its route; gives what became of it."""

@@ -14,8 +14,7 @@ from typing import Any
 
 from otp_service import bootstrap, settings
 from otp_service.access import keyring
-from otp_service.challenge import model as challenge
-from otp_service.challenge import store
+from otp_service.challenge import store, transitions
 from otp_service.cli import main as cli
 from otp_service.crypto import tokens
 from otp_service.delivery import conversion, dispatcher, receipts, worker
@@ -33,7 +32,7 @@ from otp_service.policy.limits import Budget, Conversion, Cooldown, Countries, G
 from otp_service.store import scripts as connection
 from otp_service.upstream import faults
 from otp_service.upstream.mobtexting import account
-from otp_service.verification import service
+from otp_service.verification import check
 from tests.house import made as page
 
 MODULE = "tests.house.security_document"
@@ -330,8 +329,8 @@ def _of_hashing() -> Iterator[Sequence[str]]:
     )
     yield (
         "wait of a check for its turn",
-        span(service.HASH_WAIT),
-        "`verification/service.py`",
+        span(check.HASH_WAIT),
+        "`verification/check.py`",
         "503 `busy`; the guess is not counted",
     )
 
@@ -370,6 +369,7 @@ def _of_the_store() -> Iterator[Sequence[str]]:
 
 
 def _of_upstreams() -> Iterator[Sequence[str]]:
+    retries = transitions.MAX_DEFERRALS
     defaults = {name: default for name, _, default in settings.variables()}
     rules: Mapping[str, Any] = {each.name: each.default for each in fields(model.Upstream)}
     pool = {each.name: each.default for each in fields(account.Account)}["pool_size"]
@@ -394,8 +394,8 @@ def _of_upstreams() -> Iterator[Sequence[str]]:
     )
     yield (
         "tries of a delivery that did not leave",
-        f"{challenge.MAX_DEFERRALS} more, after {_spans([2**n for n in range(challenge.MAX_DEFERRALS)])}, or as asked",
-        "`challenge/model.py`",
+        f"{retries} more, after {_spans([2**n for n in range(retries)])}, or as asked",
+        "`challenge/transitions.py`",
         "the next step",
     )
     yield (

@@ -21,7 +21,7 @@ from otp_service.http.edge import STATUS
 from otp_service.http.schemas.challenge import ChallengeSchema, DeliverySchema, VerifiedSchema
 from otp_service.http.schemas.tokens import ClaimsSchema
 from otp_service.upstream.port import Inbound
-from otp_service.verification.service import Service
+from otp_service.verification.check import Check
 from tests.conftest import OPS, OTHER_SECRET, POLICY, PUBLISHABLE, SECRET, make_core
 from tests.support.http_api import NO_ID, NOBODY, NUMBER, UPSTREAM_TOKEN, Api, close, make_api, wrong
 from tests.support.valkey_server import ValkeyServer
@@ -643,10 +643,8 @@ def _(api: Api) -> TestResponse:
 def _(api: Api) -> TestResponse:
     core, read = api.core, api.core.settings
     hasher = Hasher(read.peppers, read.hash_profile, slots=1)
-    hasher.acquire()
-    service = Service(
+    check = Check(
         challenges=core.store.challenges,
-        facts=core.store.facts,
         figures=core.figures,
         hasher=hasher,
         seal=Seal(read.number_keys, read.lookup_keys, read.subject_key),
@@ -661,9 +659,10 @@ def _(api: Api) -> TestResponse:
         metrics=core.metrics,
     )
     challenge_id = api.opened()
-    answer = replace(api, flask=http_app.web(replace(core, service=service), lambda: b"")).verify(
-        challenge_id, "000000"
-    )
+    with hasher.slot():
+        answer = replace(api, flask=http_app.web(replace(core, check=check), lambda: b"")).verify(
+            challenge_id, "000000"
+        )
     assert members(api.status(challenge_id))["checks_left"] == 5
     return answer
 

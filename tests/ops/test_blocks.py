@@ -11,7 +11,8 @@ from werkzeug.test import TestResponse
 from otp_service import errors
 from otp_service.bootstrap import Core
 from otp_service.durations import MINUTE
-from otp_service.verification.service import Caller, SendRequest
+from otp_service.verification.caller import Caller
+from otp_service.verification.send import SendRequest
 from tests.conftest import OPS, PUBLISHABLE
 from tests.support.http_api import GOOD, NOTHING, NUMBER, Api, Run
 
@@ -257,9 +258,9 @@ def test_recycled_numbers_are_taken_in(api: Api, log: pytest.LogCaptureFixture) 
 def refused_once(product: Core) -> None:
     """Let a number meet its cooldown."""
     caller = Caller(app=product.policy.apps["web"], active=product.active(), request_id="0" * 11)
-    product.service.send(caller, SendRequest(to=NUMBER))
+    product.send.send(caller, SendRequest(to=NUMBER))
     with pytest.raises(errors.TooManyRequests):
-        product.service.send(caller, SendRequest(to=NUMBER))
+        product.send.send(caller, SendRequest(to=NUMBER))
 
 
 def test_blocks_in_a_terminal(run: Run, product: Core, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from otp_service.crypto.sealing import Seal, Unsealable
 from otp_service.errors import ChallengeNotFound, InvalidNumber, NumberOptedOut
 from otp_service.guard.rules import KINDS
 from otp_service.policy import CHANNELS
-from otp_service.verification.service import SendRequest
+from otp_service.verification.send import SendRequest
 from tests.support.deployments import Cluster
 from tests.support.fault_server import FaultServer
 from tests.support.furnished import House, hear, open_house
@@ -120,7 +120,7 @@ def test_a_stop_outlives_its_number(house: House) -> None:
         assert left.endswith(f":x:{house.core.seal.index('suppressed', ERASED)}")
         assert set(record) == {"channel", "upstream", "at", "by", "under"}
     with pytest.raises(NumberOptedOut):
-        house.core.service.send(house.caller, SendRequest(to=ERASED))
+        house.core.send.send(house.caller, SendRequest(to=ERASED))
     hear(house.core, ERASED, "START")
     assert kinds_of(traces(house, ERASED, ids)) == {"k"}
 
@@ -128,7 +128,7 @@ def test_a_stop_outlives_its_number(house: House) -> None:
 def test_what_a_number_had_under_way_ends_at_once(house: House) -> None:
     """A worker that holds the challenge sends nothing, and what it brings back is written nowhere."""
     core = house.core
-    id_ = core.service.send(house.caller, SendRequest(to=ERASED)).challenge_id
+    id_ = core.send.send(house.caller, SendRequest(to=ERASED)).challenge_id
     lease = core.store.challenges.claim(id_)
     assert lease is not None
     core.erasure.forget(ERASED, by="anna")
@@ -136,16 +136,16 @@ def test_what_a_number_had_under_way_ends_at_once(house: House) -> None:
     core.courier.attend(id_, lambda: False)
     assert house.upstream.took == []
     with pytest.raises(ChallengeNotFound):
-        core.service.status(house.caller, id_)
+        core.manage.status(house.caller, id_)
     assert traces(house, ERASED, {id_}) == set()
-    again = core.service.send(house.caller, SendRequest(to=ERASED))
+    again = core.send.send(house.caller, SendRequest(to=ERASED))
     assert again.status is State.PENDING
 
 
 def test_a_challenge_that_nobody_can_open_is_told(house: House) -> None:
     """Sealed with a key that is gone it may be anybody's: it stays, and the operator hears of it."""
     core = house.core
-    id_ = core.service.send(house.caller, SendRequest(to=ERASED)).challenge_id
+    id_ = core.send.send(house.caller, SendRequest(to=ERASED)).challenge_id
     rings = {"lookup_keys": core.settings.lookup_keys, "subject_key": core.settings.subject_key}
     without = Seal({"other": b"k" * 32}, **rings)  # type: ignore[arg-type]
     erasure = type(core.erasure)(

@@ -12,7 +12,9 @@ from otp_service.bootstrap import Core
 from otp_service.errors import NumberOptedOut, TooManyRequests, WrongCode
 from otp_service.policy import CHANNELS
 from otp_service.upstream.port import Inbound, Receipt, Stage
-from otp_service.verification.service import Caller, SendRequest
+from otp_service.verification.caller import Caller
+from otp_service.verification.resend import ResendRequest
+from otp_service.verification.send import SendRequest
 from tests.conftest import UPSTREAM_TOKEN, make_core
 from tests.support.journeys import Upstream, account, four_channels
 from tests.support.spine import OPEN_GUARD, seen
@@ -61,25 +63,25 @@ class House:
 
     def live(self, number: str) -> set[str]:
         """Let a number go through everything; gives the ids of its challenges."""
-        core, service = self.core, self.core.service
+        core = self.core
         request = SendRequest(to=number, reference="order 7", binding={"amount": "12.00"})
-        id_ = service.send(self.caller, request, f"key of {number}").challenge_id
+        id_ = core.send.send(self.caller, request, f"key of {number}").challenge_id
         core.courier.attend(id_, lambda: False)
         push(core, id_, Stage.SENT)
         push(core, id_, Stage.FAILED)  # on to the next channel
         core.courier.attend(id_, lambda: False)
         push(core, id_, Stage.DELIVERED)
         core.scripts.offset += 2000
-        service.resend(self.caller, id_, "voice", "again")
+        core.resend.resend(self.caller, id_, ResendRequest(channel="voice"), "again")
         core.courier.attend(id_, lambda: False)
-        service.verify(self.caller, id_, self.upstream.codes["voice"])
+        core.check.verify(self.caller, id_, self.upstream.codes["voice"])
         core.courier.attend(id_, lambda: False)  # tells the app
         with pytest.raises(TooManyRequests):
-            service.send(self.caller, request)  # makes a block
+            core.send.send(self.caller, request)  # makes a block
         core.scripts.offset += 2000
-        running = service.send(self.caller, replace(request, purpose="signup")).challenge_id
+        running = core.send.send(self.caller, replace(request, purpose="signup")).challenge_id
         with pytest.raises(WrongCode):
-            service.verify(self.caller, running, "000000")
+            core.check.verify(self.caller, running, "000000")
         self.pin(number)
         core.gate.recycle(number, core.store.facts.time(), 90 * 86_400)
         core.courier.attend(running, lambda: False)
@@ -87,7 +89,7 @@ class House:
         core.store.facts.put(f"mobile:{core.seal.index('number', number)}", "yes", 60)
         hear(core, number, "STOP")
         with pytest.raises(NumberOptedOut):
-            service.send(self.caller, request)
+            core.send.send(self.caller, request)
         return {id_, running}
 
     def pin(self, number: str) -> None:

@@ -14,7 +14,8 @@ from otp_service.bootstrap import Core
 from otp_service.challenge.model import Challenge, State
 from otp_service.policy import Route, StepRule
 from otp_service.upstream.port import Receipt, Stage
-from otp_service.verification.service import Caller, SendRequest
+from otp_service.verification.caller import Caller
+from otp_service.verification.send import SendRequest
 from tests.conftest import POLICY, UPSTREAM_TOKEN, make_core
 from tests.support.fault_server import Received, http, http_json
 from tests.support.numbers import crowd
@@ -130,7 +131,7 @@ class Journeys:
     def start(self, *rules: StepRule, channel: str | None = None, after_choice: str | None = None) -> str:
         """Start a challenge over these steps; gives its id."""
         asked = SendRequest(to=next(self.numbers), channel=channel)
-        return self.core.service.send(self.caller(*rules, after_choice=after_choice), asked).challenge_id
+        return self.core.send.send(self.caller(*rules, after_choice=after_choice), asked).challenge_id
 
     def move(self, milliseconds: int) -> None:
         """Move the clock."""

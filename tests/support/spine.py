@@ -19,8 +19,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from otp_service.bootstrap import Stores
-from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, Step, after_outcome
+from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, Step
 from otp_service.challenge.store import Lease
+from otp_service.challenge.transitions import after_outcome
 from otp_service.crypto.code_hashes import Claim, Hasher
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Signer
@@ -29,9 +30,9 @@ from otp_service.delivery.dispatcher import Courier
 from otp_service.delivery.receipts import Reception
 from otp_service.delivery.worker import Worker
 from otp_service.events.outbox import Outbox
+from otp_service.guard import human_check
 from otp_service.guard.admission import Admission
 from otp_service.guard.captcha import SiteVerify
-from otp_service.guard.human_check import Check
 from otp_service.guard.limiter import Gate
 from otp_service.policy import App, Budget, Guard, Policy, Route, StepRule, Window
 from otp_service.policy.active import ActivePolicy
@@ -40,7 +41,11 @@ from otp_service.store.scripts import Scripts
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers
 from otp_service.upstream.port import Message, Outcome, Verdict
-from otp_service.verification.service import Caller, SendRequest, Service
+from otp_service.verification.caller import Caller
+from otp_service.verification.check import Check
+from otp_service.verification.manage import Manage
+from otp_service.verification.resend import Resend
+from otp_service.verification.send import Send, SendRequest
 from tests.support.numbers import crowd
 from tests.support.patience import PATIENCE
 from tests.support.valkey_server import ValkeyServer
@@ -257,12 +262,17 @@ class Phone:
 class Spine:
     """The service with its parts."""
 
-    service: Service
+    send: Send
+    resend: Resend
+    check: Check
+    manage: Manage
     gate: Gate
     courier: Courier
     store: Stores
     scripts: Scripts
     hasher: Hasher
+    seal: Seal
+    signer: Signer
     phone: Phone
     caller: Caller
     metrics: Metrics
@@ -274,9 +284,9 @@ class Spine:
         lease, reference = armed(self.store, id_, code_hash)
         ended(self.store, lease, reference, Verdict.ACCEPTED)
 
-    def send(self, number: str = NUMBERS[0], key: str | None = None) -> str:
-        """Start a challenge; gives its id."""
-        return self.service.send(self.caller, SendRequest(to=number), key).challenge_id
+    def opened(self, number: str = NUMBERS[0], key: str | None = None) -> str:
+        """Open a challenge and give its id."""
+        return self.send.send(self.caller, SendRequest(to=number), key).challenge_id
 
     def worker(self, name: str = "one", *, sends: int = 8) -> Worker:
         """Make a worker that delivers over this service."""
@@ -354,6 +364,7 @@ def make_spine(
     store = store or Stores(scripts, prefix=f"t{secrets.token_hex(6)}", partitions=partitions)
     hasher = Hasher({"p1": secrets.token_bytes(32)}, "testing", hash_slots)
     metrics = Metrics()
+    signer = Signer({"s1": secrets.token_bytes(32)}, "https://otp.example.com")
     active = ActivePolicy(
         version=1,
         policy=policy,
@@ -371,7 +382,7 @@ def make_spine(
     admission = Admission(
         gate=gate,
         seal=seal,
-        check=Check(secrets.token_bytes(32)),
+        check=human_check.Check(secrets.token_bytes(32)),
         captcha=lambda url: SiteVerify(url, "unused"),
         outbox=outbox,
         metrics=metrics,
@@ -401,24 +412,38 @@ def make_spine(
         reception=reception,
         metrics=metrics,
     )
-    service = Service(
-        challenges=store.challenges,
-        facts=store.facts,
-        figures=figures,
-        hasher=hasher,
-        seal=seal,
-        admission=admission,
-        outbox=outbox,
-        signer=Signer({"s1": secrets.token_bytes(32)}, "https://otp.example.com"),
-        metrics=metrics,
-    )
     return Spine(
-        service=service,
+        send=Send(
+            challenges=store.challenges,
+            facts=store.facts,
+            figures=figures,
+            hasher=hasher,
+            seal=seal,
+            signer=signer,
+            admission=admission,
+            metrics=metrics,
+        ),
+        resend=Resend(challenges=store.challenges, seal=seal, admission=admission),
+        check=Check(
+            challenges=store.challenges,
+            figures=figures,
+            hasher=hasher,
+            seal=seal,
+            signer=signer,
+            admission=admission,
+            outbox=outbox,
+            metrics=metrics,
+        ),
+        manage=Manage(
+            challenges=store.challenges, facts=store.facts, seal=seal, signer=signer, metrics=metrics
+        ),
         gate=gate,
         courier=courier,
         store=store,
         scripts=scripts,
         hasher=hasher,
+        seal=seal,
+        signer=signer,
         phone=phone,
         caller=Caller(app=app, active=active, request_id="0123456789abcdef"),
         metrics=metrics,

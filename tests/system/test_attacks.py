@@ -28,7 +28,7 @@ from otp_service.errors import (
 )
 from otp_service.policy import Guard
 from otp_service.policy.limits import Countries
-from otp_service.verification.service import SendRequest
+from otp_service.verification.send import SendRequest
 from tests.support.proofs import encoded, proof
 from tests.support.spine import Spine, open_spine, seen
 from tests.support.valkey_server import ValkeyServer
@@ -57,7 +57,7 @@ class World:
     def send(self, number: str, address: str | None, **more: str) -> str:
         """Start a challenge and let a worker bring its code; gives its id."""
         caller = replace(self.spine.caller, address=address)
-        id_ = self.spine.service.send(caller, SendRequest(to=number, **more)).challenge_id
+        id_ = self.spine.send.send(caller, SendRequest(to=number, **more)).challenge_id
         self.spine.courier.attend(id_, lambda: False)
         to, code = self.spine.phone.next()
         assert to == number
@@ -66,7 +66,7 @@ class World:
 
     def verify(self, id_: str, *, remember_device: bool = False) -> str | None:
         """Type the code that arrived; gives the device token, if one was asked for."""
-        won = self.spine.service.verify(
+        won = self.spine.check.verify(
             self.spine.caller, id_, self.codes[id_], remember_device=remember_device
         )
         assert won.view.status is State.VERIFIED
@@ -76,7 +76,7 @@ class World:
         """Try a code that is wrong; False if the challenge takes no guess any more."""
         wrong = "".join("1" if digit == "0" else "0" for digit in self.codes[id_])
         try:
-            self.spine.service.verify(self.spine.caller, id_, wrong)
+            self.spine.check.verify(self.spine.caller, id_, wrong)
         except WrongCode as error:
             return error.checks_left > 0
         except (NoAttemptsLeft, ChallengeNotFound):
@@ -248,7 +248,7 @@ def test_no_route_makes_a_phone_ring_more_often_than_its_number_may(valkey: Valk
             world.at(moment)
             caller = replace(spine.caller, address=f"2001:db8:{moment:x}::1")
             with suppress(OtpError):
-                bring(spine.service.send(caller, SendRequest(to=victim)).challenge_id)
+                bring(spine.send.send(caller, SendRequest(to=victim)).challenge_id)
     for window in DEFAULTS.number.refuse:
         for first in left:
             assert sum(first <= one < first + window.seconds for one in left) <= window.limit

@@ -68,23 +68,23 @@ def test_codes_go_out_and_come_back_on_a_cluster(cluster: Cluster) -> None:
     spine = make_spine(scripts, partitions=64)
     phone = spine.phone
     with working(spine.worker("one"), spine.worker("two")):
-        ids = {number: spine.send(number, f"key {number}") for number in NUMBERS[:40]}
-        assert {number: spine.send(number, f"key {number}") for number in ids} == ids
+        ids = {number: spine.opened(number, f"key {number}") for number in NUMBERS[:40]}
+        assert {number: spine.opened(number, f"key {number}") for number in ids} == ids
         codes = dict(phone.next() for _ in ids)
         assert codes.keys() == ids.keys()
         for number, id_ in ids.items():
-            proof = spine.service.verify(spine.caller, id_, codes[number])
+            proof = spine.check.verify(spine.caller, id_, codes[number])
             assert proof.view.status is State.VERIFIED
-            assert spine.service.redeem(spine.caller, proof.token)["phone_number"] == number
+            assert spine.manage.redeem(spine.caller, proof.token)["phone_number"] == number
 
-        again, lost = spine.send(NUMBERS[50]), spine.send(NUMBERS[51])
+        again, lost = spine.opened(NUMBERS[50]), spine.opened(NUMBERS[51])
         first = dict(phone.next() for _ in range(2))
         spine.store.scripts.offset += 60_000
-        spine.service.resend(spine.caller, again)
+        spine.resend.resend(spine.caller, again)
         number, code = phone.next()
         assert number == NUMBERS[50]
-        assert spine.service.verify(spine.caller, again, code).view.channel == "voice"
-        assert spine.service.cancel(spine.caller, lost).status is State.CANCELLED
+        assert spine.check.verify(spine.caller, again, code).view.channel == "voice"
+        assert spine.manage.cancel(spine.caller, lost).status is State.CANCELLED
         assert NUMBERS[51] in first
     used = [ask(node, "DBSIZE") for node in cluster.nodes]
     assert min(used) > 0

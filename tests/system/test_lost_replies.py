@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import pytest
 
 from otp_service.bootstrap import Stores
-from otp_service.challenge.model import Again, Challenge, GiveUp, Next, State, Status
+from otp_service.challenge.model import Challenge, State, Status
 from otp_service.challenge.store import SEND_LEASE
+from otp_service.challenge.transitions import Again, GiveUp, Next
 from otp_service.crypto.sealing import Seal
 from otp_service.events import queue
 from otp_service.guard import rules as guard

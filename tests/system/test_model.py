@@ -23,22 +23,9 @@ from hypothesis.stateful import (
 )
 
 from otp_service.bootstrap import Stores
-from otp_service.challenge.model import (
-    Again,
-    Challenge,
-    Delivery,
-    GiveUp,
-    Hold,
-    Move,
-    Next,
-    Plan,
-    State,
-    Status,
-    Step,
-    Wait,
-    overruled_by,
-)
+from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, Step, overruled_by
 from otp_service.challenge.store import CLAIM_LEASE, SEND_LEASE, Lease
+from otp_service.challenge.transitions import Again, GiveUp, Hold, Move, Next, Wait
 from tests.support.spine import PatientScripts, deadline, new_challenge, new_delivery
 from tests.support.valkey_server import ValkeyServer
 

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from otp_service.challenge.model import State, Status, View
+from otp_service.challenge.model import State, Status
 from otp_service.challenge.store import CLAIM_LEASE, SEND_LEASE
+from otp_service.challenge.view import View
 from otp_service.errors import NoAttemptsLeft, ResendTooEarly, TooManyRequests, WrongCode
 from otp_service.policy import Budget, Window
 from otp_service.upstream.port import Verdict
-from otp_service.verification.service import SendRequest, Verification
+from otp_service.verification.check import Verification
+from otp_service.verification.send import SendRequest
 from tests.support.spine import (
     NUMBERS,
     OPEN,
@@ -49,7 +51,7 @@ def counted(results: list[object]) -> Counter[str]:
 
 def sent(spine: Spine) -> str:
     """Start a challenge and bring the right code."""
-    id_ = spine.send()
+    id_ = spine.opened()
     spine.code_for(id_, RIGHT)
     return id_
 
@@ -65,7 +67,7 @@ def charged(spine: Spine, valkey: ValkeyServer) -> int:
 def test_parallel_wrong_guesses_are_evaluated_up_to_the_limit(spine: Spine) -> None:
     """Of 200 wrong codes exactly max_attempts are looked at; the rest is told that no guess is left."""
     id_ = sent(spine)
-    results = together(CROWD, lambda _: spine.service.verify(spine.caller, id_, WRONG))
+    results = together(CROWD, lambda _: spine.check.verify(spine.caller, id_, WRONG))
     assert counted([*results]) == {
         WrongCode.__name__: PLAN.max_attempts,
         NoAttemptsLeft.__name__: CROWD - PLAN.max_attempts,
@@ -73,13 +75,13 @@ def test_parallel_wrong_guesses_are_evaluated_up_to_the_limit(spine: Spine) -> N
     left = sorted(result.checks_left for result in results if isinstance(result, WrongCode))
     assert left == list(range(PLAN.max_attempts))
     with pytest.raises(NoAttemptsLeft):
-        spine.service.verify(spine.caller, id_, RIGHT)
+        spine.check.verify(spine.caller, id_, RIGHT)
 
 
 def test_parallel_right_guesses_have_one_winner(spine: Spine) -> None:
     """Of 200 right codes exactly one is proof; nobody is told that the code was wrong."""
     id_ = sent(spine)
-    results = together(CROWD, lambda _: spine.service.verify(spine.caller, id_, RIGHT))
+    results = together(CROWD, lambda _: spine.check.verify(spine.caller, id_, RIGHT))
     found = counted([*results])
     assert found[Verification.__name__] == 1
     assert set(found) <= {"Verification", "ChallengeNotFound", "NoAttemptsLeft"}
@@ -89,7 +91,7 @@ def test_parallel_right_guesses_have_one_winner(spine: Spine) -> None:
 def test_mixed_guesses_have_at_most_one_winner_and_no_guess_too_many(spine: Spine) -> None:
     """Right codes among wrong ones: whatever the order, evaluated guesses stay within the limit."""
     id_ = sent(spine)
-    results = together(CROWD, lambda n: spine.service.verify(spine.caller, id_, WRONG if n % 10 else RIGHT))
+    results = together(CROWD, lambda n: spine.check.verify(spine.caller, id_, WRONG if n % 10 else RIGHT))
     found = counted([*results])
     assert set(found) <= {"Verification", "WrongCode", "ChallengeNotFound", "NoAttemptsLeft"}
     assert found["Verification"] <= 1
@@ -105,10 +107,10 @@ def test_codes_of_several_deliveries_have_one_winner_in_all(spine: Spine) -> Non
     """All live codes are accepted, once in total (requirement A8)."""
     id_ = sent(spine)
     spine.store.scripts.offset += 60_000
-    spine.service.resend(spine.caller, id_)
+    spine.resend.resend(spine.caller, id_)
     spine.code_for(id_, WRONG)
     codes = (RIGHT, WRONG)
-    results = together(HALF_CROWD, lambda n: spine.service.verify(spine.caller, id_, codes[n % 2]))
+    results = together(HALF_CROWD, lambda n: spine.check.verify(spine.caller, id_, codes[n % 2]))
     found = counted([*results])
     assert found["Verification"] == 1
     assert "WrongCode" not in found
@@ -117,7 +119,7 @@ def test_codes_of_several_deliveries_have_one_winner_in_all(spine: Spine) -> Non
 def test_parallel_sends_with_one_key_make_one_challenge(spine: Spine, valkey: ValkeyServer) -> None:
     """100 sends with one idempotency key: one challenge, one scheduled delivery, one charge, one answer."""
     views = together(
-        HALF_CROWD, lambda _: spine.service.send(spine.caller, SendRequest(to=NUMBERS[0]), "the-key")
+        HALF_CROWD, lambda _: spine.send.send(spine.caller, SendRequest(to=NUMBERS[0]), "the-key")
     )
     assert all(isinstance(view, View) for view in views)
     assert len({view.challenge_id for view in views if isinstance(view, View)}) == 1
@@ -132,7 +134,7 @@ def test_parallel_resends_add_one_delivery_and_one_charge(spine: Spine, valkey: 
     """100 resends at once: one message more; the others are refused and their charges taken back."""
     id_ = sent(spine)
     spine.store.scripts.offset += 60_000
-    results = together(HALF_CROWD, lambda _: spine.service.resend(spine.caller, id_))
+    results = together(HALF_CROWD, lambda _: spine.resend.resend(spine.caller, id_))
     assert counted([*results]) == {View.__name__: 1, ResendTooEarly.__name__: HALF_CROWD - 1}
     assert len(seen(spine.store, id_).deliveries) == 2
     assert charged(spine, valkey) == 2
@@ -142,7 +144,9 @@ def test_parallel_resends_with_one_key_are_one(spine: Spine, valkey: ValkeyServe
     """100 resends with one idempotency key: one message more, one charge, and every one gets the answer."""
     id_ = sent(spine)
     spine.store.scripts.offset += 60_000
-    results = together(HALF_CROWD, lambda _: spine.service.resend(spine.caller, id_, None, "the-key"))
+    results = together(
+        HALF_CROWD, lambda _: spine.resend.resend(spine.caller, id_, idempotency_key="the-key")
+    )
     assert counted([*results]) == {View.__name__: HALF_CROWD}
     assert len(seen(spine.store, id_).deliveries) == 2
     assert charged(spine, valkey) == 2
@@ -152,7 +156,7 @@ def test_the_guard_admits_exactly_its_limit(valkey: ValkeyServer) -> None:
     """100 sends to one number at once: as many as the limit are stored, the rest is refused."""
     guard = replace(OPEN, number=Budget(refuse=(Window(7, 60), Window(20, 3600))))
     with open_spine(valkey, connections=HALF_CROWD, guard=guard) as spine:
-        results = together(HALF_CROWD, lambda _: spine.service.send(spine.caller, SendRequest(to=NUMBERS[0])))
+        results = together(HALF_CROWD, lambda _: spine.send.send(spine.caller, SendRequest(to=NUMBERS[0])))
         assert counted([*results]) == {View.__name__: 7, TooManyRequests.__name__: HALF_CROWD - 7}
         assert sum(len(spine.store.due.due(p, 1000).ids) for p in spine.store.partitions.names()) == 7
 

@@ -6,7 +6,8 @@ from itertools import islice
 import pytest
 
 from otp_service.bootstrap import BLOCKS_KEPT
-from otp_service.verification.service import Caller, SendRequest
+from otp_service.verification.caller import Caller
+from otp_service.verification.send import SendRequest
 from tests.support.fault_server import FaultServer
 from tests.support.furnished import House, open_house
 from tests.support.journeys import TTL, Upstream
@@ -56,10 +57,10 @@ def every_trace(house: House) -> None:
     fine = next(islice(crowd(), 10, None))
     active = core.active()
     caller = Caller(app=active.policy.apps["web"], active=active, request_id="r" * 16)
-    id_ = core.service.send(caller, SendRequest(to=fine, session="s")).challenge_id
+    id_ = core.send.send(caller, SendRequest(to=fine, session="s")).challenge_id
     core.courier.attend(id_, lambda: False)
-    proof = core.service.verify(caller, id_, house.upstream.codes["sms"])
-    core.service.redeem(caller, proof.token)
+    proof = core.check.verify(caller, id_, house.upstream.codes["sms"])
+    core.manage.redeem(caller, proof.token)
     core.breakers.fault("main", "sms", None, 5)
     core.policies.apply("", author="a test", reason="a test")
 

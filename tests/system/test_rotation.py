@@ -15,7 +15,10 @@ from otp_service.challenge.model import State, Status
 from otp_service.errors import NumberOptedOut
 from otp_service.ops.rekeying import Tally, kinds, rekey
 from otp_service.upstream.port import Inbound, Receipt, Stage
-from otp_service.verification.service import Caller, SendRequest, Verification
+from otp_service.verification.caller import Caller
+from otp_service.verification.check import Verification
+from otp_service.verification.resend import ResendRequest
+from otp_service.verification.send import SendRequest
 from tests.support.fault_server import FaultServer
 from tests.support.journeys import Upstream, account, four_channels, open_core
 from tests.support.numbers import crowd
@@ -79,7 +82,7 @@ def caller(core: Core) -> Caller:
 
 def send(core: Core, number: str, key: str | None = None) -> str:
     """Send; gives the challenge's id."""
-    return core.service.send(caller(core), SendRequest(to=number), key).challenge_id
+    return core.send.send(caller(core), SendRequest(to=number), key).challenge_id
 
 
 def stop(core: Core, number: str, word: str = "STOP") -> None:
@@ -100,16 +103,16 @@ def hand_over(rotation: Rotation, one: Core, other: Core) -> Verification:
     assert other.reception.receive("main", by_id) == "changed"
     assert seen(one.store, id_).last.status is Status.DELIVERED
     rotation.later(2000)
-    one.service.resend(caller(one), id_, "sms", "again")
-    other.service.resend(caller(other), id_, "sms", "again")
+    one.resend.resend(caller(one), id_, ResendRequest(channel="sms"), "again")
+    other.resend.resend(caller(other), id_, ResendRequest(channel="sms"), "again")
     assert len(seen(one.store, id_).deliveries) == 2
     other.courier.attend(id_, lambda: False)
-    proof = other.service.verify(caller(other), id_, rotation.upstream.codes["sms"])
+    proof = other.check.verify(caller(other), id_, rotation.upstream.codes["sms"])
     assert proof.view.status is State.VERIFIED
     kid = jwt.get_unverified_header(proof.token)["kid"]
     for core in (one, other):
         assert kid in {key["kid"] for key in core.signer.key_set()["keys"]}
-    assert one.service.redeem(caller(one), proof.token)["phone_number"] == number
+    assert one.manage.redeem(caller(one), proof.token)["phone_number"] == number
     return proof
 
 

@@ -13,7 +13,7 @@ from otp_service.crypto.tokens import DEVICE_LIFETIME
 from otp_service.errors import Invalid, TooManyRequests
 from otp_service.guard.limiter import SESSIONS, Gate
 from otp_service.policy.limits import Cooldown
-from otp_service.verification.service import SendRequest
+from otp_service.verification.send import SendRequest
 from tests.support.spine import NUMBERS, OPEN, PATIENT, Spine, open_spine, seen
 from tests.support.valkey_server import ValkeyServer
 
@@ -31,7 +31,7 @@ def spine(valkey: ValkeyServer) -> Iterator[Spine]:
 def send(spine: Spine, number: str, app: str = "web", **more: str) -> str:
     """Send from a browser; gives the challenge's id."""
     caller = replace(spine.caller, address=ADDRESS, app=replace(spine.caller.app, name=app))
-    return spine.service.send(caller, SendRequest(to=number, purpose="signup", **more)).challenge_id
+    return spine.send.send(caller, SendRequest(to=number, purpose="signup", **more)).challenge_id
 
 
 def device_of(spine: Spine, number: str) -> tuple[str, str]:
@@ -39,7 +39,7 @@ def device_of(spine: Spine, number: str) -> tuple[str, str]:
     id_ = send(spine, number)
     spine.courier.attend(id_, lambda: False)
     _, code = spine.phone.next()
-    won = spine.service.verify(spine.caller, id_, code, remember_device=True)
+    won = spine.check.verify(spine.caller, id_, code, remember_device=True)
     assert won.device_token
     return won.device_token, won.token
 
@@ -97,17 +97,17 @@ def test_a_page_names_no_session_and_no_address(spine: Spine) -> None:
         with pytest.raises(Invalid) as caught:
             send(spine, OWNER, **{name: value})
         assert caught.value.rules() == [(name, "may come with a secret key only")]
-    view = spine.service.send(spine.caller, SendRequest(to=OWNER, session="s", address=ADDRESS))
+    view = spine.send.send(spine.caller, SendRequest(to=OWNER, session="s", address=ADDRESS))
     assert seen(spine.store, view.challenge_id).known == "session"
 
 
 def by_session(spine: Spine, number: str, session: str, app: str = "web") -> str:
     """Send for a server that names a session, and verify; gives how well it was known."""
     caller = replace(spine.caller, address=None, app=replace(spine.caller.app, name=app))
-    id_ = spine.service.send(caller, SendRequest(to=number, session=session)).challenge_id
+    id_ = spine.send.send(caller, SendRequest(to=number, session=session)).challenge_id
     spine.courier.attend(id_, lambda: False)
     _, code = spine.phone.next()
-    spine.service.verify(caller, id_, code)
+    spine.check.verify(caller, id_, code)
     spine.store.scripts.offset += 61_000
     return seen(spine.store, id_).known
 

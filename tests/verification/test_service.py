@@ -15,7 +15,8 @@ from otp_service.challenge.model import State, Status
 from otp_service.challenge.store import CLAIM_LEASE
 from otp_service.errors import Busy, ChallengeNotFound, IdempotencyKeyReused, StoreUnavailable, WrongCode
 from otp_service.upstream.port import Message, Outcome, Verdict
-from otp_service.verification.service import Caller, SendRequest
+from otp_service.verification.caller import Caller
+from otp_service.verification.send import SendRequest
 from tests.conftest import POLICY, SECRET, make_core
 from tests.support.numbers import crowd
 from tests.support.valkey_server import ValkeyServer
@@ -64,14 +65,14 @@ def running() -> bool:
 
 def test_a_process_without_the_seal_says_so_and_leaves_the_work_to_others(core: Core, caller: Caller) -> None:
     """While number keys are rotated, one process may lack what another holds: nothing is lost or called wrong."""
-    id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
+    id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
     stranger, upstream = other(core, Upstream(), number_keys={"n2": b"2" * 32}), Upstream()
     with pytest.raises(Busy):
-        stranger.service.status(caller, id_)
+        stranger.manage.status(caller, id_)
     with pytest.raises(Busy):
-        stranger.service.verify(caller, id_, "123456")
+        stranger.check.verify(caller, id_, "123456")
     stranger.courier.attend(id_, running)
-    assert core.service.status(caller, id_).status is State.PENDING
+    assert core.manage.status(caller, id_).status is State.PENDING
     core.scripts.offset += CLAIM_LEASE
     other(core, upstream).courier.attend(id_, running)
     assert len(upstream.texts) == 1
@@ -81,24 +82,24 @@ def test_a_process_without_the_pepper_calls_no_right_code_wrong(core: Core, call
     """It cannot tell, and says so; a worker leaves the delivery to one that holds the pepper."""
     upstream = Upstream()
     without = other(core, upstream, peppers={"p2": b"2" * 32})
-    id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
+    id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
     without.courier.attend(id_, running)
     assert upstream.texts == []
     core.scripts.offset += CLAIM_LEASE
     other(core, upstream).courier.attend(id_, running)
     code = upstream.texts[0][:6]
     with pytest.raises(Busy):
-        without.service.verify(caller, id_, code)
-    assert core.service.verify(caller, id_, code).view.status is State.VERIFIED
+        without.check.verify(caller, id_, code)
+    assert core.check.verify(caller, id_, code).view.status is State.VERIFIED
 
 
 def test_a_message_says_how_long_the_code_still_counts(core: Core, caller: Caller) -> None:
     """A code sent late in the challenge's life does not promise the whole of it."""
     upstream = Upstream()
-    id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
+    id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
     other(core, upstream).courier.attend(id_, running)
     core.scripts.offset += 180_000
-    core.service.resend(caller, id_)
+    core.resend.resend(caller, id_)
     other(core, upstream).courier.attend(id_, running)
     assert "5 minutes" in upstream.texts[0]
     assert "2 minutes" in upstream.texts[1]
@@ -106,22 +107,22 @@ def test_a_message_says_how_long_the_code_still_counts(core: Core, caller: Calle
 
 def test_an_exhausted_challenge_cannot_be_cancelled(core: Core, caller: Caller) -> None:
     """A final state stays."""
-    id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
+    id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
     for _ in range(5):
         with pytest.raises(WrongCode):
-            core.service.verify(caller, id_, "000000")
+            core.check.verify(caller, id_, "000000")
     with pytest.raises(ChallengeNotFound):
-        core.service.cancel(caller, id_)
-    assert core.service.status(caller, id_).status is State.EXHAUSTED
+        core.manage.cancel(caller, id_)
+    assert core.manage.status(caller, id_).status is State.EXHAUSTED
 
 
 def test_the_longest_binding_gives_a_token_that_can_be_redeemed(client: FlaskClient, core: Core) -> None:
     """What a send takes, a redeem takes back."""
     caller, upstream = Caller(app=core.policy.apps["web"], active=core.active(), request_id="r"), Upstream()
     wanted = SendRequest(to=NUMBER, binding="\U0001f600" * 256, reference="r" * 64)
-    id_ = core.service.send(caller, wanted).challenge_id
+    id_ = core.send.send(caller, wanted).challenge_id
     other(core, upstream).courier.attend(id_, running)
-    token = core.service.verify(caller, id_, upstream.texts[0][:6]).token
+    token = core.check.verify(caller, id_, upstream.texts[0][:6]).token
     answer = client.post(
         "/otp/token/redeem", json={"token": token}, headers={"Authorization": f"Bearer {SECRET}"}
     )
@@ -135,7 +136,7 @@ def test_one_key_for_many_numbers_at_once_spends_one_budget(core: Core, caller: 
 
     def send(number: str) -> str | None:
         try:
-            core.service.send(caller, SendRequest(to=number), "same-key")
+            core.send.send(caller, SendRequest(to=number), "same-key")
         except IdempotencyKeyReused:
             return None
         return number
@@ -144,24 +145,24 @@ def test_one_key_for_many_numbers_at_once_spends_one_budget(core: Core, caller: 
         won = [number for number in pool.map(send, numbers) if number]
     assert len(won) == 1
     for number in set(numbers) - set(won):
-        core.service.send(caller, SendRequest(to=number))
+        core.send.send(caller, SendRequest(to=number))
 
 
 def test_an_upstream_that_left_the_policy_refuses(core: Core, caller: Caller) -> None:
     """A plan made before may name it still; the challenge ends truthfully."""
-    id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
+    id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
     other(core, None).courier.attend(id_, running)
-    view = core.service.status(caller, id_)
+    view = core.manage.status(caller, id_)
     assert view.status is State.UNDELIVERABLE
     assert [delivery["status"] for delivery in view.deliveries] == [Status.REFUSED]
 
 
 def test_the_first_code_that_nobody_could_have_is_wrong(core: Core, caller: Caller) -> None:
     """Before any message has left, a guess counts and is wrong, whatever it is."""
-    id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
+    id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
     with pytest.raises(WrongCode):
-        core.service.verify(caller, id_, "000000")
-    assert core.service.status(caller, id_).checks_left == 4
+        core.check.verify(caller, id_, "000000")
+    assert core.manage.status(caller, id_).checks_left == 4
 
 
 @pytest.fixture
@@ -178,7 +179,7 @@ def test_an_outcome_waits_for_a_store_that_is_away(own_server: ValkeyServer) -> 
     caller = Caller(app=core.policy.apps["web"], active=core.active(), request_id="r")
     upstream = Upstream()
     courier = other(core, upstream).courier
-    id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
+    id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
     back = threading.Timer(1.0, own_server.start)
 
     def lose_the_store() -> None:
@@ -188,7 +189,7 @@ def test_an_outcome_waits_for_a_store_that_is_away(own_server: ValkeyServer) -> 
     upstream.meanwhile = lose_the_store
     courier.attend(id_, running)
     back.join()
-    assert [d["status"] for d in core.service.status(caller, id_).deliveries] == [Status.ACCEPTED]
+    assert [d["status"] for d in core.manage.status(caller, id_).deliveries] == [Status.ACCEPTED]
     assert len(upstream.texts) == 1
 
 
@@ -198,7 +199,7 @@ def test_a_worker_that_stops_does_not_wait_for_the_store(own_server: ValkeyServe
     caller = Caller(app=core.policy.apps["web"], active=core.active(), request_id="r")
     upstream = Upstream()
     upstream.meanwhile = own_server.kill
-    id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
+    id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
     stopping = iter([False, True])
     with pytest.raises(StoreUnavailable):
         other(core, upstream).courier.attend(id_, lambda: next(stopping, True))
@@ -207,7 +208,7 @@ def test_a_worker_that_stops_does_not_wait_for_the_store(own_server: ValkeyServe
 def test_a_stopping_worker_hands_back_what_has_not_left(core: Core, caller: Caller) -> None:
     """Claimed but not armed: the delivery is queued again at once, and nothing was sent."""
     upstream = Upstream()
-    id_ = core.service.send(caller, SendRequest(to=NUMBER)).challenge_id
+    id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
     other(core, upstream).courier.attend(id_, lambda: True)
     assert upstream.texts == []
     assert id_ in core.store.due.due(id_[:2], 10).ids

@@ -8,10 +8,11 @@ import pytest
 from werkzeug.test import TestResponse
 
 from otp_service import bootstrap
-from otp_service.delivery.casework import Judge
+from otp_service.delivery.account_health import AccountHealth
 from otp_service.store.following import LOOK
 from otp_service.upstream.port import Inbound, Outcome, Verdict
-from otp_service.verification.service import Caller, SendRequest
+from otp_service.verification.caller import Caller
+from otp_service.verification.send import SendRequest
 from tests.conftest import OPS, PUBLISHABLE, SECRET
 from tests.support.http_api import GOOD, NOTHING, NUMBER, Api, documented, wrong
 from tests.support.numbers import crowd
@@ -277,7 +278,7 @@ def test_a_send_sees_one_version_only(api: Api) -> None:
         for number in drawn[place]:
             active = core.active()
             caller = Caller(app=active.policy.apps["web"], active=active, request_id="0123456789abcdef")
-            view = core.service.send(caller, SendRequest(to=number))
+            view = core.send.send(caller, SendRequest(to=number))
             challenge = core.store.challenges.read_challenge(view.challenge_id)[1]
             assert challenge
             seen.append((challenge.policy, challenge.plan.steps[0].wait))
@@ -297,9 +298,9 @@ def test_operators_see_an_open_breaker(api: Api) -> None:
     """Faults in a row open the breaker of one channel; the answer shows it beside the balance."""
     states = members(ask(api, "GET", "upstreams"))["upstreams"][0]["breakers"]
     assert states == {"*": "closed", "sms": "closed"}
-    judge = Judge(api.core.breakers, api.core.metrics, api.core.active)
+    health = AccountHealth(api.core.breakers, api.core.metrics, api.core.active)
     for _ in range(api.core.policy.upstreams["main"].tolerance):
-        judge.hear("main", "sms", Outcome(Verdict.UNKNOWN, "timeout"))
+        health.record_outcome("main", "sms", Outcome(Verdict.UNKNOWN, "timeout"))
     states = members(ask(api, "GET", "upstreams"))["upstreams"][0]["breakers"]
     assert states["*"] == "closed"
     assert states["sms"].startswith("open for ")

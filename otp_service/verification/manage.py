@@ -1,0 +1,67 @@
+"""Read and cancel a challenge, and redeem a verification token.
+
+Must not know HTTP, Redis or vendors.
+"""
+
+from typing import Any
+
+from otp_service.challenge.model import Challenge, State
+from otp_service.challenge.sealed import log_challenge
+from otp_service.challenge.store import ChallengeStore
+from otp_service.challenge.view import View
+from otp_service.crypto.sealing import Seal
+from otp_service.crypto.tokens import Signer
+from otp_service.errors import ChallengeNotFound, TokenSpent
+from otp_service.store.facts import Facts
+from otp_service.telemetry.logs import log
+from otp_service.telemetry.metrics import Metrics
+from otp_service.verification.caller import Caller
+from otp_service.verification.own import OwnChallenges
+
+
+class Manage:
+    """`GET` and `DELETE /otp/{id}`, and `POST /otp/token/redeem`."""
+
+    def __init__(
+        self, *, challenges: ChallengeStore, facts: Facts, seal: Seal, signer: Signer, metrics: Metrics
+    ) -> None:
+        self._challenges = challenges
+        self._own = OwnChallenges(challenges, seal)
+        self._facts = facts
+        self._signer = signer
+        self._metrics = metrics
+
+    def status(self, caller: Caller, challenge_id: str) -> View:
+        """Show a challenge, also for a while after its end. Raises ChallengeNotFound, StoreUnavailable."""
+        now, challenge = self._own.read(caller, challenge_id)
+        return self._own.view(challenge, now)
+
+    def cancel(self, caller: Caller, challenge_id: str) -> View:
+        """End a challenge; cancelling twice is the same. Raises ChallengeNotFound, StoreUnavailable."""
+        now, challenge = self._own.read(caller, challenge_id)
+        if challenge.state is not State.CANCELLED:
+            now, challenge = self._cancelled(caller, challenge)
+        return self._own.view(challenge, now)
+
+    def _cancelled(self, caller: Caller, challenge: Challenge) -> tuple[int, Challenge]:
+        now, ended = self._challenges.finish(challenge.id, caller.app.name, State.CANCELLED)
+        if ended is None:
+            now, ended = self._challenges.read_challenge(challenge.id)
+            if ended is None or ended.state is not State.CANCELLED:
+                raise ChallengeNotFound
+            return now, ended  # another call cancelled it at the same time
+        self._metrics.challenges.labels(caller.app.name, "cancelled").inc()
+        log_challenge("challenge.cancelled", ended, self._own.number(ended), request_id=caller.request_id)
+        return now, ended
+
+    def redeem(self, caller: Caller, token: str) -> dict[str, Any]:
+        """Spend a verification token once and give its claims.
+
+        Raises TokenInvalid, TokenSpent or StoreUnavailable.
+        """
+        now = self._facts.time() // 1000
+        claims = self._signer.check(token, audience=caller.app.name, now=now)
+        if not self._facts.use_once(f"token:{claims['jti']}", claims["exp"] - now):
+            raise TokenSpent
+        log("token.redeemed", app=caller.app.name, request_id=caller.request_id)
+        return claims

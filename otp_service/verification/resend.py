@@ -1,0 +1,157 @@
+"""Resend: bring another code of the same challenge, over the next channel or a chosen one.
+
+Brings the guard, the rules and the store together. Must not know HTTP, Redis or vendors.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+from otp_service import phone
+from otp_service.challenge import transitions, view
+from otp_service.challenge.model import Challenge, Delivery, Status
+from otp_service.challenge.sealed import Sealed, log_challenge, unseal
+from otp_service.challenge.store import ChallengeStore
+from otp_service.challenge.view import View
+from otp_service.crypto.sealing import Seal
+from otp_service.errors import (
+    ChallengeNotFound,
+    ChannelNotAvailable,
+    IdempotencyKeyReused,
+    NoSendsLeft,
+    OtpError,
+    ResendTooEarly,
+)
+from otp_service.guard.admission import Admission, Entry
+from otp_service.guard.rules import Asked, known_as
+from otp_service.verification.caller import Caller
+from otp_service.verification.own import OwnChallenges
+from otp_service.verification.repetition import fingerprints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResendRequest:
+    """What `POST /otp/{id}/resend` asks for."""
+
+    channel: str | None = None
+    human_proof: str = ""
+
+
+class Resend:
+    """`POST /otp/{id}/resend`."""
+
+    def __init__(self, *, challenges: ChallengeStore, seal: Seal, admission: Admission) -> None:
+        self._challenges = challenges
+        self._own = OwnChallenges(challenges, seal)
+        self._seal = seal
+        self._admission = admission
+
+    def resend(
+        self,
+        caller: Caller,
+        challenge_id: str,
+        request: ResendRequest = ResendRequest(),
+        idempotency_key: str | None = None,
+    ) -> View:
+        """Schedule another message of a challenge. The guard treats it as a send of the same caller.
+
+        Raises ChallengeNotFound, ChannelNotAvailable, ResendTooEarly, NoSendsLeft, NoRoute, NumberOptedOut,
+        TooManyRequests, HumanCheckRequired, HumanCheckFailed, HumanCheckUnavailable, IdempotencyKeyReused or
+        StoreUnavailable; then nothing is sent.
+        """
+        now, challenge = self._own.read_pending(caller, challenge_id)
+        operation = self._operation(challenge, request, idempotency_key)
+        if operation is None:
+            return self._own.view(challenge, now)
+        step = _step(challenge, request.channel, now)
+        who = unseal(self._seal, challenge)
+        entry = _entry(caller, challenge, who, step, request)
+        charge = f"{challenge.id[-8:]}{operation}"
+        decision = self._admission.admit(entry, charge)
+        caller.note_standing(decision.standing)
+        only = entry.rules.cheap_channels if decision.verdict == "cheap" else ()
+        delivery = _delivery(caller, challenge, step, request, operation, only)
+        what, now, answer = self._challenges.resend(challenge.id, caller.app.name, delivery)
+        if not isinstance(answer, Challenge):
+            self._admission.refund(entry, charge)
+            raise _refusal(what, answer or 0)
+        log_challenge("challenge.resent", answer, who.e164, request_id=caller.request_id)
+        return view.of(answer, now, phone.mask(who.e164))
+
+    def _operation(self, challenge: Challenge, request: ResendRequest, key: str | None) -> str | None:
+        """Name the act; None if this key did it already. Raises IdempotencyKeyReused."""
+        if not key:
+            return secrets.token_urlsafe(6)
+        keys = self._seal.indexes("resend", challenge.id, key)
+        bodies = fingerprints(self._seal, request.channel)
+        operations = [f"{key[:8]}.{body[:8]}" for key, body in zip(keys, bodies, strict=True)]
+        for delivery in challenge.deliveries:
+            if delivery.operation in operations:
+                return None
+            if delivery.operation.startswith(tuple(one[:9] for one in operations)):
+                raise IdempotencyKeyReused
+        return operations[0]
+
+
+def _step(challenge: Challenge, channel: str | None, now: int) -> int:
+    """Choose the step. Raises ChannelNotAvailable, NoSendsLeft, ResendTooEarly."""
+    step = transitions.resend_step(challenge, channel)
+    if step is None:
+        raise ChannelNotAvailable
+    if not challenge.sends_left:
+        raise NoSendsLeft
+    if now < challenge.resend_at():
+        raise ResendTooEarly(retry_after=-(-(challenge.resend_at() - now) // 1000))
+    return step
+
+
+def _entry(caller: Caller, challenge: Challenge, who: Sealed, step: int, request: ResendRequest) -> Entry:
+    """Make the entry of another message of a challenge; its caller is known as well as at the start."""
+    rules = caller.active.policy.guard_of(caller.app.name)
+    steps = challenge.plan.steps
+    left = [steps[step]] if request.channel else steps
+    return Entry(
+        asked=Asked(
+            number=phone.parse(who.e164),
+            app=caller.app.name,
+            purpose=challenge.purpose,
+            channel=steps[step].channel,
+            address=(who.address or None) if caller.address is None else caller.address,
+            session=who.session,
+            known=known_as(challenge.known),
+        ),
+        rules=rules,
+        request_id=caller.request_id,
+        cheap=any(one.channel in rules.cheap_channels for one in left),
+        proof=request.human_proof,
+        browser=caller.address is not None,
+    )
+
+
+def _delivery(
+    caller: Caller,
+    challenge: Challenge,
+    step: int,
+    request: ResendRequest,
+    operation: str,
+    only: tuple[str, ...],
+) -> Delivery:
+    """Make the delivery; `only` are the channels that the guard left it, if it left some only."""
+    if only:
+        left = transitions.resend_step(challenge, request.channel, only)
+        step = step if left is None else left
+    return Delivery(
+        step,
+        challenge.plan.steps[step].channel,
+        Status.QUEUED,
+        0,
+        operation,
+        caller.request_id,
+        chosen=request.channel is not None,
+        only=only,
+    )
+
+
+def _refusal(what: str, pause: int) -> OtpError:
+    if what == "early":
+        return ResendTooEarly(retry_after=-(-pause // 1000))
+    return NoSendsLeft() if what == "spent" else ChallengeNotFound()

@@ -1,0 +1,247 @@
+"""Send: open a challenge and schedule its first message.
+
+Brings the guard, the policy and the store together. Must not know HTTP, Redis or vendors.
+"""
+
+import random
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+
+from otp_service import phone
+from otp_service.challenge import view
+from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status
+from otp_service.challenge.sealed import Sealed, log_challenge, sealed
+from otp_service.challenge.store import ChallengeStore
+from otp_service.challenge.view import View
+from otp_service.crypto.code_hashes import Hasher
+from otp_service.crypto.sealing import Seal
+from otp_service.crypto.tokens import Signer
+from otp_service.delivery.conversion import Figures
+from otp_service.errors import (
+    IdempotencyKeyReused,
+    IdempotencyKeySpent,
+    Invalid,
+    StoreUnavailable,
+    TokenInvalid,
+)
+from otp_service.guard.admission import Admission, Entry
+from otp_service.guard.limiter import Past
+from otp_service.guard.rules import Asked, Decision, Known
+from otp_service.phone import Number
+from otp_service.policy import Guard
+from otp_service.store.facts import Facts
+from otp_service.store.partitions import ID_LENGTH
+from otp_service.telemetry.metrics import Metrics
+from otp_service.verification.caller import Caller
+from otp_service.verification.own import OwnChallenges, canonical
+from otp_service.verification.repetition import fingerprints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendRequest:
+    """What `POST /otp/send` asks for."""
+
+    to: str
+    country: str | None = None
+    purpose: str = "login"
+    channel: str | None = None
+    locale: str = ""
+    reference: str = ""
+    binding: str | Mapping[str, str] | None = None
+    app_hash: str = ""
+    session: str = ""
+    address: str | None = None
+    device_token: str = ""
+    human_proof: str = ""
+
+
+class Send:
+    """`POST /otp/send`."""
+
+    def __init__(
+        self,
+        *,
+        challenges: ChallengeStore,
+        facts: Facts,
+        figures: Figures,
+        hasher: Hasher,
+        seal: Seal,
+        signer: Signer,
+        admission: Admission,
+        metrics: Metrics,
+    ) -> None:
+        self._challenges = challenges
+        self._own = OwnChallenges(challenges, seal)
+        self._facts = facts
+        self._figures = figures
+        self._hasher = hasher
+        self._seal = seal
+        self._signer = signer
+        self._admission = admission
+        self._metrics = metrics
+
+    def send(self, caller: Caller, request: SendRequest, idempotency_key: str | None = None) -> View:
+        """Open a challenge and schedule its first message.
+
+        Raises Invalid, NoRoute, ChannelNotAvailable, NumberOptedOut, TooManyRequests, HumanCheckRequired,
+        HumanCheckFailed, IdempotencyKeyReused, IdempotencyKeySpent or StoreUnavailable; then nothing is stored or sent.
+        """
+        number = phone.parse(request.to, request.country)
+        _check_server_fields(caller, request)
+        plan = self._plan(caller, request, number)
+        act = self._act(caller, request, number, idempotency_key)
+        if act.record and (known := self._challenges.recall(*act.records)):
+            return self._replay(known, act)
+        entry = self._entry(caller, request, number, plan)
+        decision = self._admission.admit(entry, act.operation)
+        caller.note_standing(decision.standing)
+        made = self._challenge(caller, request, entry, _cautious(plan, entry.rules, decision), act.record)
+        opened = self._challenges.open(made, idempotency=act.record, fingerprint=act.fingerprints[0])
+        if opened.challenge is None:
+            if not opened.known.endswith(act.fingerprints[0]):
+                self._admission.refund(entry, act.operation)
+            return self._replay(opened.known, act)
+        self._metrics.challenges.labels(caller.app.name, "opened").inc()
+        log_challenge("challenge.opened", opened.challenge, number.e164, request_id=caller.request_id)
+        return view.of(opened.challenge, opened.now, phone.mask(number.e164))
+
+    def _plan(self, caller: Caller, request: SendRequest, number: Number) -> Plan:
+        return caller.active.policy.plan(
+            number,
+            caller.app.name,
+            request.purpose,
+            request.channel,
+            dice=random.random,
+            learned=self._learned,
+        )
+
+    def _learned(self, channel: str, country: str) -> float | None:
+        """Give the wait that was learned; a store that is away refuses the send itself a moment later."""
+        try:
+            return self._figures.learned(self._facts.time(), channel, country)
+        except StoreUnavailable:
+            return None
+
+    def _act(self, caller: Caller, request: SendRequest, number: Number, key: str | None) -> "_Act":
+        """Name the act: requests that race with the same key and body are one, with another body they are not."""
+        if not key:
+            return _Act(secrets.token_urlsafe(9))
+        records = self._seal.indexes("send", caller.app.name, key)
+        # However the number is spelled, it is the same request; a human proof differs in each repetition.
+        same = asdict(request) | {"to": number.e164, "country": None, "human_proof": ""}
+        prints = fingerprints(self._seal, same)
+        return _Act(self._seal.index(records[0], prints[0]), records, prints)
+
+    def _replay(self, known: str, act: "_Act") -> View:
+        """Answer a repetition with the challenge that the first request opened."""
+        id_, stored = known[:ID_LENGTH], known[ID_LENGTH:]
+        if stored not in act.fingerprints:
+            raise IdempotencyKeyReused
+        now, challenge = self._challenges.read_challenge(id_)
+        if challenge is None:
+            raise IdempotencyKeySpent
+        return self._own.view(challenge, now)
+
+    def _challenge(
+        self, caller: Caller, request: SendRequest, entry: Entry, plan: Plan, record: str
+    ) -> Challenge:
+        id_ = self._challenges.new_id(record)
+        parts = Sealed(
+            entry.asked.number.e164, request.address or "", request.session, canonical(request.binding)
+        )
+        return Challenge(
+            id=id_,
+            app=caller.app.name,
+            purpose=request.purpose,
+            sealed=sealed(self._seal, id_, parts),
+            scheme=self._hasher.scheme,
+            state=State.PENDING,
+            expires=0,
+            plan=plan,
+            deliveries=(_first(plan, caller, chosen=request.channel is not None),),
+            locale=request.locale,
+            app_hash=request.app_hash,
+            host=caller.app.host(caller.origin) if caller.origin else "",
+            reference=request.reference,
+            known=entry.asked.known,
+            policy=caller.active.version,
+            watched=caller.app.events is not None,
+        )
+
+    def _entry(self, caller: Caller, request: SendRequest, number: Number, plan: Plan) -> Entry:
+        rules = caller.active.policy.guard_of(caller.app.name)
+        known, now = self._known(caller, request, number.e164)
+        return Entry(
+            asked=Asked(
+                number=number,
+                app=caller.app.name,
+                purpose=request.purpose,
+                channel=plan.steps[0].channel,
+                address=request.address if caller.address is None else caller.address,
+                session=request.session,
+                known=known,
+            ),
+            rules=rules,
+            request_id=caller.request_id,
+            cheap=any(step.channel in rules.cheap_channels for step in plan.steps),
+            proof=request.human_proof,
+            browser=caller.address is not None,
+            now=now,
+        )
+
+    def _known(self, caller: Caller, request: SendRequest, e164: str) -> tuple[Known, int]:
+        """Say how well the caller is known; what a device token was given for may be another person's number by now.
+
+        Gives also the store's time, 0 if it was not needed.
+        """
+        app, session = caller.app.name, request.session
+        if not request.device_token and not session:
+            return "", 0
+        past = self._admission.past(app, session, e164)
+        if request.device_token and self._is_device(request.device_token, app, e164, past):
+            return "device", past.now
+        return ("returning" if past.met else "session" if session else ""), past.now
+
+    def _is_device(self, token: str, app: str, e164: str, past: Past) -> bool:
+        subject = self._seal.subject(app, e164)
+        with suppress(TokenInvalid):
+            claims = self._signer.check_device(token, subject, audience=app, now=past.now // 1000)
+            return past.recycled is None or claims["iat"] * 1000 > past.recycled
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """One send, however often it is asked for: its operation id, and the names and fingerprints of its key."""
+
+    operation: str
+    records: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ("",)
+
+    @property
+    def record(self) -> str:
+        """The name of the idempotency record under the newest lookup key; empty without an idempotency key."""
+        return self.records[0] if self.records else ""
+
+
+def _first(plan: Plan, caller: Caller, *, chosen: bool) -> Delivery:
+    return Delivery(0, plan.steps[0].channel, Status.QUEUED, 0, "", caller.request_id, chosen=chosen)
+
+
+def _check_server_fields(caller: Caller, request: SendRequest) -> None:
+    """Accept a session and an address from servers only: a page could choose a new one for each send."""
+    if caller.address is not None:
+        given = [name for name in ("session", "address") if getattr(request, name)]
+        if given:
+            raise Invalid({name: ["may come with a secret key only"] for name in given})
+
+
+def _cautious(plan: Plan, rules: Guard, decision: Decision) -> Plan:
+    """Keep to cheap channels, or draw longer codes, where the guard says so."""
+    if decision.verdict == "cheap":
+        plan = replace(plan, steps=tuple(s for s in plan.steps if s.channel in rules.cheap_channels))
+    if decision.tripped("guessing"):
+        plan = replace(plan, code_length=max(plan.code_length, rules.guessing.code_length))
+    return plan
