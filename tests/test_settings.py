@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from otp_service import bootstrap, settings
+from otp_service import settings
+from otp_service.bootstrap.activation import configure
 from otp_service.errors import ConfigurationError
 from otp_service.events import standard_webhooks
 from otp_service.settings import Settings
@@ -331,16 +332,17 @@ def policy_file(folder: Path, text: str = POLICY) -> str:
 def start(environment: Mapping[str, str]) -> list[str]:
     """Configure as a process does at its start; gives what is wrong."""
     with pytest.raises(ConfigurationError) as caught:
-        bootstrap.configure(environment)
+        configure(environment)
     return caught.value.problems
 
 
 def test_settings_and_policy_that_fit_are_taken(tmp_path: Path) -> None:
     """The policy to begin with is read from its file, the token by the name that the policy gives it."""
     environment = {**GOOD, "OTP_POLICY_FILE": policy_file(tmp_path), "OTP_UPSTREAM_MAIN_TOKEN": "t"}
-    read, text = bootstrap.configure(environment)
-    assert text == Path(environment["OTP_POLICY_FILE"]).read_text(encoding="utf-8")
-    assert read.upstream_tokens == {"OTP_UPSTREAM_MAIN_TOKEN": "t"}
+    read = configure(environment)
+    assert read.first
+    assert read.first.text == Path(environment["OTP_POLICY_FILE"]).read_text(encoding="utf-8")
+    assert read.settings.upstream_tokens == {"OTP_UPSTREAM_MAIN_TOKEN": "t"}
 
 
 def test_the_policys_own_path_may_come_from_a_file(tmp_path: Path) -> None:
@@ -348,15 +350,15 @@ def test_the_policys_own_path_may_come_from_a_file(tmp_path: Path) -> None:
     pointer = tmp_path / "pointer"
     pointer.write_text(policy_file(tmp_path), encoding="utf-8")
     environment = {**GOOD, "OTP_POLICY_FILE_FILE": str(pointer), "OTP_UPSTREAM_MAIN_TOKEN": "t"}
-    _, text = bootstrap.configure(environment)
-    assert text
-    assert "[upstream.main]" in text
+    first = configure(environment).first
+    assert first
+    assert "[upstream.main]" in first.text
 
 
 def test_a_process_may_start_without_a_policy_of_its_own() -> None:
     """The one in force is in the store; the file is only for a store that holds none."""
-    read, text = bootstrap.configure(GOOD)
-    assert (read.policy_file, text) == ("", None)
+    read = configure(GOOD)
+    assert (read.settings.policy_file, read.first) == ("", None)
 
 
 def test_an_app_with_events_needs_the_secret_that_signs_them(tmp_path: Path) -> None:
@@ -368,7 +370,7 @@ def test_an_app_with_events_needs_the_secret_that_signs_them(tmp_path: Path) -> 
     (problem,) = start(environment | {"OTP_EVENTS_WEB": "canary"})
     assert problem.startswith("OTP_EVENTS_WEB ")
     assert "canary" not in problem
-    bootstrap.configure(environment | {"OTP_EVENTS_WEB": standard_webhooks.draw_secret()})
+    configure(environment | {"OTP_EVENTS_WEB": standard_webhooks.draw_secret()})
 
 
 def test_mistakes_of_settings_and_policy_are_told_together(tmp_path: Path) -> None:

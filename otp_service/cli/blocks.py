@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from otp_service.bootstrap import Core
+from otp_service.bootstrap.core import Core
 from otp_service.cli import session as terminal
 from otp_service.cli.session import author, content, moment, on_a_demo, who_and_why, whole, with_core
 from otp_service.ops.blocks import RECYCLED_FOR, Act, Pin

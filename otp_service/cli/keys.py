@@ -6,10 +6,9 @@ Knows options and how answers look in a terminal. Must not know how keys are kep
 import argparse
 from collections.abc import Iterable, Sequence
 
-from otp_service import bootstrap
 from otp_service.access.api_keys import PREFIXES, digest, draw, seconds
 from otp_service.access.keyring import OVERLAP, Key
-from otp_service.bootstrap import Core
+from otp_service.bootstrap.core import Core
 from otp_service.cli import session as terminal
 from otp_service.cli.session import author, moment, who_and_why
 from otp_service.errors import NotFound
@@ -170,7 +169,7 @@ def _about(key: Key, now: int) -> str:
 
 def _create_app(core: Core, chosen: argparse.Namespace) -> int:
     core.active.refresh()
-    changed = bootstrap.apps_of(core).create(
+    changed = core.apps.create(
         chosen.name,
         brand=chosen.brand,
         origins=chosen.origin,
@@ -183,7 +182,7 @@ def _create_app(core: Core, chosen: argparse.Namespace) -> int:
 
 def _remove_app(core: Core, chosen: argparse.Namespace) -> int:
     core.active.refresh()
-    return _told(bootstrap.apps_of(core).remove(chosen.name, by=author(chosen), reason=chosen.reason))
+    return _told(core.apps.remove(chosen.name, by=author(chosen), reason=chosen.reason))
 
 
 def _told(changed: Changed) -> int:

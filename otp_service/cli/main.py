@@ -14,7 +14,10 @@ from functools import partial
 from flask import Flask
 from prometheus_client import start_http_server
 
-from otp_service import __version__, bootstrap, policy
+from otp_service import __version__
+from otp_service.bootstrap.activation import configure
+from otp_service.bootstrap.configuration import Configuration
+from otp_service.bootstrap.core import Core, cores
 from otp_service.cli import blocks as blocking
 from otp_service.cli import keys as issuing
 from otp_service.cli import policy as steering
@@ -82,21 +85,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(_: argparse.Namespace) -> int:
-    read, _text = bootstrap.configure(os.environ)
-    shared = SHARED_METRICS in os.environ
+    configuration = configure(os.environ)
+    read = configuration.settings
 
     def start_logging() -> None:
         logs.start_logging("api", read.log_level)
 
-    def prepare() -> Callable[[], Flask]:
-        settings, text = bootstrap.configure(os.environ)
-        for warning in policy.parse(text).warnings if text else ():
-            logs.warn(warning)
-        return partial(http_app.prepared, settings, text, shared_metrics=shared)
-
     start_logging()
     server.serve(
-        prepare,
+        _application(configuration),
+        prepare=lambda: _application(configure(os.environ)),
         refuse=edge.raw_problem,
         listen=[address for address in (read.listen, read.ops_listen) if address],
         processes=read.processes,
@@ -106,13 +104,20 @@ def _serve(_: argparse.Namespace) -> int:
     return 0
 
 
+def _application(configuration: Configuration) -> Callable[[], Flask]:
+    """Log the policy's warnings once; give what makes the application in each process."""
+    if configuration.first:
+        for warning in configuration.first.policy.warnings:
+            logs.warn(warning)
+    return partial(http_app.prepared, configuration, shared_metrics=SHARED_METRICS in os.environ)
+
+
 def _worker(_: argparse.Namespace) -> int:
-    read, text = bootstrap.configure(os.environ)
+    configuration = configure(os.environ)
+    read = configuration.settings
     logs.start_logging("worker", read.log_level)
-    core = bootstrap.build(
-        read, text, threads=read.worker_sends + EVENTS_AT_ONCE, hash_slots=bootstrap.cores(), role="worker"
-    )
-    bootstrap.follow(core)
+    core = Core(configuration, threads=read.worker_sends + EVENTS_AT_ONCE, hash_slots=cores(), role="worker")
+    core.follow()
     Balances(
         active=core.active, facts=core.store.facts, budget=core.store.get_budget, metrics=core.metrics
     ).follow()
@@ -160,8 +165,7 @@ def _stop_all(workers: list[Worker]) -> None:
 
 
 def _check(_: argparse.Namespace) -> int:
-    read, text = bootstrap.configure(os.environ)
-    core = bootstrap.build(read, text, threads=1, hash_slots=1, role="check")
+    core = Core(configure(os.environ), threads=1, hash_slots=1, role="check")
     problems = []
     try:
         core.active.refresh()
@@ -233,8 +237,10 @@ def _sandbox(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise ConfigurationError(str(error).split("; ")) from None
     logs.start_logging("sandbox", "info")
+    make_app = partial(create_sandbox, config)
     server.serve(
-        lambda: partial(create_sandbox, config),
+        make_app,
+        prepare=lambda: make_app,
         refuse=edge.raw_problem,
         listen=[options.listen],
         processes=1,  # the inbox lives in memory

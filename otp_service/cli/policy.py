@@ -8,8 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from otp_service import bootstrap
-from otp_service.bootstrap import Core
+from otp_service.bootstrap.core import Core
 from otp_service.cli import session as terminal
 from otp_service.cli.session import FAILED, author, content, moment, who_and_why
 from otp_service.errors import ConfigurationError, NotFound, PolicyInvalid
@@ -48,7 +47,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def _checked(core: Core, text: str) -> Policy:
     try:
-        return bootstrap.checked(core)(text)
+        return core.activation.check(text)
     except ConfigurationError as error:
         raise PolicyInvalid(error.problems) from None
 

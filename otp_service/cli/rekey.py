@@ -8,7 +8,7 @@ import sys
 from dataclasses import astuple
 from functools import partial
 
-from otp_service.bootstrap import Core
+from otp_service.bootstrap.core import Core
 from otp_service.cli.session import FAILED, author, on_a_demo, who_and_why, with_core
 from otp_service.ops.rekeying import Tally, kinds, rekey
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from otp_service import bootstrap
-from otp_service.bootstrap import Core
+from otp_service.bootstrap.activation import configure
+from otp_service.bootstrap.core import Core
 from otp_service.errors import ConfigurationError, OtpError
 from otp_service.telemetry import logs
 
@@ -87,7 +87,7 @@ def content(file: Path) -> str:
 def with_core(act: Act, chosen: argparse.Namespace) -> int:
     """Do something with the core of this environment, or of a demo's; gives the exit code."""
     environment = os.environ if chosen.demo is None else _settings_of_demo(chosen.demo)
-    core = bootstrap.build(*bootstrap.configure(environment), threads=1, hash_slots=1, role="operator")
+    core = Core(configure(environment), threads=1, hash_slots=1, role="operator")
     try:
         with logs.acts_logged(sys.stderr):
             return act(core, chosen)

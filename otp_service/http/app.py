@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 
 from flask import Flask
 
-from otp_service import bootstrap, settings
-from otp_service.bootstrap import Core
+from otp_service import settings
+from otp_service.bootstrap.activation import configure
+from otp_service.bootstrap.configuration import Configuration
+from otp_service.bootstrap.core import Core, cores
 from otp_service.http import edge
 from otp_service.http.ops.access import ops_keys
 from otp_service.http.ops.guard import ops_guard
@@ -17,24 +19,20 @@ from otp_service.http.ops.policy import ops
 from otp_service.http.pages import example, widget
 from otp_service.http.public import api
 from otp_service.http.receipts import webhooks
-from otp_service.settings import Settings
 
 
 def create_app(environment: Mapping[str, str] | None = None) -> Flask:
     """Make the WSGI application from the environment. Raises ConfigurationError."""
     surroundings = os.environ if environment is None else environment
-    return prepared(
-        *bootstrap.configure(surroundings), shared_metrics=bool(surroundings.get(settings.SHARED_METRICS))
-    )
+    return prepared(configure(surroundings), shared_metrics=bool(surroundings.get(settings.SHARED_METRICS)))
 
 
-def prepared(read: Settings, text: str | None, *, shared_metrics: bool) -> Flask:
+def prepared(configuration: Configuration, *, shared_metrics: bool) -> Flask:
     """Make the WSGI application of one API process."""
-    core = bootstrap.build(
-        read, text, threads=read.threads, hash_slots=max(1, bootstrap.cores() // read.processes), role="api"
-    )
-    bootstrap.follow(core)
-    bootstrap.follow_keys(core)
+    read = configuration.settings
+    core = Core(configuration, threads=read.threads, hash_slots=max(1, cores() // read.processes), role="api")
+    core.follow()
+    core.follow_keys()
     return web(core, lambda: core.metrics.page(shared=shared_metrics))
 
 
@@ -52,10 +50,10 @@ def web(core: Core, metrics_page: Callable[[], bytes]) -> Flask:
         signer=core.signer,
         metrics=core.metrics,
         policies=core.policies,
-        apps=bootstrap.apps_of(core),
+        apps=core.apps,
         keyring=core.keyring,
         live_keys=core.live_keys,
-        check_policy=bootstrap.checked(core),
+        check_policy=core.activation.check,
         breakers=core.breakers,
         figures=core.figures,
         admission=core.admission,

@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 from otp_service import errors
 from otp_service.access.api_keys import digest
 from otp_service.access.keyring import Keyring, LiveKeys
-from otp_service.bootstrap import Stores
+from otp_service.bootstrap.stores import Stores
 from otp_service.crypto.tokens import Signer
 from otp_service.delivery.conversion import Figures
 from otp_service.delivery.receipts import Reception

@@ -39,7 +39,8 @@ class _Log(Logger):  # type: ignore[misc]
         self.error_log.propagate = True
 
 
-Prepare = Callable[[], Callable[[], Flask]]
+MakeApp = Callable[[], Flask]
+Prepare = Callable[[], MakeApp]
 """Reads what an application needs and gives what makes it. Raises ConfigurationError."""
 Refuse = Callable[[OtpError], bytes]
 """Writes an error as a whole HTTP answer."""
@@ -68,10 +69,12 @@ def _refusal(fault: Exception) -> OtpError:
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
-    def __init__(self, prepare: Prepare, refuse: Refuse, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, make_app: MakeApp, prepare: Prepare, refuse: Refuse, options: Mapping[str, Any]
+    ) -> None:
         self.refuse = refuse
         self._prepare = prepare
-        self._make_app = prepare()
+        self._make_app = make_app
         self._options = options
         super().__init__()
 
@@ -93,8 +96,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
 
 def serve(
-    prepare: Prepare,
+    make_app: MakeApp,
     *,
+    prepare: Prepare,
     refuse: Refuse,
     listen: Sequence[str],
     processes: int,
@@ -105,10 +109,11 @@ def serve(
 
     `listen` are addresses as HOST:PORT; SERVER_PORT tells an application which of them a request came to.
     `refuse` answers bytes that are no request, too long or malformed.
-    `prepare` runs before the forks, at the start and at each SIGHUP; what it gives runs in each process, as does
-    `on_start`. A process that dies is replaced. Raises ConfigurationError at the start.
+    `make_app` and `on_start` run in each process. At each SIGHUP `prepare` runs before the forks and gives another
+    `make_app`. A process that dies is replaced.
     """
     _Server(
+        make_app,
         prepare,
         refuse,
         {

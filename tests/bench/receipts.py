@@ -20,9 +20,10 @@ from pathlib import Path
 import requests
 from werkzeug.test import EnvironBuilder
 
-from otp_service import bootstrap
 from otp_service.access.api_keys import digest
-from otp_service.bootstrap import Core, Stores
+from otp_service.bootstrap.activation import configure
+from otp_service.bootstrap.core import Core
+from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import Plan, State, Status, Step
 from otp_service.challenge.transitions import Hold
 from otp_service.cli.main import new_secret
@@ -67,10 +68,9 @@ def _serving(server: ValkeyServer) -> Iterator[tuple[Core, Spine, int]]:
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         environment = _environment(server.url, port, Path(folder))
-        read, text = bootstrap.configure(environment)
-        core = bootstrap.build(read, text, threads=THREADS, hash_slots=1, role="bench")
+        core = Core(configure(environment), threads=THREADS, hash_slots=1, role="bench")
         scripts = PatientScripts(server)
-        store = Stores(scripts, prefix=read.redis_prefix, partitions=read.partitions)
+        store = Stores(scripts, prefix=core.settings.redis_prefix, partitions=core.settings.partitions)
         log = Path(folder) / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(

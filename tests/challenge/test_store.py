@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from otp_service.bootstrap import Stores
+from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import State, Status, overruled_by
 from otp_service.challenge.store import CLAIM_LEASE, SEND_LEASE, Retention
 from otp_service.challenge.transitions import (

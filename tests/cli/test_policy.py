@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from otp_service import bootstrap
+from otp_service.bootstrap.activation import configure
+from otp_service.bootstrap.core import Core
 from otp_service.cli import main as cli
 from otp_service.errors import PolicyInvalid
 from otp_service.http import app as http_app
@@ -69,7 +70,7 @@ def policy(settings: None, capsys: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture
 def api(settings: None, valkey: ValkeyServer) -> Iterator[Api]:
     """The HTTP API of the same product."""
-    core = bootstrap.build(*bootstrap.configure(os.environ), threads=4, hash_slots=1, role="test")
+    core = Core(configure(os.environ), threads=4, hash_slots=1, role="test")
     store = valkey.client()
     yield Api(core, http_app.web(core, lambda: b""), store)
     store.close()

@@ -5,7 +5,7 @@ import secrets
 
 import pytest
 
-from otp_service.bootstrap import Core
+from otp_service.bootstrap.core import Core
 from otp_service.upstream.port import Inbound
 from otp_service.verification.caller import Caller
 from otp_service.verification.send import SendRequest

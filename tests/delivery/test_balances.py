@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from otp_service.bootstrap import Stores
+from otp_service.bootstrap.stores import Stores
 from otp_service.delivery.balances import EVERY, Balances
 from otp_service.policy import Policy, Upstream
 from otp_service.policy.active import ActivePolicy

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from redis.client import PubSub
 
-from otp_service.bootstrap import Stores
+from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import Status
 from otp_service.challenge.store import CLAIM_LEASE
 from otp_service.delivery.membership import Membership

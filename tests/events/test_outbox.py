@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from otp_service.bootstrap import Stores
+from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import State
 from otp_service.errors import NumberOptedOut, WrongCode
 from otp_service.events.outbox import BLOCKED_PAUSE, Outbox

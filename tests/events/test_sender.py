@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from otp_service.bootstrap import Stores
+from otp_service.bootstrap.stores import Stores
 from otp_service.events import queue
 from otp_service.events.sender import NOT_NOW, WebhookSender
 from otp_service.net.public_only import PublicClient

@@ -12,8 +12,9 @@ from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any
 
-from otp_service import bootstrap, settings
+from otp_service import settings
 from otp_service.access import keyring
+from otp_service.bootstrap import core, foundation
 from otp_service.challenge import store, transitions
 from otp_service.cli import main as cli
 from otp_service.crypto import tokens
@@ -264,7 +265,7 @@ def _remembered() -> Iterator[Sequence[str]]:
     )
     yield "record of an issued key, after its end", _ms(keyring.KEPT), "`access/keyring.py`"
     yield "charge of the guard, to repeat or refund it", _ms(gate.REMEMBER), "`guard/limiter.py`"
-    yield "block, after its end", _ms(bootstrap.BLOCKS_KEPT), "`bootstrap.py`"
+    yield "block, after its end", _ms(core.BLOCKS_KEPT), "`bootstrap/core.py`"
     yield "recycled number", f"{blocks.RECYCLED_FOR} d unless told otherwise", "`ops/blocks.py`"
     yield "STOP of a person", span(receipts.SUPPRESSED_FOR), "`delivery/receipts.py`"
     yield "channel that a person opened by writing", span(receipts.OPEN_FOR), "`delivery/receipts.py`"
@@ -324,7 +325,7 @@ def _of_hashing() -> Iterator[Sequence[str]]:
     yield (
         "Argon2 runs at once",
         "as many as cores, over all API processes",
-        "`bootstrap.py`",
+        "`bootstrap/core.py`",
         "the check waits",
     )
     yield (
@@ -338,8 +339,8 @@ def _of_hashing() -> Iterator[Sequence[str]]:
 def _of_the_store() -> Iterator[Sequence[str]]:
     yield (
         "the store: connections of each process",
-        f"threads + {bootstrap.SPARE_CONNECTIONS}",
-        "`bootstrap.py`",
+        f"threads + {foundation.SPARE_CONNECTIONS}",
+        "`bootstrap/foundation.py`",
         f"a caller waits {span(connection.USUAL_LIMITS.pool)}, then as if it were away",
     )
     yield (

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -660,9 +661,9 @@ def _(api: Api) -> TestResponse:
     )
     challenge_id = api.opened()
     with hasher.slot():
-        answer = replace(api, flask=http_app.web(replace(core, check=check), lambda: b"")).verify(
-            challenge_id, "000000"
-        )
+        busy = copy(core)
+        busy.check = check
+        answer = replace(api, flask=http_app.web(busy, lambda: b"")).verify(challenge_id, "000000")
     assert members(api.status(challenge_id))["checks_left"] == 5
     return answer
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service import bootstrap, policy
+from otp_service import policy
 from otp_service.access.api_keys import digest
-from otp_service.bootstrap import Core
+from otp_service.bootstrap.core import Core
 from otp_service.errors import ConfigurationError, Invalid, NotFound, PolicyConflict, PolicyInvalid
 from otp_service.ops.apps import Apps, check_owner, with_app, without_app
 from otp_service.policy.versions import Policies, Version
@@ -71,7 +71,7 @@ def core(valkey: ValkeyServer) -> Iterator[Core]:
 @pytest.fixture
 def apps(core: Core) -> Apps:
     """What adds and removes apps."""
-    return bootstrap.apps_of(core)
+    return core.apps
 
 
 def names(core: Core) -> set[str]:
@@ -236,7 +236,7 @@ def test_a_change_in_between_is_not_overwritten(core: Core) -> None:
 
     late = Late(core.scripts, prefix=core.settings.redis_prefix)
     with pytest.raises(PolicyConflict):
-        Apps(policies=late, keyring=core.keyring, check=bootstrap.checked(core)).create(
+        Apps(policies=late, keyring=core.keyring, check=core.activation.check).create(
             "shop", brand="S", origins=[], by="anna", reason="r"
         )
     assert names(core) == {"web", "other"}
@@ -246,7 +246,7 @@ def test_without_a_policy_there_are_no_apps(valkey: ValkeyServer) -> None:
     """Nothing to edit."""
     core = make_core(valkey.url, NOBODY, redis_prefix=f"t{secrets.token_hex(6)}")
     with pytest.raises(NotFound):
-        bootstrap.apps_of(core).remove("web", by="anna", reason="r")
+        core.apps.remove("web", by="anna", reason="r")
     core.close()
 
 

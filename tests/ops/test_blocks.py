@@ -9,7 +9,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from otp_service import errors
-from otp_service.bootstrap import Core
+from otp_service.bootstrap.core import Core
 from otp_service.durations import MINUTE
 from otp_service.verification.caller import Caller
 from otp_service.verification.send import SendRequest

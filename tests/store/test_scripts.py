@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as Unreachable
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as TimedOut
 
-from otp_service.bootstrap import Stores
+from otp_service.bootstrap.stores import Stores
 from otp_service.errors import StoreUnavailable
 from otp_service.store.scripts import USUAL_LIMITS, Client, Scripts, connect
 from tests.support.deployments import Sentinel, ask, certify

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from otp_service import bootstrap
-from otp_service.bootstrap import Core
+from otp_service.bootstrap.activation import configure
+from otp_service.bootstrap.configuration import with_policy
+from otp_service.bootstrap.core import Core
 from otp_service.cli import main as cli
 from otp_service.telemetry import logs
 from tests.conftest import UPSTREAM_TOKEN
@@ -36,8 +37,8 @@ def environment(
 @pytest.fixture
 def product(environment: dict[str, str]) -> Iterator[Core]:
     """A running process with those settings."""
-    read, _ = bootstrap.configure(environment)
-    made = bootstrap.build(read, GOOD, threads=2, hash_slots=1, role="test")
+    read = configure(environment).settings
+    made = Core(with_policy(read, GOOD), threads=2, hash_slots=1, role="test")
     yield made
     made.close()
 

@@ -15,8 +15,8 @@ from typing import Self
 
 from flask import Response
 
-from otp_service import bootstrap
-from otp_service.bootstrap import Core
+from otp_service.bootstrap.configuration import with_policy
+from otp_service.bootstrap.core import Core
 from otp_service.http import app as http_app
 from otp_service.settings import Settings
 from tests.support.patience import PATIENT_LIMITS
@@ -69,9 +69,8 @@ def _obey(settings: Settings, text: str, offset: int, act: str, asked: Asked) ->
         if name == point:
             _die()
 
-    core = bootstrap.build(
-        settings,
-        text,
+    core = Core(
+        with_policy(settings, text),
         threads=4,
         hash_slots=1,
         role="test",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from otp_service.bootstrap import Core
+from otp_service.bootstrap.core import Core
 from otp_service.errors import NumberOptedOut, TooManyRequests, WrongCode
 from otp_service.policy import CHANNELS
 from otp_service.upstream.port import Inbound, Receipt, Stage

@@ -13,7 +13,7 @@ from openapi_schema_validator import OAS31Validator
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from otp_service.bootstrap import Core
+from otp_service.bootstrap.core import Core
 from otp_service.http import app as http_app
 from tests.conftest import POLICY, SECRET, make_core
 from tests.house import openapi_document

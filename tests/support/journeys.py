@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from otp_service.bootstrap import Core
+from otp_service.bootstrap.core import Core
 from otp_service.challenge.model import Challenge, State
 from otp_service.policy import Route, StepRule
 from otp_service.upstream.port import Receipt, Stage

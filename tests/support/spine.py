@@ -18,7 +18,7 @@ from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from otp_service.bootstrap import Stores
+from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, Step
 from otp_service.challenge.store import Lease
 from otp_service.challenge.transitions import after_outcome

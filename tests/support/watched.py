@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from redis import Redis
 
-from otp_service.bootstrap import Stores
+from otp_service.bootstrap.stores import Stores
 from otp_service.errors import StoreUnavailable
 from otp_service.store.scripts import USUAL_LIMITS, Client, Limits, Scripts, connect
 from tests.support.patience import PATIENT_LIMITS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from otp_service.bootstrap import Stores
+from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import State
 from otp_service.errors import StoreUnavailable
 from tests.support.deployments import Cluster, ask

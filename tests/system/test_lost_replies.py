@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from otp_service.bootstrap import Stores
+from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import Challenge, State, Status
 from otp_service.challenge.store import SEND_LEASE
 from otp_service.challenge.transitions import Again, GiveUp, Next

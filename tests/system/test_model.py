@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from otp_service.bootstrap import Stores
+from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, Step, overruled_by
 from otp_service.challenge.store import CLAIM_LEASE, SEND_LEASE, Lease
 from otp_service.challenge.transitions import Again, GiveUp, Hold, Move, Next, Wait

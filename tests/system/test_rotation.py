@@ -10,7 +10,7 @@ from itertools import chain
 import jwt
 import pytest
 
-from otp_service.bootstrap import Core
+from otp_service.bootstrap.core import Core
 from otp_service.challenge.model import State, Status
 from otp_service.errors import NumberOptedOut
 from otp_service.ops.rekeying import Tally, kinds, rekey

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from flask.testing import FlaskClient
 
-from otp_service import bootstrap
-from otp_service.bootstrap import Core
+from otp_service.bootstrap.configuration import with_policy
+from otp_service.bootstrap.core import Core
 from otp_service.challenge.model import State, Status
 from otp_service.challenge.store import CLAIM_LEASE
 from otp_service.errors import Busy, ChallengeNotFound, IdempotencyKeyReused, StoreUnavailable, WrongCode
@@ -45,9 +45,11 @@ class Upstream:
 
 def other(core: Core, upstream: Upstream | None, **changes: object) -> Core:
     """Give another process of the same deployment: with another upstream, or with other keys."""
-    made = bootstrap.build(
-        replace(core.settings, **changes),  # type: ignore[arg-type]
-        POLICY.replace("UPSTREAM/", "http://127.0.0.1:9/"),
+    made = Core(
+        with_policy(
+            replace(core.settings, **changes),  # type: ignore[arg-type]
+            POLICY.replace("UPSTREAM/", "http://127.0.0.1:9/"),
+        ),
         threads=4,
         hash_slots=1,
         role="other",

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from otp_service import bootstrap
+from otp_service.bootstrap.configuration import Configuration
+from otp_service.bootstrap.core import Core
 from otp_service.delivery.account_health import AccountHealth
 from otp_service.store.following import LOOK
 from otp_service.upstream.port import Inbound, Outcome, Verdict
@@ -41,9 +42,9 @@ def apply(api: Api, text: str, **fields: object) -> TestResponse:
 
 
 @pytest.fixture
-def other(api: Api) -> Iterator[bootstrap.Core]:
+def other(api: Api) -> Iterator[Core]:
     """Another process on the same store, which was given no policy of its own."""
-    made = bootstrap.build(api.core.settings, None, threads=4, hash_slots=1, role="other")
+    made = Core(Configuration(api.core.settings), threads=4, hash_slots=1, role="other")
     yield made
     made.close()
 
@@ -233,7 +234,7 @@ def test_a_policy_needs_the_secrets_of_this_process(api: Api) -> None:
 # Following.
 
 
-def test_another_process_follows_within_two_seconds(api: Api, other: bootstrap.Core) -> None:
+def test_another_process_follows_within_two_seconds(api: Api, other: Core) -> None:
     """By itself, without a restart, as it looks every second."""
     apply(api, GOOD)
     other.active.refresh()
@@ -246,7 +247,7 @@ def test_another_process_follows_within_two_seconds(api: Api, other: bootstrap.C
 
 
 def test_a_process_that_lacks_a_secret_keeps_the_policy_it_can_run(
-    api: Api, other: bootstrap.Core, caplog: pytest.LogCaptureFixture
+    api: Api, other: Core, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It goes on with what was in force, and its log says what is missing."""
     apply(api, GOOD)

@@ -1,0 +1,149 @@
+"""What a version of the policy activates in this process: upstream accounts and what sends over each channel.
+
+Knows which secrets a policy names, and whether this process has them. Must not know how a version is found.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from otp_service.bootstrap.configuration import Configuration, read_configuration
+from otp_service.errors import ConfigurationError
+from otp_service.events import standard_webhooks
+from otp_service.policy import Policy, Upstream
+from otp_service.policy.active import ActivePolicy
+from otp_service.policy.versions import Version
+from otp_service.settings import Settings
+from otp_service.upstream.mobtexting import Account, Batcher, Client
+from otp_service.upstream.port import ChannelSender
+
+
+def configure(environment: Mapping[str, str]) -> Configuration:
+    """Read settings and policy file, and check that they fit. Raises ConfigurationError with all problems."""
+    return read_configuration(environment, misfits)
+
+
+def misfits(loaded: Policy, read: Settings | None, environment: Mapping[str, str]) -> Iterator[str]:
+    """List the secrets that a policy names and this process lacks, also if other settings are wrong."""
+    tokens = read.upstream_tokens if read else _as_given(environment)
+    secrets = read.event_secrets if read else _as_given(environment)
+    captcha = read.captcha_secret if read else environment.get("OTP_CAPTCHA_SECRET", "")
+    yield from _account_problems(loaded, tokens, whole=read is not None)
+    yield from _event_problems(loaded, secrets)
+    yield from _check_problems(loaded, captcha)
+
+
+def event_secrets(text: str) -> list[bytes]:
+    """Read one secret or, during a rotation, several with commas between them, the newest first."""
+    return [standard_webhooks.read_secret(one.strip()) for one in text.split(",")]
+
+
+@dataclass
+class Activation:
+    """Builds what a version of the policy needs. An account that did not change keeps its connections."""
+
+    configuration: Configuration
+    threads: int
+    _clients: dict[Account, Client] = field(default_factory=dict)
+
+    def check(self, text: str) -> Policy:
+        """Parse a policy that this process can run. Raises ConfigurationError."""
+        loaded = self.configuration.parse(text)
+        _refuse(misfits(loaded, self.configuration.settings, {}))
+        return loaded
+
+    def activate(self, version: Version) -> ActivePolicy:
+        """Build what a version needs. Raises ConfigurationError if this process cannot run it."""
+        return self.build(self.check(version.text), version.number)
+
+    def build(self, loaded: Policy, number: int) -> ActivePolicy:
+        """Build what a policy needs that was checked before."""
+        tokens = self.configuration.settings.upstream_tokens
+        accounts = {
+            name: _account(upstream, tokens[upstream.token_env], self.threads)
+            for name, upstream in loaded.upstreams.items()
+        }
+        # A send may still hold a client that is dropped here: its connections end with the last send.
+        self._clients = {a: self._clients.get(a) or Client(a) for a in accounts.values()}
+        clients = {name: self._clients[account] for name, account in accounts.items()}
+        return ActivePolicy(
+            version=number, policy=loaded, senders=_senders(loaded, clients), accounts=clients
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            client.close()
+
+
+def _refuse(problems: Iterable[str]) -> None:
+    if found := list(problems):
+        raise ConfigurationError(found)
+
+
+def _as_given(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name.removesuffix("_FILE"): value for name, value in environment.items()}
+
+
+def _account_problems(loaded: Policy, tokens: Mapping[str, str], *, whole: bool) -> Iterator[str]:
+    for upstream in loaded.upstreams.values():
+        token = tokens.get(upstream.token_env)
+        if not token:
+            yield f"{upstream.token_env} is required: the token of upstream.{upstream.name}"
+        elif whole:
+            try:
+                _account(upstream, token, 1)
+            except ValueError as error:
+                yield f"policy: upstream.{upstream.name}: {error}"
+
+
+def _event_problems(loaded: Policy, secrets: Mapping[str, str]) -> Iterator[str]:
+    for app in loaded.apps.values():
+        if app.events is None:
+            continue
+        name = app.events.secret_env
+        if not secrets.get(name):
+            yield f"{name} is required: the secret that signs events of app.{app.name}"
+            continue
+        try:
+            event_secrets(secrets[name])
+        except ValueError as error:
+            yield f"{name} {error}"
+
+
+def _check_problems(loaded: Policy, captcha: str) -> Iterator[str]:
+    guards = [loaded.guard, *(app.guard for app in loaded.apps.values() if app.guard)]
+    if not captcha and any(guard.human_check.kind == "siteverify" for guard in guards):
+        yield "OTP_CAPTCHA_SECRET is required: the secret of the vendor that guard.human_check names"
+
+
+def _account(upstream: Upstream, token: str, threads: int) -> Account:
+    return Account(
+        name=upstream.name,
+        base_url=upstream.base_url,
+        token=token,
+        auth=upstream.auth,
+        balance_paths=upstream.balance_paths,
+        connect_timeout=upstream.connect_timeout,
+        total_timeout=upstream.total_timeout,
+        pool_size=threads,
+        **{f"{call}_path": path for call, path in upstream.paths.items()},  # type: ignore[arg-type]
+    )
+
+
+def _senders(loaded: Policy, clients: Mapping[str, Client]) -> dict[tuple[str, str], ChannelSender]:
+    """Return what sends over each channel that each account has."""
+    found: dict[tuple[str, str], ChannelSender] = {}
+    for name, upstream in loaded.upstreams.items():
+        client = clients[name]
+        if upstream.sms:
+            found["sms", name] = Batcher(client, upstream.sms, size=upstream.sms.batch)
+        if upstream.whatsapp:
+            found["whatsapp", name] = partial(client.send_whatsapp, sender=upstream.whatsapp)
+        if upstream.voice:
+            found["voice", name] = partial(client.send_voice, sender=upstream.voice)
+        if upstream.rcs:
+            found["rcs", name] = partial(client.send_rcs, sender=upstream.rcs)
+        if upstream.mip:
+            found["mip", name] = partial(client.send_mip, sender=upstream.mip)
+    return found

@@ -1,0 +1,304 @@
+"""The running core: all parts that serve requests and do a worker's jobs, on top of the foundation.
+
+Knows every class and what it needs. Must not know HTTP or a terminal.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, cached_property, partial
+
+from otp_service.access.keyring import LiveKeys
+from otp_service.bootstrap.activation import Activation, event_secrets
+from otp_service.bootstrap.configuration import Configuration
+from otp_service.bootstrap.foundation import Foundation
+from otp_service.crypto.code_hashes import Hasher
+from otp_service.crypto.tokens import Signer
+from otp_service.delivery.conversion import Figures
+from otp_service.delivery.dispatcher import Courier
+from otp_service.delivery.receipts import Reception
+from otp_service.errors import StoreUnavailable
+from otp_service.events.outbox import Outbox
+from otp_service.events.sender import WebhookSender
+from otp_service.guard import human_check
+from otp_service.guard.admission import Admission
+from otp_service.guard.captcha import SiteVerify
+from otp_service.guard.limiter import Gate
+from otp_service.net.public_only import PublicClient
+from otp_service.ops.apps import Apps
+from otp_service.ops.blocks import Blocks
+from otp_service.ops.erasure import Erasure
+from otp_service.policy import Policy
+from otp_service.policy.active import PolicyFollower
+from otp_service.store.scripts import USUAL_LIMITS, Limits
+from otp_service.telemetry.metrics import Metrics
+from otp_service.upstream.breakers import Breakers
+from otp_service.verification.check import Check
+from otp_service.verification.manage import Manage
+from otp_service.verification.resend import Resend
+from otp_service.verification.send import Send
+
+BLOCKS_KEPT = 24 * 3_600_000
+"""Milliseconds that a block which has ended can still be explained."""
+
+
+class Core(Foundation):
+    """The foundation and all parts on top of it: each is made once, from the parts that it needs."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        threads: int,
+        hash_slots: int,
+        role: str,
+        limits: Limits = USUAL_LIMITS,
+        offset: int = 0,
+        reach: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Make all parts for a process with so many threads, which hashes `hash_slots` codes at once.
+
+        `role`, `limits` and `offset` are the foundation's. `reach` is told where a process may die, for tests.
+        """
+        self.metrics = Metrics()
+        super().__init__(
+            configuration,
+            threads=threads,
+            role=role,
+            limits=limits,
+            offset=offset,
+            observe=self.metrics.observe_store,
+        )
+        self._threads = threads
+        self._hash_slots = hash_slots
+        self._reach = reach
+        for name, part in vars(Core).items():
+            if isinstance(part, cached_property):
+                getattr(self, name)  # now, as two threads could each make one later
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.active().policy
+
+    def follow(self) -> None:
+        """Read which policy is in force, then follow it in a thread."""
+        with suppress(StoreUnavailable):  # without the store nothing can be done anyway
+            self.active.refresh()
+        self.active.follow()
+
+    def follow_keys(self) -> None:
+        """Read which API keys are valid, then follow them in a thread."""
+        with suppress(
+            StoreUnavailable
+        ):  # until they are read, a caller with an issued key is told to come back
+            self.live_keys.look()
+        self.live_keys.follow()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.activation.close()
+        super().close()
+
+    # The policy in force, and who may call.
+
+    @cached_property
+    def activation(self) -> Activation:
+        """What activates a version of the policy in this process."""
+        return Activation(self.configuration, self._threads)
+
+    @cached_property
+    def active(self) -> PolicyFollower:
+        """The policy in force, with what was built for it."""
+        first = self.configuration.first
+        return PolicyFollower(
+            self.policies,
+            self.activation.activate,
+            seed=first.text if first else None,
+            first=self.activation.build(first.policy, 0) if first else None,
+        )
+
+    @cached_property
+    def live_keys(self) -> LiveKeys:
+        """The issued keys, as this process last read them."""
+        return LiveKeys(self.keyring)
+
+    # What sending and checking share.
+
+    @cached_property
+    def hasher(self) -> Hasher:
+        """Hashes codes."""
+        return Hasher(
+            self.settings.peppers,
+            self.settings.hash_profile,
+            self._hash_slots,
+            waiting=self.metrics.hash_waiting.track_inprogress,
+        )
+
+    @cached_property
+    def signer(self) -> Signer:
+        """Signs and checks tokens."""
+        return Signer(self.settings.signing_keys, self.settings.issuer)
+
+    @cached_property
+    def breakers(self) -> Breakers:
+        """The circuit breakers of upstream accounts."""
+        return Breakers(self.scripts, prefix=self.settings.redis_prefix)
+
+    @cached_property
+    def figures(self) -> Figures:
+        """The conversion of each channel."""
+        return Figures(self.scripts, prefix=self.settings.redis_prefix, clock=time.monotonic)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Queues events for apps."""
+        return Outbox(
+            active=self.active,
+            challenges=self.store.challenges,
+            queue=self.store.events,
+            facts=self.store.facts,
+        )
+
+    # The guard.
+
+    @cached_property
+    def gate(self) -> Gate:
+        """The guard's counters, blocks and pins."""
+        return Gate(self.scripts, self.seal, prefix=self.settings.redis_prefix, keep=BLOCKS_KEPT)
+
+    @cached_property
+    def admission(self) -> Admission:
+        """Decides whether a send may go out."""
+        return Admission(
+            gate=self.gate,
+            seal=self.seal,
+            check=human_check.Check(*self.settings.lookup_keys.values()),
+            captcha=cache(partial(SiteVerify, secret=self.settings.captcha_secret)),
+            outbox=self.outbox,
+            metrics=self.metrics,
+            clock=self.store.facts.time,
+        )
+
+    # What apps ask for.
+
+    @cached_property
+    def send(self) -> Send:
+        """Opens challenges."""
+        return Send(
+            challenges=self.store.challenges,
+            facts=self.store.facts,
+            figures=self.figures,
+            hasher=self.hasher,
+            seal=self.seal,
+            signer=self.signer,
+            admission=self.admission,
+            metrics=self.metrics,
+        )
+
+    @cached_property
+    def resend(self) -> Resend:
+        """Sends another code for a challenge."""
+        return Resend(challenges=self.store.challenges, seal=self.seal, admission=self.admission)
+
+    @cached_property
+    def check(self) -> Check:
+        """Checks codes."""
+        return Check(
+            challenges=self.store.challenges,
+            figures=self.figures,
+            hasher=self.hasher,
+            seal=self.seal,
+            signer=self.signer,
+            admission=self.admission,
+            outbox=self.outbox,
+            metrics=self.metrics,
+        )
+
+    @cached_property
+    def manage(self) -> Manage:
+        """Reads and cancels challenges, and redeems tokens."""
+        return Manage(
+            challenges=self.store.challenges,
+            facts=self.store.facts,
+            seal=self.seal,
+            signer=self.signer,
+            metrics=self.metrics,
+        )
+
+    # What workers do, and what upstreams report.
+
+    @cached_property
+    def reception(self) -> Reception:
+        """Takes delivery reports and replies."""
+        return Reception(
+            active=self.active,
+            challenges=self.store.challenges,
+            facts=self.store.facts,
+            suppressions=self.store.suppressions,
+            breakers=self.breakers,
+            seal=self.seal,
+            metrics=self.metrics,
+        )
+
+    @cached_property
+    def courier(self) -> Courier:
+        """Sends codes."""
+        return Courier(
+            active=self.active,
+            challenges=self.store.challenges,
+            facts=self.store.facts,
+            suppressions=self.store.suppressions,
+            budget=self.store.get_budget,
+            breakers=self.breakers,
+            figures=self.figures,
+            hasher=self.hasher,
+            seal=self.seal,
+            outbox=self.outbox,
+            admission=self.admission,
+            reception=self.reception,
+            metrics=self.metrics,
+            reach=self._reach,
+        )
+
+    @cached_property
+    def webhook_sender(self) -> WebhookSender:
+        """Posts events to apps."""
+        return WebhookSender(
+            policy=lambda: self.policy,
+            secrets={name: event_secrets(secret) for name, secret in self.settings.event_secrets.items()},
+            queue=self.store.events,
+            facts=self.store.facts,
+            client=PublicClient(allow_private=self.settings.private_events),
+            metrics=self.metrics,
+        )
+
+    # What operators ask for.
+
+    @cached_property
+    def apps(self) -> Apps:
+        """Adds and removes apps."""
+        return Apps(policies=self.policies, keyring=self.keyring, check=self.activation.check)
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """The operators' view of the guard."""
+        return Blocks(gate=self.gate, admission=self.admission, seal=self.seal, clock=self.store.facts.time)
+
+    @cached_property
+    def erasure(self) -> Erasure:
+        """Erases what is known of a number."""
+        return Erasure(
+            challenges=self.store.challenges,
+            events=self.store.events,
+            facts=self.store.facts,
+            suppressions=self.store.suppressions,
+            seal=self.seal,
+            counters=self.gate.forget,
+        )
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
