@@ -8,24 +8,24 @@ from collections.abc import Iterator
 
 from flask import Flask, Response
 
-from otp_service.sandbox import answers, api
-from otp_service.sandbox.calls import Call, Endpoints
+from otp_service.sandbox.api import answers, routing
+from otp_service.sandbox.api.calls import Call, Endpoints
+from otp_service.sandbox.api.customers import customers_of
+from otp_service.sandbox.api.developer import Developer
+from otp_service.sandbox.api.lookup import Lookup
+from otp_service.sandbox.api.messengers import Messengers
+from otp_service.sandbox.api.sms import Sms
+from otp_service.sandbox.api.sms_templates import SmsTemplates
+from otp_service.sandbox.api.switchboard import Switchboard
+from otp_service.sandbox.api.voice import Voice
 from otp_service.sandbox.config import SandboxConfig
-from otp_service.sandbox.controls import Controls
-from otp_service.sandbox.customers import customers_of
-from otp_service.sandbox.developer import Developer
-from otp_service.sandbox.lookup import Lookup
-from otp_service.sandbox.messages import Mailbox
-from otp_service.sandbox.messengers import Messengers
+from otp_service.sandbox.mailbox import Mailbox
 from otp_service.sandbox.outcomes import Outcomes
-from otp_service.sandbox.pages import MOST_VIEWERS, Pages
-from otp_service.sandbox.pushes import Pushes, Target
-from otp_service.sandbox.report_bodies import Event
-from otp_service.sandbox.reports import Reports
-from otp_service.sandbox.sms import Sms
-from otp_service.sandbox.sms_templates import SmsTemplates
-from otp_service.sandbox.switchboard import Switchboard
-from otp_service.sandbox.voice import Voice
+from otp_service.sandbox.phone.controls import Controls
+from otp_service.sandbox.phone.pages import MOST_VIEWERS, Pages
+from otp_service.sandbox.reports.bodies import Event
+from otp_service.sandbox.reports.pushes import Pushes, Target
+from otp_service.sandbox.reports.settling import Reports
 
 MOST_BYTES = 4 * 1024 * 1024
 
@@ -94,7 +94,7 @@ def create_sandbox(config: SandboxConfig) -> Flask:
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     app.extensions["sandbox"] = sandbox
-    api.mount(app, api.Gate(sandbox.customers, config.clock), sandbox.tables())
+    routing.mount(app, routing.RequestChecks(sandbox.customers, config.clock), sandbox.tables())
     viewers = threading.BoundedSemaphore(MOST_VIEWERS)
     Pages(sandbox.mailbox, sandbox.outcomes, sandbox.closing, viewers).mount(app)
     sandbox.controls().mount(app)

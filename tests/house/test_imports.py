@@ -226,6 +226,17 @@ def test_the_sandbox_imports_nothing_else_of_the_package() -> None:
     assert graph()["sandbox"] == set()
 
 
+def test_the_sandbox_folders_import_downwards() -> None:
+    """The phone may import the API, the API may import reports, and nothing imports upwards."""
+    order = ("reports", "api", "phone")
+    sandbox = PACKAGE / "sandbox"
+    for place, folder in enumerate(order):
+        for file in (sandbox / folder).glob("*.py"):
+            for name in imported(file.read_text(encoding="utf-8")):
+                other = re.match(r"otp_service\.sandbox\.(\w+)", name)
+                assert not other or other[1] not in (*order[place + 1 :], "app"), f"{file} imports {name}"
+
+
 def test_nothing_but_commands_imports_sandbox_or_demo() -> None:
     """A production process carries neither."""
     found = graph()

@@ -4,7 +4,7 @@ import queue
 
 import pytest
 
-from otp_service.sandbox.schedule import Schedule
+from otp_service.sandbox.reports.schedule import Schedule
 from tests.support.patience import PATIENCE
 from tests.support.sandbox_server import DELIVERED, Receiver, Running, Start, usual
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Flask, Response, request
 
-from otp_service.sandbox import answers, inbound
-from otp_service.sandbox.calls import as_object, as_text
-from otp_service.sandbox.inbound import Reply, inbound_event
-from otp_service.sandbox.messages import Mailbox
+from otp_service.sandbox.api import answers
+from otp_service.sandbox.api.calls import as_object, as_text
+from otp_service.sandbox.api.unified import MOST_CHARACTERS, NUMBER
+from otp_service.sandbox.mailbox import Mailbox
 from otp_service.sandbox.outcomes import ANY, CHANNELS, Outcome, Outcomes, Wish, fits
-from otp_service.sandbox.pushes import Pushes
-from otp_service.sandbox.unified import MOST_CHARACTERS, NUMBER
+from otp_service.sandbox.phone import replies
+from otp_service.sandbox.phone.replies import Reply, inbound_event
+from otp_service.sandbox.reports.pushes import Pushes
 
 USUAL_RECIPIENT = "919000000000"
 """Where a reply goes when nothing was sent to its number before."""
@@ -72,7 +73,7 @@ class Controls:
         checks = {
             "from": NUMBER.fullmatch(sender),
             "text": isinstance(text, str) and 0 < len(text) <= MOST_CHARACTERS,
-            "channel": channel in inbound.CHANNELS,
+            "channel": channel in replies.CHANNELS,
         }
         _check(checks)
         last = next((row for row in self.mailbox.newest(1000, sender) if row.channel == channel), None)

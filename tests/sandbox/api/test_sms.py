@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from otp_service.sandbox import SandboxConfig
-from otp_service.sandbox.account import Account
+from otp_service.sandbox.api.account import Account
 from tests.support.patience import PATIENCE
 from tests.support.sandbox_server import DELIVERED, TOKEN, Running, Start, usual
 

@@ -10,14 +10,14 @@ from xml.etree import ElementTree as ET
 
 from flask import Response
 
-from otp_service.sandbox import answers, unified
-from otp_service.sandbox.calls import Call, Endpoints, as_list, as_object, as_text
-from otp_service.sandbox.messages import Mailbox, Message
-from otp_service.sandbox.parts import TextType
-from otp_service.sandbox.sms_templates import SmsTemplates
-from otp_service.sandbox.switchboard import Acceptance, Draft, Receipt, Switchboard
+from otp_service.sandbox.api import answers, unified
+from otp_service.sandbox.api.calls import Call, Endpoints, as_list, as_object, as_text
+from otp_service.sandbox.api.sms_parts import TextType
+from otp_service.sandbox.api.sms_templates import SmsTemplates
+from otp_service.sandbox.api.switchboard import Acceptance, Draft, Receipt, Switchboard
+from otp_service.sandbox.api.unified import MOST_CHARACTERS, MOST_RECIPIENTS, NUMBER
+from otp_service.sandbox.mailbox import Mailbox, Message
 from otp_service.sandbox.times import portal_time
-from otp_service.sandbox.unified import MOST_CHARACTERS, MOST_RECIPIENTS, NUMBER
 
 SERVICE = re.compile(r"[A-Za-z0-9_-]{1,20}", re.ASCII)
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", re.ASCII)

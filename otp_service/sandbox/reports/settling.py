@@ -6,11 +6,11 @@ Knows when a message takes its next status. Must not know words, bodies or HTTP.
 from collections.abc import Callable
 from functools import partial
 
-from otp_service.sandbox.courses import Course
-from otp_service.sandbox.messages import Mailbox, Message
-from otp_service.sandbox.pushes import Pushes
-from otp_service.sandbox.report_bodies import event_of
-from otp_service.sandbox.schedule import Schedule
+from otp_service.sandbox.mailbox import Mailbox, Message
+from otp_service.sandbox.reports.bodies import event_of
+from otp_service.sandbox.reports.courses import Course
+from otp_service.sandbox.reports.pushes import Pushes
+from otp_service.sandbox.reports.schedule import Schedule
 
 
 class Reports:

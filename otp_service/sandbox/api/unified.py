@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from flask import Response
 
-from otp_service.sandbox import answers
-from otp_service.sandbox.calls import Call, as_list, as_object, as_text
-from otp_service.sandbox.switchboard import Acceptance, Receipt
+from otp_service.sandbox.api import answers
+from otp_service.sandbox.api.calls import Call, as_list, as_object, as_text
+from otp_service.sandbox.api.switchboard import Acceptance, Receipt
 from otp_service.sandbox.times import iso_time
 
 NUMBER = re.compile(r"[1-9][0-9]{6,14}", re.ASCII)

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 from flask import Response
 
-from otp_service.sandbox import answers
+from otp_service.sandbox.api import answers
+from otp_service.sandbox.api.customers import Customer
+from otp_service.sandbox.api.sms_parts import Encoded, TextType, encode
 from otp_service.sandbox.codes import code_in
 from otp_service.sandbox.config import SandboxConfig
-from otp_service.sandbox.courses import course_of, first_word
-from otp_service.sandbox.customers import Customer
-from otp_service.sandbox.messages import Mailbox, Message
+from otp_service.sandbox.mailbox import Mailbox, Message
 from otp_service.sandbox.outcomes import Outcome, Outcomes
-from otp_service.sandbox.parts import Encoded, TextType, encode
-from otp_service.sandbox.reports import Reports
+from otp_service.sandbox.reports.courses import course_of, first_word
+from otp_service.sandbox.reports.settling import Reports
 
 RETRY_AFTER = 2
 """Seconds that the outcomes `rate_limited` and `unavailable` ask for."""

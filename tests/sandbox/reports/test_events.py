@@ -6,7 +6,7 @@ import hmac
 import pytest
 
 from otp_service.sandbox import SandboxConfig
-from otp_service.sandbox.webhooks import EVENTS
+from otp_service.sandbox.reports.webhooks import EVENTS
 from tests.support.sandbox_server import BRIDGE, DELIVERED, TOKEN, Receiver, Running, Start, usual
 
 pytest_plugins = ("tests.support.sandbox_fixtures",)

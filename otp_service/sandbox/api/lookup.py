@@ -6,10 +6,10 @@ outcome is forced.
 
 from flask import Response
 
-from otp_service.sandbox import answers, unified
-from otp_service.sandbox.calls import Call, Endpoints
+from otp_service.sandbox.api import answers, unified
+from otp_service.sandbox.api.calls import Call, Endpoints
+from otp_service.sandbox.api.switchboard import Switchboard
 from otp_service.sandbox.outcomes import Outcome
-from otp_service.sandbox.switchboard import Switchboard
 
 HOME, OTHER, ABROAD = ("Sandbox Mobile", "001"), ("Other Mobile", "002"), ("Foreign Mobile", "003")
 """Names and the codes of invented networks; the country code 999 is kept for private use (ITU-T E.212)."""

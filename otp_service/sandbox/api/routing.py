@@ -1,4 +1,4 @@
-"""The gate of `/api/v2/`: who may come in, how often, by which path and verb.
+"""Routes of `/api/v2/`, and the checks that every request passes before its handler runs.
 
 Knows authentication, the limit on GET requests, optional slashes and stated verbs. Must not know what any
 call does: it is handed a table of endpoints.
@@ -9,30 +9,30 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Flask, Request, Response, request
 
-from otp_service.sandbox import answers
-from otp_service.sandbox.calls import Call, Endpoints, Handler, as_text, call_from, parameters_of
-from otp_service.sandbox.customers import Customer
-from otp_service.sandbox.throttle import Allowance
+from otp_service.sandbox.api import answers
+from otp_service.sandbox.api.calls import Call, Endpoints, Handler, as_text, call_from, parameters_of
+from otp_service.sandbox.api.customers import Customer
+from otp_service.sandbox.api.throttle import Allowance
 
 PREFIX = "/api/v2/"
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class RequestChecks:
     """What a request has to pass before it reaches a handler."""
 
     customers: Mapping[str, Customer]
     clock: Callable[[], float]
 
-    def know(self, request: Request, parameters: Mapping[str, object]) -> Customer:
+    def authenticate(self, request: Request, parameters: Mapping[str, object]) -> Customer:
         """Tell whose token the request carries; raises `Refusal` where it is nobody's."""
         for token in _offered(request, parameters):
             if token in self.customers:
                 return self.customers[token]
         raise answers.unauthenticated(as_json=_wants_json(request))
 
-    def admit(self, call: Call) -> Allowance | None:
+    def limit_gets(self, call: Call) -> Allowance | None:
         """Let the call in or raise `Refusal`; a GET gets what the limit says of it."""
         if call.verb != "GET":
             return None
@@ -42,7 +42,7 @@ class Gate:
         return allowance
 
 
-def mount(app: Flask, gate: Gate, tables: Iterable[Endpoints]) -> None:
+def mount(app: Flask, checks: RequestChecks, tables: Iterable[Endpoints]) -> None:
     """Serve the endpoints of all `tables` below `/api/v2/`."""
     blueprint = Blueprint("api", __name__, url_prefix=PREFIX.rstrip("/"))
     for table in tables:
@@ -50,21 +50,21 @@ def mount(app: Flask, gate: Gate, tables: Iterable[Endpoints]) -> None:
             blueprint.add_url_rule(
                 f"/{path}/",
                 endpoint=path.replace("/", "_"),
-                view_func=_view(gate, handlers),
+                view_func=_view(checks, handlers),
                 methods=VERBS,
                 strict_slashes=False,
                 provide_automatic_options=False,
             )
-    blueprint.add_url_rule("/<path:unknown>", endpoint="unknown", view_func=_view(gate, {}), methods=VERBS)
+    blueprint.add_url_rule("/<path:unknown>", endpoint="unknown", view_func=_view(checks, {}), methods=VERBS)
     app.register_blueprint(blueprint)
 
 
-def _view(gate: Gate, handlers: Mapping[str, Handler]) -> Callable[..., Response]:
+def _view(checks: RequestChecks, handlers: Mapping[str, Handler]) -> Callable[..., Response]:
     def view(**arguments: str) -> Response:
         try:
             parameters = parameters_of(request)
-            call = call_from(request, parameters, gate.know(request, parameters), arguments)
-            allowance = gate.admit(call)
+            call = call_from(request, parameters, checks.authenticate(request, parameters), arguments)
+            allowance = checks.limit_gets(call)
             response = _handler(handlers, call)(call)
         except answers.Refusal as refusal:
             return refusal.response

@@ -12,10 +12,11 @@ from itertools import groupby
 from flask import Blueprint, Flask, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from otp_service.sandbox import answers, inbound
-from otp_service.sandbox.controls import outcome_row
-from otp_service.sandbox.messages import Mailbox, Message
+from otp_service.sandbox.api import answers
+from otp_service.sandbox.mailbox import Mailbox, Message
 from otp_service.sandbox.outcomes import FORCED, MEANING, Forced, Outcome, Outcomes
+from otp_service.sandbox.phone import replies
+from otp_service.sandbox.phone.controls import outcome_row
 from otp_service.sandbox.times import iso_time
 
 LIMIT, MOST = 100, 10_000
@@ -70,7 +71,7 @@ class Pages:
     def home(self) -> Response:
         """Show the page for people."""
         groups = [(outcome, MEANING[outcome], _lines(rows)) for outcome, rows in groupby(_sorted(), _outcome)]
-        page = render_template("inbox.html", groups=groups, names=NAMES, replies=inbound.CHANNELS)
+        page = render_template("inbox.html", groups=groups, names=NAMES, replies=replies.CHANNELS)
         return Response(page, content_type="text/html; charset=utf-8")
 
     def inbox(self) -> AnyResponse:

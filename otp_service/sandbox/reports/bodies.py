@@ -5,7 +5,7 @@ Knows the events and their bodies. Pure. Must not know where a report goes.
 
 from dataclasses import dataclass
 
-from otp_service.sandbox.messages import Message
+from otp_service.sandbox.mailbox import Message
 from otp_service.sandbox.outcomes import EVENT_CHANNELS
 from otp_service.sandbox.times import iso_time, portal_time
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from flask import Response
 
-from otp_service.sandbox import answers
-from otp_service.sandbox.calls import Call, Endpoints, as_text
+from otp_service.sandbox.api import answers
+from otp_service.sandbox.api.calls import Call, Endpoints, as_text
 
 _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 

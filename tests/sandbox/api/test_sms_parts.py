@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otp_service.sandbox.api.sms_parts import GSM_BASIC, GSM_EXTENDED, encode
 from otp_service.sandbox.codes import code_in
-from otp_service.sandbox.parts import GSM_BASIC, GSM_EXTENDED, encode
 
 GSM = st.text(st.sampled_from(sorted(GSM_BASIC | GSM_EXTENDED)), max_size=700)
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 from flask import Response
 
-from otp_service.sandbox import answers, unified
-from otp_service.sandbox.account import SERVICE_OF
-from otp_service.sandbox.calls import Call, Endpoints, as_object, as_text
-from otp_service.sandbox.messages import Mailbox, Message
-from otp_service.sandbox.report_bodies import talk_of
-from otp_service.sandbox.switchboard import Draft, Receipt, Switchboard
+from otp_service.sandbox.api import answers, unified
+from otp_service.sandbox.api.account import SERVICE_OF
+from otp_service.sandbox.api.calls import Call, Endpoints, as_object, as_text
+from otp_service.sandbox.api.switchboard import Draft, Receipt, Switchboard
+from otp_service.sandbox.mailbox import Mailbox, Message
+from otp_service.sandbox.reports.bodies import talk_of
 from otp_service.sandbox.times import iso_time, portal_time
 
 SPEECH_FLOW = "1"

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import requests
 
 from otp_service.sandbox.config import SandboxConfig
-from otp_service.sandbox.report_bodies import Body, Event
-from otp_service.sandbox.schedule import Schedule
+from otp_service.sandbox.reports.bodies import Body, Event
+from otp_service.sandbox.reports.schedule import Schedule
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 100_000

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 
 from otp_service.sandbox.outcomes import EVENT_CHANNELS
-from otp_service.sandbox.report_bodies import Event
+from otp_service.sandbox.reports.bodies import Event
 from otp_service.sandbox.times import iso_time
 
 CHANNELS = ("sms", *EVENT_CHANNELS)

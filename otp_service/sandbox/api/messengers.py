@@ -9,12 +9,12 @@ from functools import partial
 
 from flask import Response
 
-from otp_service.sandbox import answers, unified
-from otp_service.sandbox.account import SERVICE_OF
-from otp_service.sandbox.calls import Call, Endpoints, as_list, as_object, as_text
-from otp_service.sandbox.messages import Mailbox, Message
+from otp_service.sandbox.api import answers, unified
+from otp_service.sandbox.api.account import SERVICE_OF
+from otp_service.sandbox.api.calls import Call, Endpoints, as_list, as_object, as_text
+from otp_service.sandbox.api.switchboard import Draft, Switchboard
+from otp_service.sandbox.mailbox import Mailbox, Message
 from otp_service.sandbox.outcomes import EVENT_CHANNELS
-from otp_service.sandbox.switchboard import Draft, Switchboard
 from otp_service.sandbox.times import iso_time, portal_time
 
 TEMPLATE_SENDER = "SANDBOX"

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import requests
 from flask import Response
 
-from otp_service.sandbox import answers
-from otp_service.sandbox.calls import Call, Endpoints
+from otp_service.sandbox.api import answers
+from otp_service.sandbox.api.calls import Call, Endpoints
+from otp_service.sandbox.reports.webhooks import EVENTS, Subscription, Webhook
 from otp_service.sandbox.times import iso_time
-from otp_service.sandbox.webhooks import EVENTS, Subscription, Webhook
 
 HANDSHAKE_TIMEOUT = 5.0
 PER_PAGE = 15

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from otp_service.sandbox import SandboxConfig
-from otp_service.sandbox.courses import course_of
 from otp_service.sandbox.outcomes import Outcome
+from otp_service.sandbox.reports.courses import course_of
 from tests.support.sandbox_server import BRIDGE, DELIVERED, TOKEN, Running, Start, template, usual
 
 pytest_plugins = ("tests.support.sandbox_fixtures",)

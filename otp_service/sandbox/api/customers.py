@@ -5,10 +5,10 @@ Knows which parts belong to one account. Must not know what those parts do.
 
 from dataclasses import dataclass
 
-from otp_service.sandbox.account import Account
+from otp_service.sandbox.api.account import Account
+from otp_service.sandbox.api.throttle import Throttle
 from otp_service.sandbox.config import SandboxConfig
-from otp_service.sandbox.throttle import Throttle
-from otp_service.sandbox.webhooks import Webhooks
+from otp_service.sandbox.reports.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)

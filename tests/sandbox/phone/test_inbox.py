@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otp_service.sandbox import SandboxConfig, create_sandbox
-from otp_service.sandbox.messages import Mailbox, Message
-from otp_service.sandbox.pages import MOST_VIEWERS
+from otp_service.sandbox.mailbox import Mailbox, Message
+from otp_service.sandbox.phone.pages import MOST_VIEWERS
 from tests.support.patience import PATIENCE
 from tests.support.sandbox_server import TOKEN, Receiver, Running, Start, usual
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from flask import Request, Response
 from werkzeug.datastructures import FileStorage
 
-from otp_service.sandbox import answers
-from otp_service.sandbox.customers import Customer
+from otp_service.sandbox.api import answers
+from otp_service.sandbox.api.customers import Customer
 
 # PHP's own reading of a wrong or empty body is "no parameters", and the upstream then says which are missing.
 NOTHING: dict[str, object] = {}
