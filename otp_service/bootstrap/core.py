@@ -15,9 +15,10 @@ from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.foundation import Foundation
 from otp_service.crypto.code_hashes import Hasher
 from otp_service.crypto.tokens import Signer
-from otp_service.delivery.conversion import Figures
-from otp_service.delivery.dispatcher import Courier
-from otp_service.delivery.receipts import Reception
+from otp_service.delivery.conversion import Conversion
+from otp_service.delivery.dispatcher import Dispatcher
+from otp_service.delivery.receipts import Receipts
+from otp_service.delivery.replies import Replies
 from otp_service.errors import StoreUnavailable
 from otp_service.events.outbox import Outbox
 from otp_service.events.sender import WebhookSender
@@ -147,9 +148,9 @@ class Core(Foundation):
         return Breakers(self.scripts, prefix=self.settings.redis_prefix)
 
     @cached_property
-    def figures(self) -> Figures:
-        """The conversion of each channel."""
-        return Figures(self.scripts, prefix=self.settings.redis_prefix, clock=time.monotonic)
+    def conversion(self) -> Conversion:
+        """Counts the codes of each channel that were sent and verified."""
+        return Conversion(self.scripts, prefix=self.settings.redis_prefix, clock=time.monotonic)
 
     @cached_property
     def outbox(self) -> Outbox:
@@ -189,7 +190,7 @@ class Core(Foundation):
         return Send(
             challenges=self.store.challenges,
             facts=self.store.facts,
-            figures=self.figures,
+            conversion=self.conversion,
             hasher=self.hasher,
             seal=self.seal,
             signer=self.signer,
@@ -207,7 +208,7 @@ class Core(Foundation):
         """Checks codes."""
         return Check(
             challenges=self.store.challenges,
-            figures=self.figures,
+            conversion=self.conversion,
             hasher=self.hasher,
             seal=self.seal,
             signer=self.signer,
@@ -230,34 +231,42 @@ class Core(Foundation):
     # What workers do, and what upstreams report.
 
     @cached_property
-    def reception(self) -> Reception:
-        """Takes delivery reports and replies."""
-        return Reception(
+    def receipts(self) -> Receipts:
+        """Records delivery reports."""
+        return Receipts(
             active=self.active,
             challenges=self.store.challenges,
-            facts=self.store.facts,
-            suppressions=self.store.suppressions,
             breakers=self.breakers,
             seal=self.seal,
             metrics=self.metrics,
         )
 
     @cached_property
-    def courier(self) -> Courier:
+    def replies(self) -> Replies:
+        """Records what people write back."""
+        return Replies(
+            facts=self.store.facts,
+            suppressions=self.store.suppressions,
+            seal=self.seal,
+            metrics=self.metrics,
+        )
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
         """Sends codes."""
-        return Courier(
+        return Dispatcher(
             active=self.active,
             challenges=self.store.challenges,
             facts=self.store.facts,
             suppressions=self.store.suppressions,
             budget=self.store.get_budget,
             breakers=self.breakers,
-            figures=self.figures,
+            conversion=self.conversion,
             hasher=self.hasher,
             seal=self.seal,
             outbox=self.outbox,
             admission=self.admission,
-            reception=self.reception,
+            receipts=self.receipts,
             metrics=self.metrics,
             reach=self._reach,
         )

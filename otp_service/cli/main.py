@@ -126,13 +126,13 @@ def _worker(_: argparse.Namespace) -> int:
             queue=queue,
             membership=core.store.membership(queue),
             scripts=core.scripts,
-            attend=attend,
+            handle=handle,
             metrics=core.metrics,
             name=read.worker_name or socket.gethostname(),
             at_once=at_once,
         )
-        for queue, attend, at_once in (
-            (core.store.due, core.courier.attend, read.worker_sends),
+        for queue, handle, at_once in (
+            (core.store.due, core.dispatcher.dispatch, read.worker_sends),
             (core.store.events_due, core.webhook_sender.send, EVENTS_AT_ONCE),
         )
     ]

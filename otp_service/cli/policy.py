@@ -124,7 +124,7 @@ def _simulate(core: Core, chosen: argparse.Namespace) -> int:
     answer = simulate(
         loaded,
         question,
-        lambda channel, country: core.figures.learned(now, channel, country),
+        lambda channel, country: core.conversion.learned_wait(now, channel, country),
         core.admission.explain,
     )
     print(json.dumps(answer, indent=2, ensure_ascii=False) if chosen.json else _told(answer))

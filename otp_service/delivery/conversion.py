@@ -1,7 +1,7 @@
-"""Conversion by channel, country and upstream: how many codes went out, how many came back, and how soon.
+"""Conversion by channel, country and upstream: how many codes were sent, how many were verified, and how fast.
 
-Knows the counters in Redis and how a wait is learned from them. Must not know challenges or numbers; it keeps no
-trace of a person.
+Knows the counters in Redis and how to learn a wait from them. Must not know challenges or numbers: the counters hold
+no personal data.
 """
 
 import math
@@ -12,22 +12,22 @@ from dataclasses import dataclass, field
 from otp_service.store.scripts import Scripts
 
 DAYS = 7
-"""So many days are looked back on."""
+"""Days that are read."""
 DAY = 86_400_000
 KEEP = (DAYS + 1) * DAY
 LEAST_SAMPLES = 20
-"""Verifications below which nothing is learned."""
+"""Minimum number of verifications from which a wait is learned."""
 SHARE = 0.9
-"""The wait by which so many of those who verified had done so."""
+"""Share of the verifications that the learned wait covers."""
 MEMORY = 30.0
-"""Seconds for which a process uses what it has read."""
-# A twelfth of a doubling each: bounds a wait to 6 % from 1 s to 10 min in few counters.
+"""Seconds that a process uses what it has read."""
+# One bucket is a twelfth of a doubling: at most 6 % error from 1 s to 10 min, with few counters.
 _STEPS = 12
 
 
 @dataclass(slots=True)
 class Row:
-    """What became of the codes of one channel, country and upstream. Seconds are from leaving to coming back."""
+    """The figures of one channel, country and upstream. `times` counts seconds from sending to verification."""
 
     channel: str
     country: str
@@ -37,34 +37,34 @@ class Row:
     times: Counter[int] = field(default_factory=Counter)
 
     def seconds(self, share: float) -> float | None:
-        """Give the time by which `share` of those who verified had done so."""
+        """Return the time within which `share` of the verifications came; None without any."""
         return _quantile(self.times, share)
 
 
-class Figures:
-    """The counters. Every method raises StoreUnavailable when the server does not serve it in time."""
+class Conversion:
+    """The counters. Every method raises StoreUnavailable if the server does not answer in time."""
 
     def __init__(self, scripts: Scripts, *, prefix: str, clock: Callable[[], float]) -> None:
-        """`clock` gives the process's own monotonic seconds, for how long a reading stays good."""
+        """`clock` gives monotonic seconds of this process; it limits how long a reading is used."""
         self._scripts = scripts
         self._prefix = prefix
         self._clock = clock
         self._read: tuple[float, list[Row]] | None = None
 
-    def sent(self, now: int, channel: str, country: str, upstream: str) -> None:
-        """Count a code that an upstream took. `now` is the store's time in milliseconds."""
+    def count_sent(self, now: int, channel: str, country: str, upstream: str) -> None:
+        """Count a code that an upstream accepted. `now` is the store's time in milliseconds."""
         self._count(now, f"s|{channel}|{country}|{upstream}")
 
-    def verified(self, now: int, channel: str, country: str, upstream: str, seconds: float) -> None:
-        """Count a code that came back so many seconds after it left."""
+    def count_verified(self, now: int, channel: str, country: str, upstream: str, seconds: float) -> None:
+        """Count a code that was verified `seconds` after it was sent."""
         self._count(
             now,
             f"v|{channel}|{country}|{upstream}",
             f"t{_bucket(seconds)}|{channel}|{country}|{upstream}",
         )
 
-    def rows(self, now: int) -> list[Row]:
-        """Give the figures of the last days."""
+    def read_rows(self, now: int) -> list[Row]:
+        """Read the figures of the last days."""
         found: dict[tuple[str, str, str], Row] = {}
         for name, count in self._all(now):
             what, *key = name.split("|")
@@ -77,11 +77,14 @@ class Figures:
                 row.times[int(what[1:])] += count
         return sorted(found.values(), key=lambda row: (row.channel, row.country, row.upstream))
 
-    def learned(self, now: int, channel: str, country: str) -> float | None:
-        """Give the seconds within which nine of ten who verified did so, over a channel in a country."""
+    def learned_wait(self, now: int, channel: str, country: str) -> float | None:
+        """Return the seconds within which 90 % of the verifications over a channel in a country came.
+
+        Returns None if there are too few of them.
+        """
         moment = self._clock()
         if self._read is None or moment - self._read[0] > MEMORY:
-            self._read = moment, self.rows(now)
+            self._read = moment, self.read_rows(now)
         times: Counter[int] = Counter()
         for row in self._read[1]:
             if (row.channel, row.country) == (channel, country):
@@ -89,11 +92,11 @@ class Figures:
         return _quantile(times, SHARE) if times.total() >= LEAST_SAMPLES else None
 
     def _count(self, now: int, *names: str) -> None:
-        self._scripts.call("count", [self._day(now)], KEEP, *names)
+        self._scripts.call("conversion_count", [self._day(now)], KEEP, *names)
 
     def _all(self, now: int) -> Iterator[tuple[str, int]]:
         for back in range(DAYS):
-            found = self._scripts.call("counts", [self._day(now - back * DAY)])
+            found = self._scripts.call("read_hash", [self._day(now - back * DAY)])
             yield from ((name, int(count)) for name, count in zip(found[::2], found[1::2], strict=True))
 
     def _day(self, now: int) -> str:

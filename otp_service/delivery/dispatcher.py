@@ -19,8 +19,8 @@ from otp_service.challenge.transitions import Move
 from otp_service.crypto.code_hashes import Claim, Hasher, UnknownPepper, draw
 from otp_service.crypto.sealing import Seal
 from otp_service.delivery.account_health import AccountHealth
-from otp_service.delivery.conversion import Figures
-from otp_service.delivery.receipts import Reception
+from otp_service.delivery.conversion import Conversion
+from otp_service.delivery.receipts import Receipts
 from otp_service.errors import Busy, StoreUnavailable
 from otp_service.events.outbox import Outbox
 from otp_service.guard import rules as guard
@@ -61,8 +61,8 @@ class _Drawn:
     code_hash: str
 
 
-class Courier:
-    """Attends to challenges."""
+class Dispatcher:
+    """Does what is due for challenges."""
 
     def __init__(
         self,
@@ -73,12 +73,12 @@ class Courier:
         suppressions: Suppressions,
         budget: GetBudget,
         breakers: Breakers,
-        figures: Figures,
+        conversion: Conversion,
         hasher: Hasher,
         seal: Seal,
         outbox: Outbox,
         admission: Admission,
-        reception: Reception,
+        receipts: Receipts,
         metrics: Metrics,
         reach: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -90,16 +90,16 @@ class Courier:
         self._budget = budget
         self._breakers = breakers
         self._account_health = AccountHealth(breakers, metrics, active)
-        self._figures = figures
+        self._conversion = conversion
         self._hasher = hasher
         self._seal = seal
         self._outbox = outbox
         self._admission = admission
-        self._reception = reception
+        self._receipts = receipts
         self._metrics = metrics
         self._reach = reach
 
-    def attend(self, challenge_id: str, stopping: Callable[[], bool]) -> None:
+    def dispatch(self, challenge_id: str, stopping: Callable[[], bool]) -> None:
         """Do what is due for a challenge. Raises StoreUnavailable; its deadline stays then."""
         self._attend(challenge_id, stopping, None)
 
@@ -150,7 +150,7 @@ class Courier:
             log("receipt.unasked", logging.WARNING, upstream=delivery.upstream, reason=error.reason)
             return None
         for receipt in found:
-            self._reception.receive(delivery.upstream, receipt)
+            self._receipts.record_receipt(delivery.upstream, receipt)
         return self._challenges.read_challenge(challenge.id)[1]
 
     def _deliver(self, lease: Lease, stopping: Callable[[], bool], unseen: "_Drawn | None") -> None:
@@ -286,7 +286,7 @@ class Courier:
         )
         if outcome.verdict is Verdict.ACCEPTED:
             with suppress(StoreUnavailable):  # a figure for operators
-                self._figures.sent(now, channel, phone.country_of(e164), account)
+                self._conversion.count_sent(now, channel, phone.country_of(e164), account)
             self._charge(challenge, e164, outcome)
 
     def _charge(self, challenge: Challenge, e164: str, outcome: Outcome) -> None:

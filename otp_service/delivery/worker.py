@@ -23,7 +23,7 @@ LIFE = 3.0
 """Seconds without a beat after which a worker's partitions go to the others."""
 BACK_OFF = 0.25
 
-Attend = Callable[[str, Callable[[], bool]], None]
+Handle = Callable[[str, Callable[[], bool]], None]
 
 
 class Worker:
@@ -35,7 +35,7 @@ class Worker:
         queue: DueQueue,
         membership: Membership,
         scripts: Scripts,
-        attend: Attend,
+        handle: Handle,
         metrics: Metrics,
         name: str,
         at_once: int,
@@ -44,7 +44,7 @@ class Worker:
         self._membership = membership
         self._queue = queue
         self._scripts = scripts
-        self._attend = attend
+        self._handle = handle
         self._metrics = metrics
         self._name = name
         self._at_once = at_once
@@ -175,7 +175,7 @@ class Worker:
             free -= 1
             self._metrics.deadline_lag.labels(self._queue.name).observe((due.now - since) / 1000)
             self._metrics.in_flight.labels(self._queue.name).inc()
-            pool.submit(self._attend, id_, self._stop.is_set).add_done_callback(
+            pool.submit(self._handle, id_, self._stop.is_set).add_done_callback(
                 lambda done, id_=id_, partition=partition: self._done(done, id_, partition)  # type: ignore[misc]
             )
         if more:

@@ -233,7 +233,7 @@ class Gate:
 
     def pins(self) -> dict[str, dict[str, Any]]:
         """Give all pins by name."""
-        found = self._scripts.call("counts", [self._key("pins")])
+        found = self._scripts.call("read_hash", [self._key("pins")])
         return {name: json.loads(pin) for name, pin in zip(found[::2], found[1::2], strict=True)}
 
     def repin(self, old: str, pin: Mapping[str, Any], new: str, instead: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from otp_service.challenge.model import Challenge
 from otp_service.errors import Standing
 from otp_service.phone import Number
 from otp_service.policy import Budget, Guard
-from otp_service.policy.limits import Conversion, Cooldown
+from otp_service.policy.limits import ConversionRule, Cooldown
 
 IPV6_SUBSCRIBER = 64
 """Bits of an IPv6 address that name one subscriber (RFC 6177)."""
@@ -217,7 +217,7 @@ def _ladder(rule: Cooldown, number: tuple[str, ...]) -> Line:
     )
 
 
-def _share(rule: Conversion, scope: str, subject: tuple[str, ...], **more: Any) -> Line:  # noqa: ANN401 - figures
+def _share(rule: ConversionRule, scope: str, subject: tuple[str, ...], **more: Any) -> Line:  # noqa: ANN401 - figures
     return Line(
         rule="conversion",
         owner="destination",

@@ -22,8 +22,9 @@ from otp_service.access.api_keys import digest
 from otp_service.access.keyring import Keyring, LiveKeys
 from otp_service.bootstrap.stores import Stores
 from otp_service.crypto.tokens import Signer
-from otp_service.delivery.conversion import Figures
-from otp_service.delivery.receipts import Reception
+from otp_service.delivery.conversion import Conversion
+from otp_service.delivery.receipts import Receipts
+from otp_service.delivery.replies import Replies
 from otp_service.guard.admission import Admission
 from otp_service.http.client_address import client_address
 from otp_service.ops.apps import Apps
@@ -58,7 +59,8 @@ class Parts:
     resend: Resend
     check: Check
     manage: Manage
-    reception: Reception
+    receipts: Receipts
+    replies: Replies
     erasure: Erasure
     signer: Signer
     metrics: Metrics
@@ -68,7 +70,7 @@ class Parts:
     live_keys: LiveKeys
     check_policy: Callable[[str], Policy]
     breakers: Breakers
-    figures: Figures
+    conversion: Conversion
     admission: Admission
     blocks: Blocks
     store: Stores

@@ -63,9 +63,9 @@ def _receive(name: str, secret: str) -> dict[str, Any]:
         raise errors.ReceiptUnreadable from None
     for one in found:
         if isinstance(one, Inbound):
-            parts().reception.hear(name, one)
+            parts().replies.record_reply(name, one)
         else:
-            parts().reception.receive(name, one)
+            parts().receipts.record_receipt(name, one)
     return {"received": len(found)}
 
 

@@ -111,7 +111,7 @@ class Guessing(Budget):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conversion(Rule):
+class ConversionRule(Rule):
     """Stops where codes go out and do not come back: verified / sent below `share`, at `sends` or more.
 
     After a stop `probes` may leave, and no more until they are judged. Who sends to a country that is stopped gets
@@ -171,7 +171,7 @@ class Guard:
     everything: Budget = Budget(refuse=(Window(10_000, HOUR), Window(100_000, DAY)))
     guessing: Guessing = Guessing(human_check=(Window(2_000, HOUR),))
     country: Budget = Budget(refuse=(Window(3_000, HOUR), Window(20_000, DAY)))
-    conversion: Conversion = Conversion()
+    conversion: ConversionRule = ConversionRule()
     prefix: Budget = Budget(human_check=(Window(10, HOUR),), refuse=(Window(20, HOUR), Window(40, DAY)))
     suppression: Listed = Listed()
     recycled: Listed = Listed(purposes=("login",))

@@ -19,7 +19,7 @@ from otp_service.challenge.view import View
 from otp_service.crypto.code_hashes import Claim, Hasher, UnknownPepper
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import LIFETIME, Signer
-from otp_service.delivery.conversion import Figures
+from otp_service.delivery.conversion import Conversion
 from otp_service.errors import (
     ChallengeNotFound,
     Invalid,
@@ -58,7 +58,7 @@ class Check:
         self,
         *,
         challenges: ChallengeStore,
-        figures: Figures,
+        conversion: Conversion,
         hasher: Hasher,
         seal: Seal,
         signer: Signer,
@@ -67,7 +67,7 @@ class Check:
         metrics: Metrics,
     ) -> None:
         self._challenges = challenges
-        self._figures = figures
+        self._conversion = conversion
         self._hasher = hasher
         self._seal = seal
         self._signer = signer
@@ -151,7 +151,7 @@ class Check:
         self._metrics.verified.labels(delivery.channel, delivery.upstream).inc()
         self._metrics.verify_seconds.labels(delivery.channel).observe(seconds)
         with suppress(StoreUnavailable):  # a figure for operators
-            self._figures.verified(now, delivery.channel, country, delivery.upstream, seconds)
+            self._conversion.count_verified(now, delivery.channel, country, delivery.upstream, seconds)
 
     def _proof(self, won: Challenge, who: Sealed, now: int, *, remember_device: bool) -> Verification:
         subject, seconds = self._seal.subject(won.app, who.e164), now // 1000

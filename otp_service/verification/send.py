@@ -18,7 +18,7 @@ from otp_service.challenge.view import View
 from otp_service.crypto.code_hashes import Hasher
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Signer
-from otp_service.delivery.conversion import Figures
+from otp_service.delivery.conversion import Conversion
 from otp_service.errors import (
     IdempotencyKeyReused,
     IdempotencyKeySpent,
@@ -65,7 +65,7 @@ class Send:
         *,
         challenges: ChallengeStore,
         facts: Facts,
-        figures: Figures,
+        conversion: Conversion,
         hasher: Hasher,
         seal: Seal,
         signer: Signer,
@@ -75,7 +75,7 @@ class Send:
         self._challenges = challenges
         self._own = OwnChallenges(challenges, seal)
         self._facts = facts
-        self._figures = figures
+        self._conversion = conversion
         self._hasher = hasher
         self._seal = seal
         self._signer = signer
@@ -120,7 +120,7 @@ class Send:
     def _learned(self, channel: str, country: str) -> float | None:
         """Give the wait that was learned; a store that is away refuses the send itself a moment later."""
         try:
-            return self._figures.learned(self._facts.time(), channel, country)
+            return self._conversion.learned_wait(self._facts.time(), channel, country)
         except StoreUnavailable:
             return None
 

@@ -93,12 +93,14 @@ def memory(rounds: int) -> Iterator[Row]:
         core = make_core(server.url, "http://127.0.0.1:9", text=OPEN, partitions=64)
         caller = Caller(app=core.policy.apps["web"], active=core.active(), request_id="0123456789a")
         numbers = crowd()
-        core.courier.attend(core.send.send(caller, SendRequest(to=next(numbers))).challenge_id, lambda: False)
+        core.dispatcher.dispatch(
+            core.send.send(caller, SendRequest(to=next(numbers))).challenge_id, lambda: False
+        )
         with server.client() as client:
             before = stored_bytes(client)
             for number in itertools.islice(numbers, rounds):
                 id_ = core.send.send(caller, SendRequest(to=number), f"key-{number}").challenge_id
-                core.courier.attend(id_, lambda: False)
+                core.dispatcher.dispatch(id_, lambda: False)
             after = stored_bytes(client)
         yield "a pending challenge", f"{(after - before) / rounds:8.0f} bytes of the store's memory"
         core.scripts.close()

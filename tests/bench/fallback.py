@@ -51,7 +51,7 @@ def _running(profile: str) -> Iterator[tuple[Journeys, Timed]]:
             queue=core.store.due,
             membership=core.store.membership(core.store.due),
             scripts=core.scripts,
-            attend=core.courier.attend,
+            handle=core.dispatcher.dispatch,
             metrics=core.metrics,
             name="bench",
             at_once=8,

@@ -198,7 +198,7 @@ def _check(spine: Spine, stands: Mapping[str, Status]) -> None:
     for partition in spine.store.partitions.names():
         while ids := spine.store.due.due(partition, 100).ids:
             for id_ in ids:
-                spine.courier.attend(id_, lambda: False)
+                spine.dispatcher.dispatch(id_, lambda: False)
     assert spine.phone.inbox.empty(), "a second message left"
     progress = Progress("challenges checked", len(stands))
     with ThreadPoolExecutor(THREADS) as threads:

@@ -26,7 +26,7 @@ from otp_service.challenge.transitions import (
     with_step,
 )
 from otp_service.crypto.code_hashes import Claim
-from otp_service.delivery.conversion import Figures
+from otp_service.delivery.conversion import Conversion
 from otp_service.events import queue
 from otp_service.guard.limiter import REMEMBER
 from otp_service.policy import Route, StepRule
@@ -1118,7 +1118,7 @@ def test_every_key_has_a_time_to_live(valkey: ValkeyServer) -> None:
                 case 2:
                     store.challenges.finish(id_, "web", dice.choice([State.VERIFIED, State.CANCELLED]))
                 case 3:
-                    spine.courier.attend(id_, lambda: dice.random() < 0.5)
+                    spine.dispatcher.dispatch(id_, lambda: dice.random() < 0.5)
                 case 4 if lease := store.challenges.claim(id_):
                     store.challenges.settle(lease, dice.choice(MOVES))
                 case _:
@@ -1140,7 +1140,9 @@ def test_every_key_has_a_time_to_live(valkey: ValkeyServer) -> None:
         for pause in (None, 0.0):
             breakers.fault("main", "sms", pause, 5)
         assert breakers.ask("main", "sms").state == "probe"
-        Figures(spine.scripts, prefix=prefix_of(store), clock=lambda: 0).verified(1, "sms", "IN", "main", 2)
+        Conversion(spine.scripts, prefix=prefix_of(store), clock=lambda: 0).count_verified(
+            1, "sms", "IN", "main", 2
+        )
         policies = Policies(spine.scripts, prefix=prefix_of(store))
         policies.apply("text", author="anna", reason="a test")
         store.facts.use_once("token", 300)

@@ -17,7 +17,7 @@ pytest_plugins = ["tests.support.http_fixtures", "tests.support.command_fixtures
 
 def stop(product: Core) -> None:
     """Let a person write STOP."""
-    product.reception.hear("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
+    product.replies.record_reply("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
 
 
 def rotate(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, drop: bool) -> None:
@@ -81,7 +81,7 @@ def test_forgetting_says_what_was_found(run: Run, product: Core) -> None:
     assert NUMBER[2:] not in out + err
     code, out, _ = run("forget", NUMBER, "--and-suppression")
     assert (code, out.splitlines()[-1]) == (0, "suppressions: 1 removed")
-    assert product.reception.suppression(NUMBER) is None
+    assert product.replies.read_suppression(NUMBER) is None
 
 
 def test_forgetting_fails_for_what_it_cannot_read(
@@ -102,7 +102,7 @@ def test_forgetting_fails_for_what_it_cannot_read(
 def test_operators_forget_a_number_over_http(api: Api) -> None:
     """By a body, as a number must not stand in a URL; an app's key reaches nothing."""
     challenge_id = api.opened()
-    api.core.reception.hear("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
+    api.core.replies.record_reply("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
     body = {"to": "(202) 555-0100", "country": "US"}
     assert api.call("POST", "/ops/numbers/forget", body=body).status_code in {401, 403}
     assert api.status(challenge_id).status_code == 200

@@ -39,14 +39,14 @@ def channels(journeys: Journeys, conditional: str) -> list[str]:
 def test_a_step_for_open_channels_is_taken_once_the_person_wrote(journeys: Journeys, channel: str) -> None:
     """Before that it is passed over as if it were not there; whatever was written opens the channel."""
     assert channels(journeys, channel) == ["sms"]
-    journeys.core.reception.hear("main", Inbound(channel=channel, sender=NUMBER, text="hello"))
+    journeys.core.replies.record_reply("main", Inbound(channel=channel, sender=NUMBER, text="hello"))
     assert channels(journeys, channel) == [channel]
 
 
 @pytest.mark.parametrize(("channel", "sender"), [("sms", NUMBER), ("rcs", NUMBER), ("whatsapp", OTHER)])
 def test_a_message_opens_one_channel_to_one_person(journeys: Journeys, channel: str, sender: str) -> None:
     """Neither another channel nor another number: the step stays closed."""
-    journeys.core.reception.hear("main", Inbound(channel=channel, sender=sender, text="hello"))
+    journeys.core.replies.record_reply("main", Inbound(channel=channel, sender=sender, text="hello"))
     assert channels(journeys, "whatsapp") == ["sms"]
 
 

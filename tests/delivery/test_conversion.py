@@ -1,4 +1,4 @@
-"""Figures of conversion on a real server, and the waits that are learned from them."""
+"""Conversion of conversion on a real server, and the waits that are learned from them."""
 
 import math
 import secrets
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.delivery.conversion import DAY, DAYS, LEAST_SAMPLES, MEMORY, SHARE, Figures, Row, _bucket
+from otp_service.delivery.conversion import DAY, DAYS, LEAST_SAMPLES, MEMORY, SHARE, Conversion, Row, _bucket
 from tests.support.spine import PATIENT, PatientScripts
 from tests.support.valkey_server import ValkeyServer
 
@@ -34,10 +34,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def figures(valkey: ValkeyServer, clock: Clock) -> Iterator[Figures]:
-    """Give figures with keys of their own."""
+def conversion(valkey: ValkeyServer, clock: Clock) -> Iterator[Conversion]:
+    """Give counters with keys of their own."""
     scripts = PatientScripts(valkey, 2)
-    yield Figures(scripts, prefix=f"t{secrets.token_hex(6)}", clock=clock)
+    yield Conversion(scripts, prefix=f"t{secrets.token_hex(6)}", clock=clock)
     scripts.close()
 
 
@@ -53,47 +53,49 @@ def test_the_ninetieth_percentile_is_right_within_half_a_bucket(seconds: list[fl
     assert true / ERROR * 0.999 <= found <= true * ERROR * 1.001
 
 
-def test_codes_are_counted_by_channel_country_and_upstream(figures: Figures) -> None:
+def test_codes_are_counted_by_channel_country_and_upstream(conversion: Conversion) -> None:
     """Sent and verified apart; days add up, and what is older than the last week is not seen."""
     for back in (0, 1, DAYS - 1, DAYS):
-        figures.sent(NOW - back * DAY, "sms", "IN", "main")
-    figures.verified(NOW, "sms", "IN", "main", 12.0)
-    figures.sent(NOW, "voice", "GB", "spare")
-    first, second = figures.rows(NOW)
+        conversion.count_sent(NOW - back * DAY, "sms", "IN", "main")
+    conversion.count_verified(NOW, "sms", "IN", "main", 12.0)
+    conversion.count_sent(NOW, "voice", "GB", "spare")
+    first, second = conversion.read_rows(NOW)
     assert (first.channel, first.country, first.upstream) == ("sms", "IN", "main")
     assert (first.sent, first.verified, sum(first.times.values())) == (3, 1, 1)
     assert (second.channel, second.country, second.upstream) == ("voice", "GB", "spare")
     assert (second.sent, second.verified, second.seconds(SHARE)) == (1, 0, None)
 
 
-def test_nothing_is_learned_from_a_few(figures: Figures, clock: Clock) -> None:
+def test_nothing_is_learned_from_a_few(conversion: Conversion, clock: Clock) -> None:
     """With one verification too few there is no wait; with the last it is that of nine in ten, of all upstreams."""
     for n in range(LEAST_SAMPLES - 1):
-        figures.verified(NOW, "sms", "IN", ("main", "spare")[n % 2], 10.0)
-    assert figures.learned(NOW, "sms", "IN") is None
-    figures.verified(NOW, "sms", "IN", "main", 500.0)
+        conversion.count_verified(NOW, "sms", "IN", ("main", "spare")[n % 2], 10.0)
+    assert conversion.learned_wait(NOW, "sms", "IN") is None
+    conversion.count_verified(NOW, "sms", "IN", "main", 500.0)
     clock.now += MEMORY + 1
-    found = figures.learned(NOW, "sms", "IN")
+    found = conversion.learned_wait(NOW, "sms", "IN")
     assert found is not None
     assert 10 / ERROR <= found <= 10 * ERROR
-    assert figures.learned(NOW, "sms", "GB") is None
-    assert figures.learned(NOW, "voice", "IN") is None
+    assert conversion.learned_wait(NOW, "sms", "GB") is None
+    assert conversion.learned_wait(NOW, "voice", "IN") is None
 
 
-def test_a_reading_stays_good_for_a_while(figures: Figures, clock: Clock) -> None:
+def test_a_reading_stays_good_for_a_while(conversion: Conversion, clock: Clock) -> None:
     """A send does not read seven days of counters each time."""
-    assert figures.learned(NOW, "sms", "IN") is None
+    assert conversion.learned_wait(NOW, "sms", "IN") is None
     for _ in range(LEAST_SAMPLES):
-        figures.verified(NOW, "sms", "IN", "main", 10.0)
+        conversion.count_verified(NOW, "sms", "IN", "main", 10.0)
     clock.now += MEMORY
-    assert figures.learned(NOW, "sms", "IN") is None
+    assert conversion.learned_wait(NOW, "sms", "IN") is None
     clock.now += 1
-    assert figures.learned(NOW, "sms", "IN") is not None
+    assert conversion.learned_wait(NOW, "sms", "IN") is not None
 
 
-def test_counters_end_after_the_days_that_are_looked_back_on(figures: Figures, valkey: ValkeyServer) -> None:
+def test_counters_end_after_the_days_that_are_looked_back_on(
+    conversion: Conversion, valkey: ValkeyServer
+) -> None:
     """No key stays for ever."""
-    figures.sent(NOW, "sms", "IN", "main")
+    conversion.count_sent(NOW, "sms", "IN", "main")
     with valkey.client() as client:
-        [key] = client.scan_iter(f"{figures._prefix}*", count=10_000)  # noqa: SLF001
+        [key] = client.scan_iter(f"{conversion._prefix}*", count=10_000)  # noqa: SLF001
         assert DAYS * DAY < client.pttl(key) <= (DAYS + 1) * DAY

@@ -206,10 +206,10 @@ def test_a_resend_takes_the_next_channel_or_the_one_that_is_named(
     rules = steps(order)
     for named in (None, *order):
         id_ = journeys.start(*rules)
-        journeys.attend(id_)
+        journeys.dispatch(id_)
         journeys.move(1000)
         journeys.core.resend.resend(journeys.caller(*rules), id_, ResendRequest(channel=named))
-        journeys.attend(id_)
+        journeys.dispatch(id_)
         challenge = seen(journeys.core.store, id_)
         assert [d.channel for d in challenge.deliveries] == [order[0], named or order[1]]
         assert challenge.last.status is Status.ACCEPTED

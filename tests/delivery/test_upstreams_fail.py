@@ -145,7 +145,7 @@ def test_a_bad_token_alarms_the_operators(valkey: ValkeyServer, caplog: pytest.L
         main.respond(lambda _: ANSWERS["unauthorized"])
         for _ in range(20):
             id_ = journeys.start(StepRule(channel="sms", upstreams=("main",), wait=10))
-            journeys.attend(id_)
+            journeys.dispatch(id_)
         assert len(main.received) == TOLERANCE
     alarms = [record for record in caplog.records if record.getMessage() == "upstream.alarm"]
     assert [record.levelno for record in alarms] == [logging.ERROR] * TOLERANCE
@@ -180,13 +180,13 @@ def test_a_throttled_account_without_a_spare_is_tried_again_when_it_allows(valke
         throttled = http(status="429 Too Many Requests", headers=("Retry-After: 7",))
         main.respond(lambda _: throttled)
         id_ = journeys.start(StepRule(channel="sms", upstreams=("main",), wait=10))
-        assert journeys.attend(id_).last.status is Status.QUEUED
+        assert journeys.dispatch(id_).last.status is Status.QUEUED
         pause = journeys.pause(id_)
         assert pause is not None
         assert 6_000 < pause <= 7_000
         main.respond(Upstream())
         journeys.move(pause)
-        challenge = journeys.attend(id_)
+        challenge = journeys.dispatch(id_)
         assert [d.status for d in challenge.deliveries] == [Status.ACCEPTED]
         assert len(main.received) == 2
 
@@ -197,7 +197,7 @@ def test_weights_and_lists_decide_who_is_asked_first(valkey: ValkeyServer) -> No
         main.respond(Upstream())
         assert {sent(journeys).last.upstream for _ in range(20)} == {"main"}
         weighted = StepRule(channel="sms", upstreams=BOTH, weights=(9, 1), wait=10)
-        by = [journeys.attend(journeys.start(weighted)).last.upstream for _ in range(200)]
+        by = [journeys.dispatch(journeys.start(weighted)).last.upstream for _ in range(200)]
         assert 140 < by.count("main") < 200
 
 

@@ -77,7 +77,7 @@ class Broken(Deaf):
         raise RuntimeError(channel)
 
 
-class Attended:
+class Handled:
     """Stands for what is done with a due challenge; may be held up."""
 
     def __init__(self, store: Stores) -> None:
@@ -105,7 +105,7 @@ class Attended:
 
 def a_worker(
     spine: Spine,
-    attend: Callable[[str, Callable[[], bool]], None],
+    handle: Callable[[str, Callable[[], bool]], None],
     *,
     name: str = "one",
     sends: int = 8,
@@ -118,7 +118,7 @@ def a_worker(
         queue=queue or spine.store.due,
         membership=membership or spine.store.membership(spine.store.due),
         scripts=scripts or spine.scripts,
-        attend=attend,
+        handle=handle,
         metrics=Metrics(),
         name=name,
         at_once=sends,
@@ -154,19 +154,19 @@ def test_a_new_send_wakes_the_worker(spine: Spine) -> None:
 
 def test_a_lost_wake_up_is_healed_by_looking(spine: Spine) -> None:
     """A worker that hears nothing still finds what is due."""
-    attended = Attended(spine.store)
-    with working(a_worker(spine, attended, scripts=Deaf(spine.scripts))):
+    handled = Handled(spine.store)
+    with working(a_worker(spine, handled, scripts=Deaf(spine.scripts))):
         for _ in range(2):
             id_ = opened(spine.store).id
-            until(lambda id_=id_: id_ in attended.order)  # type: ignore[misc]
+            until(lambda id_=id_: id_ in handled.order)  # type: ignore[misc]
 
 
 def test_what_was_due_before_the_worker_came_is_taken(spine: Spine) -> None:
     """A crash leaves deadlines behind; whoever starts next takes them."""
     ids = [opened(spine.store).id for _ in range(5)]
-    attended = Attended(spine.store)
-    with working(a_worker(spine, attended)):
-        until(lambda: set(attended.order) >= set(ids))
+    handled = Handled(spine.store)
+    with working(a_worker(spine, handled)):
+        until(lambda: set(handled.order) >= set(ids))
 
 
 def test_a_deadline_in_the_future_is_met_without_a_wake_up(spine: Spine) -> None:
@@ -174,9 +174,9 @@ def test_a_deadline_in_the_future_is_met_without_a_wake_up(spine: Spine) -> None
     id_ = opened(spine.store).id
     claimed(spine.store, id_)
     spine.store.scripts.offset += CLAIM_LEASE - 300
-    attended = Attended(spine.store)
-    with working(a_worker(spine, attended, scripts=Deaf(spine.scripts))):
-        until(lambda: id_ in attended.order)
+    handled = Handled(spine.store)
+    with working(a_worker(spine, handled, scripts=Deaf(spine.scripts))):
+        until(lambda: id_ in handled.order)
 
 
 def test_a_backlog_is_worked_off_without_pauses(spine: Spine) -> None:
@@ -185,9 +185,9 @@ def test_a_backlog_is_worked_off_without_pauses(spine: Spine) -> None:
     At one look a second it would take two hundred seconds.
     """
     ids = {opened(spine.store).id for _ in range(400)}
-    attended = Attended(spine.store)
-    with working(a_worker(spine, attended, sends=2)):
-        until(lambda: set(attended.order) == ids and not attended.now)
+    handled = Handled(spine.store)
+    with working(a_worker(spine, handled, sends=2)):
+        until(lambda: set(handled.order) == ids and not handled.now)
 
 
 def test_a_backlog_in_one_partition_does_not_starve_the_others(shared: Spine) -> None:
@@ -195,10 +195,10 @@ def test_a_backlog_in_one_partition_does_not_starve_the_others(shared: Spine) ->
     first, last = shared.store.partitions.names()[0], shared.store.partitions.names()[-1]
     backlog = [in_partition(shared.store, first) for _ in range(60)]
     alone = in_partition(shared.store, last)
-    attended = Attended(shared.store)
-    with working(a_worker(shared, attended, sends=3)):
-        until(lambda: len(set(attended.order)) == len(backlog) + 1)
-    assert attended.order.index(alone) < len(backlog) / 2
+    handled = Handled(shared.store)
+    with working(a_worker(shared, handled, sends=3)):
+        until(lambda: len(set(handled.order)) == len(backlog) + 1)
+    assert handled.order.index(alone) < len(backlog) / 2
 
 
 # How much at once.
@@ -207,15 +207,15 @@ def test_a_backlog_in_one_partition_does_not_starve_the_others(shared: Spine) ->
 def test_a_worker_never_does_more_at_once_than_it_may(spine: Spine) -> None:
     """With every place taken nothing more is begun, however much is due; all of it is done in the end."""
     ids = [opened(spine.store).id for _ in range(30)]
-    attended = Attended(spine.store)
-    attended.gate.clear()
-    with working(a_worker(spine, attended, sends=4)):
-        until(lambda: attended.now == 4)
+    handled = Handled(spine.store)
+    handled.gate.clear()
+    with working(a_worker(spine, handled, sends=4)):
+        until(lambda: handled.now == 4)
         more = opened(spine.store).id  # its wake-up comes while all places are taken
         until(lambda: spine.store.challenges.read_challenge(more)[1] is not None)
-        attended.gate.set()
-        until(lambda: set(attended.order) >= {*ids, more})
-    assert attended.most == 4
+        handled.gate.set()
+        until(lambda: set(handled.order) >= {*ids, more})
+    assert handled.most == 4
 
 
 def test_one_slow_message_does_not_hold_up_the_others(valkey: ValkeyServer) -> None:
@@ -241,17 +241,17 @@ def test_one_slow_message_does_not_hold_up_the_others(valkey: ValkeyServer) -> N
         assert seen(spine.store, slow).last.status is Status.ACCEPTED
 
 
-def test_a_challenge_that_is_due_while_it_is_being_attended_to_is_taken_again(spine: Spine) -> None:
-    """What becomes due in the middle of a send follows it, and is not attended to by two at once."""
+def test_a_challenge_that_is_due_while_it_is_being_handled_is_taken_again(spine: Spine) -> None:
+    """What becomes due in the middle of a send follows it, and is not handled by two at once."""
     begun: list[str] = []
     gate = threading.Event()
 
-    def attend(id_: str, _stopping: Callable[[], bool]) -> None:
+    def handle(id_: str, _stopping: Callable[[], bool]) -> None:
         begun.append(id_)
         assert gate.wait(PATIENCE)  # and leaves it as due as it was
 
     watched = Watching(spine.store)
-    with working(a_worker(spine, attend, queue=watched)):
+    with working(a_worker(spine, handle, queue=watched)):
         id_ = opened(spine.store).id
         until(lambda: begun == [id_])
         looks = watched.looks
@@ -286,15 +286,15 @@ def test_two_workers_share_the_partitions(shared: Spine) -> None:
     lock = threading.Lock()
 
     def named(name: str) -> Callable[[str, Callable[[], bool]], None]:
-        attended = Attended(shared.store)
+        handled = Handled(shared.store)
 
-        def attend(id_: str, stopping: Callable[[], bool]) -> None:
+        def handle(id_: str, stopping: Callable[[], bool]) -> None:
             with lock:
                 who.setdefault(id_[:2], set()).add(name)
                 did[name].add(id_)  # a wake-up may bring a worker to a challenge that it has just ended
-            attended(id_, stopping)
+            handled(id_, stopping)
 
-        return attend
+        return handle
 
     one = Known(shared.store)
     two = Known(shared.store)
@@ -330,27 +330,27 @@ class Known(Membership):
 
 def test_the_partitions_of_a_worker_that_leaves_are_taken_over(shared: Spine) -> None:
     """After one of two workers was stopped the other serves all partitions."""
-    attended = Attended(shared.store)
+    handled = Handled(shared.store)
     known = Known(shared.store)
-    with working(a_worker(shared, attended, name="stays", membership=known)):
-        with working(a_worker(shared, attended, name="leaves")):
+    with working(a_worker(shared, handled, name="stays", membership=known)):
+        with working(a_worker(shared, handled, name="leaves")):
             until(lambda: known.known == 2)
         until(lambda: known.known == 1)
         ids = {in_partition(shared.store, partition) for partition in shared.store.partitions.names()}
-        until(lambda: set(attended.order) >= ids)
+        until(lambda: set(handled.order) >= ids)
 
 
 def test_the_partitions_of_a_worker_that_died_are_taken_over(shared: Spine) -> None:
     """A worker that stops beating keeps its partitions for its life's rest, then the other has them."""
-    attended = Attended(shared.store)
+    handled = Handled(shared.store)
     shared.store.membership(shared.store.due).beat("ghost", 100)  # comes first in the order, and never works
     known = Known(shared.store)
-    with working(a_worker(shared, attended, name="one", membership=known)):
+    with working(a_worker(shared, handled, name="one", membership=known)):
         until(lambda: known.beats > 1)
         ids = [in_partition(shared.store, partition) for partition in shared.store.partitions.names()]
-        until(lambda: set(attended.order) == set(ids[1::2]))
+        until(lambda: set(handled.order) == set(ids[1::2]))
         shared.store.scripts.offset = 100_000
-        until(lambda: set(attended.order) == set(ids))
+        until(lambda: set(handled.order) == set(ids))
 
 
 # Trouble.
@@ -360,21 +360,21 @@ def test_a_fault_in_one_challenge_does_not_end_the_worker(
     spine: Spine, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An error that nobody foresaw is logged; the challenge comes again, and the others are served."""
-    attended = Attended(spine.store)
+    handled = Handled(spine.store)
     failed: list[str] = []
 
-    def attend(id_: str, stopping: Callable[[], bool]) -> None:
+    def handle(id_: str, stopping: Callable[[], bool]) -> None:
         if not failed:
             failed.append(id_)
             raise RuntimeError("secret 123456")
-        attended(id_, stopping)
+        handled(id_, stopping)
 
-    worker = a_worker(spine, attend)
+    worker = a_worker(spine, handle)
     with working(worker):
         first = opened(spine.store).id
-        until(lambda: attended.order == [first])
+        until(lambda: handled.order == [first])
         second = opened(spine.store).id
-        until(lambda: second in attended.order)
+        until(lambda: second in handled.order)
     assert failed == [first]
     assert not worker.broken
     assert "worker.failed" in caplog.messages
@@ -384,24 +384,24 @@ def test_a_store_that_is_away_for_one_challenge_does_not_end_the_worker(
     spine: Spine, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An outage in the middle of a send is no fault of ours: not logged as one, and tried again."""
-    attended = Attended(spine.store)
+    handled = Handled(spine.store)
     failed: list[str] = []
 
-    def attend(id_: str, stopping: Callable[[], bool]) -> None:
+    def handle(id_: str, stopping: Callable[[], bool]) -> None:
         if not failed:
             failed.append(id_)
             raise StoreUnavailable(retry_after=1)
-        attended(id_, stopping)
+        handled(id_, stopping)
 
-    with working(a_worker(spine, attend)):
+    with working(a_worker(spine, handle)):
         id_ = opened(spine.store).id
-        until(lambda: attended.order == [id_])
+        until(lambda: handled.order == [id_])
     assert "worker.failed" not in caplog.messages
 
 
 def test_a_worker_that_cannot_listen_ends_as_broken(spine: Spine, caplog: pytest.LogCaptureFixture) -> None:
     """Half a worker is none: a fault in the listening thread ends it, and it says so."""
-    worker = a_worker(spine, Attended(spine.store), scripts=Broken(spine.scripts))
+    worker = a_worker(spine, Handled(spine.store), scripts=Broken(spine.scripts))
     worker.run()
     assert worker.broken
     assert "worker.broken" in caplog.messages
@@ -415,7 +415,7 @@ def test_a_worker_that_cannot_beat_ends_as_broken(spine: Spine, caplog: pytest.L
             raise RuntimeError(worker, seconds)
 
     mute = Mute(spine.scripts, prefix=prefix_of(spine.store), queue="due")
-    worker = a_worker(spine, Attended(spine.store), membership=mute)
+    worker = a_worker(spine, Handled(spine.store), membership=mute)
     worker.run()
     assert worker.broken
     assert "worker.broken" in caplog.messages
@@ -561,7 +561,7 @@ def test_a_worker_can_be_stopped_while_its_store_is_silent() -> None:
             queue=Silent(scripts, store.partitions, "due"),
             membership=Alone(scripts, prefix="test", queue="due"),
             scripts=scripts,
-            attend=Attended(store),
+            handle=Handled(store),
             metrics=Metrics(),
             name="one",
             at_once=4,
@@ -580,11 +580,11 @@ def test_a_worker_can_be_stopped_while_its_store_is_silent() -> None:
 def test_a_worker_that_is_stopped_before_it_runs_does_nothing(spine: Spine) -> None:
     """A signal may come before the first round."""
     id_ = opened(spine.store).id
-    attended = Attended(spine.store)
-    worker = a_worker(spine, attended)
+    handled = Handled(spine.store)
+    worker = a_worker(spine, handled)
     worker.stop()
     worker.run()
-    assert attended.order == []
+    assert handled.order == []
     assert seen(spine.store, id_).last.status is Status.QUEUED
 
 

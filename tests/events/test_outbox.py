@@ -93,7 +93,7 @@ def test_an_app_hears_what_became_of_each_message(journeys: Journeys) -> None:
     id_ = journeys.start(*rules)
     journeys.rest(id_)
     journeys.core.check.verify(journeys.caller(*rules), id_, journeys.upstream.codes["whatsapp"])
-    journeys.attend(id_)
+    journeys.dispatch(id_)
     about = {"challenge_id": id_, "purpose": "login"}
     whatsapp = {**about, "channel": "whatsapp"}
     assert told(journeys.core.store) == [
@@ -103,7 +103,7 @@ def test_an_app_hears_what_became_of_each_message(journeys: Journeys) -> None:
         ("challenge.sent", whatsapp),
         ("challenge.verified", whatsapp),
     ]
-    assert journeys.attend(id_).told == seen(journeys.core.store, id_).told
+    assert journeys.dispatch(id_).told == seen(journeys.core.store, id_).told
     assert told(journeys.core.store) == []
 
 
@@ -117,7 +117,7 @@ def test_the_last_wrong_guess_is_told_at_once(journeys: Journeys) -> None:
     failed = {"challenge_id": id_, "purpose": "login", "reason": "exhausted"}
     assert told(journeys.core.store) == [("challenge.failed", failed)]
     assert journeys.to_the_end(id_).state is State.EXHAUSTED
-    journeys.attend(id_)
+    journeys.dispatch(id_)
     assert journeys.pause(id_) is None, "it still needs attention"
     assert told(journeys.core.store) == []
 
@@ -133,7 +133,7 @@ def test_a_guess_is_answered_although_nobody_can_be_told_of_it(journeys: Journey
         guess_wrong(journeys, id_, GUESSES)
     assert "challenge.failed" not in types(told(core.store))
     journeys.to_the_end(id_)
-    journeys.attend(id_)
+    journeys.dispatch(id_)
     assert types(told(core.store)) == ["challenge.failed"]
 
 
@@ -193,7 +193,7 @@ def test_many_who_tell_at_once_tell_once(store: Stores) -> None:
 def test_a_flood_of_refusals_is_no_flood_of_events(journeys: Journeys) -> None:
     """A number that wrote STOP: one event a minute, naming the rule and not the number."""
     core, caller, number = journeys.core, journeys.caller(*steps(["sms"])), next(crowd())
-    core.reception.hear("main", Inbound(channel="sms", sender=number, text="STOP"))
+    core.replies.record_reply("main", Inbound(channel="sms", sender=number, text="STOP"))
     for _ in range(5):
         with pytest.raises(NumberOptedOut):
             core.send.send(caller, SendRequest(to=number))

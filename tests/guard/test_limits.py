@@ -71,7 +71,7 @@ class Play:
         return self._brought(view)
 
     def _brought(self, view: View) -> str:
-        self.spine.courier.attend(view.challenge_id, lambda: False)
+        self.spine.dispatcher.dispatch(view.challenge_id, lambda: False)
         self.newest = view
         return view.channel
 
@@ -563,7 +563,7 @@ class Chain:
     def run(self, id_: str) -> Challenge:
         """Let a challenge go all the way of its route; gives what became of it."""
         for _ in range(2 * len(ROUTE) + 1):
-            self.spine.courier.attend(id_, lambda: False)
+            self.spine.dispatcher.dispatch(id_, lambda: False)
             newest = seen(self.spine.store, id_).last
             if newest.status is Status.ACCEPTED:
                 self.by.append(newest.channel)
@@ -635,7 +635,7 @@ def test_only_cheap_channels_bring_what_is_let_in_as_cheap(valkey: ValkeyServer)
     """A resend that names none takes the next of them, and nothing dear follows it when that fails."""
     with chain(valkey, {"number": {"cheap": ["1/h"]}}, cheap_channels=("voice",)) as sends:
         id_ = sends.start()
-        sends.spine.courier.attend(id_, lambda: False)
+        sends.spine.dispatcher.dispatch(id_, lambda: False)
         with pytest.raises(TooManyRequests):
             sends.again(id_, "whatsapp")
         sends.again(id_)

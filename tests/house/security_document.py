@@ -18,7 +18,7 @@ from otp_service.bootstrap import core, foundation
 from otp_service.challenge import store, transitions
 from otp_service.cli import main as cli
 from otp_service.crypto import tokens
-from otp_service.delivery import conversion, dispatcher, receipts, worker
+from otp_service.delivery import conversion, dispatcher, replies, worker
 from otp_service.events import queue, sender, standard_webhooks
 from otp_service.guard import captcha
 from otp_service.guard import human_check as human
@@ -29,7 +29,7 @@ from otp_service.ops import blocks
 from otp_service.policy import limits, model
 from otp_service.policy import versions as policies
 from otp_service.policy.guard_forms import FORMS
-from otp_service.policy.limits import Budget, Conversion, Cooldown, Countries, Guard, Listed, Rule, Types
+from otp_service.policy.limits import Budget, ConversionRule, Cooldown, Countries, Guard, Listed, Rule, Types
 from otp_service.store import scripts as connection
 from otp_service.upstream import faults
 from otp_service.upstream.mobtexting import account
@@ -164,7 +164,7 @@ def _consequence(rule: Rule) -> str:
             return f"{_FOLLOWS[rule.then]}{purposes}"
         case Cooldown():
             return f"refused within {_spans(rule.ladder)}; forgotten after {span(rule.forget)}"
-        case Conversion():
+        case ConversionRule():
             return (
                 f"{_FOLLOWS[rule.country]} (country) or {_FOLLOWS[rule.prefix]} (prefix) for {span(rule.hold)},"
                 f" doubling up to {span(rule.longest)}, once fewer than {rule.share:.0%} of {rule.sends} or more in"
@@ -267,8 +267,8 @@ def _remembered() -> Iterator[Sequence[str]]:
     yield "charge of the guard, to repeat or refund it", _ms(gate.REMEMBER), "`guard/limiter.py`"
     yield "block, after its end", _ms(core.BLOCKS_KEPT), "`bootstrap/core.py`"
     yield "recycled number", f"{blocks.RECYCLED_FOR} d unless told otherwise", "`ops/blocks.py`"
-    yield "STOP of a person", span(receipts.SUPPRESSED_FOR), "`delivery/receipts.py`"
-    yield "channel that a person opened by writing", span(receipts.OPEN_FOR), "`delivery/receipts.py`"
+    yield "STOP of a person", span(replies.SUPPRESSED_FOR), "`delivery/replies.py`"
+    yield "channel that a person opened by writing", span(replies.OPEN_FOR), "`delivery/replies.py`"
     yield "answer to a paid lookup", span(dispatcher.LOOKUP_KEPT), "`delivery/dispatcher.py`"
     yield "day's figures, without any person", _ms(conversion.KEEP), "`delivery/conversion.py`"
     yield "versions of the policy", f"the newest {policies.MOST_VERSIONS}", "`policy/versions.py`"

@@ -98,7 +98,7 @@ def test_status_tells_what_became_of_the_message(live: Api) -> None:
 def test_a_message_that_nobody_takes_is_told_as_undeliverable(live: Api) -> None:
     """A refused send ends the challenge truthfully; verify then knows it no more."""
     challenge_id = live.opened("+12025550120")
-    live.attend(challenge_id)
+    live.dispatch(challenge_id)
     shown = members(live.status(challenge_id))
     assert (shown["status"], shown["deliveries"]) == (
         "undeliverable",
@@ -114,7 +114,7 @@ def test_no_answer_ever_holds_the_code_the_number_or_a_key(live: Api) -> None:
     live.status(challenge_id)
     live.later(30)
     live.resend(challenge_id)
-    live.attend(challenge_id)
+    live.dispatch(challenge_id)
     newest = live.code()
     live.verify(challenge_id, newest)
     live.status(challenge_id)
@@ -139,11 +139,11 @@ def test_answers_have_the_members_of_their_schema_and_no_other(live: Api, *, ref
     given = {"reference": "r-1", "binding": "b"} if reference else {}
     sent = live.send(**given)
     challenge_id = members(sent)["challenge_id"]
-    live.attend(challenge_id)
+    live.dispatch(challenge_id)
     seen = live.status(challenge_id)
     live.later(30)
     resent = live.resend(challenge_id)
-    live.attend(challenge_id)
+    live.dispatch(challenge_id)
     verified = live.verify(challenge_id, live.code())
     redeemed = live.redeem(members(verified)["token"])
     cancelled = live.cancel(live.opened("+12025550101", **given))
@@ -185,7 +185,7 @@ def test_a_resend_gives_no_guesses_back(live: Api) -> None:
     live.verify(challenge_id, wrong(code))
     live.later(30)
     assert members(live.resend(challenge_id))["checks_left"] == 4
-    live.attend(challenge_id)
+    live.dispatch(challenge_id)
     assert members(live.verify(challenge_id, wrong(live.code())))["checks_left"] == 3
 
 
@@ -194,7 +194,7 @@ def test_the_code_of_an_earlier_message_still_counts(live: Api) -> None:
     challenge_id, first = live.sent()
     live.later(30)
     live.resend(challenge_id)
-    live.attend(challenge_id)
+    live.dispatch(challenge_id)
     assert live.verify(challenge_id, first).status_code == 200
 
 
@@ -369,7 +369,7 @@ def test_a_repeated_send_shows_the_challenge_as_it_is_now(live: Api) -> None:
     """A replay after the win says verified; it starts nothing."""
     body = {"to": NUMBER}
     challenge_id = members(live.call("POST", "/otp/send", body=body, headers=keyed("k")))["challenge_id"]
-    live.attend(challenge_id)
+    live.dispatch(challenge_id)
     live.verify(challenge_id, live.code())
     again = members(live.call("POST", "/otp/send", body=body, headers=keyed("k")))
     assert (again["challenge_id"], again["status"]) == (challenge_id, "verified")
@@ -384,8 +384,8 @@ def test_a_repeated_resend_sends_one_message(live: Api) -> None:
     again = live.resend(challenge_id, headers=keyed('"k"'))
     assert (first.status_code, again.status_code) == (202, 202)
     assert len(members(again)["deliveries"]) == 2
-    live.attend(challenge_id)
-    live.attend(challenge_id)
+    live.dispatch(challenge_id)
+    live.dispatch(challenge_id)
     assert len(live.messages()) == 2
     reused = live.resend(challenge_id, body={"channel": "sms"}, headers=keyed("k"))
     assert told(reused) == (422, "idempotency_key_reused")
@@ -403,7 +403,7 @@ def test_a_resend_waits_for_the_cooldown_and_brings_another_code(live: Api) -> N
     live.later(30)
     resent = members(live.resend(challenge_id, body={"channel": "sms"}))
     assert (resent["resend_in"], resent["sends_left"]) == (60, 1)
-    live.attend(challenge_id)
+    live.dispatch(challenge_id)
     assert len(live.messages()) == 2
     assert first not in live.messages()[0]
 
@@ -646,7 +646,7 @@ def _(api: Api) -> TestResponse:
     hasher = Hasher(read.peppers, read.hash_profile, slots=1)
     check = Check(
         challenges=core.store.challenges,
-        figures=core.figures,
+        conversion=core.conversion,
         hasher=hasher,
         seal=Seal(read.number_keys, read.lookup_keys, read.subject_key),
         signer=core.signer,
@@ -695,7 +695,7 @@ def _(api: Api) -> TestResponse:
 
 @reaches(errors.NumberOptedOut)
 def _(api: Api) -> TestResponse:
-    api.core.reception.hear("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
+    api.core.replies.record_reply("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
     return api.send()
 
 

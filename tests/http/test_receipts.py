@@ -99,7 +99,7 @@ class Sent:
 def sent(api: Api, channel: str = "sms", to: str = NUMBER) -> Sent:
     """Send a code over a channel."""
     challenge_id = api.opened(to, channel=channel)
-    api.attend(challenge_id)
+    api.dispatch(challenge_id)
     delivery = last(api, challenge_id)
     assert (delivery.channel, delivery.status) == (channel, "accepted")
     return Sent(challenge_id, delivery.upstream_id or "", delivery.reference)
@@ -405,7 +405,7 @@ def test_a_failure_sends_the_next_channel_at_once(pushed: Api) -> None:
     one = sent(pushed, "whatsapp")
     push(pushed, wrapped(one, "whatsapp", "failed"))
     for _ in range(2):  # decide, then send
-        pushed.attend(one.challenge_id)
+        pushed.dispatch(one.challenge_id)
     shown_now = (pushed.status(one.challenge_id).json or {})["deliveries"]
     assert [row["status"] for row in shown_now] == ["failed", "accepted"]
     assert shown_now[1]["channel"] != "whatsapp"

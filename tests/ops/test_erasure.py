@@ -133,7 +133,7 @@ def test_what_a_number_had_under_way_ends_at_once(house: House) -> None:
     assert lease is not None
     core.erasure.forget(ERASED, by="anna")
     assert not core.store.challenges.arm(lease, "reference", "hash", "main")
-    core.courier.attend(id_, lambda: False)
+    core.dispatcher.dispatch(id_, lambda: False)
     assert house.upstream.took == []
     with pytest.raises(ChallengeNotFound):
         core.manage.status(house.caller, id_)

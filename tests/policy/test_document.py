@@ -30,7 +30,7 @@ from otp_service.policy.guard_forms import FORMS, GUARD
 from otp_service.policy.limits import (
     RULES,
     Budget,
-    Conversion,
+    ConversionRule,
     Cooldown,
     Countries,
     Guessing,
@@ -267,7 +267,7 @@ steps = [{{ channel = "mip", upstream = "main" }}]
             country_prices={"IN": {"sms": 0.125}},
         ),
         guessing=Guessing(human_check=(Window(9, 3600),), code_length=10),
-        conversion=Conversion(
+        conversion=ConversionRule(
             share=0.5,
             sends=10,
             within=1800,

@@ -85,8 +85,8 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _attend(core: Core, asked: Asked) -> None:
-    core.courier.attend(asked["id"], lambda: False)
+def _dispatch(core: Core, asked: Asked) -> None:
+    core.dispatcher.dispatch(asked["id"], lambda: False)
 
 
 def _receive(core: Core, asked: Asked) -> None:
@@ -118,7 +118,7 @@ def _send_event(core: Core, asked: Asked) -> None:
 
 
 _ACTS: Mapping[str, Callable[[Core, Asked], None]] = {
-    "attend": _attend,
+    "dispatch": _dispatch,
     "receive": _receive,
     "send_event": _send_event,
 }

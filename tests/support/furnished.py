@@ -66,16 +66,16 @@ class House:
         core = self.core
         request = SendRequest(to=number, reference="order 7", binding={"amount": "12.00"})
         id_ = core.send.send(self.caller, request, f"key of {number}").challenge_id
-        core.courier.attend(id_, lambda: False)
+        core.dispatcher.dispatch(id_, lambda: False)
         push(core, id_, Stage.SENT)
         push(core, id_, Stage.FAILED)  # on to the next channel
-        core.courier.attend(id_, lambda: False)
+        core.dispatcher.dispatch(id_, lambda: False)
         push(core, id_, Stage.DELIVERED)
         core.scripts.offset += 2000
         core.resend.resend(self.caller, id_, ResendRequest(channel="voice"), "again")
-        core.courier.attend(id_, lambda: False)
+        core.dispatcher.dispatch(id_, lambda: False)
         core.check.verify(self.caller, id_, self.upstream.codes["voice"])
-        core.courier.attend(id_, lambda: False)  # tells the app
+        core.dispatcher.dispatch(id_, lambda: False)  # tells the app
         with pytest.raises(TooManyRequests):
             core.send.send(self.caller, request)  # makes a block
         core.scripts.offset += 2000
@@ -84,7 +84,7 @@ class House:
             core.check.verify(self.caller, running, "000000")
         self.pin(number)
         core.gate.recycle(number, core.store.facts.time(), 90 * 86_400)
-        core.courier.attend(running, lambda: False)
+        core.dispatcher.dispatch(running, lambda: False)
         hear(core, number, "hello")
         core.store.facts.put(f"mobile:{core.seal.index('number', number)}", "yes", 60)
         hear(core, number, "STOP")
@@ -110,14 +110,14 @@ def push(core: Core, id_: str, stage: Stage) -> None:
     """Push a receipt of the newest message, and let a worker tell the app of it."""
     found = seen(core.store, id_).last
     receipt = Receipt(channel=found.channel, stage=stage, reason="", upstream_id=found.upstream_id)
-    assert core.reception.receive("main", receipt) == "changed"
-    core.courier.attend(id_, lambda: False)
+    assert core.receipts.record_receipt("main", receipt) == "changed"
+    core.dispatcher.dispatch(id_, lambda: False)
 
 
 def hear(core: Core, number: str, text: str) -> None:
     """Let a person write over every channel."""
     for channel in CHANNELS:
-        core.reception.hear("main", Inbound(channel=channel, sender=number, text=text))
+        core.replies.record_reply("main", Inbound(channel=channel, sender=number, text=text))
 
 
 def open_house(

@@ -152,9 +152,9 @@ class Api:
         """Move the store's clock."""
         self.core.scripts.offset += int(seconds * 1000)
 
-    def attend(self, challenge_id: str) -> None:
+    def dispatch(self, challenge_id: str) -> None:
         """Do what a worker does when a challenge is due."""
-        self.core.courier.attend(challenge_id, lambda: False)
+        self.core.dispatcher.dispatch(challenge_id, lambda: False)
 
     def messages(self) -> list[str]:
         """Return the texts that reached the sandbox, newest first."""
@@ -170,7 +170,7 @@ class Api:
     def sent(self, to: str = NUMBER, **fields: Any) -> tuple[str, str]:  # noqa: ANN401 - those of `send`
         """Send and let a worker deliver; gives the challenge's id and the code that arrived."""
         challenge_id = self.opened(to, **fields)
-        self.attend(challenge_id)
+        self.dispatch(challenge_id)
         return challenge_id, self.code()
 
     def won(self, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - those of `send`

@@ -137,9 +137,9 @@ class Journeys:
         """Move the clock."""
         self.core.scripts.offset += milliseconds
 
-    def attend(self, id_: str) -> Challenge:
+    def dispatch(self, id_: str) -> Challenge:
         """Do what is due for a challenge, once."""
-        self.core.courier.attend(id_, lambda: False)
+        self.core.dispatcher.dispatch(id_, lambda: False)
         return seen(self.core.store, id_)
 
     def pause(self, id_: str) -> int | None:
@@ -148,7 +148,7 @@ class Journeys:
         return None if due is None else max(0, due - self.core.store.facts.time())
 
     def go_on(self, id_: str, ready: Callable[[Challenge], bool]) -> Challenge:
-        """Attend to a challenge whenever it is due, until it is `ready`; a challenge that runs in circles fails."""
+        """Dispatch a challenge whenever it is due, until it is `ready`; a challenge that runs in circles fails."""
         for _ in range(40):
             if ready(challenge := seen(self.core.store, id_)):
                 return challenge
@@ -156,7 +156,7 @@ class Journeys:
             if pause is None:
                 return challenge
             self.move(pause)
-            self.report(self.attend(id_))
+            self.report(self.dispatch(id_))
         raise AssertionError("it ran in circles")
 
     def to_the_end(self, id_: str) -> Challenge:
@@ -189,7 +189,7 @@ class Journeys:
         """Push one receipt."""
         reason = "undelivered" if stage is Stage.FAILED else str(stage)
         receipt = Receipt(channel=channel, stage=stage, reason=reason, upstream_id=upstream_id)
-        return self.core.reception.receive(upstream, receipt)
+        return self.core.receipts.record_receipt(upstream, receipt)
 
     def break_open(self, channel: str, seconds: float = 600, upstream: str = "main") -> None:
         """Open a breaker."""

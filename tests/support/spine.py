@@ -25,9 +25,10 @@ from otp_service.challenge.transitions import after_outcome
 from otp_service.crypto.code_hashes import Claim, Hasher
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Signer
-from otp_service.delivery.conversion import Figures
-from otp_service.delivery.dispatcher import Courier
-from otp_service.delivery.receipts import Reception
+from otp_service.delivery.conversion import Conversion
+from otp_service.delivery.dispatcher import Dispatcher
+from otp_service.delivery.receipts import Receipts
+from otp_service.delivery.replies import Replies
 from otp_service.delivery.worker import Worker
 from otp_service.events.outbox import Outbox
 from otp_service.guard import human_check
@@ -36,7 +37,7 @@ from otp_service.guard.captcha import SiteVerify
 from otp_service.guard.limiter import Gate
 from otp_service.policy import App, Budget, Guard, Policy, Route, StepRule, Window
 from otp_service.policy.active import ActivePolicy
-from otp_service.policy.limits import Conversion, Cooldown, Countries
+from otp_service.policy.limits import ConversionRule, Cooldown, Countries
 from otp_service.store.scripts import Scripts
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers
@@ -64,7 +65,7 @@ OPEN = Guard(
     prefix=WIDE,
     address=WIDE,
     failures=Budget(mode="off"),
-    conversion=Conversion(mode="off"),
+    conversion=ConversionRule(mode="off"),
 )
 """Rules that stand in no test's way."""
 OPEN_GUARD = """
@@ -267,7 +268,9 @@ class Spine:
     check: Check
     manage: Manage
     gate: Gate
-    courier: Courier
+    dispatcher: Dispatcher
+    receipts: Receipts
+    replies: Replies
     store: Stores
     scripts: Scripts
     hasher: Hasher
@@ -294,7 +297,7 @@ class Spine:
             queue=self.store.due,
             membership=self.store.membership(self.store.due),
             scripts=self.scripts,
-            attend=self.courier.attend,
+            handle=self.dispatcher.dispatch,
             metrics=self.metrics,
             name=name,
             at_once=sends,
@@ -373,7 +376,7 @@ def make_spine(
     )
     prefix = prefix_of(store)
     breakers = Breakers(scripts, prefix=prefix)
-    figures = Figures(scripts, prefix=prefix, clock=time.monotonic)
+    conversion = Conversion(scripts, prefix=prefix, clock=time.monotonic)
     seal = Seal(
         {"n1": secrets.token_bytes(32)}, {"l1": secrets.token_bytes(32)}, subject_key=secrets.token_bytes(32)
     )
@@ -388,35 +391,34 @@ def make_spine(
         metrics=metrics,
         clock=store.facts.time,
     )
-    reception = Reception(
+    receipts = Receipts(
         active=lambda: active,
         challenges=store.challenges,
-        facts=store.facts,
-        suppressions=store.suppressions,
         breakers=breakers,
         seal=seal,
         metrics=metrics,
     )
-    courier = Courier(
+    replies = Replies(facts=store.facts, suppressions=store.suppressions, seal=seal, metrics=metrics)
+    dispatcher = Dispatcher(
         active=lambda: active,
         challenges=store.challenges,
         facts=store.facts,
         suppressions=store.suppressions,
         budget=store.get_budget,
         breakers=breakers,
-        figures=figures,
+        conversion=conversion,
         hasher=hasher,
         seal=seal,
         outbox=outbox,
         admission=admission,
-        reception=reception,
+        receipts=receipts,
         metrics=metrics,
     )
     return Spine(
         send=Send(
             challenges=store.challenges,
             facts=store.facts,
-            figures=figures,
+            conversion=conversion,
             hasher=hasher,
             seal=seal,
             signer=signer,
@@ -426,7 +428,7 @@ def make_spine(
         resend=Resend(challenges=store.challenges, seal=seal, admission=admission),
         check=Check(
             challenges=store.challenges,
-            figures=figures,
+            conversion=conversion,
             hasher=hasher,
             seal=seal,
             signer=signer,
@@ -438,7 +440,9 @@ def make_spine(
             challenges=store.challenges, facts=store.facts, seal=seal, signer=signer, metrics=metrics
         ),
         gate=gate,
-        courier=courier,
+        dispatcher=dispatcher,
+        receipts=receipts,
+        replies=replies,
         store=store,
         scripts=scripts,
         hasher=hasher,

@@ -58,7 +58,7 @@ class World:
         """Start a challenge and let a worker bring its code; gives its id."""
         caller = replace(self.spine.caller, address=address)
         id_ = self.spine.send.send(caller, SendRequest(to=number, **more)).challenge_id
-        self.spine.courier.attend(id_, lambda: False)
+        self.spine.dispatcher.dispatch(id_, lambda: False)
         to, code = self.spine.phone.next()
         assert to == number
         self.codes[id_] = code
@@ -229,7 +229,7 @@ def test_no_route_makes_a_phone_ring_more_often_than_its_number_may(valkey: Valk
         def bring(id_: str) -> None:
             """Let all messages of a challenge leave, and none arrive."""
             for _ in steps:
-                spine.courier.attend(id_, lambda: False)
+                spine.dispatcher.dispatch(id_, lambda: False)
                 left.extend([world.seconds] * spine.phone.inbox.qsize())
                 while not spine.phone.inbox.empty():
                     spine.phone.inbox.get()
@@ -242,7 +242,7 @@ def test_no_route_makes_a_phone_ring_more_often_than_its_number_may(valkey: Valk
                     status=Status.FAILED,
                     reason="absent",
                 )
-                spine.courier.attend(id_, lambda: False)
+                spine.dispatcher.dispatch(id_, lambda: False)
 
         for moment in range(0, 6 * HOUR, 30):
             world.at(moment)

@@ -85,7 +85,7 @@ def is_sound(stage: Stage, challenge: Challenge) -> None:
 def test_a_worker_that_dies_while_it_sends_is_replaced(stage: Stage, point: str, first: str) -> None:
     """Before the message left another sends it; afterwards its end is unknown and the next channel has its turn."""
     id_ = fresh(stage, sms=first)
-    stage.kill("attend", id=id_, point=point)
+    stage.kill("dispatch", id=id_, point=point)
     left = list(stage.journeys.upstream.took)
     assert left == (["sms"] if point in {"sent", "settled"} else [])
     challenge = stage.journeys.to_the_end(id_)
@@ -122,7 +122,7 @@ def test_a_worker_that_dies_while_it_falls_back_is_replaced(stage: Stage, point:
     journeys.go_on(id_, lambda c: len(c.deliveries) == 2 or (looks and c.last.status in EXPECTED[first]))
     if looks:
         journeys.move(journeys.pause(id_) or 0)
-    stage.kill("attend", id=id_, point=point)
+    stage.kill("dispatch", id=id_, point=point)
     challenge = journeys.to_the_end(id_)
     is_sound(stage, challenge)
     assert [d.channel for d in challenge.deliveries][:2] == ["sms", "voice"]
@@ -144,7 +144,7 @@ def test_an_api_process_that_dies_over_a_receipt_loses_nothing(
     The second push of a report that was taken in changes nothing, and the plan moves on once.
     """
     id_, journeys = fresh(stage, sms="silence"), stage.journeys
-    delivery = journeys.attend(id_).last
+    delivery = journeys.dispatch(id_).last
     asked = {
         "path": f"/webhooks/mobtexting/main/{WEBHOOK_SECRET}",
         "upstream_id": delivery.upstream_id,
@@ -165,10 +165,10 @@ def test_an_api_process_that_dies_over_a_receipt_loses_nothing(
 def test_a_webhook_sender_that_dies_over_an_event_is_replaced(stage: Stage, point: str, posts: int) -> None:
     """An event that was taken and never ended is posted by the next: at least once, with the same id each time."""
     id_, core = fresh(stage, sms="silence"), stage.journeys.core
-    stage.journeys.attend(id_)
+    stage.journeys.dispatch(id_)
     _drain(stage, id_)
     before = len(stage.events.received)
-    stage.journeys.attend(id_)
+    stage.journeys.dispatch(id_)
     stage.kill("send_event", id=id_, point=point)
     assert not core.store.events_due.due(id_[:2], 2).ids
     stage.journeys.move(20_000)

@@ -57,7 +57,7 @@ def test_thousands_of_shuffled_and_repeated_receipts_leave_the_right_states(jour
     ids = {}
     for _ in range(MESSAGES):
         id_ = journeys.start(*steps(["whatsapp"]))
-        ids[id_] = journeys.attend(id_).last.upstream_id
+        ids[id_] = journeys.dispatch(id_).last.upstream_id
     reports, stands = pushes(ids, random.Random(20))
     web = http_app.web(journeys.core, lambda: b"")
 
@@ -75,7 +75,7 @@ def test_many_reports_in_one_request_are_each_taken_in(journeys: Journeys) -> No
     ids = {}
     for _ in range(40):
         id_ = journeys.start(*steps(["whatsapp"]))
-        ids[id_] = journeys.attend(id_).last.upstream_id
+        ids[id_] = journeys.dispatch(id_).last.upstream_id
     reports, stands = pushes(ids, random.Random(7))
     answer = http_app.web(journeys.core, lambda: b"").test_client().post(PATH, json=reports)
     assert answer.get_json() == {"received": len(reports)}

@@ -58,7 +58,7 @@ def every_trace(house: House) -> None:
     active = core.active()
     caller = Caller(app=active.policy.apps["web"], active=active, request_id="r" * 16)
     id_ = core.send.send(caller, SendRequest(to=fine, session="s")).challenge_id
-    core.courier.attend(id_, lambda: False)
+    core.dispatcher.dispatch(id_, lambda: False)
     proof = core.check.verify(caller, id_, house.upstream.codes["sms"])
     core.manage.redeem(caller, proof.token)
     core.breakers.fault("main", "sms", None, 5)

@@ -87,7 +87,7 @@ def send(core: Core, number: str, key: str | None = None) -> str:
 
 def stop(core: Core, number: str, word: str = "STOP") -> None:
     """Let a person write a word."""
-    core.reception.hear("main", Inbound(channel="sms", sender=number, text=word))
+    core.replies.record_reply("main", Inbound(channel="sms", sender=number, text=word))
 
 
 def hand_over(rotation: Rotation, one: Core, other: Core) -> Verification:
@@ -95,18 +95,18 @@ def hand_over(rotation: Rotation, one: Core, other: Core) -> Verification:
     number, key = next(rotation.numbers), f"key {next(rotation.keys)}"
     id_ = send(one, number, key)
     assert send(other, number, key) == id_
-    one.courier.attend(id_, lambda: False)
+    one.dispatcher.dispatch(id_, lambda: False)
     delivery = seen(one.store, id_).last
     by_reference = Receipt(channel="sms", stage=Stage.SENT, reason="", reference=delivery.reference)
-    assert other.reception.receive("main", by_reference) == "changed"
+    assert other.receipts.record_receipt("main", by_reference) == "changed"
     by_id = Receipt(channel="sms", stage=Stage.DELIVERED, reason="", upstream_id=delivery.upstream_id)
-    assert other.reception.receive("main", by_id) == "changed"
+    assert other.receipts.record_receipt("main", by_id) == "changed"
     assert seen(one.store, id_).last.status is Status.DELIVERED
     rotation.later(2000)
     one.resend.resend(caller(one), id_, ResendRequest(channel="sms"), "again")
     other.resend.resend(caller(other), id_, ResendRequest(channel="sms"), "again")
     assert len(seen(one.store, id_).deliveries) == 2
-    other.courier.attend(id_, lambda: False)
+    other.dispatcher.dispatch(id_, lambda: False)
     proof = other.check.verify(caller(other), id_, rotation.upstream.codes["sms"])
     assert proof.view.status is State.VERIFIED
     kid = jwt.get_unverified_header(proof.token)["kid"]
@@ -124,11 +124,11 @@ def hold_back(rotation: Rotation, one: Core, other: Core) -> None:
     with pytest.raises(NumberOptedOut):
         send(other, number)
     before = len(rotation.upstream.took)
-    other.courier.attend(under_way, lambda: False)
+    other.dispatcher.dispatch(under_way, lambda: False)
     assert len(rotation.upstream.took) == before
     stop(other, number, "START")
     for core in (one, other):
-        assert core.reception.suppression(number) is None
+        assert core.replies.read_suppression(number) is None
         send(core, number)
 
 
@@ -154,8 +154,8 @@ def test_the_wrong_order_would_be_seen(rotation: Rotation) -> None:
     """Rounds that are no neighbours do not understand each other, so the test above can fail."""
     number = next(rotation.numbers)
     stop(rotation.of("moved"), number)
-    assert rotation.of("before").reception.suppression(number) is None
-    assert rotation.of("added").reception.suppression(number) is not None
+    assert rotation.of("before").replies.read_suppression(number) is None
+    assert rotation.of("added").replies.read_suppression(number) is not None
 
 
 def test_a_person_keeps_its_subject_through_a_rotation(rotation: Rotation) -> None:
@@ -184,10 +184,10 @@ def test_a_stop_outlives_its_keys(rotation: Rotation, valkey: ValkeyServer) -> N
     dropped = rotation.of("dropped")
     assert renewed(dropped) == Tally(current=20)
     for number in stopped:
-        why = dropped.reception.suppression(number)
+        why = dropped.replies.read_suppression(number)
         assert why is not None
         assert why["by"] == "the person"
-        assert before.reception.suppression(number) is None
+        assert before.replies.read_suppression(number) is None
     with valkey.client() as client:
         keys = client.keys(f"{{{prefix_of(before.store)}:guard}}:x:*")
         left = [client.pttl(key) for key in keys]
@@ -207,7 +207,7 @@ def test_one_ring_alone_can_be_renewed(rotation: Rotation, ring: str) -> None:
     keys[ring] = {"new": KEYS[ring]["new"]}
     core = rotation.cores["whole"] = open_core(rotation.valkey, rotation.text, **{**rotation.shared, **keys})
     assert renewed(core) == Tally(current=1)
-    assert core.reception.suppression(number) is not None
+    assert core.replies.read_suppression(number) is not None
 
 
 def test_renewing_is_interrupted_and_repeated(rotation: Rotation) -> None:
@@ -224,7 +224,7 @@ def test_renewing_is_interrupted_and_repeated(rotation: Rotation) -> None:
     anew = {**record, "sealed": moved.seal.close(number, new)}
     for _ in range(2):  # as after a lost reply
         assert kind.rename(name, record, new, anew)
-    assert all(moved.reception.suppression(one) for one in stopped)
+    assert all(moved.replies.read_suppression(one) for one in stopped)
     assert renewed(moved) == Tally(current=1, renewed=4)
 
 
@@ -248,10 +248,10 @@ def test_a_stop_that_is_lifted_meanwhile_stays_lifted(rotation: Rotation) -> Non
     seen_before = [row for batch in kind.all() for row in batch]
     stop(moved, lifted, "START")
     stop(moved, again)
-    newest = moved.reception.suppression(again)
+    newest = moved.replies.read_suppression(again)
     assert rekey(moved.seal, replace(kind, all=lambda: iter([seen_before]))) == Tally(renewed=1)
-    assert moved.reception.suppression(lifted) is None
-    assert moved.reception.suppression(again) == newest
+    assert moved.replies.read_suppression(lifted) is None
+    assert moved.replies.read_suppression(again) == newest
     assert renewed(moved) == Tally(current=1)
 
 
@@ -264,7 +264,7 @@ def test_what_cannot_be_renewed_is_counted(rotation: Rotation) -> None:
     stop(before, lost)
     assert renewed(dropped) == Tally(nameless=1, unreadable=1)
     assert renewed(moved) == Tally(nameless=1, renewed=1)
-    assert moved.reception.suppression(bare) is not None
+    assert moved.replies.read_suppression(bare) is not None
     moved.erasure.forget(bare, by="a test")  # whoever names the number can renew it
     assert renewed(dropped) == Tally(current=2)
 

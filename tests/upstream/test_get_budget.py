@@ -56,9 +56,9 @@ def processes(valkey: ValkeyServer, budget: int, count: int = 1) -> Iterator[tup
 def asked(journeys: Journeys) -> Challenge:
     """Send over sms, then let the moment come at which the upstream is asked."""
     id_ = journeys.start(*steps(["sms", "voice"]))
-    journeys.attend(id_)
+    journeys.dispatch(id_)
     journeys.move(journeys.pause(id_) or 0)
-    return journeys.attend(id_)
+    return journeys.dispatch(id_)
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -71,9 +71,9 @@ def test_a_report_that_nobody_pushed_decides_before_the_wait_ends(
     with processes(valkey, 1000) as (upstream, (journeys,)):
         upstream.word = word
         id_ = journeys.start(*steps([channel, other]))
-        ends = journeys.attend(id_).last.ends or 0
+        ends = journeys.dispatch(id_).last.ends or 0
         journeys.move(journeys.pause(id_) or 0)
-        challenge = journeys.attend(id_)
+        challenge = journeys.dispatch(id_)
         assert journeys.core.store.facts.time() < ends
         assert len(upstream.gets) == 1
         stands = Status.FAILED if falls_back else Status.DELIVERED
@@ -100,11 +100,11 @@ def test_the_budget_holds_over_all_processes(valkey: ValkeyServer) -> None:
         for minute in range(1, 3):
             ids = [one.start(*steps(["sms", "voice"])) for _ in range(20)]
             for id_ in ids:
-                one.attend(id_)
+                one.dispatch(id_)
             pause = one.pause(ids[-1]) or 0
             for journeys in (one, two):
                 journeys.move(pause)
-            found = together(20, lambda place: (one, two)[place % 2].attend(ids[place]))  # noqa: B023 - joined
+            found = together(20, lambda place: (one, two)[place % 2].dispatch(ids[place]))  # noqa: B023 - joined
             assert all(isinstance(end, Challenge) for end in found), found
             assert len(upstream.gets) == minute * BUDGET
             for id_ in ids:

@@ -37,7 +37,7 @@ def send(spine: Spine, number: str, app: str = "web", **more: str) -> str:
 def device_of(spine: Spine, number: str) -> tuple[str, str]:
     """Verify a number on a device; gives its token and the verification token."""
     id_ = send(spine, number)
-    spine.courier.attend(id_, lambda: False)
+    spine.dispatcher.dispatch(id_, lambda: False)
     _, code = spine.phone.next()
     won = spine.check.verify(spine.caller, id_, code, remember_device=True)
     assert won.device_token
@@ -105,7 +105,7 @@ def by_session(spine: Spine, number: str, session: str, app: str = "web") -> str
     """Send for a server that names a session, and verify; gives how well it was known."""
     caller = replace(spine.caller, address=None, app=replace(spine.caller.app, name=app))
     id_ = spine.send.send(caller, SendRequest(to=number, session=session)).challenge_id
-    spine.courier.attend(id_, lambda: False)
+    spine.dispatcher.dispatch(id_, lambda: False)
     _, code = spine.phone.next()
     spine.check.verify(caller, id_, code)
     spine.store.scripts.offset += 61_000
@@ -156,7 +156,7 @@ def test_the_newest_sessions_of_a_number_are_known(valkey: ValkeyServer, spine: 
 def keys_of(spine: Spine) -> list[str]:
     """List what is kept of the sessions of a number."""
     [key] = spine.gate._met(OWNER)  # noqa: SLF001
-    found: list[str] = spine.scripts.call("counts", [key])[::2]
+    found: list[str] = spine.scripts.call("read_hash", [key])[::2]
     return found
 
 

@@ -56,7 +56,7 @@ def other(core: Core, upstream: Upstream | None, **changes: object) -> Core:
         offset=core.scripts.offset,
     )
     active = replace(core.active(), senders={("sms", "main"): upstream} if upstream else {})
-    made.courier._active = lambda: active  # noqa: SLF001 - the composition root would hand it in
+    made.dispatcher._active = lambda: active  # noqa: SLF001 - the composition root would hand it in
     return made
 
 
@@ -73,10 +73,10 @@ def test_a_process_without_the_seal_says_so_and_leaves_the_work_to_others(core: 
         stranger.manage.status(caller, id_)
     with pytest.raises(Busy):
         stranger.check.verify(caller, id_, "123456")
-    stranger.courier.attend(id_, running)
+    stranger.dispatcher.dispatch(id_, running)
     assert core.manage.status(caller, id_).status is State.PENDING
     core.scripts.offset += CLAIM_LEASE
-    other(core, upstream).courier.attend(id_, running)
+    other(core, upstream).dispatcher.dispatch(id_, running)
     assert len(upstream.texts) == 1
 
 
@@ -85,10 +85,10 @@ def test_a_process_without_the_pepper_calls_no_right_code_wrong(core: Core, call
     upstream = Upstream()
     without = other(core, upstream, peppers={"p2": b"2" * 32})
     id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
-    without.courier.attend(id_, running)
+    without.dispatcher.dispatch(id_, running)
     assert upstream.texts == []
     core.scripts.offset += CLAIM_LEASE
-    other(core, upstream).courier.attend(id_, running)
+    other(core, upstream).dispatcher.dispatch(id_, running)
     code = upstream.texts[0][:6]
     with pytest.raises(Busy):
         without.check.verify(caller, id_, code)
@@ -99,10 +99,10 @@ def test_a_message_says_how_long_the_code_still_counts(core: Core, caller: Calle
     """A code sent late in the challenge's life does not promise the whole of it."""
     upstream = Upstream()
     id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
-    other(core, upstream).courier.attend(id_, running)
+    other(core, upstream).dispatcher.dispatch(id_, running)
     core.scripts.offset += 180_000
     core.resend.resend(caller, id_)
-    other(core, upstream).courier.attend(id_, running)
+    other(core, upstream).dispatcher.dispatch(id_, running)
     assert "5 minutes" in upstream.texts[0]
     assert "2 minutes" in upstream.texts[1]
 
@@ -123,7 +123,7 @@ def test_the_longest_binding_gives_a_token_that_can_be_redeemed(client: FlaskCli
     caller, upstream = Caller(app=core.policy.apps["web"], active=core.active(), request_id="r"), Upstream()
     wanted = SendRequest(to=NUMBER, binding="\U0001f600" * 256, reference="r" * 64)
     id_ = core.send.send(caller, wanted).challenge_id
-    other(core, upstream).courier.attend(id_, running)
+    other(core, upstream).dispatcher.dispatch(id_, running)
     token = core.check.verify(caller, id_, upstream.texts[0][:6]).token
     answer = client.post(
         "/otp/token/redeem", json={"token": token}, headers={"Authorization": f"Bearer {SECRET}"}
@@ -153,7 +153,7 @@ def test_one_key_for_many_numbers_at_once_spends_one_budget(core: Core, caller: 
 def test_an_upstream_that_left_the_policy_refuses(core: Core, caller: Caller) -> None:
     """A plan made before may name it still; the challenge ends truthfully."""
     id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
-    other(core, None).courier.attend(id_, running)
+    other(core, None).dispatcher.dispatch(id_, running)
     view = core.manage.status(caller, id_)
     assert view.status is State.UNDELIVERABLE
     assert [delivery["status"] for delivery in view.deliveries] == [Status.REFUSED]
@@ -180,7 +180,7 @@ def test_an_outcome_waits_for_a_store_that_is_away(own_server: ValkeyServer) -> 
     core = make_core(own_server.url, "http://127.0.0.1:9")
     caller = Caller(app=core.policy.apps["web"], active=core.active(), request_id="r")
     upstream = Upstream()
-    courier = other(core, upstream).courier
+    dispatcher = other(core, upstream).dispatcher
     id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
     back = threading.Timer(1.0, own_server.start)
 
@@ -189,7 +189,7 @@ def test_an_outcome_waits_for_a_store_that_is_away(own_server: ValkeyServer) -> 
         back.start()
 
     upstream.meanwhile = lose_the_store
-    courier.attend(id_, running)
+    dispatcher.dispatch(id_, running)
     back.join()
     assert [d["status"] for d in core.manage.status(caller, id_).deliveries] == [Status.ACCEPTED]
     assert len(upstream.texts) == 1
@@ -204,15 +204,15 @@ def test_a_worker_that_stops_does_not_wait_for_the_store(own_server: ValkeyServe
     id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
     stopping = iter([False, True])
     with pytest.raises(StoreUnavailable):
-        other(core, upstream).courier.attend(id_, lambda: next(stopping, True))
+        other(core, upstream).dispatcher.dispatch(id_, lambda: next(stopping, True))
 
 
 def test_a_stopping_worker_hands_back_what_has_not_left(core: Core, caller: Caller) -> None:
     """Claimed but not armed: the delivery is queued again at once, and nothing was sent."""
     upstream = Upstream()
     id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
-    other(core, upstream).courier.attend(id_, lambda: True)
+    other(core, upstream).dispatcher.dispatch(id_, lambda: True)
     assert upstream.texts == []
     assert id_ in core.store.due.due(id_[:2], 10).ids
-    other(core, upstream).courier.attend(id_, running)
+    other(core, upstream).dispatcher.dispatch(id_, running)
     assert len(upstream.texts) == 1

@@ -1,4 +1,4 @@
--- Says that a worker lives and lists those that do, in order. Times are milliseconds.
+-- Records that a worker is alive. Returns the names of all workers that are alive, sorted. Times are milliseconds.
 -- KEYS: workers
 -- ARGV: name, ttl
 -- include: now

@@ -153,7 +153,7 @@ def simulated() -> dict[str, Any]:
     return simulate(
         policy,
         Question(**wanted),
-        lambda channel, country: parts().figures.learned(now, channel, country),
+        lambda channel, country: parts().conversion.learned_wait(now, channel, country),
         parts().admission.explain,
     )
 
@@ -263,7 +263,7 @@ def _look(name: str) -> dict[str, Any]:
 @operation(summary="Conversion by channel, country and upstream", answer=FiguresSchema, keys=OPS, role="read")
 def figures() -> dict[str, Any]:
     """Codes that went out and came back in the last seven days, and how soon."""
-    rows = parts().figures.rows(parts().store.facts.time())
+    rows = parts().conversion.read_rows(parts().store.facts.time())
     return {
         "figures": [
             {
@@ -299,7 +299,7 @@ def _rounded(seconds: float | None) -> float | None:
 )
 def look_at_suppression() -> dict[str, Any]:
     """Take a POST, as a number must not stand in a URL."""
-    found = parts().reception.suppression(**load(NumberSchema))
+    found = parts().replies.read_suppression(**load(NumberSchema))
     return {"suppressed": found is not None, **(found or {})}
 
 
@@ -314,7 +314,7 @@ def look_at_suppression() -> dict[str, Any]:
 )
 def lift_suppression() -> dict[str, Any]:
     """Only if the person asked for it in another way than START."""
-    lifted = parts().reception.lift_suppression(**load(NumberSchema), by=_author())
+    lifted = parts().replies.lift_suppression(**load(NumberSchema), by=_author())
     return {"lifted": lifted}
 
 

@@ -323,7 +323,7 @@ def test_a_suppressed_number_is_looked_up_and_lifted(api: Api, caplog: pytest.Lo
     body = {"to": "(202) 555-0100", "country": "US"}
     assert members(ask(api, "POST", "suppressions/look", body)) == {"suppressed": False}
     assert members(ask(api, "POST", "suppressions/lift", body)) == {"lifted": False}
-    api.core.reception.hear("main", Inbound(channel="whatsapp", sender=NUMBER, text="Stop!"))
+    api.core.replies.record_reply("main", Inbound(channel="whatsapp", sender=NUMBER, text="Stop!"))
     found = members(ask(api, "POST", "suppressions/look", body))
     assert (found["suppressed"], found["channel"], found["by"]) == (True, "whatsapp", "the person")
     with caplog.at_level(logging.INFO):

@@ -1,4 +1,4 @@
--- Adds to counters of one day; after a lost reply twice, as far as they must be exact.
+-- Adds 1 to counters of one day. Not exact: a call that is repeated after a lost reply counts twice.
 -- Returns 1.
 -- KEYS: day
 -- ARGV: ttl, name, ...

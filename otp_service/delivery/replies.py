@@ -1,0 +1,64 @@
+"""What people write back over a channel: STOP, START, and the fact that they wrote.
+
+Knows what a reply changes: suppressions, and channels that are open for a day. Must not know vendors' words or how a
+reply travels.
+"""
+
+from typing import Any
+
+from otp_service import phone
+from otp_service.crypto.sealing import Seal
+from otp_service.guard.suppressions import Suppressions
+from otp_service.messages import opt_out
+from otp_service.store.facts import Facts
+from otp_service.telemetry.logs import log
+from otp_service.telemetry.metrics import Metrics
+from otp_service.upstream.port import Inbound
+
+OPEN_FOR = 24 * 3600
+"""Seconds that a channel counts as open after a person wrote (WhatsApp's customer service window)."""
+SUPPRESSED_FOR = 10 * 365 * 24 * 3600
+"""Seconds that a STOP holds; in practice, until it is lifted."""
+
+
+class Replies:
+    """Records replies, and shows and lifts the suppressions that they cause. Its methods raise StoreUnavailable."""
+
+    def __init__(self, *, facts: Facts, suppressions: Suppressions, seal: Seal, metrics: Metrics) -> None:
+        self._facts = facts
+        self._suppressions = suppressions
+        self._seal = seal
+        self._metrics = metrics
+
+    def record_reply(self, upstream: str, message: Inbound) -> None:
+        """Record that a person wrote: opens the channel for a day, and obeys STOP and START."""
+        word = opt_out.word(message.text)
+        index = self._seal.index("number", message.sender)
+        suppressed = self._seal.indexes("suppressed", message.sender)
+        self._facts.put(f"open:{message.channel}:{index}", "1", OPEN_FOR)
+        if word == "stop":
+            why = {
+                "channel": message.channel,
+                "upstream": upstream,
+                "at": self._facts.time(),
+                "by": "the person",
+                "sealed": self._seal.close(message.sender, suppressed[0]),
+            }
+            self._suppressions.add(suppressed[0], why, SUPPRESSED_FOR)
+        elif word == "start":
+            self._suppressions.remove(*suppressed)
+        self._metrics.inbound.labels(message.channel, word or "other").inc()
+        log("inbound.heard", channel=message.channel, to=phone.mask(message.sender), word=word or "other")
+
+    def read_suppression(self, to: str, country: str | None = None) -> dict[str, Any] | None:
+        """Return why a number gets no messages, or None if it does. Raises InvalidNumber."""
+        names = self._seal.indexes("suppressed", phone.parse(to, country).e164)
+        found = self._suppressions.read(*names)
+        return found and {name: found[name] for name in ("channel", "upstream", "at", "by")}
+
+    def lift_suppression(self, to: str, country: str | None = None, *, by: str) -> bool:
+        """Allow messages to a number again; False if it was not suppressed. Raises InvalidNumber."""
+        number = phone.parse(to, country).e164
+        lifted = self._suppressions.remove(*self._seal.indexes("suppressed", number))
+        log("suppression.lifted", to=phone.mask(number), found=lifted, by=by)
+        return lifted

@@ -1,0 +1,34 @@
+"""How reports of messages, beside the outcomes of sends, open the breaker of an account."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from otp_service.delivery.account_health import AccountHealth
+from otp_service.policy import TOLERANCE
+from otp_service.upstream.port import Outcome, Verdict
+from tests.support.spine import Spine, open_spine
+from tests.support.valkey_server import ValkeyServer
+
+
+@pytest.fixture
+def spine(valkey: ValkeyServer) -> Iterator[Spine]:
+    """Give the service of two channels."""
+    with open_spine(valkey) as made:
+        yield made
+
+
+def test_an_account_that_takes_everything_and_brings_nothing_is_left_alone(spine: Spine) -> None:
+    """Messages that it takes in between excuse no report; one that arrived does, and so does the number's own fault."""
+    health = AccountHealth(spine.dispatcher._breakers, spine.metrics, lambda: spine.caller.active)  # noqa: SLF001
+    taken = Outcome(Verdict.ACCEPTED, "")
+
+    def reports(*faults: str | None) -> str:
+        for fault in faults:
+            health.record_outcome("main", "sms", taken, clean=False)
+            health.record_report("main", "sms", fault)
+        return spine.dispatcher._breakers.ask("main", "sms").state  # noqa: SLF001
+
+    gone = ["upstream_gone"] * (TOLERANCE - 1)
+    assert reports(*gone, None, *gone, "unreachable") == "closed"
+    assert reports("upstream_gone") == "open"
