@@ -22,10 +22,12 @@ from otp_service.delivery.replies import Replies
 from otp_service.errors import StoreUnavailable
 from otp_service.events.outbox import Outbox
 from otp_service.events.sender import WebhookSender
-from otp_service.guard import human_check
 from otp_service.guard.admission import Admission
+from otp_service.guard.blocks import BlockStore
 from otp_service.guard.captcha import SiteVerify
-from otp_service.guard.limiter import Gate
+from otp_service.guard.history import History
+from otp_service.guard.human_check import ProofOfWork
+from otp_service.guard.limiter import Limiter
 from otp_service.net.public_only import PublicClient
 from otp_service.ops.apps import Apps
 from otp_service.ops.blocks import Blocks
@@ -165,17 +167,23 @@ class Core(Foundation):
     # The guard.
 
     @cached_property
-    def gate(self) -> Gate:
-        """The guard's counters, blocks and pins."""
-        return Gate(self.scripts, self.seal, prefix=self.settings.redis_prefix, keep=BLOCKS_KEPT)
+    def limiter(self) -> Limiter:
+        """The guard's counters."""
+        return Limiter(self.scripts, self.seal, prefix=self.settings.redis_prefix, keep_blocks=BLOCKS_KEPT)
+
+    @cached_property
+    def history(self) -> History:
+        """What the guard remembers about numbers."""
+        return History(self.scripts, self.seal, self.store.pins, prefix=self.settings.redis_prefix)
 
     @cached_property
     def admission(self) -> Admission:
         """Decides whether a send may go out."""
         return Admission(
-            gate=self.gate,
+            limiter=self.limiter,
+            history=self.history,
             seal=self.seal,
-            check=human_check.Check(*self.settings.lookup_keys.values()),
+            proof_of_work=ProofOfWork(*self.settings.lookup_keys.values()),
             captcha=cache(partial(SiteVerify, secret=self.settings.captcha_secret)),
             outbox=self.outbox,
             metrics=self.metrics,
@@ -293,7 +301,14 @@ class Core(Foundation):
     @cached_property
     def blocks(self) -> Blocks:
         """The operators' view of the guard."""
-        return Blocks(gate=self.gate, admission=self.admission, seal=self.seal, clock=self.store.facts.time)
+        return Blocks(
+            blocks=BlockStore(self.scripts, self.seal, prefix=self.settings.redis_prefix),
+            pins=self.store.pins,
+            history=self.history,
+            admission=self.admission,
+            seal=self.seal,
+            clock=self.store.facts.time,
+        )
 
     @cached_property
     def erasure(self) -> Erasure:
@@ -304,7 +319,7 @@ class Core(Foundation):
             facts=self.store.facts,
             suppressions=self.store.suppressions,
             seal=self.seal,
-            counters=self.gate.forget,
+            counters=self.history.erase,
         )
 
 

@@ -6,6 +6,7 @@ Knows which part keeps what. Must not know what the parts are used for.
 from otp_service.challenge.store import USUAL_RETENTION, ChallengeStore, Retention
 from otp_service.delivery.membership import Membership
 from otp_service.events.queue import EventQueue
+from otp_service.guard.pins import PinStore
 from otp_service.guard.suppressions import Suppressions
 from otp_service.store.due import DueQueue
 from otp_service.store.facts import Facts
@@ -38,6 +39,7 @@ class Stores:
         )
         self.facts = Facts(scripts, prefix=prefix)
         self.suppressions = Suppressions(scripts, prefix=prefix)
+        self.pins = PinStore(scripts, prefix=prefix)
         self.get_budget = GetBudget(scripts, prefix=prefix)
 
     def membership(self, queue: DueQueue) -> Membership:

@@ -33,7 +33,7 @@ def forget_options(parser: argparse.ArgumentParser) -> None:
 
 def _rekey(core: Core, _: argparse.Namespace) -> int:
     left = 0
-    for kind in kinds(core.store.suppressions, core.gate):
+    for kind in kinds(core.store.suppressions, core.store.pins):
         tally = rekey(core.seal, kind, partial(_show_progress, kind.name))
         print(f"{kind.name}: {tally.renewed} renewed, {tally.current} were up to date")
         if tally.nameless:

@@ -23,8 +23,8 @@ from otp_service.delivery.conversion import Conversion
 from otp_service.delivery.receipts import Receipts
 from otp_service.errors import Busy, StoreUnavailable
 from otp_service.events.outbox import Outbox
-from otp_service.guard import rules as guard
 from otp_service.guard.admission import Admission, Entry
+from otp_service.guard.rules import after_sending, asked_of
 from otp_service.guard.suppressions import Suppressions
 from otp_service.messages import templates as messages
 from otp_service.policy import Policy
@@ -195,7 +195,7 @@ class Dispatcher:
         challenge, steps = lease.challenge, lease.challenge.plan.steps
         own = active.policy.guard_of(challenge.app)
         entry = Entry(
-            asked=replace(guard.asked_of(challenge, e164), channel=steps[way.place].channel),
+            asked=replace(asked_of(challenge, e164), channel=steps[way.place].channel),
             rules=own,
             request_id=challenge.last.request_id,
             cheap=any(
@@ -292,12 +292,12 @@ class Dispatcher:
     def _charge(self, challenge: Challenge, e164: str, outcome: Outcome) -> None:
         """Tell the guard what left: the conversion of a challenge is judged by its first message, money by each."""
         rules = self._active().policy.guard_of(challenge.app)
-        asked, first = guard.asked_of(challenge, e164), challenge.deliveries[0]
+        asked, first = asked_of(challenge, e164), challenge.deliveries[0]
         price = partial(rules.money.price, country=asked.number.country)
         cost = price(challenge.last.channel) if outcome.charges is None else outcome.charges
         paid = price(_asked_for(challenge))
         was_sent = any(d.upstream for d in challenge.deliveries[:-1])
-        self._admission.count(guard.after_sending(rules, asked, None if was_sent else first.at, cost - paid))
+        self._admission.count(after_sending(rules, asked, None if was_sent else first.at, cost - paid))
 
     def _settle(
         self,

@@ -24,11 +24,21 @@ from otp_service.errors import (
     TooManyRequests,
 )
 from otp_service.events.outbox import Outbox
-from otp_service.guard import rules as guard
 from otp_service.guard.captcha import SiteVerify
-from otp_service.guard.human_check import Check, Proof, effort_for
-from otp_service.guard.limiter import Allowance, Gate, Past, Pins, names_of_pins
-from otp_service.guard.rules import Asked, Decision, Finding, Line
+from otp_service.guard.history import History, Past
+from otp_service.guard.human_check import Proof, ProofOfWork, effort_for
+from otp_service.guard.limiter import Allowance, Limiter
+from otp_service.guard.pins import PinNames, pin_names
+from otp_service.guard.rules import (
+    Asked,
+    Decision,
+    Finding,
+    Line,
+    after_refused_proof,
+    lines_of_fallback,
+    lines_of_send,
+    subscriber,
+)
 from otp_service.policy import Guard
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
@@ -63,7 +73,7 @@ class Entry:
     @property
     def lines(self) -> list[Line]:
         """List the rules' say."""
-        return guard.lines(self.rules, self.asked)
+        return lines_of_send(self.rules, self.asked)
 
 
 class Admission:
@@ -72,18 +82,20 @@ class Admission:
     def __init__(
         self,
         *,
-        gate: Gate,
+        limiter: Limiter,
+        history: History,
         seal: Seal,
-        check: Check,
+        proof_of_work: ProofOfWork,
         captcha: Callable[[str], SiteVerify],
         outbox: Outbox,
         metrics: Metrics,
         clock: Callable[[], int],
     ) -> None:
         """`captcha` gives who judges tokens at a URL; `clock` the store's time in milliseconds."""
-        self._gate = gate
+        self._limiter = limiter
+        self._history = history
         self._seal = seal
-        self._check = check
+        self._proof_of_work = proof_of_work
         self._captcha = captcha
         self._outbox = outbox
         self._metrics = metrics
@@ -97,9 +109,9 @@ class Admission:
         lines, pins = entry.lines, self._pins(entry.asked)
         brings = Allowance(cheap=entry.cheap, trusted=entry.asked.known == "device")
         if entry.proof and not brings.trusted:
-            id_, enough = self._solved(entry, lambda: self._gate.look(lines, brings, pins))
+            id_, enough = self._solved(entry, lambda: self._limiter.preview(lines, brings, pins))
             brings = replace(brings, proof=id_, enough=enough)
-        decision = self._gate.charge(lines, operation, brings, pins)
+        decision = self._limiter.charge(lines, operation, brings, pins)
         self._tell(entry, decision)
         if decision.verdict in {"allow", "cheap"}:
             return decision
@@ -110,8 +122,8 @@ class Admission:
 
         Its verdict is allow, cheap or refuse; nothing is charged then.
         """
-        decision = self._gate.charge(
-            guard.lines_of_fallback(entry.rules, entry.asked),
+        decision = self._limiter.charge(
+            lines_of_fallback(entry.rules, entry.asked),
             operation,
             Allowance(cheap=entry.cheap, trusted=True),
             self._pins(entry.asked),
@@ -124,37 +136,35 @@ class Admission:
     def refund(self, entry: Entry, operation: str) -> None:
         """Take a charge back; it decays by itself while the store is away."""
         with suppress(StoreUnavailable):
-            self._gate.refund(entry.lines, operation)
+            self._limiter.refund(entry.lines, operation)
 
     def explain(self, rules: Guard, asked: Asked) -> Decision:
         """Say what would be decided now, without charging anything."""
-        return self._gate.look(guard.lines(rules, asked), Allowance(cheap=True), self._pins(asked))
+        return self._limiter.preview(lines_of_send(rules, asked), Allowance(cheap=True), self._pins(asked))
 
     def count(self, lines: Sequence[Line]) -> None:
         """Count what happened after a send; a store that is away has worse to tell."""
         with suppress(StoreUnavailable):
-            self._gate.add(lines)
+            self._limiter.count(lines)
 
-    def meet(self, app: str, session: str, e164: str) -> None:
+    def record_session(self, app: str, session: str, e164: str) -> None:
         """Keep that a session verified a number; one that is not kept is a stranger's the next time."""
         with suppress(StoreUnavailable):
-            self._gate.meet(app, session, e164, DEVICE_LIFETIME)
+            self._history.record_session(app, session, e164, DEVICE_LIFETIME)
 
-    def past(self, app: str, session: str, e164: str) -> Past:
+    def read_past(self, app: str, session: str, e164: str) -> Past:
         """Give what is known of a number, and of the session that a server named, if any."""
-        return self._gate.past(e164, app, session, DEVICE_LIFETIME)
+        return self._history.read_past(e164, app, session, DEVICE_LIFETIME)
 
-    def _pins(self, asked: Asked) -> Pins:
-        subscriber = None if asked.address is None else guard.subscriber(asked.address)
-        return names_of_pins(self._seal, asked.number.e164, subscriber)
+    def _pins(self, asked: Asked) -> PinNames:
+        caller = None if asked.address is None else subscriber(asked.address)
+        return pin_names(self._seal, asked.number.e164, caller)
 
     def _bounds(self, asked: Asked) -> tuple[str, ...]:
         """Name all that a human check is made for, under each lookup key, newest first."""
-        return self._seal.indexes(
-            "human", asked.app, asked.number.e164, guard.subscriber(asked.address or "")
-        )
+        return self._seal.indexes("human", asked.app, asked.number.e164, subscriber(asked.address or ""))
 
-    def _solved(self, entry: Entry, look: Callable[[], Decision]) -> Proof:
+    def _solved(self, entry: Entry, preview: Callable[[], Decision]) -> Proof:
         """Judge the proof that is shown; one without an id where none is needed, or would help.
 
         A vendor is asked only for who is asked for a check, and what he does not take counts for its address, or
@@ -162,11 +172,13 @@ class Admission:
         """
         rules, asked = entry.rules.human_check, entry.asked
         if rules.kind == "altcha":
-            return self._check.solved(entry.proof, *self._bounds(asked), now=entry.now or self._clock())
-        if look().verdict != "human_check":
+            return self._proof_of_work.verify(
+                entry.proof, *self._bounds(asked), now=entry.now or self._clock()
+            )
+        if preview().verdict != "human_check":
             return Proof("", 0)
         if not self._captcha(rules.url).passed(entry.proof, asked.address):
-            self.count(guard.after_refused_proof(entry.rules, asked))
+            self.count(after_refused_proof(entry.rules, asked))
             raise HumanCheckFailed
         return Proof(self._seal.index("proof", entry.proof), math.inf)
 
@@ -214,7 +226,7 @@ class Admission:
         rules = entry.rules.human_check
         if rules.kind == "siteverify":
             return rules.of_vendor()
-        return self._check.pose(
+        return self._proof_of_work.pose(
             self._bounds(entry.asked)[0], effort=effort_for(decision.over), now=decision.now
         )
 

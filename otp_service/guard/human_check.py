@@ -55,7 +55,7 @@ class Proof(NamedTuple):
     enough: float
 
 
-class Check:
+class ProofOfWork:
     """Poses checks and judges proofs. `keys` are secrets of at least 32 bytes: the first signs, any of them proves.
 
     Safe to use from many threads and processes: what must be known of a check travels, signed, inside it.
@@ -85,7 +85,7 @@ class Check:
         )
         return {"kind": "altcha", "expires_in": LIFETIME // 1000, "challenge": posed.to_dict()}
 
-    def solved(self, payload: str, *bounds: str, now: int) -> Proof:
+    def verify(self, payload: str, *bounds: str, now: int) -> Proof:
         """Judge a proof. `payload` is what the widget made, `bounds` are all that it may have been made for.
 
         Raises HumanCheckFailed, whatever is wrong. Costs two HMACs, as the answer was signed when the check was posed.

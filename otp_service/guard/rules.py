@@ -14,7 +14,7 @@ from otp_service.challenge.model import Challenge
 from otp_service.errors import Standing
 from otp_service.phone import Number
 from otp_service.policy import Budget, Guard
-from otp_service.policy.limits import ConversionRule, Cooldown
+from otp_service.policy.limits import ConversionRule, Cooldown, Money
 
 IPV6_SUBSCRIBER = 64
 """Bits of an IPv6 address that name one subscriber (RFC 6177)."""
@@ -23,7 +23,7 @@ LINE_DIGITS = 4
 Known = Literal["", "session", "returning", "device"]
 """How well a caller is known: a stranger, a session that a server names, one that verified this number before, or a
 device that did. They never share a budget of a number: a server names a session for each stranger, too."""
-KINDS: tuple[Known, ...] = ("", "session", "returning", "device")
+FAMILIARITY: tuple[Known, ...] = ("", "session", "returning", "device")
 Owner = Literal["caller", "service", "destination", "person"]
 
 MARKS = {
@@ -74,7 +74,7 @@ class Line:
 
     rule: str
     owner: Owner
-    kind: Literal["fixed", "kept", "count", "ladder", "share", "clear"]
+    kind: Literal["fixed", "listed", "count", "ladder", "share", "clear"]
     on: bool = True
     of: str = ""
     scope: str = ""
@@ -86,7 +86,7 @@ class Line:
 
 def known_as(word: str) -> Known:
     """Read how well a caller is known from where it was written down."""
-    return next((known for known in KINDS if known == word), "")
+    return next((known for known in FAMILIARITY if known == word), "")
 
 
 def asked_of(challenge: Challenge, e164: str) -> Asked:
@@ -95,7 +95,7 @@ def asked_of(challenge: Challenge, e164: str) -> Asked:
     return Asked(number=number, app=challenge.app, purpose=challenge.purpose, known=known_as(challenge.known))
 
 
-def lines(guard: Guard, asked: Asked) -> list[Line]:
+def lines_of_send(guard: Guard, asked: Asked) -> list[Line]:
     """List what has a say in a send, what the caller owns before what a victim owns."""
     return _asked_for(guard, *_all(guard, asked))
 
@@ -105,10 +105,10 @@ def lines_of_fallback(guard: Guard, asked: Asked) -> list[Line]:
 
     It waits for no cooldown, and a challenge's conversion is that of its first message.
     """
-    return [line for line in lines(guard, asked) if line.rule not in {"cooldown", "conversion"}]
+    return [line for line in lines_of_send(guard, asked) if line.rule not in {"cooldown", "conversion"}]
 
 
-def said(rules: Guard, lines: Iterable[Line]) -> Iterator[dict[str, Any]]:
+def limits_of(rules: Guard, lines: Iterable[Line]) -> Iterator[dict[str, Any]]:
     """List the rules that have a say, and their limits."""
     for line in lines:
         rule = getattr(rules, line.rule)
@@ -129,9 +129,9 @@ def _all(guard: Guard, asked: Asked) -> Iterator[Line]:
     yield _budget(guard, "guessing", "service", "guesses", (), cost=0)
     if not trusted:
         yield from _of_places(guard, asked)
-    yield _kept(guard, "suppression", "person", asked)
+    yield _listed(guard, "suppression", "person", asked)
     if asked.purpose in guard.recycled.purposes:
-        yield _kept(guard, "recycled", "destination", asked)
+        yield _listed(guard, "recycled", "destination", asked)
     number = (asked.number.e164, asked.known)
     yield _budget(guard, "failures", "destination", "number", number, cost=0, private=True)
     yield _ladder(guard.cooldown, number)
@@ -241,12 +241,12 @@ def _share(rule: ConversionRule, scope: str, subject: tuple[str, ...], **more: A
     )
 
 
-def _kept(guard: Guard, rule: str, owner: Owner, asked: Asked) -> Line:
+def _listed(guard: Guard, rule: str, owner: Owner, asked: Asked) -> Line:
     listed = getattr(guard, rule)
     return Line(
         rule=rule,
         owner=owner,
-        kind="kept",
+        kind="listed",
         on=listed.mode == "enforce",
         scope=rule,
         subject=(asked.number.e164,),
@@ -312,6 +312,11 @@ def subscriber(address: str) -> str:
 
 
 # What was decided.
+
+
+def in_units(rule: str, counted: float) -> float:
+    """Convert a counter's value to the unit in which its limits are written."""
+    return counted / Money.unit if rule == "money" else counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from otp_service.guard.slot import Slot
 from otp_service.store.scripts import Scripts
 
 SCOPE = "x"
@@ -17,11 +18,11 @@ class Suppressions:
 
     def __init__(self, scripts: Scripts, *, prefix: str) -> None:
         self._scripts = scripts
-        self._prefix = prefix
+        self._slot = Slot(prefix)
 
     def key(self, name: str) -> str:
         """Name the key of a number; all share one slot, so that one call reads the names of all lookup keys."""
-        return f"{{{self._prefix}:guard}}:{SCOPE}:{name}"
+        return self._slot.key(SCOPE, name)
 
     def add(self, name: str, why: Mapping[str, Any], seconds: int) -> None:
         """Put a number on the list for so many seconds."""

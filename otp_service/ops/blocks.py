@@ -1,6 +1,6 @@
 """What operators see and do about the guard: list, explain and lift blocks, pin subjects, name recycled numbers.
 
-Brings the gate and the audit log together. Must not know HTTP, a terminal or Redis. Numbers come out masked.
+Brings the guard's stores and the audit log together. Must not know HTTP, a terminal or Redis. Numbers come out masked.
 """
 
 import ipaddress
@@ -12,15 +12,26 @@ from typing import Any, Literal
 from otp_service import phone
 from otp_service.crypto.sealing import Seal, Unsealable
 from otp_service.errors import Invalid, InvalidNumber, NotFound
-from otp_service.guard import rules as guard
 from otp_service.guard.admission import Admission
-from otp_service.guard.limiter import Block, Gate
-from otp_service.guard.rules import Asked, Known
+from otp_service.guard.blocks import Block, BlockStore
+from otp_service.guard.history import History
+from otp_service.guard.pins import PinStore
+from otp_service.guard.rules import (
+    FAMILIARITY,
+    IPV6_SUBSCRIBER,
+    LINE_DIGITS,
+    MARKS,
+    Asked,
+    Known,
+    limits_of,
+    lines_of_send,
+    subscriber,
+)
 from otp_service.policy import Policy
 from otp_service.telemetry.logs import log, redact
 
 PREFIX = re.compile(r"\+[1-9][0-9]{0,10}")
-BLOCK_ID = re.compile(rf"(?:{'|'.join(guard.MARKS)}):[a-z-]{{1,20}}:[A-Za-z0-9_-]{{0,22}}")
+BLOCK_ID = re.compile(rf"(?:{'|'.join(MARKS)}):[a-z-]{{1,20}}:[A-Za-z0-9_-]{{0,22}}")
 RECYCLED_FOR = 90
 """Days that a number counts as recycled: so long operators keep one before they hand it on, as they say."""
 Kind = Literal["number", "prefix", "address"]
@@ -47,9 +58,20 @@ class Pin:
 class Blocks:
     """The operators' view of the guard. Its methods raise StoreUnavailable."""
 
-    def __init__(self, *, gate: Gate, admission: Admission, seal: Seal, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        *,
+        blocks: BlockStore,
+        pins: PinStore,
+        history: History,
+        admission: Admission,
+        seal: Seal,
+        clock: Callable[[], int],
+    ) -> None:
         """`clock` gives the store's time in milliseconds."""
-        self._gate = gate
+        self._blocks = blocks
+        self._pins = pins
+        self._history = history
         self._admission = admission
         self._seal = seal
         self._clock = clock
@@ -59,7 +81,7 @@ class Blocks:
     def blocks(self, limit: int = 100) -> list[dict[str, Any]]:
         """List blocks, those that last longest first."""
         now = self._clock()
-        return [self._shown(block, now) for block in self._gate.blocks(limit)]
+        return [self._shown(block, now) for block in self._blocks.longest(limit)]
 
     def explain(
         self,
@@ -83,26 +105,26 @@ class Blocks:
             raise Invalid({"app": [f"there is no app {name}"]})
         rules = policy.guard_of(name)
         number = phone.parse(to, country)
-        met = session and self._admission.past(name, session, number.e164).met
+        met = session and self._admission.read_past(name, session, number.e164).met
         known: Known = "device" if device else "returning" if met else "session" if session else ""
         asked = Asked(number=number, app=name, purpose=purpose, address=address, session=session, known=known)
         decision, now = self._admission.explain(rules, asked), self._clock()
-        lines = guard.lines(rules, asked)
-        found = (self._gate.block(id_) for id_ in map(self._gate.id_of, lines) if id_)
+        lines = lines_of_send(rules, asked)
+        found = (self._blocks.read(id_) for id_ in map(self._blocks.id_of, lines) if id_)
         return {
             "to": phone.mask(asked.number.e164),
             "app": name,
             "known": known,
             "verdict": decision.verdict,
             "findings": [asdict(one) for one in decision.findings],
-            "rules": list(guard.said(rules, lines)),
+            "rules": list(limits_of(rules, lines)),
             "blocks": [self._shown(block, now) for block in found if block],
         }
 
     def lift(self, id_: str, act: Act) -> None:
         """Forget a block and what was counted behind it. Raises NotFound."""
-        block = self._gate.block(id_) if BLOCK_ID.fullmatch(id_) else None
-        if not block or not self._gate.lift(id_):
+        block = self._blocks.read(id_) if BLOCK_ID.fullmatch(id_) else None
+        if not block or not self._blocks.lift(id_):
             raise NotFound("There is no such block, or it was lifted before.")
         log("block.lifted", rule=block.rule, subject=_logged(block), by=act.by, reason=act.reason)
 
@@ -114,7 +136,7 @@ class Blocks:
     def pins(self) -> list[dict[str, Any]]:
         """List all pins that have not ended."""
         now = self._clock()
-        shown = (self._pin_shown(name, pin) for name, pin in self._gate.pins().items())
+        shown = (self._pin_shown(name, pin) for name, pin in self._pins.read_all().items())
         return [pin for pin in shown if pin["until"] is None or pin["until"] > now]
 
     def pin(self, pin: Pin, act: Act) -> None:
@@ -126,7 +148,7 @@ class Blocks:
             record["until"] = pin.until
         if pin.kind == "number":
             record["sealed"] = self._seal.close(subject, name)
-        self._gate.pin(name, record)
+        self._pins.write(name, record)
         log(
             "pin.set",
             kind=pin.kind,
@@ -140,7 +162,7 @@ class Blocks:
         """Take a pin away. Raises NotFound, InvalidNumber or Invalid."""
         wanted = _subject(kind, subject)
         indexes = self._seal.indexes("number", wanted) if kind == "number" else (wanted,)
-        if not sum(self._gate.unpin(f"{kind} {index}") for index in indexes):
+        if not sum(self._pins.remove(f"{kind} {index}") for index in indexes):
             raise NotFound("There is no such pin.")
         log("pin.taken", kind=kind, subject=_pin_logged(kind, wanted), by=act.by, reason=act.reason)
 
@@ -176,8 +198,8 @@ class Blocks:
             except InvalidNumber:
                 wrong += 1
                 continue
-            self._gate.forget(e164)
-            self._gate.recycle(e164, now, days * 86_400)
+            self._history.erase(e164)
+            self._history.record_recycled(e164, now, days * 86_400)
             taken += 1
         log("numbers.recycled", taken=taken, wrong=wrong, by=act.by, reason=act.reason)
         return taken, wrong
@@ -189,9 +211,9 @@ def masked(block: Block) -> str:
     if phone.E164.fullmatch(digits) and block.rule in {"number", "cooldown", "failures"}:
         digits = phone.mask(digits)
     elif digits.startswith("+"):
-        digits = f"{digits}{'*' * guard.LINE_DIGITS}"
+        digits = f"{digits}{'*' * LINE_DIGITS}"
     return (
-        f"{digits} ({known})" if known in guard.KINDS and known else " ".join(filter(None, (digits, known)))
+        f"{digits} ({known})" if known in FAMILIARITY and known else " ".join(filter(None, (digits, known)))
     )
 
 
@@ -228,10 +250,10 @@ def _subject(kind: Kind, text: str) -> str:
         return text
     address, _, bits = text.partition("/")
     try:
-        subscriber = guard.subscriber(str(ipaddress.ip_address(address)))
+        caller = subscriber(str(ipaddress.ip_address(address)))
     except ValueError:
         raise Invalid({"subject": ["must be an IP address"]}) from None
     # Of a wider network all but one subscriber would pass, though it looked pinned.
-    if bits and (":" not in subscriber or bits != str(guard.IPV6_SUBSCRIBER)):
+    if bits and (":" not in caller or bits != str(IPV6_SUBSCRIBER)):
         raise Invalid({"subject": ["must be one subscriber: an IPv4 address, or an IPv6 address or its /64"]})
-    return subscriber
+    return caller

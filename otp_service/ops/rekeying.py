@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otp_service.crypto.sealing import Seal, Unsealable
-from otp_service.guard.limiter import Gate
+from otp_service.guard.pins import PinStore
 from otp_service.guard.suppressions import Suppressions
 
 
@@ -42,7 +42,7 @@ class Kind:
     rename: Callable[[str, Mapping[str, Any], str, Mapping[str, Any]], bool]
 
 
-def kinds(suppressions: Suppressions, gate: Gate) -> tuple[Kind, ...]:
+def kinds(suppressions: Suppressions, pins: PinStore) -> tuple[Kind, ...]:
     """List all kinds of records that outlive a rotation."""
     return (
         Kind(
@@ -54,8 +54,8 @@ def kinds(suppressions: Suppressions, gate: Gate) -> tuple[Kind, ...]:
         Kind(
             name="pins",
             named=lambda seal, e164: f"number {seal.index('number', e164)}",
-            all=lambda: iter([[(name, pin) for name, pin in gate.pins().items() if "sealed" in pin]]),
-            rename=gate.repin,
+            all=lambda: iter([[(name, pin) for name, pin in pins.read_all().items() if "sealed" in pin]]),
+            rename=pins.rename,
         ),
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from otp_service import phone
 from otp_service.errors import OtpError
-from otp_service.guard.rules import Asked, Decision, lines, said
+from otp_service.guard.rules import Asked, Decision, limits_of, lines_of_send
 from otp_service.messages import templates as messages
 from otp_service.phone import Number
 from otp_service.policy import App, Guard, Learned, Policy, Route, StepRule
@@ -56,7 +56,7 @@ def simulate(
     guard_rules = policy.guard_of(name)
     asked = _asked(number, name, question, question.channel or "sms")
     decision = explain(guard_rules, asked)
-    shown["guard"] = list(said(guard_rules, lines(guard_rules, asked)))
+    shown["guard"] = list(limits_of(guard_rules, lines_of_send(guard_rules, asked)))
     shown["verdict"] = _verdict(decision)
     try:
         place, route = policy.route_for(number, name, question.purpose)

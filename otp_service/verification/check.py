@@ -29,8 +29,8 @@ from otp_service.errors import (
     WrongCode,
 )
 from otp_service.events.outbox import Outbox
-from otp_service.guard import rules
 from otp_service.guard.admission import Admission
+from otp_service.guard.rules import after_failure, after_success, asked_of
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
 from otp_service.verification.own import canonical, check_form
@@ -127,7 +127,7 @@ class Check:
         """Note a wrong guess, and give the error that says so."""
         self._log(caller, "wrong_code", challenge, who.e164)
         guard = caller.active.policy.guard_of(caller.app.name)
-        self._admission.count(rules.after_failure(guard, rules.asked_of(challenge, who.e164)))
+        self._admission.count(after_failure(guard, asked_of(challenge, who.e164)))
         left = challenge.plan.max_attempts - challenge.attempts
         if not left:
             self._metrics.challenges.labels(caller.app.name, "exhausted").inc()
@@ -141,10 +141,10 @@ class Check:
         self._metrics.challenges.labels(caller.app.name, "verified").inc()
         self._converted(delivery, who.e164, now)
         guard = caller.active.policy.guard_of(caller.app.name)
-        asked = rules.asked_of(won, who.e164)
-        self._admission.count(rules.after_success(guard, asked, won.deliveries[0].at))
+        asked = asked_of(won, who.e164)
+        self._admission.count(after_success(guard, asked, won.deliveries[0].at))
         if who.session:
-            self._admission.meet(caller.app.name, who.session, who.e164)
+            self._admission.record_session(caller.app.name, who.session, who.e164)
 
     def _converted(self, delivery: Delivery, e164: str, now: int) -> None:
         seconds, country = (now - delivery.at) / 1000, phone.country_of(e164)

@@ -27,7 +27,7 @@ from otp_service.errors import (
     TokenInvalid,
 )
 from otp_service.guard.admission import Admission, Entry
-from otp_service.guard.limiter import Past
+from otp_service.guard.history import Past
 from otp_service.guard.rules import Asked, Decision, Known
 from otp_service.phone import Number
 from otp_service.policy import Guard
@@ -199,7 +199,7 @@ class Send:
         app, session = caller.app.name, request.session
         if not request.device_token and not session:
             return "", 0
-        past = self._admission.past(app, session, e164)
+        past = self._admission.read_past(app, session, e164)
         if request.device_token and self._is_device(request.device_token, app, e164, past):
             return "device", past.now
         return ("returning" if past.met else "session" if session else ""), past.now

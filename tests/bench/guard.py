@@ -8,7 +8,7 @@ from dataclasses import replace
 from otp_service.policy import Budget, Guard, Window
 from otp_service.policy.limits import Cooldown, Countries
 from otp_service.verification.send import SendRequest
-from tests.support.gates import Counters, asked
+from tests.support.counters import Counters, asked
 from tests.support.numbers import crowd
 from tests.support.spine import PatientScripts, open_spine
 from tests.support.valkey_server import ValkeyServer

@@ -28,7 +28,7 @@ from otp_service.challenge.transitions import (
 from otp_service.crypto.code_hashes import Claim
 from otp_service.delivery.conversion import Conversion
 from otp_service.events import queue
-from otp_service.guard.limiter import REMEMBER
+from otp_service.guard.slot import REMEMBER
 from otp_service.policy import Route, StepRule
 from otp_service.policy.versions import Policies
 from otp_service.upstream.breakers import Breakers

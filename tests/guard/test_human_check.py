@@ -19,7 +19,7 @@ from otp_service.guard.human_check import (
     MAX_PROOF,
     MOST,
     ROUNDS,
-    Check,
+    ProofOfWork,
     effort_for,
     enough_until,
 )
@@ -28,7 +28,7 @@ from tests.support.proofs import encoded, proof
 from tests.support.spine import PATIENT
 
 KEY = b"k" * 32
-CHECK = Check(KEY)
+CHECK = ProofOfWork(KEY)
 NOW = 1_800_000_000_000
 BOUND, OTHER = "Zm9yIHRoaXMgbnVtYmVy", "Zm9yIGFub3RoZXIgb25l"
 EFFORT = 5 * ROUNDS
@@ -48,28 +48,28 @@ def changed(place: str, value: object) -> str:
     return encoded(payload)
 
 
-def refused(payload: str, bound: str = BOUND, *, check: Check = CHECK, now: int = NOW) -> None:
+def refused(payload: str, bound: str = BOUND, *, check: ProofOfWork = CHECK, now: int = NOW) -> None:
     """See a proof refused."""
     with pytest.raises(HumanCheckFailed):
-        check.solved(payload, bound, now=now)
+        check.verify(payload, bound, now=now)
 
 
 def test_a_proof_counts_for_what_it_was_posed_for() -> None:
     """Its id is the same however often it is asked, so that the caller can spend it."""
-    first = CHECK.solved(GOOD, BOUND, now=NOW)
-    assert first == CHECK.solved(GOOD, BOUND, now=NOW)
+    first = CHECK.verify(GOOD, BOUND, now=NOW)
+    assert first == CHECK.verify(GOOD, BOUND, now=NOW)
     assert len(first.id) == 32
 
 
 def test_a_proof_counts_in_every_process_with_the_key() -> None:
     """What must be known travels inside it."""
-    assert Check(KEY).solved(GOOD, BOUND, now=NOW)
+    assert ProofOfWork(KEY).verify(GOOD, BOUND, now=NOW)
 
 
 def test_every_check_has_an_id_of_its_own() -> None:
     """Two checks of the same request are spent apart."""
     others = {
-        CHECK.solved(encoded(proof(CHECK.pose(BOUND, effort=1, now=NOW))), BOUND, now=NOW) for _ in range(20)
+        CHECK.verify(encoded(proof(CHECK.pose(BOUND, effort=1, now=NOW))), BOUND, now=NOW) for _ in range(20)
     }
     assert len(others) == 20
 
@@ -85,12 +85,12 @@ def test_a_proof_for_one_number_or_address_counts_for_no_other() -> None:
 
 def test_a_proof_of_another_key_counts_for_nothing() -> None:
     """Neither another service's, nor one that somebody signed himself."""
-    refused(GOOD, check=Check(b"o" * 32))
+    refused(GOOD, check=ProofOfWork(b"o" * 32))
 
 
 def test_a_proof_expires() -> None:
     """By the time that the caller hands in, to the millisecond."""
-    assert CHECK.solved(GOOD, BOUND, now=NOW + LIFETIME - 1)
+    assert CHECK.verify(GOOD, BOUND, now=NOW + LIFETIME - 1)
     refused(GOOD, now=NOW + LIFETIME)
 
 
@@ -101,13 +101,13 @@ def test_a_proof_counts_until_checks_are_four_times_as_heavy() -> None:
         assert enough == pytest.approx(over + 0.5, abs=0.001)
         assert effort_for(enough) == pytest.approx(4 * effort_for(over), rel=0.001)
     assert enough_until(MOST) == enough_until(MOST // 4) == math.inf
-    assert CHECK.solved(GOOD, BOUND, now=NOW).enough == enough_until(EFFORT)
+    assert CHECK.verify(GOOD, BOUND, now=NOW).enough == enough_until(EFFORT)
 
 
 def test_a_proof_counts_while_the_lookup_key_is_rotated() -> None:
     """A check that was posed before proves after, as whatever is bound to names of either key."""
-    rotated = Check(b"o" * 32, KEY)
-    assert rotated.solved(GOOD, OTHER, BOUND, now=NOW) == CHECK.solved(GOOD, BOUND, now=NOW)
+    rotated = ProofOfWork(b"o" * 32, KEY)
+    assert rotated.verify(GOOD, OTHER, BOUND, now=NOW) == CHECK.verify(GOOD, BOUND, now=NOW)
     refused(encoded(proof(rotated.pose(BOUND, effort=1, now=NOW))))
 
 
@@ -141,10 +141,10 @@ def test_whatever_was_signed_cannot_be_changed(name: str, value: object) -> None
 
 def test_what_was_not_signed_changes_nothing() -> None:
     """Members of a later widget are let through, and the id stays: a proof is not spent twice by dressing it up."""
-    first = CHECK.solved(GOOD, BOUND, now=NOW)
+    first = CHECK.verify(GOOD, BOUND, now=NOW)
     for place in ("more", "challenge.more", "challenge.parameters.more", "solution.more", "solution.counter"):
-        assert CHECK.solved(changed(place, 99), BOUND, now=NOW) == first
-    assert CHECK.solved(f" {GOOD}\n", BOUND, now=NOW) == first
+        assert CHECK.verify(changed(place, 99), BOUND, now=NOW) == first
+    assert CHECK.verify(f" {GOOD}\n", BOUND, now=NOW) == first
 
 
 @pytest.mark.parametrize("key", ["", "00", "00" * 32, "0" * 63, "no hex", None, 7, [], {}])
@@ -217,7 +217,7 @@ def test_no_json_in_any_place_breaks_the_judge(place: str, value: object) -> Non
 @pytest.mark.parametrize("effort", [0, 1, ROUNDS, 3 * ROUNDS])
 def test_a_check_never_takes_more_than_its_effort(draw: Callable[[int], int], effort: int) -> None:
     """The answer lies among the tries that were asked for, at either end of the dice, too."""
-    solved = proof(Check(KEY, draw=draw).pose(BOUND, effort=effort, now=NOW))
+    solved = proof(ProofOfWork(KEY, draw=draw).pose(BOUND, effort=effort, now=NOW))
     assert solved["solution"]["counter"] < max(1, effort // ROUNDS)
 
 

@@ -12,12 +12,20 @@ from hypothesis import strategies as st
 
 from otp_service.crypto.sealing import Seal
 from otp_service.durations import DAY, HOUR, MINUTE
-from otp_service.guard import rules as guard
-from otp_service.guard.limiter import SPENT, Allowance, Gate
-from otp_service.guard.rules import Decision, Finding, Line
+from otp_service.guard.history import History
+from otp_service.guard.limiter import SPENT, Allowance
+from otp_service.guard.rules import (
+    Decision,
+    Finding,
+    Line,
+    after_failure,
+    after_sending,
+    after_success,
+    lines_of_send,
+)
 from otp_service.policy import Budget, Guard, Window
 from otp_service.policy.guard_forms import changed
-from tests.support.gates import ADDRESS, KEEP, NUMBER, Counters, asked, only, open_counters
+from tests.support.counters import ADDRESS, KEEP, NUMBER, Counters, asked, only, open_counters
 from tests.support.spine import PATIENT
 from tests.support.valkey_server import ValkeyServer
 
@@ -157,7 +165,7 @@ def test_windows_are_exactly_what_they_are_said_to_be(
                 _refund(counters, model, charged.pop(operation, []), operation)
             else:
                 before = counters.stored()
-                looked = counters.gate.look(lines, Allowance(), counters.pins_of(asked()))
+                looked = counters.limiter.preview(lines, Allowance(), counters.pins_of(asked()))
                 assert counters.stored() == before
                 decision = counters.lined(lines, operation)
                 if operation in charged:
@@ -173,7 +181,7 @@ def test_windows_are_exactly_what_they_are_said_to_be(
 
 
 def _refund(counters: Counters, model: Model, lines: list[Line], operation: str) -> None:
-    counters.gate.refund(lines, operation)
+    counters.limiter.refund(lines, operation)
     for line in lines:
         model.add(line, model.done[operation], -1)
 
@@ -200,7 +208,7 @@ def test_a_repeated_send_is_decided_as_the_first_time(counters: Counters) -> Non
     counters.charge(rules, asked())
     for _ in range(2):
         assert counters.charge(rules, asked(), "again", Allowance(cheap=True)).verdict == "cheap"
-    assert counters.look(rules, asked(), Allowance(cheap=True)).findings[0].value == 2
+    assert counters.preview(rules, asked(), Allowance(cheap=True)).findings[0].value == 2
 
 
 def test_a_refused_send_spends_nothing_of_anybody(counters: Counters) -> None:
@@ -223,10 +231,10 @@ def test_a_refused_send_spends_nothing_of_anybody(counters: Counters) -> None:
 def test_a_refund_of_what_was_never_charged_gives_nothing(counters: Counters) -> None:
     """Also not a second time."""
     rules = only({"number": {"refuse": ["2/h"]}})
-    lines = guard.lines(rules, asked())
+    lines = lines_of_send(rules, asked())
     assert passes(counters.charge(rules, asked(), "one"))
     for operation in ("one", "one", "two"):
-        counters.gate.refund(lines, operation)
+        counters.limiter.refund(lines, operation)
     assert [passes(counters.charge(rules, asked())) for _ in range(3)] == [True, True, False]
 
 
@@ -235,11 +243,11 @@ def test_money_that_was_charged_too_high_is_given_back(counters: Counters) -> No
     rules = only({"money": {"refuse": ["3/h"], "prices": {"sms": 2}}})
     assert passes(counters.charge(rules, asked()))
     assert not passes(counters.charge(rules, asked()))
-    counters.gate.add(guard.after_sending(rules, asked(), None, -1.0))
+    counters.limiter.count(after_sending(rules, asked(), None, -1.0))
     assert passes(counters.charge(rules, asked()))
-    counters.gate.add(guard.after_sending(rules, asked(), None, -2.5))
-    counters.gate.add(guard.after_sending(rules, asked(), None, 2.25))
-    assert counters.look(rules, asked()).findings[0].value == 2.75
+    counters.limiter.count(after_sending(rules, asked(), None, -2.5))
+    counters.limiter.count(after_sending(rules, asked(), None, 2.25))
+    assert counters.preview(rules, asked()).findings[0].value == 2.75
 
 
 # Ladder.
@@ -257,7 +265,7 @@ def test_the_ladder_grows_and_is_forgotten(counters: Counters) -> None:
         assert refused.deciding.rule == "cooldown"
         assert refused.now + refused.deciding.pause == passed.now + 1000 * pause
         counters.scripts.offset += refused.deciding.pause - 10_000
-        assert not passes(counters.look(rules, asked()))
+        assert not passes(counters.preview(rules, asked()))
         counters.scripts.offset += 10_000
     counters.scripts.offset += 10 * MINUTE * 1000
     assert passes(counters.charge(rules, asked()))
@@ -279,7 +287,7 @@ def test_a_refund_takes_a_step_of_the_ladder_back(counters: Counters) -> None:
     assert passes(counters.charge(rules, asked()))
     counters.scripts.offset += 31_000
     assert passes(counters.charge(rules, asked(), "second"))
-    counters.gate.refund(guard.lines(rules, asked()), "second")
+    counters.limiter.refund(lines_of_send(rules, asked()), "second")
     assert passes(counters.charge(rules, asked()))
     counters.scripts.offset += 31_000
     assert not passes(counters.charge(rules, asked()))
@@ -317,7 +325,7 @@ def test_a_hold_lasts_at_least_until_there_is_room(counters: Counters) -> None:
     rules = only({"address": {"refuse": ["2/d"], "hold": "1h"}})
     for _ in range(2):
         assert passes(counters.charge(rules, asked()))
-    looked, refused = counters.look(rules, asked()), counters.charge(rules, asked())
+    looked, refused = counters.preview(rules, asked()), counters.charge(rules, asked())
     assert looked.now + looked.deciding.pause == refused.now + refused.deciding.pause
     assert refused.deciding.pause > DAY * 1000
     counters.scripts.offset += refused.deciding.pause - 1000
@@ -333,11 +341,11 @@ CONVERSION = only({"conversion": {"sends": 10, "share": 0.2, "within": "15m", "g
 
 def sent(counters: Counters, count: int, verified: int = 0, rules: Guard = CONVERSION) -> None:
     """Let challenges be sent now, and some of them be verified."""
-    now = counters.look(rules, asked()).now
+    now = counters.preview(rules, asked()).now
     for place in range(count):
-        counters.gate.add(guard.after_sending(rules, asked(), now, 0))
+        counters.limiter.count(after_sending(rules, asked(), now, 0))
         if place < verified:
-            counters.gate.add(guard.after_success(rules, asked(), now))
+            counters.limiter.count(after_success(rules, asked(), now))
 
 
 def test_codes_that_do_not_come_back_stop_a_place(counters: Counters) -> None:
@@ -368,8 +376,8 @@ def let_in(counters: Counters, count: int, rules: Guard = CONVERSION) -> list[De
 def came_back(counters: Counters, decisions: list[Decision], rules: Guard = CONVERSION) -> None:
     """Let what was let in be sent and verified."""
     for decision in decisions:
-        counters.gate.add(guard.after_sending(rules, asked(), decision.now, 0))
-        counters.gate.add(guard.after_success(rules, asked(), decision.now))
+        counters.limiter.count(after_sending(rules, asked(), decision.now, 0))
+        counters.limiter.count(after_success(rules, asked(), decision.now))
 
 
 def test_no_more_is_on_its_way_without_a_check_than_would_be_judged_or_came_back(counters: Counters) -> None:
@@ -379,7 +387,7 @@ def test_no_more_is_on_its_way_without_a_check_than_would_be_judged_or_came_back
     assert {one.level for one in decisions[-1].findings} == {"human_check"}
     assert decisions[-1].over == 0
     let_in(counters, 5)
-    assert counters.look(CONVERSION, asked()).over == 0.5
+    assert counters.preview(CONVERSION, asked()).over == 0.5
     came_back(counters, decisions[:10])
     assert [counters.charge(CONVERSION, asked()).verdict for _ in range(6)] == ["allow"] * 5 + ["human_check"]
     came_back(counters, decisions[:10])
@@ -394,7 +402,7 @@ def test_what_is_refunded_is_not_on_its_way(counters: Counters) -> None:
     """A send that was not made makes room for another."""
     charged = [(counters.charge(CONVERSION, asked(), f"{n}").verdict, f"{n}") for n in range(11)]
     assert [verdict for verdict, _ in charged] == ["allow"] * 10 + ["human_check"]
-    counters.gate.refund(guard.lines(CONVERSION, asked()), "3")
+    counters.limiter.refund(lines_of_send(CONVERSION, asked()), "3")
     assert [counters.charge(CONVERSION, asked()).verdict for _ in range(2)] == ["allow", "human_check"]
 
 
@@ -524,7 +532,7 @@ def test_no_more_is_tried_after_a_stop_than_would_have_caused_it(counters: Count
     stopped(counters, rules)
     sent(counters, 4, rules=rules)
     counters.scripts.offset += 2 * MINUTE * 1000
-    assert not passes(counters.look(rules, asked()))
+    assert not passes(counters.preview(rules, asked()))
 
 
 def test_an_honest_crowd_is_never_stopped(counters: Counters) -> None:
@@ -541,11 +549,11 @@ def test_an_honest_crowd_is_never_stopped(counters: Counters) -> None:
 
 def test_a_code_that_comes_back_late_counts_for_when_it_was_sent(counters: Counters) -> None:
     """Or the messages of one minute were judged by the codes of another."""
-    now = counters.look(CONVERSION, asked()).now
+    now = counters.preview(CONVERSION, asked()).now
     sent(counters, 10)
     counters.scripts.offset += 61_000
     for _ in range(5):
-        counters.gate.add(guard.after_success(CONVERSION, asked(), now))
+        counters.limiter.count(after_success(CONVERSION, asked(), now))
     counters.scripts.offset += 60_000
     assert passes(counters.charge(CONVERSION, asked()))
 
@@ -595,9 +603,9 @@ def test_watch_counts_and_refuses_nothing(counters: Counters) -> None:
 
 def test_off_counts_nothing(counters: Counters) -> None:
     """No key but that of the operation, whatever happens."""
-    for lines in (guard.after_failure(only(), asked()), guard.after_success(only(), asked(), 0)):
+    for lines in (after_failure(only(), asked()), after_success(only(), asked(), 0)):
         assert lines == []
-    assert guard.after_sending(only(), asked(), 0, 1) == []
+    assert after_sending(only(), asked(), 0, 1) == []
     counters.charge(only(), asked())
     assert {key.split("}:")[1][:2] for key in counters.stored()} == {"o:"}
 
@@ -611,7 +619,7 @@ def test_a_check_is_asked_for_then_passed_once(counters: Counters) -> None:
     assert counters.charge(rules, asked(), allowance=Allowance(proof="p")).verdict == "spent"
     assert counters.charge(rules, asked(), allowance=Allowance(proof="q")).verdict == "allow"
     assert counters.charge(rules, asked(), allowance=Allowance(trusted=True)).verdict == "allow"
-    assert counters.look(rules, asked()).findings[0].value == 4
+    assert counters.preview(rules, asked()).findings[0].value == 4
 
 
 def test_a_check_that_was_too_light_is_asked_for_anew(counters: Counters) -> None:
@@ -683,7 +691,7 @@ def test_lists_and_fixed_rules_refuse_whatever_was_counted(counters: Counters) -
         "countries": "refuse",
         "number_types": "allow",
     }
-    counters.gate.recycle(OTHER, 5, 60)
+    counters.history.record_recycled(OTHER, 5, 60)
     assert counters.charge(only({"recycled": tables["recycled"]}), asked(OTHER)).verdict == "refuse"
     assert (
         counters.charge(only({"recycled": tables["recycled"]}), asked(OTHER, purpose="signup")).verdict
@@ -695,7 +703,7 @@ def test_lists_and_fixed_rules_refuse_whatever_was_counted(counters: Counters) -
     )
 
 
-# Pins.
+# PinNames.
 
 SMALL = {"refuse": ["1/h"]}
 
@@ -718,7 +726,7 @@ def test_whoever_is_named_more_exactly_decides(
     """A number before how it begins, more digits before fewer."""
     for name, what in pins.items():
         named = counters.pin_of_number(name) if len(name) > 6 else f"prefix {name}"
-        counters.gate.pin(named, {"what": what})
+        counters.pins.write(named, {"what": what})
     assert counters.charge(only(), asked()).verdict == verdict
 
 
@@ -726,19 +734,19 @@ def test_whoever_is_named_more_exactly_decides(
 def test_an_allowed_number_passes_what_destinations_own(counters: Counters, rule: str) -> None:
     """Their limits, their countries and types; it is counted all the same."""
     rules = only({rule: {} if rule == "cooldown" else SMALL, "countries": {"allow": ["GB"]}})
-    counters.gate.pin(counters.pin_of_number(NUMBER), {"what": "allow"})
+    counters.pins.write(counters.pin_of_number(NUMBER), {"what": "allow"})
     for _ in range(3):
-        counters.gate.add(guard.after_failure(rules, asked()))
+        counters.limiter.count(after_failure(rules, asked()))
         assert counters.charge(rules, asked()).verdict == "allow"
-    assert counters.gate.unpin(counters.pin_of_number(NUMBER))
-    assert rule in {one.rule for one in counters.look(rules, asked()).findings}
+    assert counters.pins.remove(counters.pin_of_number(NUMBER))
+    assert rule in {one.rule for one in counters.preview(rules, asked()).findings}
 
 
 @pytest.mark.parametrize("rule", ["app", "money", "everything", "address", "session"])
 def test_an_allowed_number_does_not_pass_what_others_own(counters: Counters, rule: str) -> None:
     """The service's money, and what the caller may do at all."""
     rules, who = only({rule: SMALL}), asked(session="s", known="session")
-    counters.gate.pin(counters.pin_of_number(NUMBER), {"what": "allow"})
+    counters.pins.write(counters.pin_of_number(NUMBER), {"what": "allow"})
     assert counters.charge(rules, who).verdict == "allow"
     assert counters.charge(rules, who).deciding.rule == rule
 
@@ -747,64 +755,64 @@ def test_an_allowed_number_does_not_pass_what_others_own(counters: Counters, rul
 def test_nobody_is_sent_what_he_does_not_want(counters: Counters, pin: str) -> None:
     """An operator's pin does not outweigh a person's STOP."""
     key = f"{{{counters.prefix}:guard}}:x:{counters.seal.index('suppressed', NUMBER)}"
-    counters.gate._scripts.call("keep", [key], "{}", 60_000)  # noqa: SLF001 - as the store writes it
-    counters.gate.pin(counters.pin_of_number(NUMBER) if pin == "number" else pin, {"what": "allow"})
+    counters.scripts.call("keep", [key], "{}", 60_000)
+    counters.pins.write(counters.pin_of_number(NUMBER) if pin == "number" else pin, {"what": "allow"})
     assert counters.charge(only({"suppression": {}}), asked()).deciding.rule == "suppression"
 
 
 def test_pins_of_addresses_count_for_what_callers_own(counters: Counters) -> None:
     """An allowed one passes its budget and nobody else's; a refused one gets nothing; an IPv6 one is its network."""
     rules = only({"address": SMALL, "number": {"refuse": ["3/h"]}})
-    counters.gate.pin(f"address {ADDRESS}", {"what": "allow"})
+    counters.pins.write(f"address {ADDRESS}", {"what": "allow"})
     assert [passes(counters.charge(rules, asked())) for _ in range(4)] == [True, True, True, False]
-    counters.gate.pin("address 2001:db8::/64", {"what": "refuse"})
+    counters.pins.write("address 2001:db8::/64", {"what": "refuse"})
     assert counters.charge(only(), asked(address="2001:db8::7")).deciding.rule == "pin_caller"
     assert counters.charge(only(), asked(address="2001:db9::7")).verdict == "allow"
 
 
 def test_pins_end(counters: Counters) -> None:
     """At their `until`; the next less exact one decides then."""
-    now = counters.look(only(), asked()).now
-    counters.gate.pin(counters.pin_of_number(NUMBER), {"what": "refuse", "until": now + 60_000})
+    now = counters.preview(only(), asked()).now
+    counters.pins.write(counters.pin_of_number(NUMBER), {"what": "refuse", "until": now + 60_000})
     assert counters.charge(only(), asked()).deciding.rule == "pin_destination"
-    counters.gate.pin("prefix +1", {"what": "allow"})
+    counters.pins.write("prefix +1", {"what": "allow"})
     assert counters.charge(only(), asked()).verdict == "refuse"
     counters.scripts.offset += 60_001
     assert counters.charge(only(), asked()).verdict == "allow"
-    assert set(counters.gate.pins()) == {counters.pin_of_number(NUMBER), "prefix +1"}
-    assert counters.gate.unpin("prefix +1")
-    assert not counters.gate.unpin("prefix +1")
+    assert set(counters.pins.read_all()) == {counters.pin_of_number(NUMBER), "prefix +1"}
+    assert counters.pins.remove("prefix +1")
+    assert not counters.pins.remove("prefix +1")
 
 
 def test_a_pin_that_is_there_already_is_the_newer_one(counters: Counters) -> None:
     """Rotation names the older one anew, and must not undo what an operator said since."""
     older, newer = {"what": "allow"}, {"what": "refuse"}
-    counters.gate.pin("number old", older)
-    counters.gate.pin("number new", newer)
-    assert counters.gate.repin("number old", older, "number new", {**older, "under": "l2"})
-    assert counters.gate.pins() == {"number new": newer}
+    counters.pins.write("number old", older)
+    counters.pins.write("number new", newer)
+    assert counters.pins.rename("number old", older, "number new", {**older, "under": "l2"})
+    assert counters.pins.read_all() == {"number new": newer}
 
 
 def test_a_recycled_number_is_known_under_every_key_of_the_ring(counters: Counters) -> None:
     """And the time that goes with it is the service's."""
     ring = {"l2": b"m" * 32, "l1": b"l" * 32}
-    started = counters.look(only(), asked()).now
+    started = counters.preview(only(), asked()).now
     counters.scripts.offset = HOUR * 1000
     before, after = (
-        Gate(
+        History(
             counters.scripts,
             Seal({"n1": b"n" * 32}, lookup, b"s" * 32),
+            counters.pins,
             prefix=counters.prefix,
-            keep=KEEP,
         )
         for lookup in ({"l1": ring["l1"]}, ring)
     )
-    before.recycle(NUMBER, 7, 60)
-    now, since, _ = after.past(NUMBER)
+    before.record_recycled(NUMBER, 7, 60)
+    now, since, _ = after.read_past(NUMBER)
     assert since == 7
     assert now - started >= HOUR * 1000
-    after.recycle(NUMBER, 9, 60)
-    assert after.past(NUMBER).recycled == 9
+    after.record_recycled(NUMBER, 9, 60)
+    assert after.read_past(NUMBER).recycled == 9
 
 
 # Blocks.
@@ -822,7 +830,7 @@ def test_a_block_tells_what_there_is_to_know(counters: Counters) -> None:
     assert (block.subject, block.level, block.on, block.refused) == (NUMBER, "refuse", True, 2)
     assert (block.value, block.limit, block.seconds) == (2, 2, 600)
     assert (block.since, block.until) == (first.now, last.now + last.deciding.pause)
-    assert counters.gate.block(block.id) == block
+    assert counters.blocks.read(block.id) == block
     assert counters.lives()["number"] > KEEP
     counters.scripts.offset += HOUR * 1000 + KEEP
     assert all(passes(counters.charge(rules, asked())) for _ in range(2))
@@ -838,8 +846,8 @@ def test_only_who_is_refused_is_counted_as_refused(counters: Counters) -> None:
     counters.charge(rules, asked())
     assert passes(counters.charge(rules, asked(), allowance=Allowance(proof="p")))
     assert (counters.block("address").refused, counters.block("number").refused) == (1, 0)
-    assert [block.rule for block in counters.gate.blocks(1)] in (["address"], ["number"])
-    assert len(counters.gate.blocks()) == 2
+    assert [block.rule for block in counters.blocks.longest(1)] in (["address"], ["number"])
+    assert len(counters.blocks.longest()) == 2
 
 
 def test_a_block_is_told_as_it_stands(counters: Counters) -> None:
@@ -872,16 +880,16 @@ def test_no_number_address_or_session_lies_open(counters: Counters) -> None:
     names = ("address", "session", "number", "prefix", "failures")
     rules = only(dict.fromkeys(names, SMALL) | {"cooldown": {}, "conversion": {"sends": 1}})
     who = asked(session="the-session", known="session")
-    counters.gate.pin(counters.pin_of_number(NUMBER), {"what": "allow", "until": 1})
-    counters.gate.recycle(NUMBER, 1, 60)
+    counters.pins.write(counters.pin_of_number(NUMBER), {"what": "allow", "until": 1})
+    counters.history.record_recycled(NUMBER, 1, 60)
     for _ in range(2):
         counters.charge(rules, who)
-        counters.gate.add(guard.after_failure(rules, who))
-        counters.gate.add(guard.after_sending(rules, who, counters.look(rules, who).now, 0))
+        counters.limiter.count(after_failure(rules, who))
+        counters.limiter.count(after_sending(rules, who, counters.preview(rules, who).now, 0))
     counters.scripts.offset += 3 * MINUTE * 1000
     counters.charge(rules, who)
     stored = json.dumps(counters.stored())
-    found = {block.rule: block.subject for block in counters.gate.blocks()}
+    found = {block.rule: block.subject for block in counters.blocks.longest()}
     assert found["number"] == f"{NUMBER} session"
     assert found["address"] == ADDRESS
     assert found["session"] == "web the-session"
@@ -896,9 +904,9 @@ def test_a_lifted_block_lets_the_next_send_in(counters: Counters) -> None:
     assert passes(counters.charge(rules, asked()))
     assert not passes(counters.charge(rules, asked()))
     id_ = counters.block("number").id
-    assert counters.gate.lift(id_)
-    assert not counters.gate.lift(id_)
-    assert counters.gate.block(id_) is None
+    assert counters.blocks.lift(id_)
+    assert not counters.blocks.lift(id_)
+    assert counters.blocks.read(id_) is None
     assert counters.charge(rules, asked()).deciding.rule == "cooldown"
     counters.scripts.offset += 10_001
     assert passes(counters.charge(rules, asked()))
@@ -906,7 +914,7 @@ def test_a_lifted_block_lets_the_next_send_in(counters: Counters) -> None:
 
 def test_what_names_no_rule_is_no_block(counters: Counters) -> None:
     """An operator may mistype."""
-    assert not counters.gate.lift("nothing:number:index")
+    assert not counters.blocks.lift("nothing:number:index")
 
 
 def test_a_caller_hears_of_the_limit_that_is_nearest(counters: Counters) -> None:
@@ -918,7 +926,7 @@ def test_a_caller_hears_of_the_limit_that_is_nearest(counters: Counters) -> None
         "number": {"refuse": ["5/h"]},
     }
     rules = only(tables)
-    counters.gate.add(guard.after_failure(rules, asked()))
+    counters.limiter.count(after_failure(rules, asked()))
     standing = counters.charge(rules, asked()).standing
     assert standing is not None
     assert (standing.rule, standing.limit, standing.left) == ("app", 4, 3)
@@ -973,9 +981,9 @@ def test_nothing_outlives_its_window(counters: Counters) -> None:
     rules = only({name: {"refuse": ["9/h", "99/d"]} for name in names} | {"cooldown": {}, "conversion": {}})
     who, longest = asked(session="s", known="session"), max(w.seconds for w in budget.refuse) * 1000
     decision = counters.charge(rules, who, allowance=Allowance(proof="p"))
-    counters.gate.add(guard.after_failure(rules, who))
-    counters.gate.add(guard.after_sending(rules, who, decision.now, 1))
-    counters.gate.add(guard.after_success(rules, who, decision.now))
+    counters.limiter.count(after_failure(rules, who))
+    counters.limiter.count(after_sending(rules, who, decision.now, 1))
+    counters.limiter.count(after_success(rules, who, decision.now))
     lives = counters.lives()
     assert set(lives) == {
         *(

@@ -23,17 +23,18 @@ from otp_service.errors import (
     TooManyRequests,
     WrongCode,
 )
-from otp_service.guard.limiter import Allowance, Pins
-from otp_service.guard.rules import KINDS, Line, after_failure, after_sending, lines
+from otp_service.guard.limiter import Allowance
+from otp_service.guard.pins import PinNames
+from otp_service.guard.rules import FAMILIARITY, Line, after_failure, after_sending, lines_of_send
 from otp_service.policy import RULES, Guard
 from otp_service.policy.guard_forms import FORMS
 from otp_service.policy.limits import HumanRules, Window
 from otp_service.upstream.port import Outcome, Verdict
 from otp_service.verification.resend import ResendRequest
 from otp_service.verification.send import SendRequest
+from tests.support.counters import Counters, asked, only
 from tests.support.deployments import Cluster
 from tests.support.fault_server import FaultServer, http_json, say
-from tests.support.gates import Counters, asked, only
 from tests.support.proofs import encoded, proof
 from tests.support.spine import NUMBERS, PatientScripts, Phone, Spine, open_spine, seen, together
 from tests.support.valkey_server import ValkeyServer
@@ -178,8 +179,10 @@ def test_each_message_is_paid_for_at_the_price_of_its_channel(valkey: ValkeyServ
             play.later(61)
             view = play.spine.resend.resend(play.spine.caller, play.newest.challenge_id)
             assert play._brought(view) == "voice"  # noqa: SLF001
-            found = play.spine.gate.look(
-                lines(play.spine.caller.active.policy.guard, asked(channel="push")), Allowance(), Pins()
+            found = play.spine.limiter.preview(
+                lines_of_send(play.spine.caller.active.policy.guard, asked(channel="push")),
+                Allowance(),
+                PinNames(),
             )
             assert found.standing is not None
             assert found.standing.left == 100 - paid - 1
@@ -229,7 +232,7 @@ def test_a_recycled_number_meets_what_the_rule_says_for_its_purposes(valkey: Val
     """Its new owner may sign up; logging in is the old owner's."""
     for then, told in (("refuse", "never"), ("human_check", "human_check")):
         with playing(valkey, {"recycled": {"then": then, "purposes": ["login"]}}) as play:
-            play.spine.gate.recycle(NUMBERS[0], play.spine.store.facts.time(), 3600)
+            play.spine.history.record_recycled(NUMBERS[0], play.spine.store.facts.time(), 3600)
             assert play.send(NUMBERS[0], purpose="login") == told
             assert play.send(NUMBERS[0], purpose="signup") == "sms"
             assert play.send(NUMBERS[1], purpose="login") == "sms"
@@ -412,7 +415,7 @@ def _stopped(play: Play) -> str:
 
 
 def _recycled(play: Play) -> str:
-    play.spine.gate.recycle(NUMBERS[0], play.spine.store.facts.time(), 3600)
+    play.spine.history.record_recycled(NUMBERS[0], play.spine.store.facts.time(), 3600)
     return play.send(NUMBERS[0])
 
 
@@ -470,7 +473,7 @@ def counting(rule: str) -> tuple[Guard, Line]:
     )
     if rule == "money":
         base = replace(base, money=replace(base.money, refuse=(Window(LIMIT, 3600),)))
-    [line] = lines(base, number)
+    [line] = lines_of_send(base, number)
     return base, line
 
 
@@ -483,14 +486,14 @@ def test_a_crowd_of_wrong_and_right_codes_is_counted_to_the_last(valkey: ValkeyS
     rules = only({name: {"refuse": ["1/h"]} if name != "conversion" else {"sends": 1} for name in names})
     scripts = PatientScripts(valkey, connections=CROWD)
     counters, who = Counters(scripts, valkey), asked()
-    now = counters.look(rules, who).now
+    now = counters.preview(rules, who).now
 
     def happen(_: int) -> None:
-        counters.gate.add([*after_failure(rules, who), *after_sending(rules, who, now, 0)])
+        counters.limiter.count([*after_failure(rules, who), *after_sending(rules, who, now, 0)])
 
     assert set(together(CROWD, happen)) == {None}
     counters.scripts.offset += 180_000
-    found = {one.rule: (one.value, one.limit) for one in counters.look(rules, who).findings}
+    found = {one.rule: (one.value, one.limit) for one in counters.preview(rules, who).findings}
     assert found == {"failures": (CROWD, 1), "guessing": (CROWD, 1), "conversion": (0, CROWD)}
     scripts.close()
 
@@ -498,9 +501,9 @@ def test_a_crowd_of_wrong_and_right_codes_is_counted_to_the_last(valkey: ValkeyS
 def crowd(counters: Counters, rule: str) -> int:
     """Let a crowd charge one counter at once; gives how many were let in."""
     rules, _ = counting(rule)
-    found = lines(rules, asked(session="s", address=BROWSER))
+    found = lines_of_send(rules, asked(session="s", address=BROWSER))
     verdicts = together(
-        CROWD, lambda n: counters.gate.charge(found, f"{rule}{n}", Allowance(), Pins()).verdict
+        CROWD, lambda n: counters.limiter.charge(found, f"{rule}{n}", Allowance(), PinNames()).verdict
     )
     assert set(verdicts) == {"allow", "refuse"}
     return verdicts.count("allow")
@@ -531,10 +534,12 @@ def test_all_that_counts_has_a_crowd() -> None:
     everything = replace(Guard(), countries=replace(Guard().countries, allow=("*",)))
     sends = asked(session="s", address=BROWSER)
     charged = {
-        line.rule for line in lines(everything, sends) if line.kind in {"count", "ladder"} and line.cost
+        line.rule
+        for line in lines_of_send(everything, sends)
+        if line.kind in {"count", "ladder"} and line.cost
     }
     assert charged == set(COUNTING)
-    assert KINDS == ("", "session", "returning", "device")
+    assert FAMILIARITY == ("", "session", "returning", "device")
 
 
 # Messages that nobody asked for now.
@@ -624,8 +629,8 @@ def test_what_an_upstream_refused_is_not_counted_twice(valkey: ValkeyServer) -> 
     with chain(valkey, tables, refused) as sends:
         sends.run(sends.start())
         assert sends.by == ["whatsapp", "voice"]
-        look = sends.spine.gate.look(
-            lines(only({"money": tables["money"]}), asked(channel="push")), Allowance(), Pins()
+        look = sends.spine.limiter.preview(
+            lines_of_send(only({"money": tables["money"]}), asked(channel="push")), Allowance(), PinNames()
         )
         assert look.standing is not None
         assert look.standing.left == 100 - 2 - 1 - 1

@@ -8,7 +8,7 @@ import otp_service
 from otp_service.guard.rules import Asked
 from otp_service.phone import parse
 from otp_service.policy.limits import Countries, Guard
-from tests.support.gates import Counters, open_counters
+from tests.support.counters import Counters, open_counters
 from tests.support.valkey_server import ValkeyServer
 
 README = Path(otp_service.__file__).parent / "guard" / "README.md"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.guard.rules import Asked, Decision, Finding, lines, subscriber
+from otp_service.guard.rules import Asked, Decision, Finding, lines_of_send, subscriber
 from otp_service.phone import parse
 from otp_service.policy import RULES, Guard
 from otp_service.policy.limits import Countries
@@ -26,7 +26,7 @@ def asked(to: str = "+14155552671", **more: Any) -> Asked:  # noqa: ANN401 - tho
 
 def rules_of(guard: Guard = OPEN, **more: Any) -> list[str]:  # noqa: ANN401 - as above
     """Name the rules that have a say, in order."""
-    return [line.rule for line in lines(guard, asked(**more))]
+    return [line.rule for line in lines_of_send(guard, asked(**more))]
 
 
 def test_what_the_caller_owns_stands_before_what_a_victim_owns() -> None:
@@ -54,7 +54,7 @@ def test_budgets_of_a_number_are_apart_by_how_well_the_caller_is_known() -> None
         subjects = [
             line.subject
             for known in ("", "session")
-            for line in lines(OPEN, asked(known=known))
+            for line in lines_of_send(OPEN, asked(known=known))
             if line.rule == rule
         ]
         assert len(set(subjects)) == 2
@@ -67,7 +67,7 @@ def test_a_rule_may_be_watched_or_off(rule: str) -> None:
     more: dict[str, Any] = {"number": number, "session": "s", "purpose": "login"}
     for mode in ("enforce", "watch", "off"):
         guard = replace(OPEN, **{rule: replace(getattr(OPEN, rule), mode=mode)})
-        found = [line for line in lines(guard, replace(asked(), **more)) if line.rule == rule]
+        found = [line for line in lines_of_send(guard, replace(asked(), **more)) if line.rule == rule]
         assert bool(found) is (mode != "off")
         assert all(line.on is (mode == "enforce") for line in found)
 
@@ -77,7 +77,11 @@ def test_money_is_what_the_table_says_of_channel_and_country() -> None:
     money = replace(OPEN.money, prices={"sms": 0.05}, country_prices={"US": {"sms": 0.0075}})
     priced = replace(OPEN, money=money)
     costs = [
-        next(line.cost for line in lines(priced, replace(asked(to), channel=channel)) if line.rule == "money")
+        next(
+            line.cost
+            for line in lines_of_send(priced, replace(asked(to), channel=channel))
+            if line.rule == "money"
+        )
         for to, channel in (("+14155552671", "sms"), ("+447400123456", "sms"), ("+447400123456", "voice"))
     ]
     assert costs == [75, 500, 10_000]

@@ -401,7 +401,7 @@ GUARD: dict[str, list[tuple[str, str]]] = {
         ("math.max(line.hold, math.min(2 * before, line.longest))", "math.min(2 * before, line.longest)"),
         ("live(key, 2 * hold + line.within)", "live(key, hold)"),
         ("line.moment or moment", "moment"),
-        # Pins.
+        # PinNames.
         ('(not pin["until"] or pin["until"] > now)', "true"),
         ('destination == "allow" and owner == "destination" or ', ""),
         (' or caller == "allow" and owner == "caller"', ""),

@@ -22,7 +22,7 @@ from otp_service.delivery import conversion, dispatcher, replies, worker
 from otp_service.events import queue, sender, standard_webhooks
 from otp_service.guard import captcha
 from otp_service.guard import human_check as human
-from otp_service.guard import limiter as gate
+from otp_service.guard.slot import REMEMBER
 from otp_service.http import edge, server
 from otp_service.net import public_only
 from otp_service.ops import blocks
@@ -264,7 +264,7 @@ def _remembered() -> Iterator[Sequence[str]]:
         "`access/keyring.py`",
     )
     yield "record of an issued key, after its end", _ms(keyring.KEPT), "`access/keyring.py`"
-    yield "charge of the guard, to repeat or refund it", _ms(gate.REMEMBER), "`guard/limiter.py`"
+    yield "charge of the guard, to repeat or refund it", _ms(REMEMBER), "`guard/slot.py`"
     yield "block, after its end", _ms(core.BLOCKS_KEPT), "`bootstrap/core.py`"
     yield "recycled number", f"{blocks.RECYCLED_FOR} d unless told otherwise", "`ops/blocks.py`"
     yield "STOP of a person", span(replies.SUPPRESSED_FOR), "`delivery/replies.py`"

@@ -11,7 +11,7 @@ from flask import Flask, request
 from playwright.sync_api import Page, expect
 
 from otp_service.errors import HumanCheckFailed, HumanCheckRequired, WrongCode
-from otp_service.guard.human_check import LEAST, Check
+from otp_service.guard.human_check import LEAST, ProofOfWork
 from otp_service.http import app as http_app
 from otp_service.http.pages import example, widget
 from tests.conftest import ORIGIN, POLICY, PUBLISHABLE, make_core
@@ -30,7 +30,7 @@ Answer = tuple[dict[str, Any], int]
 class Service:
     """Stands for the API behind the page, with the product's own judge of proofs."""
 
-    check: Check = field(default_factory=lambda: Check(b"k" * 32))
+    check: ProofOfWork = field(default_factory=lambda: ProofOfWork(b"k" * 32))
     kind: str = "altcha"
     proofs: list[str] = field(default_factory=list)
     """The ids of the proofs that were good."""
@@ -44,7 +44,7 @@ class Service:
             error = HumanCheckRequired({**posed, "kind": self.kind})
             return {"code": error.code, "detail": error.detail, "human_check": error.check}, 403
         try:
-            self.proofs.append(self.check.solved(body["human_proof"], body["to"], now=now).id)
+            self.proofs.append(self.check.verify(body["human_proof"], body["to"], now=now).id)
         except HumanCheckFailed as error:
             return {"code": error.code, "detail": error.detail}, 422
         return self.challenge(), 202

@@ -327,5 +327,5 @@ def test_recycled_numbers_in_a_terminal(run: Run, product: Core, tmp_path: Path)
     code, out, err = run("recycled", str(listed), "--days", "30", "--reason", "the regulator's list")
     assert (code, out) == (0, "2 numbers are recycled for 30 days, 1 lines were no numbers\n")
     assert err.startswith("3 lines\n")
-    assert product.gate.past(NUMBER).recycled
+    assert product.history.read_past(NUMBER).recycled
     assert run("recycled", str(tmp_path / "none.txt"), "--reason", "x")[0] != 0

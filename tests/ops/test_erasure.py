@@ -11,7 +11,7 @@ import pytest
 from otp_service.challenge.model import State
 from otp_service.crypto.sealing import Seal, Unsealable
 from otp_service.errors import ChallengeNotFound, InvalidNumber, NumberOptedOut
-from otp_service.guard.rules import KINDS
+from otp_service.guard.rules import FAMILIARITY
 from otp_service.policy import CHANNELS
 from otp_service.verification.send import SendRequest
 from tests.support.deployments import Cluster
@@ -54,7 +54,7 @@ def indexes(seal: Seal, number: str) -> Iterator[str]:
     """List every HMAC that anything makes of a number, under every key."""
     for label in ("number", "suppressed", "recycled", "cooldown", "failures", "send"):
         yield from seal.indexes(label, number)
-    for known in KINDS:
+    for known in FAMILIARITY:
         yield from seal.indexes("number", number, known)
     yield seal.subject("web", number)
 

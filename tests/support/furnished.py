@@ -83,7 +83,7 @@ class House:
         with pytest.raises(WrongCode):
             core.check.verify(self.caller, running, "000000")
         self.pin(number)
-        core.gate.recycle(number, core.store.facts.time(), 90 * 86_400)
+        core.history.record_recycled(number, core.store.facts.time(), 90 * 86_400)
         core.dispatcher.dispatch(running, lambda: False)
         hear(core, number, "hello")
         core.store.facts.put(f"mobile:{core.seal.index('number', number)}", "yes", 60)
@@ -96,7 +96,7 @@ class House:
         """Keep a pin that has ended, which nobody took away."""
         name = f"number {self.core.seal.index('number', number)}"
         pin = {"what": "allow", "by": "anna", "reason": "a test", "at": 0, "until": 1}
-        self.core.gate.pin(name, pin | {"sealed": self.core.seal.close(number, name)})
+        self.core.store.pins.write(name, pin | {"sealed": self.core.seal.close(number, name)})
 
 
 _READ: dict[str, Any] = {

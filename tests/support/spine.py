@@ -31,10 +31,11 @@ from otp_service.delivery.receipts import Receipts
 from otp_service.delivery.replies import Replies
 from otp_service.delivery.worker import Worker
 from otp_service.events.outbox import Outbox
-from otp_service.guard import human_check
 from otp_service.guard.admission import Admission
 from otp_service.guard.captcha import SiteVerify
-from otp_service.guard.limiter import Gate
+from otp_service.guard.history import History
+from otp_service.guard.human_check import ProofOfWork
+from otp_service.guard.limiter import Limiter
 from otp_service.policy import App, Budget, Guard, Policy, Route, StepRule, Window
 from otp_service.policy.active import ActivePolicy
 from otp_service.policy.limits import ConversionRule, Cooldown, Countries
@@ -267,7 +268,8 @@ class Spine:
     resend: Resend
     check: Check
     manage: Manage
-    gate: Gate
+    limiter: Limiter
+    history: History
     dispatcher: Dispatcher
     receipts: Receipts
     replies: Replies
@@ -381,11 +383,13 @@ def make_spine(
         {"n1": secrets.token_bytes(32)}, {"l1": secrets.token_bytes(32)}, subject_key=secrets.token_bytes(32)
     )
     outbox = Outbox(active=lambda: active, challenges=store.challenges, queue=store.events, facts=store.facts)
-    gate = Gate(scripts, seal, prefix=prefix, keep=86_400_000)
+    limiter = Limiter(scripts, seal, prefix=prefix, keep_blocks=86_400_000)
+    history = History(scripts, seal, store.pins, prefix=prefix)
     admission = Admission(
-        gate=gate,
+        limiter=limiter,
+        history=history,
         seal=seal,
-        check=human_check.Check(secrets.token_bytes(32)),
+        proof_of_work=ProofOfWork(secrets.token_bytes(32)),
         captcha=lambda url: SiteVerify(url, "unused"),
         outbox=outbox,
         metrics=metrics,
@@ -439,7 +443,8 @@ def make_spine(
         manage=Manage(
             challenges=store.challenges, facts=store.facts, seal=seal, signer=signer, metrics=metrics
         ),
-        gate=gate,
+        limiter=limiter,
+        history=history,
         dispatcher=dispatcher,
         receipts=receipts,
         replies=replies,

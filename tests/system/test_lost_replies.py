@@ -11,9 +11,11 @@ from otp_service.challenge.store import SEND_LEASE
 from otp_service.challenge.transitions import Again, GiveUp, Next
 from otp_service.crypto.sealing import Seal
 from otp_service.events import queue
-from otp_service.guard import rules as guard
-from otp_service.guard.limiter import Allowance, Gate, Pins
-from otp_service.guard.rules import Asked
+from otp_service.guard.blocks import BlockStore
+from otp_service.guard.history import History
+from otp_service.guard.limiter import Allowance, Limiter
+from otp_service.guard.pins import PinNames
+from otp_service.guard.rules import Asked, after_failure, lines_of_send
 from otp_service.phone import parse
 from otp_service.policy import Budget, Guard, Window
 from otp_service.policy.limits import Cooldown, Countries
@@ -170,84 +172,94 @@ TWO = Guard(
 )
 
 
-def _gate(store: Stores) -> Gate:
-    seal = Seal({"n1": b"n" * 32}, {"l1": b"l" * 32}, subject_key=b"s" * 32)
-    return Gate(store.scripts, seal, prefix=prefix_of(store), keep=60_000)
+SEAL = Seal({"n1": b"n" * 32}, {"l1": b"l" * 32}, subject_key=b"s" * 32)
+
+
+def _limiter(store: Stores) -> Limiter:
+    return Limiter(store.scripts, SEAL, prefix=prefix_of(store), keep_blocks=60_000)
+
+
+def _blocks(store: Stores) -> BlockStore:
+    return BlockStore(store.scripts, SEAL, prefix=prefix_of(store))
+
+
+def _history(store: Stores) -> History:
+    return History(store.scripts, SEAL, store.pins, prefix=prefix_of(store))
 
 
 def _charge(flaky: Stores, store: Stores, id_: str) -> None:
     """Charge the last but one act on a lost reply, and see that one is left."""
-    lines = guard.lines(TWO, ASKED)
-    charged = [_gate(flaky).charge(lines, id_, Allowance(), Pins()).verdict]
-    charged += [_gate(store).charge(lines, f"{id_}{n}", Allowance(), Pins()).verdict for n in range(2)]
+    lines = lines_of_send(TWO, ASKED)
+    charged = [_limiter(flaky).charge(lines, id_, Allowance(), PinNames()).verdict]
+    charged += [_limiter(store).charge(lines, f"{id_}{n}", Allowance(), PinNames()).verdict for n in range(2)]
     assert charged == ["allow", "allow", "refuse"]
 
 
 def _refund(flaky: Stores, store: Stores, id_: str) -> None:
-    lines = guard.lines(TWO, ASKED)
+    lines = lines_of_send(TWO, ASKED)
     for operation in ("one", "two"):
-        assert _gate(store).charge(lines, operation, Allowance(), Pins()).verdict == "allow"
-    _gate(flaky).refund(lines, "one")
-    charged = [_gate(store).charge(lines, f"{id_}{n}", Allowance(), Pins()).verdict for n in range(2)]
+        assert _limiter(store).charge(lines, operation, Allowance(), PinNames()).verdict == "allow"
+    _limiter(flaky).refund(lines, "one")
+    charged = [_limiter(store).charge(lines, f"{id_}{n}", Allowance(), PinNames()).verdict for n in range(2)]
     assert charged == ["allow", "refuse"]
 
 
 def _add(flaky: Stores, store: Stores, id_: str) -> None:
     rules = replace(TWO, failures=Budget(refuse=(Window(2, 60),)))
-    _gate(flaky).add(guard.after_failure(rules, ASKED))
-    lines = guard.lines(rules, ASKED)
-    assert _gate(store).charge(lines, id_, Allowance(), Pins()).verdict == "allow"
-    _gate(store).add(guard.after_failure(rules, ASKED))
-    assert _gate(store).charge(lines, f"{id_}2", Allowance(), Pins()).verdict == "refuse"
+    _limiter(flaky).count(after_failure(rules, ASKED))
+    lines = lines_of_send(rules, ASKED)
+    assert _limiter(store).charge(lines, id_, Allowance(), PinNames()).verdict == "allow"
+    _limiter(store).count(after_failure(rules, ASKED))
+    assert _limiter(store).charge(lines, f"{id_}2", Allowance(), PinNames()).verdict == "refuse"
 
 
 def _lift(flaky: Stores, store: Stores, id_: str) -> None:
-    lines = guard.lines(TWO, ASKED)
+    lines = lines_of_send(TWO, ASKED)
     for n in range(3):
-        _gate(store).charge(lines, f"{id_}{n}", Allowance(), Pins())
-    [block] = _gate(store).blocks()
-    assert _gate(flaky).lift(block.id)
-    assert not _gate(store).lift(block.id)
-    assert _gate(store).charge(lines, id_, Allowance(), Pins()).verdict == "allow"
+        _limiter(store).charge(lines, f"{id_}{n}", Allowance(), PinNames())
+    [block] = _blocks(store).longest()
+    assert _blocks(flaky).lift(block.id)
+    assert not _blocks(store).lift(block.id)
+    assert _limiter(store).charge(lines, id_, Allowance(), PinNames()).verdict == "allow"
 
 
 def _pin(flaky: Stores, store: Stores, id_: str) -> None:
-    _gate(flaky).pin("prefix +1", {"what": "refuse"})
-    assert _gate(store).pins() == {"prefix +1": {"what": "refuse"}}
+    flaky.pins.write("prefix +1", {"what": "refuse"})
+    assert store.pins.read_all() == {"prefix +1": {"what": "refuse"}}
 
 
 def _unpin(flaky: Stores, store: Stores, id_: str) -> None:
     _pin(store, store, id_)
-    assert _gate(flaky).unpin("prefix +1")
-    assert not _gate(store).unpin("prefix +1")
-    assert _gate(store).pins() == {}
+    assert flaky.pins.remove("prefix +1")
+    assert not store.pins.remove("prefix +1")
+    assert store.pins.read_all() == {}
 
 
 def _repin(flaky: Stores, store: Stores, id_: str) -> None:
     _pin(store, store, id_)
-    assert _gate(flaky).repin("prefix +1", {"what": "refuse"}, "prefix +2", {"what": "allow"})
-    assert not _gate(store).repin("prefix +1", {"what": "refuse"}, "prefix +3", {"what": "allow"})
-    assert _gate(store).pins() == {"prefix +2": {"what": "allow"}}
+    assert flaky.pins.rename("prefix +1", {"what": "refuse"}, "prefix +2", {"what": "allow"})
+    assert not store.pins.rename("prefix +1", {"what": "refuse"}, "prefix +3", {"what": "allow"})
+    assert store.pins.read_all() == {"prefix +2": {"what": "allow"}}
 
 
 def _forget_counters(flaky: Stores, store: Stores, id_: str) -> None:
-    lines = guard.lines(TWO, ASKED)
+    lines = lines_of_send(TWO, ASKED)
     for n in range(3):
-        _gate(store).charge(lines, f"{id_}{n}", Allowance(), Pins())
-    _gate(flaky).forget(ASKED.number.e164)
-    assert _gate(store).blocks() == []
-    assert _gate(store).charge(lines, id_, Allowance(), Pins()).verdict == "allow"
+        _limiter(store).charge(lines, f"{id_}{n}", Allowance(), PinNames())
+    _history(flaky).erase(ASKED.number.e164)
+    assert _blocks(store).longest() == []
+    assert _limiter(store).charge(lines, id_, Allowance(), PinNames()).verdict == "allow"
 
 
 def _recycled(flaky: Stores, store: Stores, id_: str) -> None:
     store.scripts.offset += 5000
-    _gate(store).recycle(ASKED.number.e164, 7, 60)
-    assert _gate(flaky).past(ASKED.number.e164).recycled == 7
+    _history(store).record_recycled(ASKED.number.e164, 7, 60)
+    assert _history(flaky).read_past(ASKED.number.e164).recycled == 7
 
 
 def _met(flaky: Stores, store: Stores, id_: str) -> None:
-    _gate(flaky).meet("web", id_, ASKED.number.e164, 60)
-    assert _gate(store).past(ASKED.number.e164, "web", id_, 60).met
+    _history(flaky).record_session("web", id_, ASKED.number.e164, 60)
+    assert _history(store).read_past(ASKED.number.e164, "web", id_, 60).met
 
 
 def _spend(flaky: Stores, store: Stores, id_: str) -> None:

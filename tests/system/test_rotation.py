@@ -170,7 +170,7 @@ def test_a_person_keeps_its_subject_through_a_rotation(rotation: Rotation) -> No
 
 def renewed(core: Core) -> Tally:
     """Renew the suppression list."""
-    return rekey(core.seal, kinds(core.store.suppressions, core.gate)[0])
+    return rekey(core.seal, kinds(core.store.suppressions, core.store.pins)[0])
 
 
 def test_a_stop_outlives_its_keys(rotation: Rotation, valkey: ValkeyServer) -> None:
@@ -216,7 +216,7 @@ def test_renewing_is_interrupted_and_repeated(rotation: Rotation) -> None:
     stopped = [next(rotation.numbers) for _ in range(5)]
     for number in stopped:
         stop(before, number)
-    kind = kinds(moved.store.suppressions, moved.gate)[0]
+    kind = kinds(moved.store.suppressions, moved.store.pins)[0]
     records = [row for batch in kind.all() for row in batch]
     name, record = records[0]
     number = moved.seal.open(record["sealed"], name)
@@ -233,7 +233,7 @@ def test_what_is_met_again_under_its_new_name_counts_once(rotation: Rotation) ->
     before, moved = rotation.of("before"), rotation.of("moved")
     for number in (next(rotation.numbers), next(rotation.numbers)):
         stop(before, number)
-    kind = kinds(moved.store.suppressions, moved.gate)[0]
+    kind = kinds(moved.store.suppressions, moved.store.pins)[0]
     twice = replace(kind, all=lambda: chain(kind.all(), kind.all()))
     assert rekey(moved.seal, twice) == Tally(renewed=2)
 
@@ -244,7 +244,7 @@ def test_a_stop_that_is_lifted_meanwhile_stays_lifted(rotation: Rotation) -> Non
     lifted, again = next(rotation.numbers), next(rotation.numbers)
     for number in (lifted, again):
         stop(before, number)
-    kind = kinds(moved.store.suppressions, moved.gate)[0]
+    kind = kinds(moved.store.suppressions, moved.store.pins)[0]
     seen_before = [row for batch in kind.all() for row in batch]
     stop(moved, lifted, "START")
     stop(moved, again)
@@ -275,16 +275,16 @@ def test_a_pin_outlives_its_keys(rotation: Rotation) -> None:
     number = next(rotation.numbers)
     name = f"number {before.seal.index('number', number)}"
     pin = {"what": "refuse", "until": None}
-    before.gate.pin(name, pin | {"sealed": before.seal.close(number, name)})
-    before.gate.pin("prefix +4479", pin)
-    kind = kinds(moved.store.suppressions, moved.gate)[1]
+    before.store.pins.write(name, pin | {"sealed": before.seal.close(number, name)})
+    before.store.pins.write("prefix +4479", pin)
+    kind = kinds(moved.store.suppressions, moved.store.pins)[1]
     assert rekey(moved.seal, kind) == Tally(renewed=1)
     assert rekey(moved.seal, kind) == Tally(current=1)
-    found = moved.gate.pins()
+    found = moved.store.pins.read_all()
     new = f"number {dropped.seal.index('number', number)}"
     assert set(found) == {new, "prefix +4479"}
     assert dropped.seal.open(found[new]["sealed"], new) == number
     assert not kind.rename(name, pin, new, pin)
     assert kind.rename(new, found[new], new, found[new])  # as after a lost reply
-    moved.gate.forget(number)
-    assert set(moved.gate.pins()) == {"prefix +4479"}
+    moved.history.erase(number)
+    assert set(moved.store.pins.read_all()) == {"prefix +4479"}

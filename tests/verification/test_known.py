@@ -11,7 +11,7 @@ from otp_service import phone
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import DEVICE_LIFETIME
 from otp_service.errors import Invalid, TooManyRequests
-from otp_service.guard.limiter import SESSIONS, Gate
+from otp_service.guard.history import MOST_SESSIONS, History
 from otp_service.policy.limits import Cooldown
 from otp_service.verification.send import SendRequest
 from tests.support.spine import NUMBERS, OPEN, PATIENT, Spine, open_spine, seen
@@ -84,7 +84,7 @@ def test_a_recycled_number_knows_no_device_of_before(spine: Spine) -> None:
     """The person behind it may be another; a device that verifies it afterwards is known again."""
     token, _ = device_of(spine, OWNER)
     spine.store.scripts.offset += 61_000
-    spine.gate.recycle(OWNER, spine.store.facts.time(), 3600)
+    spine.history.record_recycled(OWNER, spine.store.facts.time(), 3600)
     assert known(spine, OWNER, token) == ""
     spine.store.scripts.offset += 61_000
     newer, _ = device_of(spine, OWNER)
@@ -129,33 +129,33 @@ def test_a_session_is_known_under_every_lookup_key(spine: Spine) -> None:
     """As long as the key that it was kept under is in the ring."""
     ring = {"l2": b"m" * 32, "l1": b"l" * 32}
     before, after = (
-        Gate(spine.scripts, Seal({"n1": b"n" * 32}, keys, b"s" * 32), prefix="t-ring", keep=1)
+        History(spine.scripts, Seal({"n1": b"n" * 32}, keys, b"s" * 32), spine.store.pins, prefix="t-ring")
         for keys in ({"l1": ring["l1"]}, ring)
     )
-    before.meet("web", "s", OWNER, 60)
-    assert after.past(OWNER, "web", "s", 60).met
-    assert not after.past(OTHER, "web", "s", 60).met
-    assert after.forget(OWNER) == 1
-    assert not after.past(OWNER, "web", "s", 60).met
+    before.record_session("web", "s", OWNER, 60)
+    assert after.read_past(OWNER, "web", "s", 60).met
+    assert not after.read_past(OTHER, "web", "s", 60).met
+    assert after.erase(OWNER) == 1
+    assert not after.read_past(OWNER, "web", "s", 60).met
 
 
 def test_the_newest_sessions_of_a_number_are_known(valkey: ValkeyServer, spine: Spine) -> None:
     """So many, for so long; a number that is verified every day does not fill the store."""
-    for place in range(SESSIONS + 3):
-        spine.gate.meet("web", f"s{place}", OWNER, 3600)
+    for place in range(MOST_SESSIONS + 3):
+        spine.history.record_session("web", f"s{place}", OWNER, 3600)
         spine.store.scripts.offset += 1000
-    met = [spine.gate.past(OWNER, "web", f"s{place}", 3600).met for place in range(SESSIONS + 3)]
-    assert met == [False] * 3 + [True] * SESSIONS
+    met = [spine.history.read_past(OWNER, "web", f"s{place}", 3600).met for place in range(MOST_SESSIONS + 3)]
+    assert met == [False] * 3 + [True] * MOST_SESSIONS
     spine.store.scripts.offset += 3600_000
-    spine.gate.meet("web", "s", OWNER, 3600)
+    spine.history.record_session("web", "s", OWNER, 3600)
     assert len(keys_of(spine)) == 1
     with valkey.client() as client:
-        assert 0 < client.pttl(spine.gate._met(OWNER)[0]) <= 3_600_000  # noqa: SLF001
+        assert 0 < client.pttl(spine.history._sessions(OWNER)[0]) <= 3_600_000  # noqa: SLF001
 
 
 def keys_of(spine: Spine) -> list[str]:
     """List what is kept of the sessions of a number."""
-    [key] = spine.gate._met(OWNER)  # noqa: SLF001
+    [key] = spine.history._sessions(OWNER)  # noqa: SLF001
     found: list[str] = spine.scripts.call("read_hash", [key])[::2]
     return found
 
@@ -163,7 +163,7 @@ def keys_of(spine: Spine) -> list[str]:
 def test_a_recycled_number_knows_no_session_of_before(spine: Spine) -> None:
     """The person behind it may be another."""
     by_session(spine, OWNER, "the-owners")
-    spine.gate.forget(OWNER)  # as `recycled` does with each number
+    spine.history.erase(OWNER)  # as `recycled` does with each number
     assert by_session(spine, OWNER, "the-owners") == "session"
 
 

@@ -1,12 +1,12 @@
--- Decides whether a send may go, and charges it to every rule or to none. `act` is "charge", "look" (changes nothing),
--- "refund" (takes a charge of this operation back) or "add" (counts what happened, whatever the limits). Once per
+-- Decides whether a send may go, and charges it to every rule or to none. `act` is "charge", "preview" (changes nothing),
+-- "refund" (takes a charge of this operation back) or "count" (counts what happened, whatever the limits). Once per
 -- operation id. All keys share one slot.
 -- The plan says `keep`, `remember` and `spent` (how long ended blocks are told, operations and proofs are known, ms),
 -- `proof` (and how far over a threshold it is `enough` for), `cheap`, `trusted`, `destinations` and `callers` (pins to
 -- look for, the most exact first), `lines`, and `whose` (of each key that lines name, for blocks).
 -- A line: `rule`, `owner`, `kind`, `on` (false: it only watches), `keys`, `mark` (start of its fields), `of` (the app
 -- whose own figures these are: what they hold, they hold for its sends only), `cost`, and by kind: "fixed" level;
--- "kept" level; "count" tiers {level, limit, ms} and hold; "ladder" steps and forget; "share" share, least, probes,
+-- "listed" level; "count" tiers {level, limit, ms} and hold; "ladder" steps and forget; "share" share, least, probes,
 -- within, grace, hold, longest, level, and `add` ("s" sent, "v" verified) at `moment`; "clear".
 -- Times are milliseconds.
 -- Returns {verdict, now, JSON of {rule, level, value, limit, ms, pause, over, on} for each line that tripped, JSON of the
@@ -111,7 +111,7 @@ function judge.fixed(line)
   trip(line, line.level, 1, 0, 0, 0)
 end
 
-function judge.kept(line)
+function judge.listed(line)
   for _, key in ipairs(line.keys) do
     if redis.call("EXISTS", KEYS[key]) == 1 then
       return trip(line, line.level, 1, 0, 0, 0)
@@ -263,7 +263,7 @@ local function charge(line, moment, sign)
 end
 
 local charged_at, charged_as = string.match(redis.call("GET", operation_key) or "", "^(%d+) (%l+)$")
-if act == "add" then
+if act == "count" then
   if not charged_at then
     for _, line in ipairs(plan.lines) do charge(line, now, 1) end
     redis.call("SET", operation_key, now .. " added", "PX", plan.remember)

@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from otp_service.crypto.sealing import Seal
-from otp_service.guard import rules as guard
-from otp_service.guard.limiter import Allowance, Block, Gate, Pins, names_of_pins
-from otp_service.guard.rules import Asked, Decision, Line
+from otp_service.guard.blocks import Block, BlockStore
+from otp_service.guard.history import History
+from otp_service.guard.limiter import Allowance, Limiter
+from otp_service.guard.pins import PinNames, PinStore, pin_names
+from otp_service.guard.rules import Asked, Decision, Line, lines_of_send, subscriber
 from otp_service.phone import parse
 from otp_service.policy import Guard
 from otp_service.policy.guard_forms import FORMS, changed
@@ -20,7 +22,7 @@ from tests.support.valkey_server import ValkeyServer
 
 KEEP = 86_400_000
 """Milliseconds that ended blocks are told here."""
-BRINGS_NOTHING, NO_PINS = Allowance(), Pins()
+BRINGS_NOTHING, NO_PINS = Allowance(), PinNames()
 NUMBER, ADDRESS = "+14155552671", "192.0.2.1"
 
 
@@ -41,7 +43,7 @@ def read(base: Guard, name: str, table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Counters:
-    """A gate with keys and a time of its own."""
+    """The guard's stores with keys and a time of their own."""
 
     def __init__(self, scripts: Scripts, server: ValkeyServer | None = None) -> None:
         self.prefix = f"t{secrets.token_hex(6)}"
@@ -51,33 +53,36 @@ class Counters:
             subject_key=secrets.token_bytes(32),
         )
         self.scripts = scripts
-        self.gate = Gate(scripts, self.seal, prefix=self.prefix, keep=KEEP)
+        self.limiter = Limiter(scripts, self.seal, prefix=self.prefix, keep_blocks=KEEP)
+        self.blocks = BlockStore(scripts, self.seal, prefix=self.prefix)
+        self.pins = PinStore(scripts, prefix=self.prefix)
+        self.history = History(scripts, self.seal, self.pins, prefix=self.prefix)
         self._server = server
 
     def charge(
         self, rules: Guard, asked: Asked, operation: str = "", allowance: Allowance = BRINGS_NOTHING
     ) -> Decision:
         """Charge a send."""
-        return self.lined(guard.lines(rules, asked), operation, allowance, self.pins_of(asked))
+        return self.lined(lines_of_send(rules, asked), operation, allowance, self.pins_of(asked))
 
     def lined(
         self,
         lines: Sequence[Line],
         operation: str = "",
         allowance: Allowance = BRINGS_NOTHING,
-        pins: Pins = NO_PINS,
+        pins: PinNames = NO_PINS,
     ) -> Decision:
         """Charge lines."""
-        return self.gate.charge(lines, operation or secrets.token_hex(8), allowance, pins)
+        return self.limiter.charge(lines, operation or secrets.token_hex(8), allowance, pins)
 
-    def look(self, rules: Guard, asked: Asked, allowance: Allowance = BRINGS_NOTHING) -> Decision:
-        """Look what would be decided."""
-        return self.gate.look(guard.lines(rules, asked), allowance, self.pins_of(asked))
+    def preview(self, rules: Guard, asked: Asked, allowance: Allowance = BRINGS_NOTHING) -> Decision:
+        """Give what would be decided."""
+        return self.limiter.preview(lines_of_send(rules, asked), allowance, self.pins_of(asked))
 
-    def pins_of(self, asked: Asked) -> Pins:
+    def pins_of(self, asked: Asked) -> PinNames:
         """Name the pins of a send."""
-        subscriber = None if asked.address is None else guard.subscriber(asked.address)
-        return names_of_pins(self.seal, asked.number.e164, subscriber)
+        caller = None if asked.address is None else subscriber(asked.address)
+        return pin_names(self.seal, asked.number.e164, caller)
 
     def pin_of_number(self, e164: str) -> str:
         """Name the pin of a number."""
@@ -85,11 +90,11 @@ class Counters:
 
     def block(self, rule: str) -> Block:
         """Give the one block of a rule."""
-        [found] = [block for block in self.gate.blocks() if block.rule == rule]
+        [found] = [block for block in self.blocks.longest() if block.rule == rule]
         return found
 
     def stored(self) -> dict[str, Any]:
-        """Read all keys and what they hold behind the gate's back."""
+        """Read all keys and what they hold directly from the server."""
         assert self._server is not None
         with self._server.client() as client:
             found: dict[str, Any] = {}

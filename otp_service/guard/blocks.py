@@ -1,0 +1,91 @@
+"""Blocks: refusals that last, as operators see them.
+
+Knows how a block is named and stored. Must not know when one begins: `lua/guard.lua` writes them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from otp_service.crypto.sealing import Seal, Unsealable
+from otp_service.guard.rules import MARKS, Line, in_units
+from otp_service.guard.slot import REMEMBER, Slot, counter_index
+from otp_service.store.scripts import Scripts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A refusal that lasts: the rule, its subject, the value and limit, its start and end, and how often it refused.
+
+    Times are milliseconds of the store's clock. `on` is False for a rule that only watches.
+    """
+
+    id: str
+    rule: str
+    subject: str
+    level: str
+    on: bool
+    value: float | None
+    limit: float | None
+    seconds: float | None
+    since: int
+    until: int
+    refused: int
+
+
+class BlockStore:
+    """The stored blocks, by id. Every method raises StoreUnavailable if the server does not answer in time."""
+
+    def __init__(self, scripts: Scripts, seal: Seal, *, prefix: str) -> None:
+        self._scripts = scripts
+        self._seal = seal
+        self._slot = Slot(prefix)
+        self._index_key = self._slot.key("blocks")
+
+    def longest(self, limit: int = 100) -> list[Block]:
+        """List blocks, those that last longest first."""
+        ids = self._scripts.call("guard_blocks", [self._index_key], limit)
+        return [block for id_ in ids if (block := self.read(id_))]
+
+    def id_of(self, line: Line) -> str:
+        """Name the block that a line may have; empty if the line keeps no counter."""
+        if line.kind in {"fixed", "listed"}:
+            return ""
+        return f"{line.rule}:{line.scope}:{counter_index(self._seal, line)}"
+
+    def read(self, id_: str) -> Block | None:
+        """Give a block; None if there is none, or it is no longer kept."""
+        rule, scope, index = id_.split(":")
+        stored = self._scripts.call("guard_block", [self._slot.counter(scope, index)], f"{MARKS[rule]}block")
+        return self._block(id_, index, json.loads(stored)) if stored else None
+
+    def lift(self, id_: str) -> bool:
+        """Remove a block and the counter behind it; False if there was none."""
+        rule, scope, index = id_.split(":")
+        if rule not in MARKS:
+            return False
+        keys = [self._index_key, self._slot.counter(scope, index), self._slot.new_operation()]
+        return bool(self._scripts.call("guard_lift", keys, id_, MARKS[rule], REMEMBER))
+
+    def _block(self, id_: str, index: str, stored: Mapping[str, Any]) -> Block:
+        who, ms, rule = stored["who"], stored.get("ms"), id_.partition(":")[0]
+        return Block(
+            id=id_,
+            rule=rule,
+            subject=self._unsealed(who[1:], index) if who.startswith("~") else who,
+            level=stored["level"],
+            on=stored["on"],
+            value=in_units(rule, stored["value"]) if "value" in stored else None,
+            limit=in_units(rule, stored["limit"]) if "limit" in stored else None,
+            seconds=None if ms is None else ms / 1000,
+            since=stored["since"],
+            until=stored["until"],
+            refused=stored["refused"],
+        )
+
+    def _unsealed(self, sealed: str, index: str) -> str:
+        try:
+            return self._seal.open(sealed, index)
+        except Unsealable:
+            return "(sealed with a key that is gone)"

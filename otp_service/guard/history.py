@@ -1,0 +1,80 @@
+"""What the guard remembers about numbers: which sessions verified one, and whether it may have a new owner.
+
+Knows the keys of these facts and of everything else the guard keeps about a number, to erase it. Must not know what
+follows from a fact.
+"""
+
+from typing import NamedTuple
+
+from otp_service.crypto.sealing import Seal
+from otp_service.guard.pins import PinStore
+from otp_service.guard.rules import FAMILIARITY
+from otp_service.guard.slot import Slot
+from otp_service.store.scripts import Scripts
+
+MOST_SESSIONS = 32
+"""The newest sessions that are remembered for one number."""
+RECYCLED = "r"
+"""Scope of the keys of recycled numbers."""
+
+
+class Past(NamedTuple):
+    """What is known about a number: since when it may have a new owner, and whether the session verified it.
+
+    Times are milliseconds; `now` is the store's.
+    """
+
+    now: int
+    recycled: int | None
+    met: bool
+
+
+class History:
+    """What is remembered of numbers. Every method raises StoreUnavailable if the server does not answer in time."""
+
+    def __init__(self, scripts: Scripts, seal: Seal, pins: PinStore, *, prefix: str) -> None:
+        self._scripts = scripts
+        self._seal = seal
+        self._pins = pins
+        self._slot = Slot(prefix)
+
+    def record_session(self, app: str, session: str, e164: str, seconds: int) -> None:
+        """Remember for so many seconds that a session of an app verified a number."""
+        name = self._seal.index("session", app, session)
+        self._scripts.call("guard_meet", self._sessions(e164)[:1], name, seconds * 1000, MOST_SESSIONS)
+
+    def record_recycled(self, e164: str, at: int, seconds: int) -> None:
+        """Remember for so many seconds that a number may have a new owner since `at` (milliseconds)."""
+        key = self._slot.key(RECYCLED, self._seal.index("recycled", e164))
+        self._scripts.call("keep", [key], at, seconds * 1000)
+
+    def read_past(self, e164: str, app: str = "", session: str = "", seconds: int = 0) -> Past:
+        """Give what is known about a number. A session counts if it verified the number within `seconds`."""
+        recycled = self._recycled(e164)
+        names = self._seal.indexes("session", app, session) if session else ()
+        sessions = self._sessions(e164) if session else []
+        now, since, met = self._scripts.call(
+            "guard_past", [*recycled, *sessions], len(recycled), seconds * 1000, *names
+        )
+        return Past(now, int(since) if since else None, bool(met))
+
+    def erase(self, e164: str) -> int:
+        """Erase everything the guard keeps about a number except its suppression; gives how many records there were."""
+        indexes = [index for known in FAMILIARITY for index in self._seal.indexes("number", e164, known)]
+        keys = [
+            self._slot.key("blocks"),
+            *(self._slot.counter("number", index) for index in indexes),
+            *self._recycled(e164),
+            *self._sessions(e164),
+        ]
+        blocks = [
+            f"{rule}:number:{index}" for rule in ("number", "cooldown", "failures") for index in indexes
+        ]
+        removed = sum(self._pins.remove(f"number {index}") for index in self._seal.indexes("number", e164))
+        return int(self._scripts.call("guard_forget", keys, *blocks)) + removed
+
+    def _recycled(self, e164: str) -> list[str]:
+        return [self._slot.key(RECYCLED, index) for index in self._seal.indexes("recycled", e164)]
+
+    def _sessions(self, e164: str) -> list[str]:
+        return [self._slot.key("k", index) for index in self._seal.indexes("met", e164)]
