@@ -19,12 +19,12 @@ from otp_service.bootstrap.activation import configure
 from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.core import Core, cores
 from otp_service.cli import blocks as blocking
+from otp_service.cli import demo
 from otp_service.cli import keys as issuing
 from otp_service.cli import policy as steering
 from otp_service.cli import rekey as upkeep
 from otp_service.delivery.balances import Balances
 from otp_service.delivery.worker import Worker
-from otp_service.demo import supervisor as demo
 from otp_service.errors import ConfigurationError, StoreUnavailable
 from otp_service.http import app as http_app
 from otp_service.http import edge, server

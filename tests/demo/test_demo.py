@@ -285,7 +285,7 @@ def _lives(pid: int) -> bool:
 
 
 def test_a_taken_port_is_a_clear_error(tmp_path: Path) -> None:
-    """Both taken ports are named at once, exit code 2."""
+    """The demo names both ports at once and exits with 2."""
     first, second = free_port(), free_port()
     with socket.create_server(("127.0.0.1", first)), socket.create_server(("127.0.0.1", second)):
         done = subprocess.run(
@@ -306,8 +306,8 @@ def test_a_taken_port_is_a_clear_error(tmp_path: Path) -> None:
             check=False,
         )
     assert done.returncode == 2
-    assert f"--port {first} is taken" in done.stderr
-    assert f"--sandbox-port {second} is taken" in done.stderr
+    assert f"--port {first} is in use" in done.stderr
+    assert f"--sandbox-port {second} is in use" in done.stderr
 
 
 def test_a_host_that_the_sandbox_could_not_be_reached_at_safely_is_a_clear_error(tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ def test_a_host_that_the_sandbox_could_not_be_reached_at_safely_is_a_clear_error
         check=False,
     )
     assert done.returncode == 2
-    assert "--host 192.0.2.1 is none of localhost, 127.0.0.1, ::1, 0.0.0.0, ::" in done.stderr
+    assert "--host 192.0.2.1 is not one of localhost, 127.0.0.1, ::1, 0.0.0.0, ::" in done.stderr
 
 
 def test_sigterm_loses_nothing(start_demo: StartDemo) -> None:

@@ -1,0 +1,80 @@
+"""The files that a demo writes and the text that it prints.
+
+Knows the folder `var`, the policy's template, demo.json and the welcome. Must not know processes.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from string import Template
+
+from otp_service.access.api_keys import digest
+from otp_service.demo.keys import DemoKeys
+from otp_service.demo.options import DemoOptions
+
+EXAMPLE_NUMBER = "+12025550100"
+_TEMPLATES = Path(__file__).parent
+
+
+@contextmanager
+def folders(var: Path) -> Iterator[Path]:
+    """Clear `var` of an earlier run's state, and yield a new folder with a short name for the store's socket."""
+    var.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (var / "demo.json").unlink(missing_ok=True)
+    for folder in ("valkey", "metrics"):
+        shutil.rmtree(var / folder, ignore_errors=True)
+        (var / folder).mkdir(mode=0o700)
+    sockets = Path(tempfile.mkdtemp(prefix="otp-"))  # a socket's path is at most 107 bytes
+    try:
+        yield sockets
+    finally:
+        (var / "demo.json").unlink(missing_ok=True)
+        shutil.rmtree(sockets, ignore_errors=True)
+
+
+def policy(options: DemoOptions, keys: DemoKeys) -> str:
+    """Return the text of the demo's policy."""
+    return _filled(
+        "policy.toml",
+        origins=", ".join(f'"{origin}"' for origin in options.origins),
+        publishable=digest(keys.publishable_key),
+        secret=digest(keys.secret_key),
+        ops=digest(keys.ops_key),
+        webhook=digest(keys.webhook_secret),
+        sandbox=options.local_sandbox,
+    )
+
+
+def welcome(options: DemoOptions) -> str:
+    """Return what the demo prints when it is ready."""
+    return _filled(
+        "welcome.txt",
+        api=options.api,
+        sandbox=options.sandbox,
+        number=EXAMPLE_NUMBER,
+        var=str(options.var),
+        command=str(Path(sys.executable).parent / "otp-service"),
+    )
+
+
+def write_demo_json(options: DemoOptions, keys: DemoKeys, settings: Mapping[str, str]) -> None:
+    """Write demo.json, readable by its owner only. It appears complete or not at all."""
+    content = {
+        "api": options.api,
+        "sandbox": options.sandbox,
+        **vars(keys),
+        "settings": {name: value for name, value in settings.items() if name.startswith("OTP_")},
+    }
+    new = options.var / "demo.json.new"
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(content, file, indent=2)
+    new.replace(options.var / "demo.json")
+
+
+def _filled(name: str, **values: str) -> str:
+    return Template((_TEMPLATES / name).read_text(encoding="utf-8")).substitute(values)

@@ -1,0 +1,85 @@
+"""What a person can choose about a demo, and the addresses that follow from it.
+
+Knows hosts and ports. Must not know the command line or what listens at an address.
+"""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_REACHABLE_AT = {
+    "localhost": "localhost",
+    "127.0.0.1": "127.0.0.1",
+    "::1": "[::1]",
+    "0.0.0.0": "127.0.0.1",  # noqa: S104 - the person at the keyboard chose so
+    "::": "[::1]",
+}
+"""The hosts to listen on, and how this machine reaches each: the policy allows plain HTTP to itself only."""
+_HOSTS_OF_ORIGINS = {"localhost", "127.0.0.1"}
+"""The hosts that a policy allows as origins with plain HTTP."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """Where the demo listens and keeps its files, and how its sandbox behaves; `latency` is in seconds."""
+
+    host: str
+    port: int
+    sandbox_port: int
+    var: Path
+    latency: float
+    error_rate: float
+
+    def problems(self) -> Iterator[str]:
+        """Yield everything that prevents a start: ports that are in use, a host that is not allowed."""
+        for option, port in (("--port", self.port), ("--sandbox-port", self.sandbox_port)):
+            if not _is_free(self.host, port):
+                yield f"{option} {port} is in use on {self.host}: choose another port with {option} PORT"
+        if self.host not in _REACHABLE_AT:
+            yield f"--host {self.host} is not one of {', '.join(_REACHABLE_AT)}: choose one of them"
+        if self.port == self.sandbox_port:
+            yield "--port and --sandbox-port are the same: choose two different ports"
+
+    @property
+    def listen_host(self) -> str:
+        """The host as it stands in an address."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
+    def api(self) -> str:
+        """The URL of the API, as people see it."""
+        return f"http://{self.listen_host}:{self.port}"
+
+    @property
+    def sandbox(self) -> str:
+        """The URL of the sandbox, as people see it."""
+        return f"http://{self.listen_host}:{self.sandbox_port}"
+
+    @property
+    def local_api(self) -> str:
+        """The URL at which this machine reaches the API."""
+        return f"http://{_REACHABLE_AT[self.host]}:{self.port}"
+
+    @property
+    def local_sandbox(self) -> str:
+        """The URL at which this machine reaches the sandbox."""
+        return f"http://{_REACHABLE_AT[self.host]}:{self.sandbox_port}"
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins of browsers that may call the API."""
+        return [
+            "http://localhost:3000",
+            *([self.api, self.sandbox] if self.host in _HOSTS_OF_ORIGINS else []),
+        ]
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
