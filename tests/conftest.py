@@ -135,7 +135,7 @@ def core(valkey: ValkeyServer) -> Iterator[Core]:
 def client(core: Core) -> FlaskClient:
     """A client of the HTTP API on that core."""
     core.live_keys.look()
-    return http_app.web(core, lambda: core.metrics.page(shared=False)).test_client()
+    return http_app.web(core).test_client()
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ from otp_service.delivery.balances import Balances
 from otp_service.delivery.worker import Worker
 from otp_service.errors import ConfigurationError, StoreUnavailable
 from otp_service.http import app as http_app
-from otp_service.http import edge, server
+from otp_service.http import server
+from otp_service.http.problems import raw_problem
 from otp_service.policy.active import ActivePolicy
 from otp_service.sandbox import SandboxConfig, create_sandbox
 from otp_service.settings import SHARED_METRICS
@@ -95,7 +96,7 @@ def _serve(_: argparse.Namespace) -> int:
     server.serve(
         _application(configuration),
         prepare=lambda: _application(configure(os.environ)),
-        refuse=edge.raw_problem,
+        refuse=raw_problem,
         listen=[address for address in (read.listen, read.ops_listen) if address],
         processes=read.processes,
         threads=read.threads,
@@ -241,7 +242,7 @@ def _sandbox(options: argparse.Namespace) -> int:
     server.serve(
         make_app,
         prepare=lambda: make_app,
-        refuse=edge.raw_problem,
+        refuse=raw_problem,
         listen=[options.listen],
         processes=1,  # the inbox lives in memory
         threads=options.threads,

@@ -6,11 +6,13 @@ Knows paths, schemas and which keys may call. Must not know how anything is done
 from dataclasses import asdict
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, current_app, jsonify
 
 from otp_service import errors
 from otp_service.challenge.view import View
-from otp_service.http.edge import CLIENT_KEYS, caller, idempotency_key, load, operation, parts
+from otp_service.http.auth import caller
+from otp_service.http.body import idempotency_key, load
+from otp_service.http.operation import CLIENT_KEYS, operation
 from otp_service.http.schemas.challenge import (
     ChallengeSchema,
     ResendSchema,
@@ -20,17 +22,18 @@ from otp_service.http.schemas.challenge import (
 )
 from otp_service.http.schemas.health import HealthSchema
 from otp_service.http.schemas.tokens import ClaimsSchema, KeySetSchema, RedeemSchema
+from otp_service.http.view import core
 from otp_service.verification.resend import ResendRequest
 from otp_service.verification.send import SendRequest
 
-api = Blueprint("api", __name__)
+views = Blueprint("public", __name__)
 
 
 def _shown(view: View) -> dict[str, Any]:
     return {name: value for name, value in asdict(view).items() if value is not None}
 
 
-@api.post("/otp/send")
+@views.post("/otp/send")
 @operation(
     summary="Start a challenge: a code goes out",
     body=SendSchema,
@@ -51,13 +54,13 @@ def _shown(view: View) -> dict[str, Any]:
         errors.IdempotencyKeySpent,
     ),
 )
-def send() -> tuple[dict[str, Any], int]:
+def send_code() -> tuple[dict[str, Any], int]:
     """Answer as soon as the challenge is stored; its `deliveries` tell later what became of the message."""
     wanted = SendRequest(**load(SendSchema))
-    return _shown(parts().send.send(caller(), wanted, idempotency_key())), 202
+    return _shown(core().send.send(caller(), wanted, idempotency_key())), 202
 
 
-@api.post("/otp/verify")
+@views.post("/otp/verify")
 @operation(
     summary="Check a code",
     body=VerifySchema,
@@ -65,27 +68,27 @@ def send() -> tuple[dict[str, Any], int]:
     keys=CLIENT_KEYS,
     problems=(errors.WrongCode, errors.NoAttemptsLeft, errors.ChallengeNotFound, errors.Busy),
 )
-def verify() -> dict[str, Any]:
+def verify_code() -> dict[str, Any]:
     """Count the guess, then check it. A right code ends the challenge and gives a signed token."""
-    verified = parts().check.verify(caller(), **load(VerifySchema))
+    verified = core().check.verify(caller(), **load(VerifySchema))
     tokens = {"token": verified.token, "token_expires_in": verified.token_expires_in}
     device = {"device_token": verified.device_token} if verified.device_token else {}
     return _shown(verified.view) | tokens | device
 
 
-@api.get("/otp/<challenge_id>")
+@views.get("/otp/<challenge_id>")
 @operation(
     summary="Look at a challenge",
     answer=ChallengeSchema,
     keys=CLIENT_KEYS,
     problems=(errors.ChallengeNotFound,),
 )
-def status(challenge_id: str) -> dict[str, Any]:
+def get_challenge(challenge_id: str) -> dict[str, Any]:
     """Tell the truth about delivery and all that a screen counts down; for ten minutes after its end, too."""
-    return _shown(parts().manage.status(caller(), challenge_id))
+    return _shown(core().manage.status(caller(), challenge_id))
 
 
-@api.post("/otp/<challenge_id>/resend")
+@views.post("/otp/<challenge_id>/resend")
 @operation(
     summary="Send another code of the same challenge",
     body=ResendSchema,
@@ -107,25 +110,25 @@ def status(challenge_id: str) -> dict[str, Any]:
         errors.IdempotencyKeyReused,
     ),
 )
-def resend(challenge_id: str) -> tuple[dict[str, Any], int]:
+def resend_code(challenge_id: str) -> tuple[dict[str, Any], int]:
     """Use the next channel, or the one named. Earlier codes stay valid; attempts are not reset."""
     wanted = ResendRequest(**load(ResendSchema, optional=True))
-    return _shown(parts().resend.resend(caller(), challenge_id, wanted, idempotency_key())), 202
+    return _shown(core().resend.resend(caller(), challenge_id, wanted, idempotency_key())), 202
 
 
-@api.delete("/otp/<challenge_id>")
+@views.delete("/otp/<challenge_id>")
 @operation(
     summary="Cancel a challenge",
     answer=ChallengeSchema,
     keys=CLIENT_KEYS,
     problems=(errors.ChallengeNotFound,),
 )
-def cancel(challenge_id: str) -> dict[str, Any]:
+def cancel_challenge(challenge_id: str) -> dict[str, Any]:
     """No code of it counts any more."""
-    return _shown(parts().manage.cancel(caller(), challenge_id))
+    return _shown(core().manage.cancel(caller(), challenge_id))
 
 
-@api.post("/otp/token/redeem")
+@views.post("/otp/token/redeem")
 @operation(
     summary="Spend a verification token, once",
     body=RedeemSchema,
@@ -133,31 +136,32 @@ def cancel(challenge_id: str) -> dict[str, Any]:
     keys=("secret",),
     problems=(errors.TokenInvalid, errors.TokenSpent),
 )
-def redeem() -> dict[str, Any]:
+def redeem_token() -> dict[str, Any]:
     """Let a backend see for itself: a browser's word is worth nothing without this, or a check by JWKS."""
-    return parts().manage.redeem(caller(), load(RedeemSchema)["token"])
+    return core().manage.redeem(caller(), load(RedeemSchema)["token"])
 
 
-@api.get("/.well-known/jwks.json")
+@views.get("/.well-known/jwks.json")
 @operation(summary="Public keys of verification tokens", answer=KeySetSchema)
-def key_set() -> tuple[Response, dict[str, str]]:
+def get_key_set() -> tuple[Response, dict[str, str]]:
     """To check tokens offline: pin EdDSA, the type otp-verification+jwt, your app as audience."""
-    return jsonify(parts().signer.key_set()), {"Cache-Control": "public, max-age=300"}
+    return jsonify(core().signer.key_set()), {"Cache-Control": "public, max-age=300"}
 
 
-@api.get("/healthz")
+@views.get("/healthz")
 @operation(summary="Whether this process lives", answer=HealthSchema)
-def health() -> dict[str, str]:
+def check_health() -> dict[str, str]:
     """Asks nobody else."""
     return {"status": "ok"}
 
 
-@api.get("/readyz")
+@views.get("/readyz")
 @operation(summary="Whether this process can serve", answer=HealthSchema)
-def ready() -> tuple[dict[str, Any], int, dict[str, str]]:
+def check_readiness() -> tuple[dict[str, Any], int, dict[str, str]]:
     """Pings each part; 503 while one does not answer."""
+    pings = {"store": core().store.facts.ping}
     found = {}
-    for name, ping in parts().pings.items():
+    for name, ping in pings.items():
         try:
             ping()
             found[name] = "ok"
@@ -168,8 +172,9 @@ def ready() -> tuple[dict[str, Any], int, dict[str, str]]:
     return {"status": "ok" if well else "unavailable", "parts": found}, 200 if well else 503, headers
 
 
-@api.get("/metrics")
+@views.get("/metrics")
 @operation(summary="Prometheus metrics of all processes that share a folder", answer=None)
-def metrics() -> Response:
+def get_metrics() -> Response:
     """Text format 0.0.4."""
-    return Response(parts().metrics_page(), content_type="text/plain; version=0.0.4; charset=utf-8")
+    page = core().metrics.page(shared=current_app.config["SHARED_METRICS"])
+    return Response(page, content_type="text/plain; version=0.0.4; charset=utf-8")

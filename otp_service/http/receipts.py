@@ -7,48 +7,50 @@ known one, so that the upstream stops repeating it and nobody learns what is kno
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Blueprint, g, request
+from flask import Blueprint, request
 
 from otp_service import errors
 from otp_service.access.api_keys import digest
-from otp_service.http.edge import body, operation, parts
+from otp_service.http.auth import bearer
+from otp_service.http.body import read_body
+from otp_service.http.operation import operation
 from otp_service.http.schemas.upstreams import ReceivedSchema
+from otp_service.http.view import core
 from otp_service.policy import Receipts, Upstream
 from otp_service.upstream.mobtexting import receipts
 from otp_service.upstream.port import Inbound
 
-webhooks = Blueprint("webhooks", __name__, url_prefix="/webhooks/mobtexting")
+views = Blueprint("receipts", __name__, url_prefix="/webhooks/mobtexting")
 METHODS = ["GET", "POST", "PUT"]
 
 
-@webhooks.route("/<upstream>", methods=METHODS)
+@views.route("/<upstream>", methods=METHODS)
 @operation(
     summary="Delivery reports and inbound messages of an upstream account, its secret as Bearer",
     answer=ReceivedSchema,
     problems=(errors.NotFound, errors.ReceiptUnreadable, errors.BodyTooLarge),
     large=True,
 )
-def receive_with_bearer(upstream: str) -> dict[str, Any]:
+def receive_reports(upstream: str) -> dict[str, Any]:
     """Take what the upstream pushes: JSON, a form or a query, one report or many, in any order and number."""
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    return _receive(upstream, secret.strip() if scheme.lower() == "bearer" else "")
+    return _receive(upstream, bearer())
 
 
-@webhooks.route("/<upstream>/<secret>", methods=METHODS)
+@views.route("/<upstream>/<secret>", methods=METHODS)
 @operation(
     summary="The same with the secret in the path, for upstreams that send no header",
     answer=ReceivedSchema,
     problems=(errors.NotFound, errors.ReceiptUnreadable, errors.BodyTooLarge),
     large=True,
 )
-def receive_with_path(upstream: str, secret: str) -> dict[str, Any]:
+def receive_reports_by_path(upstream: str, secret: str) -> dict[str, Any]:
     """Take what the upstream pushes: JSON, a form or a query, one report or many, in any order and number."""
     return _receive(upstream, secret)
 
 
 def _receive(name: str, secret: str) -> dict[str, Any]:
     known = _authenticated(name, secret)
-    raw = body()
+    raw = read_body()
     signature = request.headers.get("Signature")
     ids = known.signature_ids
     if signature and ids and not any(receipts.signed(raw, signature, webhook_id) for webhook_id in ids):
@@ -59,13 +61,13 @@ def _receive(name: str, secret: str) -> dict[str, Any]:
             return {"challenge": challenge}
         found = receipts.parse_content(content, _fields(known))
     except receipts.ReceiptError as error:
-        parts().metrics.receipts.labels("(none)", name, "unreadable", str(error)).inc()
+        core().metrics.receipts.labels("(none)", name, "unreadable", str(error)).inc()
         raise errors.ReceiptUnreadable from None
     for one in found:
         if isinstance(one, Inbound):
-            parts().replies.record_reply(name, one)
+            core().replies.record_reply(name, one)
         else:
-            parts().receipts.record_receipt(name, one)
+            core().receipts.record_receipt(name, one)
     return {"received": len(found)}
 
 
@@ -85,8 +87,7 @@ def _before(name: str | None, usual: Sequence[str]) -> Sequence[str]:
 
 def _authenticated(name: str, secret: str) -> Receipts:
     """Give the account whose secret this is. Raises NotFound: to anybody else there is nothing here."""
-    g.active = parts().active()
-    upstream: Upstream | None = g.active.policy.upstreams.get(name)
+    upstream: Upstream | None = core().active().policy.upstreams.get(name)
     if upstream is None or upstream.receipts is None or digest(secret) not in upstream.receipts.secrets:
         raise errors.NotFound
     return upstream.receipts

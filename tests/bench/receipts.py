@@ -131,7 +131,7 @@ def _over_http(core: Core, spine: Spine, port: int, count: int) -> Row:
 
 def _without_http(core: Core, spine: Spine, count: int) -> Row:
     reports, stands = _reports(core.settings, spine.store, count)
-    web = http_app.web(core, lambda: b"")
+    web = http_app.web(core)
     bodies = [json.dumps(report).encode() for report in reports]
     likeness = EnvironBuilder(path=PATH, method="POST", content_type="application/json").get_environ()
 

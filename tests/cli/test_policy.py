@@ -72,7 +72,7 @@ def api(settings: None, valkey: ValkeyServer) -> Iterator[Api]:
     """The HTTP API of the same product."""
     core = Core(configure(os.environ), threads=4, hash_slots=1, role="test")
     store = valkey.client()
-    yield Api(core, http_app.web(core, lambda: b""), store)
+    yield Api(core, http_app.web(core), store)
     store.close()
     core.close()
 

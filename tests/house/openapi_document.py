@@ -16,7 +16,8 @@ from flask import Flask
 
 from otp_service import __version__, errors
 from otp_service.http import app as http_app
-from otp_service.http.edge import STATUS, Operation
+from otp_service.http.operation import Operation
+from otp_service.http.problems import STATUS
 from otp_service.http.schemas.health import HealthSchema
 from otp_service.http.schemas.paths import PathSchema
 from otp_service.http.schemas.problem import ProblemSchema
@@ -36,7 +37,7 @@ _RETRY_AFTER = {
 
 def application() -> Flask:
     """Make the application to describe; it is never asked anything, so its store need not exist."""
-    return http_app.web(make_core("unix:///nowhere", "http://127.0.0.1:9"), lambda: b"")
+    return http_app.web(make_core("unix:///nowhere", "http://127.0.0.1:9"))
 
 
 class _Plain(yaml.SafeDumper):

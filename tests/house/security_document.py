@@ -23,7 +23,7 @@ from otp_service.events import queue, sender, standard_webhooks
 from otp_service.guard import captcha
 from otp_service.guard import human_check as human
 from otp_service.guard.slot import REMEMBER
-from otp_service.http import edge, server
+from otp_service.http import body, server
 from otp_service.net import public_only
 from otp_service.ops import blocks
 from otp_service.policy import limits, model
@@ -314,8 +314,8 @@ def _of_clients() -> Iterator[Sequence[str]]:
     )
     yield (
         "body; body with a policy",
-        f"{edge.MAX_BODY // 1024} KiB; {edge.MAX_POLICY // 1024} KiB",
-        "`http/edge.py`",
+        f"{body.MAX_BODY // 1024} KiB; {body.MAX_POLICY // 1024} KiB",
+        "`http/body.py`",
         "413, unread",
     )
     yield "end of a process that was told to stop", span(server.GRACE), "`http/server.py`", "killed"

@@ -239,7 +239,7 @@ def test_a_bad_idempotency_key_is_refused(api: Api, key: str, path: str) -> None
     body = {"to": NUMBER} if path == "/otp/send" else {}
     answer = api.call("POST", path.format(id=challenge_id), body=body, headers={"Idempotency-Key": key})
     assert problem(answer, 422, "invalid_request")["errors"] == [
-        {"field": "Idempotency-Key", "rule": "must be 1 to 128 visible ASCII signs"}
+        {"field": "Idempotency-Key", "rule": "must be 1 to 128 visible ASCII characters"}
     ]
     assert api.kept() == before
 
@@ -305,7 +305,7 @@ STRICT: list[tuple[bytes, int, str, list[dict[str, str]]]] = [
             b'{"to": "+12025550100", "binding": %s}' % word,
             422,
             "invalid_request",
-            [{"field": "body", "rule": "must not hold NaN or Infinity, which are no JSON"}],
+            [{"field": "body", "rule": "must not contain NaN or Infinity, which are not JSON"}],
         )
         for word in (b"NaN", b"Infinity", b"-Infinity")
     ),

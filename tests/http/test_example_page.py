@@ -13,7 +13,8 @@ from playwright.sync_api import Page, expect
 from otp_service.errors import HumanCheckFailed, HumanCheckRequired, WrongCode
 from otp_service.guard.human_check import LEAST, ProofOfWork
 from otp_service.http import app as http_app
-from otp_service.http.pages import example, widget
+from otp_service.http.pages import scripts
+from otp_service.http.pages.example import example
 from tests.conftest import ORIGIN, POLICY, PUBLISHABLE, make_core
 from tests.support.demo_process import Demo
 from tests.support.ports import free_port
@@ -82,7 +83,7 @@ def service() -> Service:
 def url(service: Service) -> Iterator[str]:
     """Serve the page, the widget and that API from one origin."""
     flask = Flask(__name__)
-    flask.register_blueprint(widget)
+    flask.register_blueprint(scripts.views)
     flask.register_blueprint(example(PUBLISHABLE))
     flask.add_url_rule("/otp/send", view_func=service.send, methods=["POST"])
     flask.add_url_rule("/otp/verify", view_func=service.verify, methods=["POST"])
@@ -127,7 +128,7 @@ def test_the_guards_own_check_is_solved(page: Page, valkey: ValkeyServer) -> Non
     port = free_port()
     text = POLICY.replace(ORIGIN, f"http://127.0.0.1:{port}") + '[guard.address]\nhuman_check = ["1/h"]\n'
     core = make_core(valkey.url, "http://127.0.0.1:9", text=text, example_key=PUBLISHABLE)
-    with closing(core), closing(Serving(http_app.web(core, lambda: b""), port)) as serving:
+    with closing(core), closing(Serving(http_app.web(core), port)) as serving:
         sent(page, serving.url)
         expect(page.locator("#code")).to_be_visible()
         asked: list[str] = []

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 def client() -> Iterator[FlaskClient]:
     """A client of an API that shows the example page; its store need not exist."""
     core = make_core("unix:///nowhere", "http://127.0.0.1:9", example_key=PUBLISHABLE)
-    yield http_app.web(core, lambda: b"").test_client()
+    yield http_app.web(core).test_client()
     core.close()
 
 
@@ -78,7 +78,7 @@ def test_a_cache_that_asks_again_gets_no_second_copy(client: FlaskClient) -> Non
 def test_the_example_page_is_off_unless_it_has_a_key() -> None:
     """Production serves no such page, and none of its files."""
     core = make_core("unix:///nowhere", "http://127.0.0.1:9")
-    plain = http_app.web(core, lambda: b"").test_client()
+    plain = http_app.web(core).test_client()
     assert {plain.get(path).status_code for path in ("/try", "/try/files/page.js")} == {404}
     core.close()
 

@@ -18,13 +18,23 @@ from otp_service.crypto.code_hashes import Hasher
 from otp_service.crypto.sealing import Seal
 from otp_service.events.outbox import Outbox
 from otp_service.http import app as http_app
-from otp_service.http.edge import STATUS
+from otp_service.http.problems import STATUS
 from otp_service.http.schemas.challenge import ChallengeSchema, DeliverySchema, VerifiedSchema
 from otp_service.http.schemas.tokens import ClaimsSchema
 from otp_service.upstream.port import Inbound
 from otp_service.verification.check import Check
 from tests.conftest import OPS, OTHER_SECRET, POLICY, PUBLISHABLE, SECRET, make_core
-from tests.support.http_api import NO_ID, NOBODY, NUMBER, UPSTREAM_TOKEN, Api, close, make_api, wrong
+from tests.support.http_api import (
+    NO_ID,
+    NOBODY,
+    NUMBER,
+    UPSTREAM_TOKEN,
+    Api,
+    call_failing,
+    close,
+    make_api,
+    wrong,
+)
 from tests.support.valkey_server import ValkeyServer
 
 pytest_plugins = ["tests.support.http_fixtures"]
@@ -634,10 +644,7 @@ def _(api: Api) -> TestResponse:
 
 @reaches(errors.InternalError)
 def _(api: Api) -> TestResponse:
-    def broken() -> bytes:
-        raise RuntimeError(f"the number is {NUMBER}")
-
-    return replace(api, flask=http_app.web(api.core, broken)).call("GET", "/metrics", key=None)
+    return call_failing(api, f"the number is {NUMBER}")
 
 
 @reaches(errors.Busy)
@@ -663,7 +670,7 @@ def _(api: Api) -> TestResponse:
     with hasher.slot():
         busy = copy(core)
         busy.check = check
-        answer = replace(api, flask=http_app.web(busy, lambda: b"")).verify(challenge_id, "000000")
+        answer = replace(api, flask=http_app.web(busy)).verify(challenge_id, "000000")
     assert members(api.status(challenge_id))["checks_left"] == 5
     return answer
 
@@ -690,7 +697,7 @@ def _(api: Api) -> TestResponse:
     text = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
     text += f'[guard.human_check]\nkind = "siteverify"\nurl = "{NOBODY}"\n'
     core = make_core(api.core.settings.redis_url, NOBODY, text=text, captcha_secret="unused")
-    return checked(replace(api, core=core, flask=http_app.web(core, lambda: b"")), human_proof="token")
+    return checked(replace(api, core=core, flask=http_app.web(core)), human_proof="token")
 
 
 @reaches(errors.NumberOptedOut)
@@ -732,7 +739,7 @@ def _(api: Api) -> TestResponse:
 @reaches(errors.StoreUnavailable)
 def _(api: Api) -> TestResponse:
     core = make_core(AWAY, NOBODY)
-    return replace(api, core=core, flask=http_app.web(core, lambda: b"")).send()
+    return replace(api, core=core, flask=http_app.web(core)).send()
 
 
 CHOOSY = POLICY.replace("[[route]]", '[[route]]\nmatch = { purpose = ["login", "signup"] }')
@@ -817,7 +824,7 @@ def test_an_unexpected_error_tells_nothing_of_itself(api: Api) -> None:
 def away(valkey: ValkeyServer) -> Iterator[Api]:
     """Build an application whose store cannot be reached."""
     core = make_core(AWAY, NOBODY)
-    made = Api(core, http_app.web(core, lambda: b""), valkey.client())
+    made = Api(core, http_app.web(core), valkey.client())
     yield made
     close(made)
 

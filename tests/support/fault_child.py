@@ -91,7 +91,7 @@ def _dispatch(core: Core, asked: Asked) -> None:
 
 def _receive(core: Core, asked: Asked) -> None:
     """Take a pushed report in, and die with its answer in hand, or before it was looked at."""
-    web = http_app.web(core, lambda: b"")
+    web = http_app.web(core)
 
     def at_the_door() -> None:
         if asked["point"] == "arrived":

@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from werkzeug.test import TestResponse
 
 from otp_service.bootstrap.core import Core
 from otp_service.http import app as http_app
+from otp_service.telemetry.metrics import Metrics
 from tests.conftest import POLICY, SECRET, make_core
 from tests.house import openapi_document
 from tests.support.valkey_server import ValkeyServer
@@ -207,11 +209,29 @@ def wrong(code: str) -> str:
     return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}d}"
 
 
+class _FailingMetrics(Metrics):
+    """Metrics whose page fails unexpectedly."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def page(self, *, shared: bool) -> bytes:
+        raise RuntimeError(f"{self._text}, shared: {shared}")
+
+
+def call_failing(api: Api, text: str) -> TestResponse:
+    """Make a request that fails with an unexpected error of this text."""
+    core = copy(api.core)
+    core.metrics = _FailingMetrics(text)
+    return replace(api, flask=http_app.web(core)).call("GET", "/metrics", key=None)
+
+
 def make_api(valkey: ValkeyServer, upstream_url: str = NOBODY, text: str = POLICY, **changes: object) -> Api:
     """Build an application with a policy and settings of its own."""
     core = make_core(valkey.url, upstream_url, text=text, **changes)
     core.live_keys.look()
-    return Api(core, http_app.web(core, lambda: core.metrics.page(shared=False)), valkey.client())
+    return Api(core, http_app.web(core), valkey.client())
 
 
 def close(api: Api) -> None:

@@ -152,7 +152,7 @@ def test_an_api_process_that_dies_over_a_receipt_loses_nothing(
     }
     stage.kill("receive", point=point, **asked)
     assert seen(journeys.core.store, id_).last.status is (stands if point == "answered" else Status.ACCEPTED)
-    client = http_app.web(journeys.core, lambda: b"").test_client()
+    client = http_app.web(journeys.core).test_client()
     for _ in range(2):
         answer = client.post(asked["path"], json={"id": delivery.upstream_id, "status": word})
         assert answer.status_code == 200

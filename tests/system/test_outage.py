@@ -186,7 +186,7 @@ def test_a_request_tries_the_store_once(server: ValkeyServer, caplog: pytest.Log
     core = make_core(server.url, "http://127.0.0.1:9")
     core.live_keys.look()
     core.active.refresh()
-    client = http_app.web(core, lambda: b"").test_client()
+    client = http_app.web(core).test_client()
     web = {"Authorization": f"Bearer {SECRET}"}
     answer = client.post("/otp/send", json={"to": "+12025550100"}, headers=web)
     challenge = answer.json["challenge_id"] if answer.json else ""

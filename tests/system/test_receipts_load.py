@@ -59,7 +59,7 @@ def test_thousands_of_shuffled_and_repeated_receipts_leave_the_right_states(jour
         id_ = journeys.start(*steps(["whatsapp"]))
         ids[id_] = journeys.dispatch(id_).last.upstream_id
     reports, stands = pushes(ids, random.Random(20))
-    web = http_app.web(journeys.core, lambda: b"")
+    web = http_app.web(journeys.core)
 
     def push(place: int) -> set[int]:
         client = web.test_client()
@@ -77,6 +77,6 @@ def test_many_reports_in_one_request_are_each_taken_in(journeys: Journeys) -> No
         id_ = journeys.start(*steps(["whatsapp"]))
         ids[id_] = journeys.dispatch(id_).last.upstream_id
     reports, stands = pushes(ids, random.Random(7))
-    answer = http_app.web(journeys.core, lambda: b"").test_client().post(PATH, json=reports)
+    answer = http_app.web(journeys.core).test_client().post(PATH, json=reports)
     assert answer.get_json() == {"received": len(reports)}
     assert {id_: seen(journeys.core.store, id_).last.status for id_ in ids} == stands

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from otp_service.http import app as http_app
 from otp_service.telemetry import logs
 from otp_service.telemetry.metrics import Metrics
-from tests.support.http_api import NUMBER, Api, wrong
+from tests.support.http_api import NUMBER, Api, call_failing, wrong
 
 pytest_plugins = ["tests.support.http_fixtures"]
 
@@ -213,11 +211,7 @@ def test_an_unexpected_error_is_logged_with_the_id_that_was_told(api: Api, log: 
     for probe in ("/healthz", "/metrics", "/readyz"):
         api.call("GET", probe, key=None)
     assert log.events() == []
-
-    def broken() -> bytes:
-        raise RuntimeError("canary-text")
-
-    answer = replace(api, flask=http_app.web(api.core, broken)).call("GET", "/metrics", key=None)
+    answer = call_failing(api, "canary-text")
     (event,) = log.events()
     assert (event["event"], event["error"], event["level"]) == ("request.failed", "RuntimeError", "error")
     assert event["request_id"] == answer.headers["X-Request-Id"]

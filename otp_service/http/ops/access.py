@@ -11,7 +11,8 @@ from flask import Blueprint, g
 
 from otp_service import errors
 from otp_service.access.keyring import OVERLAP, Key
-from otp_service.http.edge import load, operation, parts
+from otp_service.http.body import load
+from otp_service.http.operation import OPS_KEYS, operation
 from otp_service.http.schemas.access import (
     AppChangedSchema,
     AppCreateSchema,
@@ -25,31 +26,31 @@ from otp_service.http.schemas.access import (
     KeyRotateSchema,
     NewKeySchema,
 )
+from otp_service.http.view import core
 from otp_service.ops.apps import KINDS, Changed, check_owner
 from otp_service.policy import App
 
-ops_keys = Blueprint("ops_keys", __name__, url_prefix="/ops")
-OPS = ("ops",)
+views = Blueprint("ops_access", __name__, url_prefix="/ops")
 
 
 # Keys.
 
 
-@ops_keys.get("/keys")
-@operation(summary="The keys that were issued", answer=IssuedKeysSchema, keys=OPS, role="read")
+@views.get("/keys")
+@operation(summary="The keys that were issued", answer=IssuedKeysSchema, keys=OPS_KEYS, role="read")
 def list_keys() -> dict[str, Any]:
     """With their last use, and those that ended in the last 90 days. The policy's own keys are not among them."""
-    now, keys = parts().keyring.all()
+    now, keys = core().keyring.all()
     return {"keys": [_shown(key, now) for key in keys]}
 
 
-@ops_keys.post("/keys")
+@views.post("/keys")
 @operation(
     summary="Issue a key",
     body=KeyCreateSchema,
     answer=NewKeySchema,
     status=201,
-    keys=OPS,
+    keys=OPS_KEYS,
     role="admin",
 )
 def create_key() -> tuple[dict[str, Any], int]:
@@ -58,7 +59,7 @@ def create_key() -> tuple[dict[str, Any], int]:
     kind, owner, role = wanted["kind"], wanted["owner"], wanted.get("role", "")
     check_owner(g.active.policy, kind=kind, owner=owner, role=role)
     return _issued(
-        *parts().keyring.issue(
+        *core().keyring.issue(
             kind,
             owner,
             by=g.operator,
@@ -69,13 +70,13 @@ def create_key() -> tuple[dict[str, Any], int]:
     ), 201
 
 
-@ops_keys.post("/keys/<key_id>/rotate")
+@views.post("/keys/<key_id>/rotate")
 @operation(
     summary="Replace a key",
     body=KeyRotateSchema,
     answer=NewKeySchema,
     status=201,
-    keys=OPS,
+    keys=OPS_KEYS,
     role="admin",
     problems=(errors.NotFound, errors.KeyConflict),
 )
@@ -83,7 +84,7 @@ def rotate_key(key_id: str) -> tuple[dict[str, Any], int]:
     """Issue a successor for the same owner; the key before lives on beside it for a while."""
     wanted = load(KeyRotateSchema)
     return _issued(
-        *parts().keyring.rotate(
+        *core().keyring.rotate(
             key_id,
             by=g.operator,
             reason=wanted["reason"],
@@ -93,18 +94,18 @@ def rotate_key(key_id: str) -> tuple[dict[str, Any], int]:
     ), 201
 
 
-@ops_keys.post("/keys/<key_id>/revoke")
+@views.post("/keys/<key_id>/revoke")
 @operation(
     summary="End a key",
     body=KeyRevokeSchema,
     answer=IssuedKeySchema,
-    keys=OPS,
+    keys=OPS_KEYS,
     role="admin",
     problems=(errors.NotFound, errors.KeyConflict),
 )
 def revoke_key(key_id: str) -> dict[str, Any]:
     """Let nobody in with it any more, everywhere within two seconds."""
-    revoked = parts().keyring.revoke(key_id, by=g.operator, reason=load(KeyRevokeSchema)["reason"])
+    revoked = core().keyring.revoke(key_id, by=g.operator, reason=load(KeyRevokeSchema)["reason"])
     return _shown(revoked, revoked.expires or revoked.created)
 
 
@@ -121,37 +122,37 @@ def _issued(key: str, record: Key) -> dict[str, Any]:
 # Apps.
 
 
-@ops_keys.get("/apps")
-@operation(summary="The apps of the policy in force", answer=AppsSchema, keys=OPS, role="read")
+@views.get("/apps")
+@operation(summary="The apps of the policy in force", answer=AppsSchema, keys=OPS_KEYS, role="read")
 def list_apps() -> dict[str, Any]:
     """With the keys that may call as each."""
-    now, keys = parts().keyring.all()
+    now, keys = core().keyring.all()
     return {"apps": [_app(one, now, keys) for one in g.active.policy.apps.values()]}
 
 
-@ops_keys.get("/apps/<app>")
+@views.get("/apps/<app>")
 @operation(
     summary="One app",
     answer=AppSchema,
-    keys=OPS,
+    keys=OPS_KEYS,
     role="read",
     problems=(errors.NotFound,),
 )
-def show_app(app: str) -> dict[str, Any]:
+def get_app(app: str) -> dict[str, Any]:
     """With the keys that may call as it."""
     known = g.active.policy.apps.get(app)
     if known is None:
         raise errors.NotFound("There is no app of this name.")
-    return _app(known, *parts().keyring.all())
+    return _app(known, *core().keyring.all())
 
 
-@ops_keys.post("/apps")
+@views.post("/apps")
 @operation(
     summary="Add an app",
     body=AppCreateSchema,
     answer=AppChangedSchema,
     status=201,
-    keys=OPS,
+    keys=OPS_KEYS,
     role="admin",
     problems=(errors.NotFound, errors.PolicyInvalid, errors.PolicyConflict),
 )
@@ -159,7 +160,7 @@ def create_app() -> tuple[dict[str, Any], int]:
     """Put a table into the policy in force, as a new version, and issue its first keys, shown this once."""
     wanted = load(AppCreateSchema)
     return _changed(
-        parts().apps.create(
+        core().apps.create(
             wanted["name"],
             brand=wanted["brand"],
             origins=wanted["origins"],
@@ -170,19 +171,19 @@ def create_app() -> tuple[dict[str, Any], int]:
     ), 201
 
 
-@ops_keys.post("/apps/<app>/remove")
+@views.post("/apps/<app>/remove")
 @operation(
     summary="Remove an app",
     body=AppRemoveSchema,
     answer=AppChangedSchema,
-    keys=OPS,
+    keys=OPS_KEYS,
     role="admin",
     problems=(errors.NotFound, errors.PolicyInvalid, errors.PolicyConflict),
 )
 def remove_app(app: str) -> dict[str, Any]:
     """Take its table out of the policy in force, as a new version, and end its issued keys."""
     reason = load(AppRemoveSchema)["reason"]
-    return _changed(parts().apps.remove(app, by=g.operator, reason=reason))
+    return _changed(core().apps.remove(app, by=g.operator, reason=reason))
 
 
 def _app(app: App, now: int, keys: Sequence[Key]) -> dict[str, Any]:

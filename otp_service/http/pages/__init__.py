@@ -2,8 +2,3 @@
 
 Knows files and headers. Must not know any call of the API; the page itself calls it as any app's page would.
 """
-
-from otp_service.http.pages.example import example
-from otp_service.http.pages.scripts import widget
-
-__all__ = ["example", "widget"]

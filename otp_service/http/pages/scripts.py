@@ -11,18 +11,18 @@ from pathlib import Path
 
 from flask import Blueprint, Response, request
 
-from otp_service.http.edge import operation
+from otp_service.http.operation import operation
 
 SCRIPT = Path(__file__).parent / "altcha" / "altcha.min.js"
 KEPT_FOR = 24 * 3600
 """Seconds in which caches do not ask again."""
 
-widget = Blueprint("widget", __name__)
+views = Blueprint("widget", __name__)
 
 
-@widget.get("/otp/human-check/widget.js")
+@views.get("/otp/human-check/widget.js")
 @operation(summary="The widget of the human check, a module for pages", answer=None, media="text/javascript")
-def script() -> Response:
+def get_human_check_widget() -> Response:
     """Define `<altcha-widget>`; a Content-Security-Policy must allow it `worker-src blob:` and its style."""
     packed = request.accept_encodings.quality("gzip") > 0
     body, tag = _packed() if packed else _plain()

@@ -9,7 +9,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from otp_service.access.api_keys import digest
-from otp_service.http.edge import Operation
+from otp_service.http.operation import Operation
 from otp_service.policy import ROLES
 from tests.conftest import OPS, ORIGIN, POLICY, PUBLISHABLE, SECRET
 from tests.support.http_api import NO_ID, NOBODY, NOTHING, NUMBER, Api
@@ -62,33 +62,33 @@ def in_force(api: Api) -> Api:
 # Roles.
 
 READ = {
-    "ops.show",
-    "ops.version",
-    "ops.check",
-    "ops.history",
-    "ops.diff",
-    "ops.simulated",
-    "ops.upstreams",
-    "ops.figures",
-    "ops.look_at_suppression",
-    "ops_keys.list_keys",
-    "ops_keys.list_apps",
-    "ops_keys.show_app",
+    "ops_policy.get_policy",
+    "ops_policy.get_policy_version",
+    "ops_policy.check_policy",
+    "ops_policy.list_policy_versions",
+    "ops_policy.compare_policy_versions",
+    "ops_policy.simulate_send",
+    "ops_upstreams.list_upstreams",
+    "ops_upstreams.list_figures",
+    "ops_numbers.get_suppression",
+    "ops_access.list_keys",
+    "ops_access.list_apps",
+    "ops_access.get_app",
     "ops_guard.list_blocks",
-    "ops_guard.explain",
+    "ops_guard.explain_send",
     "ops_guard.list_pins",
 }
 OPERATE = READ | {
-    *("ops.apply", "ops.rollback", "ops.lift_suppression"),
-    *("ops_guard.lift", "ops_guard.pin", "ops_guard.unpin", "ops_guard.recycled"),
+    *("ops_policy.apply_policy", "ops_policy.rollback_policy", "ops_numbers.lift_suppression"),
+    *("ops_guard.lift_block", "ops_guard.create_pin", "ops_guard.lift_pin", "ops_numbers.recycle_numbers"),
 }
 ADMIN = OPERATE | {
-    "ops.forget_number",
-    "ops_keys.create_key",
-    "ops_keys.rotate_key",
-    "ops_keys.revoke_key",
-    "ops_keys.create_app",
-    "ops_keys.remove_app",
+    "ops_numbers.forget_number",
+    "ops_access.create_key",
+    "ops_access.rotate_key",
+    "ops_access.revoke_key",
+    "ops_access.create_app",
+    "ops_access.remove_app",
 }
 MAY = {"read": READ, "operate": OPERATE, "admin": ADMIN}
 """The table of who may call what; a new view of /ops must be put into it."""

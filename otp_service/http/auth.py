@@ -1,0 +1,105 @@
+"""Who calls: an app by its publishable or secret key, or an operator by an ops key.
+
+Knows the Authorization and Origin headers. Must not know what is asked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import g, request
+
+from otp_service import errors
+from otp_service.access.api_keys import digest
+from otp_service.http.client_address import client_address
+from otp_service.http.view import core, set_standing
+from otp_service.policy import ROLES, App, Policy
+from otp_service.verification.caller import Caller
+
+_KEY_NAMES = {
+    "publishable": "a publishable key (pk_...)",
+    "secret": "a secret key (sk_...)",
+    "ops": "an operator's key (ops_...)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    """The owner of a key: an app, or an operator with a role."""
+
+    kind: str
+    app: App | None = None
+    operator: str | None = None
+    role: str = ""
+
+
+def bearer() -> str:
+    """Return the credential of an `Authorization: Bearer` header; empty if there is none."""
+    scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else ""
+
+
+def authenticate(kinds: Sequence[str], role: str) -> None:
+    """Identify the caller by its key and keep the result for this request.
+
+    Raises MissingKey, UnknownKey, KeyNotAllowed if the key is of none of these kinds, RoleNotAllowed if an operator
+    has a lower role than `role`, or OriginNotAllowed.
+    """
+    key = bearer()
+    if not key:
+        raise errors.MissingKey
+    g.active = core().active()
+    found = _identity(g.active.policy, digest(key))
+    if found is None:
+        raise errors.UnknownKey
+    g.key_kind, g.app, g.operator, g.role = found.kind, found.app, found.operator, found.role
+    if g.key_kind not in kinds:
+        raise errors.KeyNotAllowed(f"This call needs {' or '.join(_KEY_NAMES[kind] for kind in kinds)}.")
+    if g.key_kind == "ops":
+        require_role(role)
+    if g.key_kind == "publishable":
+        _check_origin(g.app)
+
+
+def _identity(policy: Policy, hashed: str) -> _Identity | None:
+    """Find the owner of a key. Keys that the policy declares come first, then issued ones."""
+    if declared := policy.key_owner(hashed):
+        app, kind = declared
+        return _Identity(kind, app=app)
+    if operator := policy.operator_of(hashed):
+        return _Identity("ops", operator=operator, role=policy.operators[operator].role)
+    issued = core().live_keys.find(hashed)
+    if issued is None:
+        return None
+    if issued.kind == "ops":
+        return _Identity("ops", operator=issued.owner, role=issued.role)
+    known = policy.apps.get(issued.owner)
+    return _Identity(issued.kind, app=known) if known else None
+
+
+def require_role(role: str, what: str = "This call") -> None:
+    """Raise RoleNotAllowed unless the operator who calls has this role or a higher one."""
+    if ROLES.index(g.role) < ROLES.index(role):
+        raise errors.RoleNotAllowed(role, what)
+
+
+def _check_origin(app: App) -> None:
+    origin = request.headers.get("Origin")
+    if origin is not None and origin not in app.origins:
+        raise errors.OriginNotAllowed
+
+
+def caller() -> Caller:
+    """Describe the calling app to the use cases. Call it after `authenticate`."""
+    return Caller(
+        app=g.app,
+        active=g.active,
+        request_id=g.request_id,
+        origin=request.headers.get("Origin"),
+        address=_address() if g.key_kind == "publishable" else None,
+        note_standing=set_standing,
+    )
+
+
+def _address() -> str:
+    forwarded = request.headers.get("X-Forwarded-For")
+    return client_address(forwarded, request.remote_addr, core().settings.trusted_proxies)

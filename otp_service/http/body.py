@@ -1,0 +1,116 @@
+"""What a request says: its body as strict JSON, and its Idempotency-Key.
+
+Must not know what is done with the values.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Never
+
+from flask import request
+from marshmallow import Schema, ValidationError
+
+from otp_service import errors
+from otp_service.telemetry.logs import redact
+
+MAX_BODY = 16 * 1024
+"""Bytes that a request's body may have; a longer one is refused unread."""
+MAX_POLICY = 512 * 1024
+"""Bytes that a body with a policy, or with a batch of reports, may have."""
+
+
+def load(schema: type[Schema], *, optional: bool = False) -> dict[str, Any]:
+    """Read the body as strict JSON (RFC 8259, I-JSON of RFC 7493) and check it.
+
+    Raises UnsupportedMediaType, BodyTooLarge, MalformedJson or Invalid.
+    """
+    raw = read_body()
+    empty = optional and not raw
+    if request.mimetype != "application/json" and not (empty and not request.mimetype):
+        raise errors.UnsupportedMediaType
+    if empty:
+        return {}
+    try:
+        loaded: dict[str, Any] = _instance(schema).load(_strict_json(raw))
+    except ValidationError as error:
+        raise errors.Invalid(_field_rules(error.normalized_messages())) from None  # type: ignore[no-untyped-call]
+    return loaded
+
+
+def read_body() -> bytes:
+    """Read the body, with a stated length or in chunks. Raises BodyTooLarge or MalformedJson."""
+    if request.content_length is not None or "Transfer-Encoding" not in request.headers:
+        return request.get_data()
+    most = request.max_content_length or MAX_BODY
+    try:
+        raw: bytes = request.input_stream.read(most + 1)
+    except Exception:  # noqa: BLE001 - malformed chunks; each server raises errors of its own for them
+        raise errors.MalformedJson from None
+    if len(raw) > most:
+        raise errors.BodyTooLarge
+    return raw
+
+
+@cache
+def _instance(schema: type[Schema]) -> Schema:
+    """Make a schema once: making one costs more than using it."""
+    return schema()
+
+
+def _strict_json(raw: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        # A lone surrogate, written as an escape, cannot be encoded, so it could not be hashed or stored.
+        json.dumps(body, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError):
+        raise errors.MalformedJson from None
+    if not isinstance(body, dict):
+        raise errors.Invalid({"body": ["must be a JSON object"]})
+    return body
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        duplicates = {_safe_name(name) for name in names if names.count(name) > 1}
+        raise errors.Invalid({name: ["must not be given twice"] for name in sorted(duplicates)})
+    return members
+
+
+def _no_constant(_: str) -> Never:
+    raise errors.Invalid({"body": ["must not contain NaN or Infinity, which are not JSON"]})
+
+
+def _field_rules(messages: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {
+        _safe_name(name): [
+            _RULES.get(rule, rule) for rule in (found if isinstance(found, list) else [_BROKEN])
+        ]
+        for name, found in messages.items()
+    }
+
+
+_BROKEN = "breaks a rule"
+_RULES = {"Missing data for required field.": "is required", "Field may not be null.": "must not be null"}
+
+
+def _safe_name(name: str) -> str:
+    """Return a field's name, or a placeholder if the client put something else there, such as a key."""
+    return name if re.fullmatch(r"[A-Za-z_-]{1,40}", name) and redact(name) == name else "(another field)"
+
+
+_IDEMPOTENCY_KEY = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,128})"|([\x21\x23-\x7e]{1,128})')
+
+
+def idempotency_key() -> str | None:
+    """Read Idempotency-Key: a string as structured fields write it (RFC 8941), or a bare one. Raises Invalid."""
+    value = request.headers.get("Idempotency-Key")
+    if value is None:
+        return None
+    match = _IDEMPOTENCY_KEY.fullmatch(value.strip())
+    if not match:
+        raise errors.Invalid({"Idempotency-Key": ["must be 1 to 128 visible ASCII characters"]})
+    return match[1] or match[2]

@@ -1,0 +1,109 @@
+"""What happens around every request: request ids, security headers, CORS, metrics and the log.
+
+Must not know any single call.
+"""
+
+import time
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from otp_service import errors
+from otp_service.http.body import MAX_BODY
+from otp_service.http.problems import http_problem, new_request_id, problem, unexpected_problem
+from otp_service.http.view import core
+from otp_service.telemetry.logs import log
+
+
+def install(app: Flask) -> None:
+    """Give an application its request ids, error answers, CORS and headers."""
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.url_map.merge_slashes = False  # a redirect would repeat a POST at another path
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.before_request(_begin)
+    app.after_request(_end)
+    app.register_error_handler(errors.OtpError, problem)
+    app.register_error_handler(HTTPException, http_problem)
+    app.register_error_handler(Exception, unexpected_problem)
+
+
+def _begin() -> Response | None:
+    g.request_id = new_request_id()
+    g.started = time.perf_counter()
+    g.app = g.key_kind = g.standing = None
+    _check_port()
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        return Response(status=204)
+    return None
+
+
+_INTERNAL = ("/ops", "/metrics")
+_ON_EVERY_PORT = frozenset({"/healthz", "/readyz"})
+
+
+def _check_port() -> None:
+    """Raise NotFound if the path is not served on the port that the request came to."""
+    port = core().settings.ops_port
+    if port is None or request.path in _ON_EVERY_PORT:
+        return
+    # SERVER_PORT belongs to the listening socket; Host and X-Forwarded-* are whatever the client sent.
+    internal = request.server is not None and request.server[1] == port
+    if internal != request.path.startswith(_INTERNAL):
+        raise errors.NotFound
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Cache-Control", "no-store")
+    _show_standing(response)
+    _allow_origin(response)
+    # The rule, not the path: a path contains a challenge's id.
+    route = request.url_rule.rule if request.url_rule else "(none)"
+    seconds = time.perf_counter() - g.started
+    core().metrics.requests.labels(route, response.status_code).inc()
+    core().metrics.request_seconds.labels(route).observe(seconds)
+    if route not in _NOT_LOGGED:
+        log(
+            "http.answered",
+            method=request.method if request.method in _METHODS else "(other)",
+            route=route,
+            status=response.status_code,
+            ms=round(seconds * 1000, 1),
+            request_id=g.request_id,
+            app=g.app.name if g.app else None,
+        )
+    return response
+
+
+_NOT_LOGGED = frozenset({"/healthz", "/readyz", "/metrics"})
+_METHODS = frozenset({"GET", "POST", "DELETE", "OPTIONS", "HEAD", "PUT", "PATCH"})
+
+
+def _show_standing(response: Response) -> None:
+    """Show the state of the nearest budget (draft-ietf-httpapi-ratelimit-headers)."""
+    if (standing := g.standing) is not None:
+        response.headers["RateLimit-Policy"] = f'"{standing.rule}";q={standing.limit};w={standing.seconds}'
+        response.headers["RateLimit"] = f'"{standing.rule}";r={standing.left};t={standing.reset}'
+
+
+def _allow_origin(response: Response) -> None:
+    """Allow the origins of the caller's app (CORS); of any app at the preflight, which carries no key."""
+    response.vary.add(
+        "Origin"
+    )  # even without an Origin, because a cache may give this answer to a page that has one
+    origin = request.headers.get("Origin")
+    if origin is None or request.path.startswith(_INTERNAL):  # apps' pages have no use for operators' keys
+        return
+    try:
+        apps = [g.app] if g.app else core().active().policy.apps.values()
+    except errors.StoreUnavailable:
+        return
+    if not any(origin in app.origins for app in apps):
+        return
+    response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-Id"
+    if request.method == "OPTIONS":
+        response.headers["Access-Control-Allow-Methods"] = "GET, POST, DELETE"
+        response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key"
+        response.headers["Access-Control-Max-Age"] = "600"

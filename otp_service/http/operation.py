@@ -1,0 +1,60 @@
+"""A view's description, from which openapi.yaml is made and which decides who may call.
+
+Must not know any single call.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from flask import request
+from marshmallow import Schema
+
+from otp_service import errors
+from otp_service.http.auth import authenticate
+from otp_service.http.body import MAX_POLICY
+from otp_service.policy import ROLES
+
+CLIENT_KEYS = ("publishable", "secret")
+"""The kinds of keys that apps have."""
+OPS_KEYS = ("ops",)
+"""The kind of keys that operators have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What openapi.yaml says about a view. `keys` are the kinds of keys that may call it; none if all may."""
+
+    summary: str
+    answer: type[Schema] | None
+    status: int = 200
+    body: type[Schema] | None = None
+    keys: tuple[str, ...] = ()
+    role: str = ROLES[-1]
+    """The lowest role of an operator who may call it."""
+    idempotent: bool = False
+    problems: tuple[type[errors.OtpError], ...] = ()
+    media: str = "text/plain"
+    """Media type of an answer without a schema."""
+    large: bool = False
+    """Whether the body may be as large as a policy, or as a batch of reports."""
+
+
+def operation(**kwargs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # noqa: ANN401 - as Operation
+    """Describe a view, and let only callers with one of its kinds of keys call it."""
+    described = Operation(**kwargs)
+
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def guarded(**arguments: str) -> Any:  # noqa: ANN401 - what the view answers
+            if described.large:
+                request.max_content_length = MAX_POLICY
+            if described.keys:
+                authenticate(described.keys, described.role)
+            return view(**arguments)
+
+        guarded.operation = described  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate

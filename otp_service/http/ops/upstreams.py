@@ -1,0 +1,68 @@
+"""The operators' HTTP API for upstream accounts: their state and their figures.
+
+Must not know an upstream's words.
+"""
+
+from typing import Any
+
+from flask import Blueprint, g
+
+from otp_service.http.operation import OPS_KEYS, operation
+from otp_service.http.schemas.upstreams import FiguresSchema, UpstreamsSchema
+from otp_service.http.view import core
+from otp_service.upstream.port import UpstreamError
+
+views = Blueprint("ops_upstreams", __name__, url_prefix="/ops")
+
+
+@views.get("/upstreams")
+@operation(summary="How the upstream accounts do", answer=UpstreamsSchema, keys=OPS_KEYS, role="read")
+def list_upstreams() -> dict[str, Any]:
+    """Call every account for its balance, and show its breakers."""
+    channels: dict[str, list[str]] = {name: [] for name in g.active.accounts}
+    for channel, name in g.active.senders:
+        channels[name].append(channel)
+    states = core().breakers.states(channels)
+    return {"upstreams": [_look(name) | {"breakers": states[name]} for name in g.active.accounts]}
+
+
+def _look(name: str) -> dict[str, Any]:
+    limit = g.active.policy.upstreams[name].gets_per_minute
+    if not core().store.get_budget.take(name, limit):
+        return {"name": name, "status": "not asked: its limit of GET requests is used up", "balance": []}
+    try:
+        rows = g.active.accounts[name].balance()
+    except UpstreamError as error:
+        return {"name": name, "status": str(error), "balance": []}
+    shown = [
+        {"service": r.service, "name": r.name, "credits": r.credits, "postpaid": r.postpaid} for r in rows
+    ]
+    return {"name": name, "status": "ok", "balance": shown}
+
+
+@views.get("/figures")
+@operation(
+    summary="Conversion by channel, country and upstream", answer=FiguresSchema, keys=OPS_KEYS, role="read"
+)
+def list_figures() -> dict[str, Any]:
+    """Codes that went out and came back in the last seven days, and how soon."""
+    rows = core().conversion.read_rows(core().store.facts.time())
+    return {
+        "figures": [
+            {
+                "channel": row.channel,
+                "country": row.country,
+                "upstream": row.upstream,
+                "sent": row.sent,
+                "verified": row.verified,
+                "conversion": round(row.verified / row.sent, 4) if row.sent else None,
+                "median_seconds": _rounded(row.seconds(0.5)),
+                "p90_seconds": _rounded(row.seconds(0.9)),
+            }
+            for row in rows
+        ]
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)

@@ -1,0 +1,145 @@
+"""How an error looks: problem details (RFC 9457), and the one table that maps errors to HTTP statuses.
+
+Must not know any single call.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, g, has_request_context
+from werkzeug.exceptions import HTTPException
+
+from otp_service import errors
+from otp_service.http.view import set_standing
+from otp_service.telemetry.logs import LOG, log
+
+PROBLEM_TYPE = "application/problem+json"
+
+STATUS: Mapping[type[errors.OtpError], int] = {
+    errors.MalformedRequest: 400,
+    errors.MalformedJson: 400,
+    errors.ReceiptUnreadable: 400,
+    errors.WrongCode: 400,
+    errors.TokenInvalid: 400,
+    errors.MissingKey: 401,
+    errors.UnknownKey: 401,
+    errors.KeyNotAllowed: 403,
+    errors.RoleNotAllowed: 403,
+    errors.OriginNotAllowed: 403,
+    errors.HumanCheckRequired: 403,
+    errors.ChallengeNotFound: 404,
+    errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.NoSendsLeft: 409,
+    errors.TokenSpent: 409,
+    errors.IdempotencyKeySpent: 409,
+    errors.PolicyConflict: 409,
+    errors.KeyConflict: 409,
+    errors.NoAttemptsLeft: 410,
+    errors.BodyTooLarge: 413,
+    errors.UriTooLong: 414,
+    errors.UnsupportedMediaType: 415,
+    errors.Invalid: 422,
+    errors.InvalidNumber: 422,
+    errors.NoRoute: 422,
+    errors.ChannelNotAvailable: 422,
+    errors.NumberOptedOut: 422,
+    errors.HumanCheckFailed: 422,
+    errors.PolicyInvalid: 422,
+    errors.IdempotencyKeyReused: 422,
+    errors.ResendTooEarly: 429,
+    errors.TooManyRequests: 429,
+    errors.HeadersTooLarge: 431,
+    errors.InternalError: 500,
+    errors.Busy: 503,
+    errors.StoreUnavailable: 503,
+    errors.HumanCheckUnavailable: 503,
+}
+"""The HTTP status of each error."""
+
+_FROM_HTTP = {
+    400: errors.MalformedJson,
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    413: errors.BodyTooLarge,
+    415: errors.UnsupportedMediaType,
+}
+
+
+def problem(error: errors.OtpError) -> Response:
+    """Write an error as the answer to this request."""
+    response = Response(
+        json.dumps(_document(error, g.request_id)), STATUS[type(error)], content_type=PROBLEM_TYPE
+    )
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    set_standing(error.standing)
+    if isinstance(error, errors.MissingKey | errors.UnknownKey):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def http_problem(error: HTTPException) -> Response:
+    """Write an error that Flask raised as the answer to this request."""
+    kind = _FROM_HTTP.get(error.code or 0)
+    if kind is None:
+        return unexpected_problem(error)
+    response = problem(kind())
+    for name, value in error.get_headers():
+        if name == "Allow":
+            response.headers[name] = value
+    return response
+
+
+def unexpected_problem(error: Exception) -> Response:
+    """Log an unexpected error, and answer with a fixed text and the request id under which it was logged."""
+    LOG.error("request.failed", exc_info=error, extra={"fields": {"request_id": g.request_id}})
+    return problem(errors.InternalError())
+
+
+def raw_problem(error: errors.OtpError) -> bytes:
+    """Write an error as a complete HTTP response, for bytes that could not be parsed as a request."""
+    request_id, status = new_request_id(), STATUS[type(error)]
+    body = json.dumps(_document(error, request_id)).encode()
+    log("http.refused", status=status, code=error.code, request_id=request_id)
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\nContent-Type: {PROBLEM_TYPE}\r\n"
+        f"Content-Length: {len(body)}\r\nX-Request-Id: {request_id}\r\nCache-Control: no-store\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _document(error: errors.OtpError, request_id: str) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "type": f"urn:otp-service:problem:{error.code}",
+        "title": error.code.replace("_", " ").capitalize(),
+        "status": STATUS[type(error)],
+        "detail": error.detail,
+        "code": error.code,
+        "request_id": request_id,
+    }
+    if rules := error.rules():
+        body["errors"] = [{"field": field, "rule": rule} for field, rule in rules]
+    if isinstance(error, errors.WrongCode):
+        body["checks_left"] = error.checks_left
+    if isinstance(error, errors.PolicyConflict):
+        body["version"] = error.version
+    if isinstance(error, errors.HumanCheckRequired):
+        body["human_check"] = error.check
+    if error.retry_after is not None:
+        body["retry_after"] = error.retry_after
+    if error.rule and _caller_is_a_server():
+        body["rule"] = error.rule
+    return body
+
+
+def _caller_is_a_server() -> bool:
+    return has_request_context() and g.key_kind == "secret"
+
+
+def new_request_id() -> str:
+    """Draw the id that an answer, its problem and the log lines about it share."""
+    return secrets.token_urlsafe(8)
