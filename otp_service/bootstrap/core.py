@@ -314,7 +314,7 @@ class Core(Foundation):
     def erasure(self) -> Erasure:
         """Erases what is known of a number."""
         return Erasure(
-            challenges=self.store.challenges,
+            challenges=self.store.challenge_eraser,
             events=self.store.events,
             facts=self.store.facts,
             suppressions=self.store.suppressions,

@@ -3,6 +3,8 @@
 Knows which part keeps what. Must not know what the parts are used for.
 """
 
+from otp_service.challenge.eraser import ChallengeEraser
+from otp_service.challenge.keys import ChallengeKeys
 from otp_service.challenge.store import USUAL_RETENTION, ChallengeStore, Retention
 from otp_service.delivery.membership import Membership
 from otp_service.events.queue import EventQueue
@@ -34,8 +36,10 @@ class Stores:
         self.due = DueQueue(scripts, self.partitions, "due")
         self.events_due = DueQueue(scripts, self.partitions, "evt")
         self.challenges = ChallengeStore(scripts, self.partitions, due=self.due, retention=retention)
+        keys = ChallengeKeys(self.partitions, self.due)
+        self.challenge_eraser = ChallengeEraser(scripts, self.partitions, keys)
         self.events = EventQueue(
-            scripts, self.partitions, due=self.events_due, challenges=self.due, ttl=keep_events
+            scripts, self.partitions, due=self.events_due, challenges=keys, ttl=keep_events
         )
         self.facts = Facts(scripts, prefix=prefix)
         self.suppressions = Suppressions(scripts, prefix=prefix)

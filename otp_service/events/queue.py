@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from otp_service.challenge.store import SCOPE as CHALLENGE
+from otp_service.challenge.keys import ChallengeKeys
 from otp_service.store.due import DueQueue
 from otp_service.store.partitions import Partitions, operation
 from otp_service.store.scripts import Scripts
@@ -31,9 +31,9 @@ class EventQueue:
     """The events of all apps. Every method raises StoreUnavailable if the server does not answer in time."""
 
     def __init__(
-        self, scripts: Scripts, partitions: Partitions, *, due: DueQueue, challenges: DueQueue, ttl: int
+        self, scripts: Scripts, partitions: Partitions, *, due: DueQueue, challenges: ChallengeKeys, ttl: int
     ) -> None:
-        """`due` is the queue of events, `challenges` that of challenges; `ttl` is how long an event is kept (ms)."""
+        """`due` is the queue of events, `challenges` names challenges' keys. An event is kept `ttl` milliseconds."""
         self._scripts = scripts
         self._partitions = partitions
         self._due = due
@@ -56,8 +56,8 @@ class EventQueue:
         self._scripts.call(
             "put_events",
             [
-                self._partitions.key_of(id_, CHALLENGE),
-                self._challenges.key(id_),
+                self._challenges.challenge(id_),
+                self._challenges.schedule(id_),
                 self._due.key(id_),
                 *(self._key(event_id) for event_id in ids),
             ],

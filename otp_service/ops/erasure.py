@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from otp_service import phone
-from otp_service.challenge.store import ChallengeStore
+from otp_service.challenge.eraser import ChallengeEraser
 from otp_service.crypto.sealing import Seal, Unsealable
 from otp_service.events.queue import EventQueue
 from otp_service.guard.suppressions import Suppressions
@@ -36,7 +36,7 @@ class Erasure:
     def __init__(
         self,
         *,
-        challenges: ChallengeStore,
+        challenges: ChallengeEraser,
         events: EventQueue,
         facts: Facts,
         suppressions: Suppressions,

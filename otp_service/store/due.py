@@ -39,6 +39,10 @@ class DueQueue:
         """Name the key of the set that an id is in."""
         return self._partitions.key(id_[:2], self.name)
 
+    def wake(self, id_: str) -> tuple[str, str]:
+        """Give the channel on which a script announces an id, and what it says there: the id's partition."""
+        return self.wake_channel, id_[:2]
+
     def due(self, partition: str, limit: int) -> Due:
         """List what needs attention in a partition, at most `limit`. Raises StoreUnavailable."""
         now, following, *found = self._scripts.call("due", [self.key(partition)], limit)

@@ -149,7 +149,7 @@ def test_a_challenge_that_nobody_can_open_is_told(house: House) -> None:
     rings = {"lookup_keys": core.settings.lookup_keys, "subject_key": core.settings.subject_key}
     without = Seal({"other": b"k" * 32}, **rings)  # type: ignore[arg-type]
     erasure = type(core.erasure)(
-        challenges=core.store.challenges,
+        challenges=core.store.challenge_eraser,
         events=core.store.events,
         facts=core.store.facts,
         suppressions=core.store.suppressions,

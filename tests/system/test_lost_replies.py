@@ -340,7 +340,7 @@ def _find(flaky: Stores, store: Stores, id_: str) -> None:
 
 
 def _erase(flaky: Stores, store: Stores, id_: str) -> None:
-    flaky.challenges.erase(id_)
+    flaky.challenge_eraser.erase(id_)
     assert store.challenges.read_challenge(id_)[1] is None
     assert id_ not in store.due.due(id_[:2], 10).ids
 
