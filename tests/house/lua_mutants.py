@@ -300,7 +300,14 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
 GUARD_TESTS = tuple(
     f"tests/{name}.py"
     for name in (
-        "guard/test_limiter",
+        "guard/test_windows",
+        "guard/test_cooldown",
+        "guard/test_conversion",
+        "guard/test_verdicts",
+        "guard/test_pins",
+        "guard/test_history",
+        "guard/test_blocks",
+        "guard/test_lifetimes",
         "guard/test_limits",
         "system/test_lost_replies",
         "system/test_rotation",
@@ -401,7 +408,7 @@ GUARD: dict[str, list[tuple[str, str]]] = {
         ("math.max(line.hold, math.min(2 * before, line.longest))", "math.min(2 * before, line.longest)"),
         ("live(key, 2 * hold + line.within)", "live(key, hold)"),
         ("line.moment or moment", "moment"),
-        # PinNames.
+        # Pins.
         ('(not pin["until"] or pin["until"] > now)', "true"),
         ('destination == "allow" and owner == "destination" or ', ""),
         (' or caller == "allow" and owner == "caller"', ""),
@@ -476,7 +483,14 @@ GUARD: dict[str, list[tuple[str, str]]] = {
 KEPT_TESTS = tuple(
     f"tests/{name}.py"
     for name in (
-        "guard/test_limiter",
+        "guard/test_windows",
+        "guard/test_cooldown",
+        "guard/test_conversion",
+        "guard/test_verdicts",
+        "guard/test_pins",
+        "guard/test_history",
+        "guard/test_blocks",
+        "guard/test_lifetimes",
         "verification/test_known",
         "system/test_lost_replies",
         "system/test_rotation",

@@ -23,7 +23,9 @@ from tests.support.valkey_server import ValkeyServer
 KEEP = 86_400_000
 """Milliseconds that ended blocks are told here."""
 BRINGS_NOTHING, NO_PINS = Allowance(), PinNames()
-NUMBER, ADDRESS = "+14155552671", "192.0.2.1"
+NUMBER, OTHER, ADDRESS = "+14155552671", "+14155559999", "192.0.2.1"
+SMALL = {"refuse": ["1/h"]}
+"""A budget of one act."""
 
 
 def only(tables: Mapping[str, Mapping[str, Any]] | None = None, **more: Any) -> Guard:  # noqa: ANN401 - any field
@@ -128,3 +130,8 @@ def open_counters(server: ValkeyServer) -> Iterator[Counters]:
     scripts = PatientScripts(server)
     yield Counters(scripts, server)
     scripts.close()
+
+
+def passes(decision: Decision) -> bool:
+    """Say whether a send is let in."""
+    return decision.verdict in {"allow", "cheap"}

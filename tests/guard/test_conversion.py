@@ -1,0 +1,246 @@
+"""The guard's conversion rule on a real server: places where too few codes come back are stopped."""
+
+from otp_service.durations import DAY, HOUR, MINUTE
+from otp_service.guard.limiter import Allowance
+from otp_service.guard.rules import Decision, after_sending, after_success, lines_of_send
+from otp_service.policy import Guard
+from otp_service.policy.guard_forms import changed
+from tests.support.counters import Counters, asked, only, passes
+from tests.support.valkey_server import ValkeyServer
+
+CONVERSION = only({"conversion": {"sends": 10, "share": 0.2, "within": "15m", "grace": "1m", "hold": "15m"}})
+
+
+def sent(counters: Counters, count: int, verified: int = 0, rules: Guard = CONVERSION) -> None:
+    """Let challenges be sent now, and some of them be verified."""
+    now = counters.preview(rules, asked()).now
+    for place in range(count):
+        counters.limiter.count(after_sending(rules, asked(), now, 0))
+        if place < verified:
+            counters.limiter.count(after_success(rules, asked(), now))
+
+
+def test_codes_that_do_not_come_back_stop_a_place(counters: Counters) -> None:
+    """Below a fifth of ten or more; not before their time to come back is over; for a quarter of an hour."""
+    sent(counters, 10, 1)
+    assert passes(counters.charge(CONVERSION, asked()))
+    counters.scripts.offset += 59_000
+    assert passes(counters.charge(CONVERSION, asked()))
+    counters.scripts.offset += 2 * MINUTE * 1000
+    stopped = counters.charge(CONVERSION, asked())
+    assert (stopped.verdict, stopped.deciding.rule) == ("refuse", "conversion")
+    assert stopped.deciding.pause == 15 * MINUTE * 1000
+    assert {(one.value, one.limit) for one in stopped.findings} == {(1, 10)}
+    counters.scripts.offset += 15 * MINUTE * 1000 - 1000
+    assert not passes(counters.charge(CONVERSION, asked()))
+    counters.scripts.offset += 1001
+    assert passes(counters.charge(CONVERSION, asked()))
+
+
+def let_in(counters: Counters, count: int, rules: Guard = CONVERSION) -> list[Decision]:
+    """Charge sends, each with a human check that was solved."""
+    brings = (Allowance(proof=f"{counters.scripts.offset} {n}") for n in range(count))
+    found = [counters.charge(rules, asked(), allowance=brought) for brought in brings]
+    assert all(map(passes, found))
+    return found
+
+
+def came_back(counters: Counters, decisions: list[Decision], rules: Guard = CONVERSION) -> None:
+    """Let what was let in be sent and verified."""
+    for decision in decisions:
+        counters.limiter.count(after_sending(rules, asked(), decision.now, 0))
+        counters.limiter.count(after_success(rules, asked(), decision.now))
+
+
+def test_no_more_is_on_its_way_without_a_check_than_would_be_judged_or_came_back(counters: Counters) -> None:
+    """A burst would be over before the first of it is judged; who solves a check gets in, and it is a heavier one."""
+    decisions = [counters.charge(CONVERSION, asked()) for _ in range(12)]
+    assert [one.verdict for one in decisions] == ["allow"] * 10 + ["human_check"] * 2
+    assert {one.level for one in decisions[-1].findings} == {"human_check"}
+    assert decisions[-1].over == 0
+    let_in(counters, 5)
+    assert counters.preview(CONVERSION, asked()).over == 0.5
+    came_back(counters, decisions[:10])
+    assert [counters.charge(CONVERSION, asked()).verdict for _ in range(6)] == ["allow"] * 5 + ["human_check"]
+    came_back(counters, decisions[:10])
+    assert [counters.charge(CONVERSION, asked()).verdict for _ in range(21)] == ["allow"] * 20 + [
+        "human_check"
+    ]
+    counters.scripts.offset += 2 * MINUTE * 1000
+    assert counters.charge(CONVERSION, asked()).verdict == "allow"
+
+
+def test_what_is_refunded_is_not_on_its_way(counters: Counters) -> None:
+    """A send that was not made makes room for another."""
+    charged = [(counters.charge(CONVERSION, asked(), f"{n}").verdict, f"{n}") for n in range(11)]
+    assert [verdict for verdict, _ in charged] == ["allow"] * 10 + ["human_check"]
+    counters.limiter.refund(lines_of_send(CONVERSION, asked()), "3")
+    assert [counters.charge(CONVERSION, asked()).verdict for _ in range(2)] == ["allow", "human_check"]
+
+
+def test_stops_double_up_to_the_longest_and_are_forgotten(counters: Counters) -> None:
+    """15, 30, 60 minutes; quarter of an hour and as long as the last stop without another, and it is 15."""
+    holds = []
+    for _ in range(5):
+        sent(counters, 10)
+        counters.scripts.offset += 3 * MINUTE * 1000
+        holds.append(counters.charge(CONVERSION, asked()).deciding.pause)
+        assert counters.lives()["country-codes"] > 2 * holds[-1]
+        counters.scripts.offset += holds[-1] + 1
+    assert [hold // (MINUTE * 1000) for hold in holds] == [15, 30, 60, 60, 60]
+    counters.scripts.offset += holds[-1] + 15 * MINUTE * 1000
+    sent(counters, 10)
+    counters.scripts.offset += 3 * MINUTE * 1000
+    assert counters.charge(CONVERSION, asked()).deciding.pause == 15 * MINUTE * 1000
+
+
+def test_a_first_stop_may_be_longer_than_the_longest(counters: Counters) -> None:
+    """Then all are so long, and remembered until none is lately any more."""
+    rules = only({"conversion": {"sends": 10, "hold": "1d", "longest": "1h"}})
+    for _ in range(2):
+        sent(counters, 10, rules=rules)
+        counters.scripts.offset += 3 * MINUTE * 1000
+        pause = counters.charge(rules, asked()).deciding.pause
+        assert pause == DAY * 1000
+        assert counters.lives()["country-codes"] > 2 * pause + 14 * MINUTE * 1000
+        counters.scripts.offset += pause + 1
+
+
+def test_a_country_that_is_stopped_asks_for_checks_and_a_prefix_refuses(counters: Counters) -> None:
+    """A stranger who lets ten codes lapse closes no country to people; the check is a heavy one."""
+    stopped(counters, CONVERSION)
+    sent(counters, 10)
+    counters.scripts.offset += 3 * MINUTE * 1000
+    for _ in range(2):  # as it begins, and while it lasts
+        found = {one.level: one.over for one in counters.charge(CONVERSION, asked()).findings}
+        assert found == {"human_check": 1.0, "refuse": 1.0}
+        elsewhere = counters.charge(CONVERSION, asked("+12025550143"))
+        assert (elsewhere.verdict, elsewhere.over) == ("human_check", 1.0)
+    let = counters.charge(CONVERSION, asked("+12025550143"), allowance=Allowance(proof="p"))
+    assert let.verdict == "allow"
+
+
+def test_an_apps_own_figures_stop_that_app_only(counters: Counters) -> None:
+    """And what only watches stops nobody; windows of other lengths are other counters."""
+    apps = {
+        "watching": changed(CONVERSION, {"conversion": {"mode": "watch"}}, "watching"),
+        "strict": changed(CONVERSION, {"conversion": {"sends": 2, "share": 0.9}}, "strict"),
+        "patient": changed(CONVERSION, {"conversion": {"within": 1800, "sends": 2}}, "patient"),
+    }
+    sent(counters, 4, 2)
+    counters.scripts.offset += 3 * MINUTE * 1000
+    found = [counters.charge(apps["watching"], asked(app="watching")) for _ in range(2)]
+    assert [one.verdict for one in found] == ["allow"] * 2
+    assert [counters.charge(apps["strict"], asked(app="strict")).verdict for _ in range(2)] == ["refuse"] * 2
+    for name, rules in (*apps.items(), ("web", CONVERSION)):
+        verdict = counters.charge(rules, asked(app=name)).verdict
+        assert (name, verdict) == (name, "refuse" if name == "strict" else "allow")
+    sent(counters, 10, rules=apps["watching"])
+    counters.scripts.offset += 3 * MINUTE * 1000
+    watched = counters.charge(apps["watching"], asked(app="watching"))
+    assert (watched.verdict, {one.on for one in watched.findings}) == ("allow", {False})
+    assert {"h", "p"}.isdisjoint(
+        field[1:2] for field in counters_of(counters, "prefix") if "block" not in field
+    )
+
+
+def test_windows_of_other_lengths_leave_one_another_alone(counters: Counters) -> None:
+    """What one app sends takes nothing away of what another app's own window looks back at."""
+    longer = changed(CONVERSION, {"conversion": {"within": HOUR, "sends": 2, "grace": 0}}, "patient")
+    sent(counters, 2, rules=longer)
+    sent(counters, 4, 4)
+    counters.scripts.offset += 10 * MINUTE * 1000
+    let_in(counters, 1)
+    assert counters.charge(longer, asked(app="patient")).verdict == "refuse"
+
+
+def counters_of(counters: Counters, scope: str) -> set[str]:
+    """Name the fields of conversion in the counters of a scope that the strict app did not write."""
+    return {
+        name
+        for key, fields in counters.stored().items()
+        if f":{scope}:" in key
+        for name in fields
+        if not name.endswith("strict")
+    }
+
+
+def stopped(counters: Counters, rules: Guard) -> None:
+    """Let nothing come back of ten, and wait until the stop is over."""
+    sent(counters, 10, rules=rules)
+    counters.scripts.offset += 3 * MINUTE * 1000
+    counters.scripts.offset += counters.charge(rules, asked()).deciding.pause + 1
+
+
+def test_a_place_is_open_again_as_soon_as_its_probes_have_come_back(counters: Counters) -> None:
+    """Until they are judged no more than those may be on their way; who solves a check does not change that."""
+    rules = only({"conversion": {"sends": 10, "probes": 3}})
+    stopped(counters, rules)
+    probes = let_in(counters, 3, rules)
+    refused = counters.charge(rules, asked(), allowance=Allowance(proof="p"))
+    assert (refused.verdict, {one.over for one in refused.findings}) == ("refuse", {1.0})
+    came_back(counters, probes[:1], rules)
+    assert [counters.charge(rules, asked()).verdict for _ in range(2)] == ["allow", "refuse"]
+    came_back(counters, probes[1:], rules)
+    counters.scripts.offset += 2 * MINUTE * 1000
+    assert [counters.charge(rules, asked()).verdict for _ in range(11)] == ["allow"] * 10 + ["human_check"]
+
+
+def test_no_more_is_tried_after_a_stop_than_would_have_caused_it(counters: Counters) -> None:
+    """Where `sends` is below `probes`."""
+    rules = only({"conversion": {"sends": 4, "probes": 10}})
+    stopped(counters, rules)
+    sent(counters, 4, rules=rules)
+    counters.scripts.offset += 2 * MINUTE * 1000
+    assert not passes(counters.preview(rules, asked()))
+
+
+def test_an_honest_crowd_is_never_stopped(counters: Counters) -> None:
+    """Three of four come back after some seconds: however many, all day; at worst some are asked for a check."""
+    for _ in range(3 * 24):
+        sent(counters, 12, 9)
+        counters.scripts.offset += 2 * MINUTE * 1000
+        assert counters.charge(CONVERSION, asked()).verdict == "allow"
+        counters.scripts.offset += 10_000
+        let_in(counters, 40)
+        assert counters.charge(CONVERSION, asked()).verdict == "human_check"
+        counters.scripts.offset += 20 * MINUTE * 1000
+
+
+def test_a_code_that_comes_back_late_counts_for_when_it_was_sent(counters: Counters) -> None:
+    """Or the messages of one minute were judged by the codes of another."""
+    now = counters.preview(CONVERSION, asked()).now
+    sent(counters, 10)
+    counters.scripts.offset += 61_000
+    for _ in range(5):
+        counters.limiter.count(after_success(CONVERSION, asked(), now))
+    counters.scripts.offset += 60_000
+    assert passes(counters.charge(CONVERSION, asked()))
+
+
+def test_what_was_not_sent_is_not_judged(counters: Counters) -> None:
+    """While an upstream is away nothing leaves, so nothing can come back; that is no attack."""
+    let_in(counters, 40)
+    counters.scripts.offset += 5 * MINUTE * 1000
+    assert counters.charge(CONVERSION, asked()).verdict == "allow"
+
+
+def test_a_stop_takes_no_time_from_counters_beside_it(valkey: ValkeyServer, counters: Counters) -> None:
+    """A prefix's own budget of a day shares its key; it must outlive a stop of minutes."""
+    rules = only({"conversion": {"sends": 1}, "prefix": {"refuse": ["9/d"]}})
+    counters.charge(rules, asked())
+    life = counters.lives()["prefix"]
+    sent(counters, 1, rules=rules)
+    counters.scripts.offset += 3 * MINUTE * 1000
+    assert counters.charge(rules, asked()).verdict == "refuse"
+    assert counters.lives()["prefix"] >= life - 1000
+    assert life > DAY * 1000
+
+
+def test_another_kind_of_caller_is_not_stopped_with_strangers(counters: Counters) -> None:
+    """The codes of strangers do not come back; sessions' and devices' do."""
+    sent(counters, 10)
+    counters.scripts.offset += 3 * MINUTE * 1000
+    assert not passes(counters.charge(CONVERSION, asked()))
+    assert passes(counters.charge(CONVERSION, asked(session="s", known="session")))
+    assert passes(counters.charge(CONVERSION, asked(known="device")))

@@ -1,0 +1,70 @@
+"""How long the guard's keys live on a real server."""
+
+from otp_service.durations import DAY, HOUR, MINUTE
+from otp_service.guard.limiter import SPENT, Allowance
+from otp_service.guard.rules import after_failure, after_sending, after_success
+from otp_service.policy import Budget, Window
+from tests.guard.test_windows import PARTS
+from tests.support.counters import KEEP, OTHER, Counters, asked, only
+
+
+def test_nothing_outlives_its_window(counters: Counters) -> None:
+    """Every key has an end: its longest window and the part in it, or what its block is told longer."""
+    budget = Budget(refuse=(Window(9, HOUR), Window(99, DAY)))
+    names = (
+        "address",
+        "session",
+        "app",
+        "everything",
+        "country",
+        "prefix",
+        "number",
+        "failures",
+        "guessing",
+        "money",
+    )
+    rules = only({name: {"refuse": ["9/h", "99/d"]} for name in names} | {"cooldown": {}, "conversion": {}})
+    who, longest = asked(session="s", known="session"), max(w.seconds for w in budget.refuse) * 1000
+    decision = counters.charge(rules, who, allowance=Allowance(proof="p"))
+    counters.limiter.count(after_failure(rules, who))
+    counters.limiter.count(after_sending(rules, who, decision.now, 1))
+    counters.limiter.count(after_success(rules, who, decision.now))
+    lives = counters.lives()
+    assert set(lives) == {
+        *(
+            "o",
+            "proof",
+            "address",
+            "session",
+            "app",
+            "all",
+            "guesses",
+            "country",
+            "country-codes",
+            "prefix",
+            "number",
+        )
+    }
+    assert all(0 < life <= longest + longest // PARTS for life in lives.values()), lives
+    assert 0 < lives["proof"] <= SPENT
+    assert 0 < lives["country-codes"] <= 16 * MINUTE * 1000
+    small = only({"number": {"refuse": ["1/m"]}})
+    with_block = counters.charge(small, asked(OTHER)), counters.charge(small, asked(OTHER))
+    assert 0 < counters.lives()["blocks"] <= DAY * 1000 + KEEP
+    assert max(counters.lives().values()) <= max(KEEP + with_block[1].deciding.pause, 2 * DAY * 1000)
+
+
+def test_a_counter_lives_as_long_as_the_longest_that_is_counted_in_it(counters: Counters) -> None:
+    """A ladder that is known for ten minutes shares its key with windows of one, whichever is written last."""
+    counters.charge(only({"cooldown": {"forget": "10m"}, "number": {"refuse": ["9/m"]}}), asked())
+    assert 9 * MINUTE * 1000 < counters.lives()["number"] <= 10 * MINUTE * 1000
+
+
+def test_counters_of_parts_that_have_left_are_taken_away(counters: Counters) -> None:
+    """A counter that is always in use does not grow."""
+    rules = only({"app": {"refuse": ["999/m"]}})
+    for _ in range(40):
+        counters.charge(rules, asked())
+        counters.scripts.offset += 6_000
+    [parts] = [value for key, value in counters.stored().items() if ":app:" in key]
+    assert 10 <= len(parts) <= 12

@@ -1,0 +1,146 @@
+"""The guard's verdicts on a real server: modes, human checks, lists, and which limit a caller hears of."""
+
+from otp_service.guard.limiter import Allowance
+from otp_service.guard.rules import Decision, Finding, after_failure, after_sending, after_success
+from tests.support.counters import OTHER, Counters, asked, only, passes
+
+
+def test_watch_counts_and_refuses_nothing(counters: Counters) -> None:
+    """A finding and a block that say they only watch."""
+    rules = only({"number": {"refuse": ["2/h"], "mode": "watch"}})
+    for _ in range(4):
+        assert counters.charge(rules, asked()).verdict == "allow"
+    decision = counters.charge(rules, asked())
+    assert decision.verdict == "allow"
+    assert [(one.on, one.value) for one in decision.findings] == [(False, 4)]
+    block = counters.block("number")
+    assert (block.on, block.refused) == (False, 0)
+
+
+def test_off_counts_nothing(counters: Counters) -> None:
+    """No key but that of the operation, whatever happens."""
+    for lines in (after_failure(only(), asked()), after_success(only(), asked(), 0)):
+        assert lines == []
+    assert after_sending(only(), asked(), 0, 1) == []
+    counters.charge(only(), asked())
+    assert {key.split("}:")[1][:2] for key in counters.stored()} == {"o:"}
+
+
+def test_a_check_is_asked_for_then_passed_once(counters: Counters) -> None:
+    """Nothing is charged without a proof; one proof lets one send in; who is trusted needs none."""
+    rules = only({"app": {"human_check": ["1/h"]}})
+    counters.charge(rules, asked())
+    assert counters.charge(rules, asked()).verdict == "human_check"
+    assert counters.charge(rules, asked(), allowance=Allowance(proof="p")).verdict == "allow"
+    assert counters.charge(rules, asked(), allowance=Allowance(proof="p")).verdict == "spent"
+    assert counters.charge(rules, asked(), allowance=Allowance(proof="q")).verdict == "allow"
+    assert counters.charge(rules, asked(), allowance=Allowance(trusted=True)).verdict == "allow"
+    assert counters.preview(rules, asked()).findings[0].value == 4
+
+
+def test_a_check_that_was_too_light_is_asked_for_anew(counters: Counters) -> None:
+    """As soon as a counter is further over its threshold than the proof is enough for."""
+    rules = only({"app": {"human_check": ["2/h"]}})
+    for n in range(3):
+        assert passes(counters.charge(rules, asked(), allowance=Allowance(proof=f"{n}")))
+    for enough, verdict in ((0.4, "human_check"), (0.5, "allow"), (0.9, "human_check"), (1.0, "allow")):
+        allowance = Allowance(proof=f"of {enough}", enough=enough)
+        assert counters.charge(rules, asked(), allowance=allowance).verdict == verdict
+
+
+def test_how_heavy_a_check_must_be_is_said_by_what_asks_for_it(counters: Counters) -> None:
+    """Not by a threshold for cheap channels, which is passed long before."""
+    rules = only({"app": {"cheap": ["1/h"], "human_check": ["4/h"]}})
+    for n in range(5):
+        assert passes(counters.charge(rules, asked(), allowance=Allowance(proof=f"{n}", cheap=True)))
+    brings = Allowance(proof="light", enough=0.5, cheap=True)
+    assert counters.charge(rules, asked(), allowance=brings).verdict == "cheap"
+
+
+def test_a_refused_send_does_not_spend_its_proof(counters: Counters) -> None:
+    """Nobody works for nothing."""
+    rules = only({"app": {"human_check": ["1/h"]}, "number": {"refuse": ["1/h"]}})
+    counters.charge(rules, asked())
+    assert counters.charge(rules, asked(), allowance=Allowance(proof="p")).verdict == "refuse"
+    assert counters.charge(rules, asked(OTHER), allowance=Allowance(proof="p")).verdict == "allow"
+
+
+def test_the_strongest_word_decides(counters: Counters) -> None:
+    """Refuse before a check, a check before cheap channels; cheap without a cheap channel is a refusal."""
+    tiers = ("cheap", "human_check", "refuse")
+    rules = only({"app": {tier: [f"{n}/h"] for n, tier in enumerate(tiers, 1)}})
+    cheap, proven = Allowance(cheap=True), Allowance(cheap=True, proof="p")
+    assert counters.charge(rules, asked()).verdict == "allow"
+    assert counters.charge(rules, asked()).verdict == "refuse"
+    assert counters.charge(rules, asked(), allowance=cheap).verdict == "cheap"
+    assert counters.charge(rules, asked(), allowance=cheap).verdict == "human_check"
+    assert counters.charge(rules, asked(), allowance=proven).verdict == "cheap"
+    assert counters.charge(rules, asked(), allowance=proven).verdict == "refuse"
+
+
+def test_what_nobody_can_wait_out_is_told_first() -> None:
+    """Then what lasts longest; what only watches is never told."""
+
+    def finding(rule: str, pause: int, *, on: bool = True) -> Finding:
+        return Finding(rule=rule, level="refuse", value=1, limit=1, seconds=1, pause=pause, over=0, on=on)
+
+    short, long, ever = finding("address", 10), finding("number", 99), finding("countries", 0)
+    watched = finding("suppression", 0, on=False)
+    assert Decision(verdict="refuse", now=0, findings=(short, watched, long)).deciding is long
+    assert Decision(verdict="refuse", now=0, findings=(short, long, ever)).deciding is ever
+
+
+def test_lists_and_fixed_rules_refuse_whatever_was_counted(counters: Counters) -> None:
+    """A suppressed number, a recycled one for its purposes, a country or a type that is not allowed."""
+    tables = {
+        "suppression": {},
+        "recycled": {"purposes": ["login"]},
+        "countries": {"allow": ["GB"]},
+        "number_types": {"refuse": ["toll_free"]},
+    }
+    found = {
+        name: counters.charge(only({name: table}), asked(OTHER)).verdict for name, table in tables.items()
+    }
+    assert found == {
+        "suppression": "allow",
+        "recycled": "allow",
+        "countries": "refuse",
+        "number_types": "allow",
+    }
+    counters.history.record_recycled(OTHER, 5, 60)
+    assert counters.charge(only({"recycled": tables["recycled"]}), asked(OTHER)).verdict == "refuse"
+    assert (
+        counters.charge(only({"recycled": tables["recycled"]}), asked(OTHER, purpose="signup")).verdict
+        == "allow"
+    )
+    assert (
+        counters.charge(only({"number_types": tables["number_types"]}), asked("+18005550100")).deciding.rule
+        == "number_types"
+    )
+
+
+def test_a_caller_hears_of_the_limit_that_is_nearest(counters: Counters) -> None:
+    """Nearest by its share that is left, among those that refuse sends: not what asks for checks or counts guesses."""
+    tables = {
+        "address": {"refuse": ["10/h"]},
+        "app": {"human_check": ["2/h"], "refuse": ["4/h"]},
+        "failures": {"refuse": ["2/h"]},
+        "number": {"refuse": ["5/h"]},
+    }
+    rules = only(tables)
+    counters.limiter.count(after_failure(rules, asked()))
+    standing = counters.charge(rules, asked()).standing
+    assert standing is not None
+    assert (standing.rule, standing.limit, standing.left) == ("app", 4, 3)
+
+
+def test_money_is_told_in_the_unit_that_its_limits_have(counters: Counters) -> None:
+    """In findings, in what is left, and in blocks; its counter stands in parts of it."""
+    rules = only({"money": {"refuse": ["3/h"], "prices": {"sms": 1.5}}})
+    standing = counters.charge(rules, asked()).standing
+    assert standing is not None
+    assert (standing.limit, standing.left, standing.rule) == (3, 1, "money")
+    counters.charge(rules, asked())
+    [finding] = counters.charge(rules, asked()).findings
+    block = counters.block("money")
+    assert (finding.value, finding.limit) == (block.value, block.limit) == (3.0, 3.0)
