@@ -15,10 +15,16 @@ from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.foundation import Foundation
 from otp_service.crypto.code_hashes import Hasher
 from otp_service.crypto.tokens import Signer
+from otp_service.delivery.account_health import AccountHealth
+from otp_service.delivery.charges import Charges
 from otp_service.delivery.conversion import Conversion
 from otp_service.delivery.dispatcher import Dispatcher
+from otp_service.delivery.receipt_pull import ReceiptPull
 from otp_service.delivery.receipts import Receipts
 from otp_service.delivery.replies import Replies
+from otp_service.delivery.send_recorder import SendRecorder
+from otp_service.delivery.settlement import Settlement
+from otp_service.delivery.step_chooser import StepChooser
 from otp_service.errors import StoreUnavailable
 from otp_service.events.outbox import Outbox
 from otp_service.events.sender import WebhookSender
@@ -239,12 +245,16 @@ class Core(Foundation):
     # What workers do, and what upstreams report.
 
     @cached_property
+    def account_health(self) -> AccountHealth:
+        """Tells breakers how messages ended."""
+        return AccountHealth(self.breakers, self.metrics, self.active)
+
+    @cached_property
     def receipts(self) -> Receipts:
         """Records delivery reports."""
         return Receipts(
-            active=self.active,
             challenges=self.store.challenges,
-            breakers=self.breakers,
+            account_health=self.account_health,
             seal=self.seal,
             metrics=self.metrics,
         )
@@ -262,19 +272,28 @@ class Core(Foundation):
     @cached_property
     def dispatcher(self) -> Dispatcher:
         """Sends codes."""
+        charges = Charges(self.admission)
         return Dispatcher(
             active=self.active,
             challenges=self.store.challenges,
-            facts=self.store.facts,
             suppressions=self.store.suppressions,
-            budget=self.store.get_budget,
-            breakers=self.breakers,
-            conversion=self.conversion,
+            steps=StepChooser(
+                facts=self.store.facts, breakers=self.breakers, seal=self.seal, metrics=self.metrics
+            ),
+            charges=charges,
+            recorder=SendRecorder(
+                account_health=self.account_health,
+                conversion=self.conversion,
+                charges=charges,
+                metrics=self.metrics,
+            ),
+            settlement=Settlement(challenges=self.store.challenges, seal=self.seal, metrics=self.metrics),
+            receipt_pull=ReceiptPull(
+                challenges=self.store.challenges, budget=self.store.get_budget, receipts=self.receipts
+            ),
             hasher=self.hasher,
             seal=self.seal,
             outbox=self.outbox,
-            admission=self.admission,
-            receipts=self.receipts,
             metrics=self.metrics,
             reach=self._reach,
         )

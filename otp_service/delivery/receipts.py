@@ -4,16 +4,14 @@ Knows which challenge a report belongs to. Must not know vendors' words or how a
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from otp_service.challenge.model import Challenge, Delivery, Status
 from otp_service.challenge.store import ChallengeStore
 from otp_service.crypto.sealing import Seal
 from otp_service.delivery.account_health import AccountHealth
-from otp_service.policy.active import ActivePolicy
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
-from otp_service.upstream.breakers import Breakers
 from otp_service.upstream.port import Receipt, Stage
 
 _BY_STAGE = {
@@ -31,14 +29,13 @@ class Receipts:
     def __init__(
         self,
         *,
-        active: Callable[[], ActivePolicy],
         challenges: ChallengeStore,
-        breakers: Breakers,
+        account_health: AccountHealth,
         seal: Seal,
         metrics: Metrics,
     ) -> None:
         self._challenges = challenges
-        self._account_health = AccountHealth(breakers, metrics, active)
+        self._account_health = account_health
         self._seal = seal
         self._metrics = metrics
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from otp_service.delivery.account_health import AccountHealth
 from otp_service.policy import TOLERANCE
 from otp_service.upstream.port import Outcome, Verdict
 from tests.support.spine import Spine, open_spine
@@ -20,14 +19,14 @@ def spine(valkey: ValkeyServer) -> Iterator[Spine]:
 
 def test_an_account_that_takes_everything_and_brings_nothing_is_left_alone(spine: Spine) -> None:
     """Messages that it takes in between excuse no report; one that arrived does, and so does the number's own fault."""
-    health = AccountHealth(spine.dispatcher._breakers, spine.metrics, lambda: spine.caller.active)  # noqa: SLF001
+    health = spine.account_health
     taken = Outcome(Verdict.ACCEPTED, "")
 
     def reports(*faults: str | None) -> str:
         for fault in faults:
             health.record_outcome("main", "sms", taken, clean=False)
             health.record_report("main", "sms", fault)
-        return spine.dispatcher._breakers.ask("main", "sms").state  # noqa: SLF001
+        return spine.breakers.ask("main", "sms").state
 
     gone = ["upstream_gone"] * (TOLERANCE - 1)
     assert reports(*gone, None, *gone, "unreachable") == "closed"

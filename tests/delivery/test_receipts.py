@@ -90,7 +90,6 @@ def test_a_failure_that_speaks_against_the_account_feeds_its_breaker(
     spine: Spine, receipts: Receipts, reason: str, state: str
 ) -> None:
     """As many in a row as a send's failures would; what speaks against the number does not."""
-    breakers = spine.dispatcher._breakers  # noqa: SLF001
     for ours in [brought(spine)[1] for _ in range(5)]:
         assert (
             receipts.record_receipt("main", receipt(Stage.FAILED, reference=ours, reason=reason)) == "changed"
@@ -98,4 +97,4 @@ def test_a_failure_that_speaks_against_the_account_feeds_its_breaker(
         assert (
             receipts.record_receipt("main", receipt(Stage.FAILED, reference=ours, reason=reason)) == "known"
         )
-    assert breakers.ask("main", "sms").state == state
+    assert spine.breakers.ask("main", "sms").state == state

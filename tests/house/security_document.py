@@ -18,7 +18,7 @@ from otp_service.bootstrap import core, foundation
 from otp_service.challenge import store, transitions
 from otp_service.cli import main as cli
 from otp_service.crypto import tokens
-from otp_service.delivery import conversion, dispatcher, replies, worker
+from otp_service.delivery import conversion, replies, settlement, step_chooser, worker
 from otp_service.events import queue, sender, standard_webhooks
 from otp_service.guard import captcha
 from otp_service.guard import human_check as human
@@ -269,7 +269,7 @@ def _remembered() -> Iterator[Sequence[str]]:
     yield "recycled number", f"{blocks.RECYCLED_FOR} d unless told otherwise", "`ops/blocks.py`"
     yield "STOP of a person", span(replies.SUPPRESSED_FOR), "`delivery/replies.py`"
     yield "channel that a person opened by writing", span(replies.OPEN_FOR), "`delivery/replies.py`"
-    yield "answer to a paid lookup", span(dispatcher.LOOKUP_KEPT), "`delivery/dispatcher.py`"
+    yield "answer to a paid lookup", span(step_chooser.LOOKUP_KEPT), "`delivery/step_chooser.py`"
     yield "day's figures, without any person", _ms(conversion.KEEP), "`delivery/conversion.py`"
     yield "versions of the policy", f"the newest {policies.MOST_VERSIONS}", "`policy/versions.py`"
     yield "endpoint switched off by a 410", span(sender.OFF_FOR), "`events/sender.py`"
@@ -363,8 +363,8 @@ def _of_the_store() -> Iterator[Sequence[str]]:
     )
     yield (
         "writing down what became of a message",
-        f"every {span(dispatcher.SETTLE_PAUSE)}, for {span(dispatcher.SETTLE_PATIENCE)}",
-        "`delivery/dispatcher.py`",
+        f"every {span(settlement.PAUSE)}, for {span(settlement.PATIENCE)}",
+        "`delivery/settlement.py`",
         "the outcome stays unknown",
     )
 

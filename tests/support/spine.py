@@ -25,10 +25,16 @@ from otp_service.challenge.transitions import after_outcome
 from otp_service.crypto.code_hashes import Claim, Hasher
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Signer
+from otp_service.delivery.account_health import AccountHealth
+from otp_service.delivery.charges import Charges
 from otp_service.delivery.conversion import Conversion
 from otp_service.delivery.dispatcher import Dispatcher
+from otp_service.delivery.receipt_pull import ReceiptPull
 from otp_service.delivery.receipts import Receipts
 from otp_service.delivery.replies import Replies
+from otp_service.delivery.send_recorder import SendRecorder
+from otp_service.delivery.settlement import Settlement
+from otp_service.delivery.step_chooser import StepChooser
 from otp_service.delivery.worker import Worker
 from otp_service.events.outbox import Outbox
 from otp_service.guard.admission import Admission
@@ -271,6 +277,8 @@ class Spine:
     limiter: Limiter
     history: History
     dispatcher: Dispatcher
+    breakers: Breakers
+    account_health: AccountHealth
     receipts: Receipts
     replies: Replies
     store: Stores
@@ -395,27 +403,29 @@ def make_spine(
         metrics=metrics,
         clock=store.facts.time,
     )
+    account_health = AccountHealth(breakers, metrics, lambda: active)
     receipts = Receipts(
-        active=lambda: active,
         challenges=store.challenges,
-        breakers=breakers,
+        account_health=account_health,
         seal=seal,
         metrics=metrics,
     )
     replies = Replies(facts=store.facts, suppressions=store.suppressions, seal=seal, metrics=metrics)
+    charges = Charges(admission)
     dispatcher = Dispatcher(
         active=lambda: active,
         challenges=store.challenges,
-        facts=store.facts,
         suppressions=store.suppressions,
-        budget=store.get_budget,
-        breakers=breakers,
-        conversion=conversion,
+        steps=StepChooser(facts=store.facts, breakers=breakers, seal=seal, metrics=metrics),
+        charges=charges,
+        recorder=SendRecorder(
+            account_health=account_health, conversion=conversion, charges=charges, metrics=metrics
+        ),
+        settlement=Settlement(challenges=store.challenges, seal=seal, metrics=metrics),
+        receipt_pull=ReceiptPull(challenges=store.challenges, budget=store.get_budget, receipts=receipts),
         hasher=hasher,
         seal=seal,
         outbox=outbox,
-        admission=admission,
-        receipts=receipts,
         metrics=metrics,
     )
     return Spine(
@@ -446,6 +456,8 @@ def make_spine(
         limiter=limiter,
         history=history,
         dispatcher=dispatcher,
+        breakers=breakers,
+        account_health=account_health,
         receipts=receipts,
         replies=replies,
         store=store,

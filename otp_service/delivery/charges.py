@@ -1,0 +1,54 @@
+"""What the guard counts for a message: a fallback is charged before it is sent, and the real cost is counted after.
+
+Knows which message was charged for which channel. Must not know how the guard counts or what an upstream is.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+from otp_service.challenge import transitions
+from otp_service.challenge.model import Challenge
+from otp_service.guard import rules
+from otp_service.guard.admission import Admission, Entry
+from otp_service.policy import Guard
+from otp_service.upstream.port import Outcome
+
+
+class Charges:
+    """Charges messages that the system sends by itself, and counts what each message cost."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    def charge_fallback(self, guard: Guard, challenge: Challenge, e164: str, channel: str) -> str:
+        """Charge the newest delivery over `channel`. Return `allow`, `cheap` or `refuse`. Raises StoreUnavailable."""
+        steps = challenge.plan.steps
+        entry = Entry(
+            asked=replace(rules.asked_of(challenge, e164), channel=channel),
+            rules=guard,
+            request_id=challenge.last.request_id,
+            cheap=any(
+                steps[place].channel in guard.cheap_channels for place in transitions.candidates(challenge)
+            ),
+        )
+        operation = f"{challenge.id[-8:]}{len(challenge.deliveries)}"
+        return self._admission.admit_fallback(entry, operation).verdict
+
+    def count_message(self, guard: Guard, challenge: Challenge, e164: str, outcome: Outcome) -> None:
+        """Count a message that an upstream accepted.
+
+        The first message of a challenge counts for its conversion. Each message counts for money: the difference
+        between its cost and what was charged before.
+        """
+        asked, first = rules.asked_of(challenge, e164), challenge.deliveries[0]
+        price = partial(guard.money.price, country=asked.number.country)
+        cost = price(challenge.last.channel) if outcome.charges is None else outcome.charges
+        paid = price(_charged_channel(challenge))
+        was_sent = any(d.upstream for d in challenge.deliveries[:-1])
+        self._admission.count(rules.after_sending(guard, asked, None if was_sent else first.at, cost - paid))
+
+
+def _charged_channel(challenge: Challenge) -> str:
+    """Name the channel that the guard was charged for; the first message may have moved to another step since."""
+    place = transitions.charged(challenge)
+    return challenge.deliveries[place].channel if place else challenge.plan.steps[0].channel

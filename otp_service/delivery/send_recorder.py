@@ -1,0 +1,59 @@
+"""Records how a send ended: log, metrics, the health of the account, conversion and the guard's counters.
+
+Knows who counts which outcome. Must not decide what follows.
+"""
+
+from contextlib import suppress
+
+from otp_service import phone
+from otp_service.challenge.model import Challenge
+from otp_service.challenge.sealed import log_challenge
+from otp_service.delivery.account_health import AccountHealth
+from otp_service.delivery.charges import Charges
+from otp_service.delivery.conversion import Conversion
+from otp_service.errors import StoreUnavailable
+from otp_service.policy import Guard
+from otp_service.telemetry.metrics import Metrics
+from otp_service.upstream.port import Outcome, Verdict
+
+
+class SendRecorder:
+    """Records sends. It raises nothing: a store that is away only loses counts."""
+
+    def __init__(
+        self, *, account_health: AccountHealth, conversion: Conversion, charges: Charges, metrics: Metrics
+    ) -> None:
+        self._account_health = account_health
+        self._conversion = conversion
+        self._charges = charges
+        self._metrics = metrics
+
+    def record_health(
+        self, account: str, channel: str, outcome: Outcome, *, seconds: float, clean: bool
+    ) -> None:
+        """Record how long a send took and what its end says about the account. `clean`: no fault was known."""
+        self._metrics.upstream_seconds.labels(account).observe(seconds)
+        self._account_health.record_outcome(account, channel, outcome, clean=clean)
+
+    def record_delivery(
+        self, guard: Guard, challenge: Challenge, e164: str, account: str, outcome: Outcome, *, now: int
+    ) -> None:
+        """Record how the newest delivery ended. `now` is the store's time in milliseconds."""
+        channel = challenge.step.channel
+        self._metrics.deliveries.labels(channel, account, outcome.verdict, outcome.reason).inc()
+        if outcome.charges:
+            self._metrics.charges.labels(channel, account).inc(outcome.charges)
+        log_challenge(
+            "delivery.ended",
+            challenge,
+            e164,
+            request_id=challenge.last.request_id,
+            channel=channel,
+            upstream=account,
+            verdict=outcome.verdict,
+            reason=outcome.reason,
+        )
+        if outcome.verdict is Verdict.ACCEPTED:
+            with suppress(StoreUnavailable):  # operators see one code less
+                self._conversion.count_sent(now, channel, phone.country_of(e164), account)
+            self._charges.count_message(guard, challenge, e164, outcome)

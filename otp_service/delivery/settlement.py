@@ -1,0 +1,89 @@
+"""Writes down how a delivery ended and what follows, and waits for a store that is away after a send.
+
+Knows how verdicts become statuses. Must not decide what follows.
+"""
+
+import time
+from collections.abc import Callable
+
+from otp_service.challenge.model import Challenge, State, Status
+from otp_service.challenge.store import ChallengeStore, Lease
+from otp_service.challenge.transitions import GiveUp, Move
+from otp_service.crypto.sealing import Seal
+from otp_service.errors import StoreUnavailable
+from otp_service.telemetry.metrics import Metrics
+from otp_service.upstream.port import Outcome, Verdict
+
+PATIENCE = 60.0
+"""Seconds that a worker keeps trying to write down the outcome of a message that left."""
+PAUSE = 0.25
+"""Seconds between two such tries."""
+_STATUS = {
+    Verdict.ACCEPTED: Status.ACCEPTED,
+    Verdict.REFUSED: Status.REFUSED,
+    Verdict.DEFERRED: Status.REFUSED,
+    Verdict.UNKNOWN: Status.UNKNOWN,
+}
+
+
+class Settlement:
+    """Settles leased challenges. Its methods raise StoreUnavailable."""
+
+    def __init__(self, *, challenges: ChallengeStore, seal: Seal, metrics: Metrics) -> None:
+        self._challenges = challenges
+        self._seal = seal
+        self._metrics = metrics
+
+    def settle_move(self, lease: Lease, move: Move) -> None:
+        """Write down what follows where nothing was sent."""
+        self._count_end(self._challenges.settle(lease, move), move)
+
+    def settle_outcome(
+        self,
+        lease: Lease,
+        move: Move,
+        outcome: Outcome,
+        *,
+        reference: str,
+        account: str,
+        stopping: Callable[[], bool],
+    ) -> None:
+        """Write down the outcome of a send and what follows.
+
+        The message has left, so this tries again for PATIENCE seconds while the store is away, unless the process
+        is `stopping`.
+        """
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                settled = self._settle(lease, move, outcome, reference, account)
+            except StoreUnavailable:
+                if stopping() or time.monotonic() > until:
+                    raise
+                time.sleep(PAUSE)
+            else:
+                self._count_end(settled, move)
+                return
+
+    def _settle(
+        self, lease: Lease, move: Move, outcome: Outcome, reference: str, account: str
+    ) -> Challenge | None:
+        if outcome.upstream_id:
+            self._challenges.index_message(
+                self._seal.index("message", account, outcome.upstream_id),
+                lease.challenge.id,
+                lease.challenge.expires - lease.now,
+            )
+        return self._challenges.settle(
+            lease,
+            move,
+            reference=reference,
+            status=_STATUS[outcome.verdict],
+            reason="" if outcome.verdict is Verdict.ACCEPTED else outcome.reason,
+            upstream_id=outcome.upstream_id or "",
+            account=account,
+        )
+
+    def _count_end(self, settled: Challenge | None, move: Move) -> None:
+        if isinstance(move, GiveUp) and settled and settled.state is State.UNDELIVERABLE:
+            self._metrics.challenges.labels(settled.app, State.UNDELIVERABLE).inc()
