@@ -11,11 +11,13 @@ from flask.testing import FlaskClient
 from otp_service.access.api_keys import digest
 from otp_service.bootstrap.configuration import with_policy
 from otp_service.bootstrap.core import Core
+from otp_service.bootstrap.stores import Stores
 from otp_service.http import app as http_app
 from otp_service.settings import Settings
 from otp_service.verification.caller import Caller
 from tests.support.deployments import Cluster
 from tests.support.patience import PATIENT_LIMITS
+from tests.support.spine import open_store
 from tests.support.valkey_server import ValkeyServer
 
 # How long an example takes says nothing about the product on a shared machine.
@@ -71,6 +73,13 @@ def valkey() -> Iterator[ValkeyServer]:
     server = ValkeyServer(options={"appendonly": "no"})
     yield server
     server.close()
+
+
+@pytest.fixture
+def store(valkey: ValkeyServer) -> Iterator[Stores]:
+    """Give the stores of a deployment with keys of its own."""
+    with open_store(valkey) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

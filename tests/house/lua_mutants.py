@@ -17,7 +17,21 @@ ROOT = Path(__file__).parents[2]
 TESTS = tuple(
     f"tests/{name}.py"
     for name in (
-        "challenge/test_store",
+        "challenge/test_opening",
+        "challenge/test_attempts",
+        "challenge/test_ending",
+        "challenge/test_resending",
+        "challenge/test_leases",
+        "challenge/test_reports",
+        "challenge/test_settling",
+        "challenge/test_watched",
+        "challenge/test_memory",
+        "events/test_queue",
+        "store/test_due",
+        "store/test_facts",
+        "delivery/test_membership",
+        "upstream/test_get_budget",
+        "system/test_time_to_live",
         "upstream/test_breakers",
         "policy/test_versions",
         "access/test_keyring",

@@ -479,6 +479,11 @@ def open_spine(server: ValkeyServer, *, connections: int = 16, **parts: Any) -> 
     scripts.close()
 
 
+def queued_events(store: Stores) -> list[str]:
+    """List the ids of the events that are due."""
+    return [id_ for p in store.partitions.names() for id_ in store.events_due.due(p, 100).ids]
+
+
 @contextmanager
 def working(*workers: Worker) -> Iterator[None]:
     """Run workers until the block ends; each must end in time."""

@@ -7,13 +7,16 @@ from itertools import cycle
 
 import pytest
 
+from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import Challenge, Status
 from otp_service.delivery.balances import Balances
 from otp_service.upstream.get_budget import WINDOW
 from tests.support.fault_server import FaultServer, Received, http_json
 from tests.support.journeys import CHANNELS, Journeys, Upstream, account, four_channels, open_core, steps
 from tests.support.numbers import crowd
-from tests.support.spine import together
+from tests.support.spine import (
+    together,
+)
 from tests.support.valkey_server import ValkeyServer
 
 BUDGET = 5
@@ -144,3 +147,13 @@ def test_a_spent_budget_leaves_the_balance_for_later(valkey: ValkeyServer) -> No
         ).ask()
         assert len(upstream.gets) == 2
         assert not any(path.endswith("balance") for path in upstream.gets)
+
+
+def test_an_accounts_get_requests_are_spent_up_to_its_budget(store: Stores) -> None:
+    """As many in any 66 s as the budget says; another account has its own."""
+    assert [store.get_budget.take("main", 2) for _ in range(3)] == [True, True, False]
+    assert store.get_budget.take("spare", 2)
+    store.scripts.offset += 1000 * WINDOW - 1000
+    assert not store.get_budget.take("main", 2)
+    store.scripts.offset += 1000
+    assert [store.get_budget.take("main", 2) for _ in range(3)] == [True, True, False]

@@ -1,0 +1,209 @@
+"""How delivery reports change a challenge, in whatever order they come."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from otp_service.bootstrap.stores import Stores
+from otp_service.challenge.model import State, Status, overruled_by
+from otp_service.challenge.transitions import (
+    Hold,
+    Move,
+    Next,
+    Wait,
+    after_wait,
+)
+from otp_service.upstream.port import Verdict
+from tests.support.spine import (
+    PATIENT,
+    PLAN,
+    armed,
+    claimed,
+    deadline,
+    ended,
+    opened,
+    seen,
+)
+from tests.support.valkey_server import ValkeyServer
+
+ONE_STEP = replace(PLAN, steps=PLAN.steps[:1])
+
+
+LEFT = [*overruled_by(Status.READ)[1:], Status.READ]
+"""What can be heard of a message that left."""
+
+
+@settings(PATIENT, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data(), st.lists(st.tuples(st.booleans(), st.sampled_from(LEFT)), min_size=1, max_size=6))
+def test_news_of_a_message_may_come_in_any_order_and_often(
+    store: Stores, data: st.DataObject, news: list[tuple[bool, Status]]
+) -> None:
+    """Receipts and answers, permuted and repeated: what is known in the end is the greatest, with its reason."""
+    again = data.draw(st.permutations(news + data.draw(st.lists(st.sampled_from(news), max_size=3))))
+    for history in (news, again):
+        id_ = opened(store).id
+        lease, reference = armed(store, id_)
+        for is_receipt, status in history:
+            if is_receipt:
+                store.challenges.record_receipt(
+                    id_, "main", upstream_id="", reference=reference, status=status, reason=status
+                )
+            else:
+                store.challenges.settle(lease, Wait(), reference=reference, status=status, reason=status)
+        best = max((status for _, status in news), key=LEFT.index)
+        first = seen(store, id_).deliveries[0]
+        assert (first.status, first.reason) == (best, best)
+        assert seen(store, id_).state is State.PENDING
+
+
+@pytest.mark.parametrize("state", [State.VERIFIED, State.CANCELLED])
+def test_a_receipt_ends_nothing_and_wakes_no_end(store: Stores, valkey: ValkeyServer, state: State) -> None:
+    """A read message is no proof; and what has ended stays so, whatever is heard of its messages."""
+    id_ = opened(store, ONE_STEP).id
+    lease, reference = armed(store, id_)
+    for status in LEFT:
+        store.challenges.record_receipt(
+            id_, "main", upstream_id="", reference=reference, status=status, reason=""
+        )
+        assert seen(store, id_).state is State.PENDING
+    store.challenges.finish(id_, "web", state, 0)
+    won = seen(store, id_)
+    for status in reversed(LEFT):
+        answer = store.challenges.record_receipt(
+            id_, "main", upstream_id="", reference=reference, status=status, reason="late"
+        )
+        assert answer == ("known", None, 0)
+        assert seen(store, id_) == won
+    ended(store, lease, reference, Verdict.REFUSED)
+    assert seen(store, id_) == won
+    assert deadline(valkey, store, id_) is None
+
+
+def test_a_receipt_is_matched_by_either_id(store: Stores) -> None:
+    """The upstream's id goes before our reference; what matches neither is nobody's, and changes nothing."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    store.challenges.settle(lease, Next(1), reference=reference, status=Status.ACCEPTED, upstream_id="up-1")
+    lease, second = armed(store, id_)
+    store.challenges.settle(lease, Hold(), reference=second, status=Status.ACCEPTED, upstream_id="up-2")
+    before = seen(store, id_)
+    for upstream_id, other in (("up-3", "never"), ("", ""), ("", "never")):
+        none = store.challenges.record_receipt(
+            id_, "main", upstream_id=upstream_id, reference=other, status=Status.READ, reason=""
+        )
+        assert none == ("none", None, 0)
+    assert seen(store, id_) == before
+    for upstream_id, other, place in (("up-1", second, 0), ("up-2", "", 1)):
+        what, _, found = store.challenges.record_receipt(
+            id_, "main", upstream_id=upstream_id, reference=other, status=Status.SENT, reason=""
+        )
+        assert (what, found) == ("changed", place)
+    what, _, found = store.challenges.record_receipt(
+        id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason=""
+    )
+    assert (what, found) == ("changed", 0)
+    unknown = store.challenges.new_id()
+    assert (
+        store.challenges.record_receipt(
+            unknown, "main", upstream_id="up-1", reference="", status=Status.READ, reason=""
+        )[0]
+        == "none"
+    )
+
+
+def test_a_receipt_is_matched_by_its_account(store: Stores) -> None:
+    """Two accounts may give the same id: each tells of what left by it, first message or second."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    store.challenges.settle(lease, Next(1), reference=reference, status=Status.ACCEPTED, upstream_id="up")
+    lease = claimed(store, id_)
+    assert store.challenges.arm(lease, "second", "hash", "spare")
+    store.challenges.settle(lease, Hold(), reference="second", status=Status.ACCEPTED, upstream_id="up")
+    for account, place in (("spare", 1), ("main", 0)):
+        answer = store.challenges.record_receipt(
+            id_, account, upstream_id="up", reference="", status=Status.SENT, reason=""
+        )
+        assert (answer[0], answer[2]) == ("changed", place)
+    third = store.challenges.record_receipt(
+        id_, "third", upstream_id="up", reference="second", status=Status.READ, reason=""
+    )
+    assert third == ("none", None, 0)
+
+
+def test_a_failure_is_looked_at_at_once(store: Stores, valkey: ValkeyServer) -> None:
+    """Only of the newest delivery, and only while the challenge is pending; any other news waits."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    ended(store, lease, reference, Verdict.UNKNOWN)
+    due = deadline(valkey, store, id_)
+    store.challenges.record_receipt(
+        id_, "main", upstream_id="", reference=reference, status=Status.SENT, reason=""
+    )
+    assert deadline(valkey, store, id_) == due
+    store.scripts.offset += 1000
+    before = store.facts.time()
+    store.challenges.record_receipt(
+        id_, "main", upstream_id="", reference=reference, status=Status.FAILED, reason="absent"
+    )
+    at = deadline(valkey, store, id_)
+    assert at is not None
+    assert before <= at <= store.facts.time()
+    lease = claimed(store, id_)
+    assert (lease.what, lease.challenge.last.status, lease.challenge.last.reason) == (
+        "waited",
+        Status.FAILED,
+        "absent",
+    )
+    assert after_wait(lease.challenge, lease.now) == Next(1)
+
+
+@pytest.mark.parametrize("end", ["cancelled", "expired"])
+def test_a_failure_after_the_end_schedules_nothing(store: Stores, valkey: ValkeyServer, end: str) -> None:
+    """What is due stays so: nothing for a challenge that has ended, the expiry for one that is about to."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    store.challenges.settle(lease, Hold(), reference=reference, status=Status.ACCEPTED)
+    if end == "cancelled":
+        store.challenges.finish(id_, "web", State.CANCELLED)
+    else:
+        store.scripts.offset += 1000 * PLAN.ttl
+    due = deadline(valkey, store, id_)
+    answer = store.challenges.record_receipt(
+        id_, "main", upstream_id="", reference=reference, status=Status.FAILED, reason=""
+    )
+    assert answer[0] == "changed"
+    assert deadline(valkey, store, id_) == due
+
+
+def test_an_answer_after_a_receipt_is_looked_at_again(store: Stores) -> None:
+    """The receipt knew more: the move that follows the answer does not count, and a worker decides anew."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    store.challenges.record_receipt(
+        id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason=""
+    )
+    ended(store, lease, reference, Verdict.REFUSED)
+    assert [d.status for d in seen(store, id_).deliveries] == [Status.DELIVERED]
+    again = claimed(store, id_)
+    assert (again.what, after_wait(again.challenge, again.now)) == ("waited", Hold())
+
+
+@pytest.mark.parametrize("move", [Wait(20), Hold(), Next(1)])
+def test_a_receipt_is_not_overwritten_by_who_was_just_deciding(
+    store: Stores, valkey: ValkeyServer, move: Move
+) -> None:
+    """News between a worker's look and its decision ends its lease: somebody looks again at once."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    store.challenges.settle(lease, Wait(0), reference=reference, status=Status.ACCEPTED)
+    looking = claimed(store, id_)
+    store.challenges.record_receipt(
+        id_, "main", upstream_id="", reference=reference, status=Status.FAILED, reason="undelivered"
+    )
+    store.challenges.settle(looking, move)
+    assert len(seen(store, id_).deliveries) == 1
+    at = deadline(valkey, store, id_)
+    assert at is not None
+    assert at <= store.facts.time()

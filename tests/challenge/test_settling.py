@@ -1,0 +1,128 @@
+"""How the outcome of a delivery is stored, and what follows it."""
+
+from dataclasses import replace
+
+from otp_service.bootstrap.stores import Stores
+from otp_service.challenge.model import State, Status
+from otp_service.challenge.transitions import (
+    MAX_DEFERRALS,
+    Again,
+    Hold,
+    Wait,
+    limited,
+    with_step,
+)
+from otp_service.upstream.port import Verdict
+from tests.support.spine import (
+    PLAN,
+    armed,
+    claimed,
+    deadline,
+    ended,
+    opened,
+    prefix_of,
+    seen,
+)
+from tests.support.valkey_server import ValkeyServer
+
+ONE_STEP = replace(PLAN, steps=PLAN.steps[:1])
+
+
+def test_another_account_gets_the_same_delivery_at_once(store: Stores) -> None:
+    """Who could not take it is written down; after a pause all are asked again."""
+    id_ = opened(store).id
+    for tried in ((), ("main",), ("main", "spare")):
+        lease, reference = armed(store, id_)
+        assert lease.challenge.last.tried == tried
+        account = ("main", "spare", "third")[len(tried)]
+        move = Again(0) if account != "third" else Again(2)
+        store.challenges.settle(lease, move, reference=reference, status=Status.REFUSED, account=account)
+    store.scripts.offset += 2000
+    lease = claimed(store, id_)
+    assert (lease.challenge.last.tried, lease.challenge.last.deferrals) == ((), 1)
+
+
+def test_a_delivery_leaves_by_the_step_that_could_be_taken(store: Stores) -> None:
+    """The step is written down with the message; what was tried for the other is forgotten."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    store.challenges.settle(lease, Again(0), reference=reference, status=Status.REFUSED, account="main")
+    lease = claimed(store, id_)
+    assert store.challenges.arm(
+        replace(lease, challenge=with_step(lease.challenge, 1)), "other", "hash", "spare"
+    )
+    last = seen(store, id_).last
+    assert (last.step, last.channel, last.upstream, last.tried) == (1, "voice", "spare", ())
+
+
+def test_a_refusal_moves_to_the_next_step_at_once(store: Stores) -> None:
+    """The next delivery is due now, over the next channel, with the request that asked for the first."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    ended(store, lease, reference, Verdict.REFUSED)
+    follower = claimed(store, id_)
+    assert (follower.what, follower.challenge.last.channel) == ("send", "voice")
+    assert follower.challenge.last.request_id == lease.challenge.last.request_id
+    first = follower.challenge.deliveries[0]
+    assert (first.status, first.reason) == (Status.REFUSED, "test")
+
+
+def test_a_refusal_of_the_last_step_ends_the_challenge(store: Stores, valkey: ValkeyServer) -> None:
+    """With no way left the challenge is undeliverable at once, truthfully; hashes and deadline go."""
+    id_ = opened(store, ONE_STEP).id
+    lease, reference = armed(store, id_)
+    ended(store, lease, reference, Verdict.REFUSED)
+    after = seen(store, id_)
+    assert (after.state, after.last.status) == (State.UNDELIVERABLE, Status.REFUSED)
+    assert after.live_hashes() == []
+    assert deadline(valkey, store, id_) is None
+    assert store.challenges.take_attempt(id_, "web", 6)[0] == "gone"
+
+
+def test_a_deferred_delivery_is_sent_again_a_few_times(store: Stores, valkey: ValkeyServer) -> None:
+    """The same delivery waits longer each time, MAX_DEFERRALS times, with a new code; then it is refused."""
+    id_ = opened(store, ONE_STEP).id
+    for deferrals in range(MAX_DEFERRALS):
+        lease, reference = armed(store, id_, f"hash-{deferrals}")
+        assert lease.challenge.last.deferrals == deferrals
+        ended(store, lease, reference, Verdict.DEFERRED)
+        last = seen(store, id_).last
+        assert (last.status, last.deferrals) == (Status.QUEUED, deferrals + 1)
+        due = deadline(valkey, store, id_)
+        assert due is not None
+        assert store.challenges.claim(id_) is None
+        assert due > store.facts.time() + 1000 * (2**deferrals - 1)
+        store.scripts.offset += 1000 * 2**deferrals
+    lease, reference = armed(store, id_)
+    ended(store, lease, reference, Verdict.DEFERRED)
+    after = seen(store, id_)
+    assert (after.state, len(after.deliveries)) == (State.UNDELIVERABLE, 1)
+
+
+def test_no_deadline_lies_beyond_the_expiry(store: Stores, valkey: ValkeyServer) -> None:
+    """However long an upstream asks to wait, the challenge is seen to when it expires."""
+    challenge = opened(store, ONE_STEP)
+    for move in (Again(100_000), Wait(100_000), Hold()):
+        lease = claimed(store, challenge.id)
+        store.challenges.settle(lease, move)
+        assert deadline(valkey, store, challenge.id) == challenge.expires
+        with valkey.client() as client:
+            client.zadd(f"{{{prefix_of(store)}:{challenge.id[:2]}}}:due", {challenge.id: 0})
+
+
+def test_what_the_guard_left_of_a_delivery_is_kept_with_it(store: Stores) -> None:
+    """A worker that takes it up again, and whoever follows it, must know."""
+    id_ = opened(store).id
+    lease = claimed(store, id_)
+    lease = replace(lease, challenge=limited(lease.challenge, ["voice", "rcs"]))
+    assert store.challenges.arm(lease, "reference", "hash", "main")
+    assert seen(store, id_).last.only == ("voice", "rcs")
+
+
+def test_an_outcome_of_an_unknown_reference_changes_nothing(store: Stores, valkey: ValkeyServer) -> None:
+    """Nothing is written or moved for a message that was never armed."""
+    id_ = opened(store).id
+    lease, _ = armed(store, id_)
+    before, due = seen(store, id_), deadline(valkey, store, id_)
+    ended(store, lease, "never-armed", Verdict.ACCEPTED)
+    assert (seen(store, id_), deadline(valkey, store, id_)) == (before, due)

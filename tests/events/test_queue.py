@@ -1,0 +1,53 @@
+"""The queue of events: each event once, and one worker at a time."""
+
+from otp_service.bootstrap.stores import Stores
+from otp_service.events import queue
+from tests.support.spine import (
+    opened,
+    queued_events,
+    seen,
+)
+
+
+def test_an_event_is_due_at_once(store: Stores) -> None:
+    """By the store's clock, whatever the server's says."""
+    store.scripts.offset -= 60_000
+    store.events.put(store.challenges.new_id(), ["v"], {"v": {"n": 1}})
+    assert len(queued_events(store)) == 1
+
+
+def test_an_event_is_queued_once(store: Stores) -> None:
+    """Whoever comes second, or asks again, adds nothing; what was told stays with the challenge."""
+    id_ = opened(store, watched=True).id
+    for _ in range(2):
+        store.events.put(id_, ["0s", "0d"], {"0s": {"n": 1}, "0d": {"n": 2}})
+    assert len(queued_events(store)) == 2
+    assert seen(store, id_).told == ("0s", "0d")
+    store.events.put(id_, ["0s", "v"], {"0s": {"n": 1}, "v": {"n": 3}})  # of an older look
+    assert len(queued_events(store)) == 3
+    assert seen(store, id_).told == ("0s", "0d", "v")
+    store.events.put(store.challenges.new_id(), [""], {"": {"n": 4}})
+    assert len(queued_events(store)) == 4
+
+
+def test_an_event_is_one_workers_until_its_lease_ends(store: Stores) -> None:
+    """A crash leaves it for the next; each take counts; a pause is kept; an ended event is gone."""
+    store.events.put(store.challenges.new_id(), [""], {"": {"app": "web"}})
+    [id_] = queued_events(store)
+    for tries in range(2):
+        taken = store.events.claim(id_)
+        assert taken is not None
+        assert (taken.tries, taken.record["app"]) == (tries, "web")
+        assert store.events.claim(id_) is None
+        assert queued_events(store) == []
+        store.scripts.offset += queue.LEASE
+        assert queued_events(store) == [id_]
+    store.events.finish(id_, 300)
+    store.scripts.offset += 299_000
+    assert store.events.claim(id_) is None
+    store.scripts.offset += 1000
+    assert store.events.claim(id_) is not None
+    store.events.finish(id_)
+    store.events.finish(id_, 5)
+    store.scripts.offset += queue.LEASE
+    assert (queued_events(store), store.events.claim(id_)) == ([], None)
