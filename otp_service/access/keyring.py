@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 
 from otp_service.access.api_keys import digest, draw
 from otp_service.errors import KeyConflict, NotFound, OtpError, StoreUnavailable
-from otp_service.store.following import keep_looking
+from otp_service.store.polling import start_polling
 from otp_service.store.scripts import Scripts
 from otp_service.telemetry.logs import log, redact
 
@@ -222,7 +222,7 @@ class LiveKeys:
 
     def follow(self) -> None:
         """Keep looking for changes, in a thread that ends with its process."""
-        keep_looking("keys", self.look)
+        start_polling("keys", self.look)
 
     def look(self) -> None:
         """See what changed, and tell which keys were used. Raises StoreUnavailable."""

@@ -40,7 +40,7 @@ from otp_service.ops.blocks import Blocks
 from otp_service.ops.erasure import Erasure
 from otp_service.policy import Policy
 from otp_service.policy.active import PolicyFollower
-from otp_service.store.scripts import USUAL_LIMITS, Limits
+from otp_service.store.connection import USUAL_LIMITS, Limits
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers
 from otp_service.verification.check import Check

@@ -14,7 +14,8 @@ from otp_service.challenge.store import Retention
 from otp_service.crypto.sealing import Seal
 from otp_service.policy.versions import Policies
 from otp_service.settings import Settings
-from otp_service.store.scripts import USUAL_LIMITS, Limits, Scripts, connect
+from otp_service.store.connection import USUAL_LIMITS, Limits, connect
+from otp_service.store.scripts import Scripts
 
 SPARE_CONNECTIONS = 4
 """Connections to the store beside one for each thread."""

@@ -109,7 +109,7 @@ class ChallengeStore:
 
     def read_challenge(self, id_: str) -> tuple[int, Challenge | None]:
         """Return the time and a challenge, None if it is unknown."""
-        now, stored = self._scripts.call("look", [self._names.challenge(id_)])
+        now, stored = self._scripts.call("read_with_time", [self._names.challenge(id_)])
         return now, record.read(id_, stored) if stored else None
 
     def take_attempt(self, id_: str, app: str, code_length: int) -> tuple[str, int, Challenge | None]:
@@ -249,7 +249,7 @@ class ChallengeStore:
     def index_message(self, name: str, id_: str, left: int) -> None:
         """Store an upstream's name of a message of a challenge that expires in `left` milliseconds."""
         ttl = max(1, left + self._retention.challenges)
-        self._scripts.call("keep", [self._names.message(name)], id_, ttl)
+        self._scripts.call("put", [self._names.message(name)], id_, ttl)
 
     def challenge_of_message(self, *names: str) -> str | None:
         """Return the id of the challenge with a message that an upstream knows by one of these names."""

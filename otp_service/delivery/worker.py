@@ -11,8 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from otp_service.delivery.membership import Membership
 from otp_service.errors import StoreUnavailable
+from otp_service.store.connection import AWAY
 from otp_service.store.due import DueQueue
-from otp_service.store.scripts import AWAY, Scripts
+from otp_service.store.scripts import Scripts
 from otp_service.telemetry.logs import LOG, log
 from otp_service.telemetry.metrics import Metrics
 

@@ -46,7 +46,7 @@ class History:
     def record_recycled(self, e164: str, at: int, seconds: int) -> None:
         """Remember for so many seconds that a number may have a new owner since `at` (milliseconds)."""
         key = self._slot.key(RECYCLED, self._seal.index("recycled", e164))
-        self._scripts.call("keep", [key], at, seconds * 1000)
+        self._scripts.call("put", [key], at, seconds * 1000)
 
     def read_past(self, e164: str, app: str = "", session: str = "", seconds: int = 0) -> Past:
         """Give what is known about a number. A session counts if it verified the number within `seconds`."""

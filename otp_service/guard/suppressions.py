@@ -26,16 +26,16 @@ class Suppressions:
 
     def add(self, name: str, why: Mapping[str, Any], seconds: int) -> None:
         """Put a number on the list for so many seconds."""
-        self._scripts.call("keep", [self.key(name)], json.dumps(why), seconds * 1000)
+        self._scripts.call("put", [self.key(name)], json.dumps(why), seconds * 1000)
 
     def read(self, *names: str) -> dict[str, Any] | None:
         """Give why a number is on the list under any of its names; None if it is not."""
-        found = self._scripts.call("find", [self.key(name) for name in names])
+        found = self._scripts.call("read_first", [self.key(name) for name in names])
         return json.loads(found) if found else None
 
     def remove(self, *names: str) -> bool:
         """Take a number off the list under all of its names; False if it was not on it."""
-        return bool(self._scripts.call("forget", [self.key(name) for name in names]))
+        return bool(self._scripts.call("delete", [self.key(name) for name in names]))
 
     def walk(self) -> Iterator[list[tuple[str, dict[str, Any]]]]:
         """Go through the list in batches of names with their records."""

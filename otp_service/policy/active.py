@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from otp_service.errors import ConfigurationError, PolicyConflict, StoreUnavailable
 from otp_service.policy import Policy
 from otp_service.policy.versions import Policies, Version
-from otp_service.store.following import keep_looking
+from otp_service.store.polling import start_polling
 from otp_service.telemetry.logs import log
 from otp_service.upstream.port import ChannelSender, UpstreamAccount
 
@@ -62,7 +62,7 @@ class PolicyFollower:
 
     def follow(self) -> None:
         """Start a daemon thread that refreshes the active policy again and again."""
-        keep_looking("policy", self.refresh)
+        start_polling("policy", self.refresh)
 
     def refresh(self) -> None:
         """Build the version in force if it is new. Raises StoreUnavailable."""

@@ -16,7 +16,7 @@ class Facts:
 
     def put(self, name: str, value: str, seconds: int) -> None:
         """Keep a fact for so many seconds."""
-        self._scripts.call("keep", [self._key(name)], value, seconds * 1000)
+        self._scripts.call("put", [self._key(name)], value, seconds * 1000)
 
     def get(self, *names: str) -> str | None:
         """Read a fact that may be kept under any of these names."""
@@ -29,11 +29,11 @@ class Facts:
     def use_once(self, name: str, seconds: int) -> bool:
         """Use something that counts once within so many seconds; False for all uses but the first."""
         key = f"{self._prefix}:s:{name}"
-        return bool(self._scripts.call("spend", [key], operation(), max(1, seconds) * 1000))
+        return bool(self._scripts.call("use_once", [key], operation(), max(1, seconds) * 1000))
 
     def time(self) -> int:
         """Give the store's time in milliseconds."""
-        now: int = self._scripts.call("look", [f"{self._prefix}:time"])[0]
+        now: int = self._scripts.call("read_with_time", [f"{self._prefix}:time"])[0]
         return now
 
     def ping(self) -> None:

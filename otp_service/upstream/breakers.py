@@ -59,7 +59,7 @@ class Breakers:
     def well(self, account: str, channel: str) -> None:
         """Close both breakers."""
         for name in (channel, WHOLE):
-            self._scripts.call("forget", [self._key(account, name)])
+            self._scripts.call("delete", [self._key(account, name)])
 
     def states(self, accounts: Mapping[str, Sequence[str]]) -> dict[str, dict[str, str]]:
         """Show the breakers of accounts by channel, without taking a probe's place."""

@@ -13,7 +13,7 @@ from otp_service.access import api_keys as keys
 from otp_service.access.api_keys import digest
 from otp_service.access.keyring import KEPT, NOTED, OVERLAP, Key, Keyring, LiveKeys
 from otp_service.errors import KeyConflict, NotFound, StoreUnavailable
-from otp_service.store.following import LOOK
+from otp_service.store.polling import POLL_EVERY
 from otp_service.store.scripts import Scripts
 from tests.support.deployments import Cluster
 from tests.support.fault_proxy import FaultProxy
@@ -391,7 +391,7 @@ def test_a_key_is_followed_within_two_seconds(ring: Keyring) -> None:
     until(lambda: bool(_found(live, key)))
     ring.revoke(record.id, by="anna", reason="r")
     until(lambda: not _found(live, key))
-    assert LOOK <= 1
+    assert POLL_EVERY <= 1
 
 
 def _found(live: LiveKeys, key: str) -> Key | None:

@@ -15,8 +15,9 @@ from otp_service.challenge.store import CLAIM_LEASE
 from otp_service.delivery.membership import Membership
 from otp_service.delivery.worker import Worker
 from otp_service.errors import StoreUnavailable
+from otp_service.store.connection import USUAL_LIMITS
 from otp_service.store.due import Due, DueQueue
-from otp_service.store.scripts import USUAL_LIMITS, Scripts
+from otp_service.store.scripts import Scripts
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.port import Message, Outcome, Verdict
 from tests.support.deployments import ask

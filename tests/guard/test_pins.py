@@ -53,7 +53,7 @@ def test_an_allowed_number_does_not_pass_what_others_own(counters: Counters, rul
 def test_nobody_is_sent_what_he_does_not_want(counters: Counters, pin: str) -> None:
     """An operator's pin does not outweigh a person's STOP."""
     key = f"{{{counters.prefix}:guard}}:x:{counters.seal.index('suppressed', NUMBER)}"
-    counters.scripts.call("keep", [key], "{}", 60_000)
+    counters.scripts.call("put", [key], "{}", 60_000)
     counters.pins.write(counters.pin_of_number(NUMBER) if pin == "number" else pin, {"what": "allow"})
     assert counters.charge(only({"suppression": {}}), asked()).deciding.rule == "suppression"
 

@@ -194,7 +194,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("math.max(before, used)", "used"),
     ],
     "leave": [('redis.call("ZREM", workers_key, name)', "0")],
-    "look": [OFFSET],
+    "read_with_time": [OFFSET],
     "open": [
         OFFSET,
         ("if stored then", "if false then"),
@@ -302,7 +302,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ('redis.call("ZADD", due_key, deadline, id)', ""),
         KEEPTTL,
     ],
-    "spend": [
+    "use_once": [
         (', "NX"', ""),
         ('redis.call("GET", key) == operation and 1 or 0', "0"),
         ('redis.call("GET", key) == operation and 1 or 0', "1"),
@@ -513,7 +513,7 @@ KEPT_TESTS = tuple(
     )
 )
 KEPT: dict[str, list[tuple[str, str]]] = {
-    "find": [("ipairs(KEYS)", "ipairs({KEYS[1]})"), ("if value then", "if false then")],
+    "read_first": [("ipairs(KEYS)", "ipairs({KEYS[1]})"), ("if value then", "if false then")],
     "erase": [('redis.call("ZREM", due_key, id)', ""), ('redis.call("DEL", challenge_key)', "1")],
     "rename": [
         ('redis.call("GET", new_key) == value', "false"),

@@ -30,7 +30,7 @@ from otp_service.policy import limits, model
 from otp_service.policy import versions as policies
 from otp_service.policy.guard_forms import FORMS
 from otp_service.policy.limits import Budget, ConversionRule, Cooldown, Countries, Guard, Listed, Rule, Types
-from otp_service.store import scripts as connection
+from otp_service.store import connection, scripts
 from otp_service.upstream import faults
 from otp_service.upstream.mobtexting import account
 from otp_service.verification import check
@@ -346,19 +346,19 @@ def _of_the_store() -> Iterator[Sequence[str]]:
     yield (
         "the store: connect; reply",
         f"{span(connection.USUAL_LIMITS.connect)}; {span(connection.USUAL_LIMITS.reply)}",
-        "`store/scripts.py`",
+        "`store/connection.py`",
         "tried again",
     )
     yield (
         "the store: tries of one call",
-        f"{len(connection.PAUSES) + 1}, after {_spans(connection.PAUSES)}, each with up to as much jitter",
+        f"{len(scripts.PAUSES) + 1}, after {_spans(scripts.PAUSES)}, each with up to as much jitter",
         "`store/scripts.py`",
         "503 `store_unavailable`",
     )
     yield (
         "the store: one call in all",
         span(connection.USUAL_LIMITS.budget),
-        "`store/scripts.py`",
+        "`store/connection.py`",
         "503 `store_unavailable`; nothing is sent",
     )
     yield (

@@ -17,7 +17,8 @@ from redis.exceptions import TimeoutError as TimedOut
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.errors import StoreUnavailable
-from otp_service.store.scripts import USUAL_LIMITS, Client, Scripts, connect
+from otp_service.store.connection import USUAL_LIMITS, Client, connect
+from otp_service.store.scripts import Scripts
 from tests.support.deployments import Sentinel, ask, certify
 from tests.support.fault_proxy import FaultProxy
 from tests.support.patience import until
@@ -98,7 +99,7 @@ def test_a_password_in_the_address_is_used(own: ValkeyServer) -> None:
 
 def test_a_sentinel_address_without_a_service_is_refused() -> None:
     """An address that cannot be meant is an error at once, not a server that is away."""
-    with pytest.raises(ValueError, match="name of the service"):
+    with pytest.raises(ValueError, match="end with the service name"):
         connect(f"redis+sentinel://{HOST}:26379", connections=1, name="test")
 
 
@@ -169,7 +170,7 @@ def test_each_call_is_observed_by_its_name(own: ValkeyServer) -> None:
         store.facts.use_once("x", 1)
         own.kill()
         refuses(store)
-    assert calls == ["look", "spend", "error", "error", "error"]
+    assert calls == ["read_with_time", "use_once", "error", "error", "error"]
 
 
 # Away.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from otp_service.store.scripts import Limits
+from otp_service.store.connection import Limits
 
 PATIENCE = 60.0
 """Seconds without any progress after which a test gives up; nothing waits that long when all is well."""

@@ -8,7 +8,8 @@ from redis import Redis
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.errors import StoreUnavailable
-from otp_service.store.scripts import USUAL_LIMITS, Client, Limits, Scripts, connect
+from otp_service.store.connection import USUAL_LIMITS, Client, Limits, connect
+from otp_service.store.scripts import Scripts
 from tests.support.patience import PATIENT_LIMITS
 
 Observe = Callable[[str, float], None]

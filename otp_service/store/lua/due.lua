@@ -1,5 +1,5 @@
--- Lists challenges that need attention now and says when the next one will (milliseconds).
--- Returns {now, next deadline or false, id, since when...}.
+-- Lists what is due now and says when the next one will be (milliseconds).
+-- Returns {now, next deadline or false, id, due since, ...}.
 -- KEYS: due
 -- ARGV: limit
 -- include: now

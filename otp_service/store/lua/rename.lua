@@ -1,11 +1,12 @@
--- Writes a value anew under another name, or its own, for the time that is left to it, unless it is another by now. What
--- stands under the new name already is newer, and stays. Returns 1 if it was written, else 0.
+-- Moves a value to another key, or rewrites it under its own, with the time to live that is left. Does nothing if the old
+-- key no longer holds the expected value. A value that already exists under the new key is newer and stays.
+-- Returns 1 if the value was written, else 0.
 -- KEYS: old, new
 -- ARGV: expected, value
 local old_key, new_key, expected, value = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 
 if redis.call("GET", new_key) == value then
-  return 1 -- asked again after a lost reply
+  return 1 -- the same call again, after a lost reply
 end
 if redis.call("GET", old_key) ~= expected then
   return 0

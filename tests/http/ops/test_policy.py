@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.core import Core
 from otp_service.delivery.account_health import AccountHealth
-from otp_service.store.following import LOOK
+from otp_service.store.polling import POLL_EVERY
 from otp_service.upstream.port import Inbound, Outcome, Verdict
 from otp_service.verification.caller import Caller
 from otp_service.verification.send import SendRequest
@@ -242,7 +242,7 @@ def test_another_process_follows_within_two_seconds(api: Api, other: Core) -> No
     assert other.active().version == 1
     apply(api, SLOWER)
     until(lambda: other.active().version == 2)
-    assert LOOK <= 1
+    assert POLL_EVERY <= 1
     assert other.policy.routes[0].steps[0].wait == 25
 
 

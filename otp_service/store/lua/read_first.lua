@@ -1,4 +1,4 @@
--- Reads the first value that stands under one of several keys. Returns it, or false.
+-- Reads several keys in turn. Returns the first value that exists, or false.
 -- KEYS: fact, ...
 -- ARGV: none
 for _, key in ipairs(KEYS) do

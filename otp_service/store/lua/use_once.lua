@@ -1,5 +1,5 @@
--- Spends something that counts once; the spender is known by its operation id and may ask again.
--- Returns 1 for the spender, 0 for everyone else.
+-- Uses something that counts only once. The first caller is known by its operation id and may repeat the call.
+-- Returns 1 for the first caller, 0 for all others.
 -- KEYS: key
 -- ARGV: operation, ttl
 local key, operation, ttl = KEYS[1], ARGV[1], ARGV[2]

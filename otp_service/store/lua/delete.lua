@@ -1,4 +1,4 @@
--- Forgets values. Returns how many there were.
+-- Deletes values. Returns how many existed.
 -- KEYS: fact, ...
 -- ARGV: none
 return redis.call("DEL", unpack(KEYS))

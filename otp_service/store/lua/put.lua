@@ -1,4 +1,4 @@
--- Keeps a value for a while. Returns 1.
+-- Stores a value with a time to live (milliseconds). Returns 1.
 -- KEYS: fact
 -- ARGV: value, ttl
 local key, value, ttl = KEYS[1], ARGV[1], ARGV[2]

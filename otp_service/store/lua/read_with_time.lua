@@ -1,4 +1,4 @@
--- Reads one value together with the store's time (milliseconds). Returns {now, value or false}.
+-- Reads one value and the store's time (milliseconds). Returns {now, value or false}.
 -- KEYS: fact
 -- ARGV: none
 -- include: now
