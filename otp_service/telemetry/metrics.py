@@ -1,6 +1,6 @@
-"""Every metric's name in one place.
+"""Every metric: its name, its labels, its buckets.
 
-Must not know what happens in the product.
+Knows names only. Must not know when something is counted.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
@@ -13,7 +13,27 @@ class Metrics:
     """All metrics of the product; summed over processes when PROMETHEUS_MULTIPROC_DIR is set."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
+        self._declare_requests(self.registry)
+        self._declare_deliveries(self.registry)
+        self._declare_upstreams(self.registry)
+        self._declare_guard(self.registry)
+        self._declare_queues(self.registry)
+
+    def observe_store(self, script: str, seconds: float) -> None:
+        """Count one call to the store."""
+        self.store_seconds.labels(script).observe(seconds)
+
+    def page(self, *, shared: bool) -> bytes:
+        """Return the metrics in Prometheus' text format: of this process, or of all processes if `shared`."""
+        registry = self.registry
+        if shared:
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    def _declare_requests(self, registry: CollectorRegistry) -> None:
+        """Declare what the API answers and checks."""
         self.requests = Counter(
             "otp_http_requests", "HTTP requests answered", ["route", "status"], registry=registry
         )
@@ -21,42 +41,57 @@ class Metrics:
             "otp_http_request_seconds", "Time to answer", ["route"], buckets=_SLOW, registry=registry
         )
         self.challenges = Counter(
-            "otp_challenges", "Challenges by how they ended, or opened", ["app", "result"], registry=registry
+            "otp_challenges", "Challenges opened, and how they ended", ["app", "result"], registry=registry
         )
+        self.checks = Counter("otp_checks", "Checks by result", ["app", "result"], registry=registry)
+        self.hash_seconds = Histogram(
+            "otp_hash_seconds", "Time of one Argon2 run", buckets=_FAST, registry=registry
+        )
+        self.hash_waiting = Gauge(
+            "otp_hash_waiting",
+            "Callers that wait for a free hashing slot",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+
+    def _declare_deliveries(self, registry: CollectorRegistry) -> None:
+        """Declare what happens to codes on their way."""
         self.deliveries = Counter(
             "otp_deliveries",
-            "Sends by how they ended",
+            "Sends by outcome",
             ["channel", "upstream", "verdict", "reason"],
             registry=registry,
         )
-        self.upstream_seconds = Histogram(
-            "otp_upstream_seconds", "Time an upstream took", ["upstream"], buckets=_SLOW, registry=registry
-        )
-        self.checks = Counter("otp_checks", "Guesses by result", ["app", "result"], registry=registry)
         self.verified = Counter(
             "otp_verified_codes",
-            "Codes that came back, by the channel and upstream that brought them",
+            "Codes that were verified, by the channel and upstream that delivered them",
             ["channel", "upstream"],
             registry=registry,
         )
         self.verify_seconds = Histogram(
             "otp_verify_seconds",
-            "Time from a code's leaving to its coming back",
+            "Time from sending a code to its verification",
             ["channel"],
             buckets=(2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 300, 600),
             registry=registry,
         )
         self.skips = Counter(
-            "otp_skipped_steps", "Steps that were not taken, by why", ["channel", "why"], registry=registry
+            "otp_skipped_steps", "Steps that were skipped, by reason", ["channel", "why"], registry=registry
         )
         self.receipts = Counter(
             "otp_receipts",
-            "Receipts by what they say and what they changed",
+            "Delivery reports by stage and effect",
             ["channel", "upstream", "stage", "result"],
             registry=registry,
         )
         self.inbound = Counter(
-            "otp_inbound", "Messages from persons by what they ask", ["channel", "word"], registry=registry
+            "otp_inbound", "Messages from people by what they ask for", ["channel", "word"], registry=registry
+        )
+
+    def _declare_upstreams(self, registry: CollectorRegistry) -> None:
+        """Declare how upstream accounts work and what they cost."""
+        self.upstream_seconds = Histogram(
+            "otp_upstream_seconds", "Time an upstream took", ["upstream"], buckets=_SLOW, registry=registry
         )
         self.breaker_openings = Counter(
             "otp_breaker_openings",
@@ -72,60 +107,45 @@ class Metrics:
         )
         self.balance = Gauge(
             "otp_upstream_balance",
-            "What is left at an upstream, in its own unit",
+            "Credit left at an upstream, in its own unit",
             ["upstream", "service"],
             registry=registry,
             multiprocess_mode="livemostrecent",
         )
-        self.events = Counter("otp_events", "Events for apps by result", ["app", "result"], registry=registry)
+
+    def _declare_guard(self, registry: CollectorRegistry) -> None:
+        """Declare what the guard finds and refuses."""
         self.refusals = Counter(
             "otp_guard_refusals", "Sends that the guard refused", ["rule"], registry=registry
         )
         self.guard = Counter(
             "otp_guard_findings",
-            "Limits of the guard that were passed, also by sends that were let in",
+            "Guard limits that were exceeded, also by sends that were allowed",
             ["rule", "level", "mode"],
             registry=registry,
         )
-        self.hash_seconds = Histogram(
-            "otp_hash_seconds", "Time of one Argon2 run", buckets=_FAST, registry=registry
-        )
-        self.hash_waiting = Gauge(
-            "otp_hash_waiting",
-            "Callers that wait for a place to hash",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
+
+    def _declare_queues(self, registry: CollectorRegistry) -> None:
+        """Declare how the store and the workers keep up."""
+        self.events = Counter("otp_events", "Events for apps by result", ["app", "result"], registry=registry)
         self.deadline_lag = Histogram(
             "otp_deadline_lag_seconds",
-            "How late what was due was claimed",
+            "How late due work was claimed",
             ["queue"],
             buckets=_SLOW,
             registry=registry,
         )
         self.store_seconds = Histogram(
             "otp_store_call_seconds",
-            "Time of one call of the store",
+            "Time of one call to the store",
             ["script"],
             buckets=_FAST,
             registry=registry,
         )
         self.in_flight = Gauge(
             "otp_in_flight",
-            "What workers are busy with",
+            "Work that workers are doing now",
             ["queue"],
             registry=registry,
             multiprocess_mode="livesum",
         )
-
-    def observe_store(self, script: str, seconds: float) -> None:
-        """Count one call of the store."""
-        self.store_seconds.labels(script).observe(seconds)
-
-    def page(self, *, shared: bool) -> bytes:
-        """Write the metrics of this process, or `shared` ones of all, in Prometheus' text format."""
-        registry = self.registry
-        if shared:
-            registry = CollectorRegistry()
-            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
