@@ -1,4 +1,7 @@
-"""The command `otp-service`. Prepares what must stand before anything is imported."""
+"""The command `otp-service`: prepares what must be there before a command is imported, and runs it.
+
+Knows that the Prometheus client reads its folder when it is imported. Must not know any command.
+"""
 
 import atexit
 import os
@@ -7,14 +10,13 @@ import sys
 import tempfile
 from collections.abc import MutableMapping
 
+from otp_service.cli.main import run
 from otp_service.settings import SHARED_METRICS
 
 
 def main() -> None:
     """Run a command and exit with its status."""
     share_metrics(sys.argv[1:], os.environ)
-    from otp_service.cli.main import run  # noqa: PLC0415 - imports the Prometheus client
-
     sys.exit(run(sys.argv[1:]))
 
 

@@ -12,7 +12,7 @@ import pytest
 from otp_service import settings
 from otp_service.bootstrap.activation import configure
 from otp_service.errors import ConfigurationError
-from otp_service.events import standard_webhooks
+from otp_service.events import signing_secrets
 from otp_service.settings import Settings
 from tests.conftest import POLICY, make_settings
 
@@ -370,7 +370,7 @@ def test_an_app_with_events_needs_the_secret_that_signs_them(tmp_path: Path) -> 
     (problem,) = start(environment | {"OTP_EVENTS_WEB": "canary"})
     assert problem.startswith("OTP_EVENTS_WEB ")
     assert "canary" not in problem
-    configure(environment | {"OTP_EVENTS_WEB": standard_webhooks.draw_secret()})
+    configure(environment | {"OTP_EVENTS_WEB": signing_secrets.draw_secret()})
 
 
 def test_mistakes_of_settings_and_policy_are_told_together(tmp_path: Path) -> None:

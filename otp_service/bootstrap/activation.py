@@ -9,7 +9,7 @@ from functools import partial
 
 from otp_service.bootstrap.configuration import Configuration, read_configuration
 from otp_service.errors import ConfigurationError
-from otp_service.events import standard_webhooks
+from otp_service.events import signing_secrets
 from otp_service.policy import Policy, Upstream
 from otp_service.policy.active import ActivePolicy
 from otp_service.policy.versions import Version
@@ -35,7 +35,7 @@ def misfits(loaded: Policy, read: Settings | None, environment: Mapping[str, str
 
 def event_secrets(text: str) -> list[bytes]:
     """Read one secret or, during a rotation, several with commas between them, the newest first."""
-    return [standard_webhooks.read_secret(one.strip()) for one in text.split(",")]
+    return [signing_secrets.read_secret(one.strip()) for one in text.split(",")]
 
 
 @dataclass

@@ -12,6 +12,9 @@ from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.store import Retention
 from otp_service.crypto.sealing import Seal
+from otp_service.errors import StoreUnavailable
+from otp_service.policy import Policy
+from otp_service.policy.active import NO_POLICY
 from otp_service.policy.versions import Policies
 from otp_service.settings import Settings
 from otp_service.store.connection import USUAL_LIMITS, Limits, connect
@@ -54,6 +57,17 @@ class Foundation:
         self.policies = Policies(self.scripts, prefix=read.redis_prefix)
         self.keyring = Keyring(self.scripts, prefix=read.redis_prefix)
         self.seal = Seal(read.number_keys, read.lookup_keys, read.subject_key)
+
+    def policy_in_force(self) -> Policy:
+        """Read the policy in force; it is the policy file's while the store holds none.
+
+        Raises StoreUnavailable, also if there is no policy at all, and ConfigurationError.
+        """
+        if newest := self.policies.newest():
+            return self.configuration.parse(newest.text)
+        if self.configuration.first:
+            return self.configuration.first.policy
+        raise StoreUnavailable(NO_POLICY, retry_after=2)
 
     def close(self) -> None:
         """Close all connections."""

@@ -1,20 +1,27 @@
-"""The `keys` and `apps` commands: operators say who may call.
+"""The `keys` command: operators issue, replace and end API keys.
 
-Knows options and how answers look in a terminal. Must not know how keys are kept or a document is edited.
+Knows options and how answers look in a terminal. Must not know how keys are kept.
 """
 
-import argparse
 from collections.abc import Iterable, Sequence
 
-from otp_service.access.api_keys import PREFIXES, digest, draw, seconds
+import click
+
+from otp_service.access.api_keys import PREFIXES, digest
+from otp_service.access.api_keys import draw as draw_key
 from otp_service.access.keyring import OVERLAP, Key
-from otp_service.bootstrap.core import Core
-from otp_service.cli import session as terminal
-from otp_service.cli.session import author, moment, who_and_why
-from otp_service.errors import NotFound
-from otp_service.events import standard_webhooks
-from otp_service.ops.apps import KINDS, Changed, check_owner
-from otp_service.policy import ROLES, App
+from otp_service.bootstrap.foundation import Foundation
+from otp_service.cli.session import (
+    Duration,
+    author_option,
+    demo_option,
+    moment,
+    on_foundation,
+    reason_option,
+)
+from otp_service.events.signing_secrets import draw_secret
+from otp_service.ops.apps import KINDS, check_owner
+from otp_service.policy import ROLES
 
 PLACES = {
     "publishable": "[app.NAME] publishable_keys",
@@ -25,117 +32,86 @@ PLACES = {
 """Where the hash of a key that the policy declares belongs."""
 
 
-def key_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the actions of `keys` and their options."""
-    action = terminal.actions(parser)
-    draws = action("draw", None, "make a key without issuing it: its hash is for the policy")
-    draws.add_argument("kind", choices=[*PREFIXES, "events"])
-    draws.set_defaults(act=_draw)  # needs no settings and no store
-    create = action("create", _create, "issue a key: shown once; it lets in within two seconds")
-    create.add_argument("kind", choices=[*KINDS, "ops"])
-    create.add_argument("owner", help="an app of the policy; for ops the operator's name")
-    create.add_argument("--role", choices=ROLES, default="", help="what an operator may do")
-    create.add_argument("--label", default="", help="what the key is for")
-    _lifetime(create, "never ends if left out")
-    who_and_why(create, why=False)
-    rotate = action("rotate", _rotate, "issue a successor; the key before lives on for a while")
-    rotate.add_argument("id")
-    rotate.add_argument(
-        "--overlap", type=_seconds, default=OVERLAP, metavar="TIME", help="how long; 24h if left out"
-    )
-    _lifetime(rotate, "as long as its predecessor if left out")
-    who_and_why(rotate)
-    revoke = action("revoke", _revoke, "end a key now, everywhere within two seconds")
-    revoke.add_argument("id")
-    who_and_why(revoke)
-    action("list", _list, "list the issued keys: whose, since when, until when, used when")
+@click.group
+@demo_option
+def keys() -> None:
+    """Issue, replace, revoke and list API keys."""
 
 
-def app_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the actions of `apps` and their options."""
-    action = terminal.actions(parser)
-    create = action("create", _create_app, "add an app to the policy in force; its first keys are shown once")
-    create.add_argument("name")
-    create.add_argument("--brand", required=True, help="the name that stands in messages")
-    create.add_argument(
-        "--origin", action="append", default=[], help="pages that may use its keys; more than once"
-    )
-    create.add_argument("--no-keys", action="store_true", help="issue none")
-    who_and_why(create)
-    action("list", _list_apps, "list the apps of the policy in force")
-    action("show", _show_app, "show an app and who may call as it").add_argument("name")
-    remove = action("remove", _remove_app, "take an app out of the policy in force and end its keys")
-    remove.add_argument("name")
-    who_and_why(remove)
-
-
-def _lifetime(parser: argparse.ArgumentParser, otherwise: str) -> None:
-    parser.add_argument("--expires", type=_seconds, metavar="TIME", help=f"such as 90d; {otherwise}")
-
-
-def _seconds(text: str) -> int:
-    try:
-        return seconds(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-# Keys.
-
-
-def _draw(chosen: argparse.Namespace) -> int:
-    if chosen.kind == "events":
-        secret = standard_webhooks.draw_secret()
+@keys.command
+@click.argument("kind", type=click.Choice([*PREFIXES, "events"]))
+def draw(*, kind: str) -> None:
+    """Make a key without issuing it: its hash is for the policy."""
+    if kind == "events":
         print(
-            f"secret: {secret}   (shown once: for the app, and the setting that its events.secret_env names)"
+            f"secret: {draw_secret()}   (shown once: for the app, and the setting that its events.secret_env names)"
         )
-        return 0
-    key = draw(chosen.kind)
-    print(f"key:  {key}   (shown once)\nhash: {digest(key)}   (for {PLACES[chosen.kind]} in the policy)")
-    return 0
+        return
+    key = draw_key(kind)
+    print(f"key:  {key}   (shown once)\nhash: {digest(key)}   (for {PLACES[kind]} in the policy)")
 
 
-def _create(core: Core, chosen: argparse.Namespace) -> int:
-    core.active.refresh()
-    check_owner(core.policy, kind=chosen.kind, owner=chosen.owner, role=chosen.role)
-    key, record = core.keyring.issue(
-        chosen.kind,
-        chosen.owner,
-        by=author(chosen),
-        role=chosen.role,
-        label=chosen.label,
-        lifetime=chosen.expires,
-    )
-    print(*_issued(key, record), sep="\n")
-    return 0
+@keys.command
+@click.argument("kind", type=click.Choice([*KINDS, "ops"]))
+@click.argument("owner")
+@click.option("--role", type=click.Choice(ROLES), help="What an operator may do.")
+@click.option("--label", default="", metavar="TEXT", help="What the key is for.")
+@click.option("--expires", type=Duration(), help="When it ends, such as 90d; never if left out.")
+@author_option
+@on_foundation
+def create(
+    base: Foundation, *, kind: str, owner: str, role: str | None, label: str, expires: int | None, by: str
+) -> None:
+    """Issue a key to OWNER: an app of the policy, or an operator.
+
+    The key is shown once. It is valid everywhere within two seconds.
+    """
+    check_owner(base.policy_in_force(), kind=kind, owner=owner, role=role or "")
+    key, record = base.keyring.issue(kind, owner, by=by, role=role or "", label=label, lifetime=expires)
+    print(*describe_issued(key, record), sep="\n")
 
 
-def _rotate(core: Core, chosen: argparse.Namespace) -> int:
-    key, record = core.keyring.rotate(
-        chosen.id,
-        by=author(chosen),
-        reason=chosen.reason,
-        overlap=chosen.overlap,
-        lifetime=chosen.expires,
-    )
-    before = core.keyring.find(chosen.id)
-    print(*_issued(key, record), f"{before.id} ends {moment(before.expires or record.created)}", sep="\n")
-    return 0
+@keys.command
+@click.argument("id_", metavar="ID")
+@click.option(
+    "--overlap",
+    type=Duration(),
+    default=OVERLAP,
+    help="How long the key before stays valid; 24h if left out.",
+)
+@click.option("--expires", type=Duration(), help="When it ends, such as 90d; as its predecessor if left out.")
+@reason_option
+@author_option
+@on_foundation
+def rotate(base: Foundation, *, id_: str, overlap: int, expires: int | None, reason: str, by: str) -> None:
+    """Issue a successor; the key before stays valid for a while."""
+    key, record = base.keyring.rotate(id_, by=by, reason=reason, overlap=overlap, lifetime=expires)
+    before = base.keyring.find(id_)
+    ends = moment(before.expires or record.created)
+    print(*describe_issued(key, record), f"{before.id} ends {ends}", sep="\n")
 
 
-def _revoke(core: Core, chosen: argparse.Namespace) -> int:
-    revoked = core.keyring.revoke(chosen.id, by=author(chosen), reason=chosen.reason)
-    print(f"{revoked.id} of {revoked.owner} lets nobody in any more")
-    return 0
+@keys.command
+@click.argument("id_", metavar="ID")
+@reason_option
+@author_option
+@on_foundation
+def revoke(base: Foundation, *, id_: str, reason: str, by: str) -> None:
+    """End a key now; it is refused everywhere within two seconds."""
+    revoked = base.keyring.revoke(id_, by=by, reason=reason)
+    print(f"{revoked.id} of {revoked.owner} is revoked")
 
 
-def _list(core: Core, _: argparse.Namespace) -> int:
-    now, keys = core.keyring.all()
-    print(*_table(keys, now), sep="\n")
-    return 0
+@keys.command("list")
+@on_foundation
+def list_keys(base: Foundation) -> None:
+    """List the issued keys: owner, when issued, when they end, when last used."""
+    now, found = base.keyring.all()
+    print(*describe_keys(found, now), sep="\n")
 
 
-def _issued(key: str, record: Key) -> Iterable[str]:
+def describe_issued(key: str, record: Key) -> Iterable[str]:
+    """Show a new key, which nothing shows again."""
     until = f"until {moment(record.expires)}" if record.expires else "until it is revoked"
     yield f"key: {key}   (shown once)"
     yield f"id:  {record.id}   ({record.kind} key of {record.owner}, {until})"
@@ -144,9 +120,10 @@ def _issued(key: str, record: Key) -> Iterable[str]:
 _COLUMNS = "{:<10}  {:<11}  {:<24}  {:<20}  {:<20}  {:<20}  {}"
 
 
-def _table(keys: Sequence[Key], now: int) -> Iterable[str]:
+def describe_keys(found: Sequence[Key], now: int) -> Iterable[str]:
+    """Show issued keys as a table."""
     yield _COLUMNS.format("id", "kind", "owner", "created", "ends", "last use", "about")
-    for key in keys:
+    for key in found:
         yield _COLUMNS.format(
             key.id,
             key.kind,
@@ -162,57 +139,3 @@ def _about(key: Key, now: int) -> str:
     if key.lives(now):
         return key.label
     return f"ended by {key.ended_by}: {key.ended_why}" if key.ended_by else "ended"
-
-
-# Apps.
-
-
-def _create_app(core: Core, chosen: argparse.Namespace) -> int:
-    core.active.refresh()
-    changed = core.apps.create(
-        chosen.name,
-        brand=chosen.brand,
-        origins=chosen.origin,
-        by=author(chosen),
-        reason=chosen.reason,
-        with_keys=not chosen.no_keys,
-    )
-    return _told(changed)
-
-
-def _remove_app(core: Core, chosen: argparse.Namespace) -> int:
-    core.active.refresh()
-    return _told(core.apps.remove(chosen.name, by=author(chosen), reason=chosen.reason))
-
-
-def _told(changed: Changed) -> int:
-    for warning in changed.warnings:
-        print(f"warning: {warning}")
-    print(f"version {changed.version.number} is in force")
-    for key, record in changed.keys:
-        print(*_issued(key, record), sep="\n")
-    return 0
-
-
-def _list_apps(core: Core, _: argparse.Namespace) -> int:
-    core.active.refresh()
-    for known in core.policy.apps.values():
-        print(f"{known.name:<32}  {known.brand}  {' '.join(known.origins)}".rstrip())
-    return 0
-
-
-def _show_app(core: Core, chosen: argparse.Namespace) -> int:
-    core.active.refresh()
-    known = core.policy.apps.get(chosen.name)
-    if known is None:
-        raise NotFound("There is no app of this name.")
-    now, keys = core.keyring.all()
-    own = [key for key in keys if key.owner == known.name and key.kind in KINDS and key.lives(now)]
-    print(*_described(known), *(_table(own, now) if own else ()), sep="\n")
-    return 0
-
-
-def _described(known: App) -> Iterable[str]:
-    yield f"{known.name}: {known.brand}"
-    yield f"origins: {' '.join(known.origins) or 'none'}"
-    yield f"keys in the policy: {len(known.publishable_keys)} publishable, {len(known.secret_keys)} secret"

@@ -1,48 +1,39 @@
-"""The `policy` command: operators look at the policy, change it, and ask what a number would get.
+"""The `policy` command: operators show the policy, change it, and ask what a number would get.
 
 Knows options and how answers look in a terminal. Must not know how versions are kept.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
+import click
+
 from otp_service.bootstrap.core import Core
-from otp_service.cli import session as terminal
-from otp_service.cli.session import FAILED, author, content, moment, who_and_why
+from otp_service.bootstrap.foundation import Foundation
+from otp_service.cli.session import (
+    FAILED,
+    author_option,
+    content,
+    demo_option,
+    moment,
+    on_core,
+    on_foundation,
+    reason_option,
+)
 from otp_service.errors import ConfigurationError, NotFound, PolicyInvalid
-from otp_service.ops.simulation import Question, difference, simulate
+from otp_service.ops.simulation import Question, difference
+from otp_service.ops.simulation import simulate as play_through
 from otp_service.policy import CHANNELS, Policy
 from otp_service.policy.versions import Version
 
+_FILE = click.Path(path_type=Path)
 
-def options(parser: argparse.ArgumentParser) -> None:
-    """Declare the actions of the command and their options."""
-    action = terminal.actions(parser)
-    action("check", _check, "name every mistake of a policy").add_argument("file", type=Path)
-    apply = action("apply", _apply, "put a policy in force; running processes follow within two seconds")
-    apply.add_argument("file", type=Path)
-    apply.add_argument("--expect", type=int, metavar="VERSION", help="only if this version is in force")
-    who_and_why(apply)
-    show = action("show", _show, "print the policy in force, or an earlier version")
-    show.add_argument("version", type=int, nargs="?")
-    action("history", _history, "list the versions: when, who, why")
-    rollback = action("rollback", _rollback, "put an earlier version in force again")
-    rollback.add_argument("version", type=int, nargs="?", help="the one before the one in force if left out")
-    who_and_why(rollback)
-    diff = action("diff", _diff, "show what changed from one version to another, or to a file")
-    diff.add_argument("old", help="a version; or only a file, to see what it would change")
-    diff.add_argument("new", nargs="?", help="a version or a file; the one in force if left out")
-    simulation = action("simulate", _simulate, "say what a number would get and why; nothing is sent")
-    simulation.add_argument("to", metavar="NUMBER")
-    for name in ("country", "app"):
-        simulation.add_argument(f"--{name}")
-    simulation.add_argument("--purpose", default="login")
-    simulation.add_argument("--channel", choices=CHANNELS)
-    simulation.add_argument("--locale", default="")
-    simulation.add_argument("--file", type=Path, help="a policy to try instead of the one in force")
-    simulation.add_argument("--json", action="store_true", help="print the whole answer as JSON")
+
+@click.group
+@demo_option
+def policy() -> None:
+    """Show the policy, change it, ask what a number would get."""
 
 
 def _checked(core: Core, text: str) -> Policy:
@@ -52,82 +43,124 @@ def _checked(core: Core, text: str) -> Policy:
         raise PolicyInvalid(error.problems) from None
 
 
-def _check(core: Core, chosen: argparse.Namespace) -> int:
-    loaded = _checked(core, content(chosen.file))
+@policy.command
+@click.argument("file", type=_FILE)
+@on_core
+def check(core: Core, *, file: Path) -> None:
+    """Report every mistake in a policy, with its line."""
+    loaded = _checked(core, content(file))
     print(*(f"warning: {warning}" for warning in loaded.warnings), "the policy could work", sep="\n")
-    return 0
 
 
-def _apply(core: Core, chosen: argparse.Namespace) -> int:
-    text = content(chosen.file)
+@policy.command
+@click.argument("file", type=_FILE)
+@click.option("--expect", type=int, metavar="VERSION", help="Apply only if this version is in force.")
+@reason_option
+@author_option
+@on_core
+def apply(core: Core, *, file: Path, expect: int | None, reason: str, by: str) -> None:
+    """Put a policy in force. Running processes follow within two seconds."""
+    text = content(file)
     for warning in _checked(core, text).warnings:
         print(f"warning: {warning}")
-    return _applied(core, text, chosen, chosen.reason, chosen.expect)
+    _applied(core, text, by, reason, expect)
 
 
-def _applied(core: Core, text: str, chosen: argparse.Namespace, reason: str, expected: int | None) -> int:
-    version = core.policies.apply(text, author=author(chosen), reason=reason, expected=expected)
+def _applied(core: Core, text: str, by: str, reason: str, expected: int | None) -> None:
+    version = core.policies.apply(text, author=by, reason=reason, expected=expected)
     print(f"version {version.number} is in force")
-    return 0
 
 
-def _version(core: Core, number: int | None) -> Version:
-    found = core.policies.newest() if number is None else core.policies.version(number)
+def _version(base: Foundation, number: int | None) -> Version:
+    found = base.policies.newest() if number is None else base.policies.version(number)
     if found is None:
         raise NotFound("There is no such version of the policy, or no longer.")
     return found
 
 
-def _show(core: Core, chosen: argparse.Namespace) -> int:
-    print(_version(core, chosen.version).text, end="")
-    return 0
+@policy.command
+@click.argument("version", type=int, required=False)
+@on_foundation
+def show(base: Foundation, *, version: int | None) -> None:
+    """Print the policy in force, or an earlier version."""
+    print(_version(base, version).text, end="")
 
 
-def _history(core: Core, _: argparse.Namespace) -> int:
-    for version in core.policies.history():
+@policy.command
+@on_foundation
+def history(base: Foundation) -> None:
+    """List the versions: when, who, why."""
+    for version in base.policies.history():
         print(f"{version.number:>5}  {moment(version.at)}  {version.author}: {version.reason}")
-    return 0
 
 
-def _rollback(core: Core, chosen: argparse.Namespace) -> int:
-    earlier = _version(core, chosen.version or core.policies.head() - 1)
+@policy.command
+@click.argument("version", type=int, required=False)
+@reason_option
+@author_option
+@on_core
+def rollback(core: Core, *, version: int | None, reason: str, by: str) -> None:
+    """Put an earlier version in force again: the one before, if VERSION is left out."""
+    earlier = _version(core, version or core.policies.head() - 1)
     _checked(core, earlier.text)
-    return _applied(core, earlier.text, chosen, f"rollback to {earlier.number}: {chosen.reason}", None)
+    _applied(core, earlier.text, by, f"rollback to {earlier.number}: {reason}", None)
 
 
-def _diff(core: Core, chosen: argparse.Namespace) -> int:
-    old, new = chosen.old, chosen.new
+@policy.command
+@click.argument("old")
+@click.argument("new", required=False)
+@on_foundation
+def diff(base: Foundation, *, old: str, new: str | None) -> None:
+    """Show what changed from one version to another, or to a file.
+
+    NEW is the version in force if it is left out. A file alone is compared with the version in force.
+    """
     if new is None and not old.isdecimal():
-        old, new = None, old  # what a file would change
-    print(difference(_named(core, old), _named(core, new)), end="")
-    return 0
+        print(difference(_named(base, None), _named(base, old)), end="")
+    else:
+        print(difference(_named(base, old), _named(base, new)), end="")
 
 
-def _named(core: Core, name: str | None) -> Version:
+def _named(base: Foundation, name: str | None) -> Version:
     if name is None or name.isdecimal():
-        return _version(core, None if name is None else int(name))
+        return _version(base, None if name is None else int(name))
     return Version(0, content(Path(name)), "", 0, "")
 
 
-def _simulate(core: Core, chosen: argparse.Namespace) -> int:
+@policy.command
+@click.argument("to", metavar="NUMBER")
+@click.option("--country", metavar="CODE", help="Country of a number without its country code.")
+@click.option("--app", metavar="NAME", help="The app that sends; the first if left out.")
+@click.option("--purpose", default="login", show_default=True, metavar="NAME", help="What the send is for.")
+@click.option("--channel", type=click.Choice(CHANNELS), help="The channel that the person chose.")
+@click.option("--locale", default="", metavar="TAG", help="The language of the person, such as de-CH.")
+@click.option("--file", type=_FILE, help="A policy to try instead of the one in force.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
+@on_core
+def simulate(
+    core: Core,
+    *,
+    to: str,
+    country: str | None,
+    app: str | None,
+    purpose: str,
+    channel: str | None,
+    locale: str,
+    file: Path | None,
+    as_json: bool,
+) -> int:
+    """Say what a number would get and why. Nothing is sent."""
     core.active.refresh()
-    loaded = core.policy if chosen.file is None else _checked(core, content(chosen.file))
-    question = Question(
-        to=chosen.to,
-        country=chosen.country,
-        app=chosen.app,
-        purpose=chosen.purpose,
-        channel=chosen.channel,
-        locale=chosen.locale,
-    )
+    loaded = core.policy if file is None else _checked(core, content(file))
+    question = Question(to=to, country=country, app=app, purpose=purpose, channel=channel, locale=locale)
     now = core.store.facts.time()
-    answer = simulate(
+    answer = play_through(
         loaded,
         question,
         lambda channel, country: core.conversion.learned_wait(now, channel, country),
         core.admission.explain,
     )
-    print(json.dumps(answer, indent=2, ensure_ascii=False) if chosen.json else _told(answer))
+    print(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else _told(answer))
     return FAILED if answer["problem"] else 0
 
 

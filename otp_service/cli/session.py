@@ -1,74 +1,121 @@
-"""What the operators' commands share: a core to work with, who asks and why, and how a refusal looks.
+"""What the operators' commands share: what they work on, who asks and why, and how a refusal looks.
 
 Knows the terminal. Must not know any single command.
 """
 
-import argparse
 import getpass
 import json
 import os
-import re
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
+import click
+
+from otp_service.access.api_keys import seconds
 from otp_service.bootstrap.activation import configure
+from otp_service.bootstrap.configuration import read_configuration
 from otp_service.bootstrap.core import Core
+from otp_service.bootstrap.foundation import Foundation
 from otp_service.errors import ConfigurationError, OtpError
 from otp_service.telemetry import logs
 
 FAILED = 1
-Act = Callable[[Core, argparse.Namespace], int]
-"""Does one action; gives the exit code."""
+_DEMO = f"{__name__}.demo"
+Options = ParamSpec("Options")
+Result = TypeVar("Result")
+Base = TypeVar("Base", bound=Foundation)
 
 
-def actions(parser: argparse.ArgumentParser) -> Callable[[str, Act | None, str], argparse.ArgumentParser]:
-    """Let a command have actions, each working on a core; gives what adds one.
+def demo_option(act: Callable[Options, Result]) -> Callable[Options, Result]:
+    """Add `--demo DIR`: the settings are those of a running demo. Groups and their commands take it alike."""
+    return click.option(
+        "--demo",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        expose_value=False,
+        callback=_remember_demo,
+        help="Work on the running demo that keeps its files in DIR, such as var.",
+    )(act)
 
-    An action without an act sets its own, which needs no core.
+
+def _remember_demo(context: click.Context, _: click.Parameter, folder: Path | None) -> None:
+    if folder is not None:
+        context.meta[_DEMO] = folder
+
+
+def environment() -> Mapping[str, str]:
+    """Return the settings of this process, or those of the demo that `--demo` names. Raises ConfigurationError."""
+    folder: Path | None = click.get_current_context().meta.get(_DEMO)
+    if folder is None:
+        return os.environ
+    try:
+        settings: dict[str, str] = json.loads(content(folder / "demo.json"))["settings"]
+    except (ValueError, KeyError):
+        raise ConfigurationError([f"{folder / 'demo.json'} is not the file of a running demo"]) from None
+    return settings
+
+
+def working_on(
+    open_: Callable[[Mapping[str, str]], Base],
+) -> Callable[[Callable[Concatenate[Base, Options], int | None]], Callable[Options, int | None]]:
+    """Return a decorator that opens what a command works on, and adds `--demo`.
+
+    The command gets what `open_` makes of the settings. A refusal is printed and ends the command with exit code 1.
     """
-    on_a_demo(parser)
-    parsers = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
 
-    def action(name: str, act: Act | None, about: str) -> argparse.ArgumentParser:
-        made = parsers.add_parser(name, help=about, description=about)
-        if act:
-            made.set_defaults(act=partial(with_core, act))
-        return made
+    def decorate(act: Callable[Concatenate[Base, Options], int | None]) -> Callable[Options, int | None]:
+        @demo_option
+        @wraps(act)
+        def opened(*arguments: Options.args, **options: Options.kwargs) -> int | None:
+            base = open_(environment())
+            try:
+                with logs.acts_logged(sys.stderr):
+                    return act(base, *arguments, **options)
+            except OtpError as error:
+                rules = (f"  - {field}: {rule}" for field, rule in error.rules())
+                print(error.detail, *rules, sep="\n", file=sys.stderr)
+                return FAILED
+            finally:
+                base.close()
 
-    return action
+        return opened
 
-
-def on_a_demo(parser: argparse.ArgumentParser) -> None:
-    """Declare the option that says whose settings to take."""
-    parser.add_argument(
-        "--demo", type=Path, metavar="DIR", help="work on the demo that runs with these files (var)"
-    )
-
-
-def who_and_why(parser: argparse.ArgumentParser, *, why: bool = True) -> None:
-    """Declare the options that say who asks, and why."""
-    if why:
-        parser.add_argument("--reason", required=True, help="why; kept in the history")
-    parser.add_argument("--author", default=None, help="who; the user of this terminal if left out")
+    return decorate
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
-    """Give what reads a whole number of a span."""
-
-    def read(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}")
-        return int(text)
-
-    return read
+def reason_option(act: Callable[Options, Result]) -> Callable[Options, Result]:
+    """Add `--reason`."""
+    return click.option("--reason", required=True, metavar="TEXT", help="Why; kept in the history.")(act)
 
 
-def author(chosen: argparse.Namespace) -> str:
-    """Say who asks."""
-    return str(chosen.author or getpass.getuser())
+def author_option(act: Callable[Options, Result]) -> Callable[Options, Result]:
+    """Add `--author`."""
+    return click.option(
+        "--author",
+        "by",
+        metavar="NAME",
+        default=getpass.getuser,
+        help="Who does this; the user of this terminal if left out.",
+    )(act)
+
+
+class Duration(click.ParamType[int]):
+    """A time such as 90d or 24h, in seconds."""
+
+    name = "time"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the seconds."""
+        if isinstance(value, int):
+            return value  # a default
+        try:
+            return seconds(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def moment(milliseconds: int) -> str:
@@ -84,28 +131,15 @@ def content(file: Path) -> str:
         raise ConfigurationError([f"{file} cannot be read: {error}"]) from None
 
 
-def with_core(act: Act, chosen: argparse.Namespace) -> int:
-    """Do something with the core of this environment, or of a demo's; gives the exit code."""
-    environment = os.environ if chosen.demo is None else _settings_of_demo(chosen.demo)
-    core = Core(configure(environment), threads=1, hash_slots=1, role="operator")
-    try:
-        with logs.acts_logged(sys.stderr):
-            return act(core, chosen)
-    except OtpError as error:
-        print(
-            error.detail,
-            *(f"  - {field}: {rule}" for field, rule in error.rules()),
-            sep="\n",
-            file=sys.stderr,
-        )
-        return FAILED
-    finally:
-        core.close()
+def open_foundation(given: Mapping[str, str]) -> Foundation:
+    """Open the stores, the policy's versions and the key rings. Raises ConfigurationError."""
+    return Foundation(read_configuration(given), role="operator")
 
 
-def _settings_of_demo(folder: Path) -> dict[str, str]:
-    try:
-        settings: dict[str, str] = json.loads(content(folder / "demo.json"))["settings"]
-    except (ValueError, KeyError):
-        raise ConfigurationError([f"{folder / 'demo.json'} is not of a demo that runs"]) from None
-    return settings
+def open_core(given: Mapping[str, str]) -> Core:
+    """Open the whole core. Raises ConfigurationError."""
+    return Core(configure(given), threads=1, hash_slots=1, role="operator")
+
+
+on_foundation = working_on(open_foundation)
+on_core = working_on(open_core)

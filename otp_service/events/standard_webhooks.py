@@ -7,7 +7,6 @@ import base64
 import hashlib
 import hmac
 import json
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,11 +17,6 @@ from typing import Any
 from otp_service.durations import HOUR, MINUTE
 from otp_service.net.public_only import Answer
 
-PREFIX = "whsec_"
-MIN_SECRET, MAX_SECRET = 24, 64
-"""Bytes of a secret."""
-DRAWN_SECRET = 32
-"""Bytes of a secret that this service draws: the output length of the hash (RFC 2104, section 3)."""
 MAX_BODY = 20_000
 """Bytes; the specification requires bodies smaller than 20 kB."""
 RETRIES = (5, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR)
@@ -65,22 +59,6 @@ class Disable:
 @dataclass(frozen=True, slots=True)
 class GaveUp:
     """Every try failed; the event is not sent again automatically."""
-
-
-def read_secret(text: str) -> bytes:
-    """Read a secret: `whsec_` and the base64 of 24 to 64 bytes. Raises ValueError with the rule that it breaks."""
-    try:
-        raw = base64.b64decode(text.removeprefix(PREFIX), validate=True)
-    except ValueError:
-        raw = b""
-    if not text.startswith(PREFIX) or not MIN_SECRET <= len(raw) <= MAX_SECRET:
-        raise ValueError(f"must be {PREFIX} followed by the base64 of {MIN_SECRET} to {MAX_SECRET} bytes")
-    return raw
-
-
-def draw_secret() -> str:
-    """Draw a secret for one endpoint. Endpoints must not share secrets."""
-    return PREFIX + base64.b64encode(secrets.token_bytes(DRAWN_SECRET)).decode()
 
 
 def write_body(type_: EventType, at_ms: int, data: Mapping[str, Any]) -> bytes:

@@ -15,6 +15,8 @@ from otp_service.store.polling import start_polling
 from otp_service.telemetry.logs import log
 from otp_service.upstream.port import ChannelSender, UpstreamAccount
 
+NO_POLICY = "No policy is in force yet: otp-service policy apply FILE."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivePolicy:
@@ -57,7 +59,7 @@ class PolicyFollower:
     def __call__(self) -> ActivePolicy:
         """Give the newest active policy. Raises StoreUnavailable while there is none."""
         if self._active is None:
-            raise StoreUnavailable("No policy is in force yet: otp-service policy apply FILE.", retry_after=2)
+            raise StoreUnavailable(NO_POLICY, retry_after=2)
         return self._active
 
     def follow(self) -> None:

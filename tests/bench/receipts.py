@@ -26,7 +26,7 @@ from otp_service.bootstrap.core import Core
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import Plan, State, Status, Step
 from otp_service.challenge.transitions import Hold
-from otp_service.cli.main import new_secret
+from otp_service.cli.secrets import new_secret
 from otp_service.crypto.sealing import Seal
 from otp_service.http import app as http_app
 from otp_service.settings import Settings

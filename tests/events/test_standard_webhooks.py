@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from otp_service.events import standard_webhooks
+from otp_service.events import signing_secrets, standard_webhooks
 from otp_service.events.standard_webhooks import Disable, Done, EventType, GaveUp, Retry
 from otp_service.net.public_only import Answer
 
@@ -42,7 +42,7 @@ def middle() -> float:
 
 def test_the_specifications_own_vector() -> None:
     """What the reference library's tests hold for its fixed secret, id, time and body."""
-    key = standard_webhooks.read_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    key = signing_secrets.read_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     signed = standard_webhooks.sign(
         "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}', [key]
     )
@@ -112,7 +112,7 @@ def test_the_newest_secret_signs_first() -> None:
 def test_a_secret_is_read_as_it_was_written(key: bytes) -> None:
     """24 to 64 bytes, in the form that receivers paste into their own settings."""
     text = "whsec_" + base64.b64encode(key).decode()
-    assert standard_webhooks.read_secret(text) == key
+    assert signing_secrets.read_secret(text) == key
     assert Webhook(text).verify(b"1", standard_webhooks.sign("e", int(time.time()), b"1", [key])) == 1
 
 
@@ -134,14 +134,14 @@ def test_a_secret_is_read_as_it_was_written(key: bytes) -> None:
 def test_a_bad_secret_is_refused_with_the_rule(text: str) -> None:
     """Too short, too long, not base64, not ours: the rule is told, the secret is not."""
     with pytest.raises(ValueError, match=r"^must be whsec_ followed by the base64 of 24 to 64 bytes$"):
-        standard_webhooks.read_secret(text)
+        signing_secrets.read_secret(text)
 
 
 def test_drawn_secrets_are_good_and_new() -> None:
     """A drawn secret is one that can be read, and no two are alike."""
-    drawn = {standard_webhooks.draw_secret() for _ in range(100)}
+    drawn = {signing_secrets.draw_secret() for _ in range(100)}
     assert len(drawn) == 100
-    assert {len(standard_webhooks.read_secret(text)) for text in drawn} == {32}
+    assert {len(signing_secrets.read_secret(text)) for text in drawn} == {32}
 
 
 # Bodies.

@@ -3,11 +3,12 @@
 `python -m tests.house.cli_document` writes it; with `--check` it exits with 1 if the file differs.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 
-from otp_service.cli import main as cli
+import click
+
+from otp_service.cli.main import otp_service
 from tests.house import made
 
 MODULE = "tests.house.cli_document"
@@ -17,24 +18,26 @@ WIDTH = 100
 
 def reference() -> str:
     """Write a section for each command and action."""
-    return "\n\n".join(_sections(cli._parser()))  # noqa: SLF001 - the command line's own parser
+    context = click.Context(
+        otp_service,
+        info_name="otp-service",
+        terminal_width=WIDTH,
+        max_content_width=WIDTH,
+        help_option_names=["-h", "--help"],
+    )
+    return "\n\n".join(_sections(context))
 
 
-def _sections(parser: argparse.ArgumentParser) -> Iterator[str]:
-    parser.formatter_class = _Wide
-    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to list commands
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
-            for name, command in action.choices.items():
-                command.formatter_class = _Wide
-                yield f"## {parser.prog} {name}\n\n```text\n{command.format_help().strip()}\n```"
-                yield from _sections(command)
-
-
-class _Wide(argparse.HelpFormatter):
-    """Help as wide as the document, whatever the terminal."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=WIDTH)
+def _sections(context: click.Context) -> Iterator[str]:
+    group = context.command
+    assert isinstance(group, click.Group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command
+        below = click.Context(command, parent=context, info_name=name)
+        yield f"## {below.command_path}\n\n```text\n{below.get_help().strip()}\n```"
+        if isinstance(command, click.Group):
+            yield from _sections(below)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from otp_service import settings
 from otp_service.access import keyring
 from otp_service.bootstrap import core, foundation
 from otp_service.challenge import store, transitions
-from otp_service.cli import main as cli
+from otp_service.cli import worker as worker_command
 from otp_service.crypto import tokens
 from otp_service.delivery import conversion, replies, settlement, step_chooser, worker
 from otp_service.events import queue, sender, standard_webhooks
@@ -420,7 +420,12 @@ def _of_upstreams() -> Iterator[Sequence[str]]:
 
 
 def _of_apps() -> Iterator[Sequence[str]]:
-    yield "events at once, each worker", f"{cli.EVENTS_AT_ONCE}", "`cli/main.py`", "others wait; sends do not"
+    yield (
+        "events at once, each worker",
+        f"{worker_command.EVENTS_AT_ONCE}",
+        "`cli/worker.py`",
+        "others wait; sends do not",
+    )
     waits = standard_webhooks.RETRIES
     yield (
         "an app's endpoint: connect; whole call",

@@ -26,6 +26,7 @@ def table(text: str) -> tuple[frozenset[str], ...]:
 
 LAYERS = table(DESIGN.read_text(encoding="utf-8"))
 MAY_IMPORT = {
+    "click": {"cli"},
     "flask": {"http", "sandbox", "cli"},
     "werkzeug": {"http", "sandbox"},
     "redis": {"store", "delivery"},

@@ -13,7 +13,7 @@ import pytest
 import requests
 from flask import Flask
 
-from otp_service.cli import main as cli
+from otp_service.cli.secrets import new_secret
 from tests.conftest import OPS, POLICY, PUBLISHABLE, SECRET
 from tests.support.http_api import NOBODY, UPSTREAM_TOKEN, Api, close, make_api
 from tests.support.patience import PATIENCE, until
@@ -91,11 +91,11 @@ def served(tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyServer) -> It
         "OTP_OPS_LISTEN": f"{HOST}:{inside}",
         "OTP_TRUSTED_PROXIES": "1",
         "OTP_PROCESSES": "2",
-        "OTP_PEPPERS": f"p1:{cli.new_secret()}",
-        "OTP_NUMBER_KEYS": f"n1:{cli.new_secret()}",
-        "OTP_LOOKUP_KEYS": f"l1:{cli.new_secret()}",
-        "OTP_SUBJECT_KEY": cli.new_secret(),
-        "OTP_SIGNING_KEYS": f"s1:{cli.new_secret()}",
+        "OTP_PEPPERS": f"p1:{new_secret()}",
+        "OTP_NUMBER_KEYS": f"n1:{new_secret()}",
+        "OTP_LOOKUP_KEYS": f"l1:{new_secret()}",
+        "OTP_SUBJECT_KEY": new_secret(),
+        "OTP_SIGNING_KEYS": f"s1:{new_secret()}",
     }
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OTP_")}
     command = [sys.executable, "-m", "otp_service", "serve"]

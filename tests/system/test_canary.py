@@ -12,7 +12,7 @@ import pytest
 import requests
 from redis import Redis
 
-from otp_service.events import standard_webhooks
+from otp_service.events import signing_secrets
 from otp_service.events.standard_webhooks import EventType
 from tests.support.demo_process import Demo
 from tests.support.endpoint import Endpoint, Post
@@ -25,7 +25,7 @@ SENDS = 80
 CHANNELS = ("sms", "whatsapp", "voice", "rcs")
 CLOSING = {"rate_limited": "throttled", "unavailable": "unavailable", "unauthenticated": "bad_token"}
 """Ways to fail after which the whole account is left alone for a while, with their names in the log."""
-EVENT_SECRETS = (standard_webhooks.draw_secret(), standard_webhooks.draw_secret())
+EVENT_SECRETS = (signing_secrets.draw_secret(), signing_secrets.draw_secret())
 
 
 class Answers:
@@ -312,7 +312,7 @@ def canaries(run: Run) -> list[str]:
     keys += [demo.settings[name].rpartition(":")[2] for name in rings]
     plain = {number.removeprefix("+") for number in numbers}
     keys += [
-        part for secret in EVENT_SECRETS for part in (secret, secret.removeprefix(standard_webhooks.PREFIX))
+        part for secret in EVENT_SECRETS for part in (secret, secret.removeprefix(signing_secrets.PREFIX))
     ]
     return [*{message["code"] for message in messages}, *numbers, *plain, *keys, *run.answers.tokens]
 

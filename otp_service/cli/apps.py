@@ -1,0 +1,93 @@
+"""The `apps` command: operators add, show and remove apps of the policy.
+
+Knows options and how answers look in a terminal. Must not know how a policy is edited.
+"""
+
+from collections.abc import Iterable
+
+import click
+
+from otp_service.bootstrap.core import Core
+from otp_service.bootstrap.foundation import Foundation
+from otp_service.cli.keys import describe_issued, describe_keys
+from otp_service.cli.session import author_option, demo_option, on_core, on_foundation, reason_option
+from otp_service.errors import NotFound
+from otp_service.ops.apps import KINDS, Changed
+from otp_service.policy import App
+
+
+@click.group
+@demo_option
+def apps() -> None:
+    """Add, show and remove apps of the policy."""
+
+
+@apps.command
+@click.argument("name")
+@click.option("--brand", required=True, metavar="TEXT", help="The name that stands in messages.")
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="A web origin that may use its publishable key; may be repeated.",
+)
+@click.option("--no-keys", is_flag=True, help="Issue no keys.")
+@reason_option
+@author_option
+@on_core
+def create(
+    core: Core, *, name: str, brand: str, origins: tuple[str, ...], no_keys: bool, reason: str, by: str
+) -> None:
+    """Add an app to the policy in force. Its first keys are shown once."""
+    core.active.refresh()
+    changed = core.apps.create(
+        name, brand=brand, origins=origins, by=by, reason=reason, with_keys=not no_keys
+    )
+    _tell(changed)
+
+
+@apps.command
+@click.argument("name")
+@reason_option
+@author_option
+@on_core
+def remove(core: Core, *, name: str, reason: str, by: str) -> None:
+    """Take an app out of the policy in force, and end its keys."""
+    core.active.refresh()
+    _tell(core.apps.remove(name, by=by, reason=reason))
+
+
+def _tell(changed: Changed) -> None:
+    for warning in changed.warnings:
+        print(f"warning: {warning}")
+    print(f"version {changed.version.number} is in force")
+    for key, record in changed.keys:
+        print(*describe_issued(key, record), sep="\n")
+
+
+@apps.command("list")
+@on_foundation
+def list_apps(base: Foundation) -> None:
+    """List the apps of the policy in force."""
+    for known in base.policy_in_force().apps.values():
+        print(f"{known.name:<32}  {known.brand}  {' '.join(known.origins)}".rstrip())
+
+
+@apps.command
+@click.argument("name")
+@on_foundation
+def show(base: Foundation, *, name: str) -> None:
+    """Show an app and the keys that may call as it."""
+    known = base.policy_in_force().apps.get(name)
+    if known is None:
+        raise NotFound("There is no app of this name.")
+    now, keys = base.keyring.all()
+    own = [key for key in keys if key.owner == known.name and key.kind in KINDS and key.lives(now)]
+    print(*_described(known), *(describe_keys(own, now) if own else ()), sep="\n")
+
+
+def _described(known: App) -> Iterable[str]:
+    yield f"{known.name}: {known.brand}"
+    yield f"origins: {' '.join(known.origins) or 'none'}"
+    yield f"keys in the policy: {len(known.publishable_keys)} publishable, {len(known.secret_keys)} secret"

@@ -1,0 +1,60 @@
+"""The `check` command: tries what a process needs, and says what is wrong.
+
+Knows what a deployment can lack. Must not know how it is mended.
+"""
+
+from collections.abc import Iterator
+
+import click
+
+from otp_service.bootstrap.activation import configure
+from otp_service.bootstrap.core import Core
+from otp_service.cli.session import demo_option, environment
+from otp_service.errors import StoreUnavailable
+from otp_service.policy.active import ActivePolicy
+from otp_service.upstream.port import UpstreamError
+
+FAILED = 1
+
+
+@click.command
+@demo_option
+def check() -> int:
+    """Check settings, policy, store and upstreams, and say what is wrong."""
+    core = Core(configure(environment()), threads=1, hash_slots=1, role="check")
+    try:
+        problems = [*_store_problems(core), *_policy_problems(core)]
+    finally:
+        core.close()
+    print(*(problems or ["all is well"]), sep="\n")
+    return FAILED if any(problem.startswith("error") for problem in problems) else 0
+
+
+def _store_problems(core: Core) -> Iterator[str]:
+    try:
+        core.active.refresh()
+        memory = core.scripts.bounded(lambda client: client.info("memory"), "check")
+    except StoreUnavailable as error:
+        yield f"error: Redis does not answer ({type(error.__cause__).__name__})"
+        return
+    if (evicts := memory.get("maxmemory_policy", "noeviction")) != "noeviction":
+        yield f"error: Redis evicts keys ({evicts}): set maxmemory-policy noeviction"
+
+
+def _policy_problems(core: Core) -> Iterator[str]:
+    try:
+        active = core.active()
+    except StoreUnavailable as error:
+        yield f"error: {error.detail}"
+        return
+    yield from (f"warning: {warning}" for warning in active.policy.warnings)
+    yield from _upstream_problems(active)
+
+
+def _upstream_problems(active: ActivePolicy) -> Iterator[str]:
+    for name, upstream in active.accounts.items():
+        try:
+            rows = upstream.balance()
+            print(f"upstream {name}: " + ", ".join(f"{row.name} {row.credits:.2f}" for row in rows))
+        except UpstreamError as error:
+            yield f"error: upstream {name}: {error}"

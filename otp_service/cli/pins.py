@@ -1,0 +1,88 @@
+"""The `pins` command: operators always allow or refuse a number, a prefix or an address.
+
+Knows options and how answers look in a terminal. Must not know how pins are kept.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import click
+
+from otp_service.bootstrap.core import Core
+from otp_service.cli.session import (
+    Options,
+    Result,
+    author_option,
+    demo_option,
+    moment,
+    on_core,
+    reason_option,
+)
+from otp_service.ops.blocks import Act, Kind, Pin
+
+HOUR = 3_600_000
+"""In milliseconds."""
+
+
+def _subject(act: Callable[Options, Result]) -> Callable[Options, Result]:
+    kinds = click.Choice(["number", "prefix", "address"])
+    return click.argument("kind", type=kinds)(click.argument("subject")(act))
+
+
+_hours = click.option("--hours", type=click.IntRange(1, 87_600), help="For so long; for good if left out.")
+
+
+@click.group
+@demo_option
+def pins() -> None:
+    """Allow or refuse numbers, prefixes and addresses whatever the guard counts."""
+
+
+@pins.command("list")
+@on_core
+def list_pins(core: Core) -> None:
+    """List what is always allowed, or always refused."""
+    for pin in core.blocks.pins():
+        until = f"until {moment(pin['until'])}" if pin["until"] else "for good"
+        print(f"{pin['what']} {pin['kind']} {pin['subject']} {until}, by {pin['by']}: {pin['reason']}")
+
+
+@pins.command
+@_subject
+@_hours
+@reason_option
+@author_option
+@on_core
+def allow(core: Core, *, kind: Kind, subject: str, hours: int | None, reason: str, by: str) -> None:
+    """Allow a number, a prefix or an address always."""
+    _pin(core, kind, subject, "allow", hours, Act(by=by, reason=reason))
+
+
+@pins.command
+@_subject
+@_hours
+@reason_option
+@author_option
+@on_core
+def refuse(core: Core, *, kind: Kind, subject: str, hours: int | None, reason: str, by: str) -> None:
+    """Refuse a number, a prefix or an address always."""
+    _pin(core, kind, subject, "refuse", hours, Act(by=by, reason=reason))
+
+
+def _pin(
+    core: Core, kind: Kind, subject: str, what: Literal["allow", "refuse"], hours: int | None, act: Act
+) -> None:
+    until = core.store.facts.time() + hours * HOUR if hours else None
+    core.blocks.pin(Pin(kind=kind, subject=subject, what=what, until=until), act)
+    print("pinned")
+
+
+@pins.command
+@_subject
+@reason_option
+@author_option
+@on_core
+def lift(core: Core, *, kind: Kind, subject: str, reason: str, by: str) -> None:
+    """Remove a pin."""
+    core.blocks.unpin(kind, subject, Act(by=by, reason=reason))
+    print("lifted")

@@ -1,0 +1,48 @@
+"""The `serve` command: the HTTP API under Gunicorn.
+
+Knows what each process of the server is made from. Must not know what it serves.
+"""
+
+import os
+from collections.abc import Callable
+from functools import partial
+
+import click
+from flask import Flask
+
+from otp_service.bootstrap.activation import configure
+from otp_service.bootstrap.configuration import Configuration
+from otp_service.http import app as http_app
+from otp_service.http import server
+from otp_service.http.problems import raw_problem
+from otp_service.settings import SHARED_METRICS
+from otp_service.telemetry import logs
+
+
+@click.command
+def serve() -> None:
+    """Serve the HTTP API. Settings come from OTP_* variables."""
+    configuration = configure(os.environ)
+    read = configuration.settings
+
+    def start_logging() -> None:
+        logs.start_logging("api", read.log_level)
+
+    start_logging()
+    server.serve(
+        _application(configuration),
+        prepare=lambda: _application(configure(os.environ)),
+        refuse=raw_problem,
+        listen=[address for address in (read.listen, read.ops_listen) if address],
+        processes=read.processes,
+        threads=read.threads,
+        on_start=start_logging,
+    )
+
+
+def _application(configuration: Configuration) -> Callable[[], Flask]:
+    """Log the policy's warnings once; return what makes the application in each process."""
+    if configuration.first:
+        for warning in configuration.first.policy.warnings:
+            logs.warn(warning)
+    return partial(http_app.prepared, configuration, shared_metrics=SHARED_METRICS in os.environ)
