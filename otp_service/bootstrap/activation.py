@@ -14,7 +14,7 @@ from otp_service.policy import Policy, Upstream
 from otp_service.policy.active import ActivePolicy
 from otp_service.policy.versions import Version
 from otp_service.settings import Settings
-from otp_service.upstream.mobtexting import Account, Batcher, Client
+from otp_service.upstream.mobtexting import AccountSettings, Batcher, Client
 from otp_service.upstream.port import ChannelSender
 
 
@@ -44,7 +44,7 @@ class Activation:
 
     configuration: Configuration
     threads: int
-    _clients: dict[Account, Client] = field(default_factory=dict)
+    _clients: dict[AccountSettings, Client] = field(default_factory=dict)
 
     def check(self, text: str) -> Policy:
         """Parse a policy that this process can run. Raises ConfigurationError."""
@@ -117,8 +117,8 @@ def _check_problems(loaded: Policy, captcha: str) -> Iterator[str]:
         yield "OTP_CAPTCHA_SECRET is required: the secret of the vendor that guard.human_check names"
 
 
-def _account(upstream: Upstream, token: str, threads: int) -> Account:
-    return Account(
+def _account(upstream: Upstream, token: str, threads: int) -> AccountSettings:
+    return AccountSettings(
         name=upstream.name,
         base_url=upstream.base_url,
         token=token,
@@ -139,11 +139,11 @@ def _senders(loaded: Policy, clients: Mapping[str, Client]) -> dict[tuple[str, s
         if upstream.sms:
             found["sms", name] = Batcher(client, upstream.sms, size=upstream.sms.batch)
         if upstream.whatsapp:
-            found["whatsapp", name] = partial(client.send_whatsapp, sender=upstream.whatsapp)
+            found["whatsapp", name] = partial(client.send_whatsapp, settings=upstream.whatsapp)
         if upstream.voice:
-            found["voice", name] = partial(client.send_voice, sender=upstream.voice)
+            found["voice", name] = partial(client.send_voice, settings=upstream.voice)
         if upstream.rcs:
-            found["rcs", name] = partial(client.send_rcs, sender=upstream.rcs)
+            found["rcs", name] = partial(client.send_rcs, settings=upstream.rcs)
         if upstream.mip:
-            found["mip", name] = partial(client.send_mip, sender=upstream.mip)
+            found["mip", name] = partial(client.send_mip, settings=upstream.mip)
     return found

@@ -44,14 +44,14 @@ class AccountHealth:
 
     def record_outcome(self, account: str, channel: str, outcome: Outcome, *, clean: bool = True) -> None:
         """Count an outcome. The success of a `clean` account changes nothing: there are no faults to forget."""
-        sign = faults.sign_of(outcome)
-        if sign is None or (sign.well and clean):
+        signal = faults.signal_of(outcome)
+        if signal is None or (signal.healthy and clean):
             return
-        if not sign.well:
-            self._fault(account, channel, outcome.reason, sign.pause)
+        if not signal.healthy:
+            self._fault(account, channel, outcome.reason, signal.pause)
             return
         with suppress(StoreUnavailable):  # the next send tells it again
-            self._breakers.well(account, channel)
+            self._breakers.close(account, channel)
             log("breaker.closed", upstream=account, channel=channel)
 
     def _fault(self, account: str, channel: str, reason: str, pause: float | None) -> None:
@@ -59,7 +59,7 @@ class AccountHealth:
             log("upstream.alarm", logging.ERROR, upstream=account, channel=channel, reason=reason)
         where = WHOLE if reason in faults.WHOLE_ACCOUNT else channel
         with suppress(StoreUnavailable):
-            if opened := self._breakers.fault(account, where, pause, self._tolerance(account)):
+            if opened := self._breakers.record_fault(account, where, pause, self._tolerance(account)):
                 self._opened(account, where, reason, opened)
 
     def _tolerance(self, account: str) -> int:

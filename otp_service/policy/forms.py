@@ -39,11 +39,11 @@ from otp_service.policy.model import (
 )
 from otp_service.upstream.channels import (
     CHANNELS,
-    MipSender,
-    RcsSender,
-    SmsSender,
-    VoiceSender,
-    WhatsappSender,
+    MipSettings,
+    RcsSettings,
+    SmsSettings,
+    VoiceSettings,
+    WhatsappSettings,
 )
 
 _AUTO = "auto"
@@ -189,7 +189,7 @@ class ChallengeForm(Form):
 
 
 class _SmsForm(Form):
-    shape = SmsSender
+    shape = SmsSettings
     service = fields.String(required=True, validate=ONE_LINE)
     sender = fields.String(required=True, validate=ONE_LINE)
     entity_id = fields.String(validate=ONE_LINE)
@@ -200,7 +200,7 @@ class _SmsForm(Form):
 
 
 class _WhatsappForm(Form):
-    shape = WhatsappSender
+    shape = WhatsappSettings
     sender = fields.String(required=True, validate=ONE_LINE)
     template = fields.String(required=True, validate=ONE_LINE)
     default_language = fields.String(validate=_VENDOR_LANGUAGE)
@@ -209,7 +209,7 @@ class _WhatsappForm(Form):
 
 
 class _VoiceForm(Form):
-    shape = VoiceSender
+    shape = VoiceSettings
     bridge = fields.String(required=True, validate=ONE_LINE)
     mode = fields.String(validate=one_of("tts", "flow"))
     flow_id = fields.String(validate=ONE_LINE)
@@ -227,13 +227,13 @@ class _VoiceForm(Form):
 
 
 class _RcsForm(Form):
-    shape = RcsSender
+    shape = RcsSettings
     sender = fields.String(required=True, validate=ONE_LINE)
     webhook_id = fields.String(validate=ONE_LINE)
 
 
 class _MipForm(Form):
-    shape = MipSender
+    shape = MipSettings
     sender = fields.String(required=True, validate=ONE_LINE)
     template = fields.String(validate=ONE_LINE)
     namespace = fields.String(validate=ONE_LINE)

@@ -14,7 +14,13 @@ from otp_service.durations import MINUTE
 from otp_service.errors import ChannelNotAvailable, NoRoute
 from otp_service.phone import Number, calling_code
 from otp_service.policy.limits import Guard
-from otp_service.upstream.channels import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
+from otp_service.upstream.channels import (
+    MipSettings,
+    RcsSettings,
+    SmsSettings,
+    VoiceSettings,
+    WhatsappSettings,
+)
 
 EVENTS = (
     "challenge.sent",
@@ -144,11 +150,11 @@ class Upstream:
     pull: bool = True
     tolerance: int = TOLERANCE
     low_balance: float | None = None
-    sms: SmsSender | None = None
-    whatsapp: WhatsappSender | None = None
-    voice: VoiceSender | None = None
-    rcs: RcsSender | None = None
-    mip: MipSender | None = None
+    sms: SmsSettings | None = None
+    whatsapp: WhatsappSettings | None = None
+    voice: VoiceSettings | None = None
+    rcs: RcsSettings | None = None
+    mip: MipSettings | None = None
     receipts: Receipts | None = None
 
     def has(self, channel: str) -> bool:

@@ -39,13 +39,13 @@ class Breakers:
         state, pause, known = self._scripts.call("breaker_ask", keys, int(PROBE_LEASE * 1000))
         return Passage(state, pause / 1000, clean=not known)
 
-    def fault(self, account: str, channel: str, pause: float | None, tolerance: int) -> float:
+    def record_fault(self, account: str, channel: str, pause: float | None, tolerance: int) -> float:
         """Count a fault, `tolerance` in a row being too many, or open for `pause` seconds.
 
         Gives the seconds for which this opened it, else 0.
         """
         opened = self._scripts.call(
-            "breaker_tell",
+            "breaker_fault",
             [self._key(account, channel)],
             "" if pause is None else int(pause * 1000),
             tolerance,
@@ -56,7 +56,7 @@ class Breakers:
         )
         return float(opened) / 1000
 
-    def well(self, account: str, channel: str) -> None:
+    def close(self, account: str, channel: str) -> None:
         """Close both breakers."""
         for name in (channel, WHOLE):
             self._scripts.call("delete", [self._key(account, name)])

@@ -31,7 +31,7 @@ CHANNELS = ("sms", "whatsapp", "voice", "rcs", "mip")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SmsSender:
+class SmsSettings:
     """How SMS leave through an account.
 
     `service` is the product code (T, P, S, G or a white label's own), `entity_id` and `template_id` are the
@@ -58,7 +58,7 @@ class SmsSender:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WhatsappSender:
+class WhatsappSettings:
     """How WhatsApp messages leave: an authentication template, from a business number.
 
     `languages` maps a text's language to the template's spelling of it, as in {"en": "en_US"}; a text in
@@ -78,7 +78,7 @@ class WhatsappSender:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceSender:
+class VoiceSettings:
     """How calls leave, from the number `bridge`.
 
     In mode "tts" the message's text is spoken: `languages` maps its language to the upstream's name of it, as
@@ -113,7 +113,7 @@ class VoiceSender:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RcsSender:
+class RcsSettings:
     """How RCS messages leave: `sender` is the agent's reference id. ValueError if it is missing."""
 
     sender: str
@@ -124,7 +124,7 @@ class RcsSender:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MipSender:
+class MipSettings:
     """How IP messages leave: as a template with the code as its one value, else as text.
 
     ValueError says which setting cannot work.

@@ -35,19 +35,19 @@ PROBE_LEASE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class Signal:
     """What the end of one send says of its account: `well`, or how long to leave it alone (seconds, if at once)."""
 
-    well: bool
+    healthy: bool
     pause: float | None = None
 
 
-def sign_of(outcome: Outcome) -> Sign | None:
+def signal_of(outcome: Outcome) -> Signal | None:
     """Read an outcome; None where it says nothing of the account."""
     if outcome.verdict is Verdict.ACCEPTED:
-        return Sign(well=True)
+        return Signal(healthy=True)
     if outcome.reason not in ACCOUNT_FAULTS:
-        return Sign(well=True) if outcome.verdict is Verdict.REFUSED else None
+        return Signal(healthy=True) if outcome.verdict is Verdict.REFUSED else None
     if outcome.retry_after:
-        return Sign(well=False, pause=min(outcome.retry_after, LONGEST_PAUSE))
-    return Sign(well=False)
+        return Signal(healthy=False, pause=min(outcome.retry_after, LONGEST_PAUSE))
+    return Signal(healthy=False)

@@ -215,7 +215,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("pause > 0", "false"),
         KEEPTTL,
     ],
-    "breaker_tell": [
+    "breaker_fault": [
         OFFSET,
         ("breaker.op == operation", "false"),
         ("breaker.ends and now < breaker.ends", "false"),

@@ -373,7 +373,7 @@ def _of_upstreams() -> Iterator[Sequence[str]]:
     retries = transitions.MAX_DEFERRALS
     defaults = {name: default for name, _, default in settings.variables()}
     rules: Mapping[str, Any] = {each.name: each.default for each in fields(model.Upstream)}
-    pool = {each.name: each.default for each in fields(account.Account)}["pool_size"]
+    pool = {each.name: each.default for each in fields(account.AccountSettings)}["pool_size"]
     yield "sends at once, each worker", f"{defaults['OTP_WORKER_SENDS']}", "`OTP_WORKER_SENDS`", "others wait"
     yield (
         "an upstream: connect; whole call",

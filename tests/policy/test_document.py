@@ -39,7 +39,13 @@ from otp_service.policy.limits import (
     Money,
     Types,
 )
-from otp_service.upstream.channels import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
+from otp_service.upstream.channels import (
+    MipSettings,
+    RcsSettings,
+    SmsSettings,
+    VoiceSettings,
+    WhatsappSettings,
+)
 
 HASH, OTHER_HASH, OPS_HASH = (digest(name) for name in ("pk_a", "sk_a", "ops_a"))
 APP = f"""guard.countries.allow = ["*"]
@@ -100,7 +106,7 @@ def test_a_short_policy_is_enough_and_the_rest_has_sound_values() -> None:
         auto_wait=(10, 60),
     )
     assert (read.upstreams["main"].gets_per_minute, read.upstreams["main"].pull) == (1000, True)
-    assert read.upstreams["main"].sms == SmsSender(service="T", sender="ACMEIN", batch=20)
+    assert read.upstreams["main"].sms == SmsSettings(service="T", sender="ACMEIN", batch=20)
     assert read.guard == Guard(countries=Countries(allow=("*",)))
     assert read.operators == {}
     assert read.warnings == ()
@@ -307,7 +313,7 @@ steps = [{{ channel = "mip", upstream = "main" }}]
         gets_per_minute=30,
         pull=False,
         low_balance=12.5,
-        sms=SmsSender(
+        sms=SmsSettings(
             service="X",
             sender="S",
             entity_id="1",
@@ -316,12 +322,14 @@ steps = [{{ channel = "mip", upstream = "main" }}]
             expiry_field="validity",
             batch=1,
         ),
-        whatsapp=WhatsappSender(sender="W", template="otp", default_language="hi", languages={"en": "en_GB"}),
-        voice=VoiceSender(
+        whatsapp=WhatsappSettings(
+            sender="W", template="otp", default_language="hi", languages={"en": "en_GB"}
+        ),
+        voice=VoiceSettings(
             bridge="B", mode="flow", flow_id="F", languages={"en": "en-IN"}, voice_id="Joanna", webhook_id="4"
         ),
-        rcs=RcsSender(sender="R"),
-        mip=MipSender(sender="M", template="T", namespace="N"),
+        rcs=RcsSettings(sender="R"),
+        mip=MipSettings(sender="M", template="T", namespace="N"),
         receipts=Receipts(secrets=(digest("s"),), signature_ids=("uuid",), fields={"id": "messageid"}),
     )
     assert read.routes[0] == Route(

@@ -193,12 +193,12 @@ class Journeys:
 
     def break_open(self, channel: str, seconds: float = 600, upstream: str = "main") -> None:
         """Open a breaker."""
-        self.core.breakers.fault(upstream, channel, seconds, 1)
+        self.core.breakers.record_fault(upstream, channel, seconds, 1)
 
     def mend_all(self, *upstreams: str) -> None:
         """Close all breakers."""
         for upstream, channel in itertools.product(upstreams or ("main",), CHANNELS):
-            self.core.breakers.well(upstream, channel)
+            self.core.breakers.close(upstream, channel)
 
 
 def _code(channel: str, request: Received) -> str:

@@ -31,7 +31,7 @@ def breakers(scripts: PatientScripts) -> Breakers:
 
 def opened(breakers: Breakers, channel: str = "sms") -> None:
     """Open a breaker by faults in a row."""
-    told = [breakers.fault("main", channel, None, TOLERANCE) for _ in range(TOLERANCE)]
+    told = [breakers.record_fault("main", channel, None, TOLERANCE) for _ in range(TOLERANCE)]
     assert told == [0, 0, FIRST_PAUSE]
 
 
@@ -39,7 +39,7 @@ def test_an_account_without_faults_lets_everything_through(breakers: Breakers) -
     """And says that nothing is known against it, so that its success is no news."""
     passage = breakers.ask("main", "sms")
     assert (passage.state, passage.pause, passage.clean) == ("closed", 0, True)
-    breakers.fault("main", "sms", None, TOLERANCE)
+    breakers.record_fault("main", "sms", None, TOLERANCE)
     passage = breakers.ask("main", "sms")
     assert (passage.state, passage.clean) == ("closed", False)
 
@@ -47,8 +47,8 @@ def test_an_account_without_faults_lets_everything_through(breakers: Breakers) -
 def test_faults_in_a_row_open_it(breakers: Breakers) -> None:
     """For its channel alone; a success in between begins the row anew."""
     for _ in range(TOLERANCE - 1):
-        assert breakers.fault("main", "sms", None, TOLERANCE) == 0
-    breakers.well("main", "sms")
+        assert breakers.record_fault("main", "sms", None, TOLERANCE) == 0
+    breakers.close("main", "sms")
     opened(breakers)
     passage = breakers.ask("main", "sms")
     assert passage.state == "open"
@@ -62,20 +62,20 @@ def test_the_whole_account_has_a_say_over_each_channel(breakers: Breakers) -> No
     opened(breakers, WHOLE)
     for channel in ("sms", "voice"):
         assert breakers.ask("main", channel).state == "open"
-    breakers.well("main", "sms")
+    breakers.close("main", "sms")
     assert breakers.ask("main", "voice").state == "closed"
 
 
 def test_a_pause_that_was_named_is_kept(breakers: Breakers) -> None:
     """One fault is enough when the upstream says for how long."""
-    assert breakers.fault("main", "sms", 42.0, TOLERANCE) == 42
+    assert breakers.record_fault("main", "sms", 42.0, TOLERANCE) == 42
     assert 0 < breakers.ask("main", "sms").pause <= 42
 
 
 def test_faults_of_requests_that_left_before_it_opened_change_nothing(breakers: Breakers) -> None:
     """Many are under way when it opens; their ends make the pause no longer."""
     opened(breakers)
-    assert [breakers.fault("main", "sms", None, TOLERANCE) for _ in range(10)] == [0] * 10
+    assert [breakers.record_fault("main", "sms", None, TOLERANCE) for _ in range(10)] == [0] * 10
     assert breakers.ask("main", "sms").pause <= FIRST_PAUSE
 
 
@@ -99,10 +99,10 @@ def test_a_probe_that_fails_doubles_the_pause(breakers: Breakers, scripts: Patie
         scripts.offset += int(pause * 1000)
         assert breakers.ask("main", "sms").state == "probe"
         pause = min(2 * pause, LONGEST_PAUSE)
-        assert breakers.fault("main", "sms", None, TOLERANCE) == pause
+        assert breakers.record_fault("main", "sms", None, TOLERANCE) == pause
         assert breakers.ask("main", "sms").state == "open"
     assert pause == LONGEST_PAUSE
-    breakers.well("main", "sms")
+    breakers.close("main", "sms")
     assert breakers.ask("main", "sms").clean
     opened(breakers)
 
@@ -117,7 +117,7 @@ def test_of_fifty_at_once_exactly_one_probes(breakers: Breakers, scripts: Patien
 
 def test_fifty_faults_at_once_open_it_once(breakers: Breakers) -> None:
     """One caller learns that it opened, for its log; the rest counts for nothing."""
-    told = together(CROWD, lambda _: breakers.fault("main", "sms", None, TOLERANCE))
+    told = together(CROWD, lambda _: breakers.record_fault("main", "sms", None, TOLERANCE))
     assert sorted(map(str, told)) == ["0.0"] * (CROWD - 1) + [str(FIRST_PAUSE)]
 
 
@@ -141,7 +141,7 @@ def test_a_lost_reply_counts_one_fault_and_tells_that_it_opened(valkey: ValkeySe
         with FaultProxy(valkey.socket) as proxy, proxied_store(proxy.url, prefix) as store:
             flaky = Breakers(store.scripts, prefix=prefix)
             proxy.lose_reply()
-            assert [flaky.fault("main", "sms", None, 2)] == pauses
+            assert [flaky.record_fault("main", "sms", None, 2)] == pauses
             assert proxy.lost == 1
 
 

@@ -7,15 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otp_service.upstream import faults as health
-from otp_service.upstream.faults import ACCOUNT_FAULTS, ALARMS, LONGEST_PAUSE, WHOLE_ACCOUNT, Sign, sign_of
+from otp_service.upstream.faults import (
+    ACCOUNT_FAULTS,
+    ALARMS,
+    LONGEST_PAUSE,
+    WHOLE_ACCOUNT,
+    Signal,
+    signal_of,
+)
 from otp_service.upstream.port import Outcome, Verdict
 
-WELL, ILL = Sign(well=True), Sign(well=False)
+WELL, ILL = Signal(healthy=True), Signal(healthy=False)
 NOT_ACCEPTED = [verdict for verdict in Verdict if verdict is not Verdict.ACCEPTED]
 
 
 @pytest.mark.parametrize(
-    ("verdict", "reason", "sign"),
+    ("verdict", "reason", "signal"),
     [
         (Verdict.ACCEPTED, "accepted", WELL),
         (Verdict.REFUSED, "invalid_number", WELL),
@@ -35,16 +42,16 @@ NOT_ACCEPTED = [verdict for verdict in Verdict if verdict is not Verdict.ACCEPTE
         (Verdict.UNKNOWN, "unreadable", None),
     ],
 )
-def test_each_end_is_read_as_its_own_sign(verdict: Verdict, reason: str, sign: Sign | None) -> None:
+def test_each_end_is_read_as_its_own_signal(verdict: Verdict, reason: str, signal: Signal | None) -> None:
     """Who answers about the number does its work; who is away, or rejects us, does not; the rest tells nothing."""
-    assert sign_of(Outcome(verdict, reason)) == sign
+    assert signal_of(Outcome(verdict, reason)) == signal
 
 
 @given(st.sampled_from(sorted(ACCOUNT_FAULTS)), st.sampled_from(NOT_ACCEPTED))
 def test_every_fault_of_an_account_speaks_against_it(reason: str, verdict: Verdict) -> None:
     """However the send ended, unless it was accepted after all."""
-    assert sign_of(Outcome(verdict, reason)) == ILL
-    assert sign_of(Outcome(Verdict.ACCEPTED, reason)) == WELL
+    assert signal_of(Outcome(verdict, reason)) == ILL
+    assert signal_of(Outcome(Verdict.ACCEPTED, reason)) == WELL
 
 
 @given(
@@ -56,15 +63,15 @@ def test_an_account_is_left_alone_for_as_long_as_it_asks(
     verdict: Verdict, reason: str, retry_after: float | None
 ) -> None:
     """But never for longer than a breaker ever stays open, and only after a fault of its own."""
-    sign = sign_of(Outcome(verdict, reason, retry_after=retry_after))
-    assert sign == (WELL if verdict is Verdict.REFUSED else None)
-    sign = sign_of(Outcome(verdict, "throttled", retry_after=retry_after))
-    assert sign == Sign(well=False, pause=retry_after and min(retry_after, LONGEST_PAUSE))
+    signal = signal_of(Outcome(verdict, reason, retry_after=retry_after))
+    assert signal == (WELL if verdict is Verdict.REFUSED else None)
+    signal = signal_of(Outcome(verdict, "throttled", retry_after=retry_after))
+    assert signal == Signal(healthy=False, pause=retry_after and min(retry_after, LONGEST_PAUSE))
 
 
 def test_no_pause_that_is_asked_for_is_none() -> None:
     """A Retry-After of nothing leaves the count of faults to decide."""
-    assert sign_of(Outcome(Verdict.DEFERRED, "throttled", retry_after=0.0)) == ILL
+    assert signal_of(Outcome(Verdict.DEFERRED, "throttled", retry_after=0.0)) == ILL
 
 
 def test_what_all_channels_share_and_what_needs_an_operator_are_faults() -> None:

@@ -4,7 +4,7 @@ Knows every path, field and word of that API. Must not know challenges, the stor
 what leaves this package are outcomes, receipts and figures in our words.
 """
 
-from otp_service.upstream.mobtexting.account import Account
+from otp_service.upstream.mobtexting.account import AccountSettings
 from otp_service.upstream.mobtexting.batch import Batcher
 from otp_service.upstream.mobtexting.client import Client
 from otp_service.upstream.mobtexting.receipts import (
@@ -18,7 +18,7 @@ from otp_service.upstream.mobtexting.receipts import (
 )
 
 __all__ = [
-    "Account",
+    "AccountSettings",
     "Batcher",
     "Client",
     "Fields",

@@ -16,7 +16,7 @@ _PATH = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~/-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class AccountSettings:
     """One account at the upstream; the token never shows in its repr.
 
     `base_url` is the endpoint with its version, as in https://portal.mobtexting.com/api/v2/ (a missing slash

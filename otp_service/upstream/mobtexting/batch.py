@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from otp_service.upstream.channels import SmsSender
+from otp_service.upstream.channels import SmsSettings
 from otp_service.upstream.mobtexting.client import Client
 from otp_service.upstream.mobtexting.outcomes import ABANDONED, VERDICTS
 from otp_service.upstream.mobtexting.sms import kind
@@ -28,12 +28,18 @@ class Batcher:
     """
 
     def __init__(
-        self, client: Client, sender: SmsSender, *, parallel: int = 32, size: int = 20, linger: float = LINGER
+        self,
+        client: Client,
+        settings: SmsSettings,
+        *,
+        parallel: int = 32,
+        size: int = 20,
+        linger: float = LINGER,
     ) -> None:
         if parallel < 1 or size < 1 or linger < 0:
             raise ValueError("parallel and size must be at least 1, linger must not be negative")
         self._client = client
-        self._sender = sender
+        self._settings = settings
         self._parallel = parallel
         self._size = size
         self._linger = linger
@@ -83,8 +89,8 @@ class Batcher:
 
     def _send(self, messages: Sequence[Message]) -> list[Outcome]:
         if len(messages) == 1:
-            return [self._client.send_sms(messages[0], self._sender)]
-        return self._client.send_sms_batch(messages, self._sender)
+            return [self._client.send_sms(messages[0], self._settings)]
+        return self._client.send_sms_batch(messages, self._settings)
 
     def _close(self, batch: "_Batch") -> None:
         """Let nobody join any more; a batch that nobody handed a place to takes one that is not there."""

@@ -9,9 +9,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from otp_service.upstream.channels import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
+from otp_service.upstream.channels import (
+    MipSettings,
+    RcsSettings,
+    SmsSettings,
+    VoiceSettings,
+    WhatsappSettings,
+)
 from otp_service.upstream.mobtexting import sms, unified, voice
-from otp_service.upstream.mobtexting.account import Account
+from otp_service.upstream.mobtexting.account import AccountSettings
 from otp_service.upstream.mobtexting.balance import balances
 from otp_service.upstream.mobtexting.lookup import lookup_of
 from otp_service.upstream.mobtexting.outcomes import (
@@ -38,44 +44,44 @@ class Client:
     the upstream does is an outcome; ValueError if the number is not E.164 with its plus.
     """
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: AccountSettings) -> None:
         self._account = account
         self._transport = Transport(account)
         self._balance_paths = account.balance_paths
 
-    def send_sms(self, message: Message, sender: SmsSender) -> Outcome:
+    def send_sms(self, message: Message, settings: SmsSettings) -> Outcome:
         """Send one SMS and say how that ended (documentation, v2/sms/post)."""
-        return self._send(sms.one(self._account.sms_path, message, sender))
+        return self._send(sms.one(self._account.sms_path, message, settings))
 
-    def send_sms_batch(self, messages: Sequence[Message], sender: SmsSender) -> list[Outcome]:
+    def send_sms_batch(self, messages: Sequence[Message], settings: SmsSettings) -> list[Outcome]:
         """Send several SMS and say for each how that ended (documentation, v2/sms/json).
 
         One request for each alphabet among them. What befalls a request befalls all that are in it; a message
         that the answer leaves out is unknown. References must differ, and numbers should.
         """
         outcomes: dict[int, Outcome] = {}
-        for places, asked in list(sms.several(self._account.sms_batch_path, messages, sender)):
+        for places, asked in list(sms.several(self._account.sms_batch_path, messages, settings)):
             reading = self._post(asked)
             found = sms.rows_of([messages[place] for place in places], rows(reading))
             outcomes |= {place: self._outcome(reading, row) for place, row in zip(places, found, strict=True)}
         return [outcomes[place] for place in range(len(messages))]
 
-    def send_whatsapp(self, message: Message, sender: WhatsappSender) -> Outcome:
+    def send_whatsapp(self, message: Message, settings: WhatsappSettings) -> Outcome:
         """Send one WhatsApp message and say how that ended (documentation, v2/whatsapp/send-message)."""
-        return self._send(unified.whatsapp(self._account.whatsapp_path, message, sender))
+        return self._send(unified.whatsapp(self._account.whatsapp_path, message, settings))
 
-    def send_voice(self, message: Message, sender: VoiceSender) -> Outcome:
+    def send_voice(self, message: Message, settings: VoiceSettings) -> Outcome:
         """Start one call and say how that ended (documentation, v2/reach/tts and v2/reach/call)."""
         paths = self._account.voice_tts_path, self._account.voice_flow_path
-        return self._send(voice.call(*paths, message, sender))
+        return self._send(voice.call(*paths, message, settings))
 
-    def send_rcs(self, message: Message, sender: RcsSender) -> Outcome:
+    def send_rcs(self, message: Message, settings: RcsSettings) -> Outcome:
         """Send one RCS message and say how that ended (documentation, v2/rcs/send-message)."""
-        return self._send(unified.rcs(self._account.rcs_path, message, sender))
+        return self._send(unified.rcs(self._account.rcs_path, message, settings))
 
-    def send_mip(self, message: Message, sender: MipSender) -> Outcome:
+    def send_mip(self, message: Message, settings: MipSettings) -> Outcome:
         """Send one IP message and say how that ended (documentation of 2022, v2/mip)."""
-        return self._send(unified.mip(self._account.mip_path, message, sender))
+        return self._send(unified.mip(self._account.mip_path, message, settings))
 
     def reports(self, channel: str, upstream_ids: Sequence[str]) -> list[Receipt]:
         """Ask what became of messages of one channel; those that the upstream does not know are left out.

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from otp_service.messages import gsm
-from otp_service.upstream.channels import SmsSender
+from otp_service.upstream.channels import SmsSettings
 from otp_service.upstream.mobtexting.transport import Form, Json
 from otp_service.upstream.mobtexting.values import digits, identifier
 from otp_service.upstream.port import Message
@@ -17,12 +17,14 @@ from otp_service.upstream.port import Message
 Row = Mapping[str, Any]
 
 
-def one(path: str, message: Message, sender: SmsSender) -> Form:
+def one(path: str, message: Message, settings: SmsSettings) -> Form:
     """Write the request for one message. Raises ValueError for what is no number."""
-    return Form(path, {**_own(message, sender), **_shared(sender, kind(message))})
+    return Form(path, {**_own(message, settings), **_shared(settings, kind(message))})
 
 
-def several(path: str, messages: Sequence[Message], sender: SmsSender) -> Iterator[tuple[list[int], Json]]:
+def several(
+    path: str, messages: Sequence[Message], settings: SmsSettings
+) -> Iterator[tuple[list[int], Json]]:
     """Write the requests for messages, one for each kind of alphabet, and say which places each of them holds.
 
     Every node carries its own text: the root has none, so that a code can never reach another's number.
@@ -30,8 +32,8 @@ def several(path: str, messages: Sequence[Message], sender: SmsSender) -> Iterat
     """
     for alphabet in sorted({kind(message) for message in messages}):
         places = [place for place, message in enumerate(messages) if kind(message) == alphabet]
-        nodes = [_own(messages[place], sender) for place in places]
-        yield places, Json(path, {"root": _shared(sender, alphabet), "nodes": nodes})
+        nodes = [_own(messages[place], settings) for place in places]
+        yield places, Json(path, {"root": _shared(settings, alphabet), "nodes": nodes})
 
 
 def kind(message: Message) -> str:
@@ -56,23 +58,23 @@ def _unless_anothers(message: Message, row: Row | None) -> Row | None:
     return None if mobile and mobile.removeprefix("+") != digits(message.to) else row
 
 
-def _own(message: Message, sender: SmsSender) -> dict[str, str]:
+def _own(message: Message, settings: SmsSettings) -> dict[str, str]:
     """Write what differs from message to message.
 
     That a node takes a white label's expiry is inferred: documented is that nodes override all of the root
     but webhook, service and time.
     """
     own = {"to": digits(message.to), "message": message.text, "custom": message.reference}
-    return own | ({sender.expiry_field: str(message.seconds)} if sender.expiry_field else {})
+    return own | ({settings.expiry_field: str(message.seconds)} if settings.expiry_field else {})
 
 
-def _shared(sender: SmsSender, alphabet: str) -> dict[str, str]:
+def _shared(settings: SmsSettings, alphabet: str) -> dict[str, str]:
     fields = {
-        "sender": sender.sender,
-        "service": sender.service,
+        "sender": settings.sender,
+        "service": settings.service,
         "type": alphabet,
-        "entity_id": sender.entity_id,
-        "template_id": sender.template_id,
-        "webhook_id": sender.webhook_id,
+        "entity_id": settings.entity_id,
+        "template_id": settings.template_id,
+        "webhook_id": settings.webhook_id,
     }
     return {name: value for name, value in fields.items() if value}

@@ -15,7 +15,7 @@ import urllib3.exceptions
 from urllib3.util import Timeout
 
 from otp_service.net.bounded import NotConnectedError, bounded_adapter
-from otp_service.upstream.mobtexting.account import Account
+from otp_service.upstream.mobtexting.account import AccountSettings
 
 MAX_BODY: Final = 64 * 1024  # bytes; the documented answer to one recipient has under 1 KiB
 
@@ -72,7 +72,7 @@ class Transport:
     proxies and netrc from the environment) is unsafe between threads or must not happen here.
     """
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: AccountSettings) -> None:
         self._account = account
         token = {"access_token": account.token}
         self._headers = {

@@ -6,7 +6,7 @@ Knows that shape (documentation, v2/whatsapp, v2/rcs, v2/mip). Must not know how
 from collections.abc import Mapping
 from typing import Any
 
-from otp_service.upstream.channels import MipSender, RcsSender, WhatsappSender
+from otp_service.upstream.channels import MipSettings, RcsSettings, WhatsappSettings
 from otp_service.upstream.mobtexting.transport import Json
 from otp_service.upstream.mobtexting.values import digits
 from otp_service.upstream.port import Message
@@ -14,35 +14,35 @@ from otp_service.upstream.port import Message
 Content = Mapping[str, Any]
 
 
-def whatsapp(path: str, message: Message, sender: WhatsappSender) -> Json:
+def whatsapp(path: str, message: Message, settings: WhatsappSettings) -> Json:
     """Write an authentication template: its one value is the code, and the button's is taken from it.
 
     Raises ValueError for what is no number, as the others do.
     """
     payload = {
-        "name": sender.template,
-        "language": sender.languages.get(message.language, sender.default_language),
+        "name": settings.template,
+        "language": settings.languages.get(message.language, settings.default_language),
         "body_params": [message.code],
     }
-    return _shaped(path, "whatsapp", message, sender, {"type": "template", "payload": payload})
+    return _shaped(path, "whatsapp", message, settings, {"type": "template", "payload": payload})
 
 
-def rcs(path: str, message: Message, sender: RcsSender) -> Json:
+def rcs(path: str, message: Message, settings: RcsSettings) -> Json:
     """Write a text."""
-    return _shaped(path, "rcs", message, sender, _text(message))
+    return _shaped(path, "rcs", message, settings, _text(message))
 
 
-def mip(path: str, message: Message, sender: MipSender) -> Json:
+def mip(path: str, message: Message, settings: MipSettings) -> Json:
     """Write a template if the sender has one, else a text."""
-    if not sender.template:
-        return _shaped(path, "mip", message, sender, _text(message))
+    if not settings.template:
+        return _shaped(path, "mip", message, settings, _text(message))
     payload = {
-        "name": sender.template,
-        **({"namespace": sender.namespace} if sender.namespace else {}),
-        "language": sender.languages.get(message.language, sender.default_language),
+        "name": settings.template,
+        **({"namespace": settings.namespace} if settings.namespace else {}),
+        "language": settings.languages.get(message.language, settings.default_language),
         "body_params": [message.code],
     }
-    return _shaped(path, "mip", message, sender, {"type": "template", "payload": payload})
+    return _shaped(path, "mip", message, settings, {"type": "template", "payload": payload})
 
 
 def _text(message: Message) -> Content:
@@ -50,7 +50,11 @@ def _text(message: Message) -> Content:
 
 
 def _shaped(
-    path: str, name: str, message: Message, sender: WhatsappSender | RcsSender | MipSender, content: Content
+    path: str,
+    name: str,
+    message: Message,
+    settings: WhatsappSettings | RcsSettings | MipSettings,
+    content: Content,
 ) -> Json:
     """Wrap the content up.
 
@@ -58,12 +62,12 @@ def _shaped(
     and harmless where it is not read.
     """
     meta = {"foreign_id": message.reference, "ttl": message.seconds}
-    if sender.webhook_id:
-        meta["webhook_id"] = sender.webhook_id
+    if settings.webhook_id:
+        meta["webhook_id"] = settings.webhook_id
     return Json(
         path,
         {
-            "channels": [{"name": name, "from": sender.sender, "meta": meta}],
+            "channels": [{"name": name, "from": settings.sender, "meta": meta}],
             "recipient": {"to": digits(message.to)},
             "message": content,
         },

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from otp_service.upstream.channels import SmsSender
-from otp_service.upstream.mobtexting import Account, Batcher, Client
+from otp_service.upstream.channels import SmsSettings
+from otp_service.upstream.mobtexting import AccountSettings, Batcher, Client
 from otp_service.upstream.port import Message, Outcome, Verdict
 from tests.support.fault_server import Action, FaultServer, Received, close, http, http_json, say, wait_for
 from tests.support.patience import PATIENCE, until
 
-SENDER = SmsSender(service="T", sender="ACMEIN", entity_id="e1")
+SENDER = SmsSettings(service="T", sender="ACMEIN", entity_id="e1")
 LONG = 60.0
 """Seconds that no test waits: whoever waits for them fails."""
 
@@ -71,7 +71,7 @@ def server() -> Iterator[FaultServer]:
 @pytest.fixture
 def client(server: FaultServer) -> Iterator[Client]:
     """Talk to the server, patiently."""
-    patient = Account(name="main", base_url=server.url, token="secret", total_timeout=20)
+    patient = AccountSettings(name="main", base_url=server.url, token="secret", total_timeout=20)
     with closing(Client(patient)) as made:
         yield made
 
@@ -95,7 +95,7 @@ class TestOneCall:
 
     def test_the_path_is_a_setting(self, server: FaultServer) -> None:
         """White labels have their own."""
-        account = Account(name="main", base_url=server.url, token="secret", sms_batch_path="own/json")
+        account = AccountSettings(name="main", base_url=server.url, token="secret", sms_batch_path="own/json")
         with closing(Client(account)) as client:
             client.send_sms_batch(MESSAGES, SENDER)
         assert server.received[0].target == "/api/v2/own/json"
@@ -392,10 +392,10 @@ class TestBatcher:
         """Its own caller gets the error, the others an unknown end, and the place is free again."""
 
         class Broken(Client):
-            def send_sms_batch(self, messages: Sequence[Message], sender: SmsSender) -> list[Outcome]:
-                raise RuntimeError(f"broken on purpose, with {len(messages)} for {sender.sender}")
+            def send_sms_batch(self, messages: Sequence[Message], settings: SmsSettings) -> list[Outcome]:
+                raise RuntimeError(f"broken on purpose, with {len(messages)} for {settings.sender}")
 
-        account = Account(name="main", base_url=server.url, token="secret", total_timeout=20)
+        account = AccountSettings(name="main", base_url=server.url, token="secret", total_timeout=20)
         with closing(Broken(account)) as client, held(server) as release:
             senders = Senders(Batcher(client, SENDER, parallel=1, linger=LONG), pool)
             first = senders.send(message(0))

@@ -7,8 +7,14 @@ from typing import Any
 
 import pytest
 
-from otp_service.upstream.channels import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
-from otp_service.upstream.mobtexting import Account, Client
+from otp_service.upstream.channels import (
+    MipSettings,
+    RcsSettings,
+    SmsSettings,
+    VoiceSettings,
+    WhatsappSettings,
+)
+from otp_service.upstream.mobtexting import AccountSettings, Client
 from otp_service.upstream.port import Message, Outcome, Verdict
 from tests.support.fault_server import FaultServer, Received, hang, http_json, say
 
@@ -20,11 +26,11 @@ MESSAGE = Message(
     language="hi",
     seconds=290,
 )
-WHATSAPP = WhatsappSender(sender="919888000000", template="otp_login")
-VOICE = VoiceSender(bridge="918045000000")
-FLOW = VoiceSender(bridge="918045000000", mode="flow", flow_id="24")
-RCS = RcsSender(sender="700969ca-agent")
-MIP = MipSender(sender="918888000000")
+WHATSAPP = WhatsappSettings(sender="919888000000", template="otp_login")
+VOICE = VoiceSettings(bridge="918045000000")
+FLOW = VoiceSettings(bridge="918045000000", mode="flow", flow_id="24")
+RCS = RcsSettings(sender="700969ca-agent")
+MIP = MipSettings(sender="918888000000")
 SENDS: dict[str, Callable[[Client, Message], Outcome]] = {
     "whatsapp": lambda client, message: client.send_whatsapp(message, WHATSAPP),
     "voice": lambda client, message: client.send_voice(message, VOICE),
@@ -51,7 +57,7 @@ def server() -> Iterator[FaultServer]:
 @pytest.fixture
 def client(server: FaultServer) -> Iterator[Client]:
     """Talk to the server with the default settings."""
-    with closing(Client(Account(name="main", base_url=server.url, token="secret"))) as made:
+    with closing(Client(AccountSettings(name="main", base_url=server.url, token="secret"))) as made:
         yield made
 
 
@@ -85,7 +91,7 @@ class TestEveryChannel:
     ) -> None:
         """It is sent once, and never called refused."""
         server.play(hang)
-        short = Account(
+        short = AccountSettings(
             name="main", base_url=server.url, token="secret", connect_timeout=0.5, total_timeout=0.5
         )
         with closing(Client(short)) as client:
@@ -109,7 +115,9 @@ class TestEveryChannel:
         """White labels have their own."""
         channels = ("whatsapp", "voice_tts", "voice_flow", "rcs", "mip")
         paths: dict[str, Any] = {f"{channel}_path": "own/send/" for channel in channels}
-        with closing(Client(Account(name="main", base_url=server.url, token="secret", **paths))) as client:
+        with closing(
+            Client(AccountSettings(name="main", base_url=server.url, token="secret", **paths))
+        ) as client:
             assert send(client, MESSAGE).verdict is Verdict.ACCEPTED
         assert last(server).target == "/api/v2/own/send/"
 
@@ -253,30 +261,30 @@ class TestMip:
 
 
 BAD: list[tuple[Callable[..., object], dict[str, Any], str]] = [
-    (SmsSender, {"service": "", "sender": "A"}, "service must not be empty"),
-    (SmsSender, {"service": "T", "sender": " "}, "sender must not be empty"),
-    (SmsSender, {"service": "T", "sender": "A", "expiry_field": "to"}, "expiry_field"),
-    (SmsSender, {"service": "T", "sender": "A", "expiry_field": "access_token"}, "expiry_field"),
-    (SmsSender, {"service": "T", "sender": "A", "expiry_field": "a b"}, "expiry_field"),
-    (SmsSender, {"service": "T", "sender": "A", "expiry_field": ""}, "expiry_field"),
-    (WhatsappSender, {"sender": "", "template": "t"}, "sender must not be empty"),
-    (WhatsappSender, {"sender": "9", "template": ""}, "template must not be empty"),
-    (WhatsappSender, {"sender": "9", "template": "t", "default_language": ""}, "default_language"),
-    (WhatsappSender, {"sender": "9", "template": "t", "languages": {"en": ""}}, "languages"),
-    (VoiceSender, {"bridge": ""}, "bridge must not be empty"),
-    (VoiceSender, {"bridge": "9", "mode": "song"}, "mode must be"),
-    (VoiceSender, {"bridge": "9", "mode": "flow"}, "flow_id"),
-    (VoiceSender, {"bridge": "9", "flow_id": "24"}, "flow_id"),
-    (VoiceSender, {"bridge": "9", "languages": {"": "en-US"}}, "languages"),
-    (VoiceSender, {"bridge": "9", "break_mark": ""}, "break_mark"),
-    (VoiceSender, {"bridge": "9", "break_time": 0}, "break_time"),
-    (VoiceSender, {"bridge": "9", "break_time": 11}, "break_time"),
-    (RcsSender, {"sender": ""}, "sender must not be empty"),
-    (MipSender, {"sender": ""}, "sender must not be empty"),
-    (MipSender, {"sender": "9", "template": ""}, "template must not be empty"),
-    (MipSender, {"sender": "9", "namespace": "n"}, "namespace belongs"),
-    (MipSender, {"sender": "9", "default_language": ""}, "default_language"),
-    (MipSender, {"sender": "9", "languages": {"en": ""}}, "languages"),
+    (SmsSettings, {"service": "", "sender": "A"}, "service must not be empty"),
+    (SmsSettings, {"service": "T", "sender": " "}, "sender must not be empty"),
+    (SmsSettings, {"service": "T", "sender": "A", "expiry_field": "to"}, "expiry_field"),
+    (SmsSettings, {"service": "T", "sender": "A", "expiry_field": "access_token"}, "expiry_field"),
+    (SmsSettings, {"service": "T", "sender": "A", "expiry_field": "a b"}, "expiry_field"),
+    (SmsSettings, {"service": "T", "sender": "A", "expiry_field": ""}, "expiry_field"),
+    (WhatsappSettings, {"sender": "", "template": "t"}, "sender must not be empty"),
+    (WhatsappSettings, {"sender": "9", "template": ""}, "template must not be empty"),
+    (WhatsappSettings, {"sender": "9", "template": "t", "default_language": ""}, "default_language"),
+    (WhatsappSettings, {"sender": "9", "template": "t", "languages": {"en": ""}}, "languages"),
+    (VoiceSettings, {"bridge": ""}, "bridge must not be empty"),
+    (VoiceSettings, {"bridge": "9", "mode": "song"}, "mode must be"),
+    (VoiceSettings, {"bridge": "9", "mode": "flow"}, "flow_id"),
+    (VoiceSettings, {"bridge": "9", "flow_id": "24"}, "flow_id"),
+    (VoiceSettings, {"bridge": "9", "languages": {"": "en-US"}}, "languages"),
+    (VoiceSettings, {"bridge": "9", "break_mark": ""}, "break_mark"),
+    (VoiceSettings, {"bridge": "9", "break_time": 0}, "break_time"),
+    (VoiceSettings, {"bridge": "9", "break_time": 11}, "break_time"),
+    (RcsSettings, {"sender": ""}, "sender must not be empty"),
+    (MipSettings, {"sender": ""}, "sender must not be empty"),
+    (MipSettings, {"sender": "9", "template": ""}, "template must not be empty"),
+    (MipSettings, {"sender": "9", "namespace": "n"}, "namespace belongs"),
+    (MipSettings, {"sender": "9", "default_language": ""}, "default_language"),
+    (MipSettings, {"sender": "9", "languages": {"en": ""}}, "languages"),
 ]
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from otp_service.errors import OtpError
-from otp_service.upstream.channels import SmsSender
-from otp_service.upstream.mobtexting import Account, Client
+from otp_service.upstream.channels import SmsSettings
+from otp_service.upstream.mobtexting import AccountSettings, Client
 from otp_service.upstream.port import Balance, Message, UpstreamError, Verdict
 from tests.support.fault_server import FaultServer, Received, hang, http, http_json, say
 
 TOKEN = "canary-TOKEN"
-SENDER = SmsSender(service="T", sender="ACMEIN")
+SENDER = SmsSettings(service="T", sender="ACMEIN")
 ACCEPTED = http_json({"status": 200, "data": [{"status": "AWAITING-DLR"}]})
 MESSAGE = Message(
     to="+919000000001",
@@ -46,10 +46,10 @@ def server() -> Iterator[FaultServer]:
         yield running
 
 
-def account(base_url: str = "https://portal.example/api/v2/", **settings: object) -> Account:
+def account(base_url: str = "https://portal.example/api/v2/", **settings: object) -> AccountSettings:
     """Make an account; a test gives the settings that it is about."""
     given: dict[str, Any] = {"name": "main", "base_url": base_url, "token": TOKEN}
-    return Account(**(given | settings))
+    return AccountSettings(**(given | settings))
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def client(server: FaultServer) -> Iterator[Client]:
 
 
 def sent(
-    server: FaultServer, client: Client, text: str = MESSAGE.text, sender: SmsSender = SENDER
+    server: FaultServer, client: Client, text: str = MESSAGE.text, sender: SmsSettings = SENDER
 ) -> Received:
     """Send an SMS and return what the server saw."""
     client.send_sms(replace(MESSAGE, text=text), sender)
@@ -87,7 +87,7 @@ class TestSms:
 
     def test_optional_fields(self, server: FaultServer, client: Client) -> None:
         """DLT ids and the webhook travel when they are set."""
-        sender = SmsSender(service="A2P", sender="ACME", entity_id="e1", template_id="t1", webhook_id="w1")
+        sender = SmsSettings(service="A2P", sender="ACME", entity_id="e1", template_id="t1", webhook_id="w1")
         fields = sent(server, client, sender=sender).fields
         assert (
             fields.items()

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otp_service.upstream.channels import SmsSender
-from otp_service.upstream.mobtexting import Account, Client
+from otp_service.upstream.channels import SmsSettings
+from otp_service.upstream.mobtexting import AccountSettings, Client
 from otp_service.upstream.mobtexting.outcomes import (
     STATUSES,
     VERDICTS,
@@ -28,7 +28,7 @@ from otp_service.upstream.mobtexting.words import WORDS
 from otp_service.upstream.port import Message, Outcome, Stage, Verdict
 from tests.support.fault_server import FaultServer, close, http, http_json, say
 
-SENDER = SmsSender(service="T", sender="ACMEIN")
+SENDER = SmsSettings(service="T", sender="ACMEIN")
 MESSAGE = Message(
     to="+919000000001",
     reference="ref-1",
@@ -53,7 +53,7 @@ def server() -> Iterator[FaultServer]:
 @pytest.fixture(scope="module")
 def client(server: FaultServer) -> Iterator[Client]:
     """Talk to the server with the default settings."""
-    with closing(Client(Account(name="main", base_url=server.url, token="secret"))) as made:
+    with closing(Client(AccountSettings(name="main", base_url=server.url, token="secret"))) as made:
         yield made
 
 

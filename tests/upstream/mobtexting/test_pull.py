@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from otp_service.upstream.mobtexting import Account, Client
+from otp_service.upstream.mobtexting import AccountSettings, Client
 from otp_service.upstream.port import Lookup, Receipt, Stage, UpstreamError
 from tests.support.fault_server import FaultServer, http, http_json, say
 
@@ -44,7 +44,7 @@ def server() -> Iterator[FaultServer]:
 @pytest.fixture
 def client(server: FaultServer) -> Iterator[Client]:
     """Talk to the server with the default settings."""
-    with closing(Client(Account(name="main", base_url=server.url, token="secret"))) as made:
+    with closing(Client(AccountSettings(name="main", base_url=server.url, token="secret"))) as made:
         yield made
 
 
@@ -63,7 +63,7 @@ class TestReports:
     def test_the_token_may_travel_beside_the_filter(self, server: FaultServer) -> None:
         """Both stand in the query then."""
         server.play(say(http_json({"status": "OK", "data": []})))
-        by_query = Account(name="main", base_url=server.url, token="se|cret", auth="query")
+        by_query = AccountSettings(name="main", base_url=server.url, token="se|cret", auth="query")
         with closing(Client(by_query)) as client:
             client.reports("sms", ["a1b2:1"])
         assert server.received[0].query == {"id": "a1b2:1", "access_token": "se|cret"}

@@ -21,8 +21,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from otp_service.upstream.channels import MipSender, RcsSender, SmsSender, VoiceSender, WhatsappSender
-from otp_service.upstream.mobtexting import Account, Batcher, Client
+from otp_service.upstream.channels import (
+    MipSettings,
+    RcsSettings,
+    SmsSettings,
+    VoiceSettings,
+    WhatsappSettings,
+)
+from otp_service.upstream.mobtexting import AccountSettings, Batcher, Client
 from otp_service.upstream.port import Message, Outcome, UpstreamError, Verdict
 from tests.support.fault_server import (
     Action,
@@ -56,17 +62,17 @@ CANARIES = (
 ACCEPTED = http_json(
     {"status": 200, "message": "1 numbers accepted for delivery.", "data": [{"status": "AWAITING-DLR"}]}
 )
-SENDER = SmsSender(service="T", sender="ACMEIN")
-FLOW = VoiceSender(bridge="9", mode="flow", flow_id="1")
+SENDER = SmsSettings(service="T", sender="ACMEIN")
+FLOW = VoiceSettings(bridge="9", mode="flow", flow_id="1")
 CALLS: dict[str, Callable[[Client], object]] = {
     "sms": lambda client: client.send_sms(message(), SENDER),
     "sms batch": lambda client: client.send_sms_batch([message("ref-1"), message("ref-2")], SENDER),
     "sms by a batcher": lambda client: Batcher(client, SENDER)(message()),
-    "whatsapp": lambda client: client.send_whatsapp(message(), WhatsappSender(sender="9", template="t")),
-    "voice": lambda client: client.send_voice(message(), VoiceSender(bridge="9")),
+    "whatsapp": lambda client: client.send_whatsapp(message(), WhatsappSettings(sender="9", template="t")),
+    "voice": lambda client: client.send_voice(message(), VoiceSettings(bridge="9")),
     "voice by a flow": lambda client: client.send_voice(message(), FLOW),
-    "rcs": lambda client: client.send_rcs(message(), RcsSender(sender="9")),
-    "mip": lambda client: client.send_mip(message(), MipSender(sender="9")),
+    "rcs": lambda client: client.send_rcs(message(), RcsSettings(sender="9")),
+    "mip": lambda client: client.send_mip(message(), MipSettings(sender="9")),
     "lookup": lambda client: client.lookup(f"+{NUMBER}"),
     "balance": lambda client: client.balance(),
     **{
@@ -85,10 +91,10 @@ def server() -> Iterator[FaultServer]:
         yield running
 
 
-def account(url: str, **settings: object) -> Account:
+def account(url: str, **settings: object) -> AccountSettings:
     """Make an account; a test gives the settings that it is about."""
     given: dict[str, Any] = {"name": "main", "base_url": url, "token": TOKEN}
-    return Account(**(given | settings))
+    return AccountSettings(**(given | settings))
 
 
 SHORT = {"connect_timeout": 0.2, "total_timeout": 0.2}  # where a limit is what ends the call
