@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 import yaml
@@ -63,20 +64,50 @@ def check_contract(method: str, path: str, answer: TestResponse) -> None:
     operation = operation_at("GET" if method == "HEAD" else method, path)
     if operation is None:
         assert answer.status_code in {404, 405}, f"{method} {path} is not in openapi.yaml"
-        problem: Any = {"content": {"application/problem+json": {"schema": _ref("Problem")}}}
-        response = problem
-    else:
-        response = operation["responses"].get(str(answer.status_code))
-        assert response, f"{method} {path} does not document {answer.status_code}"
-        assert ("Retry-After" in answer.headers) <= ("Retry-After" in response["headers"])
+    response = _response(operation, answer.status_code)
+    assert response, f"{method} {path} does not document {answer.status_code}"
+    for name in _DOCUMENTED_HEADERS & set(answer.headers.keys()):
+        assert name in response["headers"], (
+            f"{method} {path} does not document {name} of {answer.status_code}"
+        )
+    if answer.status_code == HTTPStatus.NOT_MODIFIED:
+        return
     assert answer.mimetype in response["content"], f"{method} {path} does not document {answer.mimetype}"
+    content = response["content"][answer.mimetype]
     if (answer.mimetype or "").endswith("json") and method != "HEAD":
-        schema = {**response["content"][answer.mimetype]["schema"], "components": documented()["components"]}
+        schema = {**content["schema"], "components": documented()["components"]}
         OAS31Validator(schema).validate(answer.json)
+    if answer.mimetype == "application/problem+json" and method != "HEAD":
+        code = (answer.json or {})["code"]
+        assert code in codes_of(content), f"{method} {path} does not document {code}"
 
 
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
+_DOCUMENTED_HEADERS = {"Allow", "ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate"}
+"""Headers that an operation's answer must name, beside those that every answer has."""
+
+
+def _response(operation: Any, status: int) -> Any:  # noqa: ANN401 - a part of YAML
+    """Return what openapi.yaml says of an answer of a call, or of a call that there is not."""
+    if operation is None:
+        responses = documented()["components"]["responses"]
+        return responses["NotFound" if status == HTTPStatus.NOT_FOUND else "Unread"]
+    responses = operation["responses"]
+    return followed(responses.get(str(status)) or responses["default"])
+
+
+def followed(part: Any) -> Any:  # noqa: ANN401 - a part of YAML
+    """Return a part of openapi.yaml, or what it refers to."""
+    while "$ref" in part:
+        found: Any = documented()
+        for step in part["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+        part = found
+    return part
+
+
+def codes_of(content: Any) -> set[str]:  # noqa: ANN401 - a part of YAML
+    """Return the codes of the problems that an answer may have."""
+    return set(content["examples"]) if "examples" in content else {content["example"]["code"]}
 
 
 @dataclass

@@ -1,0 +1,161 @@
+"""The events that the service sends to apps, for openapi.yaml (Standard Webhooks 1.0.0).
+
+Knows what each event holds. tests/house/test_openapi_webhooks.py holds it against events as the code makes them.
+"""
+
+from typing import Any
+
+from otp_service.challenge.model import State
+from otp_service.events.standard_webhooks import EventType
+from otp_service.upstream.channels import CHANNELS
+
+Fields = dict[str, tuple[dict[str, Any], str, str]]
+"""Each field's form, description and example."""
+ENDED = (State.EXHAUSTED, State.EXPIRED, State.UNDELIVERABLE)
+"""States in which a challenge failed."""
+SUMMARIES = {
+    EventType.SENT: "A message left: the upstream account accepted it",
+    EventType.DELIVERED: "A message reached the phone",
+    EventType.FELL_BACK: "The next channel takes over",
+    EventType.VERIFIED: "The person typed the right code",
+    EventType.FAILED: "The challenge ended without a right code",
+    EventType.BLOCKED: "The guard refused a send",
+}
+_HEADERS = {
+    "webhook-id": (
+        "Stays the same when the event is sent again; ignore an id that you have seen.",
+        _ID := "evt_2aH3b0sYp1c7mV9x",
+    ),
+    "webhook-timestamp": ("When this try was made, in seconds since 1970; refuse old ones.", "1790000000"),
+    "webhook-signature": (
+        "HMAC-SHA256 of `id.timestamp.body` with each valid secret, space-delimited; check it first.",
+        "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+    ),
+}
+_ABOUT: Fields = {
+    "challenge_id": (
+        {"type": "string"},
+        "The challenge's id, as the send answered it.",
+        "2aH3b0sYp1c7mV9xQ4tLkZ0w",
+    ),
+    "purpose": ({"type": "string"}, "What the proof is for.", "login"),
+    "reference": ({"type": "string"}, "Your own id, if you gave one.", "signup-4711"),
+}
+_CHANNEL = ({"type": "string", "enum": list(CHANNELS)}, "The channel.", "sms")
+_DATA: dict[EventType, Fields] = {
+    EventType.SENT: {"channel": _CHANNEL},
+    EventType.DELIVERED: {"channel": _CHANNEL},
+    EventType.FELL_BACK: {
+        "channel": ({"type": "string", "enum": list(CHANNELS)}, "The channel that takes over.", "whatsapp"),
+        "from": ({"type": "string", "enum": list(CHANNELS)}, "The channel before it.", "sms"),
+        "reason": (
+            {"type": "string"},
+            "Why: the upstream account's reason, or the status of the delivery before, such as unknown.",
+            "failed",
+        ),
+    },
+    EventType.VERIFIED: {
+        "channel": ({"type": "string", "enum": list(CHANNELS)}, "The channel whose code came back.", "sms")
+    },
+    EventType.FAILED: {
+        "reason": (
+            {"type": "string", "enum": [str(s) for s in ENDED]},
+            "The state in which it ended.",
+            "expired",
+        )
+    },
+    EventType.BLOCKED: {"rule": ({"type": "string"}, "The guard's rule that refused.", "number")},
+}
+_OPTIONAL = {"reference"}
+
+
+def name_of(type_: EventType) -> str:
+    """Give the name of an event's schema and, from a small letter, of its operation."""
+    return "".join(word.capitalize() for word in str(type_).replace(".", "_").split("_"))
+
+
+def webhooks() -> dict[str, Any]:
+    """Describe the request of each event and what the service makes of an app's answer."""
+    return {str(type_): {"post": _operation(type_)} for type_ in EventType}
+
+
+def _operation(type_: EventType) -> dict[str, Any]:
+    name = name_of(type_)
+    return {
+        "operationId": name[0].lower() + name[1:],
+        "tags": ["Verification"],
+        "summary": SUMMARIES[type_],
+        "security": [],
+        "parameters": [
+            {
+                "name": header,
+                "in": "header",
+                "required": True,
+                "description": about,
+                "schema": {"type": "string"},
+                "example": example,
+            }
+            for header, (about, example) in _HEADERS.items()
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": f"#/components/schemas/{name}"},
+                    "example": _example(type_),
+                }
+            },
+        },
+        "responses": _RESPONSES,
+    }
+
+
+_RESPONSES = {
+    "2XX": {"description": "The app has it."},
+    "410": {"description": "The app wants no more events: the service sends none to this URL for a while."},
+    "default": {
+        "description": "The service sends it again, nine times in three days. A Retry-After makes it wait longer."
+    },
+}
+
+
+def _example(type_: EventType) -> dict[str, Any]:
+    fields = _fields(type_)
+    data = {name: example for name, (_, _, example) in fields.items()}
+    return {"type": str(type_), "timestamp": "2026-09-21T14:13:20.000Z", "data": data}
+
+
+def _fields(type_: EventType) -> Fields:
+    return _DATA[type_] if type_ is EventType.BLOCKED else _ABOUT | _DATA[type_]
+
+
+def schemas() -> dict[str, Any]:
+    """Give the schema of each event's body."""
+    about = {"description": "What every event about a challenge holds.", **_data(_ABOUT)}
+    return {"EventData": about, **{name_of(type_): _schema(type_) for type_ in EventType}}
+
+
+def _schema(type_: EventType) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": f"{SUMMARIES[type_]}.",
+        "required": ["type", "timestamp", "data"],
+        "properties": {
+            "type": {"const": str(type_)},
+            "timestamp": {"type": "string", "format": "date-time", "description": "When it happened."},
+            "data": _data(_DATA[type_])
+            if type_ is EventType.BLOCKED
+            else {"allOf": [_BASE, _data(_DATA[type_])]},
+        },
+    }
+
+
+_BASE = {"$ref": "#/components/schemas/EventData"}
+
+
+def _data(fields: Fields) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": [name for name in fields if name not in _OPTIONAL],
+        "properties": {name: form | {"description": about} for name, (form, about, _) in fields.items()},
+    }
