@@ -190,9 +190,14 @@ def name_of(schema: Any) -> str:  # noqa: ANN401 - a schema's class or instance
 
 
 def operation_id(view: str, method: str) -> str:
-    """Give the name of the method of a generated client: the view's, with an HTTP method that is not the usual."""
-    first, *others = view.split("_")
-    return first + "".join(word.capitalize() for word in [*others, method.replace("POST", "")])
+    """Give the name of the method of a generated client: the view's, noun first, and an HTTP method if it has several.
+
+    `list_keys` becomes keysList, `receive_reports_by_path` with PUT becomes reportsReceiveByPathPut.
+    """
+    what, by, how = view.partition("_by_")
+    verb, *noun = what.split("_")
+    first, *others = [*noun, verb, *(by + how).strip("_").split("_"), method.replace("POST", "")]
+    return first + "".join(word.capitalize() for word in others)
 
 
 def tag_of(path: str) -> str:

@@ -47,8 +47,9 @@ _TRIVIAL = {"type", "items", "additionalProperties", "readOnly"}
 _METHODS = frozenset({"get", "put", "post", "delete"})
 
 
-def shared(whole: dict[str, Any]) -> dict[str, Any]:
-    """Move what repeats to the components and put a reference in its place."""
+def shared(whole: Any) -> Any:  # noqa: ANN401 - JSON
+    """Copy the document, with what repeats among the components and a reference in its place."""
+    whole = json.loads(json.dumps(whole))
     components = whole["components"]
     components["parameters"] = _share(list(_parameter_places(whole)), "parameters", _parameter_name)
     _share_schemas(whole)

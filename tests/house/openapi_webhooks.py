@@ -5,8 +5,12 @@ Knows what each event holds. tests/house/test_openapi_webhooks.py holds it again
 
 from typing import Any
 
+from marshmallow import Schema
+
 from otp_service.challenge.model import State
 from otp_service.events.standard_webhooks import EventType
+from otp_service.http.schemas.challenge import ChallengeSchema, DeliverySchema
+from otp_service.http.schemas.tokens import ClaimsSchema
 from otp_service.upstream.channels import CHANNELS
 
 Fields = dict[str, tuple[dict[str, Any], str, str]]
@@ -32,16 +36,23 @@ _HEADERS = {
         "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
     ),
 }
+
+
+def _said(field: str, schema: type[Schema] = ChallengeSchema) -> str:
+    """Give what a schema of the API says of a field."""
+    return str(schema().fields[field].metadata["description"])
+
+
 _ABOUT: Fields = {
     "challenge_id": (
         {"type": "string"},
         "The challenge's id, as the send answered it.",
         "2aH3b0sYp1c7mV9xQ4tLkZ0w",
     ),
-    "purpose": ({"type": "string"}, "What the proof is for.", "login"),
-    "reference": ({"type": "string"}, "Your own id, if you gave one.", "signup-4711"),
+    "purpose": ({"type": "string"}, _said("purpose"), "login"),
+    "reference": ({"type": "string"}, _said("reference"), "signup-4711"),
 }
-_CHANNEL = ({"type": "string", "enum": list(CHANNELS)}, "The channel.", "sms")
+_CHANNEL = ({"type": "string", "enum": list(CHANNELS)}, _said("channel", DeliverySchema), "sms")
 _DATA: dict[EventType, Fields] = {
     EventType.SENT: {"channel": _CHANNEL},
     EventType.DELIVERED: {"channel": _CHANNEL},
@@ -55,7 +66,7 @@ _DATA: dict[EventType, Fields] = {
         ),
     },
     EventType.VERIFIED: {
-        "channel": ({"type": "string", "enum": list(CHANNELS)}, "The channel whose code came back.", "sms")
+        "channel": ({"type": "string", "enum": list(CHANNELS)}, _said("channel", ClaimsSchema), "sms")
     },
     EventType.FAILED: {
         "reason": (

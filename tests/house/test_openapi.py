@@ -7,23 +7,25 @@ import pkgutil
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from flask import Flask
 from marshmallow import Schema
+from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
-from otp_service import errors, http
+from otp_service import http
+from otp_service.events.standard_webhooks import EventType
 from otp_service.http import schemas
 from otp_service.http.operation import Operation
 from otp_service.http.problems import STATUS
 from otp_service.http.schemas.challenge import RouteSchema
 from otp_service.http.schemas.fields import Strict
-from tests.house import openapi_document
-from tests.support.http_api import documented
+from tests.house import openapi_document, openapi_webhooks, openapi_yaml
+from tests.support.http_api import documented, followed
 
 ABSTRACT = {Strict, RouteSchema}
 """What others are made of; no call takes one of them by itself."""
@@ -33,6 +35,7 @@ SCHEMAS = {
     for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass)
     if issubclass(kind, Schema) and kind.__module__ == module.name and kind not in ABSTRACT
 }
+MOST_BYTES, MOST_BYTES_EACH = 120 * 1024, 2500
 OF_BODIES = {name: kind for name, kind in SCHEMAS.items() if name != "Path"}
 """All but the fields of paths, which the document has as parameters."""
 
@@ -47,6 +50,37 @@ def components() -> dict[str, Any]:
     """Return the schemas of the document."""
     found: dict[str, Any] = documented()["components"]["schemas"]
     return found
+
+
+def fields_of(schema: Any) -> dict[str, Any]:  # noqa: ANN401 - YAML
+    """Return what a schema says of each field, with what it takes over from others."""
+    whole = followed(schema)
+    found = {name: {**followed(of), **of} for name, of in whole.get("properties", {}).items()}
+    for part in whole.get("allOf", []):
+        found |= fields_of(part)
+    return found
+
+
+def operations() -> Iterator[tuple[str, str, Any]]:
+    """Go through the paths, methods and operations of the document."""
+    for path, item in documented()["paths"].items():
+        for method, operation in item.items():
+            yield path, method, operation
+
+
+def contents() -> Iterator[tuple[str, Any]]:
+    """Go through the types and contents of all requests and answers."""
+    hooks = [item["post"] for item in documented()["webhooks"].values()]
+    for operation in [*(operation for _, _, operation in operations()), *hooks]:
+        for part in [operation.get("requestBody"), *operation["responses"].values()]:
+            yield from followed(part or {}).get("content", {}).items()
+
+
+def examples_of(content: Any) -> list[Any]:  # noqa: ANN401 - YAML
+    """Return the examples of a request or an answer."""
+    if "example" in content:
+        return [content["example"]]
+    return [followed(one)["value"] for one in content["examples"].values()]
 
 
 def test_the_document_is_valid_openapi() -> None:
@@ -87,14 +121,17 @@ def test_the_check_finds_drift(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_every_schema_of_the_api_is_in_the_document() -> None:
-    """No more schemas than the code has, and none left out."""
-    assert set(components()) == set(OF_BODIES)
+    """No schema of the code is left out, and what else is there is an event or a form that several fields have."""
+    others = set(components()) - set(OF_BODIES)
+    assert set(OF_BODIES) <= set(components())
+    shared = {name for name in others if "properties" not in components()[name]}
+    assert others - shared == set(openapi_webhooks.schemas())
 
 
 @pytest.mark.parametrize("name", OF_BODIES)
 def test_each_field_is_described_as_its_schema_says(name: str) -> None:
     """The description is the field's own, word by word; a field without one fails."""
-    properties = components()[name]["properties"]
+    properties = fields_of(components()[name])
     fields = SCHEMAS[name]().fields
     assert set(properties) == set(fields)
     for field, described in properties.items():
@@ -106,25 +143,24 @@ def test_each_field_is_described_as_its_schema_says(name: str) -> None:
 
 def test_no_description_of_a_field_stands_anywhere_else() -> None:
     """Their only place is `http/schemas/`: no view and no line of the generator repeats one."""
-    elsewhere = inspect.getsource(openapi_document) + "".join(
-        file.read_text(encoding="utf-8")
-        for file in Path(http.__path__[0]).rglob("*.py")
-        if file.parent.name != "schemas"
-    )
+    views = [file for file in Path(http.__path__[0]).rglob("*.py") if file.parent.name != "schemas"]
+    generator = Path(openapi_document.__file__).parent.glob("openapi_*.py")
+    elsewhere = "".join(file.read_text(encoding="utf-8") for file in [*views, *generator])
     for kind in SCHEMAS.values():
         for field in kind().fields.values():
             assert field.metadata["description"] not in elsewhere
 
 
-def test_unknown_fields_are_documented_as_refused() -> None:
-    """What the service refuses the document forbids."""
-    for name in ("Send", "Verify", "Resend", "Redeem", "PolicyApply", "PolicyRollback", "Simulate", "Number"):
-        assert components()[name]["additionalProperties"] is False
+def test_unknown_fields_are_refused_in_requests_and_may_come_in_answers() -> None:
+    """What the service refuses the document forbids; an answer may get new fields without a new contract."""
+    closed = {name for name, one in components().items() if one.get("additionalProperties") is False}
+    assert closed == {name for name, kind in OF_BODIES.items() if issubclass(kind, Strict)}
+    assert str(documented()).count("'additionalProperties': False") == len(closed)
 
 
 def test_patterns_are_ones_that_any_language_reads() -> None:
     r"""JSON Schema's patterns are ECMA's: anchored by ^ and $, no \Z, no (?P<...>)."""
-    found = re.findall(r"pattern: (.*)", openapi_document.FILE.read_text(encoding="utf-8"))
+    found = re.findall(r"'pattern': '([^']*)'", str(documented()))
     assert found
     for pattern in found:
         assert pattern.startswith("^")
@@ -135,22 +171,41 @@ def test_patterns_are_ones_that_any_language_reads() -> None:
 
 def test_each_part_of_a_path_is_described_as_its_schema_says() -> None:
     """Every parameter has the words and the pattern of its field, and no field is left over."""
-    seen: dict[str, Any] = {}
-    for item in documented()["paths"].values():
-        for operation in item.values():
-            seen |= {one["name"]: one for one in operation["parameters"] if one["in"] == "path"}
+    parameters = [
+        followed(one) for _, _, operation in operations() for one in operation.get("parameters", [])
+    ]
+    seen = {one["name"]: one for one in parameters if one["in"] == "path"}
     fields = SCHEMAS["Path"]().fields
     assert set(seen) == set(fields)
     for name, described in seen.items():
         assert described["description"] == fields[name].metadata["description"]
-        assert described["schema"]["pattern"] == fields[name].metadata["pattern"]
+        assert followed(described["schema"])["pattern"] == fields[name].metadata["pattern"]
 
 
-@pytest.mark.parametrize("name", ["Send", "Verify", "Redeem", "PolicyRollback", "Number"])
-def test_examples_of_requests_are_taken_by_their_schema(name: str) -> None:
-    """Who copies the examples into a request gets no field error for their form."""
-    properties = components()[name]["properties"]
-    SCHEMAS[name]().load({field: described["example"] for field, described in properties.items()})
+def test_every_request_and_answer_has_a_whole_example_of_its_schema() -> None:
+    """Somebody who copies it gets no field error for its form."""
+    for media, content in contents():
+        found = examples_of(content)
+        assert found, media
+        for one in found:
+            schema = {**content["schema"], "components": documented()["components"]}
+            OAS31Validator(schema).validate(one)
+            reference = content["schema"].get("$ref", "").rpartition("/")[2]
+            if reference in OF_BODIES and issubclass(OF_BODIES[reference], Strict):
+                SCHEMAS[reference]().load(one)
+
+
+def test_examples_leave_out_no_field_of_an_answer() -> None:
+    """An answer's example shows all that can be in it."""
+    for media, content in contents():
+        reference = content["schema"].get("$ref", "").rpartition("/")[2]
+        if (
+            media == "application/json"
+            and reference in OF_BODIES
+            and not issubclass(OF_BODIES[reference], Strict)
+        ):
+            shown = set().union(*(one.keys() for one in examples_of(content)))
+            assert shown == set(fields_of(content["schema"])), reference
 
 
 def test_every_route_is_documented_with_its_methods(application: Flask) -> None:
@@ -163,30 +218,76 @@ def test_every_route_is_documented_with_its_methods(application: Flask) -> None:
     assert rules == {(path, method) for path, item in documented()["paths"].items() for method in item}
 
 
-def test_every_error_is_documented_somewhere() -> None:
-    """Each stable code of the table is named by a call that can end so, but for those of no call."""
-    of_no_call = {errors.MethodNotAllowed, errors.MalformedRequest, errors.UriTooLong, errors.HeadersTooLarge}
-    text = yaml.safe_dump(documented())
-    assert {kind for kind in STATUS if f"`{kind.code}`" not in text} == of_no_call
+def test_every_error_is_documented_somewhere_with_an_example() -> None:
+    """Each code of the table is named by a call that can end so, with the problem as the service writes it."""
+    found: dict[str, Any] = {}
+    for _, _, operation in operations():
+        for status, answer in operation["responses"].items():
+            content = followed(answer).get("content", {}).get("application/problem+json")
+            for one in examples_of(content) if content else []:
+                assert status in {str(one["status"]), "default"}
+                found[one["code"]] = one
+    assert {code: one["status"] for code, one in found.items()} == {
+        kind.code: status for kind, status in STATUS.items()
+    }
+    assert set(fields_of({"$ref": "#/components/schemas/Problem"})["code"]["enum"]) == set(found)
+
+
+def test_the_tags_are_the_five_and_every_operation_has_one() -> None:
+    """Generators make one client of each."""
+    names = [tag["name"] for tag in documented()["tags"]]
+    assert names == ["Verification", "Tokens", "Callbacks", "Operators", "Health"]
+    assert all(tag["description"] for tag in documented()["tags"])
+    used = [operation["tags"] for _, _, operation in operations()]
+    assert all(len(tags) == 1 for tags in used)
+    assert {tags[0] for tags in used} == set(names)
+
+
+def test_operation_ids_make_names_of_methods() -> None:
+    """Each is unique, in camelCase, without a word that a language keeps for itself."""
+    hooks = [item["post"] for item in documented()["webhooks"].values()]
+    ids = [operation["operationId"] for operation in [*(one for _, _, one in operations()), *hooks]]
+    assert len(set(ids)) == len(ids)
+    for name in ids:
+        assert re.fullmatch(r"[a-z]+([A-Z][a-z]+)+", name), name
+
+
+def test_every_event_has_its_webhook() -> None:
+    """No more events than the service sends, and none left out."""
+    assert set(documented()["webhooks"]) == {str(one) for one in EventType}
+
+
+def test_the_document_stays_small() -> None:
+    """120 KB at most, and no operation above 2.5 KB but the four that can end in most ways."""
+    assert len(openapi_document.FILE.read_bytes()) <= MOST_BYTES
+    sizes = {
+        operation["operationId"]: len(openapi_yaml.text(operation).encode())
+        for _, _, operation in operations()
+    }
+    assert {name for name, size in sizes.items() if size > MOST_BYTES_EACH} <= {
+        "codeSend",
+        "codeResend",
+        "codeVerify",
+        "tokenRedeem",
+    }
 
 
 def test_operations_tell_which_key_they_want(application: Flask) -> None:
-    """Calls of apps want appKey, of operators opsKey, open ones nothing."""
-    for endpoint, view in application.view_functions.items():
-        described = getattr(view, "operation", None)
+    """Calls of apps name the kinds of key that they take, operators' calls the role, open ones nothing."""
+    for rule in application.url_map.iter_rules():
+        described = getattr(application.view_functions[rule.endpoint], "operation", None)
         if not isinstance(described, Operation):
             continue
-        known: dict[tuple[str, ...], Any] = {(): None, ("ops",): [{"opsKey": []}]}
-        wanted = known.get(described.keys, [{"appKey": []}])
-        name = endpoint.rpartition(".")[2]
-        found = [
-            operation
-            for item in documented()["paths"].values()
-            for method, operation in item.items()
-            if operation["operationId"] in {name, f"{name}_{method}"}
-        ]
-        assert found
-        for operation in found:
-            assert operation.get("security") == wanted
+        path = re.sub(r"<(?:int:)?([^>]+)>", r"{\1}", rule.rule)
+        wanted: list[Any] = [{f"{kind}Key": []} for kind in described.keys]
+        if described.keys == ("ops",):
+            wanted = [{f"opsKey{described.role.capitalize()}": []}]
+        if path == "/webhooks/mobtexting/{upstream}":
+            wanted = [{"upstreamSecret": []}]
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            operation = documented()["paths"][path][method.lower()]
+            assert operation["security"] == wanted
             assert operation["summary"]
             assert operation["description"]
+            for one in wanted:
+                assert set(one) <= set(documented()["components"]["securitySchemes"])

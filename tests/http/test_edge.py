@@ -39,7 +39,7 @@ def apps_paths() -> list[tuple[str, set[str]]]:
     return [
         (_filled(template), _methods(item))
         for template, item in documented()["paths"].items()
-        if any(operation.get("security") == [{"appKey": []}] for operation in item.values())
+        if any({"secretKey": []} in operation["security"] for operation in item.values())
     ]
 
 
