@@ -123,7 +123,8 @@ def described(app: Flask) -> dict[str, Any]:
     }
     whole["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] = sorted(k.code for k in STATUS)
     openapi_examples.add(whole, app)
-    return openapi_shared.shared(whole)
+    finished: dict[str, Any] = openapi_shared.shared(whole)
+    return finished
 
 
 def _schemas(found: dict[str, Any], plugin: MarshmallowPlugin) -> dict[str, Any]:
@@ -195,9 +196,9 @@ def operation_id(view: str, method: str) -> str:
     `list_keys` becomes keysList, `receive_reports_by_path` with PUT becomes reportsReceiveByPathPut.
     """
     what, by, how = view.partition("_by_")
-    verb, *noun = what.split("_")
-    first, *others = [*noun, verb, *(by + how).strip("_").split("_"), method.replace("POST", "")]
-    return first + "".join(word.capitalize() for word in others)
+    verb, _, noun = what.partition("_")
+    name = openapi_shared.camel(f"{noun}_{verb}{by}{how}_{method.replace('POST', '')}")
+    return name[0].lower() + name[1:]
 
 
 def tag_of(path: str) -> str:
