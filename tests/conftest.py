@@ -143,7 +143,7 @@ def core(valkey: ValkeyServer) -> Iterator[Core]:
 @pytest.fixture
 def client(core: Core) -> FlaskClient:
     """A client of the HTTP API on that core."""
-    core.live_keys.look()
+    core.live_keys.refresh()
     return http_app.web(core).test_client()
 
 

@@ -1,5 +1,5 @@
-"""Who may call: API keys, how they look, and the ring of issued keys.
+"""API keys: their format, and the ring of keys issued while the service runs.
 
-Knows keys and their hashes; must not know what a key lets its holder do.
+Knows keys and their hashes. Must not know what a key lets its holder do.
 Start with `api_keys.py`, then `keyring.py`.
 """

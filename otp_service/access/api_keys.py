@@ -1,6 +1,6 @@
-"""API keys: how one is drawn, how it looks, and the hash under which it is known.
+"""API keys: how a key is generated, its format, and the hash that identifies it.
 
-Must not know who holds a key or where its hash is kept.
+Must not know who holds a key or where its hash is stored.
 """
 
 import hashlib
@@ -10,21 +10,21 @@ from collections.abc import Mapping
 from otp_service.durations import DAY, read_duration
 
 PREFIXES: Mapping[str, str] = {"publishable": "pk", "secret": "sk", "ops": "ops", "webhook": "whs"}
-"""What a key of each kind starts with."""
+"""The prefix of each kind of key."""
 
 
 def draw(kind: str) -> str:
-    """Draw a key of 192 random bits."""
+    """Generate a key of 192 random bits."""
     return f"{PREFIXES[kind]}_{secrets.token_urlsafe(24)}"
 
 
 def digest(key: str) -> str:
-    """Give the hash under which an API key is known; the key itself has 192 random bits."""
+    """Return the SHA-256 hash that identifies a key. A fast hash is enough: a key has 192 random bits."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def seconds(text: str) -> int:
-    """Read a time such as 90d or 24h, up to ten years. Raises ValueError."""
+def read_lifetime(text: str) -> int:
+    """Read a lifetime such as 90d or 24h, up to ten years, in seconds. Raises ValueError."""
     try:
         return read_duration(text, longest=3650 * DAY)
     except ValueError:

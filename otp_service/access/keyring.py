@@ -1,7 +1,7 @@
-"""The keys that were issued while the service runs, in Redis: a ring of records, and how a process follows it.
+"""The keys issued while the service runs: a ring of records in Redis, and how a process follows it.
 
-Knows the ring's key and that only hashes are kept. Must not know HTTP, nor what a key may do. Keys that the policy
-declares are not here.
+Knows the ring's key, and that only hashes are stored. Must not know HTTP, or what a key may do. Keys that the policy
+declares are not in the ring.
 """
 
 import json
@@ -18,19 +18,19 @@ from otp_service.store.scripts import Scripts
 from otp_service.telemetry.logs import log, redact
 
 OVERLAP = 24 * 3600
-"""Seconds that a key lives beside its successor, unless it is told otherwise."""
-KEPT = 90 * 24 * 3_600_000
-"""Milliseconds that the record of a key is kept after its end."""
-NOTED = 60.0
-"""Seconds between two notes of a key's last use by one process."""
+"""Seconds for which a rotated key stays valid beside its successor, by default."""
+KEEP_ENDED = 90 * 24 * 3_600_000
+"""Milliseconds for which the record of a key is kept after its end."""
+USES_PAUSE = 60.0
+"""Seconds between two times that one process records a key's last use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """The record of a key; times are milliseconds of the store's clock, and None for never.
+    """The record of a key. Times are milliseconds of the store's clock; None means never.
 
-    `owner` is an app, or the operator of an `ops` key, which has a `role`. `line` is the id of the first of all keys
-    that replaced one another. `ended_by` and `ended_why` tell of an end that was not there from the beginning.
+    `owner` is an app, or an operator for an `ops` key; an `ops` key has a `role`. Keys that replaced one another form a
+    line: `line` is the id of the first one. `ended_by` and `ended_why` are set when the key was rotated or revoked.
     """
 
     id: str
@@ -48,21 +48,21 @@ class Key:
     ended_why: str = ""
     used: int | None = None
 
-    def lives(self, now: int) -> bool:
-        """Say whether it lets anybody in."""
+    def is_live(self, now: int) -> bool:
+        """Tell whether the key is valid at a time."""
         return self.expires is None or now < self.expires
 
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """All keys; `head` counts the changes."""
+    """All keys. `head` counts the changes to the ring."""
 
     head: int
     keys: tuple[Key, ...]
 
 
 class Keyring:
-    """All issued keys. Every method raises StoreUnavailable when the server does not serve it in time."""
+    """All issued keys. Every method raises StoreUnavailable if the server does not answer in time."""
 
     def __init__(self, scripts: Scripts, *, prefix: str) -> None:
         self._scripts = scripts
@@ -71,22 +71,22 @@ class Keyring:
     def issue(
         self, kind: str, owner: str, *, by: str, role: str = "", label: str = "", lifetime: int | None = None
     ) -> tuple[str, Key]:
-        """Draw a key that lives for `lifetime` seconds; gives the key, which is kept nowhere, and its record."""
+        """Issue a key, valid for `lifetime` seconds. Returns the key, which is stored nowhere, and its record."""
         key, drawn = _drawn(kind, by)
         record = drawn | {"kind": kind, "owner": owner, "role": role, "label": redact(label)}
         stored = self._scripts.call("key_issue", [self._key], json.dumps(record), _milliseconds(lifetime))
         issued = _key(stored)
-        _tell("key.issued", issued, by=by, why=label)
+        _log_change("key.issued", issued, by=by, why=label)
         return key, issued
 
     def rotate(
         self, id_: str, *, by: str, reason: str, overlap: int = OVERLAP, lifetime: int | None = None
     ) -> tuple[str, Key]:
-        """Draw a successor; the key before lives for `overlap` seconds more.
+        """Issue a successor. The rotated key stays valid for `overlap` seconds.
 
-        Raises NotFound, or KeyConflict for a key that lives no more or lives beside another of its line.
+        Raises NotFound, or KeyConflict if the key has ended or another key of its line is also valid.
         """
-        before = self.find(id_)
+        before = self.read_key(id_)
         key, drawn = _drawn(before.kind, by)
         what, *rest = self._scripts.call(
             "key_rotate",
@@ -100,22 +100,22 @@ class Keyring:
         if what != "rotated":
             raise _refusal(what, *rest)
         issued = _key(rest[0])
-        _tell("key.rotated", before, by=by, why=reason, successor=issued.id, overlap=overlap)
+        _log_change("key.rotated", before, by=by, why=reason, successor=issued.id, overlap=overlap)
         return key, issued
 
     def revoke(self, id_: str, *, by: str, reason: str) -> Key:
-        """End a key at once. Raises NotFound, or KeyConflict for one that lives no more."""
+        """End a key at once. Raises NotFound, or KeyConflict if it has already ended."""
         operation = secrets.token_urlsafe(6)
         what, *rest = self._scripts.call("key_revoke", [self._key], id_, by, redact(reason), operation)
         if what != "revoked":
             raise _refusal(what)
         revoked = _key(rest[0])
-        _tell("key.revoked", revoked, by=by, why=reason)
+        _log_change("key.revoked", revoked, by=by, why=reason)
         return revoked
 
     def read(self, known: int = -1) -> tuple[int, Ring | None]:
-        """Give the store's time and all keys, also those that ended lately; no keys if `known` is still their head."""
-        now, head, *found = self._scripts.call("keys_read", [self._key], known, KEPT)
+        """Return the store's time and the ring, with keys that ended lately; no ring if `known` is still its head."""
+        now, head, *found = self._scripts.call("keys_read", [self._key], known, KEEP_ENDED)
         if head == known:
             return now, None
         values = dict(zip(found[::2], found[1::2], strict=True))
@@ -126,20 +126,20 @@ class Keyring:
         ]
         return now, Ring(head, tuple(sorted(keys, key=lambda key: (key.created, key.id))))
 
-    def all(self) -> tuple[int, tuple[Key, ...]]:
-        """Give the store's time and all keys, the oldest first."""
+    def read_all(self) -> tuple[int, tuple[Key, ...]]:
+        """Return the store's time and all keys, the oldest first."""
         now, ring = self.read()
         return now, ring.keys if ring else ()
 
-    def find(self, id_: str) -> Key:
-        """Give a key by its id. Raises NotFound."""
-        found = next((key for key in self.all()[1] if key.id == id_), None)
+    def read_key(self, id_: str) -> Key:
+        """Return the key with an id. Raises NotFound."""
+        found = next((key for key in self.read_all()[1] if key.id == id_), None)
         if found is None:
             raise _refusal("none")
         return found
 
-    def note(self, uses: Mapping[str, int]) -> None:
-        """Note when keys, by their ids, were used last."""
+    def record_uses(self, uses: Mapping[str, int]) -> None:
+        """Record when keys, by id, were last used (milliseconds)."""
         self._scripts.call("keys_used", [self._key], *(part for use in uses.items() for part in use))
 
 
@@ -155,11 +155,11 @@ def _milliseconds(seconds: int | None) -> int | str:
 def _refusal(what: str, other: str = "") -> OtpError:
     match what:
         case "none":
-            return NotFound("There is no key with this id, or no longer.")
+            return NotFound("There is no key with this id.")
         case "crowded":
-            return KeyConflict(f"Key {other} of the same line lives beside it. Revoke one of them first.")
+            return KeyConflict(f"Key {other} of the same line is also valid. Revoke one of the two first.")
         case _:
-            return KeyConflict("This key lives no more. Create a new one.")
+            return KeyConflict("This key has expired or been revoked. Create a new one.")
 
 
 def _key(stored: str) -> Key:
@@ -170,8 +170,8 @@ def _key(stored: str) -> Key:
 _NAMES = tuple(field.name for field in fields(Key))
 
 
-def _tell(what: str, key: Key, *, by: str, why: str, **more: object) -> None:
-    """Write who did what to a key and why into the log, which is the audit."""
+def _log_change(what: str, key: Key, *, by: str, why: str, **more: object) -> None:
+    """Write a change to a key into the log, which is the audit trail."""
     log(
         what,
         logging.INFO,
@@ -186,8 +186,8 @@ def _tell(what: str, key: Key, *, by: str, why: str, **more: object) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """What a look found: the ring, and which time of the store was what time here (seconds)."""
+class _LastRead:
+    """The ring as last read. The store's clock showed `now` (milliseconds) when ours showed `at` (seconds)."""
 
     head: int
     by_digest: Mapping[str, Key]
@@ -196,54 +196,54 @@ class _Seen:
 
 
 class LiveKeys:
-    """The keys as one process knows them, which asks nobody when it is asked."""
+    """The keys as one process last read them. A lookup makes no call to the store."""
 
     def __init__(self, keyring: Keyring, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._keyring = keyring
         self._clock = clock
-        self._seen: _Seen | None = None
+        self._last_read: _LastRead | None = None
         self._uses: dict[str, int] = {}
-        self._next_note: dict[str, float] = {}
+        self._next_record: dict[str, float] = {}
 
-    def find(self, hashed: str) -> Key | None:
-        """Give the key with this hash if it lives, and keep in mind that it was used.
+    def key_of(self, hashed: str) -> Key | None:
+        """Return the valid key with this hash, if any, and remember that it was used.
 
-        Raises StoreUnavailable while the ring was never seen: then nobody knows that a key is unknown.
+        Raises StoreUnavailable until the ring has been read once, as any key could be valid.
         """
-        seen = self._seen
-        if seen is None:
+        last = self._last_read
+        if last is None:
             raise StoreUnavailable(retry_after=2)
-        key = seen.by_digest.get(hashed)
-        now = seen.now + int((self._clock() - seen.at) * 1000)
-        if key is None or not key.lives(now):
+        key = last.by_digest.get(hashed)
+        now = last.now + int((self._clock() - last.at) * 1000)
+        if key is None or not key.is_live(now):
             return None
         self._uses[key.id] = now
         return key
 
     def follow(self) -> None:
-        """Keep looking for changes, in a thread that ends with its process."""
-        start_polling("keys", self.look)
+        """Start a daemon thread that refreshes the keys again and again."""
+        start_polling("keys", self.refresh)
 
-    def look(self) -> None:
-        """See what changed, and tell which keys were used. Raises StoreUnavailable."""
-        seen = self._seen
-        at = self._clock()  # before the call, so that no key lives longer here than in the store
-        now, ring = self._keyring.read(-1 if seen is None else seen.head)
+    def refresh(self) -> None:
+        """Read what changed, and record which keys were used. Raises StoreUnavailable."""
+        last = self._last_read
+        at = self._clock()  # before the call, so that no key is valid longer here than in the store
+        now, ring = self._keyring.read(-1 if last is None else last.head)
         if ring is not None:
-            self._seen = _Seen(ring.head, {key.digest: key for key in ring.keys}, now, at)
-        elif seen is not None:
-            self._seen = replace(seen, now=now, at=at)
-        self._note(at)
+            self._last_read = _LastRead(ring.head, {key.digest: key for key in ring.keys}, now, at)
+        elif last is not None:
+            self._last_read = replace(last, now=now, at=at)
+        self._record_uses(at)
 
-    def _note(self, at: float) -> None:
-        """Tell uses, of each key at most once in NOTED; a request never waits for this."""
-        self._next_note = {id_: when for id_, when in self._next_note.items() if when > at}
-        due = {id_: self._uses.pop(id_) for id_ in list(self._uses) if id_ not in self._next_note}
+    def _record_uses(self, at: float) -> None:
+        """Record uses, each key's at most once in USES_PAUSE seconds. A request never waits for this."""
+        self._next_record = {id_: when for id_, when in self._next_record.items() if when > at}
+        due = {id_: self._uses.pop(id_) for id_ in list(self._uses) if id_ not in self._next_record}
         if not due:
             return
         try:
-            self._keyring.note(due)
+            self._keyring.record_uses(due)
         except StoreUnavailable:
             self._uses = due | self._uses
             raise
-        self._next_note |= dict.fromkeys(due, at + NOTED)
+        self._next_record |= dict.fromkeys(due, at + USES_PAUSE)

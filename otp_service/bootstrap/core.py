@@ -102,7 +102,7 @@ class Core(Foundation):
         with suppress(
             StoreUnavailable
         ):  # until they are read, a caller with an issued key is told to come back
-            self.live_keys.look()
+            self.live_keys.refresh()
         self.live_keys.follow()
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from otp_service.bootstrap.foundation import Foundation
 from otp_service.cli.keys import describe_issued, describe_keys
 from otp_service.cli.session import author_option, demo_option, on_core, on_foundation, reason_option
 from otp_service.errors import NotFound
-from otp_service.ops.apps import KINDS, Changed
+from otp_service.ops.apps import APP_KEY_KINDS, Changed
 from otp_service.policy import App
 
 
@@ -82,8 +82,8 @@ def show(base: Foundation, *, name: str) -> None:
     known = base.policy_in_force().apps.get(name)
     if known is None:
         raise NotFound("There is no app of this name.")
-    now, keys = base.keyring.all()
-    own = [key for key in keys if key.owner == known.name and key.kind in KINDS and key.lives(now)]
+    now, keys = base.keyring.read_all()
+    own = [key for key in keys if key.owner == known.name and key.kind in APP_KEY_KINDS and key.is_live(now)]
     print(*_described(known), *(describe_keys(own, now) if own else ()), sep="\n")
 
 

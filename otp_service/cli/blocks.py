@@ -9,7 +9,7 @@ import click
 
 from otp_service.bootstrap.core import Core
 from otp_service.cli.session import author_option, demo_option, moment, on_core, reason_option
-from otp_service.ops.blocks import Act
+from otp_service.ops.blocks import AuditNote
 
 ASKED_BY = {
     "": "a stranger",
@@ -83,7 +83,7 @@ def explain(
 @on_core
 def lift(core: Core, *, id_: str, reason: str, by: str) -> None:
     """Forget a block, with its ID as `list` shows it, and what was counted behind it."""
-    core.blocks.lift(id_, Act(by=by, reason=reason))
+    core.blocks.lift(id_, AuditNote(by=by, reason=reason))
     print("lifted")
 
 

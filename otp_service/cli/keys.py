@@ -20,7 +20,7 @@ from otp_service.cli.session import (
     reason_option,
 )
 from otp_service.events.signing_secrets import draw_secret
-from otp_service.ops.apps import KINDS, check_owner
+from otp_service.ops.apps import APP_KEY_KINDS, check_owner
 from otp_service.policy import ROLES
 
 PLACES = {
@@ -52,7 +52,7 @@ def draw(*, kind: str) -> None:
 
 
 @keys.command
-@click.argument("kind", type=click.Choice([*KINDS, "ops"]))
+@click.argument("kind", type=click.Choice([*APP_KEY_KINDS, "ops"]))
 @click.argument("owner")
 @click.option("--role", type=click.Choice(ROLES), help="What an operator may do.")
 @click.option("--label", default="", metavar="TEXT", help="What the key is for.")
@@ -86,7 +86,7 @@ def create(
 def rotate(base: Foundation, *, id_: str, overlap: int, expires: int | None, reason: str, by: str) -> None:
     """Issue a successor; the key before stays valid for a while."""
     key, record = base.keyring.rotate(id_, by=by, reason=reason, overlap=overlap, lifetime=expires)
-    before = base.keyring.find(id_)
+    before = base.keyring.read_key(id_)
     ends = moment(before.expires or record.created)
     print(*describe_issued(key, record), f"{before.id} ends {ends}", sep="\n")
 
@@ -106,7 +106,7 @@ def revoke(base: Foundation, *, id_: str, reason: str, by: str) -> None:
 @on_foundation
 def list_keys(base: Foundation) -> None:
     """List the issued keys: owner, when issued, when they end, when last used."""
-    now, found = base.keyring.all()
+    now, found = base.keyring.read_all()
     print(*describe_keys(found, now), sep="\n")
 
 
@@ -136,6 +136,6 @@ def describe_keys(found: Sequence[Key], now: int) -> Iterable[str]:
 
 
 def _about(key: Key, now: int) -> str:
-    if key.lives(now):
+    if key.is_live(now):
         return key.label
     return f"ended by {key.ended_by}: {key.ended_why}" if key.ended_by else "ended"

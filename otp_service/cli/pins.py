@@ -18,7 +18,7 @@ from otp_service.cli.session import (
     on_core,
     reason_option,
 )
-from otp_service.ops.blocks import Act, Kind, Pin
+from otp_service.ops.blocks import AuditNote, Pin, PinKind
 
 HOUR = 3_600_000
 """In milliseconds."""
@@ -53,9 +53,9 @@ def list_pins(core: Core) -> None:
 @reason_option
 @author_option
 @on_core
-def allow(core: Core, *, kind: Kind, subject: str, hours: int | None, reason: str, by: str) -> None:
+def allow(core: Core, *, kind: PinKind, subject: str, hours: int | None, reason: str, by: str) -> None:
     """Allow a number, a prefix or an address always."""
-    _pin(core, kind, subject, "allow", hours, Act(by=by, reason=reason))
+    _pin(core, kind, subject, "allow", hours, AuditNote(by=by, reason=reason))
 
 
 @pins.command
@@ -64,16 +64,21 @@ def allow(core: Core, *, kind: Kind, subject: str, hours: int | None, reason: st
 @reason_option
 @author_option
 @on_core
-def refuse(core: Core, *, kind: Kind, subject: str, hours: int | None, reason: str, by: str) -> None:
+def refuse(core: Core, *, kind: PinKind, subject: str, hours: int | None, reason: str, by: str) -> None:
     """Refuse a number, a prefix or an address always."""
-    _pin(core, kind, subject, "refuse", hours, Act(by=by, reason=reason))
+    _pin(core, kind, subject, "refuse", hours, AuditNote(by=by, reason=reason))
 
 
 def _pin(
-    core: Core, kind: Kind, subject: str, what: Literal["allow", "refuse"], hours: int | None, act: Act
+    core: Core,
+    kind: PinKind,
+    subject: str,
+    what: Literal["allow", "refuse"],
+    hours: int | None,
+    audit: AuditNote,
 ) -> None:
     until = core.store.facts.time() + hours * HOUR if hours else None
-    core.blocks.pin(Pin(kind=kind, subject=subject, what=what, until=until), act)
+    core.blocks.pin(Pin(kind=kind, subject=subject, what=what, until=until), audit)
     print("pinned")
 
 
@@ -82,7 +87,7 @@ def _pin(
 @reason_option
 @author_option
 @on_core
-def lift(core: Core, *, kind: Kind, subject: str, reason: str, by: str) -> None:
+def lift(core: Core, *, kind: PinKind, subject: str, reason: str, by: str) -> None:
     """Remove a pin."""
-    core.blocks.unpin(kind, subject, Act(by=by, reason=reason))
+    core.blocks.unpin(kind, subject, AuditNote(by=by, reason=reason))
     print("lifted")

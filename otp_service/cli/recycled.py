@@ -10,7 +10,7 @@ import click
 
 from otp_service.bootstrap.core import Core
 from otp_service.cli.session import author_option, content, on_core, reason_option
-from otp_service.ops.blocks import RECYCLED_FOR, Act
+from otp_service.ops.blocks import RECYCLED_FOR, AuditNote
 
 
 @click.command
@@ -29,5 +29,5 @@ def recycled(core: Core, *, file: Path, days: int, reason: str, by: str) -> None
     """Name numbers that have new owners: one in each line of FILE, with its country code."""
     lines = [line for line in content(file).splitlines() if line.strip()]
     print(f"{len(lines)} lines", file=sys.stderr)
-    taken, wrong = core.blocks.recycle(lines, Act(by=by, reason=reason), days=days)
+    taken, wrong = core.blocks.recycle(lines, AuditNote(by=by, reason=reason), days=days)
     print(f"{taken} numbers are recycled for {days} days, {wrong} lines were no numbers")

@@ -15,7 +15,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
-from otp_service.access.api_keys import seconds
+from otp_service.access.api_keys import read_lifetime
 from otp_service.bootstrap.activation import configure
 from otp_service.bootstrap.configuration import read_configuration
 from otp_service.bootstrap.core import Core
@@ -113,7 +113,7 @@ class Duration(click.ParamType[int]):
         if isinstance(value, int):
             return value  # a default
         try:
-            return seconds(value)
+            return read_lifetime(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

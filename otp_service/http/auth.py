@@ -67,7 +67,7 @@ def _identity(policy: Policy, hashed: str) -> _Identity | None:
         return _Identity(kind, app=app)
     if operator := policy.operator_of(hashed):
         return _Identity("ops", operator=operator, role=policy.operators[operator].role)
-    issued = core().live_keys.find(hashed)
+    issued = core().live_keys.key_of(hashed)
     if issued is None:
         return None
     if issued.kind == "ops":

@@ -16,7 +16,7 @@ from otp_service.errors import ConfigurationError, Invalid, NotFound, PolicyInva
 from otp_service.policy import ROLES, Policy
 from otp_service.policy.versions import Policies, Version
 
-KINDS = ("publishable", "secret")
+APP_KEY_KINDS = ("publishable", "secret")
 """The keys of an app; a new one gets one of each."""
 NAME = r"[a-z][a-z0-9_-]{0,31}"
 _NAME_RULE = "must be small letters, digits, - and _, 32 at most, a letter first"
@@ -46,7 +46,7 @@ class Apps:
         """Add an app and issue its first keys. Raises Invalid for what it cannot be, PolicyInvalid."""
         self._revoke_all(name, by=by, reason="left over from an app of this name")
         changed = self._apply(lambda text: with_app(text, name, brand, origins), by, reason)
-        drawn = [self._keyring.issue(kind, name, by=by, label=reason) for kind in KINDS if with_keys]
+        drawn = [self._keyring.issue(kind, name, by=by, label=reason) for kind in APP_KEY_KINDS if with_keys]
         return Changed(changed.version, changed.warnings, tuple(drawn))
 
     def remove(self, name: str, *, by: str, reason: str) -> Changed:
@@ -68,19 +68,19 @@ class Apps:
         return Changed(version, warnings)
 
     def _revoke_all(self, name: str, *, by: str, reason: str) -> None:
-        now, keys = self._keyring.all()
+        now, keys = self._keyring.read_all()
         for key in keys:
-            if key.kind in KINDS and key.owner == name and key.lives(now):
+            if key.kind in APP_KEY_KINDS and key.owner == name and key.is_live(now):
                 self._keyring.revoke(key.id, by=by, reason=reason)
 
 
 def check_owner(policy: Policy, *, kind: str, owner: str, role: str) -> None:
     """See that a key can be issued so. Raises Invalid."""
-    if kind in KINDS and owner not in policy.apps:
+    if kind in APP_KEY_KINDS and owner not in policy.apps:
         raise Invalid({"owner": ["must be an app of the policy in force"]})
-    if kind in KINDS and role:
+    if kind in APP_KEY_KINDS and role:
         raise Invalid({"role": ["must be left out, only operators have one"]})
-    if kind not in KINDS and role not in ROLES:
+    if kind not in APP_KEY_KINDS and role not in ROLES:
         raise Invalid({"role": [f"must be one of {', '.join(ROLES)} for an operator's key"]})
     if not re.fullmatch(NAME, owner):
         raise Invalid({"owner": [_NAME_RULE]})

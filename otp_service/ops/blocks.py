@@ -34,11 +34,11 @@ PREFIX = re.compile(r"\+[1-9][0-9]{0,10}")
 BLOCK_ID = re.compile(rf"(?:{'|'.join(MARKS)}):[a-z-]{{1,20}}:[A-Za-z0-9_-]{{0,22}}")
 RECYCLED_FOR = 90
 """Days that a number counts as recycled: so long operators keep one before they hand it on, as they say."""
-Kind = Literal["number", "prefix", "address"]
+PinKind = Literal["number", "prefix", "address"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Act:
+class AuditNote:
     """Who does something, and why."""
 
     by: str
@@ -49,7 +49,7 @@ class Act:
 class Pin:
     """A subject that is always allowed, or always refused, until a moment (milliseconds) or for good."""
 
-    kind: Kind
+    kind: PinKind
     subject: str
     what: Literal["allow", "refuse"]
     until: int | None = None
@@ -121,12 +121,12 @@ class Blocks:
             "blocks": [self._shown(block, now) for block in found if block],
         }
 
-    def lift(self, id_: str, act: Act) -> None:
+    def lift(self, id_: str, audit: AuditNote) -> None:
         """Forget a block and what was counted behind it. Raises NotFound."""
         block = self._blocks.read(id_) if BLOCK_ID.fullmatch(id_) else None
         if not block or not self._blocks.lift(id_):
             raise NotFound("There is no such block, or it was lifted before.")
-        log("block.lifted", rule=block.rule, subject=_logged(block), by=act.by, reason=act.reason)
+        log("block.lifted", rule=block.rule, subject=_logged(block), by=audit.by, reason=audit.reason)
 
     def _shown(self, block: Block, now: int) -> dict[str, Any]:
         return {**asdict(block), "subject": masked(block), "active": block.until > now}
@@ -139,11 +139,11 @@ class Blocks:
         shown = (self._pin_shown(name, pin) for name, pin in self._pins.read_all().items())
         return [pin for pin in shown if pin["until"] is None or pin["until"] > now]
 
-    def pin(self, pin: Pin, act: Act) -> None:
+    def pin(self, pin: Pin, audit: AuditNote) -> None:
         """Let a subject always pass, or never. Raises InvalidNumber or Invalid."""
         subject = _subject(pin.kind, pin.subject)
         name = self._pin_name(pin.kind, subject)
-        record = {"what": pin.what, "by": act.by, "reason": redact(act.reason), "at": self._clock()}
+        record = {"what": pin.what, "by": audit.by, "reason": redact(audit.reason), "at": self._clock()}
         if pin.until:
             record["until"] = pin.until
         if pin.kind == "number":
@@ -154,19 +154,19 @@ class Blocks:
             kind=pin.kind,
             subject=_pin_logged(pin.kind, subject),
             what=pin.what,
-            by=act.by,
-            reason=act.reason,
+            by=audit.by,
+            reason=audit.reason,
         )
 
-    def unpin(self, kind: Kind, subject: str, act: Act) -> None:
+    def unpin(self, kind: PinKind, subject: str, audit: AuditNote) -> None:
         """Take a pin away. Raises NotFound, InvalidNumber or Invalid."""
         wanted = _subject(kind, subject)
         indexes = self._seal.indexes("number", wanted) if kind == "number" else (wanted,)
         if not sum(self._pins.remove(f"{kind} {index}") for index in indexes):
             raise NotFound("There is no such pin.")
-        log("pin.taken", kind=kind, subject=_pin_logged(kind, wanted), by=act.by, reason=act.reason)
+        log("pin.taken", kind=kind, subject=_pin_logged(kind, wanted), by=audit.by, reason=audit.reason)
 
-    def _pin_name(self, kind: Kind, subject: str) -> str:
+    def _pin_name(self, kind: PinKind, subject: str) -> str:
         return f"number {self._seal.index('number', subject)}" if kind == "number" else f"{kind} {subject}"
 
     def _pin_shown(self, name: str, pin: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,7 +185,9 @@ class Blocks:
 
     # Recycled numbers.
 
-    def recycle(self, numbers: Iterable[str], act: Act, *, days: int = RECYCLED_FOR) -> tuple[int, int]:
+    def recycle(
+        self, numbers: Iterable[str], audit: AuditNote, *, days: int = RECYCLED_FOR
+    ) -> tuple[int, int]:
         """Take in which numbers have, or may have, a new owner: what was known of them counts no more.
 
         Gives how many were taken in, and how many lines were no numbers.
@@ -201,7 +203,7 @@ class Blocks:
             self._history.erase(e164)
             self._history.record_recycled(e164, now, days * 86_400)
             taken += 1
-        log("numbers.recycled", taken=taken, wrong=wrong, by=act.by, reason=act.reason)
+        log("numbers.recycled", taken=taken, wrong=wrong, by=audit.by, reason=audit.reason)
         return taken, wrong
 
 
@@ -226,7 +228,7 @@ def _logged(block: Block) -> str:
     return masked(block)
 
 
-def _pin_logged(kind: Kind, subject: str) -> str:
+def _pin_logged(kind: PinKind, subject: str) -> str:
     masks = {"number": phone.mask, "address": _address_masked}
     return masks.get(kind, str)(subject)
 
@@ -236,7 +238,7 @@ def _address_masked(subscriber: str) -> str:
     return f"{subscriber.partition(sign)[0]}{sign}*"
 
 
-def _subject(kind: Kind, text: str) -> str:
+def _subject(kind: PinKind, text: str) -> str:
     """Write a subject as it is looked up."""
     if kind == "number":
         try:

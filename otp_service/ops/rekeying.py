@@ -28,7 +28,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class RecordKind:
     """Records that are named after their number by a lookup key, and hold it `sealed` for their name.
 
     One whose number was forgotten says `under` which key its name was made. `named` names a number's record under the
@@ -42,16 +42,16 @@ class Kind:
     rename: Callable[[str, Mapping[str, Any], str, Mapping[str, Any]], bool]
 
 
-def kinds(suppressions: Suppressions, pins: PinStore) -> tuple[Kind, ...]:
+def record_kinds(suppressions: Suppressions, pins: PinStore) -> tuple[RecordKind, ...]:
     """List all kinds of records that outlive a rotation."""
     return (
-        Kind(
+        RecordKind(
             name="suppressions",
             named=lambda seal, e164: seal.index("suppressed", e164),
             all=suppressions.walk,
             rename=suppressions.rename,
         ),
-        Kind(
+        RecordKind(
             name="pins",
             named=lambda seal, e164: f"number {seal.index('number', e164)}",
             all=lambda: iter([[(name, pin) for name, pin in pins.read_all().items() if "sealed" in pin]]),
@@ -60,7 +60,7 @@ def kinds(suppressions: Suppressions, pins: PinStore) -> tuple[Kind, ...]:
     )
 
 
-def rekey(seal: Seal, kind: Kind, progress: Callable[[Tally], None] = lambda _: None) -> Tally:
+def rekey(seal: Seal, kind: RecordKind, progress: Callable[[Tally], None] = lambda _: None) -> Tally:
     """Write all records of a kind under the newest keys; `progress` hears after each batch.
 
     Raises StoreUnavailable.
@@ -75,7 +75,7 @@ def rekey(seal: Seal, kind: Kind, progress: Callable[[Tally], None] = lambda _: 
     return tally
 
 
-def _renew(seal: Seal, kind: Kind, tally: Tally, name: str, record: Mapping[str, Any]) -> str:
+def _renew(seal: Seal, kind: RecordKind, tally: Tally, name: str, record: Mapping[str, Any]) -> str:
     """Renew a record if it needs that; gives the name that it has then."""
     sealed = record.get("sealed")
     if sealed is None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from otp_service.access import api_keys as keys
 from otp_service.access.api_keys import digest
-from otp_service.access.keyring import KEPT, NOTED, OVERLAP, Key, Keyring, LiveKeys
+from otp_service.access.keyring import KEEP_ENDED, OVERLAP, USES_PAUSE, Key, Keyring, LiveKeys
 from otp_service.errors import KeyConflict, NotFound, StoreUnavailable
 from otp_service.store.polling import POLL_EVERY
 from otp_service.store.scripts import Scripts
@@ -57,8 +57,8 @@ def later(ring: Keyring, seconds: float) -> None:
 
 def living(ring: Keyring) -> list[str]:
     """List the ids of those that live."""
-    now, found = ring.all()
-    return [key.id for key in found if key.lives(now)]
+    now, found = ring.read_all()
+    return [key.id for key in found if key.is_live(now)]
 
 
 def stored(valkey: ValkeyServer, ring: Keyring) -> dict[str, str]:
@@ -90,12 +90,12 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(
     assert (record.owner, record.by, record.role, record.label) == ("web", "anna", "read", "a test")
     assert (record.expires, record.used, record.replaced_by, record.line) == (None, None, "", record.id)
     assert record.created > 1_600_000_000_000
-    assert ring.find(record.id) == record
+    assert ring.read_key(record.id) == record
 
 
 def test_times_are_those_of_the_stores_clock(ring: Keyring) -> None:
     """Also a test's one, a day ahead."""
-    before = ring.all()[0]
+    before = ring.read_all()[0]
     later(ring, DAY)
     assert issued(ring)[1].created >= before + DAY * 1000
 
@@ -125,7 +125,7 @@ def test_a_successor_is_for_the_same_owner_and_the_key_before_ends_later(ring: K
     assert fresh != key
     assert (second.kind, second.owner, second.role, second.label) == ("ops", "ben", "operate", "laptop")
     assert (second.line, second.expires) == (first.id, None)
-    before = ring.find(first.id)
+    before = ring.read_key(first.id)
     assert (before.replaced_by, before.expires) == (second.id, second.created + OVERLAP * 1000)
     assert (before.ended_by, before.ended_why) == ("anna", "r")
     later(ring, OVERLAP - 3600)
@@ -166,14 +166,14 @@ def test_of_all_ends_the_soonest_wins(
     promised = [second.created + overlap * 1000]
     if first.expires is not None:
         promised.append(first.expires)
-    assert ring.find(first.id).expires == min(promised)
+    assert ring.read_key(first.id).expires == min(promised)
     if after is None:
         return
     later(ring, after)
     try:
         ended = ring.revoke(first.id, by="anna", reason="r").expires
     except KeyConflict:
-        assert min(promised) <= ring.all()[0]
+        assert min(promised) <= ring.read_all()[0]
     else:
         assert ended is not None
         assert ended <= min(promised)
@@ -218,11 +218,11 @@ def test_the_record_of_an_ended_key_is_kept_for_90_days(ring: Keyring, valkey: V
     """Then it goes, with the note of its use; a key that lives stays."""
     _, lives = issued(ring)
     _, ended = issued(ring, 10)
-    ring.note({ended.id: 1})
-    later(ring, 10 + KEPT / 1000 - 1)
-    assert {key.id for key in ring.all()[1]} == {lives.id, ended.id}
+    ring.record_uses({ended.id: 1})
+    later(ring, 10 + KEEP_ENDED / 1000 - 1)
+    assert {key.id for key in ring.read_all()[1]} == {lives.id, ended.id}
     later(ring, 1)
-    assert [key.id for key in ring.all()[1]] == [lives.id]
+    assert [key.id for key in ring.read_all()[1]] == [lives.id]
     assert set(stored(valkey, ring)) == {"head", f"k:{lives.id}"}
 
 
@@ -254,7 +254,7 @@ def test_a_lost_reply_changes_nothing_twice(valkey: ValkeyServer, what: str) -> 
     with FaultProxy(valkey.socket) as proxy, proxied_store(proxy.url, prefix) as store:
         flaky = Keyring(store.scripts, prefix=prefix)
         if what == "rotate":
-            flaky.find(first.id)
+            flaky.read_key(first.id)
             ring_scripts = _LoseAt(proxy, store.scripts, "key_rotate")
             flaky = Keyring(ring_scripts, prefix=prefix)  # type: ignore[arg-type]  # what it uses of them
             _, second = flaky.rotate(first.id, by="anna", reason="r")
@@ -291,9 +291,9 @@ def test_the_ring_stands_in_one_slot_of_a_cluster(cluster: Cluster) -> None:
     ring = Keyring(scripts, prefix=f"t{secrets.token_hex(6)}")
     _, first = issued(ring)
     ring.rotate(first.id, by="anna", reason="r")
-    ring.note({first.id: 5})
+    ring.record_uses({first.id: 5})
     ring.revoke(first.id, by="anna", reason="r")
-    assert {key.used for key in ring.all()[1]} == {5, None}
+    assert {key.used for key in ring.read_all()[1]} == {5, None}
     scripts.close()
 
 
@@ -315,19 +315,19 @@ def live(ring: Keyring, clock: Clock) -> LiveKeys:
 def test_a_key_lets_in_until_it_is_revoked(ring: Keyring, live: LiveKeys) -> None:
     """From the first look after each change on; an unknown one never does."""
     key, record = issued(ring)
-    live.look()
-    assert live.find(digest(key)) == record
-    assert live.find(digest("sk_unknown")) is None
-    assert live.find(key) is None
+    live.refresh()
+    assert live.key_of(digest(key)) == record
+    assert live.key_of(digest("sk_unknown")) is None
+    assert live.key_of(key) is None
     ring.revoke(record.id, by="anna", reason="r")
-    live.look()
-    assert live.find(digest(key)) is None
+    live.refresh()
+    assert live.key_of(digest(key)) is None
 
 
 def test_before_the_first_look_nobody_knows_that_a_key_is_unknown(live: LiveKeys) -> None:
     """So the caller is asked to come back, and is not told that the key is bad."""
     with pytest.raises(StoreUnavailable):
-        live.find(digest("sk_x"))
+        live.key_of(digest("sk_x"))
 
 
 def test_who_is_asked_asks_nobody(ring: Keyring, clock: Clock) -> None:
@@ -335,9 +335,9 @@ def test_who_is_asked_asks_nobody(ring: Keyring, clock: Clock) -> None:
     counted = _Counted(ring._scripts)  # noqa: SLF001 - the same connection
     live = LiveKeys(Keyring(counted, prefix=ring._key.partition(":")[0]), clock=clock)  # type: ignore[arg-type]  # noqa: SLF001
     key, _ = issued(ring)
-    live.look()
+    live.refresh()
     before = counted.calls
-    assert all(live.find(digest(key)) for _ in range(1000))
+    assert all(live.key_of(digest(key)) for _ in range(1000))
     assert counted.calls == before
 
 
@@ -371,16 +371,16 @@ def test_a_key_ends_by_the_stores_clock_between_two_looks(
 ) -> None:
     """The process counts on from the last look; its host's own date means nothing."""
     key, _ = issued(ring, 30)
-    live.look()
+    live.refresh()
     for seconds, lives in ((20.0, True), (9.9, True), (0.2, False)):
         clock.now += seconds
-        assert bool(live.find(digest(key))) is lives
+        assert bool(live.key_of(digest(key))) is lives
     # the store's clock is looked at again, and says that it was not so late yet
-    live.look()
-    assert live.find(digest(key))
+    live.refresh()
+    assert live.key_of(digest(key))
     later(ring, 30)
-    live.look()
-    assert live.find(digest(key)) is None
+    live.refresh()
+    assert live.key_of(digest(key)) is None
 
 
 def test_a_key_is_followed_within_two_seconds(ring: Keyring) -> None:
@@ -396,7 +396,7 @@ def test_a_key_is_followed_within_two_seconds(ring: Keyring) -> None:
 
 def _found(live: LiveKeys, key: str) -> Key | None:
     try:
-        return live.find(digest(key))
+        return live.key_of(digest(key))
     except StoreUnavailable:
         return None
 
@@ -404,30 +404,30 @@ def _found(live: LiveKeys, key: str) -> Key | None:
 def test_the_last_use_is_noted_at_most_once_a_minute(ring: Keyring, live: LiveKeys, clock: Clock) -> None:
     """By the looks, in the store's time; what was used in between is noted when the minute is over."""
     key, record = issued(ring)
-    live.look()
-    assert ring.find(record.id).used is None
-    live.find(digest(key))
-    live.look()
-    first = ring.find(record.id).used
+    live.refresh()
+    assert ring.read_key(record.id).used is None
+    live.key_of(digest(key))
+    live.refresh()
+    first = ring.read_key(record.id).used
     assert first is not None
     assert 0 <= first - record.created < 60_000
-    clock.now += NOTED / 2
-    live.find(digest(key))
-    live.look()
-    assert ring.find(record.id).used == first
-    clock.now += NOTED / 2
-    live.look()
-    second = ring.find(record.id).used
+    clock.now += USES_PAUSE / 2
+    live.key_of(digest(key))
+    live.refresh()
+    assert ring.read_key(record.id).used == first
+    clock.now += USES_PAUSE / 2
+    live.refresh()
+    second = ring.read_key(record.id).used
     assert second is not None
-    assert second >= first + NOTED / 2 * 1000
+    assert second >= first + USES_PAUSE / 2 * 1000
 
 
 def test_a_use_never_goes_back_and_a_gone_key_gets_none(ring: Keyring, valkey: ValkeyServer) -> None:
     """Two processes note by turns; the later use stays."""
     _, record = issued(ring)
     for used in (5, 9, 7):
-        ring.note({record.id: used, "0" * 10: used})
-    assert ring.find(record.id).used == 9
+        ring.record_uses({record.id: used, "0" * 10: used})
+    assert ring.read_key(record.id).used == 9
     assert f"u:{'0' * 10}" not in stored(valkey, ring)
 
 
@@ -436,15 +436,15 @@ def test_a_use_that_cannot_be_noted_is_noted_later(ring: Keyring, clock: Clock, 
     key, record = issued(ring)
     scripts = _Failing(ring._scripts)  # noqa: SLF001 - the same connection
     live = LiveKeys(Keyring(scripts, prefix=ring._key.partition(":")[0]), clock=clock)  # type: ignore[arg-type]  # noqa: SLF001
-    live.look()
-    assert live.find(digest(key))
+    live.refresh()
+    assert live.key_of(digest(key))
     scripts.away = True
     with pytest.raises(StoreUnavailable):
-        live.look()
-    assert live.find(digest(key)), "what was known stays so"
+        live.refresh()
+    assert live.key_of(digest(key)), "what was known stays so"
     scripts.away = False
-    live.look()
-    assert ring.find(record.id).used is not None
+    live.refresh()
+    assert ring.read_key(record.id).used is not None
 
 
 class _Failing:
@@ -470,7 +470,7 @@ class _Failing:
 )
 def test_a_time_is_read(text: str, seconds: int) -> None:
     """As the policy writes it, and days."""
-    assert keys.seconds(text) == seconds
+    assert keys.read_lifetime(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -479,4 +479,4 @@ def test_a_time_is_read(text: str, seconds: int) -> None:
 def test_what_is_no_time_is_refused(text: str) -> None:
     """Nor is one beyond ten years."""
     with pytest.raises(ValueError, match="must be a time such as"):
-        keys.seconds(text)
+        keys.read_lifetime(text)

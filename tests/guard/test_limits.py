@@ -97,8 +97,8 @@ def playing(valkey: ValkeyServer, tables: Mapping[str, Mapping[str, Any]], **mor
         yield Play(spine)
 
 
-Act = Callable[[Play], str]
-SAME: Mapping[str, Act] = {
+Attempt = Callable[[Play], str]
+SAME: Mapping[str, Attempt] = {
     "address": lambda play: play.send(address=BROWSER),
     "session": lambda play: play.send(address=None, session="s"),
     "app": lambda play: play.send(),
@@ -430,7 +430,7 @@ def _twice(play: Play) -> str:
     return play.send(NUMBERS[0])
 
 
-TRIPPED: Mapping[str, tuple[Mapping[str, Any], Act]] = {
+TRIPPED: Mapping[str, tuple[Mapping[str, Any], Attempt]] = {
     **{rule: ({"refuse": ["1/m"]}, partial(fill, rule=rule, times=1)) for rule in BUDGETS},
     "countries": ({"allow": ["GB"]}, Play.send),
     "number_types": ({"refuse": ["fixed_line_or_mobile"]}, Play.send),

@@ -494,7 +494,7 @@ GUARD: dict[str, list[tuple[str, str]]] = {
 }
 
 # What is kept of a number, written anew when keys are rotated, and forgotten.
-KEPT_TESTS = tuple(
+RECORD_TESTS = tuple(
     f"tests/{name}.py"
     for name in (
         "guard/test_windows",
@@ -512,7 +512,7 @@ KEPT_TESTS = tuple(
         "cli/test_rekey",
     )
 )
-KEPT: dict[str, list[tuple[str, str]]] = {
+RECORDS: dict[str, list[tuple[str, str]]] = {
     "read_first": [("ipairs(KEYS)", "ipairs({KEYS[1]})"), ("if value then", "if false then")],
     "erase": [('redis.call("ZREM", due_key, id)', ""), ('redis.call("DEL", challenge_key)', "1")],
     "rename": [
@@ -557,7 +557,12 @@ def mutants(only: list[str]) -> list[tuple[Mutant, tuple[str, ...]]]:
     """List all mutants with the tests that must notice."""
     found = [
         (Mutant(script, old, new), tests)
-        for table, tests in ((CHANGES, TESTS), (GUARD, GUARD_TESTS), (KEPT, KEPT_TESTS), (WAKES, WAKE_TESTS))
+        for table, tests in (
+            (CHANGES, TESTS),
+            (GUARD, GUARD_TESTS),
+            (RECORDS, RECORD_TESTS),
+            (WAKES, WAKE_TESTS),
+        )
         for script, changes in table.items()
         for old, new in changes
     ]

@@ -263,7 +263,7 @@ def _remembered() -> Iterator[Sequence[str]]:
         f"{span(keyring.OVERLAP)} unless told otherwise",
         "`access/keyring.py`",
     )
-    yield "record of an issued key, after its end", _ms(keyring.KEPT), "`access/keyring.py`"
+    yield "record of an issued key, after its end", _ms(keyring.KEEP_ENDED), "`access/keyring.py`"
     yield "charge of the guard, to repeat or refund it", _ms(REMEMBER), "`guard/slot.py`"
     yield "block, after its end", _ms(core.BLOCKS_KEPT), "`bootstrap/core.py`"
     yield "recycled number", f"{blocks.RECYCLED_FOR} d unless told otherwise", "`ops/blocks.py`"

@@ -182,7 +182,7 @@ def named_in(tree: ast.Module) -> Iterator[str]:
                 yield pattern
 
 
-LOGGING = {"log", "log_challenge", "_tell", "error", "critical", "warning"}
+LOGGING = {"log", "log_challenge", "_log_change", "error", "critical", "warning"}
 
 
 def called(node: ast.Call) -> str:

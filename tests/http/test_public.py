@@ -725,7 +725,7 @@ def _(api: Api) -> TestResponse:
 @reaches(errors.RoleNotAllowed)
 def _(api: Api) -> TestResponse:
     key, _ = api.core.keyring.issue("ops", "ben", by="a test", role="read")
-    api.core.live_keys.look()
+    api.core.live_keys.refresh()
     return api.call("POST", "/ops/policy/rollback", key=key, body={"reason": "test"})
 
 

@@ -178,10 +178,10 @@ def test_an_app_comes_as_a_version_with_its_first_keys(core: Core, apps: Apps) -
     )
     assert (changed.version.number, changed.version.author, changed.version.reason) == (2, "anna", "it opens")
     assert names(core) == {"web", "other", "shop"}
-    core.live_keys.look()
+    core.live_keys.refresh()
     for (key, record), kind in zip(changed.keys, ("publishable", "secret"), strict=True):
         assert (record.kind, record.owner) == (kind, "shop")
-        assert core.live_keys.find(digest(key)) == record
+        assert core.live_keys.key_of(digest(key)) == record
     assert apps.create("bare", brand="B", origins=[], by="anna", reason="r", with_keys=False).keys == ()
     assert [w for w in changed.warnings if "app.shop: has no publishable_keys" in w]
 
@@ -191,15 +191,15 @@ def test_a_removed_apps_keys_end_so_that_no_later_app_inherits_them(core: Core, 
     apps.create("shop", brand="Shop", origins=[], by="anna", reason="r")
     apps.remove("shop", by="ben", reason="it closed")
     assert names(core) == {"web", "other"}
-    now, found = core.keyring.all()
-    assert [(key.lives(now), key.ended_by, key.ended_why) for key in found] == [
+    now, found = core.keyring.read_all()
+    assert [(key.is_live(now), key.ended_by, key.ended_why) for key in found] == [
         (False, "ben", "app removed: it closed")
     ] * 2
     core.keyring.issue("secret", "shop", by="anna")
     core.keyring.issue("ops", "shop", by="anna", role="read")
     apps.create("shop", brand="Another", origins=[], by="anna", reason="r", with_keys=False)
-    now, found = core.keyring.all()
-    assert [key.kind for key in found if key.lives(now)] == ["ops"], "an operator is no app"
+    now, found = core.keyring.read_all()
+    assert [key.kind for key in found if key.is_live(now)] == ["ops"], "an operator is no app"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_an_app_that_no_policy_may_hold_is_refused(core: Core, apps: Apps, brand
     with pytest.raises(PolicyInvalid):
         apps.create("shop", brand=brand, origins=[origin], by="anna", reason="r")
     assert core.policies.head() == 1
-    assert core.keyring.all()[1] == ()
+    assert core.keyring.read_all()[1] == ()
 
 
 def test_an_app_that_a_route_names_cannot_go(core: Core, apps: Apps) -> None:

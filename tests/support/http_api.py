@@ -32,7 +32,7 @@ Run = Callable[..., tuple[int, str, str]]
 NO_ID = "00" + "A" * 22
 """A challenge id of the right form that was never given."""
 NOTHING: Any = object()
-KEPT = {"/.well-known/jwks.json", "/otp/human-check/widget.js"}
+CACHED_PATHS = {"/.well-known/jwks.json", "/otp/human-check/widget.js"}
 """Paths whose answers are the same for all, so that caches may keep them."""
 
 
@@ -56,7 +56,7 @@ def check_contract(method: str, path: str, answer: TestResponse) -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["X-Request-Id"]
     assert "Origin" in answer.vary
-    if answer.status_code >= 400 or path not in KEPT:
+    if answer.status_code >= 400 or path not in CACHED_PATHS:
         assert answer.headers["Cache-Control"] == "no-store"
     if method == "OPTIONS":
         assert answer.status_code in {200, 204}
@@ -261,7 +261,7 @@ def call_failing(api: Api, text: str) -> TestResponse:
 def make_api(valkey: ValkeyServer, upstream_url: str = NOBODY, text: str = POLICY, **changes: object) -> Api:
     """Build an application with a policy and settings of its own."""
     core = make_core(valkey.url, upstream_url, text=text, **changes)
-    core.live_keys.look()
+    core.live_keys.refresh()
     return Api(core, http_app.web(core), valkey.client())
 
 

@@ -184,7 +184,7 @@ def test_store_outage_is_told_truthfully_and_ends_by_itself(server: ValkeyServer
 def test_a_request_tries_the_store_once(server: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:
     """A call that finds it away ends the request: so the time limit of a call is that of the request."""
     core = make_core(server.url, "http://127.0.0.1:9")
-    core.live_keys.look()
+    core.live_keys.refresh()
     core.active.refresh()
     client = http_app.web(core).test_client()
     web = {"Authorization": f"Bearer {SECRET}"}

@@ -15,9 +15,9 @@ from tests.support.numbers import crowd
 from tests.support.valkey_server import ValkeyServer
 
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
-KEPT = {"keep_challenges": 300, "keep_idempotency": 7200, "keep_events": 10_800}
-LIFE = TTL * SECOND + KEPT["keep_challenges"] * SECOND
-EVENTS = KEPT["keep_events"] * SECOND
+RETENTION = {"keep_challenges": 300, "keep_idempotency": 7200, "keep_events": 10_800}
+LIFE = TTL * SECOND + RETENTION["keep_challenges"] * SECOND
+EVENTS = RETENTION["keep_events"] * SECOND
 COUNTED = DAY + DAY // 10 + BLOCKS_KEPT
 """The longest window that a rule may have, until the last part of it has left, and a block that began at its end."""
 PART = r"\{P:[0-9a-f]{2}\}"
@@ -27,7 +27,7 @@ WINDOWS = {
     rf"{PART}:due": 2 * LIFE,  # ids alone
     rf"{PART}:e:{NAME}": EVENTS,
     rf"{PART}:evt": 2 * EVENTS,  # ids alone
-    rf"{PART}:i:{NAME}": KEPT["keep_idempotency"] * SECOND,
+    rf"{PART}:i:{NAME}": RETENTION["keep_idempotency"] * SECOND,
     rf"P:u:{NAME}": LIFE,
     rf"P:k:open:[a-z]+:{NAME}": DAY,
     rf"P:k:mobile:{NAME}": DAY,
@@ -71,7 +71,7 @@ def lives(valkey: ValkeyServer) -> dict[str, int]:
     upstream = Upstream()
     with FaultServer() as server:
         server.respond(upstream)
-        house = open_house(valkey.url, [valkey], upstream, server.url, **KEPT)
+        house = open_house(valkey.url, [valkey], upstream, server.url, **RETENTION)
         every_trace(house)
         prefix = house.core.settings.redis_prefix
         with valkey.client() as client:

@@ -13,7 +13,7 @@ import pytest
 from otp_service.bootstrap.core import Core
 from otp_service.challenge.model import State, Status
 from otp_service.errors import NumberOptedOut
-from otp_service.ops.rekeying import Tally, kinds, rekey
+from otp_service.ops.rekeying import Tally, record_kinds, rekey
 from otp_service.upstream.port import Inbound, Receipt, Stage
 from otp_service.verification.caller import Caller
 from otp_service.verification.check import Verification
@@ -170,7 +170,7 @@ def test_a_person_keeps_its_subject_through_a_rotation(rotation: Rotation) -> No
 
 def renewed(core: Core) -> Tally:
     """Renew the suppression list."""
-    return rekey(core.seal, kinds(core.store.suppressions, core.store.pins)[0])
+    return rekey(core.seal, record_kinds(core.store.suppressions, core.store.pins)[0])
 
 
 def test_a_stop_outlives_its_keys(rotation: Rotation, valkey: ValkeyServer) -> None:
@@ -216,7 +216,7 @@ def test_renewing_is_interrupted_and_repeated(rotation: Rotation) -> None:
     stopped = [next(rotation.numbers) for _ in range(5)]
     for number in stopped:
         stop(before, number)
-    kind = kinds(moved.store.suppressions, moved.store.pins)[0]
+    kind = record_kinds(moved.store.suppressions, moved.store.pins)[0]
     records = [row for batch in kind.all() for row in batch]
     name, record = records[0]
     number = moved.seal.open(record["sealed"], name)
@@ -233,7 +233,7 @@ def test_what_is_met_again_under_its_new_name_counts_once(rotation: Rotation) ->
     before, moved = rotation.of("before"), rotation.of("moved")
     for number in (next(rotation.numbers), next(rotation.numbers)):
         stop(before, number)
-    kind = kinds(moved.store.suppressions, moved.store.pins)[0]
+    kind = record_kinds(moved.store.suppressions, moved.store.pins)[0]
     twice = replace(kind, all=lambda: chain(kind.all(), kind.all()))
     assert rekey(moved.seal, twice) == Tally(renewed=2)
 
@@ -244,7 +244,7 @@ def test_a_stop_that_is_lifted_meanwhile_stays_lifted(rotation: Rotation) -> Non
     lifted, again = next(rotation.numbers), next(rotation.numbers)
     for number in (lifted, again):
         stop(before, number)
-    kind = kinds(moved.store.suppressions, moved.store.pins)[0]
+    kind = record_kinds(moved.store.suppressions, moved.store.pins)[0]
     seen_before = [row for batch in kind.all() for row in batch]
     stop(moved, lifted, "START")
     stop(moved, again)
@@ -277,7 +277,7 @@ def test_a_pin_outlives_its_keys(rotation: Rotation) -> None:
     pin = {"what": "refuse", "until": None}
     before.store.pins.write(name, pin | {"sealed": before.seal.close(number, name)})
     before.store.pins.write("prefix +4479", pin)
-    kind = kinds(moved.store.suppressions, moved.store.pins)[1]
+    kind = record_kinds(moved.store.suppressions, moved.store.pins)[1]
     assert rekey(moved.seal, kind) == Tally(renewed=1)
     assert rekey(moved.seal, kind) == Tally(current=1)
     found = moved.store.pins.read_all()

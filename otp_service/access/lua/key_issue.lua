@@ -1,5 +1,5 @@
--- Puts a new key into the ring, to live for `lifetime` milliseconds ("" is for good). Asked again with the same id, it
--- answers the same. Returns its record.
+-- Adds a key to the ring, valid for `lifetime` milliseconds ("": without an end). A repetition with the same id returns
+-- the same. Returns the key's record.
 -- KEYS: ring
 -- ARGV: record, lifetime
 -- include: now

@@ -1,5 +1,5 @@
--- Ends a key now. Asked again with the same operation, it answers the same.
--- Returns {"revoked", its record}, {"none"}, or {"ended"} for a key that lived no more.
+-- Ends a key now. A repetition with the same operation returns the same.
+-- Returns {"revoked", the key's record}, {"none"}, or {"ended"} if the key had already ended.
 -- KEYS: ring
 -- ARGV: id, by, why, operation
 -- include: now

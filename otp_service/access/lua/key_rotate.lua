@@ -1,7 +1,7 @@
--- Puts a successor of a live key into the ring and lets that key end after `overlap` milliseconds, or sooner if it would
--- have anyway. The successor lives for `lifetime`, or as long as its predecessor was given. Of one line of successors at
--- most two live. Asked again with the same successor, it answers the same.
--- Returns {"rotated", the successor's record}, {"none"}, {"ended"} or {"crowded", id of the other one that lives}.
+-- Adds a successor of a valid key to the ring. The key ends after `overlap` milliseconds, or at its own end if that is
+-- sooner. The successor is valid for `lifetime` milliseconds, or for the lifetime of the key before it. At most two keys
+-- of one line are valid. A repetition with the same successor returns the same.
+-- Returns {"rotated", the successor's record}, {"none"}, {"ended"} or {"crowded", id of the other valid key}.
 -- KEYS: ring
 -- ARGV: id, overlap, successor, lifetime, why
 -- include: now

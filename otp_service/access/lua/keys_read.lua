@@ -1,5 +1,5 @@
--- Reads the whole ring, unless it is the one that is known; keys that ended longer than `keep` milliseconds ago go.
--- Returns {now, head}, and after a change each field and its value: "k:ID" is a record, "u:ID" the time of its last use.
+-- Reads the whole ring, unless its head is still `known`. Removes keys that ended more than `keep` milliseconds ago.
+-- Returns {now, head}, followed after a change by each field and its value: "k:ID" is a record, "u:ID" is its last use.
 -- KEYS: ring
 -- ARGV: known, keep
 -- include: now

@@ -27,7 +27,7 @@ from otp_service.http.schemas.access import (
     NewKeySchema,
 )
 from otp_service.http.view import core
-from otp_service.ops.apps import KINDS, Changed, check_owner
+from otp_service.ops.apps import APP_KEY_KINDS, Changed, check_owner
 from otp_service.policy import App
 
 views = Blueprint("ops_access", __name__, url_prefix="/ops")
@@ -40,7 +40,7 @@ views = Blueprint("ops_access", __name__, url_prefix="/ops")
 @operation(summary="The keys that were issued", answer=IssuedKeysSchema, keys=OPS_KEYS, role="read")
 def list_keys() -> dict[str, Any]:
     """With their last use, and those that ended in the last 90 days. The policy's own keys are not among them."""
-    now, keys = core().keyring.all()
+    now, keys = core().keyring.read_all()
     return {"keys": [_shown(key, now) for key in keys]}
 
 
@@ -112,7 +112,7 @@ def revoke_key(key_id: str) -> dict[str, Any]:
 def _shown(key: Key, now: int) -> dict[str, Any]:
     """Give what may be seen of a key: never its whole hash."""
     record = asdict(key)
-    return record | {"fingerprint": record.pop("digest")[:8], "live": key.lives(now)}
+    return record | {"fingerprint": record.pop("digest")[:8], "live": key.is_live(now)}
 
 
 def _issued(key: str, record: Key) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _issued(key: str, record: Key) -> dict[str, Any]:
 @operation(summary="The apps of the policy in force", answer=AppsSchema, keys=OPS_KEYS, role="read")
 def list_apps() -> dict[str, Any]:
     """With the keys that may call as each."""
-    now, keys = core().keyring.all()
+    now, keys = core().keyring.read_all()
     return {"apps": [_app(one, now, keys) for one in g.active.policy.apps.values()]}
 
 
@@ -143,7 +143,7 @@ def get_app(app: str) -> dict[str, Any]:
     known = g.active.policy.apps.get(app)
     if known is None:
         raise errors.NotFound("There is no app of this name.")
-    return _app(known, *core().keyring.all())
+    return _app(known, *core().keyring.read_all())
 
 
 @views.post("/apps")
@@ -193,7 +193,9 @@ def _app(app: App, now: int, keys: Sequence[Key]) -> dict[str, Any]:
         "origins": app.origins,
         "declared_keys": {"publishable": len(app.publishable_keys), "secret": len(app.secret_keys)},
         "issued_keys": [
-            _shown(key, now) for key in keys if key.owner == app.name and key.kind in KINDS and key.lives(now)
+            _shown(key, now)
+            for key in keys
+            if key.owner == app.name and key.kind in APP_KEY_KINDS and key.is_live(now)
         ],
     }
 

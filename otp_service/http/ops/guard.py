@@ -21,7 +21,7 @@ from otp_service.http.schemas.guard import (
     UnpinSchema,
 )
 from otp_service.http.view import core
-from otp_service.ops.blocks import Act, Pin
+from otp_service.ops.blocks import AuditNote, Pin
 
 views = Blueprint("ops_guard", __name__, url_prefix="/ops")
 
@@ -105,5 +105,5 @@ def lift_pin() -> dict[str, Any]:
     return {"done": True}
 
 
-def _act(wanted: dict[str, Any]) -> Act:
-    return Act(by=g.operator, reason=wanted["reason"])
+def _act(wanted: dict[str, Any]) -> AuditNote:
+    return AuditNote(by=g.operator, reason=wanted["reason"])

@@ -21,7 +21,7 @@ from otp_service.http.schemas.numbers import (
     SuppressionSchema,
 )
 from otp_service.http.view import core
-from otp_service.ops.blocks import RECYCLED_FOR, Act
+from otp_service.ops.blocks import RECYCLED_FOR, AuditNote
 
 views = Blueprint("ops_numbers", __name__, url_prefix="/ops")
 
@@ -84,6 +84,6 @@ def recycle_numbers() -> dict[str, Any]:
     wanted = load(RecycledSchema)
     days = wanted.get("days", RECYCLED_FOR)
     taken, wrong = core().blocks.recycle(
-        wanted["numbers"], Act(by=g.operator, reason=wanted["reason"]), days=days
+        wanted["numbers"], AuditNote(by=g.operator, reason=wanted["reason"]), days=days
     )
     return {"taken": taken, "no_numbers": wrong}

@@ -8,7 +8,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from otp_service.access.api_keys import seconds
+from otp_service.access.api_keys import read_lifetime
 
 BINDING_PARTS, BINDING_LENGTH, BINDING_TEXT = 8, 64, 256
 
@@ -109,7 +109,7 @@ class Duration(fields.Field[int]):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:  # noqa: ANN401 - marshmallow's signature
         try:
-            return seconds(value)
+            return read_lifetime(value)
         except (TypeError, ValueError):
             raise ValidationError("must be a time such as 90d or 24h, up to 3650d") from None
 

@@ -31,7 +31,7 @@ def members(answer: TestResponse) -> dict[str, Any]:
 def ask(api: Api, method: str, path: str, body: object = None, key: str = OPS) -> TestResponse:
     """Call as an operator, and let this process see what changed."""
     answer = api.call(method, f"/ops/{path}", key=key, body=NOTHING if body is None else body)
-    api.core.live_keys.look()
+    api.core.live_keys.refresh()
     return answer
 
 
@@ -259,7 +259,7 @@ def test_a_rotation_leaves_no_moment_without_a_key(api: Api, caplog: pytest.LogC
         again = ask(api, "POST", f"keys/{one['id']}/rotate", {"reason": "r"})
         assert (again.status_code, members(again)["code"]) == (409, "key_conflict")
     api.core.scripts.offset += 3_600_000
-    api.core.live_keys.look()
+    api.core.live_keys.refresh()
     assert [known(api, one["key"]) for one in (first, second)] == [False, True]
     found = listed(api)
     assert (found[first["id"]]["live"], found[first["id"]]["replaced_by"]) == (False, second["id"])
@@ -285,7 +285,7 @@ def test_unknown_expired_revoked_and_orphaned_keys_are_one_answer(in_force: Api)
     shop = {"name": "shop", "brand": "Shop", "reason": "r"}
     orphaned = members(ask(api, "POST", "apps", shop))["keys"][0]
     api.core.scripts.offset += 60_000
-    api.core.live_keys.look()
+    api.core.live_keys.refresh()
     answers = [
         api.call("GET", f"/otp/{NO_ID}", key=key)
         for key in ("sk_never-was", expired["key"], revoked["key"], orphaned["key"])
