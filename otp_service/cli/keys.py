@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import click
 
+from otp_service.access import api_keys
 from otp_service.access.api_keys import PREFIXES, digest
-from otp_service.access.api_keys import draw as draw_key
 from otp_service.access.keyring import OVERLAP, Key
 from otp_service.bootstrap.foundation import Foundation
 from otp_service.cli.session import (
@@ -47,7 +47,7 @@ def draw(*, kind: str) -> None:
             f"secret: {draw_secret()}   (shown once: for the app, and the setting that its events.secret_env names)"
         )
         return
-    key = draw_key(kind)
+    key = api_keys.draw(kind)
     print(f"key:  {key}   (shown once)\nhash: {digest(key)}   (for {PLACES[kind]} in the policy)")
 
 

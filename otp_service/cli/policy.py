@@ -22,8 +22,8 @@ from otp_service.cli.session import (
     reason_option,
 )
 from otp_service.errors import ConfigurationError, NotFound, PolicyInvalid
+from otp_service.ops import simulation
 from otp_service.ops.simulation import Question, difference
-from otp_service.ops.simulation import simulate as play_through
 from otp_service.policy import CHANNELS, Policy
 from otp_service.policy.versions import Version
 
@@ -154,7 +154,7 @@ def simulate(
     loaded = core.policy if file is None else _checked(core, content(file))
     question = Question(to=to, country=country, app=app, purpose=purpose, channel=channel, locale=locale)
     now = core.store.facts.time()
-    answer = play_through(
+    answer = simulation.simulate(
         loaded,
         question,
         lambda channel, country: core.conversion.learned_wait(now, channel, country),

@@ -11,8 +11,8 @@ import click
 
 from otp_service.bootstrap.core import Core
 from otp_service.cli.session import FAILED, on_core
+from otp_service.ops import rekeying
 from otp_service.ops.rekeying import Tally, record_kinds
-from otp_service.ops.rekeying import rekey as renew
 
 
 @click.command
@@ -21,7 +21,7 @@ def rekey(core: Core) -> int:
     """Write what outlives a rotation of keys under the newest keys."""
     left = 0
     for kind in record_kinds(core.store.suppressions, core.store.pins):
-        tally = renew(core.seal, kind, partial(_show_progress, kind.name))
+        tally = rekeying.rekey(core.seal, kind, partial(_show_progress, kind.name))
         print(f"{kind.name}: {tally.renewed} renewed, {tally.current} were up to date")
         if tally.nameless:
             print(

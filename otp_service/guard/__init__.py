@@ -1,5 +1,5 @@
 """What may be sent at all: rules, their counters, pins, and the human check.
 
-Knows limits and whom they count; must not know what a send is for, HTTP or vendors.
-Start with README.md, then `rules.py`, `limiter.py` and `admission.py`.
+Knows limits and what they count. Must not know what a send is for, HTTP or vendors.
+Start with `README.md`, then `rules.py`, `limiter.py` and `admission.py`.
 """

@@ -1,5 +1,5 @@
 """Texts: what a code's message says in each language, how it is counted, and what people answer.
 
-Pure; must not know who sends a text or when.
+Knows words, alphabets and sizes. Must not know who sends a text, or when.
 Start with `templates.py`.
 """

@@ -11,7 +11,7 @@ from typing import Any
 from otp_service import phone
 from otp_service.errors import OtpError
 from otp_service.guard.rules import Asked, Decision, limits_of, lines_of_send
-from otp_service.messages import templates as messages
+from otp_service.messages import templates
 from otp_service.phone import Number
 from otp_service.policy import App, Guard, Learned, Policy, Route, StepRule
 from otp_service.policy.versions import Version
@@ -128,7 +128,7 @@ def _step(
     policy: Policy, app: App, rule: StepRule, number: Number, locale: str, learned: Learned
 ) -> dict[str, Any]:
     ttl = policy.challenge.ttl
-    written = messages.write(
+    written = templates.write(
         rule.channel,
         policy.templates,
         locale,
@@ -152,7 +152,7 @@ def _step(
     if rule.condition:
         step["if"] = rule.condition
     if rule.channel == "sms":
-        size = messages.size(written.text)
+        size = templates.size(written.text)
         step |= {"parts": size.parts, "unicode": size.unicode}
     return step
 

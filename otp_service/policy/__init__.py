@@ -1,6 +1,8 @@
 """The operators' policy: one TOML document, checked as a whole, that routes a number to a plan.
 
-Pure: text in, a frozen Policy out. Must not know where the text lies or what is secret; tokens are only named here.
+Knows the document's form and meaning: text in, a frozen Policy out; tokens are only named in it. Must not know who
+changes a policy, or any secret.
+Start with `document.py`, then `model.py`; `versions.py` stores what was applied.
 """
 
 from otp_service.policy.document import parse

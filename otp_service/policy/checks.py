@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from otp_service.durations import MINUTE
-from otp_service.messages import templates as messages
+from otp_service.messages import templates
 from otp_service.phone import calling_code
 from otp_service.policy.draft import Draft, Findings
 from otp_service.policy.limits import EVERYWHERE
@@ -270,15 +270,15 @@ def _templates(
 def _warn_of_parts(draft: Draft, app: App, findings: Findings) -> None:
     """Find messages that would be charged as several parts."""
     rules = draft.challenge
-    for locale, template, place in _templates(draft.templates.get("sms", {}), messages.TEMPLATES, "sms"):
-        text = messages.compose(
+    for locale, template, place in _templates(draft.templates.get("sms", {}), templates.TEMPLATES, "sms"):
+        text = templates.compose(
             template,
             code="0" * rules.code_length,
             brand=app.brand,
             minutes=rules.ttl // MINUTE,
             host=max((app.host(origin) for origin in app.origins), key=len, default=""),
         )
-        size = messages.size(text)
+        size = templates.size(text)
         if size.parts > 1:
             findings.add(
                 place or f"{join('app', app.name)}.brand",
@@ -288,8 +288,8 @@ def _warn_of_parts(draft: Draft, app: App, findings: Findings) -> None:
 
 def _warn_of_long_calls(draft: Draft, app: App, findings: Findings) -> None:
     rules = draft.challenge
-    for locale, template, place in _templates(draft.templates.get("voice", {}), messages.VOICE, "voice"):
-        text = messages.spoken(
+    for locale, template, place in _templates(draft.templates.get("voice", {}), templates.VOICE, "voice"):
+        text = templates.spoken(
             template, "0" * rules.code_length, brand=app.brand, minutes=rules.ttl // MINUTE
         )
         seconds = len(text) // _SIGNS_PER_SECOND

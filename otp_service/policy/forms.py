@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from otp_service.durations import MINUTE
-from otp_service.messages import templates as messages
+from otp_service.messages import templates
 from otp_service.phone import TYPES
 from otp_service.policy.fields import (
     ONE_LINE,
@@ -123,7 +123,7 @@ def _words(channel: str) -> Callable[[str], None]:
     """Give the check of a channel's templates."""
 
     def check(template: str) -> None:
-        if problems := messages.problems(template, channel):
+        if problems := templates.problems(template, channel):
             raise ValidationError(problems)
 
     return check

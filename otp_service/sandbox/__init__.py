@@ -1,7 +1,8 @@
-"""A stand-in of the upstream's HTTP API, with an inbox that people and tests can read.
+"""A stand-in for the upstream's HTTP API, with an inbox that people and tests can read.
 
-Knows the other side of the wire only, so it imports nothing else of this product. Must not touch the disk,
-and must not log a number, a code or a token: what it holds in clear it holds in memory.
+Knows only the other side of the wire, so it imports nothing else of this product. Must not touch the disk, and must
+not log a number, a code or a token: it holds them in memory only.
+Start with `app.py`, which puts `api/`, `reports/` and `phone/` together.
 """
 
 from otp_service.sandbox.app import Sandbox, create_sandbox

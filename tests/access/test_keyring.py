@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.access import api_keys as keys
+from otp_service.access import api_keys
 from otp_service.access.api_keys import digest
 from otp_service.access.keyring import KEEP_ENDED, OVERLAP, USES_PAUSE, Key, Keyring, LiveKeys
 from otp_service.errors import KeyConflict, NotFound, StoreUnavailable
@@ -470,7 +470,7 @@ class _Failing:
 )
 def test_a_time_is_read(text: str, seconds: int) -> None:
     """As the policy writes it, and days."""
-    assert keys.read_lifetime(text) == seconds
+    assert api_keys.read_lifetime(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -479,4 +479,4 @@ def test_a_time_is_read(text: str, seconds: int) -> None:
 def test_what_is_no_time_is_refused(text: str) -> None:
     """Nor is one beyond ten years."""
     with pytest.raises(ValueError, match="must be a time such as"):
-        keys.read_lifetime(text)
+        api_keys.read_lifetime(text)

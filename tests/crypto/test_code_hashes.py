@@ -16,7 +16,7 @@ from argon2.exceptions import VerifyMismatchError
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from otp_service.crypto import code_hashes as codes
+from otp_service.crypto import code_hashes
 from otp_service.crypto.code_hashes import PROFILES, Claim, Hasher, UnknownPepper, draw
 from otp_service.errors import Busy
 from tests.support.patience import PATIENCE
@@ -76,7 +76,7 @@ def test_neighbouring_codes_are_independent() -> None:
 
 def test_codes_come_from_the_systems_generator() -> None:
     """The module draws with `secrets` and does not know `random` (ASVS 6.5.3)."""
-    tree = ast.parse(inspect.getsource(codes))
+    tree = ast.parse(inspect.getsource(code_hashes))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert "secrets" in imported
     assert "random" not in imported
@@ -116,7 +116,7 @@ def test_salts_have_16_bytes_and_differ_between_challenges() -> None:
     assert one[0] == again[0] != other[0]
     assert one[1] != again[1]
     assert one[1] != other[1]
-    assert len(one[0]) == math.ceil(codes.SALT_BYTES * 4 / 3)
+    assert len(one[0]) == math.ceil(code_hashes.SALT_BYTES * 4 / 3)
 
 
 def test_every_profile_states_what_it_costs() -> None:

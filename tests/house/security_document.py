@@ -16,28 +16,26 @@ from otp_service import settings
 from otp_service.access import keyring
 from otp_service.bootstrap import core, foundation
 from otp_service.challenge import store, transitions
-from otp_service.cli import worker as worker_command
+from otp_service.cli.worker import EVENTS_AT_ONCE
 from otp_service.crypto import tokens
 from otp_service.delivery import conversion, replies, settlement, step_chooser, worker
 from otp_service.events import queue, sender, standard_webhooks
-from otp_service.guard import captcha
-from otp_service.guard import human_check as human
+from otp_service.guard import captcha, human_check
 from otp_service.guard.slot import REMEMBER
 from otp_service.http import body, server
 from otp_service.net import public_only
 from otp_service.ops import blocks
-from otp_service.policy import limits, model
-from otp_service.policy import versions as policies
+from otp_service.policy import limits, model, versions
 from otp_service.policy.guard_forms import FORMS
 from otp_service.policy.limits import Budget, ConversionRule, Cooldown, Countries, Guard, Listed, Rule, Types
 from otp_service.store import connection, scripts
 from otp_service.upstream import faults
 from otp_service.upstream.mobtexting import account
 from otp_service.verification import check
-from tests.house import made as page
+from tests.house import made
 
 MODULE = "tests.house.security_document"
-FILE = page.DOCS / "security.md"
+FILE = made.DOCS / "security.md"
 _OWN = "own starting value"
 
 
@@ -102,7 +100,7 @@ _FOLLOWS = {
 }
 
 
-def made() -> str:
+def figures() -> str:
     """Write all tables."""
     parts = (
         _titled("What may be sent", _guard()),
@@ -144,9 +142,8 @@ def _guard() -> Iterator[Sequence[str]]:
     for name, rule in rules.rules().items():
         told = COUNTED[name]
         yield f"`{name}`", told.whom, _consequence(rule), _in_policy(name), told.source
-    effort = (
-        f"{human.LEAST:,} to {human.MOST:,} hashes at most, doubling with each {human.DOUBLES_EVERY:.0%} over"
-    )
+    least, most, step = human_check.LEAST, human_check.MOST, human_check.DOUBLES_EVERY
+    effort = f"{least:,} to {most:,} hashes at most, doubling with each {step:.0%} over"
     yield "human check", "not a known device", effort, _in_policy("human_check"), "OWASP API6:2023"
     cheap = ", ".join(rules.cheap_channels)
     yield "cheap channels", "-", cheap, "`guard.cheap_channels`", "own choice"
@@ -243,7 +240,7 @@ def _lifetimes() -> Iterator[Sequence[str]]:
 def _given_out() -> Iterator[Sequence[str]]:
     yield "verification token", span(tokens.LIFETIME), "`crypto/tokens.py`"
     yield "device token", span(tokens.DEVICE_LIFETIME), "`crypto/tokens.py`"
-    yield "human check, to solve and show", _ms(human.LIFETIME), "`guard/human_check.py`"
+    yield "human check, to solve and show", _ms(human_check.LIFETIME), "`guard/human_check.py`"
 
 
 def _remembered() -> Iterator[Sequence[str]]:
@@ -271,7 +268,7 @@ def _remembered() -> Iterator[Sequence[str]]:
     yield "channel that a person opened by writing", span(replies.OPEN_FOR), "`delivery/replies.py`"
     yield "answer to a paid lookup", span(step_chooser.LOOKUP_KEPT), "`delivery/step_chooser.py`"
     yield "day's figures, without any person", _ms(conversion.KEEP), "`delivery/conversion.py`"
-    yield "versions of the policy", f"the newest {policies.MOST_VERSIONS}", "`policy/versions.py`"
+    yield "versions of the policy", f"the newest {versions.MOST_VERSIONS}", "`policy/versions.py`"
     yield "endpoint switched off by a 410", span(sender.OFF_FOR), "`events/sender.py`"
 
 
@@ -422,7 +419,7 @@ def _of_upstreams() -> Iterator[Sequence[str]]:
 def _of_apps() -> Iterator[Sequence[str]]:
     yield (
         "events at once, each worker",
-        f"{worker_command.EVENTS_AT_ONCE}",
+        f"{EVENTS_AT_ONCE}",
         "`cli/worker.py`",
         "others wait; sends do not",
     )
@@ -454,4 +451,4 @@ def _server_option(name: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(page.main(MODULE, FILE, made, sys.argv[1:]))
+    sys.exit(made.main(MODULE, FILE, figures, sys.argv[1:]))

@@ -149,7 +149,7 @@ def test_every_row_of_asvs_is_judged() -> None:
 def test_every_rule_of_the_guard_is_told() -> None:
     """A new rule without words for whom it counts fails here."""
     assert tuple(security_document.COUNTED) == RULES
-    assert all(f"| `{rule}` |" in security_document.made() for rule in Guard().rules())
+    assert all(f"| `{rule}` |" in security_document.figures() for rule in Guard().rules())
 
 
 def test_every_setting_of_the_guard_is_told() -> None:
@@ -211,7 +211,7 @@ def test_the_notice_is_linked() -> None:
 
 def test_the_figures_are_what_the_code_says() -> None:
     """A changed limit, lifetime or time limit without a new document fails here."""
-    wanted = made.filled(TEXT, security_document.MODULE, security_document.made())
+    wanted = made.filled(TEXT, security_document.MODULE, security_document.figures())
     assert wanted == TEXT, "python -m tests.house.security_document"
 
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from otp_service.messages import opt_out as inbound
-from otp_service.messages import templates as messages
+from otp_service.messages import opt_out, templates
 
 STOP = [
     *("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "optout", "revoke"),
@@ -25,7 +24,7 @@ SPACE_AND_SIGNS = " \t\r\n\u00a0.,!?;:…。،؟।¡¿\"'«»“”*_-()👋�
 @pytest.mark.parametrize(("text", "asked"), WORDS)
 def test_a_word_asks(text: str, asked: str) -> None:
     """Every word of every language that we write in is understood."""
-    assert inbound.word(text) == asked
+    assert opt_out.word(text) == asked
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ def test_a_word_asks(text: str, asked: str) -> None:
 )
 def test_small_differences_do_not_matter(text: str, asked: str | None) -> None:
     """Capitals, punctuation, accents, width and unseen signs take nothing away (CTIA 5.1.3)."""
-    assert inbound.word(text) == asked
+    assert opt_out.word(text) == asked
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,7 @@ def test_small_differences_do_not_matter(text: str, asked: str | None) -> None:
 )
 def test_all_else_asks_nothing(text: str) -> None:
     """A sentence that holds a word, a word inside another, an answer to some question."""
-    assert inbound.word(text) is None
+    assert opt_out.word(text) is None
 
 
 @given(
@@ -111,7 +110,7 @@ def test_a_word_survives_how_it_is_typed(
     text, asked = known
     assert callable(case)
     typed = unseen.join(unicodedata.normalize(form, case(text)))  # type: ignore[arg-type]
-    assert inbound.word(before + typed + after) == asked
+    assert opt_out.word(before + typed + after) == asked
 
 
 @given(st.sampled_from(WORDS), st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=20))
@@ -120,25 +119,25 @@ def test_a_word_in_a_sentence_asks_nothing(known: tuple[str, str], other: str) -
     text, _ = known
     for sentence in (f"{other} {text}", f"{text}, {other}"):
         assume(sentence.casefold() not in {"stop, all", "stop all", "opt out"})
-        assert inbound.word(sentence) is None
+        assert opt_out.word(sentence) is None
 
 
 @given(st.text())
 def test_any_text_is_read(text: str) -> None:
     """Whatever people send breaks nothing, and reading knows neither order of marks nor form."""
-    found = inbound.word(text)
+    found = opt_out.word(text)
     assert found in {"stop", "start", None}
-    assert inbound.word(unicodedata.normalize("NFC", text)) == found
+    assert opt_out.word(unicodedata.normalize("NFC", text)) == found
 
 
 def test_every_language_that_we_write_in_has_both_words() -> None:
     """A message that can be sent can be answered."""
-    for table in (inbound._STOP, inbound._START):  # noqa: SLF001 - which languages there are is seen nowhere else
-        assert set(table) == set(messages.TEMPLATES)
+    for table in (opt_out._STOP, opt_out._START):  # noqa: SLF001 - which languages there are is seen nowhere else
+        assert set(table) == set(templates.TEMPLATES)
 
 
 def test_no_word_asks_for_both() -> None:
     """What stops in one language starts in none."""
-    stop, start = (inbound._listed(table) for table in (inbound._STOP, inbound._START))  # noqa: SLF001 - as above
+    stop, start = (opt_out._listed(table) for table in (opt_out._STOP, opt_out._START))  # noqa: SLF001 - as above
     assert not stop & start
     assert "" not in stop | start

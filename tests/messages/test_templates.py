@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otp_service.messages import gsm
-from otp_service.messages import templates as messages
+from otp_service.messages import gsm, templates
 from otp_service.messages.templates import Size, Written
 
 CODE, BRAND, HOST, HASH = "123456", "Acme", "app.example.com", "FA+9qCX9VSu"
@@ -18,7 +17,7 @@ UNICODE = {"ar", "hi"}
 
 def sms(template: str, *, app_hash: str = "", host: str = HOST) -> str:
     """Write an SMS with everything typical."""
-    return messages.compose(template, code=CODE, brand=BRAND, minutes=5, app_hash=app_hash, host=host)
+    return templates.compose(template, code=CODE, brand=BRAND, minutes=5, app_hash=app_hash, host=host)
 
 
 # Size.
@@ -50,7 +49,7 @@ def sms(template: str, *, app_hash: str = "", host: str = HOST) -> str:
 )
 def test_an_sms_is_counted_as_operators_do(text: str, size: Size) -> None:
     """3GPP TS 23.038: 160 or 153 septets, 70 or 67 UTF-16 units; no sign of two units is torn apart."""
-    assert messages.size(text) == size
+    assert templates.size(text) == size
 
 
 def test_the_gsm_alphabet_is_complete() -> None:
@@ -66,7 +65,7 @@ def test_the_gsm_alphabet_is_complete() -> None:
 @given(st.text())
 def test_parts_hold_what_they_are_charged_for(text: str) -> None:
     """Units fit into the parts, and one part fewer would not do but for a torn sign per part."""
-    size = messages.size(text)
+    size = templates.size(text)
     one, many = (70, 67) if size.unicode else (160, 153)
     assert size.units <= (one if size.parts == 1 else many * size.parts)
     if size.parts > 1:
@@ -76,23 +75,23 @@ def test_parts_hold_what_they_are_charged_for(text: str) -> None:
 # The words we bring.
 
 
-@pytest.mark.parametrize("locale", messages.TEMPLATES)
+@pytest.mark.parametrize("locale", templates.TEMPLATES)
 def test_every_built_in_text_is_exactly_one_part(locale: str) -> None:
     """With a typical brand, six digits, five minutes and the line for autofill; with an app's hash, too."""
-    template = messages.TEMPLATES[locale]
-    size = messages.size(sms(template))
+    template = templates.TEMPLATES[locale]
+    size = templates.size(sms(template))
     assert (size.parts, size.unicode) == (1, locale in UNICODE)
     assert size.units <= (70 if locale in UNICODE else 160)
-    assert messages.size(sms(template, app_hash=HASH)).parts == 1
+    assert templates.size(sms(template, app_hash=HASH)).parts == 1
 
 
-@pytest.mark.parametrize("locale", messages.TEMPLATES)
+@pytest.mark.parametrize("locale", templates.TEMPLATES)
 def test_every_built_in_text_says_code_brand_and_minutes(locale: str) -> None:
     """A text without the brand tells nobody what the code is for."""
-    template = messages.TEMPLATES[locale]
-    assert messages.problems(template) == []
+    template = templates.TEMPLATES[locale]
+    assert templates.problems(template) == []
     names = {name for _, name, _, _ in string.Formatter().parse(template) if name}
-    assert names == messages.VARIABLES
+    assert names == templates.VARIABLES
 
 
 # Templates of operators.
@@ -114,12 +113,12 @@ def test_every_built_in_text_says_code_brand_and_minutes(locale: str) -> None:
 )
 def test_a_template_that_cannot_work_says_why(template: str, problem: str) -> None:
     """Operators learn it when they write it, not when the first message fails."""
-    assert problem in messages.problems(template)
+    assert problem in templates.problems(template)
 
 
 def test_a_template_may_leave_brand_and_minutes_out_and_show_braces() -> None:
     """Only the code is required; doubled braces are braces."""
-    assert messages.problems("{{{code}}}") == []
+    assert templates.problems("{{{code}}}") == []
     assert sms("{{{code}}}", host="") == f"{{{CODE}}}"
 
 
@@ -130,7 +129,7 @@ PIECES = ["{code}", "{brand}", "{minutes}", "{", "}", "{{", "}}", "{code!r}", "{
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=6).map("".join))
 def test_a_template_without_problems_can_be_written(template: str) -> None:
     """What the check lets through never fails when a message is composed."""
-    if not messages.problems(template):
+    if not templates.problems(template):
         assert CODE in sms(template)
 
 
@@ -160,7 +159,7 @@ def test_a_text_is_chosen_by_locale_then_country(
     own: dict[str, str], locale: str, country: str, start: str
 ) -> None:
     """The policy's words before ours, the exact locale before its language, English in the end."""
-    assert messages.choose([own, messages.TEMPLATES], locale, country).text.startswith(start)
+    assert templates.choose([own, templates.TEMPLATES], locale, country).text.startswith(start)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +177,7 @@ def test_the_language_of_a_person_is_known_by_its_primary_tag(
     locale: str, country: str, language: str
 ) -> None:
     """BCP 47's first part, as senders look for it among their templates and voices."""
-    assert messages.language_of(locale, country) == language
+    assert templates.language_of(locale, country) == language
 
 
 # What each channel says.
@@ -192,7 +191,7 @@ OWN = {
 
 def written(channel: str, locale: str = "en", own: Mapping[str, Mapping[str, str]] = OWN) -> Written:
     """Write a message with everything that an SMS could end with."""
-    return messages.write(
+    return templates.write(
         channel, own, locale, "DE", code=CODE, brand=BRAND, minutes=5, app_hash=HASH, host=HOST
     )
 
@@ -226,11 +225,11 @@ def test_each_channel_has_its_words_and_tells_their_language(
     assert written(channel, locale) == Written(text, language)
 
 
-@pytest.mark.parametrize("locale", messages.TEMPLATES)
+@pytest.mark.parametrize("locale", templates.TEMPLATES)
 def test_every_language_we_write_we_also_speak(locale: str) -> None:
     """With the brand, and with the code digit by digit, twice."""
-    template = messages.VOICE[locale]
-    assert messages.problems(template, "voice") == []
+    template = templates.VOICE[locale]
+    assert templates.problems(template, "voice") == []
     said = written("voice", locale, {})
     assert said.language == locale
     assert said.text.count("1, 2, 3, 4, 5, 6") == 2
@@ -244,7 +243,7 @@ def test_every_language_we_write_we_also_speak(locale: str) -> None:
 )
 def test_a_call_says_every_digit_twice_and_apart(template: str, code: str) -> None:
     """A voice would read a whole code as one figure, and once is too fast to write along."""
-    said = messages.spoken(template, code, brand=BRAND, minutes=5)
+    said = templates.spoken(template, code, brand=BRAND, minutes=5)
     assert re.findall(r"[0-9]", said) == list(code * 2)
     assert not re.search(r"[0-9]{2}", said)
 
@@ -259,8 +258,8 @@ def test_a_call_says_every_digit_twice_and_apart(template: str, code: str) -> No
 )
 def test_a_spoken_template_has_rules_of_its_own(template: str, problem: str) -> None:
     """It may say the code twice by itself."""
-    assert messages.problems(template, "voice") == [problem]
-    assert messages.problems("{code}. {code}.", "voice") == []
+    assert templates.problems(template, "voice") == [problem]
+    assert templates.problems("{code}. {code}.", "voice") == []
 
 
 # The last line.
@@ -295,11 +294,11 @@ def test_the_parser_of_the_draft_knows_good_from_bad() -> None:
     assert origin_bound("@example.com #747723\n") is None
 
 
-@pytest.mark.parametrize("locale", messages.TEMPLATES)
+@pytest.mark.parametrize("locale", templates.TEMPLATES)
 @pytest.mark.parametrize("app_hash", ["", HASH])
 def test_the_last_line_binds_the_code_to_the_host(locale: str, app_hash: str) -> None:
     """Every built-in text ends so that a browser fills the code into pages of this host only."""
-    assert origin_bound(sms(messages.TEMPLATES[locale], app_hash=app_hash)) == (HOST, CODE)
+    assert origin_bound(sms(templates.TEMPLATES[locale], app_hash=app_hash)) == (HOST, CODE)
 
 
 @settings(deadline=None)
@@ -312,8 +311,8 @@ def test_the_last_line_binds_the_code_to_the_host(locale: str, app_hash: str) ->
 def test_any_text_keeps_the_line_parsable(before: str, after: str, host: str, code: str) -> None:
     """Whatever operators write, the draft's parser finds host and code."""
     template = f"{before}{{code}}{{brand}}{after}"
-    assert messages.problems(template) == []
-    text = messages.compose(template, code=code, brand="\n@x #1", minutes=5, host=host)
+    assert templates.problems(template) == []
+    text = templates.compose(template, code=code, brand="\n@x #1", minutes=5, host=host)
     assert origin_bound(text) == (host, code)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.upstream import faults as health
+from otp_service.upstream import faults
 from otp_service.upstream.faults import (
     ACCOUNT_FAULTS,
     ALARMS,
@@ -82,5 +82,5 @@ def test_what_all_channels_share_and_what_needs_an_operator_are_faults() -> None
 
 def test_pauses_grow_to_the_longest() -> None:
     """Doubling comes to the longest pause within a few probes."""
-    assert 0 < health.FIRST_PAUSE < LONGEST_PAUSE
-    assert math.log2(LONGEST_PAUSE / health.FIRST_PAUSE) < 6
+    assert 0 < faults.FIRST_PAUSE < LONGEST_PAUSE
+    assert math.log2(LONGEST_PAUSE / faults.FIRST_PAUSE) < 6

@@ -1,7 +1,8 @@
 """The upstream: MOBtexting's HTTP API v2 and the white labels that run it.
 
 Knows every path, field and word of that API. Must not know challenges, the store or our own HTTP API:
-what leaves this package are outcomes, receipts and figures in our words.
+this package returns outcomes, receipts and figures in our words.
+Start with `client.py`; `words.py` translates the vendor's words.
 """
 
 from otp_service.upstream.mobtexting.account import AccountSettings
