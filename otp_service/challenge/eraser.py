@@ -1,4 +1,4 @@
-"""Walks through all challenges and erases them with what leads to them.
+"""Walks all challenges, and erases challenges with what leads to them.
 
 Knows the keys and the scripts. Must not know whose challenges are erased, or why.
 """

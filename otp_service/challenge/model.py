@@ -1,6 +1,7 @@
-"""The challenge as a value: its states, its plan and its deliveries.
+"""A challenge as a value: its states, its plan and its deliveries.
 
-Pure. Must not know where challenges are kept or how codes are hashed. All times are milliseconds of the store's clock.
+Knows what each state means. Must not know where challenges are stored, how codes are hashed, or any clock: it is pure.
+All times are milliseconds of the store's clock.
 """
 
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a challenge stands; all but PENDING are final."""
+    """The state of a challenge. Every state except PENDING is final."""
 
     PENDING = "pending"
     VERIFIED = "verified"
@@ -19,7 +20,7 @@ class State(StrEnum):
 
 
 class Status(StrEnum):
-    """Where a delivery stands; those that a message which left can have stand in the order of `_KNOWN`."""
+    """The status of a delivery. `_KNOWN` orders those that a message can have after it was sent."""
 
     QUEUED = "queued"
     CLAIMED = "claimed"
@@ -44,24 +45,24 @@ _KNOWN = (
     Status.DELIVERED,
     Status.READ,
 )
-"""What can be known of a message that left, each overruling all before it. As the greatest counts, the order in
-which answers and receipts come does not: a message that was delivered after all was delivered."""
+"""The statuses of a message that was sent. Each overrules all before it, so the order in which answers and receipts
+arrive makes no difference: a message that was reported as failed, but also as delivered, was delivered."""
 FAILED = frozenset({Status.REFUSED, Status.FAILED})
-_MAY_HAVE_COME = frozenset(_KNOWN) - FAILED
+_MAY_HAVE_ARRIVED = frozenset(_KNOWN) - FAILED
 
 
 def overruled_by(status: Status) -> tuple[Status, ...]:
-    """Name what a delivery may be for news of `status` to count."""
+    """List the statuses that `status` overrules."""
     return _KNOWN[: _KNOWN.index(status)]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One way to bring a code.
+    """One way to deliver a code.
 
-    `upstreams` are accounts in the order in which they are tried. `wait` is in seconds, from the moment a message
-    leaves: how long `until` may take to come true. `condition` is "" or what must hold for the step to be taken:
-    "mobile" (a lookup says so), "open" (the person wrote to us over this channel within a day).
+    `upstreams` are accounts in the order in which they are tried. The step succeeds when the message reaches the status
+    `until` within `wait` seconds of being sent. `condition` says when the step can be taken: "mobile" (a lookup says
+    that the number is mobile), "open" (the person wrote to us over this channel within the last day) or "" (always).
     """
 
     channel: str
@@ -73,10 +74,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one challenge was given, a copy: a policy change never alters a running challenge.
+    """A copy of the policy's rules for one challenge, so that a policy change never alters a running challenge.
 
-    `live_codes` are accepted at the same time. `after_choice` says what follows when a channel that the person
-    chose fails: "continue" with the other steps, or "stop".
+    `ttl` is in seconds. `cooldown` lists the seconds to wait after each message before another can be asked for. The
+    newest `live_codes` codes are accepted. `after_choice` says what follows when a channel that the person chose
+    fails: "continue" with the other steps, or "stop".
     """
 
     steps: tuple[Step, ...]
@@ -91,12 +93,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One try to bring one code.
+    """One try to deliver one code.
 
-    `reference` is what the upstream sees; `code_hash` is a PHC string. `chosen` tells that the person named the
-    channel, `automatic` that the system fell back to it. `upstream` is the account that it left by, `tried` are
-    those that could not take it, `ends` is when its step's wait is over, `only` the channels that the guard left it
-    and what follows it by itself (all, if it names none).
+    `reference` identifies the message to the upstream. `code_hash` is a PHC string. `chosen` means that the person
+    chose the channel, `automatic` that the system fell back to it. `upstream` is the account that sent the message,
+    `tried` are the accounts that could not. `ends` is when the step's wait is over. `only` are the channels that the
+    guard allows for this delivery and for those that follow it automatically; empty means all.
     """
 
     step: int
@@ -120,10 +122,11 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One act of proving one number for one purpose, as the store holds it.
+    """One act of proving one number for one purpose, as it is stored.
 
-    `known` is how well its caller was known (see guard). `policy` is the version that gave the plan. `watched` tells
-    that its app wants to hear of its events, `told` names those that were handed over.
+    `via` is the place of the delivery that brought the right code. `known` is how well the guard knew the caller.
+    `policy` is the version that the plan was copied from. `watched` means that the app wants events; `told` names those
+    that were queued.
     """
 
     id: str
@@ -147,7 +150,7 @@ class Challenge:
     told: tuple[str, ...] = ()
 
     def status(self, now: int) -> State:
-        """Give the state as it is at `now`: time and guesses end a challenge before anybody writes it down."""
+        """Return the state at `now`: time or guesses end a challenge before the store records it."""
         if self.state is not State.PENDING:
             return self.state
         if self.attempts >= self.plan.max_attempts:
@@ -158,29 +161,29 @@ class Challenge:
 
     @property
     def was_sent(self) -> bool:
-        """Whether a message may have reached the person: taken by an upstream, or left with an unknown fate."""
-        return any(d.status in _MAY_HAVE_COME for d in self.deliveries)
+        """Whether a message may have reached the person: an upstream took it, or its outcome is unknown."""
+        return any(d.status in _MAY_HAVE_ARRIVED for d in self.deliveries)
 
     @property
     def last(self) -> Delivery:
-        """The newest delivery; the only one that may still be sent."""
+        """The newest delivery, which is the only one that may still be sent."""
         return self.deliveries[-1]
 
     @property
     def step(self) -> Step:
-        """The newest delivery's step."""
+        """The step of the newest delivery."""
         return self.plan.steps[self.last.step]
 
     @property
     def sends_left(self) -> int:
-        """How many more messages this challenge may cause."""
+        """How many more messages may be sent."""
         return max(0, self.plan.max_sends - len(self.deliveries))
 
     def resend_at(self) -> int:
-        """Give the time from which a person may ask for another message; the waits grow along the ladder."""
-        ladder = self.plan.cooldown
-        return self.last.at + 1000 * ladder[min(len(self.deliveries), len(ladder)) - 1]
+        """Return the time from which the person may ask for another message."""
+        cooldown = self.plan.cooldown
+        return self.last.at + 1000 * cooldown[min(len(self.deliveries), len(cooldown)) - 1]
 
     def live_hashes(self) -> list[tuple[int, str]]:
-        """Give place and hash of each delivery whose code counts."""
+        """Return the place and the hash of each delivery with a code that is accepted."""
         return [(place, d.code_hash) for place, d in enumerate(self.deliveries) if d.code_hash]

@@ -1,7 +1,7 @@
-"""How a challenge is written into the store and read back: flat JSON with short names, without what is empty or usual.
+"""How a challenge is written to the store and read back: flat JSON with short names, without empty or default values.
 
-A pending challenge may cost a KiB of memory in all. The first delivery's time is when the challenge was opened; a state
-is written only when it is final. Must not know keys or scripts.
+Knows the fields that scripts read, too. Must not know keys or scripts. A pending challenge may use one KiB of memory
+in all. The time of the first delivery is when the challenge was opened. A state is written only when it is final.
 """
 
 import json
@@ -11,11 +11,11 @@ from typing import Any
 from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, Step
 
 _TEXTS = ("locale", "app_hash", "host", "reference", "known")
-_USUAL = {"purpose": "login", "policy": 0, "watched": False}
+_DEFAULTS = {"purpose": "login", "policy": 0, "watched": False}
 
 
-def written(challenge: Challenge) -> str:
-    """Write a challenge; `open.lua` adds its times."""
+def write(challenge: Challenge) -> str:
+    """Write a challenge. `open.lua` adds its times."""
     plan = challenge.plan
     record: dict[str, Any] = {
         "app": challenge.app,
@@ -26,15 +26,19 @@ def written(challenge: Challenge) -> str:
         "guesses": plan.max_attempts,
         "sends": plan.max_sends,
         "cooldown": plan.cooldown,
-        "deliveries": [written_delivery(delivery) for delivery in challenge.deliveries],
+        "deliveries": [write_delivery(delivery) for delivery in challenge.deliveries],
     }
     record |= {name: value for name in _TEXTS if (value := getattr(challenge, name))}
-    record |= {name: value for name, usual in _USUAL.items() if (value := getattr(challenge, name)) != usual}
-    record |= {name: value for name, usual in _PLAN_USUAL.items() if (value := getattr(plan, name)) != usual}
+    record |= {
+        name: value for name, default in _DEFAULTS.items() if (value := getattr(challenge, name)) != default
+    }
+    record |= {
+        name: value for name, default in _PLAN_DEFAULTS.items() if (value := getattr(plan, name)) != default
+    }
     return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
 
 
-_PLAN_USUAL = {"live_codes": 4, "after_choice": "continue"}
+_PLAN_DEFAULTS = {"live_codes": 4, "after_choice": "continue"}
 
 
 def _step_record(step: Step) -> list[Any]:
@@ -47,8 +51,8 @@ def _step(record: Sequence[Any]) -> Step:
     return Step(channel, tuple(upstreams.split()), *rest)
 
 
-def written_delivery(delivery: Delivery) -> dict[str, Any]:
-    """Write a delivery that has not left yet."""
+def write_delivery(delivery: Delivery) -> dict[str, Any]:
+    """Write a delivery that was not sent yet."""
     record: dict[str, Any] = {
         "step": delivery.step,
         "status": delivery.status,
@@ -63,7 +67,7 @@ def written_delivery(delivery: Delivery) -> dict[str, Any]:
 
 
 def read(id_: str, stored: str) -> Challenge:
-    """Read what the store holds of a challenge."""
+    """Read a challenge from its record."""
     record: Mapping[str, Any] = json.loads(stored)
     steps = tuple(map(_step, record["steps"]))
     plan = Plan(
@@ -73,7 +77,7 @@ def read(id_: str, stored: str) -> Challenge:
         record["guesses"],
         record["sends"],
         tuple(record["cooldown"]),
-        **{name: record.get(name, usual) for name, usual in _PLAN_USUAL.items()},
+        **{name: record.get(name, default) for name, default in _PLAN_DEFAULTS.items()},
     )
     return Challenge(
         id=id_,
@@ -88,7 +92,7 @@ def read(id_: str, stored: str) -> Challenge:
         via=record.get("via"),
         told=tuple(record.get("told", ())),
         **{name: record.get(name, "") for name in _TEXTS},
-        **{name: record.get(name, usual) for name, usual in _USUAL.items()},
+        **{name: record.get(name, default) for name, default in _DEFAULTS.items()},
     )
 
 

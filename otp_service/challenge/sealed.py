@@ -1,9 +1,11 @@
-"""What a challenge keeps of people, sealed for its id.
+"""The personal data of a challenge, sealed for its id.
 
 Knows the parts and their order. Must not know keys or algorithms.
 """
 
+import json
 import logging
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from otp_service import phone
@@ -13,8 +15,8 @@ from otp_service.errors import Busy
 from otp_service.telemetry.logs import log
 
 
-class Sealed(NamedTuple):
-    """The number (E.164), the address and session that a server named, and the binding as canonical JSON."""
+class PersonalData(NamedTuple):
+    """The number (E.164), the address and the session that a server named, and the binding as canonical JSON."""
 
     e164: str
     address: str = ""
@@ -22,28 +24,35 @@ class Sealed(NamedTuple):
     binding: str = ""
 
 
-def sealed(seal: Seal, id_: str, parts: Sealed) -> str:
-    """Seal the parts for a challenge's id. Only the last part may contain a line break."""
-    return seal.close("\n".join(parts), id_)
+def seal_data(seal: Seal, id_: str, data: PersonalData) -> str:
+    """Seal data for a challenge's id. Only the last part may contain a line break."""
+    return seal.close("\n".join(data), id_)
 
 
-def unseal(seal: Seal, challenge: Challenge) -> Sealed:
-    """Give what `sealed` took.
+def unseal(seal: Seal, challenge: Challenge) -> PersonalData:
+    """Return the data of a challenge.
 
     Raises Busy if this process lacks the key: while keys are rotated, another process may hold it.
     """
     try:
-        return Sealed(*seal.open(challenge.sealed, challenge.id).split("\n", maxsplit=3))
+        return PersonalData(*seal.open(challenge.sealed, challenge.id).split("\n", maxsplit=3))
     except Unsealable:
         raise unreadable(challenge) from None
 
 
 def unreadable(challenge: Challenge) -> Busy:
-    """Log that this process lacks a key of a challenge, and give the error that says so."""
+    """Log that this process lacks a key of a challenge. Return the error that says so."""
     log("challenge.unreadable", logging.ERROR, challenge=challenge.id[:8])
     return Busy("This process does not hold the challenge's key. Try again.", retry_after=2)
 
 
+def canonical(binding: str | Mapping[str, str] | None) -> str:
+    """Write a binding as JSON, so that equal bindings are equal text. No binding is empty text."""
+    if binding is None:
+        return ""
+    return json.dumps(binding, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
 def log_challenge(name: str, challenge: Challenge, e164: str, **fields: object) -> None:
-    """Log what happened to a challenge: eight characters of its id, as the whole id is its holder's secret."""
+    """Log an event of a challenge, with eight characters of its id: the whole id is its holder's secret."""
     log(name, logging.INFO, challenge=challenge.id[:8], app=challenge.app, to=phone.mask(e164), **fields)

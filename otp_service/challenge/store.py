@@ -92,7 +92,7 @@ class ChallengeStore:
             "open",
             keys,
             challenge.id,
-            record.written(challenge),
+            record.write(challenge),
             challenge.plan.ttl * 1000,
             self._retention.challenges,
             fingerprint,
@@ -149,7 +149,7 @@ class ChallengeStore:
             self._names.of(id_),
             app,
             id_,
-            json.dumps(record.written_delivery(delivery)),
+            json.dumps(record.write_delivery(delivery)),
             *self._due.wake(id_),
         )
         what, now = answer[:2]
@@ -230,7 +230,7 @@ class ChallengeStore:
         the account sent no such message.
         """
         answer = self._scripts.call(
-            "receive",
+            "record_receipt",
             self._names.of(id_),
             id_,
             upstream_id,
@@ -289,6 +289,6 @@ def _move(move: Move, lease: Lease) -> tuple[str, int, str]:
                 automatic=True,
                 only=last.only,
             )
-            return "next", 0, json.dumps(record.written_delivery(delivery))
+            return "next", 0, json.dumps(record.write_delivery(delivery))
         case GiveUp():
             return "give_up", 0, ""

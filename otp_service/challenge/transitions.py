@@ -1,7 +1,7 @@
-"""What comes next for a challenge, decided as values.
+"""What follows for a challenge: from a challenge, what happened and the time, to a move.
 
-Pure: takes a challenge, what happened and the store's time, gives a move. Must not know where challenges are kept or
-what an upstream says beyond a verdict. All times are milliseconds of the store's clock, pauses are seconds.
+Knows the rules of fallback. Must not know where challenges are stored, or what an upstream says beyond a verdict: it is
+pure. Times are milliseconds of the store's clock; waits and pauses are seconds.
 """
 
 from collections.abc import Sequence
@@ -12,60 +12,60 @@ from otp_service.upstream.faults import ACCOUNT_FAULTS
 from otp_service.upstream.port import Outcome, Verdict
 
 MAX_DEFERRALS = 3
-"""How often one delivery is tried again after every account said "not now"."""
-LEAST_USE = 10_000
-"""Milliseconds that must be left of a challenge for another message to be of use."""
+"""How often one delivery is tried again after all accounts answered "not now"."""
+MIN_TIME_LEFT = 10_000
+"""Milliseconds that must be left of a challenge for another message to be useful."""
 _SUCCESS = {
     "accepted": {Status.ACCEPTED, Status.SENT, Status.DELIVERED, Status.READ},
     "sent": {Status.SENT, Status.DELIVERED, Status.READ},
     "delivered": {Status.DELIVERED, Status.READ},
     "read": {Status.READ},
 }
-"""What ends a step in success, by its `until`."""
+"""The statuses with which a step succeeds, by its `until`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Nothing more to do before the challenge expires."""
+    """Do nothing more before the challenge expires."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """See again after `seconds`, or None for when the step's wait is over."""
+    """Decide again after `seconds`; None means when the step's wait is over."""
 
     seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Send the same delivery once more after `seconds`, with a new code; 0 is at once, by another account."""
+    """Send the same delivery again after `seconds`, with a new code; 0 means at once, by another account."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """Start a new delivery with the step of this place in the plan."""
+    """Start a new delivery with the step at this place in the plan."""
 
     step: int
 
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """No way is left to bring the code."""
+    """End the challenge: no step is left to deliver a code."""
 
 
 Move = Hold | Wait | Again | Next | GiveUp
 
 
 def after_outcome(challenge: Challenge, outcome: Outcome, account: str, now: int) -> Move:
-    """Say what follows the end of the newest delivery's send by `account`."""
+    """Decide what follows when `account` has answered for the newest delivery."""
     delivery, step = challenge.last, challenge.step
-    further = _next_step(challenge, now)
+    following = _next_step(challenge, now)
     if outcome.verdict is Verdict.ACCEPTED:
-        if step.until == "accepted" or not further:
+        if step.until == "accepted" or not following:
             return Hold()
-        return Wait(_look_at(step.wait))
+        return Wait(_asking_delay(step.wait))
     if outcome.verdict is Verdict.UNKNOWN:
         return Wait()
     accounts_left = set(step.upstreams) - {*delivery.tried, account}
@@ -73,28 +73,28 @@ def after_outcome(challenge: Challenge, outcome: Outcome, account: str, now: int
         return Again(0)
     if outcome.verdict is Verdict.DEFERRED and delivery.deferrals < MAX_DEFERRALS:
         pause = max(outcome.retry_after or 0, 2.0**delivery.deferrals)
-        if _is_in_time(challenge, now + 1000 * pause) and (pause <= step.wait or not further):
+        if _is_in_time(challenge, now + 1000 * pause) and (pause <= step.wait or not following):
             return Again(pause)
-    return further or _end(challenge)
+    return following or _end(challenge)
 
 
 def candidates(challenge: Challenge) -> list[int]:
-    """List the steps that the newest delivery may take: its own, else one of those that nobody tried yet."""
+    """List the steps that the newest delivery may take: its own first, then those that were not tried yet."""
     own, steps = challenge.last.step, challenge.plan.steps
     return [*([own] if _is_left(steps[own], challenge.last.only) else []), *_untried(challenge)]
 
 
-def limited(challenge: Challenge, channels: Sequence[str]) -> Challenge:
-    """Give a challenge whose newest delivery, and what follows it by itself, may take some channels only."""
+def limited_to(challenge: Challenge, channels: Sequence[str]) -> Challenge:
+    """Limit the newest delivery, and those that follow it automatically, to some channels."""
     return replace(
         challenge, deliveries=(*challenge.deliveries[:-1], replace(challenge.last, only=tuple(channels)))
     )
 
 
-def charged(challenge: Challenge) -> int:
-    """Give the place of the delivery whose charge the newest one spends.
+def charged_place(challenge: Challenge) -> int:
+    """Return the place of the delivery that the newest one was charged with.
 
-    It is its own, but where it stands in for a message that an upstream refused: that one never left.
+    That is its own place, unless it replaces a message that an upstream refused: that message was never sent.
     """
     place = len(challenge.deliveries) - 1
     while challenge.deliveries[place].automatic and challenge.deliveries[place - 1].status is Status.REFUSED:
@@ -102,15 +102,15 @@ def charged(challenge: Challenge) -> int:
     return place
 
 
-def is_to_be_charged(challenge: Challenge) -> bool:
-    """Say whether the newest delivery is a message more than was asked for, and was not charged yet."""
+def needs_charge(challenge: Challenge) -> bool:
+    """Say whether the newest delivery adds a message that the guard has not charged yet."""
     last = challenge.last
     is_first_try = not last.tried and not last.deferrals
-    return last.automatic and is_first_try and charged(challenge) == len(challenge.deliveries) - 1
+    return last.automatic and is_first_try and charged_place(challenge) == len(challenge.deliveries) - 1
 
 
 def with_step(challenge: Challenge, place: int) -> Challenge:
-    """Give the newest delivery, which has not left, another step."""
+    """Give the newest delivery another step, before it is sent."""
     if place == challenge.last.step:
         return challenge
     step = challenge.plan.steps[place]
@@ -118,10 +118,10 @@ def with_step(challenge: Challenge, place: int) -> Challenge:
     return replace(challenge, deliveries=(*challenge.deliveries[:-1], moved))
 
 
-def after_none(challenge: Challenge, now: int, pause: float | None) -> Move:
-    """Say what follows when none of the steps can be taken now.
+def after_no_step(challenge: Challenge, now: int, pause: float | None) -> Move:
+    """Decide what follows when no step can be taken now.
 
-    `pause` is in how many seconds one may be again; None for never.
+    `pause` is the seconds until one can be taken, None for never.
     """
     if pause is not None and _is_in_time(challenge, now + 1000 * pause):
         return Again(max(1.0, pause))
@@ -129,21 +129,21 @@ def after_none(challenge: Challenge, now: int, pause: float | None) -> Move:
 
 
 def after_wait(challenge: Challenge, now: int) -> Move:
-    """Say what follows when a delivery is looked at again: news came, or its step's time is over.
+    """Decide what follows when a receipt has arrived, or the wait of the newest delivery's step is over.
 
-    An outcome that stayed unknown moves on to the next step; where no other is left it is tried once more on the
-    same one, as the first message may never have left. A second unknown is not repeated.
+    After an unknown outcome the next step follows. If no step is left, the same step is tried once more, because the
+    first message may never have been sent. A second unknown outcome is not repeated.
     """
     delivery, step = challenge.last, challenge.step
-    further = _next_step(challenge, now)
+    following = _next_step(challenge, now)
     if delivery.status in FAILED:
-        return further or _end(challenge)
+        return following or _end(challenge)
     if delivery.status in _SUCCESS[step.until]:
         return Hold()
     if delivery.ends is not None and now < delivery.ends:
-        return _rest(challenge, now) if further or delivery.status is Status.UNKNOWN else Hold()
-    if further:
-        return further
+        return _rest(challenge, now) if following or delivery.status is Status.UNKNOWN else Hold()
+    if following:
+        return following
     if delivery.status is not Status.UNKNOWN:
         return Hold()
     repeats = sum(d.step == delivery.step and d.status is Status.UNKNOWN for d in challenge.deliveries)
@@ -152,15 +152,15 @@ def after_wait(challenge: Challenge, now: int) -> Move:
 
 
 def _rest(challenge: Challenge, now: int) -> Wait:
-    """Wait until the upstream is to be asked, or for the rest of the step."""
-    before = _look_moment(challenge) - now
+    """Wait until it is time to ask the upstream, or until the step's wait is over."""
+    before = _asking_time(challenge) - now
     return Wait(before / 1000) if challenge.last.status is Status.ACCEPTED and before > 0 else Wait()
 
 
 def is_worth_asking(challenge: Challenge, now: int) -> bool:
-    """Say whether the upstream should be asked what became of the newest delivery, as nothing was heard of it.
+    """Say whether to ask the upstream about the newest delivery, because no receipt has arrived.
 
-    Only while something hangs on it: a step that waits, with another one after it.
+    It is worth asking only while the answer matters: another step follows if this one fails.
     """
     delivery = challenge.last
     return (
@@ -168,25 +168,25 @@ def is_worth_asking(challenge: Challenge, now: int) -> bool:
         and challenge.step.until in {"sent", "delivered"}
         and delivery.ends is not None
         and now < delivery.ends
-        and now >= _look_moment(challenge)
+        and now >= _asking_time(challenge)
         and _next_step(challenge, now) is not None
     )
 
 
-def _look_moment(challenge: Challenge) -> float:
+def _asking_time(challenge: Challenge) -> float:
     wait = challenge.step.wait
-    return (challenge.last.ends or 0) - 1000 * (wait - _look_at(wait))
+    return (challenge.last.ends or 0) - 1000 * (wait - _asking_delay(wait))
 
 
-def _look_at(wait: int) -> float:
-    """Give when in a wait to ask the upstream: late, as receipts come by themselves, but in time for the answer."""
+def _asking_delay(wait: int) -> float:
+    """Return how many seconds into a wait to ask the upstream: late, as receipts usually arrive, but in time."""
     return wait - min(3.0, wait / 3)
 
 
 def resend_step(challenge: Challenge, channel: str | None, only: Sequence[str] = ()) -> int | None:
-    """Choose the step of a resend: the named channel's first, else the one after the newest, else the last again.
+    """Choose the step of a resend: the first of the named channel, else the one after the newest, else the last.
 
-    Of those that take one of some channels, if `only` names any.
+    `only` limits the choice to some channels, if it names any. Return None if there is no such step.
     """
     places = [place for place, step in enumerate(challenge.plan.steps) if _is_left(step, only)]
     if channel is None:
@@ -206,7 +206,7 @@ def _next_step(challenge: Challenge, now: int) -> Next | None:
 
 
 def _untried(challenge: Challenge) -> list[int]:
-    """List the steps that the system may still take by itself: those after the newest's first."""
+    """List the steps that may follow automatically, those after the newest delivery's step first."""
     if challenge.last.chosen and challenge.plan.after_choice == "stop":
         return []
     tried = {d.step for d in challenge.deliveries if d.status is not Status.SUPERSEDED}
@@ -220,10 +220,10 @@ def _untried(challenge: Challenge) -> list[int]:
 
 
 def _is_in_time(challenge: Challenge, moment: float) -> bool:
-    return moment <= challenge.expires - LEAST_USE
+    return moment <= challenge.expires - MIN_TIME_LEFT
 
 
 def _end(challenge: Challenge) -> Move:
-    """End a challenge without hope; an earlier code may still come back, or the person choose another channel."""
+    """Give up, unless an earlier code may still be entered or the person may choose another channel."""
     may_choose = challenge.last.chosen and challenge.plan.after_choice == "stop" and challenge.sends_left
     return Hold() if challenge.was_sent or may_choose else GiveUp()

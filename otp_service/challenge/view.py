@@ -1,6 +1,6 @@
-"""What a screen may see of a challenge.
+"""What callers may see of a challenge.
 
-Pure. Must not know how a number is masked or how an answer is written.
+Knows what a screen shows and counts down. Must not know how a number is masked or how an answer is written: it is pure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from otp_service.challenge.model import Challenge, State, Status, Step
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a screen may see of a challenge. `to` is masked; the `*_in` figures are whole seconds from now."""
+    """What a caller may see of a challenge. `to` is masked. The `*_in` values are whole seconds from now."""
 
     challenge_id: str
     status: State
@@ -29,11 +29,11 @@ class View:
 
 
 _SHOWN = {Status.CLAIMED: Status.QUEUED}
-"""A claim is internal to the workers."""
+"""Claims are internal to workers."""
 
 
 def of(challenge: Challenge, now: int, masked: str) -> View:
-    """Show the challenge as it is at `now`. Whole seconds are rounded up, so that waiting them is enough."""
+    """Show a challenge as it is at `now`. Seconds are rounded up, so that waiting for that long is enough."""
     status = challenge.status(now)
     open_ = status is State.PENDING
     shown = challenge.deliveries[challenge.via] if challenge.via is not None else challenge.last

@@ -50,5 +50,5 @@ class Charges:
 
 def _charged_channel(challenge: Challenge) -> str:
     """Name the channel that the guard was charged for; the first message may have moved to another step since."""
-    place = transitions.charged(challenge)
+    place = transitions.charged_place(challenge)
     return challenge.deliveries[place].channel if place else challenge.plan.steps[0].channel

@@ -119,7 +119,7 @@ class Dispatcher:
         person = unseal(self._seal, lease.challenge)
         lease, chosen = self._choose(active, lease, person.e164)
         if not isinstance(chosen, ChosenStep):
-            self._settle_move(lease, transitions.after_none(lease.challenge, lease.now, chosen))
+            self._settle_move(lease, transitions.after_no_step(lease.challenge, lease.now, chosen))
             return
         lease = replace(lease, challenge=transitions.with_step(lease.challenge, chosen.place))
         reference = self._seal.reference(lease.challenge.id)
@@ -150,7 +150,7 @@ class Dispatcher:
         if self._suppressions.read(*self._seal.indexes("suppressed", e164)) is not None:
             return lease, None
         chosen = self._steps.choose(active, lease.challenge, e164)
-        if isinstance(chosen, ChosenStep) and transitions.is_to_be_charged(lease.challenge):
+        if isinstance(chosen, ChosenStep) and transitions.needs_charge(lease.challenge):
             return self._charge(active, lease, e164, chosen)
         return lease, chosen
 
@@ -165,7 +165,7 @@ class Dispatcher:
             return lease, None
         if verdict != "cheap":
             return lease, chosen
-        lease = replace(lease, challenge=transitions.limited(lease.challenge, guard.cheap_channels))
+        lease = replace(lease, challenge=transitions.limited_to(lease.challenge, guard.cheap_channels))
         if channel in guard.cheap_channels:
             return lease, chosen
         return lease, self._steps.choose(active, lease.challenge, e164)

@@ -96,7 +96,7 @@ def caller() -> Caller:
         request_id=g.request_id,
         origin=request.headers.get("Origin"),
         address=_address() if g.key_kind == "publishable" else None,
-        note_standing=set_standing,
+        record_standing=set_standing,
     )
 
 

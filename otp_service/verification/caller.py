@@ -1,6 +1,6 @@
 """Who calls: an app, from a page or from a server.
 
-Must not know how a caller proves itself.
+Knows what the acts need of a caller. Must not know how a caller is authenticated.
 """
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from otp_service.policy.active import ActivePolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """An app that calls: its page's origin, and the address of a browser (None for a server).
+    """An app that calls, with the policy in which it was found.
 
-    `active` is the policy in which the app was found. `note_standing` receives how the budget stands that is nearest
-    to its limit.
+    `origin` is the origin of the page that calls, and `address` that of its browser; both are None for a server.
+    `record_standing` receives the standing of the budget that is closest to its limit.
     """
 
     app: App
@@ -24,4 +24,4 @@ class Caller:
     request_id: str
     origin: str | None = None
     address: str | None = None
-    note_standing: Callable[[Standing | None], None] = lambda _: None
+    record_standing: Callable[[Standing | None], None] = lambda _: None

@@ -1,6 +1,6 @@
-"""Read and cancel a challenge, and redeem a verification token.
+"""Manage: read or cancel a challenge, and redeem a verification token.
 
-Must not know HTTP, Redis or vendors.
+Knows that each of these may be repeated, except redeeming. Must not know HTTP, Redis or vendors.
 """
 
 from typing import Any
@@ -32,18 +32,18 @@ class Manage:
         self._metrics = metrics
 
     def status(self, caller: Caller, challenge_id: str) -> View:
-        """Show a challenge, also for a while after its end. Raises ChallengeNotFound, StoreUnavailable."""
+        """Show a challenge, even for a while after its end. Raises ChallengeNotFound, Busy or StoreUnavailable."""
         now, challenge = self._own.read(caller, challenge_id)
         return self._own.view(challenge, now)
 
     def cancel(self, caller: Caller, challenge_id: str) -> View:
-        """End a challenge; cancelling twice is the same. Raises ChallengeNotFound, StoreUnavailable."""
+        """End a challenge. Cancelling it again changes nothing. Raises ChallengeNotFound, Busy or StoreUnavailable."""
         now, challenge = self._own.read(caller, challenge_id)
         if challenge.state is not State.CANCELLED:
-            now, challenge = self._cancelled(caller, challenge)
+            now, challenge = self._end(caller, challenge)
         return self._own.view(challenge, now)
 
-    def _cancelled(self, caller: Caller, challenge: Challenge) -> tuple[int, Challenge]:
+    def _end(self, caller: Caller, challenge: Challenge) -> tuple[int, Challenge]:
         now, ended = self._challenges.finish(challenge.id, caller.app.name, State.CANCELLED)
         if ended is None:
             now, ended = self._challenges.read_challenge(challenge.id)
@@ -55,7 +55,7 @@ class Manage:
         return now, ended
 
     def redeem(self, caller: Caller, token: str) -> dict[str, Any]:
-        """Spend a verification token once and give its claims.
+        """Spend a verification token and return its claims. A token can be spent once.
 
         Raises TokenInvalid, TokenSpent or StoreUnavailable.
         """

@@ -1,11 +1,8 @@
-"""An app's own challenges: read them, and show them as a screen needs.
+"""An app's own challenges: how they are read and shown.
 
-Unknown, foreign and malformed ids get one answer, so that an attacker learns nothing. Must not know what is done
-with a challenge.
+Knows which challenges an app may see. Unknown, foreign and malformed ids get the same answer, so that an attacker
+learns nothing. Must not know what is done with a challenge.
 """
-
-import json
-from collections.abc import Mapping
 
 from otp_service import phone
 from otp_service.challenge import view
@@ -20,14 +17,14 @@ from otp_service.verification.caller import Caller
 
 
 class OwnChallenges:
-    """Reads challenges for their app. Its methods raise StoreUnavailable."""
+    """Reads the challenges of the app that calls. Its methods raise StoreUnavailable."""
 
     def __init__(self, challenges: ChallengeStore, seal: Seal) -> None:
         self._challenges = challenges
         self._seal = seal
 
     def read(self, caller: Caller, challenge_id: str) -> tuple[int, Challenge]:
-        """Give the time and a challenge of the caller's app. Raises ChallengeNotFound."""
+        """Return the time and a challenge of the caller's app. Raises ChallengeNotFound."""
         check_form(challenge_id)
         now, challenge = self._challenges.read_challenge(challenge_id)
         if challenge is None or challenge.app != caller.app.name:
@@ -35,14 +32,14 @@ class OwnChallenges:
         return now, challenge
 
     def read_pending(self, caller: Caller, challenge_id: str) -> tuple[int, Challenge]:
-        """Give the time and a challenge that has not ended. Raises ChallengeNotFound."""
+        """Return the time and a challenge that has not ended. Raises ChallengeNotFound."""
         now, challenge = self.read(caller, challenge_id)
         if challenge.status(now) is not State.PENDING:
             raise ChallengeNotFound
         return now, challenge
 
     def number(self, challenge: Challenge) -> str:
-        """Give a challenge's number (E.164). Raises Busy."""
+        """Return a challenge's number (E.164). Raises Busy."""
         return unseal(self._seal, challenge).e164
 
     def view(self, challenge: Challenge, now: int) -> View:
@@ -51,13 +48,6 @@ class OwnChallenges:
 
 
 def check_form(challenge_id: str) -> None:
-    """Raise ChallengeNotFound for what cannot be an id, before anything is read."""
+    """Raise ChallengeNotFound for text that cannot be an id, before anything is read."""
     if len(challenge_id) != ID_LENGTH:
         raise ChallengeNotFound
-
-
-def canonical(binding: str | Mapping[str, str] | None) -> str:
-    """Write a binding so that equal ones are equal text; empty for none."""
-    if binding is None:
-        return ""
-    return json.dumps(binding, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -1,6 +1,6 @@
-"""Recognises the repetition of a request that came with an Idempotency-Key.
+"""Fingerprints of requests, by which the repetition of a request with an Idempotency-Key is recognised.
 
-Must not know which request it is.
+Knows that a fingerprint must not be reversible. Must not know what a request asks for.
 """
 
 import json
@@ -9,8 +9,8 @@ from otp_service.crypto.sealing import Seal
 
 
 def fingerprints(seal: Seal, request: object) -> tuple[str, ...]:
-    """Give HMACs of a whole request, newest key first.
+    """Return the HMACs of a request, that of the newest key first.
 
-    A plain hash could be reversed, because a number has few digits.
+    A plain hash could be reversed, because a phone number has few digits.
     """
     return seal.indexes("fingerprint", json.dumps(request, sort_keys=True))

@@ -1,6 +1,6 @@
-"""Resend: bring another code of the same challenge, over the next channel or a chosen one.
+"""Resend: schedule another message of a challenge, over the next channel or a chosen one.
 
-Brings the guard, the rules and the store together. Must not know HTTP, Redis or vendors.
+Knows the order: repetition, step, guard, store. Must not know HTTP, Redis or vendors.
 """
 
 import secrets
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from otp_service import phone
 from otp_service.challenge import transitions, view
 from otp_service.challenge.model import Challenge, Delivery, Status
-from otp_service.challenge.sealed import Sealed, log_challenge, unseal
+from otp_service.challenge.sealed import PersonalData, log_challenge, unseal
 from otp_service.challenge.store import ChallengeStore
 from otp_service.challenge.view import View
 from otp_service.crypto.sealing import Seal
@@ -52,33 +52,33 @@ class Resend:
         request: ResendRequest = ResendRequest(),
         idempotency_key: str | None = None,
     ) -> View:
-        """Schedule another message of a challenge. The guard treats it as a send of the same caller.
+        """Schedule another message of a challenge. The guard treats it as another send by the same caller.
 
         Raises ChallengeNotFound, ChannelNotAvailable, ResendTooEarly, NoSendsLeft, NoRoute, NumberOptedOut,
         TooManyRequests, HumanCheckRequired, HumanCheckFailed, HumanCheckUnavailable, IdempotencyKeyReused or
-        StoreUnavailable; then nothing is sent.
+        StoreUnavailable. Then nothing is sent.
         """
         now, challenge = self._own.read_pending(caller, challenge_id)
         operation = self._operation(challenge, request, idempotency_key)
         if operation is None:
             return self._own.view(challenge, now)
-        step = _step(challenge, request.channel, now)
-        who = unseal(self._seal, challenge)
-        entry = _entry(caller, challenge, who, step, request)
+        step = _choose_step(challenge, request.channel, now)
+        person = unseal(self._seal, challenge)
+        entry = _guard_entry(caller, challenge, person, step, request)
         charge = f"{challenge.id[-8:]}{operation}"
         decision = self._admission.admit(entry, charge)
-        caller.note_standing(decision.standing)
+        caller.record_standing(decision.standing)
         only = entry.rules.cheap_channels if decision.verdict == "cheap" else ()
-        delivery = _delivery(caller, challenge, step, request, operation, only)
+        delivery = _new_delivery(caller, challenge, step, request, operation, only)
         what, now, answer = self._challenges.resend(challenge.id, caller.app.name, delivery)
         if not isinstance(answer, Challenge):
             self._admission.refund(entry, charge)
             raise _refusal(what, answer or 0)
-        log_challenge("challenge.resent", answer, who.e164, request_id=caller.request_id)
-        return view.of(answer, now, phone.mask(who.e164))
+        log_challenge("challenge.resent", answer, person.e164, request_id=caller.request_id)
+        return view.of(answer, now, phone.mask(person.e164))
 
     def _operation(self, challenge: Challenge, request: ResendRequest, key: str | None) -> str | None:
-        """Name the act; None if this key did it already. Raises IdempotencyKeyReused."""
+        """Name the operation. Return None if this key did it already. Raises IdempotencyKeyReused."""
         if not key:
             return secrets.token_urlsafe(6)
         keys = self._seal.indexes("resend", challenge.id, key)
@@ -92,8 +92,8 @@ class Resend:
         return operations[0]
 
 
-def _step(challenge: Challenge, channel: str | None, now: int) -> int:
-    """Choose the step. Raises ChannelNotAvailable, NoSendsLeft, ResendTooEarly."""
+def _choose_step(challenge: Challenge, channel: str | None, now: int) -> int:
+    """Choose the step. Raises ChannelNotAvailable, NoSendsLeft or ResendTooEarly."""
     step = transitions.resend_step(challenge, channel)
     if step is None:
         raise ChannelNotAvailable
@@ -104,19 +104,21 @@ def _step(challenge: Challenge, channel: str | None, now: int) -> int:
     return step
 
 
-def _entry(caller: Caller, challenge: Challenge, who: Sealed, step: int, request: ResendRequest) -> Entry:
-    """Make the entry of another message of a challenge; its caller is known as well as at the start."""
+def _guard_entry(
+    caller: Caller, challenge: Challenge, person: PersonalData, step: int, request: ResendRequest
+) -> Entry:
+    """Make the guard's entry for the message. The caller is known as well as when the challenge was opened."""
     rules = caller.active.policy.guard_of(caller.app.name)
     steps = challenge.plan.steps
     left = [steps[step]] if request.channel else steps
     return Entry(
         asked=Asked(
-            number=phone.parse(who.e164),
+            number=phone.parse(person.e164),
             app=caller.app.name,
             purpose=challenge.purpose,
             channel=steps[step].channel,
-            address=(who.address or None) if caller.address is None else caller.address,
-            session=who.session,
+            address=(person.address or None) if caller.address is None else caller.address,
+            session=person.session,
             known=known_as(challenge.known),
         ),
         rules=rules,
@@ -127,7 +129,7 @@ def _entry(caller: Caller, challenge: Challenge, who: Sealed, step: int, request
     )
 
 
-def _delivery(
+def _new_delivery(
     caller: Caller,
     challenge: Challenge,
     step: int,
@@ -135,7 +137,7 @@ def _delivery(
     operation: str,
     only: tuple[str, ...],
 ) -> Delivery:
-    """Make the delivery; `only` are the channels that the guard left it, if it left some only."""
+    """Make the delivery. `only` are the channels that the guard allows, empty for all."""
     if only:
         left = transitions.resend_step(challenge, request.channel, only)
         step = step if left is None else left

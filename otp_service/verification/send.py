@@ -1,6 +1,6 @@
 """Send: open a challenge and schedule its first message.
 
-Brings the guard, the policy and the store together. Must not know HTTP, Redis or vendors.
+Knows the order: number, plan, repetition, guard, store. Must not know HTTP, Redis or vendors.
 """
 
 import random
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from otp_service import phone
 from otp_service.challenge import view
 from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status
-from otp_service.challenge.sealed import Sealed, log_challenge, sealed
+from otp_service.challenge.sealed import PersonalData, canonical, log_challenge, seal_data
 from otp_service.challenge.store import ChallengeStore
 from otp_service.challenge.view import View
 from otp_service.crypto.code_hashes import Hasher
@@ -35,7 +35,7 @@ from otp_service.store.facts import Facts
 from otp_service.store.partitions import ID_LENGTH
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
-from otp_service.verification.own import OwnChallenges, canonical
+from otp_service.verification.own import OwnChallenges
 from otp_service.verification.repetition import fingerprints
 
 
@@ -86,23 +86,28 @@ class Send:
         """Open a challenge and schedule its first message.
 
         Raises Invalid, NoRoute, ChannelNotAvailable, NumberOptedOut, TooManyRequests, HumanCheckRequired,
-        HumanCheckFailed, IdempotencyKeyReused, IdempotencyKeySpent or StoreUnavailable; then nothing is stored or sent.
+        HumanCheckFailed, HumanCheckUnavailable, IdempotencyKeyReused, IdempotencyKeySpent or StoreUnavailable.
+        Then nothing is stored or sent.
         """
         number = phone.parse(request.to, request.country)
         _check_server_fields(caller, request)
         plan = self._plan(caller, request, number)
-        act = self._act(caller, request, number, idempotency_key)
-        if act.record and (known := self._challenges.recall(*act.records)):
-            return self._replay(known, act)
-        entry = self._entry(caller, request, number, plan)
-        decision = self._admission.admit(entry, act.operation)
-        caller.note_standing(decision.standing)
-        made = self._challenge(caller, request, entry, _cautious(plan, entry.rules, decision), act.record)
-        opened = self._challenges.open(made, idempotency=act.record, fingerprint=act.fingerprints[0])
+        operation = self._operation(caller, request, number, idempotency_key)
+        if operation.record and (known := self._challenges.recall(*operation.records)):
+            return self._replay(known, operation)
+        entry = self._guard_entry(caller, request, number, plan)
+        decision = self._admission.admit(entry, operation.id)
+        caller.record_standing(decision.standing)
+        made = self._new_challenge(
+            caller, request, entry, _cautious(plan, entry.rules, decision), operation.record
+        )
+        opened = self._challenges.open(
+            made, idempotency=operation.record, fingerprint=operation.fingerprints[0]
+        )
         if opened.challenge is None:
-            if not opened.known.endswith(act.fingerprints[0]):
-                self._admission.refund(entry, act.operation)
-            return self._replay(opened.known, act)
+            if not opened.known.endswith(operation.fingerprints[0]):
+                self._admission.refund(entry, operation.id)
+            return self._replay(opened.known, operation)
         self._metrics.challenges.labels(caller.app.name, "opened").inc()
         log_challenge("challenge.opened", opened.challenge, number.e164, request_id=caller.request_id)
         return view.of(opened.challenge, opened.now, phone.mask(number.e164))
@@ -118,49 +123,51 @@ class Send:
         )
 
     def _learned(self, channel: str, country: str) -> float | None:
-        """Give the wait that was learned; a store that is away refuses the send itself a moment later."""
+        """Return the wait that was learned (seconds). If the store is down, the send is refused a moment later."""
         try:
             return self._conversion.learned_wait(self._facts.time(), channel, country)
         except StoreUnavailable:
             return None
 
-    def _act(self, caller: Caller, request: SendRequest, number: Number, key: str | None) -> "_Act":
-        """Name the act: requests that race with the same key and body are one, with another body they are not."""
+    def _operation(
+        self, caller: Caller, request: SendRequest, number: Number, key: str | None
+    ) -> "_Operation":
+        """Name the operation: requests with the same key and body are the same operation, even if they race."""
         if not key:
-            return _Act(secrets.token_urlsafe(9))
+            return _Operation(secrets.token_urlsafe(9))
         records = self._seal.indexes("send", caller.app.name, key)
-        # However the number is spelled, it is the same request; a human proof differs in each repetition.
+        # A number may be written in several ways, and each repetition has another human proof.
         same = asdict(request) | {"to": number.e164, "country": None, "human_proof": ""}
         prints = fingerprints(self._seal, same)
-        return _Act(self._seal.index(records[0], prints[0]), records, prints)
+        return _Operation(self._seal.index(records[0], prints[0]), records, prints)
 
-    def _replay(self, known: str, act: "_Act") -> View:
-        """Answer a repetition with the challenge that the first request opened."""
+    def _replay(self, known: str, operation: "_Operation") -> View:
+        """Answer a repetition with the challenge that the first request opened; `known` is the idempotency record."""
         id_, stored = known[:ID_LENGTH], known[ID_LENGTH:]
-        if stored not in act.fingerprints:
+        if stored not in operation.fingerprints:
             raise IdempotencyKeyReused
         now, challenge = self._challenges.read_challenge(id_)
         if challenge is None:
             raise IdempotencyKeySpent
         return self._own.view(challenge, now)
 
-    def _challenge(
+    def _new_challenge(
         self, caller: Caller, request: SendRequest, entry: Entry, plan: Plan, record: str
     ) -> Challenge:
         id_ = self._challenges.new_id(record)
-        parts = Sealed(
+        data = PersonalData(
             entry.asked.number.e164, request.address or "", request.session, canonical(request.binding)
         )
         return Challenge(
             id=id_,
             app=caller.app.name,
             purpose=request.purpose,
-            sealed=sealed(self._seal, id_, parts),
+            sealed=seal_data(self._seal, id_, data),
             scheme=self._hasher.scheme,
             state=State.PENDING,
             expires=0,
             plan=plan,
-            deliveries=(_first(plan, caller, chosen=request.channel is not None),),
+            deliveries=(_first_delivery(plan, caller, chosen=request.channel is not None),),
             locale=request.locale,
             app_hash=request.app_hash,
             host=caller.app.host(caller.origin) if caller.origin else "",
@@ -170,9 +177,9 @@ class Send:
             watched=caller.app.events is not None,
         )
 
-    def _entry(self, caller: Caller, request: SendRequest, number: Number, plan: Plan) -> Entry:
+    def _guard_entry(self, caller: Caller, request: SendRequest, number: Number, plan: Plan) -> Entry:
         rules = caller.active.policy.guard_of(caller.app.name)
-        known, now = self._known(caller, request, number.e164)
+        known, now = self._recognise(caller, request, number.e164)
         return Entry(
             asked=Asked(
                 number=number,
@@ -191,11 +198,8 @@ class Send:
             now=now,
         )
 
-    def _known(self, caller: Caller, request: SendRequest, e164: str) -> tuple[Known, int]:
-        """Say how well the caller is known; what a device token was given for may be another person's number by now.
-
-        Gives also the store's time, 0 if it was not needed.
-        """
+    def _recognise(self, caller: Caller, request: SendRequest, e164: str) -> tuple[Known, int]:
+        """Return how well the caller is known, and the store's time (0 if it was not needed)."""
         app, session = caller.app.name, request.session
         if not request.device_token and not session:
             return "", 0
@@ -205,6 +209,7 @@ class Send:
         return ("returning" if past.met else "session" if session else ""), past.now
 
     def _is_device(self, token: str, app: str, e164: str, past: Past) -> bool:
+        """Check a device token. One from before its number was recycled may be another person's."""
         subject = self._seal.subject(app, e164)
         with suppress(TokenInvalid):
             claims = self._signer.check_device(token, subject, audience=app, now=past.now // 1000)
@@ -213,20 +218,23 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class _Act:
-    """One send, however often it is asked for: its operation id, and the names and fingerprints of its key."""
+class _Operation:
+    """One send, however often it is requested: its id, and the names and fingerprints of its idempotency record.
 
-    operation: str
+    Names and fingerprints are made with each lookup key, the newest first.
+    """
+
+    id: str
     records: tuple[str, ...] = ()
     fingerprints: tuple[str, ...] = ("",)
 
     @property
     def record(self) -> str:
-        """The name of the idempotency record under the newest lookup key; empty without an idempotency key."""
+        """The newest name of the idempotency record, empty if the request has no idempotency key."""
         return self.records[0] if self.records else ""
 
 
-def _first(plan: Plan, caller: Caller, *, chosen: bool) -> Delivery:
+def _first_delivery(plan: Plan, caller: Caller, *, chosen: bool) -> Delivery:
     return Delivery(0, plan.steps[0].channel, Status.QUEUED, 0, "", caller.request_id, chosen=chosen)
 
 
@@ -235,11 +243,11 @@ def _check_server_fields(caller: Caller, request: SendRequest) -> None:
     if caller.address is not None:
         given = [name for name in ("session", "address") if getattr(request, name)]
         if given:
-            raise Invalid({name: ["may come with a secret key only"] for name in given})
+            raise Invalid({name: ["is accepted only with a secret key"] for name in given})
 
 
 def _cautious(plan: Plan, rules: Guard, decision: Decision) -> Plan:
-    """Keep to cheap channels, or draw longer codes, where the guard says so."""
+    """Keep to cheap channels, or draw longer codes, if the guard says so."""
     if decision.verdict == "cheap":
         plan = replace(plan, steps=tuple(s for s in plan.steps if s.channel in rules.cheap_channels))
     if decision.tripped("guessing"):

@@ -9,7 +9,7 @@ from otp_service.challenge.transitions import (
     Again,
     Hold,
     Wait,
-    limited,
+    limited_to,
     with_step,
 )
 from otp_service.upstream.port import Verdict
@@ -114,7 +114,7 @@ def test_what_the_guard_left_of_a_delivery_is_kept_with_it(store: Stores) -> Non
     """A worker that takes it up again, and whoever follows it, must know."""
     id_ = opened(store).id
     lease = claimed(store, id_)
-    lease = replace(lease, challenge=limited(lease.challenge, ["voice", "rcs"]))
+    lease = replace(lease, challenge=limited_to(lease.challenge, ["voice", "rcs"]))
     assert store.challenges.arm(lease, "reference", "hash", "main")
     assert seen(store, id_).last.only == ("voice", "rcs")
 

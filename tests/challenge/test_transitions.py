@@ -9,22 +9,22 @@ from hypothesis import strategies as st
 
 from otp_service.challenge.model import FAILED, Status
 from otp_service.challenge.transitions import (
-    LEAST_USE,
     MAX_DEFERRALS,
+    MIN_TIME_LEFT,
     Again,
     GiveUp,
     Hold,
     Move,
     Next,
     Wait,
-    after_none,
+    after_no_step,
     after_outcome,
     after_wait,
     candidates,
-    charged,
-    is_to_be_charged,
+    charged_place,
     is_worth_asking,
-    limited,
+    limited_to,
+    needs_charge,
     resend_step,
     with_step,
 )
@@ -44,7 +44,7 @@ def after(step: int, outcome: Outcome, now: int = OPENED, *, deferrals: int = 0)
     return after_outcome(challenge, outcome, STEPS[step].upstreams[0], now)
 
 
-LATE = EXPIRES - LEAST_USE
+LATE = EXPIRES - MIN_TIME_LEFT
 
 
 ENDS = OPENED + 20_000
@@ -150,7 +150,7 @@ def test_the_plan_ends_before_the_challenge(now: int, *, in_time: bool) -> None:
     assert after_wait(a_challenge(a_delivery(Status.UNKNOWN), plan=one), now) == (
         Next(0) if in_time else Hold()
     )
-    assert after_none(a_challenge(), now - 5000, 5) == (Again(5) if in_time else GiveUp())
+    assert after_no_step(a_challenge(), now - 5000, 5) == (Again(5) if in_time else GiveUp())
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_challenge_is_not_given_up_while_a_code_may_be_in_somebodys_hands(earl
     one = replace(PLAN, steps=STEPS[:1])
     challenge = a_challenge(a_delivery(earlier), a_delivery(Status.CLAIMED), plan=one)
     assert after_outcome(challenge, ended(Verdict.REFUSED), "main", OPENED) == Hold()
-    assert after_none(challenge, OPENED, None) == Hold()
+    assert after_no_step(challenge, OPENED, None) == Hold()
     assert after_wait(a_challenge(a_delivery(earlier), a_delivery(Status.FAILED), plan=one), OPENED) == Hold()
 
 
@@ -171,7 +171,7 @@ def test_a_challenge_without_any_message_is_given_up(earlier: Status) -> None:
     one = replace(PLAN, steps=STEPS[:1])
     challenge = a_challenge(a_delivery(earlier), a_delivery(Status.CLAIMED), plan=one)
     assert after_outcome(challenge, ended(Verdict.REFUSED), "main", OPENED) == GiveUp()
-    assert after_none(challenge, OPENED, None) == GiveUp()
+    assert after_no_step(challenge, OPENED, None) == GiveUp()
     failed = a_challenge(a_delivery(earlier), a_delivery(Status.FAILED), plan=one)
     assert after_wait(failed, OPENED) == GiveUp()
 
@@ -280,7 +280,7 @@ def test_another_step_begins_anew() -> None:
 )
 def test_when_no_step_can_be_taken_the_first_pause_is_waited_for(pause: float | None, expected: Move) -> None:
     """At least a second, so that nobody turns in circles, and only if it ends in time."""
-    assert after_none(a_challenge(), OPENED, pause) == expected
+    assert after_no_step(a_challenge(), OPENED, pause) == expected
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_every_move_is_possible(
     for move in (
         after_outcome(challenge, outcome, challenge.step.upstreams[0], now),
         after_wait(challenge, now),
-        after_none(challenge, now, retry_after),
+        after_no_step(challenge, now, retry_after),
     ):
         match move:
             case Next(step):
@@ -350,10 +350,10 @@ def test_every_move_is_possible(
 
 def test_what_is_left_to_a_delivery_is_left_to_what_follows_it() -> None:
     """Its own step only if it takes one of those channels."""
-    first = limited(a_challenge(), ["voice", "rcs"])
+    first = limited_to(a_challenge(), ["voice", "rcs"])
     assert (first.last.only, candidates(first)) == (("voice", "rcs"), [2])
-    assert candidates(limited(a_challenge(a_delivery(step=1)), ["whatsapp"])) == [1]
-    assert candidates(limited(a_challenge(), ["rcs"])) == []
+    assert candidates(limited_to(a_challenge(a_delivery(step=1)), ["whatsapp"])) == [1]
+    assert candidates(limited_to(a_challenge(), ["rcs"])) == []
     failed = a_challenge(a_delivery(Status.FAILED, only=("voice",)))
     assert after_wait(failed, OPENED) == Next(2)
     assert after_wait(a_challenge(a_delivery(Status.FAILED, only=("sms",))), OPENED) == GiveUp()
@@ -397,12 +397,12 @@ def test_a_message_that_left_is_charged_and_one_that_was_refused_is_not(
     """What stands in for a refused one spends its charge; all else that the system sends by itself has its own."""
     deliveries = [a_delivery(status, automatic=bool(n)) for n, status in enumerate(before)]
     sending = a_challenge(*deliveries, a_delivery(Status.CLAIMED, automatic=automatic))
-    assert charged(sending) == place
-    assert is_to_be_charged(sending) == (automatic and place == len(before))
+    assert charged_place(sending) == place
+    assert needs_charge(sending) == (automatic and place == len(before))
 
 
 @pytest.mark.parametrize("tried", [{"tried": ("main",)}, {"deferrals": 1}])
 def test_a_message_that_is_tried_again_is_charged_once(tried: dict[str, Any]) -> None:
     """By another account, or later."""
     before = a_delivery(Status.ACCEPTED)
-    assert not is_to_be_charged(a_challenge(before, a_delivery(Status.CLAIMED, automatic=True, **tried)))
+    assert not needs_charge(a_challenge(before, a_delivery(Status.CLAIMED, automatic=True, **tried)))

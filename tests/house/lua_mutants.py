@@ -229,7 +229,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ('redis.call("HGET", key, "op") == operation', "false"),
         ("tonumber(expected) ~= head", "false"),
     ],
-    "receive": [
+    "record_receipt": [
         OFFSET,
         ('string.find(overruled, "," .. mine.status .. ",", 1, true)', "true"),
         ("delivery.uid == upstream_id", "false"),

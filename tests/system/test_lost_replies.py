@@ -278,7 +278,7 @@ def _leave(flaky: Stores, store: Stores, id_: str) -> None:
     assert store.membership(store.due).beat("two", 3) == ["two"]
 
 
-def _receive(flaky: Stores, store: Stores, id_: str) -> None:
+def _record_receipt(flaky: Stores, store: Stores, id_: str) -> None:
     lease, reference = armed(store, id_)
     ended(store, lease, reference, Verdict.ACCEPTED)
     found = flaky.challenges.record_receipt(
@@ -380,7 +380,7 @@ TWICE = {
     "settle, waited": Twice(_fresh, _settle_waited),
     "settle, given up": Twice(_fresh, _give_up),
     "settle, another account": Twice(_fresh, _settle_account),
-    "receive": Twice(_fresh, _receive),
+    "record_receipt": Twice(_fresh, _record_receipt),
     "put_events": Twice(_fresh, _put_events),
     "claim_event": Twice(_an_event, _claim_event),
     "finish_event": Twice(_an_event, _finish_event),

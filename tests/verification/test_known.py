@@ -96,7 +96,7 @@ def test_a_page_names_no_session_and_no_address(spine: Spine) -> None:
     for name, value in (("session", "s"), ("address", "192.0.2.7")):
         with pytest.raises(Invalid) as caught:
             send(spine, OWNER, **{name: value})
-        assert caught.value.rules() == [(name, "may come with a secret key only")]
+        assert caught.value.rules() == [(name, "is accepted only with a secret key")]
     view = spine.send.send(spine.caller, SendRequest(to=OWNER, session="s", address=ADDRESS))
     assert seen(spine.store, view.challenge_id).known == "session"
 
