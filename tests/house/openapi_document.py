@@ -135,6 +135,9 @@ def _schemas(found: dict[str, Any], plugin: MarshmallowPlugin) -> dict[str, Any]
     for name, schema in found.items():
         kind = kinds[name]
         closed = issubclass(kind, Strict)
+        for field in schema["properties"].values():
+            if field.get("additionalProperties") == {}:
+                del field["additionalProperties"]  # what every object may have
         found[name] = {"description": sentence(kind), **schema}
         if closed:
             continue
@@ -238,10 +241,10 @@ def _answers(path: str, about: Operation) -> dict[str, Any]:
     """Describe the answers that are no problems."""
     if about.answer is None:
         body: dict[str, Any] = {"schema": {"type": "string"}, "example": openapi_examples.TEXTS[about.media]}
-        answer = _response("Success.", about.media, body, "X-Request-Id")
+        answer = _response("OK.", about.media, body, "X-Request-Id")
     else:
         budget = ("RateLimit", "RateLimit-Policy") if errors.TooManyRequests in about.problems else ()
-        answer = _response("Success.", "application/json", {"schema": about.answer}, "X-Request-Id", *budget)
+        answer = _response("OK.", "application/json", {"schema": about.answer}, "X-Request-Id", *budget)
     found = {str(about.status): answer}
     if about.media == "text/javascript":
         answer["headers"]["ETag"] = openapi_shared.HEADERS["ETag"]

@@ -22,15 +22,8 @@ HUMAN_CHECK = {
     "kind": "altcha",
     "expires_in": 300,
     "challenge": {
-        "parameters": {
-            "algorithm": "SHA-256",
-            "cost": 1,
-            "keyLength": 32,
-            "keyPrefix": "00",
-            "nonce": "5d41402abc4b2a76b9719d911017c592",
-            "salt": "9f86d081",
-        },
-        "signature": "2c26b46b68ffc68ff99b453c1d304134",
+        "parameters": {"algorithm": "SHA-256", "nonce": "5d41402a", "salt": "9f86d081"},
+        "signature": "2c26b46b",
     },
 }
 _MADE: dict[type[errors.OtpError], errors.OtpError] = {
@@ -66,7 +59,8 @@ def add(whole: dict[str, Any], app: Flask) -> None:
     problems = dict(_problems(app))
     for media in _bodies(whole):
         for code, one in media.get("examples", {}).items():
-            one["value"] = problems[code]
+            if one["value"] is PROBLEM:
+                one["value"] = problems[code]
         if "example" not in media and "examples" not in media:
             name = media["schema"]["$ref"].rpartition("/")[2]
             media["examples"] = {name: {"value": example(whole, name)}}
@@ -100,8 +94,8 @@ def _problems(app: Flask) -> Iterator[tuple[str, Any]]:
 
 def example(whole: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - JSON
     """Give a whole example of a schema: one written by hand, or each field's own."""
-    if name in REQUESTS:
-        return REQUESTS[name]
+    if name in BY_HAND:
+        return BY_HAND[name]
     return _of(whole, whole["components"]["schemas"][name])
 
 
@@ -121,7 +115,15 @@ def _of(whole: dict[str, Any], schema: dict[str, Any]) -> Any:  # noqa: ANN401 -
     return known
 
 
-REQUESTS: dict[str, Any] = {
+_APP = {
+    "name": "shop",
+    "brand": "Acme Shop",
+    "origins": ["https://shop.example.com"],
+    "declared_keys": {"publishable": 1, "secret": 1},
+    "issued_keys": [],
+}
+BY_HAND: dict[str, Any] = {
+    "Apps": {"apps": [_APP]},
     "Send": {
         "to": "+1 202 555 0100",
         "purpose": "payment",
@@ -145,4 +147,4 @@ REQUESTS: dict[str, Any] = {
     "Number": {"to": "+1 202 555 0100"},
     "Forget": {"to": "+1 202 555 0100", "and_suppression": False},
 }
-"""Examples that their fields' own examples would not make sense as a whole."""
+"""Examples of schemas that their fields' own examples would not make sense as a whole."""

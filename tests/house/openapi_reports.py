@@ -34,7 +34,8 @@ def add(operation: dict[str, Any], method: str, *, by_path: bool) -> None:
             }
         )
         return
-    form = {"schema": _FIELDS, "example": REPORT}
+    shown = {"examples": {"report": {"value": REPORT}}}
+    form = {"schema": _FIELDS, **shown}
     several = {
         "type": ["object", "array"],
         "items": {"type": "object"},
@@ -43,7 +44,7 @@ def add(operation: dict[str, Any], method: str, *, by_path: bool) -> None:
     operation["requestBody"] = {
         "required": True,
         "content": {
-            "application/json": {"schema": several, "example": REPORT},
+            "application/json": {"schema": several, **shown},
             "application/x-www-form-urlencoded": form,
             "multipart/form-data": form,
         },

@@ -157,7 +157,15 @@ _ANSWERS_OF_APPS = {"2XX": "EventTaken", "410": "EventsUnwanted", "default": "Ev
 
 
 _PROBLEM_NAMES = {
+    ("human_check_required", "key_not_allowed", "origin_not_allowed"): "HumanCheckRequired",
+    ("busy", "human_check_unavailable", "store_unavailable"): "NoHumanCheck",
+    ("human_check_unavailable", "store_unavailable"): "NoHumanCheck",
+    ("invalid_number", "invalid_request"): "InvalidNumber",
+    ("invalid_request", "policy_invalid"): "InvalidPolicy",
+    ("malformed_request", "receipt_unreadable"): "NoReport",
     ("missing_key", "unknown_key"): "NoKey",
+    ("store_unavailable",): "NoStore",
+    ("busy", "store_unavailable"): "Busy",
     ("key_not_allowed", "role_not_allowed"): "NoRole",
     ("key_not_allowed", "origin_not_allowed"): "NoOrigin",
 }
