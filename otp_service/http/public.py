@@ -42,6 +42,7 @@ def _shown(view: View) -> dict[str, Any]:
     keys=CLIENT_KEYS,
     idempotent=True,
     problems=(
+        errors.Busy,
         errors.InvalidNumber,
         errors.NoRoute,
         errors.ChannelNotAvailable,
@@ -81,7 +82,7 @@ def verify_code() -> dict[str, Any]:
     summary="Look at a challenge",
     answer=ChallengeSchema,
     keys=CLIENT_KEYS,
-    problems=(errors.ChallengeNotFound,),
+    problems=(errors.ChallengeNotFound, errors.Busy),
 )
 def get_challenge(challenge_id: str) -> dict[str, Any]:
     """Tell the truth about delivery and all that a screen counts down; for ten minutes after its end, too."""
@@ -98,6 +99,7 @@ def get_challenge(challenge_id: str) -> dict[str, Any]:
     idempotent=True,
     problems=(
         errors.ChallengeNotFound,
+        errors.Busy,
         errors.ChannelNotAvailable,
         errors.ResendTooEarly,
         errors.NoSendsLeft,
@@ -121,7 +123,7 @@ def resend_code(challenge_id: str) -> tuple[dict[str, Any], int]:
     summary="Cancel a challenge",
     answer=ChallengeSchema,
     keys=CLIENT_KEYS,
-    problems=(errors.ChallengeNotFound,),
+    problems=(errors.ChallengeNotFound, errors.Busy),
 )
 def cancel_challenge(challenge_id: str) -> dict[str, Any]:
     """No code of it counts any more."""

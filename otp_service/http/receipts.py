@@ -28,7 +28,7 @@ METHODS = ["GET", "POST", "PUT"]
 @operation(
     summary="Delivery reports and inbound messages of an upstream account, its secret as Bearer",
     answer=ReceivedSchema,
-    problems=(errors.NotFound, errors.ReceiptUnreadable, errors.BodyTooLarge),
+    problems=(errors.NotFound, errors.ReceiptUnreadable, errors.BodyTooLarge, errors.StoreUnavailable),
     large=True,
 )
 def receive_reports(upstream: str) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def receive_reports(upstream: str) -> dict[str, Any]:
 @operation(
     summary="The same with the secret in the path, for upstreams that send no header",
     answer=ReceivedSchema,
-    problems=(errors.NotFound, errors.ReceiptUnreadable, errors.BodyTooLarge),
+    problems=(errors.NotFound, errors.ReceiptUnreadable, errors.BodyTooLarge, errors.StoreUnavailable),
     large=True,
 )
 def receive_reports_by_path(upstream: str, secret: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Knows the document's form. Must not know any operation or schema but by the name
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from otp_service.http.schemas.problem import ProblemSchema
@@ -205,7 +205,8 @@ def _share_schemas(whole: dict[str, Any]) -> None:
     for form_text, uses in alike.items():
         if len(uses) == 1:
             continue
-        form, name = json.loads(form_text), _schema_name(uses)
+        form = json.loads(form_text)
+        name = _schema_name(form, frozenset(_field(*use) for use in uses))
         if name in found:
             raise ValueError(f"two schemas are called {name}")
         said = [
@@ -240,26 +241,37 @@ def _places_in(schema: dict[str, Any]) -> Iterator[Place]:
         yield from _places_in(part)
 
 
-_SCHEMA_NAMES = {
-    frozenset({"app", "name", "owner", "upstream"}): "Name",
-    frozenset({"channel", "from"}): "Channel",
-    frozenset({"expected", "version"}): "VersionNumber",
-    frozenset({"expires", "overlap"}): "Duration",
-    frozenset({"items", "reason"}): "Line",
-    frozenset({"kind"}): "PinKind",
-    frozenset({"new", "number", "old"}): "Digits",
-    frozenset({"status"}): "ChallengeStatus",
-    frozenset({"to"}): "PhoneNumber",
+def _field(holder: Any, key: Any) -> str:  # noqa: ANN401 - JSON
+    return str(holder["name"]).replace("-", "_") if key == "schema" else str(key)
+
+
+_NAMES_OF_ENUMS = {
+    "allow": "PinChoice",
+    "number": "PinKind",
+    "publishable": "KeyKind",
+    "sms": "Channel",
+    "human_check": "Level",
 }
-"""Names of forms, by the fields that have them; the form of a field of one name has this name else."""
+"""Names of enums, by their first value."""
+_NAMES_OF_FORMS = {
+    "^(?:[a-z][a-z0-9_-]{0,31})$": "Name",
+    "^(?:[0-9]{1,9})$": "Digits",
+    "^[0-9]{1,9}[smhd]$": "Duration",
+    r"^(?:[^\x00-\x1f\x7f]{1,200})$": "Line",
+    1_000_000_000: "VersionNumber",
+}
+"""Names of forms that fields of several names have, by pattern or maximum."""
+_NAMES_OF_FIELDS = {"to": "PhoneNumber"}
 
 
-def _schema_name(uses: list[Place]) -> str:
-    names = frozenset(
-        str(holder["name"] if key == "schema" else key).replace("-", "_") for holder, key in uses
-    )
-    if names in _SCHEMA_NAMES:
-        return _SCHEMA_NAMES[names]
-    if len(names) > 1:
-        raise ValueError(f"the form of {sorted(names)} needs a name in _SCHEMA_NAMES")
-    return camel(*names)
+def _schema_name(form: Mapping[str, Any], fields: frozenset[str]) -> str:
+    """Name a form: by what it is, else by the only field that has it."""
+    if "enum" in form and form["enum"][0] in _NAMES_OF_ENUMS:
+        return _NAMES_OF_ENUMS[form["enum"][0]]
+    if (mark := form.get("pattern", form.get("maximum"))) in _NAMES_OF_FORMS:
+        return _NAMES_OF_FORMS[mark]
+    fields -= {"items"}
+    if len(fields) != 1:
+        raise ValueError(f"the form of {sorted(fields)} needs a name in {__name__}: {form}")
+    (field,) = fields
+    return _NAMES_OF_FIELDS.get(field, camel(field))

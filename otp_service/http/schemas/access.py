@@ -6,13 +6,15 @@ from otp_service.http.schemas.fields import Strict, duration_field, line_field, 
 from otp_service.http.schemas.policy import PolicyAppliedSchema
 from otp_service.policy import ROLES
 
+KINDS = ("publishable", "secret", "ops")
+
 
 class KeyCreateSchema(Strict):
     """A key to issue."""
 
     kind = fields.String(
         required=True,
-        validate=validate.OneOf(["publishable", "secret", "ops"], error="must be publishable, secret or ops"),
+        validate=validate.OneOf(KINDS, error="must be publishable, secret or ops"),
         metadata={
             "description": "For browsers and phones, for servers, or for operators.",
             "example": "secret",
@@ -55,9 +57,16 @@ class IssuedKeySchema(Schema):
     """A key that was issued; the key itself is kept nowhere. Times are milliseconds since 1970."""
 
     id = shown(fields.String, "Its id, by which it is rotated and revoked.", "5f2ab1c3d4")
-    kind = shown(fields.String, "One of publishable, secret and ops.", "secret")
+    kind = shown(
+        fields.String,
+        "For browsers and phones, for servers, or for operators.",
+        "secret",
+        validate=validate.OneOf(KINDS),
+    )
     owner = shown(fields.String, "The app, or the operator of an ops key.", "web")
-    role = shown(fields.String, "The operator's role; empty for an app.", "")
+    role = shown(
+        fields.String, "The operator's role; empty for an app.", "", validate=validate.OneOf(["", *ROLES])
+    )
     label = shown(fields.String, "What was said about its use.", "checkout servers")
     fingerprint = shown(fields.String, "The first eight digits of its SHA-256.", "9f86d081")
     live = shown(fields.Boolean, "Whether it lets anybody in now.", example=True)

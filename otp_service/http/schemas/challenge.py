@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
-from otp_service.challenge.model import State
+from otp_service.challenge.model import State, Status
 from otp_service.http.schemas.fields import (
     Strict,
     binding_field,
@@ -11,6 +11,7 @@ from otp_service.http.schemas.fields import (
     shown,
     text_field,
 )
+from otp_service.upstream.channels import CHANNELS
 
 
 class NumberSchema(Strict):
@@ -130,14 +131,19 @@ class ResendSchema(Strict):
     human_proof = human_proof_field()
 
 
+SHOWN = [str(status) for status in Status if status is not Status.CLAIMED]
+"""Where a delivery can stand; that a worker has claimed it is the workers' own affair."""
+
+
 class DeliverySchema(Schema):
     """One try to bring a code."""
 
-    channel = shown(fields.String, "The channel.", "sms")
+    channel = shown(fields.String, "The channel.", "sms", validate=validate.OneOf(CHANNELS))
     status = shown(
         fields.String,
-        "queued, sending, accepted (the upstream took it), refused, unknown (no answer came), superseded.",
+        "Where the message stands; unknown if the upstream account gave no answer.",
         "accepted",
+        validate=validate.OneOf(SHOWN),
     )
 
 
@@ -154,7 +160,12 @@ class ChallengeSchema(Schema):
         validate=validate.OneOf([state.value for state in State]),
     )
     to = shown(fields.String, "The number, masked.", "+1********00")
-    channel = shown(fields.String, "The channel of the newest message, or of the code that came back.", "sms")
+    channel = shown(
+        fields.String,
+        "The channel of the newest message, or of the code that came back.",
+        "sms",
+        validate=validate.OneOf(CHANNELS),
+    )
     purpose = shown(fields.String, "What the proof is for.", "login")
     expires_in = shown(fields.Integer, "Seconds until no code counts any more.", 300)
     resend_in = shown(fields.Integer, "Seconds until another message may be asked for.", 30)
@@ -162,7 +173,10 @@ class ChallengeSchema(Schema):
     checks_left = shown(fields.Integer, "Guesses that are left.", 5)
     code_length = shown(fields.Integer, "How many digits the code has.", 6)
     channels_left = shown(
-        fields.List, "Channels that a resend may use.", ["sms"], cls_or_instance=fields.String()
+        fields.List,
+        "Channels that a resend may use.",
+        ["sms"],
+        cls_or_instance=fields.String(validate=validate.OneOf(CHANNELS)),
     )
     deliveries = shown(
         fields.List,

@@ -9,6 +9,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from otp_service.access.api_keys import read_lifetime
+from otp_service.upstream.channels import CHANNELS
 
 BINDING_PARTS, BINDING_LENGTH, BINDING_TEXT = 8, 64, 256
 
@@ -64,9 +65,8 @@ def binding_field(about: str) -> Binding:
 
 def channel_field() -> fields.String:
     """Make a field for the channel that the person chose."""
-    names = ["sms", "whatsapp", "voice", "rcs", "mip"]
     return fields.String(
-        validate=validate.OneOf(names, error=f"must be one of {', '.join(names)}"),
+        validate=validate.OneOf(CHANNELS, error=f"must be one of {', '.join(CHANNELS)}"),
         metadata={"description": "The channel the person chose; it is tried first.", "example": "sms"},
         error_messages={"invalid": "must be a string", "null": "must not be null"},
     )

@@ -1,9 +1,17 @@
 """The guard's blocks and pins."""
 
+from typing import get_args
+
 from marshmallow import Schema, fields, validate
 
+from otp_service.guard.rules import Known
 from otp_service.http.schemas.challenge import NumberSchema
 from otp_service.http.schemas.fields import Strict, reason_field, shown, text_field
+from otp_service.policy import LEVELS
+
+KINDS = ("number", "prefix", "address")
+"""What a pin may be about."""
+CHOICES = ("allow", "refuse")
 
 
 class BlockSchema(Schema):
@@ -12,7 +20,12 @@ class BlockSchema(Schema):
     id = shown(fields.String, "Its id, for lifting it.", "prefix:prefix:ab3dEf9hIjklMnopQrStuv")
     rule = shown(fields.String, "The guard's rule.", "prefix")
     subject = shown(fields.String, "Whose counter it is; numbers are masked.", "+1202555****")
-    level = shown(fields.String, "What the rule asks for: human_check, cheap or refuse.", "refuse")
+    level = shown(
+        fields.String,
+        "What the rule asks for.",
+        "refuse",
+        validate=validate.OneOf(LEVELS),
+    )
     on = shown(fields.Boolean, "False for a rule that only watches.", example=True)
     active = shown(fields.Boolean, "Whether it has not ended yet.", example=True)
     value = shown(fields.Float, "Where the counter stood.", 20.0, allow_none=True)
@@ -67,11 +80,16 @@ class ExplainedSchema(Schema):
     app = shown(fields.String, "The app.", "web")
     known = shown(
         fields.String,
-        "How well the caller is known: empty for a stranger, session, returning (a session that verified this number "
-        "before) or device.",
+        "How well the caller is known; returning is a session that verified this number before.",
         "session",
+        validate=validate.OneOf(get_args(Known)),
     )
-    verdict = shown(fields.String, "allow, cheap, human_check or refuse.", "refuse")
+    verdict = shown(
+        fields.String,
+        "What the guard would do.",
+        "refuse",
+        validate=validate.OneOf(["allow", *LEVELS]),
+    )
     findings = shown(
         fields.List, "Each limit that is passed.", [{"rule": "number"}], cls_or_instance=fields.Dict()
     )
@@ -99,7 +117,7 @@ class UnpinSchema(Strict):
 
     kind = fields.String(
         required=True,
-        validate=validate.OneOf(["number", "prefix", "address"], error="must be number, prefix or address"),
+        validate=validate.OneOf(KINDS, error="must be number, prefix or address"),
         metadata={"description": "What the subject is.", "example": "prefix"},
         error_messages={"invalid": "must be a string", "null": "must not be null"},
     )
@@ -118,7 +136,7 @@ class PinSchema(UnpinSchema):
 
     what = fields.String(
         required=True,
-        validate=validate.OneOf(["allow", "refuse"], error="must be allow or refuse"),
+        validate=validate.OneOf(CHOICES, error="must be allow or refuse"),
         metadata={"description": "Whether to let it in always, or never.", "example": "refuse"},
         error_messages={"invalid": "must be a string", "null": "must not be null"},
     )
@@ -133,9 +151,11 @@ class PinSchema(UnpinSchema):
 class PinShownSchema(Schema):
     """A pin."""
 
-    kind = shown(fields.String, "number, prefix or address.", "prefix")
+    kind = shown(fields.String, "What the subject is.", "prefix", validate=validate.OneOf(KINDS))
     subject = shown(fields.String, "Of whom; numbers are masked.", "+4479")
-    what = shown(fields.String, "allow or refuse.", "refuse")
+    what = shown(
+        fields.String, "Whether it is always let in, or never.", "refuse", validate=validate.OneOf(CHOICES)
+    )
     by = shown(fields.String, "Who set it.", "alice")
     reason = shown(fields.String, "Why.", "pumping since noon")
     at = shown(fields.Integer, "When, in milliseconds since 1970.", 1_700_000_000_000)

@@ -1,6 +1,6 @@
 """What a probe is answered."""
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from otp_service.http.schemas.fields import shown
 
@@ -8,7 +8,9 @@ from otp_service.http.schemas.fields import shown
 class HealthSchema(Schema):
     """A probe's answer."""
 
-    status = shown(fields.String, "ok, or unavailable.", "ok")
+    status = shown(
+        fields.String, "Whether all parts answer.", "ok", validate=validate.OneOf(["ok", "unavailable"])
+    )
     parts = fields.Dict(
         keys=fields.String(),
         values=fields.String(),

@@ -1,6 +1,6 @@
 """How a problem looks (RFC 9457)."""
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from otp_service.http.schemas.fields import shown
 
@@ -15,7 +15,12 @@ class FieldErrorSchema(Schema):
 class HumanCheckSchema(Schema):
     """What a page needs to show the check of `human_check_required`."""
 
-    kind = shown(fields.String, "altcha, or siteverify for a CAPTCHA vendor's widget.", "altcha")
+    kind = shown(
+        fields.String,
+        "altcha, or siteverify for a CAPTCHA vendor's widget.",
+        "altcha",
+        validate=validate.OneOf(["altcha", "siteverify"]),
+    )
     expires_in = fields.Integer(
         metadata={"description": "Seconds in which the result must come.", "example": 300}
     )

@@ -1,8 +1,9 @@
 """Verification tokens: redeeming one, its claims, and the keys that check it."""
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from otp_service.http.schemas.fields import Strict, shown, text_field
+from otp_service.upstream.channels import CHANNELS
 
 
 class RedeemSchema(Strict):
@@ -29,7 +30,9 @@ class ClaimsSchema(Schema):
     phone_number_verified = shown(fields.Boolean, "Always true.", example=True)
     purpose = shown(fields.String, "What the proof is for.", "login")
     amr = shown(fields.List, "How it was proven (RFC 8176).", ["otp", "sms"], cls_or_instance=fields.String())
-    channel = shown(fields.String, "The channel whose code came back.", "sms")
+    channel = shown(
+        fields.String, "The channel whose code came back.", "sms", validate=validate.OneOf(CHANNELS)
+    )
     iat = shown(fields.Integer, "When it was signed, seconds since 1970.", 1790000000)
     exp = shown(fields.Integer, "Until when it counts, seconds since 1970.", 1790000300)
     jti = shown(fields.String, "The token's own id.", "Zk1p0Yk5c1nS0a7mD2xQ4t")

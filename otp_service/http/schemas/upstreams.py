@@ -1,8 +1,9 @@
 """Upstream accounts: their state, their figures, and thanks for what they push."""
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from otp_service.http.schemas.fields import shown
+from otp_service.upstream.channels import CHANNELS
 
 
 class BalanceSchema(Schema):
@@ -48,7 +49,7 @@ class ReceivedSchema(Schema):
 class FigureSchema(Schema):
     """What became of the codes of one channel, country and upstream in seven days."""
 
-    channel = shown(fields.String, "Channel.", "sms")
+    channel = shown(fields.String, "Channel.", "sms", validate=validate.OneOf(CHANNELS))
     country = shown(fields.String, "Country of the numbers (ISO 3166 alpha-2).", "GB")
     upstream = shown(fields.String, "Account.", "main")
     sent = shown(fields.Integer, "Codes that the account took.", 1000)
