@@ -34,7 +34,7 @@ def worker() -> int:
     core.follow()
     Balances(
         active=core.active, facts=core.store.facts, budget=core.store.get_budget, metrics=core.metrics
-    ).follow()
+    ).start()
     workers = _workers(core)
     if read.worker_metrics:
         start_http_server(read.worker_metrics, registry=core.metrics.registry)

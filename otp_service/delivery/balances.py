@@ -1,6 +1,6 @@
-"""Watches what is left at the upstreams: asks once a minute for all processes together, exports it, warns.
+"""Watches the balances of upstream accounts: reads each once a minute, exports it, and warns if it is low.
 
-Knows when to ask. Must not know how an upstream is asked.
+All processes share this work. Knows when to ask. Must not know how an upstream is asked.
 """
 
 import logging
@@ -16,12 +16,13 @@ from otp_service.upstream.get_budget import GetBudget
 from otp_service.upstream.port import UpstreamError
 
 EVERY = 60
-"""Seconds between two questions to an account."""
-LOOK = 5.0
+"""Seconds between two requests to an account."""
+POLL = 5.0
+"""Seconds between two checks whether an account is due."""
 
 
 class Balances:
-    """Asks each account in turn."""
+    """Reads the balance of each account in turn."""
 
     def __init__(
         self, *, active: Callable[[], ActivePolicy], facts: Facts, budget: GetBudget, metrics: Metrics
@@ -31,27 +32,27 @@ class Balances:
         self._budget = budget
         self._metrics = metrics
 
-    def follow(self) -> None:
-        """Keep asking, in a thread that ends with its process."""
-        threading.Thread(target=self._follow, name="balances", daemon=True).start()
+    def start(self) -> None:
+        """Start a daemon thread that watches until the process ends."""
+        threading.Thread(target=self._run, name="balances", daemon=True).start()
 
-    def _follow(self) -> None:
+    def _run(self) -> None:
         pause = threading.Event()
-        while not pause.wait(LOOK):
+        while not pause.wait(POLL):
             try:
-                self.ask()
+                self.read_due()
             except StoreUnavailable:
                 continue
 
-    def ask(self) -> None:
-        """Ask every account that nobody asked for a minute. Raises StoreUnavailable."""
+    def read_due(self) -> None:
+        """Read the balance of each account that no process has read for a minute. Raises StoreUnavailable."""
         active = self._active()
         for name in active.accounts:
             limit = active.policy.upstreams[name].gets_per_minute
             if self._facts.use_once(f"balance:{name}", EVERY) and self._budget.take(name, limit):
-                self._ask(active, name)
+                self._read(active, name)
 
-    def _ask(self, active: ActivePolicy, name: str) -> None:
+    def _read(self, active: ActivePolicy, name: str) -> None:
         try:
             rows = active.accounts[name].balance()
         except UpstreamError as error:

@@ -1,4 +1,4 @@
-"""Which workers of a queue are alive, so that they share its partitions.
+"""The workers of a queue that are alive and share its partitions.
 
 Knows the key of the list. Must not know what workers do.
 """

@@ -1,6 +1,6 @@
-"""The worker: takes what is due in a queue, many at once, is woken for what is new and sleeps otherwise.
+"""The worker: handles what is due in a queue, many items at once; new items wake it, and it sleeps otherwise.
 
-Knows partitions, capacity and time. Must not know what attending to a challenge or an event means.
+Knows partitions, capacity and time. Must not know what a challenge or an event is.
 """
 
 import logging
@@ -18,13 +18,16 @@ from otp_service.telemetry.logs import LOG, log
 from otp_service.telemetry.metrics import Metrics
 
 POLL = 1.0
-"""Seconds after which a partition is looked at even if nobody called: a wake-up may be lost."""
+"""Seconds until a partition is read even without a wake-up, as a wake-up may be lost."""
 BEAT = 1.0
+"""Seconds between two beats, by which a worker shows that it is alive."""
 LIFE = 3.0
-"""Seconds without a beat after which a worker's partitions go to the others."""
+"""Seconds without a beat until a worker's partitions go to other workers."""
 BACK_OFF = 0.25
+"""Seconds until the next try after a failure."""
 
 Handle = Callable[[str, Callable[[], bool]], None]
+"""Handles an item, given its id and a function that says whether the process is to stop."""
 
 
 class Worker:
@@ -41,7 +44,7 @@ class Worker:
         name: str,
         at_once: int,
     ) -> None:
-        """Attend to so much of a queue at once."""
+        """`at_once` is the maximum number of items that are handled at once."""
         self._membership = membership
         self._queue = queue
         self._scripts = scripts
@@ -50,16 +53,16 @@ class Worker:
         self._name = name
         self._at_once = at_once
         self.broken = False
-        """Whether it stopped because of a fault of its own."""
+        """Whether the worker stopped because of a bug."""
         self._stop = threading.Event()
         self._changed = threading.Condition()
         self._busy: dict[str, bool] = {}
-        """What is being attended to; True when it became due again meanwhile."""
-        self._look_at: dict[str, float] = {}
-        """When each of our partitions is to be looked at (monotonic seconds)."""
+        """The ids of the items being handled; True if an item became due again meanwhile."""
+        self._read_at: dict[str, float] = {}
+        """When to read each partition of this worker (monotonic seconds)."""
 
     def stop(self) -> None:
-        """Take nothing more, finish or hand back what was taken. Safe in a signal handler's thread."""
+        """Take no more items; running ones are finished or released. Safe in the thread of a signal handler."""
         self._stop.set()
         with self._changed:
             self._changed.notify_all()
@@ -80,18 +83,18 @@ class Worker:
         try:
             self._membership.leave(self._name)
         except StoreUnavailable:
-            return  # the others will notice by the missing beat
+            return  # the others notice the missing beats
 
     def _help(self, work: Callable[[], None]) -> None:
-        """Run one of the two threads beside the main one; without either the worker is no use, so it ends."""
+        """Run a helper thread. The worker needs both of them, so it stops if one fails."""
         try:
             work()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the process must not live on by half
+        except Exception as error:  # noqa: BLE001 - after any failure the process must end
             LOG.critical("worker.broken", exc_info=error)
             self.broken = True
             self.stop()
 
-    # Which partitions.
+    # Sharing the partitions.
 
     def _keep_beating(self) -> None:
         while not self._stop.is_set():
@@ -102,14 +105,14 @@ class Worker:
             self._stop.wait(BEAT)
 
     def _share(self, workers: list[str]) -> None:
-        """Take every n-th partition as ours; what two workers both take for a moment is claimed by one."""
+        """Take every n-th partition. Two workers may briefly share one; each item is still claimed by one of them."""
         rank, count = workers.index(self._name), len(workers)
         ours = set(self._queue.partitions()[rank::count])
         with self._changed:
-            self._look_at = {p: self._look_at.get(p, 0.0) for p in sorted(ours)}
+            self._read_at = {p: self._read_at.get(p, 0.0) for p in sorted(ours)}
             self._changed.notify_all()
 
-    # When to look.
+    # When to read a partition.
 
     def _listen(self) -> None:
         while not self._stop.is_set():
@@ -125,7 +128,7 @@ class Worker:
 
     def _wake(self, partition: str) -> None:
         with self._changed:
-            if partition in self._look_at:
+            if partition in self._read_at:
                 self._sooner(partition, 0)
                 self._changed.notify_all()
 
@@ -143,25 +146,25 @@ class Worker:
                 self._changed.wait(self._pause())
 
     def _ready(self) -> list[str]:
-        """List the partitions that are to be looked at now, those that wait longest first."""
+        """List the partitions to read now, the one that has waited longest first."""
         now = time.monotonic()
         with self._changed:
-            return sorted((p for p, at in self._look_at.items() if at <= now), key=self._look_at.__getitem__)
+            return sorted((p for p, at in self._read_at.items() if at <= now), key=self._read_at.__getitem__)
 
     def _pause(self) -> float:
         if len(self._busy) >= self._at_once:
             return POLL
-        return max(0.0, min([POLL, *(at - time.monotonic() for at in self._look_at.values())]))
+        return max(0.0, min([POLL, *(at - time.monotonic() for at in self._read_at.values())]))
 
     def _later(self, partition: str, seconds: float) -> None:
         with self._changed:
-            if partition in self._look_at:
-                self._look_at[partition] = time.monotonic() + seconds
+            if partition in self._read_at:
+                self._read_at[partition] = time.monotonic() + seconds
 
-    # Taking and doing.
+    # Taking and handling items.
 
     def _take(self, pool: ThreadPoolExecutor, partition: str, free: int) -> None:
-        self._later(partition, POLL)  # first, so that a wake-up during the look is not lost
+        self._later(partition, POLL)  # first, so that a wake-up during the read is not lost
         due = self._queue.due(partition, self._at_once)
         more = len(due.ids) >= self._at_once
         for id_, since in due.ids.items():
@@ -186,9 +189,9 @@ class Worker:
 
     def _sooner(self, partition: str, seconds: float) -> None:
         with self._changed:
-            if partition in self._look_at:
+            if partition in self._read_at:
                 at = time.monotonic() + max(0.0, seconds)
-                self._look_at[partition] = min(self._look_at[partition], at)
+                self._read_at[partition] = min(self._read_at[partition], at)
 
     def _done(self, done: Future[None], id_: str, partition: str) -> None:
         self._metrics.in_flight.labels(self._queue.name).dec()
@@ -199,6 +202,6 @@ class Worker:
             )
         with self._changed:
             again = self._busy.pop(id_)
-            if partition in self._look_at and (again or error):
+            if partition in self._read_at and (again or error):
                 self._sooner(partition, BACK_OFF if error else 0.0)
             self._changed.notify_all()

@@ -57,8 +57,8 @@ def _receive(name: str, secret: str) -> dict[str, Any]:
         raise errors.NotFound
     try:
         content = receipts.content_of(request.content_type or "", raw, request.args)
-        if challenge := receipts.handshake(request.args, content):
-            return {"challenge": challenge}
+        if echo := receipts.handshake(request.args, content):
+            return {"challenge": echo}
         found = receipts.parse_content(content, _fields(known))
     except receipts.ReceiptError as error:
         core().metrics.receipts.labels("(none)", name, "unreadable", str(error)).inc()

@@ -1,5 +1,5 @@
-"""The port to upstream accounts, how well each account is, and the adapter for MOBtexting.
+"""The port to upstream accounts, their circuit breakers, and the adapter for MOBtexting.
 
-Knows messages, outcomes and breakers; must not know challenges.
-Start with `port.py`; vendor words are in `mobtexting/` only.
+Knows messages, outcomes and breakers. Must not know challenges.
+Start with `port.py`. The vendor's words are in `mobtexting/` only.
 """

@@ -1,7 +1,7 @@
-"""Breakers of upstream accounts, shared by all processes in Redis.
+"""Circuit breakers of upstream accounts, shared by all processes in Redis.
 
-Knows the keys and when who may pass. Must not know what an outcome means. An account has one breaker for itself and
-one for each of its channels; both must let a request through.
+Knows the keys and when a request may pass. Must not know what an outcome means. Each account has one breaker for
+itself and one for each of its channels; a request passes only if both allow it.
 """
 
 import secrets
@@ -12,14 +12,18 @@ from otp_service.store.scripts import Scripts
 from otp_service.upstream.faults import FIRST_PAUSE, LONGEST_PAUSE, PROBE_LEASE
 
 WHOLE = "*"
-"""In place of a channel: the account itself."""
+"""Stands for the account itself, in place of a channel."""
 MEMORY = 3_600_000
 """Milliseconds that faults are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Whether a request may go: `state` is closed, probe or open; `pause` is seconds; `clean` if no fault is known."""
+    """Whether a request may pass.
+
+    `state` is `closed`, `probe` or `open`. `pause` is the seconds until an open breaker allows a probe. `clean` is true
+    if no fault is recorded.
+    """
 
     state: str
     pause: float
@@ -27,22 +31,25 @@ class Passage:
 
 
 class Breakers:
-    """All breakers. Every method raises StoreUnavailable when the server does not serve it in time."""
+    """All breakers. Every method raises StoreUnavailable if the server does not answer in time."""
 
     def __init__(self, scripts: Scripts, *, prefix: str) -> None:
         self._scripts = scripts
         self._prefix = prefix
 
     def ask(self, account: str, channel: str) -> Passage:
-        """Ask to pass; a probe that is let through must tell how it went, or another follows after its lease."""
+        """Ask whether a request may pass.
+
+        The caller of a `probe` must record how it ended; otherwise another probe passes when its lease is over.
+        """
         keys = [self._key(account, channel), self._key(account, WHOLE)]
         state, pause, known = self._scripts.call("breaker_ask", keys, int(PROBE_LEASE * 1000))
         return Passage(state, pause / 1000, clean=not known)
 
     def record_fault(self, account: str, channel: str, pause: float | None, tolerance: int) -> float:
-        """Count a fault, `tolerance` in a row being too many, or open for `pause` seconds.
+        """Record a fault. Opens after `tolerance` faults in a row, or at once for `pause` seconds.
 
-        Gives the seconds for which this opened it, else 0.
+        Returns the seconds for which this call opened the breaker, or 0.
         """
         opened = self._scripts.call(
             "breaker_fault",
@@ -57,12 +64,12 @@ class Breakers:
         return float(opened) / 1000
 
     def close(self, account: str, channel: str) -> None:
-        """Close both breakers."""
+        """Close the breakers of the channel and of the account."""
         for name in (channel, WHOLE):
             self._scripts.call("delete", [self._key(account, name)])
 
     def states(self, accounts: Mapping[str, Sequence[str]]) -> dict[str, dict[str, str]]:
-        """Show the breakers of accounts by channel, without taking a probe's place."""
+        """Return the state of each breaker by account and channel, without using up a probe."""
         return {
             account: {channel: self._state(account, channel) for channel in (WHOLE, *channels)}
             for account, channels in accounts.items()

@@ -1,7 +1,6 @@
-"""How each channel leaves through an upstream account: what the operators write and the upstream's client needs.
+"""The settings of each channel of an upstream account: operators write them, and the upstream's client needs them.
 
-Plain data that both sides share, checked when it is made. Must not know where it was read from, nor how a request is
-made of it.
+Plain data, checked when it is made. Must not know where it was read from, or how it becomes a request.
 """
 
 import re
@@ -32,13 +31,12 @@ CHANNELS = ("sms", "whatsapp", "voice", "rcs", "mip")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmsSettings:
-    """How SMS leave through an account.
+    """How an account sends SMS.
 
-    `service` is the product code (T, P, S, G or a white label's own), `entity_id` and `template_id` are the
-    DLT ids that India asks for, `webhook_id` names a webhook made beforehand for the delivery reports.
-    `expiry_field` names a white label's field for the seconds that a message stays valid; the upstream's own
-    documentation has none. `batch` is how many messages may share one request. ValueError says which setting
-    cannot work.
+    `service` is the product code (T, P, S, G, or a code of a white label). `entity_id` and `template_id` are the DLT
+    ids that India requires. `webhook_id` names an existing webhook for delivery reports. `expiry_field` is a white
+    label's field for the seconds that a message is valid; the upstream's documentation has no such field. `batch` is
+    the maximum number of messages in one request. Raises ValueError for a setting that cannot work.
     """
 
     service: str
@@ -59,11 +57,11 @@ class SmsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhatsappSettings:
-    """How WhatsApp messages leave: an authentication template, from a business number.
+    """How an account sends WhatsApp messages: an authentication template from a business number.
 
-    `languages` maps a text's language to the template's spelling of it, as in {"en": "en_US"}; a text in
-    another one goes out in `default_language`. `webhook_id` beside a channel's send is inferred from the
-    template call. ValueError says which setting cannot work.
+    `languages` maps the language of a text to the template's name for it, such as {"en": "en_US"}; other languages use
+    `default_language`. That a send accepts `webhook_id` is inferred from the template call. Raises ValueError for a
+    setting that cannot work.
     """
 
     sender: str
@@ -79,14 +77,14 @@ class WhatsappSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoiceSettings:
-    """How calls leave, from the number `bridge`.
+    """How an account makes calls, from the number `bridge`.
 
-    In mode "tts" the message's text is spoken: `languages` maps its language to the upstream's name of it, as
-    in {"en": "en-US"} (others are named as they are), `voice_id` and `gender` choose the voice, `break_mark`
-    stands in the text where it shall pause for `break_time` seconds. In mode "flow" the studio flow `flow_id`
-    speaks its variable `otp`, and `webhook_id` names the webhook for the call's report.
+    In mode "tts" the upstream speaks the text of the message: `languages` maps its language to the upstream's name for
+    it, such as {"en": "en-US"} (other languages keep their name), `voice_id` and `gender` choose the voice, and each
+    `break_mark` in the text is a pause of `break_time` seconds. In mode "flow" the studio flow `flow_id` speaks its
+    variable `otp`, and `webhook_id` names the webhook for the call's report.
 
-    ValueError says which setting cannot work.
+    Raises ValueError for a setting that cannot work.
     """
 
     bridge: str
@@ -114,7 +112,7 @@ class VoiceSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RcsSettings:
-    """How RCS messages leave: `sender` is the agent's reference id. ValueError if it is missing."""
+    """How an account sends RCS messages: `sender` is the agent's reference id. Raises ValueError if it is missing."""
 
     sender: str
     webhook_id: str | None = None
@@ -125,9 +123,9 @@ class RcsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MipSettings:
-    """How IP messages leave: as a template with the code as its one value, else as text.
+    """How an account sends IP messages: as a template whose only value is the code, or as text.
 
-    ValueError says which setting cannot work.
+    Raises ValueError for a setting that cannot work.
     """
 
     sender: str
@@ -155,4 +153,4 @@ def _require(**settings: str) -> None:
 def _require_languages(languages: Mapping[str, str]) -> None:
     for language, name in languages.items():
         if not language or not name:
-            raise ValueError("languages must map no empty names")
+            raise ValueError("languages must not contain empty names")

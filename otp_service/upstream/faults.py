@@ -1,7 +1,7 @@
-"""How well an upstream account does on a channel: what speaks against it, and when it is left alone for a while.
+"""Which outcomes are faults of the upstream account, and how long to pause it.
 
-Pure. Must not know where the figures are kept. The breaker is the usual one: closed, open, half open with one
-probe at a time.
+Pure. Must not know where faults are counted. The circuit breaker is the usual one: closed, open, and half open with
+one probe at a time.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ ACCOUNT_FAULTS = frozenset(
         *("invalid_sender", "invalid_service", "invalid_entity", "invalid_template", "upstream_gone"),
     }
 )
-"""Ends of a send that say something of the account and nothing of the number: another account may do better."""
+"""Reasons that are about the account and not about the number: another account may succeed."""
 WHOLE_ACCOUNT = frozenset(
     {
         *("dns_failed", "connect_failed", "connect_timeout", "tls_failed", "throttled", "unavailable"),
@@ -25,25 +25,28 @@ WHOLE_ACCOUNT = frozenset(
 )
 """Faults that every channel of the account shares."""
 NOTHING_LEFT = frozenset({"dns_failed", "connect_failed", "connect_timeout", "tls_failed"})
-"""Faults before the request could leave: nobody has seen what it would have carried."""
+"""Faults before the request left: its code is still unused."""
 ALARMS = frozenset({"bad_token", "forbidden", "no_account", "no_credits"})
-"""What no waiting mends: an operator must act."""
+"""Faults that only an operator can fix."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
-"""Seconds that a breaker stays open: doubled each time a probe fails."""
+"""Seconds that a breaker stays open, from the first time to the longest; doubled each time a probe fails."""
 PROBE_LEASE = 10.0
-"""Seconds that a probe may take before another is let through."""
+"""Seconds that a probe may take before another probe may pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What the end of one send says of its account: `well`, or how long to leave it alone (seconds, if at once)."""
+    """What the outcome of one send says about its account.
+
+    `pause` is set if the account must be paused at once (seconds).
+    """
 
     healthy: bool
     pause: float | None = None
 
 
 def signal_of(outcome: Outcome) -> Signal | None:
-    """Read an outcome; None where it says nothing of the account."""
+    """Read an outcome. Return None if it says nothing about the account."""
     if outcome.verdict is Verdict.ACCEPTED:
         return Signal(healthy=True)
     if outcome.reason not in ACCOUNT_FAULTS:

@@ -1,13 +1,13 @@
-"""The GET requests that all processes together may make to an upstream account in a minute.
+"""The number of GET requests that all processes together may make to an upstream account in a minute.
 
-Knows the counters' keys. Must not know what is asked for.
+Knows the keys of the counters. Must not know what the requests are for.
 """
 
 from otp_service.store.partitions import operation
 from otp_service.store.scripts import Scripts
 
 WINDOW = 66
-"""Seconds in which an account's limit for one minute is used up at most once: a request may arrive 6 s late."""
+"""Seconds in which the limit of one minute is used at most once; 6 s more, as a request may arrive late."""
 
 
 class GetBudget:
@@ -18,6 +18,6 @@ class GetBudget:
         self._prefix = prefix
 
     def take(self, account: str, limit: int) -> bool:
-        """Take one of `limit` requests a minute; False if none is left. Raises StoreUnavailable."""
+        """Take one of `limit` requests a minute. Return False if none is left. Raises StoreUnavailable."""
         key = f"{self._prefix}:n:gets:{account}"
         return bool(self._scripts.call("get_budget", [key], operation(), limit, WINDOW * 1000))

@@ -1,7 +1,7 @@
-"""What is handed to an upstream, what can become of it, and what comes back later.
+"""The port to upstreams: messages that go out, outcomes of sends, and what comes back later.
 
-Knows one message, the verdicts of an answer and the stages of a delivery report. Must not know any vendor's
-words or how an answer is fetched.
+Knows a message, the verdicts of a send and the stages of a delivery report. Must not know a vendor's words or how an
+answer is fetched.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One code on its way; number, code and words never show in its repr.
+    """A message with a code. Its repr shows no number, code or text.
 
-    `to` is E.164 with its plus, `reference` is the delivery's own, `text` is for channels that carry words and
-    for voice what is spoken, `language` is the text's (BCP 47, primary subtag such as "en"), `seconds` are
-    left of the challenge: nothing should arrive later, where the upstream can be told.
+    `to` is E.164 with its plus. `reference` belongs to the delivery. `text` is shown, or spoken in a call; its language
+    is `language` (BCP 47 primary subtag, such as "en"). `seconds` are left of the challenge: if the upstream supports
+    an expiry, the message must not arrive later.
     """
 
     to: str = field(repr=False)
@@ -28,25 +28,25 @@ class Message:
 
 
 class Verdict(StrEnum):
-    """How a send ended, as far as the caller can know."""
+    """How a send ended, as far as the sender can know."""
 
     ACCEPTED = "accepted"
-    """The upstream took the message."""
+    """The upstream accepted the message."""
     REFUSED = "refused"
-    """The upstream will not take it, now or later: the next channel's turn."""
+    """The upstream rejects the message for good: try the next channel."""
     DEFERRED = "deferred"
-    """Nothing left, or the upstream said "not now": the same send may be tried again."""
+    """Nothing left, or the upstream said "not now": the same send may be repeated."""
     UNKNOWN = "unknown"
-    """The request left and no answer says what became of it: never blindly sent again."""
+    """The request left, but no answer tells its result: it must not be repeated blindly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of one send.
+    """The outcome of one send.
 
-    `reason` is a stable word of ours (`bad_token`, `no_credits`, `timeout`...), fit for logs and metrics.
-    `upstream_id` is the upstream's id of the message, `retry_after` is in seconds, `charges` is in the
-    upstream's own unit; each only where the upstream named it.
+    `reason` is a stable word of this service (`bad_token`, `no_credits`, `timeout`...), safe for logs and metrics.
+    `upstream_id` is the upstream's id of the message, `retry_after` is in seconds, `charges` is in the upstream's
+    unit; each is None if the upstream did not give it.
     """
 
     verdict: Verdict
@@ -57,7 +57,7 @@ class Outcome:
 
 
 class Stage(StrEnum):
-    """How far a message came, as a delivery report says."""
+    """How far a message came, according to a delivery report."""
 
     PENDING = "pending"
     """The upstream has it."""
@@ -76,8 +76,8 @@ class Stage(StrEnum):
 class Receipt:
     """One delivery report.
 
-    `reason` is a stable word of ours, `word` the upstream's own where ours lacks it and it is fit to be shown.
-    At least one of `upstream_id` and `reference` is there. `charges` is in the upstream's own unit.
+    `reason` is a stable word of this service. `word` is the upstream's word if it is unknown and safe to show. At least
+    one of `upstream_id` and `reference` is set. `charges` is in the upstream's unit.
     """
 
     channel: str
@@ -91,7 +91,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inbound:
-    """What a person wrote to us; `sender` is E.164 with its plus, `text` is empty for a picture and the like."""
+    """A message that a person wrote. `sender` is E.164 with its plus; `text` is empty for pictures and similar."""
 
     channel: str
     sender: str = field(repr=False)
@@ -100,7 +100,7 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What is left of one service code. `credits` and `charges` are in the upstream's own unit."""
+    """The balance of one service code. `credits` and `charges` are in the upstream's unit."""
 
     service: str
     name: str
@@ -111,10 +111,10 @@ class Balance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """What is known of a number.
+    """What is known about a number.
 
-    `known` says whether a network has it, `mobile` whether that is sure to be a mobile one (None: it was not
-    said), `network` names the present one and `mcc_mnc` its code.
+    `known`: a network has the number. `mobile`: True if that is certainly a mobile network, None if it is not known.
+    `network` is the name of the current network and `mcc_mnc` its code.
     """
 
     known: bool
@@ -126,9 +126,9 @@ class Lookup:
 
 
 class UpstreamError(Exception):
-    """The upstream gave no usable answer; the text is safe to show.
+    """The upstream gave no usable answer. The text is safe to show.
 
-    `reason` is a stable word of ours, `retry_after` is in seconds where the upstream said "not now".
+    `reason` is a stable word of this service. `retry_after` is in seconds, if the upstream said "not now".
     """
 
     def __init__(self, account: str, reason: str, retry_after: float | None = None) -> None:
@@ -145,10 +145,10 @@ class UpstreamAccount(Protocol):
     """What an upstream account can answer besides sending."""
 
     def balance(self) -> list[Balance]:
-        """Give what is left of each credit. Raises UpstreamError."""
+        """Return the balance of each service code. Raises UpstreamError."""
 
     def lookup(self, to: str) -> Lookup:
-        """Give what kind of line an E.164 number is. Raises UpstreamError."""
+        """Look up what kind of line an E.164 number is. Raises UpstreamError."""
 
     def reports(self, channel: str, upstream_ids: Sequence[str]) -> list[Receipt]:
-        """Give how far messages came, by their upstream ids. Raises UpstreamError."""
+        """Return the delivery reports of messages, by their upstream ids. Raises UpstreamError."""

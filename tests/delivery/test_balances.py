@@ -108,7 +108,7 @@ def test_what_is_left_is_exported_by_account_and_service(store: Stores) -> None:
     """Each account of the policy is asked; each of its rows is a figure."""
     main, spare = Asked(row("T", 120.5), row("P", 0)), Asked(row("T", 7))
     balances, metrics = watch(store, main=main, spare=spare)
-    balances.ask()
+    balances.read_due()
     assert figure(metrics, "main", "T") == 120.5
     assert figure(metrics, "main", "P") == 0
     assert figure(metrics, "spare", "T") == 7
@@ -119,8 +119,8 @@ def test_many_processes_ask_and_warn_once(store: Stores, told: Told) -> None:
     main = Asked(row("T", 99.9), row("P", 100), row("V", -5, postpaid=True))
     for _ in range(10):
         balances, _ = watch(store, low_balance=100, main=main)
-        balances.ask()
-        balances.ask()
+        balances.read_due()
+        balances.read_due()
     assert main.times == 1
     assert told == [("balance.low", {"upstream": "main", "service": "T", "credits": 99.9})]
     assert EVERY == 60
@@ -129,7 +129,7 @@ def test_many_processes_ask_and_warn_once(store: Stores, told: Told) -> None:
 def test_nobody_is_warned_where_no_limit_is_set(store: Stores, told: Told) -> None:
     """What is low is for operators to say."""
     balances, _ = watch(store, main=Asked(row("T", 0)))
-    balances.ask()
+    balances.read_due()
     assert told == []
 
 
@@ -139,10 +139,10 @@ def test_an_account_that_does_not_answer_keeps_its_last_figure(
     """The reason is logged, and the next account is asked all the same."""
     main, spare = Asked(row("T", 50)), Asked(row("T", 7))
     balances, metrics = watch(store, low_balance=60, main=main)
-    balances.ask()
+    balances.read_due()
     main.reason = "timeout"
     with open_store(valkey) as a_minute_later:
-        watch(a_minute_later, metrics, main=main, spare=spare)[0].ask()
+        watch(a_minute_later, metrics, main=main, spare=spare)[0].read_due()
     assert main.times == 2
     assert figure(metrics, "main", "T") == 50
     assert figure(metrics, "spare", "T") == 7

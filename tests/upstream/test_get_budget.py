@@ -129,7 +129,7 @@ def test_questions_for_the_balance_count_too(valkey: ValkeyServer) -> None:
                     facts=core.store.facts,
                     budget=core.store.get_budget,
                     metrics=core.metrics,
-                ).ask()
+                ).read_due()
         assert [path.rsplit("/", 1)[-1] for path in upstream.gets] == ["balance"]
         for _ in range(3):
             asked(cores[0])
@@ -144,7 +144,7 @@ def test_a_spent_budget_leaves_the_balance_for_later(valkey: ValkeyServer) -> No
         core = journeys.core
         Balances(
             active=core.active, facts=core.store.facts, budget=core.store.get_budget, metrics=core.metrics
-        ).ask()
+        ).read_due()
         assert len(upstream.gets) == 2
         assert not any(path.endswith("balance") for path in upstream.gets)
 

@@ -1,6 +1,6 @@
--- Asks whether a request may go to an account over a channel. When one was open for
--- its time, one caller in each lease is let through to probe.
--- Returns {"closed" | "probe" | "open", milliseconds until another look, 1 if any fault is known}.
+-- Asks whether a request may pass all of these breakers. When an open breaker's time is over, one caller in each lease
+-- may pass as a probe.
+-- Returns {"closed" | "probe" | "open", milliseconds until the next probe, 1 if any fault is recorded}.
 -- KEYS: breaker, ...
 -- ARGV: lease
 -- include: now

@@ -1,6 +1,6 @@
--- Tells a breaker of a fault. It opens after so many in a row, at once for `pause` milliseconds if that is given, and
--- for twice as long as before when a probe fails. Faults of requests that left before it opened change nothing.
--- Once per operation id. Returns milliseconds for which this call opened it, else 0.
+-- Records a fault of an account, once per operation id. The breaker opens after `tolerance` faults in a row, or at once
+-- for `pause` milliseconds if that is given, or for twice the last pause if a probe fails. While it is open, faults of
+-- requests that left earlier change nothing. Returns the milliseconds for which this call opened it, or 0.
 -- KEYS: breaker
 -- ARGV: pause, tolerance, first, longest, ttl, operation
 -- include: now

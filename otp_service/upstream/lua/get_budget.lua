@@ -1,4 +1,4 @@
--- Spends one of so many acts in any `window` milliseconds. Once per operation id. Returns 1 if there was one left.
+-- Takes one of `limit` requests in any `window` milliseconds, once per operation id. Returns 1, or 0 if none is left.
 -- KEYS: log of requests
 -- ARGV: operation, limit, window
 -- include: now

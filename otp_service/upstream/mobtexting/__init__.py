@@ -1,7 +1,7 @@
-"""The upstream: MOBtexting's HTTP API v2 and the white labels that run it.
+"""The adapter for MOBtexting's HTTP API v2 and the white labels that run it.
 
-Knows every path, field and word of that API. Must not know challenges, the store or our own HTTP API:
-this package returns outcomes, receipts and figures in our words.
+Knows every path, field and word of that API. Must not know challenges, the store or this service's HTTP API: it
+returns outcomes, receipts and balances in the words of `upstream/port.py`.
 Start with `client.py`; `words.py` translates the vendor's words.
 """
 

@@ -1,6 +1,6 @@
-"""What one account at the upstream is made of.
+"""The settings of one account at the upstream.
 
-Knows which settings can work at all. Must not know how they are used, nor where they were read from.
+Knows which settings can work. Must not know how they are used or where they were read from.
 """
 
 import re
@@ -11,25 +11,25 @@ from urllib.parse import urlsplit
 
 import requests
 
-_TOKEN = re.compile(r"[!-~]+")  # opaque, but it must fit a header: printable ASCII without spaces
+_TOKEN = re.compile(r"[!-~]+")  # opaque, but it must fit in a header: printable ASCII without spaces
 _PATH = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~/-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountSettings:
-    """One account at the upstream; the token never shows in its repr.
+    """The settings of one account at the upstream. Their repr does not show the token.
 
-    `base_url` is the endpoint with its version, as in https://portal.mobtexting.com/api/v2/ (a missing slash
-    at its end is added). `auth` says where the token travels: in the Authorization header, which the
-    upstream's documentation prefers, or as `access_token` in the query or the body.
+    `base_url` is the endpoint with its version, such as https://portal.mobtexting.com/api/v2/ (a missing slash at its
+    end is added). `auth` says where the token travels: in the Authorization header, which the upstream's
+    documentation prefers, or as `access_token` in the query or the body.
 
-    Times are in seconds. `connect_timeout` spans name lookup, all addresses and TLS together;
-    `total_timeout` spans these too and ends with the last byte of the answer. Only a name lookup that hangs
-    can outlast them, as the C library has no limit for it; nothing is sent after it. A connection that was
-    idle for `idle_timeout` is not used again. `ca_bundle` is a file of certificates to trust instead of the
-    usual ones. The paths are the documented ones; white labels differ.
+    Times are in seconds. `connect_timeout` covers name lookup, all addresses and TLS together. `total_timeout` covers
+    the whole call, up to the last byte of the answer. Only a name lookup that hangs can take longer, because the C
+    library has no limit for it; nothing is sent after it. A connection that was idle for `idle_timeout` is not used
+    again. `ca_bundle` is a file of certificates to trust instead of the default ones. The paths are the documented
+    ones; white labels differ.
 
-    ValueError says which setting cannot work.
+    Raises ValueError for a setting that cannot work.
     """
 
     name: str
@@ -52,7 +52,7 @@ class AccountSettings:
     balance_paths: tuple[str, ...] = ("account/balance", "finance/balance")
     connect_timeout: float = 2.0
     total_timeout: float = 5.0
-    # Servers and NAT gateways forget idle connections after 60 s and more, the latter often in silence.
+    # Servers and NAT gateways drop idle connections after 60 s or more; gateways often do so silently.
     idle_timeout: float = 30.0
     pool_size: int = 64
     ca_bundle: str | None = None
@@ -66,7 +66,7 @@ class AccountSettings:
         named = (getattr(self, setting.name) for setting in fields(self) if setting.name.endswith("_path"))
         for path in (*named, *self.balance_paths):
             if not _PATH.fullmatch(path):
-                raise ValueError(f"{path!r} is no path below base_url")
+                raise ValueError(f"{path!r} is not a path below base_url")
         if not self.balance_paths:
             raise ValueError("balance_paths must name at least one path")
         if not 0 < self.connect_timeout <= self.total_timeout:
@@ -74,18 +74,18 @@ class AccountSettings:
         if self.idle_timeout < 0 or self.pool_size < 1:
             raise ValueError("idle_timeout must not be negative, pool_size must be at least 1")
         if self.ca_bundle is not None and not Path(self.ca_bundle).is_file():
-            raise ValueError("ca_bundle is no file")
+            raise ValueError("ca_bundle is not a file")
         object.__setattr__(self, "base_url", self.base_url.rstrip("/") + "/")
 
 
 def _check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
-        requests.Request("GET", url).prepare()  # knows hosts and ports that cannot exist
+        requests.Request("GET", url).prepare()  # rejects impossible hosts and ports
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("base_url must be an https:// or http:// URL with a host")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        # Not shown: such a URL may hold the token.
+        # The URL is not shown, as it may hold the token.
         raise ValueError("base_url must have no user, password, query or fragment")

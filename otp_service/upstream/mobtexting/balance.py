@@ -1,4 +1,7 @@
-"""What is left of an account, as the upstream writes it (documentation, v2/account/balance)."""
+"""Reads the balance of an account (documentation, v2/account/balance).
+
+Knows the fields of its rows. Must not know how they are fetched.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +11,7 @@ from otp_service.upstream.port import Balance
 
 
 def balances(body: Mapping[str, Any]) -> list[Balance] | None:
-    """Read all rows; None unless each can be read."""
+    """Read all rows. Return None if one of them cannot be read."""
     data = body.get("data")
     found = [_balance(row) for row in data] if isinstance(data, list) else [None]
     whole = [balance for balance in found if balance]

@@ -1,7 +1,7 @@
-"""Many SMS at once in few calls: what cannot leave at once gathers for a moment and leaves together.
+"""Combines many SMS into few calls: under load, messages wait for a moment and leave together.
 
-Knows who waits for whom. Must not know what a request looks like. There is no thread of its own: the first
-caller of a batch leads it, the others wait for what it brings back.
+Knows which caller waits for which. Must not know what a request looks like. It has no thread of its own: the first
+caller of a batch leads it, and the others wait for the result.
 """
 
 import threading
@@ -17,14 +17,14 @@ from otp_service.upstream.mobtexting.values import digits
 from otp_service.upstream.port import Message, Outcome
 
 LINGER: Final = 0.2
-"""Seconds that a message waits at most for others."""
+"""Maximum seconds that a message waits for others."""
 
 
 class Batcher:
-    """Sends SMS of one sender; a `ChannelSender` that is safe to use from many threads.
+    """Sends SMS with one set of settings; a `ChannelSender` that is safe to use from many threads.
 
-    While fewer than `parallel` calls are under way, each message leaves at once. Beyond that, up to `size`
-    messages of one alphabet, to numbers that all differ, gather until a call ends, or for `linger` seconds.
+    While fewer than `parallel` calls are running, each message leaves at once. Otherwise up to `size` messages with the
+    same alphabet and different numbers wait until a call ends, or for `linger` seconds.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class Batcher:
         self._gathering: deque[_Batch] = deque()
 
     def __call__(self, message: Message) -> Outcome:
-        """Send one message, once, and say how that ended. ValueError if `to` is no number."""
-        digits(message.to)  # here, where only its own sender is told
+        """Send one message, once, and return the outcome. Raises ValueError if `to` is not a number."""
+        digits(message.to)  # before it joins a batch, so that the error reaches only its own caller
         with self._lock:
             alone = self._under_way < self._parallel
             batch = _Batch() if alone else self._batch_for(message)
@@ -65,7 +65,7 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """How many messages gather at the moment."""
+        """The number of messages that wait in batches."""
         with self._lock:
             return sum(len(batch.messages) for batch in self._gathering)
 
@@ -77,7 +77,7 @@ class Batcher:
         return self._gathering[-1]
 
     def _lead(self, batch: "_Batch") -> None:
-        """Wait for a place, send, and let all others go whatever happens."""
+        """Wait for a place, send, and release all other callers whatever happens."""
         try:
             batch.go.wait(self._linger)
             self._close(batch)
@@ -93,14 +93,14 @@ class Batcher:
         return self._client.send_sms_batch(messages, self._settings)
 
     def _close(self, batch: "_Batch") -> None:
-        """Let nobody join any more; a batch that nobody handed a place to takes one that is not there."""
+        """Stop taking messages. A batch that was given no place takes an extra one."""
         with self._lock:
             if batch in self._gathering:
                 self._gathering.remove(batch)
                 self._under_way += 1
 
     def _hand_on(self) -> None:
-        """Give a place to the batch that waits longest, or back."""
+        """Give the place to the batch that has waited longest, or give it back."""
         with self._lock:
             if self._gathering and self._under_way <= self._parallel:
                 self._gathering.popleft().go.set()
@@ -109,7 +109,7 @@ class Batcher:
 
 
 class _Batch:
-    """Messages that leave together; whoever added the first leads. Its outcomes are unknown until they came."""
+    """Messages that leave together. The caller of the first one leads. Outcomes are unknown until the call ends."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -118,11 +118,11 @@ class _Batch:
         self.done = threading.Event()
 
     def suits(self, message: Message) -> bool:
-        """Say whether a message may travel along: the same alphabet, another number."""
+        """Return whether a message may join: the same alphabet, and a different number."""
         return kind(message) == kind(self.messages[0]) and all(m.to != message.to for m in self.messages)
 
     def add(self, message: Message) -> int:
-        """Take a message in and say at which place."""
+        """Add a message and return its place."""
         self.messages.append(message)
         self.outcomes.append(Outcome(VERDICTS[ABANDONED], ABANDONED))
         return len(self.messages) - 1

@@ -1,7 +1,7 @@
-"""The calls that the service makes to the upstream: send over each channel, ask for reports, a number, the balance.
+"""The calls to the upstream: send over each channel, fetch reports, look up a number, read the balance.
 
-Knows which request belongs to which path. Must not know challenges, nor what fields and words mean: each
-channel's module writes its requests, the tables read the answers.
+Knows which request goes to which path. Must not know challenges, or what fields and words mean: each channel's module
+writes its requests, and tables read the answers.
 """
 
 import logging
@@ -38,10 +38,10 @@ _log = logging.getLogger(__name__)
 
 
 class Client:
-    """One account at the upstream; safe to use from many threads, `close` it at the end.
+    """The calls of one account. Safe to use from many threads; `close` it at the end.
 
-    Each send is one request, made once, and takes up to the account's `total_timeout`. Whatever the network or
-    the upstream does is an outcome; ValueError if the number is not E.164 with its plus.
+    Each send makes one request, once, and takes up to the account's `total_timeout`. Everything that the network or the
+    upstream does becomes an outcome. Raises ValueError if the number is not E.164 with its plus.
     """
 
     def __init__(self, account: AccountSettings) -> None:
@@ -50,14 +50,14 @@ class Client:
         self._balance_paths = account.balance_paths
 
     def send_sms(self, message: Message, settings: SmsSettings) -> Outcome:
-        """Send one SMS and say how that ended (documentation, v2/sms/post)."""
+        """Send one SMS and return the outcome (documentation, v2/sms/post)."""
         return self._send(sms.one(self._account.sms_path, message, settings))
 
     def send_sms_batch(self, messages: Sequence[Message], settings: SmsSettings) -> list[Outcome]:
-        """Send several SMS and say for each how that ended (documentation, v2/sms/json).
+        """Send several SMS and return the outcome of each (documentation, v2/sms/json).
 
-        One request for each alphabet among them. What befalls a request befalls all that are in it; a message
-        that the answer leaves out is unknown. References must differ, and numbers should.
+        Makes one request for each alphabet. The outcome of a request is that of all messages in it; a message that
+        the answer leaves out is unknown. References must differ, and numbers should.
         """
         outcomes: dict[int, Outcome] = {}
         for places, asked in list(sms.several(self._account.sms_batch_path, messages, settings)):
@@ -67,27 +67,27 @@ class Client:
         return [outcomes[place] for place in range(len(messages))]
 
     def send_whatsapp(self, message: Message, settings: WhatsappSettings) -> Outcome:
-        """Send one WhatsApp message and say how that ended (documentation, v2/whatsapp/send-message)."""
+        """Send one WhatsApp message and return the outcome (documentation, v2/whatsapp/send-message)."""
         return self._send(unified.whatsapp(self._account.whatsapp_path, message, settings))
 
     def send_voice(self, message: Message, settings: VoiceSettings) -> Outcome:
-        """Start one call and say how that ended (documentation, v2/reach/tts and v2/reach/call)."""
+        """Start one call and return the outcome (documentation, v2/reach/tts and v2/reach/call)."""
         paths = self._account.voice_tts_path, self._account.voice_flow_path
         return self._send(voice.call(*paths, message, settings))
 
     def send_rcs(self, message: Message, settings: RcsSettings) -> Outcome:
-        """Send one RCS message and say how that ended (documentation, v2/rcs/send-message)."""
+        """Send one RCS message and return the outcome (documentation, v2/rcs/send-message)."""
         return self._send(unified.rcs(self._account.rcs_path, message, settings))
 
     def send_mip(self, message: Message, settings: MipSettings) -> Outcome:
-        """Send one IP message and say how that ended (documentation of 2022, v2/mip)."""
+        """Send one IP message and return the outcome (documentation of 2022, v2/mip)."""
         return self._send(unified.mip(self._account.mip_path, message, settings))
 
     def reports(self, channel: str, upstream_ids: Sequence[str]) -> list[Receipt]:
-        """Ask what became of messages of one channel; those that the upstream does not know are left out.
+        """Fetch the reports of messages of one channel; messages that the upstream does not know are left out.
 
-        One request for each id, as the documented filters take one. Raises UpstreamError at the first that is
-        not answered.
+        Makes one request for each id, as the documented filters accept one. Raises UpstreamError at the first request
+        without a usable answer.
         """
         path = {
             "sms": self._account.sms_status_path,
@@ -101,9 +101,9 @@ class Client:
         ]
 
     def lookup(self, to: str) -> Lookup:
-        """Ask what the networks know of a number (documentation, v2/lookup/verify).
+        """Look up what the networks know about a number (documentation, v2/lookup/verify).
 
-        Raises UpstreamError; ValueError if `to` is not E.164 with its plus.
+        Raises UpstreamError, or ValueError if `to` is not E.164 with its plus.
         """
         reading = self._usable(self._post(Form(self._account.lookup_path, {"to": digits(to)})))
         found = rows(reading)
@@ -112,10 +112,10 @@ class Client:
         return lookup_of(found[0])
 
     def balance(self) -> list[Balance]:
-        """Ask what is left, one entry per service code (documentation, v2/account/balance).
+        """Read the balance of each service code (documentation, v2/account/balance).
 
-        Where the account's first path is not found, the next is tried, and the one that works is asked first
-        from then on. Raises UpstreamError.
+        If the account's first path is not found, the next one is tried; the path that works is tried first from then
+        on. Raises UpstreamError.
         """
         reading = Reading("not_found")
         for path in self._balance_paths:
@@ -130,7 +130,7 @@ class Client:
         return found
 
     def close(self) -> None:
-        """Close all idle connections; calls that still run end as they would."""
+        """Close all idle connections. Calls that are still running end normally."""
         self._transport.close()
 
     def _send(self, asked: Form | Json) -> Outcome:
@@ -139,7 +139,7 @@ class Client:
 
     def _outcome(self, reading: Reading, row: Mapping[str, Any] | None) -> Outcome:
         found = for_recipient(reading, row)
-        self._tell_new_word(found)
+        self._log_new_word(found)
         return outcome_of(found, datetime.now(UTC))
 
     def _report(self, channel: str, path: str, upstream_id: str) -> list[Receipt]:
@@ -150,7 +150,7 @@ class Client:
             raise UpstreamError(self._account.name, UNREADABLE) from None
 
     def _usable(self, reading: Reading) -> Reading:
-        self._tell_new_word(reading)
+        self._log_new_word(reading)
         if reading.reason != ACCEPTED:
             raise UpstreamError(self._account.name, reading.reason, reading.wait(datetime.now(UTC)))
         return reading
@@ -167,7 +167,7 @@ class Client:
         except NoAnswerError as end:
             return Reading(end.reason)
 
-    def _tell_new_word(self, reading: Reading) -> None:
+    def _log_new_word(self, reading: Reading) -> None:
         if reading.new_word:
             _log.warning(
                 "account %s: the status word %s is not in the table", self._account.name, reading.new_word

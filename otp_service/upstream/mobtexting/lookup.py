@@ -1,7 +1,7 @@
-"""What the networks know of a number, as the upstream writes it (documentation, v2/lookup/verify).
+"""Reads what the networks know about a number (documentation, v2/lookup/verify).
 
-Keeps what a route or a risk rule can use. The subscriber's identity (IMSI) and the switch that serves it are
-left behind.
+Knows the fields of an answer. Keeps only what a route or a risk rule can use: must not pass on the subscriber's
+identity (IMSI) or the switch that serves it.
 """
 
 import re
@@ -13,7 +13,7 @@ from otp_service.upstream.port import Lookup
 
 
 def lookup_of(row: Mapping[str, Any]) -> Lookup:
-    """Read a row. A number that was not found says nothing else."""
+    """Read a row. If the number was not found, nothing else is read."""
     if str(row.get("status")).strip().upper() != "SUCCESS":
         return Lookup(known=False)
     mcc_mnc = identifier(row.get("mcc_mnc")) or ""

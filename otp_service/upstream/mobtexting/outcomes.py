@@ -1,7 +1,7 @@
-"""What an answer of the upstream means, as tables.
+"""Tables of what the upstream's answers mean.
 
-Knows the upstream's codes and the shape of its answers. Must not know how an answer is fetched. Pure: an
-unknown word or a broken answer is a reason like any other, never an exception.
+Knows the upstream's codes and the shape of its answers. Must not know how an answer is fetched. Pure: an unknown word
+or a broken answer becomes a reason, never an exception.
 """
 
 import re
@@ -23,33 +23,33 @@ ABANDONED: Final = "abandoned"
 
 VERDICTS: Final[Mapping[str, Verdict]] = {
     ACCEPTED: Verdict.ACCEPTED,
-    # Nothing left: no connection came about.
+    # Nothing left: there was no connection.
     "dns_failed": Verdict.DEFERRED,
     "connect_failed": Verdict.DEFERRED,
     "connect_timeout": Verdict.DEFERRED,
     "tls_failed": Verdict.DEFERRED,
-    # "Not now": the upstream says that it did not act and that a repetition may succeed.
+    # "Not now": the upstream says that it did nothing and that a repetition may succeed.
     "throttled": Verdict.DEFERRED,
     "request_timeout": Verdict.DEFERRED,  # 408: it did not get the whole request (RFC 9110, 15.5.9)
-    "unavailable": Verdict.DEFERRED,  # 503 with Retry-After: a door deliberately shut (RFC 9110, 15.6.4)
-    # It may have acted.
+    "unavailable": Verdict.DEFERRED,  # 503 with Retry-After: a deliberate refusal (RFC 9110, 15.6.4)
+    # It may have sent the message.
     "timeout": Verdict.UNKNOWN,
     "connection_lost": Verdict.UNKNOWN,
     "truncated": Verdict.UNKNOWN,
     "too_large": Verdict.UNKNOWN,
     UNREADABLE: Verdict.UNKNOWN,
     NO_RECIPIENT: Verdict.UNKNOWN,
-    ABANDONED: Verdict.UNKNOWN,  # whoever sent it for us broke down
-    UNKNOWN_WORD: Verdict.UNKNOWN,  # a word that is not in the table may be a new name for success
-    "server_error": Verdict.UNKNOWN,  # it broke at an unknown point; a gateway's 502, 503, 504 knows no more
+    ABANDONED: Verdict.UNKNOWN,  # the caller that sent the batch failed
+    UNKNOWN_WORD: Verdict.UNKNOWN,  # a word that is not in the table may be a new word for success
+    "server_error": Verdict.UNKNOWN,  # it failed at an unknown point; so did a gateway's 502, 503 or 504
     "no_receipt": Verdict.UNKNOWN,
     "deleted": Verdict.UNKNOWN,
-    # It did not act, and would not for the same request: the account's side.
+    # It did nothing, and would do nothing for the same request: faults of the account.
     "bad_token": Verdict.REFUSED,
-    "forbidden": Verdict.REFUSED,  # for instance a token bound to other addresses
+    "forbidden": Verdict.REFUSED,  # for example a token that is bound to other addresses
     "not_found": Verdict.REFUSED,  # a wrong base URL or path
-    "redirected": Verdict.REFUSED,  # as above; not followed, as the token would travel along
-    "conflict": Verdict.REFUSED,  # each reference is sent once, so it cannot be the echo of our own first try
+    "redirected": Verdict.REFUSED,  # as above; not followed, because the token would be sent along
+    "conflict": Verdict.REFUSED,  # each reference is sent once, so this is not an earlier try of this message
     "rejected": Verdict.REFUSED,
     "no_account": Verdict.REFUSED,
     "no_credits": Verdict.REFUSED,
@@ -61,10 +61,10 @@ VERDICTS: Final[Mapping[str, Verdict]] = {
     "too_many_parts": Verdict.REFUSED,
     "dlt_rejected": Verdict.REFUSED,
     "spam": Verdict.REFUSED,
-    "duplicate": Verdict.REFUSED,  # the same text to the same number within the operator's time
+    "duplicate": Verdict.REFUSED,  # the same text to the same number within the operator's time limit
     "outside_hours": Verdict.REFUSED,  # promotional traffic at night
     "upstream_failed": Verdict.REFUSED,  # final for this message; another channel is faster than a repetition
-    # ... and the number's side.
+    # Faults of the number.
     "invalid_number": Verdict.REFUSED,
     "not_allowed": Verdict.REFUSED,
     "blocked": Verdict.REFUSED,
@@ -76,14 +76,14 @@ VERDICTS: Final[Mapping[str, Verdict]] = {
     "no_answer": Verdict.REFUSED,
     "cancelled": Verdict.REFUSED,
 }
-"""Each reason, and the verdict that it stands for. Every status, and every word that fails, leads to one of these."""
+"""The verdict of each reason. Every status, and every word for a failure, leads to one of these reasons."""
 
 STATUSES: Final[Mapping[str, str]] = {
-    # Spellings of success inside a body (documentation, v2, common rules); all else is a failure.
+    # Spellings of success in a body (documentation, v2, common rules); everything else is a failure.
     "200": ACCEPTED,
     "OK": ACCEPTED,
     "ERROR": "rejected",
-    # HTTP statuses, which occur inside a body too.
+    # HTTP statuses, which also occur in a body.
     "401": "bad_token",
     "402": "no_credits",
     "403": "forbidden",
@@ -94,23 +94,23 @@ STATUSES: Final[Mapping[str, str]] = {
     "410": "not_found",
     "429": "throttled",
     "503 RETRY-AFTER": "unavailable",
-    # The rest of each class; 400, 412 and 422 name a field that the upstream does not like.
+    # The rest of each class; 400, 412 and 422 name a field that the upstream rejects.
     "3XX": "redirected",
     "4XX": "rejected",
     "5XX": "server_error",
 }
-"""HTTP statuses and the `status` or `code` of a body, and their reasons."""
+"""The reason of each HTTP status, and of the `status` or `code` of a body."""
 
 _ON_ITS_WAY: Final = {Stage.PENDING, Stage.SENT, Stage.DELIVERED, Stage.READ}
-_MAX_WAIT: Final = 86_400.0  # seconds; a longer Retry-After says no more than this
+_MAX_WAIT: Final = 86_400.0  # seconds; a longer Retry-After is cut to this
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An answer in our words, as a whole or for one recipient.
+    """What an answer means, as a whole or for one recipient.
 
-    `row` is the recipient's, empty for none. `new_word` is a word that the tables lack, where it is fit to be
-    shown. `retry_after` is the header as it came.
+    `row` is the recipient's row, empty if there is none. `new_word` is a word that is not in the tables, if it is safe
+    to show. `retry_after` is the header as received.
     """
 
     reason: str
@@ -120,14 +120,14 @@ class Reading:
     retry_after: str | None = None
 
     def wait(self, now: datetime) -> float | None:
-        """Give the seconds to wait where the upstream said "not now" and for how long."""
+        """Return the seconds to wait, if the upstream said "not now" and for how long."""
         return _seconds(self.retry_after, now) if VERDICTS[self.reason] is Verdict.DEFERRED else None
 
 
 def read(answer: Answer) -> Reading:
-    """Say what an answer as a whole means, from the outside in: HTTP status, body, its `status` and `code`.
+    """Read an answer as a whole, from the outside in: HTTP status, body, its `status` and `code`.
 
-    Outside the 2xx the HTTP status alone decides: a refusal stands even if its page is cut short.
+    For an HTTP status other than 2xx, the status alone decides: a refusal counts even if its body is truncated.
     """
     waits = answer.retry_after
     if answer.status // 100 != 2:  # noqa: PLR2004 - the class of success
@@ -143,7 +143,7 @@ def read(answer: Answer) -> Reading:
 
 
 def rows(reading: Reading) -> list[Mapping[str, Any]]:
-    """List the rows of an answer: `data`, one level deeper where it is paged, or a single row without a list."""
+    """List the rows of an answer: `data`, one level deeper if it is paged, or a single row without a list."""
     data = reading.body.get("data")
     if isinstance(data, dict) and isinstance(data.get("data"), list):
         data = data["data"]
@@ -151,9 +151,10 @@ def rows(reading: Reading) -> list[Mapping[str, Any]]:
 
 
 def for_recipient(reading: Reading, row: Mapping[str, Any] | None) -> Reading:
-    """Say what an answer means for one recipient, whose row stands beneath an OK or an ERROR.
+    """Read what an answer means for one recipient, whose row is below an OK or an ERROR.
 
-    The row decides under an OK, where one that is missing leaves it open; under a plain ERROR it may say why.
+    Below an OK the row decides, and a missing row makes the outcome unknown. Below a plain ERROR the row may give the
+    reason.
     """
     if row is None:
         return replace(reading, reason=NO_RECIPIENT) if reading.reason == ACCEPTED else reading
@@ -166,9 +167,9 @@ def for_recipient(reading: Reading, row: Mapping[str, Any] | None) -> Reading:
 
 
 def outcome_of(reading: Reading, now: datetime) -> Outcome:
-    """Give the verdict on a send. `now` is what a Retry-After with a date is measured from.
+    """Return the outcome of a send. `now` is the start of a wait until a Retry-After with a date.
 
-    A row names its price `charges` or, in the channels' shape, `credits`.
+    The price in a row is `charges` or, in the format of the newer channels, `credits`.
     """
     row = reading.row
     return Outcome(
@@ -187,7 +188,7 @@ def _status_reason(word: str, *, retry_after: bool = False) -> str | None:
 
 
 def _read_body(body: Mapping[str, Any]) -> Reading:
-    """Read `status`, and what a plain ERROR leaves out from `code`."""
+    """Read `status`, and `code` for the reason of a plain ERROR."""
     if body.get("status") is None:
         return Reading(UNREADABLE, body)
     word = _spelling(body["status"])
@@ -201,13 +202,13 @@ def _read_body(body: Mapping[str, Any]) -> Reading:
 
 
 def _spelling(value: object) -> str:
-    """Write a status in the table's way, whatever its type and case."""
+    """Write a status as the table spells it, whatever its type and case."""
     text = scalar(value)
     return "?" if text is None else text.strip().upper().removesuffix(".0")
 
 
 def _is_login_page(body: bytes) -> bool:
-    """Know the portal's login page, which a wrong token gets in place of JSON, even with HTTP 200."""
+    """Recognize the portal's login page: the answer to a wrong token, in place of JSON, even with HTTP 200."""
     return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") and b"/login" in body.lower()
 
 

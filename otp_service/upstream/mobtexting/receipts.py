@@ -1,7 +1,7 @@
-"""What the upstream reports and brings to us, in every shape that it has (documentation, v2/.../webhook).
+"""Reads what the upstream pushes: delivery reports and replies, in all their formats (documentation, v2/.../webhook).
 
-Knows shapes, field names and events; the words are the table's. Must not know requests or answers of ours, nor
-trust what it reads: times stand in zones of the sender's choice, so order is by stage. Pure.
+Knows formats, field names and the names of the upstream's pushes; status words are in the table. Must not know this
+service's requests, and must not trust what it reads: times are in unknown zones, so order is by stage. Pure.
 """
 
 import hashlib
@@ -32,16 +32,16 @@ _CHANNELS: Final[Mapping[str, str]] = {
     "ip_message": "mip",
     "viber": "viber",
 }
-"""The upstream's names of channels, and ours."""
+"""The channel for each of the upstream's names."""
 _EVENT: Final = re.compile(r"([a-z_]{1,20}):message:(status|out|in)")
 _MOST_ENTRIES: Final = 1000
 _MOST_FIELDS: Final = 200
-_MAX_CHALLENGE: Final = 512
+_MAX_ECHO: Final = 512
 _MAX_TEXT: Final = 4096  # characters, the longest text of any channel
 
 
 class ReceiptError(ValueError):
-    """What came is no report; `word` is a stable word of ours for why, and all there is to tell."""
+    """The content is not a report. `word` is a stable word of this service for the reason."""
 
     def __init__(self, word: str) -> None:
         super().__init__(word)
@@ -50,9 +50,9 @@ class ReceiptError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fields:
-    """The names that a report's fields may have, the first that is there; a composed webhook has any names.
+    """The names that each field of a report may have; the first one that is present counts.
 
-    `otherwise` is the channel of a report that names none: a composed one may be about any.
+    A custom webhook can use any names. `otherwise` is the channel of a report that names none.
     """
 
     upstream_id: Sequence[str] = ("mid", "id")
@@ -67,10 +67,10 @@ DEFAULT: Final = Fields()
 
 
 def parse(content: Content, fields: Fields = DEFAULT) -> list[Entry]:
-    """Read one pushed object: a flat report, a wrapped event, or several of one kind.
+    """Read one pushed object: a flat report, a report in an envelope, or several of one kind.
 
-    Events of other kinds are no entry. Of several reports those that can be read are given; raises
-    ReceiptError where none can: `empty`, `too_many`, `not_an_object`, `no_status`, `no_id`, `no_sender`.
+    Pushes of other kinds are skipped. Of several reports, those that can be read are returned. Raises ReceiptError if
+    none can: `empty`, `too_many`, `not_an_object`, `no_status`, `no_id`, `no_sender`.
     """
     event = content.get("event")
     if not isinstance(event, str):
@@ -83,7 +83,7 @@ def parse(content: Content, fields: Fields = DEFAULT) -> list[Entry]:
 
 
 def content_of(content_type: str, raw: bytes, query: Mapping[str, str]) -> object:
-    """Decode a pushed request: JSON, a form of either kind, or the query of one that has no body.
+    """Decode a pushed request: JSON, a form of either kind, or the query if there is no body.
 
     Raises ReceiptError `unreadable`.
     """
@@ -96,7 +96,7 @@ def content_of(content_type: str, raw: bytes, query: Mapping[str, str]) -> objec
 
 
 def parse_content(content: object, fields: Fields = DEFAULT) -> list[Entry]:
-    """Read all that a pushed request holds, one object or a list. Raises ReceiptError as `parse` does."""
+    """Read the content of a pushed request, an object or a list. Raises ReceiptError as `parse` does."""
     if isinstance(content, list):
         return [entry for entries in _each(content, lambda one: parse(one, fields)) for entry in entries]
     if not isinstance(content, Mapping):
@@ -105,28 +105,28 @@ def parse_content(content: object, fields: Fields = DEFAULT) -> list[Entry]:
 
 
 def parse_rows(channel: str, rows: Sequence[Content], upstream_id: str) -> list[Receipt]:
-    """Read what was asked for about one message. Raises ReceiptError where nothing of it can be read."""
+    """Read the rows of a status query for one message. Raises ReceiptError if none can be read."""
     return _each(rows, lambda row: _receipt({"id": upstream_id, **row}, channel, DEFAULT)) if rows else []
 
 
 def handshake(query: Mapping[str, str], content: object) -> str | None:
-    """Give the challenge to echo as JSON `{"challenge": ...}` when a webhook is registered; None if this is none.
+    """Return the value to echo as JSON `{"challenge": ...}` when a webhook is registered; None if this is no handshake.
 
-    Documented (help, verify webhook): the key stands in the query as `token` and in the body, beside the
-    challenge. A query without one is let pass, as nothing is given away.
+    Documented (help, verify webhook): the key is in the query as `token` and in the body, beside the value. A query
+    without a key is accepted, as the answer reveals nothing.
     """
     if not isinstance(content, Mapping):
         return None
-    key, challenge = scalar(content.get("validation_key")), content.get("challenge")
-    if not key or query.get("token", key) != key or not isinstance(challenge, str):
+    key, echo = scalar(content.get("validation_key")), content.get("challenge")
+    if not key or query.get("token", key) != key or not isinstance(echo, str):
         return None
-    return challenge if 0 < len(challenge) <= _MAX_CHALLENGE and challenge.isprintable() else None
+    return echo if 0 < len(echo) <= _MAX_ECHO and echo.isprintable() else None
 
 
 def signed(raw: bytes, signature: str, webhook_id: str) -> bool:
-    """Say whether a body bears the `Signature` of a webhook, in constant time.
+    """Check the `Signature` of a webhook in constant time.
 
-    Inferred from the library that the upstream's text describes: the hex HMAC-SHA256 of the raw body with the
+    Inferred from the library that the upstream's documentation describes: the hex HMAC-SHA256 of the raw body, with the
     webhook's id as key.
     """
     expected = hmac.new(webhook_id.encode(), raw, hashlib.sha256).hexdigest()
@@ -139,7 +139,7 @@ def _known(event: str) -> tuple[str | None, str]:
 
 
 def _bodies(content: Content, inner: str) -> Sequence[object]:
-    """List what an object is about: the objects inside, or the object itself."""
+    """List the objects inside an object, or the object itself."""
     found = content.get(inner)
     if isinstance(found, list):
         return found
@@ -147,7 +147,7 @@ def _bodies(content: Content, inner: str) -> Sequence[object]:
 
 
 def _each(bodies: Sequence[object], read: Callable[[Content], T]) -> list[T]:
-    """Read each; one that is broken spoils none that is not."""
+    """Read each body and skip those that are broken. Raises ReceiptError if all are."""
     if not bodies:
         raise ReceiptError("empty")
     if len(bodies) > _MOST_ENTRIES:
@@ -185,7 +185,7 @@ def _receipt(body: Content, channel: str | None, fields: Fields) -> Receipt:
 
 
 def _channel(body: Content, fields: Fields) -> str:
-    """Tell the channel of a flat report; a call's has its own name for the id and names the bridge."""
+    """Find the channel of a flat report. Only the report of a call has the fields `mid` and `bridge`."""
     named = scalar(_first(body, fields.channel)) or ""
     call = "voice" if body.keys() & {"mid", "bridge"} else fields.otherwise
     return _CHANNELS.get(named.strip().lower(), call)
@@ -202,7 +202,7 @@ def _inbound(body: Content, channel: str, _: Fields) -> Inbound:
 
 
 def _first(body: Content, names: Sequence[str]) -> object:
-    """Give the first of these fields that holds anything, else an empty one, else None."""
+    """Return the first of these fields that is not empty, else an empty one, else None."""
     held = [body[name] for name in names if body.get(name) is not None]
     return next((value for value in held if value != ""), held[0] if held else None)
 
@@ -212,24 +212,24 @@ def _object(value: object) -> Content:
 
 
 def _decoded(content_type: str, raw: bytes) -> object:
-    """Decode a body. Raises ValueError, also where a field stands twice and so says two things."""
+    """Decode a body. Raises ValueError, also if a field occurs twice and is therefore ambiguous."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
         text = raw.decode("utf-8", "replace")
-        return _without_twins(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+        return _without_duplicates(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
     if kind == "multipart/form-data":
-        return _without_twins(list(_parts(content_type, raw)))
+        return _without_duplicates(list(_parts(content_type, raw)))
     return parse_json(raw)
 
 
-def _without_twins(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+def _without_duplicates(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     if len(dict(pairs)) != len(pairs):
-        raise ValueError("a field stands twice")
+        raise ValueError("a field occurs twice")
     return dict(pairs)
 
 
 def _parts(content_type: str, raw: bytes) -> Iterator[tuple[str, str]]:
-    """Take a multipart form apart, which is a MIME message without its header (RFC 7578)."""
+    """Read a multipart form, which is a MIME message without its header (RFC 7578)."""
     head = f"Content-Type: {content_type}\r\n\r\n".encode("ascii", "replace")
     for part in message_from_bytes(head + raw).walk():
         name, value = part.get_param("name", header="Content-Disposition"), part.get_payload(decode=True)

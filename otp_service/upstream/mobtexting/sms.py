@@ -1,7 +1,7 @@
-"""An SMS as the upstream wants it: alone as a form, or several as one JSON object and its rows taken apart again.
+"""Writes SMS requests: one message as a form, or several as one JSON object, and matches the answer's rows to them.
 
-Knows the fields of `sms/send` and `sms/send/json` (documentation, v2/sms/post and v2/sms/json). Must not know
-how a request travels or what a row means.
+Knows the fields of `sms/send` and `sms/send/json` (documentation, v2/sms/post and v2/sms/json). Must not know how a
+request travels or what a row means.
 """
 
 from collections import Counter
@@ -18,17 +18,17 @@ Row = Mapping[str, Any]
 
 
 def one(path: str, message: Message, settings: SmsSettings) -> Form:
-    """Write the request for one message. Raises ValueError for what is no number."""
+    """Write the request for one message. Raises ValueError if `to` is not a number."""
     return Form(path, {**_own(message, settings), **_shared(settings, kind(message))})
 
 
 def several(
     path: str, messages: Sequence[Message], settings: SmsSettings
 ) -> Iterator[tuple[list[int], Json]]:
-    """Write the requests for messages, one for each kind of alphabet, and say which places each of them holds.
+    """Write one request for each alphabet of the messages; yields the places of its messages with it.
 
-    Every node carries its own text: the root has none, so that a code can never reach another's number.
-    Raises ValueError for what is no number.
+    Every node has its own text and the root has none, so that a code cannot reach the number of another message.
+    Raises ValueError if a `to` is not a number.
     """
     for alphabet in sorted({kind(message) for message in messages}):
         places = [place for place, message in enumerate(messages) if kind(message) == alphabet]
@@ -37,32 +37,32 @@ def several(
 
 
 def kind(message: Message) -> str:
-    """Name the alphabet that a text needs: N turns whatever GSM lacks into question marks."""
+    """Return the alphabet that a text needs: N turns characters outside the GSM alphabet into question marks."""
     return "N" if gsm.fits(message.text) else "U"
 
 
 def rows_of(messages: Sequence[Message], rows: Sequence[Row]) -> list[Row | None]:
-    """Give each message its row: by its reference, else by order where there are as many; None where none fits."""
+    """Match each message to its row: by reference, or by order if there are as many rows; None without a match."""
     references = [identifier(row.get("customid", row.get("custom"))) for row in rows]
     wanted = {message.reference for message in messages}
     if wanted.isdisjoint(references):
         in_order = rows if len(rows) == len(messages) else [None] * len(messages)
-        return [_unless_anothers(message, row) for message, row in zip(messages, in_order, strict=True)]
+        return [_unless_of_another(message, row) for message, row in zip(messages, in_order, strict=True)]
     once = {reference for reference, times in Counter(references).items() if times == 1}
     by_reference = dict(zip(references, rows, strict=True))
     return [by_reference[m.reference] if m.reference in once else None for m in messages]
 
 
-def _unless_anothers(message: Message, row: Row | None) -> Row | None:
+def _unless_of_another(message: Message, row: Row | None) -> Row | None:
     mobile = identifier(row.get("mobile")) if row else None
     return None if mobile and mobile.removeprefix("+") != digits(message.to) else row
 
 
 def _own(message: Message, settings: SmsSettings) -> dict[str, str]:
-    """Write what differs from message to message.
+    """Write the fields that differ between messages.
 
-    That a node takes a white label's expiry is inferred: documented is that nodes override all of the root
-    but webhook, service and time.
+    That a node accepts a white label's expiry field is inferred: the documentation says that nodes override everything
+    in the root except webhook, service and time.
     """
     own = {"to": digits(message.to), "message": message.text, "custom": message.reference}
     return own | ({settings.expiry_field: str(message.seconds)} if settings.expiry_field else {})

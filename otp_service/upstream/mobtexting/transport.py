@@ -1,7 +1,7 @@
-"""One call to the upstream: a request goes out, an answer or the reason why there is none comes back.
+"""One call to the upstream: sends a request, and returns the answer or the reason why there is none.
 
-Knows HTTP and where the token travels. Must not know what a path is for or what an answer means. What
-requests and urllib3 raise ends here, as their texts hold URLs; what goes on is a word of ours.
+Knows HTTP and where the token travels. Must not know what a path is for or what an answer means. The exceptions of
+requests and urllib3 end here, as their texts contain URLs; a stable word takes their place.
 """
 
 import http.client
@@ -17,11 +17,14 @@ from urllib3.util import Timeout
 from otp_service.net.bounded import NotConnectedError, bounded_adapter
 from otp_service.upstream.mobtexting.account import AccountSettings
 
-MAX_BODY: Final = 64 * 1024  # bytes; the documented answer to one recipient has under 1 KiB
+MAX_BODY: Final = 64 * 1024  # bytes; the documented answer for one recipient is smaller than 1 KiB
 
 _FAULTS: Final[tuple[tuple[type[BaseException], str], ...]] = (
-    # The first that fits an exception or anything that it was raised from.
-    (urllib3.exceptions.ClosedPoolError, "connect_failed"),  # `close` came before a connection was taken
+    # The first that matches an exception or one of its causes.
+    (
+        urllib3.exceptions.ClosedPoolError,
+        "connect_failed",
+    ),  # `close` was called before a connection was taken
     (TimeoutError, "timeout"),
     (urllib3.exceptions.ReadTimeoutError, "timeout"),
     (http.client.IncompleteRead, "truncated"),
@@ -32,7 +35,7 @@ _FAULTS: Final[tuple[tuple[type[BaseException], str], ...]] = (
 
 
 class NoAnswerError(Exception):
-    """No answer came; `reason` is our word for why, and all there is to tell."""
+    """There was no answer. `reason` is a stable word for why."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -41,7 +44,7 @@ class NoAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A request as a form, which every generation of the API reads: what has no nested fields is one."""
+    """A request as a form, which every version of the API reads. For requests without nested fields."""
 
     path: str
     fields: Mapping[str, str] = field(repr=False)
@@ -57,7 +60,7 @@ class Json:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `fault` is our word for what is wrong with the body, empty if it came whole."""
+    """An answer. `fault` is a stable word for what is wrong with the body, empty if it is complete."""
 
     status: int
     body: bytes = field(default=b"", repr=False)
@@ -66,10 +69,10 @@ class Answer:
 
 
 class Transport:
-    """Calls one account over pooled connections; safe to use from many threads.
+    """Calls one account over pooled connections. Safe to use from many threads.
 
-    It drives requests' pooling adapter without a Session around it: what a Session adds (cookies, redirects,
-    proxies and netrc from the environment) is unsafe between threads or must not happen here.
+    Uses the pooling adapter of requests without a Session: what a Session adds (cookies, redirects, proxies and netrc
+    from the environment) is unsafe between threads or must not happen here.
     """
 
     def __init__(self, account: AccountSettings) -> None:
@@ -91,7 +94,7 @@ class Transport:
         self._timeout = Timeout(connect=account.connect_timeout, total=account.total_timeout)
 
     def post(self, asked: Form | Json) -> Answer:
-        """Post to a path below the base URL; NoAnswerError if nothing came back."""
+        """Post to a path below the base URL. Raises NoAnswerError if there is no answer."""
         if isinstance(asked, Form):
             return self._call(
                 requests.Request("POST", data={**asked.fields, **self._token_field}), asked.path
@@ -99,9 +102,9 @@ class Transport:
         return self._call(requests.Request("POST", json={**asked.content, **self._token_field}), asked.path)
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
-        """Get a path below the base URL; NoAnswerError if nothing came back. The query may be logged.
+        """Get a path below the base URL. Raises NoAnswerError if there is no answer. The query may be logged.
 
-        A token that must travel in the body is JSON here: the upstream's framework reads no form from a GET.
+        A token that must travel in the body is sent as JSON: the upstream's framework reads no form from a GET.
         """
         return self._call(requests.Request("GET", params=query, json=self._token_field or None), path)
 
@@ -116,12 +119,12 @@ class Transport:
             response = self._adapter.send(
                 request,
                 stream=True,
-                timeout=cast("Any", self._timeout),  # a documented kind of timeout that the stubs leave out
+                timeout=cast("Any", self._timeout),  # documented, but missing from the type stubs
                 verify=self._account.ca_bundle or True,
             )
         except NotConnectedError as fault:
             raise NoAnswerError(fault.reason) from None
-        except Exception as fault:  # noqa: BLE001 - whatever an answer breaks in a parser must end in a word
+        except Exception as fault:  # noqa: BLE001 - any failure of a parser must become a word
             raise NoAnswerError(_word(fault)) from None
         try:
             return _read(response)

@@ -1,6 +1,6 @@
-"""A message in the shape that the upstream's newer channels share: WhatsApp, RCS, MIP.
+"""Writes messages in the format that the upstream's newer channels share: WhatsApp, RCS, MIP.
 
-Knows that shape (documentation, v2/whatsapp, v2/rcs, v2/mip). Must not know how a request travels.
+Knows that format (documentation, v2/whatsapp, v2/rcs, v2/mip). Must not know how a request travels.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ Content = Mapping[str, Any]
 
 
 def whatsapp(path: str, message: Message, settings: WhatsappSettings) -> Json:
-    """Write an authentication template: its one value is the code, and the button's is taken from it.
+    """Write an authentication template. Its only value is the code, which its button uses, too.
 
-    Raises ValueError for what is no number, as the others do.
+    Raises ValueError if `to` is not a number, as do `rcs` and `mip`.
     """
     payload = {
         "name": settings.template,
@@ -33,7 +33,7 @@ def rcs(path: str, message: Message, settings: RcsSettings) -> Json:
 
 
 def mip(path: str, message: Message, settings: MipSettings) -> Json:
-    """Write a template if the sender has one, else a text."""
+    """Write a template if the settings name one, else a text."""
     if not settings.template:
         return _shaped(path, "mip", message, settings, _text(message))
     payload = {
@@ -56,10 +56,10 @@ def _shaped(
     settings: WhatsappSettings | RcsSettings | MipSettings,
     content: Content,
 ) -> Json:
-    """Wrap the content up.
+    """Wrap the content in the shared format.
 
-    `ttl` (seconds) is documented for Viber and the vendor's own OTP only; for these channels it is inferred,
-    and harmless where it is not read.
+    `ttl` (seconds) is documented only for Viber and the vendor's own OTP product. For these channels it is inferred,
+    and harmless if it is ignored.
     """
     meta = {"foreign_id": message.reference, "ttl": message.seconds}
     if settings.webhook_id:

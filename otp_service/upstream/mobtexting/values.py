@@ -1,4 +1,4 @@
-"""Values as the upstream writes them: strict JSON, figures that are text, ids of any kind, numbers without a plus.
+"""Reads values as the upstream writes them: strict JSON, numbers as text, ids of any type, phone numbers.
 
 Pure, and the same for answers and reports. Must not know what a field is for.
 """
@@ -15,33 +15,33 @@ _E164: Final = re.compile(r"\+[1-9][0-9]{4,14}")
 
 
 def parse_json(raw: bytes) -> Any:  # noqa: ANN401 - it is whatever JSON held
-    """Parse a JSON text. Raises ValueError, also for an object with a key twice and for what nests too deep.
+    """Parse a JSON text. Raises ValueError, also for an object with a repeated key and for deep nesting.
 
-    Bytes that are no UTF-8 become replacement characters: they may spoil a message text, never the ASCII
-    words that count. PHP likes to put a byte order mark first.
+    Bytes that are not UTF-8 become replacement characters: they can damage a message text, but not the ASCII words that
+    count. A byte order mark at the start is allowed, as PHP often writes one.
     """
     try:
         return json.loads(
             raw.decode("utf-8-sig", errors="replace"),
-            object_pairs_hook=_without_twins,
+            object_pairs_hook=_without_duplicates,
             parse_constant=_no_constant,
         )
     except RecursionError:
-        raise ValueError("it nests too deep") from None
+        raise ValueError("it is nested too deeply") from None
 
 
-def _without_twins(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) != len(pairs):
-        raise ValueError("a key stands twice, so the object says two things")
+        raise ValueError("a key occurs twice, so the object is ambiguous")
     return dict(pairs)
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def scalar(value: object) -> str | None:
-    """Write a figure or a text as text; None if it is neither or no figure of a sensible size."""
+    """Return a number or a text as text; None for other types and for numbers that are too large."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MAX_FIGURE:
@@ -50,7 +50,7 @@ def scalar(value: object) -> str | None:
 
 
 def number(value: object) -> float | None:
-    """Read a figure that the upstream writes as a number or as text; None if it is no finite figure."""
+    """Read a number that the upstream writes as a number or as text; None if it is not finite."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -61,21 +61,21 @@ def number(value: object) -> float | None:
 
 
 def identifier(value: object) -> str | None:
-    """Read an id, which is short, printable and no fraction; None if it is none."""
+    """Read an id; None if it is too long, not printable or a fraction."""
     text = None if isinstance(value, float) else scalar(value)
     return text if text and len(text) <= _MAX_ID and text.isprintable() else None
 
 
 def truth(value: object) -> bool:
-    """Read a yes that is spelt in any of PHP's ways; all else is a no."""
+    """Read a boolean in any of PHP's spellings; everything else is false."""
     return str(value).strip().lower() in {"1", "true", "yes"} if scalar(value) or value is True else False
 
 
 def digits(to: str) -> str:
-    """Write an E.164 number in the upstream's way, without its plus. Raises ValueError without telling it.
+    """Write an E.164 number as the upstream expects it, without its plus.
 
-    What is no such number is not passed on to be refused there: the upstream takes a list, and would read a
-    comma as one.
+    Raises ValueError, whose text does not show it. Anything else must
+    not reach the upstream: it accepts lists, so a comma would add a recipient.
     """
     if not _E164.fullmatch(to):
         raise ValueError("to must be E.164 with a plus")
@@ -83,6 +83,6 @@ def digits(to: str) -> str:
 
 
 def e164(value: object) -> str | None:
-    """Read a number that the upstream wrote, with or without a plus; None if it is none."""
+    """Read a phone number with or without its plus; None if it is not one."""
     number_ = f"+{(scalar(value) or '').strip().removeprefix('+')}"
     return number_ if _E164.fullmatch(number_) else None

@@ -1,7 +1,7 @@
-"""A call that speaks a code: by text to speech, or by a flow of the upstream's studio.
+"""Writes the request for a call that speaks a code: by text to speech, or by a flow of the upstream's studio.
 
-Knows the fields of `outgoing/tts` and `outgoing/send` (documentation, v2/reach). Must not know how a request
-travels. A call is tried once: one that is repeated later would speak a code that has ended.
+Knows the fields of `outgoing/tts` and `outgoing/send` (documentation, v2/reach). Must not know how a request travels.
+The upstream tries a call once: a later repetition would speak a code that has expired.
 """
 
 from otp_service.upstream.channels import VoiceSettings
@@ -11,9 +11,9 @@ from otp_service.upstream.port import Message
 
 
 def call(tts_path: str, flow_path: str, message: Message, settings: VoiceSettings) -> Form | Json:
-    """Write the request for one call. Raises ValueError for what is no number.
+    """Write the request for one call. Raises ValueError if `to` is not a number.
 
-    That the reference is read from `foreign_id` is inferred: the answers carry it under that name.
+    That the upstream reads the reference from `foreign_id` is inferred: its answers contain it under that name.
     """
     shared = {"bridge": settings.bridge, "to": digits(message.to), "foreign_id": message.reference}
     if settings.mode == "flow":
@@ -21,7 +21,9 @@ def call(tts_path: str, flow_path: str, message: Message, settings: VoiceSetting
             **shared,
             "flow_id": settings.flow_id or "",
             "interval": "0",
-            "variables[otp]": " ".join(message.code),  # apart, so that digits are spoken and no number
+            "variables[otp]": " ".join(
+                message.code
+            ),  # spaces, so that it is spoken as digits and not as one number
         }
         return Form(flow_path, fields | ({"webhook_id": settings.webhook_id} if settings.webhook_id else {}))
     return Json(

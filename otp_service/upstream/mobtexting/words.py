@@ -1,7 +1,7 @@
-"""The upstream's status words, of all channels, as one table; they die here.
+"""One table of the upstream's status words for all channels; no other module knows them.
 
-Must not know where a word stood: in the answer to a send, in a report that was pushed or in one that was asked
-for. Pure: an unknown word is a meaning like any other, never an exception.
+Must not know where a word came from: the answer to a send, a pushed report, or a report that was fetched. Pure: an
+unknown word becomes a meaning, never an exception.
 """
 
 import re
@@ -15,7 +15,7 @@ from otp_service.upstream.port import Stage
 UNKNOWN_WORD: Final = "unknown_word"
 
 WORDS: Final[Mapping[str, tuple[Stage, str]]] = {
-    # On its way, and there.
+    # Accepted, sent and delivered.
     "": (Stage.PENDING, "pending"),
     "AWAITING-DLR": (Stage.PENDING, "pending"),
     "QUEUED": (Stage.PENDING, "pending"),
@@ -24,9 +24,9 @@ WORDS: Final[Mapping[str, tuple[Stage, str]]] = {
     "DELIVRD": (Stage.DELIVERED, "delivered"),
     "DELIVERED": (Stage.DELIVERED, "delivered"),
     "READ": (Stage.READ, "read"),
-    # Nobody can tell.
-    "TIMEOUT-DLR": (Stage.UNKNOWN, "no_receipt"),  # the operator did not say in time
-    "DELETED": (Stage.UNKNOWN, "deleted"),  # by whom, and whether it had arrived, is documented nowhere
+    # Unknown.
+    "TIMEOUT-DLR": (Stage.UNKNOWN, "no_receipt"),  # the operator did not report in time
+    "DELETED": (Stage.UNKNOWN, "deleted"),  # not documented: who deletes it, and whether it had arrived
     # The subscriber, the handset, the network.
     "INVALID-SUB": (Stage.FAILED, "invalid_number"),
     "ABSENT-SUB": (Stage.FAILED, "unreachable"),
@@ -41,7 +41,7 @@ WORDS: Final[Mapping[str, tuple[Stage, str]]] = {
     "EXPIRED": (Stage.FAILED, "undelivered"),
     "FAILED": (Stage.FAILED, "undelivered"),
     "UNDELIV": (Stage.FAILED, "undelivered"),
-    # Calls. What RECEIVED means beside its opposite MISSED is inferred.
+    # Calls. The meaning of RECEIVED is inferred from MISSED, its opposite.
     "ANSWER": (Stage.DELIVERED, "delivered"),
     "COMPLETED": (Stage.DELIVERED, "delivered"),
     "RECEIVED": (Stage.DELIVERED, "delivered"),
@@ -75,7 +75,7 @@ WORDS: Final[Mapping[str, tuple[Stage, str]]] = {
     "REJECTED": (Stage.FAILED, "rejected"),
     "DUPLICATE": (Stage.FAILED, "duplicate"),
     "THROTTLED": (Stage.FAILED, "throttled"),
-    # DLT, India's register of senders and texts.
+    # DLT, India's registry of senders and texts.
     "DLT-REJECTED": (Stage.FAILED, "dlt_rejected"),
     "REJ-MULTIPART": (Stage.FAILED, "too_many_parts"),
     "DLT-INV-TMID": (Stage.FAILED, "invalid_template"),
@@ -92,14 +92,14 @@ WORDS: Final[Mapping[str, tuple[Stage, str]]] = {
     "DLT-HEADER-INACTIVE": (Stage.FAILED, "invalid_sender"),
     "DLT-SENDER-NOT-REG-TM": (Stage.FAILED, "invalid_sender"),
 }
-"""Each word (documentation: v2/sms, v2/voice, v2/whatsapp, v2/rcs, v2/mip), how far it says a message came, and why."""
+"""The stage and reason of each word (documentation: v2/sms, v2/voice, v2/whatsapp, v2/rcs, v2/mip)."""
 
-_WORD_LIKE: Final = re.compile(r"[A-Z][A-Z-]{0,39}")  # holds no digits, so no number and no code
+_WORD_LIKE: Final = re.compile(r"[A-Z][A-Z-]{0,39}")  # contains no digits, so no number and no code
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """A word in our words. `new_word` is a word that the table lacks, where it is fit to be shown."""
+    """The meaning of a word. `new_word` is a word that is not in the table, if it is safe to show."""
 
     stage: Stage
     reason: str
@@ -107,7 +107,7 @@ class Meaning:
 
 
 def meaning_of(value: object) -> Meaning:
-    """Say what a status word means, whatever its type, case and separators; none at all is "pending"."""
+    """Return the meaning of a status word, whatever its type, case and separators. A missing word means "pending"."""
     text = "" if value is None else scalar(value)
     known = None if text is None else _KNOWN.get(_bare(text))
     if known:
@@ -116,13 +116,13 @@ def meaning_of(value: object) -> Meaning:
 
 
 def shown(value: object) -> str | None:
-    """Spell a word in the tables' way, for operators to see; None if a number or a code may hide in it."""
+    """Spell a word as the tables do, to show it to operators; None if it may contain a number or a code."""
     spelt = re.sub(r"[\s_]+", "-", (scalar(value) or "").strip().upper())
     return spelt if _WORD_LIKE.fullmatch(spelt) else None
 
 
 def _bare(word: str) -> str:
-    """Leave out what the upstream's own samples differ in."""
+    """Remove what differs between the upstream's own samples: case and separators."""
     return re.sub(r"[\s_-]+", "", word).upper()
 
 
