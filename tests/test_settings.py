@@ -408,5 +408,5 @@ def test_an_upstream_address_that_cannot_work_is_told_at_the_start(tmp_path: Pat
     environment = {**GOOD, "OTP_POLICY_FILE": policy_file(tmp_path, text), "OTP_UPSTREAM_MAIN_TOKEN": "t"}
     (problem,) = start(environment)
     assert problem == (
-        "policy: upstream.main.base_url: must have no user, password, query or fragment (line 17)"
+        "policy: upstream.main.base_url: must not contain a user, password, query or fragment (line 17)"
     )

@@ -57,7 +57,7 @@ class PolicyFollower:
         self._number = 0
 
     def __call__(self) -> ActivePolicy:
-        """Give the newest active policy. Raises StoreUnavailable while there is none."""
+        """Return the newest active policy. Raises StoreUnavailable while there is none."""
         if self._active is None:
             raise StoreUnavailable(NO_POLICY, retry_after=2)
         return self._active

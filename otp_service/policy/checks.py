@@ -1,6 +1,6 @@
-"""What no table shows alone: contradictions between them, and what works but is worth a warning.
+"""Checks over several tables: contradictions between them, and warnings about likely mistakes.
 
-Pure. Says nothing that a mistake of form could have caused: what is broken is not known.
+Pure. Must not report what a mistake in one table has caused: the value of a broken place is unknown.
 """
 
 import re
@@ -17,16 +17,16 @@ from otp_service.policy.model import App, Match, Route, StepRule
 from otp_service.policy.places import join
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_NAME_RULE = "a name is small letters, digits, - and _, 32 at most"
-_TELLS_READING = frozenset({"whatsapp", "rcs", "mip"})
+_NAME_RULE = "a name has up to 32 lowercase letters, digits, - and _"
+_REPORTS_READING = frozenset({"whatsapp", "rcs", "mip"})
 _EXAMPLE = re.compile("0{56}.*")
-_SIGNS_PER_SECOND = 14
+_CHARACTERS_PER_SECOND = 14
 _LONG_CALL = 30
-"""Seconds; whoever has not heard the code by then hangs up."""
+"""Seconds, after which many people hang up."""
 
 
-def contradict(draft: Draft, findings: Findings) -> None:
-    """Note every contradiction."""
+def find_contradictions(draft: Draft, findings: Findings) -> None:
+    """Add all contradictions to `findings`."""
     for kind, names in (("app", draft.apps), ("upstream", draft.upstreams), ("operator", draft.operators)):
         for name in names:
             if not _NAME.fullmatch(name):
@@ -42,7 +42,7 @@ def contradict(draft: Draft, findings: Findings) -> None:
 
 
 def _hashes(draft: Draft) -> Iterator[tuple[str, str]]:
-    """Give place and hash of every key and secret."""
+    """Yield the place and hash of each key and secret."""
     for name, app in draft.apps.items():
         for kind, digests in (("publishable_keys", app.publishable_keys), ("secret_keys", app.secret_keys)):
             yield from _listed(f"{join('app', name)}.{kind}", digests)
@@ -62,7 +62,7 @@ def _check_keys(draft: Draft, findings: Findings) -> None:
     seen: dict[str, str] = {}
     for place, digest in _hashes(draft):
         if digest in seen:
-            findings.add(place, f"{digest[:8]}... stands twice in the document, see {seen[digest]}")
+            findings.add(place, f"{digest[:8]}... is used twice, see {seen[digest]}")
         seen.setdefault(digest, place)
 
 
@@ -75,12 +75,13 @@ def _check_timeouts(draft: Draft, findings: Findings) -> None:
 
 
 def _check_countries(draft: Draft, findings: Findings) -> None:
-    """Find allowed countries that no route serves, and apps that may send nowhere."""
+    """Find allowed countries that no route serves, and apps that cannot send anywhere."""
     for name, app in draft.apps.items():
         broken = findings.is_broken("guard") or findings.is_broken(f"{join('app', name)}.guard")
         if not (app.guard or draft.guard).countries.allow and not broken:
             findings.add(
-                "guard.countries.allow", 'names no country, so nothing would be sent; "*" stands for all'
+                "guard.countries.allow",
+                'names no country, so nothing would be sent; use "*" for all countries',
             )
             return
         own = [route.match for route in draft.routes if not route.match.apps or name in route.match.apps]
@@ -104,7 +105,7 @@ def _check_route_names(draft: Draft, findings: Findings) -> None:
     seen: dict[str, int] = {}
     for at, name in enumerate(route.name for route in draft.routes):
         if name in seen:
-            findings.add(f"route[{at}].name", f"{name} stands twice, see route[{seen[name]}]")
+            findings.add(f"route[{at}].name", f"{name} is used twice, see route[{seen[name]}]")
         elif name and not _NAME.fullmatch(name):
             findings.add(f"route[{at}].name", _NAME_RULE)
         if name:
@@ -124,7 +125,7 @@ def _check_match(draft: Draft, place: str, match: Match, findings: Findings) -> 
 
 
 def _check_reach(draft: Draft, at: int, findings: Findings) -> None:
-    """Find a route of which earlier ones serve all, country by country."""
+    """Find a route that is never reached, because earlier routes serve all its countries."""
     if findings.is_broken(f"route[{at}].match"):
         return
     match = draft.routes[at].match
@@ -136,7 +137,7 @@ def _check_reach(draft: Draft, at: int, findings: Findings) -> None:
         serving.add(first)
     named = " and ".join(f"route[{earlier}]" for earlier in sorted(serving))
     verb = "serves" if len(serving) == 1 else "serve"
-    findings.add(f"route[{at}]", f"nothing reaches this route, {named} {verb} it all")
+    findings.add(f"route[{at}]", f"is never reached, {named} already {verb} everything it matches")
 
 
 def _covers(draft: Draft, earlier: int, part: Match, findings: Findings) -> bool:
@@ -148,8 +149,8 @@ def _check_steps(draft: Draft, place: str, route: Route, findings: Findings) -> 
     for at, step in enumerate(route.steps):
         here = f"{place}.steps[{at}]"
         _check_accounts(draft, here, step, findings)
-        if step.until == "read" and step.channel and step.channel not in _TELLS_READING:
-            findings.add(f"{here}.until", f"{step.channel} does not tell that a message was read")
+        if step.until == "read" and step.channel and step.channel not in _REPORTS_READING:
+            findings.add(f"{here}.until", f"{step.channel} does not report that a message was read")
         broken = findings.is_unread(here) or findings.is_broken("challenge.max_sends")
         if certain >= draft.challenge.max_sends and not broken:
             findings.add(here, f"is never reached, challenge.max_sends is {draft.challenge.max_sends}")
@@ -175,7 +176,7 @@ def _account_place(place: str, step: StepRule, at: int) -> str:
 
 
 def _check_waits(draft: Draft, place: str, route: Route, findings: Findings) -> None:
-    """Find waits that outlast the challenge, alone or together; the last step's delays nothing."""
+    """Find waits that outlast the challenge, alone or together. The last step's wait delays nothing."""
     if findings.is_broken("challenge.ttl"):
         return
     ttl, spent = draft.challenge.ttl, 0
@@ -185,24 +186,24 @@ def _check_waits(draft: Draft, place: str, route: Route, findings: Findings) -> 
             continue
         wait = draft.challenge.auto_wait[1] if step.wait is None else step.wait
         if wait >= ttl:
-            findings.add(here, "must end before the challenge does, challenge.ttl")
+            findings.add(here, "must be shorter than challenge.ttl")
             continue
         if spent < ttl <= spent + wait and at < len(route.steps) - 1:
             findings.add(
                 here,
-                f"the waits up to here take {spent + wait} seconds, challenge.ttl allows no more than {ttl - 1}",
+                f"the waits up to this step take {spent + wait} seconds, challenge.ttl allows at most {ttl - 1}",
             )
         spent += wait
 
 
-# Warnings, of a document without contradictions.
+# Warnings about a document without contradictions.
 
 
-def warn(draft: Draft, findings: Findings) -> None:
-    """Note what works, but surely not as it was meant."""
+def find_warnings(draft: Draft, findings: Findings) -> None:
+    """Add warnings about settings that work, but probably not as intended."""
     for place, digest in _hashes(draft):
         if _EXAMPLE.fullmatch(digest):
-            findings.add(place, "is the hash of an example, which no key has")
+            findings.add(place, "is the hash of the example, which no key has")
     for name, app in draft.apps.items():
         if not app.publishable_keys and not app.secret_keys:
             findings.add(
@@ -211,7 +212,9 @@ def warn(draft: Draft, findings: Findings) -> None:
             )
     for at, route in enumerate(draft.routes):
         if all(step.condition for step in route.steps):
-            findings.add(f"route[{at}].steps", "every step has a condition, so a number may get nothing")
+            findings.add(
+                f"route[{at}].steps", "every step has a condition, so some numbers may get no message"
+            )
     _warn_of_guard(draft, findings)
     _warn_of_cooldown(draft, findings)
     for app in draft.apps.values():
@@ -220,7 +223,7 @@ def warn(draft: Draft, findings: Findings) -> None:
 
 
 def _enforced(draft: Draft, name: str) -> Iterator[tuple[str, Any]]:
-    """Give place and value of a rule that refuses: the one of all, then those of apps that say something else."""
+    """Yield the place and value of an enforced rule: the common one, then those of apps that differ."""
     common = getattr(draft.guard, name)
     places = {f"guard.{name}": common}
     for app in draft.apps.values():
@@ -230,7 +233,7 @@ def _enforced(draft: Draft, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _warn_of_guard(draft: Draft, findings: Findings) -> None:
-    """Find limits of a number that refuse what a challenge promises."""
+    """Find limits of a number that refuse what `[challenge]` promises."""
     rules = draft.challenge
     for place, budget in _enforced(draft, "number"):
         for at, window in enumerate(budget.refuse):
@@ -245,7 +248,7 @@ def _warn_of_guard(draft: Draft, findings: Findings) -> None:
             if pause < least:
                 findings.add(
                     f"challenge.cooldown[{at}]",
-                    f"is shorter than {least} s, which {place}.ladder asks for",
+                    f"is shorter than the {least} s that {place}.ladder requires",
                 )
 
 
@@ -255,20 +258,20 @@ def _warn_of_cooldown(draft: Draft, findings: Findings) -> None:
     for at, pause in enumerate(rules.cooldown[: rules.max_sends - 1]):
         if pause >= rules.ttl:
             findings.add(
-                f"challenge.cooldown[{at}]", "no resend can ever happen after it, challenge.ttl ends before"
+                f"challenge.cooldown[{at}]", "no resend is possible after it, as challenge.ttl is not longer"
             )
 
 
 def _templates(
     own: Mapping[str, str], built_in: Mapping[str, str], channel: str
 ) -> Iterator[tuple[str, str, str]]:
-    """Give locale, template and, for one of the policy's own, its place."""
+    """Yield the locale, the template and, for a template of the policy, its place."""
     for locale, template in {**built_in, **own}.items():
         yield locale, template, join(f"template.{channel}", locale) if locale in own else ""
 
 
 def _warn_of_parts(draft: Draft, app: App, findings: Findings) -> None:
-    """Find messages that would be charged as several parts."""
+    """Find SMS that would be charged as several parts."""
     rules = draft.challenge
     for locale, template, place in _templates(draft.templates.get("sms", {}), templates.TEMPLATES, "sms"):
         text = templates.compose(
@@ -292,7 +295,7 @@ def _warn_of_long_calls(draft: Draft, app: App, findings: Findings) -> None:
         text = templates.spoken(
             template, "0" * rules.code_length, brand=app.brand, minutes=rules.ttl // MINUTE
         )
-        seconds = len(text) // _SIGNS_PER_SECOND
+        seconds = len(text) // _CHARACTERS_PER_SECOND
         if seconds > _LONG_CALL:
             findings.add(
                 place or f"{join('app', app.name)}.brand",

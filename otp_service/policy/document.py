@@ -1,4 +1,7 @@
-"""The operators' document: TOML in, a frozen Policy out, or every problem at once, each with its place and line."""
+"""The policy document: reads TOML into a frozen Policy.
+
+Reports all problems at once, each with its place and line. Must not know where the document is stored.
+"""
 
 import re
 import tomllib
@@ -8,19 +11,19 @@ from otp_service.errors import ConfigurationError
 from otp_service.policy import checks
 from otp_service.policy.draft import Findings, read
 from otp_service.policy.model import Policy
-from otp_service.policy.places import lines
+from otp_service.policy.places import lines_of
 
 
 def parse(text: str) -> Policy:
-    """Read a policy document. Raises ConfigurationError with every problem, its place and its line."""
+    """Read a policy document. Raises ConfigurationError with all problems, each with its place and line."""
     document = _load(text)
-    known = lines(text)
-    problems, warnings = Findings(known), Findings(known)
+    lines = lines_of(text)
+    problems, warnings = Findings(lines), Findings(lines)
     draft = read(document, problems)
-    checks.contradict(draft, problems)
-    if told := problems.told():
-        raise ConfigurationError([f"policy: {problem}" for problem in told])
-    checks.warn(draft, warnings)
+    checks.find_contradictions(draft, problems)
+    if found := problems.report():
+        raise ConfigurationError([f"policy: {problem}" for problem in found])
+    checks.find_warnings(draft, warnings)
     return Policy(
         apps=draft.apps,
         upstreams=draft.upstreams,
@@ -29,7 +32,7 @@ def parse(text: str) -> Policy:
         challenge=draft.challenge,
         guard=draft.guard,
         templates=draft.templates,
-        warnings=tuple(warnings.told()),
+        warnings=tuple(warnings.report()),
     )
 
 
@@ -37,9 +40,9 @@ def _load(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise ConfigurationError(["policy: is nested too deeply to be read"]) from None
-    except ValueError as error:  # also for a figure of thousands of digits
+        raise ConfigurationError(["policy: is nested too deeply"]) from None
+    except ValueError as error:  # also raised for an integer of thousands of digits
         what = str(error)
         line = found[1] if (found := re.search(r"\(at line (\d+),", what)) else text.count("\n") + 1
         rule = re.sub(r" \(at [^()]*\)\Z", "", what)
-        raise ConfigurationError([f"policy: is no TOML: {rule} (line {line})"]) from None
+        raise ConfigurationError([f"policy: is not valid TOML: {rule} (line {line})"]) from None

@@ -1,6 +1,6 @@
-"""A document as far as it could be read: each table on its own, so that a mistake in one hides none in another.
+"""A draft of the policy: each table is read on its own, so that a mistake in one table hides none in another.
 
-Pure. Collects what is wrong with its place and line. Must not know what holds between tables.
+Pure. Collects all problems with their places and lines. Must not know the rules between tables.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ from otp_service.policy.places import join, line_of
 
 
 class Findings:
-    """What is wrong, by place. `lines` are those of the document's places."""
+    """Problems or warnings, by place. `lines` maps each place of the document to its line."""
 
     def __init__(self, lines: Mapping[str, int]) -> None:
         self._lines = lines
@@ -36,11 +36,11 @@ class Findings:
         self._broken: set[str] = set()
 
     def add(self, place: str, rule: str) -> None:
-        """Note which rule a place breaks."""
+        """Add the rule that a place breaks."""
         self._found.append((place, rule))
 
     def add_broken(self, place: str, messages: Any) -> None:  # noqa: ANN401 - marshmallow nests freely
-        """Note what marshmallow says of a table; the places count as broken from now on."""
+        """Add marshmallow's messages about a table, and mark the places as broken."""
         if isinstance(messages, Mapping):
             for key, inner in messages.items():
                 if isinstance(key, int):
@@ -53,18 +53,18 @@ class Findings:
             self.add(place, f"{rule[0].lower()}{rule[1:].rstrip('.')}")
 
     def is_broken(self, place: str) -> bool:
-        """Say whether the value of a place is not known, as it, something in it or the table around it is broken."""
+        """Tell whether the value of a place is unknown: the place, a part of it or a table around it is broken."""
         return any(_holds(place, other) or _holds(other, place) for other in self._broken)
 
     def is_unread(self, place: str) -> bool:
-        """Say whether a place itself could not be read, whatever stands in it."""
+        """Tell whether the place itself could not be read."""
         return place in self._broken
 
-    def told(self) -> list[str]:
-        """Give one sentence for each, in the order of the document."""
-        told = [(line_of(place, self._lines), place, rule) for place, rule in self._found]
+    def report(self) -> list[str]:
+        """Return one sentence for each, in the order of the document."""
+        found = [(line_of(place, self._lines), place, rule) for place, rule in self._found]
         return [
-            f"{place}: {rule} (line {line})" for line, place, rule in sorted(told, key=lambda one: one[0])
+            f"{place}: {rule} (line {line})" for line, place, rule in sorted(found, key=lambda each: each[0])
         ]
 
 
@@ -74,7 +74,7 @@ def _holds(outer: str, inner: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """Every table that is there; a field that is broken has its default, or is blank."""
+    """All tables of the document. A broken field has its default, or is blank."""
 
     apps: Mapping[str, App]
     upstreams: Mapping[str, Upstream]
@@ -86,7 +86,7 @@ class Draft:
 
 
 def read(document: Mapping[str, Any], findings: Findings) -> Draft:
-    """Read all tables and note what is wrong with each."""
+    """Read all tables, and add the problems of each to `findings`."""
     tables = _table(DocumentForm(), document, "", findings)
     named = {
         kind: {
@@ -109,7 +109,7 @@ def read(document: Mapping[str, Any], findings: Findings) -> Draft:
     )
 
 
-def _app(raw: Any, name: str, findings: Findings, guard: Guard) -> App:  # noqa: ANN401 - what stands in the document
+def _app(raw: Any, name: str, findings: Findings, guard: Guard) -> App:  # noqa: ANN401 - any value of the document
     place = join("app", name)
     rules = raw.get("guard") if isinstance(raw, dict) else None
     own = None if rules is None else _guard(rules, f"{place}.guard", findings, guard, name)
@@ -119,7 +119,7 @@ def _app(raw: Any, name: str, findings: Findings, guard: Guard) -> App:  # noqa:
 
 
 def _guard(raw: Any, place: str, findings: Findings, base: Guard, app: str = "") -> Guard:  # noqa: ANN401 - as above
-    """Read a table of rules: what it says of each, over what `base` says."""
+    """Read a table of rules as changes to `base`."""
     tables = _table(GUARD, raw, place, findings)
     changes = {
         rule: _table(FORMS[rule], tables.pop(rule), f"{place}.{rule}", findings)
@@ -129,7 +129,7 @@ def _guard(raw: Any, place: str, findings: Findings, base: Guard, app: str = "")
     return changed(base, changes | tables, app)
 
 
-def _route(raw: Any, place: str, findings: Findings) -> Route:  # noqa: ANN401 - what stands in the document
+def _route(raw: Any, place: str, findings: Findings) -> Route:  # noqa: ANN401 - any value of the document
     table = _table(RouteForm(), raw, place, findings)
     steps = table.pop("steps", ())
     return Route(
@@ -142,7 +142,7 @@ def _route(raw: Any, place: str, findings: Findings) -> Route:  # noqa: ANN401 -
 
 
 def _table(form: Form, raw: Any, place: str, findings: Findings, **more: Any) -> Any:  # noqa: ANN401 - as Form.build
-    """Read one table; what is broken in it is noted and left out."""
+    """Read one table. Broken fields are added to `findings` and left out."""
     try:
         values = form.load(raw)
     except ValidationError as error:

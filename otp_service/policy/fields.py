@@ -1,4 +1,4 @@
-"""The fields that tables of the policy are made of, and what every table's form has.
+"""The fields of the policy's tables, and the base of every table's form.
 
 Pure. Must not know any table.
 """
@@ -15,7 +15,7 @@ from otp_service.durations import DAY, read_duration
 from otp_service.phone import is_country
 from otp_service.policy.limits import Window
 
-ONE_LINE = validate.Regexp(r"[^\x00-\x1f\x7f]{1,40}\Z", error="must be 1 to 40 signs on one line")
+ONE_LINE = validate.Regexp(r"[^\x00-\x1f\x7f]{1,40}\Z", error="must be 1 to 40 characters on one line")
 
 
 class Duration(fields.Field[int]):
@@ -29,15 +29,17 @@ class Duration(fields.Field[int]):
 
 
 def check_url(url: str) -> None:
-    """See that a URL that a secret is sent to shows that secret to nobody else."""
+    """Check a URL to which a secret is sent. Raises ValidationError if others could read the secret."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        return  # told by the field itself
+        return  # the field itself reports it
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise ValidationError("must have no user, password, query or fragment")  # it may hold the token
+        raise ValidationError("must not contain a user, password, query or fragment")  # it may hold the token
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        raise ValidationError("must be https, as a secret would travel in clear (http to localhost only)")
+        raise ValidationError(
+            "must be https, because a secret is sent to it (http is allowed for localhost only)"
+        )
 
 
 def _is_loopback(host: str) -> bool:
@@ -48,7 +50,7 @@ def _is_loopback(host: str) -> bool:
 
 
 class LimitIn(fields.Field[Window]):
-    """A limit in a time, written as "3/10m"."""
+    """A limit within a time, written as "3/10m"."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Window:  # noqa: ANN401 - marshmallow's signature
         match = (
@@ -60,12 +62,12 @@ class LimitIn(fields.Field[Window]):
             raise ValidationError('must be a limit such as "3/10m" or "5/h"')
         window = Window(int(match[1]), read_duration(f"{match[2] or 1}{match[3]}"))
         if window.seconds > DAY:
-            raise ValidationError("must not look back further than a day")
+            raise ValidationError("must not be longer than a day")
         return window
 
 
 class Named(fields.Field[dict[str, Any]]):
-    """A table of values of one kind, by names that `check` raises ValidationError for where they are wrong."""
+    """A table of named values of one kind. `check` raises ValidationError for a wrong name."""
 
     def __init__(
         self,
@@ -93,12 +95,12 @@ class Named(fields.Field[dict[str, Any]]):
 
 
 def between(low: int, high: int, unit: str = "") -> validate.Range:
-    """Ask for a figure within bounds."""
+    """Require a number within bounds."""
     return validate.Range(low, high, error=f"must be from {low} to {high}{unit}")
 
 
 def one_of(*words: str) -> validate.OneOf:
-    """Ask for one of a few words."""
+    """Require one of a few words."""
     named = words[0] if len(words) == 1 else f"one of {', '.join(words)}"
     return validate.OneOf(words, error=f"must be {named}")
 
@@ -114,17 +116,17 @@ def countries(**kwargs: Any) -> fields.List[str]:  # noqa: ANN401 - as fields.Li
 
 
 def check_country(code: str) -> None:
-    """Ask for a country that has numbers (ISO 3166 alpha-2)."""
+    """Check that a country (ISO 3166 alpha-2) has phone numbers. Raises ValidationError."""
     if not re.fullmatch(r"[A-Z]{2}", code):
         raise ValidationError("must be two capital letters")
     if not is_country(code):
-        raise ValidationError(f"there are no numbers of a country {code}")
+        raise ValidationError(f"country {code} has no phone numbers")
 
 
 class Form(Schema):
-    """A table of the document; `build` makes its value, lists becoming tuples.
+    """A table of the document. `build` makes its value, and turns lists into tuples.
 
-    `blank` stands for required fields that are broken, so that all else can still be checked.
+    `blank` replaces required fields that are broken, so that everything else can still be checked.
     """
 
     error_messages = {"type": "must be a table", "unknown": "unknown field"}  # noqa: RUF012 - no ClassVar there
@@ -132,14 +134,14 @@ class Form(Schema):
     blank: ClassVar[Mapping[str, Any]] = {}
 
     def build(self, values: Mapping[str, Any], **more: Any) -> Any:  # noqa: ANN401 - whatever `shape` is
-        """Make the value of a table that was loaded."""
+        """Make the value of a loaded table."""
         return type(self).shape(
             **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}, **more
         )
 
 
 class Inner(fields.Nested):
-    """A table in a table, which is built with it."""
+    """A table inside a table, which is built together with it."""
 
     def _deserialize(self, value: Any, *arguments: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - marshmallow's signature
         form = self.schema

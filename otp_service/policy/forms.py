@@ -1,6 +1,6 @@
-"""The form of each table: its fields and what each may hold, as marshmallow schemas.
+"""The form of each table as a marshmallow schema: its fields, and what each may contain.
 
-Pure. Must not know any table but its own; what holds between tables is in checks.
+Pure. A form knows its own table only; `checks.py` has the rules between tables.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -53,11 +53,11 @@ _AUTO = "auto"
 
 
 class _Wait(fields.Field[int | None]):
-    """Seconds as above from 5 to 600, or "auto", which becomes None."""
+    """Seconds from 5 to 600, written as a duration, or "auto", which becomes None."""
 
     _inner = Duration(validate=validate.Range(5, MAX_TTL, error=f"must be from 5 to {MAX_TTL} seconds"))
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int | None:  # noqa: ANN401 - as above
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int | None:  # noqa: ANN401 - marshmallow's signature
         return None if value == _AUTO else self._inner.deserialize(value)
 
 
@@ -65,9 +65,9 @@ _Ordered = tuple[tuple[str, ...], tuple[int, ...]]
 
 
 class _Accounts(fields.Field[_Ordered]):
-    """Accounts and their weights, of which there are none for "main" and ["main", "spare"]."""
+    """Accounts and their weights. "main" and ["main", "spare"] have no weights."""
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> _Ordered:  # noqa: ANN401 - as above
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> _Ordered:  # noqa: ANN401 - marshmallow's signature
         named = [value] if isinstance(value, str) else value
         if not isinstance(named, list | dict) or not all(isinstance(name, str) for name in named):
             raise ValidationError('must be "main", ["main", "spare"] or { main = 3, spare = 1 }')
@@ -116,11 +116,11 @@ def _setting(start: str) -> fields.String:
 
 def _check_bounds(bounds: list[int]) -> None:
     if len(bounds) != 2 or bounds[0] > bounds[1]:  # noqa: PLR2004 - a lower and an upper one
-        raise ValidationError('must be two times, the lower first, as ["10s", "60s"]')
+        raise ValidationError('must be two times with the lower first, such as ["10s", "60s"]')
 
 
-def _words(channel: str) -> Callable[[str], None]:
-    """Give the check of a channel's templates."""
+def _template_check(channel: str) -> Callable[[str], None]:
+    """Return the check of a channel's templates."""
 
     def check(template: str) -> None:
         if problems := templates.problems(template, channel):
@@ -179,7 +179,7 @@ class ChallengeForm(Form):
 
     shape = ChallengeRules
     code_length = fields.Integer(strict=True, validate=between(6, 10))
-    ttl = Duration(validate=between(MINUTE, MAX_TTL, " seconds"))  # messages tell it in minutes
+    ttl = Duration(validate=between(MINUTE, MAX_TTL, " seconds"))  # messages give it in minutes
     max_attempts = fields.Integer(strict=True, validate=between(1, 5))
     max_sends = fields.Integer(strict=True, validate=between(1, 10))
     cooldown = some(Duration(validate=between(1, MAX_TTL, " seconds")))
@@ -255,7 +255,7 @@ class _ReceiptsForm(Form):
     )
 
     def build(self, values: Mapping[str, Any], **more: Any) -> Any:  # noqa: ANN401 - as Form.build
-        """Make the value; marshmallow keeps the name `fields` for itself."""
+        """Make the value. marshmallow reserves the name `fields`."""
         return super().build({k.rstrip("_"): v for k, v in values.items()}, **more)
 
 
@@ -298,14 +298,14 @@ class StepForm(Form):
     condition = fields.String(data_key="if", validate=one_of("mobile", "open"))
 
     def build(self, values: Mapping[str, Any], **more: Any) -> Any:  # noqa: ANN401 - as Form.build
-        """Make the value of a step, accounts and weights apart."""
+        """Make the value of a step, with accounts and weights separated."""
         rest = dict(values)
         upstreams, weights = rest.pop("accounts")
         return super().build(rest, upstreams=upstreams, weights=weights, **more)
 
 
 class MatchForm(Form):
-    """What a route is for."""
+    """`match` of a route."""
 
     shape = Match
     countries = countries(data_key="country")
@@ -323,7 +323,7 @@ class MatchForm(Form):
 
 
 class RouteForm(Form):
-    """`[[route]]`, without what stands in its match and steps."""
+    """`[[route]]`, without its match and steps."""
 
     shape = dict
     name = fields.String()
@@ -333,13 +333,13 @@ class RouteForm(Form):
 
 
 class TemplatesForm(Form):
-    """`[template.CHANNEL]`: words by locale. WhatsApp has none, as its templates lie at the vendor."""
+    """`[template.CHANNEL]`: texts by locale. WhatsApp has none, as the vendor keeps its templates."""
 
     shape = dict
-    sms = Named(fields.String(validate=_words("sms")), _LANGUAGE)
-    voice = Named(fields.String(validate=_words("voice")), _LANGUAGE)
-    rcs = Named(fields.String(validate=_words("rcs")), _LANGUAGE)
-    mip = Named(fields.String(validate=_words("mip")), _LANGUAGE)
+    sms = Named(fields.String(validate=_template_check("sms")), _LANGUAGE)
+    voice = Named(fields.String(validate=_template_check("voice")), _LANGUAGE)
+    rcs = Named(fields.String(validate=_template_check("rcs")), _LANGUAGE)
+    mip = Named(fields.String(validate=_template_check("mip")), _LANGUAGE)
 
 
 def _tables(**kwargs: Any) -> Named:  # noqa: ANN401 - as fields.Field
@@ -347,7 +347,7 @@ def _tables(**kwargs: Any) -> Named:  # noqa: ANN401 - as fields.Field
 
 
 class DocumentForm(Form):
-    """The document, without what stands in its tables."""
+    """The document, without the content of its tables."""
 
     shape = dict
     app = _tables(required=True)

@@ -1,6 +1,6 @@
 """The form of `[guard]` and of an app's own rules, as marshmallow schemas.
 
-Pure. A rule of an app says only what differs from that of all.
+Pure. An app's rule contains only what differs from the common rule. Must not know what follows from a rule.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ def _check_place(code: str) -> None:
 
 
 class _Changes(Form):
-    """A table whose value is what it changes of a rule."""
+    """A table whose value is the changes that it makes to a rule."""
 
     shape = dict
     mode = fields.String(validate=one_of("enforce", "watch", "off"))
@@ -128,11 +128,11 @@ class _GuardForm(Form):
 
 
 GUARD = _GuardForm()
-"""The form of `[guard]`, without what stands in its tables."""
+"""The form of `[guard]`, without the content of its tables."""
 
 
 def changed(base: Guard, changes: Mapping[str, Any], app: str = "") -> Guard:
-    """Give the rules with what was changed of them; those that an app changed are its own."""
+    """Return the rules with changes applied. A rule that an app changes is the app's own."""
     rules = base.rules()
     return replace(
         base,

@@ -1,7 +1,7 @@
-"""The guard's rules as values: what may be sent at all, how often, and what follows when it is too often.
+"""The guard's rules as values: what may be sent, how often, and what happens beyond a limit.
 
-Pure. Must not know how they are written, counted or explained. Every figure is a setting; the defaults are starting
-values, most of them from the sources named in docs/security.md.
+Pure. Must not know how rules are written, counted or explained. Every number is a setting. The defaults are starting
+values; docs/security.md names the source of most of them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,10 +13,10 @@ from otp_service.durations import DAY, HOUR, MINUTE
 Mode = Literal["enforce", "watch", "off"]
 Level = Literal["human_check", "cheap", "refuse"]
 LEVELS: tuple[Level, ...] = ("human_check", "cheap", "refuse")
-"""What a rule may ask for, with growing caution: a human check, only cheap channels, nothing at all."""
+"""What a rule may require, from mild to strict: a human check, cheap channels only, or no message at all."""
 NEVER = ("pager", "personal_number", "premium_rate", "shared_cost", "toll_free", "uan", "voicemail")
 EVERYWHERE = "*"
-"""In place of countries: all of them."""
+"""Stands for all countries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What every rule has: `watch` counts and reports but refuses nothing; `of` names the app whose own it is."""
+    """The base of every rule. `watch` counts and reports, but refuses nothing. `of` names the app that owns it."""
 
     mode: Mode = "enforce"
     of: str = field(default="", repr=False, compare=False)
@@ -37,25 +37,25 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Countries(Rule):
-    """Where messages may go (ISO 3166 alpha-2); nowhere unless it is named."""
+    """The countries to which messages may go (ISO 3166 alpha-2). An empty list allows none."""
 
     allow: tuple[str, ...] = ()
 
     def has(self, country: str) -> bool:
-        """Say whether messages may go to this country."""
+        """Tell whether messages may go to this country."""
         return country in self.allow or EVERYWHERE in self.allow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Types(Rule):
-    """Which types of numbers get nothing (phonenumbers' words)."""
+    """The types of numbers that get no message, in the words of the phonenumbers library."""
 
     refuse: tuple[str, ...] = NEVER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cooldown(Rule):
-    """Seconds between two messages to a number, growing along the ladder; forgotten after `forget` without one."""
+    """The pauses between messages to one number, in seconds. After `forget` without a message they start again."""
 
     ladder: tuple[int, ...] = (30, 60, 120)
     forget: int = 10 * MINUTE
@@ -63,24 +63,24 @@ class Cooldown(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget(Rule):
-    """How many acts a subject may cause, by what follows when there are more; `hold` is how long a refusal lasts."""
+    """How many acts a subject may cause, for each level. A refusal lasts for at least `hold` seconds."""
 
     human_check: tuple[Window, ...] = ()
     cheap: tuple[Window, ...] = ()
     refuse: tuple[Window, ...] = ()
     hold: int = 0
     unit: ClassVar[int] = 1
-    """Parts in which counters hold what `limit` is written in: they are whole numbers."""
+    """Counters are whole numbers: they count in this many parts of the unit of `limit`."""
     figures: Mapping[str, Any] = field(init=False, repr=False, compare=False)
-    """The windows as counters read them, in units and milliseconds: made once, as every send asks for them."""
+    """The windows as counters need them, in parts and milliseconds. Made once, because every send uses them."""
 
     def __post_init__(self) -> None:
-        """Make the figures."""
+        """Compute the figures."""
         tiers = [[level, window.limit * self.unit, window.seconds * 1000] for level, window in self.tiers()]
         object.__setattr__(self, "figures", {"tiers": tiers, "hold": self.hold * 1000})
 
     def tiers(self) -> Iterator[tuple[Level, Window]]:
-        """Give each window with what follows when it is full."""
+        """Yield each window with the level that it requires when it is full."""
         for level in LEVELS:
             for window in getattr(self, level):
                 yield level, window
@@ -88,9 +88,9 @@ class Budget(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Money(Budget):
-    """What an app's messages may cost, in the upstream's own unit; `limit` of a window is such an amount.
+    """What an app's messages may cost, in the upstream's own unit. `limit` of a window is such an amount.
 
-    `prices` are by channel and `country_prices` by country and channel, for what no upstream has reported yet.
+    `prices` are by channel, `country_prices` by country and channel. They hold until the upstream reports a charge.
     """
 
     unit: ClassVar[int] = 10_000
@@ -98,28 +98,29 @@ class Money(Budget):
     country_prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def price(self, channel: str, country: str) -> float:
-        """Give what a message is thought to cost."""
+        """Return the expected cost of a message."""
         usual = self.prices.get(channel, 1.0)
         return self.country_prices.get(country, {}).get(channel, usual)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guessing(Budget):
-    """Failed guesses over all numbers; while there are too many, new codes have `code_length` digits."""
+    """Wrong codes over all numbers. While there are too many, new codes have `code_length` digits."""
 
     code_length: int = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversionRule(Rule):
-    """Stops where codes go out and do not come back: verified / sent below `share`, at `sends` or more.
+    """Stops a country or a prefix where codes are sent but not verified: below `share` of at least `sends`.
 
-    After a stop `probes` may leave, and no more until they are judged. Who sends to a country that is stopped gets
-    what `country` says, to a prefix what `prefix` says: a stranger must not be able to close a country to strangers.
+    The rule judges the challenges of the last `within` seconds, except the newest `grace` seconds, whose codes may
+    still be on their way. Of those newest challenges, only as many go out without a human check as were verified in
+    `within`, or `sends` if that is more.
 
-    Judged are the challenges of the last `within` seconds but for the newest `grace`, as their codes may still be
-    on the way; of those no more leave without a human check than came back within `within`, or than `sends`.
-    `hold` is how long it stops at first, doubled each time up to `longest`.
+    A stop lasts `hold` seconds, doubled each time up to `longest`. After it, only `probes` messages go out until they
+    are judged. During a stop, `country` and `prefix` are the levels that apply. For a country it is a human check by
+    default, so that a stranger cannot close a country to everyone.
     """
 
     share: float = 0.2
@@ -135,7 +136,7 @@ class ConversionRule(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed(Rule):
-    """Whether a list counts, and what follows for a number on it."""
+    """A list of numbers. `then` is the level that applies to a number on it, for these `purposes`."""
 
     then: Level = "refuse"
     purposes: tuple[str, ...] = ()
@@ -143,20 +144,20 @@ class Listed(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HumanRules:
-    """Which check is asked for. `url` and `site_key` are those of a CAPTCHA vendor, for `siteverify` only."""
+    """The kind of human check. `url` and `site_key` are those of a CAPTCHA vendor, for `siteverify` only."""
 
     kind: Literal["altcha", "siteverify"] = "altcha"
     url: str = ""
     site_key: str = ""
 
     def of_vendor(self) -> dict[str, Any]:
-        """Give what a page needs to show the vendor's widget."""
+        """Return what a page needs to show the vendor's widget."""
         return {"kind": self.kind, "site_key": self.site_key}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """All rules, in the order in which they are asked: from what the caller owns to what a victim owns."""
+    """All rules, in the order in which they decide: from what the caller owns to what a victim owns."""
 
     countries: Countries = Countries()
     number_types: Types = Types()
@@ -182,7 +183,7 @@ class Guard:
     cheap_channels: tuple[str, ...] = ("whatsapp", "rcs")
 
     def rules(self) -> dict[str, Rule]:
-        """Give every rule by its name, in order."""
+        """Return all rules by name, in order."""
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: rule for name, rule in found.items() if isinstance(rule, Rule)}
 

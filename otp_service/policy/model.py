@@ -1,6 +1,6 @@
-"""What the operators decided, as values: apps, upstreams, routes, limits; and which plan a number gets.
+"""The policy as values: apps, upstreams, routes and limits, and the plan that a number gets.
 
-Pure: dice and measured times are handed in. Must not know how the document is written.
+Pure: randomness and measured times are passed in. Must not know how the document is written.
 """
 
 import math
@@ -43,23 +43,23 @@ PATHS = (
     ),
     *("rcs", "rcs_status", "mip", "mip_status", "lookup"),
 )
-"""The upstream's calls whose paths white labels may have changed."""
+"""The upstream's calls. A white label may use another path for each."""
 TOLERANCE = 5
 MAX_TTL = 10 * MINUTE
-"""Seconds; a code must not live longer (NIST SP 800-63B 3.1.3.2, ASVS 6.5.5)."""
+"""Seconds for which a code may be valid at most (NIST SP 800-63B 3.1.3.2, ASVS 6.5.5)."""
 ROLES = ("read", "operate", "admin")
-"""What operators may do; each may also do what stands before it."""
+"""What operators may do. Each role includes the ones before it."""
 KeyKind = Literal["publishable", "secret"]
 AfterChoice = Literal["continue", "stop"]
 Dice = Callable[[], float]
-"""Gives an even share from 0 to below 1."""
+"""Returns a random number from 0 to below 1, evenly distributed."""
 Learned = Callable[[str, str], float | None]
-"""Gives the seconds within which 9 of 10 messages arrive, by channel and country; None where nobody knows yet."""
+"""Returns the seconds within which 9 of 10 codes are verified, by channel and country; None if not known yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Events:
-    """Where an app hears of its challenges; no `types` are all. `secret_env` names the setting with the secret."""
+    """Where an app receives events. No `types` means all. `secret_env` names the setting that holds the secret."""
 
     url: str
     secret_env: str
@@ -68,7 +68,7 @@ class Events:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """A client of the service. Keys are SHA-256 hashes in hex; origins are exact; no `guard` is the one of all."""
+    """A client of the service. Keys are SHA-256 hashes in hex. Without a `guard`, the common rules apply."""
 
     name: str
     brand: str
@@ -79,17 +79,17 @@ class App:
     guard: Guard | None = None
 
     def host(self, origin: str | None) -> str:
-        """Give the host that the code is bound to: that of the page that asks, else of the first origin."""
+        """Return the host that the code is bound to: the requesting page's, or else the first origin's."""
         chosen = origin if origin in self.origins else next(iter(self.origins), "")
         return urlsplit(chosen).hostname or "" if chosen else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """Somebody who may use the operators' API. Keys are SHA-256 hashes in hex.
+    """A person who may use the operators' API. Keys are SHA-256 hashes in hex.
 
-    Without a role it is `admin`: what stands in the policy was put there by somebody who could do anything, and
-    somebody must be able to issue the first key.
+    The default role is `admin`: whoever edits the policy can already do anything, and the first issued key needs an
+    admin.
     """
 
     name: str
@@ -99,9 +99,9 @@ class Operator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChallengeRules:
-    """How challenges are made; times in seconds.
+    """The rules for challenges. Times are in seconds.
 
-    `earlier_codes` is how many codes stay good beside the newest. `auto_wait` bounds the waits that are learned.
+    `earlier_codes` is how many codes stay valid beside the newest. `auto_wait` bounds the waits that are learned.
     """
 
     code_length: int = 6
@@ -116,7 +116,7 @@ class ChallengeRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipts:
-    """Who may push an upstream's delivery reports.
+    """What authenticates an upstream's delivery reports.
 
     `secrets` are SHA-256 hashes in hex of the secret in the webhook's path or Bearer, `signature_ids` the webhook ids
     that sign. `fields` names the fields of a composed webhook for id, status, reference and mobile, where it has any.
@@ -131,10 +131,10 @@ class Receipts:
 class Upstream:
     """An account at an upstream, with a table for each channel that it serves.
 
-    `token_env` names the setting that holds its token. `paths` are those that differ from the documented ones, by
-    the names of `PATHS`. Times are in seconds. `pull` says whether to ask for delivery reports that nobody pushed,
-    `gets_per_minute` how often at most. So many faults in a row as `tolerance` open a breaker. Below `low_balance`
-    operators are warned.
+    `token_env` names the setting that holds its token. `paths` are the paths that differ from the documented ones, by
+    the names in `PATHS`. Times are in seconds. If `pull` is set, missing delivery reports are fetched, with at most
+    `gets_per_minute` GET requests. `tolerance` faults in a row open a breaker. Below `low_balance` operators are
+    warned.
     """
 
     name: str
@@ -158,13 +158,13 @@ class Upstream:
     receipts: Receipts | None = None
 
     def has(self, channel: str) -> bool:
-        """Say whether the account has a table for a channel."""
+        """Tell whether the account has a table for a channel."""
         return getattr(self, channel) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """What a route is for; an empty part matches all. `prefixes` are beginnings of E.164 numbers."""
+    """What a route matches. An empty field matches everything. `prefixes` are the first digits of E.164 numbers."""
 
     countries: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
@@ -173,7 +173,7 @@ class Match:
     purposes: tuple[str, ...] = ()
 
     def serves(self, number: Number, app: str, purpose: str) -> bool:
-        """Say whether the number, app and purpose match."""
+        """Tell whether the number, app and purpose match."""
         return (
             (not self.countries or number.country in self.countries)
             and (not self.prefixes or number.e164.startswith(self.prefixes))
@@ -183,7 +183,7 @@ class Match:
         )
 
     def covers(self, other: "Match") -> bool:
-        """Say whether all that `other` could match is matched here."""
+        """Tell whether this matches everything that `other` matches."""
         pairs = (
             (self.countries, other.countries),
             (self.types, other.types),
@@ -195,14 +195,14 @@ class Match:
         )
 
     def _covers_digits(self, other: "Match") -> bool:
-        """Compare how numbers begin; those of a country begin with its calling code."""
+        """Compare the first digits of numbers. Numbers of a country begin with its calling code."""
         begin = other.prefixes or tuple(calling_code(country) for country in other.countries)
         return not self.prefixes or (
             bool(begin) and all(digits.startswith(self.prefixes) for digits in begin)
         )
 
     def may_meet(self, country: str) -> bool:
-        """Say whether some number of the country could match."""
+        """Tell whether any number of the country could match."""
         code = calling_code(country)
         return (not self.countries or country in self.countries) and (
             not self.prefixes or any(p.startswith(code) or code.startswith(p) for p in self.prefixes)
@@ -211,7 +211,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRule:
-    """A step as operators write it. `weights` are empty where the accounts stand in order; no `wait` is learned."""
+    """A step as written in the policy. Without `weights` the accounts are in order; without `wait` it is learned."""
 
     channel: str
     upstreams: tuple[str, ...]
@@ -221,7 +221,7 @@ class StepRule:
     condition: str = ""
 
     def order(self, dice: Dice) -> tuple[str, ...]:
-        """Order the accounts: as written, or drawn by weight without putting back."""
+        """Order the accounts: as written, or drawn at random by weight, each once."""
         if not self.weights:
             return self.upstreams
         left = dict(zip(self.upstreams, self.weights, strict=True))
@@ -239,12 +239,12 @@ def _draw(weights: Mapping[str, int], share: float) -> str:
         mark -= weight
         if mark < 0:
             return name
-    return next(reversed(list(weights)))  # rounding may leave the very end to nobody
+    return next(reversed(list(weights)))  # rounding may leave a rest beyond the last one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """For what matches, an ordered list of steps; no `after_choice` is the one of all challenges."""
+    """A match and an ordered list of steps. Without `after_choice`, that of `[challenge]` applies."""
 
     steps: tuple[StepRule, ...]
     match: Match = field(default_factory=Match)
@@ -254,7 +254,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The whole document. `templates` are by channel and locale."""
+    """The whole policy. `templates` are by channel and locale."""
 
     apps: Mapping[str, App]
     upstreams: Mapping[str, Upstream]
@@ -266,7 +266,7 @@ class Policy:
     warnings: tuple[str, ...] = ()
 
     def key_owner(self, digest: str) -> tuple[App, KeyKind] | None:
-        """Give the app and kind of the API key with this SHA-256 digest in hex."""
+        """Return the app and kind of the API key with this SHA-256 hash in hex."""
         for app in self.apps.values():
             if digest in app.publishable_keys:
                 return app, "publishable"
@@ -275,16 +275,16 @@ class Policy:
         return None
 
     def operator_of(self, digest: str) -> str | None:
-        """Name the operator of the key with this SHA-256 digest in hex."""
+        """Return the name of the operator whose key has this SHA-256 hash in hex."""
         return next((name for name, who in self.operators.items() if digest in who.keys), None)
 
     def guard_of(self, app: str) -> Guard:
-        """Give the rules that hold for an app."""
+        """Return the guard's rules for an app."""
         known = self.apps.get(app)
         return (known.guard if known else None) or self.guard
 
     def route_for(self, number: Number, app: str, purpose: str) -> tuple[int, Route]:
-        """Give the first route that serves the number, with its place. Raises NoRoute."""
+        """Return the first route that serves the number, with its place. Raises NoRoute."""
         for place, route in enumerate(self.routes):
             if route.match.serves(number, app, purpose):
                 return place, route
@@ -293,9 +293,9 @@ class Policy:
     def plan(
         self, number: Number, app: str, purpose: str, channel: str | None, *, dice: Dice, learned: Learned
     ) -> Plan:
-        """Route a number. A channel that was asked for is tried first.
+        """Make the plan for a number. A requested channel is tried first.
 
-        Raises NoRoute, or ChannelNotAvailable when no step has the channel that was asked for.
+        Raises NoRoute, or ChannelNotAvailable if no step has the requested channel.
         """
         _, route = self.route_for(number, app, purpose)
         rules = self.challenge
@@ -320,7 +320,7 @@ class Policy:
         )
 
     def wait(self, step: StepRule, country: str, learned: Learned) -> int:
-        """Give a step's wait in whole seconds: as written, else as learned within the bounds, else the upper one."""
+        """Return a step's wait in whole seconds: as written, or as learned within the bounds, or the upper bound."""
         if step.wait is not None:
             return step.wait
         low, high = self.challenge.auto_wait
@@ -329,7 +329,7 @@ class Policy:
 
 
 def _first(steps: Sequence[StepRule], channel: str | None) -> list[StepRule]:
-    """Move the steps of a channel that was asked for to the front."""
+    """Move the steps of a requested channel to the front."""
     if channel is not None and all(step.channel != channel for step in steps):
         raise ChannelNotAvailable
     return sorted(steps, key=lambda step: channel is not None and step.channel != channel)

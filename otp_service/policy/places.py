@@ -1,6 +1,6 @@
-"""Places of a TOML document and the lines they stand on, as the standard library's reader does not keep them.
+"""The line of each place in a TOML document, which the standard library's reader does not keep.
 
-Pure. Knows how TOML is written; must not know what a document means. The document was accepted by tomllib, so
+Pure. Knows the syntax of TOML. Must not know what a document means. tomllib has already accepted the document, so
 nothing is checked here.
 """
 
@@ -25,22 +25,22 @@ _SCALAR = re.compile(
 
 
 def join(place: str, key: str) -> str:
-    """Name what stands under `key` in the table at `place`; a key that is not bare is quoted."""
+    """Name the place of `key` in the table at `place`. A key that is not bare is quoted."""
     if not _BARE.fullmatch(key):
         key = '"{}"'.format(key.replace("\\", "\\\\").replace('"', '\\"'))
     return f"{place}.{key}" if place else key
 
 
-def lines(text: str) -> Mapping[str, int]:
-    """Map every place of a document, as "route[0].steps[1].upstream", to its line from 1.
+def lines_of(text: str) -> Mapping[str, int]:
+    """Map each place of a document, such as "route[0].steps[1].upstream", to its line, counted from 1.
 
-    Raises ValueError for what tomllib would refuse too.
+    Raises ValueError for a document that tomllib also refuses.
     """
     return _Reader(text.replace("\r\n", "\n")).read()
 
 
 def line_of(place: str, known: Mapping[str, int]) -> int:
-    """Give the line of a place, or of the nearest table around one that is missing; 1 for the document itself."""
+    """Return the line of a place. If it is missing, return the line of the nearest table around it, or 1."""
     end = len(place)
     while end > 0 and place[:end] not in known:
         end = max(place.rfind(".", 0, end), place.rfind("[", 0, end))
@@ -48,7 +48,7 @@ def line_of(place: str, known: Mapping[str, int]) -> int:
 
 
 class _Reader:
-    """Walks a document once; `at` is where."""
+    """Reads a document once, from start to end. `_at` is the position."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -56,7 +56,7 @@ class _Reader:
         self._ends = list(accumulate(len(line) + 1 for line in text.split("\n")))
         self._lines: dict[str, int] = {}
         self._elements: dict[str, int] = {}
-        """How many elements each array of tables has so far."""
+        """The number of elements that each array of tables has so far."""
 
     def read(self) -> Mapping[str, int]:
         table = ""
@@ -70,7 +70,7 @@ class _Reader:
         return self._lines
 
     def _header(self) -> str:
-        """Read `[a.b]` or `[[a.b]]` and give the place of its table."""
+        """Read `[a.b]` or `[[a.b]]`, and return the place of its table."""
         line = self._line()
         many = self._text.startswith("[[", self._at)
         self._at += 2 if many else 1
@@ -94,7 +94,7 @@ class _Reader:
         self._value(place)
 
     def _descend(self, table: str, keys: Sequence[str], line: int) -> str:
-        """Give the place of a table further in, noting those that are made by being named."""
+        """Return the place of a nested table, and record tables that exist only because a key names them."""
         for key in keys:
             table = join(table, key)
             self._lines.setdefault(table, line)
@@ -102,12 +102,12 @@ class _Reader:
         return table
 
     def _inside(self, table: str) -> str:
-        """Give the newest element of an array of tables; any other table is itself."""
+        """Return the newest element of an array of tables; for any other table, return the table."""
         count = self._elements.get(table, 0)
         return f"{table}[{count - 1}]" if count else table
 
     def _keys(self) -> list[str]:
-        """Read a dotted key and the blanks around it."""
+        """Read a dotted key and the whitespace around it."""
         self._pass(_BLANK)
         keys = [self._key()]
         while (dot := _DOT.match(self._text, self._at)) is not None:
@@ -133,7 +133,7 @@ class _Reader:
             self._take(_SCALAR)
 
     def _items(self, end: str) -> Iterator[None]:
-        """Stop at each item of an array or inline table, and pass its end."""
+        """Yield at each item of an array or inline table, then skip its end."""
         self._at += 1
         self._pass(_BETWEEN)
         while not self._next(end):
@@ -141,8 +141,8 @@ class _Reader:
             self._pass(_BETWEEN)
         self._at += 1
 
-    def _next(self, sign: str) -> bool:
-        return self._text.startswith(sign, self._at)
+    def _next(self, mark: str) -> bool:
+        return self._text.startswith(mark, self._at)
 
     def _pass(self, pattern: re.Pattern[str]) -> None:
         self._take(pattern)
@@ -150,7 +150,7 @@ class _Reader:
     def _take(self, pattern: re.Pattern[str]) -> str:
         found = pattern.match(self._text, self._at)
         if found is None:
-            raise ValueError(f"line {self._line()} is no TOML")
+            raise ValueError(f"line {self._line()} is not valid TOML")
         self._at = found.end()
         return found[0]
 

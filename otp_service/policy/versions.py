@@ -17,7 +17,7 @@ MOST_VERSIONS = 200
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version: its text, who applied it, when (milliseconds of the store's clock) and why."""
+    """One version: its text, its author, when it was applied (milliseconds of the store's clock) and why."""
 
     number: int
     text: str
@@ -27,26 +27,26 @@ class Version:
 
 
 class Policies:
-    """All versions. Every method raises StoreUnavailable when the server does not serve it in time."""
+    """All versions. Every method raises StoreUnavailable if the server does not answer in time."""
 
     def __init__(self, scripts: Scripts, *, prefix: str) -> None:
         self._scripts = scripts
         self._key = f"{prefix}:policy"
 
     def head(self) -> int:
-        """Give the number of the version in force; 0 for none."""
+        """Return the number of the version in force; 0 if there is none."""
         return int(self._read("head")[0] or 0)
 
     def version(self, number: int) -> Version | None:
-        """Give a version, if it is still kept."""
+        """Return a version, or None if it is not kept."""
         return _version(self._read(f"v{number}")[0])
 
     def newest(self) -> Version | None:
-        """Give the version in force."""
+        """Return the version in force, or None."""
         return self.version(head) if (head := self.head()) else None
 
     def history(self, limit: int = 20) -> list[Version]:
-        """Give the newest versions, the one in force first."""
+        """Return the newest versions, the one in force first."""
         head = self.head()
         if not head:
             return []
@@ -54,7 +54,7 @@ class Policies:
         return [version for stored in found if (version := _version(stored))]
 
     def apply(self, text: str, *, author: str, reason: str, expected: int | None = None) -> Version:
-        """Put a text in force that was checked before. Raises PolicyConflict if another came in between."""
+        """Put a checked text in force. Raises PolicyConflict if the version in force is not `expected`."""
         record = {"text": text, "author": author, "reason": redact(reason)}
         what, number = self._scripts.call(
             "policy_apply",
@@ -69,7 +69,7 @@ class Policies:
         log("policy.applied", version=number, author=author, reason=reason)
         applied = self.version(number)
         if applied is None:
-            raise PolicyConflict(number)  # so many versions since that this one is forgotten
+            raise PolicyConflict(number)  # so many newer versions that this one is no longer kept
         return applied
 
     def _read(self, *fields: str) -> list[str | None]:

@@ -126,7 +126,7 @@ def test_a_process_with_contradictory_settings_says_all_of_them_and_exits_with_2
         "otp-service cannot start:",
         "  - OTP_PEPPERS and OTP_PEPPERS_FILE are both set: keep one",
         "  - OTP_THREAD is not a setting; did you mean OTP_THREADS?",
-        "  - policy: route[0].steps[0].wait: must end before the challenge does, challenge.ttl (line 27)",
+        "  - policy: route[0].steps[0].wait: must be shorter than challenge.ttl (line 27)",
     ]
     assert good["OTP_SUBJECT_KEY"] not in ended.stderr
 

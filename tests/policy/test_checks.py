@@ -68,7 +68,7 @@ def test_a_name_is_a_small_word(kind: str, name: str) -> None:
     }
     shown = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
     assert refused(f'{GOOD}[{kind}."{name}"]\n{tables[kind]}') == [
-        f"{kind}.{shown}: a name is small letters, digits, - and _, 32 at most (line 14)"
+        f"{kind}.{shown}: a name has up to 32 lowercase letters, digits, - and _ (line 14)"
     ]
 
 
@@ -77,9 +77,9 @@ def test_routes_have_names_of_their_own() -> None:
     named = GOOD.replace("[[route]]", '[[route]]\nname = "all"\nmatch = { country = ["IN"] }')
     assert policy.parse(named).routes[0].name == "all"
     second = '[[route]]\nname = "all"\nsteps = [{ channel = "sms", upstream = "main" }]'
-    assert refused(named + second) == ["route[1].name: all stands twice, see route[0] (line 17)"]
+    assert refused(named + second) == ["route[1].name: all is used twice, see route[0] (line 17)"]
     assert refused(named.replace('"all"', '"All"')) == [
-        "route[0].name: a name is small letters, digits, - and _, 32 at most (line 13)"
+        "route[0].name: a name has up to 32 lowercase letters, digits, - and _ (line 13)"
     ]
 
 
@@ -96,7 +96,7 @@ def test_a_key_stands_once(more: str, place: str) -> None:
     """It would be unclear who calls."""
     key = digest("sk_a")
     assert refused(GOOD + more.replace("KEY", key)) == [
-        f"{place}: {key[:8]}... stands twice in the document, see app.web.secret_keys[0] (line 16)"
+        f"{place}: {key[:8]}... is used twice, see app.web.secret_keys[0] (line 16)"
     ]
 
 
@@ -187,7 +187,7 @@ def test_countries_must_be_named(first: str) -> None:
     rule = (
         "must not be empty"
         if first.endswith("[]\n")
-        else 'names no country, so nothing would be sent; "*" stands for all'
+        else 'names no country, so nothing would be sent; use "*" for all countries'
     )
     assert refused(text) == [f"guard.countries.allow: {rule} (line 1)"]
 
@@ -197,41 +197,41 @@ def test_countries_may_be_named_by_each_app() -> None:
     nowhere = GOOD.partition("\n")[2]
     assert policy.parse(f'{nowhere}[app.web.guard.countries]\nallow = ["GB"]').guard.countries.allow == ()
     assert refused(f'{nowhere}[app.web.guard.address]\nmode = "off"') == [
-        'guard.countries.allow: names no country, so nothing would be sent; "*" stands for all (line 1)'
+        'guard.countries.allow: names no country, so nothing would be sent; use "*" for all countries (line 1)'
     ]
 
 
 @pytest.mark.parametrize(
     ("matches", "problem"),
     [
-        (["", ""], "route[1]: nothing reaches this route, route[0] serves it all (line 15)"),
+        (["", ""], "route[1]: is never reached, route[0] already serves everything it matches (line 15)"),
         (
             ["", 'country = ["IN"]'],
-            "route[1]: nothing reaches this route, route[0] serves it all (line 15)",
+            "route[1]: is never reached, route[0] already serves everything it matches (line 15)",
         ),
         (
             ['country = ["IN", "US"]', 'country = ["US"], purpose = ["x"]'],
-            "route[1]: nothing reaches this route, route[0] serves it all (line 15)",
+            "route[1]: is never reached, route[0] already serves everything it matches (line 15)",
         ),
         (
             ['country = ["IN"]', 'purpose = ["a"]', 'purpose = ["a"]'],
-            "route[2]: nothing reaches this route, route[1] serves it all (line 18)",
+            "route[2]: is never reached, route[1] already serves everything it matches (line 18)",
         ),
         (
             ['country = ["IN"]', 'country = ["US"]', 'country = ["US", "IN"]'],
-            "route[2]: nothing reaches this route, route[0] and route[1] serve it all (line 18)",
+            "route[2]: is never reached, route[0] and route[1] already serve everything it matches (line 18)",
         ),
         (
             ['prefix = ["+44", "+49"]', 'prefix = ["+4479"]'],
-            "route[1]: nothing reaches this route, route[0] serves it all (line 15)",
+            "route[1]: is never reached, route[0] already serves everything it matches (line 15)",
         ),
         (
             ['prefix = ["+44"]', 'country = ["GB"], type = ["mobile"]'],
-            "route[1]: nothing reaches this route, route[0] serves it all (line 15)",
+            "route[1]: is never reached, route[0] already serves everything it matches (line 15)",
         ),
         (
             ['type = ["mobile", "voip"]', 'type = ["voip"], prefix = ["+1"]'],
-            "route[1]: nothing reaches this route, route[0] serves it all (line 15)",
+            "route[1]: is never reached, route[0] already serves everything it matches (line 15)",
         ),
     ],
 )
@@ -265,7 +265,7 @@ def test_routes_that_each_serve_something_are_taken(matches: tuple[str, str]) ->
     ("match", "problem"),
     [
         ('app = ["web", "shop"]', "route[0].match.app[1]: there is no app shop"),
-        ('country = ["XX"]', "route[0].match.country[0]: there are no numbers of a country XX"),
+        ('country = ["XX"]', "route[0].match.country[0]: country XX has no phone numbers"),
         (
             'country = ["GB"], prefix = ["+4479", "+91"]',
             "route[0].match.prefix[1]: no number of these countries begins with +91",
@@ -309,7 +309,7 @@ def test_only_channels_that_tell_of_reading_can_wait_for_it(channel: str) -> Non
     """A step over another one would never end in success."""
     more = '[upstream.main.voice]\nbridge = "1"'
     assert refused(stepped(f'channel = "{channel}", upstream = "main", until = "read"', more=more)) == [
-        f"route[0].steps[0].until: {channel} does not tell that a message was read (line 14)"
+        f"route[0].steps[0].until: {channel} does not report that a message was read (line 14)"
     ]
     assert policy.parse(stepped('channel = "whatsapp", upstream = "main", until = "read"')).routes
 
@@ -330,15 +330,15 @@ def test_waits_that_end_before_the_challenge_are_taken(waits: list[str]) -> None
 @pytest.mark.parametrize(
     ("waits", "problem"),
     [
-        (["5m"], "steps[0].wait: must end before the challenge does, challenge.ttl (line 14)"),
-        (["30s", "400s"], "steps[1].wait: must end before the challenge does, challenge.ttl (line 15)"),
+        (["5m"], "steps[0].wait: must be shorter than challenge.ttl (line 14)"),
+        (["30s", "400s"], "steps[1].wait: must be shorter than challenge.ttl (line 15)"),
         (
             ["100s", "200s", "30s"],
-            "steps[1].wait: the waits up to here take 300 seconds, challenge.ttl allows no more than 299 (line 15)",
+            "steps[1].wait: the waits up to this step take 300 seconds, challenge.ttl allows at most 299 (line 15)",
         ),
         (
             ["auto", "240s", "30s"],
-            "steps[1].wait: the waits up to here take 300 seconds, challenge.ttl allows no more than 299 (line 15)",
+            "steps[1].wait: the waits up to this step take 300 seconds, challenge.ttl allows at most 299 (line 15)",
         ),
     ],
 )
@@ -351,7 +351,7 @@ def test_learned_waits_are_bound_by_the_policys_own_bounds() -> None:
     """A wider upper bound can make them too long."""
     text = stepped(*waiting("auto", "auto", "auto"), more='[challenge]\nauto_wait = ["10s", "150s"]')
     assert refused(text) == [
-        "route[0].steps[1].wait: the waits up to here take 300 seconds, challenge.ttl allows no more than 299 (line 15)"
+        "route[0].steps[1].wait: the waits up to this step take 300 seconds, challenge.ttl allows at most 299 (line 15)"
     ]
 
 
@@ -411,7 +411,7 @@ def test_the_hash_of_an_example_is_warned_of() -> None:
     """No key has it, so somebody forgot to put in his own."""
     example = "0" * 63 + "1"
     assert warned(GOOD.replace("secret_keys", f'publishable_keys = ["{example}"]\nsecret_keys')) == [
-        "app.web.publishable_keys[0]: is the hash of an example, which no key has (line 5)"
+        "app.web.publishable_keys[0]: is the hash of the example, which no key has (line 5)"
     ]
 
 
@@ -419,7 +419,7 @@ def test_a_route_of_conditions_only_is_warned_of() -> None:
     """A number that meets none gets nothing."""
     step = 'channel = "whatsapp", upstream = "main", if = "open"'
     assert warned(stepped(step)) == [
-        "route[0].steps: every step has a condition, so a number may get nothing (line 13)"
+        "route[0].steps: every step has a condition, so some numbers may get no message (line 13)"
     ]
     assert warned(stepped(step, 'channel = "sms", upstream = "main"')) == []
 
@@ -445,15 +445,15 @@ def test_a_route_of_conditions_only_is_warned_of() -> None:
         ),
         (
             '[guard.cooldown]\nladder = ["45s"]',
-            "challenge.cooldown[0]: is shorter than 45 s, which guard.cooldown.ladder asks for (line 1)",
+            "challenge.cooldown[0]: is shorter than the 45 s that guard.cooldown.ladder requires (line 1)",
         ),
         (
             '[app.web.guard.cooldown]\nladder = ["10s", "90s"]',
-            "challenge.cooldown[1]: is shorter than 90 s, which app.web.guard.cooldown.ladder asks for (line 1)",
+            "challenge.cooldown[1]: is shorter than the 90 s that app.web.guard.cooldown.ladder requires (line 1)",
         ),
         (
             '[challenge]\ncooldown = ["30s", "300s"]',
-            "challenge.cooldown[1]: no resend can ever happen after it, challenge.ttl ends before (line 15)",
+            "challenge.cooldown[1]: no resend is possible after it, as challenge.ttl is not longer (line 15)",
         ),
     ],
 )

@@ -356,9 +356,9 @@ def test_the_example_and_all_that_stands_in_its_comments_is_good() -> None:
     text = (Path(__file__).parents[2] / "docs" / "policy.example.toml").read_text(encoding="utf-8")
     read = policy.parse(text)
     assert {warning.split(": ")[1] for warning in read.warnings} == {
-        "is the hash of an example, which no key has (line 6)",
-        "is the hash of an example, which no key has (line 7)",
-        "is the hash of an example, which no key has (line 19)",
+        "is the hash of the example, which no key has (line 6)",
+        "is the hash of the example, which no key has (line 7)",
+        "is the hash of the example, which no key has (line 19)",
     }
     assert read.guard == Guard(countries=Countries(allow=("IN",)))
     lines = [re.sub(r"\A# (?=[a-z_]+ = |\[)", "", line) for line in text.splitlines()]
@@ -386,11 +386,11 @@ def test_comments_may_stand_anywhere() -> None:
 
 # Refusing: the place and the rule.
 
-BOUNDS_RULE = 'must be two times, the lower first, as ["10s", "60s"]'
+BOUNDS_RULE = 'must be two times with the lower first, such as ["10s", "60s"]'
 URL_RULE = "must be an https:// URL (http:// for localhost only)"
 ACCOUNT_RULE = 'must be "main", ["main", "spare"] or { main = 3, spare = 1 }'
 WEIGHT_RULE = "must be a weight: a whole number, 1 or more"
-CLEAR_RULE = "must be https, as a secret would travel in clear (http to localhost only)"
+CLEAR_RULE = "must be https, because a secret is sent to it (http is allowed for localhost only)"
 CHANNEL_RULE = "must be one of sms, whatsapp, voice, rcs, mip"
 KEY_RULE = "must be the SHA-256 of a key in hex, as otp-service keys draw prints it"
 LIMIT_RULE = 'must be a limit such as "3/10m" or "5/h"'
@@ -429,7 +429,7 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
     },
     "[app.web.guard.countries]": [
         ("allow = []", "app.web.guard.countries.allow: must not be empty"),
-        ('allow = ["*", "XX"]', "app.web.guard.countries.allow[1]: there are no numbers of a country XX"),
+        ('allow = ["*", "XX"]', "app.web.guard.countries.allow[1]: country XX has no phone numbers"),
         ('allow = ["gb"]', "app.web.guard.countries.allow[0]: must be two capital letters"),
         ('mode = ""', "app.web.guard.countries.mode: must be one of enforce, watch, off"),
     ],
@@ -454,7 +454,7 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
         ("refuse = [3]", f"guard.number.refuse[0]: {LIMIT_RULE}"),
         ('human_check = ["-1/m"]', f"guard.number.human_check[0]: {LIMIT_RULE}"),
         ('cheap = ["1/"]', f"guard.number.cheap[0]: {LIMIT_RULE}"),
-        ('refuse = ["1/2d"]', "guard.number.refuse[0]: must not look back further than a day"),
+        ('refuse = ["1/2d"]', "guard.number.refuse[0]: must not be longer than a day"),
         ('hold = "2d"', "guard.number.hold: must be from 0 to 86400 seconds"),
         ("hold = 5", 'guard.number.hold: must be a time such as "30s", "5m" or "24h"'),
     ],
@@ -475,7 +475,7 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
         ("country_prices = { US = 1 }", "guard.money.country_prices.US: must be a table"),
         (
             "country_prices = { XX = {} }",
-            "guard.money.country_prices.XX: there are no numbers of a country XX",
+            "guard.money.country_prices.XX: country XX has no phone numbers",
         ),
     ],
     "[guard.guessing]  # digits": [
@@ -504,13 +504,13 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
         ('url = "captcha.example"', "guard.human_check.url: not a valid URL"),
         (
             'url = "http://captcha.example/"',
-            "guard.human_check.url: must be https, as a secret would travel in clear (http to localhost only)",
+            "guard.human_check.url: must be https, because a secret is sent to it (http is allowed for localhost only)",
         ),
         (
             'url = "https://captcha.example/?secret=x"',
-            "guard.human_check.url: must have no user, password, query or fragment",
+            "guard.human_check.url: must not contain a user, password, query or fragment",
         ),
-        ('site_key = "two\\nlines"', "guard.human_check.site_key: must be 1 to 40 signs on one line"),
+        ('site_key = "two\\nlines"', "guard.human_check.site_key: must be 1 to 40 characters on one line"),
     ],
     "[operator.anna]": [
         ('keys = ["ops_clear"]', f"operator.anna.keys[0]: {KEY_RULE}"),
@@ -653,14 +653,14 @@ def test_good_origins_are_taken(origin: str) -> None:
     ("old", "new", "problem"),
     [
         ('brand = "Acme"', "", "app.web.brand: missing data for required field"),
-        ('brand = "Acme"', 'brand = ""', "app.web.brand: must be 1 to 40 signs on one line"),
-        ('brand = "Acme"', f'brand = "{"b" * 41}"', "app.web.brand: must be 1 to 40 signs on one line"),
-        ('brand = "Acme"', 'brand = "A\\nB"', "app.web.brand: must be 1 to 40 signs on one line"),
+        ('brand = "Acme"', 'brand = ""', "app.web.brand: must be 1 to 40 characters on one line"),
+        ('brand = "Acme"', f'brand = "{"b" * 41}"', "app.web.brand: must be 1 to 40 characters on one line"),
+        ('brand = "Acme"', 'brand = "A\\nB"', "app.web.brand: must be 1 to 40 characters on one line"),
         ('brand = "Acme"', "brand = 1", "app.web.brand: not a valid string"),
         (HASH, "pk_in_clear", f"app.web.publishable_keys[0]: {KEY_RULE}"),
         (OTHER_HASH, OTHER_HASH[:-1], f"app.web.secret_keys[0]: {KEY_RULE}"),
         ('allow = ["*"]', "allow = []", "guard.countries.allow: must not be empty"),
-        ('allow = ["*"]', 'allow = ["XX"]', "guard.countries.allow[0]: there are no numbers of a country XX"),
+        ('allow = ["*"]', 'allow = ["XX"]', "guard.countries.allow[0]: country XX has no phone numbers"),
         ("[app.web]", "guard.number = 1\n[app.web]", "guard.number: must be a table"),
         ("[app.web]", "guard.numbers = {}\n[app.web]", "guard.numbers: unknown field"),
         ("[app.web]", "guard.human_check = []\n[app.web]", "guard.human_check: must be a table"),
@@ -699,7 +699,7 @@ def test_good_origins_are_taken(origin: str) -> None:
         (
             "[[route]]",
             '[[route]]\nmatch = { country = ["XX"] }',
-            "route[0].match.country[0]: there are no numbers of a country XX",
+            "route[0].match.country[0]: country XX has no phone numbers",
         ),
         (
             "[[route]]",
@@ -745,7 +745,7 @@ def test_good_origins_are_taken(origin: str) -> None:
         (
             "https://portal.example",
             "https://user:token@portal.example",
-            "upstream.main.base_url: must have no user, password, query or fragment",
+            "upstream.main.base_url: must not contain a user, password, query or fragment",
         ),
         (
             "sms = {",
@@ -798,10 +798,10 @@ def test_a_route_without_steps_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[app.web]\nbrand = Acme", "policy: is no TOML: Invalid value (line 2)"),
-        ('a = 1\nb = """\n', "policy: is no TOML: Unterminated string (line 3)"),
-        ("[app.web]\n\n[app.web]", "policy: is no TOML: Cannot declare ('app', 'web') twice (line 3)"),
-        ("[a]\nx = 1\nx = 2", "policy: is no TOML: Cannot overwrite a value (line 3)"),
+        ("[app.web]\nbrand = Acme", "policy: is not valid TOML: Invalid value (line 2)"),
+        ('a = 1\nb = """\n', "policy: is not valid TOML: Unterminated string (line 3)"),
+        ("[app.web]\n\n[app.web]", "policy: is not valid TOML: Cannot declare ('app', 'web') twice (line 3)"),
+        ("[a]\nx = 1\nx = 2", "policy: is not valid TOML: Cannot overwrite a value (line 3)"),
     ],
 )
 def test_broken_toml_is_refused_with_its_line(text: str, problem: str) -> None:
@@ -847,10 +847,10 @@ steps = [
 ]
 """
     assert refused_with_lines(text) == [
-        'policy: guard.countries.allow: names no country, so nothing would be sent; "*" stands for all (line 1)',
+        'policy: guard.countries.allow: names no country, so nothing would be sent; use "*" for all countries (line 1)',
         "policy: app.web.brand: not a valid string (line 2)",
         f"policy: app.web.secret_keys[0]: {KEY_RULE} (line 3)",
-        "policy: app.Shop: a name is small letters, digits, - and _, 32 at most (line 5)",
+        "policy: app.Shop: a name has up to 32 lowercase letters, digits, - and _ (line 5)",
         "policy: upstream.main.token_env: missing data for required field (line 8)",
         f"policy: upstream.main.base_url: {CLEAR_RULE} (line 10)",
         "policy: upstream.main.sms.sender: missing data for required field (line 11)",
@@ -860,7 +860,7 @@ steps = [
         "policy: route[0].steps[0].upstream: there is no upstream mian (line 22)",
         "policy: route[0].steps[1].until: must be one of accepted, sent, delivered, read (line 24)",
         "policy: route[0].steps[1].upstream[1]: there is no upstream spare (line 24)",
-        "policy: route[0].steps[1].wait: must end before the challenge does, challenge.ttl (line 24)",
+        "policy: route[0].steps[1].wait: must be shorter than challenge.ttl (line 24)",
         "policy: route[0].steps[2].waits: unknown field (line 25)",
         "policy: route[0].steps[2]: upstream main has no voice table (line 25)",
     ]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.policy.places import join, line_of, lines
+from otp_service.policy.places import join, line_of, lines_of
 
 DOCUMENT = '''\
 # a comment [with] = signs
@@ -94,7 +94,7 @@ def test_every_way_to_write_a_key_is_found(newline: str) -> None:
     """Tables, arrays of tables, dotted and quoted keys, inline tables, values over several lines, comments."""
     text = DOCUMENT.replace("\n", newline)
     assert sorted(places(tomllib.loads(text))) == sorted(PLACES), "the test's own table is complete"
-    assert lines(text) == PLACES
+    assert lines_of(text) == PLACES
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_every_way_to_write_a_key_is_found(newline: str) -> None:
 def test_what_is_easily_misread_is_not(text: str, place: str, line: int) -> None:
     """Quotes at the end of a text, backslashes that escape nothing, tables named late."""
     tomllib.loads(text)
-    assert line_of(place, lines(text)) == line
+    assert line_of(place, lines_of(text)) == line
 
 
 def test_a_place_that_is_missing_stands_with_the_table_around_it() -> None:
     """So a required key that nobody wrote has a line, too."""
-    known = lines(DOCUMENT)
+    known = lines_of(DOCUMENT)
     assert line_of("app.web.origins", known) == 3
     assert line_of("route[0].steps[3].wait", known) == 16
     assert line_of('app."ot]her"."x.y"', known) == 26
@@ -134,7 +134,7 @@ def test_a_place_that_is_missing_stands_with_the_table_around_it() -> None:
 def test_what_is_no_toml_is_refused() -> None:
     """Rather than walked through with made-up places."""
     with pytest.raises(ValueError, match="line 2"):
-        lines("a = 1\n= 2")
+        lines_of("a = 1\n= 2")
 
 
 KEYS = st.from_regex(r"[A-Za-z0-9_-]{1,5}", fullmatch=True) | st.text(
@@ -275,8 +275,8 @@ def test_any_document_has_every_place_on_its_line(drawn: tuple[str, Mapping[str,
     """Whatever is written, in whichever style: as the writer knows it, and complete as the reader knows it."""
     text, known = drawn
     assert set(places(tomllib.loads(text))) == set(known), "the writer knows what it wrote"
-    assert lines(text) == known
-    assert lines(text.replace("\n", "\r\n")) == known
+    assert lines_of(text) == known
+    assert lines_of(text.replace("\n", "\r\n")) == known
 
 
 PIECES = [
@@ -311,7 +311,7 @@ def test_what_the_reader_accepts_is_walked_without_an_error(text: str) -> None:
         document = tomllib.loads(text)
     except ValueError:
         return
-    known = lines(text)
+    known = lines_of(text)
     assert set(places(document)) == set(known)
     assert all(1 <= line <= text.count("\n") + 1 for line in known.values())
 
@@ -321,4 +321,4 @@ def test_what_is_nested_as_deeply_as_the_reader_allows_is_walked() -> None:
     deep = 200
     text = f"a = {'[' * deep}{']' * deep}\nb = {'{c = ' * deep}1{'}' * deep}"
     tomllib.loads(text)
-    assert lines(text)["b" + ".c" * deep] == 2
+    assert lines_of(text)["b" + ".c" * deep] == 2

@@ -1,5 +1,5 @@
--- Puts a new version of the policy in force. With `expected` only if that is the version in force ("" is any).
--- Only the newest `kept` versions stay. Asked again with the same operation, it answers the same.
+-- Puts a new version of the policy in force, if `expected` is the version in force ("": whatever it is).
+-- Keeps the newest `kept` versions. A repetition with the same operation returns the same.
 -- Returns {"applied", version} or {"conflict", version in force}.
 -- KEYS: policy
 -- ARGV: operation, expected, record, kept

@@ -148,13 +148,13 @@ BAD = [
             "[[route]]\n",
             '[[route]]\nname = "a"\nmatch = { country = ["US"] }\nSTEPS\n[[route]]\nname = "a"\n',
         ),
-        "route[1].name: a stands twice, see route[0]",
+        "route[1].name: a is used twice, see route[0]",
     ),
-    ("duplicate tables", ("[app.other]", "[app.web]"), "is no TOML"),
+    ("duplicate tables", ("[app.other]", "[app.web]"), "is not valid TOML"),
     (
         "wait beyond TTL",
         ('wait = "5s"', 'wait = "5m"'),
-        "route[0].steps[0].wait: must end before the challenge does",
+        "route[0].steps[0].wait: must be shorter than challenge.ttl",
     ),
     (
         "template without code",
@@ -184,7 +184,7 @@ BAD = [
     (
         "route never reached",
         ("[[route]]\n", "[[route]]\nSTEPS\n[[route]]\n"),
-        "route[1]: nothing reaches this route, route[0] serves it all",
+        "route[1]: is never reached, route[0] already serves everything it matches",
     ),
 ]
 STEPS = 'steps = [{ channel = "sms", upstream = "main" }]'
