@@ -4,20 +4,18 @@ Knows every class and what it needs. Must not know HTTP or a terminal.
 """
 
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, cached_property, partial
 
 from otp_service.access.keyring import LiveKeys
-from otp_service.bootstrap.activation import Activation, event_secrets
+from otp_service.bootstrap.activation import event_secrets
 from otp_service.bootstrap.configuration import Configuration
-from otp_service.bootstrap.foundation import Foundation
+from otp_service.bootstrap.editing import PolicyEditing
 from otp_service.crypto.code_hashes import Hasher
 from otp_service.crypto.tokens import Signer
 from otp_service.delivery.account_health import AccountHealth
 from otp_service.delivery.charges import Charges
-from otp_service.delivery.conversion import Conversion
 from otp_service.delivery.dispatcher import Dispatcher
 from otp_service.delivery.receipt_pull import ReceiptPull
 from otp_service.delivery.receipts import Receipts
@@ -29,15 +27,9 @@ from otp_service.errors import StoreUnavailable
 from otp_service.events.outbox import Outbox
 from otp_service.events.sender import WebhookSender
 from otp_service.guard.admission import Admission
-from otp_service.guard.blocks import BlockStore
 from otp_service.guard.captcha import SiteVerify
-from otp_service.guard.history import History
 from otp_service.guard.human_check import ProofOfWork
-from otp_service.guard.limiter import Limiter
 from otp_service.net.public_only import PublicClient
-from otp_service.ops.apps import Apps
-from otp_service.ops.blocks import Blocks
-from otp_service.ops.erasure import Erasure
 from otp_service.policy import Policy
 from otp_service.policy.active import PolicyFollower
 from otp_service.store.connection import USUAL_LIMITS, Limits
@@ -48,12 +40,9 @@ from otp_service.verification.manage import Manage
 from otp_service.verification.resend import Resend
 from otp_service.verification.send import Send
 
-BLOCKS_KEPT = 24 * 3_600_000
-"""Milliseconds that a block which has ended can still be explained."""
 
-
-class Core(Foundation):
-    """The foundation and all parts on top of it: each is made once, from the parts that it needs."""
+class Core(PolicyEditing):
+    """All parts: those that operators use, and those that serve requests and send codes."""
 
     def __init__(
         self,
@@ -79,12 +68,10 @@ class Core(Foundation):
             offset=offset,
             observe=self.metrics.observe_store,
         )
-        self._threads = threads
         self._hash_slots = hash_slots
         self._reach = reach
-        for name, part in vars(Core).items():
-            if isinstance(part, cached_property):
-                getattr(self, name)  # now, as two threads could each make one later
+        for name in _parts(Core):
+            getattr(self, name)  # now, as two threads could each make one later
 
     @property
     def policy(self) -> Policy:
@@ -111,11 +98,6 @@ class Core(Foundation):
         super().close()
 
     # The policy in force, and who may call.
-
-    @cached_property
-    def activation(self) -> Activation:
-        """What activates a version of the policy in this process."""
-        return Activation(self.configuration, self._threads)
 
     @cached_property
     def active(self) -> PolicyFollower:
@@ -156,11 +138,6 @@ class Core(Foundation):
         return Breakers(self.scripts, prefix=self.settings.redis_prefix)
 
     @cached_property
-    def conversion(self) -> Conversion:
-        """Counts the codes of each channel that were sent and verified."""
-        return Conversion(self.scripts, prefix=self.settings.redis_prefix, clock=time.monotonic)
-
-    @cached_property
     def outbox(self) -> Outbox:
         """Queues events for apps."""
         return Outbox(
@@ -171,16 +148,6 @@ class Core(Foundation):
         )
 
     # The guard.
-
-    @cached_property
-    def limiter(self) -> Limiter:
-        """The guard's counters."""
-        return Limiter(self.scripts, self.seal, prefix=self.settings.redis_prefix, keep_blocks=BLOCKS_KEPT)
-
-    @cached_property
-    def history(self) -> History:
-        """What the guard remembers about numbers."""
-        return History(self.scripts, self.seal, self.store.pins, prefix=self.settings.redis_prefix)
 
     @cached_property
     def admission(self) -> Admission:
@@ -310,36 +277,15 @@ class Core(Foundation):
             metrics=self.metrics,
         )
 
-    # What operators ask for.
 
-    @cached_property
-    def apps(self) -> Apps:
-        """Adds and removes apps."""
-        return Apps(policies=self.policies, keyring=self.keyring, check=self.activation.check)
-
-    @cached_property
-    def blocks(self) -> Blocks:
-        """The operators' view of the guard."""
-        return Blocks(
-            blocks=BlockStore(self.scripts, self.seal, prefix=self.settings.redis_prefix),
-            pins=self.store.pins,
-            history=self.history,
-            admission=self.admission,
-            seal=self.seal,
-            clock=self.store.facts.time,
-        )
-
-    @cached_property
-    def erasure(self) -> Erasure:
-        """Erases what is known of a number."""
-        return Erasure(
-            challenges=self.store.challenge_eraser,
-            events=self.store.events,
-            facts=self.store.facts,
-            suppressions=self.store.suppressions,
-            seal=self.seal,
-            counters=self.history.erase,
-        )
+def _parts(made: type) -> list[str]:
+    """Name the cached properties of a class and its bases."""
+    return [
+        name
+        for base in made.__mro__
+        for name, part in vars(base).items()
+        if isinstance(part, cached_property)
+    ]
 
 
 def cores() -> int:

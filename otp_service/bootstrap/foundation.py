@@ -45,6 +45,7 @@ class Foundation:
         read = configuration.settings
         self.configuration = configuration
         self.settings = read
+        self.threads = threads
         client = partial(
             connect,
             read.redis_url,

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 import click
 
-from otp_service.bootstrap.core import Core
-from otp_service.bootstrap.foundation import Foundation
+from otp_service.bootstrap.editing import PolicyEditing
+from otp_service.bootstrap.operations import Operations
 from otp_service.cli.keys import describe_issued, describe_keys
-from otp_service.cli.session import author_option, demo_option, on_core, on_foundation, reason_option
+from otp_service.cli.policy import on_policy
+from otp_service.cli.session import author_option, demo_option, on_store, reason_option
 from otp_service.errors import NotFound
 from otp_service.ops.apps import APP_KEY_KINDS, Changed
 from otp_service.policy import App
@@ -35,13 +36,20 @@ def apps() -> None:
 @click.option("--no-keys", is_flag=True, help="Issue no keys.")
 @reason_option
 @author_option
-@on_core
+@on_policy
 def create(
-    core: Core, *, name: str, brand: str, origins: tuple[str, ...], no_keys: bool, reason: str, by: str
+    base: PolicyEditing,
+    *,
+    name: str,
+    brand: str,
+    origins: tuple[str, ...],
+    no_keys: bool,
+    reason: str,
+    by: str,
 ) -> None:
     """Add an app to the policy in force. Its first keys are shown once."""
-    core.active.refresh()
-    changed = core.apps.create(
+    base.begin_policy()
+    changed = base.apps.create(
         name, brand=brand, origins=origins, by=by, reason=reason, with_keys=not no_keys
     )
     _tell(changed)
@@ -51,11 +59,11 @@ def create(
 @click.argument("name")
 @reason_option
 @author_option
-@on_core
-def remove(core: Core, *, name: str, reason: str, by: str) -> None:
+@on_policy
+def remove(base: PolicyEditing, *, name: str, reason: str, by: str) -> None:
     """Take an app out of the policy in force, and end its keys."""
-    core.active.refresh()
-    _tell(core.apps.remove(name, by=by, reason=reason))
+    base.begin_policy()
+    _tell(base.apps.remove(name, by=by, reason=reason))
 
 
 def _tell(changed: Changed) -> None:
@@ -67,8 +75,8 @@ def _tell(changed: Changed) -> None:
 
 
 @apps.command("list")
-@on_foundation
-def list_apps(base: Foundation) -> None:
+@on_store
+def list_apps(base: Operations) -> None:
     """List the apps of the policy in force."""
     for known in base.policy_in_force().apps.values():
         print(f"{known.name:<32}  {known.brand}  {' '.join(known.origins)}".rstrip())
@@ -76,8 +84,8 @@ def list_apps(base: Foundation) -> None:
 
 @apps.command
 @click.argument("name")
-@on_foundation
-def show(base: Foundation, *, name: str) -> None:
+@on_store
+def show(base: Operations, *, name: str) -> None:
     """Show an app and the keys that may call as it."""
     known = base.policy_in_force().apps.get(name)
     if known is None:

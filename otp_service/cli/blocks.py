@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from otp_service.bootstrap.core import Core
-from otp_service.cli.session import author_option, demo_option, moment, on_core, reason_option
+from otp_service.bootstrap.operations import Operations
+from otp_service.cli.session import author_option, demo_option, moment, on_store, reason_option
 from otp_service.ops.blocks import AuditNote
 
 ASKED_BY = {
@@ -27,10 +27,10 @@ def blocks() -> None:
 
 @blocks.command("list")
 @click.option("--all", "ended", is_flag=True, help="Also blocks that ended within a day.")
-@on_core
-def list_blocks(core: Core, *, ended: bool) -> None:
+@on_store
+def list_blocks(base: Operations, *, ended: bool) -> None:
     """List what the guard refuses now: which counter, at what value, until when."""
-    shown = [block for block in core.blocks.blocks() if ended or block["active"]]
+    shown = [block for block in base.blocks.blocks() if ended or block["active"]]
     print("\n".join(map(_block, shown)) if shown else "the guard refuses nothing now")
 
 
@@ -42,9 +42,9 @@ def list_blocks(core: Core, *, ended: bool) -> None:
 @click.option("--session", default="", metavar="ID", help="Session that a server names.")
 @click.option("--purpose", default="login", show_default=True, metavar="NAME", help="What the send is for.")
 @click.option("--device", is_flag=True, help="The caller is a device that verified this number before.")
-@on_core
+@on_store
 def explain(
-    core: Core,
+    base: Operations,
     *,
     to: str,
     country: str | None,
@@ -55,9 +55,8 @@ def explain(
     device: bool,
 ) -> None:
     """Say what the guard would decide now about a send, rule by rule."""
-    core.active.refresh()
-    found = core.blocks.explain(
-        core.policy,
+    found = base.blocks.explain(
+        base.policy_in_force(),
         to,
         country,
         app=app,
@@ -80,10 +79,10 @@ def explain(
 @click.argument("id_", metavar="ID")
 @reason_option
 @author_option
-@on_core
-def lift(core: Core, *, id_: str, reason: str, by: str) -> None:
+@on_store
+def lift(base: Operations, *, id_: str, reason: str, by: str) -> None:
     """Forget a block, with its ID as `list` shows it, and what was counted behind it."""
-    core.blocks.lift(id_, AuditNote(by=by, reason=reason))
+    base.blocks.lift(id_, AuditNote(by=by, reason=reason))
     print("lifted")
 
 

@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from otp_service.bootstrap.core import Core
-from otp_service.cli.session import FAILED, author_option, on_core
+from otp_service.bootstrap.operations import Operations
+from otp_service.cli.session import FAILED, author_option, on_store
 
 
 @click.command
@@ -18,10 +18,10 @@ from otp_service.cli.session import FAILED, author_option, on_core
     "--and-suppression", is_flag=True, help="Also forget a STOP: messages may go to the number again."
 )
 @author_option
-@on_core
-def forget(core: Core, *, to: str, country: str | None, and_suppression: bool, by: str) -> int:
+@on_store
+def forget(base: Operations, *, to: str, country: str | None, and_suppression: bool, by: str) -> int:
     """Erase all that is known of a number."""
-    erased = core.erasure.forget(
+    erased = base.erasure.forget(
         to,
         country,
         by=by,

@@ -10,13 +10,13 @@ import click
 from otp_service.access import api_keys
 from otp_service.access.api_keys import PREFIXES, digest
 from otp_service.access.keyring import OVERLAP, Key
-from otp_service.bootstrap.foundation import Foundation
+from otp_service.bootstrap.operations import Operations
 from otp_service.cli.session import (
     Duration,
     author_option,
     demo_option,
     moment,
-    on_foundation,
+    on_store,
     reason_option,
 )
 from otp_service.events.signing_secrets import draw_secret
@@ -58,9 +58,9 @@ def draw(*, kind: str) -> None:
 @click.option("--label", default="", metavar="TEXT", help="What the key is for.")
 @click.option("--expires", type=Duration(), help="When it ends, such as 90d; never if left out.")
 @author_option
-@on_foundation
+@on_store
 def create(
-    base: Foundation, *, kind: str, owner: str, role: str | None, label: str, expires: int | None, by: str
+    base: Operations, *, kind: str, owner: str, role: str | None, label: str, expires: int | None, by: str
 ) -> None:
     """Issue a key to OWNER: an app of the policy, or an operator.
 
@@ -82,8 +82,8 @@ def create(
 @click.option("--expires", type=Duration(), help="When it ends, such as 90d; as its predecessor if left out.")
 @reason_option
 @author_option
-@on_foundation
-def rotate(base: Foundation, *, id_: str, overlap: int, expires: int | None, reason: str, by: str) -> None:
+@on_store
+def rotate(base: Operations, *, id_: str, overlap: int, expires: int | None, reason: str, by: str) -> None:
     """Issue a successor; the key before stays valid for a while."""
     key, record = base.keyring.rotate(id_, by=by, reason=reason, overlap=overlap, lifetime=expires)
     before = base.keyring.read_key(id_)
@@ -95,16 +95,16 @@ def rotate(base: Foundation, *, id_: str, overlap: int, expires: int | None, rea
 @click.argument("id_", metavar="ID")
 @reason_option
 @author_option
-@on_foundation
-def revoke(base: Foundation, *, id_: str, reason: str, by: str) -> None:
+@on_store
+def revoke(base: Operations, *, id_: str, reason: str, by: str) -> None:
     """End a key now; it is refused everywhere within two seconds."""
     revoked = base.keyring.revoke(id_, by=by, reason=reason)
     print(f"{revoked.id} of {revoked.owner} is revoked")
 
 
 @keys.command("list")
-@on_foundation
-def list_keys(base: Foundation) -> None:
+@on_store
+def list_keys(base: Operations) -> None:
     """List the issued keys: owner, when issued, when they end, when last used."""
     now, found = base.keyring.read_all()
     print(*describe_keys(found, now), sep="\n")

@@ -8,14 +8,14 @@ from typing import Literal
 
 import click
 
-from otp_service.bootstrap.core import Core
+from otp_service.bootstrap.operations import Operations
 from otp_service.cli.session import (
     Options,
     Result,
     author_option,
     demo_option,
     moment,
-    on_core,
+    on_store,
     reason_option,
 )
 from otp_service.ops.blocks import AuditNote, Pin, PinKind
@@ -39,10 +39,10 @@ def pins() -> None:
 
 
 @pins.command("list")
-@on_core
-def list_pins(core: Core) -> None:
+@on_store
+def list_pins(base: Operations) -> None:
     """List what is always allowed, or always refused."""
-    for pin in core.blocks.pins():
+    for pin in base.blocks.pins():
         until = f"until {moment(pin['until'])}" if pin["until"] else "for good"
         print(f"{pin['what']} {pin['kind']} {pin['subject']} {until}, by {pin['by']}: {pin['reason']}")
 
@@ -52,10 +52,10 @@ def list_pins(core: Core) -> None:
 @_hours
 @reason_option
 @author_option
-@on_core
-def allow(core: Core, *, kind: PinKind, subject: str, hours: int | None, reason: str, by: str) -> None:
+@on_store
+def allow(base: Operations, *, kind: PinKind, subject: str, hours: int | None, reason: str, by: str) -> None:
     """Allow a number, a prefix or an address always."""
-    _pin(core, kind, subject, "allow", hours, AuditNote(by=by, reason=reason))
+    _pin(base, kind, subject, "allow", hours, AuditNote(by=by, reason=reason))
 
 
 @pins.command
@@ -63,22 +63,22 @@ def allow(core: Core, *, kind: PinKind, subject: str, hours: int | None, reason:
 @_hours
 @reason_option
 @author_option
-@on_core
-def refuse(core: Core, *, kind: PinKind, subject: str, hours: int | None, reason: str, by: str) -> None:
+@on_store
+def refuse(base: Operations, *, kind: PinKind, subject: str, hours: int | None, reason: str, by: str) -> None:
     """Refuse a number, a prefix or an address always."""
-    _pin(core, kind, subject, "refuse", hours, AuditNote(by=by, reason=reason))
+    _pin(base, kind, subject, "refuse", hours, AuditNote(by=by, reason=reason))
 
 
 def _pin(
-    core: Core,
+    base: Operations,
     kind: PinKind,
     subject: str,
     what: Literal["allow", "refuse"],
     hours: int | None,
     audit: AuditNote,
 ) -> None:
-    until = core.store.facts.time() + hours * HOUR if hours else None
-    core.blocks.pin(Pin(kind=kind, subject=subject, what=what, until=until), audit)
+    until = base.store.facts.time() + hours * HOUR if hours else None
+    base.blocks.pin(Pin(kind=kind, subject=subject, what=what, until=until), audit)
     print("pinned")
 
 
@@ -86,8 +86,8 @@ def _pin(
 @_subject
 @reason_option
 @author_option
-@on_core
-def lift(core: Core, *, kind: PinKind, subject: str, reason: str, by: str) -> None:
+@on_store
+def lift(base: Operations, *, kind: PinKind, subject: str, reason: str, by: str) -> None:
     """Remove a pin."""
-    core.blocks.unpin(kind, subject, AuditNote(by=by, reason=reason))
+    base.blocks.unpin(kind, subject, AuditNote(by=by, reason=reason))
     print("lifted")

@@ -9,24 +9,26 @@ from typing import Any
 
 import click
 
-from otp_service.bootstrap.core import Core
-from otp_service.bootstrap.foundation import Foundation
+from otp_service.bootstrap.activation import configure
+from otp_service.bootstrap.editing import PolicyEditing
+from otp_service.bootstrap.operations import Operations
 from otp_service.cli.session import (
     FAILED,
     author_option,
     content,
     demo_option,
     moment,
-    on_core,
-    on_foundation,
+    on_store,
     reason_option,
+    working_on,
 )
-from otp_service.errors import ConfigurationError, NotFound, PolicyInvalid
-from otp_service.ops import simulation
+from otp_service.ops.policy_changes import Applied, version_of
 from otp_service.ops.simulation import Question, difference
-from otp_service.policy import CHANNELS, Policy
+from otp_service.policy import CHANNELS
 from otp_service.policy.versions import Version
 
+on_policy = working_on(lambda given: PolicyEditing(configure(given), role="operator"))
+"""For a command that checks whether this process could run a policy."""
 _FILE = click.Path(path_type=Path)
 
 
@@ -36,19 +38,12 @@ def policy() -> None:
     """Show the policy, change it, ask what a number would get."""
 
 
-def _checked(core: Core, text: str) -> Policy:
-    try:
-        return core.activation.check(text)
-    except ConfigurationError as error:
-        raise PolicyInvalid(error.problems) from None
-
-
 @policy.command
 @click.argument("file", type=_FILE)
-@on_core
-def check(core: Core, *, file: Path) -> None:
+@on_policy
+def check(base: PolicyEditing, *, file: Path) -> None:
     """Report every mistake in a policy, with its line."""
-    loaded = _checked(core, content(file))
+    loaded = base.policy_changes.check(content(file))
     print(*(f"warning: {warning}" for warning in loaded.warnings), "the policy could work", sep="\n")
 
 
@@ -57,38 +52,29 @@ def check(core: Core, *, file: Path) -> None:
 @click.option("--expect", type=int, metavar="VERSION", help="Apply only if this version is in force.")
 @reason_option
 @author_option
-@on_core
-def apply(core: Core, *, file: Path, expect: int | None, reason: str, by: str) -> None:
+@on_policy
+def apply(base: PolicyEditing, *, file: Path, expect: int | None, reason: str, by: str) -> None:
     """Put a policy in force. Running processes follow within two seconds."""
-    text = content(file)
-    for warning in _checked(core, text).warnings:
+    _tell(base.policy_changes.apply(content(file), by=by, reason=reason, expected=expect))
+
+
+def _tell(applied: Applied) -> None:
+    for warning in applied.warnings:
         print(f"warning: {warning}")
-    _applied(core, text, by, reason, expect)
-
-
-def _applied(core: Core, text: str, by: str, reason: str, expected: int | None) -> None:
-    version = core.policies.apply(text, author=by, reason=reason, expected=expected)
-    print(f"version {version.number} is in force")
-
-
-def _version(base: Foundation, number: int | None) -> Version:
-    found = base.policies.newest() if number is None else base.policies.version(number)
-    if found is None:
-        raise NotFound("There is no such version of the policy, or no longer.")
-    return found
+    print(f"version {applied.version.number} is in force")
 
 
 @policy.command
 @click.argument("version", type=int, required=False)
-@on_foundation
-def show(base: Foundation, *, version: int | None) -> None:
+@on_store
+def show(base: Operations, *, version: int | None) -> None:
     """Print the policy in force, or an earlier version."""
-    print(_version(base, version).text, end="")
+    print(version_of(base.policies, version).text, end="")
 
 
 @policy.command
-@on_foundation
-def history(base: Foundation) -> None:
+@on_store
+def history(base: Operations) -> None:
     """List the versions: when, who, why."""
     for version in base.policies.history():
         print(f"{version.number:>5}  {moment(version.at)}  {version.author}: {version.reason}")
@@ -98,19 +84,17 @@ def history(base: Foundation) -> None:
 @click.argument("version", type=int, required=False)
 @reason_option
 @author_option
-@on_core
-def rollback(core: Core, *, version: int | None, reason: str, by: str) -> None:
+@on_policy
+def rollback(base: PolicyEditing, *, version: int | None, reason: str, by: str) -> None:
     """Put an earlier version in force again: the one before, if VERSION is left out."""
-    earlier = _version(core, version or core.policies.head() - 1)
-    _checked(core, earlier.text)
-    _applied(core, earlier.text, by, f"rollback to {earlier.number}: {reason}", None)
+    _tell(base.policy_changes.rollback(version, by=by, reason=reason))
 
 
 @policy.command
 @click.argument("old")
 @click.argument("new", required=False)
-@on_foundation
-def diff(base: Foundation, *, old: str, new: str | None) -> None:
+@on_store
+def diff(base: Operations, *, old: str, new: str | None) -> None:
     """Show what changed from one version to another, or to a file.
 
     NEW is the version in force if it is left out. A file alone is compared with the version in force.
@@ -121,9 +105,9 @@ def diff(base: Foundation, *, old: str, new: str | None) -> None:
         print(difference(_named(base, old), _named(base, new)), end="")
 
 
-def _named(base: Foundation, name: str | None) -> Version:
+def _named(base: Operations, name: str | None) -> Version:
     if name is None or name.isdecimal():
-        return _version(base, None if name is None else int(name))
+        return version_of(base.policies, None if name is None else int(name))
     return Version(0, content(Path(name)), "", 0, "")
 
 
@@ -136,9 +120,9 @@ def _named(base: Foundation, name: str | None) -> Version:
 @click.option("--locale", default="", metavar="TAG", help="The language of the person, such as de-CH.")
 @click.option("--file", type=_FILE, help="A policy to try instead of the one in force.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
-@on_core
+@on_policy
 def simulate(
-    core: Core,
+    base: PolicyEditing,
     *,
     to: str,
     country: str | None,
@@ -150,16 +134,9 @@ def simulate(
     as_json: bool,
 ) -> int:
     """Say what a number would get and why. Nothing is sent."""
-    core.active.refresh()
-    loaded = core.policy if file is None else _checked(core, content(file))
+    loaded = base.policy_changes.check(content(file)) if file else base.policy_in_force()
     question = Question(to=to, country=country, app=app, purpose=purpose, channel=channel, locale=locale)
-    now = core.store.facts.time()
-    answer = simulation.simulate(
-        loaded,
-        question,
-        lambda channel, country: core.conversion.learned_wait(now, channel, country),
-        core.admission.explain,
-    )
+    answer = base.simulator.simulate(loaded, question)
     print(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else _told(answer))
     return FAILED if answer["problem"] else 0
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from otp_service.bootstrap.core import Core
-from otp_service.cli.session import author_option, content, on_core, reason_option
+from otp_service.bootstrap.operations import Operations
+from otp_service.cli.session import author_option, content, on_store, reason_option
 from otp_service.ops.blocks import RECYCLED_FOR, AuditNote
 
 
@@ -24,10 +24,10 @@ from otp_service.ops.blocks import RECYCLED_FOR, AuditNote
 )
 @reason_option
 @author_option
-@on_core
-def recycled(core: Core, *, file: Path, days: int, reason: str, by: str) -> None:
+@on_store
+def recycled(base: Operations, *, file: Path, days: int, reason: str, by: str) -> None:
     """Name numbers that have new owners: one in each line of FILE, with its country code."""
     lines = [line for line in content(file).splitlines() if line.strip()]
     print(f"{len(lines)} lines", file=sys.stderr)
-    taken, wrong = core.blocks.recycle(lines, AuditNote(by=by, reason=reason), days=days)
+    taken, wrong = base.blocks.recycle(lines, AuditNote(by=by, reason=reason), days=days)
     print(f"{taken} numbers are recycled for {days} days, {wrong} lines were no numbers")

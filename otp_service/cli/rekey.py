@@ -9,19 +9,19 @@ from functools import partial
 
 import click
 
-from otp_service.bootstrap.core import Core
-from otp_service.cli.session import FAILED, on_core
+from otp_service.bootstrap.operations import Operations
+from otp_service.cli.session import FAILED, on_store
 from otp_service.ops import rekeying
 from otp_service.ops.rekeying import Tally, record_kinds
 
 
 @click.command
-@on_core
-def rekey(core: Core) -> int:
+@on_store
+def rekey(base: Operations) -> int:
     """Write what outlives a rotation of keys under the newest keys."""
     left = 0
-    for kind in record_kinds(core.store.suppressions, core.store.pins):
-        tally = rekeying.rekey(core.seal, kind, partial(_show_progress, kind.name))
+    for kind in record_kinds(base.store.suppressions, base.store.pins):
+        tally = rekeying.rekey(base.seal, kind, partial(_show_progress, kind.name))
         print(f"{kind.name}: {tally.renewed} renewed, {tally.current} were up to date")
         if tally.nameless:
             print(

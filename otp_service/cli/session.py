@@ -16,10 +16,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 import click
 
 from otp_service.access.api_keys import read_lifetime
-from otp_service.bootstrap.activation import configure
 from otp_service.bootstrap.configuration import read_configuration
-from otp_service.bootstrap.core import Core
 from otp_service.bootstrap.foundation import Foundation
+from otp_service.bootstrap.operations import Operations
 from otp_service.errors import ConfigurationError, OtpError
 from otp_service.telemetry import logs
 
@@ -131,15 +130,10 @@ def content(file: Path) -> str:
         raise ConfigurationError([f"{file} cannot be read: {error}"]) from None
 
 
-def open_foundation(given: Mapping[str, str]) -> Foundation:
-    """Open the stores, the policy's versions and the key rings. Raises ConfigurationError."""
-    return Foundation(read_configuration(given), role="operator")
+def open_operations(given: Mapping[str, str]) -> Operations:
+    """Open what operators do with the store alone. Raises ConfigurationError."""
+    return Operations(read_configuration(given), role="operator")
 
 
-def open_core(given: Mapping[str, str]) -> Core:
-    """Open the whole core. Raises ConfigurationError."""
-    return Core(configure(given), threads=1, hash_slots=1, role="operator")
-
-
-on_foundation = working_on(open_foundation)
-on_core = working_on(open_core)
+on_store = working_on(open_operations)
+"""For a command that needs nothing but the store."""

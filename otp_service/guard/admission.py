@@ -28,7 +28,7 @@ from otp_service.guard.captcha import SiteVerify
 from otp_service.guard.history import History, Past
 from otp_service.guard.human_check import Proof, ProofOfWork, effort_for
 from otp_service.guard.limiter import Allowance, Limiter
-from otp_service.guard.pins import PinNames, pin_names
+from otp_service.guard.preview import pins_of
 from otp_service.guard.rules import (
     Asked,
     Decision,
@@ -106,7 +106,7 @@ class Admission:
 
         Raises NoRoute, NumberOptedOut, TooManyRequests, HumanCheckRequired, HumanCheckFailed or HumanCheckUnavailable.
         """
-        lines, pins = entry.lines, self._pins(entry.asked)
+        lines, pins = entry.lines, pins_of(self._seal, entry.asked)
         brings = Allowance(cheap=entry.cheap, trusted=entry.asked.known == "device")
         if entry.proof and not brings.trusted:
             id_, enough = self._solved(entry, lambda: self._limiter.preview(lines, brings, pins))
@@ -126,7 +126,7 @@ class Admission:
             lines_of_fallback(entry.rules, entry.asked),
             operation,
             Allowance(cheap=entry.cheap, trusted=True),
-            self._pins(entry.asked),
+            pins_of(self._seal, entry.asked),
         )
         self._tell(entry, decision)
         if decision.verdict == "refuse":
@@ -137,10 +137,6 @@ class Admission:
         """Take a charge back; it decays by itself while the store is away."""
         with suppress(StoreUnavailable):
             self._limiter.refund(entry.lines, operation)
-
-    def explain(self, rules: Guard, asked: Asked) -> Decision:
-        """Say what would be decided now, without charging anything."""
-        return self._limiter.preview(lines_of_send(rules, asked), Allowance(cheap=True), self._pins(asked))
 
     def count(self, lines: Sequence[Line]) -> None:
         """Count what happened after a send; a store that is away has worse to tell."""
@@ -155,10 +151,6 @@ class Admission:
     def read_past(self, app: str, session: str, e164: str) -> Past:
         """Give what is known of a number, and of the session that a server named, if any."""
         return self._history.read_past(e164, app, session, DEVICE_LIFETIME)
-
-    def _pins(self, asked: Asked) -> PinNames:
-        caller = None if asked.address is None else subscriber(asked.address)
-        return pin_names(self._seal, asked.number.e164, caller)
 
     def _bounds(self, asked: Asked) -> tuple[str, ...]:
         """Name all that a human check is made for, under each lookup key, newest first."""

@@ -7,14 +7,15 @@ differ. Knows how tables stand in a document. Must not know what else a policy s
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from otp_service.access.keyring import Key, Keyring
-from otp_service.errors import ConfigurationError, Invalid, NotFound, PolicyInvalid
+from otp_service.errors import Invalid, NotFound
+from otp_service.ops.policy_changes import PolicyChanges
 from otp_service.policy import ROLES, Policy
-from otp_service.policy.versions import Policies, Version
+from otp_service.policy.versions import Version
 
 APP_KEY_KINDS = ("publishable", "secret")
 """The keys of an app; a new one gets one of each."""
@@ -34,38 +35,24 @@ class Changed:
 class Apps:
     """Adds and removes apps. Every method raises StoreUnavailable, and PolicyConflict for a change in between."""
 
-    def __init__(self, *, policies: Policies, keyring: Keyring, check: Callable[[str], Policy]) -> None:
-        """`check` raises ConfigurationError for a text that no process could run."""
-        self._policies = policies
+    def __init__(self, *, changes: PolicyChanges, keyring: Keyring) -> None:
+        self._changes = changes
         self._keyring = keyring
-        self._check = check
 
     def create(
         self, name: str, *, brand: str, origins: Sequence[str], by: str, reason: str, with_keys: bool = True
     ) -> Changed:
         """Add an app and issue its first keys. Raises Invalid for what it cannot be, PolicyInvalid."""
         self._revoke_all(name, by=by, reason="left over from an app of this name")
-        changed = self._apply(lambda text: with_app(text, name, brand, origins), by, reason)
+        changed = self._changes.edit(lambda text: with_app(text, name, brand, origins), by=by, reason=reason)
         drawn = [self._keyring.issue(kind, name, by=by, label=reason) for kind in APP_KEY_KINDS if with_keys]
         return Changed(changed.version, changed.warnings, tuple(drawn))
 
     def remove(self, name: str, *, by: str, reason: str) -> Changed:
         """Take an app away, and end its keys, so that another app of this name inherits none."""
-        changed = self._apply(lambda text: without_app(text, name), by, reason)
+        changed = self._changes.edit(lambda text: without_app(text, name), by=by, reason=reason)
         self._revoke_all(name, by=by, reason=f"app removed: {reason}")
-        return changed
-
-    def _apply(self, edit: Callable[[str], str], by: str, reason: str) -> Changed:
-        newest = self._policies.newest()
-        if newest is None:
-            raise NotFound("No policy is in force yet.")
-        text = edit(newest.text)
-        try:
-            warnings = self._check(text).warnings
-        except ConfigurationError as error:
-            raise PolicyInvalid(error.problems) from None
-        version = self._policies.apply(text, author=by, reason=reason, expected=newest.number)
-        return Changed(version, warnings)
+        return Changed(changed.version, changed.warnings)
 
     def _revoke_all(self, name: str, *, by: str, reason: str) -> None:
         now, keys = self._keyring.read_all()

@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 from otp_service import phone
 from otp_service.crypto.sealing import Seal, Unsealable
+from otp_service.crypto.tokens import DEVICE_LIFETIME
 from otp_service.errors import Invalid, InvalidNumber, NotFound
-from otp_service.guard.admission import Admission
 from otp_service.guard.blocks import Block, BlockStore
 from otp_service.guard.history import History
 from otp_service.guard.pins import PinStore
+from otp_service.guard.preview import Preview
 from otp_service.guard.rules import (
     FAMILIARITY,
     IPV6_SUBSCRIBER,
@@ -64,7 +65,7 @@ class Blocks:
         blocks: BlockStore,
         pins: PinStore,
         history: History,
-        admission: Admission,
+        preview: Preview,
         seal: Seal,
         clock: Callable[[], int],
     ) -> None:
@@ -72,7 +73,7 @@ class Blocks:
         self._blocks = blocks
         self._pins = pins
         self._history = history
-        self._admission = admission
+        self._preview = preview
         self._seal = seal
         self._clock = clock
 
@@ -105,10 +106,10 @@ class Blocks:
             raise Invalid({"app": [f"there is no app {name}"]})
         rules = policy.guard_of(name)
         number = phone.parse(to, country)
-        met = session and self._admission.read_past(name, session, number.e164).met
+        met = session and self._history.read_past(number.e164, name, session, DEVICE_LIFETIME).met
         known: Known = "device" if device else "returning" if met else "session" if session else ""
         asked = Asked(number=number, app=name, purpose=purpose, address=address, session=session, known=known)
-        decision, now = self._admission.explain(rules, asked), self._clock()
+        decision, now = self._preview.decide(rules, asked), self._clock()
         lines = lines_of_send(rules, asked)
         found = (self._blocks.read(id_) for id_ in map(self._blocks.id_of, lines) if id_)
         return {

@@ -32,6 +32,29 @@ class Question:
     locale: str = ""
 
 
+class Simulator:
+    """Answers questions with what is known now."""
+
+    def __init__(
+        self,
+        *,
+        learned_wait: Callable[[int, str, str], float | None],
+        decide: Callable[[Guard, Asked], Decision],
+        clock: Callable[[], int],
+    ) -> None:
+        """`learned_wait` takes a moment, a channel and a country; `clock` gives the store's time in milliseconds."""
+        self._learned_wait = learned_wait
+        self._decide = decide
+        self._clock = clock
+
+    def simulate(self, policy: Policy, question: Question) -> dict[str, Any]:
+        """Play a send through. Raises InvalidNumber, StoreUnavailable; any other refusal is part of the answer."""
+        now = self._clock()
+        return simulate(
+            policy, question, lambda channel, country: self._learned_wait(now, channel, country), self._decide
+        )
+
+
 def simulate(
     policy: Policy, question: Question, learned: Learned, explain: Callable[[Guard, Asked], Decision]
 ) -> dict[str, Any]:

@@ -5,10 +5,9 @@ Knows when a new version replaces the one before. Must not know how a version is
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
-from otp_service.errors import ConfigurationError, PolicyConflict, StoreUnavailable
+from otp_service.errors import ConfigurationError, StoreUnavailable
 from otp_service.policy import Policy
 from otp_service.policy.versions import Policies, Version
 from otp_service.store.polling import start_polling
@@ -70,10 +69,7 @@ class PolicyFollower:
         """Build the version in force if it is new. Raises StoreUnavailable."""
         head = self._policies.head()
         if not head and self._seed is not None:
-            with suppress(PolicyConflict):  # another process was first
-                self._policies.apply(
-                    self._seed, author="OTP_POLICY_FILE", reason="the first version", expected=0
-                )
+            self._policies.begin(self._seed)
             head = self._policies.head()
         if head == self._number or (version := self._policies.version(head)) is None:
             return

@@ -5,6 +5,7 @@ Knows the keys. Must not know what a policy says, or how a process follows new v
 
 import json
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 
 from otp_service.errors import PolicyConflict
@@ -71,6 +72,11 @@ class Policies:
         if applied is None:
             raise PolicyConflict(number)  # so many newer versions that this one is no longer kept
         return applied
+
+    def begin(self, text: str) -> None:
+        """Put the text of the policy file in force, unless another process was first."""
+        with suppress(PolicyConflict):
+            self.apply(text, author="OTP_POLICY_FILE", reason="the first version", expected=0)
 
     def _read(self, *fields: str) -> list[str | None]:
         found: list[str | None] = self._scripts.call("policy_read", [self._key], *fields)

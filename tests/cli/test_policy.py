@@ -120,12 +120,17 @@ def test_a_change_from_an_older_version_is_refused(policy: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["show"], ["show", "7"], ["rollback", "--reason", "x"], ["diff", "1"], ["diff", "1", "2"]]
+    "arguments", [["show", "7"], ["rollback", "--reason", "x"], ["diff", "1"], ["diff", "1", "2"]]
 )
 def test_a_version_that_is_not_there_is_told(policy: Run, arguments: list[str]) -> None:
     """Exit code 1, one line."""
     code, out, error = policy(*arguments)
     assert (code, out, error) == (1, "", "There is no such version of the policy, or no longer.\n")
+
+
+def test_a_store_without_a_policy_is_told(policy: Run) -> None:
+    """Exit code 1, one line."""
+    assert policy("show") == (1, "", "No policy is in force yet.\n")
 
 
 def test_a_file_that_cannot_be_read_is_a_wrong_option(policy: Run) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from otp_service import settings
 from otp_service.access import keyring
-from otp_service.bootstrap import core, foundation
+from otp_service.bootstrap import foundation, operations
 from otp_service.challenge import store, transitions
 from otp_service.cli.worker import EVENTS_AT_ONCE
 from otp_service.crypto import tokens
@@ -262,7 +262,7 @@ def _remembered() -> Iterator[Sequence[str]]:
     )
     yield "record of an issued key, after its end", _ms(keyring.KEEP_ENDED), "`access/keyring.py`"
     yield "charge of the guard, to repeat or refund it", _ms(REMEMBER), "`guard/slot.py`"
-    yield "block, after its end", _ms(core.BLOCKS_KEPT), "`bootstrap/core.py`"
+    yield "block, after its end", _ms(operations.BLOCKS_KEPT), "`bootstrap/operations.py`"
     yield "recycled number", f"{blocks.RECYCLED_FOR} d unless told otherwise", "`ops/blocks.py`"
     yield "STOP of a person", span(replies.SUPPRESSED_FOR), "`delivery/replies.py`"
     yield "channel that a person opened by writing", span(replies.OPEN_FOR), "`delivery/replies.py`"

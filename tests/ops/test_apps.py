@@ -14,6 +14,7 @@ from otp_service.access.api_keys import digest
 from otp_service.bootstrap.core import Core
 from otp_service.errors import ConfigurationError, Invalid, NotFound, PolicyConflict, PolicyInvalid
 from otp_service.ops.apps import Apps, check_owner, with_app, without_app
+from otp_service.ops.policy_changes import PolicyChanges
 from otp_service.policy.versions import Policies, Version
 from tests.conftest import POLICY, make_core
 from tests.support.http_api import NOBODY
@@ -236,7 +237,7 @@ def test_a_change_in_between_is_not_overwritten(core: Core) -> None:
 
     late = Late(core.scripts, prefix=core.settings.redis_prefix)
     with pytest.raises(PolicyConflict):
-        Apps(policies=late, keyring=core.keyring, check=core.activation.check).create(
+        Apps(changes=PolicyChanges(policies=late, check=core.activation.check), keyring=core.keyring).create(
             "shop", brand="S", origins=[], by="anna", reason="r"
         )
     assert names(core) == {"web", "other"}
@@ -278,4 +279,6 @@ def test_the_check_of_a_process_holds_for_apps_too(core: Core) -> None:
         raise ConfigurationError(["OTP_UPSTREAM_X is required"])
 
     with pytest.raises(PolicyInvalid):
-        Apps(policies=core.policies, keyring=core.keyring, check=refuse).remove("other", by="a", reason="r")
+        Apps(changes=PolicyChanges(policies=core.policies, check=refuse), keyring=core.keyring).remove(
+            "other", by="a", reason="r"
+        )

@@ -1,20 +1,16 @@
-"""Blocks, pins and recycled numbers as operators meet them: over HTTP and in a terminal, with who did it in the log."""
+"""Blocks, pins and recycled numbers as operators meet them over HTTP, with who did it in the log."""
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
 from otp_service import errors
-from otp_service.bootstrap.core import Core
 from otp_service.durations import MINUTE
-from otp_service.verification.caller import Caller
-from otp_service.verification.send import SendRequest
 from tests.conftest import OPS, PUBLISHABLE
-from tests.support.http_api import GOOD, NOTHING, NUMBER, Api, Run
+from tests.support.http_api import NOTHING, NUMBER, Api
 
 pytest_plugins = ["tests.support.http_fixtures", "tests.support.command_fixtures"]
 
@@ -250,82 +246,3 @@ def test_recycled_numbers_are_taken_in(api: Api, log: pytest.LogCaptureFixture) 
     assert dict(entry) == {"taken": 2, "wrong": 1, "by": "anna", "reason": "the regulator's list"}
     assert api.send(purpose="login").status_code == 422
     assert api.send(purpose="signup").status_code == 202
-
-
-# In a terminal.
-
-
-def refused_once(product: Core) -> None:
-    """Let a number meet its cooldown."""
-    caller = Caller(app=product.policy.apps["web"], active=product.active(), request_id="0" * 11)
-    product.send.send(caller, SendRequest(to=NUMBER))
-    with pytest.raises(errors.TooManyRequests):
-        product.send.send(caller, SendRequest(to=NUMBER))
-
-
-def test_blocks_in_a_terminal(run: Run, product: Core, tmp_path: Path) -> None:
-    """Listed with all there is to know, explained rule by rule, lifted by their id."""
-    code, _, err = run("blocks", "explain", NUMBER)
-    assert (code, err) == (1, "No policy is in force yet: otp-service policy apply FILE.\n")
-    policy = tmp_path / "policy.toml"
-    policy.write_text(GOOD)
-    assert run("policy", "apply", str(policy), "--reason", "first")[0] == 0
-    assert run("blocks", "list") == (0, "the guard refuses nothing now\n", "")
-    refused_once(product)
-    code, out, _ = run("blocks", "list")
-    first, times, id_ = out.splitlines()
-    assert (code, first) == (0, "cooldown of +1********00: refuse, 1 of 1 in 30 s")
-    assert times.endswith("refused 1")
-    code, out, _ = run("blocks", "explain", "2025550100", "--country", "US", "--address", ADDRESS)
-    assert code == 0
-    lines = out.splitlines()
-    assert lines[0] == "+1********00, app web, asked by a stranger: refuse"
-    assert lines[1].startswith("  cooldown: 1 of 1 in ")
-    assert "  asked: address (enforce) 6 in 600 s: human_check, 10 in 60 s: refuse" in out
-    assert out.endswith(f"{times}\n{id_}\n")
-    assert run("blocks", "lift", id_.strip(), "--reason", "a mistake", "--author", "bo")[:2] == (
-        0,
-        "lifted\n",
-    )
-    assert run("blocks", "list", "--all")[1] == "the guard refuses nothing now\n"
-    code, out, err = run("blocks", "lift", id_.strip(), "--reason", "again")
-    assert (code, out, err) == (1, "", "There is no such block, or it was lifted before.\n")
-    assert run("blocks", "explain", "12")[0] == 1
-    assert run("blocks", "explain", NUMBER, "--app", "none")[2].endswith("  - app: there is no app none\n")
-
-
-def test_pins_in_a_terminal(run: Run, product: Core) -> None:
-    """Set for good or for some hours, listed, taken away."""
-    why = ("--reason", "pumping", "--author", "bo")
-    assert run("pins", "refuse", "prefix", "+1202", "--hours", "2", *why)[:2] == (0, "pinned\n")
-    assert run("pins", "allow", "number", NUMBER, *why)[:2] == (0, "pinned\n")
-    listed = sorted(run("pins", "list")[1].splitlines())
-    assert listed[0] == "allow number +1********00 for good, by bo: pumping"
-    assert listed[1].startswith("refuse prefix +1202 until 20")
-    product.store.scripts.offset += 3 * 3_600_000
-    assert run("pins", "lift", "number", NUMBER, *why)[:2] == (0, "lifted\n")
-    code, _, err = run("pins", "lift", "number", NUMBER, *why)
-    assert (code, err) == (1, "There is no such pin.\n")
-    assert run("pins", "allow", "prefix", "44", *why)[2].splitlines() == [
-        "Some fields break a rule; each is named below.",
-        "  - subject: must be the beginning of an E.164 number, such as +4479",
-    ]
-
-
-@pytest.mark.parametrize("hours", ["0", "-1", "87601", "1.5", "x"])
-def test_a_pin_lasts_for_whole_hours(run: Run, hours: str) -> None:
-    """None at all would otherwise be read as for good."""
-    code, out, err = run("pins", "refuse", "prefix", "+1202", "--hours", hours, "--reason", "x")
-    assert (code, out) == (2, "")
-    assert "Invalid value for '--hours': " in err
-
-
-def test_recycled_numbers_in_a_terminal(run: Run, product: Core, tmp_path: Path) -> None:
-    """From a file; what is no number is told."""
-    listed = tmp_path / "list.txt"
-    listed.write_text(f"{NUMBER}\n\n  \n12\n+44 7400 123456\n")
-    code, out, err = run("recycled", str(listed), "--days", "30", "--reason", "the regulator's list")
-    assert (code, out) == (0, "2 numbers are recycled for 30 days, 1 lines were no numbers\n")
-    assert err.startswith("3 lines\n")
-    assert product.history.read_past(NUMBER).recycled
-    assert run("recycled", str(tmp_path / "none.txt"), "--reason", "x")[0] != 0

@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 
-from otp_service.bootstrap.core import BLOCKS_KEPT
+from otp_service.bootstrap.operations import BLOCKS_KEPT
 from otp_service.verification.caller import Caller
 from otp_service.verification.send import SendRequest
 from tests.support.fault_server import FaultServer

@@ -9,7 +9,6 @@ from typing import Any
 from flask import Blueprint, g
 
 from otp_service import errors
-from otp_service.errors import ConfigurationError
 from otp_service.http.body import load
 from otp_service.http.operation import OPS_KEYS, operation
 from otp_service.http.schemas.policy import (
@@ -25,7 +24,8 @@ from otp_service.http.schemas.policy import (
     SimulationSchema,
 )
 from otp_service.http.view import core
-from otp_service.ops.simulation import Question, difference, simulate
+from otp_service.ops.policy_changes import Applied, version_of
+from otp_service.ops.simulation import Question, difference
 from otp_service.policy import ROLES, Policy
 from otp_service.policy.versions import Version
 
@@ -42,10 +42,7 @@ views = Blueprint("ops_policy", __name__, url_prefix="/ops")
 )
 def get_policy() -> dict[str, Any]:
     """Its text, and who applied it when and why."""
-    newest = core().policies.newest()
-    if newest is None:
-        raise errors.NotFound
-    return _shown(newest)
+    return _shown(version_of(core().policies))
 
 
 @views.get("/policy/<int:number>")
@@ -58,7 +55,7 @@ def get_policy() -> dict[str, Any]:
 )
 def get_policy_version(number: int) -> dict[str, Any]:
     """As long as it is kept: the newest 200 are."""
-    return _shown(_version(number))
+    return _shown(version_of(core().policies, number))
 
 
 @views.post("/policy/check")
@@ -73,7 +70,7 @@ def get_policy_version(number: int) -> dict[str, Any]:
 )
 def check_policy() -> dict[str, Any]:
     """Every mistake is named with its line."""
-    return {"warnings": list(_checked(load(PolicyTextSchema)["text"]).warnings)}
+    return {"warnings": list(core().policy_changes.check(load(PolicyTextSchema)["text"]).warnings)}
 
 
 @views.put("/policy")
@@ -89,7 +86,15 @@ def check_policy() -> dict[str, Any]:
 def apply_policy() -> dict[str, Any]:
     """In force everywhere within two seconds; running challenges keep their plans."""
     wanted = load(PolicyApplySchema)
-    return _applied(wanted["text"], wanted["reason"], wanted.get("expected"))
+    return _applied(
+        core().policy_changes.apply(
+            wanted["text"],
+            by=_author(),
+            reason=wanted["reason"],
+            expected=wanted.get("expected"),
+            same_access_as=_same_access(),
+        )
+    )
 
 
 @views.get("/policy/history")
@@ -113,8 +118,11 @@ def list_policy_versions() -> dict[str, Any]:
 def rollback_policy() -> dict[str, Any]:
     """As a new version; without a number, the one before the one in force."""
     wanted = load(PolicyRollbackSchema)
-    earlier = _version(wanted.get("version") or core().policies.head() - 1)
-    return _applied(earlier.text, f"rollback to {earlier.number}: {wanted['reason']}", None)
+    return _applied(
+        core().policy_changes.rollback(
+            wanted.get("version"), by=_author(), reason=wanted["reason"], same_access_as=_same_access()
+        )
+    )
 
 
 @views.get("/policy/diff/<int:old>/<int:new>")
@@ -127,7 +135,7 @@ def rollback_policy() -> dict[str, Any]:
 )
 def compare_policy_versions(old: int, new: int) -> dict[str, Any]:
     """As a unified diff."""
-    return {"diff": difference(_version(old), _version(new))}
+    return {"diff": difference(version_of(core().policies, old), version_of(core().policies, new))}
 
 
 @views.post("/policy/simulate")
@@ -144,73 +152,18 @@ def simulate_send() -> dict[str, Any]:
     """With the policy in force, or with `text`. Nothing is sent, charged or counted."""
     wanted = load(SimulateSchema)
     text = wanted.pop("text", None)
-    policy = _checked(text) if text is not None else g.active.policy
-    now = core().store.facts.time()
-    return simulate(
-        policy,
-        Question(**wanted),
-        lambda channel, country: core().conversion.learned_wait(now, channel, country),
-        core().admission.explain,
-    )
+    policy = g.active.policy if text is None else core().policy_changes.check(text)
+    return core().simulator.simulate(policy, Question(**wanted))
 
 
-def _applied(text: str, reason: str, expected: int | None) -> dict[str, Any]:
-    loaded = _checked(text)
-    if g.role != ROLES[-1]:
-        expected = _with_the_same_access(loaded, expected)
-    applied = core().policies.apply(text, author=_author(), reason=reason, expected=expected)
-    return _brief(applied) | {"warnings": list(loaded.warnings)}
+def _same_access() -> Policy | None:
+    """Return the policy whose access must stay: none for an admin, who may change it."""
+    active: Policy = g.active.policy
+    return None if g.role == ROLES[-1] else active
 
 
-def _with_the_same_access(loaded: Policy, expected: int | None) -> int:
-    """See that who may call and who hears stay the same; gives the version for which that is so.
-
-    Whoever may apply a policy could otherwise make an operator of any role in it, or have all codes sent to himself.
-    Raises RoleNotAllowed.
-    """
-    newest = core().policies.newest()
-    before = g.active.policy if newest is None else _checked(newest.text)
-    number = newest.number if newest else 0
-    if expected not in {None, number}:
-        raise errors.PolicyConflict(number)
-    if _access(before) != _access(loaded):
-        raise errors.RoleNotAllowed(
-            ROLES[-1], "A change of who may call, or of where codes, events and human checks go"
-        )
-    return number
-
-
-def _access(policy: Policy) -> tuple[object, ...]:
-    """Give what says who may call, and where codes, secrets and events go."""
-    apps = {
-        name: (
-            app.origins,
-            app.publishable_keys,
-            app.secret_keys,
-            app.events,
-            policy.guard_of(name).human_check,
-        )
-        for name, app in policy.apps.items()
-    }
-    upstreams = {
-        name: (one.kind, one.base_url, one.token_env, one.auth, one.paths, one.balance_paths, one.receipts)
-        for name, one in policy.upstreams.items()
-    }
-    return policy.operators, apps, upstreams
-
-
-def _checked(text: str) -> Policy:
-    try:
-        return core().activation.check(text)
-    except ConfigurationError as error:
-        raise errors.PolicyInvalid(error.problems) from None
-
-
-def _version(number: int) -> Version:
-    found = core().policies.version(number)
-    if found is None:
-        raise errors.NotFound("There is no such version of the policy, or no longer.")
-    return found
+def _applied(applied: Applied) -> dict[str, Any]:
+    return _brief(applied.version) | {"warnings": list(applied.warnings)}
 
 
 def _author() -> str:

@@ -1,0 +1,35 @@
+"""What operators do with the policy: check it, change it, add and remove apps.
+
+Knows how these parts are made, and that a policy must fit this process. Must not know what a policy says.
+"""
+
+from functools import cached_property
+
+from otp_service.bootstrap.activation import Activation
+from otp_service.bootstrap.operations import Operations
+from otp_service.ops.apps import Apps
+from otp_service.ops.policy_changes import PolicyChanges
+
+
+class PolicyEditing(Operations):
+    """The operators' acts, with those on the policy."""
+
+    @cached_property
+    def activation(self) -> Activation:
+        """What activates a version of the policy in this process."""
+        return Activation(self.configuration, self.threads)
+
+    @cached_property
+    def policy_changes(self) -> PolicyChanges:
+        """Checks and applies policies."""
+        return PolicyChanges(policies=self.policies, check=self.activation.check)
+
+    @cached_property
+    def apps(self) -> Apps:
+        """Adds and removes apps."""
+        return Apps(changes=self.policy_changes, keyring=self.keyring)
+
+    def begin_policy(self) -> None:
+        """Put the policy file's policy in force if there is none yet. Raises StoreUnavailable."""
+        if self.configuration.first and not self.policies.head():
+            self.policies.begin(self.configuration.first.text)

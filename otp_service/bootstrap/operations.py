@@ -1,0 +1,77 @@
+"""What operators do with the store alone: blocks, pins, recycled numbers, erasure, and previews of a send.
+
+Knows how these parts are made. Must not import what sends, hashes, serves HTTP or calls a vendor, as `foundation.py`.
+"""
+
+import time
+from functools import cached_property
+
+from otp_service.bootstrap.foundation import Foundation
+from otp_service.delivery.conversion import Conversion
+from otp_service.guard.blocks import BlockStore
+from otp_service.guard.history import History
+from otp_service.guard.limiter import Limiter
+from otp_service.guard.preview import Preview
+from otp_service.ops.blocks import Blocks
+from otp_service.ops.erasure import Erasure
+from otp_service.ops.simulation import Simulator
+
+BLOCKS_KEPT = 24 * 3_600_000
+"""Milliseconds that a block which has ended can still be explained."""
+
+
+class Operations(Foundation):
+    """The foundation and the operators' acts on it; each part is made when it is first asked for."""
+
+    @cached_property
+    def limiter(self) -> Limiter:
+        """The guard's counters."""
+        return Limiter(self.scripts, self.seal, prefix=self.settings.redis_prefix, keep_blocks=BLOCKS_KEPT)
+
+    @cached_property
+    def history(self) -> History:
+        """What the guard remembers about numbers."""
+        return History(self.scripts, self.seal, self.store.pins, prefix=self.settings.redis_prefix)
+
+    @cached_property
+    def preview(self) -> Preview:
+        """Says what the guard would decide."""
+        return Preview(self.limiter, self.seal)
+
+    @cached_property
+    def conversion(self) -> Conversion:
+        """Counts the codes of each channel that were sent and verified."""
+        return Conversion(self.scripts, prefix=self.settings.redis_prefix, clock=time.monotonic)
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """The operators' view of the guard."""
+        return Blocks(
+            blocks=BlockStore(self.scripts, self.seal, prefix=self.settings.redis_prefix),
+            pins=self.store.pins,
+            history=self.history,
+            preview=self.preview,
+            seal=self.seal,
+            clock=self.store.facts.time,
+        )
+
+    @cached_property
+    def erasure(self) -> Erasure:
+        """Erases what is known of a number."""
+        return Erasure(
+            challenges=self.store.challenge_eraser,
+            events=self.store.events,
+            facts=self.store.facts,
+            suppressions=self.store.suppressions,
+            seal=self.seal,
+            counters=self.history.erase,
+        )
+
+    @cached_property
+    def simulator(self) -> Simulator:
+        """Says what a number would get."""
+        return Simulator(
+            learned_wait=self.conversion.learned_wait,
+            decide=self.preview.decide,
+            clock=self.store.facts.time,
+        )

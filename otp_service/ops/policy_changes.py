@@ -1,0 +1,120 @@
+"""Changes of the policy: what may be put in force, and by whom.
+
+Knows what is checked before a change, and which changes are for admins only. Must not know HTTP, a terminal, or how
+versions are stored.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from otp_service.errors import ConfigurationError, NotFound, PolicyConflict, PolicyInvalid, RoleNotAllowed
+from otp_service.policy import ROLES, Policy
+from otp_service.policy.versions import Policies, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The version that a change put in force, and the warnings about it."""
+
+    version: Version
+    warnings: tuple[str, ...]
+
+
+class PolicyChanges:
+    """Checks and applies policies. Its methods raise StoreUnavailable."""
+
+    def __init__(self, *, policies: Policies, check: Callable[[str], Policy]) -> None:
+        """`check` parses a text; it raises ConfigurationError if no process could run it."""
+        self._policies = policies
+        self._check = check
+
+    def check(self, text: str) -> Policy:
+        """Parse a policy that could be applied. Raises PolicyInvalid with every problem."""
+        try:
+            return self._check(text)
+        except ConfigurationError as error:
+            raise PolicyInvalid(error.problems) from None
+
+    def apply(
+        self,
+        text: str,
+        *,
+        by: str,
+        reason: str,
+        expected: int | None = None,
+        same_access_as: Policy | None = None,
+    ) -> Applied:
+        """Put a policy in force, only over the version `expected` if one is given.
+
+        With `same_access_as` who may call, and where codes and events go, must stay as they are; the policy given
+        there counts while the store holds none. Raises PolicyInvalid, PolicyConflict, RoleNotAllowed.
+        """
+        loaded = self.check(text)
+        if same_access_as is not None:
+            expected = self._with_same_access(loaded, same_access_as, expected)
+        version = self._policies.apply(text, author=by, reason=reason, expected=expected)
+        return Applied(version, loaded.warnings)
+
+    def rollback(
+        self, number: int | None, *, by: str, reason: str, same_access_as: Policy | None = None
+    ) -> Applied:
+        """Put an earlier version in force again, as a new version; without a number, the one before the newest.
+
+        Raises NotFound, and as `apply` does.
+        """
+        earlier = version_of(self._policies, number or self._policies.head() - 1)
+        why = f"rollback to {earlier.number}: {reason}"
+        return self.apply(earlier.text, by=by, reason=why, same_access_as=same_access_as)
+
+    def edit(self, change: Callable[[str], str], *, by: str, reason: str) -> Applied:
+        """Apply what `change` makes of the policy in force. Raises NotFound, and as `apply` does."""
+        newest = version_of(self._policies)
+        return self.apply(change(newest.text), by=by, reason=reason, expected=newest.number)
+
+    def _with_same_access(self, loaded: Policy, first: Policy, expected: int | None) -> int:
+        """Refuse a change of access; return the version that was compared, so that no other comes in between.
+
+        An operator who may apply a policy could otherwise give operators any role in it, or receive all codes.
+        """
+        newest = self._policies.newest()
+        before = first if newest is None else self.check(newest.text)
+        number = newest.number if newest else 0
+        if expected not in {None, number}:
+            raise PolicyConflict(number)
+        if _access(before) != _access(loaded):
+            raise RoleNotAllowed(
+                ROLES[-1], "A change of who may call, or of where codes, events and human checks go"
+            )
+        return number
+
+
+def version_of(policies: Policies, number: int | None = None) -> Version:
+    """Read a version, or the one in force. Raises NotFound, StoreUnavailable."""
+    if number is None:
+        newest = policies.newest()
+        if newest is None:
+            raise NotFound("No policy is in force yet.")
+        return newest
+    found = policies.version(number)
+    if found is None:
+        raise NotFound("There is no such version of the policy, or no longer.")
+    return found
+
+
+def _access(policy: Policy) -> tuple[object, ...]:
+    """Return what says who may call, and where codes, secrets and events go."""
+    apps = {
+        name: (
+            app.origins,
+            app.publishable_keys,
+            app.secret_keys,
+            app.events,
+            policy.guard_of(name).human_check,
+        )
+        for name, app in policy.apps.items()
+    }
+    upstreams = {
+        name: (one.kind, one.base_url, one.token_env, one.auth, one.paths, one.balance_paths, one.receipts)
+        for name, one in policy.upstreams.items()
+    }
+    return policy.operators, apps, upstreams
