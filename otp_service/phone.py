@@ -1,4 +1,7 @@
-"""Phone numbers: any spelling in, one E.164 out. Knows Google's metadata; must not know who asks or why."""
+"""Phone numbers: any spelling in, one E.164 number out.
+
+Knows Google's metadata. Must not know who asks, or why.
+"""
 
 import re
 import unicodedata
@@ -12,22 +15,22 @@ from otp_service.errors import Invalid, InvalidNumber
 
 _VISIBLE_TAIL = 2
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-"""ITU-T E.164 as it goes over our wire; use with fullmatch."""
+"""ITU-T E.164, as all our interfaces write numbers; use with fullmatch."""
 
 
 _TYPES: Mapping[int, str] = {
     value: name.lower() for name, value in vars(PhoneNumberType).items() if isinstance(value, int)
 }
 TYPES = frozenset(_TYPES.values())
-"""What a number can be, in the metadata's words: mobile, fixed_line, fixed_line_or_mobile, voip, toll_free..."""
+"""Types of numbers, as the metadata names them: mobile, fixed_line, fixed_line_or_mobile, voip, toll_free..."""
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number that can exist. `e164` has its plus; `country` is ISO 3166 alpha-2, or empty for none.
+    """A number that can exist. `e164` starts with a plus; `country` is ISO 3166 alpha-2, or empty if there is none.
 
-    `type` is one of TYPES. Where a plan tells mobiles from other phones by nothing, as in the US and Canada, it is
-    `fixed_line_or_mobile`.
+    `type` is one of TYPES. It is `fixed_line_or_mobile` where the numbering plan does not distinguish them, as in the
+    US and Canada.
     """
 
     e164: str
@@ -36,13 +39,13 @@ class Number:
 
 
 def parse(text: str, country: str | None = None) -> Number:
-    """Read a number in any spelling; `country` (ISO 3166 alpha-2) is for those without a country code.
+    """Read a number in any spelling. `country` (ISO 3166 alpha-2) is for numbers without a country code.
 
-    Raises InvalidNumber, or Invalid for an unknown country.
+    Raises InvalidNumber, or Invalid if the country is unknown.
     """
     if country is not None and not is_country(country):
         raise Invalid({"country": ["must be the two capital letters of a country (ISO 3166)"]})
-    if any(unicodedata.category(sign)[0] == "L" for sign in _without_affixes(text)):
+    if any(unicodedata.category(char)[0] == "L" for char in _without_affixes(text)):
         raise InvalidNumber("must be written in digits, not letters")
     try:
         number = phonenumbers.parse(text, country)
@@ -59,17 +62,17 @@ def parse(text: str, country: str | None = None) -> Number:
 
 
 def is_country(code: str) -> bool:
-    """Say whether this is a country (ISO 3166 alpha-2) that has numbers."""
+    """Return whether this is a country (ISO 3166 alpha-2) that has numbers."""
     return code in phonenumbers.SUPPORTED_REGIONS
 
 
 def calling_code(country: str) -> str:
-    """Give what all numbers of a country (ISO 3166 alpha-2) begin with, such as +44."""
+    """Return the prefix of all numbers of a country (ISO 3166 alpha-2), such as +44."""
     return f"+{phonenumbers.country_code_for_region(country)}"
 
 
 def mask(e164: str) -> str:
-    """Show enough of a number for its owner to know it: country code and the last two digits."""
+    """Return a number with only its country code and last two digits visible, so that its owner recognises it."""
     code = phonenumbers.parse(e164).country_code
     head = f"+{code}"
     hidden = len(e164) - len(head) - _VISIBLE_TAIL
@@ -77,16 +80,16 @@ def mask(e164: str) -> str:
 
 
 def _without_affixes(text: str) -> str:
-    """Cut what RFC 3966 and habit put around a number, so that a letter left over is part of the number."""
+    """Remove `tel:` (RFC 3966) and extensions, so that any letter that is left belongs to the number."""
     return re.sub(r"(?i)^\s*tel:|(;?\s*ext\.?\s*=?|x)\s*[0-9]+\s*$", "", text)
 
 
 def country_of(e164: str) -> str:
-    """Give the country a number belongs to (ISO 3166 alpha-2), empty for none."""
+    """Return the country of a number (ISO 3166 alpha-2), empty if it has none."""
     return _country(phonenumbers.parse(e164))
 
 
 def _country(number: PhoneNumber) -> str:
-    """Give the country; what belongs to none, such as a satellite phone, has a region of digits."""
+    """Return the country. A number without one, such as a satellite phone, has digits as its region."""
     region = phonenumbers.region_code_for_number(number)
     return region if region and is_country(region) else ""

@@ -1,7 +1,7 @@
-"""Process settings: the only reader of the environment.
+"""Process settings from environment variables.
 
-Each setting is a variable `OTP_*`, or a file named by `OTP_*_FILE`. They are read once; every mistake is
-reported together. Knows nothing of what the values are used for beyond their form.
+Each setting is a variable `OTP_*`, or a file that `OTP_*_FILE` names. They are read once, and all mistakes are reported
+together. Knows names, forms and defaults. Must not know what the values are used for.
 """
 
 import base64
@@ -18,10 +18,10 @@ from otp_service.errors import ConfigurationError
 
 KEY_BYTES = 32
 SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
-"""The Prometheus client reads this variable when it is imported: a folder that processes share."""
+"""The Prometheus client reads this variable on import: a folder that processes share."""
 MAX_PORT = 65535
 UPSTREAM_PREFIX, EVENTS_PREFIX = "OTP_UPSTREAM_", "OTP_EVENTS_"
-"""How the names of secrets start that the policy chooses."""
+"""Prefixes of variables whose full names the policy chooses."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 PROFILES = ("owasp", "owasp-low-memory", "fast")
 URL_SCHEMES = (
@@ -36,11 +36,11 @@ URL_SCHEMES = (
 
 
 class _ProblemError(ValueError):
-    """A value breaks the rule that the text states."""
+    """A value breaks the rule in the text."""
 
 
 def _key(text: str) -> bytes:
-    # Python's decoder skips signs that are none of its own.
+    # Python's decoder skips characters outside its alphabet.
     if not re.fullmatch(r"[A-Za-z0-9+/_-]*={0,2}", text):
         raise _ProblemError("must be base64url")
     try:
@@ -48,22 +48,22 @@ def _key(text: str) -> bytes:
     except binascii.Error:
         raise _ProblemError("must be base64url") from None
     if len(key) != KEY_BYTES:
-        raise _ProblemError(f"must hold {KEY_BYTES} bytes, holds {len(key)}; otp-service secrets makes one")
+        raise _ProblemError(f"must be {KEY_BYTES} bytes, is {len(key)}; create one with otp-service secrets")
     return key
 
 
 def _ring(text: str) -> dict[str, bytes]:
-    """Read keys by their id, the current one first."""
+    """Return keys by their ids, the current one first."""
     ring: dict[str, bytes] = {}
     for item in filter(None, text.replace("\n", ",").replace(" ", "").split(",")):
         name, colon, value = item.partition(":")
         if not colon or not re.fullmatch(r"[A-Za-z0-9_-]{1,16}", name):
             raise _ProblemError("must be ID:KEY[,ID:KEY...], newest first, ids of letters and digits")
         if name in ring:
-            raise _ProblemError(f"names the id {name} twice")
+            raise _ProblemError(f"has the id {name} twice")
         ring[name] = _key(value)
     if not ring:
-        raise _ProblemError("must name at least one key as ID:KEY")
+        raise _ProblemError("must have at least one key as ID:KEY")
     return ring
 
 
@@ -74,13 +74,13 @@ def _redis_url(text: str) -> str:
     address, _, path = rest.partition("?")[0].partition("/")
     if scheme == "unix":
         if not path:
-            raise _ProblemError("must name the socket's file, as in unix:///run/redis.sock")
+            raise _ProblemError("must name the socket file, as in unix:///run/redis.sock")
         return text
     for host in address.rpartition("@")[2].split(","):
         if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:\s]+)(:[0-9]{1,5})?", host):
-            raise _ProblemError(f"must name hosts as HOST or HOST:PORT, as in {scheme}://HOST:6379")
+            raise _ProblemError(f"must have hosts as HOST or HOST:PORT, as in {scheme}://HOST:6379")
     if scheme.endswith("+sentinel") and not path.partition("/")[0]:
-        raise _ProblemError(f"must end with the name of the service, as in {scheme}://HOSTS/NAME")
+        raise _ProblemError(f"must end with the service name, as in {scheme}://HOSTS/NAME")
     return text
 
 
@@ -94,7 +94,7 @@ def _number(low: int, high: int) -> Callable[[str], int]:
 
 
 def _duration(low: str, high: str) -> Callable[[str], int]:
-    """Read a time such as 10m, 24h or 4d; gives seconds."""
+    """Return a parser of durations such as 10m, 24h or 4d within bounds; it returns seconds."""
     shortest, longest = read_duration(low), read_duration(high)
 
     def parse(text: str) -> int:
@@ -127,12 +127,12 @@ def _text(text: str) -> str:
 
 def _publishable(text: str) -> str:
     if not re.fullmatch(r"(pk_[A-Za-z0-9_-]{1,128})?", text):
-        raise _ProblemError("must be a publishable key, pk_...: a page shows it to everyone")
+        raise _ProblemError("must be a publishable key, pk_..., because a page shows it to everyone")
     return text
 
 
 def _prefix(text: str) -> str:
-    # Braces would take the keys of a challenge apart in a cluster.
+    # Braces would move the keys of a challenge to different slots of a cluster.
     if not re.fullmatch(r"[A-Za-z0-9:._-]{1,64}", text):
         raise _ProblemError("must be 1 to 64 letters, digits, ':', '.', '_' or '-'")
     return text
@@ -141,13 +141,13 @@ def _prefix(text: str) -> str:
 def _listen(text: str) -> str:
     match = re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})", text)
     if not match or int(match[1]) > MAX_PORT:
-        raise _ProblemError(f"must be HOST:PORT, a port being 0 to {MAX_PORT}")
+        raise _ProblemError(f"must be HOST:PORT with a port from 0 to {MAX_PORT}")
     return text
 
 
 def _other_listen(text: str) -> str:
     if text and _port(_listen(text)) == 0:
-        raise _ProblemError("must name its port, by which it is known")
+        raise _ProblemError("must name a port other than 0, because requests are told apart by their port")
     return text
 
 
@@ -158,40 +158,42 @@ def _port(listen: str) -> int:
 def _setting(
     parse: Callable[[str], Any], about: str, *, default: str | None = None, secret: bool = False
 ) -> Any:  # noqa: ANN401 - dataclasses.field is typed so
-    """Declare a setting. `default` is parsed like any value; without one the setting is required."""
+    """Declare a setting. `default` is parsed like any value. Without a default, the setting is required."""
     return field(repr=not secret, metadata={"parse": parse, "about": about, "default": default})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What one process needs to know. Secrets never show in its repr."""
+    """The settings of one process. Its repr shows no secret."""
 
     redis_url: str = _setting(
-        _redis_url, "where Redis or Valkey is; redis, rediss, unix, +sentinel or +cluster", secret=True
+        _redis_url, "address of Redis or Valkey: redis, rediss, unix, +sentinel or +cluster", secret=True
     )
     policy_file: str = _setting(
-        str, "the policy to begin with, while the store holds none; a TOML document", default=""
+        str, "TOML document with the first policy, used while the store has none", default=""
     )
     issuer: str = _setting(_text, "`iss` of verification tokens: this service's public URL")
     peppers: Mapping[str, bytes] = _setting(
-        _ring, "HMAC keys of the codes, `ID:KEY,...`, newest first", secret=True
+        _ring, "HMAC keys for codes, `ID:KEY,...`, newest first", secret=True
     )
     number_keys: Mapping[str, bytes] = _setting(
         _ring, "AES-256 keys that seal numbers, newest first", secret=True
     )
     lookup_keys: Mapping[str, bytes] = _setting(
-        _ring, "HMAC keys under which numbers are looked up, newest first", secret=True
+        _ring, "HMAC keys for looking up numbers, newest first", secret=True
     )
     subject_key: bytes = _setting(
-        _key, "HMAC key of the `sub` of verification tokens; the same for good", secret=True
+        _key, "HMAC key for the `sub` of verification tokens; never change it", secret=True
     )
     signing_keys: Mapping[str, bytes] = _setting(
         _ring, "Ed25519 seeds that sign verification tokens, newest first", secret=True
     )
-    hash_profile: str = _setting(_choice(*PROFILES), "Argon2 profile of new codes", default="owasp")
-    redis_prefix: str = _setting(_prefix, "first part of every key in Redis", default="otp")
+    hash_profile: str = _setting(_choice(*PROFILES), "Argon2 profile for new codes", default="owasp")
+    redis_prefix: str = _setting(_prefix, "prefix of every key in Redis", default="otp")
     partitions: int = _setting(
-        _number(1, 256), "slots that challenges are spread over; the same everywhere, for good", default="64"
+        _number(1, 256),
+        "slots that challenges are spread over; the same in every process, never changed",
+        default="64",
     )
     keep_challenges: int = _setting(
         _duration("1m", "24h"), "how long challenges are kept after their expiry", default="10m"
@@ -200,50 +202,53 @@ class Settings:
         _duration("10m", "7d"), "how long an Idempotency-Key counts", default="24h"
     )
     keep_events: int = _setting(
-        _duration("1h", "14d"), "how long an event is kept that its app does not take", default="4d"
+        _duration("1h", "14d"), "how long an event is kept that its app does not accept", default="4d"
     )
     listen: str = _setting(_listen, "where the API listens", default="127.0.0.1:8000")
     ops_listen: str = _setting(
-        _other_listen, "where /ops and /metrics are, and nowhere else; empty is with the API", default=""
+        _other_listen, "separate address for /ops and /metrics; empty: together with the API", default=""
     )
     processes: int = _setting(_number(1, 64), "API processes", default="2")
     threads: int = _setting(_number(1, 256), "threads in each API process", default="16")
     trusted_proxies: int = _setting(
-        _number(0, 8), "proxies in front, each adding to X-Forwarded-For", default="0"
+        _number(0, 8), "number of proxies in front, each of which adds to X-Forwarded-For", default="0"
     )
     worker_sends: int = _setting(_number(1, 128), "sends that one worker runs at once", default="64")
-    worker_name: str = _setting(str, "stable name of this worker; empty is the host's name", default="")
+    worker_name: str = _setting(str, "stable name of this worker; empty: the host name", default="")
     worker_metrics: int = _setting(
-        _number(0, MAX_PORT), "port where a worker shows its metrics; 0 is none", default="0"
+        _number(0, MAX_PORT), "port for the metrics of a worker; 0: none", default="0"
     )
     private_events: bool = _setting(
-        _yes_no, "whether events may go to private addresses, as in a closed network", default="no"
+        _yes_no, "whether events may go to private addresses, for closed networks", default="no"
     )
     captcha_secret: str = _setting(
-        str, "secret of the CAPTCHA vendor that the policy names, for its siteverify", default="", secret=True
+        str,
+        "secret for the siteverify call of the CAPTCHA vendor that the policy names",
+        default="",
+        secret=True,
     )
     example_key: str = _setting(
-        _publishable, "publishable key that the example page at /try uses; empty is no page", default=""
+        _publishable, "publishable key for the example page at /try; empty: no page", default=""
     )
-    log_level: str = _setting(_choice(*LOG_LEVELS), "least level that is logged", default="info")
+    log_level: str = _setting(_choice(*LOG_LEVELS), "lowest level that is logged", default="info")
     upstream_tokens: Mapping[str, str] = field(repr=False, default_factory=dict)
     event_secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
 
     @property
     def ops_port(self) -> int | None:
-        """The port of operators alone, if there is one."""
+        """The separate port for operators, if there is one."""
         return _port(self.ops_listen) if self.ops_listen else None
 
 
 def variables() -> list[tuple[str, str, str | None]]:
-    """Each setting as (variable, what it is, default or None where required)."""
+    """List all settings as (variable, description, default). The default of a required setting is None."""
     return [(_variable(f.name), f.metadata["about"], f.metadata["default"]) for f in _declared()]
 
 
 def read(environment: Mapping[str, str]) -> Settings:
     """Read all settings.
 
-    Raises ConfigurationError naming every variable that is missing, wrong, doubled or unknown.
+    Raises ConfigurationError with every variable that is missing, wrong, set twice or unknown.
     """
     values: dict[str, Any] = {}
     problems: list[str] = []
@@ -262,15 +267,15 @@ def read(environment: Mapping[str, str]) -> Settings:
 
 
 def _same_port(values: Mapping[str, Any]) -> list[str]:
-    """Find two listeners that only their hosts tell apart; a request is known by the port it came to."""
+    """Report two listeners with the same port: requests are told apart by the port on which they arrive."""
     listen, other = values.get("listen"), values.get("ops_listen")
     if listen and other and _port(listen) in {0, _port(other)}:
-        return [f"OTP_OPS_LISTEN must have another port than OTP_LISTEN, which is {_port(listen)}"]
+        return [f"OTP_OPS_LISTEN must not have the port of OTP_LISTEN, which is {_port(listen)}"]
     return []
 
 
 def _named(environment: Mapping[str, str], prefix: str, problems: list[str]) -> dict[str, str]:
-    """Read the variables that start so, whose names the policy chooses."""
+    """Read all variables with this prefix; the policy chooses their names."""
     found: dict[str, str] = {}
     for name in sorted({n.removesuffix("_FILE") for n in environment if n.startswith(prefix)}):
         try:
@@ -298,12 +303,12 @@ def _variable(name: str) -> str:
 
 
 def _raw(environment: Mapping[str, str], name: str) -> str | None:
-    """Give the variable's text, or that of the file which NAME_FILE names, without the final newline."""
+    """Return the text of a variable, or of the file that NAME_FILE names, without the final newline."""
     file = environment.get(f"{name}_FILE")
     if file is None:
         return environment.get(name)
     if name in environment:
-        raise _ProblemError(f"and {name}_FILE are both set: keep one")
+        raise _ProblemError(f"and {name}_FILE are both set: set only one")
     try:
         return Path(file).read_text(encoding="utf-8").rstrip("\n")
     except (OSError, UnicodeDecodeError):

@@ -135,7 +135,7 @@ def test_good_settings_are_read_with_their_defaults() -> None:
 def test_two_listeners_differ_in_their_ports(listen: str, ops: str) -> None:
     """A request is known by the port it came to, which two hosts do not make two; port 0 may become any."""
     (problem,) = problems({**GOOD, "OTP_LISTEN": listen, "OTP_OPS_LISTEN": ops})
-    assert problem.startswith("OTP_OPS_LISTEN must have another port than OTP_LISTEN")
+    assert problem.startswith("OTP_OPS_LISTEN must not have the port of OTP_LISTEN")
     assert settings.read({**GOOD, "OTP_OPS_LISTEN": "127.0.0.1:8001"}).ops_port == 8001
     assert settings.read(GOOD).ops_port is None
 
@@ -157,7 +157,7 @@ def test_every_variable_has_wrong_values_here() -> None:
 def test_a_wrong_value_is_told_by_its_variable_and_never_repeated(name: str, value: str) -> None:
     """One problem, which begins with the variable and says what it must be; the value may be a secret."""
     (problem,) = problems({**GOOD, name: value})
-    assert problem.startswith((f"{name} must ", f"{name} names the id "))
+    assert problem.startswith((f"{name} must ", f"{name} has the id "))
     assert len(value) <= 8 or value not in problem
 
 
@@ -218,7 +218,7 @@ def test_a_value_and_a_file_for_it_contradict_each_other(tmp_path: Path, name: s
     file = tmp_path / "value"
     file.write_text(GOOD.get(name, "1"), encoding="utf-8")
     (problem,) = problems({**GOOD, name: GOOD.get(name, "1"), f"{name}_FILE": str(file)})
-    assert problem == f"{name} and {name}_FILE are both set: keep one"
+    assert problem == f"{name} and {name}_FILE are both set: set only one"
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe"])
@@ -271,7 +271,7 @@ def test_a_token_and_a_file_for_it_contradict_each_other() -> None:
     """As with any setting."""
     environment = {**GOOD, "OTP_UPSTREAM_A_TOKEN": "t1", "OTP_UPSTREAM_A_TOKEN_FILE": "/x"}
     assert problems(environment) == [
-        "OTP_UPSTREAM_A_TOKEN and OTP_UPSTREAM_A_TOKEN_FILE are both set: keep one"
+        "OTP_UPSTREAM_A_TOKEN and OTP_UPSTREAM_A_TOKEN_FILE are both set: set only one"
     ]
 
 

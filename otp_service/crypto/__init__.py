@@ -1,5 +1,5 @@
 """Hashes of codes, sealed numbers and signed tokens.
 
-Knows keys and algorithms; must not know when anything is hashed, sealed or signed.
+Knows keys and algorithms. Must not know when anything is hashed, sealed or signed.
 Start with `code_hashes.py`.
 """

@@ -1,8 +1,10 @@
-"""Codes: draw, pepper, hash, check. Knows Argon2 and the peppers; must not know where hashes are kept.
+"""Codes: how they are drawn, peppered, hashed and checked.
 
-What is hashed is an HMAC of the code with a secret pepper, so that a stolen store alone tells nothing although a
-code has only 20 bits. Every hash of one challenge shares salt, profile and pepper: a check costs one Argon2 run
-however many codes are live.
+Knows Argon2 and the peppers. Must not know where hashes are stored.
+
+The hashed value is an HMAC of the code with a secret pepper: a code has only 20 bits, but a stolen store alone
+reveals nothing. All hashes of one challenge share salt, profile and pepper, so a check costs one Argon2 run, whatever
+the number of live codes.
 """
 
 import hashlib
@@ -18,7 +20,7 @@ from argon2.low_level import Type, hash_secret
 from otp_service.errors import Busy
 
 DIGEST_BYTES = 16
-"""128 bits: far above the 20 that a code has."""
+"""128 bits, far more than the 20 bits of a code."""
 SALT_BYTES = 16
 
 
@@ -31,38 +33,38 @@ class Profile:
     lanes: int = 1
 
 
-# The costs are medians of one run on one core of a small cloud machine. The search time is what a thief of
-# both the store and the peppers needs on one such core to try all 10^6 codes of six digits; without the
-# peppers there is nothing to search. `owasp` and `owasp-low-memory` are equal choices of the OWASP Password
-# Storage Cheat Sheet.
+# The first figure is the median of one run on one core of a small cloud machine. The second is the time in which
+# someone who stole both the store and the peppers can try all 10^6 codes of six digits on one such core. Without the
+# peppers there is nothing to search. For the OWASP Password Storage Cheat Sheet, `owasp` and `owasp-low-memory` are
+# equivalent.
 PROFILES: Mapping[str, Profile] = {
     "owasp": Profile(passes=2, memory=19456),  # 25 ms; 7 hours
     "owasp-low-memory": Profile(passes=5, memory=7168),  # 19 ms; 5.4 hours
-    "fast": Profile(passes=1, memory=1024),  # 0.6 ms; 9 minutes: leans on the pepper
-    "testing": Profile(passes=1, memory=8),  # 0.04 ms; 40 seconds: settings refuse it
+    "fast": Profile(passes=1, memory=1024),  # 0.6 ms; 9 minutes: relies on the pepper
+    "testing": Profile(passes=1, memory=8),  # 0.04 ms; 40 seconds: settings do not allow it
 }
 
 
 class UnknownPepper(LookupError):
-    """The hash was made with a pepper or profile that this process does not hold."""
+    """The hash was made with a pepper or profile that this process does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a code is tied to. A change in any part voids the code (PSD2 RTS article 5 for `binding`)."""
+    """What a code is bound to. A change in any part invalidates the code (for `binding`: PSD2 RTS, article 5)."""
 
     challenge_id: str
     purpose: str
     binding: str
 
     def encode(self, code: str) -> bytes:
-        """Join all parts, each with its length before it, so that no two claims encode alike."""
+        """Join all parts, each after its length, so that no two claims have the same encoding."""
         parts = [part.encode() for part in (self.challenge_id, self.purpose, self.binding, code)]
         return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
 class Hasher:
-    """Hashes and checks codes, as many at once as `slots` says."""
+    """Hashes and checks codes, at most `slots` at once."""
 
     def __init__(
         self,
@@ -76,12 +78,12 @@ class Hasher:
         self._peppers = peppers
         self._waiting = waiting
         self.scheme = f"{profile}.{next(iter(peppers))}"
-        """Profile and pepper of new challenges; a challenge keeps the one it was opened with."""
+        """Profile and pepper of new challenges. A challenge keeps the scheme it was opened with."""
         self._slots = threading.BoundedSemaphore(slots)
 
     @contextmanager
     def slot(self, timeout: float | None = None) -> Iterator[None]:
-        """Hold one of the places to hash. Raises Busy if none is free within `timeout` seconds."""
+        """Hold one of the hashing slots. Raises Busy if none becomes free within `timeout` seconds."""
         with self._waiting():
             taken = self._slots.acquire(timeout=timeout)
         if not taken:
@@ -92,7 +94,7 @@ class Hasher:
             self._slots.release()
 
     def hash(self, code: str, claim: Claim, scheme: str) -> str:
-        """Give the code's hash as a PHC string. Raises UnknownPepper. Call it within `slot`."""
+        """Return the code's hash as a PHC string. Raises UnknownPepper. Call this within `slot`."""
         name, _, pepper_id = scheme.partition(".")
         profile, pepper = PROFILES.get(name), self._peppers.get(pepper_id)
         if profile is None or pepper is None:
@@ -108,9 +110,9 @@ class Hasher:
         ).decode("ascii")
 
     def match(self, code: str, claim: Claim, scheme: str, hashes: Sequence[str]) -> int | None:
-        """Give the place of the hash that the code belongs to, or None: one Argon2 run.
+        """Return the index of the hash that belongs to the code, or None. Takes one Argon2 run.
 
-        Every hash is compared, each in constant time. Raises UnknownPepper. Call it within `slot`.
+        Every hash is compared, each in constant time. Raises UnknownPepper. Call this within `slot`.
         """
         computed = self.hash(code, claim, scheme)
         found = None
@@ -121,10 +123,10 @@ class Hasher:
 
 
 def draw(length: int) -> str:
-    """Draw a code of `length` digits, uniform over all of them (ASVS 6.5.3), leading zeros kept."""
+    """Draw a code of `length` digits, uniformly from all of them (ASVS 6.5.3), with leading zeros."""
     return f"{secrets.randbelow(10**length):0{length}d}"
 
 
 def _salt(challenge_id: str) -> bytes:
-    """Derive the challenge's one salt: its id holds 128 random bits, and any worker can do it again."""
+    """Derive the salt of a challenge. Its id has 128 random bits, and any worker can derive the same salt."""
     return hashlib.sha256(b"otp salt\0" + challenge_id.encode()).digest()[:SALT_BYTES]

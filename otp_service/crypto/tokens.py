@@ -1,7 +1,7 @@
-"""Verification tokens: signed, checked, and the public keys to check them with.
+"""Verification tokens: how they are signed and checked, and the public keys for checking them.
 
-Knows Ed25519 keys and JWT (RFC 7519, hardened as RFC 8725 says: one pinned algorithm, explicit type, own keys
-only). Must not know what is being verified.
+Knows Ed25519 keys and JWT (RFC 7519) with the precautions of RFC 8725: one pinned algorithm, an explicit type, our own
+keys only. Must not know what is being verified.
 """
 
 import base64
@@ -18,15 +18,15 @@ from otp_service.errors import TokenInvalid
 ALGORITHM = "EdDSA"
 TYPE = "otp-verification+jwt"
 LIFETIME = 300
-"""Seconds a token lives."""
+"""Seconds for which a token is valid."""
 DEVICE_TYPE = "otp-device+jwt"
 DEVICE_LIFETIME = 180 * 86400
-"""Seconds for which a device, or a session, that verified a number is known."""
+"""Seconds for which a device or a session that verified a number counts as known."""
 _REQUIRED = ["iss", "aud", "sub", "iat", "exp", "jti"]
 
 
 class Signer:
-    """Signs with the newest key, checks with any."""
+    """Signs with the newest key, checks with any key of the ring."""
 
     def __init__(self, seeds: Mapping[str, bytes], issuer: str) -> None:
         self._keys = {kid: Ed25519PrivateKey.from_private_bytes(seed) for kid, seed in seeds.items()}
@@ -42,11 +42,11 @@ class Signer:
         return self._sign(DEVICE_TYPE, {"sub": subject}, audience, now, DEVICE_LIFETIME)
 
     def check(self, token: str, *, audience: str, now: int) -> dict[str, Any]:
-        """Give the claims of a good verification token of this app. Raises TokenInvalid for any other."""
+        """Return the claims of a valid verification token of this app. Raises TokenInvalid for any other."""
         return self._check(TYPE, token, audience, now, [*_REQUIRED, "phone_number"])
 
     def check_device(self, token: str, subject: str, *, audience: str, now: int) -> dict[str, Any]:
-        """Give the claims of a good device token for `subject`. Raises TokenInvalid for any other."""
+        """Return the claims of a valid device token for `subject`. Raises TokenInvalid for any other."""
         claims = self._check(DEVICE_TYPE, token, audience, now, _REQUIRED)
         if claims["sub"] != subject:
             raise TokenInvalid
@@ -87,13 +87,13 @@ class Signer:
             )
         except (jwt.PyJWTError, TypeError):
             raise TokenInvalid from None
-        # The store's clock decides, as everywhere; PyJWT would ask this host's.
+        # The store's clock decides, as everywhere. PyJWT would use the clock of this host.
         if not isinstance(claims["exp"], int) or now >= claims["exp"]:
             raise TokenInvalid
         return claims
 
     def key_set(self) -> dict[str, list[dict[str, str]]]:
-        """Give the public keys as a JWK set (RFC 7517, RFC 8037)."""
+        """Return the public keys as a JWK set (RFC 7517, RFC 8037)."""
         return {"keys": [_public(kid, key) for kid, key in self._keys.items()]}
 
 

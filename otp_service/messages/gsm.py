@@ -1,4 +1,7 @@
-"""The GSM 7-bit alphabet (3GPP TS 23.038, 6.2.1), which decides how an SMS is coded and counted. A table, no more."""
+"""The GSM 7-bit alphabet (3GPP TS 23.038, 6.2.1), which decides how an SMS is encoded and counted.
+
+Knows the two tables. Must not know messages.
+"""
 
 GSM_BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -10,5 +13,5 @@ GSM_EXTENDED = frozenset("^{}\\[~]|€\f")
 
 
 def fits(text: str) -> bool:
-    """Say whether the alphabet has every sign of a text."""
+    """Return whether the alphabet has every character of a text."""
     return (GSM_BASIC | GSM_EXTENDED).issuperset(text)

@@ -1,6 +1,6 @@
-"""What a person asks who answers a message: to get no more of them, or to get them again.
+"""The words with which people stop messages, or ask for them again.
 
-Pure text. Must not know who wrote it, over which channel, or what becomes of the wish.
+Knows the words in each language. Must not know who wrote a message, over which channel, or what follows from it.
 """
 
 import re
@@ -8,10 +8,10 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Literal
 
-# By language, as they are spoken; `_fold` takes accents, case and hyphens from them. English: the words that
-# 47 CFR 64.1200(a)(10) names as always enough (stop, quit, end, revoke, opt out, cancel, unsubscribe), and
-# "stop all", which carriers add. Words that a login could call forth in another sense ("no", "sí", "anmelden",
-# which is also to log in) are left out, as CTIA 5.1.3 says.
+# By language, in everyday spelling; `_fold` removes accents, case and hyphens. The English words are those that
+# 47 CFR 64.1200(a)(10) lists as sufficient (stop, quit, end, revoke, opt out, cancel, unsubscribe), and "stop all",
+# which carriers add. Words that a person may write at a login in another sense ("no", "sí", "anmelden", which also
+# means to log in) are left out, as CTIA 5.1.3 asks.
 _STOP: Mapping[str, str] = {
     "en": "stop, stopall, stop all, unsubscribe, cancel, end, quit, optout, opt out, revoke",
     "ar": "توقف, إيقاف, أوقف, قف, إلغاء, إلغاء الاشتراك",
@@ -34,34 +34,33 @@ _START: Mapping[str, str] = {
     "nl": "starten, hervatten",
     "pt": "iniciar, começar, retomar",
 }
-# Accents of Latin, vowel signs and hamza of Arabic, the stroke that makes Arabic words longer, and what picks the
-# colour of an emoji. The signs of Devanagari are no ornament and stay.
+# Accents of Latin, vowel signs, hamza and the lengthening stroke of Arabic, and the variation selectors of emoji.
+# The vowel signs of Devanagari change the word, so they stay.
 _ORNAMENTS = re.compile(r"[\u0300-\u036f\u064b-\u0655\u0640\ufe00-\ufe0f]")
 
 
 def word(text: str) -> Literal["stop", "start"] | None:
-    """Say what a message asks, if all of it is one of the words that ask it.
+    """Return what a message asks for, if it consists of one of the words only; None for any other text.
 
-    CTIA Messaging Principles and Best Practices (2023), 5.1.3: capitals and punctuation do not matter, and a word
-    that may opt out unintentionally is not to be read so. Hence no sentence counts here; one that does ask for
-    silence is for a person to read. YES is no word for more: it answers the last question, whoever asked it,
-    while an opt-in must be meant (5.1.2).
+    CTIA Messaging Principles and Best Practices (2023), 5.1.3: case and punctuation do not matter, and a word that
+    could opt out unintentionally must not. So sentences never count; a person has to read them. YES is not a word for
+    "start": it may answer any earlier question, and an opt-in must be intended (5.1.2).
     """
     return _WORDS.get(_fold(text))
 
 
 def _fold(text: str) -> str:
-    """Take away what does not change a word: case, accents, width, what is unseen, signs around it."""
+    """Remove what does not change a word: case, accents, width, invisible characters, punctuation around it."""
     plain = unicodedata.normalize("NFKD", text).casefold()
-    seen = "".join(sign for sign in _ORNAMENTS.sub("", plain) if unicodedata.category(sign) != "Cf")
-    first, last = _edges(seen)
-    return " ".join(re.split(r"[\s_\u2010-\u2015-]+", seen[first:last]))
+    visible = "".join(char for char in _ORNAMENTS.sub("", plain) if unicodedata.category(char) != "Cf")
+    first, last = _edges(visible)
+    return " ".join(re.split(r"[\s_\u2010-\u2015-]+", visible[first:last]))
 
 
 def _edges(text: str) -> tuple[int, int]:
-    """Find where letters begin and where they end; a mark that sounds belongs to its letter."""
-    spoken = [place for place, sign in enumerate(text) if unicodedata.category(sign)[0] in "LMN"]
-    return (spoken[0], spoken[-1] + 1) if spoken else (0, 0)
+    """Return where letters begin and end; a combining mark belongs to its letter."""
+    letters = [place for place, char in enumerate(text) if unicodedata.category(char)[0] in "LMN"]
+    return (letters[0], letters[-1] + 1) if letters else (0, 0)
 
 
 def _listed(table: Mapping[str, str]) -> set[str]:

@@ -1,7 +1,7 @@
-"""The words of a message on each channel: templates by locale, their variables, lines for autofill, size in parts.
+"""The text of a message on each channel: templates by locale, variables, lines for autofill, size in parts.
 
-Pure text. Must not know who sends it. Sizes follow 3GPP TS 23.038: 160 septets, or 153 each when split; 70 or
-67 UTF-16 units as soon as one sign is outside the GSM alphabet.
+Knows texts only. Must not know who sends them. Sizes follow 3GPP TS 23.038: 160 septets, or 153 in each part of a split
+message; 70 or 67 UTF-16 units if any character is outside the GSM alphabet.
 """
 
 import string
@@ -13,8 +13,8 @@ from otp_service.messages import gsm
 VARIABLES = frozenset({"code", "brand", "minutes"})
 FALLBACK = "en"
 
-# Each fits one part with a short brand and the line for autofill. Spanish and Portuguese use no sign that the
-# GSM alphabet lacks (á, í, ó, ú, ã, õ, ç), as one of them more than halves what fits.
+# Each fits into one part with a short brand and the line for autofill. Spanish and Portuguese avoid characters that the
+# GSM alphabet lacks (á, í, ó, ú, ã, õ, ç): a single one would more than halve the length of a part.
 TEMPLATES: Mapping[str, str] = {
     "ar": "رمز {brand}: {code}. صالح {minutes} دقائق.",
     "de": "{code} ist Ihr Code für {brand}. Er gilt {minutes} Minuten. Geben Sie ihn niemandem.",
@@ -26,7 +26,7 @@ TEMPLATES: Mapping[str, str] = {
     "nl": "{code} is uw code voor {brand}, {minutes} minuten geldig. Deel hem met niemand.",
     "pt": "{code} é o seu PIN de {brand}. Vale por {minutes} minutos. Nunca o partilhe.",
 }
-"""What is written where the policy has no words of its own, by language."""
+"""The texts by language, for a policy without its own."""
 VOICE: Mapping[str, str] = {
     "ar": "رمزك من {brand} هو {code}. مرة أخرى: {code}.",
     "de": "Ihr Code für {brand} lautet: {code}. Noch einmal: {code}.",
@@ -38,7 +38,7 @@ VOICE: Mapping[str, str] = {
     "nl": "Uw code voor {brand} is: {code}. Nogmaals: {code}.",
     "pt": "O seu código de {brand} é: {code}. Repito: {code}.",
 }
-"""What a call says."""
+"""The texts of a call, by language."""
 
 _LANGUAGES: Mapping[str, str] = {
     **dict.fromkeys(("DE", "AT", "LI"), "de"),
@@ -49,7 +49,7 @@ _LANGUAGES: Mapping[str, str] = {
     **dict.fromkeys(("PT", "BR", "AO", "MZ"), "pt"),
     **dict.fromkeys(("AE", "SA", "EG", "QA", "KW", "OM", "BH", "JO"), "ar"),
 }
-"""The language to guess from a number's country where the caller names none; the fallback elsewhere."""
+"""The language to guess from a number's country if the caller names none."""
 
 _GSM_ONE, _GSM_MANY = 160, 153
 _UCS_ONE, _UCS_MANY = 70, 67
@@ -57,7 +57,7 @@ _UCS_ONE, _UCS_MANY = 70, 67
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How an SMS counts: `units` are septets or UTF-16 units, `parts` is what is charged."""
+    """The size of an SMS: `units` are septets or UTF-16 units, `parts` are charged."""
 
     unicode: bool
     units: int
@@ -65,16 +65,16 @@ class Size:
 
 
 def size(text: str) -> Size:
-    """Count an SMS."""
+    """Return the size of an SMS."""
     if gsm.fits(text):
-        septets = [2 if sign in gsm.GSM_EXTENDED else 1 for sign in text]
+        septets = [2 if char in gsm.GSM_EXTENDED else 1 for char in text]
         return Size(unicode=False, units=sum(septets), parts=_parts(septets, _GSM_ONE, _GSM_MANY))
-    units = [len(sign.encode("utf-16-le")) // 2 for sign in text]
+    units = [len(char.encode("utf-16-le")) // 2 for char in text]
     return Size(unicode=True, units=sum(units), parts=_parts(units, _UCS_ONE, _UCS_MANY))
 
 
 def _parts(widths: Sequence[int], whole: int, split: int) -> int:
-    """Count the parts of a text whose signs are so wide; no sign of two units is torn apart."""
+    """Return the number of parts for characters of these widths. A character of two units is never split."""
     if sum(widths) <= whole:
         return 1
     parts, left = 1, split
@@ -86,7 +86,7 @@ def _parts(widths: Sequence[int], whole: int, split: int) -> int:
 
 
 def problems(template: str, channel: str = "sms") -> list[str]:
-    """Say which rules a template breaks; an empty list is a good one. A call may say the code twice itself."""
+    """Return the rules that a template breaks. The template of a call may contain the code twice."""
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
@@ -94,9 +94,9 @@ def problems(template: str, channel: str = "sms") -> list[str]:
     names = [name for _, name, _, _ in parts if name is not None]
     found = []
     if any(spec or conversion for _, _, spec, conversion in parts):
-        found.append("variables take no format, write {code}")
+        found.append("variables take no format: write {code}")
     if unknown := sorted(set(names) - VARIABLES):
-        found.append(f"knows no variable {', '.join(f'{{{n}}}' for n in unknown)}")
+        found.append(f"unknown variable {', '.join(f'{{{n}}}' for n in unknown)}")
     if channel == "voice" and names.count("code") not in {1, 2}:
         found.append("must contain {code} once or twice")
     if channel != "voice" and names.count("code") != 1:
@@ -106,7 +106,7 @@ def problems(template: str, channel: str = "sms") -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A message as its channel's sender needs it; `language` is BCP 47's primary tag, such as pt."""
+    """A message as its channel needs it; `language` is a primary tag of BCP 47, such as pt."""
 
     text: str
     language: str
@@ -126,9 +126,9 @@ def write(
 ) -> Written:
     """Write the message of a channel.
 
-    `own` are the policy's templates by channel and locale. An SMS ends with the lines for autofill. RCS and MIP take
-    the words of SMS where they have none of their own. For WhatsApp the text is the code alone, as the words lie at
-    the vendor.
+    `own` are the policy's templates by channel and locale. An SMS ends with the lines for autofill. RCS and MIP use
+    the SMS templates if they have none of their own. For WhatsApp the text is the code alone, because the vendor stores
+    the template.
     """
     if channel == "whatsapp":
         return Written(code, language_of(locale, country))
@@ -143,9 +143,9 @@ def write(
 
 
 def choose(sources: Sequence[Mapping[str, str]], locale: str, country: str) -> Written:
-    """Choose a template and tell its language.
+    """Choose a template; return its text and language.
 
-    The caller's locale goes before the number's country; in one language an earlier source before a later one.
+    The caller's locale comes before the number's country. Within a language, an earlier source comes first.
     """
     language = language_of(locale, country)
     for wanted in (locale or language, language, FALLBACK):
@@ -156,14 +156,14 @@ def choose(sources: Sequence[Mapping[str, str]], locale: str, country: str) -> W
 
 
 def language_of(locale: str, country: str) -> str:
-    """Give the language to speak to a person in: the locale's, else the one to guess from the number's country."""
+    """Return the language of the locale, or else the one to guess from the number's country."""
     return locale.partition("-")[0] or _LANGUAGES.get(country, FALLBACK)
 
 
 def spoken(template: str, code: str, *, brand: str, minutes: int) -> str:
-    """Write what a call says: digits one by one, and the code twice, as nobody writes as fast as a voice speaks.
+    """Return the text of a call, with separate digits and the code twice, so that a person can write it down.
 
-    A template that has {code} once is said twice as a whole.
+    A template with {code} once is repeated as a whole.
     """
     digits = ", ".join(code)
     text = template.format(code=digits, brand=brand, minutes=minutes)
@@ -172,7 +172,7 @@ def spoken(template: str, code: str, *, brand: str, minutes: int) -> str:
 
 
 def compose(template: str, *, code: str, brand: str, minutes: int, app_hash: str = "", host: str = "") -> str:
-    """Write an SMS: the words, then the app's hash for Android, then the origin-bound line.
+    """Return the text of an SMS: the template, then the app's hash for Android, then the origin-bound line.
 
     The last line follows the WICG draft "Origin-bound one-time codes delivered via SMS": `@host #code`.
     """

@@ -1,5 +1,5 @@
-"""Outgoing connections: bounded in time and size, and, for addresses that others chose, to public hosts only.
+"""Outgoing connections: limited in time and size. If an app chose the address, they reach public hosts only.
 
-Knows sockets and TLS; must not know what is sent.
+Knows sockets and TLS. Must not know what is sent.
 Start with `bounded.py`.
 """

@@ -1,7 +1,8 @@
-"""Pooled keep-alive connections that keep to their limits.
+"""Pooled keep-alive connections with strict limits.
 
-Knows sockets and urllib3's seams: when a request is sure not to have left, when time is up although bytes
-still drip in, when an idle connection is too old to trust. Must not know accounts, paths or what answers say.
+Knows sockets and the internals of urllib3: when a request has certainly not left, when the time is up although bytes
+still trickle in, when an idle connection is too old to be trusted. Must not know accounts, paths or the content of
+answers.
 """
 
 import contextlib
@@ -20,9 +21,9 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.connection import create_connection
 
 _CONNECT_FAULTS: Final[tuple[tuple[type[BaseException], str], ...]] = (
-    # The first that fits; ssl.SSLError and gaierror are OSErrors themselves.
+    # The first match counts; ssl.SSLError and gaierror are subclasses of OSError.
     (socket.gaierror, "dns_failed"),
-    (UnicodeError, "dns_failed"),  # the resolver's own word for an impossible name
+    (UnicodeError, "dns_failed"),  # raised by the resolver for an impossible name
     (TimeoutError, "connect_timeout"),
     (ssl.SSLError, "tls_failed"),
     (urllib3.exceptions.SSLError, "tls_failed"),  # the ca_bundle cannot be loaded
@@ -31,7 +32,7 @@ _CONNECT_FAULTS: Final[tuple[tuple[type[BaseException], str], ...]] = (
 
 
 class NotConnectedError(Exception):
-    """No connection came about, so nothing left; `reason` is our word for why."""
+    """There was no connection, so nothing was sent. `reason` is a stable word of ours."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -39,10 +40,10 @@ class NotConnectedError(Exception):
 
 
 class _Until(io.RawIOBase):
-    """A socket's bytes until one moment.
+    """The bytes of a socket until a deadline.
 
-    A socket's timeout starts again with every byte, so a server that drips would hold the caller for ever.
-    Here the timeout that the socket has at first is all there is.
+    The timeout of a socket starts again with every byte, so a slow server could hold the caller forever.
+    Here, the socket's first timeout limits the whole answer.
     """
 
     def __init__(self, sock: socket.socket, raw: socket.SocketIO) -> None:
@@ -62,19 +63,19 @@ class _Until(io.RawIOBase):
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer whose status line, headers and body share one deadline."""
+    """An answer with one deadline for status line, headers and body."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed through
         super().__init__(sock, *args, **kwargs)
-        # detach() keeps the file's hold on the socket, which may be "closed" before the answer is read.
+        # detach() keeps the socket open, which may be "closed" before the answer is read.
         raw = cast("socket.SocketIO", self.fp.detach())
         self.fp = io.BufferedReader(_Until(sock, raw))
 
 
 class _Bounded(HTTPConnection):
-    """What the plain and the TLS connection have in common.
+    """The common part of plain and TLS connections.
 
-    `unlogged_query` is added to the path at the last moment, since urllib3 logs the path that it was given.
+    `unlogged_query` is added to the path at the last moment, because urllib3 logs the path that it gets.
     """
 
     response_class = _Response
@@ -86,9 +87,9 @@ class _Bounded(HTTPConnection):
         self._last_used = time.monotonic()
 
     def _new_conn(self) -> socket.socket:
-        """Share the connect limit among all addresses, and leave the rest of it to the TLS handshake.
+        """Divide the connect limit by the addresses; what is left of it is for the TLS handshake.
 
-        The C library offers no limit for the lookup itself; one that outlasts the limit ends here, unsent.
+        The C library has no time limit for the lookup. If a lookup takes too long, nothing is sent.
         """
         end = time.monotonic() + cast("float", self.timeout)
         found = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
@@ -105,7 +106,7 @@ class _Bounded(HTTPConnection):
         return sock
 
     def connect(self) -> None:
-        """Connect, or say that nothing left: what fails in here came before the first byte of a request."""
+        """Connect. Raises NotConnectedError: any failure in here comes before the first byte of a request."""
         try:
             super().connect()
         except Exception as fault:  # noqa: BLE001 - TLS alone has a dozen kinds, and all mean the same
@@ -118,7 +119,7 @@ class _Bounded(HTTPConnection):
     def is_connected(self) -> bool:
         """Whether the connection may serve another request.
 
-        One that was idle for long may be gone without a sign; a request sent into it has an unknown end.
+        The other side may have dropped a long idle connection without notice; a request would have an unknown fate.
         """
         return time.monotonic() - self._last_used < self._idle_timeout and super().is_connected
 
@@ -150,7 +151,7 @@ def _left(end: float) -> float:
 
 class _Adapter(HTTPAdapter):
     def close(self) -> None:
-        """Close the idle connections at once; urllib3 alone would wait for the garbage collector."""
+        """Close the idle connections now; urllib3 would leave them to the garbage collector."""
         pools = self.poolmanager.pools
         for key in pools.keys():  # noqa: SIM118 - its __iter__ is forbidden
             with contextlib.suppress(KeyError):  # another thread closes too
@@ -159,10 +160,10 @@ class _Adapter(HTTPAdapter):
 
 
 def bounded_adapter(*, pool_size: int, idle_timeout: float, unlogged_query: str) -> HTTPAdapter:
-    """Make an adapter whose connections are bounded; safe to use from many threads.
+    """Return an adapter with limited connections; many threads may use it.
 
-    More than `pool_size` calls at once are served too, only their connections are not kept: waiting for a
-    free one would be time that no limit counts. Nothing is ever sent twice (max_retries is 0).
+    It serves more than `pool_size` calls at once, but does not keep the extra connections: waiting for a free one
+    would take time that no limit counts. Nothing is ever sent twice (max_retries is 0).
     """
     adapter = _Adapter(pool_connections=1, pool_maxsize=pool_size, max_retries=0, pool_block=False)
     own = {"unlogged_query": unlogged_query, "idle_timeout": idle_timeout}

@@ -1,9 +1,10 @@
-"""One POST to an app's endpoint, which may be anywhere but where it would reach into our own network.
+"""One POST to an app's endpoint, which must not be inside our own network.
 
-Knows addresses, names and HTTP. Must not know what an event says or when it is sent again. An app chooses the
-URL, so it is an attacker's (OWASP API7:2023, ASVS 15.3.2): the name is looked up once, every address that it has
-is judged, and the connection goes to an address that was judged, so that a second lookup cannot lie. SNI, Host
-and the certificate stay those of the name.
+Knows addresses, names and HTTP. Must not know what an event contains or when it is sent again.
+
+An app chooses the URL, so an attacker may have chosen it (OWASP API7:2023, ASVS 15.3.2). The name is resolved once,
+every address is checked, and the connection goes to a checked address, so a second lookup cannot lead elsewhere. SNI,
+Host and the certificate still use the name.
 """
 
 import ipaddress
@@ -22,7 +23,7 @@ from urllib3.util import Timeout
 from otp_service.net.bounded import NotConnectedError, bounded_adapter
 
 CONNECT_LIMIT, TOTAL_LIMIT = 5.0, 15.0
-"""Seconds for lookup, connection and TLS, and for all of it: Standard Webhooks wants 15 to 30."""
+"""Seconds for lookup, connection and TLS, and for everything. Standard Webhooks recommends 15 to 30."""
 Resolve = Callable[[str, int], Sequence[str]]
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -32,12 +33,12 @@ def _networks(*written: str) -> tuple[_Network, ...]:
     return tuple(ipaddress.ip_network(network) for network in written)
 
 
-# The IANA special-purpose registries (RFC 6890). Written out, since what Python's `is_global` says of some of
-# them has changed between patch releases.
+# The IANA special-purpose registries (RFC 6890). They are written out because the result of Python's `is_global` for
+# some of them has changed between patch releases.
 _NEVER = _networks(
     "0.0.0.0/8",  # "this host"
     "100.64.0.0/10",  # carriers' NAT, and a cloud's metadata (100.100.100.200)
-    "168.63.129.16/32",  # a cloud's own agent, on a public address
+    "168.63.129.16/32",  # a cloud's agent, on a public address
     "169.254.0.0/16",  # link-local, and the metadata of most clouds
     "192.0.0.0/24",  # protocol assignments, and a cloud's metadata (192.0.0.192)
     "192.0.2.0/24",  # documentation
@@ -54,7 +55,7 @@ _NEVER = _networks(
     "fd20:ce::/32",  # as above
 )
 _PRIVATE = _networks("10.0.0.0/8", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
-# The rest of IPv6 is not given out: unspecified, IPv4-mapped, NAT64, link-local, site-local, multicast.
+# The rest of IPv6 is not assigned to hosts: unspecified, IPv4-mapped, NAT64, link-local, site-local, multicast.
 _ALLOTTED = _networks("0.0.0.0/0", "2000::/3")
 
 _HEADERS = {
@@ -72,7 +73,7 @@ _MAX_URL, _MAX_PORT = 2048, 65535
 
 
 def check_url(url: str, *, allow_private: bool = False) -> str | None:
-    """Give the rule that an endpoint's URL breaks, None for a good one. Its form only: no name is looked up."""
+    """Return the rule that an endpoint's URL breaks, or None. Checks the form only, without a lookup."""
     try:
         _Endpoint.parse(url, allow_private=allow_private)
     except ValueError as rule:
@@ -81,16 +82,16 @@ def check_url(url: str, *, allow_private: bool = False) -> str | None:
 
 
 def lookup(host: str, port: int) -> list[str]:
-    """Give all addresses of a host, the one to try first in front. Raises OSError or UnicodeError."""
+    """Return all addresses of a host, the preferred one first. Raises OSError or UnicodeError."""
     return [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of one try.
+    """The result of one try.
 
-    `status` is None where no answer came; `retry_after` is in seconds, where the receiver named it; `reason` is
-    a stable word of ours (`answered`, `timeout`, `forbidden_address`...), fit for logs and metrics.
+    `status` is None if there was no answer. `retry_after` is in seconds, if the receiver sent it. `reason` is a stable
+    word of ours for logs and metrics: `answered`, `timeout`, `forbidden_address`...
     """
 
     status: int | None
@@ -100,11 +101,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicClient:
-    """Posts to endpoints; safe to use from many threads.
+    """Posts to endpoints; many threads may use it.
 
-    `allow_private` lets private networks in, and plain HTTP to this machine: for apps beside the service, demo
-    and tests. Metadata, link-local and embedded addresses stay shut. `ca_bundle` is a file of certificates to
-    trust instead of the usual ones; limits are in seconds.
+    `allow_private` allows private networks, and plain HTTP to this machine: for apps beside the service, the demo and
+    tests. Metadata, link-local and embedded addresses stay forbidden. `ca_bundle` is a file of certificates to trust
+    instead of the usual ones. Limits are in seconds.
     """
 
     allow_private: bool = False
@@ -114,10 +115,10 @@ class PublicClient:
     resolve: Resolve = lookup
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Post JSON once and give the answer, or the reason why there is none; no fault of a network is raised.
+        """Post JSON once and return the answer, or the reason why there is none. Network errors are not raised.
 
-        Redirects are answers. Proxies and netrc of the environment are not known here. The answer's body is not
-        read, as nobody asks for it. A lookup cannot be cut short, but nothing is sent after one that took too long.
+        Redirects are not followed. Proxies and netrc of the environment are ignored. The body of the answer is not
+        read. A lookup cannot be interrupted, but nothing is sent after one that took too long.
         """
         started = time.monotonic()
         try:
@@ -131,7 +132,7 @@ class PublicClient:
             return _failed("dns_failed")
         if not addresses:
             return _failed("dns_failed")
-        # One bad address among good ones is a trap or a mistake, and not to be told apart from here.
+        # One bad address among good ones is a trap or a mistake; we cannot tell which.
         if not all(endpoint.may_reach(address) for address in addresses):
             return _failed("forbidden_address")
         sent = {**_HEADERS, "Host": endpoint.authority, **headers}
@@ -141,7 +142,7 @@ class PublicClient:
     def _post_to(
         self, addresses: Sequence[_Address], endpoint: "_Endpoint", request: requests.Request, started: float
     ) -> Answer:
-        """Post to the first address that a connection comes about with; they share the connect limit."""
+        """Post to the first address that accepts a connection; all addresses share the connect limit."""
         answer = _failed("connect_timeout")
         for place, address in enumerate(addresses):
             spent = time.monotonic() - started
@@ -158,7 +159,7 @@ class PublicClient:
         return answer
 
     def _exchange(self, endpoint: "_Endpoint", request: requests.Request, timeout: Timeout) -> Answer:
-        """Make one exchange. Raises NotConnectedError if nothing left."""
+        """Send one request and read the answer. Raises NotConnectedError if nothing was sent."""
         adapter = bounded_adapter(pool_size=1, idle_timeout=0, unlogged_query=endpoint.query)
         adapter.poolmanager.connection_pool_kw["server_hostname"] = endpoint.host
         try:
@@ -179,7 +180,7 @@ class PublicClient:
 
 @dataclass(frozen=True, slots=True)
 class _Endpoint:
-    """A URL that was taken apart once, by us, so that no two parsers can disagree about it."""
+    """A URL that we parsed once, so that no two parsers can disagree about it."""
 
     scheme: str
     host: str
@@ -191,7 +192,7 @@ class _Endpoint:
 
     @classmethod
     def parse(cls, url: str, *, allow_private: bool) -> Self:
-        """Take a URL apart. Raises ValueError with the rule that it breaks."""
+        """Parse a URL. Raises ValueError with the rule that it breaks."""
         match = _SHAPE.fullmatch(url) if len(url) <= _MAX_URL and not set(url) & {"#", "\\"} else None
         if not match or int(match["port"] or 1) > _MAX_PORT:
             raise ValueError(
@@ -219,7 +220,7 @@ class _Endpoint:
             raise ValueError("must not be a private or reserved address")
 
     def may_reach(self, address: _Address) -> bool:
-        """Say whether a connection to the address is allowed; plain HTTP stays on this machine."""
+        """Return whether a connection to the address is allowed; plain HTTP stays on this machine."""
         if any(address in network for network in _NEVER):
             return False
         if self.scheme == "http" and not address.is_loopback:
@@ -228,16 +229,16 @@ class _Endpoint:
         return self.allow_private if private else any(address in network for network in _ALLOTTED)
 
     def at(self, address: _Address) -> str:
-        """Write the URL with an address for its name; its query travels apart, as it is not to be logged."""
+        """Return the URL with an address instead of the name, without the query, which must not be logged."""
         host = f"[{address}]" if isinstance(address, ipaddress.IPv6Address) else address
         return f"{self.scheme}://{host}:{self.port}{self.path}"
 
 
 def _literal(host: str) -> _Address | None:
-    """Give the address that a host is, None for a name. Raises ValueError with the rule for neither.
+    """Return the address if a host is one, None if it is a name. Raises ValueError with the rule that it breaks.
 
-    A last label that starts with a digit makes an IPv4 address (WHATWG URL, "ends in a number"), which must be
-    written plainly: resolvers read decimal, octal, hexadecimal and shortened ones, too.
+    If the last label starts with a digit, the host is an IPv4 address (WHATWG URL, "ends in a number"). It must be in
+    dotted decimal form, because resolvers also read octal, hexadecimal and shortened forms.
     """
     labels = host.split(".")
     try:
@@ -246,7 +247,7 @@ def _literal(host: str) -> _Address | None:
         if labels[-1][:1].isdigit():
             return ipaddress.IPv4Address(host)
     except ValueError:
-        raise ValueError("must have a plainly written address, or a name") from None
+        raise ValueError("must have an address in its usual form, or a name") from None
     if not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError("must have a host name of letters, digits, hyphens and dots")
     return None
@@ -257,7 +258,7 @@ def _failed(reason: str) -> Answer:
 
 
 def _seconds(retry_after: str | None, now: datetime) -> float | None:
-    """Read a Retry-After: seconds or a date (RFC 9110, 10.2.3); None for none and for nonsense."""
+    """Return the seconds of a Retry-After header, a number or a date (RFC 9110, 10.2.3); None if there is none."""
     if retry_after is None:
         return None
     if re.fullmatch("[0-9]{1,9}", retry_after):

@@ -1,4 +1,4 @@
-"""A queue of what needs attention: in each partition, one sorted set of ids by the time when each is due.
+"""A queue by time: in each partition, one sorted set of ids with the time when each is due.
 
 Knows the keys of queues and the channel that wakes workers. Must not know what is due.
 """
@@ -11,9 +11,9 @@ from otp_service.store.scripts import Scripts
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What needs attention in a partition. Times are milliseconds of the store's clock.
+    """What is due in a partition. Times are milliseconds of the store's clock.
 
-    `ids` come with the time since when each has been due; `following` is when the next one will be.
+    `ids` maps each id to the time when it became due. `following` is when the next one will be due.
     """
 
     now: int
@@ -29,22 +29,22 @@ class DueQueue:
         self._partitions = partitions
         self.name = name
         self.wake_channel = f"{partitions.prefix}:wake:{name}"
-        """The channel on which partitions are announced that have something new."""
+        """The channel that announces partitions with something new."""
 
     def partitions(self) -> list[str]:
         """List all partitions."""
         return self._partitions.names()
 
     def key(self, id_: str) -> str:
-        """Name the key of the set that an id is in."""
+        """Return the key of the set with this id."""
         return self._partitions.key(id_[:2], self.name)
 
     def wake(self, id_: str) -> tuple[str, str]:
-        """Give the channel on which a script announces an id, and what it says there: the id's partition."""
+        """Return the channel on which a script announces an id, and what it says there: the id's partition."""
         return self.wake_channel, id_[:2]
 
     def due(self, partition: str, limit: int) -> Due:
-        """List what needs attention in a partition, at most `limit`. Raises StoreUnavailable."""
+        """Return at most `limit` ids that are due in a partition. Raises StoreUnavailable."""
         now, following, *found = self._scripts.call("due", [self.key(partition)], limit)
         ids = {id_: int(since) for id_, since in zip(found[::2], found[1::2], strict=True)}
         return Due(now, ids, int(following) if following else None)

@@ -1,4 +1,4 @@
-"""Small facts with a lifetime, what counts only once, and the store's clock.
+"""Small facts with a lifetime, things that count only once, and the store's clock.
 
 Knows the keys of facts. Must not know what a fact means.
 """
@@ -15,24 +15,24 @@ class Facts:
         self._prefix = prefix
 
     def put(self, name: str, value: str, seconds: int) -> None:
-        """Keep a fact for so many seconds."""
+        """Store a fact for this many seconds."""
         self._scripts.call("put", [self._key(name)], value, seconds * 1000)
 
     def get(self, *names: str) -> str | None:
-        """Read a fact that may be kept under any of these names."""
+        """Return the first fact that exists under one of these names."""
         return self._scripts.first(map(self._key, names))
 
     def delete(self, *names: str) -> int:
-        """Delete facts; gives how many there were."""
+        """Delete facts; return how many existed."""
         return self._scripts.delete(map(self._key, names))
 
     def use_once(self, name: str, seconds: int) -> bool:
-        """Use something that counts once within so many seconds; False for all uses but the first."""
+        """Use something that counts once within this many seconds; return False for every use but the first."""
         key = f"{self._prefix}:s:{name}"
         return bool(self._scripts.call("use_once", [key], operation(), max(1, seconds) * 1000))
 
     def time(self) -> int:
-        """Give the store's time in milliseconds."""
+        """Return the store's time in milliseconds."""
         now: int = self._scripts.call("read_with_time", [f"{self._prefix}:time"])[0]
         return now
 

@@ -1,6 +1,6 @@
-"""How challenges are spread over slots of the store, and the ids that say where each one lives.
+"""How challenges are spread over slots of the store, and the ids that name their partition.
 
-Knows hash tags of Redis Cluster: all keys of one partition share a slot. Must not know what is kept under a key.
+Knows hash tags of Redis Cluster: all keys of one partition share a slot. Must not know what is stored under a key.
 """
 
 import secrets
@@ -32,23 +32,23 @@ class Partitions:
         return f"{partition}{secrets.token_urlsafe(ID_BYTES)}"
 
     def home(self, name: str) -> str:
-        """Give the partition that a name belongs to, so that it shares a slot with the ids that were drawn for it."""
+        """Return the partition of a name. Ids that are drawn for the name get the same one."""
         return f"{zlib.crc32(name.encode()) % self._count:02x}"
 
     def key(self, partition: str, rest: str) -> str:
-        """Name a key in the slot of a partition."""
+        """Return a key in the slot of a partition."""
         return f"{{{self.prefix}:{partition}}}:{rest}"
 
     def key_of(self, id_: str, scope: str) -> str:
-        """Name the key of an id."""
+        """Return the key of an id."""
         return self.key(id_[:2], f"{scope}:{id_[2:]}")
 
     def id_of(self, key: str) -> str:
-        """Read an id from its key."""
+        """Return the id that a key belongs to."""
         slot, _, rest = key.partition("}")
         return slot[-2:] + rest.rpartition(":")[2]
 
 
 def operation() -> str:
-    """Draw the id of one act, by which a script recognises its repetition."""
+    """Draw the id of one act, by which a script recognises a repeated call."""
     return secrets.token_urlsafe(6)

@@ -1,5 +1,5 @@
 """The log and the metrics.
 
-Knows how secrets and numbers look, so that none gets out; must not know what happens in the product.
+Knows what secrets and numbers look like, so that none gets out. Must not know what happens in the product.
 Start with `logs.py`.
 """

@@ -1,6 +1,6 @@
-"""Logs and metrics: one JSON event a line, and every metric's name in one place.
+"""The log: one JSON object per line.
 
-Knows how secrets and numbers look, so that none gets out. Must not know what happens in the product.
+Knows what secrets and numbers look like, so that none gets out. Must not know what happens in the product.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 LOG = logging.getLogger("otp")
 
-# What must never be read in a log, whoever wrote it there: keys and tokens, and digits as many as a code has.
+# What must never appear in a log, whatever its source: keys, tokens, and as many digits as a code has.
 _SECRETS = re.compile(
     r"\b(?:(?:pk|sk|ops|whs)_[A-Za-z0-9_-]{8,}|whsec_[A-Za-z0-9+/=]{8,})|(?i:bearer)\s+\S+|eyJ[A-Za-z0-9_-]+\.\S+|access_token=[^&\s]+"
 )
@@ -24,11 +24,11 @@ _DIGITS = re.compile(r"\+?\d(?:[\s().-]{0,3}\d){5,}")
 
 
 def redact(text: str) -> str:
-    """Blacken keys, tokens and every run of six or more digits."""
+    """Replace keys, tokens and every run of six or more digits."""
     return _DIGITS.sub("[digits]", _SECRETS.sub("[secret]", text))
 
 
-class _Events(logging.Formatter):
+class _JsonLines(logging.Formatter):
     """Writes a record as one line of JSON."""
 
     def __init__(self, process: str) -> None:
@@ -52,24 +52,24 @@ class _Events(logging.Formatter):
 
 
 def _clean(value: object) -> object:
-    """Give a field's value as it may be logged; whatever is no plain figure is text, and redacted."""
+    """Return a field's value for the log. Anything but a plain number becomes redacted text."""
     return value if value is None or isinstance(value, int | float) else redact(str(value))
 
 
 _IDS = frozenset({"request_id", "challenge", "key_id", "successor"})
-"""Drawn by us at random; digits in them mean nothing."""
+"""Our own random ids; digits in them mean nothing."""
 
 
 def _where(error: BaseException) -> list[str]:
-    """Give the call stack without the error's text, which may hold what was sent to us."""
+    """Return the call stack without the error's text, which may contain data that was sent to us."""
     frames = traceback.extract_tb(error.__traceback__)[-8:]
     return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def start_logging(process: str, level: str, stream: TextIO | None = None) -> None:
-    """Send every log record of this process to `stream` (standard output), libraries from warnings up."""
+    """Send the log of this process to `stream` (standard output), from libraries only warnings and errors."""
     handler = logging.StreamHandler(stream or sys.stdout)
-    handler.setFormatter(_Events(process))
+    handler.setFormatter(_JsonLines(process))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
@@ -81,9 +81,9 @@ def start_logging(process: str, level: str, stream: TextIO | None = None) -> Non
 
 @contextmanager
 def acts_logged(stream: TextIO) -> Iterator[None]:
-    """Send what is done meanwhile in somebody's name, and errors, to `stream`: for a command in a terminal."""
+    """Send errors, and records of acts with an author, to `stream` while a command runs in a terminal."""
     handler, before = logging.StreamHandler(stream), LOG.level
-    handler.setFormatter(_Events("operator"))
+    handler.setFormatter(_JsonLines("operator"))
     handler.addFilter(lambda record: record.levelno >= logging.ERROR or _is_act(record))
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
@@ -104,5 +104,5 @@ def warn(text: str) -> None:
 
 
 def log(name: str, level: int = logging.INFO, **fields: object) -> None:
-    """Log that something happened. Fields are ours to choose: never a code, key or whole number."""
+    """Log that something happened. Never pass a code, a key or a whole number in a field."""
     LOG.log(level, name, extra={"fields": fields})

@@ -124,7 +124,7 @@ def test_a_process_with_contradictory_settings_says_all_of_them_and_exits_with_2
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.splitlines() == [
         "otp-service cannot start:",
-        "  - OTP_PEPPERS and OTP_PEPPERS_FILE are both set: keep one",
+        "  - OTP_PEPPERS and OTP_PEPPERS_FILE are both set: set only one",
         "  - OTP_THREAD is not a setting; did you mean OTP_THREADS?",
         "  - policy: route[0].steps[0].wait: must be shorter than challenge.ttl (line 27)",
     ]

@@ -102,11 +102,11 @@ def test_every_built_in_text_says_code_brand_and_minutes(locale: str) -> None:
     [
         ("hello", "must contain {code} once"),
         ("{code} {code}", "must contain {code} once"),
-        ("{code} {name}", "knows no variable {name}"),
-        ("{code} {0} {brand.__class__}", "knows no variable {0}, {brand.__class__}"),
-        ("{code} {}", "knows no variable {}"),
-        ("{code:>10}", "variables take no format, write {code}"),
-        ("{code!r}", "variables take no format, write {code}"),
+        ("{code} {name}", "unknown variable {name}"),
+        ("{code} {0} {brand.__class__}", "unknown variable {0}, {brand.__class__}"),
+        ("{code} {}", "unknown variable {}"),
+        ("{code:>10}", "variables take no format: write {code}"),
+        ("{code!r}", "variables take no format: write {code}"),
         ("{code", "cannot be read: expected '}' before end of string"),
         ("{code} }", "cannot be read: Single '}' encountered in format string"),
     ],
@@ -253,7 +253,7 @@ def test_a_call_says_every_digit_twice_and_apart(template: str, code: str) -> No
     [
         ("hello", "must contain {code} once or twice"),
         ("{code} {code} {code}", "must contain {code} once or twice"),
-        ("{code} {name}", "knows no variable {name}"),
+        ("{code} {name}", "unknown variable {name}"),
     ],
 )
 def test_a_spoken_template_has_rules_of_its_own(template: str, problem: str) -> None:

@@ -444,8 +444,8 @@ def test_a_good_url_breaks_no_rule(url: str) -> None:
     [
         ("http://app.example.com/", "must be https"),
         ("https://10.0.0.1/", "must not be a private or reserved address"),
-        ("https://0x7f.1/", "must have a plainly written address, or a name"),
-        ("https://[12345::]/", "must have a plainly written address, or a name"),
+        ("https://0x7f.1/", "must have an address in its usual form, or a name"),
+        ("https://[12345::]/", "must have an address in its usual form, or a name"),
         ("https://-a.example.com/", "must have a host name of letters, digits, hyphens and dots"),
         ("https://a..example.com/", "must have a host name of letters, digits, hyphens and dots"),
         ("https://example.com./", "must have a host name of letters, digits, hyphens and dots"),

@@ -521,7 +521,7 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
     "[operator.value]": [(f'key = 1\nkeys = ["{OPS_HASH}"]', "operator.value.key: unknown field")],
     "[template.sms]": [
         ('en = "hello"', "template.sms.en: must contain {code} once"),
-        ('en = "{code} {name}"', "template.sms.en: knows no variable {name}"),
+        ('en = "{code} {name}"', "template.sms.en: unknown variable {name}"),
         ("en = 1", "template.sms.en: not a valid string"),
         ('English = "{code}"', "template.sms.English: must be a language tag such as en or pt-BR"),
         ('key = "x"', "template.sms.key: must contain {code} once"),
@@ -531,7 +531,7 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
         ('en = "{code} {code} {code}"', "template.voice.en: must contain {code} once or twice"),
     ],
     "[template.rcs]": [('en = "{code} {code}"', "template.rcs.en: must contain {code} once")],
-    "[template.mip]": [('en = "{code:d}"', "template.mip.en: variables take no format, write {code}")],
+    "[template.mip]": [('en = "{code:d}"', "template.mip.en: variables take no format: write {code}")],
     "[template.whatsapp]": [('en = "{code}"', "template.whatsapp: unknown field")],
     "[[template.sms]]": [('en = "{code}"', "template.sms: must be a table")],
     "[app.web.events]": [
