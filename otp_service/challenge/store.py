@@ -7,6 +7,7 @@ time, in milliseconds.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from otp_service.challenge import record
 from otp_service.challenge.keys import ChallengeKeys
@@ -170,20 +171,17 @@ class ChallengeStore:
     def arm(self, lease: Lease, reference: str, code_hash: str, upstream: str) -> bool:
         """Mark the newest delivery as being sent by an account. Return False if it must not be sent."""
         id_ = lease.challenge.id
-        answer = self._scripts.call(
-            "arm",
-            self._names.of(id_),
-            id_,
-            lease.operation,
-            reference,
-            code_hash,
-            SEND_LEASE,
-            lease.challenge.plan.live_codes,
-            "" if lease.challenge.step.upstreams == (upstream,) else upstream,
-            lease.challenge.step.wait * 1000,
-            lease.challenge.last.step,
-            " ".join(lease.challenge.last.only),
-        )
+        sending = {
+            "reference": reference,
+            "hash": code_hash,
+            "step": lease.challenge.last.step,
+            "upstream": "" if lease.challenge.step.upstreams == (upstream,) else upstream,
+            "only": " ".join(lease.challenge.last.only),
+            "wait": lease.challenge.step.wait * 1000,
+            "lease": SEND_LEASE,
+            "live": lease.challenge.plan.live_codes,
+        }
+        answer = self._scripts.call("arm", self._names.of(id_), id_, lease.operation, json.dumps(sending))
         return bool(answer[0] == "armed")
 
     def settle(
@@ -202,22 +200,16 @@ class ChallengeStore:
         `account` could not take the message. Return the challenge as it is then, None if it is gone.
         """
         id_ = lease.challenge.id
-        word, pause, following = _move(move, lease)
+        ending = {
+            "reference": reference,
+            "status": status or "",
+            "overruled": _listed(overruled_by(status)) if status else "",
+            "reason": reason,
+            "upstream_id": upstream_id,
+            "account": account,
+        } | _written_move(move, lease)
         answer = self._scripts.call(
-            "settle",
-            self._names.of(id_),
-            id_,
-            lease.operation,
-            reference,
-            status or "",
-            _listed(overruled_by(status)) if status else "",
-            reason,
-            upstream_id,
-            word,
-            pause,
-            following,
-            account,
-            *self._due.wake(id_),
+            "settle", self._names.of(id_), id_, lease.operation, json.dumps(ending), *self._due.wake(id_)
         )
         return record.read(id_, answer[2]) if answer[0] == "settled" else None
 
@@ -229,18 +221,17 @@ class ChallengeStore:
         Return `changed` with the challenge and the delivery's place, `known` if that was known already, or `none` if
         the account sent no such message.
         """
+        receipt = {
+            "account": account,
+            "upstream_id": upstream_id,
+            "reference": reference,
+            "status": status,
+            "overruled": _listed(overruled_by(status)),
+            "reason": reason,
+            "failed": status in FAILED,
+        }
         answer = self._scripts.call(
-            "record_receipt",
-            self._names.of(id_),
-            id_,
-            upstream_id,
-            reference,
-            status,
-            _listed(overruled_by(status)),
-            reason,
-            "1" if status in FAILED else "",
-            *self._due.wake(id_),
-            account,
+            "record_receipt", self._names.of(id_), id_, json.dumps(receipt), *self._due.wake(id_)
         )
         if answer[0] != "changed":
             return answer[0], None, 0
@@ -266,15 +257,15 @@ def _listed(statuses: Sequence[Status]) -> str:
     return f",{','.join(statuses)},"
 
 
-def _move(move: Move, lease: Lease) -> tuple[str, int, str]:
-    """Give a move's word, its pause in milliseconds and the delivery that it adds."""
+def _written_move(move: Move, lease: Lease) -> dict[str, Any]:
+    """Write a move as `settle.lua` reads it, with its pause in milliseconds and the delivery that it adds."""
     match move:
         case Hold():
-            return "hold", max(0, lease.challenge.expires - lease.now), ""
+            return {"move": "hold", "pause": max(0, lease.challenge.expires - lease.now)}
         case Wait(seconds):
-            return "wait", -1 if seconds is None else int(seconds * 1000), ""
+            return {"move": "wait", "pause": -1 if seconds is None else int(seconds * 1000)}
         case Again(seconds):
-            return "again", int(seconds * 1000), ""
+            return {"move": "again", "pause": int(seconds * 1000)}
         case Next(step):
             last = lease.challenge.last
             delivery = Delivery(
@@ -289,6 +280,6 @@ def _move(move: Move, lease: Lease) -> tuple[str, int, str]:
                 automatic=True,
                 only=last.only,
             )
-            return "next", 0, json.dumps(record.write_delivery(delivery))
+            return {"move": "next", "pause": 0, "following": record.write_delivery(delivery)}
         case GiveUp():
-            return "give_up", 0, ""
+            return {"move": "give_up", "pause": 0}

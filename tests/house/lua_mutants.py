@@ -81,7 +81,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ('return {"armed", now}\nend\nif', 'return {"lost", now}\nend\nif'),
         ("live < 0", "false"),
         ("live < 0", "live < 1"),
-        ("last.hash = code_hash", ""),
+        ("last.hash = sending.hash", ""),
         ('redis.call("ZADD", due_key, now + lease, id)', ""),
         KEEPTTL,
     ],

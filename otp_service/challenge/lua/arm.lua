@@ -1,15 +1,16 @@
--- Marks a claimed delivery as leaving, with its code's hash, its reference, step, account and the channels left to it,
--- just before the request goes out (no account is named where the step has one, no channels where it has all); its
--- step's wait (milliseconds) begins. From here on a lost worker means an unknown outcome. Only the newest `live` codes
--- of a challenge stay.
--- Returns {"armed", now} or {"lost", now} when the lease, the challenge or the delivery is no longer ours.
+-- Marks a claimed delivery as being sent, just before the request is sent. From now on, the outcome is unknown if the
+-- worker is lost. The wait of the delivery's step begins.
+-- `sending` is a JSON object: `reference` of the message, `hash` of its code, `step`, `upstream` ("" if the step has only
+-- one), `only` (the channels that are allowed, "" for all), `wait` and `lease` (milliseconds), and `live`: the number
+-- of codes that are accepted, so that the hashes of older codes are removed.
+-- Returns {"armed", now}, or {"lost", now} if the worker no longer holds the lease or the delivery is not claimed.
 -- KEYS: due, challenge
--- ARGV: id, operation, reference, code hash, lease, live, upstream, wait, step, only
+-- ARGV: id, operation, sending
 -- include: now
 local due_key, challenge_key = KEYS[1], KEYS[2]
-local id, operation, reference = ARGV[1], ARGV[2], ARGV[3]
-local code_hash, lease, live = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
-local upstream, wait, step, only = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
+local id, operation, sending = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
+local reference, step, upstream, only = sending.reference, sending.step, sending.upstream, sending.only
+local wait, lease, live = sending.wait, sending.lease, sending.live
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)
@@ -24,7 +25,7 @@ end
 if last.status ~= "claimed" then
   return {"lost", now}
 end
-if last.step ~= step then -- the one it was made for could not be taken
+if last.step ~= step then -- its own step could not be taken
   last.step = step
   last.tried = nil
   last.deferrals = nil
@@ -32,7 +33,7 @@ end
 last.only = only ~= "" and only or nil
 last.status = "sending"
 last.ref = reference
-last.hash = code_hash
+last.hash = sending.hash
 last.up = upstream ~= "" and upstream or nil
 last.ends = now + wait
 for place = #deliveries, 1, -1 do

@@ -1,4 +1,4 @@
--- Counts one guess before it is checked. The operation id makes it safe to ask again: it counts once.
+-- Counts one guess before it is checked. A repeated call with the same operation id counts once.
 -- Returns {"counted", now, challenge}, {"shape", now}, {"exhausted", now} or {"gone", now}.
 -- KEYS: challenge
 -- ARGV: app, operation, code length

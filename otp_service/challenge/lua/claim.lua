@@ -1,7 +1,6 @@
--- Leases a challenge that is due to one worker, known by its operation id, and says what for:
--- "send" (the newest delivery has not left), "waited" (it is to be looked at), "over" (it has ended, and its app is to
--- be told). Ends a challenge whose time is over ("ended"). A delivery found "sending" is one whose worker died: its
--- outcome is unknown.
+-- Leases a challenge that is due to one worker, and says what to do: "send" (send the newest delivery), "waited" (decide
+-- what follows), "over" (the challenge has ended: tell its app). Ends a challenge that has expired ("ended"). If the
+-- newest delivery is "sending", its worker died: its outcome is unknown. The operation id identifies the lease.
 -- Returns {what, now, challenge} or {"none", now}.
 -- KEYS: due, challenge
 -- ARGV: id, operation, lease, wake, partition
@@ -22,7 +21,7 @@ if not challenge or (challenge.state and not challenge.watched) then
 end
 local last = challenge.deliveries[#challenge.deliveries]
 if tonumber(deadline) > now then
-  if challenge.lease == operation then -- asked again after a lost reply
+  if challenge.lease == operation then -- repeated after a lost reply
     return {challenge.state and "over" or last.status == "claimed" and "send" or "waited", now, stored}
   end
   return {"none", now}
@@ -36,14 +35,14 @@ if challenge.state then
   redis.call("ZADD", due_key, now + lease, id)
   what = "over"
 elseif exhausted and now < challenge.expires then
-  -- nothing more is sent, but the last guess may still be in its check: the end waits for the expiry
+  -- nothing more is sent, but the last guess may still be being checked: the end waits for the expiry
   redis.call("ZADD", due_key, challenge.expires, id)
   return {"none", now}
 elseif now >= challenge.expires then
   local sent = false
   for _, delivery in ipairs(challenge.deliveries) do
     if delivery.status == "sending" then
-      delivery.status = "unknown" -- its worker is long gone
+      delivery.status = "unknown" -- its worker died
     end
     sent = sent or arrived[delivery.status]
     delivery.hash = nil

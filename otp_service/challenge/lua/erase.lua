@@ -1,5 +1,5 @@
--- Erases a challenge: ended or not, it is gone at once, and whoever holds it has lost it.
--- Returns 1 if there was one, else 0.
+-- Erases a challenge in any state. A worker that holds it has lost it.
+-- Returns 1 if the challenge existed, else 0.
 -- KEYS: due, challenge
 -- ARGV: id
 local due_key, challenge_key, id = KEYS[1], KEYS[2], ARGV[1]

@@ -1,5 +1,6 @@
--- Ends a pending challenge as verified or cancelled: one winner, known by its operation id.
--- The code hashes go, as no code counts any more. Returns {"done", now, challenge} or {"gone", now}.
+-- Ends a pending challenge as verified or cancelled, and removes the hashes of its codes. Only one caller ends it; the
+-- operation id identifies that caller.
+-- Returns {"done", now, challenge} or {"gone", now}.
 -- KEYS: due, challenge
 -- ARGV: app, id, operation, state, via, wake, partition
 -- include: now
@@ -19,7 +20,7 @@ if challenge.state or now >= challenge.expires then
   return {"gone", now}
 end
 if state == "cancelled" and #(challenge.attempts or {}) >= challenge.guesses then
-  return {"gone", now} -- exhausted already, but for a last guess that may still be in its check
+  return {"gone", now} -- exhausted, but the last guess may still be being checked
 end
 challenge.state = state
 challenge.op = operation
@@ -30,7 +31,7 @@ end
 stored = cjson.encode(challenge)
 redis.call("SET", challenge_key, stored, "KEEPTTL")
 if challenge.watched then
-  redis.call("ZADD", due_key, now, id) -- its app is to be told
+  redis.call("ZADD", due_key, now, id) -- its app has to be told
   redis.call("PUBLISH", wake, partition)
 else
   redis.call("ZREM", due_key, id)

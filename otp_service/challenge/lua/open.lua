@@ -1,5 +1,5 @@
--- Opens a challenge and schedules its first delivery: both or neither.
--- Asked again with the same id (a lost reply), it changes nothing. Times are milliseconds.
+-- Opens a challenge and schedules its first delivery: both or neither. A repeated call with the same id changes
+-- nothing. All times are milliseconds.
 -- Returns {"opened", now, challenge} or {"known", now, idempotency record}.
 -- KEYS: due, challenge, idempotency (optional)
 -- ARGV: id, record, ttl, keep, fingerprint, idempotency ttl, wake, partition

@@ -1,4 +1,4 @@
--- Hands a claimed delivery back before it left, at once, for the holder of the lease.
+-- Hands back a claimed delivery that was not sent; it is due at once. Only the holder of the lease can do this.
 -- Returns {"released", now} or {"lost", now}.
 -- KEYS: due, challenge
 -- ARGV: id, operation, wake, partition

@@ -1,4 +1,4 @@
--- Adds a delivery to a pending challenge because a person asked, once per operation id, and schedules it.
+-- Adds a delivery to a pending challenge and schedules it, once for each operation id.
 -- Returns {"queued", now, challenge}, {"early", now, milliseconds left}, {"spent", now} or {"gone", now}.
 -- KEYS: due, challenge
 -- ARGV: app, id, delivery, wake, partition
@@ -30,11 +30,11 @@ if now < last.at + cooldown then
   return {"early", now, last.at + cooldown - now}
 end
 if last.status == "queued" or last.status == "claimed" then
-  last.status = "superseded" -- it never left; sending both would bring two messages at once
+  last.status = "superseded" -- it was not sent; sending both would send two messages at once
 end
 delivery.at = now
 deliveries[#deliveries + 1] = delivery
-challenge.lease = nil -- whoever holds it decides about a delivery that is no longer the newest
+challenge.lease = nil -- its holder would decide on a delivery that is no longer the newest
 stored = cjson.encode(challenge)
 redis.call("SET", challenge_key, stored, "KEEPTTL")
 redis.call("ZADD", due_key, now, id)

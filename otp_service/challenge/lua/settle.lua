@@ -1,17 +1,18 @@
--- Writes down how a leased delivery ended and what follows, for the holder of the lease (its operation id).
--- `status` counts for a delivery that is one of `overruled`, "" keeps what is; a receipt may have known more already,
--- and then the delivery is looked at again. `move` is one of hold, wait, again, next, give_up and counts only
--- while the challenge is pending and the delivery its newest; `pause` is milliseconds, -1 until the step's wait is
--- over; `following` is the next delivery; `account` is one that could not take the message.
+-- Stores how a leased delivery ended and what follows. The operation id identifies the lease.
+-- `ending` is a JSON object. How it ended: `reference` of the message, `status` ("" for no news), `overruled` (the
+-- statuses that `status` overrules), `reason`, `upstream_id`, and `account` if it could not take the message. What
+-- follows: `move` (hold, wait, again, next or give_up), `pause` (milliseconds; -1 means until the step's wait is over)
+-- and `following` (the next delivery).
+-- The move counts only while the lease holds, the challenge is pending and the delivery is its newest. If a receipt
+-- brought a status that overrules this one, the challenge is due at once instead.
 -- Returns {"settled", now, challenge} or {"lost", now}.
 -- KEYS: due, challenge
--- ARGV: id, operation, reference, status, overruled, reason, upstream id, move, pause, following, account, wake, partition
+-- ARGV: id, operation, ending, wake, partition
 -- include: now
 local due_key, challenge_key = KEYS[1], KEYS[2]
-local id, operation, reference = ARGV[1], ARGV[2], ARGV[3]
-local status, overruled, reason, upstream_id = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local move, pause, following, account = ARGV[8], tonumber(ARGV[9]), ARGV[10], ARGV[11]
-local wake, partition = ARGV[12], ARGV[13]
+local id, operation, ending, wake, partition = ARGV[1], ARGV[2], cjson.decode(ARGV[3]), ARGV[4], ARGV[5]
+local reference, status, overruled, reason = ending.reference, ending.status, ending.overruled, ending.reason
+local upstream_id, account, move, pause = ending.upstream_id, ending.account, ending.move, ending.pause
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)
@@ -69,7 +70,7 @@ if leads then
       last.deferrals = (last.deferrals or 0) + (account ~= "" and 1 or 0)
     end
   elseif move == "next" then
-    local delivery = cjson.decode(following)
+    local delivery = ending.following
     delivery.at = now
     deliveries[#deliveries + 1] = delivery
   elseif move == "wait" and last.ends then
@@ -82,7 +83,7 @@ if leads then
     redis.call("ZREM", due_key, id)
   else
     if challenge.watched and (challenge.state or changed and (move == "hold" or move == "wait")) then
-      deadline = now -- its app is to be told; of a message that goes once more, when that has ended
+      deadline = now -- its app has to be told, but not of a message that is sent again
     end
     redis.call("ZADD", due_key, deadline, id)
     if move ~= "hold" or deadline == now then
@@ -92,7 +93,7 @@ if leads then
 end
 if not leads and challenge.state and challenge.watched and changed then
   challenge.lease = nil
-  redis.call("ZADD", due_key, now, id) -- it ended before this was known; its app is to be told
+  redis.call("ZADD", due_key, now, id) -- the challenge ended before this was known: tell its app
   redis.call("PUBLISH", wake, partition)
 end
 stored = cjson.encode(challenge)
