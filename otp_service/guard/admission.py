@@ -1,6 +1,6 @@
-"""Whether a send is let in: asks the guard, poses the human check, and says in words what was refused.
+"""Admission: decides whether a send may go out, poses the human check, and turns a refusal into an error.
 
-Brings the rules and their counters together. Must not know HTTP, Redis or what a send is for.
+Brings the rules and their counters together. Must not know HTTP or Redis.
 """
 
 import logging
@@ -50,16 +50,16 @@ _FOR_GOOD: dict[str, type[NoRoute | NumberOptedOut]] = {
     "pin_destination": NoRoute,
     "suppression": NumberOptedOut,
 }
-"""What no waiting mends, by the rule that refused."""
+"""Errors for refusals that waiting cannot resolve, by the rule that refused."""
 _JITTER = 0.1
-"""Share by which a browser is told to wait longer, so that a crowd does not come back in one moment."""
+"""Share by which a browser's wait is randomly lengthened, so that a crowd does not return at the same moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A send that wants in. `cheap` tells whether cheap channels would do; `proof` is what a human check gave.
+    """A send that asks for admission. `cheap` is True if a cheap channel could be used; `proof` is of a human check.
 
-    `now` is the store's time where it was asked for already, so that no send asks twice.
+    `now` is the store's time (milliseconds) if it is already known, so that a send reads it only once.
     """
 
     asked: Asked
@@ -72,12 +72,12 @@ class Entry:
 
     @property
     def lines(self) -> list[Line]:
-        """List the rules' say."""
+        """List the lines of the rules that apply."""
         return lines_of_send(self.rules, self.asked)
 
 
 class Admission:
-    """Lets sends in. Its methods raise StoreUnavailable."""
+    """Admits sends. Its methods raise StoreUnavailable."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Admission:
         metrics: Metrics,
         clock: Callable[[], int],
     ) -> None:
-        """`captcha` gives who judges tokens at a URL; `clock` the store's time in milliseconds."""
+        """`captcha` returns the client for a vendor's URL, `clock` the store's time in milliseconds."""
         self._limiter = limiter
         self._history = history
         self._seal = seal
@@ -102,25 +102,25 @@ class Admission:
         self._clock = clock
 
     def admit(self, entry: Entry, operation: str) -> Decision:
-        """Charge a send to all rules, or to none and raise what the caller may be told.
+        """Charge a send to all rules, or charge nothing and raise the error for the caller.
 
         Raises NoRoute, NumberOptedOut, TooManyRequests, HumanCheckRequired, HumanCheckFailed or HumanCheckUnavailable.
         """
         lines, pins = entry.lines, pins_of(self._seal, entry.asked)
         brings = Allowance(cheap=entry.cheap, trusted=entry.asked.known == "device")
         if entry.proof and not brings.trusted:
-            id_, enough = self._solved(entry, lambda: self._limiter.preview(lines, brings, pins))
+            id_, enough = self._verified(entry, lambda: self._limiter.preview(lines, brings, pins))
             brings = replace(brings, proof=id_, enough=enough)
         decision = self._limiter.charge(lines, operation, brings, pins)
-        self._tell(entry, decision)
+        self._report(entry, decision)
         if decision.verdict in {"allow", "cheap"}:
             return decision
         raise self._refusal(entry, decision)
 
     def admit_fallback(self, entry: Entry, operation: str) -> Decision:
-        """Charge a message that nobody asked for now, so that nobody can be asked for a human check.
+        """Charge a message that the service sends by itself, so that no human check is possible.
 
-        Its verdict is allow, cheap or refuse; nothing is charged then.
+        The verdict is allow, cheap or refuse. A refused message is not charged.
         """
         decision = self._limiter.charge(
             lines_of_fallback(entry.rules, entry.asked),
@@ -128,39 +128,39 @@ class Admission:
             Allowance(cheap=entry.cheap, trusted=True),
             pins_of(self._seal, entry.asked),
         )
-        self._tell(entry, decision)
+        self._report(entry, decision)
         if decision.verdict == "refuse":
             self._refusal(entry, decision)
         return decision
 
     def refund(self, entry: Entry, operation: str) -> None:
-        """Take a charge back; it decays by itself while the store is away."""
+        """Undo a charge. If the store is away, the charge stays until its windows end."""
         with suppress(StoreUnavailable):
             self._limiter.refund(entry.lines, operation)
 
     def count(self, lines: Sequence[Line]) -> None:
-        """Count what happened after a send; a store that is away has worse to tell."""
+        """Count what happened after a send. Does nothing if the store is away."""
         with suppress(StoreUnavailable):
             self._limiter.count(lines)
 
     def record_session(self, app: str, session: str, e164: str) -> None:
-        """Keep that a session verified a number; one that is not kept is a stranger's the next time."""
+        """Remember that a session verified a number. If the store is away, the session stays unknown."""
         with suppress(StoreUnavailable):
             self._history.record_session(app, session, e164, DEVICE_LIFETIME)
 
     def read_past(self, app: str, session: str, e164: str) -> Past:
-        """Give what is known of a number, and of the session that a server named, if any."""
+        """Return what is known about a number, and about a server's session if there is one."""
         return self._history.read_past(e164, app, session, DEVICE_LIFETIME)
 
     def _bounds(self, asked: Asked) -> tuple[str, ...]:
-        """Name all that a human check is made for, under each lookup key, newest first."""
+        """Name what a human check is bound to, under each lookup key, the newest first."""
         return self._seal.indexes("human", asked.app, asked.number.e164, subscriber(asked.address or ""))
 
-    def _solved(self, entry: Entry, preview: Callable[[], Decision]) -> Proof:
-        """Judge the proof that is shown; one without an id where none is needed, or would help.
+    def _verified(self, entry: Entry, preview: Callable[[], Decision]) -> Proof:
+        """Verify the proof of a human check. Returns an empty proof if no check is needed, or if one would not help.
 
-        A vendor is asked only for who is asked for a check, and what he does not take counts for its address, or
-        somebody with made-up tokens and no limit would keep threads here and the account there busy.
+        A vendor is asked only if the guard requires a check. A token that it rejects counts for the caller's address,
+        or made-up tokens could keep threads and the vendor's account busy without a limit.
         """
         rules, asked = entry.rules.human_check, entry.asked
         if rules.kind == "altcha":
@@ -174,15 +174,15 @@ class Admission:
             raise HumanCheckFailed
         return Proof(self._seal.index("proof", entry.proof), math.inf)
 
-    def _tell(self, entry: Entry, decision: Decision) -> None:
-        for one in decision.findings:
-            mode = "enforce" if one.on else "watch"
-            self._metrics.guard.labels(one.rule, one.level, mode).inc()
+    def _report(self, entry: Entry, decision: Decision) -> None:
+        for finding in decision.findings:
+            mode = "enforce" if finding.on else "watch"
+            self._metrics.guard.labels(finding.rule, finding.level, mode).inc()
             log(
                 "guard.tripped",
                 logging.INFO,
-                rule=one.rule,
-                asks=one.level,
+                rule=finding.rule,
+                asks=finding.level,
                 mode=mode,
                 verdict=decision.verdict,
                 app=entry.asked.app,
@@ -224,7 +224,7 @@ class Admission:
 
 
 def _as_standing(finding: Finding) -> Standing | None:
-    """Say of a budget that is used up when there is more; None for what is no budget."""
+    """Tell when a used-up budget has room again; None if the rule is not a budget."""
     if not finding.limit:
         return None
     reset = max(1, -(-finding.pause // 1000))

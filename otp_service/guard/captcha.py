@@ -1,8 +1,8 @@
-"""A CAPTCHA vendor's word on a token, by the call that Turnstile, hCaptcha and reCAPTCHA v2 have in common.
+"""Verifies a CAPTCHA token with its vendor, by the call that Turnstile, hCaptcha and reCAPTCHA v2 share.
 
-Knows siteverify: a form with `secret`, `response`, `remoteip`; an answer with `success` and `error-codes`. Must not
-know what is done with a refusal. A vendor's token is not bound to a number, and reCAPTCHA v3 answers success for
-everyone, with a score: it is no check for this call.
+Knows siteverify: a form with `secret`, `response` and `remoteip`; an answer with `success` and `error-codes`. Must not
+know what follows from a refusal. A vendor's token is not bound to a number. reCAPTCHA v3 does not work with this call:
+it answers success for everyone, with a score.
 """
 
 import json
@@ -16,17 +16,17 @@ from otp_service.errors import HumanCheckUnavailable
 from otp_service.net.bounded import bounded_adapter
 
 CONNECT_LIMIT, TOTAL_LIMIT = 2.0, 4.0
-"""Seconds for connection and TLS, and for all of it: a person waits."""
+"""Seconds for connecting with TLS, and for the whole call. Both are short, because a person waits."""
 MAX_ANSWER = 16 * 1024
 RETRY_AFTER = 5
 _IDLE, _POOL = 5.0, 16
 _OURS = frozenset({"missing-input-secret", "invalid-input-secret", "bad-request", "internal-error"})
-"""Error codes that are no word on the person: our mistake, or the vendor's."""
+"""Error codes that say nothing about the person: a mistake of ours or of the vendor."""
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "otp-service"}
 
 
 class SiteVerify:
-    """Asks a vendor; safe to use from many threads. Limits are in seconds."""
+    """A vendor's siteverify call, safe for many threads. Limits are in seconds."""
 
     def __init__(
         self,
@@ -41,10 +41,10 @@ class SiteVerify:
         self._adapter = bounded_adapter(pool_size=_POOL, idle_timeout=_IDLE, unlogged_query="")
 
     def passed(self, token: str, address: str | None) -> bool:
-        """Say whether the vendor takes the token, from this address if it is known; it takes each token once.
+        """Tell whether the vendor accepts the token, from this address if it is known. It accepts each token once.
 
-        Raises HumanCheckUnavailable when there is no answer, none that can be read, or one that blames us. Nothing
-        is asked twice; proxies and netrc of the environment are not known here; redirects are not followed.
+        Raises HumanCheckUnavailable if there is no readable answer, or if the answer names a mistake of ours. Nothing
+        is sent twice, proxies and netrc of the environment are not used, and redirects are not followed.
         """
         answer = self._answer({"secret": self._secret, "response": token} | _remote(address))
         if answer.get("success") is True:
@@ -61,7 +61,7 @@ class SiteVerify:
         self._adapter.close()
 
     def _answer(self, form: dict[str, str]) -> dict[str, Any]:
-        timeout = cast("Any", self._timeout)  # a documented kind of timeout that the stubs leave out
+        timeout = cast("Any", self._timeout)  # a documented type of timeout that the stubs omit
         try:
             request = requests.Request("POST", self._url, headers=_HEADERS, data=form).prepare()
             with self._adapter.send(request, stream=True, timeout=timeout) as response:
@@ -71,7 +71,7 @@ class SiteVerify:
                     if response.status_code == HTTPStatus.OK and len(body) <= MAX_ANSWER
                     else None
                 )
-        except Exception:  # noqa: BLE001 - whatever a network or a parser does, the person is not to blame
+        except Exception:  # noqa: BLE001 - no error of a network or a parser is the person's fault
             raise _unavailable() from None
         if not isinstance(found, dict):
             raise _unavailable()

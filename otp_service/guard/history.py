@@ -1,4 +1,4 @@
-"""What the guard remembers about numbers: which sessions verified one, and whether it may have a new owner.
+"""The history of numbers: which sessions verified one, and whether it may have a new owner.
 
 Knows the keys of these facts and of everything else the guard keeps about a number, to erase it. Must not know what
 follows from a fact.

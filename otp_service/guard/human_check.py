@@ -1,13 +1,14 @@
-"""The human check: a proof of work that costs a browser a moment and a crowd of scripts their machines' time.
+"""The human check: a proof of work that is cheap for one browser and expensive for a crowd of scripts.
 
-Knows ALTCHA's form, version 2: PBKDF2 over a counter that must be searched for, under signed parameters. Must not
-know HTTP, the store, or when a check is asked for. It proves no person: it puts a price on each send (OWASP API6:2023).
+Knows the format of ALTCHA, version 2: a search for a PBKDF2 counter, under signed parameters. Must not know HTTP, the
+store, or when a check is required. It does not prove that there is a person; it puts a price on each send (OWASP
+API6:2023).
 """
 
 import hashlib
 import hmac
 import math
-import secrets as dice
+import secrets
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,24 +17,24 @@ from altcha import Payload, create_challenge, verify_solution
 from otp_service.errors import HumanCheckFailed
 
 LIFETIME = 5 * 60_000
-"""Milliseconds in which a check must be solved and shown."""
+"""Milliseconds in which a check must be solved and used."""
 MAX_PROOF = 4096
-"""Signs of a proof; a good one has about a thousand."""
+"""Characters of a proof. A valid one has about a thousand."""
 ALGORITHM = "PBKDF2/SHA-256"
-"""Runs at full speed inside every browser, so that an attacker's own program gains little; wants no WebAssembly,
-which a page's Content-Security-Policy may forbid."""
+"""Runs at full speed in every browser, so that an attacker's own program gains little. Needs no WebAssembly, which a
+page's Content-Security-Policy may forbid."""
 ROUNDS = 1000
-"""Hashes of one try: enough that a browser's cost of starting one does not count."""
+"""Hashes of one try: enough to make a browser's cost of starting a try negligible."""
 LEAST, MOST = 50_000, 2_000_000
-"""Hashes that the lightest and the heaviest check take at most; half as many on average."""
+"""Most hashes that the lightest and the heaviest check need; half as many on average."""
 DOUBLES_EVERY = 0.25
 HOARDED = 4
-"""How many times heavier checks may have become before one that was posed counts no more: who is honest solves it at
-once, who asks for thousands while they are light must not have a stock of them."""
+"""A posed check is no longer accepted when checks have become more than this many times heavier. An honest caller
+solves a check at once; an attacker must not collect thousands of light ones."""
 
 
 def effort_for(over: float) -> int:
-    """Give the hashes to ask for, LEAST to MOST, doubling with each quarter that a counter is over its threshold.
+    """Return the hashes to require, LEAST to MOST: doubled for each quarter that a counter is over its threshold.
 
     `over` is (counter - threshold) / threshold: 0 at the threshold, 1 at twice as much.
     """
@@ -42,36 +43,38 @@ def effort_for(over: float) -> int:
 
 
 def enough_until(effort: int) -> float:
-    """Give how far a counter may be over its threshold for a check of this effort to count still."""
+    """Return how far a counter may be over its threshold for a check of this effort to be accepted."""
     if effort * HOARDED >= MOST:
         return math.inf
     return DOUBLES_EVERY * math.log2(effort * HOARDED / LEAST)
 
 
 class Proof(NamedTuple):
-    """A good proof: its `id`, which is to be spent once, and how far `over` its threshold a counter may be for it."""
+    """A valid proof. Its `id` can be used once; it is `enough` for counters up to so far over their thresholds."""
 
     id: str
     enough: float
 
 
 class ProofOfWork:
-    """Poses checks and judges proofs. `keys` are secrets of at least 32 bytes: the first signs, any of them proves.
+    """Poses checks and verifies proofs. `keys` are secrets of at least 32 bytes: the first signs, all verify.
 
-    Safe to use from many threads and processes: what must be known of a check travels, signed, inside it.
+    Safe for many threads and processes: everything about a check is inside it, signed.
     """
 
-    def __init__(self, *keys: bytes, draw: Callable[[int], int] = dice.randbelow) -> None:
-        """`draw` gives an unguessable whole number from 0 to below its argument."""
-        self._keys = [(_made(key, b"human check"), _made(key, b"human check answer")) for key in keys]
+    def __init__(self, *keys: bytes, draw: Callable[[int], int] = secrets.randbelow) -> None:
+        """`draw` returns an unpredictable integer from 0 to below its argument."""
+        self._keys = [
+            (_derived_key(key, b"human check"), _derived_key(key, b"human check answer")) for key in keys
+        ]
         self._draw = draw
 
     def pose(self, bound: str, *, effort: int, now: int) -> dict[str, Any]:
-        """Make a check of `effort` hashes at most: what a page needs, `challenge` being for ALTCHA's widget.
+        """Make a check of at most `effort` hashes. Returns what a page needs; `challenge` is for ALTCHA's widget.
 
-        `bound` names all that the proof is to count for, and tells a stranger nothing. `now` is the store's time in
-        milliseconds. Costs one try here. The expiry stays out of the widget's own field: it would compare it with
-        the clock of a phone.
+        `bound` names what the proof is valid for, and reveals nothing to a stranger. `now` is the store's time in
+        milliseconds. This costs one try. The expiry is not in the widget's own field, because the widget would
+        compare it with the phone's clock.
         """
         signing, answers = self._keys[0]
         data = {"bound": bound, "effort": effort, "until": now + LIFETIME}
@@ -86,9 +89,9 @@ class ProofOfWork:
         return {"kind": "altcha", "expires_in": LIFETIME // 1000, "challenge": posed.to_dict()}
 
     def verify(self, payload: str, *bounds: str, now: int) -> Proof:
-        """Judge a proof. `payload` is what the widget made, `bounds` are all that it may have been made for.
+        """Verify a proof. `payload` is the widget's result; `bounds` are the names that the check may be bound to.
 
-        Raises HumanCheckFailed, whatever is wrong. Costs two HMACs, as the answer was signed when the check was posed.
+        Raises HumanCheckFailed for any mistake. Costs two HMACs, as the answer was signed when the check was posed.
         """
         proof = _read(payload)
         if not any(
@@ -101,7 +104,7 @@ class ProofOfWork:
         return Proof(proof.challenge.parameters.nonce, enough_until(signed["effort"]))
 
 
-def _made(key: bytes, use: bytes) -> bytes:
+def _derived_key(key: bytes, use: bytes) -> bytes:
     return hmac.digest(key, use, hashlib.sha256)
 
 
@@ -110,5 +113,5 @@ def _read(payload: str) -> Payload:
         raise HumanCheckFailed
     try:
         return Payload.from_base64(payload)
-    except (ValueError, KeyError, TypeError, RecursionError):  # whatever JSON can hold that is no proof
+    except (ValueError, KeyError, TypeError, RecursionError):  # any JSON that is not a proof
         raise HumanCheckFailed from None

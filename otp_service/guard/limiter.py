@@ -33,10 +33,10 @@ _LISTS = {"suppression": ("suppressed", suppressions.SCOPE), "recycled": ("recyc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What a caller brings.
+    """What speaks for a caller.
 
-    `proof` is the id of a solved human check, which is `enough` for counters up to so far over their thresholds (as a
-    share of them); `cheap` tells that cheap channels would do, `trusted` that no check is needed.
+    `proof` is the id of a solved human check. It is `enough` for counters up to so far over their thresholds, as a
+    share of them. `cheap`: a cheap channel could be used. `trusted`: no human check is needed.
     """
 
     proof: str = ""

@@ -1,7 +1,7 @@
-"""What may be sent at all: one send becomes a list of lines, one for each rule that has a say.
+"""The rules: one send becomes a list of lines, one for each rule that applies.
 
-Pure. Must not know where counters live. A line says what is counted, whose it is, and what follows when it is too
-much; the store judges all lines at once and charges all or none, so that a refused send spends nothing of anybody.
+Pure. Must not know where counters are stored. A line says what is counted, whose counter it is, and what happens
+beyond a threshold. The limiter judges all lines at once and charges all or none, so a refused send uses up no budget.
 """
 
 import ipaddress
@@ -17,12 +17,12 @@ from otp_service.policy import Budget, Guard
 from otp_service.policy.limits import ConversionRule, Cooldown, Money
 
 IPV6_SUBSCRIBER = 64
-"""Bits of an IPv6 address that name one subscriber (RFC 6177)."""
+"""Bits of an IPv6 address that identify one subscriber (RFC 6177)."""
 LINE_DIGITS = 4
-"""Last digits of a number that pumping counts through; without them it is a prefix."""
+"""Last digits of a number, through which SMS pumping counts. The rest of the number is its prefix."""
 Known = Literal["", "session", "returning", "device"]
-"""How well a caller is known: a stranger, a session that a server names, one that verified this number before, or a
-device that did. They never share a budget of a number: a server names a session for each stranger, too."""
+"""How well a caller is known: a stranger (""), a session that a server names, a session that verified this number
+before, or a device that did. Each has its own budget of a number, as a server also names sessions of strangers."""
 FAMILIARITY: tuple[Known, ...] = ("", "session", "returning", "device")
 Owner = Literal["caller", "service", "destination", "person"]
 
@@ -40,14 +40,14 @@ MARKS = {
     "cooldown": "l",
     "number": "n",
 }
-"""How the fields of each rule's counters start."""
+"""The first letter of the fields in each rule's counters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What is known of one send.
+    """What is known about one send.
 
-    `address` is None for a server that names none, `channel` that of the first step.
+    `address` is None if a server names none. `channel` is that of the first step.
     """
 
     number: Number
@@ -60,16 +60,16 @@ class Asked:
 
     @property
     def prefix(self) -> str:
-        """Give the number without the digits that pumping counts through."""
+        """The number without its last digits, through which SMS pumping counts."""
         return self.number.e164[:-LINE_DIGITS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One rule's say. `scope` and `subject` name the counter; `figures` are those of its kind, in milliseconds.
+    """What one rule says about one send. `scope` and `subject` name the counter; times in `figures` are milliseconds.
 
-    `of` names the app whose own figures they are, if any: what they hold, they hold for that app only. `private` tells
-    that the subject is a person's, and must be read by nobody who only has the store.
+    `of` names the app whose own rule this is, if any: a hold then applies to that app only. If `private` is set, the
+    subject is a person's, and the store alone must not reveal it.
     """
 
     rule: str
@@ -85,31 +85,31 @@ class Line:
 
 
 def known_as(word: str) -> Known:
-    """Read how well a caller is known from where it was written down."""
+    """Read a stored word that says how well a caller is known. An unknown word is a stranger."""
     return next((known for known in FAMILIARITY if known == word), "")
 
 
 def asked_of(challenge: Challenge, e164: str) -> Asked:
-    """Say whose act a challenge was, as far as what comes after its start is concerned."""
+    """Return what is known about the send that started a challenge, for counts that follow later."""
     number = phone.Number(e164, phone.country_of(e164), "")
     return Asked(number=number, app=challenge.app, purpose=challenge.purpose, known=known_as(challenge.known))
 
 
 def lines_of_send(guard: Guard, asked: Asked) -> list[Line]:
-    """List what has a say in a send, what the caller owns before what a victim owns."""
+    """List the lines of a send: what the caller owns before what a victim owns."""
     return _asked_for(guard, *_all(guard, asked))
 
 
 def lines_of_fallback(guard: Guard, asked: Asked) -> list[Line]:
-    """List what has a say in a message that nobody asked for now.
+    """List the lines of a message that the service sends by itself.
 
-    It waits for no cooldown, and a challenge's conversion is that of its first message.
+    No cooldown applies, and conversion counts only the first message of a challenge.
     """
     return [line for line in lines_of_send(guard, asked) if line.rule not in {"cooldown", "conversion"}]
 
 
 def limits_of(rules: Guard, lines: Iterable[Line]) -> Iterator[dict[str, Any]]:
-    """List the rules that have a say, and their limits."""
+    """Describe the rules of some lines, and their limits."""
     for line in lines:
         rule = getattr(rules, line.rule)
         tiers = rule.tiers() if isinstance(rule, Budget) else ()
@@ -157,7 +157,7 @@ def _of_address(guard: Guard, asked: Asked) -> Iterator[Line]:
 
 
 def _of_places(guard: Guard, asked: Asked) -> Iterator[Line]:
-    """List the lines of where the number is; a device that verified the number is no part of an attack on its place."""
+    """List the lines of the number's country and prefix."""
     country, prefix = asked.number.country, (asked.prefix, asked.known)
     yield _budget(guard, "country", "destination", "country", (country,))
     yield _share(guard.conversion, "country-codes", (country, asked.known))
@@ -254,11 +254,11 @@ def _listed(guard: Guard, rule: str, owner: Owner, asked: Asked) -> Line:
     )
 
 
-# What is counted besides sends.
+# What is counted apart from sends.
 
 
 def after_failure(guard: Guard, asked: Asked) -> list[Line]:
-    """List what a wrong code is counted for."""
+    """List the lines that count a wrong code."""
     number = (asked.number.e164, asked.known)
     return _asked_for(
         guard,
@@ -268,12 +268,12 @@ def after_failure(guard: Guard, asked: Asked) -> list[Line]:
 
 
 def after_refused_proof(guard: Guard, asked: Asked) -> list[Line]:
-    """List what a human check is counted for that a vendor did not take: as a message of the address."""
+    """List the lines that count a human check that a vendor rejected: it counts as a message of the address."""
     return _asked_for(guard, *_of_address(guard, asked))
 
 
 def after_success(guard: Guard, asked: Asked, sent_at: int) -> list[Line]:
-    """List what a right code is counted for: the conversion of when its challenge was sent; failures are forgiven."""
+    """List the lines that count a right code: for conversion, at the time of the send. They also clear failures."""
     number = (asked.number.e164, asked.known)
     forgiven = Line(
         rule="failures", owner="destination", kind="clear", scope="number", subject=number, private=True
@@ -282,7 +282,7 @@ def after_success(guard: Guard, asked: Asked, sent_at: int) -> list[Line]:
 
 
 def after_sending(guard: Guard, asked: Asked, sent_at: int | None, cost: float) -> list[Line]:
-    """List what a message that an upstream took is counted for: once a challenge's conversion, and its cost."""
+    """List the lines that count an accepted message: its cost and, once for each challenge, conversion."""
     money = _money(guard, asked, cost)
     return _asked_for(guard, *_converting(guard, asked, "s", sent_at), *([money] if money.cost else []))
 
@@ -299,7 +299,7 @@ def _converting(guard: Guard, asked: Asked, add: str, sent_at: int | None) -> li
 
 
 def subscriber(address: str) -> str:
-    """Give what stands for one subscriber: an IPv4 address, or an IPv6 network of 64 bits."""
+    """Return what identifies one subscriber: an IPv4 address, or an IPv6 network of 64 bits."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -321,9 +321,10 @@ def in_units(rule: str, counted: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A line that tripped: `value` of `limit` within `seconds`, for `pause` milliseconds more; `on` if it counts.
+    """A line beyond a threshold: `value` of `limit` within `seconds`, for another `pause` milliseconds.
 
-    `over` is how far it is over its threshold, as a share of that, which says how heavy a human check must be.
+    `on` is False if the rule only watches. `over` is how far the counter is over its threshold, as a share of it: it
+    decides how heavy a human check must be.
     """
 
     rule: str
@@ -338,7 +339,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What the guard says of a send: allow, cheap, human_check, spent (the proof was used before) or refuse."""
+    """The guard's decision about a send. The verdict `spent` means that the proof was used before."""
 
     verdict: Literal["allow", "cheap", "human_check", "spent", "refuse"]
     now: int
@@ -347,17 +348,17 @@ class Decision:
 
     @property
     def deciding(self) -> Finding:
-        """Give the finding that a refusal is told for: what nobody can wait out first, else what lasts longest."""
+        """The finding to report: one that waiting cannot resolve, or else the one that lasts longest."""
         asking = [one for one in self.findings if one.on and one.level in _DECIDING.get(self.verdict, ())]
         return min(asking, key=lambda one: (one.pause > 0, -one.pause))
 
     def tripped(self, rule: str) -> bool:
-        """Say whether a rule that counts has tripped."""
+        """Tell whether a rule that is enforced has a finding."""
         return any(one.on and one.rule == rule for one in self.findings)
 
     @property
     def over(self) -> float:
-        """Give how far the counters that ask for a human check are over their thresholds, as a share of them."""
+        """How far counters that require a human check are over their thresholds, as a share: the largest."""
         return max((one.over for one in self.findings if one.on and one.level == "human_check"), default=0.0)
 
 

@@ -21,7 +21,7 @@ class Suppressions:
         self._slot = Slot(prefix)
 
     def key(self, name: str) -> str:
-        """Name the key of a number; all share one slot, so that one call reads the names of all lookup keys."""
+        """Name the key of a number. All keys share one slot, so one call can read the names of all lookup keys."""
         return self._slot.key(SCOPE, name)
 
     def add(self, name: str, why: Mapping[str, Any], seconds: int) -> None:
@@ -29,7 +29,7 @@ class Suppressions:
         self._scripts.call("put", [self.key(name)], json.dumps(why), seconds * 1000)
 
     def read(self, *names: str) -> dict[str, Any] | None:
-        """Give why a number is on the list under any of its names; None if it is not."""
+        """Return the record of a number under any of its names; None if it is not on the list."""
         found = self._scripts.call("read_first", [self.key(name) for name in names])
         return json.loads(found) if found else None
 
@@ -38,11 +38,11 @@ class Suppressions:
         return bool(self._scripts.call("delete", [self.key(name) for name in names]))
 
     def walk(self) -> Iterator[list[tuple[str, dict[str, Any]]]]:
-        """Go through the list in batches of names with their records."""
+        """Yield the list in batches of names and records."""
         for batch in self._scripts.walk(self.key("*"), "walk"):
             yield [(key.rpartition(":")[2], json.loads(value)) for key, value in batch]
 
     def rename(self, old: str, why: Mapping[str, Any], new: str, instead: Mapping[str, Any]) -> bool:
-        """Write a record anew under another name or its own; False if it has changed meanwhile."""
+        """Replace a record by one under another name, or under its own; False if it has changed meanwhile."""
         keys = [self.key(old), self.key(new)]
         return bool(self._scripts.call("rename", keys, json.dumps(why), json.dumps(instead)))

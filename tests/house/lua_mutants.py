@@ -403,7 +403,7 @@ GUARD: dict[str, list[tuple[str, str]]] = {
         ('line.mark .. "h" .. line.of, now + hold', 'line.mark .. "h", now + hold'),
         ('line.mark .. "p" .. line.of, hold', 'line.mark .. "p", hold'),
         ('line.mark .. "h" .. line.of, now + one.pause', 'line.mark .. "h", now + one.pause'),
-        ("if line.on then -- what only watches", "if true then --"),
+        ("if line.on then -- a rule that only watches", "if true then --"),
         ("over = math.max(over, one.over)", "over = 0"),
         ('line.add or "a"', 'line.add or "s"'),
         ("now - held < before + line.within", "before > 0"),

@@ -1,23 +1,23 @@
--- Decides whether a send may go, and charges it to every rule or to none. `act` is "charge", "preview" (changes nothing),
--- "refund" (takes a charge of this operation back) or "count" (counts what happened, whatever the limits). Once per
--- operation id. All keys share one slot.
--- The plan says `keep`, `remember` and `spent` (how long ended blocks are told, operations and proofs are known, ms),
--- `proof` (and how far over a threshold it is `enough` for), `cheap`, `trusted`, `destinations` and `callers` (pins to
--- look for, the most exact first), `lines`, and `whose` (of each key that lines name, for blocks).
--- A line: `rule`, `owner`, `kind`, `on` (false: it only watches), `keys`, `mark` (start of its fields), `of` (the app
--- whose own figures these are: what they hold, they hold for its sends only), `cost`, and by kind: "fixed" level;
--- "listed" level; "count" tiers {level, limit, ms} and hold; "ladder" steps and forget; "share" share, least, probes,
--- within, grace, hold, longest, level, and `add` ("s" sent, "v" verified) at `moment`; "clear".
--- Times are milliseconds.
--- Returns {verdict, now, JSON of {rule, level, value, limit, ms, pause, over, on} for each line that tripped, JSON of the
--- same for what comes nearest to its limit}; the verdict is allow, cheap, human_check, spent (its proof was) or refuse.
+-- Decides about a send, and charges it to all lines or to none. `act` is "charge", "preview" (changes nothing), "refund"
+-- (undoes the charge of this operation) or "count" (counts what happened, whatever the limits). Once per operation.
+-- The plan has `keep`, `remember` and `spent` (how long ended blocks, operations and used proofs are kept), `proof`
+-- (whether there is one, and how far over a threshold it is `enough` for), `cheap`, `trusted`, `destinations` and
+-- `callers` (names of pins, the most exact first), `lines`, and `whose` (the subject of each counter, for blocks).
+-- A line has `rule`, `owner`, `kind`, `on` (false: it only watches), `keys` (places in KEYS), `mark` (the first letter of
+-- its fields), `of` (the app whose own rule it is; a hold applies to that app only), `cost`, and by kind: "fixed": level;
+-- "listed": level; "count": tiers {level, limit, ms} and hold; "ladder": steps and forget; "share": share, least, probes,
+-- within, grace, hold, longest, level, and `add` ("s" sent, "v" verified) at `moment`; "clear": nothing more.
+-- All times are milliseconds. All keys share one slot.
+-- Returns {verdict, now, findings, nearest}. The verdict is allow, cheap, human_check, spent (the proof was used before)
+-- or refuse. Findings are JSON of {rule, level, value, limit, ms, pause, over, on} for each line beyond a threshold;
+-- nearest is the same for the budget with the smallest share left, or null.
 -- KEYS: operation, index of blocks, pins, proof, counter, ...
 -- ARGV: act, plan (JSON)
 -- include: now
 local operation_key, index_key, pins_key, proof_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local act, plan = ARGV[1], cjson.decode(ARGV[2])
 local PARTS, CONVERSION_PARTS, BLOCKS = 10, 15, 10000
-local HEAVY = 1 -- a place that is stopped asks for checks as one that is at twice its threshold
+local HEAVY = 1 -- a stopped place requires checks as heavy as one at twice its threshold
 
 local read = {}
 local function fields_of(key)
@@ -31,7 +31,7 @@ local function fields_of(key)
   return read[key]
 end
 
--- What is to be written is gathered by key: one write and one look at its life for each, however many lines name it.
+-- Changes are collected by key, so each key is written once, however many lines share it.
 local written, lives = {}, {}
 local function write(key, name, value)
   fields_of(key)[name] = tostring(value)
@@ -72,7 +72,7 @@ local function bucket_of(moment, ms, parts)
   return math.floor(moment / math.ceil(ms / parts))
 end
 
--- Sums what was counted in a window; each part counts until the whole of it has left. Gives the parts, oldest first.
+-- Sums a window. A part counts until all of it has left the window. Returns the sum and the parts, the oldest first.
 local function counted(fields, start, ms)
   local sum, parts = 0, {}
   if not next(fields) then return sum, parts end
@@ -128,7 +128,7 @@ function judge.count(line)
   for _, tier in ipairs(line.tiers) do
     local level, limit, ms = tier[1], tier[2], tier[3]
     local sum, parts = counted(fields, line.mark .. ms, ms)
-    local least = math.max(line.cost, 1) -- what is only looked at is full when it is reached
+    local least = math.max(line.cost, 1) -- a line that costs nothing is full when its limit is reached
     if sum + least > limit then
       local pause = room_in(sum, parts, least, limit)
       trip(line, level, sum, limit, ms, level == "refuse" and math.max(pause, line.hold) or pause)
@@ -153,10 +153,10 @@ function judge.ladder(line)
   end
 end
 
--- Judges what has had its time to come back, and what is on its way by what came back of it. A stop is remembered, so
--- that the next one lasts longer, for as long again as it may take to find out. Of what is admitted ("a") by nobody
--- known to have come back ("v") only so much may be on its way as was proven in the window, or as would be judged at
--- all: a burst would be over before the first of it can be. A crowd may be honest, so it is asked for a check only.
+-- Judges sends ("s") that had time to be verified ("v"), and stops the place if too few were. A stop is remembered, so
+-- that the next one lasts longer. Sends that were admitted ("a") but are too new to judge are in flight: only as many
+-- may be as were verified in the window, or as are needed for a judgement. Without this, a burst would be over before
+-- its first send can be judged. The burst may be honest, so it only has to pass a human check.
 function judge.share(line)
   local key = KEYS[line.keys[1]]
   local fields, start = fields_of(key), line.mark .. line.within
@@ -182,13 +182,13 @@ function judge.share(line)
   local before = tonumber(fields[line.mark .. "p" .. line.of] or 0)
   local lately = now - held < before + line.within
   local least = lately and math.min(line.probes, line.least) or line.least
-  if lately and sent < least and flying >= line.probes then -- what was tried after a stop is judged first
+  if lately and sent < least and flying >= line.probes then -- probes after a stop are judged before more are sent
     return trip(line, line.level, flying, line.probes, line.grace, line.grace, HEAVY)
   end
   if sent >= least and verified < line.share * sent then
     local hold = lately and math.max(line.hold, math.min(2 * before, line.longest)) or line.hold
-    if line.on then -- what only watches stops nobody, nor another app that enforces
-      write(key, line.mark .. "h" .. line.of, now + hold) -- nothing of it is written when this is only a look
+    if line.on then -- a rule that only watches must not stop another app that enforces
+      write(key, line.mark .. "h" .. line.of, now + hold) -- not written by a preview
       write(key, line.mark .. "p" .. line.of, hold)
       live(key, 2 * hold + line.within)
     end
@@ -200,7 +200,7 @@ function judge.share(line)
   end
 end
 
--- Pins: whoever is named more exactly decides.
+-- The most exact pin that has not ended decides.
 local function pinned(names)
   if #names == 0 then return nil end
   for _, found in ipairs(redis.call("HMGET", pins_key, unpack(names))) do
@@ -211,7 +211,7 @@ local function pinned(names)
   end
 end
 
--- A part is kept until the whole of it has left the window.
+-- Adds to the part of a window, and removes parts that have left it.
 local function add_to_bucket(key, start, moment, ms, parts, amount)
   local fields, width = fields_of(key), math.ceil(ms / parts)
   local name = start .. "." .. bucket_of(moment, ms, parts)
@@ -228,7 +228,7 @@ local function add_to_bucket(key, start, moment, ms, parts, amount)
 end
 
 local function charge(line, moment, sign)
-  if line.kind == "fixed" then return end -- it counts nothing
+  if line.kind == "fixed" then return end -- it has no counter
   local key = KEYS[line.keys[1]]
   if line.kind == "ladder" then
     local fields = fields_of(key)
@@ -252,7 +252,7 @@ local function charge(line, moment, sign)
         add_to_bucket(key, line.mark .. ms, moment, ms, PARTS, sign * line.cost)
       end
     end
-  elseif line.kind == "share" then -- an admitted send is counted as that
+  elseif line.kind == "share" then -- "a": the send is admitted
     local what, at = line.add or "a", line.moment or moment
     add_to_bucket(key, line.mark .. line.within .. what, at, line.within, CONVERSION_PARTS, sign)
   elseif line.kind == "clear" then
@@ -300,7 +300,7 @@ for _, one in ipairs(tripped) do
 end
 local verdict = "allow"
 if charged_at then
-  verdict = charged_as -- asked again after a lost reply, or by a request that is the same act
+  verdict = charged_as -- a repetition after a lost reply, or another request with the same operation
 elseif asked.refuse or asked.cheap and not plan.cheap then
   verdict = "refuse"
 elseif asked.human_check and not plan.trusted and (not plan.proof or over > plan.enough) then
@@ -311,7 +311,7 @@ elseif asked.cheap then
   verdict = "cheap"
 end
 
--- A line may have tripped at several windows: its block tells the strongest of what they ask, then the longest.
+-- A line may be beyond several thresholds: its block shows the strictest level, then the longest pause.
 local function weighs_more(one, other)
   local rank = {human_check = 1, cheap = 2, refuse = 3}
   if one.level ~= other.level then return rank[one.level] > rank[other.level] end

@@ -1,4 +1,4 @@
--- Reads what is kept of a block. Returns its record or false.
+-- Reads a block. Returns its record, or false.
 -- KEYS: counter
 -- ARGV: field
 local key, field = KEYS[1], ARGV[1]

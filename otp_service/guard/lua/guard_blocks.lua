@@ -1,4 +1,4 @@
--- Lists the ids of blocks, those that last longest first, at most `limit`.
+-- Lists the ids of at most `limit` blocks, those that last longest first.
 -- KEYS: index of blocks
 -- ARGV: limit
 local index_key, limit = KEYS[1], tonumber(ARGV[1])

@@ -1,5 +1,4 @@
--- Forgets counters and other keys and takes their blocks off the index. Returns how many keys
--- there were.
+-- Deletes keys, and removes blocks from the index. Returns how many keys there were.
 -- KEYS: index of blocks, key, ...
 -- ARGV: block, ...
 redis.call("ZREM", KEYS[1], unpack(ARGV))

@@ -1,4 +1,4 @@
--- Notes that a session verified a number (KEYS[1]). Of its sessions the newest `most` are known, each for `ms`.
+-- Records that a session verified a number. The newest `most` sessions of the number are kept, each for `ms`.
 -- KEYS: sessions of the number
 -- ARGV: session, ms, most
 -- include: now

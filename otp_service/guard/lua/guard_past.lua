@@ -1,5 +1,5 @@
--- Reads what is known of a number's past: since when it may have a new owner, and whether a session verified it within
--- `ms`. The first `names` keys name the number among the recycled, the others among those met; `session` is its name under
+-- Reads what is known about a number: since when it may have a new owner, and whether a session verified it within `ms`.
+-- The first `names` keys are those of recycled numbers, the others those of sessions; `session` is the session's name in
 -- each of the latter. Returns {now, milliseconds or false, 1 or 0}.
 -- KEYS: name of the number, ...
 -- ARGV: names, ms, session, ...

@@ -1,5 +1,5 @@
--- Keeps a pin, or without a record takes it away. Returns 1 if there was one to take away, also when it is asked again
--- within `remember` ms for the same operation, as its reply was lost; else 0.
+-- Writes a pin or, without a record, removes it. Returns 1 if one was removed, else 0. A repetition with the same
+-- operation within `remember` ms returns the same.
 -- KEYS: pins, operation
 -- ARGV: name, remember, record (optional)
 local pins_key, operation_key, name, remember, record = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]

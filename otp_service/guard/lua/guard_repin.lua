@@ -1,11 +1,11 @@
--- Writes a pin anew under another name, or its own, unless it is another by now. A pin that has the new name already is
--- newer, and stays. Returns 1 if it was written, else 0.
+-- Replaces a pin by one under another name, or under its own, unless it has changed. A pin that already has the new name
+-- is newer, and stays. Returns 1 if the pin was replaced, else 0.
 -- KEYS: pins
 -- ARGV: old, expected, new, record
 local pins_key, old, expected, new, record = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 if redis.call("HGET", pins_key, new) == record then
-  return 1 -- asked again after a lost reply
+  return 1 -- a repetition after a lost reply
 end
 if redis.call("HGET", pins_key, old) ~= expected then
   return 0
