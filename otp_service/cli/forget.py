@@ -8,7 +8,8 @@ import sys
 import click
 
 from otp_service.bootstrap.operations import Operations
-from otp_service.cli.session import FAILED, author_option, on_store
+from otp_service.cli.exit_codes import FAILED
+from otp_service.cli.session import author_option, on_store
 
 
 @click.command

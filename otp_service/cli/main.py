@@ -9,10 +9,9 @@ from importlib import import_module
 import click
 
 from otp_service import __version__
+from otp_service.cli.exit_codes import FAILED, MISCONFIGURED
 from otp_service.errors import ConfigurationError
 
-FAILED = 1
-MISCONFIGURED = 2
 COMMANDS = (
     *("serve", "worker", "check", "secrets"),
     *("policy", "apps", "keys", "blocks", "pins", "recycled", "forget", "rekey"),

@@ -12,8 +12,8 @@ import click
 from otp_service.bootstrap.activation import configure
 from otp_service.bootstrap.editing import PolicyEditing
 from otp_service.bootstrap.operations import Operations
+from otp_service.cli.exit_codes import FAILED
 from otp_service.cli.session import (
-    FAILED,
     author_option,
     content,
     demo_option,

@@ -10,7 +10,8 @@ from functools import partial
 import click
 
 from otp_service.bootstrap.operations import Operations
-from otp_service.cli.session import FAILED, on_store
+from otp_service.cli.exit_codes import FAILED
+from otp_service.cli.session import on_store
 from otp_service.ops import rekeying
 from otp_service.ops.rekeying import Tally, record_kinds
 

@@ -12,8 +12,8 @@ from flask import Flask
 
 from otp_service.bootstrap.activation import configure
 from otp_service.bootstrap.configuration import Configuration
-from otp_service.http import app as http_app
 from otp_service.http import server
+from otp_service.http.app import prepared
 from otp_service.http.problems import raw_problem
 from otp_service.settings import SHARED_METRICS
 from otp_service.telemetry import logs
@@ -45,4 +45,4 @@ def _application(configuration: Configuration) -> Callable[[], Flask]:
     if configuration.first:
         for warning in configuration.first.policy.warnings:
             logs.warn(warning)
-    return partial(http_app.prepared, configuration, shared_metrics=SHARED_METRICS in os.environ)
+    return partial(prepared, configuration, shared_metrics=SHARED_METRICS in os.environ)

@@ -19,10 +19,10 @@ from otp_service.access.api_keys import read_lifetime
 from otp_service.bootstrap.configuration import read_configuration
 from otp_service.bootstrap.foundation import Foundation
 from otp_service.bootstrap.operations import Operations
+from otp_service.cli.exit_codes import FAILED
 from otp_service.errors import ConfigurationError, OtpError
 from otp_service.telemetry import logs
 
-FAILED = 1
 _DEMO = f"{__name__}.demo"
 Options = ParamSpec("Options")
 Result = TypeVar("Result")

@@ -15,11 +15,11 @@ from prometheus_client import start_http_server
 
 from otp_service.bootstrap.activation import configure
 from otp_service.bootstrap.core import Core, cores
+from otp_service.cli.exit_codes import FAILED
 from otp_service.delivery.balances import Balances
 from otp_service.delivery.worker import Worker
 from otp_service.telemetry import logs
 
-FAILED = 1
 EVENTS_AT_ONCE = 8
 """Events that one worker posts at the same time; a slow endpoint must not take the places of sends."""
 

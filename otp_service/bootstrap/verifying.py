@@ -1,0 +1,151 @@
+"""What apps ask for: codes are sent and checked, challenges are read and cancelled.
+
+Knows how these use cases are made, and what they share. Must not know how a code reaches a person.
+"""
+
+from functools import cache, cached_property, partial
+
+from otp_service.bootstrap.configuration import Configuration
+from otp_service.bootstrap.editing import PolicyEditing
+from otp_service.crypto.code_hashes import Hasher
+from otp_service.crypto.tokens import Signer
+from otp_service.events.outbox import Outbox
+from otp_service.guard.admission import Admission
+from otp_service.guard.captcha import SiteVerify
+from otp_service.guard.human_check import ProofOfWork
+from otp_service.policy import Policy
+from otp_service.policy.active import PolicyFollower
+from otp_service.store.connection import USUAL_LIMITS, Limits
+from otp_service.telemetry.metrics import Metrics
+from otp_service.verification.check import Check
+from otp_service.verification.manage import Manage
+from otp_service.verification.resend import Resend
+from otp_service.verification.send import Send
+
+
+class Verifying(PolicyEditing):
+    """The operators' acts, with the use cases of apps."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        threads: int,
+        hash_slots: int,
+        role: str,
+        limits: Limits = USUAL_LIMITS,
+        offset: int = 0,
+    ) -> None:
+        """Prepare a process with so many threads, which hashes `hash_slots` codes at once.
+
+        `role`, `limits` and `offset` are the foundation's.
+        """
+        self.metrics = Metrics()
+        self._hash_slots = hash_slots
+        super().__init__(
+            configuration,
+            threads=threads,
+            role=role,
+            limits=limits,
+            offset=offset,
+            observe=self.metrics.observe_store,
+        )
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.active().policy
+
+    @cached_property
+    def active(self) -> PolicyFollower:
+        """The policy in force, with what was built for it."""
+        first = self.configuration.first
+        return PolicyFollower(
+            self.policies,
+            self.activation.activate,
+            seed=first.text if first else None,
+            first=self.activation.build(first.policy, 0) if first else None,
+        )
+
+    @cached_property
+    def hasher(self) -> Hasher:
+        """Hashes codes."""
+        return Hasher(
+            self.settings.peppers,
+            self.settings.hash_profile,
+            self._hash_slots,
+            waiting=self.metrics.hash_waiting.track_inprogress,
+        )
+
+    @cached_property
+    def signer(self) -> Signer:
+        """Signs and checks tokens."""
+        return Signer(self.settings.signing_keys, self.settings.issuer)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Queues events for apps."""
+        return Outbox(
+            active=self.active,
+            challenges=self.store.challenges,
+            queue=self.store.events,
+            facts=self.store.facts,
+        )
+
+    @cached_property
+    def admission(self) -> Admission:
+        """Decides whether a send may go out."""
+        return Admission(
+            limiter=self.limiter,
+            history=self.history,
+            seal=self.seal,
+            proof_of_work=ProofOfWork(*self.settings.lookup_keys.values()),
+            captcha=cache(partial(SiteVerify, secret=self.settings.captcha_secret)),
+            outbox=self.outbox,
+            metrics=self.metrics,
+            clock=self.store.facts.time,
+        )
+
+    @cached_property
+    def send(self) -> Send:
+        """Opens challenges."""
+        return Send(
+            challenges=self.store.challenges,
+            facts=self.store.facts,
+            conversion=self.conversion,
+            hasher=self.hasher,
+            seal=self.seal,
+            signer=self.signer,
+            admission=self.admission,
+            metrics=self.metrics,
+        )
+
+    @cached_property
+    def resend(self) -> Resend:
+        """Sends another code for a challenge."""
+        return Resend(challenges=self.store.challenges, seal=self.seal, admission=self.admission)
+
+    @cached_property
+    def check(self) -> Check:
+        """Checks codes."""
+        return Check(
+            challenges=self.store.challenges,
+            conversion=self.conversion,
+            hasher=self.hasher,
+            seal=self.seal,
+            signer=self.signer,
+            admission=self.admission,
+            outbox=self.outbox,
+            metrics=self.metrics,
+        )
+
+    @cached_property
+    def manage(self) -> Manage:
+        """Reads and cancels challenges, and redeems tokens."""
+        return Manage(
+            challenges=self.store.challenges,
+            facts=self.store.facts,
+            seal=self.seal,
+            signer=self.signer,
+            metrics=self.metrics,
+        )
