@@ -1,0 +1,52 @@
+"""How a code is checked when this process or the challenge lacks what it takes."""
+
+import pytest
+
+from otp_service.bootstrap.core import Core
+from otp_service.challenge.model import State
+from otp_service.challenge.store import CLAIM_LEASE
+from otp_service.errors import Busy, WrongCode
+from otp_service.verification.caller import Caller
+from otp_service.verification.send import SendRequest
+from tests.support.other_process import NUMBER, ChosenUpstream, other_process, running
+
+
+def test_a_process_without_the_seal_says_so_and_leaves_the_work_to_others(core: Core, caller: Caller) -> None:
+    """While number keys are rotated, one process may lack what another holds: nothing is lost or called wrong."""
+    id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
+    stranger, upstream = (
+        other_process(core, ChosenUpstream(), number_keys={"n2": b"2" * 32}),
+        ChosenUpstream(),
+    )
+    with pytest.raises(Busy):
+        stranger.manage.status(caller, id_)
+    with pytest.raises(Busy):
+        stranger.check.verify(caller, id_, "123456")
+    stranger.dispatcher.dispatch(id_, running)
+    assert core.manage.status(caller, id_).status is State.PENDING
+    core.scripts.offset += CLAIM_LEASE
+    other_process(core, upstream).dispatcher.dispatch(id_, running)
+    assert len(upstream.texts) == 1
+
+
+def test_a_process_without_the_pepper_calls_no_right_code_wrong(core: Core, caller: Caller) -> None:
+    """It cannot tell, and says so; a worker leaves the delivery to one that holds the pepper."""
+    upstream = ChosenUpstream()
+    without = other_process(core, upstream, peppers={"p2": b"2" * 32})
+    id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
+    without.dispatcher.dispatch(id_, running)
+    assert upstream.texts == []
+    core.scripts.offset += CLAIM_LEASE
+    other_process(core, upstream).dispatcher.dispatch(id_, running)
+    code = upstream.texts[0][:6]
+    with pytest.raises(Busy):
+        without.check.verify(caller, id_, code)
+    assert core.check.verify(caller, id_, code).view.status is State.VERIFIED
+
+
+def test_the_first_code_that_nobody_could_have_is_wrong(core: Core, caller: Caller) -> None:
+    """Before any message has left, a guess counts and is wrong, whatever it is."""
+    id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
+    with pytest.raises(WrongCode):
+        core.check.verify(caller, id_, "000000")
+    assert core.manage.status(caller, id_).checks_left == 4
