@@ -1,4 +1,4 @@
-"""Tells the breakers of upstream accounts how sends ended, and how their messages ended later.
+"""Records at the breakers of upstream accounts how sends ended, and how their messages ended later.
 
 Knows which outcomes count for or against an account. Must not know challenges or vendors.
 """
@@ -27,10 +27,10 @@ class AccountHealth:
         self._runs: dict[tuple[str, str], int] = {}
 
     def record_report(self, account: str, channel: str, fault: str | None) -> None:
-        """Count how a message ended after the account had taken it. `fault` is why it failed, None if it arrived.
+        """Count the end of a message that the account had accepted. `fault` is why it failed, None if it arrived.
 
-        An account that takes every message and brings none closes its breaker with each message that it takes. So
-        reports count by themselves: when this process has seen as many faults in a row as the account is allowed,
+        An account that accepts every message and delivers none closes its breaker with each one that it accepts. So
+        reports are counted separately: when this process has seen as many faults in a row as the account is allowed,
         the breaker opens at once.
         """
         run = (account, channel)
@@ -50,7 +50,7 @@ class AccountHealth:
         if not signal.healthy:
             self._fault(account, channel, outcome.reason, signal.pause)
             return
-        with suppress(StoreUnavailable):  # the next send tells it again
+        with suppress(StoreUnavailable):  # the next send closes it
             self._breakers.close(account, channel)
             log("breaker.closed", upstream=account, channel=channel)
 

@@ -1,6 +1,6 @@
 """Records how a send ended: log, metrics, the health of the account, conversion and the guard's counters.
 
-Knows who counts which outcome. Must not decide what follows.
+Knows what is counted for which outcome. Must not decide what follows.
 """
 
 from contextlib import suppress
@@ -18,7 +18,7 @@ from otp_service.upstream.port import Outcome, Verdict
 
 
 class SendRecorder:
-    """Records sends. It raises nothing: a store that is away only loses counts."""
+    """Records sends. Raises nothing: while the store is away, counts are lost."""
 
     def __init__(
         self, *, account_health: AccountHealth, conversion: Conversion, charges: Charges, metrics: Metrics
@@ -54,6 +54,6 @@ class SendRecorder:
             reason=outcome.reason,
         )
         if outcome.verdict is Verdict.ACCEPTED:
-            with suppress(StoreUnavailable):  # operators see one code less
+            with suppress(StoreUnavailable):  # operators see one code fewer
                 self._conversion.count_sent(now, channel, phone.country_of(e164), account)
             self._charges.count_message(guard, challenge, e164, outcome)

@@ -43,7 +43,7 @@ class EventQueue:
     def put(
         self, id_: str, told: Sequence[str], records: Mapping[str, Mapping[str, Any]], *, over: str = ""
     ) -> None:
-        """Queue events of a challenge, each one once: `told` names them and is stored with the challenge.
+        """Queue events of a challenge, each one once: `told` lists their names and is stored with the challenge.
 
         `records` are by event name. `over` is the operation id of the lease on a challenge that has ended and needs
         no further work. The id may also belong to no challenge.

@@ -1,4 +1,4 @@
-"""How reports of messages, beside the outcomes of sends, open the breaker of an account."""
+"""Delivery reports open the breaker of an account, independently of the outcomes of sends."""
 
 from collections.abc import Iterator
 
@@ -17,8 +17,8 @@ def spine(valkey: ValkeyServer) -> Iterator[Spine]:
         yield made
 
 
-def test_an_account_that_takes_everything_and_brings_nothing_is_left_alone(spine: Spine) -> None:
-    """Messages that it takes in between excuse no report; one that arrived does, and so does the number's own fault."""
+def test_an_account_that_accepts_all_messages_and_delivers_none_is_paused(spine: Spine) -> None:
+    """Messages that it accepts in between do not end a run of failures; an arrival or a fault of the number does."""
     health = spine.account_health
     taken = Outcome(Verdict.ACCEPTED, "")
 

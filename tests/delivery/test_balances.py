@@ -1,4 +1,4 @@
-"""Balances of upstream accounts: asked for, exported, and warned of when they run low."""
+"""Balances of upstream accounts are read and exported, and a low balance causes a warning."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ Told = list[tuple[str, dict[str, object]]]
 
 
 class Asked:
-    """An account that says what a test wants."""
+    """An account with the balance that a test sets."""
 
     def __init__(self, *rows: Balance) -> None:
         self.rows = list(rows)
@@ -27,23 +27,23 @@ class Asked:
         self.times = 0
 
     def balance(self) -> list[Balance]:
-        """Say what is left."""
+        """Give the balance."""
         self.times += 1
         if self.reason:
             raise UpstreamError("main", self.reason)
         return self.rows
 
     def lookup(self, to: str) -> Lookup:
-        """Nobody asks for this here."""
+        """Fail: no test calls it."""
         raise NotImplementedError
 
     def reports(self, channel: str, upstream_ids: Sequence[str]) -> list[Receipt]:
-        """Nobody asks for this here."""
+        """Fail: no test calls it."""
         raise NotImplementedError
 
 
 def row(service: str, credits_left: float, *, postpaid: bool = False) -> Balance:
-    """Make what is left of a service."""
+    """Make the balance of a service code."""
     return Balance(service=service, name=service, credits=credits_left, postpaid=postpaid, charges=None)
 
 
@@ -54,22 +54,22 @@ def store(valkey: ValkeyServer) -> Iterator[Stores]:
         yield made
 
 
-class Ears(logging.Handler):
-    """Keeps what was logged."""
+class Records(logging.Handler):
+    """Keeps the records of the log."""
 
     def __init__(self) -> None:
         super().__init__()
         self.told: Told = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one event."""
+        """Keep one record."""
         self.told.append((record.getMessage(), record.__dict__["fields"]))
 
 
 @pytest.fixture
 def told() -> Iterator[Told]:
-    """Give what is logged."""
-    ears = Ears()
+    """Give the records of the log."""
+    ears = Records()
     LOG.addHandler(ears)
     yield ears.told
     LOG.removeHandler(ears)
@@ -78,7 +78,7 @@ def told() -> Iterator[Told]:
 def watch(
     store: Stores, metrics: Metrics | None = None, *, low_balance: float | None = None, **accounts: Asked
 ) -> tuple[Balances, Metrics]:
-    """Give what watches these accounts in one process, and its figures."""
+    """Give the balances of these accounts in one process, and its metrics."""
     metrics = metrics or Metrics()
     upstreams = {
         name: Upstream(
@@ -98,14 +98,14 @@ def watch(
 
 
 def figure(metrics: Metrics, upstream: str, service: str) -> float | None:
-    """Read what is exported."""
+    """Read an exported balance."""
     return metrics.registry.get_sample_value(
         "otp_upstream_balance", {"upstream": upstream, "service": service}
     )
 
 
-def test_what_is_left_is_exported_by_account_and_service(store: Stores) -> None:
-    """Each account of the policy is asked; each of its rows is a figure."""
+def test_balances_are_exported_by_account_and_service(store: Stores) -> None:
+    """Each account of the policy is read; each of its rows is exported."""
     main, spare = Asked(row("T", 120.5), row("P", 0)), Asked(row("T", 7))
     balances, metrics = watch(store, main=main, spare=spare)
     balances.read_due()
@@ -115,7 +115,7 @@ def test_what_is_left_is_exported_by_account_and_service(store: Stores) -> None:
 
 
 def test_many_processes_ask_and_warn_once(store: Stores, told: Told) -> None:
-    """Ten processes look: one asks and warns, of the services that ran low and not of those that are paid later."""
+    """Of ten processes one reads and warns: about low prepaid services, not about postpaid ones."""
     main = Asked(row("T", 99.9), row("P", 100), row("V", -5, postpaid=True))
     for _ in range(10):
         balances, _ = watch(store, low_balance=100, main=main)
@@ -126,8 +126,8 @@ def test_many_processes_ask_and_warn_once(store: Stores, told: Told) -> None:
     assert EVERY == 60
 
 
-def test_nobody_is_warned_where_no_limit_is_set(store: Stores, told: Told) -> None:
-    """What is low is for operators to say."""
+def test_there_is_no_warning_without_a_limit(store: Stores, told: Told) -> None:
+    """Operators decide which balance is low."""
     balances, _ = watch(store, main=Asked(row("T", 0)))
     balances.read_due()
     assert told == []
@@ -136,7 +136,7 @@ def test_nobody_is_warned_where_no_limit_is_set(store: Stores, told: Told) -> No
 def test_an_account_that_does_not_answer_keeps_its_last_figure(
     store: Stores, valkey: ValkeyServer, told: Told
 ) -> None:
-    """The reason is logged, and the next account is asked all the same."""
+    """The reason is logged, and the next account is still read."""
     main, spare = Asked(row("T", 50)), Asked(row("T", 7))
     balances, metrics = watch(store, low_balance=60, main=main)
     balances.read_due()

@@ -1,4 +1,4 @@
-"""Steps with a condition: taken while it holds, passed over while it does not."""
+"""A step with a condition is taken if the condition is met, and skipped otherwise."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +18,7 @@ NUMBER, OTHER = islice(crowd(), 2)
 
 @pytest.fixture
 def journeys(valkey: ValkeyServer) -> Iterator[Journeys]:
-    """Give a core all of whose challenges are of one number."""
+    """Give a core whose challenges all have the same number."""
     upstream = Upstream()
     with FaultServer() as server:
         server.respond(upstream)
@@ -28,7 +28,7 @@ def journeys(valkey: ValkeyServer) -> Iterator[Journeys]:
 
 
 def channels(journeys: Journeys, conditional: str) -> list[str]:
-    """Bring a code over a channel that must be open, else by SMS; gives the channels that were taken."""
+    """Send a code over a channel that must be open, else by SMS; gives the channels that were used."""
     [first] = steps([conditional])
     challenge = journeys.rest(journeys.start(replace(first, condition="open"), *steps(["sms"])))
     assert challenge.last.status is Status.DELIVERED
@@ -37,7 +37,7 @@ def channels(journeys: Journeys, conditional: str) -> list[str]:
 
 @pytest.mark.parametrize("channel", ["whatsapp", "rcs"])
 def test_a_step_for_open_channels_is_taken_once_the_person_wrote(journeys: Journeys, channel: str) -> None:
-    """Before that it is passed over as if it were not there; whatever was written opens the channel."""
+    """Before that it is skipped; any message of the person opens the channel."""
     assert channels(journeys, channel) == ["sms"]
     journeys.core.replies.record_reply("main", Inbound(channel=channel, sender=NUMBER, text="hello"))
     assert channels(journeys, channel) == [channel]
@@ -45,13 +45,13 @@ def test_a_step_for_open_channels_is_taken_once_the_person_wrote(journeys: Journ
 
 @pytest.mark.parametrize(("channel", "sender"), [("sms", NUMBER), ("rcs", NUMBER), ("whatsapp", OTHER)])
 def test_a_message_opens_one_channel_to_one_person(journeys: Journeys, channel: str, sender: str) -> None:
-    """Neither another channel nor another number: the step stays closed."""
+    """For another channel or another number the step stays closed."""
     journeys.core.replies.record_reply("main", Inbound(channel=channel, sender=sender, text="hello"))
     assert channels(journeys, "whatsapp") == ["sms"]
 
 
-def test_passing_over_a_step_is_counted(journeys: Journeys) -> None:
-    """Operators see how often a condition did not hold."""
+def test_a_skipped_step_is_counted(journeys: Journeys) -> None:
+    """Operators see how often a condition was not met."""
     assert channels(journeys, "whatsapp") == ["sms"]
     skips = journeys.core.metrics.registry.get_sample_value(
         "otp_skipped_steps_total", {"channel": "whatsapp", "why": "open"}
@@ -60,7 +60,7 @@ def test_passing_over_a_step_is_counted(journeys: Journeys) -> None:
 
 
 class Networks:
-    """An upstream that also knows what kind of line a number is: `says` is its answer to a lookup."""
+    """An upstream that also answers lookups of numbers, with `says`."""
 
     def __init__(self, upstream: Upstream) -> None:
         self.says: bytes = http_json({"status": "OK", "data": []})
@@ -77,7 +77,7 @@ class Networks:
 
 @pytest.fixture
 def networks(valkey: ValkeyServer) -> Iterator[tuple[Networks, Journeys]]:
-    """Give an upstream that looks numbers up, and a core all of whose challenges are of one number."""
+    """Give an upstream that answers lookups, and a core whose challenges all have the same number."""
     upstream = Upstream()
     answering = Networks(upstream)
     with FaultServer() as server:
@@ -88,7 +88,7 @@ def networks(valkey: ValkeyServer) -> Iterator[tuple[Networks, Journeys]]:
 
 
 def taken(journeys: Journeys) -> list[str]:
-    """Bring a code by SMS if the line is mobile, else by a call; gives the channels that were taken."""
+    """Send a code by SMS if the line is mobile, else by a call; gives the channels that were used."""
     first, then = steps(["sms", "voice"])
     challenge = journeys.rest(journeys.start(replace(first, condition="mobile"), then))
     assert challenge.last.status is Status.DELIVERED
@@ -105,7 +105,7 @@ FIXED = {"status": "SUCCESS"}
 def test_a_step_for_mobile_lines_is_taken_for_those(
     networks: tuple[Networks, Journeys], row: dict[str, str], channel: str
 ) -> None:
-    """The networks are asked once a number, as each answer is paid for."""
+    """Each number is looked up once, as each lookup is paid for."""
     upstream, journeys = networks
     upstream.says = http_json({"status": "OK", "data": [row]})
     assert taken(journeys) == [channel]
@@ -115,10 +115,8 @@ def test_a_step_for_mobile_lines_is_taken_for_those(
 
 
 @pytest.mark.parametrize("answer", [http(b"no"), http_json({"status": "ERROR", "message": "no"})])
-def test_a_lookup_that_fails_keeps_no_code_from_a_person(
-    networks: tuple[Networks, Journeys], answer: bytes
-) -> None:
-    """The step is taken, and the next challenge asks again."""
+def test_a_failed_lookup_does_not_stop_a_code(networks: tuple[Networks, Journeys], answer: bytes) -> None:
+    """The step is taken, and the next challenge looks the number up again."""
     upstream, journeys = networks
     upstream.says = answer
     assert [taken(journeys), taken(journeys)] == [["sms"], ["sms"]]

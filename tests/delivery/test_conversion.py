@@ -1,4 +1,4 @@
-"""Conversion of conversion on a real server, and the waits that are learned from them."""
+"""The counters of conversion on a real server, and the waits that are learned from them."""
 
 import math
 import secrets
@@ -18,12 +18,12 @@ ERROR = 2 ** (1 / 24)
 
 
 class Clock:
-    """A process's own time."""
+    """The monotonic clock of a process."""
 
     now = 0.0
 
     def __call__(self) -> float:
-        """Give it."""
+        """Give the time."""
         return self.now
 
 
@@ -44,7 +44,7 @@ def conversion(valkey: ValkeyServer, clock: Clock) -> Iterator[Conversion]:
 @PATIENT
 @given(st.lists(st.floats(0, 600), min_size=1, max_size=200))
 def test_the_ninetieth_percentile_is_right_within_half_a_bucket(seconds: list[float]) -> None:
-    """As the sorted list says; what took less than a second counts as one."""
+    """Compared with the sorted list; less than a second counts as one second."""
     row = Row("sms", "IN", "main")
     row.times.update(map(_bucket, seconds))
     true = max(1.0, sorted(seconds)[math.ceil(SHARE * len(seconds)) - 1])
@@ -54,7 +54,7 @@ def test_the_ninetieth_percentile_is_right_within_half_a_bucket(seconds: list[fl
 
 
 def test_codes_are_counted_by_channel_country_and_upstream(conversion: Conversion) -> None:
-    """Sent and verified apart; days add up, and what is older than the last week is not seen."""
+    """Sent and verified codes are counted apart; days add up, and only the last week is read."""
     for back in (0, 1, DAYS - 1, DAYS):
         conversion.count_sent(NOW - back * DAY, "sms", "IN", "main")
     conversion.count_verified(NOW, "sms", "IN", "main", 12.0)
@@ -67,7 +67,7 @@ def test_codes_are_counted_by_channel_country_and_upstream(conversion: Conversio
 
 
 def test_nothing_is_learned_from_a_few(conversion: Conversion, clock: Clock) -> None:
-    """With one verification too few there is no wait; with the last it is that of nine in ten, of all upstreams."""
+    """With one verification too few there is no wait; with enough it covers nine in ten, over all upstreams."""
     for n in range(LEAST_SAMPLES - 1):
         conversion.count_verified(NOW, "sms", "IN", ("main", "spare")[n % 2], 10.0)
     assert conversion.learned_wait(NOW, "sms", "IN") is None
@@ -91,10 +91,8 @@ def test_a_reading_stays_good_for_a_while(conversion: Conversion, clock: Clock) 
     assert conversion.learned_wait(NOW, "sms", "IN") is not None
 
 
-def test_counters_end_after_the_days_that_are_looked_back_on(
-    conversion: Conversion, valkey: ValkeyServer
-) -> None:
-    """No key stays for ever."""
+def test_counters_expire_after_the_days_that_are_read(conversion: Conversion, valkey: ValkeyServer) -> None:
+    """No key is kept for ever."""
     conversion.count_sent(NOW, "sms", "IN", "main")
     with valkey.client() as client:
         [key] = client.scan_iter(f"{conversion._prefix}*", count=10_000)  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""How a plan ends when its steps fail in every documented way, in every order of the four channels."""
+"""How a plan ends if its steps fail in every documented way, in every order of the four channels."""
 
 import itertools
 from collections.abc import Iterator
@@ -61,11 +61,11 @@ def journeys(valkey: ValkeyServer) -> Iterator[Journeys]:
 
 
 def expected(order: tuple[str, ...], ways: tuple[str, ...]) -> tuple[Ends, State]:
-    """Say how a plan must end, from the policy's words alone.
+    """Give the end that the policy requires for a plan.
 
-    Steps are tried in their order, those that cannot be taken are passed over, and looked at once more when no
-    other is left. Nothing follows a message that was delivered. A message that may have left is tried once more
-    on its channel, where no other is left.
+    Steps are tried in order. Those that cannot be taken are skipped, and tried once more when no other step is left.
+    Nothing follows a delivered message. A message that may have left is repeated once on its channel if no other
+    step is left.
     """
     ends: Ends = []
     for channel, way in zip(order, ways, strict=True):
@@ -86,7 +86,7 @@ def expected(order: tuple[str, ...], ways: tuple[str, ...]) -> tuple[Ends, State
 
 
 def journey(journeys: Journeys, order: tuple[str, ...], ways: tuple[str, ...]) -> tuple[Ends, State]:
-    """Go through a plan to its end."""
+    """Run a plan to its end."""
     journeys.mend_all()
     journeys.upstream.ends = dict(zip(order, ways, strict=True))
     journeys.upstream.took.clear()
@@ -101,7 +101,7 @@ def journey(journeys: Journeys, order: tuple[str, ...], ways: tuple[str, ...]) -
 
 
 def messages(ends: Ends, ways: dict[str, str]) -> list[str]:
-    """Name the channels over which a message must have left."""
+    """List the channels that must have sent a message."""
     return [channel for channel, _ in ends if WAYS[ways[channel]] is not None]
 
 
@@ -110,9 +110,9 @@ def messages(ends: Ends, ways: dict[str, str]) -> list[str]:
 def test_in_every_order_every_pair_of_failures_ends_as_the_policy_says(
     journeys: Journeys, order: tuple[str, ...], share: int
 ) -> None:
-    """81 plans cover every two ways to fail on every two steps: deliveries, end and messages that left all fit.
+    """81 plans cover each pair of failures on each pair of steps: deliveries, end and sent messages are as expected.
 
-    A third of them in each order plays each plan in eight orders.
+    Each order runs a third of them, so that each plan runs in eight orders.
     """
     for ways in PAIRS[ORDERS.index(order) % share :: share]:
         ends, state = expected(order, ways)
@@ -125,7 +125,7 @@ def test_in_every_order_every_pair_of_failures_ends_as_the_policy_says(
 def test_any_four_failures_end_as_the_policy_says(
     journeys: Journeys, order: tuple[str, ...], ways: tuple[str, ...]
 ) -> None:
-    """The same for any four ways, and no channel gets two messages but after an unknown end."""
+    """The same for any four failures; a channel sends a second message only after an unknown outcome."""
     ends, state = expected(order, ways)
     assert journey(journeys, order, ways) == (ends, state)
     took = journeys.upstream.took
@@ -147,10 +147,10 @@ def test_any_four_failures_end_as_the_policy_says(
         ("read", "read", False),
     ],
 )
-def test_a_step_has_succeeded_once_what_it_waits_for_came_true(
+def test_a_step_succeeds_when_the_status_that_it_waits_for_is_reached(
     journeys: Journeys, channel: str, until: str, news: str, *, falls_back: bool
 ) -> None:
-    """Each `until` with the news just short of it falls back when the wait ends, with that news it does not."""
+    """For each `until`, the status just below it leads to a fallback when the wait ends; that status does not."""
     other = next(c for c in CHANNELS if c != channel)
     journeys.mend_all()
     journeys.upstream.ends = {channel: news, other: "delivered"}
@@ -160,7 +160,7 @@ def test_a_step_has_succeeded_once_what_it_waits_for_came_true(
 
 
 def test_a_failure_counts_although_an_accepted_message_was_enough(journeys: Journeys) -> None:
-    """With `until = accepted` the step does not wait, but a failing receipt still moves the plan on."""
+    """With `until = accepted` the step does not wait, but a receipt of a failure still starts the next step."""
     journeys.upstream.ends = {"sms": "failed_receipt"}
     id_ = journeys.start(*steps(["sms"], until="accepted"), *steps(["voice"]))
     assert [d.channel for d in journeys.rest(id_).deliveries] == ["sms", "voice"]
@@ -171,7 +171,7 @@ def test_a_failure_counts_although_an_accepted_message_was_enough(journeys: Jour
 def test_a_chosen_channel_that_fails_is_followed_by_the_others_or_by_nothing(
     journeys: Journeys, chosen: str, way: str
 ) -> None:
-    """`after_choice = continue` takes the other steps in their order; `stop` leaves the choice to the person."""
+    """`after_choice = continue` takes the other steps in order; `stop` leaves the choice to the person."""
     journeys.mend_all()
     journeys.upstream.ends = {chosen: way}
     others = [channel for channel in CHANNELS if channel != chosen]
@@ -185,7 +185,7 @@ def test_a_chosen_channel_that_fails_is_followed_by_the_others_or_by_nothing(
 
 
 def test_a_person_may_choose_again_after_a_choice_that_failed(journeys: Journeys) -> None:
-    """`stop` keeps the challenge open: another channel that is named gets its message."""
+    """`stop` keeps the challenge open: the person may name another channel, and it sends."""
     journeys.mend_all()
     journeys.upstream.ends = {"whatsapp": "refused"}
     rules = steps(CHANNELS)
@@ -200,7 +200,7 @@ def test_a_person_may_choose_again_after_a_choice_that_failed(journeys: Journeys
 def test_a_resend_takes_the_next_channel_or_the_one_that_is_named(
     journeys: Journeys, order: tuple[str, ...]
 ) -> None:
-    """Without a name the next step's turn comes at once; with one it is that channel's, wherever it stands."""
+    """Without a name the next step follows at once; with a name, the step of that channel."""
     journeys.mend_all()
     journeys.upstream.ends = dict.fromkeys(order, "silence")
     rules = steps(order)
@@ -218,7 +218,7 @@ def test_a_resend_takes_the_next_channel_or_the_one_that_is_named(
 
 @pytest.mark.parametrize("order", ORDERS, ids="-".join)
 def test_a_check_tells_which_channels_code_came_back(journeys: Journeys, order: tuple[str, ...]) -> None:
-    """Each of the four messages has a code of its own; the answer names the channel of the one that was typed."""
+    """Each of the four messages has its own code; the answer names the channel whose code was typed."""
     journeys.mend_all()
     journeys.upstream.ends = dict.fromkeys(order, "silence")
     rules = steps(order)
@@ -239,7 +239,7 @@ def test_a_check_tells_which_channels_code_came_back(journeys: Journeys, order: 
 
 @pytest.mark.parametrize("way", ["silence", "failed_receipt", "refused", "unknown"])
 def test_no_message_leaves_when_the_challenge_is_about_to_end(journeys: Journeys, way: str) -> None:
-    """With less than ten seconds left nothing more is sent, however many steps are: a code needs time to be typed."""
+    """With less than ten seconds left nothing is sent, however many steps are left: typing a code takes time."""
     journeys.mend_all()
     journeys.upstream.ends = {"sms": way}
     journeys.upstream.took.clear()
@@ -252,7 +252,7 @@ def test_no_message_leaves_when_the_challenge_is_about_to_end(journeys: Journeys
 
 
 def test_a_late_receipt_neither_moves_nor_revives_what_followed(journeys: Journeys) -> None:
-    """News of the first message after the second has left is written down, and changes nothing else."""
+    """A receipt of the first message after the second has left is recorded and changes nothing else."""
     journeys.mend_all()
     journeys.upstream.ends = {"sms": "silence", "voice": "silence"}
     id_ = journeys.start(*steps(["sms", "voice"]))

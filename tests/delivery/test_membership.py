@@ -4,7 +4,7 @@ from otp_service.bootstrap.stores import Stores
 
 
 def test_workers_are_known_while_they_beat(store: Stores) -> None:
-    """The list is in order, the same for all; who stops beating or leaves drops out of it."""
+    """The list is sorted and the same for all; a worker that stops beating or leaves is removed."""
     assert store.membership(store.due).beat("b", 3) == ["b"]
     assert store.membership(store.due).beat("a", 5) == ["a", "b"]
     store.scripts.offset += 3000

@@ -27,7 +27,7 @@ def receipts(spine: Spine) -> Receipts:
 
 
 def brought(spine: Spine) -> tuple[str, str]:
-    """Send a code; gives the challenge's id and the delivery's reference, which is the upstream's id, too."""
+    """Send a code; gives the challenge's id and the delivery's reference, which is also the upstream's id."""
     id_ = spine.opened()
     spine.dispatcher.dispatch(id_, lambda: False)
     return id_, seen(spine.store, id_).last.reference
@@ -42,7 +42,7 @@ def receipt(
 
 @pytest.mark.parametrize("by", ["reference", "id", "both", "id and a foreign reference"])
 def test_a_receipt_finds_its_challenge(spine: Spine, receipts: Receipts, by: str) -> None:
-    """By our reference, by the upstream's id alone, as calls report it, or beside somebody else's reference."""
+    """By the reference, by the upstream's id alone (as reports of calls have it), or beside a foreign reference."""
     id_, ours = brought(spine)
     reference = {"reference": ours, "both": ours, "id and a foreign reference": "0" * 36}.get(by)
     found = receipt(Stage.DELIVERED, id_=None if by == "reference" else ours, reference=reference)
@@ -52,8 +52,8 @@ def test_a_receipt_finds_its_challenge(spine: Spine, receipts: Receipts, by: str
     assert seen(spine.store, id_).state is State.PENDING
 
 
-def test_a_receipt_of_nobody_is_passed_over(spine: Spine, receipts: Receipts) -> None:
-    """Unknown references and ids, another account's id, and stages that tell nothing."""
+def test_a_receipt_without_a_challenge_is_ignored(spine: Spine, receipts: Receipts) -> None:
+    """Unknown references and ids, the id of another account, and stages without information."""
     id_, ours = brought(spine)
     before = seen(spine.store, id_)
     assert receipts.record_receipt("main", receipt(Stage.READ, id_="stranger")) == "none"
@@ -69,7 +69,7 @@ def test_a_receipt_of_nobody_is_passed_over(spine: Spine, receipts: Receipts) ->
 def test_an_account_reports_only_what_left_by_it(
     spine: Spine, receipts: Receipts, upstreams: tuple[str, ...]
 ) -> None:
-    """Another account's receipt changes nothing, be it by our reference or by an id that both upstreams gave."""
+    """The receipt of another account changes nothing, by the reference or by an id that both upstreams gave."""
     id_ = opened(spine.store, replace(PLAN, steps=(Step("sms", upstreams, 30),))).id
     lease, seal = claimed(spine.store, id_), receipts._seal  # noqa: SLF001
     ours = seal.reference(id_)
@@ -86,10 +86,10 @@ def test_an_account_reports_only_what_left_by_it(
 
 
 @pytest.mark.parametrize(("reason", "state"), [("no_credits", "open"), ("absent", "closed")])
-def test_a_failure_that_speaks_against_the_account_feeds_its_breaker(
+def test_a_failure_of_the_account_counts_for_its_breaker(
     spine: Spine, receipts: Receipts, reason: str, state: str
 ) -> None:
-    """As many in a row as a send's failures would; what speaks against the number does not."""
+    """As many in a row open it as failures of sends would; failures of the number do not."""
     for ours in [brought(spine)[1] for _ in range(5)]:
         assert (
             receipts.record_receipt("main", receipt(Stage.FAILED, reference=ours, reason=reason)) == "changed"

@@ -1,4 +1,4 @@
-"""What people write back changes: suppressions, and channels that are open for a day."""
+"""What replies change: suppressions, and channels that are open for a day."""
 
 from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ def replies(spine: Spine) -> Replies:
 
 
 def test_stop_keeps_messages_away_until_start(spine: Spine, replies: Replies) -> None:
-    """From that number alone, over every channel; an operator lifts it, too."""
+    """For that number only, over every channel; an operator can lift it, too."""
     number = NUMBERS[0]
     for lift in (
         lambda: replies.record_reply("main", Inbound(channel="sms", sender=number, text="Start!")),
@@ -46,7 +46,7 @@ def test_stop_keeps_messages_away_until_start(spine: Spine, replies: Replies) ->
 
 
 def test_nothing_leaves_any_more_after_a_stop(spine: Spine, replies: Replies) -> None:
-    """Not even what was asked for before it: a queued message, or the next channel of a challenge."""
+    """Not even a message that was queued before, or the next channel of a challenge."""
     id_ = spine.opened(NUMBERS[0])
     replies.record_reply("main", Inbound(channel="sms", sender=NUMBERS[0], text="STOP"))
     spine.dispatcher.dispatch(id_, lambda: False)
@@ -54,8 +54,8 @@ def test_nothing_leaves_any_more_after_a_stop(spine: Spine, replies: Replies) ->
     assert seen(spine.store, id_).state is State.UNDELIVERABLE
 
 
-def test_who_writes_opens_the_channel_for_a_day(spine: Spine, replies: Replies) -> None:
-    """Whatever was written, for that channel and number alone."""
+def test_a_reply_opens_the_channel_for_a_day(spine: Spine, replies: Replies) -> None:
+    """Any reply does, for that channel and number only."""
     index = replies._seal.index("number", NUMBERS[0])  # noqa: SLF001
     replies.record_reply("main", Inbound(channel="whatsapp", sender=NUMBERS[0], text="hello"))
     assert spine.store.facts.get(f"open:whatsapp:{index}") == "1"

@@ -1,4 +1,4 @@
-"""One account of a step is dead in one of the ways that accounts die; the other one carries on."""
+"""If one account of a step fails, in any of the usual ways, the other one takes over."""
 
 import logging
 import socket
@@ -27,7 +27,7 @@ ANSWERS = {
 
 @contextmanager
 def black_hole() -> Iterator[str]:
-    """Listen with a full backlog, so that no connection is ever made; gives the address."""
+    """Listen with a full backlog, so that no connection is made; gives the address."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
@@ -41,7 +41,7 @@ def black_hole() -> Iterator[str]:
 
 @contextmanager
 def two_accounts(valkey: ValkeyServer, main: str, *, connect_timeout: float = 5.0) -> Iterator[Journeys]:
-    """Give a core whose account `main` is at an address, and whose `spare` is well."""
+    """Give a core whose account `main` is at an address, and whose account `spare` works."""
     upstream = Upstream()
     with FaultServer() as spare:
         spare.respond(upstream)
@@ -56,13 +56,13 @@ def two_accounts(valkey: ValkeyServer, main: str, *, connect_timeout: float = 5.
 
 
 def sent(journeys: Journeys, *, channel: str = "sms") -> Challenge:
-    """Send one message, as far as it goes at once."""
+    """Send one message, without waiting for later steps."""
     id_ = journeys.start(*steps([channel], *BOTH))
     return journeys.go_on(id_, lambda c: c.last.status not in {Status.QUEUED, Status.CLAIMED, Status.SENDING})
 
 
 def dead_address(kind: str, stack: ExitStack) -> str:
-    """Give the address of something that takes no connection."""
+    """Give an address that accepts no connection."""
     if kind == "black hole":
         return stack.enter_context(black_hole())
     return f"http://127.0.0.1:{free_port()}/api/v2/"
@@ -73,7 +73,7 @@ def dead_address(kind: str, stack: ExitStack) -> str:
 def test_a_dead_account_hands_over_to_the_next_one_of_its_step(
     valkey: ValkeyServer, kind: str, channel: str
 ) -> None:
-    """Every message leaves by the spare account, once, as one delivery of the step's own channel."""
+    """Each message leaves once by the spare account, as one delivery of the step's channel."""
     with ExitStack() as stack:
         journeys = stack.enter_context(two_accounts(valkey, dead_address(kind, stack), connect_timeout=0.2))
         for count in range(1, 3):
@@ -86,10 +86,10 @@ def test_a_dead_account_hands_over_to_the_next_one_of_its_step(
 
 @pytest.mark.parametrize("way", ANSWERS)
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_an_account_that_refuses_everybody_hands_over_at_once(
+def test_an_account_that_refuses_every_message_hands_over_at_once(
     valkey: ValkeyServer, way: str, channel: str
 ) -> None:
-    """401, 429 and 503 say that nothing left, and nothing of the number: the spare account takes the message."""
+    """401, 429 and 503 mean that nothing left, and are not about the number: the spare account sends the message."""
     with FaultServer() as main, two_accounts(valkey, main.url) as journeys:
         main.respond(lambda _: ANSWERS[way])
         assert sent(journeys, channel=channel).last.upstream == "spare"
@@ -98,7 +98,7 @@ def test_an_account_that_refuses_everybody_hands_over_at_once(
 
 
 def test_a_server_error_may_have_sent_and_is_not_repeated_by_the_next_account(valkey: ValkeyServer) -> None:
-    """A 500 says nothing of the message: it is waited for; once the breaker is open the spare takes what follows."""
+    """After a 500 the fate is unknown, so the step waits; once the breaker is open, the spare sends the next ones."""
     with FaultServer() as main, two_accounts(valkey, main.url) as journeys:
         main.respond(lambda _: http(status="500 Internal Server Error"))
         for _ in range(TOLERANCE):
@@ -109,7 +109,7 @@ def test_a_server_error_may_have_sent_and_is_not_repeated_by_the_next_account(va
 
 
 def test_an_open_breaker_keeps_every_send_away_and_lets_one_probe_through(valkey: ValkeyServer) -> None:
-    """After five faults the account hears nothing; then one send in each lease tries it, until it is well."""
+    """After five faults the account gets no request; later one send in each lease tries it, until it works."""
     with FaultServer() as main, two_accounts(valkey, main.url) as journeys:
         main.respond(lambda _: ANSWERS["unauthorized"])
         for _ in range(TOLERANCE + 10):
@@ -127,7 +127,7 @@ def test_an_open_breaker_keeps_every_send_away_and_lets_one_probe_through(valkey
 
 
 def test_of_many_sends_at_once_one_probes(valkey: ValkeyServer) -> None:
-    """Twenty askers of a breaker whose pause is over: one passes; the next after its lease, if nothing was told."""
+    """Twenty callers ask a breaker whose pause is over: one passes, and another after its lease without a result."""
     with FaultServer() as main, two_accounts(valkey, main.url) as journeys:
         breakers = journeys.core.breakers
         journeys.break_open("sms", 5)
@@ -139,7 +139,7 @@ def test_of_many_sends_at_once_one_probes(valkey: ValkeyServer) -> None:
 
 
 def test_a_bad_token_alarms_the_operators(valkey: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:
-    """Each 401 until the breaker opens is an event at the level of an error; with no spare there is no storm either."""
+    """Each 401 until the breaker opens is logged as an error; without a spare account there is no flood either."""
     caplog.set_level(logging.INFO, logger="otp_service")
     with FaultServer() as main, two_accounts(valkey, main.url) as journeys:
         main.respond(lambda _: ANSWERS["unauthorized"])
@@ -151,8 +151,8 @@ def test_a_bad_token_alarms_the_operators(valkey: ValkeyServer, caplog: pytest.L
     assert [record.levelno for record in alarms] == [logging.ERROR] * TOLERANCE
 
 
-def test_what_429_asks_for_is_kept_by_all_processes(valkey: ValkeyServer) -> None:
-    """After one 429 with Retry-After no process asks this account on any channel before that time is over."""
+def test_all_processes_obey_a_429(valkey: ValkeyServer) -> None:
+    """After a 429 with Retry-After no process calls this account on any channel until that time is over."""
     with FaultServer() as main, two_accounts(valkey, main.url) as one:
         main.respond(lambda _: ANSWERS["throttled"])
         two = Journeys(
@@ -175,7 +175,7 @@ def test_what_429_asks_for_is_kept_by_all_processes(valkey: ValkeyServer) -> Non
 
 
 def test_a_throttled_account_without_a_spare_is_tried_again_when_it_allows(valkey: ValkeyServer) -> None:
-    """Retry-After within the step's time: the same delivery, not before, and then it is accepted."""
+    """If Retry-After is within the step's time, the same delivery is sent then, not before, and is accepted."""
     with FaultServer() as main, two_accounts(valkey, main.url) as journeys:
         throttled = http(status="429 Too Many Requests", headers=("Retry-After: 7",))
         main.respond(lambda _: throttled)
@@ -192,7 +192,7 @@ def test_a_throttled_account_without_a_spare_is_tried_again_when_it_allows(valke
 
 
 def test_weights_and_lists_decide_who_is_asked_first(valkey: ValkeyServer) -> None:
-    """A list asks its first account always; weights of nine to one ask both, mostly the heavy one."""
+    """A list always uses its first account; weights of nine to one use both, mostly the heavy one."""
     with FaultServer() as main, two_accounts(valkey, main.url) as journeys:
         main.respond(Upstream())
         assert {sent(journeys).last.upstream for _ in range(20)} == {"main"}
@@ -207,6 +207,6 @@ def _text_of(journeys: Journeys) -> str:
 
 
 def _settings_of(journeys: Journeys) -> dict[str, object]:
-    """Give the settings that processes of one deployment share."""
+    """Give the settings that the processes of one deployment share."""
     names = ("redis_prefix", "peppers", "number_keys", "lookup_keys", "signing_keys", "partitions")
     return {name: getattr(journeys.core.settings, name) for name in names}

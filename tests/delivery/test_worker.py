@@ -1,4 +1,4 @@
-"""How a worker spends its time: woken, sharing, bounded, and ending without loss."""
+"""How a worker works: it wakes, shares, stays within its limits, and stops without loss."""
 
 import socket
 import threading
@@ -60,18 +60,18 @@ def shared(valkey: ValkeyServer) -> Iterator[Spine]:
 
 
 class Deaf(Scripts):
-    """A connection on which no wake-up is ever heard."""
+    """A connection that receives no wake-up."""
 
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
 
     def listen(self, channel: str) -> PubSub:
-        """Listen to a channel where nobody speaks."""
-        return self._scripts.listen(f"{channel}:nobody")
+        """Listen to a channel without messages."""
+        return self._scripts.listen(f"{channel}:silent")
 
 
 class Broken(Deaf):
-    """A connection with a fault of ours in it."""
+    """A connection with a bug."""
 
     def listen(self, channel: str) -> PubSub:
         """Fail as a bug would."""
@@ -79,7 +79,7 @@ class Broken(Deaf):
 
 
 class Handled:
-    """Stands for what is done with a due challenge; may be held up."""
+    """Takes the place of the dispatcher; a test may block it."""
 
     def __init__(self, store: Stores) -> None:
         self._store = store
@@ -114,7 +114,7 @@ def a_worker(
     membership: Membership | None = None,
     scripts: Scripts | None = None,
 ) -> Worker:
-    """Make a worker whose work is the test's."""
+    """Make a worker with the test's handler."""
     return Worker(
         queue=queue or spine.store.due,
         membership=membership or spine.store.membership(spine.store.due),
@@ -135,10 +135,10 @@ def in_partition(store: Stores, partition: str) -> str:
 
 
 def test_a_new_send_wakes_the_worker(spine: Spine) -> None:
-    """Messages leave one after the other as they are asked for.
+    """Messages leave one after the other, as they are requested.
 
-    Each is asked for after the one before has left, when the worker sleeps. Without wake-ups each would wait
-    for the next look, a second away: forty seconds in all, twice the test's patience for the whole.
+    Each is requested after the previous one has left, while the worker sleeps. Without wake-ups each would wait for the
+    next poll, a second later: forty seconds in total, twice the test's patience.
     """
     with working(spine.worker()):
         gone = threading.Event()
@@ -153,8 +153,8 @@ def test_a_new_send_wakes_the_worker(spine: Spine) -> None:
         assert gone.wait(PATIENCE)
 
 
-def test_a_lost_wake_up_is_healed_by_looking(spine: Spine) -> None:
-    """A worker that hears nothing still finds what is due."""
+def test_polling_makes_up_for_a_lost_wake_up(spine: Spine) -> None:
+    """A worker without wake-ups still finds what is due."""
     handled = Handled(spine.store)
     with working(a_worker(spine, handled, scripts=Deaf(spine.scripts))):
         for _ in range(2):
@@ -162,8 +162,8 @@ def test_a_lost_wake_up_is_healed_by_looking(spine: Spine) -> None:
             until(lambda id_=id_: id_ in handled.order)  # type: ignore[misc]
 
 
-def test_what_was_due_before_the_worker_came_is_taken(spine: Spine) -> None:
-    """A crash leaves deadlines behind; whoever starts next takes them."""
+def test_what_was_due_before_the_worker_started_is_taken(spine: Spine) -> None:
+    """A crash leaves deadlines behind; the next worker takes them."""
     ids = [opened(spine.store).id for _ in range(5)]
     handled = Handled(spine.store)
     with working(a_worker(spine, handled)):
@@ -171,7 +171,7 @@ def test_what_was_due_before_the_worker_came_is_taken(spine: Spine) -> None:
 
 
 def test_a_deadline_in_the_future_is_met_without_a_wake_up(spine: Spine) -> None:
-    """What will be due is looked at when it is: here a claim of a dead worker whose lease runs out."""
+    """It is read when it becomes due: here, a claim of a dead worker whose lease ends."""
     id_ = opened(spine.store).id
     claimed(spine.store, id_)
     spine.store.scripts.offset += CLAIM_LEASE - 300
@@ -180,10 +180,10 @@ def test_a_deadline_in_the_future_is_met_without_a_wake_up(spine: Spine) -> None
         until(lambda: id_ in handled.order)
 
 
-def test_a_backlog_is_worked_off_without_pauses(spine: Spine) -> None:
-    """More than fits at once in one partition: the worker goes on as soon as it has room.
+def test_a_backlog_is_handled_without_pauses(spine: Spine) -> None:
+    """With more in one partition than fits at once, the worker continues as soon as it has room.
 
-    At one look a second it would take two hundred seconds.
+    With one poll a second it would take two hundred seconds.
     """
     ids = {opened(spine.store).id for _ in range(400)}
     handled = Handled(spine.store)
@@ -192,7 +192,7 @@ def test_a_backlog_is_worked_off_without_pauses(spine: Spine) -> None:
 
 
 def test_a_backlog_in_one_partition_does_not_starve_the_others(shared: Spine) -> None:
-    """Partitions take turns: what waits in the last is begun long before the first one's backlog is done."""
+    """Partitions take turns: the last one starts long before the backlog of the first one is done."""
     first, last = shared.store.partitions.names()[0], shared.store.partitions.names()[-1]
     backlog = [in_partition(shared.store, first) for _ in range(60)]
     alone = in_partition(shared.store, last)
@@ -205,8 +205,8 @@ def test_a_backlog_in_one_partition_does_not_starve_the_others(shared: Spine) ->
 # How much at once.
 
 
-def test_a_worker_never_does_more_at_once_than_it_may(spine: Spine) -> None:
-    """With every place taken nothing more is begun, however much is due; all of it is done in the end."""
+def test_a_worker_never_exceeds_its_limit(spine: Spine) -> None:
+    """At its limit it starts nothing more, however much is due; everything is done in the end."""
     ids = [opened(spine.store).id for _ in range(30)]
     handled = Handled(spine.store)
     handled.gate.clear()
@@ -219,7 +219,7 @@ def test_a_worker_never_does_more_at_once_than_it_may(spine: Spine) -> None:
     assert handled.most == 4
 
 
-def test_one_slow_message_does_not_hold_up_the_others(valkey: ValkeyServer) -> None:
+def test_one_slow_message_does_not_delay_the_others(valkey: ValkeyServer) -> None:
     """While an upstream keeps one message hanging, all others leave."""
     phone, hang = Phone(), threading.Event()
 
@@ -243,7 +243,7 @@ def test_one_slow_message_does_not_hold_up_the_others(valkey: ValkeyServer) -> N
 
 
 def test_a_challenge_that_is_due_while_it_is_being_handled_is_taken_again(spine: Spine) -> None:
-    """What becomes due in the middle of a send follows it, and is not handled by two at once."""
+    """If it becomes due during a send, it is handled after it, and never twice at the same time."""
     begun: list[str] = []
     gate = threading.Event()
 
@@ -264,14 +264,14 @@ def test_a_challenge_that_is_due_while_it_is_being_handled_is_taken_again(spine:
 
 
 class Watching(DueQueue):
-    """A queue that counts looks at its partitions."""
+    """A queue that counts the reads of its partitions."""
 
     def __init__(self, store: Stores) -> None:
         super().__init__(store.scripts, store.partitions, "due")
         self.looks = 0
 
     def due(self, partition: str, limit: int) -> Due:
-        """Look, and count it."""
+        """Read, and count it."""
         found = super().due(partition, limit)
         self.looks += 1
         return found
@@ -281,7 +281,7 @@ class Watching(DueQueue):
 
 
 def test_two_workers_share_the_partitions(shared: Spine) -> None:
-    """Each partition is one worker's: the same one does all that is due in it, and both have their share."""
+    """Each partition belongs to one worker, which handles all that is due in it; both have their share."""
     who: dict[str, set[str]] = {}
     did: dict[str, set[str]] = {"one": set(), "two": set()}
     lock = threading.Lock()
@@ -330,7 +330,7 @@ class Known(Membership):
 
 
 def test_the_partitions_of_a_worker_that_leaves_are_taken_over(shared: Spine) -> None:
-    """After one of two workers was stopped the other serves all partitions."""
+    """After one of two workers has stopped, the other serves all partitions."""
     handled = Handled(shared.store)
     known = Known(shared.store)
     with working(a_worker(shared, handled, name="stays", membership=known)):
@@ -342,7 +342,7 @@ def test_the_partitions_of_a_worker_that_leaves_are_taken_over(shared: Spine) ->
 
 
 def test_the_partitions_of_a_worker_that_died_are_taken_over(shared: Spine) -> None:
-    """A worker that stops beating keeps its partitions for its life's rest, then the other has them."""
+    """A worker without beats keeps its partitions until its time is over; then the other one takes them."""
     handled = Handled(shared.store)
     shared.store.membership(shared.store.due).beat("ghost", 100)  # comes first in the order, and never works
     known = Known(shared.store)
@@ -360,7 +360,7 @@ def test_the_partitions_of_a_worker_that_died_are_taken_over(shared: Spine) -> N
 def test_a_fault_in_one_challenge_does_not_end_the_worker(
     spine: Spine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An error that nobody foresaw is logged; the challenge comes again, and the others are served."""
+    """An unexpected error is logged; the challenge is handled again, and the others are served."""
     handled = Handled(spine.store)
     failed: list[str] = []
 
@@ -384,7 +384,7 @@ def test_a_fault_in_one_challenge_does_not_end_the_worker(
 def test_a_store_that_is_away_for_one_challenge_does_not_end_the_worker(
     spine: Spine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An outage in the middle of a send is no fault of ours: not logged as one, and tried again."""
+    """An outage during a send is not logged as a bug, and the challenge is handled again."""
     handled = Handled(spine.store)
     failed: list[str] = []
 
@@ -401,7 +401,7 @@ def test_a_store_that_is_away_for_one_challenge_does_not_end_the_worker(
 
 
 def test_a_worker_that_cannot_listen_ends_as_broken(spine: Spine, caplog: pytest.LogCaptureFixture) -> None:
-    """Half a worker is none: a fault in the listening thread ends it, and it says so."""
+    """A failure of the listening thread ends the worker, and it says so."""
     worker = a_worker(spine, Handled(spine.store), scripts=Broken(spine.scripts))
     worker.run()
     assert worker.broken
@@ -423,7 +423,7 @@ def test_a_worker_that_cannot_beat_ends_as_broken(spine: Spine, caplog: pytest.L
 
 
 def test_a_worker_goes_on_when_the_store_is_back(valkey: ValkeyServer) -> None:
-    """Killed and started again: what is asked for afterwards leaves, by the same worker, woken as before."""
+    """After a restart of the store the same worker sends what is requested, woken as before."""
     server = ValkeyServer()
     scripts = scripts_at(server.url)
     spine = make_spine(scripts, partitions=2)
@@ -446,7 +446,7 @@ def test_a_worker_goes_on_when_the_store_is_back(valkey: ValkeyServer) -> None:
 
 
 def test_a_worker_starts_before_its_store(valkey: ValkeyServer) -> None:
-    """With no server there it waits for one, and serves when it comes."""
+    """Without a server it waits for one, and works when there is one."""
     port = free_port()
     url = f"redis://{HOST}:{port}"
     scripts = scripts_at(url)
@@ -468,7 +468,7 @@ def test_a_worker_starts_before_its_store(valkey: ValkeyServer) -> None:
 
 
 def test_a_worker_survives_the_loss_of_its_listening_connection(valkey: ValkeyServer) -> None:
-    """When all connections break it listens again, and is woken as before."""
+    """When all connections break, it listens again and is woken as before."""
     with FaultProxy(valkey.socket) as proxy:
         scripts = scripts_at(proxy.url)
         spine = make_spine(scripts, partitions=2)
@@ -486,8 +486,8 @@ def test_a_worker_survives_the_loss_of_its_listening_connection(valkey: ValkeySe
 # Ending.
 
 
-def test_a_worker_that_is_stopped_finishes_what_has_left(valkey: ValkeyServer) -> None:
-    """A message under way is waited for and its outcome written down; nothing new is begun."""
+def test_a_worker_that_stops_finishes_what_has_left(valkey: ValkeyServer) -> None:
+    """It waits for a message that has left and records its outcome; it starts nothing new."""
     begun, go_on = threading.Event(), threading.Event()
 
     class Slow(Phone):
@@ -512,10 +512,10 @@ def test_a_worker_that_is_stopped_finishes_what_has_left(valkey: ValkeyServer) -
         assert spine.store.membership(spine.store.due).beat("next", 3) == ["next"]
 
 
-def test_a_worker_that_is_stopped_hands_back_what_has_not_left(
+def test_a_worker_that_stops_releases_what_has_not_left(
     valkey: ValkeyServer,
 ) -> None:
-    """What was claimed but waits for its hash is released: due at once, never sent by the one that stops."""
+    """A claimed delivery that waits for its hash is released: due at once, and not sent by this worker."""
     with open_spine(valkey, connections=32, partitions=2, hash_slots=1) as spine:
         worker = spine.worker()
         running = threading.Thread(target=worker.run)
@@ -537,7 +537,7 @@ def test_a_worker_that_is_stopped_hands_back_what_has_not_left(
 
 
 def test_a_worker_can_be_stopped_while_its_store_is_silent() -> None:
-    """With many partitions and a store that takes calls and never answers it looks at no other."""
+    """With many partitions and a store that accepts calls and never answers, it reads no further one."""
     with socket.create_server((HOST, 0), backlog=256) as listener:
         url = f"redis://{HOST}:{listener.getsockname()[1]}"
         scripts = scripts_at(url, limits=USUAL_LIMITS)
@@ -579,7 +579,7 @@ def test_a_worker_can_be_stopped_while_its_store_is_silent() -> None:
 
 
 def test_a_worker_that_is_stopped_before_it_runs_does_nothing(spine: Spine) -> None:
-    """A signal may come before the first round."""
+    """A signal may arrive before the first round."""
     id_ = opened(spine.store).id
     handled = Handled(spine.store)
     worker = a_worker(spine, handled)
@@ -593,7 +593,7 @@ def test_a_worker_that_is_stopped_before_it_runs_does_nothing(spine: Spine) -> N
 
 
 def test_an_unknown_outcome_moves_on_to_the_next_channel(valkey: ValkeyServer) -> None:
-    """An upstream took the request and said nothing: after the wait a code goes out over the next step."""
+    """If an upstream took the request and did not answer, the next step sends a code after the wait."""
     phone = Phone(Outcome(Verdict.UNKNOWN, "timeout"))
     with open_spine(valkey, connections=32, partitions=1, phone=phone) as spine, working(spine.worker()):
         id_ = spine.opened(NUMBERS[0])

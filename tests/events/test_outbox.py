@@ -1,4 +1,4 @@
-"""What apps are told of their challenges: each event once, only what they want, and as soon as it is known."""
+"""Events of challenges: each once, only those that the app wants, and as soon as they happen."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -33,7 +33,7 @@ Told = list[tuple[str, dict[str, Any]]]
 
 @pytest.fixture
 def journeys(valkey: ValkeyServer) -> Iterator[Journeys]:
-    """Give a core whose app `web` hears of everything."""
+    """Give a core whose app `web` wants all events."""
     upstream = Upstream()
     with FaultServer() as server:
         server.respond(upstream)
@@ -58,12 +58,12 @@ def outbox(store: Stores, events: Events | None, *, version: int = 1) -> Outbox:
 
 
 def wanted(*types: str) -> Events:
-    """Say that an app wants these events; none are all."""
+    """Make an app that wants these events; without arguments, all."""
     return Events(url="https://app.example.com/events", secret_env="OTP_EVENTS_WEB", types=types)
 
 
 def told(store: Stores) -> Told:
-    """Take all events that are on their way, by what they say; nothing of them is left."""
+    """Take all queued events, so that none is left; gives their contents."""
     found: Told = []
     for id_ in [id_ for p in store.partitions.names() for id_ in store.events_due.due(p, 100).ids]:
         event = store.events.claim(id_)
@@ -86,8 +86,8 @@ def guess_wrong(journeys: Journeys, id_: str, times: int) -> None:
             journeys.core.check.verify(journeys.caller(*steps(["sms"])), id_, wrong)
 
 
-def test_an_app_hears_what_became_of_each_message(journeys: Journeys) -> None:
-    """An SMS that is reported as failed, the message that follows it, and the check; data names no number or code."""
+def test_an_app_gets_an_event_for_each_change_of_a_message(journeys: Journeys) -> None:
+    """An SMS that is reported as failed, the next message, and the check; no event holds a number or code."""
     journeys.upstream.ends = {"sms": "failed_receipt", "whatsapp": "delivered"}
     rules = steps(["sms", "whatsapp"])
     id_ = journeys.start(*rules)
@@ -107,8 +107,8 @@ def test_an_app_hears_what_became_of_each_message(journeys: Journeys) -> None:
     assert told(journeys.core.store) == []
 
 
-def test_the_last_wrong_guess_is_told_at_once(journeys: Journeys) -> None:
-    """Not when the challenge expires, which may be minutes later; and not a second time then."""
+def test_the_event_of_the_last_wrong_guess_is_queued_at_once(journeys: Journeys) -> None:
+    """Not when the challenge expires, which may be minutes later, and not a second time then."""
     id_ = journeys.start(*steps(["sms"]))
     journeys.rest(id_)
     guess_wrong(journeys, id_, GUESSES - 1)
@@ -122,8 +122,8 @@ def test_the_last_wrong_guess_is_told_at_once(journeys: Journeys) -> None:
     assert told(journeys.core.store) == []
 
 
-def test_a_guess_is_answered_although_nobody_can_be_told_of_it(journeys: Journeys) -> None:
-    """The store fails between the last guess and the event: the app hears of it when the challenge expires."""
+def test_a_guess_is_answered_although_its_event_cannot_be_queued(journeys: Journeys) -> None:
+    """If the store fails between the last guess and the event, the event follows when the challenge expires."""
     core, id_ = journeys.core, journeys.start(*steps(["sms"]))
     journeys.rest(id_)
     with proxied_store("redis://127.0.0.1:9", "nobody") as away:
@@ -137,16 +137,16 @@ def test_a_guess_is_answered_although_nobody_can_be_told_of_it(journeys: Journey
     assert types(told(core.store)) == ["challenge.failed"]
 
 
-def test_no_failure_is_told_of_a_challenge_that_was_won(store: Stores) -> None:
-    """A right guess that was counted before the last wrong one may end first: then the wrong one is no news."""
+def test_there_is_no_failure_event_for_a_verified_challenge(store: Stores) -> None:
+    """A right guess that was counted before the last wrong one may end first: then the wrong one causes no event."""
     late = opened(store, watched=True)
     store.challenges.finish(late.id, "web", State.VERIFIED, 0)
     outbox(store, wanted()).queue_exhausted(late)
     assert told(store) == []
 
 
-def test_an_app_hears_only_what_it_asked_for(store: Stores) -> None:
-    """By type; what it does not want counts as told, so that a wish that comes later brings no old news."""
+def test_an_app_gets_only_the_events_that_it_wants(store: Stores) -> None:
+    """By type. Unwanted events count as sent, so that a later wish brings no old events."""
     challenge = opened(store, watched=True)
     brought(store, challenge.id)
     store.challenges.finish(challenge.id, "web", State.VERIFIED, 0)
@@ -156,7 +156,7 @@ def test_an_app_hears_only_what_it_asked_for(store: Stores) -> None:
     assert told(store) == []
 
 
-def test_whoever_does_not_want_events_gets_none(store: Stores) -> None:
+def test_an_app_that_wants_no_events_gets_none(store: Stores) -> None:
     """An app without an endpoint, and a challenge that was opened before it had one."""
     challenge = opened(store, watched=True)
     brought(store, challenge.id)
@@ -169,8 +169,8 @@ def test_whoever_does_not_want_events_gets_none(store: Stores) -> None:
     assert told(store) == []
 
 
-def test_a_process_that_does_not_follow_yet_leaves_telling_to_others(store: Stores) -> None:
-    """It may not know yet who wants to hear; whoever has the challenge's version tells."""
+def test_a_process_with_an_older_policy_leaves_events_to_others(store: Stores) -> None:
+    """It may not know yet what the app wants; a process with the challenge's version queues them."""
     challenge = opened(store, watched=True, policy=2)
     brought(store, challenge.id)
     outbox(store, None, version=1).queue_events(seen(store, challenge.id))
@@ -179,8 +179,8 @@ def test_a_process_that_does_not_follow_yet_leaves_telling_to_others(store: Stor
     assert types(told(store)) == ["challenge.sent"]
 
 
-def test_many_who_tell_at_once_tell_once(store: Stores) -> None:
-    """Sixteen with the same news: the app hears it once."""
+def test_many_processes_at_once_queue_an_event_once(store: Stores) -> None:
+    """Sixteen callers with the same events: the app gets each once."""
     challenge = opened(store, watched=True)
     brought(store, challenge.id)
     store.challenges.finish(challenge.id, "web", State.VERIFIED, 0)
@@ -190,8 +190,8 @@ def test_many_who_tell_at_once_tell_once(store: Stores) -> None:
     assert types(told(store)) == ["challenge.sent", "challenge.verified"]
 
 
-def test_a_flood_of_refusals_is_no_flood_of_events(journeys: Journeys) -> None:
-    """A number that wrote STOP: one event a minute, naming the rule and not the number."""
+def test_many_refusals_do_not_cause_many_events(journeys: Journeys) -> None:
+    """For a number that wrote STOP there is one event a minute; it names the rule and not the number."""
     core, caller, number = journeys.core, journeys.caller(*steps(["sms"])), next(crowd())
     core.replies.record_reply("main", Inbound(channel="sms", sender=number, text="STOP"))
     for _ in range(5):
@@ -201,8 +201,8 @@ def test_a_flood_of_refusals_is_no_flood_of_events(journeys: Journeys) -> None:
     assert BLOCKED_PAUSE == 60
 
 
-def test_only_apps_that_want_to_hear_of_refusals_do(store: Stores) -> None:
-    """Neither an app of other wishes nor one without an endpoint; each counter has a pause of its own."""
+def test_only_apps_that_want_events_of_refusals_get_them(store: Stores) -> None:
+    """No app that wants other events or has no endpoint does; each counter has its own pause."""
     outbox(store, wanted(EventType.SENT)).queue_blocked("web", "number", "one")
     outbox(store, None).queue_blocked("web", "number", "one")
     assert told(store) == []

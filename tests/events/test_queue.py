@@ -10,14 +10,14 @@ from tests.support.spine import (
 
 
 def test_an_event_is_due_at_once(store: Stores) -> None:
-    """By the store's clock, whatever the server's says."""
+    """By the store's clock, not by the server's."""
     store.scripts.offset -= 60_000
     store.events.put(store.challenges.new_id(), ["v"], {"v": {"n": 1}})
     assert len(queued_events(store)) == 1
 
 
 def test_an_event_is_queued_once(store: Stores) -> None:
-    """Whoever comes second, or asks again, adds nothing; what was told stays with the challenge."""
+    """A second caller or a repetition adds nothing; the names of sent events stay with the challenge."""
     id_ = opened(store, watched=True).id
     for _ in range(2):
         store.events.put(id_, ["0s", "0d"], {"0s": {"n": 1}, "0d": {"n": 2}})
@@ -30,8 +30,8 @@ def test_an_event_is_queued_once(store: Stores) -> None:
     assert len(queued_events(store)) == 4
 
 
-def test_an_event_is_one_workers_until_its_lease_ends(store: Stores) -> None:
-    """A crash leaves it for the next; each take counts; a pause is kept; an ended event is gone."""
+def test_an_event_belongs_to_one_worker_until_its_lease_ends(store: Stores) -> None:
+    """After a crash the next worker gets it; each claim counts; a pause is kept; a finished event is gone."""
     store.events.put(store.challenges.new_id(), [""], {"": {"app": "web"}})
     [id_] = queued_events(store)
     for tries in range(2):

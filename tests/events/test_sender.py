@@ -1,4 +1,4 @@
-"""How events reach apps: a real endpoint over HTTP, signatures judged by the specification's own library."""
+"""How events reach apps: a real endpoint over HTTP, and signatures checked by the specification's library."""
 
 import base64
 import secrets
@@ -49,7 +49,7 @@ def a_sender(store: Stores, url: str, **secrets_by_name: tuple[bytes, ...]) -> W
 
 
 def queued_event(store: Stores, app: str = "web") -> str:
-    """Put an event on its way; gives its id."""
+    """Queue an event; gives its id."""
     before = due(store)
     record = {
         "app": app,
@@ -68,12 +68,12 @@ def due(store: Stores) -> set[str]:
 
 
 def running() -> bool:
-    """Nobody asked the worker to stop."""
+    """The worker is not to stop."""
     return False
 
 
 def test_an_event_is_signed_with_every_secret_and_ends(store: Stores, endpoint: Endpoint) -> None:
-    """A receiver with either secret of a rotation can check it; with another it refuses. Then it is gone."""
+    """A receiver accepts it with either secret of a rotation, and refuses it with another. Then it is gone."""
     id_ = queued_event(store)
     a_sender(store, endpoint.url).send(id_, running)
     [post] = endpoint.posts
@@ -91,7 +91,7 @@ def test_an_event_is_signed_with_every_secret_and_ends(store: Stores, endpoint: 
 
 
 def test_a_retry_keeps_the_id_and_waits(store: Stores, endpoint: Endpoint) -> None:
-    """A receiver knows a repetition by it; the second try comes after its pause, not before."""
+    """A receiver recognizes a repetition by the id; the second try comes after its pause, not before."""
     endpoint.statuses.put(500)
     sender, id_ = a_sender(store, endpoint.url), queued_event(store)
     sender.send(id_, running)
@@ -106,7 +106,7 @@ def test_a_retry_keeps_the_id_and_waits(store: Stores, endpoint: Endpoint) -> No
 
 
 def test_gone_switches_the_endpoint_off(store: Stores, endpoint: Endpoint) -> None:
-    """After a 410 no event goes there any more, until the policy names another address."""
+    """After a 410 no event is sent there until the policy names another address."""
     endpoint.statuses.put(410)
     sender = a_sender(store, endpoint.url)
     for _ in range(3):
@@ -117,8 +117,8 @@ def test_gone_switches_the_endpoint_off(store: Stores, endpoint: Endpoint) -> No
     assert len(endpoint.posts) == 2
 
 
-def test_a_crash_after_the_take_leaves_the_event(store: Stores, endpoint: Endpoint) -> None:
-    """A worker that dies in the middle: after its lease the same event is tried again, with the same id."""
+def test_a_crash_after_the_claim_keeps_the_event(store: Stores, endpoint: Endpoint) -> None:
+    """After the lease of a worker that died, the same event is sent again with the same id."""
     sender, id_ = a_sender(store, endpoint.url), queued_event(store)
     assert store.events.claim(id_) is not None
     sender.send(id_, running)
@@ -130,8 +130,8 @@ def test_a_crash_after_the_take_leaves_the_event(store: Stores, endpoint: Endpoi
     assert due(store) == set()
 
 
-def test_an_event_that_nobody_can_get_now_waits(store: Stores, endpoint: Endpoint) -> None:
-    """Its app left the policy, or this process has no secret for it: nothing unsigned goes out, and nothing is lost."""
+def test_an_event_without_endpoint_or_secret_waits(store: Stores, endpoint: Endpoint) -> None:
+    """If the policy lacks its app, or the process its secret, nothing is sent unsigned and nothing is lost."""
     events = {queued_event(store, "gone"), queued_event(store)}
     for id_ in events:
         a_sender(store, endpoint.url, OTHER=KEYS).send(id_, running)
@@ -142,7 +142,7 @@ def test_an_event_that_nobody_can_get_now_waits(store: Stores, endpoint: Endpoin
 
 
 def test_a_stopping_worker_takes_no_event(store: Stores, endpoint: Endpoint) -> None:
-    """It stays due for another."""
+    """It stays due for another worker."""
     id_ = queued_event(store)
     a_sender(store, endpoint.url).send(id_, lambda: True)
     assert (endpoint.posts, due(store)) == ([], {id_})

@@ -1,4 +1,4 @@
-"""Events: what is written, how it is signed, when it is sent again; the specification's own library judges."""
+"""The body of events, their signature and when they are retried, checked by the specification's own library."""
 
 import base64
 import json
@@ -28,12 +28,12 @@ DAY = 86400
 
 
 def answer(status: int | None, retry_after: float | None = None) -> Answer:
-    """Make an answer; its word decides nothing."""
+    """Make an answer; its reason decides nothing."""
     return Answer(status, retry_after, "answered" if status else "timeout")
 
 
 def middle() -> float:
-    """Draw what leaves a wait as it is scheduled."""
+    """Draw the value that leaves a wait as scheduled."""
     return 0.5
 
 
@@ -41,7 +41,7 @@ def middle() -> float:
 
 
 def test_the_specifications_own_vector() -> None:
-    """What the reference library's tests hold for its fixed secret, id, time and body."""
+    """The expected values are from the reference library's tests, for a fixed secret, id, time and body."""
     key = signing_secrets.read_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     signed = standard_webhooks.sign(
         "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}', [key]
@@ -57,7 +57,7 @@ def test_the_specifications_own_vector() -> None:
 def test_every_secret_alone_verifies_an_event(
     event_id: str, data: dict[str, object], kind: EventType, keys: list[bytes]
 ) -> None:
-    """While secrets rotate a receiver that holds any of them accepts, and reads what was written."""
+    """While secrets rotate, a receiver with any of them accepts the event and reads its content."""
     written = standard_webhooks.write_body(kind, AT, data)
     signed = standard_webhooks.sign(event_id, int(time.time()), written, keys)
     for key in keys:
@@ -70,7 +70,7 @@ def test_every_secret_alone_verifies_an_event(
 
 @given(IDS, KEYS, KEYS, st.data())
 def test_nothing_else_verifies(event_id: str, key: bytes, other: bytes, drawn: st.DataObject) -> None:
-    """Another secret, another id, time or body: the receiver refuses."""
+    """A receiver refuses another secret, id, time or body."""
     now = int(time.time())
     written = standard_webhooks.write_body(EventType.SENT, AT, {})
     signed = standard_webhooks.sign(event_id, now, written, [key])
@@ -90,7 +90,7 @@ def test_nothing_else_verifies(event_id: str, key: bytes, other: bytes, drawn: s
 
 @pytest.mark.parametrize("shift", [-301, 302])
 def test_a_try_of_another_time_is_stale(shift: int) -> None:
-    """Each try is signed with its own time, so that a copy is worth five minutes at most (F5)."""
+    """Each try is signed with its own time, so that a copy is valid for five minutes at most."""
     key, written = b"k" * 32, standard_webhooks.write_body(EventType.SENT, AT, {})
     with pytest.raises(WebhookVerificationError, match="timestamp too"):
         Webhook(key).verify(
@@ -109,8 +109,8 @@ def test_the_newest_secret_signs_first() -> None:
 
 
 @given(KEYS)
-def test_a_secret_is_read_as_it_was_written(key: bytes) -> None:
-    """24 to 64 bytes, in the form that receivers paste into their own settings."""
+def test_a_secret_is_read(key: bytes) -> None:
+    """24 to 64 bytes, in the form that receivers use in their settings."""
     text = "whsec_" + base64.b64encode(key).decode()
     assert signing_secrets.read_secret(text) == key
     assert Webhook(text).verify(b"1", standard_webhooks.sign("e", int(time.time()), b"1", [key])) == 1
@@ -132,13 +132,13 @@ def test_a_secret_is_read_as_it_was_written(key: bytes) -> None:
     ],
 )
 def test_a_bad_secret_is_refused_with_the_rule(text: str) -> None:
-    """Too short, too long, not base64, not ours: the rule is told, the secret is not."""
+    """Too short, too long, not base64, or without the prefix: the error shows the rule, not the secret."""
     with pytest.raises(ValueError, match=r"^must be whsec_ followed by the base64 of 24 to 64 bytes$"):
         signing_secrets.read_secret(text)
 
 
-def test_drawn_secrets_are_good_and_new() -> None:
-    """A drawn secret is one that can be read, and no two are alike."""
+def test_drawn_secrets_are_valid_and_new() -> None:
+    """Each drawn secret can be read, and no two are equal."""
     drawn = {signing_secrets.draw_secret() for _ in range(100)}
     assert len(drawn) == 100
     assert {len(signing_secrets.read_secret(text)) for text in drawn} == {32}
@@ -160,7 +160,7 @@ def test_the_six_types_are_the_contract() -> None:
 
 
 def test_a_body_is_compact_json() -> None:
-    """Byte for byte what is signed and sent."""
+    """These exact bytes are signed and sent."""
     assert standard_webhooks.write_body(EventType.SENT, AT, {"id": "c1", "to": "•••71"}) == (
         b'{"type":"challenge.sent","timestamp":"2023-01-19T00:13:51.042Z",'
         b'"data":{"id":"c1","to":"\\u2022\\u2022\\u202271"}}'
@@ -168,8 +168,8 @@ def test_a_body_is_compact_json() -> None:
 
 
 @given(st.integers(0, 253_402_300_799_999))
-def test_every_millisecond_is_told_exactly(at: int) -> None:
-    """The time comes back from the text as it went in, always with three decimals, in UTC."""
+def test_every_millisecond_is_written_exactly(at: int) -> None:
+    """The time is written with three decimals, in UTC, and reads back as the same time."""
     text = json.loads(standard_webhooks.write_body(EventType.SENT, at, {}))["timestamp"]
     assert len(text) == len("2023-01-19T00:13:51.042Z")
     moment = datetime.fromisoformat(text)
@@ -177,7 +177,7 @@ def test_every_millisecond_is_told_exactly(at: int) -> None:
 
 
 def test_a_body_stays_below_20_kb() -> None:
-    """What would be larger is a mistake of ours, and is told before anything is sent."""
+    """A larger body is a bug, and is reported before anything is sent."""
     room = standard_webhooks.MAX_BODY - 1 - len(standard_webhooks.write_body(EventType.SENT, AT, {"x": ""}))
     assert len(standard_webhooks.write_body(EventType.SENT, AT, {"x": "a" * room})) == 19_999
     with pytest.raises(ValueError, match="fewer than 20000 bytes"):
@@ -185,7 +185,7 @@ def test_a_body_stays_below_20_kb() -> None:
 
 
 def test_a_body_holds_no_number_that_json_lacks() -> None:
-    """NaN would be written as a word that strict parsers refuse."""
+    """Strict parsers refuse NaN."""
     with pytest.raises(ValueError, match="not JSON compliant"):
         standard_webhooks.write_body(EventType.SENT, AT, {"x": float("nan")})
 
@@ -194,7 +194,7 @@ def test_a_body_holds_no_number_that_json_lacks() -> None:
 
 
 def test_the_schedule_is_the_specifications_own() -> None:
-    """Ten tries: at once, after 5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h; then it is over."""
+    """Ten tries: at once, after 5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h; then no more."""
     waits = [standard_webhooks.after_answer(tries, answer(500), middle) for tries in range(1, 11)]
     seconds = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
     assert waits == [*map(Retry, seconds), GaveUp()]
@@ -202,13 +202,13 @@ def test_the_schedule_is_the_specifications_own() -> None:
 
 @given(st.integers(1, 20), st.integers(200, 299), st.floats(0, 1, exclude_max=True))
 def test_any_2xx_is_success(tries: int, status: int, drawn: float) -> None:
-    """Known or not to us, at the first try or the last."""
+    """Any 2xx status, at the first try or the last."""
     assert standard_webhooks.after_answer(tries, answer(status), lambda: drawn) == Done()
 
 
 @given(st.integers(1, 20))
 def test_gone_switches_the_endpoint_off(tries: int) -> None:
-    """410 is the receiver's word that it wants nothing more, at the first try or the last."""
+    """410 means that the receiver wants no more events, at the first try or the last."""
     assert standard_webhooks.after_answer(tries, answer(410, 60), middle) == Disable()
 
 
@@ -216,10 +216,10 @@ FAILED = st.none() | st.integers(100, 599).filter(lambda status: status // 100 !
 
 
 @given(st.integers(1, 9), FAILED, st.none() | st.floats(0, 10 * DAY), st.floats(0, 1, exclude_max=True))
-def test_all_else_is_tried_again_near_the_schedule(
+def test_everything_else_is_retried_near_the_schedule(
     tries: int, status: int | None, retry_after: float | None, drawn: float
 ) -> None:
-    """A redirect, a refusal, a fault or no answer: within a fifth of the schedule, or later where asked to."""
+    """After a redirect, a refusal, a fault or no answer: within a fifth of the schedule, or later if asked to."""
     found = standard_webhooks.after_answer(tries, answer(status, retry_after), lambda: drawn)
     assert isinstance(found, Retry)
     scheduled, asked = standard_webhooks.RETRIES[tries - 1], min(retry_after or 0, DAY)
@@ -228,14 +228,16 @@ def test_all_else_is_tried_again_near_the_schedule(
 
 
 @given(st.integers(10, 20), FAILED, st.none() | st.floats(0, DAY))
-def test_after_the_last_try_it_is_over(tries: int, status: int | None, retry_after: float | None) -> None:
-    """Even a Retry-After makes no eleventh try."""
+def test_there_is_no_retry_after_the_last_try(
+    tries: int, status: int | None, retry_after: float | None
+) -> None:
+    """Even a Retry-After causes no eleventh try."""
     assert standard_webhooks.after_answer(tries, answer(status, retry_after), middle) == GaveUp()
 
 
 @pytest.mark.parametrize(("drawn", "seconds"), [(lambda: 0.0, 240), (lambda: 0.5, 300), (lambda: 0.75, 330)])
 def test_the_jitter_spreads_both_ways(drawn: Callable[[], float], seconds: float) -> None:
-    """A draw of 0 is a fifth sooner, the middle is the schedule itself."""
+    """A draw of 0 is a fifth sooner; the middle is the schedule."""
     found = standard_webhooks.after_answer(2, answer(500), drawn)
     assert isinstance(found, Retry)
     assert found.seconds == pytest.approx(seconds)
