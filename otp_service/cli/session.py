@@ -53,7 +53,7 @@ def environment() -> Mapping[str, str]:
         return os.environ
     try:
         settings: dict[str, str] = json.loads(content(folder / "demo.json"))["settings"]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         raise ConfigurationError([f"{folder / 'demo.json'} is not the file of a running demo"]) from None
     return settings
 

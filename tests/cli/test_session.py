@@ -1,0 +1,61 @@
+"""What the operators' commands share: the settings of a running demo."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from otp_service.bootstrap.core import Core
+from tests.support.http_api import NUMBER, Run
+
+pytest_plugins = ["tests.support.command_fixtures"]
+
+
+@pytest.fixture
+def demo(environment: dict[str, str], product: Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The folder of a demo that runs; nothing else says where its store is."""
+    product.active.refresh()
+    (tmp_path / "demo.json").write_text(json.dumps({"settings": environment}), encoding="utf-8")
+    for name in environment:
+        monkeypatch.delenv(name)
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(("policy", "show"), ("policy", "simulate", NUMBER), ("apps", "list"), ("keys", "list")),
+        *(("blocks", "list"), ("pins", "list")),
+    ],
+)
+def test_a_demo_is_named_before_or_after_the_action(run: Run, demo: str, arguments: tuple[str, ...]) -> None:
+    """Both work on the same deployment; without the option there are no settings."""
+    group, *action = arguments
+    assert run(*arguments)[0] == 2
+    before, after = run(group, "--demo", demo, *action), run(*arguments, "--demo", demo)
+    assert before == after
+    assert (before[0], before[2]) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [("rekey",), ("forget", NUMBER)])
+def test_a_command_without_actions_takes_a_demo(run: Run, demo: str, arguments: tuple[str, ...]) -> None:
+    """And needs no other settings."""
+    assert run(*arguments, "--demo", demo)[0] == 0
+    assert run(*arguments)[0] == 2
+
+
+def test_check_takes_a_demo(run: Run, demo: str) -> None:
+    """It reaches the demo's store, and says that the upstream of this test is away."""
+    code, out, _ = run("check", "--demo", demo)
+    assert code == 1
+    assert [line.partition(":")[0] for line in out.splitlines()] == ["error"]
+    assert "upstream main" in out
+
+
+def test_a_folder_without_a_running_demo_is_a_wrong_option(run: Run, demo: str, tmp_path: Path) -> None:
+    """Whether the file is missing or is something else."""
+    assert run("keys", "list", "--demo", str(tmp_path / "nowhere"))[0] == 2
+    (tmp_path / "demo.json").write_text("[]", encoding="utf-8")
+    code, _, error = run("keys", "list", "--demo", demo)
+    assert code == 2
+    assert "is not the file of a running demo" in error
