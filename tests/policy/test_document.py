@@ -356,9 +356,9 @@ def test_the_example_and_all_that_stands_in_its_comments_is_good() -> None:
     text = (Path(__file__).parents[2] / "docs" / "policy.example.toml").read_text(encoding="utf-8")
     read = policy.parse(text)
     assert {warning.split(": ")[1] for warning in read.warnings} == {
-        "is the hash of the example, which no key has (line 6)",
         "is the hash of the example, which no key has (line 7)",
-        "is the hash of the example, which no key has (line 19)",
+        "is the hash of the example, which no key has (line 8)",
+        "is the hash of the example, which no key has (line 20)",
     }
     assert read.guard == Guard(countries=Countries(allow=("IN",)))
     lines = [re.sub(r"\A# (?=[a-z_]+ = |\[)", "", line) for line in text.splitlines()]
