@@ -136,6 +136,7 @@ def _schemas(found: dict[str, Any], plugin: MarshmallowPlugin) -> dict[str, Any]
         kind = kinds[name]
         closed = issubclass(kind, Strict)
         for field in schema["properties"].values():
+            field.pop("default", None)  # generators take a field with a default for one that must be there
             if field.get("additionalProperties") == {}:
                 del field["additionalProperties"]  # what every object may have
         found[name] = {"description": sentence(kind), **schema}

@@ -40,7 +40,7 @@ UNREAD = (
     "with 405."
 )
 """Description of the answer `default`."""
-_OF_ONE_USE = {"description", "example", "examples", "default", "title"}
+_OF_ONE_USE = {"description", "example", "examples", "title"}
 """What a use of a shared schema says for itself."""
 _TRIVIAL = {"type", "items", "additionalProperties", "readOnly"}
 """Keys that alone make no schema worth a name."""
@@ -209,15 +209,12 @@ def _share_schemas(whole: dict[str, Any]) -> None:
         name = _schema_name(form, frozenset(_field(*use) for use in uses))
         if name in found:
             raise ValueError(f"two schemas are called {name}")
-        said = [
-            {k: v for k, v in holder[key].items() if k in _OF_ONE_USE - {"default"}} for holder, key in uses
-        ]
+        said = [{k: v for k, v in holder[key].items() if k in _OF_ONE_USE} for holder, key in uses]
         same = all(one == said[0] for one in said)
         found[name] = form | (said[0] if same else {})
         for holder, key in uses:
             own = {} if same else {k: v for k, v in holder[key].items() if k in _OF_ONE_USE}
-            default = {"default": holder[key]["default"]} if "default" in holder[key] else {}
-            holder[key] = {"$ref": f"#/components/schemas/{name}"} | own | default
+            holder[key] = {"$ref": f"#/components/schemas/{name}"} | own
     whole["components"]["schemas"] = dict(sorted(found.items()))
 
 

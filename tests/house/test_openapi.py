@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from marshmallow import Schema
+from marshmallow import Schema, missing
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
@@ -149,6 +149,15 @@ def test_no_description_of_a_field_stands_anywhere_else() -> None:
     for kind in SCHEMAS.values():
         for field in kind().fields.values():
             assert field.metadata["description"] not in elsewhere
+
+
+def test_what_a_field_is_when_it_is_left_out_is_told_in_words() -> None:
+    """A `default` would make generators ask for the field: they take it for one that is always there."""
+    for name, kind in OF_BODIES.items():
+        for field, one in kind().fields.items():
+            described = fields_of(components()[name])[field]
+            assert "default" not in described
+            assert (one.load_default is not missing) <= ("when left out" in described["description"])
 
 
 def test_unknown_fields_are_refused_in_requests_and_may_come_in_answers() -> None:

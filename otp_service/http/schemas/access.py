@@ -108,7 +108,7 @@ class AppCreateSchema(Strict):
     origins = fields.List(
         line_field("An origin as browsers send it.", "https://shop.example.com", 200),
         metadata={
-            "description": "Pages that may use its publishable keys.",
+            "description": "Pages that may use its publishable keys; none when left out.",
             "example": ["https://shop.example.com"],
         },
         load_default=list,
@@ -118,7 +118,10 @@ class AppCreateSchema(Strict):
         truthy={True},
         falsy={False},
         load_default=True,
-        metadata={"description": "Whether to issue a publishable and a secret key at once.", "example": True},
+        metadata={
+            "description": "Whether to issue a publishable and a secret key at once; true when left out.",
+            "example": True,
+        },
     )
 
 

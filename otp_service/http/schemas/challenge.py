@@ -38,7 +38,7 @@ class RouteSchema(NumberSchema):
     purpose = text_field(
         "must be 1 to 32 small letters, digits, '.', '-' or '_'",
         r"[a-z0-9._-]{1,32}",
-        "What the proof is for. A code counts for its purpose only.",
+        "What the proof is for; login when left out. A code counts for its purpose only.",
         "login",
         load_default="login",
     )
@@ -117,7 +117,7 @@ class VerifySchema(Strict):
         falsy={False},
         load_default=False,
         metadata={
-            "description": "Whether to give a device_token, which the device keeps for its next POST /otp/send.",
+            "description": "Whether to give a device_token for the device's next POST /otp/send; false when left out.",
             "example": True,
         },
         error_messages={"invalid": "must be true or false", "null": "must not be null"},

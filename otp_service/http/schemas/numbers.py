@@ -27,7 +27,10 @@ class ForgetSchema(NumberSchema):
         load_default=False,
         truthy={True},
         falsy={False},
-        metadata={"description": "Forget a STOP, too: messages may go there again.", "example": False},
+        metadata={
+            "description": "Whether to forget a STOP, too, so that messages may go there again; false when left out.",
+            "example": False,
+        },
     )
 
 
