@@ -1,4 +1,4 @@
-"""Breakers of accounts on a real server: when they open, who may probe, when they close (shared by all processes)."""
+"""Breakers of accounts on a real server, shared by all processes: when they open, let a probe pass, and close."""
 
 import secrets
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ TOLERANCE = 3
 
 @pytest.fixture
 def scripts(valkey: ValkeyServer) -> Iterator[PatientScripts]:
-    """Give scripts with a clock of their own and a connection for everyone."""
+    """Give scripts with their own clock and enough connections."""
     made = PatientScripts(valkey, CROWD)
     yield made
     made.close()
@@ -25,7 +25,7 @@ def scripts(valkey: ValkeyServer) -> Iterator[PatientScripts]:
 
 @pytest.fixture
 def breakers(scripts: PatientScripts) -> Breakers:
-    """Give breakers with keys of their own."""
+    """Give breakers with their own keys."""
     return Breakers(scripts, prefix=f"t{secrets.token_hex(6)}")
 
 
@@ -35,8 +35,8 @@ def opened(breakers: Breakers, channel: str = "sms") -> None:
     assert told == [0, 0, FIRST_PAUSE]
 
 
-def test_an_account_without_faults_lets_everything_through(breakers: Breakers) -> None:
-    """And says that nothing is known against it, so that its success is no news."""
+def test_an_account_without_faults_lets_every_request_pass(breakers: Breakers) -> None:
+    """The passage is clean, so that a success needs no record."""
     passage = breakers.ask("main", "sms")
     assert (passage.state, passage.pause, passage.clean) == ("closed", 0, True)
     breakers.record_fault("main", "sms", None, TOLERANCE)
@@ -45,7 +45,7 @@ def test_an_account_without_faults_lets_everything_through(breakers: Breakers) -
 
 
 def test_faults_in_a_row_open_it(breakers: Breakers) -> None:
-    """For its channel alone; a success in between begins the row anew."""
+    """For its channel only; a success in between starts a new row."""
     for _ in range(TOLERANCE - 1):
         assert breakers.record_fault("main", "sms", None, TOLERANCE) == 0
     breakers.close("main", "sms")
@@ -57,8 +57,8 @@ def test_faults_in_a_row_open_it(breakers: Breakers) -> None:
     assert breakers.ask("spare", "sms").state == "closed"
 
 
-def test_the_whole_account_has_a_say_over_each_channel(breakers: Breakers) -> None:
-    """A fault that all channels share closes all of them to requests; a success opens both ways."""
+def test_the_breaker_of_the_account_applies_to_each_channel(breakers: Breakers) -> None:
+    """A fault that all channels share stops them all; a success closes both breakers."""
     opened(breakers, WHOLE)
     for channel in ("sms", "voice"):
         assert breakers.ask("main", channel).state == "open"
@@ -66,21 +66,21 @@ def test_the_whole_account_has_a_say_over_each_channel(breakers: Breakers) -> No
     assert breakers.ask("main", "voice").state == "closed"
 
 
-def test_a_pause_that_was_named_is_kept(breakers: Breakers) -> None:
-    """One fault is enough when the upstream says for how long."""
+def test_a_given_pause_is_kept(breakers: Breakers) -> None:
+    """One fault is enough if the upstream says how long to wait."""
     assert breakers.record_fault("main", "sms", 42.0, TOLERANCE) == 42
     assert 0 < breakers.ask("main", "sms").pause <= 42
 
 
 def test_faults_of_requests_that_left_before_it_opened_change_nothing(breakers: Breakers) -> None:
-    """Many are under way when it opens; their ends make the pause no longer."""
+    """Many requests are running when it opens; their ends do not make the pause longer."""
     opened(breakers)
     assert [breakers.record_fault("main", "sms", None, TOLERANCE) for _ in range(10)] == [0] * 10
     assert breakers.ask("main", "sms").pause <= FIRST_PAUSE
 
 
-def test_one_probe_goes_through_in_each_lease(breakers: Breakers, scripts: PatientScripts) -> None:
-    """When the pause is over one request may try; the next only when that one said nothing in its lease."""
+def test_one_probe_passes_in_each_lease(breakers: Breakers, scripts: PatientScripts) -> None:
+    """After the pause one request may pass; another only if the first gave no result within its lease."""
     opened(breakers)
     scripts.offset += int(FIRST_PAUSE * 1000)
     assert breakers.ask("main", "sms").state == "probe"
@@ -92,7 +92,7 @@ def test_one_probe_goes_through_in_each_lease(breakers: Breakers, scripts: Patie
 
 
 def test_a_probe_that_fails_doubles_the_pause(breakers: Breakers, scripts: PatientScripts) -> None:
-    """Up to the longest; a probe that succeeds closes the breaker, and the pauses begin anew."""
+    """Up to the longest pause; a probe that succeeds closes the breaker, and pauses start again from the first."""
     opened(breakers)
     pause = FIRST_PAUSE
     for _ in range(8):
@@ -108,7 +108,7 @@ def test_a_probe_that_fails_doubles_the_pause(breakers: Breakers, scripts: Patie
 
 
 def test_of_fifty_at_once_exactly_one_probes(breakers: Breakers, scripts: PatientScripts) -> None:
-    """All the others are told to wait."""
+    """All others must wait."""
     opened(breakers)
     scripts.offset += int(FIRST_PAUSE * 1000)
     found = together(CROWD, lambda _: breakers.ask("main", "sms").state)
@@ -116,13 +116,13 @@ def test_of_fifty_at_once_exactly_one_probes(breakers: Breakers, scripts: Patien
 
 
 def test_fifty_faults_at_once_open_it_once(breakers: Breakers) -> None:
-    """One caller learns that it opened, for its log; the rest counts for nothing."""
+    """One caller learns that it opened the breaker; the others change nothing."""
     told = together(CROWD, lambda _: breakers.record_fault("main", "sms", None, TOLERANCE))
     assert sorted(map(str, told)) == ["0.0"] * (CROWD - 1) + [str(FIRST_PAUSE)]
 
 
-def test_looking_takes_no_probes_place(breakers: Breakers, scripts: PatientScripts) -> None:
-    """The operators' page shows the breakers as they are, and the next send may still probe."""
+def test_reading_the_states_uses_up_no_probe(breakers: Breakers, scripts: PatientScripts) -> None:
+    """The operators' page shows the breakers, and the next send may still probe."""
     opened(breakers)
     accounts = {"main": ["sms", "voice"]}
     shown = breakers.states(accounts)["main"]
@@ -135,7 +135,7 @@ def test_looking_takes_no_probes_place(breakers: Breakers, scripts: PatientScrip
 
 
 def test_a_lost_reply_counts_one_fault_and_tells_that_it_opened(valkey: ValkeyServer) -> None:
-    """The server did it, the answer got lost, the call asks again."""
+    """The server acted, the reply got lost, and the call is repeated."""
     prefix = f"t{secrets.token_hex(6)}"
     for pauses in ([0], [FIRST_PAUSE]):
         with FaultProxy(valkey.socket) as proxy, proxied_store(proxy.url, prefix) as store:
@@ -148,7 +148,7 @@ def test_a_lost_reply_counts_one_fault_and_tells_that_it_opened(valkey: ValkeySe
 def test_faults_are_forgotten_after_a_while(
     breakers: Breakers, scripts: PatientScripts, valkey: ValkeyServer
 ) -> None:
-    """An account that nobody uses any more leaves no trace."""
+    """An account that is not used any more leaves no keys."""
     opened(breakers)
     scripts.offset += int(FIRST_PAUSE * 1000)
     breakers.ask("main", "sms")

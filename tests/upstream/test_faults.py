@@ -1,4 +1,4 @@
-"""What the end of a send says of the account that it went by."""
+"""What the outcome of a send says about its account."""
 
 import math
 
@@ -42,14 +42,14 @@ NOT_ACCEPTED = [verdict for verdict in Verdict if verdict is not Verdict.ACCEPTE
         (Verdict.UNKNOWN, "unreadable", None),
     ],
 )
-def test_each_end_is_read_as_its_own_signal(verdict: Verdict, reason: str, signal: Signal | None) -> None:
-    """Who answers about the number does its work; who is away, or rejects us, does not; the rest tells nothing."""
+def test_each_outcome_gives_its_signal(verdict: Verdict, reason: str, signal: Signal | None) -> None:
+    """An answer about the number is healthy; an absent account or a refusal of ours is not; the rest says nothing."""
     assert signal_of(Outcome(verdict, reason)) == signal
 
 
 @given(st.sampled_from(sorted(ACCOUNT_FAULTS)), st.sampled_from(NOT_ACCEPTED))
-def test_every_fault_of_an_account_speaks_against_it(reason: str, verdict: Verdict) -> None:
-    """However the send ended, unless it was accepted after all."""
+def test_every_fault_of_an_account_counts_against_it(reason: str, verdict: Verdict) -> None:
+    """Whatever the verdict, unless the message was accepted."""
     assert signal_of(Outcome(verdict, reason)) == ILL
     assert signal_of(Outcome(Verdict.ACCEPTED, reason)) == WELL
 
@@ -59,28 +59,28 @@ def test_every_fault_of_an_account_speaks_against_it(reason: str, verdict: Verdi
     st.text(max_size=20).filter(lambda reason: reason not in ACCOUNT_FAULTS),
     st.none() | st.floats(0, 1e9, exclude_min=True),
 )
-def test_an_account_is_left_alone_for_as_long_as_it_asks(
+def test_an_account_is_paused_for_as_long_as_it_asks(
     verdict: Verdict, reason: str, retry_after: float | None
 ) -> None:
-    """But never for longer than a breaker ever stays open, and only after a fault of its own."""
+    """But not for longer than the longest pause, and only after a fault of its own."""
     signal = signal_of(Outcome(verdict, reason, retry_after=retry_after))
     assert signal == (WELL if verdict is Verdict.REFUSED else None)
     signal = signal_of(Outcome(verdict, "throttled", retry_after=retry_after))
     assert signal == Signal(healthy=False, pause=retry_after and min(retry_after, LONGEST_PAUSE))
 
 
-def test_no_pause_that_is_asked_for_is_none() -> None:
-    """A Retry-After of nothing leaves the count of faults to decide."""
+def test_a_retry_after_of_zero_is_no_pause() -> None:
+    """The number of faults decides then."""
     assert signal_of(Outcome(Verdict.DEFERRED, "throttled", retry_after=0.0)) == ILL
 
 
 def test_what_all_channels_share_and_what_needs_an_operator_are_faults() -> None:
-    """Else nobody would ever read these tables."""
+    """Otherwise those tables would have no effect."""
     assert WHOLE_ACCOUNT <= ACCOUNT_FAULTS
     assert ALARMS <= ACCOUNT_FAULTS
 
 
 def test_pauses_grow_to_the_longest() -> None:
-    """Doubling comes to the longest pause within a few probes."""
+    """Doubling reaches the longest pause within a few probes."""
     assert 0 < faults.FIRST_PAUSE < LONGEST_PAUSE
     assert math.log2(LONGEST_PAUSE / faults.FIRST_PAUSE) < 6

@@ -1,4 +1,4 @@
-"""Pushes that never come: reports are asked for in time, and never more often than the account allows."""
+"""Missing receipts are fetched in time, and not more often than the account allows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,13 +24,13 @@ BUDGET = 5
 
 @dataclass
 class Pulled(Upstream):
-    """An upstream that pushes nothing: it tells `word` of every message to whoever asks."""
+    """An upstream that pushes nothing: it reports `word` for every message if it is asked."""
 
     word: str = "AWAITING-DLR"
     gets: list[str] = field(default_factory=list)
 
     def __call__(self, request: Received) -> bytes:
-        """Answer a send, a question for a report, or one for the balance."""
+        """Answer a send, or a request for a report or the balance."""
         if request.verb != "GET":
             return super().__call__(request)
         self.gets.append(request.path)
@@ -41,7 +41,7 @@ class Pulled(Upstream):
 
 @contextmanager
 def processes(valkey: ValkeyServer, budget: int, count: int = 1) -> Iterator[tuple[Pulled, list[Journeys]]]:
-    """Give an upstream, and as many processes as wanted that share one store and one account of it."""
+    """Give an upstream, and a number of processes that share one store and one account of it."""
     upstream = Pulled(ends=dict.fromkeys(CHANNELS, "silence"))
     with FaultServer() as server:
         server.respond(upstream)
@@ -57,7 +57,7 @@ def processes(valkey: ValkeyServer, budget: int, count: int = 1) -> Iterator[tup
 
 
 def asked(journeys: Journeys) -> Challenge:
-    """Send over sms, then let the moment come at which the upstream is asked."""
+    """Send by SMS, then move to the time at which the upstream is asked."""
     id_ = journeys.start(*steps(["sms", "voice"]))
     journeys.dispatch(id_)
     journeys.move(journeys.pause(id_) or 0)
@@ -66,10 +66,10 @@ def asked(journeys: Journeys) -> Challenge:
 
 @pytest.mark.parametrize("channel", CHANNELS)
 @pytest.mark.parametrize(("word", "falls_back"), [("DELIVERED", False), ("FAILED", True)])
-def test_a_report_that_nobody_pushed_decides_before_the_wait_ends(
+def test_a_fetched_report_decides_before_the_wait_ends(
     valkey: ValkeyServer, channel: str, word: str, *, falls_back: bool
 ) -> None:
-    """One question before the end of the step's wait: what was delivered stays, what failed moves on at once."""
+    """One request before the end of the wait: a delivered message stays, a failed one starts the next step at once."""
     other = "sms" if channel != "sms" else "voice"
     with processes(valkey, 1000) as (upstream, (journeys,)):
         upstream.word = word
@@ -85,8 +85,8 @@ def test_a_report_that_nobody_pushed_decides_before_the_wait_ends(
         assert channels == ([channel, other] if falls_back else [channel])
 
 
-def test_a_report_that_still_says_nothing_leaves_the_wait_to_end(valkey: ValkeyServer) -> None:
-    """Asked once, not told: the next step's turn comes at the end of the wait, without further questions."""
+def test_a_fetched_report_without_news_lets_the_wait_end(valkey: ValkeyServer) -> None:
+    """The next step follows at the end of the wait, without further requests."""
     with processes(valkey, 1000) as (upstream, (journeys,)):
         challenge = asked(journeys)
         assert challenge.last.status is Status.ACCEPTED
@@ -95,9 +95,9 @@ def test_a_report_that_still_says_nothing_leaves_the_wait_to_end(valkey: ValkeyS
 
 
 def test_the_budget_holds_over_all_processes(valkey: ValkeyServer) -> None:
-    """Two processes with twenty questions at once: the account gets its five, again five in the next minute.
+    """Two processes make twenty requests at once: the account gets five, and five again in the next minute.
 
-    Whoever may not ask waits for the push and falls back as usual.
+    A process without budget waits for the push and falls back as usual.
     """
     with processes(valkey, BUDGET, 2) as (upstream, (one, two)):
         for minute in range(1, 3):
@@ -118,8 +118,8 @@ def test_the_budget_holds_over_all_processes(valkey: ValkeyServer) -> None:
                 journeys.move(WINDOW * 1000)
 
 
-def test_questions_for_the_balance_count_too(valkey: ValkeyServer) -> None:
-    """Once a minute for all processes together, out of the same budget; a spent budget leaves it unasked."""
+def test_requests_for_the_balance_count_too(valkey: ValkeyServer) -> None:
+    """Once a minute for all processes together, from the same budget; without budget the balance is not read."""
     with processes(valkey, 2, 2) as (upstream, cores):
         for _ in range(3):
             for journeys in cores:
@@ -137,7 +137,7 @@ def test_questions_for_the_balance_count_too(valkey: ValkeyServer) -> None:
 
 
 def test_a_spent_budget_leaves_the_balance_for_later(valkey: ValkeyServer) -> None:
-    """What reports have used up is not there for the balance either."""
+    """Requests for reports have used up the budget of the balance, too."""
     with processes(valkey, 2) as (upstream, (journeys,)):
         for _ in range(2):
             asked(journeys)
@@ -149,8 +149,8 @@ def test_a_spent_budget_leaves_the_balance_for_later(valkey: ValkeyServer) -> No
         assert not any(path.endswith("balance") for path in upstream.gets)
 
 
-def test_an_accounts_get_requests_are_spent_up_to_its_budget(store: Stores) -> None:
-    """As many in any 66 s as the budget says; another account has its own."""
+def test_an_account_gets_requests_up_to_its_budget(store: Stores) -> None:
+    """As many in any 66 s as the budget allows; another account has its own."""
     assert [store.get_budget.take("main", 2) for _ in range(3)] == [True, True, False]
     assert store.get_budget.take("spare", 2)
     store.scripts.offset += 1000 * WINDOW - 1000

@@ -1,4 +1,4 @@
-"""Several SMS in one call: what is asked, what each message is told, and who waits for whom."""
+"""Several SMS in one call: the request, the outcome of each message, and which caller waits for which."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ LOST = Outcome(Verdict.UNKNOWN, "no_recipient")
 
 
 def echo(request: Received) -> bytes:
-    """Accept whatever is sent, and give each message its reference as id."""
+    """Accept every message, and return its reference as its id."""
     sent = request.json["nodes"] if request.path.endswith("/json") else [request.fields]
     rows = [{"id": one["custom"], "customid": one["custom"], "status": "AWAITING-DLR"} for one in sent]
     return http_json({"status": 200, "data": rows})
@@ -62,7 +62,7 @@ def echo(request: Received) -> bytes:
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
-    """Accept everything until told otherwise."""
+    """Serve an API that accepts everything unless a test changes it."""
     with FaultServer() as running:
         running.respond(echo)
         yield running
@@ -70,17 +70,17 @@ def server() -> Iterator[FaultServer]:
 
 @pytest.fixture
 def client(server: FaultServer) -> Iterator[Client]:
-    """Talk to the server, patiently."""
+    """Give a client with a long time limit."""
     patient = AccountSettings(name="main", base_url=server.url, token="secret", total_timeout=20)
     with closing(Client(patient)) as made:
         yield made
 
 
 class TestOneCall:
-    """What is asked, and how the answer is taken apart."""
+    """The request, and how the rows of the answer are matched to messages."""
 
     def test_the_request(self, server: FaultServer, client: Client) -> None:
-        """What is shared stands in the root; no text does, so a code cannot reach another's number."""
+        """Shared fields are in the root; texts are not, so a code cannot reach the number of another message."""
         client.send_sms_batch(MESSAGES[:2], SENDER)
         (request,) = server.received
         assert (request.verb, request.target) == ("POST", "/api/v2/sms/send/json")
@@ -94,14 +94,14 @@ class TestOneCall:
         }
 
     def test_the_path_is_a_setting(self, server: FaultServer) -> None:
-        """White labels have their own."""
+        """White labels have their own paths."""
         account = AccountSettings(name="main", base_url=server.url, token="secret", sms_batch_path="own/json")
         with closing(Client(account)) as client:
             client.send_sms_batch(MESSAGES, SENDER)
         assert server.received[0].target == "/api/v2/own/json"
 
-    def test_an_expiry_is_each_messages_own(self, server: FaultServer, client: Client) -> None:
-        """A white label's field for it is named by the sender; it travels alone, too."""
+    def test_each_message_has_its_own_expiry(self, server: FaultServer, client: Client) -> None:
+        """The settings name the field of a white label for it; a message that leaves alone has it, too."""
         sender = replace(SENDER, expiry_field="validity")
         client.send_sms_batch(MESSAGES[:2], sender)
         assert [node["validity"] for node in server.received[0].json["nodes"]] == ["300", "299"]
@@ -109,7 +109,7 @@ class TestOneCall:
         assert server.received[1].fields["validity"] == "299"
 
     def test_alphabets_do_not_mix(self, server: FaultServer, client: Client) -> None:
-        """One text outside GSM would make all others longer: two calls, the outcomes in the asked order."""
+        """One text outside GSM would make all others longer: there are two calls, with outcomes in the given order."""
         mixed = [message(0), message(1, "आपका कोड {}"), message(2), message(3, "कोड {}")]
         outcomes = client.send_sms_batch(mixed, SENDER)
         assert [outcome.upstream_id for outcome in outcomes] == [f"ref-{place}" for place in range(4)]
@@ -118,13 +118,13 @@ class TestOneCall:
             for request in server.received
         ] == [("N", ["ref-0", "ref-2"]), ("U", ["ref-1", "ref-3"])]
 
-    def test_nothing_is_sent_for_nobody(self, server: FaultServer, client: Client) -> None:
-        """An empty list is no call."""
+    def test_an_empty_list_makes_no_call(self, server: FaultServer, client: Client) -> None:
+        """Without messages no request leaves."""
         assert client.send_sms_batch([], SENDER) == []
         assert server.received == []
 
     def test_a_wrong_number_stops_all(self, server: FaultServer, client: Client) -> None:
-        """Also where an earlier call would not hold it."""
+        """Even if an earlier call would not contain it."""
         with pytest.raises(ValueError, match=r"^to must be E\.164 with a plus$"):
             client.send_sms_batch([message(0), replace(message(1, "कोड {}"), to="+1,+2")], SENDER)
         assert server.received == []
@@ -157,12 +157,12 @@ class TestOneCall:
     def test_each_message_gets_its_own_row(
         self, server: FaultServer, client: Client, rows: list[object], outcomes: list[Outcome]
     ) -> None:
-        """By reference, else by order; what is left out or stands twice is unknown, never guessed."""
+        """By reference, else by order; a missing or repeated row makes the outcome unknown."""
         server.play(say(http_json({"status": 200, "data": rows})))
         assert client.send_sms_batch(MESSAGES, SENDER) == outcomes
 
     def test_some_are_refused(self, server: FaultServer, client: Client) -> None:
-        """A refusal is its node's alone, and so is a word that nobody knows."""
+        """A refusal, or an unknown word, counts for its own node only."""
         rows = [row(0), row(1, "DNDNUMB"), row(2, "NEWS"), row(3, "THROTTLED")]
         server.play(say(http_json({"status": 200, "data": rows}, headers=["Retry-After: 9"])))
         assert [(o.verdict, o.reason, o.retry_after) for o in client.send_sms_batch(MESSAGES, SENDER)] == [
@@ -185,10 +185,10 @@ class TestOneCall:
             (b"220 smtp.example ESMTP\r\n", Outcome(Verdict.UNKNOWN, "unreadable")),
         ],
     )
-    def test_what_befalls_the_call_befalls_all(
+    def test_the_outcome_of_the_call_is_that_of_all_messages(
         self, server: FaultServer, client: Client, raw: bytes, outcome: Outcome
     ) -> None:
-        """Nobody is told less than is known."""
+        """Each message gets the reason of the call."""
         server.play(say(raw))
         assert client.send_sms_batch(MESSAGES, SENDER) == [outcome] * 4
         assert len(server.received) == 1
@@ -196,7 +196,7 @@ class TestOneCall:
 
 @contextmanager
 def held(server: FaultServer, *, calls: int = 1) -> Iterator[threading.Event]:
-    """Keep the first calls until the event is set; all others are answered at once."""
+    """Hold the first calls until the event is set; answer all others at once."""
     release, seen = threading.Event(), [0]
 
     def choose(request: Received) -> Sequence[Action]:
@@ -212,14 +212,14 @@ def held(server: FaultServer, *, calls: int = 1) -> Iterator[threading.Event]:
 
 
 class Senders:
-    """Many callers of one batcher, each in a thread of its own."""
+    """Many callers of one batcher, each in its own thread."""
 
     def __init__(self, batcher: Batcher, pool: ThreadPoolExecutor) -> None:
         self._batcher = batcher
         self._pool = pool
 
     def send(self, one: Message, *, waiting: int | None = None) -> Future[Outcome]:
-        """Send in another thread, and come back when so many wait."""
+        """Send in another thread, and return when `waiting` messages wait."""
         sent = self._pool.submit(self._batcher, one)
         if waiting is not None:
             until(lambda: self._batcher.waiting == waiting)
@@ -234,22 +234,22 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def sizes(server: FaultServer) -> list[int]:
-    """Say how many messages each call held; 0 for one that left alone."""
+    """List how many messages each call held; 0 for a message that left alone."""
     return [
         len(request.json["nodes"]) if request.path.endswith("/json") else 0 for request in server.received
     ]
 
 
 def ids(sent: Sequence[Future[Outcome]]) -> list[str | None]:
-    """Wait for outcomes, and give the ids."""
+    """Wait for outcomes, and return their ids."""
     return [one.result(PATIENCE).upstream_id for one in sent]
 
 
 class TestBatcher:
-    """Who leaves at once, who gathers, and that nobody waits for ever."""
+    """Which messages leave at once, which wait, and that none waits for ever."""
 
     def test_alone_while_there_is_room(self, server: FaultServer, client: Client) -> None:
-        """One after the other, each by a call of its own and without a wait."""
+        """Each message leaves by its own call and without a wait."""
         batcher = Batcher(client, SENDER, parallel=1, linger=LONG)
         assert [batcher(one).upstream_id for one in MESSAGES] == ["ref-0", "ref-1", "ref-2", "ref-3"]
         assert sizes(server) == [0, 0, 0, 0]
@@ -257,7 +257,7 @@ class TestBatcher:
     def test_together_when_a_place_comes_free(
         self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
     ) -> None:
-        """What gathers leaves in one call, before the linger is over."""
+        """Waiting messages leave in one call, before the linger is over."""
         senders = Senders(Batcher(client, SENDER, parallel=1, linger=LONG), pool)
         with held(server) as release:
             sent = [senders.send(message(0))]
@@ -271,7 +271,7 @@ class TestBatcher:
     def test_not_beyond_the_linger(
         self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
     ) -> None:
-        """Although no place comes free, the message leaves, by itself if it stayed alone."""
+        """A message leaves even if no place becomes free, alone if no other joined."""
         senders = Senders(Batcher(client, SENDER, parallel=1, linger=0.1), pool)
         with held(server) as release:
             first = senders.send(message(0))
@@ -285,7 +285,7 @@ class TestBatcher:
     def test_at_most_so_many_together(
         self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
     ) -> None:
-        """The next batch has the next place, in the order they came."""
+        """The next batch gets the next place, in order."""
         senders = Senders(Batcher(client, SENDER, parallel=1, size=2, linger=LONG), pool)
         with held(server) as release:
             sent = [senders.send(message(0))]
@@ -298,7 +298,7 @@ class TestBatcher:
     def test_one_number_is_not_twice_in_a_batch(
         self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
     ) -> None:
-        """The upstream might take the second for a copy of the first."""
+        """The upstream might treat the second message as a copy of the first."""
         senders = Senders(Batcher(client, SENDER, parallel=1, linger=LONG), pool)
         with held(server) as release:
             sent = [senders.send(message(0))]
@@ -309,7 +309,7 @@ class TestBatcher:
             assert ids(sent) == ["ref-0", "ref-1", "ref-2", "ref-3"]
         assert sizes(server) == [0, 2, 0]
 
-    def test_alphabets_gather_apart(
+    def test_alphabets_wait_apart(
         self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
     ) -> None:
         """So that a batch is one call."""
@@ -327,7 +327,7 @@ class TestBatcher:
     def test_places_are_given_back(
         self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
     ) -> None:
-        """After a crowd, also one that overstayed the linger, a message leaves alone and at once again."""
+        """After a crowd, even one that waited too long, a message leaves alone and at once again."""
         batcher = Batcher(client, SENDER, parallel=2, size=3, linger=0.05)
         with held(server, calls=4) as release:
             sent = [pool.submit(batcher, message(n)) for n in range(12)]
@@ -339,10 +339,10 @@ class TestBatcher:
         assert ids([patient.send(message(20))]) == ["ref-20"]
         assert sizes(server)[-1] == 0
 
-    def test_who_overstayed_takes_a_place_too(
+    def test_a_batch_after_its_linger_takes_a_place_too(
         self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
     ) -> None:
-        """While more calls than wanted are under way, one that ends makes no room."""
+        """While more calls than the limit are running, a call that ends frees no place."""
         gates = [threading.Event(), threading.Event()]
 
         def choose(request: Received) -> Sequence[Action]:
@@ -365,7 +365,7 @@ class TestBatcher:
         assert ids(sent) == ["ref-0", "ref-1", "ref-2"]
 
     def test_a_crowd(self, server: FaultServer, client: Client, pool: ThreadPoolExecutor) -> None:
-        """Of a thousand messages each is sent once and hears of itself."""
+        """Each of a thousand messages is sent once and gets its own outcome."""
         batcher = Batcher(client, SENDER, parallel=4, linger=0.02)
         crowd = [
             replace(
@@ -386,10 +386,10 @@ class TestBatcher:
                 numbers = [node["to"] for node in request.json["nodes"]]
                 assert len(set(numbers)) == len(numbers) <= 20
 
-    def test_a_leader_that_breaks_down_holds_up_nobody(
+    def test_a_leader_that_fails_blocks_no_other_caller(
         self, server: FaultServer, pool: ThreadPoolExecutor
     ) -> None:
-        """Its own caller gets the error, the others an unknown end, and the place is free again."""
+        """Its own caller gets the error, the others an unknown outcome, and the place becomes free."""
 
         class Broken(Client):
             def send_sms_batch(self, messages: Sequence[Message], settings: SmsSettings) -> list[Outcome]:
@@ -411,7 +411,7 @@ class TestBatcher:
     def test_a_call_that_fails_fails_for_all_in_it(
         self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
     ) -> None:
-        """A connection that breaks off leaves each of them unknown."""
+        """A connection that breaks leaves the outcome of each message unknown."""
         release = threading.Event()
         server.play_each([wait_for(release), say(http(b"", "500 Oops"))], [close])
         senders = Senders(Batcher(client, SENDER, parallel=1, linger=LONG), pool)
@@ -423,10 +423,10 @@ class TestBatcher:
         lost = Outcome(Verdict.UNKNOWN, "connection_lost")
         assert [one.result(PATIENCE) for one in others] == [lost, lost]
 
-    def test_a_wrong_number_is_its_own_senders_fault(
+    def test_a_wrong_number_concerns_only_its_own_caller(
         self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
     ) -> None:
-        """It joins no batch, and takes no place."""
+        """It joins no batch and takes no place."""
         senders = Senders(Batcher(client, SENDER, parallel=1, linger=LONG), pool)
         wrong = replace(message(9), to="+1,+2")
         with pytest.raises(ValueError, match=r"^to must be E\.164 with a plus$"):

@@ -1,4 +1,4 @@
-"""What the client asks for on each channel beside SMS, and which senders it refuses to work with."""
+"""The requests for each channel beside SMS, and the settings that are refused."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -48,7 +48,7 @@ def answer(**row: object) -> bytes:
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
-    """Accept everything until told otherwise."""
+    """Serve an API that accepts everything unless a test changes it."""
     with FaultServer() as running:
         running.play(say(answer()))
         yield running
@@ -56,22 +56,22 @@ def server() -> Iterator[FaultServer]:
 
 @pytest.fixture
 def client(server: FaultServer) -> Iterator[Client]:
-    """Talk to the server with the default settings."""
+    """Give a client with the default settings."""
     with closing(Client(AccountSettings(name="main", base_url=server.url, token="secret"))) as made:
         yield made
 
 
 def last(server: FaultServer) -> Received:
-    """Give the request that came last."""
+    """Return the last request."""
     return server.received[-1]
 
 
 class TestEveryChannel:
-    """What is the same whichever way a code takes."""
+    """What all channels have in common."""
 
     @pytest.mark.parametrize("send", SENDS.values(), ids=SENDS.keys())
     def test_an_accepted_message(self, client: Client, send: Callable[[Client, Message], Outcome]) -> None:
-        """The price stands as credits here."""
+        """The price is in the field `credits`."""
         assert send(client, MESSAGE) == Outcome(
             Verdict.ACCEPTED, "accepted", upstream_id="a418d672", charges=0.0005
         )
@@ -89,7 +89,7 @@ class TestEveryChannel:
     def test_silence_is_unknown(
         self, server: FaultServer, send: Callable[[Client, Message], Outcome]
     ) -> None:
-        """It is sent once, and never called refused."""
+        """The request is sent once, and the outcome is not a refusal."""
         server.play(hang)
         short = AccountSettings(
             name="main", base_url=server.url, token="secret", connect_timeout=0.5, total_timeout=0.5
@@ -103,7 +103,7 @@ class TestEveryChannel:
     def test_only_one_e164_number_is_sent_to(
         self, server: FaultServer, client: Client, send: Callable[[Client, Message], Outcome], to: str
     ) -> None:
-        """Nothing leaves, and the number is not in the error."""
+        """Nothing leaves, and the error does not show the number."""
         with pytest.raises(ValueError, match=r"^to must be E\.164 with a plus$"):
             send(client, replace(MESSAGE, to=to))
         assert server.received == []
@@ -112,7 +112,7 @@ class TestEveryChannel:
     def test_the_paths_are_settings(
         self, server: FaultServer, send: Callable[[Client, Message], Outcome]
     ) -> None:
-        """White labels have their own."""
+        """White labels have their own paths."""
         channels = ("whatsapp", "voice_tts", "voice_flow", "rcs", "mip")
         paths: dict[str, Any] = {f"{channel}_path": "own/send/" for channel in channels}
         with closing(
@@ -121,15 +121,15 @@ class TestEveryChannel:
             assert send(client, MESSAGE).verdict is Verdict.ACCEPTED
         assert last(server).target == "/api/v2/own/send/"
 
-    def test_a_message_does_not_show_what_it_carries(self) -> None:
-        """A repr gets logged."""
+    def test_the_repr_of_a_message_hides_its_content(self) -> None:
+        """A repr may be logged."""
         shown = repr(MESSAGE)
         assert "ref-1" in shown
         assert not [part for part in ("919000000001", "493817", "4, 9") if part in shown]
 
 
 class TestWhatsapp:
-    """An authentication template with the code as its one value."""
+    """An authentication template whose only value is the code."""
 
     def test_the_request(self, server: FaultServer, client: Client) -> None:
         """The documented shape; the text is left out, as the template has its own."""
@@ -149,22 +149,22 @@ class TestWhatsapp:
 
     @pytest.mark.parametrize(("language", "named"), [("hi", "hi_IN"), ("pt", "en_GB")])
     def test_the_language(self, server: FaultServer, client: Client, language: str, named: str) -> None:
-        """The message's own where the template has it, else the template's default."""
+        """The message's language if the template has it, else the template's default."""
         sender = replace(WHATSAPP, languages={"hi": "hi_IN"}, default_language="en_GB")
         client.send_whatsapp(replace(MESSAGE, language=language), sender)
         assert last(server).json["message"]["payload"]["language"] == named
 
     def test_the_webhook(self, server: FaultServer, client: Client) -> None:
-        """It is named where the sender has one."""
+        """It is named if the settings have one."""
         client.send_whatsapp(MESSAGE, replace(WHATSAPP, webhook_id="w1"))
         assert last(server).json["channels"][0]["meta"]["webhook_id"] == "w1"
 
 
 class TestVoice:
-    """A call that is made once and speaks the code."""
+    """A call that is tried once and speaks the code."""
 
     def test_text_to_speech(self, server: FaultServer, client: Client) -> None:
-        """The message's own text, in its language."""
+        """The text of the message, in its language."""
         client.send_voice(MESSAGE, VOICE)
         assert (last(server).verb, last(server).target) == ("POST", "/api/v2/outgoing/tts")
         assert last(server).json == {
@@ -177,7 +177,7 @@ class TestVoice:
         }
 
     def test_the_voice(self, server: FaultServer, client: Client) -> None:
-        """All that a sender may choose."""
+        """All settings of the voice."""
         sender = replace(
             VOICE,
             languages={"hi": "hi-IN"},
@@ -195,7 +195,7 @@ class TestVoice:
         }
 
     def test_a_flow(self, server: FaultServer, client: Client) -> None:
-        """The flow's variable is the code, its digits apart; no retry comes after the code has ended."""
+        """The variable of the flow is the code with spaces between digits; the call is not retried."""
         client.send_voice(MESSAGE, replace(FLOW, webhook_id="w1"))
         assert (last(server).verb, last(server).target) == ("POST", "/api/v2/outgoing/send")
         assert last(server).fields == {
@@ -209,7 +209,7 @@ class TestVoice:
         }
 
     def test_a_flow_without_a_webhook(self, server: FaultServer, client: Client) -> None:
-        """What is not set is not named."""
+        """A setting without a value is not sent."""
         client.send_voice(MESSAGE, FLOW)
         assert "webhook_id" not in last(server).fields
 
@@ -238,7 +238,7 @@ class TestMip:
     """A text or a template."""
 
     def test_a_text(self, server: FaultServer, client: Client) -> None:
-        """The documented shape of 2022."""
+        """The format documented in 2022."""
         client.send_mip(MESSAGE, MIP)
         assert last(server).target == "/api/v2/mip/message/send"
         assert last(server).json == {
@@ -253,7 +253,7 @@ class TestMip:
     def test_a_template(
         self, server: FaultServer, client: Client, namespace: str | None, shown: dict[str, str]
     ) -> None:
-        """Its one value is the code."""
+        """Its only value is the code."""
         sender = replace(MIP, template="otp", namespace=namespace, languages={"hi": "hi_IN"})
         client.send_mip(MESSAGE, sender)
         payload = {"name": "otp", "language": "hi_IN", "body_params": ["493817"], **shown}
@@ -289,7 +289,7 @@ BAD: list[tuple[Callable[..., object], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("kind", "settings", "message"), BAD)
-def test_a_sender_that_cannot_work_is_refused(
+def test_settings_that_cannot_work_are_refused(
     kind: Callable[..., object], settings: dict[str, Any], message: str
 ) -> None:
     """The error names the setting."""

@@ -1,4 +1,4 @@
-"""What the client asks the upstream for, and which accounts it refuses to work with."""
+"""The requests of the client, and the accounts that are refused."""
 
 import json
 import os
@@ -40,21 +40,21 @@ BALANCES = [
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
-    """Accept everything until told otherwise."""
+    """Serve an API that accepts everything unless a test changes it."""
     with FaultServer() as running:
         running.play(say(ACCEPTED))
         yield running
 
 
 def account(base_url: str = "https://portal.example/api/v2/", **settings: object) -> AccountSettings:
-    """Make an account; a test gives the settings that it is about."""
+    """Make the settings of an account; a test gives those that it is about."""
     given: dict[str, Any] = {"name": "main", "base_url": base_url, "token": TOKEN}
     return AccountSettings(**(given | settings))
 
 
 @pytest.fixture
 def client(server: FaultServer) -> Iterator[Client]:
-    """Talk to the server with the default settings."""
+    """Give a client with the default settings."""
     with closing(Client(account(server.url))) as made:
         yield made
 
@@ -68,10 +68,10 @@ def sent(
 
 
 class TestSms:
-    """The request is what the upstream documents."""
+    """The request is the documented one."""
 
     def test_required_fields(self, server: FaultServer, client: Client) -> None:
-        """A form with the documented names; the number has no plus, and what is not set is not named."""
+        """A form with the documented names; the number has no plus, and fields without a value are missing."""
         request = sent(server, client)
         assert (request.verb, request.target) == ("POST", "/api/v2/sms/send")
         assert request.headers["accept"] == "application/json"
@@ -86,7 +86,7 @@ class TestSms:
         }
 
     def test_optional_fields(self, server: FaultServer, client: Client) -> None:
-        """DLT ids and the webhook travel when they are set."""
+        """DLT ids and the webhook are sent if they are set."""
         sender = SmsSettings(service="A2P", sender="ACME", entity_id="e1", template_id="t1", webhook_id="w1")
         fields = sent(server, client, sender=sender).fields
         assert (
@@ -111,7 +111,7 @@ class TestSms:
     def test_the_alphabet_is_detected(
         self, server: FaultServer, client: Client, text: str, kind: str
     ) -> None:
-        """One character outside GSM 03.38 and all is sent as Unicode, and arrives as written."""
+        """With one character outside GSM 03.38 the message is sent as Unicode, and arrives as written."""
         fields = sent(server, client, text).fields
         assert (fields["type"], fields["message"]) == (kind, text)
 
@@ -119,28 +119,28 @@ class TestSms:
         "to", ["919000000001", "+91900,+4479", "+0123456789", "+", "+9190 0000", "+٣٣٣٣٣٣٣", ""]
     )
     def test_only_one_e164_number_is_sent_to(self, server: FaultServer, client: Client, to: str) -> None:
-        """A list would be read as more recipients; nothing leaves, and the number is not in the error."""
+        """A list would add recipients; nothing leaves, and the error does not show the number."""
         with pytest.raises(ValueError, match=r"^to must be E\.164 with a plus$"):
             client.send_sms(replace(MESSAGE, to=to), SENDER)
         assert server.received == []
 
     def test_the_path_is_a_setting(self, server: FaultServer) -> None:
-        """Some hosts want a trailing slash."""
+        """Some hosts require a trailing slash."""
         with closing(Client(account(server.url, sms_path="sms/send/"))) as client:
             assert sent(server, client).target == "/api/v2/sms/send/"
 
 
 class TestBalance:
-    """The balance is read from whichever path the account has."""
+    """The balance is read from the path that the account has."""
 
     def test_rows_are_read(self, server: FaultServer, client: Client) -> None:
-        """Figures come as numbers or text."""
+        """Values are numbers or text."""
         server.play(say(http_json({"status": 200, "message": "OK", "data": ROWS})))
         assert client.balance() == BALANCES
         assert [(r.verb, r.target) for r in server.received] == [("GET", "/api/v2/account/balance")]
 
     def test_the_path_that_works_is_remembered(self, server: FaultServer, client: Client) -> None:
-        """A path that is not found is asked again only when the other fails."""
+        """A path that was not found is tried again only if the other one fails."""
         found = http_json({"status": 200, "data": ROWS})
         server.play_each([say(NOT_FOUND)], [say(found)], [say(found)], [say(NOT_FOUND)], [say(found)])
         assert [client.balance() for _ in range(3)] == [BALANCES] * 3
@@ -149,7 +149,7 @@ class TestBalance:
         assert asked == [first, second, second, second, first]
 
     def test_no_path_works(self, server: FaultServer, client: Client) -> None:
-        """Each is asked once."""
+        """Each is tried once."""
         server.play(say(NOT_FOUND))
         with pytest.raises(UpstreamError) as caught:
             client.balance()
@@ -171,7 +171,7 @@ class TestBalance:
     def test_anything_else_is_an_error(
         self, server: FaultServer, client: Client, raw: bytes, reason: str
     ) -> None:
-        """It says which account and why, and nothing that the upstream wrote; no other path is asked."""
+        """It names the account and the reason, without the upstream's text; no other path is tried."""
         server.play(say(raw))
         with pytest.raises(UpstreamError) as caught:
             client.balance()
@@ -181,14 +181,14 @@ class TestBalance:
         assert len(server.received) == 1
 
     def test_silence_is_an_error(self, server: FaultServer) -> None:
-        """The total limit holds here too."""
+        """The total limit applies here, too."""
         server.play(hang)
         impatient = account(server.url, connect_timeout=0.5, total_timeout=0.5)
         with closing(Client(impatient)) as client, pytest.raises(UpstreamError, match=r"timeout\.$"):
             client.balance()
 
     def test_token_by_query(self, server: FaultServer) -> None:
-        """The query holds nothing but the token."""
+        """The query contains only the token."""
         server.play(say(http_json({"status": 200, "data": []})))
         with closing(Client(account(server.url, auth="query"))) as client:
             assert client.balance() == []
@@ -196,7 +196,7 @@ class TestBalance:
         assert (request.verb, request.query) == ("GET", {"access_token": TOKEN})
 
     def test_token_by_body(self, server: FaultServer) -> None:
-        """The verb stays what it is; the body is JSON, as no framework reads a form from a GET."""
+        """The method remains GET; the body is JSON, as no framework reads a form from a GET."""
         server.play(say(http_json({"status": 200, "data": []})))
         with closing(Client(account(server.url, auth="body"))) as client:
             client.balance()
@@ -207,15 +207,15 @@ class TestBalance:
 
 
 class TestAccount:
-    """An account that cannot work is refused when it is made."""
+    """Settings that cannot work are refused when they are made."""
 
     @pytest.mark.parametrize("url", ["https://portal.example/api/v2", "https://portal.example/api/v2/"])
     def test_a_missing_slash_is_added(self, url: str) -> None:
-        """Paths are written behind it."""
+        """Paths follow it."""
         assert account(url).base_url == "https://portal.example/api/v2/"
 
     def test_the_token_is_not_shown(self) -> None:
-        """Settings get printed."""
+        """Settings may be printed."""
         assert TOKEN not in repr(account())
 
     @pytest.mark.parametrize(
@@ -246,20 +246,20 @@ class TestAccount:
         ],
     )
     def test_a_setting_that_cannot_work(self, settings: dict[str, Any], message: str) -> None:
-        """The error names the setting and never holds the token."""
+        """The error names the setting and does not contain the token."""
         with pytest.raises(ValueError, match=message) as caught:
             account(**settings)
         assert TOKEN not in str(caught.value)
 
     def test_a_bundle_that_exists(self, tmp_path: Path) -> None:
-        """Its content is looked at when a connection is made."""
+        """Its content is read when a connection is made."""
         bundle = tmp_path / "ca.pem"
         bundle.touch()
         assert account(ca_bundle=str(bundle)).ca_bundle == str(bundle)
 
 
 def test_a_client_may_be_used_after_close(server: FaultServer, client: Client) -> None:
-    """Close gives idle connections back; it is no state that a late caller could trip over."""
+    """Close gives idle connections back; a late call still works."""
     sent(server, client)
     client.close()
     outcome = client.send_sms(MESSAGE, SENDER)

@@ -1,4 +1,4 @@
-"""What each answer of the upstream means, asked through the client over HTTP; none breaks it."""
+"""What each answer of the upstream means, tested through the client over HTTP; no answer causes an exception."""
 
 import json
 import string
@@ -45,14 +45,14 @@ A, D, U, R = Verdict.ACCEPTED, Verdict.DEFERRED, Verdict.UNKNOWN, Verdict.REFUSE
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[FaultServer]:
-    """Serve all tests of this module, each with an answer of its own."""
+    """Serve all tests of this module, each with its own answer."""
     with FaultServer() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def client(server: FaultServer) -> Iterator[Client]:
-    """Talk to the server with the default settings."""
+    """Give a client with the default settings."""
     with closing(Client(AccountSettings(name="main", base_url=server.url, token="secret"))) as made:
         yield made
 
@@ -63,18 +63,18 @@ def send(client: Client) -> Outcome:
 
 
 def recipients(answer: Answer) -> Reading:
-    """Read an answer for its one recipient."""
+    """Read an answer for its only recipient."""
     reading = read(answer)
     return for_recipient(reading, next(iter(rows(reading)), None))
 
 
 def row(status: object) -> dict[str, object]:
-    """Write the row of a recipient, as documented."""
+    """Write the row of a recipient as documented."""
     return {"id": "a1b2:1", "mobile": "919000000001", "status": status, "charges": "1.0000"}
 
 
 def sent(status: object) -> dict[str, object]:
-    """Write a whole answer with one row, as documented."""
+    """Write a whole answer with one row as documented."""
     return {"status": 200, "message": "1 numbers accepted for delivery.", "data": [row(status)]}
 
 
@@ -203,20 +203,20 @@ ANSWERS: dict[str, tuple[bytes, Verdict, str]] = {
 def test_an_answer_has_one_meaning(
     server: FaultServer, client: Client, raw: bytes, verdict: Verdict, reason: str
 ) -> None:
-    """Each kind of answer that is documented or feared, and what it means."""
+    """Each kind of answer that is documented or possible, and its meaning."""
     server.play(say(raw))
     outcome = send(client)
     assert (outcome.verdict, outcome.reason) == (verdict, reason)
 
 
-def test_an_accepted_row_is_told_with_its_particulars(server: FaultServer, client: Client) -> None:
-    """The id is what reports refer to; charges come as text or figure."""
+def test_an_accepted_row_gives_id_and_charges(server: FaultServer, client: Client) -> None:
+    """Reports refer to the id; charges are text or a number."""
     server.play(say(http_json(sent("AWAITING-DLR"))))
     assert send(client) == Outcome(A, "accepted", upstream_id="a1b2:1", charges=1.0)
 
 
 def test_a_refused_row_keeps_its_id(server: FaultServer, client: Client) -> None:
-    """A report may still come for it."""
+    """A report may still follow."""
     server.play(say(http_json(sent("DNDNUMB"))))
     assert send(client) == Outcome(R, "do_not_disturb", upstream_id="a1b2:1", charges=1.0)
 
@@ -231,7 +231,7 @@ def test_a_word_is_known_in_any_spelling(word: str, spelt: Callable[[str], str])
 
 
 def test_every_other_documented_word_is_a_refusal() -> None:
-    """The documentation calls all else a failure; two words leave it open or ask for patience."""
+    """The documentation calls them failures; two words leave the outcome open or ask to wait."""
     failed = {word for word, (stage, _) in WORDS.items() if stage is Stage.FAILED}
     on_its_way = {"", "AWAITING-DLR", "QUEUED", "DISPATCHED", "SENT", "DELIVRD", "DELIVERED", "READ"}
     answered = {"ANSWER", "COMPLETED", "RECEIVED"}
@@ -240,7 +240,7 @@ def test_every_other_documented_word_is_a_refusal() -> None:
 
 
 def test_each_word_leads_to_a_verdict() -> None:
-    """A reason without a verdict would be an exception in the middle of a send."""
+    """A reason without a verdict would raise an exception during a send."""
     ends = {reason for stage, reason in WORDS.values() if stage in {Stage.FAILED, Stage.UNKNOWN}}
     assert ends | set(STATUSES.values()) <= set(VERDICTS)
 
@@ -268,19 +268,19 @@ RETRY_AFTER = {
 def test_retry_after_is_read_in_both_forms(
     status: int, reason: str, written: str, seconds: float | None
 ) -> None:
-    """Seconds or a date, at most a day; what cannot be read says nothing of the time."""
+    """Seconds or a date, at most a day; an unreadable value gives no time."""
     answer = Answer(status, retry_after=written)
     assert outcome_of(recipients(answer), NOW) == Outcome(D, reason, retry_after=seconds)
 
 
-def test_retry_after_is_read_off_the_wire(server: FaultServer, client: Client) -> None:
+def test_retry_after_is_read_from_the_answer(server: FaultServer, client: Client) -> None:
     """The header is found whatever its case."""
     server.play(say(http(b"", "429 Too Many Requests", ["rETRY-aFTER: 7"])))
     assert send(client) == Outcome(D, "throttled", retry_after=7.0)
 
 
 def test_retry_after_means_nothing_beside_a_refusal() -> None:
-    """Only "not now" has a later."""
+    """Only "not now" can be retried."""
     answer = Answer(403, retry_after="30")
     assert outcome_of(recipients(answer), NOW) == Outcome(R, "forbidden")
 
@@ -298,24 +298,24 @@ def test_retry_after_means_nothing_beside_a_refusal() -> None:
         ([1], None),
     ],
 )
-def test_figures_come_as_numbers_or_text(written: object, figure: float | None) -> None:
-    """What is no finite figure is none."""
+def test_numbers_may_be_text(written: object, figure: float | None) -> None:
+    """A value that is not a finite number is left out."""
     assert number(written) == figure
 
 
 @pytest.mark.parametrize("odd_id", ["", "x" * 129, "a\nb", True, 1.5, ["a"], None])
-def test_an_id_that_cannot_be_one_is_left_out(odd_id: object) -> None:
-    """An id is short and printable, or no use."""
+def test_an_unusable_id_is_left_out(odd_id: object) -> None:
+    """An id is short and printable."""
     answer = Answer(200, json.dumps({"status": 200, "data": [{"id": odd_id}]}).encode())
     assert outcome_of(recipients(answer), NOW) == Outcome(A, "accepted")
 
 
 def test_a_new_status_is_shown_too() -> None:
-    """Also where it stands outside the row, even if a row could have it."""
+    """Also outside the row, even if there is a row."""
     assert read(Answer(200, b'{"status": "QUEUED"}')).new_word == "QUEUED"
 
 
-def test_an_id_may_be_a_figure() -> None:
+def test_an_id_may_be_a_number() -> None:
     """Older white labels count their messages."""
     answer = Answer(200, b'{"status": 200, "data": [{"id": 77}]}')
     assert outcome_of(recipients(answer), NOW).upstream_id == "77"
@@ -325,7 +325,7 @@ def test_an_id_may_be_a_figure() -> None:
     ("word", "shown"), [("shiny new", "SHINY-NEW"), ("CODE 493817", None), ("A" * 41, None), ("<b>", None)]
 )
 def test_a_new_word_is_shown_only_if_it_looks_like_one(word: str, shown: str | None) -> None:
-    """Operators should see what the table lacks, but never a number or a code that hides in it."""
+    """Operators see what the table lacks, but never a number or a code."""
     reading = recipients(Answer(200, json.dumps(sent(word)).encode()))
     assert (reading.reason, reading.new_word) == ("unknown_word", shown)
 
@@ -353,18 +353,18 @@ HEADER = st.tuples(
 
 
 def check(outcome: Outcome) -> None:
-    """Expect a reason from the table, with its verdict, in letters that suit logs and metrics."""
+    """Expect a reason from the table and its verdict, in characters that are safe for logs and metrics."""
     assert outcome.verdict is VERDICTS[outcome.reason]
     assert set(outcome.reason) <= set(string.ascii_lowercase + "_")
 
 
 class TestNothingBreaksIt:
-    """Whatever comes back, a send ends in an outcome."""
+    """Whatever the answer, a send ends with an outcome."""
 
     @settings(max_examples=150, deadline=None)
     @given(raw=st.binary(max_size=300))
     def test_any_bytes(self, server: FaultServer, client: Client, raw: bytes) -> None:
-        """Bytes in place of HTTP are never taken for a yes or a no."""
+        """Bytes that are not HTTP are never accepted or refused."""
         server.play(say(raw), close)
         outcome = send(client)
         check(outcome)
@@ -373,7 +373,7 @@ class TestNothingBreaksIt:
     @settings(max_examples=150, deadline=None)
     @given(rest=st.binary(max_size=300))
     def test_any_bytes_after_a_status_line(self, server: FaultServer, client: Client, rest: bytes) -> None:
-        """A good beginning is not trusted either."""
+        """A valid beginning is not trusted either."""
         server.play(say(b"HTTP/1.1 200 OK\r\n" + rest), close)
         outcome = send(client)
         check(outcome)
@@ -393,7 +393,7 @@ class TestNothingBreaksIt:
     @settings(max_examples=300, deadline=None)
     @given(body=BODY)
     def test_any_json(self, server: FaultServer, client: Client, body: dict[str, Any]) -> None:
-        """JSON of the documented shape with anything in it: accepted only if it says so."""
+        """JSON of the documented shape with any values: accepted only if it says so."""
         server.play(say(http_json(body)))
         outcome = send(client)
         check(outcome)
@@ -403,7 +403,7 @@ class TestNothingBreaksIt:
     @settings(max_examples=150, deadline=None)
     @given(written=st.text(max_size=40) | st.sampled_from(sorted(RETRY_AFTER)))
     def test_any_retry_after(self, written: str) -> None:
-        """A wait is between nothing and a day."""
+        """A wait is between zero and a day."""
         answer = Answer(429, retry_after=written)
         wait = outcome_of(recipients(answer), NOW).retry_after
         assert wait is None or 0 <= wait <= 86_400

@@ -1,4 +1,4 @@
-"""What the client asks for beside sends: what became of messages, and what networks know of a number."""
+"""The client's requests beside sends: delivery reports of messages and lookups of numbers."""
 
 import re
 from collections.abc import Iterator
@@ -36,23 +36,23 @@ FOUND = {
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
-    """Wait for a test to say what it answers."""
+    """Serve the answers that a test sets."""
     with FaultServer() as running:
         yield running
 
 
 @pytest.fixture
 def client(server: FaultServer) -> Iterator[Client]:
-    """Talk to the server with the default settings."""
+    """Give a client with the default settings."""
     with closing(Client(AccountSettings(name="main", base_url=server.url, token="secret"))) as made:
         yield made
 
 
 class TestReports:
-    """The same reports that are pushed, asked for."""
+    """The same reports as pushed ones, fetched."""
 
     def test_an_sms(self, server: FaultServer, client: Client) -> None:
-        """One request for each id, as the documented filters are single."""
+        """One request for each id, as the documented filters accept one."""
         server.play(say(http_json({"status": "OK", "code": 200, "data": [ROW]})))
         assert client.reports("sms", ["a1b2:1", "c3d4:1"]) == [DELIVERED, DELIVERED]
         assert [(r.verb, r.path, r.query) for r in server.received] == [
@@ -61,7 +61,7 @@ class TestReports:
         ]
 
     def test_the_token_may_travel_beside_the_filter(self, server: FaultServer) -> None:
-        """Both stand in the query then."""
+        """Both are in the query then."""
         server.play(say(http_json({"status": "OK", "data": []})))
         by_query = AccountSettings(name="main", base_url=server.url, token="se|cret", auth="query")
         with closing(Client(by_query)) as client:
@@ -73,7 +73,7 @@ class TestReports:
         [[ROW], {"data": [ROW], "current_page": 1}, ROW, [ROW, 7, {"id": "x"}, {}]],
     )
     def test_either_nesting(self, server: FaultServer, client: Client, data: object) -> None:
-        """Paged answers nested one level deeper once; what is no row beside one that is spoils nothing."""
+        """Paged answers are nested one level deeper; an invalid row does not affect a valid one."""
         server.play(say(http_json({"status": 200, "data": data})))
         assert client.reports("sms", ["a1b2:1"]) == [DELIVERED]
 
@@ -97,7 +97,7 @@ class TestReports:
         stage: Stage,
         reason: str,
     ) -> None:
-        """Each has its path; the row's word is no verdict on the answer."""
+        """Each has its path; the word of the row does not decide about the answer."""
         row = {"id": "a418", "channel": "outgoing", "status": status, "foreign_id": "ref-1", "credits": 2}
         server.play(say(http_json({"status": "200", "data": [row]})))
         assert client.reports(channel, ["a418"]) == [
@@ -116,18 +116,18 @@ class TestReports:
     def test_an_id_that_the_upstream_does_not_know(
         self, server: FaultServer, client: Client, data: object
     ) -> None:
-        """It has no report."""
+        """There is no report."""
         server.play(say(http_json({"status": "OK", "data": data})))
         assert client.reports("sms", ["gone"]) == []
 
     def test_a_row_without_an_id_is_the_one_asked_for(self, server: FaultServer, client: Client) -> None:
-        """There is nothing else that it could be about."""
+        """It can be about no other message."""
         server.play(say(http_json({"status": "OK", "data": [{"status": "DELIVRD"}]})))
         (receipt,) = client.reports("sms", ["a1b2:1"])
         assert receipt.upstream_id == "a1b2:1"
 
-    def test_a_new_word_is_unknown_and_told(self, server: FaultServer, client: Client) -> None:
-        """As where it is pushed."""
+    def test_a_new_word_is_unknown_and_shown(self, server: FaultServer, client: Client) -> None:
+        """As in a pushed report."""
         server.play(say(http_json({"status": "OK", "data": [ROW | {"status": "Shiny new"}]})))
         (receipt,) = client.reports("sms", ["a1b2:1"])
         assert (receipt.stage, receipt.reason, receipt.word) == (Stage.UNKNOWN, "unknown_word", "SHINY-NEW")
@@ -157,23 +157,23 @@ class TestReports:
         assert len(server.received) == 1
 
     def test_no_answer_is_an_error(self, client: Client, server: FaultServer) -> None:
-        """The transport's word for it goes on."""
+        """It has the reason of the transport."""
         server.play(say(b"220 smtp.example ESMTP\r\n"))
         with pytest.raises(UpstreamError, match=r"unreadable\.$"):
             client.reports("sms", ["a1b2:1"])
 
-    def test_an_unknown_channel_is_a_mistake_of_ours(self, server: FaultServer, client: Client) -> None:
-        """Nothing is asked."""
+    def test_an_unknown_channel_is_a_bug(self, server: FaultServer, client: Client) -> None:
+        """No request is made."""
         with pytest.raises(KeyError):
             client.reports("pigeon", ["a1b2:1"])
         assert server.received == []
 
 
 class TestLookup:
-    """What the networks know of a number."""
+    """What the networks know about a number."""
 
     def test_a_ported_mobile(self, server: FaultServer, client: Client) -> None:
-        """The present network counts; the subscriber's identity stays behind."""
+        """The current network counts; the subscriber's identity is not kept."""
         server.play(say(http_json({"status": 200, "message": "OK", "data": [FOUND]})))
         found = client.lookup(f"+{NUMBER}")
         assert found == Lookup(known=True, mobile=True, network="Jio", mcc_mnc="40445", ported=True)
@@ -201,7 +201,7 @@ class TestLookup:
     def test_rows(
         self, server: FaultServer, client: Client, changes: dict[str, object], expected: Lookup
     ) -> None:
-        """What is said, in PHP's spellings of it, and nothing that is not."""
+        """What the row says, in PHP's spellings, and nothing else."""
         server.play(say(http_json({"status": 200, "data": [FOUND | changes]})))
         assert client.lookup(f"+{NUMBER}") == expected
 
@@ -222,7 +222,7 @@ class TestLookup:
             client.lookup(f"+{NUMBER}")
         assert str(caught.value) == f"The upstream account main gave no usable answer: {reason}."
 
-    def test_only_a_number_is_asked_for(self, server: FaultServer, client: Client) -> None:
+    def test_only_a_number_is_looked_up(self, server: FaultServer, client: Client) -> None:
         """Nothing leaves."""
         with pytest.raises(ValueError, match=r"^to must be E\.164 with a plus$"):
             client.lookup(NUMBER)

@@ -1,4 +1,4 @@
-"""What the upstream pushes, in every shape that is documented or feared; none breaks the reader."""
+"""What the upstream pushes, in every format that is documented or possible; nothing causes an exception."""
 
 import hashlib
 import hmac
@@ -65,7 +65,7 @@ ANSWERED = Receipt(channel="voice", stage=Stage.DELIVERED, reason="delivered", u
 
 
 def wrapped(channel: str, status: object, **more: object) -> dict[str, Any]:
-    """Write an event of one of the newer channels, as documented."""
+    """Write a push of one of the newer channels as documented."""
     payload = {
         "id": "a418d672",
         "channel": channel,
@@ -81,7 +81,7 @@ def wrapped(channel: str, status: object, **more: object) -> dict[str, Any]:
 
 
 def inbound(event: str, sender: object, payload: object, kind: str = "text") -> dict[str, Any]:
-    """Write what a person wrote, as documented."""
+    """Write a reply of a person as documented."""
     return {
         "event": event,
         "payload": {
@@ -94,22 +94,22 @@ def inbound(event: str, sender: object, payload: object, kind: str = "text") -> 
 
 
 class TestShapes:
-    """One report, however it is dressed."""
+    """One report in each of its formats."""
 
     def test_a_flat_sms_report(self) -> None:
-        """The documented body; times in zones of the sender's choice are left alone."""
+        """The documented body; times are ignored, as their zones are unknown."""
         assert parse(SMS) == [DELIVERED]
 
     @pytest.mark.parametrize("missing", ["custom", "cid"])
     def test_either_name_of_the_reference(self, missing: str) -> None:
-        """Both are called the caller's own id."""
+        """The documentation has two names for the caller's own id."""
         assert parse({name: value for name, value in SMS.items() if name != missing}) == [DELIVERED]
         assert parse(SMS | {missing: ""}) == [DELIVERED]
         assert parse(SMS | {missing: None}) == [DELIVERED]
 
     @pytest.mark.parametrize("channel", ["sms", "whatsapp", "rcs", "mip", "viber"])
-    def test_a_wrapped_event(self, channel: str) -> None:
-        """The event names the channel."""
+    def test_a_report_in_an_envelope(self, channel: str) -> None:
+        """The envelope names the channel."""
         assert parse(wrapped(channel, "delivered")) == [
             Receipt(
                 channel=channel,
@@ -140,8 +140,8 @@ class TestShapes:
         assert isinstance(receipt, Receipt)
         assert (receipt.stage, receipt.reason) == (Stage.FAILED, "no_answer")
 
-    def test_a_composed_webhook(self) -> None:
-        """An operator may give fields any names; those that are not there are not missed."""
+    def test_a_custom_webhook(self) -> None:
+        """An operator may choose the names of fields; missing ones are not required."""
         fields = Fields(
             upstream_id=("message_id",), status=("message_status",), reference=("ours",), otherwise="whatsapp"
         )
@@ -156,7 +156,7 @@ class TestShapes:
         ("named", "channel"), [("outgoing", "voice"), ("IP_Message", "mip"), ("pigeon", "sms"), (7, "sms")]
     )
     def test_a_report_may_name_its_channel(self, named: object, channel: str) -> None:
-        """In the upstream's words; one that is not known is the usual one."""
+        """In the upstream's words; an unknown channel is replaced by the default one."""
         (receipt,) = parse(SMS | {"channel": named})
         assert receipt.channel == channel
 
@@ -164,15 +164,15 @@ class TestShapes:
         "content", [{"data": [SMS, SMS]}, {"event": "sms:message:status", "payload": [SMS, SMS]}]
     )
     def test_several_in_one_body(self, content: dict[str, Any]) -> None:
-        """Each is one."""
+        """Each is read."""
         assert parse(content) == [DELIVERED, DELIVERED]
 
-    def test_a_broken_one_spoils_no_other(self) -> None:
-        """What can be read would not be sent again."""
+    def test_a_broken_report_does_not_affect_others(self) -> None:
+        """The readable ones would not be pushed again."""
         assert parse({"data": [{"id": "1"}, 7, SMS]}) == [DELIVERED]
 
-    def test_one_in_a_nest(self) -> None:
-        """Some wrap an object without naming an event."""
+    def test_a_nested_report(self) -> None:
+        """Some white labels wrap an object without naming its kind."""
         assert parse({"data": SMS}) == [DELIVERED]
 
     @pytest.mark.parametrize(
@@ -185,24 +185,24 @@ class TestShapes:
             "",
         ],
     )
-    def test_events_of_other_kinds_are_none(self, event: str) -> None:
-        """They are no mistake, only nothing to us."""
+    def test_pushes_of_other_kinds_are_skipped(self, event: str) -> None:
+        """They are not errors."""
         assert parse({"event": event, "payload": SMS}) == []
 
     def test_a_report_does_not_show_the_number(self) -> None:
-        """It is logged."""
+        """Reports may be logged."""
         assert "9000000001" not in repr(parse(SMS))
 
 
 class TestInbound:
-    """What a person writes."""
+    """Replies of people."""
 
     @pytest.mark.parametrize(
         ("event", "channel"),
         [("vmn:message:in", "sms"), ("whatsapp:message:in", "whatsapp"), ("rcs:message:in", "rcs")],
     )
     def test_a_text(self, event: str, channel: str) -> None:
-        """Number and text, which its repr does not show."""
+        """Number and text, which the repr hides."""
         (found,) = parse(inbound(event, "919000000001", {"text": "STOP 1234"}))
         assert found == Inbound(channel=channel, sender="+919000000001", text="STOP 1234")
         assert "919000000001" not in repr(found)
@@ -210,7 +210,7 @@ class TestInbound:
 
     @pytest.mark.parametrize("sender", ["+919000000001", 919000000001, " 919000000001 "])
     def test_numbers_in_any_spelling(self, sender: object) -> None:
-        """The plus is ours."""
+        """The plus is added if it is missing."""
         (found,) = parse(inbound("vmn:message:in", sender, {"text": "x"}))
         assert isinstance(found, Inbound)
         assert found.sender == "+919000000001"
@@ -225,15 +225,15 @@ class TestInbound:
             ({"text": "x" * 5000}, "x" * 4096),
         ],
     )
-    def test_what_is_no_text(self, payload: object, text: str) -> None:
+    def test_other_content_than_text(self, payload: object, text: str) -> None:
         """A picture has a caption at most."""
         (found,) = parse(inbound("whatsapp:message:in", "919000000001", payload, "image"))
         assert isinstance(found, Inbound)
         assert found.text == text
 
     @pytest.mark.parametrize("sender", [None, "", "TXTSMS", "+1,+2", {"x": 1}])
-    def test_nobody_wrote_it(self, sender: object) -> None:
-        """Whoever has no number cannot be served."""
+    def test_a_reply_without_a_sender_is_refused(self, sender: object) -> None:
+        """Without a number there is nothing to record."""
         with pytest.raises(ReceiptError, match=r"^no_sender$"):
             parse(inbound("vmn:message:in", sender, {"text": "STOP"}))
 
@@ -249,7 +249,7 @@ ODD: tuple[Callable[[str], str], ...] = (
 
 
 class TestWords:
-    """The one table."""
+    """The table of status words."""
 
     @pytest.mark.parametrize("word", sorted(WORDS))
     @pytest.mark.parametrize("spelt", ODD)
@@ -261,7 +261,7 @@ class TestWords:
 
     @given(word=st.sampled_from(sorted(WORDS)), data=st.data())
     def test_each_with_separators_anywhere(self, word: str, data: st.DataObject) -> None:
-        """Also where the documentation has none."""
+        """Also where the documentation has no separators."""
         cut = data.draw(st.integers(0, len(word)))
         separator = data.draw(st.text(alphabet=" _-\t", max_size=3))
         (receipt,) = parse(SMS | {"status": f"{word[:cut]}{separator}{word[cut:]}".swapcase()})
@@ -288,7 +288,7 @@ class TestWords:
         ],
     )
     def test_the_stages(self, word: str, stage: Stage) -> None:
-        """One of each kind, written out."""
+        """One word for each stage."""
         (receipt,) = parse(SMS | {"status": word})
         assert isinstance(receipt, Receipt)
         assert receipt.stage is stage
@@ -297,7 +297,7 @@ class TestWords:
         ("word", "shown"), [("shiny new", "SHINY-NEW"), ("CODE 493817", None), ("<b>", None), (807, None)]
     )
     def test_a_new_word_is_unknown(self, word: object, shown: str | None) -> None:
-        """It is told where neither a number nor a code may hide in it."""
+        """It is shown only if it can contain no number and no code."""
         (receipt,) = parse(SMS | {"status": word})
         assert isinstance(receipt, Receipt)
         assert (receipt.stage, receipt.reason, receipt.word) == (Stage.UNKNOWN, "unknown_word", shown)
@@ -360,18 +360,18 @@ class TestBodies:
         ],
     )
     def test_each_way(self, content_type: str, raw: bytes, query: dict[str, str]) -> None:
-        """A composed webhook may use any; the query counts where there is no body."""
+        """A custom webhook may use any of them; the query counts if there is no body."""
         assert parse_content(content_of(content_type, raw, query)) == [DELIVERED]
 
-    def test_field_names_are_handed_on(self) -> None:
-        """As for a report that is parsed already."""
+    def test_field_names_apply(self) -> None:
+        """As for a report that is already decoded."""
         fields = Fields(upstream_id=("n",), status=("s",))
         (receipt,) = parse_content(content_of("", b"", {"n": "1", "s": "DELIVRD"}), fields)
         assert isinstance(receipt, Receipt)
         assert receipt.upstream_id == "1"
 
     def test_a_list_with_one_that_is_broken(self) -> None:
-        """The good ones are kept."""
+        """The valid ones are kept."""
         raw = json.dumps([SMS, {"id": "1"}, wrapped("rcs", "read"), 7]).encode()
         found = parse_content(content_of("application/json", raw, {}))
         assert [entry.channel for entry in found] == ["sms", "rcs"]
@@ -412,11 +412,11 @@ GOOD = {"validation_key": "key-1", "challenge": "c0ffee"}
 
 
 class TestHandshake:
-    """What is asked when a webhook is registered."""
+    """The request that the upstream makes when a webhook is registered."""
 
     @pytest.mark.parametrize("query", [{"token": "key-1"}, {}])
-    def test_the_challenge_is_given(self, query: dict[str, str]) -> None:
-        """For the edge to echo."""
+    def test_the_value_to_echo_is_given(self, query: dict[str, str]) -> None:
+        """For the answer to the handshake."""
         assert handshake(query, GOOD) == "c0ffee"
 
     @pytest.mark.parametrize(
@@ -435,7 +435,7 @@ class TestHandshake:
         ],
     )
     def test_anything_else_is_none(self, query: dict[str, str], content: dict[str, Any]) -> None:
-        """Nothing is echoed that was not asked for in the documented way."""
+        """Only the documented request is answered."""
         assert handshake(query, content) is None
 
 
@@ -446,7 +446,7 @@ class TestSignature:
     GOOD = hmac.new(b"webhook-1", RAW, hashlib.sha256).hexdigest()
 
     def test_a_good_one(self) -> None:
-        """In either case, as hex may be written."""
+        """Upper and lower case, as both are valid hex."""
         assert signed(self.RAW, self.GOOD, "webhook-1")
         assert signed(self.RAW, f" {self.GOOD.upper()} ", "webhook-1")
 
@@ -457,11 +457,11 @@ class TestSignature:
 
     @pytest.mark.parametrize("signature", ["", "00", GOOD[:-1], f"{GOOD}0", "é", "\ud800"])
     def test_a_bad_one(self, signature: str) -> None:
-        """Whatever it holds."""
+        """Whatever it contains."""
         assert not signed(self.RAW, signature, "webhook-1")
 
     def test_another_body_or_webhook(self) -> None:
-        """Either alone breaks it."""
+        """Either alone makes the signature invalid."""
         assert not signed(self.RAW + b" ", self.GOOD, "webhook-1")
         assert not signed(self.RAW, self.GOOD, "webhook-2")
 
@@ -493,7 +493,7 @@ WORD = set(string.ascii_lowercase + "_")
 
 
 def check(read: Callable[[], list[Receipt | Inbound]]) -> None:
-    """Expect what the rest of the product relies on, or the one error."""
+    """Expect valid entries, or a ReceiptError."""
     entries: list[Receipt | Inbound] = []
     refusal = ""
     try:
@@ -512,16 +512,16 @@ def check(read: Callable[[], list[Receipt | Inbound]]) -> None:
 
 
 class TestNothingBreaksIt:
-    """Whatever comes, it is entries or a ReceiptError."""
+    """Whatever the content, the result is entries or a ReceiptError."""
 
     @given(content=OBJECT)
     def test_any_json(self, content: dict[str, Any]) -> None:
-        """Objects of the documented fields with anything in them."""
+        """Objects with the documented fields and any values."""
         check(lambda: parse(content))
 
     @given(content=OBJECT, query=st.dictionaries(KEY, st.text(max_size=8), max_size=3))
     def test_any_handshake(self, content: dict[str, Any], query: dict[str, str]) -> None:
-        """A challenge or none."""
+        """The result is a text or None."""
         assert isinstance(handshake(query, content), str | None)
 
     @given(
@@ -540,7 +540,7 @@ class TestNothingBreaksIt:
         | OBJECT.map(lambda content: json.dumps(content).encode()),
     )
     def test_any_bytes(self, content_type: str, raw: bytes) -> None:
-        """Bodies that are none of what they claim."""
+        """Bodies that do not match their content type."""
         check(lambda: parse_content(content_of(content_type, raw, {})))
 
     @given(raw=st.binary(max_size=40), signature=st.text(max_size=70), webhook_id=st.text(max_size=20))

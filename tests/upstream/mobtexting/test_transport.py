@@ -1,4 +1,4 @@
-"""What a send ends in when the network or the server misbehaves, over real sockets."""
+"""The outcome of a send when the network or the server fails, over real sockets."""
 
 import datetime as dt
 import gzip
@@ -85,14 +85,14 @@ CALLS: dict[str, Callable[[Client], object]] = {
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
-    """Accept everything until told otherwise."""
+    """Serve an API that accepts everything unless a test changes it."""
     with FaultServer() as running:
         running.play(say(ACCEPTED))
         yield running
 
 
 def account(url: str, **settings: object) -> AccountSettings:
-    """Make an account; a test gives the settings that it is about."""
+    """Make the settings of an account; a test gives those that it is about."""
     given: dict[str, Any] = {"name": "main", "base_url": url, "token": TOKEN}
     return AccountSettings(**(given | settings))
 
@@ -102,12 +102,12 @@ LONG = 2 * PATIENCE
 
 
 def message(reference: str = "ref-1") -> Message:
-    """Write a message that would be seen if it showed somewhere."""
+    """Write a message whose content is easy to recognize in a log."""
     return Message(to=f"+{NUMBER}", reference=reference, code="493817", text=TEXT, language="en", seconds=300)
 
 
 def asked(call: Callable[[Client], object], client: Client) -> str:
-    """Write what a call gave or raised, as a log would."""
+    """Write what a call returned or raised, as a log would."""
     try:
         return repr(call(client))
     except UpstreamError as error:
@@ -120,32 +120,32 @@ def send(client: Client, reference: str = "ref-1") -> Outcome:
 
 
 def send_once(url: str, **settings: object) -> Outcome:
-    """Send an SMS with a client of its own."""
+    """Send an SMS with a new client."""
     with closing(Client(account(url, **settings))) as client:
         return send(client)
 
 
 def given_up(url: str, **settings: object) -> Outcome:
-    """Send to a server that takes too long, with so short a limit that it ends, and long enough to be connected."""
+    """Send to a server that takes too long, with a limit long enough to connect and too short for the answer."""
     outcomes = (send_once(url, connect_timeout=limit, total_timeout=limit, **settings) for limit in SCALES)
     return next(outcome for outcome in outcomes if outcome.reason != "connect_timeout")
 
 
 def test_an_answer_is_received(server: FaultServer) -> None:
-    """The plainest case, for all others to differ from."""
+    """The simplest case."""
     assert send_once(server.url) == Outcome(Verdict.ACCEPTED, "accepted")
     assert len(server.received) == 1
 
 
 class TestNothingLeft:
-    """Without a connection the same send may be tried again, and the upstream has seen nothing."""
+    """Without a connection the same send may be repeated; the upstream has seen nothing."""
 
     def test_connection_refused(self) -> None:
-        """Nobody listens."""
+        """No server listens."""
         assert send_once(f"http://127.0.0.1:{free_port()}/") == Outcome(Verdict.DEFERRED, "connect_failed")
 
     def test_unknown_name(self) -> None:
-        """The host has no address; a zone that no machine has fails in the resolver without a packet."""
+        """The host has no address; an invalid zone fails in the resolver without a packet."""
         url = "http://[fe80::1%25nosuchzone]/"
         assert send_once(url) == Outcome(Verdict.DEFERRED, "dns_failed")
 
@@ -159,7 +159,7 @@ class TestNothingLeft:
     def test_name_lookup_that_outlasts_the_limit(
         self, server: FaultServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A lookup cannot be cut short, but nothing is sent after it."""
+        """A lookup cannot be interrupted, but nothing is sent after it."""
         slow = threading.Event()
 
         def resolve(*asked: object, **how: object) -> list[Any]:
@@ -179,19 +179,19 @@ class TestNothingLeft:
         assert server.received == []
 
     def test_untrusted_certificate(self, tls_server: FaultServer) -> None:
-        """A certificate of nobody we trust ends the call before the token leaves."""
+        """The call ends before the token leaves."""
         assert send_once(tls_server.url) == Outcome(Verdict.DEFERRED, "tls_failed")
         assert tls_server.received == []
 
     def test_tls_handshake_that_hangs(self, server: FaultServer) -> None:
-        """The connect limit spans the handshake."""
+        """The connect limit covers the handshake."""
         server.on_connect = [hang]
         url = server.url.replace("http:", "https:")
         outcome = soon(lambda: send_once(url, connect_timeout=0.2, total_timeout=LONG))
         assert outcome == Outcome(Verdict.DEFERRED, "connect_timeout")
 
     def test_reset_during_the_handshake(self, server: FaultServer) -> None:
-        """A connection that breaks before TLS stands carried no request."""
+        """A connection that breaks before TLS is established carried no request."""
         server.on_connect = [hear, reset]
         assert send_once(server.url.replace("http:", "https:")) == Outcome(Verdict.DEFERRED, "connect_failed")
 
@@ -201,7 +201,7 @@ class TestSeveralAddresses:
 
     @pytest.fixture
     def url(self, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> str:
-        """Resolve a name to two addresses of this machine; the server listens at the second only."""
+        """Resolve a name to two addresses of this machine; the server listens on the second only."""
 
         def resolve(host: str, *asked: object, **how: object) -> list[Any]:
             hosts = ("127.0.0.2", "127.0.0.1") if host == "two.example" else (host,)
@@ -212,12 +212,12 @@ class TestSeveralAddresses:
         return server.url.replace("127.0.0.1", "two.example")
 
     def test_one_refuses(self, server: FaultServer, url: str) -> None:
-        """The next is tried."""
+        """The next one is tried."""
         assert send_once(url).verdict is Verdict.ACCEPTED
         assert len(server.received) == 1
 
     def test_one_swallows_packets(self, server: FaultServer, url: str) -> None:
-        """It spends its share of the connect limit, not all of it."""
+        """It uses its share of the connect limit, not all of it."""
         with swallowing("127.0.0.2", server.port):
             assert send_once(url, connect_timeout=1).verdict is Verdict.ACCEPTED
         assert len(server.received) == 1
@@ -225,7 +225,7 @@ class TestSeveralAddresses:
 
 @contextmanager
 def swallowing(host: str, port: int = 0) -> Iterator[int]:
-    """Listen at a port that answers no handshake, as its backlog is full."""
+    """Listen on a port that answers no handshake, as its backlog is full."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server((host, port), backlog=0))
         for _ in range(4):
@@ -276,7 +276,7 @@ LOST: dict[str, tuple[list[Action], str]] = {
 def test_a_request_that_left_has_an_unknown_end(
     server: FaultServer, actions: list[Action], reason: str
 ) -> None:
-    """Whatever goes wrong after the request left, it is never called refused or deferred, nor sent again."""
+    """Whatever fails after the request has left, it is not refused or deferred, and not sent again."""
     server.play(*actions)
     outcome = given_up(server.url) if reason == "timeout" else send_once(server.url)
     assert outcome == Outcome(Verdict.UNKNOWN, reason)
@@ -284,13 +284,13 @@ def test_a_request_that_left_has_an_unknown_end(
 
 
 def test_a_large_body_is_not_read_to_its_end(server: FaultServer) -> None:
-    """Memory is bounded by the cap, not by what the server sends."""
+    """The limit bounds the memory, not the size of the answer."""
     server.play(say(b"HTTP/1.1 200 OK\r\n\r\n"), *[say(b" " * 65536)] * 400)
     assert send_once(server.url).reason == "too_large"
 
 
 def test_a_compressed_answer_is_understood(server: FaultServer) -> None:
-    """We ask for none, yet a gateway may compress what it likes."""
+    """The client asks for none, but a gateway may compress answers."""
     _, _, body = ACCEPTED.partition(b"\r\n\r\n")
     server.play(say(http(gzip.compress(body), headers=["Content-Encoding: gzip"])))
     assert send_once(server.url).verdict is Verdict.ACCEPTED
@@ -298,20 +298,20 @@ def test_a_compressed_answer_is_understood(server: FaultServer) -> None:
 
 @pytest.mark.parametrize("location", ["/elsewhere", "http://[broken", "", "\xff\xfe"])
 def test_a_redirect_is_not_followed(server: FaultServer, location: str) -> None:
-    """A redirect would carry the token along; it is a wrong base URL, however its target looks."""
+    """The token would be sent along; a redirect means a wrong base URL, whatever its target."""
     server.play(say(http(b" " * 1000, "302 Found", [f"Location: {location}"])))
     assert send_once(server.url) == Outcome(Verdict.REFUSED, "redirected")
     assert len(server.received) == 1
 
 
-def test_a_refusal_stands_although_its_page_is_cut_short(server: FaultServer) -> None:
-    """The HTTP status says enough."""
+def test_a_refusal_counts_although_its_body_is_truncated(server: FaultServer) -> None:
+    """The HTTP status is enough."""
     server.play(say(http(b"<html>", "401 Unauthorized", length=5000)), close)
     assert send_once(server.url) == Outcome(Verdict.REFUSED, "bad_token")
 
 
 def test_cookies_are_not_kept(server: FaultServer) -> None:
-    """The upstream's sessions are none of ours, and a shared jar is a race."""
+    """The client needs no sessions, and threads would share a cookie jar."""
     server.play(say(ACCEPTED.replace(b"\r\n", b"\r\nSet-Cookie: session=1\r\n", 1)))
     with closing(Client(account(server.url))) as client:
         send(client)
@@ -322,14 +322,14 @@ def test_cookies_are_not_kept(server: FaultServer) -> None:
 def test_proxies_of_the_environment_are_not_used(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A variable that happens to be set must not hand the token to a proxy."""
+    """A variable in the environment must not give the token to a proxy."""
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert send_once(server.url).verdict is Verdict.ACCEPTED
 
 
 class TestPool:
-    """Connections are kept, shared among threads and given up when they may be dead."""
+    """Connections are kept, shared among threads, and dropped if they may be dead."""
 
     def test_a_connection_is_used_again(self, server: FaultServer) -> None:
         """Ten sends in a row need one connection."""
@@ -338,14 +338,14 @@ class TestPool:
         assert server.connections == 1
 
     def test_a_connection_is_used_again_after_a_refusal(self, server: FaultServer) -> None:
-        """A refusal leaves nothing unread behind."""
+        """A refusal leaves no unread bytes."""
         server.play_each([say(http_json({"message": "Too Many Attempts."}, "429 Too Many"))], [say(ACCEPTED)])
         with closing(Client(account(server.url))) as client:
             assert [send(client).reason for _ in range(2)] == ["throttled", "accepted"]
         assert server.connections == 1
 
     def test_a_connection_that_the_server_closed_is_replaced(self, server: FaultServer) -> None:
-        """A server that ends an idle connection costs no message and doubles none."""
+        """No message is lost or doubled."""
         server.play_each([say(ACCEPTED), close_and_settle], [say(ACCEPTED)])
         with closing(Client(account(server.url))) as client:
             assert send(client, "first").verdict is Verdict.ACCEPTED
@@ -355,20 +355,20 @@ class TestPool:
         assert server.connections == 2
 
     def test_a_connection_that_was_idle_for_long_is_replaced(self, server: FaultServer) -> None:
-        """It may have been forgotten on the way without a sign."""
+        """A gateway may have dropped it silently."""
         with closing(Client(account(server.url, idle_timeout=0))) as client:
             assert [send(client).verdict for _ in range(2)] == [Verdict.ACCEPTED, Verdict.ACCEPTED]
         assert server.connections == 2
 
     def test_stray_bytes_do_not_become_the_next_answer(self, server: FaultServer) -> None:
-        """What a server says unasked is dropped with its connection."""
+        """Bytes that were not requested are dropped with their connection."""
         refusal = http_json({"status": "ERROR"})
         server.play_each([say(refusal + ACCEPTED)], [say(refusal)])
         with closing(Client(account(server.url))) as client:
             assert [send(client).reason for _ in range(2)] == ["rejected", "rejected"]
 
-    def test_after_a_timeout_the_late_answer_is_nobodys(self, server: FaultServer) -> None:
-        """The answer to a call that was given up must not be read by the next."""
+    def test_a_late_answer_is_not_read_by_the_next_call(self, server: FaultServer) -> None:
+        """The connection of a call that timed out is not used again."""
         late = threading.Event()
         server.play_each([wait_for(late), say(ACCEPTED)], [say(http_json({"status": "ERROR"}))])
         with closing(Client(account(server.url, total_timeout=1, connect_timeout=1))) as client:
@@ -390,7 +390,7 @@ class TestPool:
         assert server.connections <= 64
 
     def test_more_calls_than_the_pool_holds_do_not_wait(self, server: FaultServer) -> None:
-        """The pool's size bounds what is kept, not what runs."""
+        """The size of the pool limits the connections that are kept, not the calls."""
         server.play(meet(threading.Barrier(8)), say(ACCEPTED))
         few = account(server.url, pool_size=1, total_timeout=PATIENCE)
         with closing(Client(few)) as client, ThreadPoolExecutor(8) as pool:
@@ -398,7 +398,7 @@ class TestPool:
         assert verdicts == {Verdict.ACCEPTED}
 
     def test_neither_threads_nor_sockets_are_left_behind(self, server: FaultServer) -> None:
-        """After every kind of fault and a close, no file is open but the server's own."""
+        """After every kind of fault and a close, only the server's files are open."""
         before = threading.enumerate()
         with closing(Client(account(server.url, **SHORT))) as client:
             for actions, _ in LOST.values():
@@ -416,7 +416,7 @@ class TestTls:
     """The same limits hold inside TLS."""
 
     def test_a_trusted_certificate(self, tls_server: FaultServer, certificate: Path) -> None:
-        """With the account's own bundle a private authority is trusted, and connections are kept."""
+        """The account's bundle makes a private authority trusted; connections are kept."""
         tls_server.play(say(ACCEPTED))
         with closing(Client(account(tls_server.url, ca_bundle=str(certificate)))) as client:
             assert {send(client).verdict for _ in range(3)} == {Verdict.ACCEPTED}
@@ -424,13 +424,13 @@ class TestTls:
 
     @pytest.mark.parametrize("name", [name for name, (_, reason) in LOST.items() if reason == "timeout"])
     def test_slow_servers(self, tls_server: FaultServer, certificate: Path, name: str) -> None:
-        """A drip inside TLS is bounded as a plain one is."""
+        """Slow bytes inside TLS are limited as without TLS."""
         tls_server.play(*LOST[name][0])
         outcome = given_up(tls_server.url, ca_bundle=str(certificate))
         assert outcome == Outcome(Verdict.UNKNOWN, "timeout")
 
     def test_a_slow_handshake_is_part_of_the_total(self, tls_server: FaultServer, certificate: Path) -> None:
-        """What connecting took is no longer there for the answer, which comes too late by it."""
+        """The time for connecting is missing for the answer, which comes too late by it."""
 
         def reason(limit: float) -> str:
             tls_server.on_connect = [pause(0.7 * limit)]
@@ -441,13 +441,13 @@ class TestTls:
         assert "timeout" in map(reason, SCALES)
 
     def test_reset_after_the_request(self, tls_server: FaultServer, certificate: Path) -> None:
-        """A TLS connection that breaks off after the request leaves its end unknown."""
+        """If a TLS connection breaks after the request, the outcome is unknown."""
         tls_server.play(reset)
         outcome = send_once(tls_server.url, ca_bundle=str(certificate))
         assert outcome == Outcome(Verdict.UNKNOWN, "connection_lost")
 
     def test_a_bundle_that_holds_no_certificate(self, tls_server: FaultServer, tmp_path: Path) -> None:
-        """A spoilt bundle is seen before anything leaves."""
+        """A damaged bundle is found before anything leaves."""
         bundle = tmp_path / "ca.pem"
         bundle.write_text("no certificate")
         assert send_once(tls_server.url, ca_bundle=str(bundle)) == Outcome(Verdict.DEFERRED, "tls_failed")
@@ -455,7 +455,7 @@ class TestTls:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a certificate for 127.0.0.1 that signs itself; its key lies in the same file."""
+    """Make a self-signed certificate for 127.0.0.1; its key is in the same file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "fault server")])
     now = dt.datetime.now(dt.UTC)
@@ -487,17 +487,17 @@ def tls_server(certificate: Path) -> Iterator[FaultServer]:
 
 
 class TestToken:
-    """The token travels where the account wants it, and shows nowhere else."""
+    """The token travels where the account says, and is shown nowhere."""
 
     def test_by_header(self, server: FaultServer) -> None:
-        """The upstream's preferred way."""
+        """The way that the upstream prefers."""
         send_once(server.url, auth="header")
         (request,) = server.received
         assert request.headers["authorization"] == f"Bearer {TOKEN}"
         assert "access_token" not in request.target + request.body.decode()
 
     def test_by_query(self, server: FaultServer) -> None:
-        """It is encoded, as tokens of some white labels hold a bar."""
+        """It is encoded, as tokens of some white labels contain a bar."""
         send_once(server.url, auth="query")
         (request,) = server.received
         assert request.query == {"access_token": TOKEN}
@@ -505,7 +505,7 @@ class TestToken:
         assert "access_token" not in request.fields
 
     def test_by_body(self, server: FaultServer) -> None:
-        """It is one more field of the form."""
+        """It is another field of the form."""
         send_once(server.url, auth="body")
         (request,) = server.received
         assert request.fields["access_token"] == TOKEN
@@ -517,7 +517,7 @@ class TestToken:
     def test_each_call_carries_it_in_one_place(
         self, server: FaultServer, call: Callable[[Client], object], auth: str
     ) -> None:
-        """Also where the body is JSON or the query holds more; a code stands in no query either."""
+        """Also if the body is JSON or the query has more parameters; no query contains a code."""
         with closing(Client(account(server.url, auth=auth))) as client:
             asked(call, client)
         (request,) = server.received
@@ -539,7 +539,7 @@ class TestToken:
         auth: str,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        """Neither in a log at DEBUG, nor in what it gives or raises, whatever the upstream answers."""
+        """Neither a log at DEBUG nor a result or an error shows them, whatever the upstream answers."""
         echo = {"id": "a1b2", "status": "CANARYWORD", "mobile": NUMBER, "imsi": NUMBER, "message": TEXT}
         answers: list[list[Action]] = [
             [say(http_json({"status": 200, "data": [echo]}))],
@@ -558,7 +558,7 @@ class TestToken:
 
     @pytest.mark.parametrize("auth", ["header", "query", "body"])
     def test_no_log_shows_token_text_or_number(self, server: FaultServer, auth: str) -> None:
-        """At DEBUG, with urllib3's own records and their tracebacks, after every kind of fault."""
+        """At DEBUG, with the records of urllib3 and their tracebacks, after every kind of fault."""
         written = io.StringIO()
         handler = logging.StreamHandler(written)
         root = logging.getLogger()
