@@ -1,6 +1,7 @@
-"""Puts the sandbox together.
+"""The whole sandbox as one WSGI application.
 
-Knows all its parts; nothing else does. Threads start with the first accepted message and end with `close`.
+Knows all parts. Must not know what any of them does. Threads start with the first accepted message and end with
+`close`.
 """
 
 import threading
@@ -31,7 +32,7 @@ MOST_BYTES = 4 * 1024 * 1024
 
 
 class Sandbox:
-    """What one sandbox holds; kept as `app.extensions["sandbox"]`."""
+    """The parts of one sandbox, kept as `app.extensions["sandbox"]`."""
 
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
@@ -44,14 +45,14 @@ class Sandbox:
         self.switchboard = Switchboard(config, self.outcomes, self.mailbox, self.reports, self.closing)
 
     def close(self) -> None:
-        """End the background threads, the open feeds and every answer that is being held back."""
+        """End the background threads, the open feeds and all delayed answers."""
         self.closing.set()
         self.mailbox.wake()
         self.reports.close()
         self.pushes.close()
 
     def controls(self) -> Controls:
-        """Return what the sandbox is steered by."""
+        """Return the views that control the sandbox."""
         accounts = tuple(customer.name for customer in self.customers.values())
         return Controls(self.outcomes, self.mailbox, self.pushes, accounts, self.config.clock)
 
@@ -83,7 +84,7 @@ class Sandbox:
         for customer in self.customers.values():
             if customer.name != event.account:
                 continue
-            for webhook in customer.webhooks.told_of(event.name, event.webhook_id):
+            for webhook in customer.webhooks.receivers(event.name, event.webhook_id):
                 if webhook.uri != usual:
                     yield Target(webhook.uri, webhook.secret, webhook.id)
 

@@ -1,7 +1,7 @@
 """Find the code in a message's text, as a phone would.
 
-Knows the WebOTP line (`@host #code`, origin-bound one-time codes), what a code looks like to the eye, and how one
-is read out digit by digit, once or several times. Must not know who sent the text.
+Knows the WebOTP line (`@host #code`, origin-bound one-time codes), the usual look of a code, and codes that are read
+out digit by digit, once or several times. Must not know the sender of the text.
 """
 
 import re
@@ -17,7 +17,7 @@ _SHORTEST, _LONGEST = 4, 10
 
 
 def code_in(text: str) -> str | None:
-    """Return the code of the last WebOTP line of `text`, else its first digits alone, else what is read out."""
+    """Return the code in the last WebOTP line, or the first free-standing digits, or the digits that are read out."""
     bound = _WEBOTP.findall(text)
     if bound:
         return str(bound[-1])
@@ -29,7 +29,7 @@ def _read_out(text: str) -> str | None:
     found = _READ_OUT.search(text)
     if not found:
         return None
-    # A stop or a new line parts two readings, but may also part the digits of one.
+    # A full stop or a new line separates two readings, but sometimes also the digits of one.
     first_reading, _, _ = re.sub(r"[.;\n]", "|", found.group()).partition("|")
     readings = (_digits(first_reading), _once(_digits(found.group())))
     return next((digits for digits in readings if _SHORTEST <= len(digits) <= _LONGEST), None)
@@ -40,7 +40,7 @@ def _digits(text: str) -> str:
 
 
 def _once(digits: str) -> str:
-    """Return what `digits` are a repetition of, if that is long enough for a code; else themselves."""
+    """Return the repeated part of `digits` if it is long enough for a code, or else all of them."""
     for times in (3, 2):
         part = digits[: len(digits) // times]
         if len(part) >= _SHORTEST and part * times == digits:

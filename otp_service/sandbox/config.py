@@ -1,7 +1,7 @@
-"""What can be set on the sandbox.
+"""The settings of a sandbox.
 
 Knows names, units and defaults. Must not know where a value comes from: the command that starts the sandbox
-reads its options and hands over this object.
+reads its options and passes this object.
 """
 
 import random
@@ -12,57 +12,57 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class SandboxConfig:
-    """The settings of one sandbox. All durations are in seconds."""
+    """All durations are in seconds."""
 
     tokens: frozenset[str] | Mapping[str, str] = field(repr=False)
-    """Access tokens that the stand-in accepts, each with an account of its own.
+    """The access tokens that the sandbox accepts, each with its own account.
 
-    A mapping gives the accounts' names; without one they are called 1, 2 and so on, in the order of their tokens.
+    A mapping gives the names of the accounts. Without it, they are called 1, 2 and so on, in the order of their tokens.
     """
     latency: float = 0.0
     """Added to every send."""
     error_rate: float = 0.0
-    """Share of sends, 0 to 1, that are answered with 500 at random and go nowhere."""
+    """Share of sends, 0 to 1, that get a 500 at random and are not accepted."""
     slow: float = 3.0
     """How long the outcome `slow` takes to answer."""
     stall: float = 15.0
     """How long the outcome `timeout_after_accept` takes to answer."""
     report_delay: float = 0.5
-    """From accepting a message to its delivery; it is `sent` after half of that and `read` after twice."""
+    """From acceptance to delivery. A message is `sent` after half of this time and `read` after twice the time."""
     report_url: str | None = None
-    """Where every report and inbound message goes besides the registered webhooks; `{account}` becomes its name."""
+    """Receives every report and inbound message, beside the registered webhooks; `{account}` becomes the name."""
     report_secret: str | None = field(default=None, repr=False)
-    """Sent to `report_url` as Bearer."""
+    """Sent to `report_url` as Bearer token."""
     report_webhook_id: str | None = field(default=None, repr=False)
-    """Key of the `Signature` of WhatsApp, RCS and MIP events to `report_url`; without it they carry none."""
+    """Key of the `Signature` of WhatsApp, RCS and MIP events to `report_url`; without it, they are not signed."""
     report_form: str = "json"
-    """How a report goes to `report_url`: `json` or `form` by POST, `get` in the query (a "compose webhook")."""
+    """Form of a report to `report_url`: `json` or `form` by POST, or `get` in the query (a "compose webhook")."""
     report_fields: Mapping[str, str] = field(default_factory=dict)
-    """The receiver's own name of each wanted field to the documented one; empty for the documented body."""
+    """Maps the receiver's name of each wanted field to the documented one; empty: the documented body."""
     report_retry_interval: float = 1800.0
     """Between tries of an SMS or voice report that was not accepted (documented: 30 minutes)."""
     report_retries: int = 3
-    """Tries of such a report after the first (documented: 3)."""
+    """Retries of such a report (documented: 3)."""
     event_retries: tuple[float, ...] = (10.0, 100.0)
-    """Waits before each further try of a WhatsApp, RCS or MIP event (documented: two, after 10 s and 100 s)."""
+    """Seconds before each retry of a WhatsApp, RCS or MIP event (documented: two, after 10 s and 100 s)."""
     gets_per_minute: int = 1000
-    """All GET requests of one account together, as documented."""
+    """Limit for all GET requests of one account, as documented."""
     inbox_size: int = 10_000
-    """Only so many of the newest messages are kept."""
+    """The number of messages that are kept; the newest stay."""
     credits: float = 10_000_000
-    """What each service of an account starts with; one unit of a message costs one."""
+    """Initial credits of each service of an account; one unit of a message costs one."""
     clock: Callable[[], float] = time.time
-    """Unix time: stamps, expiry and the rate limit's window."""
+    """Unix time for timestamps, expiry and the window of the rate limit."""
     random: Callable[[], float] = random.random
-    """Source of the error rate's dice, 0 up to but without 1."""
+    """Random numbers for the error rate, from 0 to below 1."""
 
     def __post_init__(self) -> None:
-        """Refuse a configuration that could not mean anything, all mistakes at once."""
+        """Check the values. Raises ValueError with all mistakes."""
         mistakes = [
             f"{name} must be {rule}"
             for name, rule, holds in (
                 ("tokens", "at least one token, none empty", bool(self.tokens) and all(self.tokens)),
-                ("tokens", "names that differ", len(set(self.accounts().values())) == len(self.tokens)),
+                ("tokens", "different names", len(set(self.accounts().values())) == len(self.tokens)),
                 ("error_rate", "between 0 and 1", 0 <= self.error_rate <= 1),
                 ("gets_per_minute", "at least 1", self.gets_per_minute >= 1),
                 ("inbox_size", "at least 1", self.inbox_size >= 1),

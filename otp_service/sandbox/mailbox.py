@@ -1,7 +1,7 @@
 """The messages that the sandbox accepted, newest last, in memory and bounded.
 
-Knows messages, their indexes and who waits for news of them. Must not know HTTP or what brought a message
-here, so that every channel can put its messages in.
+Knows messages, their indexes and the threads that wait for changes. Must not know HTTP, or how a message came here,
+so that every channel can add its messages.
 """
 
 import threading
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Message:
-    """One accepted message or call to one recipient. Only its status and times change, and only here."""
+    """One accepted message or call to one recipient. Only its status and times change, and only in this module."""
 
     id: str
     account: str
@@ -30,18 +30,18 @@ class Message:
     submitted_at: float
     status: str
     ttl: int | None = None
-    """Seconds that its sender gave it."""
+    """Time to live in seconds, as its sender set it."""
     flow_id: str | None = None
     duration: int = 0
     """Seconds of talk, for a call that is answered."""
     settled_at: float | None = None
-    """When the status came that it has now."""
+    """When it got its present status."""
     times: dict[str, float] = field(default_factory=dict)
-    """When it came to each status that it has had since it was accepted."""
+    """When it got each status since it was accepted."""
 
 
 class Mailbox:
-    """Keeps the newest `size` messages; safe for many threads."""
+    """Keeps the newest `size` messages; many threads may use it."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -52,41 +52,43 @@ class Mailbox:
         self._by_number: dict[str, deque[Message]] = {}
 
     def add(self, message: Message) -> None:
-        """Take `message` in, and forget the oldest where it would be one too many."""
+        """Add `message`, and drop the oldest if there are too many."""
         with self._changed:
             self._messages.append(message)
             self._by_id[message.id] = message
             self._by_number.setdefault(message.to, deque()).append(message)
             if len(self._messages) > self._size:
-                self._forget_oldest()
-            self._tell()
+                self._drop_oldest()
+            self._notify()
 
-    def settle(self, message: Message, status: str, at: float) -> None:
+    def set_status(self, message: Message, status: str, at: float) -> None:
         """Give `message` its next status."""
         with self._changed:
             message.settled_at = message.times[status] = at
             message.status = status
-            self._tell()
+            self._notify()
 
     def clear(self) -> None:
-        """Forget all messages."""
+        """Drop all messages."""
         with self._changed:
             self._messages.clear()
             self._by_id.clear()
             self._by_number.clear()
-            self._tell()
+            self._notify()
 
-    def find(self, message_id: str) -> Message | None:
+    def message(self, message_id: str) -> Message | None:
         """Return the message with this id, if it is still kept."""
         with self._changed:
             return self._by_id.get(message_id)
 
-    def kept(self, account: str, channel: str, message_id: str | None, number: str | None) -> list[Message]:
-        """Return an account's messages of a channel, by their id or to a number if one is given, newest first."""
+    def of_account(
+        self, account: str, channel: str, message_id: str | None, number: str | None
+    ) -> list[Message]:
+        """Return an account's messages of a channel, filtered by id or number if one is given, newest first."""
         if message_id is None:
             candidates = self.newest(self._size, number)
         else:
-            found = self.find(message_id)
+            found = self.message(message_id)
             candidates = [found] if found else []
         return [row for row in candidates if (row.account, row.channel) == (account, channel)]
 
@@ -97,24 +99,24 @@ class Mailbox:
             return [message for message, _ in zip(reversed(kept), range(limit), strict=False)]
 
     def wait(self, seen: int, timeout: float) -> int:
-        """Return the store's version as soon as it is not `seen`, or after `timeout` seconds."""
+        """Return the mailbox's version as soon as it differs from `seen`, or after `timeout` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._version != seen, timeout)
             return self._version
 
     def wake(self) -> None:
-        """Let all who wait go on, as at the end of the process."""
+        """Release all waiting threads, as at the end of the process."""
         with self._changed:
-            self._tell()
+            self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._version += 1
         self._changed.notify_all()
 
-    def _forget_oldest(self) -> None:
+    def _drop_oldest(self) -> None:
         oldest = self._messages.popleft()
         del self._by_id[oldest.id]
-        # What is oldest of all is also the oldest of its number.
+        # The oldest message of all is also the oldest of its number.
         same_number = self._by_number[oldest.to]
         same_number.popleft()
         if not same_number:

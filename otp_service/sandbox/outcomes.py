@@ -1,9 +1,10 @@
-"""The forced outcomes: which number makes a send end in which way on which channel.
+"""The forced outcomes: how a send ends for certain numbers and channels.
 
-Knows the one table, and what was added to it while the sandbox runs. Every number in the table is valid to an
-E.164 parser and belongs to nobody: +1 202 555 01xx is kept for fiction by the North American numbering plan, the
-+61 491 57x xxx by the Australian regulator. A number that is not in the table is delivered. Must not know how an
-outcome looks on the wire.
+Knows the table, and what was added to it while the sandbox runs. Must not know how an outcome looks on the wire.
+
+Every number in the table is valid E.164 and belongs to no subscriber: the North American numbering plan reserves
++1 202 555 01xx for fiction, and the Australian regulator reserves +61 491 57x xxx. Messages to all other numbers are
+delivered.
 """
 
 import threading
@@ -57,7 +58,7 @@ MEANING = {
     Outcome.DELIVERED: "Accepted, then a report DELIVRD, delivered or ANSWER. Also every number not listed.",
     Outcome.READ: "Accepted, delivered, and then read.",
     Outcome.UNDELIVERED: "Accepted, then a report of failure: UNDELIV, failed or CHANUNAVAIL.",
-    Outcome.EXPIRED: "Accepted, then a report that its time ran out: EXPIRED or expired.",
+    Outcome.EXPIRED: "Accepted, then a report that it expired: EXPIRED or expired.",
     Outcome.REJECTED: "Accepted, then a report REJECTED or rejected.",
     Outcome.BLACKLISTED: "Accepted, then a report BLACKLST or blacklist.",
     Outcome.OFFLINE: "Accepted, then a report offline.",
@@ -65,24 +66,24 @@ MEANING = {
     Outcome.BUSY: "A call that is accepted, then a report BUSY.",
     Outcome.CONGESTION: "A call that is accepted, then a report CONGESTION.",
     Outcome.CANCELLED: "A call that is accepted, then a report CANCEL.",
-    Outcome.HANGUP: "A call that is answered and hung up after a second: ANSWER with a duration of 1.",
-    Outcome.SILENT: "Accepted, then no report ever.",
+    Outcome.HANGUP: "A call that is answered and ends after a second: ANSWER with a duration of 1.",
+    Outcome.SILENT: "Accepted, then no report.",
     Outcome.REFUSED: 'Refused at once: HTTP 200 with "status": "ERROR" and a message.',
     Outcome.REFUSED_RECIPIENT: "HTTP 200 and overall success, but the recipient's own status is NOTALLOWED.",
     Outcome.NO_CREDITS: "HTTP 200 and overall success, but the recipient's own status is NO-CREDITS.",
     Outcome.INVALID: "Refused at once: HTTP 422 with a map of errors.",
-    Outcome.SLOW: "Accepted, answered late, then delivered.",
+    Outcome.SLOW: "Accepted with a late answer, then delivered.",
     Outcome.TIMEOUT_AFTER_ACCEPT: "Accepted and delivered, but the answer does not come in time.",
     Outcome.RATE_LIMITED: "HTTP 429 with Retry-After.",
     Outcome.HTML: "HTTP 200 with the HTML login page. Nothing is sent.",
     Outcome.GARBAGE: "Accepted and delivered, but the JSON of the answer is cut in half.",
     Outcome.SERVER_ERROR: "HTTP 500. Nothing is sent.",
     Outcome.UNAVAILABLE: "HTTP 503 with Retry-After. Nothing is sent.",
-    Outcome.UNAVAILABLE_ONCE: "HTTP 503 on the first send, accepted on the second, and so on in turn.",
+    Outcome.UNAVAILABLE_ONCE: "HTTP 503 on the first send, accepted on the second, and so on alternately.",
     Outcome.UNAUTHENTICATED: "HTTP 401 as for a bad token. Nothing is sent.",
     Outcome.LANDLINE: "A lookup that finds a fixed line: SUCCESS without a mobile network.",
-    Outcome.PORTED: "A lookup that finds a number moved to another network.",
-    Outcome.ROAMING: "A lookup that finds a phone abroad.",
+    Outcome.PORTED: "A lookup of a number that was ported to another network.",
+    Outcome.ROAMING: "A lookup of a phone that is abroad.",
     Outcome.LOOKUP_FAILED: "A lookup that finds nothing: FAILED.",
 }
 
@@ -110,17 +111,17 @@ _SOME_CHANNELS = {
     Outcome.ROAMING: ("lookup",),
     Outcome.LOOKUP_FAILED: ("lookup",),
 }
-"""The outcomes that not every channel has."""
+"""The channels of outcomes that not every channel has."""
 
 
 def fits(outcome: Outcome, channel: str) -> bool:
-    """Tell whether `channel`, which may be `ANY`, has such an outcome."""
+    """Return whether `channel`, which may be `ANY`, has this outcome."""
     return channel in _SOME_CHANNELS.get(outcome, (*CHANNELS, ANY))
 
 
 @dataclass(frozen=True, slots=True)
 class Forced:
-    """So many consecutive numbers, digits only, that end one way on one channel."""
+    """A row of `count` consecutive numbers with one outcome on one channel; digits only."""
 
     first: int
     count: int
@@ -133,7 +134,7 @@ class Forced:
 
 
 _ELSEWHERE = (
-    # One number, one outcome, on every channel but SMS.
+    # One outcome per number, on every channel but SMS.
     (61491570313, Outcome.UNDELIVERED, _MESSAGES),
     (61491570737, Outcome.SILENT, _MESSAGES),
     (61491571266, Outcome.REFUSED, _MESSAGES),
@@ -147,7 +148,7 @@ _ELSEWHERE = (
     (61491574118, Outcome.GARBAGE, _MESSAGES),
     (61491574632, Outcome.SERVER_ERROR, _MESSAGES),
     (61491575254, Outcome.UNAVAILABLE_ONCE, _MESSAGES),
-    # One number, what its channel has for it.
+    # An outcome that depends on the channel.
     (61491575789, Outcome.READ, EVENT_CHANNELS),
     (61491575789, Outcome.HANGUP, _CALLS),
     (61491576398, Outcome.OFFLINE, ("rcs", "mip")),
@@ -158,14 +159,14 @@ _ELSEWHERE = (
     (61491577426, Outcome.CONGESTION, _CALLS),
     (61491577644, Outcome.BLACKLISTED, ("sms", "rcs", "mip")),
     (61491577644, Outcome.CANCELLED, _CALLS),
-    # No channel is left.
+    # No channel works.
     (61491578957, Outcome.UNAVAILABLE, _EVERYWHERE),
     (61491578148, Outcome.UNAUTHENTICATED, _EVERYWHERE),
     (61491570157, Outcome.UNDELIVERED, EVENT_CHANNELS),
     (61491570157, Outcome.NO_ANSWER, _CALLS),
     (61491570158, Outcome.REFUSED, _MESSAGES),
     (61491570159, Outcome.NO_CREDITS, _MESSAGES),
-    # What a lookup finds.
+    # Results of a lookup.
     (61491578888, Outcome.LANDLINE, ("lookup",)),
     (61491579212, Outcome.PORTED, ("lookup",)),
     (61491579760, Outcome.ROAMING, ("lookup",)),
@@ -205,8 +206,8 @@ _BY_NUMBER = {(number, row.channel): row.outcome for row in FORCED for number in
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """Whose send to which number over which channel; each may be `ANY`."""
+class Selection:
+    """The sends to force: by number, channel and account, each of which may be `ANY`."""
 
     number: str
     channel: str
@@ -214,38 +215,40 @@ class Wish:
 
 
 class Outcomes:
-    """The table, and what was wished for on top of it; safe for many threads."""
+    """The table and the outcomes that were forced on top of it; many threads may use it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # Replaced as a whole, never altered, so that a send reads it without the lock.
-        self._wished: dict[Wish, Outcome] = {}
+        # Replaced as a whole and never changed, so that a send can read it without the lock.
+        self._forced: dict[Selection, Outcome] = {}
 
     def of(self, number: str, channel: str, account: str) -> Outcome:
-        """Tell how a send to `number` (digits) ends; the closest wish wins, then the table."""
-        wished = self._wished
-        if wished:
+        """Return the outcome of a send to `number` (digits): the most specific forced one, or else the table's."""
+        forced = self._forced
+        if forced:
             for numbers, channels, accounts in product((number, ANY), (channel, ANY), (account, ANY)):
-                outcome = wished.get(Wish(numbers, channels, accounts))
+                outcome = forced.get(Selection(numbers, channels, accounts))
                 if outcome is not None:
                     return outcome
         return _BY_NUMBER.get((number, channel), Outcome.DELIVERED)
 
-    def force(self, wish: Wish, outcome: Outcome) -> None:
-        """Have such sends end in `outcome` until told otherwise."""
+    def force(self, selection: Selection, outcome: Outcome) -> None:
+        """Make the selected sends end in `outcome` until it is released."""
         with self._lock:
-            self._wished = {**self._wished, wish: outcome}
+            self._forced = {**self._forced, selection: outcome}
 
-    def release(self, wish: Wish | None = None) -> None:
-        """Take back one wish, or all."""
+    def release(self, selection: Selection | None = None) -> None:
+        """Remove what was forced for one selection, or everything."""
         with self._lock:
-            self._wished = {other: end for other, end in self._wished.items() if wish not in (None, other)}
+            self._forced = {
+                other: end for other, end in self._forced.items() if selection not in (None, other)
+            }
 
-    def rows(self) -> Iterator[tuple[Wish, Outcome]]:
-        """Yield the wishes, then what they leave of the table."""
-        wished = self._wished
-        yield from wished.items()
+    def rows(self) -> Iterator[tuple[Selection, Outcome]]:
+        """Yield what was forced, then the rest of the table."""
+        forced = self._forced
+        yield from forced.items()
         for (number, channel), outcome in _BY_NUMBER.items():
-            wish = Wish(number, channel)
-            if wish not in wished:
-                yield wish, outcome
+            selection = Selection(number, channel)
+            if selection not in forced:
+                yield selection, outcome

@@ -175,7 +175,7 @@ def test_what_is_forced_is_not_lost_by_a_slip(sandbox: Running) -> None:
 
 
 def test_every_number_of_a_channel_or_of_all_can_be_forced(sandbox: Running) -> None:
-    """A number's own wish is closer than a channel's, and that closer than everything's."""
+    """A number's own selection is closer than a channel's, and that closer than everything's."""
     sandbox.force("*", "*", "unavailable")
     sandbox.force("*", "sms", "rate_limited")
     sandbox.force("13125550100", "sms", "delivered")

@@ -1,12 +1,12 @@
 """The customer's account: credits per service.
 
-Knows the documented service codes and what is left of each. A white label has codes of its own, so an unknown
-code opens an account row of its own. Must not know what is bought.
+Knows the documented service codes and the credits of each. White labels use other codes, so an unknown code gets its
+own row. Must not know what is bought.
 """
 
 import threading
 
-# The letters alone where the vendor gives no name.
+# The code itself if the vendor documents no name.
 SERVICES = {
     "T": "Transactional",
     "P": "Promotional",
@@ -19,12 +19,12 @@ SERVICES = {
     "MIP": "MIP",
 }
 SERVICE_OF = {"whatsapp": "WAP", "rcs": "RCS", "mip": "MIP", "voice": "VOC"}
-"""The service that pays for a channel; an SMS names its own."""
+"""The service that pays for a channel; an SMS names its service."""
 _MOST_SERVICES = 200
 
 
 class Account:
-    """Credits that go down with every charge; safe for many threads."""
+    """Credits that go down with every charge; many threads may use it."""
 
     def __init__(self, credits_each: float) -> None:
         self._lock = threading.Lock()
@@ -32,7 +32,7 @@ class Account:
         self._credits = dict.fromkeys(SERVICES, credits_each)
 
     def charge(self, service: str, amount: float) -> bool:
-        """Take `amount` off `service`; False, and nothing taken, where too little is left."""
+        """Take `amount` from `service`. If too little is left, take nothing and return False."""
         with self._lock:
             if service not in self._credits and len(self._credits) >= _MOST_SERVICES:
                 return False

@@ -1,6 +1,6 @@
-"""The upstream's answers that are not one message's own: errors, lists, the login page.
+"""The upstream's general answers: errors, lists, the login page.
 
-Knows their fields and statuses. Must not know which call asked.
+Knows their fields and statuses. Must not know which call was made.
 """
 
 import json
@@ -27,19 +27,19 @@ def json_answer(body: object, status: int = 200, headers: Mapping[str, str] | No
 
 
 def cut_in_half(response: Response) -> Response:
-    """Return the answer as a broken connection's cache would have it: well-framed, but half a JSON text."""
+    """Cut the JSON text of an answer in half, with correct framing."""
     whole = response.get_data()
     response.set_data(whole[: len(whole) // 2])
     return response
 
 
 def ok(message: str, data: object) -> Response:
-    """Return the newer success form."""
+    """Return a success in the newer form."""
     return json_answer({"status": "OK", "code": 200, "message": message, "data": data})
 
 
 def unauthenticated(*, as_json: bool) -> Refusal:
-    """Refuse a bad token; who did not ask for JSON gets the login page."""
+    """Refuse a bad token: with JSON if the client asked for it, or else with the login page."""
     if as_json:
         return Refusal(json_answer({"message": "Unauthenticated."}, 401))
     return Refusal(login_page(401))
@@ -51,7 +51,7 @@ def login_page(status: int) -> Response:
 
 
 def invalid(errors: Mapping[str, Sequence[str]]) -> Refusal:
-    """Refuse with 422 and what is wrong with each field."""
+    """Refuse with 422 and the errors of each field."""
     return Refusal(json_answer({"message": "The given data was invalid.", "errors": errors}, 422))
 
 
@@ -66,12 +66,12 @@ def not_found(message: str = "Not Found") -> Refusal:
 
 
 def too_many(headers: Mapping[str, str]) -> Refusal:
-    """Refuse with 429; `headers` say when to come back."""
+    """Refuse with 429; `headers` say when to try again."""
     return Refusal(json_answer({"message": "Too Many Attempts."}, 429, headers))
 
 
 def page_of(rows: Sequence[object], *, page: int, per_page: int, address: str, message: str) -> Response:
-    """Return one page of `rows` with links and meta, as newer lists do."""
+    """Return one page of `rows` with links and meta, as in the newer lists."""
     last = max(1, math.ceil(len(rows) / per_page))
     start = (page - 1) * per_page
     shown = rows[start : start + per_page]

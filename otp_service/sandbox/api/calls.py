@@ -1,7 +1,6 @@
-"""One call of the API as the handlers see it: verb, parameters, arguments of the path.
+"""One call of the API for its handler: verb, parameters, arguments in the path.
 
-Knows the places where the upstream looks for a parameter: query, form and JSON body. Must not know any call's
-meaning.
+Knows where the upstream accepts parameters: query, form and JSON body. Must not know the meaning of any call.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,13 +12,13 @@ from werkzeug.datastructures import FileStorage
 from otp_service.sandbox.api import answers
 from otp_service.sandbox.api.customers import Customer
 
-# PHP's own reading of a wrong or empty body is "no parameters", and the upstream then says which are missing.
+# PHP reads a malformed or empty body as no parameters. The upstream then reports the missing ones.
 NOTHING: dict[str, object] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What was asked, and whose token asked. `arguments` come from the path."""
+    """A request and the customer with its token. `arguments` come from the path."""
 
     customer: Customer
     verb: str
@@ -30,11 +29,11 @@ class Call:
     address: str
 
     def text(self, name: str) -> str:
-        """Return a parameter as text; empty where it is missing."""
+        """Return a parameter as text, empty if it is missing."""
         return as_text(self.parameters.get(name))
 
     def nested(self, name: str) -> Mapping[str, object]:
-        """Return a parameter that is an object: as JSON, or as PHP reads keys such as `name[key]`."""
+        """Return a parameter that is an object: in JSON, or in PHP's form with keys such as `name[key]`."""
         opening = f"{name}["
         spelt = {
             key[len(opening) : -1]: value
@@ -44,12 +43,12 @@ class Call:
         return {**as_object(self.parameters.get(name)), **spelt}
 
     def page(self) -> int:
-        """Return the number of the wanted page, from 1."""
+        """Return the number of the requested page, from 1."""
         wanted = self.text("page")
         return max(1, int(wanted)) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 10 else 1  # noqa: PLR2004 - no list has a billion pages
 
     def require(self, *names: str) -> None:
-        """Refuse the call unless every parameter of `names` is there."""
+        """Refuse the call unless it has every parameter of `names`."""
         missing = [name for name in names if not self.text(name)]
         if missing:
             raise answers.required(*missing)
@@ -61,7 +60,7 @@ Endpoints = Mapping[str, Mapping[str, Handler]]
 
 
 def as_text(value: object) -> str:
-    """Return a scalar as the text that a form would have carried; empty for anything else."""
+    """Return a scalar as a form would send it, or an empty text for anything else."""
     if isinstance(value, bool):
         return "1" if value else "0"
     return str(value).strip() if isinstance(value, str | int | float) else ""
@@ -78,7 +77,7 @@ def as_list(value: object) -> list[object]:
 
 
 def parameters_of(request: Request) -> dict[str, object]:
-    """Read the parameters of `request`, whichever way its client sends them."""
+    """Return the parameters of `request`, in whatever form they were sent."""
     parameters: dict[str, object] = dict(request.args.items())
     if request.is_json:
         parameters |= as_object(request.get_json(silent=True))
@@ -103,7 +102,7 @@ def call_from(
 
 
 def _verb(request: Request, parameters: Mapping[str, object]) -> str:
-    # `_method` may stand for another writing verb; a GET stays a GET, as in the upstream's framework.
+    # `_method` can replace POST by another writing verb; a GET stays a GET, as in the upstream's framework.
     stated = as_text(parameters.get("_method")).upper()
     if request.method == "POST" and stated in {"PUT", "PATCH", "DELETE"}:
         return stated

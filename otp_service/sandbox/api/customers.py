@@ -1,6 +1,6 @@
-"""The customers of the stand-in: whose token it is, and what each of them has of its own.
+"""The customers of the sandbox, each with its token.
 
-Knows which parts belong to one account. Must not know what those parts do.
+Knows which parts belong to one account. Must not know what these parts do.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from otp_service.sandbox.reports.webhooks import Webhooks
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """One customer; `name` may be shown, the token may not."""
+    """One customer. `name` may be shown; the token must not be."""
 
     name: str
     account: Account

@@ -1,6 +1,6 @@
-"""The calls that register webhooks and subscriptions, with the handshake that opens them.
+"""The calls that register webhooks and subscriptions, and the handshake with a new webhook.
 
-Knows their requests and answers. Must not know what is reported to a webhook later.
+Knows their requests and answers. Must not know what is reported to a webhook.
 """
 
 import secrets
@@ -26,7 +26,7 @@ class Developer:
         self._clock = clock
 
     def endpoints(self) -> Endpoints:
-        """Return which path and verb leads where."""
+        """Return the handlers by path and verb."""
         one = {"GET": self.show, "PUT": self.edit, "PATCH": self.edit, "DELETE": self.remove}
         return {
             "developer/webhooks": {"GET": self.list, "POST": self.create},
@@ -36,7 +36,7 @@ class Developer:
         }
 
     def list(self, call: Call) -> Response:
-        """List the webhooks, those with `filter[name]` if asked."""
+        """List the webhooks, only those with the name `filter[name]` if it is given."""
         name = call.text("filter[name]")
         rows = [
             _webhook_row(webhook) for webhook in call.customer.webhooks.all() if name in ("", webhook.name)
@@ -46,7 +46,7 @@ class Developer:
         )
 
     def create(self, call: Call) -> Response:
-        """Register an address once it has answered the handshake."""
+        """Register an address after a successful handshake."""
         call.require("name", "uri")
         uri, key = call.text("uri"), call.text("token") or secrets.token_hex(16)
         _shake_hands(uri, key)
@@ -65,7 +65,7 @@ class Developer:
         return answers.ok("OK", _webhook_row(self._one(call)))
 
     def edit(self, call: Call) -> Response:
-        """Alter a webhook; a new address must answer the handshake."""
+        """Change a webhook; a new address must pass the handshake."""
         webhook = self._one(call)
         uri = call.text("uri") or webhook.uri
         if uri != webhook.uri:
@@ -94,11 +94,11 @@ class Developer:
         )
 
     def subscribe(self, call: Call) -> Response:
-        """Have a registered webhook told of every event of a kind."""
+        """Subscribe a registered webhook to an event."""
         call.require("event", "identity", "webhook_id")
         if call.text("event") not in EVENTS:
             raise answers.invalid({"event": ["The selected event is invalid."]})
-        if call.customer.webhooks.find(call.text("webhook_id")) is None:
+        if call.customer.webhooks.webhook(call.text("webhook_id")) is None:
             raise answers.invalid({"webhook_id": ["The selected webhook id is invalid."]})
         created = call.customer.webhooks.subscribe(
             call.text("event"), call.text("identity"), call.text("webhook_id"), now=self._clock()
@@ -115,7 +115,7 @@ class Developer:
         return answers.ok("Subscription Deleted successfully", [])
 
     def _one(self, call: Call) -> Webhook:
-        webhook = call.customer.webhooks.find(call.arguments["id"])
+        webhook = call.customer.webhooks.webhook(call.arguments["id"])
         if webhook is None:
             raise answers.not_found("Webhook not found")
         return webhook

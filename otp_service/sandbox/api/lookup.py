@@ -1,6 +1,6 @@
-"""The number lookup: which network a number belongs to, and where it moved.
+"""The number lookup: the network of a number, porting and roaming.
 
-Knows the answer's fields. Must not know the truth about any number: all are on one invented network, unless an
+Knows the fields of the answer. Must not know anything about real numbers: all are on one invented network, unless an
 outcome is forced.
 """
 
@@ -12,7 +12,7 @@ from otp_service.sandbox.api.switchboard import Switchboard
 from otp_service.sandbox.outcomes import Outcome
 
 HOME, OTHER, ABROAD = ("Sandbox Mobile", "001"), ("Other Mobile", "002"), ("Foreign Mobile", "003")
-"""Names and the codes of invented networks; the country code 999 is kept for private use (ITU-T E.212)."""
+"""Names and codes of invented networks; ITU-T E.212 reserves the country code 999 for private use."""
 FIXED = ("Sandbox Fixed Line", "")
 _FIELDS = ("network_prefix", "country_prefix", "network_name", "country_name", "state_name")
 
@@ -24,15 +24,15 @@ class Lookup:
         self._switchboard = switchboard
 
     def endpoints(self) -> Endpoints:
-        """Return which path and verb leads where."""
-        return {"lookup/verify": {"POST": self.look_up}}
+        """Return the handlers by path and verb."""
+        return {"lookup/verify": {"POST": self.lookup}}
 
-    def look_up(self, call: Call) -> Response:
-        """Tell what is known of one number or several."""
+    def lookup(self, call: Call) -> Response:
+        """Return the network of one or more numbers."""
         call.require("to")
         numbers = unified.checked_numbers([number.strip() for number in call.text("to").split(",")])
         outcomes = self._switchboard.admit(call.customer, [("lookup", number) for number in numbers])
-        self._switchboard.linger(outcomes)
+        self._switchboard.hold_back(outcomes)
         rows = [_row(number, outcome) for number, outcome in zip(numbers, outcomes, strict=True)]
         response = answers.json_answer({"status": 200, "message": "Verified Successfully", "data": rows})
         return answers.cut_in_half(response) if Outcome.GARBAGE in outcomes else response
@@ -68,7 +68,7 @@ def _moved(how: str, number: str, network: tuple[str, str] | None) -> dict[str, 
 def _network(number: str, name: str | None) -> dict[str, str | None]:
     if name is None:
         return dict.fromkeys(_FIELDS)
-    # Close enough for invented networks: zones 1 and 7 have country codes of one digit, most others of two.
+    # Good enough for invented networks: zones 1 and 7 have country codes of one digit, most others of two.
     size = 1 if number[:1] in ("1", "7") else 2
     return dict(
         zip(_FIELDS, (number[size : size + 5], number[:size], name, "Sandbox", "Nowhere"), strict=True)

@@ -1,7 +1,7 @@
 """The calls of WhatsApp, RCS and MIP.
 
-Knows their templates and their status answers, which are alike. Must not know how a message ends: the switchboard
-decides.
+Knows their templates and status answers, which are similar. Must not know the outcome of a message: the switchboard
+decides it.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from otp_service.sandbox.outcomes import EVENT_CHANNELS
 from otp_service.sandbox.times import iso_time, portal_time
 
 TEMPLATE_SENDER = "SANDBOX"
-"""Whom a stored template is from; the sandbox takes every name for one of its templates."""
+"""Sender of stored templates; the sandbox accepts every name of a template."""
 
 
 class Messengers:
@@ -29,7 +29,7 @@ class Messengers:
         self._mailbox = mailbox
 
     def endpoints(self) -> Endpoints:
-        """Return which path and verb leads where."""
+        """Return the handlers by path and verb."""
         table: dict[str, dict[str, partial[Response]]] = {}
         for channel in EVENT_CHANNELS:
             table[f"{channel}/message/send"] = {"POST": partial(self.send, channel)}
@@ -38,7 +38,7 @@ class Messengers:
         return table
 
     def send(self, name: str, call: Call) -> Response:
-        """Send in the unified shape, a text or a template."""
+        """Send a text or a template in the unified form."""
         channel = unified.channel_of(call, name)
         sender = as_text(channel.get("from"))
         if not sender:
@@ -49,7 +49,7 @@ class Messengers:
         return unified.queued(self._switchboard.accept(call.customer, drafts))
 
     def send_template(self, name: str, call: Call) -> Response:
-        """Send a stored template by its alias or id; the answer calls the number `recipient`."""
+        """Send a stored template by its alias or id; the number is called `recipient` in the answer."""
         alias = call.text("alias") or call.text("id")
         if not alias:
             raise answers.required("alias")
@@ -60,11 +60,11 @@ class Messengers:
         return unified.queued(self._switchboard.accept(call.customer, drafts), recipient="recipient")
 
     def status(self, name: str, call: Call) -> Response:
-        """Tell what became of messages, by id or number."""
+        """Return the status of messages, by id or number."""
         message_id, number = call.text("id"), call.text("mobile")
         if not (message_id or number):
             raise answers.required("id")
-        kept = self._mailbox.kept(call.customer.name, name, message_id or None, number or None)
+        kept = self._mailbox.of_account(call.customer.name, name, message_id or None, number or None)
         rows = [_status_row(message) for message in kept if number in ("", message.to)]
         return answers.json_answer({"status": "200", "message": "OK", "data": rows})
 
@@ -108,7 +108,7 @@ def _template(name: str, payload: Mapping[str, object]) -> str:
     if "components" in payload:
         return _filled(alias, _component_values(payload))
     values = [as_text(value) for value in as_list(payload.get("body_params"))]
-    # An authentication template of WhatsApp has one variable, the code, and others are not for codes.
+    # An authentication template of WhatsApp has one variable, the code. Other templates are not for codes.
     if not all(values) or not values or (name == "whatsapp" and len(values) > 1):
         raise answers.invalid({"message.payload.body_params": ["The number of body_params is invalid."]})
     return _filled(alias, values)
@@ -138,7 +138,7 @@ def _status_row(message: Message) -> dict[str, object]:
         "created_at": iso_time(message.submitted_at),
         "foreign_id": message.custom or None,
         "status": message.status,
-        # One zoneless, one in UTC, as in the vendor's sample.
+        # One without a zone and one in UTC, as in the vendor's sample.
         "delivered_at": portal_time(message.times.get("delivered")) or None,
         "read_at": None if read_at is None else iso_time(read_at),
     }

@@ -20,20 +20,20 @@ VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 @dataclass(frozen=True, slots=True)
 class RequestChecks:
-    """What a request has to pass before it reaches a handler."""
+    """The checks of a request before its handler runs."""
 
     customers: Mapping[str, Customer]
     clock: Callable[[], float]
 
     def authenticate(self, request: Request, parameters: Mapping[str, object]) -> Customer:
-        """Tell whose token the request carries; raises `Refusal` where it is nobody's."""
+        """Return the customer with the request's token. Raises `Refusal` if there is none."""
         for token in _offered(request, parameters):
             if token in self.customers:
                 return self.customers[token]
         raise answers.unauthenticated(as_json=_wants_json(request))
 
     def limit_gets(self, call: Call) -> Allowance | None:
-        """Let the call in or raise `Refusal`; a GET gets what the limit says of it."""
+        """Count a GET and return its allowance, None for other verbs. Raises `Refusal` if the limit is reached."""
         if call.verb != "GET":
             return None
         allowance = call.customer.throttle.take(self.clock())
@@ -89,11 +89,11 @@ def _handler(handlers: Mapping[str, Handler], call: Call) -> Handler:
 def _offered(request: Request, parameters: Mapping[str, object]) -> tuple[str, ...]:
     header = request.headers.get("Authorization", "")
     scheme, _, rest = header.partition(" ")
-    # One of the vendor's clients sends the bare token, so that must do as well.
+    # One of the vendor's clients sends the bare token, so it is accepted too.
     bearer = rest.strip() if scheme.lower() == "bearer" else header
     return bearer, request.args.get("access_token", ""), as_text(parameters.get("access_token"))
 
 
 def _wants_json(request: Request) -> bool:
-    # The framework of the upstream looks at the first choice alone, and `*/*` does not ask for JSON.
+    # The framework of the upstream checks only the first choice, and `*/*` does not ask for JSON.
     return "json" in (request.accept_mimetypes.best or "")

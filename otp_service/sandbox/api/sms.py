@@ -1,7 +1,6 @@
 """The SMS calls.
 
-Knows each call's request and answer, field by field. Must not know how a message ends: the switchboard
-decides.
+Knows the fields of each request and answer. Must not know the outcome of a message: the switchboard decides it.
 """
 
 import re
@@ -34,7 +33,7 @@ class Sms:
         self._templates = templates
 
     def endpoints(self) -> Endpoints:
-        """Return which path and verb leads where."""
+        """Return the handlers by path and verb."""
         return {
             "sms/send": {"GET": self.send, "POST": self.send},
             "sms/send/json": {"POST": self.send_json},
@@ -46,24 +45,24 @@ class Sms:
         }
 
     def send(self, call: Call) -> Response:
-        """Send one text to one number or to several, separated by commas."""
+        """Send one text to one or more numbers, separated by commas."""
         return _accepted(self._switchboard.accept(call.customer, _drafts(call, call.parameters)))
 
     def send_json(self, call: Call) -> Response:
-        """Send `nodes`, each on top of what `root` says."""
+        """Send `nodes`, each of which overrides fields of `root`."""
         root = as_object(call.parameters.get("root"))
         nodes = [as_object(node) for node in as_list(call.parameters.get("nodes"))]
         return self._send_nodes(call, root, nodes)
 
     def send_xml(self, call: Call) -> Response:
-        """Send the same as XML."""
+        """Send `nodes` in XML."""
         data = _xml(call.body)
         root = _fields(data.find("root"))
         nodes = [_fields(node) for node in data.iterfind("nodes/node")]
         return self._send_nodes(call, root, nodes)
 
     def bulk(self, call: Call) -> Response:
-        """Send one text to every number of an uploaded file; the answer names none of them."""
+        """Send one text to every number in an uploaded file; the answer does not list them."""
         call.require("message", "sender", "service")
         uploaded = call.files.get("file")
         if uploaded is None:
@@ -74,11 +73,11 @@ class Sms:
         return acceptance.answer({**_envelope(acceptance), "data": []})
 
     def send_template(self, call: Call) -> Response:
-        """Send a stored template, its variables filled in."""
+        """Send a stored template with its variables filled in."""
         name = call.text("alias") or call.text("id")
         if not name:
             raise answers.required("alias")
-        template = self._templates.find(name)
+        template = self._templates.template(name)
         if template is None:
             raise answers.invalid({"alias": ["The selected alias is invalid."]})
         meta = as_object(call.parameters.get("meta"))
@@ -92,7 +91,7 @@ class Sms:
         return self._send_to_list(call, fields, call.parameters.get("recipient"))
 
     def send_message(self, call: Call) -> Response:
-        """Send in the unified shape that all channels share."""
+        """Send in the unified form that all channels share."""
         channel = unified.channel_of(call, "sms")
         message = as_object(call.parameters.get("message"))
         if message.get("type") != "text":
@@ -108,7 +107,7 @@ class Sms:
         return self._send_to_list(call, fields, recipient, ttl=unified.ttl_of(meta))
 
     def status(self, call: Call) -> Response:
-        """Tell what became of messages, by any of the documented keys."""
+        """Return the status of messages, by any of the documented keys."""
         keys = {key: call.text(key) for key in ("id", "mobile", "cid", "date", "group_id") if call.text(key)}
         if not keys:
             raise answers.required("id")
@@ -120,7 +119,7 @@ class Sms:
         return answers.ok("OK", rows)
 
     def _kept(self, account: str, keys: Mapping[str, str]) -> list[Message]:
-        candidates = self._mailbox.kept(account, "sms", keys.get("id"), keys.get("mobile"))
+        candidates = self._mailbox.of_account(account, "sms", keys.get("id"), keys.get("mobile"))
         return [message for message in candidates if _fits(message, keys)]
 
     def _send_nodes(
@@ -188,7 +187,7 @@ def _text_type(values: Mapping[str, str]) -> TextType:
             return "A"
         case "N", _:
             return "N"
-        # The older name of the same wish (2018).
+        # The older name of the same choice (2018).
         case _, "1":
             return "U"
         case _, "auto":

@@ -1,6 +1,6 @@
-"""How many units a text costs (3GPP 23.038).
+"""The number of units that a text costs (3GPP TS 23.038).
 
-GSM 7-bit has 160 places, then 153 a part; Unicode 70, then 67.
+GSM 7-bit has 160 places, or 153 in each part of a longer text; Unicode has 70, or 67.
 
 Knows alphabets and sizes of parts. Must not know requests, prices or messages.
 """
@@ -15,12 +15,12 @@ GSM_BASIC = frozenset(
     "abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 GSM_EXTENDED = frozenset("^{}\\[~]|€\f")
-"""Characters that take two places, an escape and themselves."""
+"""Characters that take two places: an escape and the character."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A text as it goes on air: `length` in places of its alphabet, `units` as it is charged."""
+    """A text as it is transmitted: `length` in places of its alphabet, `units` as charged."""
 
     text: str
     length: int
@@ -28,7 +28,7 @@ class Encoded:
 
 
 def encode(text: str, text_type: TextType) -> Encoded:
-    """Put `text` into the alphabet of `text_type`: Normal replaces by `?`, Unicode keeps, Auto decides."""
+    """Encode `text`: Normal replaces unknown characters by `?`, Unicode keeps them, Auto chooses."""
     if text_type == "U" or (text_type == "A" and not _is_gsm(text)):
         return _encode_unicode(text)
     return _encode_gsm(text)
@@ -54,7 +54,7 @@ def _units(places: list[int], *, single: int, part: int) -> int:
         return 1
     units, used = 1, 0
     for size in places:
-        # A character of two places is never torn apart by the end of a part.
+        # A character of two places is never split between two parts.
         if used + size > part:
             units, used = units + 1, 0
         used += size

@@ -1,6 +1,6 @@
 """Stored SMS templates, with `{{name}}` for each variable.
 
-Knows their bodies and aliases. Must not know who sends them.
+Knows bodies and aliases. Must not know which call sends them.
 """
 
 import itertools
@@ -40,7 +40,7 @@ class Template:
 
 
 class SmsTemplates:
-    """The account's templates, the one named `otp` from the start; safe for many threads."""
+    """The account's templates, with one named `otp` from the start; many threads may use it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -49,11 +49,11 @@ class SmsTemplates:
         self._add("otp", "VERIFY", "{{code}} is your verification code.", "", "T")
 
     def endpoints(self) -> Endpoints:
-        """Return which path and verb leads where."""
+        """Return the handlers by path and verb."""
         return {"sms/templates": {"GET": self.list, "POST": self.create}}
 
-    def find(self, alias_or_id: str) -> Template | None:
-        """Return the template of this alias or id."""
+    def template(self, alias_or_id: str) -> Template | None:
+        """Return the template with this alias or id."""
         with self._lock:
             by_id = (kept for kept in self._templates.values() if str(kept.id) == alias_or_id)
             return self._templates.get(alias_or_id) or next(by_id, None)

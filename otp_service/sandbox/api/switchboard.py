@@ -1,7 +1,7 @@
-"""Takes messages in, whatever call and channel they came by, and decides how each one ends.
+"""Accepts messages of all calls and channels, and decides the outcome of each.
 
-Knows forced outcomes, charges, the random error rate and what is promised to the report. Must not know the
-fields of a request or of an answer: callers bring drafts and get receipts.
+Knows forced outcomes, charges, the random error rate and the reports that follow. Must not know the fields of a request
+or an answer: callers pass drafts and get receipts.
 """
 
 import threading
@@ -23,14 +23,14 @@ from otp_service.sandbox.reports.courses import course_of, first_word
 from otp_service.sandbox.reports.settling import Reports
 
 RETRY_AFTER = 2
-"""Seconds that the outcomes `rate_limited` and `unavailable` ask for."""
+"""Seconds in the Retry-After of the outcomes `rate_limited` and `unavailable`."""
 TALK, HANGUP = 12, 1
-"""Seconds of a call that is listened to, and of one that is not."""
+"""Seconds of a call to the end of the message, and of one that is hung up early."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message that someone wants to send to one recipient; numbers are digits."""
+    """A message to send to one recipient; numbers are digits."""
 
     channel: str
     to: str
@@ -47,7 +47,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of one draft, in the upstream's status words."""
+    """The result of one draft, in the upstream's status words."""
 
     draft: Draft
     id: str
@@ -61,20 +61,20 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """What became of one call's drafts."""
+    """The results of the drafts of one call."""
 
     group_id: str
     receipts: Sequence[Receipt]
     garbled: bool = False
 
     def answer(self, body: object) -> Response:
-        """Return `body` as the answer to the call, readable or not as the outcome has it."""
+        """Return `body` as the answer to the call, cut in half if the outcome says so."""
         response = answers.json_answer(body)
         return answers.cut_in_half(response) if self.garbled else response
 
 
 class Switchboard:
-    """The one entrance for messages; safe for many threads."""
+    """The single entry point for messages; many threads may use it."""
 
     def __init__(
         self,
@@ -93,18 +93,18 @@ class Switchboard:
         self._tries: Counter[tuple[str, str]] = Counter()
 
     def accept(self, customer: Customer, drafts: Sequence[Draft]) -> Acceptance:
-        """Send `drafts`; raises `Refusal` where the call as a whole is refused, and then nothing was sent."""
+        """Send `drafts`. Raises `Refusal` if the whole call is refused; then nothing was sent."""
         outcomes = self.admit(customer, [(draft.channel, draft.to) for draft in drafts])
         group_id = str(uuid.uuid4())
         receipts = [
             self._take(customer, draft, outcome, group_id, number)
             for number, (draft, outcome) in enumerate(zip(drafts, outcomes, strict=True), start=1)
         ]
-        self.linger(outcomes)
+        self.hold_back(outcomes)
         return Acceptance(group_id, receipts, garbled=Outcome.GARBAGE in outcomes)
 
     def admit(self, customer: Customer, wanted: Sequence[tuple[str, str]]) -> list[Outcome]:
-        """Tell how a call ends for each channel and number; raises `Refusal` where it is refused as a whole."""
+        """Return the outcome for each channel and number. Raises `Refusal` if the whole call is refused."""
         self._pause(self._config.latency)
         if self._config.error_rate and self._config.random() < self._config.error_rate:
             raise _server_error()
@@ -113,8 +113,8 @@ class Switchboard:
             self._refuse_call(where, outcome)
         return outcomes
 
-    def linger(self, outcomes: Sequence[Outcome]) -> None:
-        """Hold the answer back for as long as `outcomes` have it."""
+    def hold_back(self, outcomes: Sequence[Outcome]) -> None:
+        """Delay the answer as `outcomes` demand."""
         if Outcome.SLOW in outcomes:
             self._pause(self._config.slow)
         if Outcome.TIMEOUT_AFTER_ACCEPT in outcomes:
@@ -185,7 +185,7 @@ class Switchboard:
         )
         self._mailbox.add(message)
         delay, slow = self._config.report_delay, self._config.slow
-        self._reports.promise(
+        self._reports.schedule(
             message, course_of(draft.channel, outcome, delay=delay, slow=slow, ttl=draft.ttl)
         )
 

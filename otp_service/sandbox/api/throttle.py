@@ -1,7 +1,7 @@
-"""The documented limit: so many GET requests a minute, all of them together.
+"""The documented limit for all GET requests in a minute.
 
-Knows one fixed window, which opens with its first request, as in the upstream's framework. Must not know
-requests: it takes the time and returns a decision.
+Knows one fixed window that starts with its first request, as in the upstream's framework. Must not know requests: it
+takes the time and returns a decision.
 """
 
 import math
@@ -14,7 +14,7 @@ WINDOW = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What the limit says of one request; `retry_in` is in seconds, for a request that is not allowed."""
+    """The decision about one request; `retry_in` is in seconds, if the request is not allowed."""
 
     allowed: bool
     limit: int
@@ -23,7 +23,7 @@ class Allowance:
     resets_at: int
 
     def headers(self) -> dict[str, str]:
-        """Return the response headers that tell the caller."""
+        """Return the response headers with the decision."""
         told = {"X-RateLimit-Limit": str(self.limit), "X-RateLimit-Remaining": str(self.remaining)}
         if not self.allowed:
             told |= {"Retry-After": str(self.retry_in), "X-RateLimit-Reset": str(self.resets_at)}
@@ -31,7 +31,7 @@ class Allowance:
 
 
 class Throttle:
-    """Counts in one window; safe for many threads."""
+    """Counts in one window; many threads may use it."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -40,7 +40,7 @@ class Throttle:
         self._count = 0
 
     def take(self, now: float) -> Allowance:
-        """Count one request at `now` (unix seconds) and tell whether it may pass."""
+        """Count one request at `now` (Unix seconds) and decide whether it is allowed."""
         with self._lock:
             if now - self._opened >= WINDOW:
                 self._opened, self._count = now, 0

@@ -1,6 +1,6 @@
 """The request and answer that all channels share: `channels`, `recipient`, `message`.
 
-Knows where their fields stand. Must not know any channel's own rules.
+Knows the places of the fields. Must not know the rules of one channel.
 """
 
 import re
@@ -20,7 +20,7 @@ _SECONDS = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
 def channel_of(call: Call, name: str) -> Mapping[str, object]:
-    """Return the channel called `name`; raises `Refusal` where the request has none."""
+    """Return the channel called `name`. Raises `Refusal` if the request has none."""
     channels = [as_object(channel) for channel in as_list(call.parameters.get("channels"))]
     for channel in channels:
         if channel.get("name") == name:
@@ -29,7 +29,7 @@ def channel_of(call: Call, name: str) -> Mapping[str, object]:
 
 
 def numbers_of(recipient: object) -> list[str]:
-    """Return `recipient.to` as a list, whether it is one number or several; raises `Refusal` for a bad one."""
+    """Return `recipient.to`, one number or several, as a list. Raises `Refusal` if one is invalid."""
     to = as_object(recipient).get("to")
     numbers = [as_text(number) for number in (to if isinstance(to, list) else [to])]
     if not any(numbers):
@@ -38,14 +38,14 @@ def numbers_of(recipient: object) -> list[str]:
 
 
 def checked_numbers(numbers: list[str]) -> list[str]:
-    """Return `numbers` as they are; raises `Refusal` for one that is none."""
+    """Return `numbers` unchanged. Raises `Refusal` if one is invalid."""
     if len(numbers) > MOST_RECIPIENTS or not all(map(NUMBER.fullmatch, numbers)):
         raise answers.invalid({"to": ["The to is invalid."]})
     return numbers
 
 
 def ttl_of(meta: Mapping[str, object]) -> int | None:
-    """Return the seconds that a message may take; raises `Refusal` for what is no such number."""
+    """Return the time to live in seconds. Raises `Refusal` if it is invalid."""
     ttl = as_text(meta.get("ttl"))
     if not ttl:
         return None
@@ -55,15 +55,15 @@ def ttl_of(meta: Mapping[str, object]) -> int | None:
 
 
 def webhook_of(call: Call, meta: Mapping[str, object]) -> str | None:
-    """Return the webhook that a message names; raises `Refusal` for one that is not registered."""
+    """Return the webhook that a message names. Raises `Refusal` if it is not registered."""
     webhook_id = as_text(meta.get("webhook_id"))
-    if webhook_id and call.customer.webhooks.find(webhook_id) is None:
+    if webhook_id and call.customer.webhooks.webhook(webhook_id) is None:
         raise answers.invalid({"webhook_id": ["The webhook_id is invalid."]})
     return webhook_id or None
 
 
 def queued(acceptance: Acceptance, *, recipient: str = "to") -> Response:
-    """Return the answer to a send; `recipient` is what its rows call the number."""
+    """Return the answer to a send. `recipient` is the name of the number in its rows."""
     rows = [_row(receipt, recipient) for receipt in acceptance.receipts]
     return acceptance.answer({"status": "OK", "message": "Message Queued successfully", "data": rows})
 
@@ -82,5 +82,5 @@ def _row(receipt: Receipt, recipient: str) -> dict[str, object]:
 
 
 def refusal_word(receipt: Receipt) -> str:
-    """Return the receipt's status as the newer forms spell it: a refusal is in lower case in the vendor's samples."""
+    """Return the receipt's status in the newer form, which has refusals in lower case in the vendor's samples."""
     return "notallowed" if receipt.status == "NOTALLOWED" else receipt.status

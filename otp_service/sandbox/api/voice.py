@@ -1,6 +1,6 @@
-"""The calls that make the phone ring.
+"""Phone calls: a flow, a sound or a text that is read out.
 
-Knows what is said, and the answers' fields. Must not know how a call ends: the switchboard decides.
+Knows the spoken text and the fields of answers. Must not know the outcome of a call: the switchboard decides it.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from otp_service.sandbox.reports.bodies import talk_of
 from otp_service.sandbox.times import iso_time, portal_time
 
 SPEECH_FLOW = "1"
-"""The flow that the platform itself makes for a text."""
+"""The flow that the platform creates for a text."""
 MOST_READINGS = 5
 
 
@@ -28,7 +28,7 @@ class Voice:
         self._mailbox = mailbox
 
     def endpoints(self) -> Endpoints:
-        """Return which path and verb leads where."""
+        """Return the handlers by path and verb."""
         return {
             "outgoing/send": {"POST": self.send},
             "outgoing/tts": {"POST": self.speak},
@@ -36,7 +36,7 @@ class Voice:
         }
 
     def send(self, call: Call) -> Response:
-        """Call and play a flow, with its variables, or a sound."""
+        """Call and play a flow with its variables, or a sound."""
         call.require("bridge", "to")
         flow_id = call.text("flow_id") or call.text("ivr_id")
         audio = call.text("audio")
@@ -46,7 +46,7 @@ class Voice:
         return self._ring(call, said, flow_id or None)
 
     def speak(self, call: Call) -> Response:
-        """Call and read a text out."""
+        """Call and read out a text."""
         call.require("bridge", "to", "text")
         text = call.text("text")
         if len(text) > unified.MOST_CHARACTERS:
@@ -54,11 +54,11 @@ class Voice:
         return self._ring(call, _read_out(text, call.nested("options")), SPEECH_FLOW)
 
     def status(self, call: Call) -> Response:
-        """Tell what became of calls, by any of the documented keys."""
+        """Return the status of calls, by any of the documented keys."""
         keys = {key: call.text(key) for key in ("id", "mobile", "cid", "date") if call.text(key)}
         if not keys:
             raise answers.required("id")
-        kept = self._mailbox.kept(call.customer.name, "voice", keys.get("id"), keys.get("mobile"))
+        kept = self._mailbox.of_account(call.customer.name, "voice", keys.get("id"), keys.get("mobile"))
         rows = [_status_row(message) for message in kept if _fits(message, keys)]
         return answers.json_answer({"status": 200, "message": "OK", "data": rows})
 
@@ -88,15 +88,15 @@ class Voice:
 
 def _of_flow(flow_id: str, variables: Mapping[str, object]) -> str:
     code = as_text(variables.get("otp"))
-    # A customer draws flows in the vendor's studio; the sandbox's has one sentence, as in the vendor's sample.
+    # Customers create flows in the vendor's studio. The sandbox has one sentence, as in the vendor's sample.
     return f"Your code is {code}." if code else f"[flow {flow_id}]"
 
 
 def _read_out(text: str, options: Mapping[str, object]) -> str:
     pause = as_text(as_object(options.get("break")).get("identifier"))
     said = " ".join((text.replace(pause, ", ") if pause else text).split())
-    wished = as_text(options.get("iteration_tries"))
-    readings = min(MOST_READINGS, int(wished[:2])) if wished.isascii() and wished.isdecimal() else 1
+    wanted = as_text(options.get("iteration_tries"))
+    readings = min(MOST_READINGS, int(wanted[:2])) if wanted.isascii() and wanted.isdecimal() else 1
     return "\n".join([said] * max(1, readings))
 
 

@@ -1,6 +1,6 @@
-"""What tests and people do to the sandbox from outside the API: force outcomes, reply from the phone.
+"""The controls for tests and people: force outcomes, reply from the phone.
 
-Knows the two control paths and their JSON. Must not know what an outcome does or who hears of a reply.
+Knows the two control paths and their JSON. Must not know what an outcome does, or which webhooks a reply reaches.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,13 +12,13 @@ from otp_service.sandbox.api import answers
 from otp_service.sandbox.api.calls import as_object, as_text
 from otp_service.sandbox.api.unified import MOST_CHARACTERS, NUMBER
 from otp_service.sandbox.mailbox import Mailbox
-from otp_service.sandbox.outcomes import ANY, CHANNELS, Outcome, Outcomes, Wish, fits
+from otp_service.sandbox.outcomes import ANY, CHANNELS, Outcome, Outcomes, Selection, fits
 from otp_service.sandbox.phone import replies
 from otp_service.sandbox.phone.replies import Reply, inbound_event
 from otp_service.sandbox.reports.pushes import Pushes
 
 USUAL_RECIPIENT = "919000000000"
-"""Where a reply goes when nothing was sent to its number before."""
+"""Recipient of a reply if nothing was sent to its number before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +46,27 @@ class Controls:
         app.register_blueprint(blueprint)
 
     def force(self) -> Response:
-        """Have sends to a number end in one outcome; the outcome null takes it back."""
+        """Force the outcome of sends to a number; the outcome null removes it."""
         body = _body()
-        wish = self._wish(body)
+        selection = self._selection(body)
         if "outcome" not in body:
             raise answers.required("outcome")
         if body["outcome"] is None:
-            self.outcomes.release(wish)
+            self.outcomes.release(selection)
             return Response(status=204)
         outcome = as_text(body.get("outcome"))
-        if outcome not in set(Outcome) or not fits(Outcome(outcome), wish.channel):
-            raise answers.invalid({"outcome": [f"The outcome is none of {wish.channel}."]})
-        self.outcomes.force(wish, Outcome(outcome))
-        return answers.json_answer(outcome_row(wish, Outcome(outcome)))
+        if outcome not in set(Outcome) or not fits(Outcome(outcome), selection.channel):
+            raise answers.invalid({"outcome": [f"The channel {selection.channel} has no such outcome."]})
+        self.outcomes.force(selection, Outcome(outcome))
+        return answers.json_answer(outcome_row(selection, Outcome(outcome)))
 
     def release(self) -> Response:
-        """Take back what was forced for one number, or without a body all that ever was."""
-        self.outcomes.release(self._wish(_body()) if request.get_data() else None)
+        """Remove what was forced for one number, or everything if there is no body."""
+        self.outcomes.release(self._selection(_body()) if request.get_data() else None)
         return Response(status=204)
 
     def reply(self) -> Response:
-        """Take a text from a person's phone and tell of it whoever asked to be told."""
+        """Accept a text from a person's phone and push it to all receivers."""
         body = _body()
         sender, text = as_text(body.get("from")).removeprefix("+"), body.get("text")
         channel = as_text(body.get("channel")) or "sms"
@@ -80,10 +80,10 @@ class Controls:
         to = as_text(body.get("to")).removeprefix("+") or (last.sender if last else USUAL_RECIPIENT)
         account = last.account if last else self.accounts[0]
         event = inbound_event(Reply(sender, to, channel, str(text), account), self.clock())
-        told = self.pushes.tell(event)
+        told = self.pushes.push(event)
         return answers.json_answer({"event": event.name, "to": to, "told": told}, 202)
 
-    def _wish(self, body: Mapping[str, object]) -> Wish:
+    def _selection(self, body: Mapping[str, object]) -> Selection:
         number = as_text(body.get("number")).removeprefix("+")
         channel = as_text(body.get("channel")) or ANY
         account = as_text(body.get("account")) or ANY
@@ -93,17 +93,17 @@ class Controls:
             "account": account in (ANY, *self.accounts),
         }
         _check(checks)
-        return Wish(number, channel, account)
+        return Selection(number, channel, account)
 
 
-def outcome_row(wish: Wish, outcome: Outcome) -> dict[str, object]:
-    """Return one forced outcome as JSON has it; `account` only where it is one account's own."""
+def outcome_row(selection: Selection, outcome: Outcome) -> dict[str, object]:
+    """Return one forced outcome for JSON, with `account` only if it is for one account."""
     row: dict[str, object] = {
-        "number": wish.number if wish.number == ANY else f"+{wish.number}",
-        "channel": wish.channel,
+        "number": selection.number if selection.number == ANY else f"+{selection.number}",
+        "channel": selection.channel,
         "outcome": outcome,
     }
-    return row if wish.account == ANY else {**row, "account": wish.account}
+    return row if selection.account == ANY else {**row, "account": selection.account}
 
 
 def _check(checks: Mapping[str, object]) -> None:
@@ -113,7 +113,7 @@ def _check(checks: Mapping[str, object]) -> None:
 
 
 def _body() -> Mapping[str, object]:
-    # Only JSON counts, which a form on another site cannot send.
+    # Only JSON is accepted: a form on another site cannot send it.
     return as_object(request.get_json(silent=True))
 
 

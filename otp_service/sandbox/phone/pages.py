@@ -1,7 +1,7 @@
-"""The sandbox's own side door: the inbox as JSON and as a page, its live feed, the table of outcomes.
+"""The inbox as JSON and as a page, its live feed, and the table of outcomes.
 
-Knows what people and tests see. Must not know how messages come in. A text is written by strangers, so the
-page gets it as data only and may load nothing but its own files.
+Knows what people and tests see. Must not know how messages come in. Strangers write the texts, so the page gets them as
+data only, and it can load nothing but its own files.
 """
 
 import threading
@@ -21,11 +21,11 @@ from otp_service.sandbox.times import iso_time
 
 LIMIT, MOST = 100, 10_000
 HEARTBEAT = 5.0
-"""Seconds after which a silent feed shows that it lives, and notices that its page is gone."""
+"""Seconds between two signs of life of a quiet feed, which also reveal that its page is gone."""
 REST = 0.2
-"""Seconds between two events, so that a flood of messages does not flood a page."""
+"""Seconds between two events, so that many messages do not flood a page."""
 MOST_VIEWERS = 32
-"""Each open page holds a thread."""
+"""Each open page occupies a thread."""
 NAMES = {
     "sms": "SMS",
     "whatsapp": "WhatsApp",
@@ -34,7 +34,7 @@ NAMES = {
     "voice": "Voice",
     "lookup": "Lookup",
 }
-"""The channels as people write them."""
+"""The names of channels for people."""
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -69,7 +69,7 @@ class Pages:
         app.after_request(_secure)
 
     def home(self) -> Response:
-        """Show the page for people."""
+        """Return the page for people."""
         groups = [(outcome, MEANING[outcome], _lines(rows)) for outcome, rows in groupby(_sorted(), _outcome)]
         page = render_template("inbox.html", groups=groups, names=NAMES, replies=replies.CHANNELS)
         return Response(page, content_type="text/html; charset=utf-8")
@@ -78,18 +78,18 @@ class Pages:
         """Return the messages, newest first; a browser gets the page."""
         if _is_browser():
             return self.home()
-        # A plus of a query that was not encoded arrives as a space.
+        # A plus that was not encoded in the query arrives as a space.
         wanted = request.args.get("to", "").strip().removeprefix("+")
         rows = self.mailbox.newest(_limit(), wanted or None)
         return answers.json_answer([_row(message) for message in rows], headers={"Vary": "Accept"})
 
     def clear(self) -> tuple[str, int]:
-        """Forget all messages."""
+        """Delete all messages."""
         self.mailbox.clear()
         return "", 204
 
     def feed(self) -> Response:
-        """Tell an open page, as server-sent events, that there is news; the page then asks for the inbox."""
+        """Notify an open page of changes by server-sent events; the page then requests the inbox."""
         if not self.viewers.acquire(blocking=False):
             return answers.json_answer({"message": "Too many open pages."}, 503, {"Retry-After": "5"})
         response = Response(self._events(), content_type="text/event-stream")
@@ -98,14 +98,14 @@ class Pages:
         return response
 
     def outcomes(self) -> AnyResponse:
-        """Return the table of forced outcomes; a browser gets its place on the page."""
+        """Return the table of forced outcomes; a browser is redirected to its section of the page."""
         if _is_browser():
             return redirect(url_for("pages.home", _anchor="outcomes"))
-        rows = [outcome_row(wish, outcome) for wish, outcome in self.forced.rows()]
+        rows = [outcome_row(selection, outcome) for selection, outcome in self.forced.rows()]
         return answers.json_answer(rows, headers={"Vary": "Accept"})
 
     def healthz(self) -> Response:
-        """Say that the process answers."""
+        """Return that the process is alive."""
         return answers.json_answer({"status": "ok"})
 
     def _events(self) -> Iterator[str]:
@@ -136,7 +136,7 @@ def _limit() -> int:
     wanted = request.args.get("limit", "")
     if not (wanted.isascii() and wanted.isdecimal()):
         return LIMIT
-    # Cut first: Python refuses to read a number of thousands of digits.
+    # Shorten it first: Python does not convert thousands of digits.
     return max(1, min(MOST, int(wanted.lstrip("0")[:9] or "0")))
 
 
@@ -159,7 +159,7 @@ def _outcome(row: Forced) -> Outcome:
 
 
 def _lines(rows: Iterable[Forced]) -> dict[tuple[int, int], list[str]]:
-    """Return the channels of each range of numbers: its first, and how many they are."""
+    """Return the channels of each range of numbers, which is given by its first number and its length."""
     lines: dict[tuple[int, int], list[str]] = {}
     for row in rows:
         lines.setdefault((row.first, row.count), []).append(row.channel)

@@ -1,6 +1,6 @@
-"""Replies: what a person sends back from the phone.
+"""Replies: texts from a person's phone.
 
-Knows the inbound events. Must not know who is told.
+Knows the inbound events. Must not know their receivers.
 """
 
 import uuid
@@ -15,7 +15,7 @@ CHANNELS = ("sms", *EVENT_CHANNELS)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One text from a person's phone (`sender`, digits) to one of an account's own numbers or senders."""
+    """One text from a person's phone (`sender`, digits) to a number or sender of an account."""
 
     sender: str
     to: str
@@ -25,7 +25,7 @@ class Reply:
 
 
 def inbound_event(reply: Reply, now: float) -> Event:
-    """Return the event that tells of `reply`; an SMS arrives at a virtual number, a VMN."""
+    """Return the event for `reply`. An SMS arrives at a virtual mobile number, a VMN."""
     name = "vmn" if reply.channel == "sms" else reply.channel
     message: dict[str, object] = {"type": "text", "payload": {"text": reply.text}}
     if name != "vmn":

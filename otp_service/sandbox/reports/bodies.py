@@ -1,6 +1,6 @@
-"""What a report says, channel by channel, field by field.
+"""The content of reports, by channel.
 
-Knows the events and their bodies. Pure. Must not know where a report goes.
+Knows the events and their bodies. Must not know where a report goes.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Body = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something to tell a customer of; `webhook_id` is the webhook that the message itself named."""
+    """Something to report to a customer. `webhook_id` is the webhook that the message named."""
 
     name: str
     body: Body
@@ -23,12 +23,12 @@ class Event:
 
     @property
     def is_messengers(self) -> bool:
-        """Whether it is pushed in the way of WhatsApp: signed, with its own answers and retries."""
+        """Whether it is pushed like a WhatsApp event: signed, with its own retries."""
         return self.name.partition(":")[0] in (*EVENT_CHANNELS, "viber")
 
 
 def event_of(message: Message) -> Event:
-    """Return the report of `message` as it is now."""
+    """Return a report of the present status of `message`."""
     match message.channel:
         case "sms":
             name, body = "sms:message:status", _sms(message)
@@ -41,11 +41,11 @@ def event_of(message: Message) -> Event:
 
 
 def talk_of(message: Message) -> tuple[str, str, int]:
-    """Return when a call was answered and ended, and its seconds; empty texts where nobody answered."""
+    """Return the start, the end and the seconds of a call; the times are empty if it was not answered."""
     if message.status != "ANSWER":
         return "", "", 0
     start = message.submitted_at
-    # The sandbox does not wait until the talk is over.
+    # The sandbox does not wait until the call ends.
     return portal_time(start), portal_time(start + message.duration), message.duration
 
 

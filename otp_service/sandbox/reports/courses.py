@@ -1,7 +1,6 @@
-"""What an accepted message goes through: which status words, and when.
+"""The course of an accepted message: its status words and their times.
 
-Knows the words of every channel. Pure: a course is a list of times and words. Must
-not know who is told of it.
+Knows the words of every channel. Must not know which reports follow.
 """
 
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from collections.abc import Mapping
 from otp_service.sandbox.outcomes import Outcome
 
 Course = tuple[tuple[float, str], ...]
-"""Status words, each with its time in seconds after acceptance."""
+"""Status words, each with its seconds after acceptance."""
 
 SMS_WORDS = {
     Outcome.UNDELIVERED: "UNDELIV",
@@ -32,18 +31,18 @@ EVENT_WORDS = {
     Outcome.BLACKLISTED: "blacklist",
 }
 SENT, READ = 0.5, 2.0
-"""When a message is sent and read, where it is delivered at 1."""
+"""Times of `sent` and `read`, relative to the time of delivery."""
 
 
 def first_word(channel: str) -> str:
-    """Return the status of a message that was just accepted."""
+    """Return the first status of an accepted message."""
     return "AWAITING-DLR" if channel == "sms" else "queued"
 
 
 def course_of(channel: str, outcome: Outcome, *, delay: float, slow: float, ttl: int | None) -> Course:
-    """Return the course of a message that is delivered after `delay` seconds, and `slow` ones where it is slow.
+    """Return the course of a message that is delivered after `delay` seconds, or `slow` seconds later if it is slow.
 
-    A message that would come later than its `ttl` (seconds) expires instead.
+    A message that would arrive after its `ttl` (seconds) expires instead.
     """
     if outcome is Outcome.SILENT:
         return ()

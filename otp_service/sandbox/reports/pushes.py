@@ -1,7 +1,7 @@
-"""Events on their way to the customer, pushed as the upstream pushes them.
+"""Sends events to customers' webhooks as the upstream does.
 
-Knows the Bearer secret, the signature, which answers count as accepted, the retries, and the shapes that a customer
-may compose. Must not know what an event says.
+Knows the Bearer secret, the signature, which answers count as accepted, the retries, and the forms that a customer may
+compose. Must not know the content of an event.
 """
 
 import hashlib
@@ -20,12 +20,12 @@ from otp_service.sandbox.reports.schedule import Schedule
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 100_000
-"""A receiver that is away for long must not fill the memory."""
+"""A receiver that is unavailable for long must not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where an event goes, and in which shape; `signing_key` is the webhook's id."""
+    """Where an event goes, and in which form; `signing_key` is the webhook's id."""
 
     url: str
     secret: str | None = field(repr=False)
@@ -35,8 +35,8 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How an event is pushed: which answers count, for how many seconds one is waited for, when to try again."""
+class PushRules:
+    """How an event is pushed: the accepted statuses, the timeout in seconds, the waits before retries."""
 
     accepts: range | tuple[int, ...]
     timeout: float
@@ -44,56 +44,56 @@ class Manner:
 
 
 class Pushes:
-    """Tells whoever asked to be told; safe for many threads."""
+    """Pushes events to all registered receivers; many threads may use it."""
 
     def __init__(self, config: SandboxConfig, targets: Callable[[Event], Iterable[Target]]) -> None:
         self._targets = targets
-        self._reports = Manner((200, 202), 10.0, (config.report_retry_interval,) * config.report_retries)
-        self._messengers = Manner(range(200, 300), 3.0, config.event_retries)
+        self._reports = PushRules((200, 202), 10.0, (config.report_retry_interval,) * config.report_retries)
+        self._messengers = PushRules(range(200, 300), 3.0, config.event_retries)
         self._schedule = Schedule("sandbox-push", threads=8)
         self._local = threading.local()
 
-    def tell(self, event: Event) -> int:
-        """Push `event` to all who asked for it; returns how many they are."""
-        manner = self._messengers if event.is_messengers else self._reports
+    def push(self, event: Event) -> int:
+        """Push `event` to all its receivers; return how many there are."""
+        rules = self._messengers if event.is_messengers else self._reports
         targets = list(self._targets(event))
         for target in targets:
             request = _request(event, target).prepare()
-            self._try_later(request, manner, delay=0, waits=manner.waits)
+            self._try_later(request, rules, delay=0, waits=rules.waits)
         return len(targets)
 
     def close(self) -> None:
-        """End the threads; what is not out is dropped."""
+        """End the threads; events that are still waiting are dropped."""
         self._schedule.close()
 
     def _try_later(
-        self, request: requests.PreparedRequest, manner: Manner, *, delay: float, waits: tuple[float, ...]
+        self, request: requests.PreparedRequest, rules: PushRules, *, delay: float, waits: tuple[float, ...]
     ) -> None:
         if len(self._schedule) >= MOST_WAITING:
             log.warning("a report was dropped: too many are waiting")
             return
-        self._schedule.after(delay, lambda: self._push(request, manner, waits))
+        self._schedule.after(delay, lambda: self._push(request, rules, waits))
 
-    def _push(self, request: requests.PreparedRequest, manner: Manner, waits: tuple[float, ...]) -> None:
-        if self._accepted(request, manner):
+    def _push(self, request: requests.PreparedRequest, rules: PushRules, waits: tuple[float, ...]) -> None:
+        if self._accepted(request, rules):
             return
         if waits:
-            self._try_later(request, manner, delay=waits[0], waits=waits[1:])
+            self._try_later(request, rules, delay=waits[0], waits=waits[1:])
         else:
             log.warning("a report was dropped: no try was accepted")
 
-    def _accepted(self, request: requests.PreparedRequest, manner: Manner) -> bool:
+    def _accepted(self, request: requests.PreparedRequest, rules: PushRules) -> bool:
         try:
-            answer = self._session().send(request, timeout=manner.timeout, allow_redirects=False)
+            answer = self._session().send(request, timeout=rules.timeout, allow_redirects=False)
         except requests.RequestException:
             return False
-        return answer.status_code in manner.accepts
+        return answer.status_code in rules.accepts
 
     def _session(self) -> requests.Session:
-        # One per thread: a session is not made for sharing.
+        # One per thread: sessions are not thread-safe.
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
-            # No proxy or .netrc of this machine may see or alter a report.
+            # No proxy or .netrc of this machine may see or change a report.
             self._local.session.trust_env = False
         session: requests.Session = self._local.session
         return session
@@ -114,7 +114,7 @@ def _request(event: Event, target: Target) -> requests.Request:
 
 
 def _php_json(body: Body) -> bytes:
-    # PHP escapes slashes and all that is not ASCII; who checks a signature must hash what came, not its own spelling.
+    # PHP escapes slashes and non-ASCII characters. A receiver must verify the signature over the bytes that it got.
     return json.dumps(body, separators=(",", ":")).replace("/", "\\/").encode()
 
 
@@ -128,7 +128,7 @@ def _texts(body: Body) -> dict[str, str]:
 
 
 def _flat(body: Body) -> Body:
-    """Return the fields of `body` with those of its payload beside them."""
+    """Return the fields of `body` together with those of its payload."""
     payload = body.get("payload")
     outer = {name: value for name, value in body.items() if name != "payload"}
     return {**outer, **payload} if isinstance(payload, dict) else outer

@@ -1,7 +1,7 @@
-"""Run something later, on threads of its own.
+"""Runs actions later, on its own threads.
 
-Knows due times and threads. Must not know what it runs. Threads start with the first order, so that making a
-sandbox has no effect, and end with `close`.
+Knows due times and threads. Must not know what it runs. Threads start with the first action, so that creating a sandbox
+has no effect, and end with `close`.
 """
 
 import heapq
@@ -16,7 +16,7 @@ Action = Callable[[], None]
 
 
 class Schedule:
-    """A few daemon threads that run actions when they are due, in order of their time."""
+    """A few daemon threads that run actions when they are due, in the order of their times."""
 
     def __init__(self, name: str, threads: int) -> None:
         self._name = name
@@ -28,7 +28,7 @@ class Schedule:
         self._order = itertools.count()
 
     def after(self, delay: float, action: Action) -> None:
-        """Run `action` in `delay` seconds; nothing happens once the schedule is closed."""
+        """Run `action` in `delay` seconds, unless the schedule is closed."""
         with self._changed:
             if self._closed:
                 return
@@ -42,7 +42,7 @@ class Schedule:
             return len(self._due)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Drop what is not due yet and end the threads."""
+        """Drop all waiting actions and end the threads."""
         with self._changed:
             self._closed = True
             self._due.clear()
@@ -62,7 +62,7 @@ class Schedule:
             try:
                 action()
             except Exception as error:  # noqa: BLE001 - one broken action must not end the thread for all others
-                # The class only: a text could carry a number or a token.
+                # The class only: the text could contain a number or a token.
                 log.error("%s: an action failed with %s", self._name, type(error).__name__)  # noqa: TRY400
 
     def _next(self) -> Action | None:
@@ -71,7 +71,7 @@ class Schedule:
                 wait = self._due[0][0] - time.monotonic() if self._due else None
                 if wait is not None and wait <= 0:
                     action = heapq.heappop(self._due)[2]
-                    # The next one to come due needs a thread that waits for it, as this one may be long away.
+                    # Another thread must wait for the next action, because this one may be busy for long.
                     self._changed.notify()
                     return action
                 self._changed.wait(wait)

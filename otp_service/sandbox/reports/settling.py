@@ -1,6 +1,6 @@
-"""What happens to a message after it was accepted, step by step, and who learns of it.
+"""Takes messages through their course, and has each status reported.
 
-Knows when a message takes its next status. Must not know words, bodies or HTTP.
+Knows when a message gets its next status. Must not know words, bodies or HTTP.
 """
 
 from collections.abc import Callable
@@ -14,24 +14,24 @@ from otp_service.sandbox.reports.schedule import Schedule
 
 
 class Reports:
-    """Settles messages when their time has come, and has it reported."""
+    """Changes the status of messages at the right time, and reports it."""
 
     def __init__(self, mailbox: Mailbox, pushes: Pushes, clock: Callable[[], float]) -> None:
         self._mailbox = mailbox
         self._pushes = pushes
         self._clock = clock
-        # A schedule of its own, so that a slow receiver holds up no message's status.
+        # Its own schedule, so that a slow receiver does not delay the status of messages.
         self._schedule = Schedule("sandbox-settle", threads=1)
 
-    def promise(self, message: Message, course: Course) -> None:
-        """Take `message` through `course`, reporting each status."""
+    def schedule(self, message: Message, course: Course) -> None:
+        """Take `message` through `course` and report each status."""
         for delay, status in course:
-            self._schedule.after(delay, partial(self._settle, message, status))
+            self._schedule.after(delay, partial(self._set_status, message, status))
 
     def close(self) -> None:
-        """End the thread; what has not happened yet never will."""
+        """End the thread; later statuses are dropped."""
         self._schedule.close()
 
-    def _settle(self, message: Message, status: str) -> None:
-        self._mailbox.settle(message, status, self._clock())
-        self._pushes.tell(event_of(message))
+    def _set_status(self, message: Message, status: str) -> None:
+        self._mailbox.set_status(message, status, self._clock())
+        self._pushes.push(event_of(message))

@@ -1,6 +1,6 @@
-"""Registered webhooks and subscriptions: who is told of what.
+"""The registry of webhooks and subscriptions.
 
-Knows the registry only. Must not know requests or how a report travels.
+Knows which webhook receives which event. Must not know requests, or how a report is sent.
 """
 
 import itertools
@@ -18,12 +18,12 @@ EVENTS = frozenset(
         "contacts:subscriber:subscription",
     }
 )
-"""What can be subscribed to. The sandbox sends those with `message` in their name."""
+"""All events for subscriptions. The sandbox sends those with `message` in their names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """An address that answered the handshake."""
+    """A registered address."""
 
     id: str
     name: str
@@ -37,7 +37,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A wish to be told of every `event`."""
+    """The subscription of a webhook to an event."""
 
     id: int
     event: str
@@ -47,7 +47,7 @@ class Subscription:
 
 
 class Webhooks:
-    """The account's webhooks and subscriptions; safe for many threads."""
+    """The account's webhooks and subscriptions; many threads may use it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -65,21 +65,21 @@ class Webhooks:
     def edit(
         self, webhook: Webhook, *, name: str, uri: str, secret: str | None, active: bool, now: float
     ) -> Webhook:
-        """Alter a registered address."""
+        """Change a registered address."""
         edited = replace(webhook, name=name, uri=uri, secret=secret, active=active, updated_at=now)
         with self._lock:
             self._webhooks[webhook.id] = edited
         return edited
 
     def remove(self, webhook: Webhook) -> None:
-        """Forget an address and its subscriptions."""
+        """Remove an address and its subscriptions."""
         with self._lock:
             self._webhooks.pop(webhook.id, None)
             for number, subscription in list(self._subscriptions.items()):
                 if subscription.webhook_id == webhook.id:
                     del self._subscriptions[number]
 
-    def find(self, webhook_id: str) -> Webhook | None:
+    def webhook(self, webhook_id: str) -> Webhook | None:
         """Return the webhook with this id."""
         with self._lock:
             return self._webhooks.get(webhook_id)
@@ -90,7 +90,7 @@ class Webhooks:
             return list(reversed(self._webhooks.values()))
 
     def subscribe(self, event: str, identity: str, webhook_id: str, *, now: float) -> Subscription:
-        """Have a webhook told of every `event`."""
+        """Subscribe a webhook to an event."""
         with self._lock:
             subscription = Subscription(next(self._ids), event, identity, webhook_id, now)
             self._subscriptions[subscription.id] = subscription
@@ -111,8 +111,8 @@ class Webhooks:
         with self._lock:
             return list(reversed(self._subscriptions.values()))
 
-    def told_of(self, event: str, chosen: str | None) -> Iterator[Webhook]:
-        """Yield the active webhooks to tell of an event: the chosen one and all subscribers, each once."""
+    def receivers(self, event: str, chosen: str | None) -> Iterator[Webhook]:
+        """Return the active webhooks for an event: the chosen one and all subscribers, each once."""
         with self._lock:
             wanted = [row.webhook_id for row in self._subscriptions.values() if row.event == event]
             ids = dict.fromkeys([chosen, *wanted] if chosen else wanted)

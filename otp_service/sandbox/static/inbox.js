@@ -1,5 +1,5 @@
-// The inbox page. The feed only says that there is news; what is shown always comes whole from the inbox, so a
-// restart of the sandbox or a lost event can leave nothing wrong on the page. Texts are put in as text, never as HTML.
+// The inbox page. The feed only says that something changed; the page then loads the whole inbox, so a restart of the
+// sandbox or a lost event leaves nothing wrong on the page. Texts are inserted as text, never as HTML.
 
 const SHOWN = 200;
 const RETRY = 1000;
@@ -35,7 +35,7 @@ function listen() {
     feed.close();
     show("lost", "Connection lost, retrying…");
     setTimeout(listen, RETRY);
-    refresh(); // where there are too many open pages for a feed, this one still looks from time to time
+    refresh(); // if there are too many open pages for a feed, this one still polls
   };
   const alive = () => {
     clearTimeout(silence);
@@ -55,10 +55,10 @@ async function refresh() {
   const turn = ++asked;
   try {
     const rows = await wanted(filter.value.replace(/\D/g, ""));
-    // An answer that was overtaken by a newer question is dropped.
+    // Drop an answer if a newer request is under way.
     if (turn === asked) render(rows);
   } catch {
-    // The feed notices the same loss and says so.
+    // The feed notices the same failure and shows it.
   }
 }
 
@@ -89,10 +89,10 @@ function render(rows) {
   }
   rows.forEach((row, index) => {
     const card = cards.get(row.id) ?? draw(row, !first);
-    // Moved only when it must be, so that focus and selection stay.
+    // Moved only if necessary, so that focus and selection stay.
     if (list.children[index] !== card) list.insertBefore(card, list.children[index] ?? null);
     settle(card, row.status);
-    card.querySelector(".account").hidden = !several; // with one account there is nothing to tell apart
+    card.querySelector(".account").hidden = !several; // the name is useful only if there are several accounts
   });
   empty.hidden = rows.length > 0;
   empty.textContent = filter.value ? `No message to ${filter.value}` : "No messages yet.\nThe next one appears here by itself.";
@@ -143,7 +143,7 @@ async function copy(button, output) {
   try {
     await navigator.clipboard.writeText(output.textContent);
   } catch {
-    // Without TLS and off localhost there is no clipboard; the selection is one key stroke from it.
+    // Without TLS, browsers offer the clipboard on localhost only. Select the code and use the older command.
     const range = document.createRange();
     range.selectNodeContents(output);
     getSelection().removeAllRanges();
@@ -160,7 +160,7 @@ function filtered() {
   if (filter.value) address.searchParams.set("to", filter.value);
   else address.searchParams.delete("to");
   history.replaceState(null, "", address);
-  newest = null; // what the filter brings up is not news
+  newest = null; // messages that the filter reveals are not new
   refresh();
 }
 
@@ -176,7 +176,7 @@ async function send(event) {
     const told = await answer.json();
     if (!answer.ok) throw new Error(Object.values(told.errors ?? {}).flat().join(" ") || told.message);
     reply.text.value = "";
-    reply.state.textContent = told.told ? `Sent to ${told.to}.` : `Sent to ${told.to}, but nobody asked to be told of it.`;
+    reply.state.textContent = told.told ? `Sent to ${told.to}.` : `Sent to ${told.to}, but no webhook receives replies.`;
   } catch (error) {
     reply.state.textContent = `Not sent. ${error.message}`;
   }

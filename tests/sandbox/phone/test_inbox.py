@@ -107,7 +107,7 @@ def test_the_mailbox_keeps_the_newest_only(numbers: list[str], size: int) -> Non
     for to in "abc":
         assert mailbox.newest(100, to) == [one for one in newest if one.to == to]
     for one in sent:
-        assert mailbox.find(one.id) == (one if one in newest else None)
+        assert mailbox.message(one.id) == (one if one in newest else None)
 
 
 def balance_of(sandbox: Running) -> list[dict[str, object]]:

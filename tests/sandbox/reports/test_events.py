@@ -20,8 +20,8 @@ def subscribe(sandbox: Running, receiver: Receiver, event: str, **more: object) 
     """Register a webhook of the receiver, subscribe it to an event, and return its id."""
     body = {"name": event, "uri": f"{receiver.url}/{event}", **more}
     webhook = str(sandbox.post("developer/webhooks", body).json()["data"]["id"])
-    wish = {"event": event, "identity": "all", "webhook_id": webhook}
-    assert sandbox.post("developer/subscriptions", wish).json()["status"] == "OK"
+    selection = {"event": event, "identity": "all", "webhook_id": webhook}
+    assert sandbox.post("developer/subscriptions", selection).json()["status"] == "OK"
     return webhook
 
 
@@ -187,8 +187,8 @@ def test_only_documented_events_can_be_subscribed_to(sandbox: Running, receiver:
     """A 422 names the field; every documented one is taken."""
     webhook = subscribe(sandbox, receiver, "sms:message:status")
     for event in sorted(EVENTS):
-        wish = {"event": event, "identity": "all", "webhook_id": webhook}
-        assert sandbox.post("developer/subscriptions", wish).status_code == 200
+        selection = {"event": event, "identity": "all", "webhook_id": webhook}
+        assert sandbox.post("developer/subscriptions", selection).status_code == 200
     wrong = {"event": "sms:message:in", "identity": "all", "webhook_id": webhook}
     assert sandbox.post("developer/subscriptions", wrong).json()["errors"].keys() == {"event"}
 

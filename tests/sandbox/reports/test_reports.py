@@ -147,9 +147,9 @@ def test_a_message_is_reported_to_the_webhook_it_names(sandbox: Running, receive
 def test_a_subscription_brings_every_report_once(sandbox: Running, receiver: Receiver) -> None:
     """Also where the message names the same webhook; it ends with the subscription."""
     webhook = register(sandbox, receiver)
-    wish = {"event": "sms:message:status", "identity": "all", "webhook_id": webhook}
-    made = sandbox.post("developer/subscriptions", wish).json()["data"]
-    assert {name: made[name] for name in wish} == wish
+    selection = {"event": "sms:message:status", "identity": "all", "webhook_id": webhook}
+    made = sandbox.post("developer/subscriptions", selection).json()["data"]
+    assert {name: made[name] for name in selection} == selection
     for custom in ("1", "2"):
         sandbox.send(custom=custom, webhook_id=webhook)
         assert receiver.next().body["custom"] == custom
@@ -212,11 +212,11 @@ def test_webhooks_are_listed_newest_first_and_filtered_by_name(sandbox: Running,
     assert (listed["meta"]["per_page"], listed["meta"]["total"]) == (15, 2)
     filtered = sandbox.get("developer/webhooks", **{"filter[name]": "a"}).json()["data"]
     assert [row["id"] for row in filtered] == ids[:1]
-    wish = {"event": "sms:message:status", "identity": "all", "webhook_id": ids[0]}
-    sandbox.post("developer/subscriptions", wish)
+    selection = {"event": "sms:message:status", "identity": "all", "webhook_id": ids[0]}
+    sandbox.post("developer/subscriptions", selection)
     sandbox.client.delete(f"{sandbox.url}/api/v2/developer/webhooks/{ids[0]}", timeout=PATIENCE)
     assert sandbox.get("developer/subscriptions").json()["data"] == []
-    unknown = sandbox.post("developer/subscriptions", wish)
+    unknown = sandbox.post("developer/subscriptions", selection)
     assert unknown.json()["errors"].keys() == {"webhook_id"}
 
 
