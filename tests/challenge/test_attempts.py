@@ -32,14 +32,14 @@ def test_attempts_are_counted_up_to_the_limit(store: Stores) -> None:
 
 
 def test_a_guess_of_another_length_is_not_counted(store: Stores) -> None:
-    """A code that cannot be one costs no attempt."""
+    """A guess that cannot be the code costs no attempt."""
     id_ = opened(store).id
     assert {store.challenges.take_attempt(id_, "web", length)[0] for length in (0, 5, 7, 60)} == {"shape"}
     assert seen(store, id_).attempts == 0
 
 
 def test_a_resend_never_resets_the_attempts(store: Stores) -> None:
-    """Attempts count per challenge: resends, claims and deliveries leave them alone (requirement C2)."""
+    """Attempts belong to the challenge: resends, claims and deliveries do not change them."""
     id_ = opened(store).id
     brought(store, id_)
     for count in range(1, PLAN.max_sends):
@@ -50,7 +50,7 @@ def test_a_resend_never_resets_the_attempts(store: Stores) -> None:
 
 
 def test_an_exhausted_challenge_cannot_be_resent(store: Stores) -> None:
-    """No message goes out for a challenge that no guess can win."""
+    """No message is sent for a challenge that no guess can win."""
     id_ = opened(store).id
     for _ in range(PLAN.max_attempts):
         store.challenges.take_attempt(id_, "web", 6)
@@ -58,8 +58,8 @@ def test_an_exhausted_challenge_cannot_be_resent(store: Stores) -> None:
     assert store.challenges.resend(id_, "web", new_delivery())[0] == "gone"
 
 
-def test_another_apps_challenge_is_gone_for_everyone_else(store: Stores) -> None:
-    """No guess, resend or end by an app that does not own it; nothing is counted."""
+def test_a_challenge_exists_only_for_its_own_app(store: Stores) -> None:
+    """An app cannot guess, resend or end another app's challenge, and nothing is counted."""
     id_ = opened(store).id
     store.scripts.offset += 60_000
     before = seen(store, id_)
@@ -70,7 +70,7 @@ def test_another_apps_challenge_is_gone_for_everyone_else(store: Stores) -> None
 
 
 def test_an_unknown_challenge_is_gone(store: Stores) -> None:
-    """Nothing can be done with an id that nobody drew."""
+    """Nothing can be done with an id that was never drawn."""
     id_ = store.challenges.new_id()
     assert store.challenges.read_challenge(id_)[1] is None
     assert store.challenges.take_attempt(id_, "web", 6)[0] == "gone"
@@ -80,7 +80,7 @@ def test_an_unknown_challenge_is_gone(store: Stores) -> None:
 
 
 def test_nothing_counts_from_the_millisecond_of_the_expiry(store: Stores, valkey: ValkeyServer) -> None:
-    """At the expiry no guess, resend, end or arming is taken; the store's own clock decides."""
+    """From the expiry on no guess, resend, end or arming is accepted. The store's clock decides."""
     challenge = opened(store)
     lease = claimed(store, challenge.id)
     with valkey.client() as client:  # the record's expiry is put on this very millisecond
@@ -98,7 +98,7 @@ def test_nothing_counts_from_the_millisecond_of_the_expiry(store: Stores, valkey
 
 
 def test_the_millisecond_of_the_expiry_is_the_first_that_does_not_count(store: Stores) -> None:
-    """Asked again and again across the border, with guesses that cost nothing, the answer turns on it."""
+    """Guesses of a wrong length, repeated across the expiry, are answered differently from that millisecond on."""
     challenge = opened(store)
     turns: dict[int, str] = {}
     while challenge.expires not in turns:
@@ -114,7 +114,7 @@ def test_the_millisecond_of_the_expiry_is_the_first_that_does_not_count(store: S
 
 @pytest.mark.parametrize("ttl", [30, 600])
 def test_a_challenge_lives_exactly_as_long_as_its_plan_says(store: Stores, ttl: int) -> None:
-    """The expiry is the opening's time plus the plan's; before it guesses count, from it on none does."""
+    """The expiry is the time of opening plus the plan's time to live. Guesses count before it, and none from it on."""
     challenge = opened(store, replace(PLAN, ttl=ttl))
     left = challenge.expires - store.facts.time()
     assert 0 < left <= ttl * 1000

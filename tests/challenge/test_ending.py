@@ -29,7 +29,7 @@ WAIT = PLAN.steps[0].wait * 1000
 
 
 def test_a_challenge_is_won_once(store: Stores) -> None:
-    """After it was verified nothing changes it any more, and it can still be looked at."""
+    """After it was verified nothing changes it, and it can still be read."""
     id_ = opened(store).id
     brought(store, id_)
     _, won = store.challenges.finish(id_, "web", State.VERIFIED, 0)
@@ -47,7 +47,7 @@ def test_a_challenge_is_won_once(store: Stores) -> None:
 def test_an_ended_challenge_keeps_no_hashes_and_no_deadline(
     store: Stores, valkey: ValkeyServer, state: State
 ) -> None:
-    """With the end no code counts any more and no worker comes again."""
+    """After the end no code is accepted and no worker gets the challenge."""
     id_ = opened(store).id
     brought(store, id_)
     assert seen(store, id_).live_hashes() == [(0, "hash")]
@@ -57,7 +57,7 @@ def test_an_ended_challenge_keeps_no_hashes_and_no_deadline(
 
 
 def test_a_cancelled_challenge_is_not_sent_any_more(store: Stores) -> None:
-    """A delivery that was claimed before the end is not armed after it, and not taken again."""
+    """A delivery that was claimed before the end cannot be armed or claimed after it."""
     id_ = opened(store).id
     lease = claimed(store, id_)
     store.challenges.finish(id_, "web", State.CANCELLED)
@@ -67,10 +67,10 @@ def test_a_cancelled_challenge_is_not_sent_any_more(store: Stores) -> None:
 
 
 @pytest.mark.parametrize("verdict", [Verdict.ACCEPTED, Verdict.REFUSED, Verdict.DEFERRED, Verdict.UNKNOWN])
-def test_an_outcome_is_written_down_after_the_end_and_moves_nothing(
+def test_an_outcome_is_stored_after_the_end_and_moves_nothing(
     store: Stores, valkey: ValkeyServer, verdict: Verdict
 ) -> None:
-    """What became of the message is kept though the challenge was won meanwhile; the win stays, nobody comes."""
+    """The outcome of a message is stored after the challenge was won. The state stays, and nothing is scheduled."""
     id_ = opened(store, ONE_STEP).id
     lease, reference = armed(store, id_)
     store.challenges.finish(id_, "web", State.VERIFIED, 0)
@@ -89,7 +89,7 @@ def test_an_outcome_is_written_down_after_the_end_and_moves_nothing(
 def test_the_end_says_whether_a_message_went_out(
     store: Stores, valkey: ValkeyServer, verdict: Verdict | None, end: State
 ) -> None:
-    """At its expiry a challenge is expired if an upstream took a message, else undeliverable; hashes go."""
+    """It ends as expired if an upstream took a message, else as undeliverable. Its hashes are removed."""
     challenge = opened(store)
     if verdict:
         lease, reference = armed(store, challenge.id)
@@ -103,7 +103,7 @@ def test_the_end_says_whether_a_message_went_out(
 
 
 def test_a_guess_in_flight_can_win_although_it_was_the_last(store: Stores, valkey: ValkeyServer) -> None:
-    """A worker that comes by between the count of the last guess and its check must not take the win away."""
+    """A worker that claims the challenge while the last guess is being checked does not take the win away."""
     challenge = opened(store)
     lease, reference = armed(store, challenge.id)
     ended(store, lease, reference, Verdict.UNKNOWN)
@@ -116,7 +116,7 @@ def test_a_guess_in_flight_can_win_although_it_was_the_last(store: Stores, valke
 
 
 def test_an_exhausted_challenge_ends_as_exhausted(store: Stores) -> None:
-    """Nothing is sent for it any more, and at its expiry it is written down as what it is; hashes go."""
+    """Nothing more is sent for it. At its expiry its state is stored as exhausted, and its hashes are removed."""
     id_ = opened(store).id
     for _ in range(PLAN.max_attempts):
         store.challenges.take_attempt(id_, "web", 6)
@@ -129,7 +129,7 @@ def test_an_exhausted_challenge_ends_as_exhausted(store: Stores) -> None:
 
 
 def test_a_forgotten_challenge_leaves_the_schedule(store: Stores, valkey: ValkeyServer) -> None:
-    """A deadline whose record is gone is dropped by the first worker that comes for it."""
+    """A deadline without a record is removed by the first worker that claims it."""
     id_ = opened(store).id
     lease, reference = armed(store, id_)
     with valkey.client() as client:
@@ -144,7 +144,7 @@ def test_a_forgotten_challenge_leaves_the_schedule(store: Stores, valkey: Valkey
 
 
 def test_an_ended_challenge_leaves_the_schedule(store: Stores, valkey: ValkeyServer) -> None:
-    """Should a deadline outlive its challenge all the same, nobody is sent anything."""
+    """If a deadline outlives its challenge, nothing is sent."""
     id_ = opened(store).id
     store.challenges.finish(id_, "web", State.CANCELLED)
     with valkey.client() as client:

@@ -33,7 +33,7 @@ WAIT = PLAN.steps[0].wait * 1000
 
 
 def test_a_due_challenge_is_leased_to_one_worker(store: Stores, valkey: ValkeyServer) -> None:
-    """While a lease runs nobody else gets one; it is due again when the lease is over."""
+    """While a lease holds no other worker gets the challenge. It is due again when the lease ends."""
     id_ = opened(store).id
     lease = claimed(store, id_)
     assert (lease.what, lease.challenge.last.status) == ("send", Status.CLAIMED)
@@ -51,7 +51,7 @@ def test_a_challenge_that_is_not_due_is_not_leased(store: Stores) -> None:
 
 
 def test_a_worker_that_died_before_the_message_left_is_replaced(store: Stores) -> None:
-    """After the lease another worker sends the same delivery; the first may not any more."""
+    """When the lease ends another worker sends the same delivery, and the first one cannot."""
     id_ = opened(store).id
     dead = claimed(store, id_)
     store.scripts.offset += CLAIM_LEASE
@@ -66,7 +66,7 @@ def test_a_worker_that_died_before_the_message_left_is_replaced(store: Stores) -
 
 
 def test_a_worker_that_died_after_the_message_left_leaves_an_unknown_outcome(store: Stores) -> None:
-    """The lease of a send is longer; after it the outcome is unknown, and its step's wait runs on from the send."""
+    """The lease of a send is longer. When it ends the outcome is unknown, and the wait of the step continues."""
     id_ = opened(store).id
     armed(store, id_)
     store.scripts.offset += SEND_LEASE - 1000
@@ -86,7 +86,7 @@ def test_a_worker_that_died_after_the_message_left_leaves_an_unknown_outcome(sto
 
 
 def test_the_last_step_is_repeated_once_after_an_unknown_outcome(store: Stores) -> None:
-    """With no other channel left the same is tried once more; a second unknown outcome is not repeated."""
+    """If no other step is left, the same step is tried once more. A second unknown outcome is not repeated."""
     id_ = opened(store, ONE_STEP).id
     for expected in (Next(0), Hold()):
         lease, reference = armed(store, id_)
@@ -100,7 +100,7 @@ def test_the_last_step_is_repeated_once_after_an_unknown_outcome(store: Stores) 
 
 
 def test_an_unknown_outcome_waits_for_its_steps_time(store: Stores, valkey: ValkeyServer) -> None:
-    """After an answer that says nothing the step's wait runs, then the plan moves on."""
+    """After an unknown outcome the wait of the step continues, then the next step follows."""
     id_ = opened(store).id
     lease, reference = armed(store, id_)
     ended(store, lease, reference, Verdict.UNKNOWN)
@@ -115,7 +115,7 @@ def test_an_unknown_outcome_waits_for_its_steps_time(store: Stores, valkey: Valk
 def test_a_late_outcome_of_a_lost_lease_is_kept_but_moves_nothing(
     store: Stores, valkey: ValkeyServer
 ) -> None:
-    """Who comes back after the lease may say what became of the message; the plan is another's by now."""
+    """A worker that lost its lease may store the outcome of its message, but not decide what follows."""
     id_ = opened(store).id
     slow, reference = armed(store, id_)
     store.scripts.offset += SEND_LEASE
@@ -131,7 +131,7 @@ def test_a_late_outcome_of_a_lost_lease_is_kept_but_moves_nothing(
 
 @pytest.mark.parametrize("verdict", [Verdict.REFUSED, Verdict.DEFERRED, Verdict.UNKNOWN])
 def test_a_lost_lease_adds_no_steps(store: Stores, verdict: Verdict) -> None:
-    """Whatever the late worker would have done next, it is not done twice."""
+    """A worker that lost its lease cannot add a delivery to the one that the next worker added."""
     id_ = opened(store).id
     slow, reference = armed(store, id_)
     store.scripts.offset += SEND_LEASE
@@ -145,7 +145,7 @@ def test_a_lost_lease_adds_no_steps(store: Stores, verdict: Verdict) -> None:
 
 
 def test_a_released_delivery_is_due_again_at_once(store: Stores, valkey: ValkeyServer) -> None:
-    """What a stopping worker hands back another takes without waiting for the lease."""
+    """Another worker can claim a delivery that was handed back without waiting for the end of the lease."""
     id_ = opened(store).id
     lease = claimed(store, id_)
     store.challenges.release(lease)
@@ -160,7 +160,7 @@ def test_a_released_delivery_is_due_again_at_once(store: Stores, valkey: ValkeyS
 
 
 def test_only_the_holder_of_a_lease_can_hand_it_back(store: Stores) -> None:
-    """A worker that lost its lease cannot take it from the one who has it now, nor after the message left."""
+    """A worker that lost its lease cannot hand back the delivery, and no worker can after it was sent."""
     id_ = opened(store).id
     old = claimed(store, id_)
     store.scripts.offset += CLAIM_LEASE
@@ -175,7 +175,7 @@ def test_only_the_holder_of_a_lease_can_hand_it_back(store: Stores) -> None:
 
 
 def test_an_ended_challenge_cannot_be_handed_back(store: Stores, valkey: ValkeyServer) -> None:
-    """A worker that stops after the end changes nothing: the challenge is not scheduled anew."""
+    """A worker that stops after the end changes nothing, and schedules nothing."""
     id_ = opened(store).id
     lease = claimed(store, id_)
     store.challenges.finish(id_, "web", State.CANCELLED)
@@ -186,7 +186,7 @@ def test_an_ended_challenge_cannot_be_handed_back(store: Stores, valkey: ValkeyS
 
 
 def test_a_delivery_cannot_be_armed_with_another_reference(store: Stores) -> None:
-    """A lease is for one message: asked again for another it is lost, and the first stays as it was."""
+    """A lease is for one message: arming it for another one fails, and the first stays as it was."""
     id_ = opened(store).id
     lease, reference = armed(store, id_)
     assert store.challenges.arm(lease, reference, "hash", "main")

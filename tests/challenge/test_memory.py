@@ -26,7 +26,7 @@ from tests.support.valkey_server import ValkeyServer, stored_bytes
 
 
 def cost(messages: int, steps: int) -> float:
-    """Measure the bytes of a pending challenge with record, schedule, counter, idempotency key and message index."""
+    """Measure the bytes of a pending challenge: its record, schedule, counters, idempotency key and messages."""
     count = 1000
     plan = tuple(
         StepRule(channel=channel, upstreams=("main",), wait=30)
@@ -48,14 +48,14 @@ def cost(messages: int, steps: int) -> float:
 
 
 def forget_operations(client: Redis) -> None:
-    """Drop what is gone after seconds of the minutes that a challenge is pending."""
+    """Delete the guard's operation ids, which last only seconds of the minutes that a challenge is pending."""
     for key in client.scan_iter("*:guard}:o:*", count=10_000):
         assert 0 < client.pttl(key) <= REMEMBER
         client.delete(key)
 
 
 def brought_to(spine: Spine, caller: Caller, number: str, messages: int) -> None:
-    """Send with an idempotency key; let so many messages be accepted, each after the one before failed."""
+    """Send with an idempotency key. All messages fail except the last, which is accepted."""
     store, key = spine.store, secrets.token_urlsafe(16)
     id_ = spine.send.send(caller, SendRequest(to=number), key).challenge_id
     for place in range(messages):
@@ -77,5 +77,5 @@ def brought_to(spine: Spine, caller: Caller, number: str, messages: int) -> None
 
 
 def test_a_pending_challenge_costs_at_most_a_kib() -> None:
-    """All that is kept for one whose first message was accepted, with its share of the store's tables."""
+    """This is all that is stored for a challenge with one accepted message, with its share of the store's tables."""
     assert 512 < cost(messages=1, steps=1) <= 1024

@@ -14,7 +14,7 @@ KNOWN = [*overruled_by(Status.READ), Status.READ]
 
 
 def joined(statuses: Sequence[Status]) -> Status:
-    """Let each status count where the rule says so, as the scripts do."""
+    """Apply statuses one after the other, as the scripts do."""
     now = Status.SENDING
     for status in statuses:
         now = status if now in overruled_by(status) else now
@@ -33,12 +33,12 @@ def joined(statuses: Sequence[Status]) -> Status:
     ],
 )
 def test_time_ends_a_challenge_to_the_millisecond(now: int, status: Status, expected: State) -> None:
-    """Before anybody writes it down, and truthfully: expired only if an upstream took a message."""
+    """The state is right before the store records it: expired only if an upstream took a message."""
     assert a_challenge(a_delivery(status)).status(now) is expected
 
 
 def test_guesses_end_a_challenge() -> None:
-    """With the last guess it is exhausted, and stays so when its time is over too."""
+    """After the last guess it is exhausted, even when it has expired."""
     assert a_challenge(attempts=4).status(OPENED) is State.PENDING
     assert a_challenge(attempts=5).status(OPENED) is State.EXHAUSTED
     assert a_challenge(attempts=5).status(EXPIRES) is State.EXHAUSTED
@@ -46,18 +46,18 @@ def test_guesses_end_a_challenge() -> None:
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.PENDING])
 def test_a_final_state_stays(state: State) -> None:
-    """Neither time nor guesses change what was written down."""
+    """Neither time nor guesses change a state that was stored."""
     assert a_challenge(state=state, attempts=5).status(EXPIRES + 1) is state
 
 
 def test_the_ladder_of_cooldowns_grows_and_stays_at_its_top() -> None:
-    """Each message waits for its rung after the one before."""
+    """Each message has its own wait, and the last wait repeats."""
     waits = [a_challenge(*[a_delivery(at=OPENED)] * count).resend_at() - OPENED for count in range(1, 5)]
     assert waits == [30_000, 60_000, 60_000, 60_000]
 
 
 def test_codes_count_that_have_a_hash() -> None:
-    """Each live hash comes with its delivery's place."""
+    """Each hash comes with the place of its delivery."""
     challenge = a_challenge(a_delivery(code_hash="a"), a_delivery(), a_delivery(code_hash="c"))
     assert challenge.live_hashes() == [(0, "a"), (2, "c")]
 
@@ -67,14 +67,14 @@ def test_codes_count_that_have_a_hash() -> None:
 def test_answers_and_receipts_may_come_in_any_order_and_often(
     data: st.DataObject, news: list[Status]
 ) -> None:
-    """Every permutation, with duplicates, ends in the same status: the greatest of them."""
+    """Every permutation, with duplicates, gives the same status: the greatest one."""
     again = data.draw(st.lists(st.sampled_from(news), max_size=4))
     other = data.draw(st.permutations(news + again))
     assert joined(news) == joined(other) == max(news, key=KNOWN.index)
 
 
-def test_what_is_known_is_ordered_as_the_world_is() -> None:
-    """A message that was delivered after all was delivered; nothing is overruled by itself or by less."""
+def test_later_statuses_overrule_earlier_ones() -> None:
+    """Delivered overrules failed. No status overrules itself or a greater one."""
     assert Status.FAILED in overruled_by(Status.DELIVERED)
     assert Status.ACCEPTED in overruled_by(Status.REFUSED)
     for place, status in enumerate(KNOWN):

@@ -18,7 +18,7 @@ from tests.support.valkey_server import ValkeyServer
 
 
 def test_a_challenge_comes_back_as_it_was_stored(store: Stores) -> None:
-    """Every field survives the record, whatever signs it holds."""
+    """Every field survives the record, whatever characters it contains."""
     made = new_challenge(
         store,
         locale="pt-BR",
@@ -36,7 +36,7 @@ def test_a_challenge_comes_back_as_it_was_stored(store: Stores) -> None:
 
 
 def test_a_stored_challenge_is_scheduled_for_now(store: Stores, valkey: ValkeyServer) -> None:
-    """What was opened is due at once, in the schedule of its own partition and in no other."""
+    """It is due at once, in the schedule of its own partition and in no other."""
     challenge = opened(store)
     assert deadline(valkey, store, challenge.id) == challenge.deliveries[0].at
     where = [p for p in store.partitions.names() if challenge.id in store.due.due(p, 10).ids]
@@ -54,7 +54,7 @@ def test_a_challenge_that_is_not_stored_is_not_scheduled(store: Stores, valkey: 
 
 
 def test_opening_the_same_challenge_again_changes_nothing(store: Stores, valkey: ValkeyServer) -> None:
-    """A second call with the same id answers with what is there and does not reset or reschedule it."""
+    """A second call with the same id returns what is stored, and does not reset or reschedule it."""
     made = new_challenge(store)
     store.challenges.open(made)
     assert store.challenges.take_attempt(made.id, "web", 6)[0] == "counted"
@@ -66,7 +66,7 @@ def test_opening_the_same_challenge_again_changes_nothing(store: Stores, valkey:
 
 
 def test_an_idempotency_key_is_remembered_with_what_it_asked_for(store: Stores) -> None:
-    """The key gives id and fingerprint of the first send; another key gives nothing."""
+    """The key leads to the id and the fingerprint of the first send. Another key leads to nothing."""
     challenge = new_challenge(store, id=store.challenges.new_id("key"))
     assert store.challenges.recall("key") is None
     assert store.challenges.open(challenge, idempotency="key", fingerprint="print").challenge is not None
@@ -75,20 +75,20 @@ def test_an_idempotency_key_is_remembered_with_what_it_asked_for(store: Stores) 
 
 
 def test_a_challenge_shares_a_partition_with_its_idempotency_key(store: Stores) -> None:
-    """Ids drawn for one key lie in one partition; without a key they are spread over all."""
+    """Ids drawn for one key are in one partition. Without a key they are spread over all partitions."""
     assert len({store.challenges.new_id("key")[:2] for _ in range(50)}) == 1
     assert {store.challenges.new_id()[:2] for _ in range(200)} == set(store.partitions.names())
 
 
 def test_ids_hold_128_random_bits(store: Stores) -> None:
-    """After the partition an id has 22 signs of base64url, and no two are alike (requirement A9)."""
+    """After the partition an id has 22 characters of base64url, and no two ids are equal."""
     ids = {store.challenges.new_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert {len(id_) for id_ in ids} == {24}
 
 
 def test_a_challenge_can_be_read_for_a_while_after_its_end(store: Stores, valkey: ValkeyServer) -> None:
-    """The record outlives the expiry by what it is kept, the schedule the record, and no step shortens either."""
+    """The record outlives the expiry by its retention, the schedule outlives the record, and no act shortens either."""
     challenge = opened(store)
     key = f"{{{prefix_of(store)}:{challenge.id[:2]}}}"
     for step in (lambda: brought(store, challenge.id), lambda: resent(store, challenge.id)):

@@ -37,10 +37,10 @@ LEFT = [*overruled_by(Status.READ)[1:], Status.READ]
 
 @settings(PATIENT, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data(), st.lists(st.tuples(st.booleans(), st.sampled_from(LEFT)), min_size=1, max_size=6))
-def test_news_of_a_message_may_come_in_any_order_and_often(
+def test_receipts_and_answers_may_come_in_any_order_and_often(
     store: Stores, data: st.DataObject, news: list[tuple[bool, Status]]
 ) -> None:
-    """Receipts and answers, permuted and repeated: what is known in the end is the greatest, with its reason."""
+    """After receipts and answers in any order, with duplicates, the greatest status is stored with its reason."""
     again = data.draw(st.permutations(news + data.draw(st.lists(st.sampled_from(news), max_size=3))))
     for history in (news, again):
         id_ = opened(store).id
@@ -60,7 +60,7 @@ def test_news_of_a_message_may_come_in_any_order_and_often(
 
 @pytest.mark.parametrize("state", [State.VERIFIED, State.CANCELLED])
 def test_a_receipt_ends_nothing_and_wakes_no_end(store: Stores, valkey: ValkeyServer, state: State) -> None:
-    """A read message is no proof; and what has ended stays so, whatever is heard of its messages."""
+    """A message that was read is no proof. A challenge that has ended stays so, whatever receipts arrive."""
     id_ = opened(store, ONE_STEP).id
     lease, reference = armed(store, id_)
     for status in LEFT:
@@ -82,7 +82,7 @@ def test_a_receipt_ends_nothing_and_wakes_no_end(store: Stores, valkey: ValkeySe
 
 
 def test_a_receipt_is_matched_by_either_id(store: Stores) -> None:
-    """The upstream's id goes before our reference; what matches neither is nobody's, and changes nothing."""
+    """The upstream's id is tried before our reference. A receipt that matches neither changes nothing."""
     id_ = opened(store).id
     lease, reference = armed(store, id_)
     store.challenges.settle(lease, Next(1), reference=reference, status=Status.ACCEPTED, upstream_id="up-1")
@@ -114,7 +114,7 @@ def test_a_receipt_is_matched_by_either_id(store: Stores) -> None:
 
 
 def test_a_receipt_is_matched_by_its_account(store: Stores) -> None:
-    """Two accounts may give the same id: each tells of what left by it, first message or second."""
+    """Two accounts may use the same id: each reports on the message that it sent."""
     id_ = opened(store).id
     lease, reference = armed(store, id_)
     store.challenges.settle(lease, Next(1), reference=reference, status=Status.ACCEPTED, upstream_id="up")
@@ -132,8 +132,8 @@ def test_a_receipt_is_matched_by_its_account(store: Stores) -> None:
     assert third == ("none", None, 0)
 
 
-def test_a_failure_is_looked_at_at_once(store: Stores, valkey: ValkeyServer) -> None:
-    """Only of the newest delivery, and only while the challenge is pending; any other news waits."""
+def test_a_failure_is_due_at_once(store: Stores, valkey: ValkeyServer) -> None:
+    """This holds for the newest delivery of a pending challenge. Any other receipt waits."""
     id_ = opened(store).id
     lease, reference = armed(store, id_)
     ended(store, lease, reference, Verdict.UNKNOWN)
@@ -161,7 +161,7 @@ def test_a_failure_is_looked_at_at_once(store: Stores, valkey: ValkeyServer) -> 
 
 @pytest.mark.parametrize("end", ["cancelled", "expired"])
 def test_a_failure_after_the_end_schedules_nothing(store: Stores, valkey: ValkeyServer, end: str) -> None:
-    """What is due stays so: nothing for a challenge that has ended, the expiry for one that is about to."""
+    """An ended challenge is not scheduled, and one that has just expired stays due at its expiry."""
     id_ = opened(store).id
     lease, reference = armed(store, id_)
     store.challenges.settle(lease, Hold(), reference=reference, status=Status.ACCEPTED)
@@ -177,8 +177,8 @@ def test_a_failure_after_the_end_schedules_nothing(store: Stores, valkey: Valkey
     assert deadline(valkey, store, id_) == due
 
 
-def test_an_answer_after_a_receipt_is_looked_at_again(store: Stores) -> None:
-    """The receipt knew more: the move that follows the answer does not count, and a worker decides anew."""
+def test_an_answer_that_a_receipt_overrules_is_decided_again(store: Stores) -> None:
+    """The receipt overrules the answer, so its move does not count, and a worker decides again."""
     id_ = opened(store).id
     lease, reference = armed(store, id_)
     store.challenges.record_receipt(
@@ -191,10 +191,10 @@ def test_an_answer_after_a_receipt_is_looked_at_again(store: Stores) -> None:
 
 
 @pytest.mark.parametrize("move", [Wait(20), Hold(), Next(1)])
-def test_a_receipt_is_not_overwritten_by_who_was_just_deciding(
+def test_a_receipt_ends_the_lease_of_a_worker_that_is_deciding(
     store: Stores, valkey: ValkeyServer, move: Move
 ) -> None:
-    """News between a worker's look and its decision ends its lease: somebody looks again at once."""
+    """A receipt that arrives between a worker's claim and its decision ends its lease. The challenge is due at once."""
     id_ = opened(store).id
     lease, reference = armed(store, id_)
     store.challenges.settle(lease, Wait(0), reference=reference, status=Status.ACCEPTED)

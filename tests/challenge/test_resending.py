@@ -33,8 +33,8 @@ ONE_STEP = replace(PLAN, steps=PLAN.steps[:1])
 WAIT = PLAN.steps[0].wait * 1000
 
 
-def test_a_resend_waits_for_the_ladder(store: Stores) -> None:
-    """Each message must be as old as the ladder's rung says, to the millisecond; the last rung repeats."""
+def test_a_resend_waits_for_the_cooldown(store: Stores) -> None:
+    """Each message must be as old as its cooldown says, to the millisecond. The last cooldown repeats."""
     id_ = opened(store, replace(PLAN, cooldown=(30, 60))).id
     for rung in (30_000, 60_000, 60_000):
         what, now, left = store.challenges.resend(id_, "web", new_delivery())
@@ -45,7 +45,7 @@ def test_a_resend_waits_for_the_ladder(store: Stores) -> None:
 
 
 def test_a_challenge_causes_no_more_messages_than_its_plan_allows(store: Stores) -> None:
-    """After the last send a resend is refused for good."""
+    """After the last send every resend is refused."""
     id_ = opened(store).id
     for _ in range(PLAN.max_sends - 1):
         resent(store, id_)
@@ -55,7 +55,7 @@ def test_a_challenge_causes_no_more_messages_than_its_plan_allows(store: Stores)
 
 
 def test_a_resend_is_due_at_once(store: Stores, valkey: ValkeyServer) -> None:
-    """The new delivery is scheduled for the moment it was asked for, though the challenge was at rest."""
+    """The new delivery is due when it was requested, although nothing else of the challenge was."""
     id_ = opened(store).id
     brought(store, id_)
     last = resent(store, id_).last
@@ -65,7 +65,7 @@ def test_a_resend_is_due_at_once(store: Stores, valkey: ValkeyServer) -> None:
 
 @pytest.mark.parametrize("already_claimed", [False, True])
 def test_a_delivery_that_a_resend_overtook_never_leaves(store: Stores, *, already_claimed: bool) -> None:
-    """What had not left is superseded: its worker may not send it, so that no two messages come at once."""
+    """A delivery that was not sent is superseded and cannot be sent, so that two messages do not arrive at once."""
     id_ = opened(store).id
     lease = claimed(store, id_) if already_claimed else None
     overtaken, fresh = resent(store, id_).deliveries
@@ -78,7 +78,7 @@ def test_a_delivery_that_a_resend_overtook_never_leaves(store: Stores, *, alread
 
 
 def test_a_message_under_way_is_not_superseded_by_a_resend(store: Stores) -> None:
-    """What has left keeps its code and gets its outcome, but moves nothing any more."""
+    """A message that was sent keeps its code and gets its outcome, but decides nothing."""
     id_ = opened(store).id
     lease, reference = armed(store, id_, "first")
     resent(store, id_)
@@ -92,7 +92,7 @@ def test_a_message_under_way_is_not_superseded_by_a_resend(store: Stores) -> Non
 def test_a_resend_is_not_lost_to_a_worker_that_decided_before_it(
     store: Stores, valkey: ValkeyServer, move: Hold | Next | Wait | GiveUp
 ) -> None:
-    """A decision about the delivery before the newest moves nothing: the resend stays due, alone."""
+    """A decision about an older delivery changes nothing: the resend stays due, and no delivery is added."""
     id_ = opened(store).id
     lease, reference = armed(store, id_)
     ended(store, lease, reference, Verdict.UNKNOWN)
@@ -107,7 +107,7 @@ def test_a_resend_is_not_lost_to_a_worker_that_decided_before_it(
 
 
 def test_the_oldest_codes_give_way_to_the_newest(store: Stores) -> None:
-    """At most the plan's `live_codes` hashes are kept, the newest, also when some deliveries never left."""
+    """At most `live_codes` hashes are kept, the newest ones, even if some deliveries were never sent."""
     plan = replace(PLAN, max_sends=10, cooldown=(1,), ttl=600)
     id_ = opened(store, plan).id
     left = []
@@ -121,7 +121,7 @@ def test_the_oldest_codes_give_way_to_the_newest(store: Stores) -> None:
 
 
 def test_a_refused_resend_leaves_the_code_of_the_first_message_alive(store: Stores) -> None:
-    """A person who holds a code must be able to use it, though the message asked for after it was refused."""
+    """A person who has a code can use it, although a later message was refused."""
     id_ = opened(store, ONE_STEP).id
     brought(store, id_, "first")
     resent(store, id_)

@@ -29,7 +29,7 @@ ONE_STEP = replace(PLAN, steps=PLAN.steps[:1])
 
 
 def test_another_account_gets_the_same_delivery_at_once(store: Stores) -> None:
-    """Who could not take it is written down; after a pause all are asked again."""
+    """An account that could not take it is stored as tried. After a pause all accounts are tried again."""
     id_ = opened(store).id
     for tried in ((), ("main",), ("main", "spare")):
         lease, reference = armed(store, id_)
@@ -42,8 +42,8 @@ def test_another_account_gets_the_same_delivery_at_once(store: Stores) -> None:
     assert (lease.challenge.last.tried, lease.challenge.last.deferrals) == ((), 1)
 
 
-def test_a_delivery_leaves_by_the_step_that_could_be_taken(store: Stores) -> None:
-    """The step is written down with the message; what was tried for the other is forgotten."""
+def test_a_delivery_is_sent_by_the_step_that_could_be_taken(store: Stores) -> None:
+    """The step is stored with the message, and the accounts that were tried for its earlier step are removed."""
     id_ = opened(store).id
     lease, reference = armed(store, id_)
     store.challenges.settle(lease, Again(0), reference=reference, status=Status.REFUSED, account="main")
@@ -56,7 +56,7 @@ def test_a_delivery_leaves_by_the_step_that_could_be_taken(store: Stores) -> Non
 
 
 def test_a_refusal_moves_to_the_next_step_at_once(store: Stores) -> None:
-    """The next delivery is due now, over the next channel, with the request that asked for the first."""
+    """The next delivery is due now, over the next channel, with the request id of the first."""
     id_ = opened(store).id
     lease, reference = armed(store, id_)
     ended(store, lease, reference, Verdict.REFUSED)
@@ -68,7 +68,7 @@ def test_a_refusal_moves_to_the_next_step_at_once(store: Stores) -> None:
 
 
 def test_a_refusal_of_the_last_step_ends_the_challenge(store: Stores, valkey: ValkeyServer) -> None:
-    """With no way left the challenge is undeliverable at once, truthfully; hashes and deadline go."""
+    """The challenge is undeliverable at once. Its hashes and its deadline are removed."""
     id_ = opened(store, ONE_STEP).id
     lease, reference = armed(store, id_)
     ended(store, lease, reference, Verdict.REFUSED)
@@ -80,7 +80,7 @@ def test_a_refusal_of_the_last_step_ends_the_challenge(store: Stores, valkey: Va
 
 
 def test_a_deferred_delivery_is_sent_again_a_few_times(store: Stores, valkey: ValkeyServer) -> None:
-    """The same delivery waits longer each time, MAX_DEFERRALS times, with a new code; then it is refused."""
+    """It waits longer each time, MAX_DEFERRALS times, with a new code. Then it is refused."""
     id_ = opened(store, ONE_STEP).id
     for deferrals in range(MAX_DEFERRALS):
         lease, reference = armed(store, id_, f"hash-{deferrals}")
@@ -100,7 +100,7 @@ def test_a_deferred_delivery_is_sent_again_a_few_times(store: Stores, valkey: Va
 
 
 def test_no_deadline_lies_beyond_the_expiry(store: Stores, valkey: ValkeyServer) -> None:
-    """However long an upstream asks to wait, the challenge is seen to when it expires."""
+    """However long an upstream asks us to wait, the challenge is due when it expires."""
     challenge = opened(store, ONE_STEP)
     for move in (Again(100_000), Wait(100_000), Hold()):
         lease = claimed(store, challenge.id)
@@ -110,8 +110,8 @@ def test_no_deadline_lies_beyond_the_expiry(store: Stores, valkey: ValkeyServer)
             client.zadd(f"{{{prefix_of(store)}:{challenge.id[:2]}}}:due", {challenge.id: 0})
 
 
-def test_what_the_guard_left_of_a_delivery_is_kept_with_it(store: Stores) -> None:
-    """A worker that takes it up again, and whoever follows it, must know."""
+def test_the_channels_that_the_guard_allows_are_stored_with_the_delivery(store: Stores) -> None:
+    """A worker that claims the delivery later needs them, and so do the deliveries that follow."""
     id_ = opened(store).id
     lease = claimed(store, id_)
     lease = replace(lease, challenge=limited_to(lease.challenge, ["voice", "rcs"]))
@@ -120,7 +120,7 @@ def test_what_the_guard_left_of_a_delivery_is_kept_with_it(store: Stores) -> Non
 
 
 def test_an_outcome_of_an_unknown_reference_changes_nothing(store: Stores, valkey: ValkeyServer) -> None:
-    """Nothing is written or moved for a message that was never armed."""
+    """Nothing is stored or scheduled for a message that was never armed."""
     id_ = opened(store).id
     lease, _ = armed(store, id_)
     before, due = seen(store, id_), deadline(valkey, store, id_)

@@ -39,7 +39,7 @@ def ended(verdict: Verdict, retry_after: float | None = None) -> Outcome:
 
 
 def after(step: int, outcome: Outcome, now: int = OPENED, *, deferrals: int = 0) -> Move:
-    """Say what follows a send over a step, the first of its challenge."""
+    """Decide what follows a send over a step that is the first of its challenge."""
     challenge = a_challenge(a_delivery(Status.CLAIMED, step, deferrals=deferrals))
     return after_outcome(challenge, outcome, STEPS[step].upstreams[0], now)
 
@@ -71,13 +71,13 @@ STATUSES = st.lists(st.tuples(st.sampled_from(Status), st.integers(0, 2)), min_s
     ],
 )
 def test_an_outcome_decides_what_follows(step: int, outcome: Outcome, expected: Move) -> None:
-    """Accepted and unknown wait, refused moves on, deferred tries again unless another way is sooner."""
+    """Accepted and unknown wait, refused moves on, and deferred tries again unless another step comes sooner."""
     assert after(step, outcome) == expected
 
 
 @pytest.mark.parametrize("outcome", [ended(Verdict.REFUSED), ended(Verdict.DEFERRED, 1000)])
 def test_the_only_step_has_nowhere_to_go(outcome: Outcome) -> None:
-    """A refusal, or a pause longer than the challenge, ends it; a pause that is in time is waited for."""
+    """A refusal, or a pause longer than the challenge, ends it. A shorter pause is waited for."""
     one = a_challenge(a_delivery(Status.CLAIMED), plan=replace(PLAN, steps=STEPS[:1]))
     assert after_outcome(one, outcome, "main", OPENED) == GiveUp()
     assert after_outcome(one, ended(Verdict.DEFERRED, 100), "main", OPENED) == Again(100)
@@ -87,7 +87,7 @@ def test_the_only_step_has_nowhere_to_go(outcome: Outcome) -> None:
     ("until", "expected"), [("accepted", Hold()), ("sent", Wait(17)), ("read", Wait(17))]
 )
 def test_acceptance_is_enough_where_the_step_says_so(until: str, expected: Move) -> None:
-    """Else the rest of the wait decides; with no further step nothing is to decide."""
+    """Otherwise the rest of the wait decides. If no step follows, nothing has to be decided."""
     steps = (replace(STEPS[0], until=until), STEPS[1])
     made = a_challenge(a_delivery(Status.CLAIMED), plan=replace(PLAN, steps=steps))
     assert after_outcome(made, ended(Verdict.ACCEPTED), "main", OPENED) == expected
@@ -110,7 +110,7 @@ def test_acceptance_is_enough_where_the_step_says_so(until: str, expected: Move)
 def test_a_fault_of_the_account_gives_the_next_account_its_turn(
     outcome: Outcome, tried: tuple[str, ...], expected: Move
 ) -> None:
-    """At once, over the same channel; what speaks against the number, or may have left, is not repeated there."""
+    """It follows at once, over the same channel, unless the message may have been sent or the number is at fault."""
     plan = replace(PLAN, steps=(replace(STEPS[0], upstreams=("main", "spare")), STEPS[1]))
     challenge = a_challenge(a_delivery(Status.CLAIMED, tried=tried), plan=plan)
     assert after_outcome(challenge, outcome, "main", OPENED) == expected
@@ -123,7 +123,7 @@ def test_deferrals_wait_longer_each_time(deferrals: int, pause: int) -> None:
 
 
 def test_a_delivery_is_deferred_a_few_times_only() -> None:
-    """Then it counts as refused."""
+    """After that it counts as refused."""
     assert after(0, ended(Verdict.DEFERRED), deferrals=MAX_DEFERRALS) == Next(1)
     one = a_challenge(
         a_delivery(Status.CLAIMED, deferrals=MAX_DEFERRALS), plan=replace(PLAN, steps=STEPS[:1])
@@ -132,7 +132,7 @@ def test_a_delivery_is_deferred_a_few_times_only() -> None:
 
 
 def test_no_more_messages_are_caused_than_the_plan_allows() -> None:
-    """With all sends used a refusal has nowhere to go, a wait neither."""
+    """When all sends are used, neither a refusal nor the end of a wait leads to another."""
     used = [a_delivery(Status.REFUSED)] * 3
     claimed = a_challenge(*used, a_delivery(Status.CLAIMED))
     assert after_outcome(claimed, ended(Verdict.REFUSED), "main", OPENED) == GiveUp()
@@ -141,7 +141,7 @@ def test_no_more_messages_are_caused_than_the_plan_allows() -> None:
 
 @pytest.mark.parametrize(("now", "in_time"), [(LATE, True), (LATE + 1, False)])
 def test_the_plan_ends_before_the_challenge(now: int, *, in_time: bool) -> None:
-    """A message that could not be used is not sent: no next step, no repetition and no pause ends too late."""
+    """A message that could not be used is not sent: no next step, repetition or pause ends too late."""
     assert after(0, ended(Verdict.REFUSED), now=now) == (Next(1) if in_time else GiveUp())
     assert after(0, ended(Verdict.ACCEPTED), now=now) == (Wait(17) if in_time else Hold())
     assert after(0, ended(Verdict.DEFERRED), now=now - 1000) == (Again(1) if in_time else Next(1))
@@ -156,8 +156,8 @@ def test_the_plan_ends_before_the_challenge(now: int, *, in_time: bool) -> None:
 @pytest.mark.parametrize(
     "earlier", [Status.ACCEPTED, Status.UNKNOWN, Status.SENDING, Status.SENT, Status.READ]
 )
-def test_a_challenge_is_not_given_up_while_a_code_may_be_in_somebodys_hands(earlier: Status) -> None:
-    """A refused resend leaves the earlier message's code as good as it was."""
+def test_a_challenge_is_not_given_up_while_a_code_may_have_arrived(earlier: Status) -> None:
+    """A refused resend does not affect the code of an earlier message."""
     one = replace(PLAN, steps=STEPS[:1])
     challenge = a_challenge(a_delivery(earlier), a_delivery(Status.CLAIMED), plan=one)
     assert after_outcome(challenge, ended(Verdict.REFUSED), "main", OPENED) == Hold()
@@ -167,7 +167,7 @@ def test_a_challenge_is_not_given_up_while_a_code_may_be_in_somebodys_hands(earl
 
 @pytest.mark.parametrize("earlier", [Status.REFUSED, Status.FAILED, Status.SUPERSEDED])
 def test_a_challenge_without_any_message_is_given_up(earlier: Status) -> None:
-    """When nothing has left and nothing can, it says so at once."""
+    """If nothing was sent and nothing can be, the challenge ends at once."""
     one = replace(PLAN, steps=STEPS[:1])
     challenge = a_challenge(a_delivery(earlier), a_delivery(Status.CLAIMED), plan=one)
     assert after_outcome(challenge, ended(Verdict.REFUSED), "main", OPENED) == GiveUp()
@@ -179,7 +179,7 @@ def test_a_challenge_without_any_message_is_given_up(earlier: Status) -> None:
 @pytest.mark.parametrize(("choice", "expected"), [("continue", Next(1)), ("stop", Hold())])
 @pytest.mark.parametrize("chosen", [True, False])
 def test_a_chosen_channel_may_be_the_only_one(choice: str, expected: Move, *, chosen: bool) -> None:
-    """With `stop` no other channel follows by itself; the person chooses again while sends are left."""
+    """With `stop`, no other channel follows automatically. The person may choose again while sends are left."""
     plan = replace(PLAN, after_choice=choice)
     wanted = expected if chosen else Next(1)
     claimed = a_challenge(a_delivery(Status.CLAIMED, chosen=chosen), plan=plan)
@@ -212,13 +212,13 @@ def test_a_chosen_channel_may_be_the_only_one(choice: str, expected: Move, *, ch
     ],
 )
 def test_a_wait_that_is_over_moves_on(deliveries: list[tuple[Status, int]], expected: Move) -> None:
-    """To the next step that nobody tried; an unknown outcome once more on the same, where no other is left."""
+    """The next step that was not tried follows. If none is left, a step with an unknown outcome is tried once more."""
     challenge = a_challenge(*[a_delivery(status, step) for status, step in deliveries])
     assert after_wait(challenge, OPENED) == expected
 
 
 def test_an_unknown_outcome_is_repeated_once() -> None:
-    """Where no other step is left; a second unknown is not repeated."""
+    """This holds if no other step is left. A second unknown outcome is not repeated."""
     one = replace(PLAN, steps=STEPS[:1])
     assert after_wait(a_challenge(a_delivery(Status.UNKNOWN), plan=one), OPENED) == Next(0)
     twice = a_challenge(a_delivery(Status.UNKNOWN), a_delivery(Status.UNKNOWN), plan=one)
@@ -241,14 +241,14 @@ def test_an_unknown_outcome_is_repeated_once() -> None:
     ],
 )
 def test_news_before_the_wait_is_over(status: Status, now: int, expected: Move, *, asks: bool) -> None:
-    """A failure moves on at once, success rests, silence is asked about three seconds before the end."""
+    """A failure moves on at once, success holds, and without news the upstream is asked shortly before the end."""
     challenge = a_challenge(a_delivery(status, ends=ENDS))
     assert after_wait(challenge, now) == expected
     assert is_worth_asking(challenge, now) is asks
 
 
-def test_nobody_is_asked_where_nothing_hangs_on_the_answer() -> None:
-    """No step after it, or one that no upstream answers for: the deadline is not looked at before the end."""
+def test_an_upstream_is_asked_only_if_the_answer_matters() -> None:
+    """If no step follows, or the step waits for what no upstream can tell, nothing happens before the wait is over."""
     ends = a_delivery(Status.ACCEPTED, ends=ENDS)
     alone = a_challenge(ends, plan=replace(PLAN, steps=STEPS[:1]))
     assert not is_worth_asking(alone, ENDS - 1)
@@ -259,14 +259,14 @@ def test_nobody_is_asked_where_nothing_hangs_on_the_answer() -> None:
 
 
 def test_a_delivery_takes_the_first_step_that_can_be_taken() -> None:
-    """Its own first, then those that nobody tried, those after it before those ahead of it."""
+    """Its own step comes first, then those after it that were not tried, then those before it."""
     assert candidates(a_challenge(a_delivery(Status.CLAIMED, 1))) == [1, 2, 0]
     assert candidates(a_challenge(a_delivery(Status.REFUSED), a_delivery(Status.CLAIMED, 2))) == [2, 1]
     assert candidates(a_challenge(a_delivery(Status.SUPERSEDED), a_delivery(Status.CLAIMED, 2))) == [2, 0, 1]
 
 
 def test_another_step_begins_anew() -> None:
-    """Its channel is the step's; what was tried and put off belonged to the other. The same step stays as it is."""
+    """The channel is the new step's, and earlier tries and deferrals are dropped. The same step changes nothing."""
     challenge = a_challenge(a_delivery(Status.CLAIMED, tried=("main",), deferrals=2))
     assert with_step(challenge, 0) == challenge
     moved = with_step(challenge, 2)
@@ -279,7 +279,7 @@ def test_another_step_begins_anew() -> None:
     ("pause", "expected"), [(None, GiveUp()), (0.2, Again(1)), (7, Again(7)), (400, GiveUp())]
 )
 def test_when_no_step_can_be_taken_the_first_pause_is_waited_for(pause: float | None, expected: Move) -> None:
-    """At least a second, so that nobody turns in circles, and only if it ends in time."""
+    """The pause is at least a second, so that workers do not spin, and must end in time."""
     assert after_no_step(a_challenge(), OPENED, pause) == expected
 
 
@@ -299,7 +299,7 @@ def test_when_no_step_can_be_taken_the_first_pause_is_waited_for(pause: float | 
 def test_a_resend_takes_the_named_channel_or_the_next(
     step: int, channel: str | None, expected: int | None
 ) -> None:
-    """The last step is taken again when there is no further one; an unknown channel is nobody's."""
+    """The last step is taken again if none follows. An unknown channel has no step."""
     assert resend_step(a_challenge(a_delivery(step=step)), channel) == expected
 
 
@@ -322,7 +322,7 @@ def test_every_move_is_possible(
     choice: str,
     chosen: bool,  # noqa: FBT001 - as above
 ) -> None:
-    """A next step lies within plan, sends and time; no pause is negative; nothing hopeful is given up."""
+    """A next step is within plan, sends and time. No pause is negative, and no live challenge is given up."""
     made = [a_delivery(status, step, ends=ENDS) for status, step in deliveries]
     last = replace(made[-1], deferrals=deferrals, chosen=chosen)
     challenge = a_challenge(*made[:-1], last, plan=replace(PLAN, after_choice=choice))
@@ -348,8 +348,8 @@ def test_every_move_is_possible(
                 assert all(d.status in FAILED or not d.reference for d in challenge.deliveries)
 
 
-def test_what_is_left_to_a_delivery_is_left_to_what_follows_it() -> None:
-    """Its own step only if it takes one of those channels."""
+def test_a_limit_to_channels_applies_to_what_follows() -> None:
+    """The delivery's own step is allowed only if its channel is."""
     first = limited_to(a_challenge(), ["voice", "rcs"])
     assert (first.last.only, candidates(first)) == (("voice", "rcs"), [2])
     assert candidates(limited_to(a_challenge(a_delivery(step=1)), ["whatsapp"])) == [1]
@@ -370,10 +370,10 @@ def test_what_is_left_to_a_delivery_is_left_to_what_follows_it() -> None:
         ("voice", ("voice",), 0, 2),
     ],
 )
-def test_a_resend_takes_what_is_left(
+def test_a_resend_takes_an_allowed_channel(
     channel: str | None, only: tuple[str, ...], step: int, expected: int | None
 ) -> None:
-    """The next such step, else the last of them."""
+    """It takes the next step with an allowed channel, else the last one."""
     assert resend_step(a_challenge(a_delivery(step=step)), channel, only) == expected
 
 
@@ -391,10 +391,10 @@ def test_a_resend_takes_what_is_left(
         ([Status.REFUSED, Status.REFUSED], True, 0),
     ],
 )
-def test_a_message_that_left_is_charged_and_one_that_was_refused_is_not(
+def test_a_message_that_was_sent_is_charged_and_one_that_was_refused_is_not(
     before: list[Status], place: int, *, automatic: bool
 ) -> None:
-    """What stands in for a refused one spends its charge; all else that the system sends by itself has its own."""
+    """A replacement for a refused message uses its charge. Every other automatic message has its own."""
     deliveries = [a_delivery(status, automatic=bool(n)) for n, status in enumerate(before)]
     sending = a_challenge(*deliveries, a_delivery(Status.CLAIMED, automatic=automatic))
     assert charged_place(sending) == place
@@ -403,6 +403,6 @@ def test_a_message_that_left_is_charged_and_one_that_was_refused_is_not(
 
 @pytest.mark.parametrize("tried", [{"tried": ("main",)}, {"deferrals": 1}])
 def test_a_message_that_is_tried_again_is_charged_once(tried: dict[str, Any]) -> None:
-    """By another account, or later."""
+    """This holds for a try by another account and for a later one."""
     before = a_delivery(Status.ACCEPTED)
     assert not needs_charge(a_challenge(before, a_delivery(Status.CLAIMED, automatic=True, **tried)))

@@ -17,7 +17,7 @@ STATUSES = st.lists(st.tuples(st.sampled_from(Status), st.integers(0, 2)), min_s
 
 
 def test_a_screen_sees_what_it_needs() -> None:
-    """All figures of a pending challenge, whole seconds rounded up."""
+    """It sees all values of a pending challenge, with seconds rounded up."""
     challenge = a_challenge(
         a_delivery(Status.REFUSED),
         a_delivery(Status.CLAIMED, 1, OPENED + 30_000),
@@ -37,7 +37,7 @@ def test_a_screen_sees_what_it_needs() -> None:
 
 
 def test_an_ended_challenge_offers_nothing() -> None:
-    """No time, sends, checks or channels are left; the channel shown is the one that won."""
+    """No time, sends, checks or channels are left. The channel is the one that won."""
     challenge = a_challenge(
         a_delivery(Status.ACCEPTED), a_delivery(Status.ACCEPTED, 1), state=State.VERIFIED, via=0
     )
@@ -55,7 +55,7 @@ def test_channels_are_named_once() -> None:
 
 
 def test_nothing_more_can_be_sent_when_all_sends_are_used() -> None:
-    """Then there is no time to wait for either."""
+    """There is nothing to wait for, either."""
     shown = view.of(a_challenge(*[a_delivery(Status.ACCEPTED)] * 4), OPENED, MASKED)
     assert (shown.sends_left, shown.resend_in, shown.channels_left) == (0, 0, [])
 
@@ -65,7 +65,7 @@ def test_nothing_more_can_be_sent_when_all_sends_are_used() -> None:
 def test_waiting_as_long_as_the_screen_says_is_enough(
     now: int, attempts: int, deliveries: list[tuple[Status, int]]
 ) -> None:
-    """After `resend_in` seconds a resend is allowed, after `expires_in` it is over; no figure is negative."""
+    """After `resend_in` seconds a resend is allowed. After `expires_in` the challenge is over. No value is negative."""
     challenge = a_challenge(*[a_delivery(status, step) for status, step in deliveries], attempts=attempts)
     shown = view.of(challenge, now, MASKED)
     figures = (shown.expires_in, shown.resend_in, shown.sends_left, shown.checks_left)

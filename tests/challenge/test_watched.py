@@ -20,7 +20,7 @@ from tests.support.valkey_server import ValkeyServer
 
 
 def test_a_watched_challenge_is_due_for_its_app(store: Stores, valkey: ValkeyServer) -> None:
-    """After each change, and once more when it has ended; then it needs no more attention."""
+    """It is due after each change and once more after its end. Then it is removed from the schedule."""
     id_ = opened(store, watched=True).id
     brought(store, id_)
     lease = claimed(store, id_)
@@ -38,7 +38,7 @@ def test_a_watched_challenge_is_due_for_its_app(store: Stores, valkey: ValkeySer
 
 
 def test_a_watched_delivery_keeps_its_pause(store: Stores, valkey: ValkeyServer) -> None:
-    """What is put off stays put off: neither its own outcome nor news of an earlier message sends it sooner."""
+    """Neither its own outcome nor a receipt for an earlier message sends a deferred delivery sooner."""
     id_ = opened(store, watched=True).id
     lease, reference = armed(store, id_)
     store.challenges.settle(lease, Next(1), reference=reference, status=Status.ACCEPTED, upstream_id="up")
@@ -53,10 +53,8 @@ def test_a_watched_delivery_keeps_its_pause(store: Stores, valkey: ValkeyServer)
     assert deadline(valkey, store, id_) == due
 
 
-def test_late_news_of_an_ended_challenge_leaves_no_schedule_for_ever(
-    store: Stores, valkey: ValkeyServer
-) -> None:
-    """The partition's schedule may be gone by then; the one that comes back ends like any other."""
+def test_a_late_receipt_leaves_no_schedule_without_an_end(store: Stores, valkey: ValkeyServer) -> None:
+    """If the partition's schedule was gone, the one that a late receipt creates has a time to live."""
     id_ = opened(store, watched=True).id
     _, reference = armed(store, id_)
     store.challenges.finish(id_, "web", State.VERIFIED, 0)
@@ -69,8 +67,10 @@ def test_late_news_of_an_ended_challenge_leaves_no_schedule_for_ever(
         assert client.ttl(f"{{{prefix_of(store)}:{id_[:2]}}}:due") > 0
 
 
-def test_news_of_a_challenge_that_is_being_told_is_told_too(store: Stores, valkey: ValkeyServer) -> None:
-    """A receipt between the claim and the end of telling keeps the challenge due."""
+def test_a_receipt_that_arrives_while_events_are_queued_is_told_too(
+    store: Stores, valkey: ValkeyServer
+) -> None:
+    """A receipt that arrives while a worker queues the last events keeps the challenge due."""
     id_ = opened(store, watched=True).id
     _, reference = armed(store, id_)
     store.challenges.finish(id_, "web", State.VERIFIED, 0)
@@ -84,7 +84,7 @@ def test_news_of_a_challenge_that_is_being_told_is_told_too(store: Stores, valke
 
 
 def test_an_outcome_that_comes_after_the_end_is_told(store: Stores, valkey: ValkeyServer) -> None:
-    """The person was quicker than the upstream's answer: its acceptance is still news."""
+    """If the person was quicker than the upstream's answer, the app is still told that the message was accepted."""
     id_ = opened(store, watched=True).id
     sending, reference = armed(store, id_)
     store.challenges.finish(id_, "web", State.VERIFIED, 0)

@@ -34,7 +34,7 @@ def hasher(**peppers: bytes) -> Hasher:
 
 
 def chi_square(found: Counter[str], cells: int) -> float:
-    """Give how many standard deviations the counts lie above what uniform ones would give."""
+    """Return by how many standard deviations the counts exceed those of a uniform distribution."""
     expected = sum(found.values()) / cells
     statistic = sum((count - expected) ** 2 / expected for count in found.values())
     statistic += (cells - len(found)) * expected
@@ -47,7 +47,7 @@ def chi_square(found: Counter[str], cells: int) -> float:
 
 @pytest.mark.parametrize("length", [6, 7, 8, 10])
 def test_a_code_has_as_many_ascii_digits_as_asked_for(length: int) -> None:
-    """Leading zeros are kept, and nothing but 0 to 9 occurs."""
+    """Leading zeros are kept, and only the digits 0 to 9 occur."""
     drawn = [draw(length) for _ in range(2000)]
     assert {len(code) for code in drawn} == {length}
     assert set("".join(drawn)) == set("0123456789")
@@ -95,7 +95,7 @@ def test_codes_come_from_the_systems_generator() -> None:
     ],
 )
 def test_a_hash_is_a_phc_string_that_argon2_cffi_verifies(profile: str, prefix: str) -> None:
-    """What is stored is standard: the library's own PasswordHasher takes it, for the peppered digest only."""
+    """The library's own PasswordHasher accepts the hash, and only for the peppered digest."""
     made = Hasher({"p1": PEPPER}, profile, 1)
     assert made.scheme == f"{profile}.p1"
     phc = made.hash("012345", CLAIM, made.scheme)
@@ -108,7 +108,7 @@ def test_a_hash_is_a_phc_string_that_argon2_cffi_verifies(profile: str, prefix: 
 
 
 def test_salts_have_16_bytes_and_differ_between_challenges() -> None:
-    """Two challenges with the same code have different salts and hashes; one challenge has one salt (B4)."""
+    """Two challenges with the same code have different salts and hashes. One challenge has one salt."""
     one, again, other = (
         hasher().hash(code, Claim(id_, "login", ""), "testing.p1").split("$")[4:]
         for code, id_ in (("123456", "a"), ("654321", "a"), ("123456", "b"))
@@ -120,7 +120,7 @@ def test_salts_have_16_bytes_and_differ_between_challenges() -> None:
 
 
 def test_every_profile_states_what_it_costs() -> None:
-    """No profile is below the least that Argon2 takes, and the default is the one OWASP names first."""
+    """No profile is below the minimum of Argon2, and the default is the first choice of OWASP."""
     assert next(iter(PROFILES)) == "owasp"
     assert (PROFILES["owasp"].passes, PROFILES["owasp"].memory, PROFILES["owasp"].lanes) == (2, 19456, 1)
 
@@ -129,7 +129,7 @@ def test_every_profile_states_what_it_costs() -> None:
 
 
 def test_a_code_is_known_by_the_hash_it_belongs_to() -> None:
-    """The place of the matching hash tells which delivery's code came back; any other code matches none."""
+    """The place of the hash tells which delivery brought the code. Any other code matches none."""
     made = hasher()
     live = [f"{place}{draw(5)}" for place in range(4)]
     hashes = [made.hash(code, CLAIM, made.scheme) for code in live]
@@ -158,7 +158,7 @@ def test_a_check_runs_argon2_once_however_many_codes_are_live() -> None:
 def test_a_change_in_any_part_voids_the_code(
     id_: str, purpose: str, binding: str, other_id: str, other_purpose: str, other_binding: str
 ) -> None:
-    """Challenge, purpose and binding are each part of what is hashed (A6, A10)."""
+    """The challenge, the purpose and the binding are all part of what is hashed."""
     made = hasher()
     claim = Claim(id_, purpose, binding)
     hashes = [made.hash("123456", claim, made.scheme)]
@@ -182,7 +182,7 @@ def test_no_two_claims_are_encoded_alike(one: tuple[str, ...], other: tuple[str,
 @PATIENT
 @given(TEXTS, st.tuples(*[st.integers(0, 12)] * 3))
 def test_moving_a_border_changes_the_encoding(text: str, places: tuple[int, int, int]) -> None:
-    """The same signs split otherwise are another claim."""
+    """The same characters split in another place are another claim."""
     a, b, c = sorted(min(place, len(text)) for place in places)
     split = Claim(text[:a], text[a:b], text[b:c]).encode(text[c:])
     whole = Claim(text, "", "").encode("")
@@ -193,7 +193,7 @@ def test_moving_a_border_changes_the_encoding(text: str, places: tuple[int, int,
 
 
 def test_a_pepper_rotates_without_voiding_live_codes() -> None:
-    """A challenge keeps the pepper it was opened with; new ones get the newest."""
+    """A challenge keeps the pepper that it was opened with. New challenges get the newest."""
     old = hasher(p1=PEPPER)
     hashes = [old.hash("123456", CLAIM, old.scheme)]
     new = hasher(p2=OTHER_PEPPER, p1=PEPPER)
@@ -207,7 +207,7 @@ def test_a_pepper_rotates_without_voiding_live_codes() -> None:
 
 @pytest.mark.parametrize("scheme", ["testing.p1", "testing.", "testing", "gone.p2", ".p2", ""])
 def test_a_pepper_or_profile_that_is_gone_is_named(scheme: str) -> None:
-    """A removed pepper or profile raises; nothing is computed with another in its place."""
+    """A removed pepper or profile raises an error. No other is used in its place."""
     made = hasher(p2=OTHER_PEPPER)
     with pytest.raises(UnknownPepper):
         made.hash("123456", CLAIM, scheme)
@@ -216,7 +216,7 @@ def test_a_pepper_or_profile_that_is_gone_is_named(scheme: str) -> None:
 
 
 def test_a_stolen_store_tells_nothing_without_the_pepper() -> None:
-    """Who knows salt and hash but not the pepper cannot find the code by trying them all (B3)."""
+    """A thief with the salt and the hash but without the pepper cannot find the code by trying all codes."""
     code = f"{secrets.randbelow(200):06d}"
     stolen = hasher(p1=secrets.token_bytes(32)).hash(code, CLAIM, "testing.p1")
     thief = hasher(p1=secrets.token_bytes(32))
@@ -227,8 +227,8 @@ def test_a_stolen_store_tells_nothing_without_the_pepper() -> None:
 # Places to hash.
 
 
-def test_who_finds_no_place_to_hash_is_told_when_to_come_again() -> None:
-    """With all places taken a bounded wait ends in Busy; a place given back is taken again."""
+def test_a_caller_without_a_hash_slot_is_told_when_to_come_again() -> None:
+    """When all slots are taken a limited wait ends in Busy. A slot that was given back can be taken again."""
     made = Hasher({"p1": PEPPER}, "testing", 2)
     with made.slot(0):
         with made.slot(0), pytest.raises(Busy) as caught, made.slot(0.01):
@@ -238,8 +238,8 @@ def test_who_finds_no_place_to_hash_is_told_when_to_come_again() -> None:
             pass
 
 
-def test_a_worker_waits_for_a_place_as_long_as_it_takes() -> None:
-    """Without a time limit nobody is shed."""
+def test_a_worker_waits_for_a_hash_slot_as_long_as_it_takes() -> None:
+    """Without a time limit no caller is refused."""
     made = hasher()
     taken = threading.Event()
 
@@ -254,8 +254,8 @@ def test_a_worker_waits_for_a_place_as_long_as_it_takes() -> None:
     waiting.join()
 
 
-def test_a_place_is_given_back_once_however_its_use_ends() -> None:
-    """A use that fails frees its place, a wait that fails frees none: there are never more places, or fewer."""
+def test_a_hash_slot_is_given_back_once_however_its_use_ends() -> None:
+    """A use that fails frees its slot, and a wait that fails frees none, so the number of slots never changes."""
     made = Hasher({"p1": PEPPER}, "testing", 1)
     with suppress(RuntimeError), made.slot(0):
         raise RuntimeError

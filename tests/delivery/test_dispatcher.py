@@ -17,14 +17,14 @@ from tests.support.valkey_server import ValkeyServer
 
 @pytest.fixture
 def own_server() -> Iterator[ValkeyServer]:
-    """A server that may be killed."""
+    """Start a server that a test may kill."""
     server = ValkeyServer()
     yield server
     server.close()
 
 
 def test_a_message_says_how_long_the_code_still_counts(core: Core, caller: Caller) -> None:
-    """A code sent late in the challenge's life does not promise the whole of it."""
+    """A code that is sent late does not promise the whole life of its challenge."""
     upstream = ChosenUpstream()
     id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
     other_process(core, upstream).dispatcher.dispatch(id_, running)
@@ -36,7 +36,7 @@ def test_a_message_says_how_long_the_code_still_counts(core: Core, caller: Calle
 
 
 def test_an_upstream_that_left_the_policy_refuses(core: Core, caller: Caller) -> None:
-    """A plan made before may name it still; the challenge ends truthfully."""
+    """An older plan may still name it. The challenge ends as undeliverable."""
     id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
     other_process(core, None).dispatcher.dispatch(id_, running)
     view = core.manage.status(caller, id_)
@@ -45,7 +45,7 @@ def test_an_upstream_that_left_the_policy_refuses(core: Core, caller: Caller) ->
 
 
 def test_an_outcome_waits_for_a_store_that_is_away(own_server: ValkeyServer) -> None:
-    """The message has left; what became of it is written down as soon as the store is back."""
+    """The outcome of a message that was sent is stored as soon as the store is back."""
     core = make_core(own_server.url, "http://127.0.0.1:9")
     caller = Caller(app=core.policy.apps["web"], active=core.active(), request_id="r")
     upstream = ChosenUpstream()
@@ -65,7 +65,7 @@ def test_an_outcome_waits_for_a_store_that_is_away(own_server: ValkeyServer) -> 
 
 
 def test_a_worker_that_stops_does_not_wait_for_the_store(own_server: ValkeyServer) -> None:
-    """It must end in time; the message counts as unknown later."""
+    """It ends in time, and the outcome becomes unknown later."""
     core = make_core(own_server.url, "http://127.0.0.1:9")
     caller = Caller(app=core.policy.apps["web"], active=core.active(), request_id="r")
     upstream = ChosenUpstream()
@@ -77,7 +77,7 @@ def test_a_worker_that_stops_does_not_wait_for_the_store(own_server: ValkeyServe
 
 
 def test_a_stopping_worker_hands_back_what_has_not_left(core: Core, caller: Caller) -> None:
-    """Claimed but not armed: the delivery is queued again at once, and nothing was sent."""
+    """A delivery that was claimed but not armed is queued again at once, and nothing is sent."""
     upstream = ChosenUpstream()
     id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
     other_process(core, upstream).dispatcher.dispatch(id_, lambda: True)

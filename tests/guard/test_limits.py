@@ -455,7 +455,7 @@ def test_a_rule_refuses_watches_or_is_off(valkey: ValkeyServer, rule: str) -> No
 
 
 def test_every_field_of_the_guard_is_tripped_by_a_test() -> None:
-    """Made from the forms themselves (requirement C9)."""
+    """Made from the forms themselves."""
     assert {(rule, field) for rule, form in FORMS.items() for field in form.fields} == CASES
     assert set(RULES) == set(TRIPPED)
 

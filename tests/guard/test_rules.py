@@ -126,7 +126,7 @@ def test_an_address_stands_for_a_subscriber(address: str, expected: str) -> None
 @PATIENT
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 def test_nobody_escapes_by_moving_within_his_network(network: int, one: int, other: int) -> None:
-    """All addresses of an IPv6 subscriber are the same one (requirement D4)."""
+    """All addresses of an IPv6 subscriber are the same one."""
     first, second = (str(ipaddress.IPv6Address(network << 64 | host)) for host in (one, other))
     if network:  # ::/64 holds the IPv4-mapped ones
         assert subscriber(first) == subscriber(second)

@@ -9,7 +9,7 @@ from tests.support.spine import (
 
 
 def test_what_is_due_comes_oldest_first_and_says_when_the_next_one_is(store: Stores) -> None:
-    """A partition lists what is due since when, at most as much as asked for, and the next deadline."""
+    """A partition lists what is due and since when, up to a limit, and when the next id is due."""
     partition = store.partitions.names()[0]
     ids = []
     for _ in range(3):

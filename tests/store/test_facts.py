@@ -3,8 +3,8 @@
 from otp_service.bootstrap.stores import Stores
 
 
-def test_something_is_spent_once(store: Stores) -> None:
-    """The first to spend a name gets it, nobody else."""
+def test_a_name_is_used_once(store: Stores) -> None:
+    """Only the first use of a name succeeds."""
     assert store.facts.use_once("token", 60)
     assert not store.facts.use_once("token", 60)
     assert store.facts.use_once("other", 60)

@@ -56,7 +56,7 @@ def own() -> Iterator[ValkeyServer]:
 
 @pytest.mark.parametrize("kind", ["redis", "unix", "rediss", "redis+sentinel"])
 def test_every_kind_of_address_serves(own: ValkeyServer, tmp_path: Path, kind: str) -> None:
-    """The same setting takes a server, a socket, TLS or a Sentinel; none retries by itself (H5)."""
+    """The same setting takes a server, a socket, TLS or a Sentinel; none retries by itself."""
     with ExitStack() as stack:
         match kind:
             case "redis":
@@ -340,7 +340,7 @@ def _is_loading(server: ValkeyServer) -> bool:
 
 
 def test_the_store_follows_a_sentinels_failover() -> None:
-    """The master dies: the store is away, then serves from the new one, without a restart (H7)."""
+    """The master dies: the store is away, then serves from the new one, without a restart."""
     sentinel = Sentinel()
     try:
         with store_at(sentinel.url) as store:

@@ -1,4 +1,4 @@
-"""The store's scripts against a model of them in plain Python, over random histories (requirement K1).
+"""The store's scripts against a model of them in plain Python, over random histories.
 
 The model knows the rules of design.md and nothing of Redis. Every script answers with the time at which it
 ran, so the model decides for exactly that time. The long run is `MODEL_RUN=long pytest tests/test_model.py`.

@@ -1,4 +1,4 @@
-"""Many clients at once on a real server: exact counts, whoever comes first (requirements A5, C1, E1)."""
+"""Many clients at once on a real server: exact counts, whoever comes first."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -104,7 +104,7 @@ def test_mixed_guesses_have_at_most_one_winner_and_no_guess_too_many(spine: Spin
 
 
 def test_codes_of_several_deliveries_have_one_winner_in_all(spine: Spine) -> None:
-    """All live codes are accepted, once in total (requirement A8)."""
+    """All live codes are accepted, once in total."""
     id_ = sent(spine)
     spine.store.scripts.offset += 60_000
     spine.resend.resend(spine.caller, id_)

@@ -29,7 +29,7 @@ MOVES: tuple[Move, ...] = (Hold(), Wait(1), Again(1), Next(1), GiveUp())
 
 
 def test_every_key_has_a_time_to_live(valkey: ValkeyServer) -> None:
-    """After any workload no key stays for ever but the policy's one."""
+    """After any workload only the policy's key has no time to live."""
     with open_spine(valkey) as spine:
         store, dice = spine.store, random.Random(7)
         ids = [spine.opened(number, f"key {n}" if n % 2 else None) for n, number in enumerate(NUMBERS[:100])]

@@ -12,7 +12,7 @@ from tests.support.other_process import NUMBER, ChosenUpstream, other_process, r
 
 
 def test_a_process_without_the_seal_says_so_and_leaves_the_work_to_others(core: Core, caller: Caller) -> None:
-    """While number keys are rotated, one process may lack what another holds: nothing is lost or called wrong."""
+    """While number keys are rotated a process may lack a key: it loses no challenge and rejects no code."""
     id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
     stranger, upstream = (
         other_process(core, ChosenUpstream(), number_keys={"n2": b"2" * 32}),
@@ -30,7 +30,7 @@ def test_a_process_without_the_seal_says_so_and_leaves_the_work_to_others(core: 
 
 
 def test_a_process_without_the_pepper_calls_no_right_code_wrong(core: Core, caller: Caller) -> None:
-    """It cannot tell, and says so; a worker leaves the delivery to one that holds the pepper."""
+    """It raises Busy, and its worker leaves the delivery to a process that has the pepper."""
     upstream = ChosenUpstream()
     without = other_process(core, upstream, peppers={"p2": b"2" * 32})
     id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
@@ -44,8 +44,8 @@ def test_a_process_without_the_pepper_calls_no_right_code_wrong(core: Core, call
     assert core.check.verify(caller, id_, code).view.status is State.VERIFIED
 
 
-def test_the_first_code_that_nobody_could_have_is_wrong(core: Core, caller: Caller) -> None:
-    """Before any message has left, a guess counts and is wrong, whatever it is."""
+def test_every_code_is_wrong_before_a_message_was_sent(core: Core, caller: Caller) -> None:
+    """A guess before any message was sent counts and is wrong."""
     id_ = core.send.send(caller, SendRequest(to=NUMBER)).challenge_id
     with pytest.raises(WrongCode):
         core.check.verify(caller, id_, "000000")

@@ -35,7 +35,7 @@ def send(spine: Spine, number: str, app: str = "web", **more: str) -> str:
 
 
 def device_of(spine: Spine, number: str) -> tuple[str, str]:
-    """Verify a number on a device; gives its token and the verification token."""
+    """Verify a number on a device. Return its device token and the verification token."""
     id_ = send(spine, number)
     spine.dispatcher.dispatch(id_, lambda: False)
     _, code = spine.phone.next()
@@ -45,12 +45,12 @@ def device_of(spine: Spine, number: str) -> tuple[str, str]:
 
 
 def known(spine: Spine, number: str, token: str, app: str = "web") -> str:
-    """Say how well a caller with a token is known."""
+    """Send with a device token. Return how well the caller was known."""
     return seen(spine.store, send(spine, number, app, device_token=token)).known
 
 
 def test_a_device_that_verified_the_number_has_a_budget_of_its_own(spine: Spine) -> None:
-    """A stranger's message a moment ago does not count against it, nor its own against a stranger."""
+    """A stranger's recent message does not count against the device, nor the device's against a stranger."""
     token, _ = device_of(spine, OWNER)
     spine.store.scripts.offset += 61_000
     send(spine, OWNER)
@@ -65,7 +65,7 @@ def test_a_device_that_verified_the_number_has_a_budget_of_its_own(spine: Spine)
     "wrong", ["another number", "another app", "expired", "forged", "a verification token", "nonsense"]
 )
 def test_no_other_token_makes_a_device_known(spine: Spine, wrong: str) -> None:
-    """The caller is a stranger then; that is no error, as tokens end."""
+    """The caller counts as a stranger. That is no error, because tokens expire."""
     token, verification = device_of(spine, OWNER)
     number, app = (OTHER, "web") if wrong == "another number" else (OWNER, "web")
     if wrong == "another app":
@@ -81,7 +81,7 @@ def test_no_other_token_makes_a_device_known(spine: Spine, wrong: str) -> None:
 
 
 def test_a_recycled_number_knows_no_device_of_before(spine: Spine) -> None:
-    """The person behind it may be another; a device that verifies it afterwards is known again."""
+    """The number may belong to another person now. A device that verifies it afterwards is known again."""
     token, _ = device_of(spine, OWNER)
     spine.store.scripts.offset += 61_000
     spine.history.record_recycled(OWNER, spine.store.facts.time(), 3600)
@@ -92,7 +92,7 @@ def test_a_recycled_number_knows_no_device_of_before(spine: Spine) -> None:
 
 
 def test_a_page_names_no_session_and_no_address(spine: Spine) -> None:
-    """It could draw a new one for each send; a server's word counts."""
+    """A page could choose a new one for each send. A server is trusted."""
     for name, value in (("session", "s"), ("address", "192.0.2.7")):
         with pytest.raises(Invalid) as caught:
             send(spine, OWNER, **{name: value})
@@ -102,7 +102,7 @@ def test_a_page_names_no_session_and_no_address(spine: Spine) -> None:
 
 
 def by_session(spine: Spine, number: str, session: str, app: str = "web") -> str:
-    """Send for a server that names a session, and verify; gives how well it was known."""
+    """Send for a server that names a session, and verify. Return how well the caller was known."""
     caller = replace(spine.caller, address=None, app=replace(spine.caller.app, name=app))
     id_ = spine.send.send(caller, SendRequest(to=number, session=session)).challenge_id
     spine.dispatcher.dispatch(id_, lambda: False)
@@ -113,7 +113,7 @@ def by_session(spine: Spine, number: str, session: str, app: str = "web") -> str
 
 
 def test_a_session_is_known_by_the_number_that_it_verified(spine: Spine) -> None:
-    """For as long as a device would be; a name alone is less, as a server names a session for each stranger."""
+    """It is known for as long as a device is. A session that verified nothing counts less: strangers have sessions."""
     assert by_session(spine, OWNER, "the-owners") == "session"
     assert by_session(spine, OWNER, "the-owners") == "returning"
     assert by_session(spine, OTHER, "the-owners") == "session"
@@ -126,7 +126,7 @@ def test_a_session_is_known_by_the_number_that_it_verified(spine: Spine) -> None
 
 
 def test_a_session_is_known_under_every_lookup_key(spine: Spine) -> None:
-    """As long as the key that it was kept under is in the ring."""
+    """This holds as long as the key that it was stored under is in the ring."""
     ring = {"l2": b"m" * 32, "l1": b"l" * 32}
     before, after = (
         History(spine.scripts, Seal({"n1": b"n" * 32}, keys, b"s" * 32), spine.store.pins, prefix="t-ring")
@@ -140,7 +140,7 @@ def test_a_session_is_known_under_every_lookup_key(spine: Spine) -> None:
 
 
 def test_the_newest_sessions_of_a_number_are_known(valkey: ValkeyServer, spine: Spine) -> None:
-    """So many, for so long; a number that is verified every day does not fill the store."""
+    """Their count and their age are limited, so that a number that is verified every day does not fill the store."""
     for place in range(MOST_SESSIONS + 3):
         spine.history.record_session("web", f"s{place}", OWNER, 3600)
         spine.store.scripts.offset += 1000
@@ -154,14 +154,14 @@ def test_the_newest_sessions_of_a_number_are_known(valkey: ValkeyServer, spine: 
 
 
 def keys_of(spine: Spine) -> list[str]:
-    """List what is kept of the sessions of a number."""
+    """List what is stored of the sessions of a number."""
     [key] = spine.history._sessions(OWNER)  # noqa: SLF001
     found: list[str] = spine.scripts.call("read_hash", [key])[::2]
     return found
 
 
 def test_a_recycled_number_knows_no_session_of_before(spine: Spine) -> None:
-    """The person behind it may be another."""
+    """The number may belong to another person now."""
     by_session(spine, OWNER, "the-owners")
     spine.history.erase(OWNER)  # as `recycled` does with each number
     assert by_session(spine, OWNER, "the-owners") == "session"
@@ -182,12 +182,12 @@ SPELLINGS = (
     "+919876543210 x123",
     "+9109876543210",
 )
-"""A dozen ways to write one number (requirements 3.6)."""
+"""A dozen ways to write one number."""
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_number_is_one_however_it_is_spelled(spine: Spine, spelling: str) -> None:
-    """The second send meets the first one's cooldown."""
+    """The second send meets the cooldown of the first."""
     send(spine, SPELLINGS[0])
     with pytest.raises(TooManyRequests):
         send(spine, spelling, country="IN")
@@ -201,6 +201,6 @@ def test_a_number_is_one_however_it_is_spelled(spine: Spine, spelling: str) -> N
     st.sampled_from(["", ";ext=7", " x12"]),
 )
 def test_all_spellings_become_one_number(begin: str, between: list[str], zero: int, end: str) -> None:
-    """Whatever stands between the digits, and whichever digits they are."""
+    """This holds for any separators and any digits."""
     digits = "".join(chr(zero + int(digit)) + gap for digit, gap in zip("9876543210", between, strict=True))
     assert phone.parse(f"{begin}{digits}{end}", "IN").e164 == "+919876543210"

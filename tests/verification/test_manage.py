@@ -24,7 +24,7 @@ def test_an_exhausted_challenge_cannot_be_cancelled(core: Core, caller: Caller) 
 
 
 def test_the_longest_binding_gives_a_token_that_can_be_redeemed(client: FlaskClient, core: Core) -> None:
-    """What a send takes, a redeem takes back."""
+    """A binding that a send accepts does not make the token too long to redeem."""
     caller, upstream = (
         Caller(app=core.policy.apps["web"], active=core.active(), request_id="r"),
         ChosenUpstream(),

@@ -11,7 +11,7 @@ from tests.support.numbers import crowd
 
 
 def test_one_key_for_many_numbers_at_once_spends_one_budget(core: Core, caller: Caller) -> None:
-    """The losers of a race over an idempotency key get their numbers' charges back."""
+    """Requests that lose the race for an idempotency key get their charges back."""
     numbers = list(itertools.islice(crowd(), 10))
 
     def send(number: str) -> str | None:
