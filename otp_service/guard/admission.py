@@ -107,11 +107,11 @@ class Admission:
         Raises NoRoute, NumberOptedOut, TooManyRequests, HumanCheckRequired, HumanCheckFailed or HumanCheckUnavailable.
         """
         lines, pins = entry.lines, pins_of(self._seal, entry.asked)
-        brings = Allowance(cheap=entry.cheap, trusted=entry.asked.known == "device")
-        if entry.proof and not brings.trusted:
-            id_, enough = self._verified(entry, lambda: self._limiter.preview(lines, brings, pins))
-            brings = replace(brings, proof=id_, enough=enough)
-        decision = self._limiter.charge(lines, operation, brings, pins)
+        allowance = Allowance(cheap=entry.cheap, trusted=entry.asked.known == "device")
+        if entry.proof and not allowance.trusted:
+            id_, enough = self._verified(entry, lambda: self._limiter.preview(lines, allowance, pins))
+            allowance = replace(allowance, proof=id_, enough=enough)
+        decision = self._limiter.charge(lines, operation, allowance, pins)
         self._report(entry, decision)
         if decision.verdict in {"allow", "cheap"}:
             return decision

@@ -116,7 +116,7 @@ class Limiter:
             "destinations": list(pins.destinations),
             "callers": list(pins.callers),
             "lines": [writer.write(line) for line in lines],
-            "whose": writer.whose,
+            "subjects": writer.subjects,
         }
         return self._scripts.call("guard", keys, act, _ENCODER.encode(plan))
 
@@ -132,7 +132,7 @@ class _LineWriter:
         self._named = named
         self._places: dict[str, int] = {}
         self._indexes: dict[tuple[str, tuple[str, ...]], str] = {}
-        self.whose: list[str] = []
+        self.subjects: list[str] = []
         """The subject of each appended key; a private one is sealed, so that the store alone does not reveal it."""
 
     def write(self, line: Line) -> dict[str, Any]:
@@ -162,7 +162,7 @@ class _LineWriter:
         key = self._slot.counter(scope, name)
         if key not in self._places:
             self._keys.append(key)
-            self.whose.append(self._who(line, name) if line and self._named else "")
+            self.subjects.append(self._who(line, name) if line and self._named else "")
             self._places[key] = len(self._keys)
         return self._places[key]
 

@@ -2,7 +2,7 @@
 -- (undoes the charge of this operation) or "count" (counts what happened, whatever the limits). Once per operation.
 -- The plan has `keep`, `remember` and `spent` (how long ended blocks, operations and used proofs are kept), `proof`
 -- (whether there is one, and how far over a threshold it is `enough` for), `cheap`, `trusted`, `destinations` and
--- `callers` (names of pins, the most exact first), `lines`, and `whose` (the subject of each counter, for blocks).
+-- `callers` (names of pins, the most exact first), `lines`, and `subjects` (of each counter, for blocks).
 -- A line has `rule`, `owner`, `kind`, `on` (false: it only watches), `keys` (places in KEYS), `mark` (the first letter of
 -- its fields), `of` (the app whose own rule it is; a hold applies to that app only), `cost`, and by kind: "fixed": level;
 -- "listed": level; "count": tiers {level, limit, ms} and hold; "ladder": steps and forget; "share": share, least, probes,
@@ -326,7 +326,7 @@ local function keep_block(one, passed)
   end
   local stored = fields[name] and cjson.decode(fields[name])
   local block = stored and stored["until"] + plan.keep > now and stored or {
-    since = now, refused = 0, who = plan.whose[line.keys[1] - 4],
+    since = now, refused = 0, who = plan.subjects[line.keys[1] - 4],
   }
   if one.limit > 0 then block.value, block.limit, block.ms = one.value, one.limit, one.ms end
   block.level, block.on = one.level, one.on
