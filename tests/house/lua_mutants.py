@@ -547,7 +547,7 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
 }
 
 # These wake workers up, which the store's tests do not see; breaking them must fail a worker's test.
-WAKE_TESTS = ("tests/delivery/test_worker.py",)
+WAKE_TESTS = ("tests/delivery/test_worker.py", "tests/delivery/test_worker_failures.py")
 WAKES: dict[str, list[tuple[str, str]]] = {
     "open": [('redis.call("PUBLISH", wake, partition)', "")],
 }

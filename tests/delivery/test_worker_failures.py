@@ -1,0 +1,286 @@
+"""How a worker survives failures of handlers and of its store, and how it stops without loss."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+
+from otp_service.bootstrap.stores import Stores
+from otp_service.challenge.model import Status
+from otp_service.delivery.membership import Membership
+from otp_service.delivery.worker import Worker
+from otp_service.errors import StoreUnavailable
+from otp_service.store.connection import USUAL_LIMITS
+from otp_service.store.due import Due, DueQueue
+from otp_service.telemetry.metrics import Metrics
+from otp_service.upstream.port import Message, Outcome
+from tests.support.deployments import ask
+from tests.support.fault_proxy import FaultProxy
+from tests.support.patience import PATIENCE, until
+from tests.support.ports import HOST, free_port
+from tests.support.spine import (
+    NUMBERS,
+    Phone,
+    Spine,
+    deadline,
+    make_spine,
+    open_spine,
+    opened,
+    prefix_of,
+    seen,
+    working,
+)
+from tests.support.valkey_server import ValkeyServer
+from tests.support.watched import scripts_at
+from tests.support.workers import Broken, Handled, a_worker
+
+
+@pytest.fixture
+def spine(valkey: ValkeyServer) -> Iterator[Spine]:
+    """Give a service of one partition, whose messages land in an inbox."""
+    with open_spine(valkey, connections=64, partitions=1) as made:
+        yield made
+
+
+@pytest.fixture
+def shared(valkey: ValkeyServer) -> Iterator[Spine]:
+    """Give a service of eight partitions for several workers."""
+    with open_spine(valkey, connections=64, partitions=8) as made:
+        yield made
+
+
+# Failures.
+
+
+def test_a_fault_in_one_challenge_does_not_end_the_worker(
+    spine: Spine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An unexpected error is logged; the challenge is handled again, and the others are served."""
+    handled = Handled(spine.store)
+    failed: list[str] = []
+
+    def handle(id_: str, stopping: Callable[[], bool]) -> None:
+        if not failed:
+            failed.append(id_)
+            raise RuntimeError("secret 123456")
+        handled(id_, stopping)
+
+    worker = a_worker(spine, handle)
+    with working(worker):
+        first = opened(spine.store).id
+        until(lambda: handled.order == [first])
+        second = opened(spine.store).id
+        until(lambda: second in handled.order)
+    assert failed == [first]
+    assert not worker.broken
+    assert "worker.failed" in caplog.messages
+
+
+def test_a_store_that_is_away_for_one_challenge_does_not_end_the_worker(
+    spine: Spine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An outage during a send is not logged as a bug, and the challenge is handled again."""
+    handled = Handled(spine.store)
+    failed: list[str] = []
+
+    def handle(id_: str, stopping: Callable[[], bool]) -> None:
+        if not failed:
+            failed.append(id_)
+            raise StoreUnavailable(retry_after=1)
+        handled(id_, stopping)
+
+    with working(a_worker(spine, handle)):
+        id_ = opened(spine.store).id
+        until(lambda: handled.order == [id_])
+    assert "worker.failed" not in caplog.messages
+
+
+def test_a_worker_that_cannot_listen_ends_as_broken(spine: Spine, caplog: pytest.LogCaptureFixture) -> None:
+    """A failure of the listening thread ends the worker, and it says so."""
+    worker = a_worker(spine, Handled(spine.store), scripts=Broken(spine.scripts))
+    worker.run()
+    assert worker.broken
+    assert "worker.broken" in caplog.messages
+
+
+def test_a_worker_that_cannot_beat_ends_as_broken(spine: Spine, caplog: pytest.LogCaptureFixture) -> None:
+    """The same for the beating thread."""
+
+    class Mute(Membership):
+        def beat(self, worker: str, seconds: float) -> list[str]:
+            raise RuntimeError(worker, seconds)
+
+    mute = Mute(spine.scripts, prefix=prefix_of(spine.store), queue="due")
+    worker = a_worker(spine, Handled(spine.store), membership=mute)
+    worker.run()
+    assert worker.broken
+    assert "worker.broken" in caplog.messages
+
+
+def test_a_worker_goes_on_when_the_store_is_back(valkey: ValkeyServer) -> None:
+    """After a restart of the store the same worker sends what is requested, woken as before."""
+    server = ValkeyServer()
+    scripts = scripts_at(server.url)
+    spine = make_spine(scripts, partitions=2)
+    worker = spine.worker()
+    try:
+        with working(worker):
+            spine.opened(NUMBERS[0])
+            assert spine.phone.next()[0] == NUMBERS[0]
+            server.kill()
+            with pytest.raises(StoreUnavailable):
+                spine.opened(NUMBERS[1])
+            server.start()
+            for number in NUMBERS[2:6]:
+                spine.opened(number)
+                assert spine.phone.next()[0] == number
+        assert not worker.broken
+    finally:
+        scripts.close()
+        server.close()
+
+
+def test_a_worker_starts_before_its_store(valkey: ValkeyServer) -> None:
+    """Without a server it waits for one, and works when there is one."""
+    port = free_port()
+    url = f"redis://{HOST}:{port}"
+    scripts = scripts_at(url)
+    spine = make_spine(scripts, partitions=2)
+    worker = spine.worker()
+    server: ValkeyServer | None = None
+    try:
+        with working(worker):
+            with pytest.raises(StoreUnavailable):
+                spine.store.facts.ping()
+            server = ValkeyServer(port=port)
+            spine.opened(NUMBERS[0])
+            assert spine.phone.next()[0] == NUMBERS[0]
+        assert not worker.broken
+    finally:
+        scripts.close()
+        if server is not None:
+            server.close()
+
+
+def test_a_worker_survives_the_loss_of_its_listening_connection(valkey: ValkeyServer) -> None:
+    """When all connections break, it listens again and is woken as before."""
+    with FaultProxy(valkey.socket) as proxy:
+        scripts = scripts_at(proxy.url)
+        spine = make_spine(scripts, partitions=2)
+        channel = spine.store.due.wake_channel
+        with working(spine.worker()):
+            until(lambda: ask(valkey, "PUBSUB", "NUMSUB", channel)[1] == 1)
+            proxy.cut()
+            until(lambda: ask(valkey, "PUBSUB", "NUMSUB", channel)[1] == 0)
+            until(lambda: ask(valkey, "PUBSUB", "NUMSUB", channel)[1] == 1)
+            spine.opened(NUMBERS[0])
+            assert spine.phone.next()[0] == NUMBERS[0]
+        scripts.close()
+
+
+# Stopping.
+
+
+def test_a_worker_that_stops_finishes_what_has_left(valkey: ValkeyServer) -> None:
+    """It waits for a message that has left and records its outcome; it starts nothing new."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Phone):
+        def __call__(self, message: Message) -> Outcome:
+            begun.set()
+            assert go_on.wait(PATIENCE)
+            return super().__call__(message)
+
+    with open_spine(valkey, connections=32, partitions=2, phone=Slow()) as spine:
+        worker = spine.worker()
+        running = threading.Thread(target=worker.run)
+        running.start()
+        id_ = spine.opened(NUMBERS[0])
+        assert begun.wait(PATIENCE)
+        worker.stop()
+        late = spine.opened(NUMBERS[1])
+        go_on.set()
+        running.join(PATIENCE)
+        assert not running.is_alive()
+        assert seen(spine.store, id_).last.status is Status.ACCEPTED
+        assert seen(spine.store, late).last.status is Status.QUEUED
+        assert spine.store.membership(spine.store.due).beat("next", 3) == ["next"]
+
+
+def test_a_worker_that_stops_releases_what_has_not_left(
+    valkey: ValkeyServer,
+) -> None:
+    """A claimed delivery that waits for its hash is released: due at once, and not sent by this worker."""
+    with open_spine(valkey, connections=32, partitions=2, hash_slots=1) as spine:
+        worker = spine.worker()
+        running = threading.Thread(target=worker.run)
+        with spine.hasher.slot():
+            running.start()
+            ids = [spine.opened(number) for number in NUMBERS[:5]]
+            until(lambda: all(seen(spine.store, id_).last.status is Status.CLAIMED for id_ in ids))
+            worker.stop()
+        running.join(PATIENCE)
+        assert not running.is_alive()
+        assert spine.phone.inbox.empty()
+        for id_ in ids:
+            assert seen(spine.store, id_).last.status is Status.QUEUED
+            due = deadline(valkey, spine.store, id_)
+            assert due is not None
+            assert due <= spine.store.facts.time()
+        with working(spine.worker("next")):
+            assert {spine.phone.next()[0] for _ in ids} == set(NUMBERS[:5])
+
+
+def test_a_worker_can_be_stopped_while_its_store_is_silent() -> None:
+    """With many partitions and a store that accepts calls and never answers, it reads no further one."""
+    with socket.create_server((HOST, 0), backlog=256) as listener:
+        url = f"redis://{HOST}:{listener.getsockname()[1]}"
+        scripts = scripts_at(url, limits=USUAL_LIMITS)
+        looks: list[str] = []
+        begun, stopped = threading.Event(), threading.Event()
+
+        class Alone(Membership):
+            def beat(self, worker: str, seconds: float) -> list[str]:
+                with suppress(StoreUnavailable):
+                    return super().beat(worker, seconds)
+                return [worker]  # as if it had known its share before
+
+        class Silent(DueQueue):
+            def due(self, partition: str, limit: int) -> Due:
+                looks.append(partition)
+                begun.set()
+                assert stopped.wait(PATIENCE)
+                return super().due(partition, limit)
+
+        store = Stores(scripts, prefix="test", partitions=64)
+        worker = Worker(
+            queue=Silent(scripts, store.partitions, "due"),
+            membership=Alone(scripts, prefix="test", queue="due"),
+            scripts=scripts,
+            handle=Handled(store),
+            metrics=Metrics(),
+            name="one",
+            at_once=4,
+        )
+        running = threading.Thread(target=worker.run)
+        running.start()
+        assert begun.wait(PATIENCE)
+        worker.stop()
+        stopped.set()
+        running.join(PATIENCE)
+        assert not running.is_alive()
+        assert len(looks) == 1
+        scripts.close()
+
+
+def test_a_worker_that_is_stopped_before_it_runs_does_nothing(spine: Spine) -> None:
+    """A signal may arrive before the first round."""
+    id_ = opened(spine.store).id
+    handled = Handled(spine.store)
+    worker = a_worker(spine, handled)
+    worker.stop()
+    worker.run()
+    assert handled.order == []
+    assert seen(spine.store, id_).last.status is Status.QUEUED
