@@ -199,7 +199,7 @@ class Settings:
         _duration("1m", "24h"), "how long challenges are kept after their expiry", default="10m"
     )
     keep_idempotency: int = _setting(
-        _duration("10m", "7d"), "how long an Idempotency-Key counts", default="24h"
+        _duration("10m", "7d"), "how long an Idempotency-Key is remembered", default="24h"
     )
     keep_events: int = _setting(
         _duration("1h", "14d"), "how long an event is kept that its app does not accept", default="4d"
@@ -213,7 +213,7 @@ class Settings:
     trusted_proxies: int = _setting(
         _number(0, 8), "number of proxies in front, each of which adds to X-Forwarded-For", default="0"
     )
-    worker_sends: int = _setting(_number(1, 128), "sends that one worker runs at once", default="64")
+    worker_sends: int = _setting(_number(1, 128), "sends at once in each worker", default="64")
     worker_name: str = _setting(str, "stable name of this worker; empty: the host name", default="")
     worker_metrics: int = _setting(
         _number(0, MAX_PORT), "port for the metrics of a worker; 0: none", default="0"

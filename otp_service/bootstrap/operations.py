@@ -14,6 +14,8 @@ from otp_service.guard.limiter import Limiter
 from otp_service.guard.preview import Preview
 from otp_service.ops.blocks import Blocks
 from otp_service.ops.erasure import Erasure
+from otp_service.ops.pins import Pins
+from otp_service.ops.recycled import RecycledNumbers
 from otp_service.ops.simulation import Simulator
 
 BLOCKS_KEPT = 24 * 3_600_000
@@ -45,15 +47,23 @@ class Operations(Foundation):
 
     @cached_property
     def blocks(self) -> Blocks:
-        """The operators' view of the guard."""
+        """The operators' view of blocks."""
         return Blocks(
             blocks=BlockStore(self.scripts, self.seal, prefix=self.settings.redis_prefix),
-            pins=self.store.pins,
             history=self.history,
             preview=self.preview,
-            seal=self.seal,
             clock=self.store.facts.time,
         )
+
+    @cached_property
+    def pins(self) -> Pins:
+        """The operators' view of pins."""
+        return Pins(pins=self.store.pins, seal=self.seal, clock=self.store.facts.time)
+
+    @cached_property
+    def recycled_numbers(self) -> RecycledNumbers:
+        """Records numbers that have new owners."""
+        return RecycledNumbers(history=self.history, clock=self.store.facts.time)
 
     @cached_property
     def erasure(self) -> Erasure:

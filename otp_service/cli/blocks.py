@@ -9,7 +9,7 @@ import click
 
 from otp_service.bootstrap.operations import Operations
 from otp_service.cli.session import author_option, demo_option, moment, on_store, reason_option
-from otp_service.ops.blocks import AuditNote
+from otp_service.ops.audit import AuditNote
 
 ASKED_BY = {
     "": "a stranger",
@@ -30,7 +30,7 @@ def blocks() -> None:
 @on_store
 def list_blocks(base: Operations, *, ended: bool) -> None:
     """List what the guard refuses now: which counter, at what value, until when."""
-    shown = [block for block in base.blocks.blocks() if ended or block["active"]]
+    shown = [block for block in base.blocks.read_all() if ended or block["active"]]
     print("\n".join(map(_block, shown)) if shown else "the guard refuses nothing now")
 
 

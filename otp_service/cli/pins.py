@@ -18,7 +18,8 @@ from otp_service.cli.session import (
     on_store,
     reason_option,
 )
-from otp_service.ops.blocks import AuditNote, Pin, PinKind
+from otp_service.ops.audit import AuditNote
+from otp_service.ops.pins import Pin, PinKind
 
 HOUR = 3_600_000
 """In milliseconds."""
@@ -42,7 +43,7 @@ def pins() -> None:
 @on_store
 def list_pins(base: Operations) -> None:
     """List what is always allowed, or always refused."""
-    for pin in base.blocks.pins():
+    for pin in base.pins.read_all():
         until = f"until {moment(pin['until'])}" if pin["until"] else "for good"
         print(f"{pin['what']} {pin['kind']} {pin['subject']} {until}, by {pin['by']}: {pin['reason']}")
 
@@ -78,7 +79,7 @@ def _pin(
     audit: AuditNote,
 ) -> None:
     until = base.store.facts.time() + hours * HOUR if hours else None
-    base.blocks.pin(Pin(kind=kind, subject=subject, what=what, until=until), audit)
+    base.pins.write(Pin(kind=kind, subject=subject, what=what, until=until), audit)
     print("pinned")
 
 
@@ -89,5 +90,5 @@ def _pin(
 @on_store
 def lift(base: Operations, *, kind: PinKind, subject: str, reason: str, by: str) -> None:
     """Remove a pin."""
-    base.blocks.unpin(kind, subject, AuditNote(by=by, reason=reason))
+    base.pins.remove(kind, subject, AuditNote(by=by, reason=reason))
     print("lifted")

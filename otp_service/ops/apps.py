@@ -1,7 +1,7 @@
-"""Apps come and go: a table of the policy in force, and the keys that were issued for it.
+"""Add and remove apps: a table of the policy in force, and the keys that were issued for it.
 
-The document is edited as text, so that comments stay, and what came out is read again: nothing but the one table may
-differ. Knows how tables stand in a document. Must not know what else a policy says.
+The policy is edited as text, so that comments stay. The result is parsed and compared: nothing but the one table may
+differ. Knows how tables are written in a TOML document. Must not know what else a policy says.
 """
 
 import json
@@ -20,12 +20,12 @@ from otp_service.policy.versions import Version
 APP_KEY_KINDS = ("publishable", "secret")
 """The keys of an app; a new one gets one of each."""
 NAME = r"[a-z][a-z0-9_-]{0,31}"
-_NAME_RULE = "must be small letters, digits, - and _, 32 at most, a letter first"
+_NAME_RULE = "must be 1 to 32 lowercase letters, digits, - and _, starting with a letter"
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What a change left behind: the version, its warnings, and new keys in clear with their records."""
+    """The result of a change: the new version, its warnings, and new keys in clear text with their records."""
 
     version: Version
     warnings: tuple[str, ...]
@@ -33,7 +33,7 @@ class Changed:
 
 
 class Apps:
-    """Adds and removes apps. Every method raises StoreUnavailable, and PolicyConflict for a change in between."""
+    """Adds and removes apps. Methods raise StoreUnavailable, and PolicyConflict if another change came in between."""
 
     def __init__(self, *, changes: PolicyChanges, keyring: Keyring) -> None:
         self._changes = changes
@@ -42,14 +42,14 @@ class Apps:
     def create(
         self, name: str, *, brand: str, origins: Sequence[str], by: str, reason: str, with_keys: bool = True
     ) -> Changed:
-        """Add an app and issue its first keys. Raises Invalid for what it cannot be, PolicyInvalid."""
+        """Add an app and issue its first keys. Raises Invalid, PolicyInvalid, or NotFound without a policy in force."""
         self._revoke_all(name, by=by, reason="left over from an app of this name")
         changed = self._changes.edit(lambda text: with_app(text, name, brand, origins), by=by, reason=reason)
         drawn = [self._keyring.issue(kind, name, by=by, label=reason) for kind in APP_KEY_KINDS if with_keys]
         return Changed(changed.version, changed.warnings, tuple(drawn))
 
     def remove(self, name: str, *, by: str, reason: str) -> Changed:
-        """Take an app away, and end its keys, so that another app of this name inherits none."""
+        """Remove an app and revoke its keys, so that a later app of this name does not inherit them."""
         changed = self._changes.edit(lambda text: without_app(text, name), by=by, reason=reason)
         self._revoke_all(name, by=by, reason=f"app removed: {reason}")
         return Changed(changed.version, changed.warnings)
@@ -62,11 +62,11 @@ class Apps:
 
 
 def check_owner(policy: Policy, *, kind: str, owner: str, role: str) -> None:
-    """See that a key can be issued so. Raises Invalid."""
+    """Check that a key of this kind can be issued to this owner. Raises Invalid."""
     if kind in APP_KEY_KINDS and owner not in policy.apps:
         raise Invalid({"owner": ["must be an app of the policy in force"]})
     if kind in APP_KEY_KINDS and role:
-        raise Invalid({"role": ["must be left out, only operators have one"]})
+        raise Invalid({"role": ["must be left out: only operators have one"]})
     if kind not in APP_KEY_KINDS and role not in ROLES:
         raise Invalid({"role": [f"must be one of {', '.join(ROLES)} for an operator's key"]})
     if not re.fullmatch(NAME, owner):
@@ -77,7 +77,7 @@ def check_owner(policy: Policy, *, kind: str, owner: str, role: str) -> None:
 
 
 def with_app(text: str, name: str, brand: str, origins: Sequence[str]) -> str:
-    """Put a table at the end of a document. Raises Invalid for a name that cannot be one, or is one already."""
+    """Add a table at the end of a document. Raises Invalid if the name is not allowed or already taken."""
     if not re.fullmatch(NAME, name):
         raise Invalid({"name": [_NAME_RULE]})
     before = tomllib.loads(text)
@@ -88,11 +88,11 @@ def with_app(text: str, name: str, brand: str, origins: Sequence[str]) -> str:
     lines = [f"[app.{name}]", f"brand = {_quoted(brand)}"]
     if origins:
         lines.append(f"origins = [{', '.join(map(_quoted, origins))}]")
-    return _proven("\n".join([text.rstrip(), "", *lines, ""]), before)
+    return _verified("\n".join([text.rstrip(), "", *lines, ""]), before)
 
 
 def without_app(text: str, name: str) -> str:
-    """Cut an app's tables out of a document, with the comments that stand in them or right above."""
+    """Remove an app's tables from a document, with the comments in them and directly above. Raises NotFound."""
     after = tomllib.loads(text)
     if name not in after.get("app", {}):
         raise NotFound("There is no app of this name.")
@@ -105,13 +105,14 @@ def without_app(text: str, name: str) -> str:
         if path[:2] != ("app", name):
             kept += lines[start:following]
         start, path = following, named
-    return _proven("".join(kept).rstrip() + "\n", after)
+    return _verified("".join(kept).rstrip() + "\n", after)
 
 
 def _tables(lines: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Give where each table begins, with the comments right above its header, and its path.
+    """Yield where each table starts, including the comments directly above its header, and its path.
 
-    A line that begins with a bracket is a header if what stands since the last one is whole, no array or text half-way.
+    A line that starts with a bracket is a header if the lines since the last header are complete TOML: otherwise the
+    line is within an array or a multi-line string.
     """
     last = 0
     for at, line in enumerate(lines):
@@ -119,7 +120,7 @@ def _tables(lines: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
             start = last = at
             while start and lines[start - 1].lstrip().startswith("#"):
                 start -= 1
-            # what the document begins with is about the whole of it
+            # a comment at the top is about the whole document
             yield start or at, tuple(_path(tomllib.loads(line)))
 
 
@@ -138,11 +139,11 @@ def _path(table: Any) -> Iterator[str]:  # noqa: ANN401 - tables within tables
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)  # whose escapes are TOML's, too
+    return json.dumps(text, ensure_ascii=False)  # TOML has the same escapes
 
 
-def _proven(text: str, wanted: dict[str, Any]) -> str:
-    """See that an edited text says what is wanted and nothing else. Raises Invalid."""
+def _verified(text: str, wanted: dict[str, Any]) -> str:
+    """Check that an edited text means exactly what is wanted. Raises Invalid."""
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
@@ -152,6 +153,6 @@ def _proven(text: str, wanted: dict[str, Any]) -> str:
             document.pop("app", None)
     if found != wanted:
         raise Invalid(
-            {"name": ["must be a table of its own in the policy, [app.NAME]; change the document by hand"]}
+            {"name": ["must be a table of its own in the policy, [app.NAME]; edit the document by hand"]}
         )
     return text

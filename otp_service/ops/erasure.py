@@ -1,7 +1,7 @@
-"""Forgets a number on request: whatever the store holds of it.
+"""Erase everything that the store holds about a number, on request.
 
-Knows every kind of trace that a number leaves. Must not know how they are kept. May be interrupted and repeated: what
-leads to other traces goes last.
+Knows every kind of trace that a number leaves. Must not know how traces are stored. An erasure can be interrupted and
+repeated: a record that leads to others is erased last.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from otp_service.telemetry.logs import log
 class Erased:
     """What was removed, by kind.
 
-    `unreadable` counts challenges sealed with a key that is not in the ring: whose they are nobody can tell.
+    `unreadable` counts challenges that are sealed with a key that is not in the ring: they may be of this number.
     `suppressed` says whether the number stays on the suppression list, as a bare HMAC.
     """
 
@@ -31,7 +31,7 @@ class Erased:
 
 
 class Erasure:
-    """Forgets numbers."""
+    """Erases numbers."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Erasure:
         seal: Seal,
         counters: Callable[[str], int],
     ) -> None:
-        """`counters` erases what the guard counts and keeps of a number (E.164) and gives how much there was."""
+        """`counters` erases what the guard holds about a number (E.164) and returns how many records there were."""
         self._challenges = challenges
         self._events = events
         self._facts = facts
@@ -60,10 +60,10 @@ class Erasure:
         and_suppression: bool = False,
         progress: Callable[[str], None] = lambda _: None,
     ) -> Erased:
-        """End and erase all that is known of a number; `progress` hears what is being gone through.
+        """End the challenges of a number and erase all traces of it.
 
-        A person who wrote STOP stays on the suppression list, or messages would flow again, unless `and_suppression`.
-        Raises InvalidNumber, StoreUnavailable.
+        A number that wrote STOP stays on the suppression list, so that it gets no messages, unless `and_suppression`.
+        `progress` is called with each kind of record. Raises InvalidNumber, StoreUnavailable.
         """
         e164 = phone.parse(to, country).e164
         erased = Erased()
@@ -71,7 +71,7 @@ class Erasure:
         ids = self._challenges_of(e164, erased)
         self._erase_traces(ids, erased, progress)
         erased.removed["challenges"] = sum(map(self._challenges.erase, ids))
-        self._erase_traces(ids, erased, progress)  # what a worker left meanwhile
+        self._erase_traces(ids, erased, progress)  # traces that a worker left meanwhile
         erased.removed["counters"] = self._counters(e164)
         numbers = self._seal.indexes("number", e164)
         marks = [f"open:{channel}:{index}" for channel in CHANNELS for index in numbers]
@@ -95,7 +95,7 @@ class Erasure:
         return found
 
     def _erase_traces(self, ids: set[str], erased: Erased, progress: Callable[[str], None]) -> None:
-        """Erase what leads to challenges; it holds no number, so that nothing else tells whose it is."""
+        """Erase what leads to challenges. These records hold no number: only the challenges tell whose they are."""
         for kind, erase in (
             ("events", self._events.erase),
             ("idempotency_keys", self._challenges.erase_idempotency),

@@ -1,7 +1,7 @@
-"""Renews what outlives a rotation of keys, so that the old ones can be dropped.
+"""Renew records that outlive a rotation of keys, so that the old keys can be dropped.
 
-Knows which kinds of records live that long and how one is named and sealed. Must not know how they are kept. May be
-interrupted and repeated: a record is renewed whole or not at all.
+Knows which kinds of records these are, and how one is named and sealed. Must not know how they are stored. A run can be
+interrupted and repeated: a record is renewed completely or not at all.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,10 +15,10 @@ from otp_service.guard.suppressions import Suppressions
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the records of one kind.
+    """How many records of one kind were found, by what happened to them.
 
-    `nameless` ones hold no number any more and stay under an older lookup key, `unreadable` ones were sealed with a
-    key that is not in the ring.
+    `nameless` records no longer hold a number and stay under an older lookup key. `unreadable` records are sealed with
+    a key that is not in the ring.
     """
 
     current: int = 0
@@ -29,11 +29,11 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class RecordKind:
-    """Records that are named after their number by a lookup key, and hold it `sealed` for their name.
+    """Records whose name is an HMAC of their number under a lookup key, and which hold the number `sealed`.
 
-    One whose number was forgotten says `under` which key its name was made. `named` names a number's record under the
-    newest key, `all` goes through them in batches, `rename` writes one anew (name, record, new name, new record) unless
-    it has changed.
+    A record whose number was erased says `under` which key its name was made. `named` returns the name of a number's
+    record under the newest key, `all` yields the records in batches, and `rename` replaces a record (name, record, new
+    name, new record) unless it has changed.
     """
 
     name: str
@@ -61,12 +61,12 @@ def record_kinds(suppressions: Suppressions, pins: PinStore) -> tuple[RecordKind
 
 
 def rekey(seal: Seal, kind: RecordKind, progress: Callable[[Tally], None] = lambda _: None) -> Tally:
-    """Write all records of a kind under the newest keys; `progress` hears after each batch.
+    """Write all records of a kind under the newest keys; `progress` is called after each batch.
 
     Raises StoreUnavailable.
     """
     tally = Tally()
-    written: set[str] = set()  # going through a store may meet a record again under the name that it just got
+    written: set[str] = set()  # a walk through the store may see a record again under its new name
     for batch in kind.all():
         for name, record in batch:
             if name not in written:
@@ -76,7 +76,7 @@ def rekey(seal: Seal, kind: RecordKind, progress: Callable[[Tally], None] = lamb
 
 
 def _renew(seal: Seal, kind: RecordKind, tally: Tally, name: str, record: Mapping[str, Any]) -> str:
-    """Renew a record if it needs that; gives the name that it has then."""
+    """Renew a record if needed; return its name afterwards."""
     sealed = record.get("sealed")
     if sealed is None:
         if record["under"] == seal.lookup_id:

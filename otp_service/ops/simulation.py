@@ -1,6 +1,6 @@
-"""What a number would get and why, and what changed between two policies: nothing is sent, charged or counted.
+"""What a number would get and why, and what changed between two policies. Nothing is sent, charged or counted.
 
-Pure but for the number's own rules. Must not know who asks.
+Knows routes, steps, texts and what the guard would decide. Must not know who asks, or how an answer is shown.
 """
 
 import difflib
@@ -17,12 +17,13 @@ from otp_service.policy import App, Guard, Learned, Policy, Route, StepRule
 from otp_service.policy.versions import Version
 
 _EXAMPLE_ADDRESS = "192.0.2.1"
-_LET_IN = ("allow", "cheap")
+_SENDS = ("allow", "cheap")
+"""Verdicts with which a code goes out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What to play through."""
+    """The send to simulate."""
 
     to: str
     country: str | None = None
@@ -33,7 +34,7 @@ class Question:
 
 
 class Simulator:
-    """Answers questions with what is known now."""
+    """Simulates sends with the conversion and the guard's counters as they are now."""
 
     def __init__(
         self,
@@ -48,7 +49,7 @@ class Simulator:
         self._clock = clock
 
     def simulate(self, policy: Policy, question: Question) -> dict[str, Any]:
-        """Play a send through. Raises InvalidNumber, StoreUnavailable; any other refusal is part of the answer."""
+        """Simulate a send. Raises InvalidNumber, StoreUnavailable; any other refusal is part of the answer."""
         now = self._clock()
         return simulate(
             policy, question, lambda channel, country: self._learned_wait(now, channel, country), self._decide
@@ -58,7 +59,7 @@ class Simulator:
 def simulate(
     policy: Policy, question: Question, learned: Learned, explain: Callable[[Guard, Asked], Decision]
 ) -> dict[str, Any]:
-    """Play a send through; `explain` tells what the guard would decide now.
+    """Simulate a send; `explain` returns what the guard would decide now.
 
     Raises InvalidNumber; any other refusal is part of the answer.
     """
@@ -91,7 +92,7 @@ def simulate(
     rules = _taken(policy, route, question.channel)
     problem = (
         f"the guard: {decision.verdict}, by {decision.deciding.rule}"
-        if decision.verdict not in _LET_IN
+        if decision.verdict not in _SENDS
         else None
     )
     return shown | {
@@ -103,7 +104,7 @@ def simulate(
 
 
 def _taken(policy: Policy, route: Route, channel: str | None) -> list[StepRule]:
-    """List the steps in their order; those of a channel that was chosen first, or alone."""
+    """List the steps in their order: a chosen channel comes first, or alone."""
     after_choice = route.after_choice or policy.challenge.after_choice
     chosen = [rule for rule in route.steps if rule.channel == channel]
     if channel and after_choice == "stop":
@@ -112,7 +113,7 @@ def _taken(policy: Policy, route: Route, channel: str | None) -> list[StepRule]:
 
 
 def difference(old: Version, new: Version) -> str:
-    """Give a unified diff of two versions' texts; empty for none."""
+    """Return a unified diff of two versions' texts; empty if they are equal."""
     lines = difflib.unified_diff(
         old.text.splitlines(keepends=True),
         new.text.splitlines(keepends=True),
@@ -127,14 +128,14 @@ def _label(version: Version) -> str:
 
 
 def _match(route: Route) -> dict[str, list[str]]:
-    """Show what a route asks for; empty for all numbers."""
+    """Show what a route matches; empty for all numbers."""
     return {part: list(wanted) for part, wanted in asdict(route.match).items() if wanted}
 
 
 def _passed_over(
     routes: tuple[Route, ...], number: Number, app: str, purpose: str
 ) -> Iterator[dict[str, Any]]:
-    """Say of each route by which parts of its match it is not for this send."""
+    """Yield for each route the parts of its match that do not fit this send."""
     have = {
         "countries": lambda wanted: number.country in wanted,
         "prefixes": lambda wanted: number.e164.startswith(tuple(wanted)),
@@ -191,10 +192,10 @@ def _wait_from(policy: Policy, rule: StepRule, number: Number, learned: Learned)
 
 
 def _asked(number: Number, app: str, question: Question, channel: str) -> Asked:
-    """Play a stranger's browser: whom every rule has a say about."""
+    """Simulate a browser that is not known: every rule applies to it."""
     return Asked(number=number, app=app, purpose=question.purpose, channel=channel, address=_EXAMPLE_ADDRESS)
 
 
 def _verdict(decision: Decision) -> dict[str, Any]:
-    """Say what the guard would do now, and why."""
+    """Show what the guard would decide now, and why."""
     return {"verdict": decision.verdict, "findings": [asdict(one) for one in decision.findings]}

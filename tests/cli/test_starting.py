@@ -53,7 +53,7 @@ def block(product: Core) -> str:
     product.send.send(caller, SendRequest(to=NUMBER))
     with pytest.raises(TooManyRequests):
         product.send.send(caller, SendRequest(to=NUMBER))
-    (found,) = product.blocks.blocks()
+    (found,) = product.blocks.read_all()
     return str(found["id"])
 
 

@@ -24,7 +24,7 @@ from otp_service.guard import captcha, human_check
 from otp_service.guard.slot import REMEMBER
 from otp_service.http import body, server
 from otp_service.net import public_only
-from otp_service.ops import blocks
+from otp_service.ops import recycled
 from otp_service.policy import limits, model, versions
 from otp_service.policy.guard_forms import FORMS
 from otp_service.policy.limits import Budget, ConversionRule, Cooldown, Countries, Guard, Listed, Rule, Types
@@ -263,7 +263,7 @@ def _remembered() -> Iterator[Sequence[str]]:
     yield "record of an issued key, after its end", _ms(keyring.KEEP_ENDED), "`access/keyring.py`"
     yield "charge of the guard, to repeat or refund it", _ms(REMEMBER), "`guard/slot.py`"
     yield "block, after its end", _ms(operations.BLOCKS_KEPT), "`bootstrap/operations.py`"
-    yield "recycled number", f"{blocks.RECYCLED_FOR} d unless told otherwise", "`ops/blocks.py`"
+    yield "recycled number", f"{recycled.RECYCLED_FOR} d unless told otherwise", "`ops/recycled.py`"
     yield "STOP of a person", span(replies.SUPPRESSED_FOR), "`delivery/replies.py`"
     yield "channel that a person opened by writing", span(replies.OPEN_FOR), "`delivery/replies.py`"
     yield "answer to a paid lookup", span(step_chooser.LOOKUP_KEPT), "`delivery/step_chooser.py`"

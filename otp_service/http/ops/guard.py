@@ -21,7 +21,8 @@ from otp_service.http.schemas.guard import (
     UnpinSchema,
 )
 from otp_service.http.view import core
-from otp_service.ops.blocks import AuditNote, Pin
+from otp_service.ops.audit import AuditNote
+from otp_service.ops.pins import Pin
 
 views = Blueprint("ops_guard", __name__, url_prefix="/ops")
 
@@ -30,7 +31,7 @@ views = Blueprint("ops_guard", __name__, url_prefix="/ops")
 @operation(summary="What the guard refuses now", answer=BlocksSchema, keys=OPS_KEYS, role="read")
 def list_blocks() -> dict[str, Any]:
     """Each with its counter's value, since when, until when and how often it refused; for a day after its end."""
-    return {"blocks": core().blocks.blocks()}
+    return {"blocks": core().blocks.read_all()}
 
 
 @views.post("/blocks/explain")
@@ -59,7 +60,7 @@ def explain_send() -> dict[str, Any]:
 def lift_block() -> dict[str, Any]:
     """Forget it and what was counted behind it."""
     wanted = load(LiftSchema)
-    core().blocks.lift(wanted["id"], _act(wanted))
+    core().blocks.lift(wanted["id"], _audit(wanted))
     return {"done": True}
 
 
@@ -67,7 +68,7 @@ def lift_block() -> dict[str, Any]:
 @operation(summary="Who is always let in, or never", answer=PinsSchema, keys=OPS_KEYS, role="read")
 def list_pins() -> dict[str, Any]:
     """Numbers are masked."""
-    return {"pins": core().blocks.pins()}
+    return {"pins": core().pins.read_all()}
 
 
 @views.post("/pins")
@@ -85,7 +86,7 @@ def create_pin() -> dict[str, Any]:
     hours = wanted.get("hours")
     until = core().store.facts.time() + hours * 3_600_000 if hours else None
     made = Pin(kind=wanted["kind"], subject=wanted["subject"], what=wanted["what"], until=until)
-    core().blocks.pin(made, _act(wanted))
+    core().pins.write(made, _audit(wanted))
     return {"done": True}
 
 
@@ -101,9 +102,9 @@ def create_pin() -> dict[str, Any]:
 def lift_pin() -> dict[str, Any]:
     """Let the rules decide again."""
     wanted = load(UnpinSchema)
-    core().blocks.unpin(wanted["kind"], wanted["subject"], _act(wanted))
+    core().pins.remove(wanted["kind"], wanted["subject"], _audit(wanted))
     return {"done": True}
 
 
-def _act(wanted: dict[str, Any]) -> AuditNote:
+def _audit(wanted: dict[str, Any]) -> AuditNote:
     return AuditNote(by=g.operator, reason=wanted["reason"])

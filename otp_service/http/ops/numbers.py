@@ -21,7 +21,8 @@ from otp_service.http.schemas.numbers import (
     SuppressionSchema,
 )
 from otp_service.http.view import core
-from otp_service.ops.blocks import RECYCLED_FOR, AuditNote
+from otp_service.ops.audit import AuditNote
+from otp_service.ops.recycled import RECYCLED_FOR
 
 views = Blueprint("ops_numbers", __name__, url_prefix="/ops")
 
@@ -83,7 +84,7 @@ def recycle_numbers() -> dict[str, Any]:
     """Devices that verified them are strangers again, and purposes that the policy names are refused for a while."""
     wanted = load(RecycledSchema)
     days = wanted.get("days", RECYCLED_FOR)
-    taken, wrong = core().blocks.recycle(
+    taken, wrong = core().recycled_numbers.record(
         wanted["numbers"], AuditNote(by=g.operator, reason=wanted["reason"]), days=days
     )
     return {"taken": taken, "no_numbers": wrong}

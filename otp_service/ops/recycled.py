@@ -1,0 +1,46 @@
+"""Recycled numbers: operators name numbers that have, or may have, new owners.
+
+Brings the guard's history and the audit log together. Must not know HTTP, a terminal or Redis.
+"""
+
+from collections.abc import Callable, Iterable
+
+from otp_service import phone
+from otp_service.durations import DAY
+from otp_service.errors import InvalidNumber
+from otp_service.guard.history import History
+from otp_service.ops.audit import AuditNote
+from otp_service.telemetry.logs import log
+
+RECYCLED_FOR = 90
+"""Days that a number counts as recycled: carriers keep a number for about that long before they assign it again."""
+
+
+class RecycledNumbers:
+    """Records recycled numbers."""
+
+    def __init__(self, *, history: History, clock: Callable[[], int]) -> None:
+        """`clock` gives the store's time in milliseconds."""
+        self._history = history
+        self._clock = clock
+
+    def record(
+        self, numbers: Iterable[str], audit: AuditNote, *, days: int = RECYCLED_FOR
+    ) -> tuple[int, int]:
+        """Forget what was known about numbers, and remember that their owners changed.
+
+        Return how many numbers were recorded, and how many lines were no numbers. Raises StoreUnavailable.
+        """
+        taken = wrong = 0
+        now = self._clock()
+        for text in numbers:
+            try:
+                e164 = phone.parse(text).e164
+            except InvalidNumber:
+                wrong += 1
+                continue
+            self._history.erase(e164)
+            self._history.record_recycled(e164, now, days * DAY)
+            taken += 1
+        log("numbers.recycled", taken=taken, wrong=wrong, by=audit.by, reason=audit.reason)
+        return taken, wrong
