@@ -56,13 +56,13 @@ def later(ring: Keyring, seconds: float) -> None:
 
 
 def living(ring: Keyring) -> list[str]:
-    """List the ids of those that live."""
+    """List the ids of the valid keys."""
     now, found = ring.read_all()
     return [key.id for key in found if key.is_live(now)]
 
 
 def stored(valkey: ValkeyServer, ring: Keyring) -> dict[str, str]:
-    """Return all that is kept."""
+    """Return everything that is stored."""
     with valkey.client() as client:
         kept: dict[str, str] = client.hgetall(ring._key)  # noqa: SLF001 - behind its back
     return kept
@@ -75,7 +75,7 @@ def stored(valkey: ValkeyServer, ring: Keyring) -> dict[str, str]:
 def test_a_key_is_shown_once_and_kept_as_a_hash(
     ring: Keyring, valkey: ValkeyServer, kind: str, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """192 random bits that stand neither in the store nor in the log; their hash does, in the store."""
+    """Its 192 random bits are neither in the store nor in the log. Its hash is in the store."""
     with caplog.at_level(logging.INFO):
         key, record = ring.issue(kind, "web", by="anna", role="read", label="a test")
     assert key.startswith(prefix)
@@ -94,14 +94,16 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(
 
 
 def test_times_are_those_of_the_stores_clock(ring: Keyring) -> None:
-    """Also a test's one, a day ahead."""
+    """Also with the clock of a test, a day ahead."""
     before = ring.read_all()[0]
     later(ring, DAY)
     assert issued(ring)[1].created >= before + DAY * 1000
 
 
-def test_every_change_is_told_with_who_and_why(ring: Keyring, caplog: pytest.LogCaptureFixture) -> None:
-    """The log is the audit: one line for each, none for a refusal."""
+def test_every_change_is_logged_with_its_author_and_reason(
+    ring: Keyring, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log is the audit trail: one line for each change, none for a refusal."""
     with caplog.at_level(logging.INFO):
         _, first = issued(ring)
         _, second = ring.rotate(first.id, by="ben", reason="a quarter is over", overlap=60)
@@ -117,8 +119,8 @@ def test_every_change_is_told_with_who_and_why(ring: Keyring, caplog: pytest.Log
     assert told[1][1]["successor"] == second.id
 
 
-def test_a_successor_is_for_the_same_owner_and_the_key_before_ends_later(ring: Keyring) -> None:
-    """Kind, owner, role and label go over; the first ends after the overlap, a day unless told otherwise."""
+def test_a_successor_has_the_same_owner_and_the_rotated_key_ends_later(ring: Keyring) -> None:
+    """Kind, owner, role and label are copied. The rotated key ends after the overlap, a day by default."""
     key, first = ring.issue("ops", "ben", by="anna", role="operate", label="laptop")
     later(ring, 1)  # keys stand in the order in which they were made
     fresh, second = ring.rotate(first.id, by="anna", reason="r")
@@ -134,8 +136,8 @@ def test_a_successor_is_for_the_same_owner_and_the_key_before_ends_later(ring: K
     assert living(ring) == [second.id]
 
 
-def test_of_one_line_two_live_at_most(ring: Keyring) -> None:
-    """Neither of two that live can be rotated, and a revoked one makes room."""
+def test_at_most_two_keys_of_a_line_are_valid(ring: Keyring) -> None:
+    """Neither of two valid keys can be rotated. Revoking one makes room."""
     _, first = issued(ring)
     _, second = ring.rotate(first.id, by="anna", reason="r")
     for one, other in ((first, second), (second, first)):
@@ -155,10 +157,10 @@ def test_of_one_line_two_live_at_most(ring: Keyring) -> None:
     overlap=st.integers(0, 10 * DAY),
     after=st.none() | st.integers(0, DAY),
 )
-def test_of_all_ends_the_soonest_wins(
+def test_the_earliest_end_applies(
     ends: Callable[[], Keyring], lifetime: int | None, age: int, overlap: int, after: int | None
 ) -> None:
-    """The one it was given, the overlap's, or a revocation's, in whatever order they come."""
+    """The key's own end, the overlap's, or a revocation, in any order."""
     ring = ends()
     _, first = issued(ring, lifetime)
     later(ring, age)
@@ -181,14 +183,14 @@ def test_of_all_ends_the_soonest_wins(
 
 @pytest.fixture(scope="module")
 def ends(valkey: ValkeyServer) -> Iterator[Callable[[], Keyring]]:
-    """Give a way to make empty rings, one for each example."""
+    """Give a function that makes empty rings, one for each example."""
     scripts = PatientScripts(valkey, 2)
     yield lambda: Keyring(scripts, prefix=f"t{secrets.token_hex(6)}")
     scripts.close()
 
 
-def test_a_successor_lives_as_long_as_its_predecessor_was_given(ring: Keyring) -> None:
-    """A key for 90 days is followed by one for 90 days, also late in its life; or as long as it is told."""
+def test_a_successor_has_the_lifetime_of_its_predecessor(ring: Keyring) -> None:
+    """A key for 90 days is followed by another for 90 days, even late in its life, unless a lifetime is given."""
     _, first = issued(ring, 90 * DAY)
     later(ring, 80 * DAY)
     _, second = ring.rotate(first.id, by="anna", reason="r", overlap=0)
@@ -197,8 +199,8 @@ def test_a_successor_lives_as_long_as_its_predecessor_was_given(ring: Keyring) -
     assert third.expires == third.created + DAY * 1000
 
 
-def test_a_key_that_lives_no_more_can_neither_be_rotated_nor_revoked(ring: Keyring) -> None:
-    """Nor one that never was."""
+def test_an_ended_key_can_neither_be_rotated_nor_revoked(ring: Keyring) -> None:
+    """An unknown key cannot either."""
     _, expired = issued(ring, 10)
     _, revoked = issued(ring)
     ring.revoke(revoked.id, by="anna", reason="r")
@@ -215,7 +217,7 @@ def test_a_key_that_lives_no_more_can_neither_be_rotated_nor_revoked(ring: Keyri
 
 
 def test_the_record_of_an_ended_key_is_kept_for_90_days(ring: Keyring, valkey: ValkeyServer) -> None:
-    """Then it goes, with the note of its use; a key that lives stays."""
+    """Then it is removed with the time of its last use. Valid keys stay."""
     _, lives = issued(ring)
     _, ended = issued(ring, 10)
     ring.record_uses({ended.id: 1})
@@ -226,8 +228,8 @@ def test_the_record_of_an_ended_key_is_kept_for_90_days(ring: Keyring, valkey: V
     assert set(stored(valkey, ring)) == {"head", f"k:{lives.id}"}
 
 
-def test_of_twenty_who_rotate_one_gets_through(ring: Keyring) -> None:
-    """And of twenty who revoke."""
+def test_of_twenty_rotations_at_once_one_succeeds(ring: Keyring) -> None:
+    """The same holds for revocations."""
     _, first = issued(ring)
     found = together(CROWD, lambda _: ring.rotate(first.id, by="anna", reason="r")[1].id)
     assert sum(isinstance(one, KeyConflict) for one in found) == CROWD - 1
@@ -237,8 +239,8 @@ def test_of_twenty_who_rotate_one_gets_through(ring: Keyring) -> None:
     assert len(living(ring)) == 1
 
 
-def test_twenty_new_keys_are_twenty_keys(ring: Keyring) -> None:
-    """None gets lost, and each has an id of its own."""
+def test_twenty_keys_can_be_issued_at_once(ring: Keyring) -> None:
+    """None is lost, and each has its own id."""
     made = together(CROWD, lambda _: issued(ring)[1].id)
     assert sorted(living(ring)) == sorted(map(str, made))
     assert len(set(made)) == CROWD
@@ -246,7 +248,7 @@ def test_twenty_new_keys_are_twenty_keys(ring: Keyring) -> None:
 
 @pytest.mark.parametrize("what", ["issue", "rotate", "revoke"])
 def test_a_lost_reply_changes_nothing_twice(valkey: ValkeyServer, what: str) -> None:
-    """The server did it, the answer got lost, the call asks again: the first answer, one change."""
+    """The server made the change, but the reply was lost. The repetition gets the first answer."""
     prefix = f"t{secrets.token_hex(6)}"
     plain = PatientScripts(valkey, 2)
     ring = Keyring(plain, prefix=prefix)
@@ -273,7 +275,7 @@ def test_a_lost_reply_changes_nothing_twice(valkey: ValkeyServer, what: str) -> 
 
 
 class _LoseAt:
-    """Scripts of which one's first reply gets lost."""
+    """Scripts of which one loses its first reply."""
 
     def __init__(self, proxy: FaultProxy, scripts: Scripts, name: str) -> None:
         self._proxy, self._scripts, self._name = proxy, scripts, name
@@ -285,8 +287,8 @@ class _LoseAt:
         return self._scripts.call(name, wanted, *arguments)
 
 
-def test_the_ring_stands_in_one_slot_of_a_cluster(cluster: Cluster) -> None:
-    """Every script works on a cluster, whose nodes refuse keys that lie apart."""
+def test_the_ring_is_in_one_slot_of_a_cluster(cluster: Cluster) -> None:
+    """Every script works on a cluster, whose nodes refuse keys of different slots."""
     scripts = scripts_at(cluster.url)
     ring = Keyring(scripts, prefix=f"t{secrets.token_hex(6)}")
     _, first = issued(ring)
@@ -308,12 +310,12 @@ def clock() -> Clock:
 
 @pytest.fixture
 def live(ring: Keyring, clock: Clock) -> LiveKeys:
-    """Give a process's view of the ring, which saw nothing yet."""
+    """Give a process's view of the ring, not read yet."""
     return LiveKeys(ring, clock=clock)
 
 
-def test_a_key_lets_in_until_it_is_revoked(ring: Keyring, live: LiveKeys) -> None:
-    """From the first look after each change on; an unknown one never does."""
+def test_a_key_is_valid_until_it_is_revoked(ring: Keyring, live: LiveKeys) -> None:
+    """From the first refresh after each change. An unknown key is never valid."""
     key, record = issued(ring)
     live.refresh()
     assert live.key_of(digest(key)) == record
@@ -324,14 +326,14 @@ def test_a_key_lets_in_until_it_is_revoked(ring: Keyring, live: LiveKeys) -> Non
     assert live.key_of(digest(key)) is None
 
 
-def test_before_the_first_look_nobody_knows_that_a_key_is_unknown(live: LiveKeys) -> None:
-    """So the caller is asked to come back, and is not told that the key is bad."""
+def test_before_the_first_refresh_no_key_is_called_unknown(live: LiveKeys) -> None:
+    """The caller is asked to try again, and is not told that the key is wrong."""
     with pytest.raises(StoreUnavailable):
         live.key_of(digest("sk_x"))
 
 
-def test_who_is_asked_asks_nobody(ring: Keyring, clock: Clock) -> None:
-    """No round trip for a thousand calls."""
+def test_a_lookup_makes_no_call_to_the_store(ring: Keyring, clock: Clock) -> None:
+    """A thousand lookups cause no round trip."""
     counted = _Counted(ring._scripts)  # noqa: SLF001 - the same connection
     live = LiveKeys(Keyring(counted, prefix=ring._key.partition(":")[0]), clock=clock)  # type: ignore[arg-type]  # noqa: SLF001
     key, _ = issued(ring)
@@ -341,8 +343,8 @@ def test_who_is_asked_asks_nobody(ring: Keyring, clock: Clock) -> None:
     assert counted.calls == before
 
 
-def test_a_look_at_what_is_known_brings_no_keys(ring: Keyring) -> None:
-    """Two figures a second are the whole price of following."""
+def test_a_refresh_without_a_change_reads_no_keys(ring: Keyring) -> None:
+    """Following costs two numbers a second."""
     issued(ring)
     _, seen = ring.read()
     assert seen
@@ -366,10 +368,10 @@ class _Counted:
         return self._scripts.call(name, wanted, *arguments)
 
 
-def test_a_key_ends_by_the_stores_clock_between_two_looks(
+def test_a_key_ends_by_the_stores_clock_between_two_refreshes(
     ring: Keyring, live: LiveKeys, clock: Clock
 ) -> None:
-    """The process counts on from the last look; its host's own date means nothing."""
+    """The process counts on from the last refresh; the date of its host does not matter."""
     key, _ = issued(ring, 30)
     live.refresh()
     for seconds, lives in ((20.0, True), (9.9, True), (0.2, False)):
@@ -383,8 +385,8 @@ def test_a_key_ends_by_the_stores_clock_between_two_looks(
     assert live.key_of(digest(key)) is None
 
 
-def test_a_key_is_followed_within_two_seconds(ring: Keyring) -> None:
-    """By a thread of its own, which looks every second: issued, then revoked."""
+def test_a_change_is_followed_within_two_seconds(ring: Keyring) -> None:
+    """A thread refreshes every second: a key is issued, then revoked."""
     live = LiveKeys(ring)
     live.follow()
     key, record = issued(ring)
@@ -401,8 +403,8 @@ def _found(live: LiveKeys, key: str) -> Key | None:
         return None
 
 
-def test_the_last_use_is_noted_at_most_once_a_minute(ring: Keyring, live: LiveKeys, clock: Clock) -> None:
-    """By the looks, in the store's time; what was used in between is noted when the minute is over."""
+def test_the_last_use_is_recorded_at_most_once_a_minute(ring: Keyring, live: LiveKeys, clock: Clock) -> None:
+    """By a refresh, in the store's time. Later uses are recorded when the minute is over."""
     key, record = issued(ring)
     live.refresh()
     assert ring.read_key(record.id).used is None
@@ -422,8 +424,8 @@ def test_the_last_use_is_noted_at_most_once_a_minute(ring: Keyring, live: LiveKe
     assert second >= first + USES_PAUSE / 2 * 1000
 
 
-def test_a_use_never_goes_back_and_a_gone_key_gets_none(ring: Keyring, valkey: ValkeyServer) -> None:
-    """Two processes note by turns; the later use stays."""
+def test_a_recorded_use_never_goes_back(ring: Keyring, valkey: ValkeyServer) -> None:
+    """Two processes record by turns, and the later use stays. A removed key gets no record."""
     _, record = issued(ring)
     for used in (5, 9, 7):
         ring.record_uses({record.id: used, "0" * 10: used})
@@ -431,8 +433,10 @@ def test_a_use_never_goes_back_and_a_gone_key_gets_none(ring: Keyring, valkey: V
     assert f"u:{'0' * 10}" not in stored(valkey, ring)
 
 
-def test_a_use_that_cannot_be_noted_is_noted_later(ring: Keyring, clock: Clock, valkey: ValkeyServer) -> None:
-    """The store is away for a moment: requests go on, the use is not forgotten."""
+def test_a_use_that_cannot_be_recorded_is_recorded_later(
+    ring: Keyring, clock: Clock, valkey: ValkeyServer
+) -> None:
+    """While the store is away for a moment, requests go on and the use is kept."""
     key, record = issued(ring)
     scripts = _Failing(ring._scripts)  # noqa: SLF001 - the same connection
     live = LiveKeys(Keyring(scripts, prefix=ring._key.partition(":")[0]), clock=clock)  # type: ignore[arg-type]  # noqa: SLF001
@@ -448,7 +452,7 @@ def test_a_use_that_cannot_be_noted_is_noted_later(ring: Keyring, clock: Clock, 
 
 
 class _Failing:
-    """Scripts of a server that takes no notes while it is away."""
+    """Scripts of a server that is away when uses are recorded."""
 
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
@@ -468,15 +472,15 @@ class _Failing:
     ("text", "seconds"),
     [("0s", 0), ("90s", 90), ("5m", 300), ("24h", DAY), ("90d", 90 * DAY), ("3650d", 3650 * DAY)],
 )
-def test_a_time_is_read(text: str, seconds: int) -> None:
-    """As the policy writes it, and days."""
+def test_a_lifetime_is_read(text: str, seconds: int) -> None:
+    """As the policy writes it, and in days."""
     assert api_keys.read_lifetime(text) == seconds
 
 
 @pytest.mark.parametrize(
     "text", ["", "90", "d", "-1d", "1.5h", "3651d", "1w", " 1d", "1d ", "1D", "\u0661d", "9" * 10 + "s"]
 )
-def test_what_is_no_time_is_refused(text: str) -> None:
-    """Nor is one beyond ten years."""
+def test_a_wrong_lifetime_is_refused(text: str) -> None:
+    """So is one above ten years."""
     with pytest.raises(ValueError, match="must be a time such as"):
         api_keys.read_lifetime(text)

@@ -10,6 +10,6 @@ from tests.support.valkey_server import ValkeyServer
 
 @pytest.fixture
 def counters(valkey: ValkeyServer) -> Iterator[Counters]:
-    """Counters of this test's own."""
+    """Give each test its own counters."""
     with open_counters(valkey) as made:
         yield made

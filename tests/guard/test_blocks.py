@@ -9,8 +9,8 @@ from tests.support.counters import ADDRESS, KEEP, NUMBER, SMALL, Counters, asked
 from tests.support.valkey_server import ValkeyServer
 
 
-def test_a_block_tells_what_there_is_to_know(counters: Counters) -> None:
-    """Rule, whose, at what value of what, since when and until when, and what it refused."""
+def test_a_block_shows_its_rule_subject_limit_and_times(counters: Counters) -> None:
+    """Rule, subject, value and limit, start and end, and how many sends it refused."""
     rules = only({"number": {"refuse": ["2/10m", "3/h"]}})
     assert passes(counters.charge(rules, asked()))
     assert passes(counters.charge(rules, asked()))
@@ -30,8 +30,8 @@ def test_a_block_tells_what_there_is_to_know(counters: Counters) -> None:
     assert (block.since, block.refused) == (again.now, 1)
 
 
-def test_only_who_is_refused_is_counted_as_refused(counters: Counters) -> None:
-    """By a rule that counts, and not who passed by solving a check."""
+def test_only_refused_sends_are_counted_as_refused(counters: Counters) -> None:
+    """A send that passes with a human check, or a rule that only watches, is not counted as refused."""
     rules = only({"address": {"human_check": ["1/h"]}, "number": {"mode": "watch", "refuse": ["1/h"]}})
     counters.charge(rules, asked())
     counters.charge(rules, asked())
@@ -41,8 +41,8 @@ def test_only_who_is_refused_is_counted_as_refused(counters: Counters) -> None:
     assert len(counters.blocks.longest()) == 2
 
 
-def test_a_block_is_told_as_it_stands(counters: Counters) -> None:
-    """Its value stays what it was while the rule holds; its end is that of what it asks now."""
+def test_a_block_shows_its_current_state(counters: Counters) -> None:
+    """Its value stays the same during a hold; its end follows what the rule requires now."""
     rules = only(
         {"number": {"human_check": ["1/h"], "refuse": ["2/m"]}, "address": {"refuse": ["2/m"], "hold": "1h"}}
     )
@@ -56,8 +56,8 @@ def test_a_block_is_told_as_it_stands(counters: Counters) -> None:
     assert (asking.level, asking.until - held.now <= 67_000) == ("refuse", True)
 
 
-def test_one_refusal_is_one_however_many_windows_are_full(counters: Counters) -> None:
-    """The block tells the strongest and longest of them."""
+def test_one_refusal_counts_once_however_many_windows_are_full(counters: Counters) -> None:
+    """The block shows the strictest and longest of them."""
     rules = only({"address": {"human_check": ["1/10m"], "refuse": ["1/h", "1/m"]}})
     counters.charge(rules, asked())
     counters.charge(rules, asked())
@@ -66,8 +66,8 @@ def test_one_refusal_is_one_however_many_windows_are_full(counters: Counters) ->
     assert block.until - block.since > HOUR * 1000
 
 
-def test_no_number_address_or_session_lies_open(counters: Counters) -> None:
-    """Whatever is counted, blocked, pinned or kept (invariant 9); a block's subject is sealed for its counter."""
+def test_no_number_address_or_session_is_stored_in_clear(counters: Counters) -> None:
+    """In counters, blocks, pins and lists (invariant 9). A block's subject is sealed for its counter."""
     names = ("address", "session", "number", "prefix", "failures")
     rules = only(dict.fromkeys(names, SMALL) | {"cooldown": {}, "conversion": {"sends": 1}})
     who = asked(session="the-session", known="session")
@@ -90,7 +90,7 @@ def test_no_number_address_or_session_lies_open(counters: Counters) -> None:
 
 
 def test_a_lifted_block_lets_the_next_send_in(counters: Counters) -> None:
-    """The counter behind it goes, too; what other rules counted of the same number stays."""
+    """Its counter is removed too; what other rules counted for the number stays."""
     rules = only({"number": {"refuse": ["1/h"], "hold": "1d"}, "cooldown": {"ladder": ["10s"]}})
     assert passes(counters.charge(rules, asked()))
     assert not passes(counters.charge(rules, asked()))
@@ -103,13 +103,13 @@ def test_a_lifted_block_lets_the_next_send_in(counters: Counters) -> None:
     assert passes(counters.charge(rules, asked()))
 
 
-def test_what_names_no_rule_is_no_block(counters: Counters) -> None:
-    """An operator may mistype."""
+def test_an_unknown_rule_has_no_block(counters: Counters) -> None:
+    """An operator may mistype an id."""
     assert not counters.blocks.lift("nothing:number:index")
 
 
-def test_there_is_an_end_to_blocks(valkey: ValkeyServer, counters: Counters) -> None:
-    """A crowd of blocked numbers does not fill the store: at most 10,000 are listed, those that last longest."""
+def test_the_number_of_blocks_is_bounded(valkey: ValkeyServer, counters: Counters) -> None:
+    """A crowd of blocked numbers does not fill the store: the 10,000 that last longest are listed."""
     rules = only({"number": {"refuse": ["1/d"]}})
     counters.charge(rules, asked())
     now = counters.charge(rules, asked()).now

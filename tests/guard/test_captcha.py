@@ -16,7 +16,7 @@ SECRET, TOKEN = "vendor-secret", "token-of-the-page"
 
 @pytest.fixture
 def vendor() -> Iterator[FaultServer]:
-    """Take every token until told otherwise."""
+    """Accept every token by default."""
     with FaultServer() as running:
         running.play(say(http_json({"success": True})))
         yield running
@@ -24,14 +24,14 @@ def vendor() -> Iterator[FaultServer]:
 
 @pytest.fixture
 def captcha(vendor: FaultServer) -> Iterator[SiteVerify]:
-    """Ask that vendor, with much patience."""
+    """Give a client of that vendor with long limits."""
     made = SiteVerify(f"{vendor.url}siteverify", SECRET, connect_limit=PATIENCE, total_limit=PATIENCE)
     yield made
     made.close()
 
 
-def test_a_token_that_the_vendor_takes_has_passed(vendor: FaultServer, captcha: SiteVerify) -> None:
-    """The form is what the vendors document, and the path the one that was given."""
+def test_a_token_that_the_vendor_accepts_has_passed(vendor: FaultServer, captcha: SiteVerify) -> None:
+    """The form is the documented one, and the path is the configured one."""
     assert captcha.passed(TOKEN, "192.0.2.1")
     (asked,) = vendor.received
     assert (asked.verb, asked.path) == ("POST", "/api/v2/siteverify")
@@ -39,7 +39,7 @@ def test_a_token_that_the_vendor_takes_has_passed(vendor: FaultServer, captcha: 
     assert asked.fields == {"secret": SECRET, "response": TOKEN, "remoteip": "192.0.2.1"}
 
 
-def test_an_address_that_is_not_known_is_not_sent(vendor: FaultServer, captcha: SiteVerify) -> None:
+def test_an_unknown_address_is_not_sent(vendor: FaultServer, captcha: SiteVerify) -> None:
     """A server's request has none."""
     assert captcha.passed(TOKEN, None)
     assert vendor.received[0].fields == {"secret": SECRET, "response": TOKEN}
@@ -48,10 +48,10 @@ def test_an_address_that_is_not_known_is_not_sent(vendor: FaultServer, captcha: 
 @pytest.mark.parametrize(
     "codes", [None, [], ["invalid-input-response"], ["timeout-or-duplicate"], ["a-new-code"], "text"]
 )
-def test_a_token_that_the_vendor_refuses_has_not_passed(
+def test_a_token_that_the_vendor_rejects_has_not_passed(
     vendor: FaultServer, captcha: SiteVerify, codes: object
 ) -> None:
-    """Whatever the reason, as long as it is about the token."""
+    """For any reason that is about the token."""
     vendor.play(say(http_json({"success": False, "error-codes": codes})))
     assert not captcha.passed(TOKEN, None)
 
@@ -59,7 +59,7 @@ def test_a_token_that_the_vendor_refuses_has_not_passed(
 @pytest.mark.parametrize(
     "code", ["missing-input-secret", "invalid-input-secret", "bad-request", "internal-error"]
 )
-def test_a_mistake_of_ours_or_theirs_is_no_word_on_the_person(
+def test_a_mistake_of_ours_or_the_vendor_is_not_a_refusal(
     vendor: FaultServer, captcha: SiteVerify, code: str
 ) -> None:
     """A wrong secret must not look like a crowd of robots."""
@@ -92,8 +92,8 @@ OK_TRUE = b'{"success": true}'
     ],
     ids=range(14),
 )
-def test_without_a_clear_answer_nobody_passes(vendor: FaultServer, action: Action) -> None:
-    """Silence, nonsense and faults are told apart from a refusal; nothing is asked twice, and it ends in time."""
+def test_without_a_clear_answer_no_token_passes(vendor: FaultServer, action: Action) -> None:
+    """Silence, nonsense and faults differ from a refusal. Nothing is sent twice, and the call ends in time."""
     vendor.play(action, close)
     hasty = SiteVerify(f"{vendor.url}siteverify", SECRET, connect_limit=1.0, total_limit=1.0)
     with closing(hasty), pytest.raises(HumanCheckUnavailable):
@@ -101,15 +101,15 @@ def test_without_a_clear_answer_nobody_passes(vendor: FaultServer, action: Actio
     assert len(vendor.received) == 1
 
 
-def test_a_vendor_that_cannot_be_reached_passes_nobody() -> None:
-    """Nor one whose address is none."""
+def test_an_unreachable_vendor_passes_no_token() -> None:
+    """The same holds if its URL has no valid address."""
     for url in ("http://127.0.0.1:9/siteverify", "ftp://vendor.example/", "nonsense"):
         with pytest.raises(HumanCheckUnavailable):
             SiteVerify(url, SECRET, connect_limit=1.0, total_limit=1.0).passed(TOKEN, None)
 
 
 def test_secret_and_token_are_never_logged(captcha: SiteVerify, caplog: pytest.LogCaptureFixture) -> None:
-    """Not even at the most talkative level of the libraries."""
+    """Not even at the libraries' most detailed level."""
     with caplog.at_level(logging.DEBUG):
         captcha.passed(TOKEN, None)
     assert SECRET not in caplog.text

@@ -12,7 +12,7 @@ CONVERSION = only({"conversion": {"sends": 10, "share": 0.2, "within": "15m", "g
 
 
 def sent(counters: Counters, count: int, verified: int = 0, rules: Guard = CONVERSION) -> None:
-    """Let challenges be sent now, and some of them be verified."""
+    """Count sends now, some of them verified."""
     now = counters.preview(rules, asked()).now
     for place in range(count):
         counters.limiter.count(after_sending(rules, asked(), now, 0))
@@ -20,8 +20,8 @@ def sent(counters: Counters, count: int, verified: int = 0, rules: Guard = CONVE
             counters.limiter.count(after_success(rules, asked(), now))
 
 
-def test_codes_that_do_not_come_back_stop_a_place(counters: Counters) -> None:
-    """Below a fifth of ten or more; not before their time to come back is over; for a quarter of an hour."""
+def test_a_place_where_too_few_codes_are_verified_is_stopped(counters: Counters) -> None:
+    """Below a fifth of at least ten sends, once the grace is over, for 15 minutes."""
     sent(counters, 10, 1)
     assert passes(counters.charge(CONVERSION, asked()))
     counters.scripts.offset += 59_000
@@ -38,7 +38,7 @@ def test_codes_that_do_not_come_back_stop_a_place(counters: Counters) -> None:
 
 
 def let_in(counters: Counters, count: int, rules: Guard = CONVERSION) -> list[Decision]:
-    """Charge sends, each with a human check that was solved."""
+    """Charge sends, each with a solved human check."""
     brings = (Allowance(proof=f"{counters.scripts.offset} {n}") for n in range(count))
     found = [counters.charge(rules, asked(), allowance=brought) for brought in brings]
     assert all(map(passes, found))
@@ -46,14 +46,14 @@ def let_in(counters: Counters, count: int, rules: Guard = CONVERSION) -> list[De
 
 
 def came_back(counters: Counters, decisions: list[Decision], rules: Guard = CONVERSION) -> None:
-    """Let what was let in be sent and verified."""
+    """Count admitted sends as sent and verified."""
     for decision in decisions:
         counters.limiter.count(after_sending(rules, asked(), decision.now, 0))
         counters.limiter.count(after_success(rules, asked(), decision.now))
 
 
-def test_no_more_is_on_its_way_without_a_check_than_would_be_judged_or_came_back(counters: Counters) -> None:
-    """A burst would be over before the first of it is judged; who solves a check gets in, and it is a heavier one."""
+def test_sends_in_flight_without_a_check_are_bounded(counters: Counters) -> None:
+    """At most as many as can be judged or were verified. A burst would otherwise end before it is judged."""
     decisions = [counters.charge(CONVERSION, asked()) for _ in range(12)]
     assert [one.verdict for one in decisions] == ["allow"] * 10 + ["human_check"] * 2
     assert {one.level for one in decisions[-1].findings} == {"human_check"}
@@ -70,8 +70,8 @@ def test_no_more_is_on_its_way_without_a_check_than_would_be_judged_or_came_back
     assert counters.charge(CONVERSION, asked()).verdict == "allow"
 
 
-def test_what_is_refunded_is_not_on_its_way(counters: Counters) -> None:
-    """A send that was not made makes room for another."""
+def test_a_refunded_send_is_not_in_flight(counters: Counters) -> None:
+    """It makes room for another send."""
     charged = [(counters.charge(CONVERSION, asked(), f"{n}").verdict, f"{n}") for n in range(11)]
     assert [verdict for verdict, _ in charged] == ["allow"] * 10 + ["human_check"]
     counters.limiter.refund(lines_of_send(CONVERSION, asked()), "3")
@@ -79,7 +79,7 @@ def test_what_is_refunded_is_not_on_its_way(counters: Counters) -> None:
 
 
 def test_stops_double_up_to_the_longest_and_are_forgotten(counters: Counters) -> None:
-    """15, 30, 60 minutes; quarter of an hour and as long as the last stop without another, and it is 15."""
+    """15, 30, then 60 minutes. After a quiet time as long as the last stop, the next one is 15 minutes again."""
     holds = []
     for _ in range(5):
         sent(counters, 10)
@@ -95,7 +95,7 @@ def test_stops_double_up_to_the_longest_and_are_forgotten(counters: Counters) ->
 
 
 def test_a_first_stop_may_be_longer_than_the_longest(counters: Counters) -> None:
-    """Then all are so long, and remembered until none is lately any more."""
+    """Then every stop is that long, and is remembered for as long as it affects the next."""
     rules = only({"conversion": {"sends": 10, "hold": "1d", "longest": "1h"}})
     for _ in range(2):
         sent(counters, 10, rules=rules)
@@ -106,8 +106,8 @@ def test_a_first_stop_may_be_longer_than_the_longest(counters: Counters) -> None
         counters.scripts.offset += pause + 1
 
 
-def test_a_country_that_is_stopped_asks_for_checks_and_a_prefix_refuses(counters: Counters) -> None:
-    """A stranger who lets ten codes lapse closes no country to people; the check is a heavy one."""
+def test_a_stopped_country_requires_checks_and_a_stopped_prefix_refuses(counters: Counters) -> None:
+    """A stranger who lets ten codes expire cannot close a country. The check is a heavy one."""
     stopped(counters, CONVERSION)
     sent(counters, 10)
     counters.scripts.offset += 3 * MINUTE * 1000
@@ -120,8 +120,8 @@ def test_a_country_that_is_stopped_asks_for_checks_and_a_prefix_refuses(counters
     assert let.verdict == "allow"
 
 
-def test_an_apps_own_figures_stop_that_app_only(counters: Counters) -> None:
-    """And what only watches stops nobody; windows of other lengths are other counters."""
+def test_an_apps_own_rule_stops_that_app_only(counters: Counters) -> None:
+    """A rule that only watches stops no app, and other windows have other counters."""
     apps = {
         "watching": changed(CONVERSION, {"conversion": {"mode": "watch"}}, "watching"),
         "strict": changed(CONVERSION, {"conversion": {"sends": 2, "share": 0.9}}, "strict"),
@@ -144,8 +144,8 @@ def test_an_apps_own_figures_stop_that_app_only(counters: Counters) -> None:
     )
 
 
-def test_windows_of_other_lengths_leave_one_another_alone(counters: Counters) -> None:
-    """What one app sends takes nothing away of what another app's own window looks back at."""
+def test_windows_of_different_lengths_are_independent(counters: Counters) -> None:
+    """One app's sends remove nothing from the longer window of another app."""
     longer = changed(CONVERSION, {"conversion": {"within": HOUR, "sends": 2, "grace": 0}}, "patient")
     sent(counters, 2, rules=longer)
     sent(counters, 4, 4)
@@ -155,7 +155,7 @@ def test_windows_of_other_lengths_leave_one_another_alone(counters: Counters) ->
 
 
 def counters_of(counters: Counters, scope: str) -> set[str]:
-    """Name the fields of conversion in the counters of a scope that the strict app did not write."""
+    """Name the fields in the counters of a scope that the strict app did not write."""
     return {
         name
         for key, fields in counters.stored().items()
@@ -166,14 +166,14 @@ def counters_of(counters: Counters, scope: str) -> set[str]:
 
 
 def stopped(counters: Counters, rules: Guard) -> None:
-    """Let nothing come back of ten, and wait until the stop is over."""
+    """Let ten codes expire, and wait until the stop is over."""
     sent(counters, 10, rules=rules)
     counters.scripts.offset += 3 * MINUTE * 1000
     counters.scripts.offset += counters.charge(rules, asked()).deciding.pause + 1
 
 
-def test_a_place_is_open_again_as_soon_as_its_probes_have_come_back(counters: Counters) -> None:
-    """Until they are judged no more than those may be on their way; who solves a check does not change that."""
+def test_a_place_reopens_when_its_probes_are_verified(counters: Counters) -> None:
+    """Until they are judged, no more may be in flight, not even with a human check."""
     rules = only({"conversion": {"sends": 10, "probes": 3}})
     stopped(counters, rules)
     probes = let_in(counters, 3, rules)
@@ -186,8 +186,8 @@ def test_a_place_is_open_again_as_soon_as_its_probes_have_come_back(counters: Co
     assert [counters.charge(rules, asked()).verdict for _ in range(11)] == ["allow"] * 10 + ["human_check"]
 
 
-def test_no_more_is_tried_after_a_stop_than_would_have_caused_it(counters: Counters) -> None:
-    """Where `sends` is below `probes`."""
+def test_after_a_stop_no_more_is_tried_than_could_cause_one(counters: Counters) -> None:
+    """If `sends` is below `probes`."""
     rules = only({"conversion": {"sends": 4, "probes": 10}})
     stopped(counters, rules)
     sent(counters, 4, rules=rules)
@@ -196,7 +196,7 @@ def test_no_more_is_tried_after_a_stop_than_would_have_caused_it(counters: Count
 
 
 def test_an_honest_crowd_is_never_stopped(counters: Counters) -> None:
-    """Three of four come back after some seconds: however many, all day; at worst some are asked for a check."""
+    """Three of four codes are verified after some seconds, all day. At worst, some sends need a human check."""
     for _ in range(3 * 24):
         sent(counters, 12, 9)
         counters.scripts.offset += 2 * MINUTE * 1000
@@ -207,8 +207,8 @@ def test_an_honest_crowd_is_never_stopped(counters: Counters) -> None:
         counters.scripts.offset += 20 * MINUTE * 1000
 
 
-def test_a_code_that_comes_back_late_counts_for_when_it_was_sent(counters: Counters) -> None:
-    """Or the messages of one minute were judged by the codes of another."""
+def test_a_late_code_counts_for_the_time_it_was_sent(counters: Counters) -> None:
+    """Otherwise the sends of one minute would be judged by the codes of another."""
     now = counters.preview(CONVERSION, asked()).now
     sent(counters, 10)
     counters.scripts.offset += 61_000
@@ -218,15 +218,15 @@ def test_a_code_that_comes_back_late_counts_for_when_it_was_sent(counters: Count
     assert passes(counters.charge(CONVERSION, asked()))
 
 
-def test_what_was_not_sent_is_not_judged(counters: Counters) -> None:
-    """While an upstream is away nothing leaves, so nothing can come back; that is no attack."""
+def test_a_message_that_did_not_leave_is_not_judged(counters: Counters) -> None:
+    """While an upstream is away, no code can be verified. That is not an attack."""
     let_in(counters, 40)
     counters.scripts.offset += 5 * MINUTE * 1000
     assert counters.charge(CONVERSION, asked()).verdict == "allow"
 
 
-def test_a_stop_takes_no_time_from_counters_beside_it(valkey: ValkeyServer, counters: Counters) -> None:
-    """A prefix's own budget of a day shares its key; it must outlive a stop of minutes."""
+def test_a_stop_does_not_shorten_counters_in_its_key(valkey: ValkeyServer, counters: Counters) -> None:
+    """A prefix's own budget of a day shares the key, and must outlive a stop of minutes."""
     rules = only({"conversion": {"sends": 1}, "prefix": {"refuse": ["9/d"]}})
     counters.charge(rules, asked())
     life = counters.lives()["prefix"]
@@ -237,8 +237,8 @@ def test_a_stop_takes_no_time_from_counters_beside_it(valkey: ValkeyServer, coun
     assert life > DAY * 1000
 
 
-def test_another_kind_of_caller_is_not_stopped_with_strangers(counters: Counters) -> None:
-    """The codes of strangers do not come back; sessions' and devices' do."""
+def test_sessions_and_devices_are_not_stopped_with_strangers(counters: Counters) -> None:
+    """Only the codes of strangers are not verified."""
     sent(counters, 10)
     counters.scripts.offset += 3 * MINUTE * 1000
     assert not passes(counters.charge(CONVERSION, asked()))

@@ -5,8 +5,8 @@ from otp_service.guard.rules import lines_of_send
 from tests.support.counters import Counters, asked, only, passes
 
 
-def test_the_ladder_grows_and_is_forgotten(counters: Counters) -> None:
-    """30, 60, 120, 120 seconds between messages; refused attempts do not count; 10 minutes without one forget it."""
+def test_pauses_grow_along_the_ladder_and_start_again(counters: Counters) -> None:
+    """30, 60, 120, 120 seconds. Refused attempts do not count; after 10 minutes without a message it starts again."""
     rules = only({"cooldown": {}})
     for pause in (30, 60, 120, 120):
         passed = counters.charge(rules, asked())
@@ -25,16 +25,16 @@ def test_the_ladder_grows_and_is_forgotten(counters: Counters) -> None:
     assert passes(counters.charge(rules, asked()))
 
 
-def test_what_is_forgotten_is_not_waited_for(counters: Counters) -> None:
-    """Not even where the ladder's step is the longer of both."""
+def test_a_forgotten_ladder_has_no_pause(counters: Counters) -> None:
+    """Not even if the pause is longer than the time to forget."""
     rules = only({"cooldown": {"ladder": ["10m"], "forget": "1m"}})
     assert passes(counters.charge(rules, asked()))
     counters.scripts.offset += 61_000
     assert passes(counters.charge(rules, asked()))
 
 
-def test_a_refund_takes_a_step_of_the_ladder_back(counters: Counters) -> None:
-    """A send that was not made does not hinder the next."""
+def test_a_refund_undoes_a_step_of_the_ladder(counters: Counters) -> None:
+    """A send that was not made does not delay the next one."""
     rules = only({"cooldown": {"ladder": ["30s", "10m"], "forget": "1h"}})
     assert passes(counters.charge(rules, asked()))
     counters.scripts.offset += 31_000

@@ -6,8 +6,8 @@ from otp_service.guard.history import History
 from tests.support.counters import NUMBER, Counters, asked, only
 
 
-def test_a_recycled_number_is_known_under_every_key_of_the_ring(counters: Counters) -> None:
-    """And the time that goes with it is the service's."""
+def test_a_recycled_number_is_found_under_every_lookup_key(counters: Counters) -> None:
+    """The time in the answer is the store's."""
     ring = {"l2": b"m" * 32, "l1": b"l" * 32}
     started = counters.preview(only(), asked()).now
     counters.scripts.offset = HOUR * 1000

@@ -38,7 +38,7 @@ GOOD = encoded(PROOF)
 
 
 def changed(place: str, value: object) -> str:
-    """Give the good proof with something else in one place."""
+    """Give the valid proof with one field changed."""
     payload = deepcopy(PROOF)
     *way, last = place.split(".")
     inner: dict[str, Any] = payload
@@ -49,32 +49,32 @@ def changed(place: str, value: object) -> str:
 
 
 def refused(payload: str, bound: str = BOUND, *, check: ProofOfWork = CHECK, now: int = NOW) -> None:
-    """See a proof refused."""
+    """Check that a proof is refused."""
     with pytest.raises(HumanCheckFailed):
         check.verify(payload, bound, now=now)
 
 
-def test_a_proof_counts_for_what_it_was_posed_for() -> None:
-    """Its id is the same however often it is asked, so that the caller can spend it."""
+def test_a_proof_is_valid_for_what_it_was_posed_for() -> None:
+    """Its id is always the same, so that the caller can use it up."""
     first = CHECK.verify(GOOD, BOUND, now=NOW)
     assert first == CHECK.verify(GOOD, BOUND, now=NOW)
     assert len(first.id) == 32
 
 
-def test_a_proof_counts_in_every_process_with_the_key() -> None:
-    """What must be known travels inside it."""
+def test_a_proof_is_valid_in_every_process_with_the_key() -> None:
+    """Everything about a check is inside it."""
     assert ProofOfWork(KEY).verify(GOOD, BOUND, now=NOW)
 
 
 def test_every_check_has_an_id_of_its_own() -> None:
-    """Two checks of the same request are spent apart."""
+    """Two checks for the same request are used up separately."""
     others = {
         CHECK.verify(encoded(proof(CHECK.pose(BOUND, effort=1, now=NOW))), BOUND, now=NOW) for _ in range(20)
     }
     assert len(others) == 20
 
 
-def test_a_proof_for_one_number_or_address_counts_for_no_other() -> None:
+def test_a_proof_for_one_number_or_address_is_valid_for_no_other() -> None:
     """The binding is signed."""
     refused(GOOD, OTHER)
     refused(
@@ -83,19 +83,19 @@ def test_a_proof_for_one_number_or_address_counts_for_no_other() -> None:
     )
 
 
-def test_a_proof_of_another_key_counts_for_nothing() -> None:
-    """Neither another service's, nor one that somebody signed himself."""
+def test_a_proof_under_another_key_is_refused() -> None:
+    """Whether another service or the attacker signed it."""
     refused(GOOD, check=ProofOfWork(b"o" * 32))
 
 
 def test_a_proof_expires() -> None:
-    """By the time that the caller hands in, to the millisecond."""
+    """By the time that the caller passes in, to the millisecond."""
     assert CHECK.verify(GOOD, BOUND, now=NOW + LIFETIME - 1)
     refused(GOOD, now=NOW + LIFETIME)
 
 
-def test_a_proof_counts_until_checks_are_four_times_as_heavy() -> None:
-    """A light one that was hoarded does not stand for a heavy one; the heaviest counts for good."""
+def test_a_proof_is_valid_until_checks_are_four_times_as_heavy() -> None:
+    """A hoarded light one does not replace a heavy one. The heaviest is valid at any weight."""
     for over in (0.0, 0.1, 0.5, 0.8):
         enough = enough_until(effort_for(over))
         assert enough == pytest.approx(over + 0.5, abs=0.001)
@@ -104,8 +104,8 @@ def test_a_proof_counts_until_checks_are_four_times_as_heavy() -> None:
     assert CHECK.verify(GOOD, BOUND, now=NOW).enough == enough_until(EFFORT)
 
 
-def test_a_proof_counts_while_the_lookup_key_is_rotated() -> None:
-    """A check that was posed before proves after, as whatever is bound to names of either key."""
+def test_a_proof_stays_valid_while_the_lookup_key_is_rotated() -> None:
+    """A check posed before the rotation verifies after it, as the names under both keys are accepted."""
     rotated = ProofOfWork(b"o" * 32, KEY)
     assert rotated.verify(GOOD, OTHER, BOUND, now=NOW) == CHECK.verify(GOOD, BOUND, now=NOW)
     refused(encoded(proof(rotated.pose(BOUND, effort=1, now=NOW))))
@@ -134,13 +134,13 @@ SIGNED = [
 
 
 @pytest.mark.parametrize(("name", "value"), SIGNED)
-def test_whatever_was_signed_cannot_be_changed(name: str, value: object) -> None:
-    """Algorithm, cost, target, expiry and binding are one signed whole."""
+def test_signed_parameters_cannot_be_changed(name: str, value: object) -> None:
+    """Algorithm, cost, target, expiry and binding are signed together."""
     refused(changed(f"challenge.parameters.{name}", value))
 
 
-def test_what_was_not_signed_changes_nothing() -> None:
-    """Members of a later widget are let through, and the id stays: a proof is not spent twice by dressing it up."""
+def test_unsigned_fields_change_nothing() -> None:
+    """Fields of a later widget are allowed, and the id stays the same: a proof cannot be disguised and used twice."""
     first = CHECK.verify(GOOD, BOUND, now=NOW)
     for place in ("more", "challenge.more", "challenge.parameters.more", "solution.more", "solution.counter"):
         assert CHECK.verify(changed(place, 99), BOUND, now=NOW) == first
@@ -149,12 +149,12 @@ def test_what_was_not_signed_changes_nothing() -> None:
 
 @pytest.mark.parametrize("key", ["", "00", "00" * 32, "0" * 63, "no hex", None, 7, [], {}])
 def test_a_wrong_answer_is_refused(key: object) -> None:
-    """Whatever stands for the derived key."""
+    """For any value of the derived key."""
     refused(changed("solution.derivedKey", key))
 
 
-def test_the_target_alone_is_no_answer() -> None:
-    """The check shows the first half of the derived key; the other half is what the work finds."""
+def test_the_target_alone_is_not_an_answer() -> None:
+    """The check shows the first half of the derived key. Only the work finds the other half."""
     target = POSED["challenge"]["parameters"]["keyPrefix"]
     assert len(target) == 32
     refused(changed("solution.derivedKey", target))
@@ -163,7 +163,7 @@ def test_the_target_alone_is_no_answer() -> None:
 
 @pytest.mark.parametrize("signature", ["", "00" * 32, None, 7, [], {}])
 def test_a_forged_signature_is_refused(signature: object) -> None:
-    """Also one that is missing."""
+    """A missing one too."""
     refused(changed("challenge.signature", signature))
 
 
@@ -188,8 +188,8 @@ def test_a_forged_signature_is_refused(signature: object) -> None:
     ],
     ids=range(15),
 )
-def test_what_is_no_proof_is_refused(payload: str) -> None:
-    """Malformed, of another form, the widget's test mode, or too long."""
+def test_anything_but_a_proof_is_refused(payload: str) -> None:
+    """Malformed, of another format, of the widget's test mode, or too long."""
     refused(payload)
 
 
@@ -206,8 +206,8 @@ PLACES = [
 
 @PATIENT
 @given(st.sampled_from(PLACES), JSON)
-def test_no_json_in_any_place_breaks_the_judge(place: str, value: object) -> None:
-    """It is refused as a failed check, never as an error of another kind."""
+def test_no_json_in_any_place_causes_another_error(place: str, value: object) -> None:
+    """It is refused as a failed check."""
     payload = changed(place, value)
     assume(json.loads(base64.b64decode(payload)) != PROOF)
     refused(payload)
@@ -216,19 +216,19 @@ def test_no_json_in_any_place_breaks_the_judge(place: str, value: object) -> Non
 @pytest.mark.parametrize("draw", [lambda _: 0, lambda below: below - 1, secrets.randbelow])
 @pytest.mark.parametrize("effort", [0, 1, ROUNDS, 3 * ROUNDS])
 def test_a_check_never_takes_more_than_its_effort(draw: Callable[[int], int], effort: int) -> None:
-    """The answer lies among the tries that were asked for, at either end of the dice, too."""
+    """The answer is within the required tries, also at both ends of the random range."""
     solved = proof(ProofOfWork(KEY, draw=draw).pose(BOUND, effort=effort, now=NOW))
     assert solved["solution"]["counter"] < max(1, effort // ROUNDS)
 
 
-def test_a_vendors_check_is_told_by_kind_and_public_key() -> None:
-    """The vendor's address and secret are no page's business."""
+def test_a_vendors_check_shows_its_kind_and_public_key() -> None:
+    """A page never sees the vendor's URL or secret."""
     rules = HumanRules(kind="siteverify", url="https://vendor.example/siteverify", site_key="1x00AA")
     assert rules.of_vendor() == {"kind": "siteverify", "site_key": "1x00AA"}
 
 
-def test_a_page_is_told_kind_and_time() -> None:
-    """Beside what the widget takes, which has no expiry for a phone's clock to judge."""
+def test_a_page_gets_kind_and_time() -> None:
+    """Beside the widget's parameters, which have no expiry for a phone's clock to compare."""
     assert POSED["kind"] == "altcha"
     assert POSED["expires_in"] == 300
     assert "expiresAt" not in POSED["challenge"]["parameters"]
@@ -244,7 +244,7 @@ def test_a_proof_fits_its_field() -> None:
 @PATIENT
 @given(st.floats(allow_nan=False), st.floats(allow_nan=False))
 def test_effort_never_falls_as_a_counter_rises(one: float, other: float) -> None:
-    """And stays between its ends, however far."""
+    """It stays between its bounds, however high the counter is."""
     low, high = sorted((one, other))
     assert LEAST <= effort_for(low) <= effort_for(high) <= MOST
 
@@ -254,5 +254,5 @@ def test_effort_never_falls_as_a_counter_rises(one: float, other: float) -> None
     [(-1, LEAST), (0, LEAST), (0.25, 2 * LEAST), (1, 16 * LEAST), (2, MOST), (1e300, MOST)],
 )
 def test_effort_doubles_with_each_quarter(over: float, effort: int) -> None:
-    """From the threshold on."""
+    """Above the threshold."""
     assert effort_for(over) == effort

@@ -8,8 +8,8 @@ from tests.guard.test_windows import PARTS
 from tests.support.counters import KEEP, OTHER, Counters, asked, only
 
 
-def test_nothing_outlives_its_window(counters: Counters) -> None:
-    """Every key has an end: its longest window and the part in it, or what its block is told longer."""
+def test_no_key_outlives_its_window(counters: Counters) -> None:
+    """Every key expires: after its longest window and one part of it, or after its block."""
     budget = Budget(refuse=(Window(9, HOUR), Window(99, DAY)))
     names = (
         "address",
@@ -54,13 +54,13 @@ def test_nothing_outlives_its_window(counters: Counters) -> None:
     assert max(counters.lives().values()) <= max(KEEP + with_block[1].deciding.pause, 2 * DAY * 1000)
 
 
-def test_a_counter_lives_as_long_as_the_longest_that_is_counted_in_it(counters: Counters) -> None:
-    """A ladder that is known for ten minutes shares its key with windows of one, whichever is written last."""
+def test_a_key_lives_as_long_as_its_longest_counter(counters: Counters) -> None:
+    """A ladder of ten minutes shares its key with a window of one, whichever is written last."""
     counters.charge(only({"cooldown": {"forget": "10m"}, "number": {"refuse": ["9/m"]}}), asked())
     assert 9 * MINUTE * 1000 < counters.lives()["number"] <= 10 * MINUTE * 1000
 
 
-def test_counters_of_parts_that_have_left_are_taken_away(counters: Counters) -> None:
+def test_parts_that_have_left_the_window_are_removed(counters: Counters) -> None:
     """A counter that is always in use does not grow."""
     rules = only({"app": {"refuse": ["999/m"]}})
     for _ in range(40):

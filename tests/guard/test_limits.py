@@ -55,7 +55,7 @@ WORDS: Mapping[type[Exception], str] = {
 
 @dataclass
 class Play:
-    """A service with rules of the test's, and what asks of it."""
+    """A service with the rules of a test, and its requests."""
 
     spine: Spine
     asks: int = 0
@@ -77,7 +77,7 @@ class Play:
         return view.channel
 
     def fail(self, times: int, number: str) -> None:
-        """Guess wrong so often at a challenge of a number."""
+        """Enter a wrong code so many times."""
         assert self.send(number) == "sms"
         _, code = self.spine.phone.next()
         wrong = "".join("1" if digit == "0" else "0" for digit in code)
@@ -92,7 +92,7 @@ class Play:
 
 @contextmanager
 def playing(valkey: ValkeyServer, tables: Mapping[str, Mapping[str, Any]], **more: Any) -> Iterator[Play]:  # noqa: ANN401
-    """Give a service whose rules are those of some tables, written as in a policy."""
+    """Give a service with the rules of some tables, written as in a policy."""
     with open_spine(valkey, guard=only(tables, **more)) as spine:
         yield Play(spine)
 
@@ -112,7 +112,7 @@ SAME: Mapping[str, Attempt] = {
 
 
 def fill(play: Play, rule: str, times: int) -> str:
-    """Use up `times` of a budget; gives what one more send is told."""
+    """Use up a budget of `times`; give the outcome of one more send."""
     if rule in {"failures", "guessing"}:
         if times:
             play.fail(times, NUMBERS[0])
@@ -128,7 +128,7 @@ CASES: set[tuple[str, str]] = set()
 
 
 def trips(*cases: tuple[str, str]) -> None:
-    """Note what a test trips."""
+    """Record what a test trips."""
     CASES.update(cases)
 
 
@@ -137,8 +137,8 @@ trips(*((rule, level) for rule in BUDGETS for level in TOLD))
 
 @pytest.mark.parametrize("level", TOLD)
 @pytest.mark.parametrize("rule", BUDGETS)
-def test_a_budget_asks_for_what_its_threshold_says(valkey: ValkeyServer, rule: str, level: str) -> None:
-    """Two pass, the third meets a check, is brought by a cheap channel, or refused; a window later it passes."""
+def test_a_budget_requires_the_level_of_its_threshold(valkey: ValkeyServer, rule: str, level: str) -> None:
+    """Two pass; the third needs a check, goes over a cheap channel, or is refused. A window later it passes."""
     with playing(valkey, {rule: {level: ["2/m"], "hold": "0s"}}, cheap_channels=("voice",)) as play:
         assert fill(play, rule, 2) == TOLD[level]
         play.later(70)
@@ -150,7 +150,7 @@ trips(*((rule, "hold") for rule in BUDGETS))
 
 @pytest.mark.parametrize("rule", BUDGETS)
 def test_a_refusal_holds(valkey: ValkeyServer, rule: str) -> None:
-    """Longer than its window if the rule says so, and not a moment longer for all that is tried meanwhile."""
+    """For longer than its window if the rule says so. Attempts in between do not lengthen it."""
     with playing(valkey, {rule: {"refuse": ["2/m"], "hold": "10m"}}) as play:
         assert fill(play, rule, 2) == "refuse"
         play.later(590)
@@ -166,13 +166,13 @@ trips(("money", "prices"), ("money", "country_prices"))
     "prices", [{"prices": {"sms": 2.5}}, {"prices": {"sms": 1}, "country_prices": {"US": {"sms": 2.5}}}]
 )
 def test_money_counts_what_messages_cost(valkey: ValkeyServer, prices: dict[str, Any]) -> None:
-    """Two messages of 2.5 fit into 6, a third does not."""
+    """Two messages of 2.5 fit into 6; a third does not."""
     with playing(valkey, {"money": {"refuse": ["6/m"], **prices}}) as play:
         assert fill(play, "money", 2) == "refuse"
 
 
 def test_each_message_is_paid_for_at_the_price_of_its_channel(valkey: ValkeyServer) -> None:
-    """A cheap resend takes nothing off the message before it, and a dear one is not counted twice."""
+    """A cheap resend does not lower the price of the message before it, and an expensive one is not counted twice."""
     for prices, paid in (({"sms": 5, "voice": 1}, 6), ({"sms": 1, "voice": 5}, 6)):
         with playing(valkey, {"money": {"refuse": ["100/h"], "prices": prices}}) as play:
             assert play.send() == "sms"
@@ -191,8 +191,8 @@ def test_each_message_is_paid_for_at_the_price_of_its_channel(valkey: ValkeyServ
 trips(("guessing", "code_length"))
 
 
-def test_codes_grow_while_somebody_guesses(valkey: ValkeyServer) -> None:
-    """Once the threshold is passed new challenges have as many digits as the rule says."""
+def test_codes_grow_while_codes_are_guessed(valkey: ValkeyServer) -> None:
+    """Beyond the threshold, new challenges have as many digits as the rule says."""
     with playing(valkey, {"guessing": {"cheap": ["2/m"], "code_length": 9}}, cheap_channels=("sms",)) as play:
         assert fill(play, "guessing", 1) == "sms"
         assert play.newest.code_length == 6
@@ -204,7 +204,7 @@ trips(("cooldown", "ladder"), ("cooldown", "forget"))
 
 
 def test_pauses_between_messages_grow_and_are_forgotten(valkey: ValkeyServer) -> None:
-    """10 s, 30 s and then 30 s again, until nothing was sent for two minutes."""
+    """10 s, then 30 s each time, until no message was sent for two minutes."""
     with playing(valkey, {"cooldown": {"ladder": ["10s", "30s"], "forget": "2m"}}) as play:
         told = []
         for seconds in (0, 9, 2, 28, 3, 28, 3, 121, 9, 2):
@@ -217,8 +217,8 @@ def test_pauses_between_messages_grow_and_are_forgotten(valkey: ValkeyServer) ->
 trips(("countries", "allow"), ("number_types", "refuse"))
 
 
-def test_places_and_types_that_get_nothing(valkey: ValkeyServer) -> None:
-    """Nothing leaves for a country that is not named, nor for a type that is."""
+def test_countries_and_types_that_get_no_message(valkey: ValkeyServer) -> None:
+    """No message goes to a country that is not named, or to a type that is."""
     with playing(valkey, {"countries": {"allow": ["US"]}}) as play:
         assert (play.send(), play.send("+447400123456")) == ("sms", "never")
     with playing(valkey, {"number_types": {"refuse": ["mobile"]}}) as play:
@@ -228,8 +228,8 @@ def test_places_and_types_that_get_nothing(valkey: ValkeyServer) -> None:
 trips(("recycled", "then"), ("recycled", "purposes"))
 
 
-def test_a_recycled_number_meets_what_the_rule_says_for_its_purposes(valkey: ValkeyServer) -> None:
-    """Its new owner may sign up; logging in is the old owner's."""
+def test_a_recycled_number_gets_the_level_of_the_rule_for_its_purposes(valkey: ValkeyServer) -> None:
+    """The new owner may sign up, but may not log in as the old owner."""
     for then, told in (("refuse", "never"), ("human_check", "human_check")):
         with playing(valkey, {"recycled": {"then": then, "purposes": ["login"]}}) as play:
             play.spine.history.record_recycled(NUMBERS[0], play.spine.store.facts.time(), 3600)
@@ -253,7 +253,7 @@ trips(*(("conversion", field) for field in JUDGED))
 
 
 def converting(play: Play, sends: int, verified: int = 0) -> list[str]:
-    """Send so often; the first of them come back."""
+    """Send so many times; the first codes are verified."""
     told = []
     for place in range(sends):
         told.append(play.send())
@@ -292,8 +292,8 @@ def test_codes_that_do_not_come_back_stop_their_place(
         assert play.send() == told
 
 
-def test_after_a_stop_few_leave_until_they_are_judged(valkey: ValkeyServer) -> None:
-    """Two probes after five minutes; when they do not come back either, ten minutes."""
+def test_after_a_stop_only_probes_leave_until_they_are_judged(valkey: ValkeyServer) -> None:
+    """Two probes after five minutes. If they are not verified either, the next stop lasts ten minutes."""
     with playing(valkey, {"conversion": JUDGED}) as play:
         converting(play, 4)
         play.later(121)
@@ -311,8 +311,8 @@ def test_after_a_stop_few_leave_until_they_are_judged(valkey: ValkeyServer) -> N
 trips(("human_check", "kind"), ("human_check", "url"), ("human_check", "site_key"))
 
 
-def test_a_vendors_check_is_posed_and_judged_by_him(valkey: ValkeyServer) -> None:
-    """A page gets the vendor's site key; a vendor that does not answer lets nobody in."""
+def test_a_vendors_check_is_posed_and_verified_by_the_vendor(valkey: ValkeyServer) -> None:
+    """A page gets the vendor's site key. If the vendor does not answer, no send passes."""
     human = HumanRules(kind="siteverify", url="http://127.0.0.1:9/", site_key="key-of-the-site")
     with playing(valkey, {"app": {"human_check": ["1/m"]}}, human_check=human) as play:
         assert fill(play, "app", 1) == "human_check"
@@ -323,8 +323,8 @@ def test_a_vendors_check_is_posed_and_judged_by_him(valkey: ValkeyServer) -> Non
         assert caught.value.check["site_key"] == "key-of-the-site"
 
 
-def test_a_vendor_says_who_is_human(valkey: ValkeyServer) -> None:
-    """What he takes lets in, once; what he does not is a check that failed."""
+def test_a_vendors_answer_decides_about_a_token(valkey: ValkeyServer) -> None:
+    """An accepted token admits one send; a rejected one is a failed check."""
     with FaultServer() as vendor:
         human = HumanRules(kind="siteverify", url=f"{vendor.url}siteverify", site_key="key-of-the-site")
         with playing(valkey, {"app": {"human_check": ["1/m"]}}, human_check=human) as play:
@@ -335,8 +335,8 @@ def test_a_vendor_says_who_is_human(valkey: ValkeyServer) -> None:
             assert play.send(human_proof="another") == "failed"
 
 
-def test_a_vendor_is_asked_for_nobody_who_is_refused_or_needs_no_check(valkey: ValkeyServer) -> None:
-    """Or anybody with made-up tokens kept our threads and our account there busy; an address has only so many."""
+def test_a_vendor_is_asked_only_if_a_check_is_required(valkey: ValkeyServer) -> None:
+    """Otherwise made-up tokens could keep our threads and the vendor's account busy. An address has a limit."""
     with FaultServer() as vendor:
         human = HumanRules(kind="siteverify", url=f"{vendor.url}siteverify", site_key="key-of-the-site")
         address = {"human_check": ["1/m"], "refuse": ["3/m"], "hold": "1h"}
@@ -351,8 +351,8 @@ def test_a_vendor_is_asked_for_nobody_who_is_refused_or_needs_no_check(valkey: V
             assert len(vendor.received) == 2
 
 
-def test_a_proof_lets_one_send_in(valkey: ValkeyServer) -> None:
-    """Shown again it has failed, and whoever wants in asks for another check."""
+def test_a_proof_admits_one_send(valkey: ValkeyServer) -> None:
+    """A second use fails, and the next send needs another check."""
     with playing(valkey, {"app": {"human_check": ["4/m"]}}) as play:
         assert fill(play, "app", 4) == "human_check"
         caller = replace(play.spine.caller, address=BROWSER)
@@ -364,8 +364,8 @@ def test_a_proof_lets_one_send_in(valkey: ValkeyServer) -> None:
         assert play.send(NUMBERS[0], address=BROWSER) == "human_check"
 
 
-def test_a_resend_meets_the_check_and_passes_with_its_proof(valkey: ValkeyServer) -> None:
-    """It is another message: whoever solves what is asked gets it."""
+def test_a_resend_needs_a_check_and_passes_with_its_proof(valkey: ValkeyServer) -> None:
+    """It is another message."""
     with playing(valkey, {"app": {"human_check": ["4/h"]}}) as play:
         assert fill(play, "app", 3) == "sms"
         play.later(61)
@@ -380,8 +380,10 @@ def test_a_resend_meets_the_check_and_passes_with_its_proof(valkey: ValkeyServer
 
 
 @pytest.mark.parametrize("named", [{"session": "s"}, {"address": BROWSER}])
-def test_a_resend_counts_for_whom_the_server_named(valkey: ValkeyServer, named: dict[str, str]) -> None:
-    """The session or the address of the send: a server does not name them again."""
+def test_a_resend_counts_for_the_session_or_address_of_the_send(
+    valkey: ValkeyServer, named: dict[str, str]
+) -> None:
+    """A server does not name them again."""
     [rule] = named
     with playing(valkey, {rule: {"refuse": ["2/h"]}}) as play:
         server = replace(play.spine.caller, address=None)
@@ -394,8 +396,8 @@ def test_a_resend_counts_for_whom_the_server_named(valkey: ValkeyServer, named: 
         assert caught.value.rule == rule
 
 
-def test_a_hoard_of_light_checks_lets_few_in(valkey: ValkeyServer) -> None:
-    """Whoever gathered them while nobody was about is asked for heavier ones as soon as he uses them."""
+def test_a_hoard_of_light_checks_admits_few_sends(valkey: ValkeyServer) -> None:
+    """When they are used, heavier checks are required soon."""
     with playing(valkey, {"app": {"human_check": ["2/h"]}}) as play:
         assert fill(play, "app", 2) == "human_check"
         hoard = []
@@ -443,8 +445,8 @@ trips(*((rule, "mode") for rule in TRIPPED))
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_rule_refuses_watches_or_is_off(valkey: ValkeyServer, rule: str) -> None:
-    """What trips it is refused; watched it is counted as tripped and let through; off it is neither."""
+def test_a_rule_enforces_watches_or_is_off(valkey: ValkeyServer, rule: str) -> None:
+    """Enforced, the send is refused. Watched, it is counted and admitted. Off, it is neither counted nor refused."""
     table, act = TRIPPED[rule]
     for mode in ("enforce", "watch", "off"):
         with playing(valkey, {rule: {**table, "mode": mode}}) as play:
@@ -454,8 +456,8 @@ def test_a_rule_refuses_watches_or_is_off(valkey: ValkeyServer, rule: str) -> No
             assert (found > 0) is (mode != "off")
 
 
-def test_every_field_of_the_guard_is_tripped_by_a_test() -> None:
-    """Made from the forms themselves."""
+def test_every_field_of_the_guard_has_a_test() -> None:
+    """The list of fields is made from the forms themselves."""
     assert {(rule, field) for rule, form in FORMS.items() for field in form.fields} == CASES
     assert set(RULES) == set(TRIPPED)
 
@@ -466,7 +468,7 @@ CROWD, LIMIT = 100, 7
 
 
 def counting(rule: str) -> tuple[Guard, Line]:
-    """Give rules of which one counts, at most LIMIT in an hour, and its line of a send."""
+    """Give rules of which one counts, at most LIMIT in an hour, and its line."""
     number = asked(session="s", address=BROWSER)
     base = only(
         {rule: {"refuse": [f"{LIMIT}/h"]}} if rule != "cooldown" else {"cooldown": {"ladder": ["1h"]}}
@@ -480,8 +482,8 @@ def counting(rule: str) -> tuple[Guard, Line]:
 COUNTING = [*SAME, "cooldown"]
 
 
-def test_a_crowd_of_wrong_and_right_codes_is_counted_to_the_last(valkey: ValkeyServer) -> None:
-    """What comes back is no send, and must not be lost either: a hundred at once are a hundred."""
+def test_a_crowd_of_wrong_and_right_codes_is_counted_exactly(valkey: ValkeyServer) -> None:
+    """A hundred at once are a hundred, although they are not sends."""
     names = ("failures", "guessing", "conversion")
     rules = only({name: {"refuse": ["1/h"]} if name != "conversion" else {"sends": 1} for name in names})
     scripts = PatientScripts(valkey, connections=CROWD)
@@ -499,7 +501,7 @@ def test_a_crowd_of_wrong_and_right_codes_is_counted_to_the_last(valkey: ValkeyS
 
 
 def crowd(counters: Counters, rule: str) -> int:
-    """Let a crowd charge one counter at once; gives how many were let in."""
+    """Charge one counter from many threads at once; give how many were admitted."""
     rules, _ = counting(rule)
     found = lines_of_send(rules, asked(session="s", address=BROWSER))
     verdicts = together(
@@ -510,8 +512,8 @@ def crowd(counters: Counters, rule: str) -> int:
 
 
 @pytest.mark.parametrize("rule", COUNTING)
-def test_a_crowd_passes_up_to_the_limit_and_no_further(valkey: ValkeyServer, rule: str) -> None:
-    """A hundred at once at a limit of seven: seven; a cooldown lets one pass."""
+def test_a_crowd_is_admitted_exactly_up_to_the_limit(valkey: ValkeyServer, rule: str) -> None:
+    """Of a hundred at once, seven pass a limit of seven, and one passes a cooldown."""
     scripts = PatientScripts(valkey, connections=CROWD)
     try:
         assert crowd(Counters(scripts, valkey), rule) == (1 if rule == "cooldown" else LIMIT)
@@ -519,8 +521,8 @@ def test_a_crowd_passes_up_to_the_limit_and_no_further(valkey: ValkeyServer, rul
         scripts.close()
 
 
-def test_a_crowd_on_a_cluster_of_three_is_held_likewise(cluster: Cluster) -> None:
-    """All counters of a send share a slot, whichever node has it."""
+def test_a_crowd_on_a_cluster_is_admitted_exactly_up_to_the_limit(cluster: Cluster) -> None:
+    """All counters of a send share a slot on one of the three nodes."""
     scripts = scripts_at(cluster.url, connections=CROWD)
     try:
         for rule in COUNTING:
@@ -529,8 +531,8 @@ def test_a_crowd_on_a_cluster_of_three_is_held_likewise(cluster: Cluster) -> Non
         scripts.close()
 
 
-def test_all_that_counts_has_a_crowd() -> None:
-    """A rule that charges sends and is missing above fails here; failures and guesses are charged by guesses."""
+def test_every_rule_that_counts_has_a_crowd() -> None:
+    """A rule that charges sends and has no test above fails here. Guesses charge failures and guessing."""
     everything = replace(Guard(), countries=replace(Guard().countries, allow=("*",)))
     sends = asked(session="s", address=BROWSER)
     charged = {
@@ -550,23 +552,23 @@ ROUTE = tuple(Step(channel, ("main",), 30) for channel in ("sms", "whatsapp", "v
 
 @dataclass
 class Chain:
-    """A service whose route has three steps, whose messages leave and then fail to arrive."""
+    """A service whose route has three steps, and whose messages leave but do not arrive."""
 
     spine: Spine
     by: list[str] = field(default_factory=list)
     """The channels by which messages left."""
 
     def start(self, number: str = NUMBERS[0], **more: str) -> str:
-        """Send; gives the challenge's id."""
+        """Send, and give the challenge's id."""
         return self.spine.send.send(self.spine.caller, SendRequest(to=number, **more)).challenge_id
 
     def again(self, id_: str, channel: str | None = None) -> None:
-        """Resend when it is time."""
+        """Resend as soon as it is allowed."""
         self.spine.store.scripts.offset += 61_000
         self.spine.resend.resend(self.spine.caller, id_, ResendRequest(channel=channel))
 
     def run(self, id_: str) -> Challenge:
-        """Let a challenge go all the way of its route; gives what became of it."""
+        """Let a challenge go through all of its route, and give its end."""
         for _ in range(2 * len(ROUTE) + 1):
             self.spine.dispatcher.dispatch(id_, lambda: False)
             newest = seen(self.spine.store, id_).last
@@ -590,14 +592,14 @@ def chain(
     *outcomes: Outcome,
     **more: Any,  # noqa: ANN401
 ) -> Iterator[Chain]:
-    """Give a service of three channels whose upstream answers in turn, then accepts."""
+    """Give a service with three channels whose upstream gives some answers in turn, then accepts."""
     with open_spine(valkey, guard=only(tables, **more), steps=ROUTE, phone=Phone(*outcomes)) as spine:
         yield Chain(spine)
 
 
 @pytest.mark.parametrize("rule", ["number", "prefix", "country", "app", "everything"])
 def test_every_message_that_leaves_is_counted(valkey: ValkeyServer, rule: str) -> None:
-    """Also those that the system falls back to; where there is no room for one the challenge ends with what it had."""
+    """Fallback messages too. If there is no room for one, the challenge ends with what it had."""
     with chain(valkey, {rule: {"refuse": ["2/h"]}}) as sends:
         ended = sends.run(sends.start())
         assert sends.by == ["sms", "whatsapp"]
@@ -606,8 +608,8 @@ def test_every_message_that_leaves_is_counted(valkey: ValkeyServer, rule: str) -
             sends.start(NUMBERS[0] if rule == "number" else NUMBERS[0][:-1] + "0")
 
 
-def test_a_fallback_is_no_message_that_its_address_or_session_asked_for(valkey: ValkeyServer) -> None:
-    """It waits for no cooldown, and asks nobody for a check."""
+def test_a_fallback_does_not_count_as_requested_by_its_caller(valkey: ValkeyServer) -> None:
+    """No cooldown applies, and no human check is required."""
     tables: dict[str, dict[str, Any]] = {
         "address": {"refuse": ["2/h"]},
         "session": {"refuse": ["2/h"]},
@@ -619,8 +621,8 @@ def test_a_fallback_is_no_message_that_its_address_or_session_asked_for(valkey: 
         assert sends.by == ["sms", "whatsapp", "voice"]
 
 
-def test_what_an_upstream_refused_is_not_counted_twice(valkey: ValkeyServer) -> None:
-    """It never left: the message that stands in for it spends its charge, in messages and in money."""
+def test_a_message_that_an_upstream_refused_is_not_counted_twice(valkey: ValkeyServer) -> None:
+    """It never left. The message that replaces it uses its charge, in messages and in money."""
     refused = Outcome(Verdict.REFUSED, "not_allowed")
     tables: dict[str, dict[str, Any]] = {
         "number": {"refuse": ["2/h"]},
@@ -636,8 +638,8 @@ def test_what_an_upstream_refused_is_not_counted_twice(valkey: ValkeyServer) -> 
         assert look.standing.left == 100 - 2 - 1 - 1
 
 
-def test_only_cheap_channels_bring_what_is_let_in_as_cheap(valkey: ValkeyServer) -> None:
-    """A resend that names none takes the next of them, and nothing dear follows it when that fails."""
+def test_a_send_admitted_as_cheap_goes_over_cheap_channels_only(valkey: ValkeyServer) -> None:
+    """A resend takes the next cheap channel, and no expensive one follows if it fails."""
     with chain(valkey, {"number": {"cheap": ["1/h"]}}, cheap_channels=("voice",)) as sends:
         id_ = sends.start()
         sends.spine.dispatcher.dispatch(id_, lambda: False)
@@ -649,8 +651,8 @@ def test_only_cheap_channels_bring_what_is_let_in_as_cheap(valkey: ValkeyServer)
         assert sends.by == ["voice"]
 
 
-def test_a_fallback_passes_over_what_is_dear_where_only_cheap_ones_may(valkey: ValkeyServer) -> None:
-    """And so does what follows it."""
+def test_a_fallback_skips_expensive_channels_if_only_cheap_ones_are_allowed(valkey: ValkeyServer) -> None:
+    """So does the fallback after it."""
     for cheap, by in (
         (("voice",), ["sms", "voice"]),
         (("whatsapp",), ["sms", "whatsapp"]),
@@ -662,7 +664,7 @@ def test_a_fallback_passes_over_what_is_dear_where_only_cheap_ones_may(valkey: V
 
 
 def test_a_deferred_fallback_is_counted_once(valkey: ValkeyServer) -> None:
-    """It is the same message, later."""
+    """It is the same message, sent later."""
     taken, later = Outcome(Verdict.ACCEPTED, "accepted"), Outcome(Verdict.DEFERRED, "later", retry_after=15)
     with chain(valkey, {"number": {"refuse": ["2/h"]}}, taken, later) as sends:
         id_ = sends.start()

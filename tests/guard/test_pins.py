@@ -18,10 +18,8 @@ from tests.support.counters import ADDRESS, NUMBER, OTHER, SMALL, Counters, aske
         ({"+44": "refuse", "+1416": "refuse", OTHER: "refuse"}, "allow"),
     ],
 )
-def test_whoever_is_named_more_exactly_decides(
-    counters: Counters, pins: dict[str, str], verdict: str
-) -> None:
-    """A number before how it begins, more digits before fewer."""
+def test_the_most_exact_pin_decides(counters: Counters, pins: dict[str, str], verdict: str) -> None:
+    """A number before its prefixes, and longer prefixes before shorter ones."""
     for name, what in pins.items():
         named = counters.pin_of_number(name) if len(name) > 6 else f"prefix {name}"
         counters.pins.write(named, {"what": what})
@@ -29,8 +27,8 @@ def test_whoever_is_named_more_exactly_decides(
 
 
 @pytest.mark.parametrize("rule", ["country", "prefix", "number", "cooldown", "failures"])
-def test_an_allowed_number_passes_what_destinations_own(counters: Counters, rule: str) -> None:
-    """Their limits, their countries and types; it is counted all the same."""
+def test_an_allowed_number_passes_the_limits_of_destinations(counters: Counters, rule: str) -> None:
+    """Limits, countries and types. It is still counted."""
     rules = only({rule: {} if rule == "cooldown" else SMALL, "countries": {"allow": ["GB"]}})
     counters.pins.write(counters.pin_of_number(NUMBER), {"what": "allow"})
     for _ in range(3):
@@ -41,8 +39,8 @@ def test_an_allowed_number_passes_what_destinations_own(counters: Counters, rule
 
 
 @pytest.mark.parametrize("rule", ["app", "money", "everything", "address", "session"])
-def test_an_allowed_number_does_not_pass_what_others_own(counters: Counters, rule: str) -> None:
-    """The service's money, and what the caller may do at all."""
+def test_an_allowed_number_does_not_pass_other_limits(counters: Counters, rule: str) -> None:
+    """The service's money, and the caller's own budget."""
     rules, who = only({rule: SMALL}), asked(session="s", known="session")
     counters.pins.write(counters.pin_of_number(NUMBER), {"what": "allow"})
     assert counters.charge(rules, who).verdict == "allow"
@@ -50,16 +48,16 @@ def test_an_allowed_number_does_not_pass_what_others_own(counters: Counters, rul
 
 
 @pytest.mark.parametrize("pin", [f"address {ADDRESS}", "number"])
-def test_nobody_is_sent_what_he_does_not_want(counters: Counters, pin: str) -> None:
-    """An operator's pin does not outweigh a person's STOP."""
+def test_a_pin_does_not_override_a_stop(counters: Counters, pin: str) -> None:
+    """A person who answered STOP gets no message."""
     key = f"{{{counters.prefix}:guard}}:x:{counters.seal.index('suppressed', NUMBER)}"
     counters.scripts.call("put", [key], "{}", 60_000)
     counters.pins.write(counters.pin_of_number(NUMBER) if pin == "number" else pin, {"what": "allow"})
     assert counters.charge(only({"suppression": {}}), asked()).deciding.rule == "suppression"
 
 
-def test_pins_of_addresses_count_for_what_callers_own(counters: Counters) -> None:
-    """An allowed one passes its budget and nobody else's; a refused one gets nothing; an IPv6 one is its network."""
+def test_pins_of_addresses_apply_to_the_limits_of_callers(counters: Counters) -> None:
+    """An allowed address passes its own budget only; a refused one gets nothing; an IPv6 one is its network."""
     rules = only({"address": SMALL, "number": {"refuse": ["3/h"]}})
     counters.pins.write(f"address {ADDRESS}", {"what": "allow"})
     assert [passes(counters.charge(rules, asked())) for _ in range(4)] == [True, True, True, False]
@@ -69,7 +67,7 @@ def test_pins_of_addresses_count_for_what_callers_own(counters: Counters) -> Non
 
 
 def test_pins_end(counters: Counters) -> None:
-    """At their `until`; the next less exact one decides then."""
+    """At their `until`. The next less exact pin decides then."""
     now = counters.preview(only(), asked()).now
     counters.pins.write(counters.pin_of_number(NUMBER), {"what": "refuse", "until": now + 60_000})
     assert counters.charge(only(), asked()).deciding.rule == "pin_destination"
@@ -82,8 +80,8 @@ def test_pins_end(counters: Counters) -> None:
     assert not counters.pins.remove("prefix +1")
 
 
-def test_a_pin_that_is_there_already_is_the_newer_one(counters: Counters) -> None:
-    """Rotation names the older one anew, and must not undo what an operator said since."""
+def test_a_pin_that_already_has_the_new_name_stays(counters: Counters) -> None:
+    """Key rotation renames an older pin, and must not undo a newer order of an operator."""
     older, newer = {"what": "allow"}, {"what": "refuse"}
     counters.pins.write("number old", older)
     counters.pins.write("number new", newer)

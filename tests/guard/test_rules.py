@@ -20,36 +20,36 @@ VICTIMS = ("country", "conversion", "prefix", "failures", "cooldown", "number")
 
 
 def asked(to: str = "+14155552671", **more: Any) -> Asked:  # noqa: ANN401 - those of Asked
-    """Ask for a send."""
+    """Give what is known about a send."""
     return Asked(**{"number": parse(to), "app": "web", "purpose": "signup", "address": "192.0.2.1", **more})
 
 
 def rules_of(guard: Guard = OPEN, **more: Any) -> list[str]:  # noqa: ANN401 - as above
-    """Name the rules that have a say, in order."""
+    """Name the rules that apply, in order."""
     return [line.rule for line in lines_of_send(guard, asked(**more))]
 
 
-def test_what_the_caller_owns_stands_before_what_a_victim_owns() -> None:
-    """So the refusal that is told is the caller's own; what is charged is all or nothing anyway."""
+def test_what_the_caller_owns_comes_before_what_a_victim_owns() -> None:
+    """So a refusal names the caller's own limit first. Charging is all or nothing anyway."""
     found = rules_of(session="s")
     assert max(found.index(rule) for rule in CALLERS) < min(found.index(rule) for rule in VICTIMS)
 
 
 def test_a_server_has_no_address_unless_it_names_one() -> None:
-    """Its own says nothing about who asked."""
+    """The server's own address says nothing about the person."""
     assert "address" in rules_of()
     assert "address" not in rules_of(address=None)
 
 
-def test_a_device_that_verified_the_number_is_no_part_of_an_attack_on_its_place() -> None:
-    """It has budgets of its own, which no stranger can use up; money and STOP count for all."""
+def test_a_known_device_is_not_limited_by_attacks_on_its_place() -> None:
+    """It has its own budgets, which strangers cannot use up. Money and STOP apply to all."""
     found = rules_of(known="device")
     assert not {"address", "country", "conversion", "prefix"} & set(found)
     assert {"app", "money", "everything", "suppression", "number", "cooldown", "failures"} <= set(found)
 
 
-def test_budgets_of_a_number_are_apart_by_how_well_the_caller_is_known() -> None:
-    """Strangers, sessions and devices never share a counter of a number, nor of its prefix."""
+def test_budgets_of_a_number_are_separate_by_how_well_the_caller_is_known() -> None:
+    """Strangers, sessions and devices never share a counter of a number or its prefix."""
     for rule in ("number", "cooldown", "failures", "prefix"):
         subjects = [
             line.subject
@@ -62,7 +62,7 @@ def test_budgets_of_a_number_are_apart_by_how_well_the_caller_is_known() -> None
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_may_be_watched_or_off(rule: str) -> None:
-    """A watching one counts and does not refuse; one that is off is not asked."""
+    """A watching rule counts and does not refuse. A rule that is off does not apply."""
     number = parse("+919876543210") if rule == "countries" else parse("+19005550100")
     more: dict[str, Any] = {"number": number, "session": "s", "purpose": "login"}
     for mode in ("enforce", "watch", "off"):
@@ -72,8 +72,8 @@ def test_a_rule_may_be_watched_or_off(rule: str) -> None:
         assert all(line.on is (mode == "enforce") for line in found)
 
 
-def test_money_is_what_the_table_says_of_channel_and_country() -> None:
-    """In ten thousandths of the upstream's unit; a channel without a price costs one."""
+def test_the_price_of_a_message_is_by_channel_and_country() -> None:
+    """In ten thousandths of the upstream's unit. A channel without a price costs one."""
     money = replace(OPEN.money, prices={"sms": 0.05}, country_prices={"US": {"sms": 0.0075}})
     priced = replace(OPEN, money=money)
     costs = [
@@ -87,7 +87,7 @@ def test_money_is_what_the_table_says_of_channel_and_country() -> None:
     assert costs == [75, 500, 10_000]
 
 
-def test_a_refusal_is_told_for_what_no_waiting_mends_and_else_for_what_lasts_longest() -> None:
+def test_a_refusal_names_what_waiting_cannot_resolve_or_what_lasts_longest() -> None:
     """Rules that only watch decide nothing."""
 
     def found(rule: str, pause: int, *, on: bool = True, level: str = "refuse") -> Finding:
@@ -118,15 +118,15 @@ def test_a_refusal_is_told_for_what_no_waiting_mends_and_else_for_what_lasts_lon
         ("localhost", "unknown"),
     ],
 )
-def test_an_address_stands_for_a_subscriber(address: str, expected: str) -> None:
-    """IPv4 by address, however it is written; IPv6 by network; all that is no address is one subscriber."""
+def test_an_address_identifies_a_subscriber(address: str, expected: str) -> None:
+    """IPv4 by address, in any notation; IPv6 by network; everything that is not an address is one subscriber."""
     assert subscriber(address) == expected
 
 
 @PATIENT
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
-def test_nobody_escapes_by_moving_within_his_network(network: int, one: int, other: int) -> None:
-    """All addresses of an IPv6 subscriber are the same one."""
+def test_moving_within_a_network_does_not_escape_a_limit(network: int, one: int, other: int) -> None:
+    """All addresses of an IPv6 subscriber are one subscriber."""
     first, second = (str(ipaddress.IPv6Address(network << 64 | host)) for host in (one, other))
     if network:  # ::/64 holds the IPv4-mapped ones
         assert subscriber(first) == subscriber(second)
@@ -135,5 +135,5 @@ def test_nobody_escapes_by_moving_within_his_network(network: int, one: int, oth
 @PATIENT
 @given(st.text(max_size=50))
 def test_no_address_breaks_the_guard(address: str) -> None:
-    """Whatever a proxy hands over, it is counted as somebody."""
+    """Whatever a proxy passes on is counted as some subscriber."""
     assert subscriber(address)

@@ -6,7 +6,7 @@ from tests.support.counters import OTHER, Counters, asked, only, passes
 
 
 def test_watch_counts_and_refuses_nothing(counters: Counters) -> None:
-    """A finding and a block that say they only watch."""
+    """The finding and the block say that the rule only watches."""
     rules = only({"number": {"refuse": ["2/h"], "mode": "watch"}})
     for _ in range(4):
         assert counters.charge(rules, asked()).verdict == "allow"
@@ -18,7 +18,7 @@ def test_watch_counts_and_refuses_nothing(counters: Counters) -> None:
 
 
 def test_off_counts_nothing(counters: Counters) -> None:
-    """No key but that of the operation, whatever happens."""
+    """There is no key but that of the operation, whatever happens."""
     for lines in (after_failure(only(), asked()), after_success(only(), asked(), 0)):
         assert lines == []
     assert after_sending(only(), asked(), 0, 1) == []
@@ -26,8 +26,8 @@ def test_off_counts_nothing(counters: Counters) -> None:
     assert {key.split("}:")[1][:2] for key in counters.stored()} == {"o:"}
 
 
-def test_a_check_is_asked_for_then_passed_once(counters: Counters) -> None:
-    """Nothing is charged without a proof; one proof lets one send in; who is trusted needs none."""
+def test_a_check_is_required_and_passed_once(counters: Counters) -> None:
+    """Without a proof nothing is charged. One proof admits one send. A trusted caller needs none."""
     rules = only({"app": {"human_check": ["1/h"]}})
     counters.charge(rules, asked())
     assert counters.charge(rules, asked()).verdict == "human_check"
@@ -38,8 +38,8 @@ def test_a_check_is_asked_for_then_passed_once(counters: Counters) -> None:
     assert counters.preview(rules, asked()).findings[0].value == 4
 
 
-def test_a_check_that_was_too_light_is_asked_for_anew(counters: Counters) -> None:
-    """As soon as a counter is further over its threshold than the proof is enough for."""
+def test_a_check_that_was_too_light_is_required_again(counters: Counters) -> None:
+    """When a counter is further over its threshold than the proof is enough for."""
     rules = only({"app": {"human_check": ["2/h"]}})
     for n in range(3):
         assert passes(counters.charge(rules, asked(), allowance=Allowance(proof=f"{n}")))
@@ -48,8 +48,8 @@ def test_a_check_that_was_too_light_is_asked_for_anew(counters: Counters) -> Non
         assert counters.charge(rules, asked(), allowance=allowance).verdict == verdict
 
 
-def test_how_heavy_a_check_must_be_is_said_by_what_asks_for_it(counters: Counters) -> None:
-    """Not by a threshold for cheap channels, which is passed long before."""
+def test_only_counters_that_require_a_check_decide_how_heavy_it_is(counters: Counters) -> None:
+    """Not a threshold for cheap channels, which is passed long before."""
     rules = only({"app": {"cheap": ["1/h"], "human_check": ["4/h"]}})
     for n in range(5):
         assert passes(counters.charge(rules, asked(), allowance=Allowance(proof=f"{n}", cheap=True)))
@@ -57,16 +57,16 @@ def test_how_heavy_a_check_must_be_is_said_by_what_asks_for_it(counters: Counter
     assert counters.charge(rules, asked(), allowance=brings).verdict == "cheap"
 
 
-def test_a_refused_send_does_not_spend_its_proof(counters: Counters) -> None:
-    """Nobody works for nothing."""
+def test_a_refused_send_does_not_use_up_its_proof(counters: Counters) -> None:
+    """The work is not lost."""
     rules = only({"app": {"human_check": ["1/h"]}, "number": {"refuse": ["1/h"]}})
     counters.charge(rules, asked())
     assert counters.charge(rules, asked(), allowance=Allowance(proof="p")).verdict == "refuse"
     assert counters.charge(rules, asked(OTHER), allowance=Allowance(proof="p")).verdict == "allow"
 
 
-def test_the_strongest_word_decides(counters: Counters) -> None:
-    """Refuse before a check, a check before cheap channels; cheap without a cheap channel is a refusal."""
+def test_the_strictest_level_decides(counters: Counters) -> None:
+    """Refuse, then a check, then cheap channels. Cheap without a cheap channel is a refusal."""
     tiers = ("cheap", "human_check", "refuse")
     rules = only({"app": {tier: [f"{n}/h"] for n, tier in enumerate(tiers, 1)}})
     cheap, proven = Allowance(cheap=True), Allowance(cheap=True, proof="p")
@@ -78,8 +78,8 @@ def test_the_strongest_word_decides(counters: Counters) -> None:
     assert counters.charge(rules, asked(), allowance=proven).verdict == "refuse"
 
 
-def test_what_nobody_can_wait_out_is_told_first() -> None:
-    """Then what lasts longest; what only watches is never told."""
+def test_a_finding_that_waiting_cannot_resolve_is_reported_first() -> None:
+    """Then the one that lasts longest. A rule that only watches is never reported."""
 
     def finding(rule: str, pause: int, *, on: bool = True) -> Finding:
         return Finding(rule=rule, level="refuse", value=1, limit=1, seconds=1, pause=pause, over=0, on=on)
@@ -90,8 +90,8 @@ def test_what_nobody_can_wait_out_is_told_first() -> None:
     assert Decision(verdict="refuse", now=0, findings=(short, long, ever)).deciding is ever
 
 
-def test_lists_and_fixed_rules_refuse_whatever_was_counted(counters: Counters) -> None:
-    """A suppressed number, a recycled one for its purposes, a country or a type that is not allowed."""
+def test_lists_and_fixed_rules_refuse_without_counters(counters: Counters) -> None:
+    """A recycled number for its purposes, and a country or a type that is not allowed."""
     tables = {
         "suppression": {},
         "recycled": {"purposes": ["login"]},
@@ -119,8 +119,8 @@ def test_lists_and_fixed_rules_refuse_whatever_was_counted(counters: Counters) -
     )
 
 
-def test_a_caller_hears_of_the_limit_that_is_nearest(counters: Counters) -> None:
-    """Nearest by its share that is left, among those that refuse sends: not what asks for checks or counts guesses."""
+def test_a_caller_is_told_the_nearest_limit(counters: Counters) -> None:
+    """The one with the smallest share left, among the limits that refuse sends. Checks and guesses do not count."""
     tables = {
         "address": {"refuse": ["10/h"]},
         "app": {"human_check": ["2/h"], "refuse": ["4/h"]},
@@ -134,8 +134,8 @@ def test_a_caller_hears_of_the_limit_that_is_nearest(counters: Counters) -> None
     assert (standing.rule, standing.limit, standing.left) == ("app", 4, 3)
 
 
-def test_money_is_told_in_the_unit_that_its_limits_have(counters: Counters) -> None:
-    """In findings, in what is left, and in blocks; its counter stands in parts of it."""
+def test_money_is_shown_in_the_unit_of_its_limits(counters: Counters) -> None:
+    """In findings, in what is left, and in blocks. The counter itself counts in parts of it."""
     rules = only({"money": {"refuse": ["3/h"], "prices": {"sms": 1.5}}})
     standing = counters.charge(rules, asked()).standing
     assert standing is not None

@@ -36,7 +36,7 @@ def count(subject: str, *windows: tuple[int, int], cost: int = 1, hold: int = 0)
 
 @dataclass
 class Model:
-    """What the windows must do, in plain words: a part of a tenth counts until the whole of it has left."""
+    """The documented behavior of windows: a part is a tenth, and counts until all of it has left the window."""
 
     counted: dict[tuple[str, int], dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
     done: dict[str, int] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Model:
         return sum(n for part, n in self.counted[subject, ms].items() if self._leaves(part, ms) > now)
 
     def has_room(self, line: Line, now: int) -> bool:
-        """Say whether the line lets its cost in."""
+        """Tell whether the line has room for its cost."""
         return all(
             self.sum(line.subject[0], ms, now) + line.cost <= limit for _, limit, ms in line.figures["tiers"]
         )
@@ -58,7 +58,7 @@ class Model:
             parts[part] = parts.get(part, 0) + sign * line.cost
 
     def room_at(self, line: Line, limit: int, ms: int) -> int | None:
-        """Give the moment from which there is room, if nothing else happens."""
+        """Give the time at which there is room, if nothing else happens."""
         parts = self.counted[line.subject[0], ms]
         for moment in sorted(self._leaves(part, ms) for part in parts):
             if sum(n for part, n in parts.items() if self._leaves(part, ms) > moment) + line.cost <= limit:
@@ -122,12 +122,12 @@ WINDOWS = st.lists(
     ],
     windows=[(1, 60_000)],
 )
-def test_windows_are_exactly_what_they_are_said_to_be(
+def test_windows_behave_exactly_as_documented(
     valkey: ValkeyServer, acts: list[tuple[str, list[str], int, int]], windows: list[tuple[int, int]]
 ) -> None:
-    """All lines or none; once per operation; a refund gives back; `look` agrees and changes nothing.
+    """All lines or none; once per operation; a refund gives back; `preview` agrees and changes nothing.
 
-    Whatever the order of acts, the script decides as the model does, and tells the moment from which there is room.
+    In any order of acts, the script decides as the model does, and gives the time at which there is room again.
     """
     with open_counters(valkey) as counters:
         model = Model()
@@ -177,8 +177,8 @@ def _pause(model: Model, line: Line, limit: int, ms: int, now: int) -> int:
     return 1000 if at is None else at - now
 
 
-def test_a_repeated_send_is_decided_as_the_first_time(counters: Counters) -> None:
-    """A reply that was lost must not turn "only cheap channels" into anything."""
+def test_a_repeated_send_gets_the_first_decision(counters: Counters) -> None:
+    """A lost reply must not change "only cheap channels" into another verdict."""
     rules = only({"app": {"cheap": ["1/h"]}})
     counters.charge(rules, asked())
     for _ in range(2):
@@ -186,8 +186,8 @@ def test_a_repeated_send_is_decided_as_the_first_time(counters: Counters) -> Non
     assert counters.preview(rules, asked(), Allowance(cheap=True)).findings[0].value == 2
 
 
-def test_a_refused_send_spends_nothing_of_anybody(counters: Counters) -> None:
-    """Neither what stands before the refusal in the table, nor what stands behind it."""
+def test_a_refused_send_uses_up_no_budget(counters: Counters) -> None:
+    """Neither of the rules before the one that refuses, nor of those after it."""
     rules = only(
         {name: {"refuse": ["5/h"]} for name in ("address", "app", "prefix")} | {"number": {"refuse": ["1/h"]}}
     )
@@ -203,8 +203,8 @@ def test_a_refused_send_spends_nothing_of_anybody(counters: Counters) -> None:
     assert {key: after[key] for key in before} == before
 
 
-def test_a_refund_of_what_was_never_charged_gives_nothing(counters: Counters) -> None:
-    """Also not a second time."""
+def test_a_refund_without_a_charge_gives_nothing(counters: Counters) -> None:
+    """A second refund gives nothing either."""
     rules = only({"number": {"refuse": ["2/h"]}})
     lines = lines_of_send(rules, asked())
     assert passes(counters.charge(rules, asked(), "one"))
@@ -213,8 +213,8 @@ def test_a_refund_of_what_was_never_charged_gives_nothing(counters: Counters) ->
     assert [passes(counters.charge(rules, asked())) for _ in range(3)] == [True, True, False]
 
 
-def test_money_that_was_charged_too_high_is_given_back(counters: Counters) -> None:
-    """What the upstream reports may be less than the price table said; both directions count."""
+def test_a_charge_that_was_too_high_is_corrected(counters: Counters) -> None:
+    """The upstream may report less than the price table says, or more."""
     rules = only({"money": {"refuse": ["3/h"], "prices": {"sms": 2}}})
     assert passes(counters.charge(rules, asked()))
     assert not passes(counters.charge(rules, asked()))
@@ -225,8 +225,8 @@ def test_money_that_was_charged_too_high_is_given_back(counters: Counters) -> No
     assert counters.preview(rules, asked()).findings[0].value == 2.75
 
 
-def test_ten_in_a_minute_then_an_hour(counters: Counters) -> None:
-    """Requirement D4; attempts meanwhile do not lengthen it."""
+def test_ten_in_a_minute_are_followed_by_a_hold_of_an_hour(counters: Counters) -> None:
+    """Attempts during the hold do not lengthen it."""
     rules = only({"address": {"refuse": ["10/m"], "hold": "1h"}})
     for _ in range(10):
         assert passes(counters.charge(rules, asked()))
@@ -241,8 +241,8 @@ def test_ten_in_a_minute_then_an_hour(counters: Counters) -> None:
     assert passes(counters.charge(rules, asked()))
 
 
-def test_what_asks_for_a_check_is_not_held(counters: Counters) -> None:
-    """A hold is a refusal's: who solves a check gets in as long as there is room."""
+def test_a_required_check_is_not_a_hold(counters: Counters) -> None:
+    """Only a refusal holds. A solved check passes as long as there is room."""
     rules = only({"address": {"human_check": ["1/h"], "refuse": ["2/h"], "hold": "1h"}})
     assert passes(counters.charge(rules, asked()))
     assert [counters.charge(rules, asked()).verdict for _ in range(2)] == ["human_check"] * 2
@@ -250,7 +250,7 @@ def test_what_asks_for_a_check_is_not_held(counters: Counters) -> None:
 
 
 def test_a_hold_lasts_at_least_until_there_is_room(counters: Counters) -> None:
-    """A day's window that is full is not told, nor held, as an hour."""
+    """If a window of a day is full, the pause is not shown or held as an hour."""
     rules = only({"address": {"refuse": ["2/d"], "hold": "1h"}})
     for _ in range(2):
         assert passes(counters.charge(rules, asked()))
@@ -263,8 +263,8 @@ def test_a_hold_lasts_at_least_until_there_is_room(counters: Counters) -> None:
     assert passes(counters.charge(rules, asked()))
 
 
-def test_an_apps_own_hold_is_that_apps(counters: Counters) -> None:
-    """Of a number that one app stops for a day, another app's own limits decide there."""
+def test_an_apps_own_hold_applies_to_that_app_only(counters: Counters) -> None:
+    """If one app holds a number for a day, another app's limits still decide there."""
     base = only({"number": {"refuse": ["2/h"]}})
     held = changed(base, {"number": {"hold": DAY}}, "bank")
     for _ in range(2):
