@@ -61,9 +61,9 @@ Move = Hold | Wait | Again | Next | GiveUp
 def after_outcome(challenge: Challenge, outcome: Outcome, account: str, now: int) -> Move:
     """Decide what follows when `account` has answered for the newest delivery."""
     delivery, step = challenge.last, challenge.step
-    following = _next_step(challenge, now)
+    next_step = _next_step(challenge, now)
     if outcome.verdict is Verdict.ACCEPTED:
-        if step.until == "accepted" or not following:
+        if step.until == "accepted" or not next_step:
             return Hold()
         return Wait(_asking_delay(step.wait))
     if outcome.verdict is Verdict.UNKNOWN:
@@ -73,15 +73,15 @@ def after_outcome(challenge: Challenge, outcome: Outcome, account: str, now: int
         return Again(0)
     if outcome.verdict is Verdict.DEFERRED and delivery.deferrals < MAX_DEFERRALS:
         pause = max(outcome.retry_after or 0, 2.0**delivery.deferrals)
-        if _is_in_time(challenge, now + 1000 * pause) and (pause <= step.wait or not following):
+        if _is_in_time(challenge, now + 1000 * pause) and (pause <= step.wait or not next_step):
             return Again(pause)
-    return following or _end(challenge)
+    return next_step or _end(challenge)
 
 
 def candidates(challenge: Challenge) -> list[int]:
     """List the steps that the newest delivery may take: its own first, then those that were not tried yet."""
     own, steps = challenge.last.step, challenge.plan.steps
-    return [*([own] if _is_left(steps[own], challenge.last.only) else []), *_untried(challenge)]
+    return [*([own] if _is_allowed(steps[own], challenge.last.only) else []), *_untried(challenge)]
 
 
 def limited_to(challenge: Challenge, channels: Sequence[str]) -> Challenge:
@@ -92,7 +92,7 @@ def limited_to(challenge: Challenge, channels: Sequence[str]) -> Challenge:
 
 
 def charged_place(challenge: Challenge) -> int:
-    """Return the place of the delivery that the newest one was charged with.
+    """Return the place of the delivery with the charge that covers the newest one.
 
     That is its own place, unless it replaces a message that an upstream refused: that message was never sent.
     """
@@ -135,15 +135,15 @@ def after_wait(challenge: Challenge, now: int) -> Move:
     first message may never have been sent. A second unknown outcome is not repeated.
     """
     delivery, step = challenge.last, challenge.step
-    following = _next_step(challenge, now)
+    next_step = _next_step(challenge, now)
     if delivery.status in FAILED:
-        return following or _end(challenge)
+        return next_step or _end(challenge)
     if delivery.status in _SUCCESS[step.until]:
         return Hold()
     if delivery.ends is not None and now < delivery.ends:
-        return _rest(challenge, now) if following or delivery.status is Status.UNKNOWN else Hold()
-    if following:
-        return following
+        return _rest(challenge, now) if next_step or delivery.status is Status.UNKNOWN else Hold()
+    if next_step:
+        return next_step
     if delivery.status is not Status.UNKNOWN:
         return Hold()
     repeats = sum(d.step == delivery.step and d.status is Status.UNKNOWN for d in challenge.deliveries)
@@ -153,8 +153,8 @@ def after_wait(challenge: Challenge, now: int) -> Move:
 
 def _rest(challenge: Challenge, now: int) -> Wait:
     """Wait until it is time to ask the upstream, or until the step's wait is over."""
-    before = _asking_time(challenge) - now
-    return Wait(before / 1000) if challenge.last.status is Status.ACCEPTED and before > 0 else Wait()
+    left = _asking_time(challenge) - now
+    return Wait(left / 1000) if challenge.last.status is Status.ACCEPTED and left > 0 else Wait()
 
 
 def is_worth_asking(challenge: Challenge, now: int) -> bool:
@@ -188,13 +188,13 @@ def resend_step(challenge: Challenge, channel: str | None, only: Sequence[str] =
 
     `only` limits the choice to some channels, if it names any. Return None if there is no such step.
     """
-    places = [place for place, step in enumerate(challenge.plan.steps) if _is_left(step, only)]
+    places = [place for place, step in enumerate(challenge.plan.steps) if _is_allowed(step, only)]
     if channel is None:
         return next((place for place in places if place > challenge.last.step), next(reversed(places), None))
     return next((place for place in places if challenge.plan.steps[place].channel == channel), None)
 
 
-def _is_left(step: Step, only: Sequence[str]) -> bool:
+def _is_allowed(step: Step, only: Sequence[str]) -> bool:
     return not only or step.channel in only
 
 
@@ -214,7 +214,7 @@ def _untried(challenge: Challenge) -> list[int]:
     left = [
         place
         for place, step in enumerate(challenge.plan.steps)
-        if place not in tried and _is_left(step, only)
+        if place not in tried and _is_allowed(step, only)
     ]
     return sorted(left, key=lambda place: place < challenge.last.step)
 

@@ -47,13 +47,6 @@ def row(service: str, credits_left: float, *, postpaid: bool = False) -> Balance
     return Balance(service=service, name=service, credits=credits_left, postpaid=postpaid, charges=None)
 
 
-@pytest.fixture
-def store(valkey: ValkeyServer) -> Iterator[Stores]:
-    """Give a store with keys of its own."""
-    with open_store(valkey) as made:
-        yield made
-
-
 class Records(logging.Handler):
     """Keeps the records of the log."""
 

@@ -17,7 +17,7 @@ from otp_service.verification.send import SendRequest
 from tests.support.fault_server import FaultServer
 from tests.support.journeys import Journeys, Upstream, account, four_channels, open_core, steps
 from tests.support.numbers import crowd
-from tests.support.spine import brought, open_store, opened, proxied_store, seen, together
+from tests.support.spine import brought, opened, proxied_store, seen, together
 from tests.support.valkey_server import ValkeyServer
 
 TOLD = """
@@ -41,13 +41,6 @@ def journeys(valkey: ValkeyServer) -> Iterator[Journeys]:
         core = open_core(valkey, text, event_secrets={"OTP_EVENTS_WEB": SECRET})
         yield Journeys(core, valkey, upstream)
         core.close()
-
-
-@pytest.fixture
-def store(valkey: ValkeyServer) -> Iterator[Stores]:
-    """Give a store with keys of its own."""
-    with open_store(valkey) as made:
-        yield made
 
 
 def outbox(store: Stores, events: Events | None, *, version: int = 1) -> Outbox:

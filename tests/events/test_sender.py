@@ -13,17 +13,8 @@ from otp_service.net.public_only import PublicClient
 from otp_service.policy import App, Events, Policy
 from otp_service.telemetry.metrics import Metrics
 from tests.support.endpoint import Endpoint
-from tests.support.spine import open_store
-from tests.support.valkey_server import ValkeyServer
 
 KEYS = (secrets.token_bytes(32), secrets.token_bytes(32))
-
-
-@pytest.fixture
-def store(valkey: ValkeyServer) -> Iterator[Stores]:
-    """Give a store with keys of its own."""
-    with open_store(valkey) as made:
-        yield made
 
 
 @pytest.fixture
