@@ -1,0 +1,42 @@
+"""Posts to endpoints, as the demo and tests make them."""
+
+import socket
+from contextlib import suppress
+
+from otp_service.net.public_only import Answer, PublicClient, Resolve, lookup
+from tests.support.fault_server import FaultServer, http
+
+NAME = "hooks.example.test"
+OK = http(b"{}")
+HEADERS = {"webhook-id": "evt_1"}
+ANSWERED = Answer(200, None, "answered")
+
+
+def failed(reason: str) -> Answer:
+    """Make the result of a try without an answer."""
+    return Answer(None, None, reason)
+
+
+def known_as(*addresses: str) -> Resolve:
+    """Resolve every name to these addresses."""
+    return lambda _host, _port: addresses
+
+
+def here(server: FaultServer, path: str = "/events") -> str:
+    """Write the URL of a plain server."""
+    return f"http://127.0.0.1:{server.port}{path}"
+
+
+def post(url: str, resolve: Resolve = lookup, **settings: object) -> Answer:
+    """Post as the demo and tests do, with loopback allowed."""
+    client = PublicClient(**{"allow_private": True, "resolve": resolve, **settings})  # type: ignore[arg-type]
+    return client.post(url, HEADERS, b'{"type":"challenge.sent"}')
+
+
+def has_no_connection(listener: FaultServer, six: socket.socket | None) -> bool:
+    """Return whether neither socket has seen a connection."""
+    with suppress(BlockingIOError):
+        if six:
+            six.accept()[0].close()
+            return False
+    return listener.connections == 0
