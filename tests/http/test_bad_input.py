@@ -21,16 +21,16 @@ NUMBERS_RULES = (
     "must start with + and a country code, or come with 'country'",
 )
 ANY_TEXT = "must be a string"
-TO, REQUIRED, NULL = "must be 3 to 40 signs", "is required", "must not be null"
-BINDING = "must be a string of 1 to 256 signs, or an object of up to 8 strings of 1 to 64 signs"
+TO, REQUIRED, NULL = "must be 3 to 40 characters", "is required", "must not be null"
+BINDING = "must be a string of 1 to 256 characters, or an object of up to 8 strings of 1 to 64 characters"
 CHANNEL = "must be one of sms, whatsapp, voice, rcs, mip"
-PURPOSE = "must be 1 to 32 small letters, digits, '.', '-' or '_'"
-REFERENCE = "must be 1 to 64 visible ASCII signs"
-APP_HASH = "must be the 11 signs that Android's SMS Retriever expects"
+PURPOSE = "must be 1 to 32 lower-case letters, digits, '.', '-' or '_'"
+REFERENCE = "must be 1 to 64 visible ASCII characters"
+APP_HASH = "must be the 11 characters that Android's SMS Retriever expects"
 LOCALE = "must be a language tag such as en or pt-BR"
 COUNTRY = "must be the two capital letters of a country (ISO 3166)"
 CODE = "must be a string of 6 to 10 digits"
-ID = "must be the id that POST /otp/send gave"
+ID = "must be an id from POST /otp/send"
 UNKNOWN = "is not a field of this request"
 
 SENDS: list[tuple[dict[str, Any], str, str, str]] = [

@@ -1,164 +1,151 @@
 """Who may call: issued keys, and apps."""
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields
 
-from otp_service.http.schemas.fields import Strict, duration_field, line_field, shown, text_field
+from otp_service.http.schemas.fields import (
+    Strict,
+    boolean_field,
+    choice_field,
+    duration_field,
+    line_field,
+    shown,
+    shown_list,
+    shown_word,
+    text_field,
+)
 from otp_service.http.schemas.policy import PolicyAppliedSchema
 from otp_service.policy import ROLES
 
-KINDS = ("publishable", "secret", "ops")
+_KINDS = ("publishable", "secret", "ops")
 
 
 class KeyCreateSchema(Strict):
     """A key to issue."""
 
-    kind = fields.String(
+    kind = choice_field(
+        _KINDS,
+        "Who uses it: browsers and mobile apps (publishable), servers (secret) or operators (ops).",
+        "secret",
         required=True,
-        validate=validate.OneOf(KINDS, error="must be publishable, secret or ops"),
-        metadata={
-            "description": "For browsers and phones, for servers, or for operators.",
-            "example": "secret",
-        },
-        error_messages={"invalid": "must be a string", "null": "must not be null"},
     )
     owner = text_field(
-        "must be a name of small letters, digits, - and _",
+        "must be a name of lower-case letters, digits, - and _",
         r"[a-z][a-z0-9_-]{0,31}",
-        "The app that may call with it; for an operator's key the operator's name, which stands in the audit.",
+        "The app that the key is for. For an ops key: the operator's name, which the audit log shows.",
         "web",
         required=True,
     )
-    role = fields.String(
-        validate=validate.OneOf(ROLES, error=f"must be one of {', '.join(ROLES)}"),
-        metadata={"description": "What an operator's key may do; no other key has one.", "example": "read"},
-        error_messages={"invalid": "must be a string", "null": "must not be null"},
-    )
-    expires = duration_field("When it ends, counted from now; never when left out.", "90d")
-    label = line_field("What it is for.", "checkout servers", 80)
+    role = choice_field(ROLES, "The role of an operator's key. Other keys have none.", "read")
+    expires = duration_field("When it expires, counted from now. If omitted, it does not expire.", "90d")
+    label = line_field("What the key is for.", "checkout servers", 80)
 
 
 class KeyRotateSchema(Strict):
-    """How a key is replaced."""
+    """How to replace a key."""
 
-    reason = line_field("The reason, for the audit.", "every quarter", 200, required=True)
-    overlap = duration_field("How long the key before still lives; a day when left out.", "24h")
+    reason = line_field("The reason, for the audit log.", "every quarter", 200, required=True)
+    overlap = duration_field("How long the old key stays valid. If omitted, one day.", "24h")
     expires = duration_field(
-        "When the successor ends; after as long as its predecessor when left out.", "90d"
+        "When the new key expires, counted from now. If omitted, it is valid for as long as the old key was.",
+        "90d",
     )
 
 
 class KeyRevokeSchema(Strict):
-    """Why a key ends."""
+    """Why a key is revoked."""
 
-    reason = line_field("What happened.", "found in a repository", 200, required=True)
+    reason = line_field("The reason, for the audit log.", "found in a repository", 200, required=True)
 
 
 class IssuedKeySchema(Schema):
-    """A key that was issued; the key itself is kept nowhere. Times are milliseconds since 1970."""
+    """An issued key. The key itself is not stored. Times are milliseconds since 1970."""
 
-    id = shown(fields.String, "Its id, by which it is rotated and revoked.", "5f2ab1c3d4")
-    kind = shown(
-        fields.String,
-        "For browsers and phones, for servers, or for operators.",
-        "secret",
-        validate=validate.OneOf(KINDS),
-    )
-    owner = shown(fields.String, "The app, or the operator of an ops key.", "web")
-    role = shown(
-        fields.String, "The operator's role; empty for an app.", "", validate=validate.OneOf(["", *ROLES])
-    )
-    label = shown(fields.String, "What was said about its use.", "checkout servers")
-    fingerprint = shown(fields.String, "The first eight digits of its SHA-256.", "9f86d081")
-    live = shown(fields.Boolean, "Whether it lets anybody in now.", example=True)
+    id = shown(fields.String, "Its id, to rotate or revoke it.", "5f2ab1c3d4")
+    kind = shown_word(_KINDS, "Its kind.", "secret")
+    owner = shown(fields.String, "The app or, for an ops key, the operator.", "web")
+    role = shown(fields.String, "The operator's role; empty for an app.", "")
+    label = shown(fields.String, "What the key is for.", "checkout servers")
+    fingerprint = shown(fields.String, "The first eight hexadecimal digits of its SHA-256.", "9f86d081")
+    live = shown(fields.Boolean, "Whether it is valid now.", example=True)
     by = shown(fields.String, "The operator who issued it.", "anna")
     created = shown(fields.Integer, "When it was issued.", 1_700_000_000_000)
     expires = shown(fields.Integer, "When it ends or ended.", 1_707_776_000_000, allow_none=True)
-    used = shown(fields.Integer, "When it was used last, to the minute.", 1_700_000_060_000, allow_none=True)
-    line = shown(fields.String, "The id of the first key of those that replaced one another.", "5f2ab1c3d4")
-    replaced_by = shown(fields.String, "The id of its successor; empty for none.", "")
+    used = shown(fields.Integer, "When it was last used, to the minute.", 1_700_000_060_000, allow_none=True)
+    line = shown(fields.String, "The id of the first key in its chain of rotations.", "5f2ab1c3d4")
+    replaced_by = shown(fields.String, "The id of the key that replaced it; empty if none did.", "")
     ended_by = shown(fields.String, "The operator who rotated or revoked it.", "")
-    ended_why = shown(fields.String, "What was said then.", "")
+    ended_why = shown(fields.String, "The reason for the rotation or revocation.", "")
 
 
 class IssuedKeysSchema(Schema):
-    """All issued keys; one that ended is kept for 90 days."""
+    """All issued keys. A key that ended is listed for 90 days."""
 
-    keys = shown(
-        fields.List, "Each key, the oldest first.", [], cls_or_instance=fields.Nested(IssuedKeySchema)
-    )
+    keys = shown_list(IssuedKeySchema, "The keys, oldest first.")
 
 
 class NewKeySchema(IssuedKeySchema):
-    """A new key, which is shown this once."""
+    """A new key, shown only once."""
 
-    key = shown(fields.String, "The key itself; nobody can show it again.", "sk_...")
+    key = shown(fields.String, "The key itself. It cannot be shown again.", "sk_...")
 
 
 class AppCreateSchema(Strict):
     """An app to add to the policy."""
 
     name = text_field(
-        "must be a name of small letters, digits, - and _",
+        "must be a name of lower-case letters, digits, - and _",
         r"[a-z][a-z0-9_-]{0,31}",
         "Its name, which is the audience of its tokens.",
         "shop",
         required=True,
     )
-    brand = line_field("The name that stands in messages.", "Acme Shop", 40, required=True)
+    brand = line_field("The name that messages show.", "Acme Shop", 40, required=True)
     origins = fields.List(
         line_field("An origin as browsers send it.", "https://shop.example.com", 200),
         metadata={
-            "description": "Pages that may use its publishable keys; none when left out.",
+            "description": "The origins of the pages that may use its publishable keys.",
             "example": ["https://shop.example.com"],
         },
         load_default=list,
     )
     reason = line_field("The reason, for the policy's history.", "the shop opens", 200, required=True)
-    keys = fields.Boolean(
-        truthy={True},
-        falsy={False},
-        load_default=True,
-        metadata={
-            "description": "Whether to issue a publishable and a secret key at once; true when left out.",
-            "example": True,
-        },
+    keys = boolean_field(
+        "Whether to issue a publishable and a secret key at once.", example=True, default=True
     )
 
 
 class AppRemoveSchema(Strict):
     """Why an app is removed."""
 
-    reason = line_field("Why it goes; kept in the policy's history.", "the shop closed", 200, required=True)
+    reason = line_field("The reason, for the policy's history.", "the shop closed", 200, required=True)
 
 
 class AppSchema(Schema):
     """An app of the policy in force."""
 
-    name = shown(fields.String, "The app's own name.", "shop")
-    brand = shown(fields.String, "What messages call it.", "Acme Shop")
+    name = shown(fields.String, "The app's name.", "shop")
+    brand = shown(fields.String, "The name that messages show.", "Acme Shop")
     origins = shown(
-        fields.List, "Where its pages are.", ["https://shop.example.com"], cls_or_instance=fields.String()
+        fields.List,
+        "The origins of its pages.",
+        ["https://shop.example.com"],
+        cls_or_instance=fields.String(),
     )
     declared_keys = shown(
-        fields.Dict, "How many keys of each kind the policy declares.", {"publishable": 1, "secret": 1}
+        fields.Dict,
+        "How many keys of each kind the policy declares.",
+        {"publishable": 1, "secret": 1},
     )
-    issued_keys = shown(
-        fields.List, "Those that were issued and live.", [], cls_or_instance=fields.Nested(IssuedKeySchema)
-    )
+    issued_keys = shown_list(IssuedKeySchema, "Its valid issued keys.")
 
 
 class AppsSchema(Schema):
     """All apps of the policy in force."""
 
-    apps = shown(fields.List, "Each app.", [], cls_or_instance=fields.Nested(AppSchema))
+    apps = shown_list(AppSchema, "The apps.")
 
 
 class AppChangedSchema(PolicyAppliedSchema):
     """The version of the policy that the change made."""
 
-    keys = shown(
-        fields.List,
-        "New keys, which are shown this once.",
-        [],
-        cls_or_instance=fields.Nested(NewKeySchema),
-    )
+    keys = shown_list(NewKeySchema, "New keys, shown only once.")

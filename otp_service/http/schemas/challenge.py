@@ -1,4 +1,7 @@
-"""What apps send and get for a challenge: send, verify, resend, look, cancel."""
+"""What apps send and receive for a challenge: send, verify, read, resend, cancel.
+
+Knows each field and its form. Must not know what is done with the values.
+"""
 
 from marshmallow import Schema, fields, validate
 
@@ -6,39 +9,42 @@ from otp_service.challenge.model import State, Status
 from otp_service.http.schemas.fields import (
     Strict,
     binding_field,
+    boolean_field,
     channel_field,
     human_proof_field,
     shown,
+    shown_list,
+    shown_word,
     text_field,
 )
-from otp_service.upstream.channels import CHANNELS
+from otp_service.policy import CHANNELS
 
 
 class NumberSchema(Strict):
     """A phone number."""
 
     to = text_field(
-        "must be 3 to 40 signs",
+        "must be 3 to 40 characters",
         r"[^\x00-\x1f]{3,40}",
-        "The phone number, in any spelling; it becomes one E.164 number.",
+        "The phone number. Any common way of writing it is accepted and converted to E.164.",
         "+1 202 555 0100",
         required=True,
     )
     country = text_field(
         "must be the two capital letters of a country (ISO 3166)",
         r"[A-Z]{2}",
-        "The country of a number written without its country code (ISO 3166 alpha-2).",
+        "The country (ISO 3166 alpha-2), if the number is written without its country code.",
         "US",
     )
 
 
 class RouteSchema(NumberSchema):
-    """What decides which route a number takes, and in which words."""
+    """What decides which route a number takes, and the language of its message."""
 
     purpose = text_field(
-        "must be 1 to 32 small letters, digits, '.', '-' or '_'",
+        "must be 1 to 32 lower-case letters, digits, '.', '-' or '_'",
         r"[a-z0-9._-]{1,32}",
-        "What the proof is for; login when left out. A code counts for its purpose only.",
+        "What the proof is for. A code is valid for its own purpose only.",
         "login",
         load_default="login",
     )
@@ -46,7 +52,7 @@ class RouteSchema(NumberSchema):
     locale = text_field(
         "must be a language tag such as en or pt-BR",
         r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}",
-        "The language of the message (BCP 47); guessed from the number when left out.",
+        "The language of the message (BCP 47). If omitted, the number's country decides.",
         "en",
     )
 
@@ -55,38 +61,37 @@ class SendSchema(RouteSchema):
     """Body of POST /otp/send."""
 
     reference = text_field(
-        "must be 1 to 64 visible ASCII signs",
+        "must be 1 to 64 visible ASCII characters",
         r"[\x21-\x7e]{1,64}",
-        "Your own id; comes back in every answer and in the verification token.",
+        "An id of your own. Every answer and the verification token repeat it.",
         "signup-4711",
     )
     binding = binding_field(
-        "What the code is tied to, such as a payment's amount and payee; any change voids the code."
+        "What the code is tied to, such as a payment's amount and payee. If any of it changes, the code is void."
     )
     app_hash = text_field(
-        "must be the 11 signs that Android's SMS Retriever expects",
+        "must be the 11 characters that Android's SMS Retriever expects",
         r"[A-Za-z0-9+/]{11}",
-        "Hash of your Android app, written into the SMS so that the app can read the code by itself.",
+        "The hash of your Android app. It is added to the SMS so that the app can read the code itself.",
         "FA+9qCX9VSu",
     )
-
     session = text_field(
-        "must be 1 to 128 visible ASCII signs",
+        "must be 1 to 128 visible ASCII characters",
         r"[\x21-\x7e]{1,128}",
-        "Your own name of the person's session, with a secret key only: sends of strangers, of sessions and of those "
-        "that verified this number before are counted apart.",
+        "Your id of the person's session; with a secret key only. Strangers, sessions, and sessions that verified "
+        "this number before are limited separately.",
         "b7a9e4c1",
     )
     address = text_field(
         "must be an IP address",
         r"[0-9a-fA-F.:]{2,45}",
-        "The person's address, with a secret key only: it is counted as a browser's would be.",
+        "The person's IP address; with a secret key only. It is limited as a browser's address would be.",
         "192.0.2.1",
     )
     device_token = text_field(
-        "must be a device_token that POST /otp/verify gave",
+        "must be a device_token from POST /otp/verify",
         r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+",
-        "Shows that this device verified this number before: no stranger's sends count against it.",
+        "Proof that this device verified this number before. Sends by strangers then do not count against it.",
         "eyJhbGciOiJFZERTQSIsInR5cCI6Im90cC4uLg.eyJpc3MiOiJodHRwczovL290cC4uLg.c2lnbmF0dXJl",
     )
     human_proof = human_proof_field()
@@ -96,7 +101,7 @@ class VerifySchema(Strict):
     """Body of POST /otp/verify."""
 
     challenge_id = text_field(
-        "must be the id that POST /otp/send gave",
+        "must be an id from POST /otp/send",
         r"[A-Za-z0-9_-]{1,64}",
         "The challenge's id.",
         "2aH3b0sYp1c7mV9xQ4tLkZ0w",
@@ -105,102 +110,89 @@ class VerifySchema(Strict):
     code = text_field(
         "must be a string of 6 to 10 digits",
         r"[0-9]{6,10}",
-        "What the person typed, as a string of digits.",
+        "The code that the person typed, as a string of digits.",
         "042137",
         required=True,
     )
     binding = binding_field(
-        "The same binding as at the send; compared when given, and always shown in the token."
+        "The same binding as in POST /otp/send. It is compared if given; the token carries it in any case."
     )
-    remember_device = fields.Boolean(
-        truthy={True},
-        falsy={False},
-        load_default=False,
-        metadata={
-            "description": "Whether to give a device_token for the device's next POST /otp/send; false when left out.",
-            "example": True,
-        },
-        error_messages={"invalid": "must be true or false", "null": "must not be null"},
+    remember_device = boolean_field(
+        "Whether to return a device_token, which the device keeps for its next POST /otp/send.",
+        example=True,
+        default=False,
     )
 
 
 class ResendSchema(Strict):
-    """Body of POST /otp/{id}/resend; may be left out."""
+    """Body of POST /otp/{id}/resend; may be omitted."""
 
     channel = channel_field()
     human_proof = human_proof_field()
 
 
-SHOWN = [str(status) for status in Status if status is not Status.CLAIMED]
-"""Where a delivery can stand; that a worker has claimed it is the workers' own affair."""
-
-
 class DeliverySchema(Schema):
-    """One try to bring a code."""
+    """One attempt to deliver a code."""
 
-    channel = shown(fields.String, "The channel.", "sms", validate=validate.OneOf(CHANNELS))
-    status = shown(
-        fields.String,
-        "Where the message stands; unknown if the upstream account gave no answer.",
+    channel = shown_word(CHANNELS, "The channel.", "sms")
+    status = shown_word(
+        [status.value for status in Status if status is not Status.CLAIMED],
+        "The state of the message. `accepted`: the upstream took it; `unknown`: the upstream gave no answer; "
+        "`superseded`: another message replaced it before it left.",
         "accepted",
-        validate=validate.OneOf(SHOWN),
     )
 
 
 class ChallengeSchema(Schema):
-    """A challenge as a screen may see it."""
+    """A challenge as a screen may show it."""
 
     challenge_id = shown(
-        fields.String, "The challenge's id: a secret of its holder.", "2aH3b0sYp1c7mV9xQ4tLkZ0w"
-    )
-    status = shown(
         fields.String,
-        "Where the challenge stands; all but pending are final.",
+        "The challenge's id. Only the browser or server that started it should know it.",
+        "2aH3b0sYp1c7mV9xQ4tLkZ0w",
+    )
+    status = shown_word(
+        [state.value for state in State],
+        "The state of the challenge. All states but `pending` are final.",
         "pending",
-        validate=validate.OneOf([state.value for state in State]),
     )
     to = shown(fields.String, "The number, masked.", "+1********00")
-    channel = shown(
-        fields.String,
-        "The channel of the newest message, or of the code that came back.",
-        "sms",
-        validate=validate.OneOf(CHANNELS),
+    channel = shown_word(
+        CHANNELS, "The channel of the newest message or, once verified, of the code that was typed.", "sms"
     )
     purpose = shown(fields.String, "What the proof is for.", "login")
-    expires_in = shown(fields.Integer, "Seconds until no code counts any more.", 300)
-    resend_in = shown(fields.Integer, "Seconds until another message may be asked for.", 30)
-    sends_left = shown(fields.Integer, "Messages that may still be sent.", 3)
-    checks_left = shown(fields.Integer, "Guesses that are left.", 5)
+    expires_in = shown(fields.Integer, "Seconds until the challenge expires.", 300)
+    resend_in = shown(fields.Integer, "Seconds until another message can be requested.", 30)
+    sends_left = shown(fields.Integer, "How many more messages can be sent.", 3)
+    checks_left = shown(fields.Integer, "How many more codes can be checked.", 5)
     code_length = shown(fields.Integer, "How many digits the code has.", 6)
     channels_left = shown(
         fields.List,
-        "Channels that a resend may use.",
+        "The channels that a resend can use.",
         ["sms"],
         cls_or_instance=fields.String(validate=validate.OneOf(CHANNELS)),
     )
-    deliveries = shown(
-        fields.List,
-        "Each message so far, oldest first.",
-        [{"channel": "sms", "status": "accepted"}],
-        cls_or_instance=fields.Nested(DeliverySchema),
+    deliveries = shown_list(
+        DeliverySchema, "The messages so far, oldest first.", {"channel": "sms", "status": "accepted"}
     )
     reference = fields.String(
-        metadata={"description": "Your own id, where you gave one.", "example": "signup-4711"}
+        metadata={"description": "Your own id, if you gave one.", "example": "signup-4711"}
     )
 
 
 class VerifiedSchema(ChallengeSchema):
-    """A challenge that was won."""
+    """A verified challenge."""
 
     token = shown(
         fields.String,
-        "The proof, a JWT signed with Ed25519: hand it to your backend, which checks or redeems it.",
+        "The proof: a JWT signed with Ed25519. Pass it to your backend, which checks or redeems it.",
         "eyJhbGciOiJFZERTQSIsInR5cCI6Im90cC4uLg.eyJpc3MiOiJodHRwczovL290cC4uLg.c2lnbmF0dXJl",
     )
-    token_expires_in = shown(fields.Integer, "Seconds the token lives.", 300)
+    token_expires_in = shown(fields.Integer, "Seconds until the token expires.", 300)
     device_token = fields.String(
         metadata={
-            "description": "Where it was asked for: keep it on the device, and show it at the next POST /otp/send.",
+            "description": "Present if remember_device was true. Keep it on the device and send it with the next "
+            "POST /otp/send.",
             "example": "eyJhbGciOiJFZERTQSIsInR5cCI6Im90cC4uLg.eyJpc3MiOiJodHRwczovL290cC4uLg.c2lnbmF0dXJl",
         }
     )

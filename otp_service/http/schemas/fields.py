@@ -4,28 +4,106 @@ Knows each form, its rule and its pattern. Must not know any single call.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, missing, validate
 
 from otp_service.access.api_keys import read_lifetime
-from otp_service.upstream.channels import CHANNELS
+from otp_service.policy import CHANNELS
 
 BINDING_PARTS, BINDING_LENGTH, BINDING_TEXT = 8, 64, 256
+_Messages = dict[str, str | list[Any] | dict[Any, Any]]
+_STRING: _Messages = {"invalid": "must be a string", "null": "must not be null"}
+_BOOLEAN: _Messages = {"invalid": "must be true or false", "null": "must not be null"}
+_INTEGER: _Messages = {"invalid": "must be a whole number", "null": "must not be null"}
+
+
+class Strict(Schema):
+    """A request: refuses fields that it does not know."""
+
+    error_messages = {"unknown": "is not a field of this request"}  # noqa: RUF012 - typed so by its base
+
+
+# Fields of requests.
 
 
 def text_field(rule: str, pattern: str, about: str, example: str, **kwargs: Any) -> fields.String:  # noqa: ANN401
-    """Make a field for a string that matches `pattern` as a whole; `rule` says so in words."""
+    """Make a field for a string that matches `pattern` as a whole; `rule` says the same in words."""
     return fields.String(
         validate=validate.Regexp(re.compile(rf"(?:{pattern})\Z"), error=rule),
         metadata={"description": about, "example": example, "pattern": f"^(?:{pattern})$"},
-        error_messages={"invalid": "must be a string", "null": "must not be null"},
+        error_messages=_STRING,
         **kwargs,
     )
 
 
+def line_field(about: str, example: str, most: int, **kwargs: Any) -> fields.String:  # noqa: ANN401 - as text_field
+    """Make a field for a line of at most `most` characters."""
+    rule = f"must be 1 to {most} characters on one line"
+    return text_field(rule, rf"[^\x00-\x1f\x7f]{{1,{most}}}", about, example, **kwargs)
+
+
+def reason_field() -> fields.String:
+    """Make a field for the reason of a change."""
+    return text_field(
+        "must be 1 to 200 characters on one line",
+        r"[^\x00-\x1f]{1,200}",
+        "Why the change is made; recorded in the history.",
+        "voice first in Spain",
+        required=True,
+    )
+
+
+def choice_field(choices: Iterable[str], about: str, example: str, **kwargs: Any) -> fields.String:  # noqa: ANN401
+    """Make a field for one of several words."""
+    words = list(choices)
+    return fields.String(
+        validate=validate.OneOf(words, error=f"must be one of {', '.join(words)}"),
+        metadata={"description": about, "example": example},
+        error_messages=_STRING,
+        **kwargs,
+    )
+
+
+def boolean_field(about: str, *, example: bool, default: bool | None = None) -> fields.Boolean:
+    """Make a field for true or false, and nothing that is taken for one of them."""
+    return fields.Boolean(
+        truthy={True},
+        falsy={False},
+        metadata={"description": about, "example": example},
+        error_messages=_BOOLEAN,
+        load_default=missing if default is None else default,
+    )
+
+
+def integer_field(least: int, most: int, rule: str, about: str, example: int) -> fields.Integer:
+    """Make a field for a whole number from `least` to `most`."""
+    return fields.Integer(
+        strict=True,
+        validate=validate.Range(least, most, error=rule),
+        metadata={"description": about, "example": example},
+        error_messages=_INTEGER,
+    )
+
+
+def channel_field() -> fields.String:
+    """Make a field for the channel that the person chose."""
+    return choice_field(CHANNELS, "The channel that the person chose. It is tried first.", "sms")
+
+
+def human_proof_field() -> fields.String:
+    """Make a field for the result of a human check."""
+    return text_field(
+        "must be the result of a human check, at most 4096 characters",
+        r"[\x21-\x7e]{1,4096}",
+        "The result of the check in human_check, after a human_check_required problem.",
+        "eyJjaGFsbGVuZ2UiOnsuLi59fQ==",
+    )
+
+
 class Binding(fields.Field[Any]):
-    """A line of text, or a flat object of lines."""
+    """What a code is tied to: a line of text, or a flat object of lines."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:  # noqa: ANN401 - marshmallow's signature
         if isinstance(value, str) and 1 <= len(value) <= BINDING_TEXT:
@@ -35,15 +113,9 @@ class Binding(fields.Field[Any]):
             if all(isinstance(part, str) and 1 <= len(part) <= BINDING_LENGTH for part in parts):
                 return value
         raise ValidationError(
-            f"must be a string of 1 to {BINDING_TEXT} signs, or an object of up to {BINDING_PARTS} strings "
-            f"of 1 to {BINDING_LENGTH} signs"
+            f"must be a string of 1 to {BINDING_TEXT} characters, or an object of up to {BINDING_PARTS} strings "
+            f"of 1 to {BINDING_LENGTH} characters"
         )
-
-
-class Strict(Schema):
-    """Refuses fields that it does not know."""
-
-    error_messages = {"unknown": "is not a field of this request"}  # noqa: RUF012 - typed so by its base
 
 
 def binding_field(about: str) -> Binding:
@@ -63,58 +135,35 @@ def binding_field(about: str) -> Binding:
     return Binding(metadata={"description": about, "example": example, "oneOf": forms})
 
 
-def channel_field() -> fields.String:
-    """Make a field for the channel that the person chose."""
-    return fields.String(
-        validate=validate.OneOf(CHANNELS, error=f"must be one of {', '.join(CHANNELS)}"),
-        metadata={"description": "The channel the person chose; it is tried first.", "example": "sms"},
-        error_messages={"invalid": "must be a string", "null": "must not be null"},
-    )
-
-
-def human_proof_field() -> fields.String:
-    """Make a field for the result of a human check."""
-    return text_field(
-        "must be the result of a human check, 4096 signs at most",
-        r"[\x21-\x7e]{1,4096}",
-        "What the widget made of human_check, after the problem human_check_required.",
-        "eyJjaGFsbGVuZ2UiOnsuLi59fQ==",
-    )
-
-
-def shown(kind: type[fields.Field[Any]], about: str, example: object, **kwargs: Any) -> Any:  # noqa: ANN401
-    """Make a field that every answer has."""
-    return kind(required=True, metadata={"description": about, "example": example}, **kwargs)
-
-
-def reason_field() -> fields.String:
-    """Make a field for the reason of a change."""
-    return text_field(
-        "must be 1 to 200 signs on one line",
-        r"[^\x00-\x1f]{1,200}",
-        "Why; kept in the history.",
-        "voice first in Spain",
-        required=True,
-    )
-
-
-def line_field(about: str, example: str, most: int, **kwargs: Any) -> fields.String:  # noqa: ANN401 - as text_field
-    """Make a field for a line of at most `most` characters."""
-    rule = f"must be 1 to {most} signs on one line"
-    return text_field(rule, rf"[^\x00-\x1f\x7f]{{1,{most}}}", about, example, **kwargs)
-
-
 class Duration(fields.Field[int]):
-    """Seconds, written as 90d or 24h."""
+    """A length of time, written as 90d or 24h, in seconds."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:  # noqa: ANN401 - marshmallow's signature
         try:
             return read_lifetime(value)
         except (TypeError, ValueError):
-            raise ValidationError("must be a time such as 90d or 24h, up to 3650d") from None
+            raise ValidationError("must be a duration such as 90d or 24h, up to 3650d") from None
 
 
 def duration_field(about: str, example: str, **kwargs: Any) -> Duration:  # noqa: ANN401 - as text_field
     """Make a field for a length of time."""
     written = {"type": "string", "pattern": "^[0-9]{1,9}[smhd]$"}
     return Duration(metadata={"description": about, "example": example} | written, **kwargs)
+
+
+# Fields of answers.
+
+
+def shown(kind: type[fields.Field[Any]], about: str, example: object, **kwargs: Any) -> Any:  # noqa: ANN401
+    """Make a field that every answer of its schema has."""
+    return kind(required=True, metadata={"description": about, "example": example}, **kwargs)
+
+
+def shown_word(words: Iterable[str], about: str, example: str) -> Any:  # noqa: ANN401 - as shown
+    """Make a field that every answer has: one of several words."""
+    return shown(fields.String, about, example, validate=validate.OneOf(list(words)))
+
+
+def shown_list(of: type[Schema], about: str, *examples: object) -> Any:  # noqa: ANN401 - as shown
+    """Make a field that every answer has: a list of records."""
+    return shown(fields.List, about, list(examples), cls_or_instance=fields.Nested(of))

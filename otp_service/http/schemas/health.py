@@ -1,18 +1,19 @@
-"""What a probe is answered."""
+"""The answer to a probe."""
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields
 
-from otp_service.http.schemas.fields import shown
+from otp_service.http.schemas.fields import shown_word
 
 
 class HealthSchema(Schema):
-    """A probe's answer."""
+    """The state of this process."""
 
-    status = shown(
-        fields.String, "Whether all parts answer.", "ok", validate=validate.OneOf(["ok", "unavailable"])
-    )
+    status = shown_word(["ok", "unavailable"], "Whether it can serve requests.", "ok")
     parts = fields.Dict(
         keys=fields.String(),
         values=fields.String(),
-        metadata={"description": "Each part and how it is.", "example": {"store": "ok"}},
+        metadata={
+            "description": "The state of each part: ok, or the code of its problem.",
+            "example": {"store": "ok"},
+        },
     )

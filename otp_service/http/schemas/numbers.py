@@ -3,34 +3,41 @@
 from marshmallow import Schema, fields, validate
 
 from otp_service.http.schemas.challenge import NumberSchema
-from otp_service.http.schemas.fields import Strict, reason_field, shown
+from otp_service.http.schemas.fields import Strict, boolean_field, integer_field, reason_field, shown
 
 
 class SuppressionSchema(Schema):
-    """Whether a number wants no messages."""
+    """Whether a number receives no messages."""
 
-    suppressed = shown(fields.Boolean, "Whether nothing is sent to it.", example=True)
-    channel = fields.String(metadata={"description": "Where the person asked for it.", "example": "sms"})
+    suppressed = shown(fields.Boolean, "Whether messages to this number are suppressed.", example=True)
+    channel = fields.String(
+        metadata={"description": "The channel on which the person asked for it.", "example": "sms"}
+    )
     upstream = fields.String(
-        metadata={"description": "The account that took the message.", "example": "main"}
+        metadata={"description": "The upstream account that received the request.", "example": "main"}
     )
     at = fields.Integer(
-        metadata={"description": "When, in milliseconds since 1970.", "example": 1_700_000_000_000}
+        metadata={
+            "description": "When it was requested (milliseconds since 1970).",
+            "example": 1_700_000_000_000,
+        }
     )
     by = fields.String(metadata={"description": "Who asked for it.", "example": "the person"})
+
+
+class LiftedSchema(Schema):
+    """Whether a suppression was lifted."""
+
+    lifted = shown(fields.Boolean, "False if there was none.", example=True)
 
 
 class ForgetSchema(NumberSchema):
     """A number to forget."""
 
-    and_suppression = fields.Boolean(
-        load_default=False,
-        truthy={True},
-        falsy={False},
-        metadata={
-            "description": "Whether to forget a STOP, too, so that messages may go there again; false when left out.",
-            "example": False,
-        },
+    and_suppression = boolean_field(
+        "Whether to forget a STOP as well. Messages can then be sent to the number again.",
+        example=False,
+        default=False,
     )
 
 
@@ -39,25 +46,20 @@ class ForgottenSchema(Schema):
 
     removed = shown(
         fields.Dict,
-        "How many records, by kind.",
+        "The number of records of each kind.",
         example={"challenges": 1, "events": 2},
         keys=fields.String(),
         values=fields.Integer(),
     )
     unreadable = shown(
         fields.Integer,
-        "Challenges sealed with a key that this process lacks: whose they are it cannot tell.",
+        "The number of challenges sealed with a key that this process lacks. It cannot tell whether they belong to "
+        "this number.",
         example=0,
     )
     suppressed = shown(
-        fields.Boolean, "Whether it stays on the suppression list, as a bare HMAC.", example=False
+        fields.Boolean, "Whether the number stays on the suppression list, as an HMAC only.", example=False
     )
-
-
-class LiftedSchema(Schema):
-    """Whether a suppression was lifted."""
-
-    lifted = shown(fields.Boolean, "False if there was none.", example=True)
 
 
 class RecycledSchema(Strict):
@@ -67,20 +69,15 @@ class RecycledSchema(Strict):
         fields.String(error_messages={"invalid": "must be a string", "null": "must not be null"}),
         required=True,
         validate=validate.Length(1, 10_000, error="must be 1 to 10000 numbers"),
-        metadata={"description": "With their country codes.", "example": ["+12025550100"]},
+        metadata={"description": "The numbers, with their country codes.", "example": ["+12025550100"]},
         error_messages={"invalid": "must be a list", "null": "must not be null"},
     )
-    days = fields.Integer(
-        strict=True,
-        validate=validate.Range(1, 365, error="must be from 1 to 365"),
-        metadata={"description": "For so long they count as recycled.", "example": 90},
-        error_messages={"invalid": "must be a whole number", "null": "must not be null"},
-    )
+    days = integer_field(1, 365, "must be from 1 to 365", "How many days the numbers count as recycled.", 90)
     reason = reason_field()
 
 
 class RecycledCountSchema(Schema):
-    """How many were taken in."""
+    """How many numbers were accepted."""
 
-    taken = shown(fields.Integer, "Numbers that count as recycled now.", 1)
-    no_numbers = shown(fields.Integer, "What was no number that can exist.", 0)
+    taken = shown(fields.Integer, "How many numbers now count as recycled.", 1)
+    no_numbers = shown(fields.Integer, "How many entries are not numbers that can exist.", 0)

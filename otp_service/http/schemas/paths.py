@@ -1,4 +1,4 @@
-"""The parts of paths that vary. Must not know which view takes them."""
+"""The variable parts of paths. Must not know which view takes them."""
 
 from marshmallow import fields
 
@@ -6,17 +6,17 @@ from otp_service.http.schemas.challenge import VerifySchema
 from otp_service.http.schemas.fields import Strict, text_field
 
 
-def _place(about: str, example: str) -> fields.String:
+def _version_field(about: str, example: str) -> fields.String:
     return text_field("must be the number of a version", r"[0-9]{1,9}", about, example)
 
 
 class PathSchema(Strict):
-    """What stands in paths."""
+    """The variable parts of all paths."""
 
-    challenge_id = VerifySchema._declared_fields["challenge_id"]  # noqa: SLF001 - the same field stands there
-    number = _place("The version's number.", "12")
-    old = _place("The version to compare from.", "11")
-    new = _place("The version to compare with.", "12")
+    challenge_id = VerifySchema._declared_fields["challenge_id"]  # noqa: SLF001 - bodies and paths share the field
+    number = _version_field("The version's number.", "12")
+    old = _version_field("The version to compare from.", "11")
+    new = _version_field("The version to compare with.", "12")
     upstream = text_field(
         "must be the name of an account",
         r"[a-z][a-z0-9_-]{0,31}",
@@ -26,10 +26,12 @@ class PathSchema(Strict):
     secret = text_field(
         "must be one of the account's webhook secrets",
         r"[A-Za-z0-9_-]{1,200}",
-        "A secret whose SHA-256 stands in the account's receipts.secrets.",
+        "A webhook secret. Its SHA-256 must be in the account's receipts.secrets.",
         "whs_4711",
     )
-    key_id = text_field("must be a key's id", r"[0-9a-f]{10}", "The key's id, as it is listed.", "5f2ab1c3d4")
+    key_id = text_field(
+        "must be a key's id", r"[0-9a-f]{10}", "The key's id, as GET /ops/keys lists it.", "5f2ab1c3d4"
+    )
     app = text_field(
         "must be the name of an app", r"[a-z][a-z0-9_-]{0,31}", "The app's name in the policy.", "web"
     )

@@ -1,12 +1,19 @@
 """The policy, its versions, and what it would do with a number."""
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields
 
 from otp_service.http.schemas.challenge import RouteSchema
-from otp_service.http.schemas.fields import Strict, reason_field, shown, text_field
+from otp_service.http.schemas.fields import (
+    Strict,
+    integer_field,
+    reason_field,
+    shown,
+    shown_list,
+    text_field,
+)
 
 
-def _policy(*, required: bool) -> fields.String:
+def _policy_field(*, required: bool) -> fields.String:
     return fields.String(
         required=required,
         metadata={"description": "The policy, a TOML document.", "example": '[app.web]\nbrand = "Acme"'},
@@ -14,41 +21,38 @@ def _policy(*, required: bool) -> fields.String:
     )
 
 
-def _version(about: str) -> fields.Integer:
-    return fields.Integer(
-        strict=True,
-        validate=validate.Range(0, 1_000_000_000, error="must be the number of a version"),
-        metadata={"description": about, "example": 12},
-        error_messages={"invalid": "must be a whole number", "null": "must not be null"},
-    )
+def _version_field(about: str) -> fields.Integer:
+    return integer_field(0, 1_000_000_000, "must be the number of a version", about, 12)
 
 
 class PolicyTextSchema(Strict):
     """A policy to check."""
 
-    text = _policy(required=True)
+    text = _policy_field(required=True)
 
 
 class PolicyApplySchema(PolicyTextSchema):
     """A policy to apply."""
 
     reason = reason_field()
-    expected = _version("The version that the change was made from; another in force is a conflict.")
+    expected = _version_field(
+        "The version that the change is based on. If another one is in force, nothing is changed."
+    )
 
 
 class PolicyRollbackSchema(Strict):
     """Which version to bring back."""
 
     reason = reason_field()
-    version = _version("The version; the one before the one in force when left out.")
+    version = _version_field("The version. If omitted, the one before the version in force.")
 
 
 class PolicyCheckedSchema(Schema):
-    """A policy that could work."""
+    """A valid policy."""
 
     warnings = shown(
         fields.List,
-        "What may not be meant, each with its line.",
+        "Likely mistakes, each with its line.",
         ["app.web: the SMS in hi needs 2 parts (81 units) (line 2)"],
         cls_or_instance=fields.String(),
     )
@@ -58,66 +62,84 @@ class PolicyBriefSchema(Schema):
     """One version of the policy."""
 
     version = shown(fields.Integer, "Its number.", 12)
-    author = shown(fields.String, "The operator whose key applied it, or how it came.", "alice")
-    at = shown(fields.Integer, "When, in milliseconds since 1970 by the store's clock.", 1_700_000_000_000)
-    reason = shown(fields.String, "Why.", "voice first in Spain")
+    author = shown(fields.String, "The operator whose key applied it, or where else it came from.", "alice")
+    at = shown(
+        fields.Integer,
+        "When it was applied (milliseconds since 1970, by the store's clock).",
+        1_700_000_000_000,
+    )
+    reason = shown(fields.String, "Why it was applied.", "voice first in Spain")
 
 
 class PolicyVersionSchema(PolicyBriefSchema):
     """One version of the policy with its text."""
 
-    text = _policy(required=True)
+    text = _policy_field(required=True)
 
 
 class PolicyAppliedSchema(PolicyBriefSchema, PolicyCheckedSchema):
-    """The version that is in force now."""
+    """The version that is now in force."""
 
 
 class PolicyHistorySchema(Schema):
-    """Versions, the newest first."""
+    """The versions of the policy."""
 
-    versions = shown(fields.List, "Each version.", [], cls_or_instance=fields.Nested(PolicyBriefSchema))
+    versions = shown_list(PolicyBriefSchema, "The versions, newest first.")
 
 
 class PolicyDiffSchema(Schema):
-    """What changed between two versions."""
+    """The difference between two versions."""
 
-    diff = shown(fields.String, "A unified diff; empty for none.", '-wait = "30s"\n+wait = "20s"\n')
+    diff = shown(
+        fields.String,
+        "A unified diff; empty if the versions are equal.",
+        '-wait = "30s"\n+wait = "20s"\n',
+    )
 
 
 class SimulateSchema(RouteSchema):
-    """What to play through."""
+    """A send to simulate."""
 
     app = text_field(
-        "must be the name of an app", r"[a-z][a-z0-9_-]{0,31}", "The app; the first when left out.", "web"
+        "must be the name of an app",
+        r"[a-z][a-z0-9_-]{0,31}",
+        "The app. If omitted, the policy's first.",
+        "web",
     )
-    text = _policy(required=False)
+    text = _policy_field(required=False)
 
 
 class SimulationSchema(Schema):
-    """What a number would get, and why."""
+    """What a number would receive, and why."""
 
-    number = shown(fields.Dict, "The number as it is understood: masked, country, type.", {"country": "GB"})
+    number = shown(
+        fields.Dict,
+        "How the number is understood: masked number, country, type.",
+        {"country": "GB"},
+    )
     app = shown(fields.String, "The app that would send.", "web")
     route = shown(
-        fields.Dict, "The route that serves it and why no earlier one does.", {"place": 0}, allow_none=True
+        fields.Dict,
+        "The route that serves the number, and why earlier ones do not.",
+        {"place": 0},
+        allow_none=True,
     )
     steps = shown(
         fields.List,
-        "Each step: channel, accounts in order, wait and where it comes from, text, parts.",
+        "The steps: channel, accounts in order, wait and where it comes from, text, parts.",
         [{"channel": "sms", "upstreams": ["main"], "wait": 30}],
         cls_or_instance=fields.Dict(),
     )
     guard = shown(
         fields.List,
-        "What the send would be charged to.",
+        "The limits that the send would count towards.",
         [{"rule": "number", "mode": "enforce", "limits": ["3 in 600 s: refuse"]}],
         cls_or_instance=fields.Dict(),
     )
     verdict = fields.Dict(
         allow_none=True,
         metadata={
-            "description": "What the guard would do now for a browser that nobody knows, and which limits are passed.",
+            "description": "What the guard would decide now for an unknown browser, and which limits are exceeded.",
             "example": {"verdict": "allow", "findings": []},
         },
     )
@@ -126,9 +148,12 @@ class SimulationSchema(Schema):
     )
     passed_over = fields.List(
         fields.Dict(),
-        metadata={"description": "Where no route serves the number: why each does not.", "example": []},
+        metadata={
+            "description": "If no route serves the number: why each route does not.",
+            "example": [],
+        },
     )
     problem = fields.String(
         allow_none=True,
-        metadata={"description": "The error that the send would get, if any.", "example": "no_route"},
+        metadata={"description": "The error that the send would cause, if any.", "example": "no_route"},
     )

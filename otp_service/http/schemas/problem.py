@@ -1,35 +1,34 @@
-"""How a problem looks (RFC 9457)."""
+"""Problem details (RFC 9457)."""
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields
 
-from otp_service.http.schemas.fields import shown
+from otp_service.http.schemas.fields import shown, shown_word
 
 
 class FieldErrorSchema(Schema):
-    """A field and the rule it breaks."""
+    """A field or header, and the rule that it breaks."""
 
-    field = shown(fields.String, "The field's name.", "to")
-    rule = shown(fields.String, "What the field must be.", "must be a number that can exist in its country")
+    field = shown(fields.String, "The name of the field or header.", "to")
+    rule = shown(fields.String, "What it must be.", "must be a number that can exist in its country")
 
 
 class HumanCheckSchema(Schema):
-    """What a page needs to show the check of `human_check_required`."""
+    """What a page needs to show the check of a `human_check_required` problem."""
 
-    kind = shown(
-        fields.String,
-        "altcha, or siteverify for a CAPTCHA vendor's widget.",
+    kind = shown_word(
+        ["altcha", "siteverify"],
+        "Which widget to show: `altcha`, or `siteverify` for the widget of a CAPTCHA vendor.",
         "altcha",
-        validate=validate.OneOf(["altcha", "siteverify"]),
     )
     expires_in = fields.Integer(
-        metadata={"description": "Seconds in which the result must come.", "example": 300}
+        metadata={"description": "Seconds within which to send the result.", "example": 300}
     )
     challenge = fields.Dict(
-        metadata={"description": "For altcha: what its widget takes as `challenge`, as JSON."}
+        metadata={"description": "With `altcha`: the value of its widget's `challenge`, as JSON."}
     )
     site_key = fields.String(
         metadata={
-            "description": "For siteverify: the public key of the vendor's widget.",
+            "description": "With `siteverify`: the public key of the vendor's widget.",
             "example": "1x00AA",
         }
     )
@@ -40,21 +39,27 @@ class ProblemSchema(Schema):
 
     type = shown(fields.String, "A URN that ends with the code.", "urn:otp-service:problem:invalid_request")
     title = shown(fields.String, "The code in words.", "Invalid request")
-    status = shown(fields.Integer, "The HTTP status again.", 422)
+    status = shown(fields.Integer, "The HTTP status.", 422)
     detail = shown(fields.String, "What happened and what to do next.", "Some fields break a rule.")
-    code = shown(fields.String, "Stable name of the problem.", "invalid_request")
-    request_id = shown(fields.String, "Quote it when you ask for help.", "9f86d081884c7d65")
+    code = shown(fields.String, "The stable code of the problem.", "invalid_request")
+    request_id = shown(fields.String, "The request's id. Quote it when you ask for help.", "9f86d081884c7d65")
     errors = fields.List(
-        fields.Nested(FieldErrorSchema), metadata={"description": "The fields that break a rule."}
+        fields.Nested(FieldErrorSchema), metadata={"description": "The fields and headers that break a rule."}
     )
     retry_after = fields.Integer(
-        metadata={"description": "Seconds to wait before the next try.", "example": 30}
+        metadata={"description": "Seconds to wait before the next attempt.", "example": 30}
     )
-    checks_left = fields.Integer(metadata={"description": "Guesses that are left.", "example": 4})
+    checks_left = fields.Integer(
+        metadata={"description": "How many more codes can be checked.", "example": 4}
+    )
     version = fields.Integer(metadata={"description": "The version of the policy in force.", "example": 12})
     rule = fields.String(
-        metadata={"description": "With a secret key: the guard's rule that refused.", "example": "number"}
+        metadata={
+            "description": "The guard's rule that refused; shown to secret keys only.",
+            "example": "number",
+        }
     )
     human_check = fields.Nested(
-        HumanCheckSchema, metadata={"description": "What to solve before the request is repeated."}
+        HumanCheckSchema,
+        metadata={"description": "The check to solve before you repeat the request."},
     )
