@@ -71,7 +71,7 @@ SENDS: list[tuple[dict[str, Any], str, str, str]] = [
         {"to": NUMBER, "channel": "voice"},
         "channel_not_available",
         "channel",
-        "must be a channel that this service offers for the number",
+        "must be a channel that is available for this number",
     ),
     ({"to": NUMBER, "purpose": ""}, "invalid_request", "purpose", PURPOSE),
     ({"to": NUMBER, "purpose": "Login"}, "invalid_request", "purpose", PURPOSE),
@@ -192,7 +192,7 @@ def test_a_verify_without_a_field_says_which(api: Api, missing: str) -> None:
             {"channel": "voice"},
             "channel_not_available",
             "channel",
-            "must be a channel that this service offers for the number",
+            "must be a channel that is available for this number",
         ),
     ],
 )
@@ -232,7 +232,7 @@ def test_a_bad_token_names_the_rule(api: Api, token: object, rule: str) -> None:
 )
 @pytest.mark.parametrize("path", ["/otp/send", "/otp/{id}/resend"])
 def test_a_bad_idempotency_key_is_refused(api: Api, key: str, path: str) -> None:
-    """It must be 1 to 128 visible signs, quoted or bare; otherwise nothing happens."""
+    """It must be 1 to 128 visible characters, quoted or bare; otherwise nothing happens."""
     challenge_id = api.opened("+12025550101")
     api.later(60)
     before = api.kept()
@@ -246,7 +246,7 @@ def test_a_bad_idempotency_key_is_refused(api: Api, key: str, path: str) -> None
 
 @pytest.mark.parametrize("key", ["k" * 128, f'"{"k" * 128}"', '" "', "a\\b"])
 def test_an_idempotency_key_at_the_limit_is_taken(api: Api, key: str) -> None:
-    """128 signs pass, with quotes around them too."""
+    """128 characters pass, with or without quotes."""
     answer = api.call("POST", "/otp/send", body={"to": NUMBER}, headers={"Idempotency-Key": key})
     assert answer.status_code == 202
 
@@ -262,7 +262,7 @@ def padded(size: int) -> bytes:
     return body + b" " * (size - len(body))
 
 
-NO_JSON = {"field": "body", "rule": "must be JSON in UTF-8"}
+NO_JSON = {"field": "body", "rule": "must be valid JSON in UTF-8"}
 TOO_LARGE = {"field": "body", "rule": "must be at most 16 KiB"}
 
 

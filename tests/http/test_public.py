@@ -359,7 +359,7 @@ def test_a_key_does_not_carry_over_to_another_body(api: Api, other: dict[str, st
     answer = api.call("POST", "/otp/send", body=other, headers=keyed("k"))
     assert told(answer) == (422, "idempotency_key_reused")
     assert members(answer)["errors"] == [
-        {"field": "Idempotency-Key", "rule": "must be a new one for another body"}
+        {"field": "Idempotency-Key", "rule": "must be new for each new body"}
     ]
     assert api.kept() == before
 

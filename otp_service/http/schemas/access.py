@@ -63,7 +63,7 @@ class IssuedKeySchema(Schema):
     id = shown(fields.String, "Its id, to rotate or revoke it.", "5f2ab1c3d4")
     kind = shown_word(_KINDS, "Its kind.", "secret")
     owner = shown(fields.String, "The app or, for an ops key, the operator.", "web")
-    role = shown(fields.String, "The operator's role; empty for an app.", "")
+    role = shown_word(["", *ROLES], "The operator's role; empty for an app.", "")
     label = shown(fields.String, "What the key is for.", "checkout servers")
     fingerprint = shown(fields.String, "The first eight hexadecimal digits of its SHA-256.", "9f86d081")
     live = shown(fields.Boolean, "Whether it is valid now.", example=True)
@@ -103,14 +103,16 @@ class AppCreateSchema(Strict):
     origins = fields.List(
         line_field("An origin as browsers send it.", "https://shop.example.com", 200),
         metadata={
-            "description": "The origins of the pages that may use its publishable keys.",
+            "description": "The origins of the pages that may use its publishable keys. If omitted, none.",
             "example": ["https://shop.example.com"],
         },
         load_default=list,
     )
     reason = line_field("The reason, for the policy's history.", "the shop opens", 200, required=True)
     keys = boolean_field(
-        "Whether to issue a publishable and a secret key at once.", example=True, default=True
+        "Whether to issue a publishable and a secret key at once. If omitted, they are issued.",
+        example=True,
+        default=True,
     )
 
 

@@ -17,7 +17,7 @@ from otp_service.http.schemas.fields import (
     shown_word,
     text_field,
 )
-from otp_service.policy import CHANNELS
+from otp_service.upstream.channels import CHANNELS
 
 
 class NumberSchema(Strict):
@@ -44,7 +44,7 @@ class RouteSchema(NumberSchema):
     purpose = text_field(
         "must be 1 to 32 lower-case letters, digits, '.', '-' or '_'",
         r"[a-z0-9._-]{1,32}",
-        "What the proof is for. A code is valid for its own purpose only.",
+        "What the proof is for; `login` if omitted. A code is valid for its own purpose only.",
         "login",
         load_default="login",
     )
@@ -118,7 +118,7 @@ class VerifySchema(Strict):
         "The same binding as in POST /otp/send. It is compared if given; the token carries it in any case."
     )
     remember_device = boolean_field(
-        "Whether to return a device_token, which the device keeps for its next POST /otp/send.",
+        "Whether to return a device_token, which the device keeps for its next POST /otp/send. If omitted, none is returned.",
         example=True,
         default=False,
     )

@@ -10,7 +10,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, missing, validate
 
 from otp_service.access.api_keys import read_lifetime
-from otp_service.policy import CHANNELS
+from otp_service.upstream.channels import CHANNELS
 
 BINDING_PARTS, BINDING_LENGTH, BINDING_TEXT = 8, 64, 256
 _Messages = dict[str, str | list[Any] | dict[Any, Any]]

@@ -1,7 +1,10 @@
 """The guard's blocks and pins."""
 
+from typing import get_args
+
 from marshmallow import Schema, fields
 
+from otp_service.guard.rules import Known
 from otp_service.http.schemas.challenge import NumberSchema
 from otp_service.http.schemas.fields import (
     Strict,
@@ -78,10 +81,9 @@ class ExplainedSchema(Schema):
 
     to = shown(fields.String, "The number, masked.", "+1********00")
     app = shown(fields.String, "The app.", "web")
-    known = shown(
-        fields.String,
-        "How well the caller is known: empty for a stranger, `session`, `returning` (a session that verified this "
-        "number before) or `device`.",
+    known = shown_word(
+        get_args(Known),
+        "How well the caller is known. Empty for a stranger; `returning` is a session that verified this number before.",
         "session",
     )
     verdict = shown_word(["allow", *LEVELS], "What the guard would decide.", "refuse")

@@ -35,7 +35,7 @@ class ForgetSchema(NumberSchema):
     """A number to forget."""
 
     and_suppression = boolean_field(
-        "Whether to forget a STOP as well. Messages can then be sent to the number again.",
+        "Whether to forget a STOP as well, so that messages can be sent to the number again. If omitted, it is kept.",
         example=False,
         default=False,
     )

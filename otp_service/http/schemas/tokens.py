@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields
 
 from otp_service.http.schemas.fields import Strict, shown, shown_list, shown_word, text_field
-from otp_service.policy import CHANNELS
+from otp_service.upstream.channels import CHANNELS
 
 
 class RedeemSchema(Strict):

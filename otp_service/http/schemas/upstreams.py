@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields
 
 from otp_service.http.schemas.fields import shown, shown_list, shown_word
-from otp_service.policy import CHANNELS
+from otp_service.upstream.channels import CHANNELS
 
 
 class BalanceSchema(Schema):
