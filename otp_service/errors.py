@@ -128,7 +128,7 @@ class MethodNotAllowed(OtpError):
     """The path does not support this method."""
 
     code = "method_not_allowed"
-    detail = "This path does not support this method. See the Allow header for those that it does."
+    detail = "This path does not support this method. See the Allow header."
 
 
 class InternalError(OtpError):
@@ -177,7 +177,7 @@ class OriginNotAllowed(OtpError):
     """A page used the key from an origin that is not one of its app's."""
 
     code = "origin_not_allowed"
-    detail = "Pages from this origin may not use this key. Add the origin to the app's origins in the policy."
+    detail = "Pages of this origin may not use this key. Add it to the app's origins in the policy."
     broken = ("Origin", "must be one of the app's origins")
 
 
@@ -278,7 +278,7 @@ class HumanCheckUnavailable(OtpError):
     """The service that judges the human check does not answer. Nothing is sent."""
 
     code = "human_check_unavailable"
-    detail = "The human check cannot be verified at the moment. Nothing was sent. Try again after retry_after seconds."
+    detail = "The human check cannot be verified now. Nothing was sent. Try again after retry_after seconds."
 
 
 class NumberOptedOut(Invalid):
@@ -297,7 +297,7 @@ class IdempotencyKeyReused(Invalid):
     """The same idempotency key came with another request body."""
 
     code = "idempotency_key_reused"
-    detail = "This Idempotency-Key was used with another request body. Use a new key for each new request."
+    detail = "This Idempotency-Key was used with another body. Use a new key for each new request."
 
     def __init__(self) -> None:
         super().__init__({"Idempotency-Key": ["must be new for each new body"]})

@@ -1,4 +1,4 @@
-"""The WSGI application: a core and the views over it.
+"""The WSGI application: a core and the views on top of it.
 
 Knows every blueprint. Must not know how a core is built.
 """

@@ -1,4 +1,4 @@
-"""Where a request comes from: the peer, or what trusted proxies say of it.
+"""Where a request comes from: the address of the peer, or the one that trusted proxies report.
 
 Pure. Must not know what an address is used for.
 """
@@ -11,12 +11,12 @@ _WITH_PORT = re.compile(r"([0-9.]+):[0-9]{1,5}")
 
 
 def client_address(forwarded: str | None, peer: str | None, trusted: int) -> str:
-    """Give the client's address in its one usual spelling; empty for what is no address.
+    """Return the client's address in canonical form, or an empty string if it is not an address.
 
-    `forwarded` is X-Forwarded-For, several of them with a comma between, to which each of the `trusted` proxies added
-    the address of its own peer. So the client's stands `trusted` entries from the end, and what stands before it is the
-    client's own word. An empty entry counts: leaving it out would move the client's word within reach. With fewer
-    entries the request did not come through all proxies, and the peer is who asks.
+    `forwarded` is X-Forwarded-For; several headers are joined with commas. Each of the `trusted` proxies appends the
+    address of its own peer, so the client's address is `trusted` entries from the end. Entries before it come from the
+    client and prove nothing. An empty entry counts: skipping it would let the client choose its address. With fewer
+    entries the request did not pass through all proxies, and the peer is the client.
     """
     entries = (forwarded or "").split(",") if (forwarded or "").strip() else []
     if trusted and len(entries) >= trusted:
@@ -25,12 +25,12 @@ def client_address(forwarded: str | None, peer: str | None, trusted: int) -> str
 
 
 def _address(entry: str) -> str:
-    """Read an address, with or without a port, as proxies write it."""
+    """Parse an address, with or without a port, as proxies write it."""
     text = entry.strip(" \t")
     if match := _BRACKETED.fullmatch(text) or _WITH_PORT.fullmatch(text):
         text = match[1]
     try:
-        # The zone of a link-local address names a card of this host, and no client.
+        # The zone of a link-local address names an interface of this host, not the client.
         parsed = ip_address(text.partition("%")[0])
     except ValueError:
         return ""

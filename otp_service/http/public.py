@@ -1,4 +1,4 @@
-"""The public HTTP API: each call as one thin view.
+"""The HTTP API for apps, and probes: one thin view for each call.
 
 Knows paths, schemas and which keys may call. Must not know how anything is done.
 """
@@ -35,7 +35,7 @@ def _shown(view: View) -> dict[str, Any]:
 
 @views.post("/otp/send")
 @operation(
-    summary="Start a challenge: a code goes out",
+    summary="Send a code to a number",
     body=SendSchema,
     answer=ChallengeSchema,
     status=202,
@@ -56,7 +56,7 @@ def _shown(view: View) -> dict[str, Any]:
     ),
 )
 def send_code() -> tuple[dict[str, Any], int]:
-    """Answer as soon as the challenge is stored; its `deliveries` tell later what became of the message."""
+    """Start a challenge. The answer does not wait for the message; `deliveries` show its state later."""
     wanted = SendRequest(**load(SendSchema))
     return _shown(core().send.send(caller(), wanted, idempotency_key())), 202
 
@@ -70,7 +70,7 @@ def send_code() -> tuple[dict[str, Any], int]:
     problems=(errors.WrongCode, errors.NoAttemptsLeft, errors.ChallengeNotFound, errors.Busy),
 )
 def verify_code() -> dict[str, Any]:
-    """Count the guess, then check it. A right code ends the challenge and gives a signed token."""
+    """Count the attempt, then check the code. The right code ends the challenge and returns a signed token."""
     verified = core().check.verify(caller(), **load(VerifySchema))
     tokens = {"token": verified.token, "token_expires_in": verified.token_expires_in}
     device = {"device_token": verified.device_token} if verified.device_token else {}
@@ -79,19 +79,19 @@ def verify_code() -> dict[str, Any]:
 
 @views.get("/otp/<challenge_id>")
 @operation(
-    summary="Look at a challenge",
+    summary="Read a challenge",
     answer=ChallengeSchema,
     keys=CLIENT_KEYS,
     problems=(errors.ChallengeNotFound, errors.Busy),
 )
 def get_challenge(challenge_id: str) -> dict[str, Any]:
-    """Tell the truth about delivery and all that a screen counts down; for ten minutes after its end, too."""
+    """Return the state of its messages and the seconds that a screen counts down; until ten minutes after its end."""
     return _shown(core().manage.status(caller(), challenge_id))
 
 
 @views.post("/otp/<challenge_id>/resend")
 @operation(
-    summary="Send another code of the same challenge",
+    summary="Send another code for the same challenge",
     body=ResendSchema,
     answer=ChallengeSchema,
     status=202,
@@ -113,7 +113,7 @@ def get_challenge(challenge_id: str) -> dict[str, Any]:
     ),
 )
 def resend_code(challenge_id: str) -> tuple[dict[str, Any], int]:
-    """Use the next channel, or the one named. Earlier codes stay valid; attempts are not reset."""
+    """Use the next channel, or the given one. Earlier codes stay valid; attempts are not reset."""
     wanted = ResendRequest(**load(ResendSchema, optional=True))
     return _shown(core().resend.resend(caller(), challenge_id, wanted, idempotency_key())), 202
 
@@ -126,41 +126,41 @@ def resend_code(challenge_id: str) -> tuple[dict[str, Any], int]:
     problems=(errors.ChallengeNotFound, errors.Busy),
 )
 def cancel_challenge(challenge_id: str) -> dict[str, Any]:
-    """No code of it counts any more."""
+    """Make its codes invalid."""
     return _shown(core().manage.cancel(caller(), challenge_id))
 
 
 @views.post("/otp/token/redeem")
 @operation(
-    summary="Spend a verification token, once",
+    summary="Redeem a verification token, once",
     body=RedeemSchema,
     answer=ClaimsSchema,
     keys=("secret",),
     problems=(errors.TokenInvalid, errors.TokenSpent),
 )
 def redeem_token() -> dict[str, Any]:
-    """Let a backend see for itself: a browser's word is worth nothing without this, or a check by JWKS."""
+    """Return its claims. Without this, or a check by JWKS, do not believe what a browser says."""
     return core().manage.redeem(caller(), load(RedeemSchema)["token"])
 
 
 @views.get("/.well-known/jwks.json")
-@operation(summary="Public keys of verification tokens", answer=KeySetSchema)
+@operation(summary="The public keys of verification tokens", answer=KeySetSchema)
 def get_key_set() -> tuple[Response, dict[str, str]]:
-    """To check tokens offline: pin EdDSA, the type otp-verification+jwt, your app as audience."""
+    """For checking tokens offline: require EdDSA, the type otp-verification+jwt and your app as audience."""
     return jsonify(core().signer.key_set()), {"Cache-Control": "public, max-age=300"}
 
 
 @views.get("/healthz")
-@operation(summary="Whether this process lives", answer=HealthSchema)
+@operation(summary="Whether this process runs", answer=HealthSchema)
 def check_health() -> dict[str, str]:
-    """Asks nobody else."""
+    """Check nothing else."""
     return {"status": "ok"}
 
 
 @views.get("/readyz")
 @operation(summary="Whether this process can serve", answer=HealthSchema)
 def check_readiness() -> tuple[dict[str, Any], int, dict[str, str]]:
-    """Pings each part; 503 while one does not answer."""
+    """Ping each part; 503 while one does not answer."""
     pings = {"store": core().store.facts.ping}
     found = {}
     for name, ping in pings.items():
@@ -175,8 +175,8 @@ def check_readiness() -> tuple[dict[str, Any], int, dict[str, str]]:
 
 
 @views.get("/metrics")
-@operation(summary="Prometheus metrics of all processes that share a folder", answer=None)
+@operation(summary="Prometheus metrics", answer=None)
 def get_metrics() -> Response:
-    """Text format 0.0.4."""
+    """Text format 0.0.4, for all processes that share a metrics folder."""
     page = core().metrics.page(shared=current_app.config["SHARED_METRICS"])
     return Response(page, content_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,7 +1,7 @@
-"""What upstreams call: delivery reports, and messages from persons.
+"""What upstream accounts call: delivery reports and inbound messages.
 
-Knows how an upstream proves itself. Must not know what a report changes. An unknown reference is answered like a
-known one, so that the upstream stops repeating it and nobody learns what is known here.
+Knows how an account proves itself. Must not know what a report changes. An unknown reference is answered like a
+known one, so that the account stops repeating it and cannot find out which references exist.
 """
 
 from collections.abc import Sequence
@@ -26,25 +26,25 @@ METHODS = ["GET", "POST", "PUT"]
 
 @views.route("/<upstream>", methods=METHODS)
 @operation(
-    summary="Delivery reports and inbound messages of an upstream account, its secret as Bearer",
+    summary="Receive delivery reports and inbound messages; the secret as Bearer",
     answer=ReceivedSchema,
     problems=(errors.NotFound, errors.ReceiptUnreadable, errors.BodyTooLarge, errors.StoreUnavailable),
     large=True,
 )
 def receive_reports(upstream: str) -> dict[str, Any]:
-    """Take what the upstream pushes: JSON, a form or a query, one report or many, in any order and number."""
+    """Accept JSON, a form or a query with one or more reports, in any order and repeated."""
     return _receive(upstream, bearer())
 
 
 @views.route("/<upstream>/<secret>", methods=METHODS)
 @operation(
-    summary="The same with the secret in the path, for upstreams that send no header",
+    summary="The same with the secret in the path",
     answer=ReceivedSchema,
     problems=(errors.NotFound, errors.ReceiptUnreadable, errors.BodyTooLarge, errors.StoreUnavailable),
     large=True,
 )
 def receive_reports_by_path(upstream: str, secret: str) -> dict[str, Any]:
-    """Take what the upstream pushes: JSON, a form or a query, one report or many, in any order and number."""
+    """Accept JSON, a form or a query with one or more reports, in any order and repeated."""
     return _receive(upstream, secret)
 
 
@@ -72,7 +72,7 @@ def _receive(name: str, secret: str) -> dict[str, Any]:
 
 
 def _fields(known: Receipts) -> receipts.Fields:
-    """Put the field names that the policy gives before the documented ones."""
+    """Try the field names of the policy before the documented ones."""
     own, usual = known.fields, receipts.DEFAULT
     return receipts.Fields(
         upstream_id=_before(own.get("id"), usual.upstream_id),
@@ -86,7 +86,7 @@ def _before(name: str | None, usual: Sequence[str]) -> Sequence[str]:
 
 
 def _authenticated(name: str, secret: str) -> Receipts:
-    """Give the account whose secret this is. Raises NotFound: to anybody else there is nothing here."""
+    """Return the webhook settings of the account with this secret. Raises NotFound, whatever is wrong."""
     upstream: Upstream | None = core().active().policy.upstreams.get(name)
     if upstream is None or upstream.receipts is None or digest(secret) not in upstream.receipts.secrets:
         raise errors.NotFound

@@ -1,4 +1,7 @@
-"""Serves a WSGI application with Gunicorn. Must not know which application."""
+"""Serves a WSGI application with Gunicorn.
+
+Knows sockets, processes and limits. Must not know which application it serves.
+"""
 
 import logging
 import signal
@@ -26,14 +29,14 @@ from otp_service.errors import (
 )
 from otp_service.telemetry.logs import LOG, log
 
-# A stop waits this long for requests that are being answered; none takes longer.
 GRACE = 10
+"""Seconds that a stop waits for running requests; none takes longer."""
 SILENCE = 5
-"""Seconds without a byte after which a half-sent request, or a half-read answer, is given up."""
+"""Seconds without a byte after which a half-sent request or a half-read answer is dropped."""
 
 
 class _Log(Logger):  # type: ignore[misc]
-    """Hands what Gunicorn says to the process's own log."""
+    """Passes Gunicorn's messages to the log of the process."""
 
     def setup(self, _cfg: object) -> None:
         self.error_log.propagate = True
@@ -41,13 +44,13 @@ class _Log(Logger):  # type: ignore[misc]
 
 MakeApp = Callable[[], Flask]
 Prepare = Callable[[], MakeApp]
-"""Reads what an application needs and gives what makes it. Raises ConfigurationError."""
+"""Reads an application's configuration and returns what makes it. Raises ConfigurationError."""
 Refuse = Callable[[OtpError], bytes]
-"""Writes an error as a whole HTTP answer."""
+"""Writes an error as a complete HTTP response."""
 
 
 class _Worker(ThreadWorker):  # type: ignore[misc]
-    """Refuses what is no request in the application's words; Gunicorn's own page would repeat what came."""
+    """Refuses invalid requests with the application's errors; Gunicorn's own error page would repeat the input."""
 
     def handle_error(
         self, _request: object, client: socket.socket, _address: object, fault: Exception
@@ -79,7 +82,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def reload(self) -> None:
-        """Prepare anew; what is wrong leaves what was right in force."""
+        """Prepare again. If that fails, the application that ran before stays in force."""
         try:
             self._make_app = self._prepare()
         except ConfigurationError as error:
@@ -105,10 +108,10 @@ def serve(
     threads: int,
     on_start: Callable[[], None],
 ) -> None:
-    """Serve until told to stop. SIGTERM finishes what is being answered, SIGHUP replaces processes in turn.
+    """Serve until told to stop. SIGTERM finishes running requests; SIGHUP replaces the processes one by one.
 
     `listen` are addresses as HOST:PORT; SERVER_PORT tells an application which of them a request came to.
-    `refuse` answers bytes that are no request, too long or malformed.
+    `refuse` answers requests that are malformed or too long.
     `make_app` and `on_start` run in each process. At each SIGHUP `prepare` runs before the forks and gives another
     `make_app`. A process that dies is replaced.
     """
@@ -139,9 +142,9 @@ def serve(
 
 
 def _limit_silence(arbiter: Any) -> None:  # noqa: ANN401 - Gunicorn carries no types
-    """Cut off clients that fall silent in the middle of a request: each would hold a thread for ever.
+    """Disconnect clients that stop sending in the middle of a request: each would hold a thread for ever.
 
-    Connections inherit the listener's limits on Linux; Gunicorn's own limit is for waiting between requests.
+    On Linux, connections inherit the listener's timeouts. Gunicorn's own timeout is for waiting between requests.
     """
     for listener in arbiter.LISTENERS:
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
@@ -149,13 +152,13 @@ def _limit_silence(arbiter: Any) -> None:  # noqa: ANN401 - Gunicorn carries no 
 
 
 def _start(on_start: Callable[[], None]) -> None:
-    # A process that outlived its killed parent would hold the port against the parent's successor.
+    # A process that outlives its killed parent would keep the port from the parent's successor.
     child_process.die_with_parent(signal.SIGKILL)
     on_start()
 
 
 def _forget(pid: int) -> None:
-    """Take a dead process's gauges out of the sums."""
+    """Remove the gauges of a dead process from the sums."""
     try:
         multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
     except (TypeError, ValueError, KeyError):

@@ -1,5 +1,5 @@
 """The operators' HTTP API, one module for each subject.
 
-Knows paths, roles and schemas; must not decide anything, as the command line calls the same `ops/`.
+Knows paths, roles and schemas. Must not decide anything: the command line calls the same `ops/`.
 Start with `policy.py`.
 """

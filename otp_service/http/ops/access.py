@@ -1,6 +1,6 @@
-"""The operators' HTTP API for who may call: issued keys, and apps.
+"""The operators' HTTP API for access: issued keys, and apps.
 
-Knows how a key's record is shown. Must not know how keys are kept or a document is edited.
+Knows how a key's record is shown. Must not know how keys are stored or how a policy is edited.
 """
 
 from collections.abc import Sequence
@@ -37,9 +37,9 @@ views = Blueprint("ops_access", __name__, url_prefix="/ops")
 
 
 @views.get("/keys")
-@operation(summary="The keys that were issued", answer=IssuedKeysSchema, keys=OPS_KEYS, role="read")
+@operation(summary="List issued keys", answer=IssuedKeysSchema, keys=OPS_KEYS, role="read")
 def list_keys() -> dict[str, Any]:
-    """With their last use, and those that ended in the last 90 days. The policy's own keys are not among them."""
+    """Show their last use, and keys that ended within 90 days, but not keys that the policy declares."""
     now, keys = core().keyring.read_all()
     return {"keys": [_shown(key, now) for key in keys]}
 
@@ -54,7 +54,7 @@ def list_keys() -> dict[str, Any]:
     role="admin",
 )
 def create_key() -> tuple[dict[str, Any], int]:
-    """Show it this once; it lets in everywhere within two seconds."""
+    """Return the key, this once. It is valid everywhere within two seconds."""
     wanted = load(KeyCreateSchema)
     kind, owner, role = wanted["kind"], wanted["owner"], wanted.get("role", "")
     check_owner(g.active.policy, kind=kind, owner=owner, role=role)
@@ -72,7 +72,7 @@ def create_key() -> tuple[dict[str, Any], int]:
 
 @views.post("/keys/<key_id>/rotate")
 @operation(
-    summary="Replace a key",
+    summary="Rotate a key",
     body=KeyRotateSchema,
     answer=NewKeySchema,
     status=201,
@@ -81,7 +81,7 @@ def create_key() -> tuple[dict[str, Any], int]:
     problems=(errors.NotFound, errors.KeyConflict),
 )
 def rotate_key(key_id: str) -> tuple[dict[str, Any], int]:
-    """Issue a successor for the same owner; the key before lives on beside it for a while."""
+    """Issue a new key for the same owner. The old one stays valid for a while."""
     wanted = load(KeyRotateSchema)
     return _issued(
         *core().keyring.rotate(
@@ -96,7 +96,7 @@ def rotate_key(key_id: str) -> tuple[dict[str, Any], int]:
 
 @views.post("/keys/<key_id>/revoke")
 @operation(
-    summary="End a key",
+    summary="Revoke a key",
     body=KeyRevokeSchema,
     answer=IssuedKeySchema,
     keys=OPS_KEYS,
@@ -104,13 +104,13 @@ def rotate_key(key_id: str) -> tuple[dict[str, Any], int]:
     problems=(errors.NotFound, errors.KeyConflict),
 )
 def revoke_key(key_id: str) -> dict[str, Any]:
-    """Let nobody in with it any more, everywhere within two seconds."""
+    """Make it invalid everywhere within two seconds."""
     revoked = core().keyring.revoke(key_id, by=g.operator, reason=load(KeyRevokeSchema)["reason"])
     return _shown(revoked, revoked.expires or revoked.created)
 
 
 def _shown(key: Key, now: int) -> dict[str, Any]:
-    """Give what may be seen of a key: never its whole hash."""
+    """Return what may be shown of a key: never its whole hash."""
     record = asdict(key)
     return record | {"fingerprint": record.pop("digest")[:8], "live": key.is_live(now)}
 
@@ -123,26 +123,26 @@ def _issued(key: str, record: Key) -> dict[str, Any]:
 
 
 @views.get("/apps")
-@operation(summary="The apps of the policy in force", answer=AppsSchema, keys=OPS_KEYS, role="read")
+@operation(summary="List apps", answer=AppsSchema, keys=OPS_KEYS, role="read")
 def list_apps() -> dict[str, Any]:
-    """With the keys that may call as each."""
+    """Show the apps of the policy in force and their keys."""
     now, keys = core().keyring.read_all()
     return {"apps": [_app(one, now, keys) for one in g.active.policy.apps.values()]}
 
 
 @views.get("/apps/<app>")
 @operation(
-    summary="One app",
+    summary="Show an app",
     answer=AppSchema,
     keys=OPS_KEYS,
     role="read",
     problems=(errors.NotFound,),
 )
 def get_app(app: str) -> dict[str, Any]:
-    """With the keys that may call as it."""
+    """Show one app of the policy in force and its keys."""
     known = g.active.policy.apps.get(app)
     if known is None:
-        raise errors.NotFound("There is no app of this name.")
+        raise errors.NotFound("There is no app with this name.")
     return _app(known, *core().keyring.read_all())
 
 
@@ -157,7 +157,7 @@ def get_app(app: str) -> dict[str, Any]:
     problems=(errors.NotFound, errors.PolicyInvalid, errors.PolicyConflict),
 )
 def create_app() -> tuple[dict[str, Any], int]:
-    """Put a table into the policy in force, as a new version, and issue its first keys, shown this once."""
+    """Add it to the policy in force, as a new version, and issue its first keys, shown only once."""
     wanted = load(AppCreateSchema)
     return _changed(
         core().apps.create(
@@ -181,7 +181,7 @@ def create_app() -> tuple[dict[str, Any], int]:
     problems=(errors.NotFound, errors.PolicyInvalid, errors.PolicyConflict),
 )
 def remove_app(app: str) -> dict[str, Any]:
-    """Take its table out of the policy in force, as a new version, and end its issued keys."""
+    """Remove it from the policy in force, as a new version, and revoke its issued keys."""
     reason = load(AppRemoveSchema)["reason"]
     return _changed(core().apps.remove(app, by=g.operator, reason=reason))
 

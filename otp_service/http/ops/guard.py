@@ -1,6 +1,6 @@
-"""The operators' HTTP API for the guard: blocks, pins, recycled numbers.
+"""The operators' HTTP API for the guard: blocks and pins.
 
-Must not know rules or counters. Numbers stand in bodies only, never in a path.
+Must not know rules or counters. Numbers are in bodies only, never in a path.
 """
 
 from typing import Any
@@ -28,15 +28,15 @@ views = Blueprint("ops_guard", __name__, url_prefix="/ops")
 
 
 @views.get("/blocks")
-@operation(summary="What the guard refuses now", answer=BlocksSchema, keys=OPS_KEYS, role="read")
+@operation(summary="List blocks", answer=BlocksSchema, keys=OPS_KEYS, role="read")
 def list_blocks() -> dict[str, Any]:
-    """Each with its counter's value, since when, until when and how often it refused; for a day after its end."""
+    """Show what the guard refuses now, and blocks that ended within a day."""
     return {"blocks": core().blocks.read_all()}
 
 
 @views.post("/blocks/explain")
 @operation(
-    summary="What the guard would do with a send, and why",
+    summary="Explain what the guard would do with a send",
     body=ExplainSchema,
     answer=ExplainedSchema,
     keys=OPS_KEYS,
@@ -44,7 +44,7 @@ def list_blocks() -> dict[str, Any]:
     problems=(errors.InvalidNumber,),
 )
 def explain_send() -> dict[str, Any]:
-    """Nothing is charged."""
+    """Count nothing."""
     return core().blocks.explain(g.active.policy, **load(ExplainSchema))
 
 
@@ -58,16 +58,16 @@ def explain_send() -> dict[str, Any]:
     problems=(errors.NotFound,),
 )
 def lift_block() -> dict[str, Any]:
-    """Forget it and what was counted behind it."""
+    """Remove it and reset its counter."""
     wanted = load(LiftSchema)
-    core().blocks.lift(wanted["id"], _audit(wanted))
+    core().blocks.lift(wanted["id"], _audit_note(wanted))
     return {"done": True}
 
 
 @views.get("/pins")
-@operation(summary="Who is always let in, or never", answer=PinsSchema, keys=OPS_KEYS, role="read")
+@operation(summary="List pins", answer=PinsSchema, keys=OPS_KEYS, role="read")
 def list_pins() -> dict[str, Any]:
-    """Numbers are masked."""
+    """Show what is always allowed or always refused. Numbers are masked."""
     return {"pins": core().pins.read_all()}
 
 
@@ -81,18 +81,18 @@ def list_pins() -> dict[str, Any]:
     problems=(errors.InvalidNumber,),
 )
 def create_pin() -> dict[str, Any]:
-    """Who is named more exactly decides. An allowed one still meets budgets of money, of its app and over all."""
+    """Pin a subject; the most specific pin decides. Budgets of money, app and service apply even if it is allowed."""
     wanted = load(PinSchema)
     hours = wanted.get("hours")
     until = core().store.facts.time() + hours * 3_600_000 if hours else None
     made = Pin(kind=wanted["kind"], subject=wanted["subject"], what=wanted["what"], until=until)
-    core().pins.write(made, _audit(wanted))
+    core().pins.write(made, _audit_note(wanted))
     return {"done": True}
 
 
 @views.post("/pins/lift")
 @operation(
-    summary="Take a pin away",
+    summary="Remove a pin",
     body=UnpinSchema,
     answer=DoneSchema,
     keys=OPS_KEYS,
@@ -102,9 +102,9 @@ def create_pin() -> dict[str, Any]:
 def lift_pin() -> dict[str, Any]:
     """Let the rules decide again."""
     wanted = load(UnpinSchema)
-    core().pins.remove(wanted["kind"], wanted["subject"], _audit(wanted))
+    core().pins.remove(wanted["kind"], wanted["subject"], _audit_note(wanted))
     return {"done": True}
 
 
-def _audit(wanted: dict[str, Any]) -> AuditNote:
+def _audit_note(wanted: dict[str, Any]) -> AuditNote:
     return AuditNote(by=g.operator, reason=wanted["reason"])

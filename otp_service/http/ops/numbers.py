@@ -29,7 +29,7 @@ views = Blueprint("ops_numbers", __name__, url_prefix="/ops")
 
 @views.post("/suppressions/look")
 @operation(
-    summary="Whether a number wants no messages, and why",
+    summary="Read a suppression",
     body=NumberSchema,
     answer=SuppressionSchema,
     keys=OPS_KEYS,
@@ -37,14 +37,14 @@ views = Blueprint("ops_numbers", __name__, url_prefix="/ops")
     problems=(errors.InvalidNumber,),
 )
 def get_suppression() -> dict[str, Any]:
-    """Take a POST, as a number must not stand in a URL."""
+    """Use POST, because a number must not be in a URL."""
     found = core().replies.read_suppression(**load(NumberSchema))
     return {"suppressed": found is not None, **(found or {})}
 
 
 @views.post("/suppressions/lift")
 @operation(
-    summary="Let a number get messages again",
+    summary="Lift a suppression",
     body=NumberSchema,
     answer=LiftedSchema,
     keys=OPS_KEYS,
@@ -52,14 +52,14 @@ def get_suppression() -> dict[str, Any]:
     problems=(errors.InvalidNumber,),
 )
 def lift_suppression() -> dict[str, Any]:
-    """Only if the person asked for it in another way than START."""
+    """Do this only if the person asked for it, in another way than START."""
     lifted = core().replies.lift_suppression(**load(NumberSchema), by=g.operator)
     return {"lifted": lifted}
 
 
 @views.post("/numbers/forget")
 @operation(
-    summary="Erase all that is known of a number",
+    summary="Forget a number",
     body=ForgetSchema,
     answer=ForgottenSchema,
     keys=OPS_KEYS,
@@ -67,13 +67,13 @@ def lift_suppression() -> dict[str, Any]:
     problems=(errors.InvalidNumber,),
 )
 def forget_number() -> dict[str, Any]:
-    """End its challenges at once. It goes through the whole store, so the answer may take seconds."""
+    """Erase all data about it and end its challenges. This reads the whole store, so it may take seconds."""
     return asdict(core().erasure.forget(**load(ForgetSchema), by=g.operator))
 
 
 @views.post("/numbers/recycled")
 @operation(
-    summary="Name numbers that have new owners",
+    summary="Report recycled numbers",
     body=RecycledSchema,
     answer=RecycledCountSchema,
     keys=OPS_KEYS,
@@ -81,7 +81,7 @@ def forget_number() -> dict[str, Any]:
     large=True,
 )
 def recycle_numbers() -> dict[str, Any]:
-    """Devices that verified them are strangers again, and purposes that the policy names are refused for a while."""
+    """Forget the devices that verified them, and refuse the purposes that the policy names for a while."""
     wanted = load(RecycledSchema)
     days = wanted.get("days", RECYCLED_FOR)
     taken, wrong = core().recycled_numbers.record(

@@ -34,27 +34,27 @@ views = Blueprint("ops_policy", __name__, url_prefix="/ops")
 
 @views.get("/policy")
 @operation(
-    summary="The policy in force",
+    summary="Show the policy in force",
     answer=PolicyVersionSchema,
     keys=OPS_KEYS,
     role="read",
     problems=(errors.NotFound,),
 )
 def get_policy() -> dict[str, Any]:
-    """Its text, and who applied it when and why."""
+    """Return its text, and who applied it when and why."""
     return _shown(version_of(core().policies))
 
 
 @views.get("/policy/<int:number>")
 @operation(
-    summary="An earlier version of the policy",
+    summary="Show a version of the policy",
     answer=PolicyVersionSchema,
     keys=OPS_KEYS,
     role="read",
     problems=(errors.NotFound,),
 )
 def get_policy_version(number: int) -> dict[str, Any]:
-    """As long as it is kept: the newest 200 are."""
+    """Show one of the newest 200 versions."""
     return _shown(version_of(core().policies, number))
 
 
@@ -69,7 +69,7 @@ def get_policy_version(number: int) -> dict[str, Any]:
     large=True,
 )
 def check_policy() -> dict[str, Any]:
-    """Every mistake is named with its line."""
+    """Report all errors with line numbers, and warn about likely mistakes."""
     return {"warnings": list(core().policy_changes.check(load(PolicyTextSchema)["text"]).warnings)}
 
 
@@ -84,7 +84,7 @@ def check_policy() -> dict[str, Any]:
     large=True,
 )
 def apply_policy() -> dict[str, Any]:
-    """In force everywhere within two seconds; running challenges keep their plans."""
+    """Put it in force everywhere within two seconds. Running challenges keep their plans."""
     wanted = load(PolicyApplySchema)
     return _applied(
         core().policy_changes.apply(
@@ -98,11 +98,9 @@ def apply_policy() -> dict[str, Any]:
 
 
 @views.get("/policy/history")
-@operation(
-    summary="Who changed the policy, when and why", answer=PolicyHistorySchema, keys=OPS_KEYS, role="read"
-)
+@operation(summary="List versions of the policy", answer=PolicyHistorySchema, keys=OPS_KEYS, role="read")
 def list_policy_versions() -> dict[str, Any]:
-    """List the newest first."""
+    """Show who changed it, when and why; newest first."""
     return {"versions": [_brief(one) for one in core().policies.history()]}
 
 
@@ -116,7 +114,7 @@ def list_policy_versions() -> dict[str, Any]:
     problems=(errors.NotFound, errors.PolicyInvalid, errors.PolicyConflict),
 )
 def rollback_policy() -> dict[str, Any]:
-    """As a new version; without a number, the one before the one in force."""
+    """Apply it as a new version. If no number is given, take the version before the one in force."""
     wanted = load(PolicyRollbackSchema)
     return _applied(
         core().policy_changes.rollback(
@@ -127,20 +125,20 @@ def rollback_policy() -> dict[str, Any]:
 
 @views.get("/policy/diff/<int:old>/<int:new>")
 @operation(
-    summary="What changed from one version to another",
+    summary="Compare two versions of the policy",
     answer=PolicyDiffSchema,
     keys=OPS_KEYS,
     role="read",
     problems=(errors.NotFound,),
 )
 def compare_policy_versions(old: int, new: int) -> dict[str, Any]:
-    """As a unified diff."""
+    """Return a unified diff."""
     return {"diff": difference(version_of(core().policies, old), version_of(core().policies, new))}
 
 
 @views.post("/policy/simulate")
 @operation(
-    summary="What a number would get, and why",
+    summary="Simulate a send",
     body=SimulateSchema,
     answer=SimulationSchema,
     keys=OPS_KEYS,
@@ -149,7 +147,7 @@ def compare_policy_versions(old: int, new: int) -> dict[str, Any]:
     large=True,
 )
 def simulate_send() -> dict[str, Any]:
-    """With the policy in force, or with `text`. Nothing is sent, charged or counted."""
+    """Show what a number would receive, with the policy in force or with `text`. Send and count nothing."""
     wanted = load(SimulateSchema)
     text = wanted.pop("text", None)
     policy = g.active.policy if text is None else core().policy_changes.check(text)
@@ -157,7 +155,7 @@ def simulate_send() -> dict[str, Any]:
 
 
 def _same_access() -> Policy | None:
-    """Return the policy whose access must stay: none for an admin, who may change it."""
+    """Return the policy whose access must not change, or None for an admin, who may change it."""
     active: Policy = g.active.policy
     return None if g.role == ROLES[-1] else active
 

@@ -1,6 +1,6 @@
 """The operators' HTTP API for upstream accounts: their state and their figures.
 
-Must not know an upstream's words.
+Knows how balances and figures are shown. Must not know an upstream's words.
 """
 
 from typing import Any
@@ -16,17 +16,17 @@ views = Blueprint("ops_upstreams", __name__, url_prefix="/ops")
 
 
 @views.get("/upstreams")
-@operation(summary="How the upstream accounts do", answer=UpstreamsSchema, keys=OPS_KEYS, role="read")
+@operation(summary="List upstream accounts", answer=UpstreamsSchema, keys=OPS_KEYS, role="read")
 def list_upstreams() -> dict[str, Any]:
-    """Call every account for its balance, and show its breakers."""
+    """Ask each account for its balance, and show its circuit breakers."""
     channels: dict[str, list[str]] = {name: [] for name in g.active.accounts}
     for channel, name in g.active.senders:
         channels[name].append(channel)
     states = core().breakers.states(channels)
-    return {"upstreams": [_look(name) | {"breakers": states[name]} for name in g.active.accounts]}
+    return {"upstreams": [_state(name) | {"breakers": states[name]} for name in g.active.accounts]}
 
 
-def _look(name: str) -> dict[str, Any]:
+def _state(name: str) -> dict[str, Any]:
     limit = g.active.policy.upstreams[name].gets_per_minute
     if not core().store.get_budget.take(name, limit):
         return {"name": name, "status": "not asked: its limit of GET requests is used up", "balance": []}
@@ -41,11 +41,9 @@ def _look(name: str) -> dict[str, Any]:
 
 
 @views.get("/figures")
-@operation(
-    summary="Conversion by channel, country and upstream", answer=FiguresSchema, keys=OPS_KEYS, role="read"
-)
+@operation(summary="Show conversion", answer=FiguresSchema, keys=OPS_KEYS, role="read")
 def list_figures() -> dict[str, Any]:
-    """Codes that went out and came back in the last seven days, and how soon."""
+    """Return how many codes of the last seven days were sent and typed, and how soon."""
     rows = core().conversion.read_rows(core().store.facts.time())
     return {
         "figures": [

@@ -1,6 +1,6 @@
-"""An example page that proves a number with this service, for the demo: the whole way of an app's page in one file.
+"""An example page for the demo: it verifies a number with this service, as the page of an app would.
 
-Knows the page and which key it is given. Must not be served where that key is a real app's.
+Knows the page and the key that it is given. Must not be served with the key of a real app.
 """
 
 import secrets
@@ -9,7 +9,7 @@ from flask import Blueprint, Response, render_template
 
 
 def example(key: str) -> Blueprint:
-    """Serve the page at /try, calling the API with a publishable key."""
+    """Make the blueprint that serves the page at /try. The page calls the API with a publishable key."""
     pages = Blueprint(
         "example", __name__, template_folder="example", static_folder="example", static_url_path="/try/files"
     )
@@ -26,7 +26,7 @@ def example(key: str) -> Blueprint:
 
 
 def _policy(nonce: str) -> str:
-    """Allow what the page needs and no more: the widget brings a style, and its workers come from a blob."""
+    """Allow only what the page needs: the widget adds a style, and its workers come from a blob."""
     return (
         f"default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; worker-src blob:; "
         "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -1,7 +1,7 @@
-"""The human check's widget as a script that any page may load.
+"""The human check's widget, a script that any page may load.
 
-Knows the vendored file. The path stays the same through updates, so that no app need follow them: caches ask again
-after a day, and a widget of yesterday solves a check of today.
+Knows the vendored file. Must not know how a check is made. The path stays the same when the widget is updated:
+caches ask again after a day, and yesterday's widget solves today's checks.
 """
 
 import gzip
@@ -15,22 +15,22 @@ from otp_service.http.operation import operation
 
 SCRIPT = Path(__file__).parent / "altcha" / "altcha.min.js"
 KEPT_FOR = 24 * 3600
-"""Seconds in which caches do not ask again."""
+"""Seconds for which caches do not ask again."""
 
 views = Blueprint("widget", __name__)
 
 
 @views.get("/otp/human-check/widget.js")
-@operation(summary="The widget of the human check, a module for pages", answer=None, media="text/javascript")
+@operation(summary="The widget of the human check", answer=None, media="text/javascript")
 def get_human_check_widget() -> Response:
-    """Define `<altcha-widget>`; a Content-Security-Policy must allow it `worker-src blob:` and its style."""
+    """Define `<altcha-widget>`. A Content-Security-Policy must allow `worker-src blob:` and the widget's style."""
     packed = request.accept_encodings.quality("gzip") > 0
     body, tag = _packed() if packed else _plain()
     response = Response(body, content_type="text/javascript; charset=utf-8")
     if packed:
         response.headers["Content-Encoding"] = "gzip"
     response.headers["Cache-Control"] = f"public, max-age={KEPT_FOR}"
-    # Any page: browsers load a module of another origin only so, and there is nothing to hide in it.
+    # Browsers load a module from another origin only with this header, and the file holds no secret.
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     response.vary.add("Accept-Encoding")

@@ -24,14 +24,14 @@ class KeyCreateSchema(Strict):
 
     kind = choice_field(
         _KINDS,
-        "Who uses it: browsers and mobile apps (publishable), servers (secret) or operators (ops).",
+        "For browsers and mobile apps (publishable), servers (secret) or operators (ops).",
         "secret",
         required=True,
     )
     owner = text_field(
         "must be a name of lower-case letters, digits, - and _",
         r"[a-z][a-z0-9_-]{0,31}",
-        "The app that the key is for. For an ops key: the operator's name, which the audit log shows.",
+        "The app; for an ops key, the operator's name as the audit log shows it.",
         "web",
         required=True,
     )
@@ -46,7 +46,7 @@ class KeyRotateSchema(Strict):
     reason = line_field("The reason, for the audit log.", "every quarter", 200, required=True)
     overlap = duration_field("How long the old key stays valid. If omitted, one day.", "24h")
     expires = duration_field(
-        "When the new key expires, counted from now. If omitted, it is valid for as long as the old key was.",
+        "When the new key expires, counted from now. If omitted, after as long as the old one.",
         "90d",
     )
 
@@ -110,7 +110,7 @@ class AppCreateSchema(Strict):
     )
     reason = line_field("The reason, for the policy's history.", "the shop opens", 200, required=True)
     keys = boolean_field(
-        "Whether to issue a publishable and a secret key at once. If omitted, they are issued.",
+        "Whether to issue a publishable and a secret key at once; true if omitted.",
         example=True,
         default=True,
     )

@@ -26,7 +26,7 @@ class NumberSchema(Strict):
     to = text_field(
         "must be 3 to 40 characters",
         r"[^\x00-\x1f]{3,40}",
-        "The phone number. Any common way of writing it is accepted and converted to E.164.",
+        "The phone number, in any common notation.",
         "+1 202 555 0100",
         required=True,
     )
@@ -63,35 +63,34 @@ class SendSchema(RouteSchema):
     reference = text_field(
         "must be 1 to 64 visible ASCII characters",
         r"[\x21-\x7e]{1,64}",
-        "An id of your own. Every answer and the verification token repeat it.",
+        "Your own id; every answer and the token repeat it.",
         "signup-4711",
     )
     binding = binding_field(
-        "What the code is tied to, such as a payment's amount and payee. If any of it changes, the code is void."
+        "What the code is tied to, such as a payment's amount and payee. Any change voids the code."
     )
     app_hash = text_field(
         "must be the 11 characters that Android's SMS Retriever expects",
         r"[A-Za-z0-9+/]{11}",
-        "The hash of your Android app. It is added to the SMS so that the app can read the code itself.",
+        "The hash of your Android app, added to the SMS so that the app can read the code itself.",
         "FA+9qCX9VSu",
     )
     session = text_field(
         "must be 1 to 128 visible ASCII characters",
         r"[\x21-\x7e]{1,128}",
-        "Your id of the person's session; with a secret key only. Strangers, sessions, and sessions that verified "
-        "this number before are limited separately.",
+        "Your id of the person's session; with a secret key only. Known sessions have limits of their own.",
         "b7a9e4c1",
     )
     address = text_field(
         "must be an IP address",
         r"[0-9a-fA-F.:]{2,45}",
-        "The person's IP address; with a secret key only. It is limited as a browser's address would be.",
+        "The person's IP address; with a secret key only. It is limited like a browser's.",
         "192.0.2.1",
     )
     device_token = text_field(
         "must be a device_token from POST /otp/verify",
         r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+",
-        "Proof that this device verified this number before. Sends by strangers then do not count against it.",
+        "Proof that this device verified this number before; sends by strangers do not count against it.",
         "eyJhbGciOiJFZERTQSIsInR5cCI6Im90cC4uLg.eyJpc3MiOiJodHRwczovL290cC4uLg.c2lnbmF0dXJl",
     )
     human_proof = human_proof_field()
@@ -114,11 +113,9 @@ class VerifySchema(Strict):
         "042137",
         required=True,
     )
-    binding = binding_field(
-        "The same binding as in POST /otp/send. It is compared if given; the token carries it in any case."
-    )
+    binding = binding_field("The same binding as in POST /otp/send; compared if given.")
     remember_device = boolean_field(
-        "Whether to return a device_token, which the device keeps for its next POST /otp/send. If omitted, none is returned.",
+        "Whether to return a device_token, for the device to send with its next POST /otp/send; false if omitted.",
         example=True,
         default=False,
     )
@@ -137,8 +134,7 @@ class DeliverySchema(Schema):
     channel = shown_word(CHANNELS, "The channel.", "sms")
     status = shown_word(
         [status.value for status in Status if status is not Status.CLAIMED],
-        "The state of the message. `accepted`: the upstream took it; `unknown`: the upstream gave no answer; "
-        "`superseded`: another message replaced it before it left.",
+        "The state of the message; `unknown` if the upstream gave no answer.",
         "accepted",
     )
 
@@ -148,7 +144,7 @@ class ChallengeSchema(Schema):
 
     challenge_id = shown(
         fields.String,
-        "The challenge's id. Only the browser or server that started it should know it.",
+        "The challenge's id. Treat it as a secret.",
         "2aH3b0sYp1c7mV9xQ4tLkZ0w",
     )
     status = shown_word(
@@ -158,7 +154,7 @@ class ChallengeSchema(Schema):
     )
     to = shown(fields.String, "The number, masked.", "+1********00")
     channel = shown_word(
-        CHANNELS, "The channel of the newest message or, once verified, of the code that was typed.", "sms"
+        CHANNELS, "The channel of the newest message or, once verified, of the typed code.", "sms"
     )
     purpose = shown(fields.String, "What the proof is for.", "login")
     expires_in = shown(fields.Integer, "Seconds until the challenge expires.", 300)

@@ -35,7 +35,7 @@ class ForgetSchema(NumberSchema):
     """A number to forget."""
 
     and_suppression = boolean_field(
-        "Whether to forget a STOP as well, so that messages can be sent to the number again. If omitted, it is kept.",
+        "Whether to forget a STOP as well, so that the number can receive messages again; false if omitted.",
         example=False,
         default=False,
     )
@@ -53,8 +53,7 @@ class ForgottenSchema(Schema):
     )
     unreadable = shown(
         fields.Integer,
-        "The number of challenges sealed with a key that this process lacks. It cannot tell whether they belong to "
-        "this number.",
+        "Challenges that this process cannot read, because it lacks their key. They may be this number's.",
         example=0,
     )
     suppressed = shown(

@@ -25,7 +25,7 @@ class UpstreamSchema(Schema):
         keys=fields.String(),
         values=fields.String(),
         metadata={
-            "description": "The circuit breakers of the account (*) and of its channels: closed, open or half open.",
+            "description": "The circuit breakers of the account (*) and its channels: closed, open or half open.",
             "example": {"*": "closed", "sms": "open for 12 s"},
         },
     )
