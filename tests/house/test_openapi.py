@@ -157,7 +157,7 @@ def test_what_a_field_is_when_it_is_left_out_is_told_in_words() -> None:
         for field, one in kind().fields.items():
             described = fields_of(components()[name])[field]
             assert "default" not in described
-            assert (one.load_default is not missing) <= ("when left out" in described["description"])
+            assert (one.load_default is not missing) <= ("if omitted" in described["description"].lower())
 
 
 def test_unknown_fields_are_refused_in_requests_and_may_come_in_answers() -> None:
