@@ -1,4 +1,4 @@
-"""The figures in docs/security.md, read from the code: limits, lifetimes, time limits, pools and repetitions.
+"""The figures in docs/security.md, read from the code: limits, lifetimes, time limits, pools and retries.
 
 `python -m tests.house.security_document` writes them between the document's two markers; with `--check` it exits
 with 1 when they differ. What a figure is for and where it comes from is said here, what it is never.
@@ -41,7 +41,7 @@ _OWN = "own starting value"
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Who is counted by a rule of the guard, what for, and where its figures come from."""
+    """What a rule of the guard counts, and the source of its figures."""
 
     whom: str
     source: str
@@ -50,14 +50,14 @@ class Counted:
 COUNTED: Mapping[str, Counted] = {
     "countries": Counted("the number's country", "Twilio Verify, geo permissions; a list is required"),
     "number_types": Counted(
-        "what the number is, by its metadata", "coss.com, fraud guard; phonenumbers' types"
+        "the type of the number, by its metadata", "coss.com, fraud guard; phonenumbers' types"
     ),
     "address": Counted(
-        "messages asked for by one client address (IPv6: one /64); not a server's, not a known device's",
-        "a counter apart from the number's: OWASP Bot Management sheet; 10 in 1 min and the hold: Huawei WAF guide; "
+        "messages requested from one client address (IPv6: one /64), except servers and known devices",
+        "a counter separate from the number's: OWASP Bot Management sheet; 10 in 1 min and the hold: Huawei WAF guide; "
         "the others: own starting values",
     ),
-    "session": Counted("messages asked for by one session that a server names", _OWN),
+    "session": Counted("messages requested by one session that a server names", _OWN),
     "app": Counted("messages of one app", f"OWASP API4:2023; figures: {_OWN}"),
     "money": Counted(
         "cost of one app's messages, in the upstream's unit", f"OWASP API4:2023; figures: {_OWN}"
@@ -65,31 +65,31 @@ COUNTED: Mapping[str, Counted] = {
     "everything": Counted("messages of all apps", f"OWASP API4:2023; figures: {_OWN}"),
     "guessing": Counted(
         "wrong codes over all numbers",
-        f"{_OWN}: 2,000 guesses at six digits win 0.002 times",
+        f"{_OWN}: 2,000 guesses at six digits hit 0.002 times on average",
     ),
     "country": Counted("messages to one country", f"GitLab, cap for each dial code; figures: {_OWN}"),
     "conversion": Counted(
-        "challenges to one country and to one prefix, by how well the caller is known",
-        f"GatewayAPI and CM.com: pumping never enters the code; figures: {_OWN}",
+        "challenges to one country and to one prefix, separately for known callers",
+        f"GatewayAPI and CM.com: pumping never enters codes; figures: {_OWN}",
     ),
     "prefix": Counted(
-        "messages to numbers that differ in their last four digits only, by how well the caller is known",
-        f"CM.com: consecutive numbers are the sign of pumping; figures: {_OWN}",
+        "messages to numbers that differ only in their last four digits, separately for known callers",
+        f"CM.com: consecutive numbers are a sign of pumping; figures: {_OWN}",
     ),
-    "suppression": Counted("the number, after its owner wrote STOP", "the owner's word"),
+    "suppression": Counted("the number, after its owner wrote STOP", "the owner's request"),
     "recycled": Counted(
-        "the number, after it was named as handed on", "TRAI's revocation list; purposes: own choice"
+        "the number, after it was marked as recycled", "TRAI's revocation list; purposes: own choice"
     ),
     "failures": Counted(
-        "wrong codes for one number since its last right one, by how well the caller is known",
+        "wrong codes for one number since its last right one, separately for known callers",
         f"NIST SP 800-63B-4 3.2.2 allows 100 at most; figures: {_OWN}",
     ),
     "cooldown": Counted(
-        "time since the last message to one number, by how well the caller is known",
+        "time since the last message to one number, separately for known callers",
         f"Supabase: 60 s; the ladder: {_OWN}",
     ),
     "number": Counted(
-        "messages to one number, by how well the caller is known",
+        "messages to one number, separately for known callers",
         "Telnyx: 3 in 10 min; ServiceNow: 10 in 1 d; 5 in 1 h: own starting value",
     ),
 }
@@ -105,8 +105,8 @@ def figures() -> str:
     parts = (
         _titled("What may be sent", _guard()),
         _titled("What one challenge allows", _challenge()),
-        _titled("How long things live", _lifetimes()),
-        _titled("Time limits, pools and repetitions", _resources()),
+        _titled("Lifetimes", _lifetimes()),
+        _titled("Time limits, pools and retries", _resources()),
     )
     return "\n".join(parts)
 
@@ -118,7 +118,7 @@ def _titled(title: str, rows: Iterator[Sequence[str]]) -> str:
 
 
 def span(seconds: float) -> str:
-    """Write a time in the largest unit that it fills."""
+    """Return a time in the largest unit that gives a whole number."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:,.0f} {unit}"
@@ -137,23 +137,25 @@ def _ms(milliseconds: float) -> str:
 
 
 def _guard() -> Iterator[Sequence[str]]:
-    yield "rule", "who is counted", "what follows, at which figure", "in the policy", "source"
+    yield "rule", "what it counts", "consequence and figure", "in the policy", "source"
     rules = Guard()
     for name, rule in rules.rules().items():
         told = COUNTED[name]
         yield f"`{name}`", told.whom, _consequence(rule), _in_policy(name), told.source
     least, most, step = human_check.LEAST, human_check.MOST, human_check.DOUBLES_EVERY
-    effort = f"{least:,} to {most:,} hashes at most, doubling with each {step:.0%} over"
-    yield "human check", "not a known device", effort, _in_policy("human_check"), "OWASP API6:2023"
+    effort = f"{least:,} to {most:,} hashes at most, doubling with every {step:.0%} over the limit"
+    yield "human check", "all but known devices", effort, _in_policy("human_check"), "OWASP API6:2023"
     cheap = ", ".join(rules.cheap_channels)
     yield "cheap channels", "-", cheap, "`guard.cheap_channels`", "own choice"
 
 
 def _consequence(rule: Rule) -> str:
-    """Say what a rule does by its defaults."""
+    """Describe what a rule does by default."""
     match rule:
         case Countries():
-            return f"refused outside of: {', '.join(rule.allow) or 'nowhere is allowed until it is named'}"
+            return (
+                f"refused outside: {', '.join(rule.allow) or 'every country, until the policy allows some'}"
+            )
         case Types():
             return f"refused: {', '.join(rule.refuse)}"
         case Listed():
@@ -165,9 +167,9 @@ def _consequence(rule: Rule) -> str:
             return (
                 f"{_FOLLOWS[rule.country]} (country) or {_FOLLOWS[rule.prefix]} (prefix) for {span(rule.hold)},"
                 f" doubling up to {span(rule.longest)}, once fewer than {rule.share:.0%} of {rule.sends} or more in"
-                f" {span(rule.within)} verify; those of the newest {span(rule.grace)} do not count yet: of them no"
-                f" more go without a human check than verified in {span(rule.within)}, or than {rule.sends};"
-                f" after a stop {rule.probes} go and are judged first"
+                f" {span(rule.within)} verify; the newest {span(rule.grace)} does not count yet: of its challenges, at"
+                f" most as many as verified in {span(rule.within)}, or {rule.sends}, go without a human check;"
+                f" after a stop, {rule.probes} are sent and judged first"
             )
         case Budget():
             return _tiers(rule)
@@ -182,7 +184,7 @@ def _tiers(rule: Budget) -> str:
     if rule.hold:
         said.append(f"a refusal lasts {span(rule.hold)}")
     if isinstance(rule, limits.Guessing):
-        said.append(f"new codes have {rule.code_length} digits then")
+        said.append(f"new codes then have {rule.code_length} digits")
     return "; ".join(said)
 
 
@@ -202,10 +204,10 @@ def _challenge() -> Iterator[Sequence[str]]:
             "digits of a code",
             f"{rules.code_length}",
             "code_length",
-            "NIST SP 800-63B-4 3.1.3.2, ASVS 6.5.4: six at least",
+            "NIST SP 800-63B-4 3.1.3.2, ASVS 6.5.4: at least six",
         ),
         (
-            "life of a challenge and its codes",
+            "lifetime of a challenge and its codes",
             f"{span(rules.ttl)}, {span(model.MAX_TTL)} at most",
             "ttl",
             "ASVS 6.5.5",
@@ -214,12 +216,12 @@ def _challenge() -> Iterator[Sequence[str]]:
             "guesses",
             f"{rules.max_attempts}",
             "max_attempts",
-            "PSD2 RTS article 4(3)(b): five at most; RFC 4226 7.3",
+            "PSD2 RTS article 4(3)(b): at most five; RFC 4226 7.3",
         ),
         ("messages", f"{rules.max_sends}", "max_sends", _OWN),
         ("wait before each resend", _spans(rules.cooldown), "cooldown", _OWN),
         (
-            "codes that count beside the newest",
+            "valid codes beside the newest",
             f"{rules.earlier_codes}",
             "earlier_codes",
             "own choice: a late SMS still works",
@@ -240,7 +242,7 @@ def _lifetimes() -> Iterator[Sequence[str]]:
 def _given_out() -> Iterator[Sequence[str]]:
     yield "verification token", span(tokens.LIFETIME), "`crypto/tokens.py`"
     yield "device token", span(tokens.DEVICE_LIFETIME), "`crypto/tokens.py`"
-    yield "human check, to solve and show", _ms(human_check.LIFETIME), "`guard/human_check.py`"
+    yield "human check, until its solution is used", _ms(human_check.LIFETIME), "`guard/human_check.py`"
 
 
 def _remembered() -> Iterator[Sequence[str]]:
@@ -248,7 +250,7 @@ def _remembered() -> Iterator[Sequence[str]]:
     for what, setting in (
         ("challenge, after its expiry", "OTP_KEEP_CHALLENGES"),
         ("idempotency key", "OTP_KEEP_IDEMPOTENCY"),
-        ("event that its app does not take", "OTP_KEEP_EVENTS"),
+        ("event that its app does not accept", "OTP_KEEP_EVENTS"),
     ):
         yield (
             what,
@@ -256,35 +258,35 @@ def _remembered() -> Iterator[Sequence[str]]:
             f"`{setting}`",
         )
     yield (
-        "issued key beside its successor",
-        f"{span(keyring.OVERLAP)} unless told otherwise",
+        "issued key after its rotation",
+        f"{span(keyring.OVERLAP)} by default",
         "`access/keyring.py`",
     )
     yield "record of an issued key, after its end", _ms(keyring.KEEP_ENDED), "`access/keyring.py`"
-    yield "charge of the guard, to repeat or refund it", _ms(REMEMBER), "`guard/slot.py`"
+    yield "charge of the guard, for a repeat or a refund", _ms(REMEMBER), "`guard/slot.py`"
     yield "block, after its end", _ms(operations.BLOCKS_KEPT), "`bootstrap/operations.py`"
-    yield "recycled number", f"{recycled.RECYCLED_FOR} d unless told otherwise", "`ops/recycled.py`"
+    yield "recycled number", f"{recycled.RECYCLED_FOR} d by default", "`ops/recycled.py`"
     yield "STOP of a person", span(replies.SUPPRESSED_FOR), "`delivery/replies.py`"
-    yield "channel that a person opened by writing", span(replies.OPEN_FOR), "`delivery/replies.py`"
-    yield "answer to a paid lookup", span(step_chooser.LOOKUP_KEPT), "`delivery/step_chooser.py`"
-    yield "day's figures, without any person", _ms(conversion.KEEP), "`delivery/conversion.py`"
+    yield "channel that a person opened by a message", span(replies.OPEN_FOR), "`delivery/replies.py`"
+    yield "result of a paid lookup", span(step_chooser.LOOKUP_KEPT), "`delivery/step_chooser.py`"
+    yield "figures of a day, without people", _ms(conversion.KEEP), "`delivery/conversion.py`"
     yield "versions of the policy", f"the newest {versions.MOST_VERSIONS}", "`policy/versions.py`"
-    yield "endpoint switched off by a 410", span(sender.OFF_FOR), "`events/sender.py`"
+    yield "endpoint disabled by a 410", span(sender.OFF_FOR), "`events/sender.py`"
 
 
 def _leases() -> Iterator[Sequence[str]]:
-    yield "lease to draw and hash", _ms(store.CLAIM_LEASE), "`challenge/store.py`"
-    yield "lease to send", _ms(store.SEND_LEASE), "`challenge/store.py`"
-    yield "lease to tell an app", _ms(queue.LEASE), "`events/queue.py`"
+    yield "lease for drawing and hashing", _ms(store.CLAIM_LEASE), "`challenge/store.py`"
+    yield "lease for sending", _ms(store.SEND_LEASE), "`challenge/store.py`"
+    yield "lease for an event", _ms(queue.LEASE), "`events/queue.py`"
     yield "lease of a breaker's probe", span(faults.PROBE_LEASE), "`upstream/faults.py`"
-    yield "worker without a beat", span(worker.LIFE), "`delivery/worker.py`"
+    yield "worker without a heartbeat", span(worker.LIFE), "`delivery/worker.py`"
 
 
-# Time limits, pools and repetitions.
+# Time limits, pools and retries.
 
 
 def _resources() -> Iterator[Sequence[str]]:
-    yield "what", "figure", "where", "when it is reached"
+    yield "what", "figure", "where", "when reached"
     yield from chain(_of_clients(), _of_hashing(), _of_the_store(), _of_upstreams(), _of_apps())
 
 
@@ -296,7 +298,7 @@ def _of_clients() -> Iterator[Sequence[str]]:
         "`OTP_PROCESSES`, `OTP_THREADS`",
         "requests wait for a thread",
     )
-    yield "silence in the middle of a request", span(server.SILENCE), "`http/server.py`", "closed"
+    yield "pause within a request", span(server.SILENCE), "`http/server.py`", "closed"
     yield (
         "idle connection",
         span(float(_server_option("keepalive"))),
@@ -313,20 +315,20 @@ def _of_clients() -> Iterator[Sequence[str]]:
         "body; body with a policy",
         f"{body.MAX_BODY // 1024} KiB; {body.MAX_POLICY // 1024} KiB",
         "`http/body.py`",
-        "413, unread",
+        "413, without reading it",
     )
-    yield "end of a process that was told to stop", span(server.GRACE), "`http/server.py`", "killed"
+    yield "shutdown of a process", span(server.GRACE), "`http/server.py`", "killed"
 
 
 def _of_hashing() -> Iterator[Sequence[str]]:
     yield (
         "Argon2 runs at once",
-        "as many as cores, over all API processes",
+        "number of cores, over all API processes",
         "`bootstrap/core.py`",
         "the check waits",
     )
     yield (
-        "wait of a check for its turn",
+        "wait of a check for a hashing slot",
         span(check.HASH_WAIT),
         "`verification/check.py`",
         "503 `busy`; the guess is not counted",
@@ -338,28 +340,28 @@ def _of_the_store() -> Iterator[Sequence[str]]:
         "the store: connections of each process",
         f"threads + {foundation.SPARE_CONNECTIONS}",
         "`bootstrap/foundation.py`",
-        f"a caller waits {span(connection.USUAL_LIMITS.pool)}, then as if it were away",
+        f"a caller waits {span(connection.USUAL_LIMITS.pool)}, then it counts as unavailable",
     )
     yield (
         "the store: connect; reply",
         f"{span(connection.USUAL_LIMITS.connect)}; {span(connection.USUAL_LIMITS.reply)}",
         "`store/connection.py`",
-        "tried again",
+        "retried",
     )
     yield (
         "the store: tries of one call",
-        f"{len(scripts.PAUSES) + 1}, after {_spans(scripts.PAUSES)}, each with up to as much jitter",
+        f"{len(scripts.PAUSES) + 1}, after {_spans(scripts.PAUSES)}, each plus random jitter of up to the same length",
         "`store/scripts.py`",
         "503 `store_unavailable`",
     )
     yield (
-        "the store: one call in all",
+        "the store: one call in total",
         span(connection.USUAL_LIMITS.budget),
         "`store/connection.py`",
         "503 `store_unavailable`; nothing is sent",
     )
     yield (
-        "writing down what became of a message",
+        "recording the outcome of a message",
         f"every {span(settlement.PAUSE)}, for {span(settlement.PATIENCE)}",
         "`delivery/settlement.py`",
         "the outcome stays unknown",
@@ -376,28 +378,28 @@ def _of_upstreams() -> Iterator[Sequence[str]]:
         "an upstream: connect; whole call",
         f"{span(rules['connect_timeout'])}; {span(rules['total_timeout'])}",
         "`upstream.NAME.connect_timeout`, `upstream.NAME.total_timeout`",
-        "unknown if anything left, else deferred",
+        "unknown if anything left, otherwise deferred",
     )
     yield (
         "an upstream: connections kept",
         f"{pool}",
         "`upstream/mobtexting/account.py`",
-        "more calls go over connections of their own",
+        "further calls use extra connections",
     )
     yield (
         "an upstream: tries of one request",
         "1",
         "`upstream/mobtexting/transport.py`",
-        "what may have left is never sent again",
+        "a request that may have left is never sent again",
     )
     yield (
-        "tries of a delivery that did not leave",
-        f"{retries} more, after {_spans([2**n for n in range(retries)])}, or as asked",
+        "retries of a delivery that did not leave",
+        f"{retries}, after {_spans([2**n for n in range(retries)])}, or as the upstream asks",
         "`challenge/transitions.py`",
         "the next step",
     )
     yield (
-        "an upstream: faults in a row",
+        "an upstream: consecutive faults",
         f"{rules['tolerance']}",
         "`upstream.NAME.tolerance`",
         f"the breaker opens for {span(faults.FIRST_PAUSE)}, doubling up to {span(faults.LONGEST_PAUSE)}",
@@ -406,13 +408,13 @@ def _of_upstreams() -> Iterator[Sequence[str]]:
         "an upstream: GET requests in a minute",
         f"{rules['gets_per_minute']:,}",
         "`upstream.NAME.gets_per_minute`",
-        "not asked",
+        "no request",
     )
     yield (
         "CAPTCHA vendor: connect; whole call",
         f"{span(captcha.CONNECT_LIMIT)}; {span(captcha.TOTAL_LIMIT)}",
         "`guard/captcha.py`",
-        "503; nobody passes, nothing is sent",
+        "503; no human check passes, nothing is sent",
     )
 
 
@@ -421,25 +423,25 @@ def _of_apps() -> Iterator[Sequence[str]]:
         "events at once, each worker",
         f"{EVENTS_AT_ONCE}",
         "`cli/worker.py`",
-        "others wait; sends do not",
+        "other events wait; sends do not",
     )
     waits = standard_webhooks.RETRIES
     yield (
         "an app's endpoint: connect; whole call",
         f"{span(public_only.CONNECT_LIMIT)}; {span(public_only.TOTAL_LIMIT)}",
         "`net/public_only.py`",
-        "tried again",
+        "retried",
     )
     yield (
-        "repetitions of an event",
-        f"{len(waits)}, after {_spans(waits)}, each {standard_webhooks.JITTER:.0%} sooner or later",
+        "retries of an event",
+        f"{len(waits)}, after {_spans(waits)}, each {standard_webhooks.JITTER:.0%} earlier or later",
         "`events/standard_webhooks.py`",
-        "given up",
+        "dropped",
     )
 
 
 def _server_option(name: str) -> str:
-    """Give an option of the HTTP server, which stands nowhere but in the call that starts it."""
+    """Return an option of the HTTP server, which stands only in the call that starts it."""
     tables = [node for node in ast.walk(ast.parse(inspect.getsource(server))) if isinstance(node, ast.Dict)]
     options = {
         key.value: value.value
