@@ -1,6 +1,6 @@
-"""The store and the service on a connection with all the time in the world, and challenges to put into them.
+"""The stores and the use cases on a connection with a long timeout, and challenges to put into them.
 
-The product's own connection gives up after a second; races of hundreds of threads on a slow machine may not.
+The product's own connection gives up after a second. Races of hundreds of threads can take longer.
 """
 
 import queue
@@ -111,7 +111,7 @@ NUMBERS = tuple(islice(crowd(), 400))
 
 
 class PatientScripts(Scripts):
-    """The product's scripts on a client that waits long; remembers the last raw answer of its thread."""
+    """The product's scripts on a client with a long timeout. It remembers the last raw answer of each thread."""
 
     def __init__(self, server: ValkeyServer, connections: int = 16) -> None:
         pool = BlockingConnectionPool.from_url(
@@ -128,13 +128,13 @@ class PatientScripts(Scripts):
         self._heard = threading.local()
 
     def call(self, name: str, keys: Sequence[str], *arguments: str | float) -> Any:  # noqa: ANN401 - as Scripts
-        """Run a script and remember what it answered."""
+        """Run a script and remember its answer."""
         self._heard.answer = super().call(name, keys, *arguments)
         return self._heard.answer
 
     @property
     def answer(self) -> Any:  # noqa: ANN401 - the script's
-        """The last raw answer that this thread had."""
+        """The last raw answer to this thread."""
         return self._heard.answer
 
     def close(self) -> None:
@@ -145,7 +145,7 @@ class PatientScripts(Scripts):
 
 @contextmanager
 def open_store(server: ValkeyServer, *, partitions: int = 4, connections: int = 16) -> Iterator[Stores]:
-    """Give a store with keys of its own."""
+    """Open stores with keys of their own."""
     scripts = PatientScripts(server, connections)
     yield Stores(scripts, prefix=f"t{secrets.token_hex(6)}", partitions=partitions)
     scripts.close()
@@ -153,14 +153,14 @@ def open_store(server: ValkeyServer, *, partitions: int = 4, connections: int = 
 
 @contextmanager
 def proxied_store(url: str, prefix: str, *, partitions: int = 4) -> Iterator[Stores]:
-    """Give a store over the product's own connection to an address."""
+    """Open stores at an address, over the product's own connection."""
     scripts = scripts_at(url, connections=4)
     yield Stores(scripts, prefix=prefix, partitions=partitions)
     scripts.close()
 
 
 def prefix_of(store: Stores) -> str:
-    """Give the first part of a store's keys."""
+    """Return the first part of a store's keys."""
     return store.due.wake_channel.partition(":wake:")[0]
 
 
@@ -187,7 +187,7 @@ def new_delivery(plan: Plan = PLAN, step: int = 0, operation: str = "") -> Deliv
 
 
 def opened(store: Stores, plan: Plan = PLAN, **changes: object) -> Challenge:
-    """Stores a new challenge."""
+    """Store a new challenge."""
     challenge = store.challenges.open(new_challenge(store, plan, **changes)).challenge
     assert challenge is not None
     return challenge
@@ -201,7 +201,7 @@ def claimed(store: Stores, id_: str) -> Lease:
 
 
 def armed(store: Stores, id_: str, code_hash: str = "hash", reference: str = "") -> tuple[Lease, str]:
-    """Lease a challenge that must be due and mark its delivery as leaving; gives lease and reference."""
+    """Lease a challenge that must be due, and arm its delivery. Return the lease and the reference."""
     lease = claimed(store, id_)
     assert lease.what == "send"
     reference = reference or secrets.token_urlsafe(12)
@@ -210,14 +210,14 @@ def armed(store: Stores, id_: str, code_hash: str = "hash", reference: str = "")
 
 
 def seen(store: Stores, id_: str) -> Challenge:
-    """Read a challenge that must be there."""
+    """Read a challenge that must exist."""
     challenge = store.challenges.read_challenge(id_)[1]
     assert challenge is not None
     return challenge
 
 
 def deadline(server: ValkeyServer, store: Stores, id_: str) -> int | None:
-    """Give when a challenge is due, looked up behind the store's back."""
+    """Return when a challenge is due, read from the server directly."""
     with server.client() as client:
         score = client.zscore(f"{{{prefix_of(store)}:{id_[:2]}}}:due", id_)
     assert score is None or isinstance(score, float)
@@ -225,7 +225,7 @@ def deadline(server: ValkeyServer, store: Stores, id_: str) -> int | None:
 
 
 def together(count: int, act: Callable[[int], T]) -> list[T | Exception]:
-    """Run `act` in so many threads, released at once by a barrier; gives what each returned or raised."""
+    """Run `act` in several threads that start at once. Return what each of them returned or raised."""
     barrier = threading.Barrier(count)
     results: queue.SimpleQueue[tuple[int, T | Exception]] = queue.SimpleQueue()
 
@@ -247,7 +247,7 @@ def together(count: int, act: Callable[[int], T]) -> list[T | Exception]:
 
 
 class Phone:
-    """A sender that puts messages into an inbox; answers `outcomes` in turn, then accepts."""
+    """A sender that puts messages into an inbox. It answers with `outcomes` in turn, then accepts."""
 
     def __init__(self, *outcomes: Outcome) -> None:
         self._outcomes = iter(outcomes)
@@ -262,13 +262,13 @@ class Phone:
         return outcome
 
     def next(self) -> tuple[str, str]:
-        """Give number and code of the next message, waiting for it."""
+        """Wait for the next message. Return its number and its code."""
         return self.inbox.get(timeout=PATIENCE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spine:
-    """The service with its parts."""
+    """The use cases and a dispatcher, with their parts."""
 
     send: Send
     resend: Resend
@@ -291,7 +291,7 @@ class Spine:
     metrics: Metrics
 
     def code_for(self, id_: str, code: str) -> None:
-        """Bring a code of the test's choice, as a worker would."""
+        """Deliver a code that the test chooses, as a worker would."""
         challenge = seen(self.store, id_)
         code_hash = self.hasher.hash(code, Claim(id_, challenge.purpose, ""), challenge.scheme)
         lease, reference = armed(self.store, id_, code_hash)
@@ -302,7 +302,7 @@ class Spine:
         return self.send.send(self.caller, SendRequest(to=number), key).challenge_id
 
     def worker(self, name: str = "one", *, sends: int = 8) -> Worker:
-        """Make a worker that delivers over this service."""
+        """Make a worker that delivers with this dispatcher."""
         return Worker(
             queue=self.store.due,
             membership=self.store.membership(self.store.due),
@@ -320,7 +320,7 @@ _STATUSES = {Verdict.ACCEPTED: Status.ACCEPTED, Verdict.UNKNOWN: Status.UNKNOWN}
 def ended(
     store: Stores, lease: Lease, reference: str, verdict: Verdict, retry_after: float | None = None
 ) -> None:
-    """Settle a lease as the service does after an upstream's verdict."""
+    """Settle a lease as a dispatcher does after an upstream's verdict."""
     outcome = Outcome(verdict, "test", retry_after=retry_after)
     store.challenges.settle(
         lease,
@@ -333,7 +333,7 @@ def ended(
 
 
 def resent(store: Stores, id_: str) -> Challenge:
-    """Resend as soon as the ladder allows it."""
+    """Resend as soon as the cooldown allows it."""
     challenge = seen(store, id_)
     store.scripts.offset += max(0, challenge.resend_at() - store.facts.time())
     what, _, answer = store.challenges.resend(id_, "web", new_delivery(challenge.plan))
@@ -343,7 +343,7 @@ def resent(store: Stores, id_: str) -> Challenge:
 
 
 def brought(store: Stores, id_: str, code_hash: str = "hash") -> None:
-    """Deliver what is due."""
+    """Deliver the challenge's newest delivery, which must be due."""
     lease, reference = armed(store, id_, code_hash)
     ended(store, lease, reference, Verdict.ACCEPTED)
 
@@ -358,7 +358,7 @@ def make_spine(
     store: Stores | None = None,
     steps: Sequence[Step] = STEPS,
 ) -> Spine:
-    """Put a service together on a connection, with the cheapest hash; a route over two channels, or `steps`."""
+    """Put the use cases together on a connection, with the cheapest hash and a route over `steps`."""
     phone = phone or Phone()
     app = App(name="web", brand="Acme")
     policy = Policy(
@@ -473,7 +473,7 @@ def make_spine(
 
 @contextmanager
 def open_spine(server: ValkeyServer, *, connections: int = 16, **parts: Any) -> Iterator[Spine]:  # noqa: ANN401
-    """Give a service on patient connections."""
+    """Open the use cases on a patient connection."""
     scripts = PatientScripts(server, connections)
     yield make_spine(scripts, **parts)
     scripts.close()
@@ -486,7 +486,7 @@ def queued_events(store: Stores) -> list[str]:
 
 @contextmanager
 def working(*workers: Worker) -> Iterator[None]:
-    """Run workers until the block ends; each must end in time."""
+    """Run workers until the block ends. Each must end in time."""
     threads = [threading.Thread(target=worker.run) for worker in workers]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""What the server did although its answer got lost is done once, and the caller sees no difference."""
+"""An act whose reply was lost is done once, and the caller sees no difference."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -48,7 +48,7 @@ def store(valkey: ValkeyServer) -> Iterator[Stores]:
 
 @dataclass(frozen=True)
 class Twice:
-    """Something done over a connection that loses the reply, and what it must leave behind."""
+    """Something that is done over a connection that loses the reply, and what it must leave behind."""
 
     prepare: Callable[[Stores], str]
     act: Callable[[Stores, Stores, str], object]
@@ -412,7 +412,7 @@ TWICE = {
 
 @pytest.mark.parametrize("what", TWICE)
 def test_a_lost_reply_is_invisible_and_counts_once(store: Stores, valkey: ValkeyServer, what: str) -> None:
-    """The server did it, the answer got lost, the call asks again: done once."""
+    """The server did it, the reply was lost, and the call is repeated: it is done once."""
     case = TWICE[what]
     id_ = case.prepare(store)
     with FaultProxy(valkey.socket) as proxy, proxied_store(proxy.url, prefix_of(store)) as flaky:

@@ -1,7 +1,7 @@
 """The store's scripts against a model of them in plain Python, over random histories.
 
-The model knows the rules of design.md and nothing of Redis. Every script answers with the time at which it
-ran, so the model decides for exactly that time. The long run is `MODEL_RUN=long pytest tests/test_model.py`.
+The model knows the rules of docs/design.md and nothing of Redis. Every script answers with the time at which it
+ran, so the model decides for exactly that time. The long run is `MODEL_RUN=long pytest tests/system/test_model.py`.
 """
 
 import os
@@ -64,7 +64,7 @@ class Known:
         self.now = replace(self.now, deliveries=(*self.now.deliveries, delivery))
 
     def end(self, state: State) -> None:
-        """End it: no code counts any more, nobody comes for it."""
+        """End the challenge: no code is accepted, and nothing is scheduled."""
         deliveries = tuple(replace(d, code_hash="") for d in self.now.deliveries)
         self.now = replace(self.now, state=state, deliveries=deliveries)
         self.due = None
@@ -80,7 +80,7 @@ class Known:
 
 
 class Histories(RuleBasedStateMachine):
-    """Random histories of a few challenges; the model and the scripts must agree after each step."""
+    """Random histories of a few challenges. The model and the scripts must agree after each step."""
 
     server: ClassVar[ValkeyServer]
     ids = Bundle("ids")
@@ -101,7 +101,7 @@ class Histories(RuleBasedStateMachine):
         self.scripts.close()
 
     def at(self, now: int | None = None) -> int:
-        """Give the time at which the last script ran, and see that it is no earlier than what went before."""
+        """Return the time at which the last script ran, and check that it is not before the one of the last step."""
         now = int(self.scripts.answer[1]) if now is None else now
         assert now >= self.latest
         self.latest = now
@@ -122,11 +122,11 @@ class Histories(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(["", "", "a", "b"]), plan=st.sampled_from(PLANS), target=ids)
     def start(self, key: str, plan: Plan) -> str:
-        """Start another one."""
+        """Open another challenge."""
         return self.open(key, plan)
 
     def open(self, key: str, plan: Plan) -> str:
-        """Open a challenge, perhaps under an idempotency key."""
+        """Open a challenge, with or without an idempotency key."""
         made = new_challenge(self.store, plan, id=self.store.challenges.new_id(key))
         opened = self.store.challenges.open(made, idempotency=key, fingerprint="print" if key else "")
         if key in self.keys:
@@ -187,7 +187,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(id_=ids, operation=st.sampled_from(["", "", "same"]), patient=st.booleans())
     def resend(self, id_: str, operation: str, *, patient: bool) -> None:
-        """Ask for another message, perhaps when it is time to."""
+        """Ask for another message, sometimes when the cooldown is over."""
         known = self.known[id_]
         self.wait_until(known.now.resend_at() if patient else None)
         fresh = new_delivery(known.now.plan, len(known.now.plan.steps) - 1, operation)
@@ -212,7 +212,7 @@ class Histories(RuleBasedStateMachine):
     # The workers.
 
     def claim(self, id_: str) -> Lease | MultipleResults[Lease]:
-        """Claim a challenge; the model decides whether the script may."""
+        """Claim a challenge. The model decides whether the script may."""
         known = self.known[id_]
         lease = self.store.challenges.claim(id_)
         now = self.at()
@@ -247,13 +247,13 @@ class Histories(RuleBasedStateMachine):
         return lease
 
     def wait_until(self, then: int | None) -> None:
-        """Move the store's clock to a time that lies ahead."""
+        """Move the store's clock forward to a time."""
         if then is not None and then > self.latest:
             self.time_passes(then - self.latest)
 
     @rule(id_=ids, patient=st.booleans(), target=leases)
     def claim_and_arm(self, id_: str, *, patient: bool) -> Lease | MultipleResults[Lease]:
-        """Come for a challenge, perhaps when it is due, and let its message leave."""
+        """Claim a challenge, sometimes when it is due, and arm its message."""
         self.wait_until(self.known[id_].due if patient else None)
         lease = self.claim(id_)
         if isinstance(lease, Lease) and lease.what == "send":
@@ -262,17 +262,17 @@ class Histories(RuleBasedStateMachine):
 
     @rule(lease=leases, reference=st.sampled_from(["", "", "same"]))
     def send(self, lease: Lease, reference: str) -> None:
-        """Let a message leave, with a lease that may be long lost."""
+        """Arm a message with a lease that may be lost."""
         self.arm(lease, reference)
 
     @rule(id_=ids, patient=st.booleans(), target=leases)
     def come(self, id_: str, *, patient: bool) -> Lease | MultipleResults[Lease]:
-        """Come for a challenge, due or not."""
+        """Claim a challenge that may not be due."""
         self.wait_until(self.known[id_].due if patient else None)
         return self.claim(id_)
 
     def arm(self, lease: Lease, reference: str) -> None:
-        """Arm a message; the model decides whether the script may."""
+        """Arm a message. The model decides whether the script may."""
         known = self.known[lease.challenge.id]
         reference = reference or secrets.token_hex(4)
         armed = self.store.challenges.arm(lease, reference, f"hash-{reference}", "main")
@@ -303,7 +303,7 @@ class Histories(RuleBasedStateMachine):
         place=st.integers(-2, 0),
     )
     def settle_send(self, lease: Lease, move: Move, status: Status, place: int) -> None:
-        """Write down an outcome, of any delivery that ever left, with any lease."""
+        """Store the outcome of any delivery that was sent, with any lease."""
         known = self.known[lease.challenge.id]
         sent = [d.reference for d in known.now.deliveries if d.reference]
         reference = sent[place] if -len(sent) <= place < len(sent) else "never"
@@ -328,7 +328,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(lease=leases, move=st.sampled_from(MOVES))
     def settle_wait(self, lease: Lease, move: Move) -> None:
-        """Decide about a delivery whose time is over, with any lease."""
+        """Decide about a delivery with a wait that is over, with any lease."""
         known = self.known[lease.challenge.id]
         self.store.challenges.settle(lease, move)
         self.at()
@@ -377,7 +377,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.touched)
     @invariant()
     def the_record_is_as_the_model_says(self) -> None:
-        """Record and deadline of what was touched last are those of the model."""
+        """The record and the deadline of the challenge that was changed last are the model's."""
         known = self.known[self.touched]
         assert self.store.challenges.read_challenge(self.touched)[1] == known.now
         assert deadline(self.server, self.store, self.touched) == known.due
@@ -397,7 +397,7 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def what_the_product_promises_holds(self) -> None:
-        """Pending means scheduled; live codes, attempts and sends keep their limits; ends keep no codes."""
+        """Pending challenges are scheduled, codes, guesses and sends keep their limits, and ends keep no codes."""
         for known in self.known.values():
             now = known.now
             assert (known.due is not None) == (now.state is State.PENDING)
@@ -406,7 +406,7 @@ class Histories(RuleBasedStateMachine):
 
 
 def test_the_scripts_do_what_the_model_does(valkey: ValkeyServer) -> None:
-    """No history makes the two disagree in an answer, a record or a deadline."""
+    """Model and scripts agree on every answer, record and deadline of every history."""
     Histories.server = valkey
     Histories.TestCase.settings = LONG if os.environ.get("MODEL_RUN") == "long" else USUAL
     Histories.TestCase().runTest()

@@ -1,4 +1,4 @@
-"""Many clients at once on a real server: exact counts, whoever comes first."""
+"""Many clients at once on a real server: the counts are exact in any order."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ RIGHT, WRONG = "123456", "654321"
 
 @pytest.fixture
 def spine(valkey: ValkeyServer) -> Iterator[Spine]:
-    """Give the service with a connection for everyone."""
+    """Give the use cases, with a connection for each thread."""
     with open_spine(valkey, connections=CROWD) as made:
         yield made
 
@@ -50,14 +50,14 @@ def counted(results: list[object]) -> Counter[str]:
 
 
 def sent(spine: Spine) -> str:
-    """Start a challenge and bring the right code."""
+    """Open a challenge and deliver the right code."""
     id_ = spine.opened()
     spine.code_for(id_, RIGHT)
     return id_
 
 
 def charged(spine: Spine, valkey: ValkeyServer) -> int:
-    """Count the acts on the one number there is."""
+    """Count the charges of the only number."""
     with valkey.client() as client:
         [counter] = client.scan_iter(f"{{{prefix_of(spine.store)}:guard}}:number:*", count=10_000)
         fields = client.hgetall(counter)
@@ -65,7 +65,7 @@ def charged(spine: Spine, valkey: ValkeyServer) -> int:
 
 
 def test_parallel_wrong_guesses_are_evaluated_up_to_the_limit(spine: Spine) -> None:
-    """Of 200 wrong codes exactly max_attempts are looked at; the rest is told that no guess is left."""
+    """Of 200 wrong codes exactly `max_attempts` are compared. The others are told that no guess is left."""
     id_ = sent(spine)
     results = together(CROWD, lambda _: spine.check.verify(spine.caller, id_, WRONG))
     assert counted([*results]) == {
@@ -79,7 +79,7 @@ def test_parallel_wrong_guesses_are_evaluated_up_to_the_limit(spine: Spine) -> N
 
 
 def test_parallel_right_guesses_have_one_winner(spine: Spine) -> None:
-    """Of 200 right codes exactly one is proof; nobody is told that the code was wrong."""
+    """Of 200 right codes exactly one is proof, and none is called wrong."""
     id_ = sent(spine)
     results = together(CROWD, lambda _: spine.check.verify(spine.caller, id_, RIGHT))
     found = counted([*results])
@@ -89,7 +89,7 @@ def test_parallel_right_guesses_have_one_winner(spine: Spine) -> None:
 
 
 def test_mixed_guesses_have_at_most_one_winner_and_no_guess_too_many(spine: Spine) -> None:
-    """Right codes among wrong ones: whatever the order, evaluated guesses stay within the limit."""
+    """With right codes among wrong ones, in any order, the guesses that are compared stay within the limit."""
     id_ = sent(spine)
     results = together(CROWD, lambda n: spine.check.verify(spine.caller, id_, WRONG if n % 10 else RIGHT))
     found = counted([*results])
@@ -104,7 +104,7 @@ def test_mixed_guesses_have_at_most_one_winner_and_no_guess_too_many(spine: Spin
 
 
 def test_codes_of_several_deliveries_have_one_winner_in_all(spine: Spine) -> None:
-    """All live codes are accepted, once in total."""
+    """Any live code may win, and exactly one does."""
     id_ = sent(spine)
     spine.store.scripts.offset += 60_000
     spine.resend.resend(spine.caller, id_)
@@ -131,7 +131,7 @@ def test_parallel_sends_with_one_key_make_one_challenge(spine: Spine, valkey: Va
 
 
 def test_parallel_resends_add_one_delivery_and_one_charge(spine: Spine, valkey: ValkeyServer) -> None:
-    """100 resends at once: one message more; the others are refused and their charges taken back."""
+    """100 resends at once add one message. The others are refused and their charges are refunded."""
     id_ = sent(spine)
     spine.store.scripts.offset += 60_000
     results = together(HALF_CROWD, lambda _: spine.resend.resend(spine.caller, id_))
@@ -141,7 +141,7 @@ def test_parallel_resends_add_one_delivery_and_one_charge(spine: Spine, valkey: 
 
 
 def test_parallel_resends_with_one_key_are_one(spine: Spine, valkey: ValkeyServer) -> None:
-    """100 resends with one idempotency key: one message more, one charge, and every one gets the answer."""
+    """100 resends with one idempotency key add one message and one charge, and all get the same answer."""
     id_ = sent(spine)
     spine.store.scripts.offset += 60_000
     results = together(
@@ -153,7 +153,7 @@ def test_parallel_resends_with_one_key_are_one(spine: Spine, valkey: ValkeyServe
 
 
 def test_the_guard_admits_exactly_its_limit(valkey: ValkeyServer) -> None:
-    """100 sends to one number at once: as many as the limit are stored, the rest is refused."""
+    """Of 100 sends to one number at once as many as the limit are stored. The others are refused."""
     guard = replace(OPEN, number=Budget(refuse=(Window(7, 60), Window(20, 3600))))
     with open_spine(valkey, connections=HALF_CROWD, guard=guard) as spine:
         results = together(HALF_CROWD, lambda _: spine.send.send(spine.caller, SendRequest(to=NUMBERS[0])))
@@ -168,7 +168,7 @@ def test_parallel_spenders_have_one_winner(spine: Spine) -> None:
 
 @pytest.mark.parametrize("state", ["first", "after a claim", "after a send"])
 def test_parallel_claims_give_one_lease(spine: Spine, state: str) -> None:
-    """However a challenge became due, one worker gets it."""
+    """One worker gets a challenge, however it became due."""
     id_ = opened(spine.store).id
     if state == "after a claim":
         claimed(spine.store, id_)
@@ -181,7 +181,7 @@ def test_parallel_claims_give_one_lease(spine: Spine, state: str) -> None:
 
 
 def test_a_challenge_is_opened_once_however_often_it_is_asked_for(spine: Spine) -> None:
-    """The same id opened by many at once is one challenge with one delivery."""
+    """The same id that many open at once is one challenge with one delivery."""
     made = new_challenge(spine.store)
     results = together(HALF_CROWD, lambda _: spine.store.challenges.open(made).challenge)
     assert results == [seen(spine.store, made.id)] * HALF_CROWD
@@ -198,7 +198,7 @@ def test_a_challenge_is_either_verified_or_cancelled(spine: Spine) -> None:
 
 
 def test_a_message_is_armed_by_one_of_two_workers(spine: Spine) -> None:
-    """A worker that lost its lease and the one that has it now: one message leaves."""
+    """Of a worker that lost its lease and the one that holds it now, one sends the message."""
     id_ = opened(spine.store).id
     leases = [claimed(spine.store, id_)]
     spine.store.scripts.offset += CLAIM_LEASE
@@ -208,7 +208,7 @@ def test_a_message_is_armed_by_one_of_two_workers(spine: Spine) -> None:
 
 
 def test_a_message_leaves_or_is_superseded(spine: Spine) -> None:
-    """A resend and the arming of what it overtakes, at once: it left before, or it never leaves."""
+    """If a resend and the arming of the earlier delivery race, that delivery was sent before or is never sent."""
     store = spine.store
     for _ in range(20):
         id_ = opened(store).id
@@ -227,7 +227,7 @@ def test_a_message_leaves_or_is_superseded(spine: Spine) -> None:
 
 
 def test_an_end_and_an_outcome_at_once_are_both_kept(spine: Spine) -> None:
-    """A verify and the worker's settle never overwrite each other."""
+    """A verify and a worker's settle never overwrite each other."""
     for _ in range(20):
         id_ = opened(spine.store).id
         lease, reference = armed(spine.store, id_)

@@ -1,4 +1,4 @@
-"""Nothing outlives its stated window: every key of the store has a row here, and a TTL within it."""
+"""No key outlives its stated window: each kind of key has a row here, and a time to live within it."""
 
 import re
 from itertools import islice
@@ -50,7 +50,7 @@ FOR_GOOD = {"P:policy", "{P:guard}:pins"}
 
 
 def every_trace(house: House) -> None:
-    """Let numbers do all that leaves a trace."""
+    """Let numbers do everything that leaves a trace."""
     core = house.core
     for number in islice(crowd(), 3):
         house.live(number)
@@ -86,7 +86,7 @@ def row(key: str) -> str | None:
 
 
 def test_every_key_has_a_window_and_keeps_it(lives: dict[str, int]) -> None:
-    """A new kind of key fails here until its window is stated; one that would live longer fails, too."""
+    """A new kind of key fails until its window is stated. So does a key that would live longer."""
     for key, left in lives.items():
         if key in FOR_GOOD:
             continue
@@ -96,11 +96,11 @@ def test_every_key_has_a_window_and_keeps_it(lives: dict[str, int]) -> None:
 
 
 def test_every_row_is_of_a_key_that_exists(lives: dict[str, int]) -> None:
-    """So that each kind was there to be looked at."""
+    """Each kind of key was created and checked."""
     assert {row(key) for key in lives} - {None} == set(WINDOWS)
 
 
 @pytest.mark.parametrize("kind", [rf"{PART}:c:{NAME}", rf"{PART}:e:{NAME}", rf"{PART}:i:{NAME}"])
 def test_what_is_kept_is_kept_as_long_as_the_settings_say(lives: dict[str, int], kind: str) -> None:
-    """Neither shorter: a challenge is shown, a key counts and an event is tried until then."""
+    """Challenges, idempotency keys and events do not end sooner, either."""
     assert max(left for key, left in lives.items() if row(key) == kind) > WINDOWS[kind] - MINUTE
