@@ -258,7 +258,7 @@ _NAMES_OF_FORMS = {
     1_000_000_000: "VersionNumber",
 }
 """Names of forms that fields of several names have, by pattern or maximum."""
-_NAMES_OF_FIELDS = {"to": "PhoneNumber"}
+_NAMES_OF_FIELDS = {"data": "MessageData", "to": "PhoneNumber"}
 
 
 def _schema_name(form: Mapping[str, Any], fields: frozenset[str]) -> str:

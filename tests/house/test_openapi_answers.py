@@ -1,0 +1,156 @@
+"""What the service really answers and sends, held against openapi.yaml: also where no call is to blame."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from openapi_schema_validator import OAS31Validator
+
+from otp_service import errors
+from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, Step
+from otp_service.events import from_challenge, standard_webhooks
+from otp_service.events.standard_webhooks import EventType
+from otp_service.http.problems import STATUS, raw_problem
+from tests.conftest import OPS, SECRET
+from tests.house import openapi_document
+from tests.support.http_api import NO_ID, check_contract, codes_of, documented, followed, operation_at
+
+FILLED = {"challenge_id": NO_ID, "number": "1", "old": "1", "new": "2", "key_id": "5f2ab1c3d4"}
+"""Parts of paths that must have a form of their own."""
+
+
+@pytest.fixture(scope="module")
+def application() -> Flask:
+    """Build an application whose store is away for good."""
+    return openapi_document.application()
+
+
+def calls() -> Iterator[tuple[str, str, Any]]:
+    """List each call of the document, its path filled in."""
+    for template, item in documented()["paths"].items():
+        path = re.sub(r"\{(\w+)\}", lambda part: FILLED.get(part[1], "main"), template)
+        for method, operation in item.items():
+            yield method.upper(), path, operation
+
+
+def example_of(operation: Any) -> Any:  # noqa: ANN401 - YAML
+    """Return the example of a call's request, None if it has no body."""
+    body = followed(operation.get("requestBody", {})).get("content", {}).get("application/json")
+    if body is None:
+        return None
+    return body["example"] if "example" in body else followed(next(iter(body["examples"].values())))["value"]
+
+
+@pytest.mark.parametrize(("method", "path"), [call[:2] for call in calls()])
+def test_what_a_call_answers_while_the_store_is_away_is_documented(
+    application: Flask, method: str, path: str
+) -> None:
+    """Each call, with the example of the document, says when to ask again, or needs no store."""
+    operation = operation_at(method, path)
+    key = OPS if path.startswith("/ops/") else SECRET
+    answer = application.test_client().open(
+        path, method=method, headers={"Authorization": f"Bearer {key}"}, json=example_of(operation)
+    )
+    check_contract(method, path, answer)
+    if answer.status_code == 503:
+        assert int(answer.headers["Retry-After"]) > 0
+    if "503" in operation["responses"]:
+        assert answer.status_code in {404, 422, 503}  # what can be told without the store is
+
+
+@pytest.mark.parametrize("template", documented()["paths"])
+def test_a_method_that_a_path_does_not_take_is_answered_as_documented(
+    application: Flask, template: str
+) -> None:
+    """405, with exactly the methods of the document in Allow."""
+    path = re.sub(r"\{(\w+)\}", lambda part: FILLED.get(part[1], "main"), template)
+    answer = application.test_client().open(path, method="PATCH")
+    check_contract("PATCH", path, answer)
+    assert answer.status_code == 405
+    allowed = {name.strip() for name in answer.headers["Allow"].split(",")}
+    assert {method.upper() for method in documented()["paths"][template]} <= allowed
+    assert all(operation_at(method, path) for method in allowed - {"HEAD", "OPTIONS"})
+
+
+@pytest.mark.parametrize("kind", [errors.MalformedRequest, errors.UriTooLong, errors.HeadersTooLarge])
+def test_what_the_server_answers_to_no_request_is_documented_for_every_call(
+    kind: type[errors.OtpError],
+) -> None:
+    """Bytes that never become a request meet the answer `default`."""
+    head, _, body = raw_problem(kind()).partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {STATUS[kind]} ".encode())
+    for _, _, operation in calls():
+        answer = followed(operation["responses"]["default"])
+        content = answer["content"]["application/problem+json"]
+        assert kind.code in codes_of(content)
+        OAS31Validator({**content["schema"], "components": documented()["components"]}).validate(
+            json.loads(body)
+        )
+
+
+# Events.
+
+
+def challenge(state: State, *statuses: Status, reference: str = "") -> Challenge:
+    """Make a challenge whose messages have these statuses, each but the first sent by itself."""
+    channels = ("sms", "whatsapp", "voice")
+    plan = Plan(tuple(Step(channel, ("main",), 30) for channel in channels), 6, 300, 5, 4, (30,))
+    deliveries = tuple(
+        Delivery(place, channels[place], status, 0, "", "r", automatic=place > 0)
+        for place, status in enumerate(statuses)
+    )
+    return Challenge(NO_ID, "web", "login", "", "", state, 0, plan, deliveries, reference=reference, via=0)
+
+
+def events() -> list[from_challenge.Event]:
+    """Return every event that the code makes, with and without what may be missing."""
+    made = [from_challenge.blocked_event("number")]
+    for reference in ("", "order-4711"):
+        for state in State:
+            for status in Status:
+                made += from_challenge.events_of(
+                    challenge(state, status, Status.DELIVERED, reference=reference)
+                )
+    return made
+
+
+def closed(schema: Any) -> Any:  # noqa: ANN401 - YAML
+    """Return a schema of an event that takes no field which it does not name."""
+    whole = followed(schema)
+    parts = [whole, *(followed(part) for part in whole.get("allOf", []))]
+    fields = {name: of for part in parts for name, of in part.get("properties", {}).items()}
+    return {
+        "type": "object",
+        "required": [name for part in parts for name in part.get("required", [])],
+        "properties": {
+            name: closed(of) if {"allOf", "properties"} & set(followed(of)) else followed(of)
+            for name, of in fields.items()
+        },
+        "additionalProperties": False,
+    }
+
+
+def test_every_event_is_as_its_webhook_says() -> None:
+    """No field more, none less, and each word of an enum; no type is left out."""
+    seen: dict[EventType, set[str]] = {}
+    for event in events():
+        content = documented()["webhooks"][str(event.type)]["post"]["requestBody"]["content"][
+            "application/json"
+        ]
+        body = json.loads(standard_webhooks.write_body(event.type, 1_790_000_000_000, event.data))
+        OAS31Validator(closed(content["schema"])).validate(body)
+        seen.setdefault(event.type, set()).update(body["data"])
+    for type_ in EventType:
+        content = documented()["webhooks"][str(type_)]["post"]["requestBody"]["content"]["application/json"]
+        assert set(closed(content["schema"])["properties"]["data"]["properties"]) == seen[type_]
+
+
+def test_an_event_brings_the_headers_of_its_webhook() -> None:
+    """Those that Standard Webhooks names."""
+    sent = standard_webhooks.sign("evt_1", 1_790_000_000, b"{}", [b"k" * 32])
+    for item in documented()["webhooks"].values():
+        parameters = [followed(one) for one in item["post"]["parameters"]]
+        assert {one["name"] for one in parameters if one["required"]} == set(sent)
