@@ -30,7 +30,7 @@ OTHER = f'[app.other]\nbrand = "B"\nsecret_keys = ["{digest("o")}"]\n'
 
 
 def refused(text: str) -> list[str]:
-    """Return what is wrong with a document."""
+    """Return the problems of a document."""
     with pytest.raises(ConfigurationError) as caught:
         policy.parse(text)
     return [problem.removeprefix("policy: ") for problem in caught.value.problems]
@@ -48,8 +48,8 @@ def stepped(*steps: str, more: str = "") -> str:
     return f"{APP}{UPSTREAM}[[route]]\nsteps = [\n{lines}]\n{more}"
 
 
-def test_the_policies_that_the_tests_change_are_good() -> None:
-    """So that each complaint comes from the change alone."""
+def test_the_policies_that_the_tests_change_are_valid() -> None:
+    """So that each problem comes from the change alone."""
     assert policy.parse(GOOD).warnings == ()
     assert policy.parse(GOOD + SPARE).warnings == ()
 
@@ -59,8 +59,8 @@ def test_the_policies_that_the_tests_change_are_good() -> None:
 
 @pytest.mark.parametrize("kind", ["app", "upstream", "operator"])
 @pytest.mark.parametrize("name", ["Web", "a b", "1a", "-a", "a.b", "", "a" * 33])
-def test_a_name_is_a_small_word(kind: str, name: str) -> None:
-    """It stands in logs, metrics and settings."""
+def test_a_name_is_a_short_lowercase_word(kind: str, name: str) -> None:
+    """It is used in logs, metrics and settings."""
     tables = {
         "app": f'brand = "B"\nsecret_keys = ["{digest("b")}"]',
         "upstream": UPSTREAM.partition("\n")[2],
@@ -72,8 +72,8 @@ def test_a_name_is_a_small_word(kind: str, name: str) -> None:
     ]
 
 
-def test_routes_have_names_of_their_own() -> None:
-    """Two of one name could not be told apart in a log; none has to have one."""
+def test_names_of_routes_are_unique() -> None:
+    """Two routes with one name could not be told apart in a log. A route may have no name."""
     named = GOOD.replace("[[route]]", '[[route]]\nname = "all"\nmatch = { country = ["IN"] }')
     assert policy.parse(named).routes[0].name == "all"
     second = '[[route]]\nname = "all"\nsteps = [{ channel = "sms", upstream = "main" }]'
@@ -92,23 +92,23 @@ def test_routes_have_names_of_their_own() -> None:
         ('[upstream.main.receipts]\n\nsecrets = ["KEY"]', "upstream.main.receipts.secrets[0]"),
     ],
 )
-def test_a_key_stands_once(more: str, place: str) -> None:
-    """It would be unclear who calls."""
+def test_a_key_is_used_once(more: str, place: str) -> None:
+    """Otherwise it would be unclear who calls."""
     key = digest("sk_a")
     assert refused(GOOD + more.replace("KEY", key)) == [
         f"{place}: {key[:8]}... is used twice, see app.web.secret_keys[0] (line 16)"
     ]
 
 
-def test_an_app_without_any_key_is_warned_of() -> None:
-    """Keys may be issued for it while the service runs; until then nobody can call as it."""
+def test_an_app_without_keys_causes_a_warning() -> None:
+    """Keys can be issued for it while the service runs; until then, no caller can be this app."""
     rule = "has no publishable_keys or secret_keys (only issued keys can call as this app)"
     assert warned(f'{GOOD}[app.b]\nbrand = "B"') == [f"app.b: {rule} (line 14)"]
     assert warned(f'{GOOD}[app.b]\nbrand = "B"\nsecret_keys = []') == [f"app.b: {rule} (line 14)"]
 
 
 def test_an_operator_has_one_of_three_roles() -> None:
-    """Without one it is admin, as every operator was before there were roles."""
+    """The default is admin."""
     operator = f'[operator.ben]\nkeys = ["{digest("ops_ben")}"]\n'
     assert policy.parse(GOOD + operator).operators["ben"].role == "admin"
     for role in policy.ROLES:
@@ -126,8 +126,8 @@ def test_an_operator_has_one_of_three_roles() -> None:
         ("total_timeout = 1.9", 14),
     ],
 )
-def test_a_connection_may_take_no_longer_than_the_whole_call(times: str, line: int) -> None:
-    """The defaults count, too: 2 and 5 seconds."""
+def test_connecting_may_take_no_longer_than_the_whole_call(times: str, line: int) -> None:
+    """The defaults of 2 and 5 seconds are checked too."""
     assert refused(GOOD + SPARE.replace("kind", f"{times}\nkind")) == [
         f"upstream.spare.connect_timeout: must not be above total_timeout (line {line})"
     ]
@@ -147,7 +147,7 @@ def test_a_connection_may_take_no_longer_than_the_whole_call(times: str, line: i
         ('type = ["mobile"]', ["GB"]),
     ],
 )
-def test_an_allowed_country_that_a_route_serves_is_taken(match: str, countries: list[str]) -> None:
+def test_an_allowed_country_that_a_route_serves_is_accepted(match: str, countries: list[str]) -> None:
     """A route for some of its numbers is enough."""
     text = routes(match).replace('["*"]', str(countries).replace("'", '"'), 1)
     assert policy.parse(text).guard.countries.allow == tuple(countries)
@@ -163,15 +163,15 @@ def test_an_allowed_country_that_a_route_serves_is_taken(match: str, countries: 
     ],
 )
 def test_an_allowed_country_that_no_route_serves_is_refused(matches: list[str]) -> None:
-    """Its numbers would be let in and go nowhere; the country itself is named."""
+    """Its numbers would pass the guard and reach no route. The problem names the country."""
     allowed = 'guard.countries.allow = [\n"IN",\n"GB",\n]\n'
     assert refused(routes(*matches).replace("origins", f"{allowed}origins") + OTHER) == [
         "app.web.guard.countries.allow[1]: no route of app web serves GB (line 6)"
     ]
 
 
-def test_a_country_that_is_allowed_to_all_apps_needs_a_route_of_each() -> None:
-    """An app without rules of its own has those of all; with countries of its own it has only these."""
+def test_a_country_allowed_to_all_apps_needs_a_route_for_each() -> None:
+    """An app without its own rules has the common ones. An app with its own countries has only these."""
     text = routes('app = ["web"]').replace('["*"]', '["GB"]', 1) + OTHER
     assert refused(text) == ["guard.countries.allow[0]: no route of app other serves GB (line 1)"]
     assert refused(f"{text}[app.other.guard.number]\nhold = '1h'") == [
@@ -182,7 +182,7 @@ def test_a_country_that_is_allowed_to_all_apps_needs_a_route_of_each() -> None:
 
 @pytest.mark.parametrize("first", ["", "guard.countries.allow = []\n", 'guard.number.hold = "1h"\n'])
 def test_countries_must_be_named(first: str) -> None:
-    """Left out, an allow-list allows nothing; it would be found out only when the first send is refused."""
+    """An empty list allows none, which would only be noticed when the first send is refused."""
     text = GOOD.replace('guard.countries.allow = ["*"]\n', first)
     rule = (
         "must not be empty"
@@ -193,7 +193,7 @@ def test_countries_must_be_named(first: str) -> None:
 
 
 def test_countries_may_be_named_by_each_app() -> None:
-    """Rules of its own that name none do not help an app."""
+    """An app's own rules without countries do not help the app."""
     nowhere = GOOD.partition("\n")[2]
     assert policy.parse(f'{nowhere}[app.web.guard.countries]\nallow = ["GB"]').guard.countries.allow == ()
     assert refused(f'{nowhere}[app.web.guard.address]\nmode = "off"') == [
@@ -235,8 +235,8 @@ def test_countries_may_be_named_by_each_app() -> None:
         ),
     ],
 )
-def test_a_route_that_no_number_reaches_is_refused(matches: list[str], problem: str) -> None:
-    """It would look as if it did something."""
+def test_a_route_that_is_never_reached_is_refused(matches: list[str], problem: str) -> None:
+    """It would look as if it had an effect."""
     assert refused(routes(*matches)) == [problem]
 
 
@@ -256,8 +256,8 @@ def test_a_route_that_no_number_reaches_is_refused(matches: list[str], problem: 
         ('type = ["mobile"]', 'type = ["fixed_line"]'),
     ],
 )
-def test_routes_that_each_serve_something_are_taken(matches: tuple[str, str]) -> None:
-    """From the special to the general, or side by side."""
+def test_routes_that_each_serve_something_are_accepted(matches: tuple[str, str]) -> None:
+    """From the specific to the general, or side by side."""
     assert len(policy.parse(routes(*matches)).routes) == 2
 
 
@@ -273,7 +273,7 @@ def test_routes_that_each_serve_something_are_taken(matches: tuple[str, str]) ->
     ],
 )
 def test_a_match_that_cannot_be_met_is_refused(match: str, problem: str) -> None:
-    """An app, a country or digits that there are not."""
+    """It names an unknown app, or a prefix outside its countries."""
     assert refused(routes(match)) == [f"{problem} (line 13)"]
 
 
@@ -289,8 +289,8 @@ def test_a_match_that_cannot_be_met_is_refused(match: str, problem: str) -> None
         ("{ main = 1, other = 2 }", "upstream.other"),
     ],
 )
-def test_a_step_goes_over_accounts_that_there_are(accounts: str, place: str) -> None:
-    """Each is named where it stands."""
+def test_a_step_names_existing_accounts(accounts: str, place: str) -> None:
+    """The problem names the place of each unknown one."""
     assert refused(stepped(f'channel = "sms", upstream = {accounts}')) == [
         f"route[0].steps[0].{place}: there is no upstream other (line 14)"
     ]
@@ -298,15 +298,15 @@ def test_a_step_goes_over_accounts_that_there_are(accounts: str, place: str) -> 
 
 @pytest.mark.parametrize("channel", [c for c in policy.CHANNELS if c not in {"sms", "whatsapp"}])
 def test_an_account_has_a_table_for_the_steps_channel(channel: str) -> None:
-    """Otherwise nobody knows from whom the message comes."""
+    """Otherwise the sender of the message is unknown."""
     assert refused(
         stepped('channel = "sms", upstream = "main"', f'channel = "{channel}", upstream = "main"')
     ) == [f"route[0].steps[1]: upstream main has no {channel} table (line 15)"]
 
 
 @pytest.mark.parametrize("channel", ["sms", "voice"])
-def test_only_channels_that_tell_of_reading_can_wait_for_it(channel: str) -> None:
-    """A step over another one would never end in success."""
+def test_only_channels_that_report_reading_can_wait_for_it(channel: str) -> None:
+    """A step over another channel would never succeed."""
     more = '[upstream.main.voice]\nbridge = "1"'
     assert refused(stepped(f'channel = "{channel}", upstream = "main", until = "read"', more=more)) == [
         f"route[0].steps[0].until: {channel} does not report that a message was read (line 14)"
@@ -322,8 +322,8 @@ def waiting(*waits: str) -> list[str]:
 @pytest.mark.parametrize(
     "waits", [["299s"], ["100s", "199s", "299s"], ["auto", "239s", "auto"], ["60s", "auto", "auto"]]
 )
-def test_waits_that_end_before_the_challenge_are_taken(waits: list[str]) -> None:
-    """The last step's wait delays no other; a learned one counts as the longest it can be."""
+def test_waits_that_end_before_the_challenge_are_accepted(waits: list[str]) -> None:
+    """The last step's wait delays no other step. A learned wait counts as its upper bound."""
     assert policy.parse(stepped(*waiting(*waits))).routes
 
 
@@ -343,20 +343,20 @@ def test_waits_that_end_before_the_challenge_are_taken(waits: list[str]) -> None
     ],
 )
 def test_waits_that_outlast_the_challenge_are_refused(waits: list[str], problem: str) -> None:
-    """What comes after them would never be sent."""
+    """The steps after them would never be sent."""
     assert refused(stepped(*waiting(*waits))) == [f"route[0].{problem}"]
 
 
-def test_learned_waits_are_bound_by_the_policys_own_bounds() -> None:
-    """A wider upper bound can make them too long."""
+def test_learned_waits_count_as_their_upper_bound() -> None:
+    """A higher upper bound can make them too long."""
     text = stepped(*waiting("auto", "auto", "auto"), more='[challenge]\nauto_wait = ["10s", "150s"]')
     assert refused(text) == [
         "route[0].steps[1].wait: the waits up to this step take 300 seconds, challenge.ttl allows at most 299 (line 15)"
     ]
 
 
-def test_a_step_that_no_message_is_left_for_is_refused() -> None:
-    """A challenge of three messages ends with its third step, unless a step may be passed over."""
+def test_a_step_beyond_the_last_message_is_refused() -> None:
+    """A challenge of three messages ends with its third step, unless a step may be skipped."""
     four = waiting("30s", "30s", "30s", "30s")
     assert refused(stepped(*four)) == [
         "route[0].steps[3]: is never reached, challenge.max_sends is 3 (line 17)"
@@ -394,8 +394,8 @@ FOUR = waiting("30s", "30s", "30s", "30s")
         GOOD + SPARE.replace("kind", "connect_timeout = 99\ntotal_timeout = 1\nkind"),
     ],
 )
-def test_nothing_is_claimed_of_what_is_broken(text: str) -> None:
-    """One mistake, one complaint: a default that stands in for it contradicts nobody."""
+def test_a_broken_field_causes_one_problem_only(text: str) -> None:
+    """The default that replaces it does not contradict anything."""
     assert len(refused(text)) == 1
 
 
@@ -403,20 +403,20 @@ def test_nothing_is_claimed_of_what_is_broken(text: str) -> None:
 
 
 def warned(text: str) -> list[str]:
-    """Return what a good document is warned of."""
+    """Return the warnings of a valid document."""
     return list(policy.parse(text).warnings)
 
 
-def test_the_hash_of_an_example_is_warned_of() -> None:
-    """No key has it, so somebody forgot to put in his own."""
+def test_the_hash_of_the_example_causes_a_warning() -> None:
+    """No key has it: the operator forgot to replace it."""
     example = "0" * 63 + "1"
     assert warned(GOOD.replace("secret_keys", f'publishable_keys = ["{example}"]\nsecret_keys')) == [
         "app.web.publishable_keys[0]: is the hash of the example, which no key has (line 5)"
     ]
 
 
-def test_a_route_of_conditions_only_is_warned_of() -> None:
-    """A number that meets none gets nothing."""
+def test_a_route_with_conditions_only_causes_a_warning() -> None:
+    """A number that meets no condition gets no message."""
     step = 'channel = "whatsapp", upstream = "main", if = "open"'
     assert warned(stepped(step)) == [
         "route[0].steps: every step has a condition, so some numbers may get no message (line 13)"
@@ -457,7 +457,7 @@ def test_a_route_of_conditions_only_is_warned_of() -> None:
         ),
     ],
 )
-def test_limits_that_break_what_a_challenge_promises_are_warned_of(rules: str, warning: str) -> None:
+def test_limits_that_break_a_promise_of_a_challenge_cause_a_warning(rules: str, warning: str) -> None:
     """A screen would offer another message that the guard always refuses."""
     assert warned(f"{GOOD}{rules}") == [warning]
 
@@ -470,20 +470,20 @@ def test_limits_that_break_what_a_challenge_promises_are_warned_of(rules: str, w
         '[guard.number]\nrefuse = ["1/10m"]\nmode = "watch"\n[guard.cooldown]\nladder = ["9m"]\nmode = "off"',
     ],
 )
-def test_limits_that_break_no_promise_are_not_warned_of(rules: str) -> None:
+def test_limits_that_break_no_promise_cause_no_warning(rules: str) -> None:
     """A challenge of one message, a window shorter than a challenge, rules that refuse nothing."""
     assert warned(f"{GOOD}{rules}") == []
 
 
-def test_a_text_that_needs_two_parts_is_warned_of_and_taken() -> None:
-    """It works, but costs twice; the warning names app, language and size."""
+def test_a_text_of_two_parts_causes_a_warning() -> None:
+    """It is accepted, but costs twice. The warning names app, language and size."""
     long = "Dear customer, " * 10 + "{code}"
     assert warned(f'{GOOD}[template.sms]\nen = "{long}"\n') == [
         "template.sms.en: the SMS in en of app web needs 2 parts, 182 units (line 15)"
     ]
 
 
-def test_one_sign_outside_the_gsm_alphabet_is_warned_of() -> None:
+def test_one_character_outside_the_gsm_alphabet_causes_a_warning() -> None:
     """The same text with an accent that the alphabet lacks."""
     template = "Tu código es {code}, válido {minutes} minutos, no lo compartas con nadie."
     (warning,) = warned(f'{GOOD}[template.sms]\nes-MX = "{template}"\n')
@@ -492,8 +492,8 @@ def test_one_sign_outside_the_gsm_alphabet_is_warned_of() -> None:
     )
 
 
-def test_a_long_brand_is_warned_of_where_it_matters() -> None:
-    """Languages of 70 signs a part run over first; a brand outside the alphabet makes all do so."""
+def test_a_long_brand_causes_a_warning_in_the_languages_it_affects() -> None:
+    """Languages with 70 characters a part exceed it first; a brand outside the alphabet affects all."""
     long = warned(GOOD.replace("Acme", "The Acme Trading Company"))
     assert {warning.split()[4] for warning in long} == {"ar", "hi"}
     assert all(warning.startswith("app.web.brand: ") and warning.endswith("(line 3)") for warning in long)
@@ -501,8 +501,8 @@ def test_a_long_brand_is_warned_of_where_it_matters() -> None:
     assert {warning.split()[4] for warning in foreign} >= {"en", "de", "es", "pt"}
 
 
-def test_a_long_call_is_warned_of() -> None:
-    """Nobody listens for so long; a template that has the code once is said twice."""
+def test_a_long_call_causes_a_warning() -> None:
+    """People hang up before its end. A template with one code is said twice."""
     long = "Good morning from all of us. " * 7 + "{code}"
     assert warned(f'{GOOD}[template.voice]\nen = "{long} {{code}}"') == []
     assert warned(f'{GOOD}[template.voice]\nen = "{long}"') == [

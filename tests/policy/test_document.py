@@ -70,12 +70,12 @@ GOOD = APP + UPSTREAM + ROUTE
 
 
 def refused(text: str) -> list[str]:
-    """Return what is wrong with a document, as place and rule."""
+    """Return the problems of a document, as place and rule."""
     return [re.sub(r" \(line \d+\)\Z", "", problem) for problem in refused_with_lines(text)]
 
 
 def refused_with_lines(text: str) -> list[str]:
-    """Return what is wrong with a document."""
+    """Return the problems of a document."""
     with pytest.raises(ConfigurationError) as caught:
         policy.parse(text)
     assert all(re.search(r" \(line \d+\)\Z", problem) for problem in caught.value.problems)
@@ -85,8 +85,8 @@ def refused_with_lines(text: str) -> list[str]:
 # Reading.
 
 
-def test_a_short_policy_is_enough_and_the_rest_has_sound_values() -> None:
-    """One app, one upstream, one route; limits and challenges as the checklist says."""
+def test_a_short_policy_is_enough_and_the_rest_has_defaults() -> None:
+    """One app, one upstream, one route. Limits and challenges have the documented defaults."""
     read = policy.parse(GOOD)
     assert read.apps["web"].brand == "Acme"
     assert read.routes == (
@@ -112,8 +112,8 @@ def test_a_short_policy_is_enough_and_the_rest_has_sound_values() -> None:
     assert read.warnings == ()
 
 
-def test_everything_that_can_stand_in_a_policy_is_read() -> None:
-    """Each table and field reaches the policy, as tuples and seconds."""
+def test_every_field_of_a_policy_is_read() -> None:
+    """Each table and field is in the policy, as tuples and seconds."""
     read = policy.parse(
         f"""{APP.partition(chr(10))[2]}
 [app.web.guard]
@@ -351,8 +351,8 @@ steps = [{{ channel = "mip", upstream = "main" }}]
     assert read.warnings == ()
 
 
-def test_the_example_and_all_that_stands_in_its_comments_is_good() -> None:
-    """What operators copy is taken, with the example's hashes warned of; no comment shows what is not."""
+def test_the_example_and_its_comments_are_valid() -> None:
+    """Operators can copy it. It causes warnings about the example's hashes, and no comment shows a wrong field."""
     text = (Path(__file__).parents[2] / "docs" / "policy.example.toml").read_text(encoding="utf-8")
     read = policy.parse(text)
     assert {warning.split(": ")[1] for warning in read.warnings} == {
@@ -379,8 +379,8 @@ def test_the_example_and_all_that_stands_in_its_comments_is_good() -> None:
     assert set(full.templates) == {"sms", "voice"}
 
 
-def test_comments_may_stand_anywhere() -> None:
-    """The form of the document is TOML's own."""
+def test_comments_are_allowed_anywhere() -> None:
+    """The document is plain TOML."""
     assert policy.parse("# first\n" + GOOD + "\n# last").upstreams["main"].kind == "mobtexting"
 
 
@@ -598,7 +598,7 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
     [(table, line, problem) for table, cases in WITH.items() for line, problem in cases],
 )
 def test_a_wrong_value_is_refused_with_its_place_and_rule(table: str, line: str, problem: str) -> None:
-    """The place is written as in TOML; nothing of the document takes effect."""
+    """The place is written as in TOML. Nothing of the document takes effect."""
     assert refused(f"{GOOD}\n{table}\n{line}\n") == [f"policy: {problem}"]
 
 
@@ -627,8 +627,8 @@ BAD_ORIGINS = [
 
 
 @pytest.mark.parametrize("origin", BAD_ORIGINS)
-def test_an_origin_is_what_a_browser_sends_or_refused(origin: str) -> None:
-    """It is compared whole, so one that no browser sends would lock its own page out."""
+def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
+    """Origins are compared as a whole, so its own page could not call."""
     text = GOOD.replace("https://app.example.com", origin)
     assert refused(text) == [f"policy: app.web.origins[0]: {ORIGIN_RULE}"]
 
@@ -643,8 +643,8 @@ def test_an_origin_is_what_a_browser_sends_or_refused(origin: str) -> None:
         "https://10.0.0.1",
     ],
 )
-def test_good_origins_are_taken(origin: str) -> None:
-    """With a port or without; plain HTTP only on the developer's own machine."""
+def test_valid_origins_are_accepted(origin: str) -> None:
+    """With or without a port; plain HTTP on the developer's own machine only."""
     read = policy.parse(GOOD.replace("https://app.example.com", origin))
     assert read.apps["web"].origins == (origin,)
 
@@ -768,8 +768,8 @@ def test_good_origins_are_taken(origin: str) -> None:
         ("[[route]]", '[[route]]\nmatch = { region = ["EU"] }', "route[0].match.region: unknown field"),
     ],
 )
-def test_a_policy_that_could_not_work_is_refused_where_it_is_wrong(old: str, new: str, problem: str) -> None:
-    """Each rule of each table, by one change of a good policy."""
+def test_a_policy_that_cannot_work_is_refused_at_the_wrong_place(old: str, new: str, problem: str) -> None:
+    """Each rule of each table, by one change to a valid policy."""
     assert GOOD.count(old) >= 1
     assert refused(GOOD.replace(old, new)) == [f"policy: {problem}"]
 
@@ -784,7 +784,7 @@ def test_a_policy_that_could_not_work_is_refused_where_it_is_wrong(old: str, new
     ],
 )
 def test_the_three_tables_are_required(text: str, missing: list[str]) -> None:
-    """Without one of them nothing could be sent."""
+    """Without one of them, nothing could be sent."""
     assert sorted(refused(text)) == sorted(
         f"policy: {table}: missing data for required field" for table in missing
     )
@@ -805,19 +805,19 @@ def test_a_route_without_steps_is_refused() -> None:
     ],
 )
 def test_broken_toml_is_refused_with_its_line(text: str, problem: str) -> None:
-    """The reader's own words; a table or key that stands twice is broken, too."""
+    """With the reader's own words. A repeated table or key is broken too."""
     assert refused_with_lines(text) == [problem]
 
 
-def test_what_the_reader_cannot_hold_is_refused() -> None:
-    """Thousands of brackets or digits are no document of an operator, but no crash either."""
+def test_a_document_too_large_for_the_reader_is_refused() -> None:
+    """Thousands of brackets or digits cause a problem, not a crash."""
     with pytest.raises(ConfigurationError, match="nested too deeply"):
         policy.parse(f"a = {'[' * 100_000}")
     assert len(refused(f"a = {'9' * 10_000}")) == 1
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_document() -> None:
-    """Mistakes of form, of several tables, and contradictions between tables, each with its line."""
+def test_all_problems_are_reported_at_once_in_the_order_of_the_document() -> None:
+    """Mistakes of several tables, and contradictions between tables, each with its line."""
     text = """\
 [app.web]
 brand = 1
@@ -880,8 +880,8 @@ steps = [
         ("[[route]]", "[[route]]\nmatch = { app = [1] }"),
     ],
 )
-def test_a_mistake_of_form_causes_no_second_complaint(broken: tuple[str, str]) -> None:
-    """What is broken is not known, so nothing is claimed of it: neither that it is missing nor what it lacks."""
+def test_a_mistake_in_a_field_causes_no_second_problem(broken: tuple[str, str]) -> None:
+    """The value of a broken field is unknown, so nothing else is reported about it."""
     good = (
         GOOD.replace("[[route]]", '[challenge]\nauto_wait = ["9s"]\n[[route]]')
         if "wait" in broken[0]
@@ -900,7 +900,7 @@ def test_a_mistake_of_form_causes_no_second_complaint(broken: tuple[str, str]) -
 @settings(deadline=None)
 @given(st.text())
 def test_no_text_breaks_the_reader(text: str) -> None:
-    """Whatever stands in the file, the end is a policy or problems."""
+    """Any text gives a policy or problems."""
     with pytest.raises(ConfigurationError):
         policy.parse(text)
 
@@ -909,7 +909,7 @@ def test_no_text_breaks_the_reader(text: str) -> None:
 
 
 def test_a_key_belongs_to_one_app_and_is_of_one_kind() -> None:
-    """Found by its digest only."""
+    """A key is found by its hash only."""
     read = policy.parse(GOOD)
     web = read.apps["web"]
     assert read.key_owner(HASH) == (web, "publishable")
@@ -918,8 +918,8 @@ def test_a_key_belongs_to_one_app_and_is_of_one_kind() -> None:
         assert read.key_owner(unknown) is None
 
 
-def test_a_key_of_an_operator_names_him() -> None:
-    """So that what is done can be told with a name."""
+def test_an_operators_key_gives_the_operators_name() -> None:
+    """So that the log can name who did what."""
     read = policy.parse(
         f'{GOOD}\n[operator.anna]\nkeys = ["{OPS_HASH}"]\n[operator.ben]\nkeys = ["{digest("b")}"]'
     )
@@ -941,6 +941,6 @@ def test_a_key_of_an_operator_names_him() -> None:
     ],
 )
 def test_the_code_is_bound_to_a_host_of_the_app(origins: list[str], asked: str | None, host: str) -> None:
-    """That of the page that asks, if it is the app's; never a stranger's."""
+    """The requesting page's host if it is the app's, never another one."""
     app = policy.App(name="web", brand="Acme", origins=tuple(origins))
     assert app.host(asked) == host

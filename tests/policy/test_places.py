@@ -78,7 +78,7 @@ PLACES = {
 
 
 def places(value: Any, place: str = "") -> Iterator[str]:  # noqa: ANN401 - whatever TOML holds
-    """Name every place of a document that was read."""
+    """Name every place of a document."""
     if place:
         yield place
     if isinstance(value, dict):
@@ -116,14 +116,14 @@ def test_every_way_to_write_a_key_is_found(newline: str) -> None:
         ("", "", 1),
     ],
 )
-def test_what_is_easily_misread_is_not(text: str, place: str, line: int) -> None:
+def test_ambiguous_syntax_is_read_correctly(text: str, place: str, line: int) -> None:
     """Quotes at the end of a text, backslashes that escape nothing, tables named late."""
     tomllib.loads(text)
     assert line_of(place, lines_of(text)) == line
 
 
-def test_a_place_that_is_missing_stands_with_the_table_around_it() -> None:
-    """So a required key that nobody wrote has a line, too."""
+def test_a_missing_place_has_the_line_of_the_table_around_it() -> None:
+    """So a missing required key has a line too."""
     known = lines_of(DOCUMENT)
     assert line_of("app.web.origins", known) == 3
     assert line_of("route[0].steps[3].wait", known) == 16
@@ -131,8 +131,8 @@ def test_a_place_that_is_missing_stands_with_the_table_around_it() -> None:
     assert line_of("upstream", known) == 1
 
 
-def test_what_is_no_toml_is_refused() -> None:
-    """Rather than walked through with made-up places."""
+def test_invalid_toml_is_refused() -> None:
+    """It is not read with made-up places."""
     with pytest.raises(ValueError, match="line 2"):
         lines_of("a = 1\n= 2")
 
@@ -146,13 +146,13 @@ TEXTS = st.text(
 
 
 def basic(text: str, mark: str = '"') -> str:
-    """Write a basic string, on several lines between three marks."""
+    """Write a basic string, over several lines between three quotes."""
     text = text.replace("\\", "\\\\").replace('"', '\\"')
     return f"{mark}{text}{mark}" if len(mark) > 1 else f'"{text}"'.replace("\n", "\\n")
 
 
 class Writer:
-    """Writes a document piece by piece and knows on which line each place begins."""
+    """Writes a document piece by piece, and knows the line of each place."""
 
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
@@ -160,17 +160,17 @@ class Writer:
         self.known: dict[str, int] = {}
 
     def line(self) -> int:
-        """Give the line that the next sign stands on."""
+        """Give the line of the next character."""
         return self.text.count("\n") + 1
 
     def blank(self, *, newlines: bool) -> None:
-        """Write what means nothing."""
+        """Write whitespace and comments."""
         self.text += self.draw(st.sampled_from(["", " ", "\t", " \t "]))
         if newlines:
             self.text += self.draw(st.sampled_from(["", "", "\n", "\n\n  ", " # ] } , \" ''' =\n"]))
 
     def key(self, key: str) -> None:
-        """Write a key, quoted where it must be and sometimes where not."""
+        """Write a key, quoted if necessary and sometimes if not."""
         styles = [basic(key)]
         if key and all(sign.isascii() and (sign.isalnum() or sign in "-_") for sign in key):
             styles.append(key)
@@ -272,7 +272,7 @@ def documents(draw: st.DrawFn) -> tuple[str, Mapping[str, int]]:
 
 @given(documents())
 def test_any_document_has_every_place_on_its_line(drawn: tuple[str, Mapping[str, int]]) -> None:
-    """Whatever is written, in whichever style: as the writer knows it, and complete as the reader knows it."""
+    """In any style: each place is on the writer's line, and no place that the reader knows is missing."""
     text, known = drawn
     assert set(places(tomllib.loads(text))) == set(known), "the writer knows what it wrote"
     assert lines_of(text) == known
@@ -305,8 +305,8 @@ PIECES = [
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join) | st.text())
-def test_what_the_reader_accepts_is_walked_without_an_error(text: str) -> None:
-    """And each place that the reader sees has a line of the document."""
+def test_every_accepted_document_is_read_without_an_error(text: str) -> None:
+    """Each place that the reader knows has a line of the document."""
     try:
         document = tomllib.loads(text)
     except ValueError:
@@ -316,8 +316,8 @@ def test_what_the_reader_accepts_is_walked_without_an_error(text: str) -> None:
     assert all(1 <= line <= text.count("\n") + 1 for line in known.values())
 
 
-def test_what_is_nested_as_deeply_as_the_reader_allows_is_walked() -> None:
-    """A place takes no more of the stack than the reader of the standard library did."""
+def test_a_document_nested_as_deeply_as_allowed_is_read() -> None:
+    """A place needs no more of the stack than the standard library's reader."""
     deep = 200
     text = f"a = {'[' * deep}{']' * deep}\nb = {'{c = ' * deep}1{'}' * deep}"
     tomllib.loads(text)

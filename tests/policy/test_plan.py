@@ -21,12 +21,12 @@ SMS = StepRule(channel="sms", upstreams=("main",), wait=30)
 
 
 def no_dice() -> float:
-    """Stand for chance where none may play a part."""
+    """Fail if anything is drawn at random."""
     raise AssertionError("nothing is drawn here")
 
 
 def nothing_learned(channel: str, country: str) -> float | None:
-    """Know no time yet."""
+    """Know no times yet."""
     return None
 
 
@@ -76,10 +76,10 @@ ROUTES = (
         (phone.Number("+447011123456", "GB", "mobile"), "web", "login", None),
     ],
 )
-def test_the_first_route_that_matches_in_all_it_names_serves(
+def test_the_first_route_that_matches_is_used(
     number: phone.Number, app: str, purpose: str, place: int | None
 ) -> None:
-    """Country, prefix, type, app and purpose together; where none serves, nothing is sent."""
+    """Country, prefix, type, app and purpose must all match. If no route matches, nothing is sent."""
     policy = policy_of(*ROUTES)
     if place is None:
         with pytest.raises(NoRoute):
@@ -99,8 +99,8 @@ MATCHES = st.builds(
 
 
 @given(MATCHES, MATCHES)
-def test_what_a_match_covers_it_serves(mine: Match, other: Match) -> None:
-    """A route that is said to be reached by nothing is really reached by nothing."""
+def test_a_match_serves_everything_it_covers(mine: Match, other: Match) -> None:
+    """A route that is reported as never reached is really never reached."""
     if mine.covers(other):
         for number in (BRITISH, INDIAN, AMERICAN, LONDON, SATELLITE):
             for app in ("web", "shop"):
@@ -109,15 +109,15 @@ def test_what_a_match_covers_it_serves(mine: Match, other: Match) -> None:
 
 
 @given(MATCHES)
-def test_a_match_covers_itself_and_all_covers_any(match: Match) -> None:
-    """So that the same route twice is always found."""
+def test_a_match_covers_itself_and_an_empty_match_covers_any(match: Match) -> None:
+    """So that a repeated route is always found."""
     assert match.covers(match)
     assert Match().covers(match)
 
 
 @given(MATCHES)
-def test_a_country_that_a_match_serves_is_one_that_it_may_meet(match: Match) -> None:
-    """So that no policy is refused for a country that is served."""
+def test_a_match_may_meet_each_country_it_serves(match: Match) -> None:
+    """So that no policy is refused for a country that a route serves."""
     for number in (BRITISH, INDIAN, AMERICAN, LONDON):
         if match.serves(number, "web", "login"):
             assert match.may_meet(number.country)
@@ -127,7 +127,7 @@ def test_a_country_that_a_match_serves_is_one_that_it_may_meet(match: Match) -> 
 
 
 def test_a_plan_is_a_copy_of_all_rules() -> None:
-    """A running challenge does not notice a change of the policy."""
+    """A change of the policy does not affect a running challenge."""
     rules = ChallengeRules(
         code_length=7,
         ttl=240,
@@ -162,13 +162,13 @@ def test_a_plan_is_a_copy_of_all_rules() -> None:
 def test_a_route_may_decide_what_follows_a_choice(
     of_all: AfterChoice, of_route: AfterChoice | None, expected: str
 ) -> None:
-    """What the route says goes before what is said for all challenges."""
+    """The route's `after_choice` overrides that of `[challenge]`."""
     policy = policy_of(Route(steps=(SMS,), after_choice=of_route), rules=ChallengeRules(after_choice=of_all))
     assert plan(policy).after_choice == expected
 
 
-def test_a_channel_that_is_asked_for_comes_first_and_the_others_follow_in_order() -> None:
-    """With all of its steps; one that no step has is not available."""
+def test_a_requested_channel_comes_first_and_the_others_follow_in_order() -> None:
+    """With all of its steps. A channel without a step is not available."""
     steps = [replace(SMS, channel=channel, wait=wait) for wait, channel in enumerate(("a", "b", "a", "c"), 5)]
     policy = policy_of(Route(steps=tuple(steps)))
     assert [(s.channel, s.wait) for s in plan(policy).steps] == [("a", 5), ("b", 6), ("a", 7), ("c", 8)]
@@ -196,13 +196,13 @@ def test_a_channel_that_is_asked_for_comes_first_and_the_others_follow_in_order(
     ],
 )
 def test_a_learned_wait_stays_within_its_bounds(seconds: float | None, wait: int) -> None:
-    """Whole seconds, rounded up; as long as it may be where nobody knows yet."""
+    """In whole seconds, rounded up. It is the upper bound if nothing is known yet."""
     policy = policy_of(Route(steps=(replace(SMS, wait=None),)))
     assert plan(policy, learned=lambda _channel, _country: seconds).steps[0].wait == wait
 
 
 def test_waits_are_learned_by_channel_and_country() -> None:
-    """What is written is not asked for."""
+    """A written wait is not looked up."""
     steps = (
         replace(SMS, wait=None),
         replace(SMS, channel="voice", wait=None),
@@ -233,8 +233,8 @@ def weighted(**weights: int) -> Policy:
         ([0.999, 0.99, 0.99], "cba"),
     ],
 )
-def test_accounts_are_drawn_by_weight_without_putting_back(rolls: list[float], order: str) -> None:
-    """Of 4 to 3 to 1 the first share of a half goes to the first, and so on among those that are left."""
+def test_accounts_are_drawn_by_weight_each_once(rolls: list[float], order: str) -> None:
+    """With weights 4, 3 and 1, the first half of the range draws the first, and so on for the rest."""
     dice: Iterator[float] = iter(rolls)
     found = plan(weighted(a=4, b=3, c=1), dice=lambda: next(dice)).steps[0].upstreams
     assert "".join(found) == order
@@ -245,7 +245,7 @@ def test_accounts_are_drawn_by_weight_without_putting_back(rolls: list[float], o
     st.lists(st.floats(0, 1, exclude_max=True), min_size=6, max_size=6),
 )
 def test_every_account_is_in_the_order_once(weights: list[int], rolls: list[float]) -> None:
-    """Whatever the weights and the dice, each is there as a way out of the others' failure."""
+    """For any weights and draws, so that each can replace the others when they fail."""
     names = [f"u{place}" for place in range(len(weights))]
     dice = iter(rolls)
     found = (
@@ -262,6 +262,6 @@ def test_shares_of_the_first_try_follow_the_weights() -> None:
 
 
 def test_accounts_in_a_list_keep_their_order() -> None:
-    """No dice are rolled for them."""
+    """Nothing is drawn for them."""
     step = replace(SMS, upstreams=("main", "spare", "third"))
     assert plan(policy_of(Route(steps=(step,)))).steps[0].upstreams == ("main", "spare", "third")

@@ -16,7 +16,7 @@ CROWD = 50
 
 @pytest.fixture
 def policies(valkey: ValkeyServer) -> Iterator[Policies]:
-    """Give a policy of its own, with a connection for everyone."""
+    """Give a policy of its own, with a connection for each thread."""
     scripts = PatientScripts(valkey, CROWD)
     yield Policies(scripts, prefix=f"t{secrets.token_hex(6)}")
     scripts.close()
@@ -27,14 +27,14 @@ def applied(policies: Policies, text: str, expected: int | None = None) -> Versi
     return policies.apply(text, author="anna", reason="a test", expected=expected)
 
 
-def test_a_reason_keeps_no_number_and_no_key(policies: Policies) -> None:
+def test_a_reason_contains_no_number_and_no_key(policies: Policies) -> None:
     """Whatever an operator pastes."""
     policies.apply("t = 1\n", author="anna", reason="+14155552671 lost sk_abcdefghijkl")
     assert [version.reason for version in policies.history()] == ["[digits] lost [secret]"]
 
 
-def test_a_version_is_kept_with_who_when_and_why(policies: Policies) -> None:
-    """Text, author, reason and the store's time; before the first there is none."""
+def test_a_version_is_kept_with_its_author_time_and_reason(policies: Policies) -> None:
+    """The time is the store's. Before the first version there is none."""
     assert (policies.head(), policies.newest(), policies.history()) == (0, None, [])
     made = policies.apply('t = "\u00e9"\n', author="anna", reason="begin")
     assert (made.number, made.text, made.author, made.reason) == (1, 't = "\u00e9"\n', "anna", "begin")
@@ -43,8 +43,8 @@ def test_a_version_is_kept_with_who_when_and_why(policies: Policies) -> None:
     assert policies.version(2) is None
 
 
-def test_an_expectation_that_does_not_hold_changes_nothing(policies: Policies) -> None:
-    """Two who edit at the same time: the second is told which version is in force."""
+def test_a_wrong_expected_version_changes_nothing(policies: Policies) -> None:
+    """If two operators edit at once, the second is told which version is in force."""
     applied(policies, "one", 0)
     with pytest.raises(PolicyConflict):
         applied(policies, "two", 0)
@@ -54,7 +54,7 @@ def test_an_expectation_that_does_not_hold_changes_nothing(policies: Policies) -
 
 
 def test_the_newest_versions_are_kept(policies: Policies) -> None:
-    """So many and no more; the history gives the newest first."""
+    """Older ones are removed. The history begins with the newest."""
     for n in range(1, MOST_VERSIONS + 3):
         applied(policies, f"text {n}")
     assert policies.version(2) is None
@@ -64,7 +64,7 @@ def test_the_newest_versions_are_kept(policies: Policies) -> None:
 
 
 def test_fifty_at_once_make_fifty_versions(policies: Policies) -> None:
-    """None is lost or numbered twice; with one expectation for all exactly one gets in."""
+    """None is lost or numbered twice. If all expect the same version, exactly one succeeds."""
     found = together(CROWD, lambda n: applied(policies, f"text {n}").number)
     assert sorted(map(str, found)) == sorted(str(n) for n in range(1, CROWD + 1))
     texts = {v.text for v in policies.history(CROWD)}
@@ -75,7 +75,7 @@ def test_fifty_at_once_make_fifty_versions(policies: Policies) -> None:
 
 
 def test_a_lost_reply_applies_once(valkey: ValkeyServer) -> None:
-    """The server did it, the answer got lost, the call asks again: one version, no conflict."""
+    """The reply was lost after the version was applied. The repetition makes no second one, and no conflict."""
     prefix = f"t{secrets.token_hex(6)}"
     with FaultProxy(valkey.socket) as proxy, proxied_store(proxy.url, prefix) as store:
         policies = Policies(store.scripts, prefix=prefix)
@@ -85,8 +85,8 @@ def test_a_lost_reply_applies_once(valkey: ValkeyServer) -> None:
         assert policies.head() == 1
 
 
-def test_the_policy_is_the_one_key_that_stays(policies: Policies, valkey: ValkeyServer) -> None:
-    """It is configuration: the only thing without an end."""
+def test_the_policy_does_not_expire(policies: Policies, valkey: ValkeyServer) -> None:
+    """It is configuration."""
     applied(policies, "one")
     with valkey.client() as client:
         assert client.ttl(policies._key) == -1  # noqa: SLF001
