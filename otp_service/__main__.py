@@ -1,4 +1,4 @@
-"""The command `otp-service`: prepares what must be there before a command is imported, and runs it.
+"""The command `otp-service`: prepares the folder of shared metrics, then runs the command line.
 
 Knows that the Prometheus client reads its folder when it is imported. Must not know any command.
 """
@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import MutableMapping
+from pathlib import Path
 
 from otp_service.cli.main import run
 from otp_service.settings import SHARED_METRICS
@@ -21,13 +22,13 @@ def main() -> None:
 
 
 def share_metrics(arguments: list[str], environment: MutableMapping[str, str]) -> None:
-    """Make the folder where the processes of `serve` sum their metrics, and remove it in the end."""
+    """Create the folder where the processes of `serve` share metrics; remove it when the command ends."""
     if folder := environment.get(SHARED_METRICS):
-        os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - pathlib would be imported for one call
+        Path(folder).mkdir(parents=True, exist_ok=True)
     elif arguments[:1] == ["serve"]:
         made = environment[SHARED_METRICS] = tempfile.mkdtemp(prefix="otp-metrics-")
         owner = os.getpid()
-        # Gunicorn's processes are forked and run the same exit handlers; the folder is their parent's.
+        # Gunicorn's processes are forks and run the same exit handlers, but the folder belongs to their parent.
         atexit.register(_remove, made, owner)
 
 

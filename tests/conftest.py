@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from otp_service.access.api_keys import digest
-from otp_service.bootstrap.configuration import with_policy
+from otp_service.bootstrap.configuration import Configuration, PolicyFile
 from otp_service.bootstrap.core import Core
 from otp_service.bootstrap.stores import Stores
 from otp_service.http import app as http_app
@@ -129,7 +129,13 @@ def make_core(redis_url: str, upstream_url: str, *, text: str = POLICY, **change
     """Build the product's core on a store and an upstream."""
     text = text.replace("UPSTREAM/", f"{upstream_url}/")
     read = make_settings(redis_url, **changes)
-    return Core(with_policy(read, text), threads=16, hash_slots=2, role="test", limits=PATIENT_LIMITS)
+    return Core(
+        Configuration(read, PolicyFile.parse(text)),
+        threads=16,
+        hash_slots=2,
+        role="test",
+        limits=PATIENT_LIMITS,
+    )
 
 
 @pytest.fixture

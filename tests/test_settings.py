@@ -340,8 +340,8 @@ def test_settings_and_policy_that_fit_are_taken(tmp_path: Path) -> None:
     """The policy to begin with is read from its file, the token by the name that the policy gives it."""
     environment = {**GOOD, "OTP_POLICY_FILE": policy_file(tmp_path), "OTP_UPSTREAM_MAIN_TOKEN": "t"}
     read = configure(environment)
-    assert read.first
-    assert read.first.text == Path(environment["OTP_POLICY_FILE"]).read_text(encoding="utf-8")
+    assert read.policy_file
+    assert read.policy_file.text == Path(environment["OTP_POLICY_FILE"]).read_text(encoding="utf-8")
     assert read.settings.upstream_tokens == {"OTP_UPSTREAM_MAIN_TOKEN": "t"}
 
 
@@ -350,7 +350,7 @@ def test_the_policys_own_path_may_come_from_a_file(tmp_path: Path) -> None:
     pointer = tmp_path / "pointer"
     pointer.write_text(policy_file(tmp_path), encoding="utf-8")
     environment = {**GOOD, "OTP_POLICY_FILE_FILE": str(pointer), "OTP_UPSTREAM_MAIN_TOKEN": "t"}
-    first = configure(environment).first
+    first = configure(environment).policy_file
     assert first
     assert "[upstream.main]" in first.text
 
@@ -358,7 +358,7 @@ def test_the_policys_own_path_may_come_from_a_file(tmp_path: Path) -> None:
 def test_a_process_may_start_without_a_policy_of_its_own() -> None:
     """The one in force is in the store; the file is only for a store that holds none."""
     read = configure(GOOD)
-    assert (read.settings.policy_file, read.first) == ("", None)
+    assert (read.settings.policy_file, read.policy_file) == ("", None)
 
 
 def test_an_app_with_events_needs_the_secret_that_signs_them(tmp_path: Path) -> None:

@@ -24,13 +24,13 @@ def configure(environment: Mapping[str, str]) -> Configuration:
 
 
 def misfits(loaded: Policy, read: Settings | None, environment: Mapping[str, str]) -> Iterator[str]:
-    """List the secrets that a policy names and this process lacks, also if other settings are wrong."""
+    """List the secrets that a policy names and this process lacks; `read` is None if the settings are wrong."""
     tokens = read.upstream_tokens if read else _as_given(environment)
     secrets = read.event_secrets if read else _as_given(environment)
     captcha = read.captcha_secret if read else environment.get("OTP_CAPTCHA_SECRET", "")
     yield from _account_problems(loaded, tokens, whole=read is not None)
     yield from _event_problems(loaded, secrets)
-    yield from _check_problems(loaded, captcha)
+    yield from _human_check_problems(loaded, captcha)
 
 
 def event_secrets(text: str) -> list[bytes]:
@@ -57,7 +57,7 @@ class Activation:
         return self.build(self.check(version.text), version.number)
 
     def build(self, loaded: Policy, number: int) -> ActivePolicy:
-        """Build what a policy needs that was checked before."""
+        """Build what a checked policy needs."""
         tokens = self.configuration.settings.upstream_tokens
         accounts = {
             name: _account(upstream, tokens[upstream.token_env], self.threads)
@@ -111,7 +111,7 @@ def _event_problems(loaded: Policy, secrets: Mapping[str, str]) -> Iterator[str]
             yield f"{name} {error}"
 
 
-def _check_problems(loaded: Policy, captcha: str) -> Iterator[str]:
+def _human_check_problems(loaded: Policy, captcha: str) -> Iterator[str]:
     guards = [loaded.guard, *(app.guard for app in loaded.apps.values() if app.guard)]
     if not captcha and any(guard.human_check.kind == "siteverify" for guard in guards):
         yield "OTP_CAPTCHA_SECRET is required: the secret of the vendor that guard.human_check names"

@@ -6,6 +6,7 @@ Reads the environment and the file, and parses each once. Must not know what is 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from otp_service import policy, settings
 from otp_service.errors import ConfigurationError
@@ -20,9 +21,14 @@ class PolicyFile:
     text: str
     policy: Policy
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse the text of a policy. Raises ConfigurationError."""
+        return cls(text, policy.parse(text))
+
 
 Fit = Callable[[Policy, Settings | None, Mapping[str, str]], Iterable[str]]
-"""Lists the problems of a policy with these settings, which are None if they are wrong, and this environment."""
+"""Lists what is missing for a policy, given the settings (None if they are wrong) and the environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +36,13 @@ class Configuration:
     """Settings, and the policy file if there is one."""
 
     settings: Settings
-    first: PolicyFile | None = None
+    policy_file: PolicyFile | None = None
 
     def parse(self, text: str) -> Policy:
-        """Parse a policy. The one of the policy file is not parsed again. Raises ConfigurationError."""
-        if self.first and self.first.text == text:
-            return self.first.policy
+        """Parse a policy; the text of the policy file is not parsed again. Raises ConfigurationError."""
+        if self.policy_file and self.policy_file.text == text:
+            return self.policy_file.policy
         return policy.parse(text)
-
-
-def with_policy(read: Settings, text: str | None) -> Configuration:
-    """Combine settings with the text of a policy file. Raises ConfigurationError."""
-    return Configuration(read, None if text is None else PolicyFile(text, policy.parse(text)))
 
 
 def read_configuration(
@@ -50,26 +51,26 @@ def read_configuration(
     """Read settings and policy file. Raises ConfigurationError with the problems of both."""
     problems: list[str] = []
     read: Settings | None = None
-    first: PolicyFile | None = None
+    file: PolicyFile | None = None
     try:
         read = settings.read(environment)
     except ConfigurationError as error:
         problems += error.problems
-    if file := read.policy_file if read else environment.get("OTP_POLICY_FILE"):
+    if path := read.policy_file if read else environment.get("OTP_POLICY_FILE"):
         try:
-            first = _policy_file(Path(file))
+            file = _read_policy_file(Path(path))
         except ConfigurationError as error:
             problems += error.problems
         else:
-            problems += fit(first.policy, read, environment)
+            problems += fit(file.policy, read, environment)
     if problems or read is None:
         raise ConfigurationError(problems)
-    return Configuration(read, first)
+    return Configuration(read, file)
 
 
-def _policy_file(file: Path) -> PolicyFile:
+def _read_policy_file(path: Path) -> PolicyFile:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         raise ConfigurationError(["OTP_POLICY_FILE names a file that cannot be read"]) from None
-    return PolicyFile(text, policy.parse(text))
+    return PolicyFile.parse(text)

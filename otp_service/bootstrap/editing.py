@@ -31,5 +31,5 @@ class PolicyEditing(Operations):
 
     def begin_policy(self) -> None:
         """Put the policy file's policy in force if there is none yet. Raises StoreUnavailable."""
-        if self.configuration.first and not self.policies.head():
-            self.policies.begin(self.configuration.first.text)
+        if self.configuration.policy_file and not self.policies.head():
+            self.policies.begin(self.configuration.policy_file.text)

@@ -66,8 +66,8 @@ class Foundation:
         """
         if newest := self.policies.newest():
             return self.configuration.parse(newest.text)
-        if self.configuration.first:
-            return self.configuration.first.policy
+        if self.configuration.policy_file:
+            return self.configuration.policy_file.policy
         raise StoreUnavailable(NO_POLICY, retry_after=2)
 
     def close(self) -> None:

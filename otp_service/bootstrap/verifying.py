@@ -59,12 +59,12 @@ class Verifying(PolicyEditing):
     @cached_property
     def active(self) -> PolicyFollower:
         """The policy in force, with what was built for it."""
-        first = self.configuration.first
+        file = self.configuration.policy_file
         return PolicyFollower(
             self.policies,
             self.activation.activate,
-            seed=first.text if first else None,
-            first=self.activation.build(first.policy, 0) if first else None,
+            seed=file.text if file else None,
+            first=self.activation.build(file.policy, 0) if file else None,
         )
 
     @cached_property

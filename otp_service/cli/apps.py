@@ -10,7 +10,7 @@ import click
 from otp_service.bootstrap.editing import PolicyEditing
 from otp_service.bootstrap.operations import Operations
 from otp_service.cli.keys import describe_issued, describe_keys
-from otp_service.cli.policy import on_policy
+from otp_service.cli.policy import on_policy, tell_applied
 from otp_service.cli.session import author_option, demo_option, on_store, reason_option
 from otp_service.errors import NotFound
 from otp_service.ops.apps import APP_KEY_KINDS, Changed
@@ -67,9 +67,7 @@ def remove(base: PolicyEditing, *, name: str, reason: str, by: str) -> None:
 
 
 def _tell(changed: Changed) -> None:
-    for warning in changed.warnings:
-        print(f"warning: {warning}")
-    print(f"version {changed.version.number} is in force")
+    tell_applied(changed)
     for key, record in changed.keys:
         print(*describe_issued(key, record), sep="\n")
 

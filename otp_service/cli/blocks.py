@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from otp_service.bootstrap.operations import Operations
-from otp_service.cli.session import author_option, demo_option, moment, on_store, reason_option
+from otp_service.cli.session import author_option, demo_option, format_time, on_store, reason_option
 from otp_service.ops.audit import AuditNote
 
 ASKED_BY = {
@@ -92,7 +92,7 @@ def _block(block: dict[str, Any]) -> str:
     watching = "" if block["on"] else " (only watched)"
     return (
         f"{block['rule']}{who}: {block['level']}{watching}{value}\n"
-        f"    since {moment(block['since'])} until {moment(block['until'])}, refused {block['refused']}\n"
+        f"    since {format_time(block['since'])} until {format_time(block['until'])}, refused {block['refused']}\n"
         f"    {block['id']}"
     )
 

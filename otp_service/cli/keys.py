@@ -15,7 +15,7 @@ from otp_service.cli.session import (
     Duration,
     author_option,
     demo_option,
-    moment,
+    format_time,
     on_store,
     reason_option,
 )
@@ -87,7 +87,7 @@ def rotate(base: Operations, *, id_: str, overlap: int, expires: int | None, rea
     """Issue a successor; the key before stays valid for a while."""
     key, record = base.keyring.rotate(id_, by=by, reason=reason, overlap=overlap, lifetime=expires)
     before = base.keyring.read_key(id_)
-    ends = moment(before.expires or record.created)
+    ends = format_time(before.expires or record.created)
     print(*describe_issued(key, record), f"{before.id} ends {ends}", sep="\n")
 
 
@@ -112,7 +112,7 @@ def list_keys(base: Operations) -> None:
 
 def describe_issued(key: str, record: Key) -> Iterable[str]:
     """Show a new key, which nothing shows again."""
-    until = f"until {moment(record.expires)}" if record.expires else "until it is revoked"
+    until = f"until {format_time(record.expires)}" if record.expires else "until it is revoked"
     yield f"key: {key}   (shown once)"
     yield f"id:  {record.id}   ({record.kind} key of {record.owner}, {until})"
 
@@ -128,9 +128,9 @@ def describe_keys(found: Sequence[Key], now: int) -> Iterable[str]:
             key.id,
             key.kind,
             f"{key.owner} ({key.role})" if key.role else key.owner,
-            moment(key.created),
-            moment(key.expires) if key.expires else "never",
-            moment(key.used) if key.used else "not yet",
+            format_time(key.created),
+            format_time(key.expires) if key.expires else "never",
+            format_time(key.used) if key.used else "not yet",
             _about(key, now),
         ).rstrip()
 

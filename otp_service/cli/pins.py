@@ -14,7 +14,7 @@ from otp_service.cli.session import (
     Result,
     author_option,
     demo_option,
-    moment,
+    format_time,
     on_store,
     reason_option,
 )
@@ -44,7 +44,7 @@ def pins() -> None:
 def list_pins(base: Operations) -> None:
     """List what is always allowed, or always refused."""
     for pin in base.pins.read_all():
-        until = f"until {moment(pin['until'])}" if pin["until"] else "for good"
+        until = f"until {format_time(pin['until'])}" if pin["until"] else "for good"
         print(f"{pin['what']} {pin['kind']} {pin['subject']} {until}, by {pin['by']}: {pin['reason']}")
 
 

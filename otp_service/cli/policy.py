@@ -15,10 +15,10 @@ from otp_service.bootstrap.operations import Operations
 from otp_service.cli.exit_codes import FAILED
 from otp_service.cli.session import (
     author_option,
-    content,
     demo_option,
-    moment,
+    format_time,
     on_store,
+    read_file,
     reason_option,
     working_on,
 )
@@ -43,7 +43,7 @@ def policy() -> None:
 @on_policy
 def check(base: PolicyEditing, *, file: Path) -> None:
     """Report every mistake in a policy, with its line."""
-    loaded = base.policy_changes.check(content(file))
+    loaded = base.policy_changes.check(read_file(file))
     print(*(f"warning: {warning}" for warning in loaded.warnings), "the policy could work", sep="\n")
 
 
@@ -55,10 +55,11 @@ def check(base: PolicyEditing, *, file: Path) -> None:
 @on_policy
 def apply(base: PolicyEditing, *, file: Path, expect: int | None, reason: str, by: str) -> None:
     """Put a policy in force. Running processes follow within two seconds."""
-    _tell(base.policy_changes.apply(content(file), by=by, reason=reason, expected=expect))
+    tell_applied(base.policy_changes.apply(read_file(file), by=by, reason=reason, expected=expect))
 
 
-def _tell(applied: Applied) -> None:
+def tell_applied(applied: Applied) -> None:
+    """Print the warnings of a change, and the version that it put in force."""
     for warning in applied.warnings:
         print(f"warning: {warning}")
     print(f"version {applied.version.number} is in force")
@@ -77,7 +78,7 @@ def show(base: Operations, *, version: int | None) -> None:
 def history(base: Operations) -> None:
     """List the versions: when, who, why."""
     for version in base.policies.history():
-        print(f"{version.number:>5}  {moment(version.at)}  {version.author}: {version.reason}")
+        print(f"{version.number:>5}  {format_time(version.at)}  {version.author}: {version.reason}")
 
 
 @policy.command
@@ -87,7 +88,7 @@ def history(base: Operations) -> None:
 @on_policy
 def rollback(base: PolicyEditing, *, version: int | None, reason: str, by: str) -> None:
     """Put an earlier version in force again: the one before, if VERSION is left out."""
-    _tell(base.policy_changes.rollback(version, by=by, reason=reason))
+    tell_applied(base.policy_changes.rollback(version, by=by, reason=reason))
 
 
 @policy.command
@@ -108,7 +109,7 @@ def diff(base: Operations, *, old: str, new: str | None) -> None:
 def _named(base: Operations, name: str | None) -> Version:
     if name is None or name.isdecimal():
         return version_of(base.policies, None if name is None else int(name))
-    return Version(0, content(Path(name)), "", 0, "")
+    return Version(0, read_file(Path(name)), "", 0, "")
 
 
 @policy.command
@@ -134,7 +135,7 @@ def simulate(
     as_json: bool,
 ) -> int:
     """Say what a number would get and why. Nothing is sent."""
-    loaded = base.policy_changes.check(content(file)) if file else base.policy_in_force()
+    loaded = base.policy_changes.check(read_file(file)) if file else base.policy_in_force()
     question = Question(to=to, country=country, app=app, purpose=purpose, channel=channel, locale=locale)
     answer = base.simulator.simulate(loaded, question)
     print(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else _told(answer))
@@ -173,7 +174,9 @@ def _name(name: str | None) -> str:
 
 
 def _step(place: int, step: dict[str, Any]) -> str:
-    parts = f", {step['parts']} part{'s'[: step['parts'] > 1]}" if "parts" in step else ""
+    parts = ""
+    if "parts" in step:
+        parts = f", {step['parts']} {'part' if step['parts'] == 1 else 'parts'}"
     condition = f", if {step['if']}" if "if" in step else ""
     weights = f" by weight {step['weights']}" if "weights" in step else ""
     return (

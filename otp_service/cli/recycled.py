@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from otp_service.bootstrap.operations import Operations
-from otp_service.cli.session import author_option, content, on_store, reason_option
+from otp_service.cli.session import author_option, on_store, read_file, reason_option
 from otp_service.ops.audit import AuditNote
 from otp_service.ops.recycled import RECYCLED_FOR
 
@@ -28,7 +28,7 @@ from otp_service.ops.recycled import RECYCLED_FOR
 @on_store
 def recycled(base: Operations, *, file: Path, days: int, reason: str, by: str) -> None:
     """Name numbers that have new owners: one in each line of FILE, with its country code."""
-    lines = [line for line in content(file).splitlines() if line.strip()]
+    lines = [line for line in read_file(file).splitlines() if line.strip()]
     print(f"{len(lines)} lines", file=sys.stderr)
     taken, wrong = base.recycled_numbers.record(lines, AuditNote(by=by, reason=reason), days=days)
     print(f"{taken} numbers are recycled for {days} days, {wrong} lines were no numbers")

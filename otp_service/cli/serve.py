@@ -42,7 +42,7 @@ def serve() -> None:
 
 def _application(configuration: Configuration) -> Callable[[], Flask]:
     """Log the policy's warnings once; return what makes the application in each process."""
-    if configuration.first:
-        for warning in configuration.first.policy.warnings:
+    if configuration.policy_file:
+        for warning in configuration.policy_file.policy.warnings:
             logs.warn(warning)
     return partial(prepared, configuration, shared_metrics=SHARED_METRICS in os.environ)

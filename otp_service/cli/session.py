@@ -52,7 +52,7 @@ def environment() -> Mapping[str, str]:
     if folder is None:
         return os.environ
     try:
-        settings: dict[str, str] = json.loads(content(folder / "demo.json"))["settings"]
+        settings: dict[str, str] = json.loads(read_file(folder / "demo.json"))["settings"]
     except (ValueError, KeyError, TypeError):
         raise ConfigurationError([f"{folder / 'demo.json'} is not the file of a running demo"]) from None
     return settings
@@ -117,12 +117,12 @@ class Duration(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
-def moment(milliseconds: int) -> str:
+def format_time(milliseconds: int) -> str:
     """Write a time of the store's clock."""
     return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(milliseconds / 1000))
 
 
-def content(file: Path) -> str:
+def read_file(file: Path) -> str:
     """Read a file. Raises ConfigurationError."""
     try:
         return file.read_text(encoding="utf-8")
@@ -130,10 +130,5 @@ def content(file: Path) -> str:
         raise ConfigurationError([f"{file} cannot be read: {error}"]) from None
 
 
-def open_operations(given: Mapping[str, str]) -> Operations:
-    """Open what operators do with the store alone. Raises ConfigurationError."""
-    return Operations(read_configuration(given), role="operator")
-
-
-on_store = working_on(open_operations)
+on_store = working_on(lambda given: Operations(read_configuration(given), role="operator"))
 """For a command that needs nothing but the store."""

@@ -13,9 +13,8 @@ from typing import Any
 
 from otp_service.access.keyring import Key, Keyring
 from otp_service.errors import Invalid, NotFound
-from otp_service.ops.policy_changes import PolicyChanges
+from otp_service.ops.policy_changes import Applied, PolicyChanges
 from otp_service.policy import ROLES, Policy
-from otp_service.policy.versions import Version
 
 APP_KEY_KINDS = ("publishable", "secret")
 """The keys of an app; a new one gets one of each."""
@@ -24,11 +23,9 @@ _NAME_RULE = "must be 1 to 32 lowercase letters, digits, - and _, starting with 
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """The result of a change: the new version, its warnings, and new keys in clear text with their records."""
+class Changed(Applied):
+    """The result of a change, with new keys in clear text and their records."""
 
-    version: Version
-    warnings: tuple[str, ...]
     keys: tuple[tuple[str, Key], ...] = ()
 
 

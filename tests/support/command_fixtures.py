@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from otp_service.bootstrap.activation import configure
-from otp_service.bootstrap.configuration import with_policy
+from otp_service.bootstrap.configuration import Configuration, PolicyFile
 from otp_service.bootstrap.core import Core
 from otp_service.cli import main as cli
 from otp_service.telemetry import logs
@@ -38,7 +38,7 @@ def environment(
 def product(environment: dict[str, str]) -> Iterator[Core]:
     """A running process with those settings."""
     read = configure(environment).settings
-    made = Core(with_policy(read, GOOD), threads=2, hash_slots=1, role="test")
+    made = Core(Configuration(read, PolicyFile.parse(GOOD)), threads=2, hash_slots=1, role="test")
     yield made
     made.close()
 

@@ -15,7 +15,7 @@ from typing import Self
 
 from flask import Response
 
-from otp_service.bootstrap.configuration import with_policy
+from otp_service.bootstrap.configuration import Configuration, PolicyFile
 from otp_service.bootstrap.core import Core
 from otp_service.http import app as http_app
 from otp_service.settings import Settings
@@ -70,7 +70,7 @@ def _obey(settings: Settings, text: str, offset: int, act: str, asked: Asked) ->
             _die()
 
     core = Core(
-        with_policy(settings, text),
+        Configuration(settings, PolicyFile.parse(text)),
         threads=4,
         hash_slots=1,
         role="test",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from otp_service.bootstrap.configuration import with_policy
+from otp_service.bootstrap.configuration import Configuration, PolicyFile
 from otp_service.bootstrap.core import Core
 from otp_service.upstream.port import Message, Outcome, Verdict
 from tests.conftest import POLICY
@@ -34,9 +34,9 @@ class ChosenUpstream:
 def other_process(core: Core, upstream: ChosenUpstream | None, **changes: object) -> Core:
     """Make another process of the same deployment, with an upstream that a test chooses or with other keys."""
     made = Core(
-        with_policy(
+        Configuration(
             replace(core.settings, **changes),  # type: ignore[arg-type]
-            POLICY.replace("UPSTREAM/", "http://127.0.0.1:9/"),
+            PolicyFile.parse(POLICY.replace("UPSTREAM/", "http://127.0.0.1:9/")),
         ),
         threads=4,
         hash_slots=1,
