@@ -15,7 +15,7 @@ from otp_service.upstream.port import Balance, Lookup, Receipt, UpstreamError
 from tests.support.spine import open_store
 from tests.support.valkey_server import ValkeyServer
 
-Told = list[tuple[str, dict[str, object]]]
+Logged = list[tuple[str, dict[str, object]]]
 
 
 class Asked:
@@ -52,20 +52,20 @@ class Records(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: Told = []
+        self.logged: Logged = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one record."""
-        self.told.append((record.getMessage(), record.__dict__["fields"]))
+        self.logged.append((record.getMessage(), record.__dict__["fields"]))
 
 
 @pytest.fixture
-def told() -> Iterator[Told]:
+def logged() -> Iterator[Logged]:
     """Give the records of the log."""
-    ears = Records()
-    LOG.addHandler(ears)
-    yield ears.told
-    LOG.removeHandler(ears)
+    records = Records()
+    LOG.addHandler(records)
+    yield records.logged
+    LOG.removeHandler(records)
 
 
 def watch(
@@ -107,7 +107,7 @@ def test_balances_are_exported_by_account_and_service(store: Stores) -> None:
     assert figure(metrics, "spare", "T") == 7
 
 
-def test_many_processes_ask_and_warn_once(store: Stores, told: Told) -> None:
+def test_many_processes_ask_and_warn_once(store: Stores, logged: Logged) -> None:
     """Of ten processes one reads and warns: about low prepaid services, not about postpaid ones."""
     main = Asked(row("T", 99.9), row("P", 100), row("V", -5, postpaid=True))
     for _ in range(10):
@@ -115,19 +115,19 @@ def test_many_processes_ask_and_warn_once(store: Stores, told: Told) -> None:
         balances.read_due()
         balances.read_due()
     assert main.times == 1
-    assert told == [("balance.low", {"upstream": "main", "service": "T", "credits": 99.9})]
+    assert logged == [("balance.low", {"upstream": "main", "service": "T", "credits": 99.9})]
     assert EVERY == 60
 
 
-def test_there_is_no_warning_without_a_limit(store: Stores, told: Told) -> None:
+def test_there_is_no_warning_without_a_limit(store: Stores, logged: Logged) -> None:
     """Operators decide which balance is low."""
     balances, _ = watch(store, main=Asked(row("T", 0)))
     balances.read_due()
-    assert told == []
+    assert logged == []
 
 
 def test_an_account_that_does_not_answer_keeps_its_last_figure(
-    store: Stores, valkey: ValkeyServer, told: Told
+    store: Stores, valkey: ValkeyServer, logged: Logged
 ) -> None:
     """The reason is logged, and the next account is still read."""
     main, spare = Asked(row("T", 50)), Asked(row("T", 7))
@@ -139,5 +139,5 @@ def test_an_account_that_does_not_answer_keeps_its_last_figure(
     assert main.times == 2
     assert figure(metrics, "main", "T") == 50
     assert figure(metrics, "spare", "T") == 7
-    assert [name for name, _ in told] == ["balance.low", "balance.unknown"]
-    assert told[1][1] == {"upstream": "main", "reason": "timeout"}
+    assert [name for name, _ in logged] == ["balance.low", "balance.unknown"]
+    assert logged[1][1] == {"upstream": "main", "reason": "timeout"}

@@ -231,7 +231,7 @@ def test_a_check_tells_which_channels_code_came_back(journeys: Journeys, order: 
         )
         assert list(codes) == list(order)
         if list(codes.values()).count(codes[channel]) > 1:
-            continue  # two draws may be alike; then the code cannot tell
+            continue  # two drawn codes may be equal; then the code does not identify the channel
         won = journeys.core.check.verify(journeys.caller(*rules), id_, codes[channel])
         assert won.view.channel == channel
         assert seen(journeys.core.store, id_).via == place

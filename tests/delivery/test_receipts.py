@@ -26,7 +26,7 @@ def receipts(spine: Spine) -> Receipts:
     return spine.receipts
 
 
-def brought(spine: Spine) -> tuple[str, str]:
+def sent(spine: Spine) -> tuple[str, str]:
     """Send a code; gives the challenge's id and the delivery's reference, which is also the upstream's id."""
     id_ = spine.opened()
     spine.dispatcher.dispatch(id_, lambda: False)
@@ -43,7 +43,7 @@ def receipt(
 @pytest.mark.parametrize("by", ["reference", "id", "both", "id and a foreign reference"])
 def test_a_receipt_finds_its_challenge(spine: Spine, receipts: Receipts, by: str) -> None:
     """By the reference, by the upstream's id alone (as reports of calls have it), or beside a foreign reference."""
-    id_, ours = brought(spine)
+    id_, ours = sent(spine)
     reference = {"reference": ours, "both": ours, "id and a foreign reference": "0" * 36}.get(by)
     found = receipt(Stage.DELIVERED, id_=None if by == "reference" else ours, reference=reference)
     assert receipts.record_receipt("main", found) == "changed"
@@ -54,7 +54,7 @@ def test_a_receipt_finds_its_challenge(spine: Spine, receipts: Receipts, by: str
 
 def test_a_receipt_without_a_challenge_is_ignored(spine: Spine, receipts: Receipts) -> None:
     """Unknown references and ids, the id of another account, and stages without information."""
-    id_, ours = brought(spine)
+    id_, ours = sent(spine)
     before = seen(spine.store, id_)
     assert receipts.record_receipt("main", receipt(Stage.READ, id_="stranger")) == "none"
     assert receipts.record_receipt("main", receipt(Stage.READ, reference="stranger")) == "none"
@@ -90,7 +90,7 @@ def test_a_failure_of_the_account_counts_for_its_breaker(
     spine: Spine, receipts: Receipts, reason: str, state: str
 ) -> None:
     """As many in a row open it as failures of sends would; failures of the number do not."""
-    for ours in [brought(spine)[1] for _ in range(5)]:
+    for ours in [sent(spine)[1] for _ in range(5)]:
         assert (
             receipts.record_receipt("main", receipt(Stage.FAILED, reference=ours, reason=reason)) == "changed"
         )

@@ -155,7 +155,7 @@ def test_a_challenge_that_is_due_while_it_is_being_handled_is_taken_again(spine:
 
     def handle(id_: str, _stopping: Callable[[], bool]) -> None:
         begun.append(id_)
-        assert gate.wait(PATIENCE)  # and leaves it as due as it was
+        assert gate.wait(PATIENCE)  # the challenge stays due
 
     watched = Watching(spine.store)
     with working(a_worker(spine, handle, queue=watched)):
@@ -184,7 +184,7 @@ def test_two_workers_share_the_partitions(shared: Spine) -> None:
         def handle(id_: str, stopping: Callable[[], bool]) -> None:
             with lock:
                 who.setdefault(id_[:2], set()).add(name)
-                did[name].add(id_)  # a wake-up may bring a worker to a challenge that it has just ended
+                did[name].add(id_)  # a wake-up may make a worker handle a challenge that it has just ended
             handled(id_, stopping)
 
         return handle
@@ -219,7 +219,7 @@ def test_the_partitions_of_a_worker_that_leaves_are_taken_over(shared: Spine) ->
 def test_the_partitions_of_a_worker_that_died_are_taken_over(shared: Spine) -> None:
     """A worker without beats keeps its partitions until its time is over; then the other one takes them."""
     handled = Handled(shared.store)
-    shared.store.membership(shared.store.due).beat("ghost", 100)  # comes first in the order, and never works
+    shared.store.membership(shared.store.due).beat("ghost", 100)  # the first in the list, and never works
     known = Known(shared.store)
     with working(a_worker(shared, handled, name="one", membership=known)):
         until(lambda: known.beats > 1)

@@ -28,7 +28,7 @@ secret_env = "OTP_EVENTS_WEB"
 SECRET = f"whsec_{'A' * 43}="
 GUESSES = 5
 
-Told = list[tuple[str, dict[str, Any]]]
+QueuedEvents = list[tuple[str, dict[str, Any]]]
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def wanted(*types: str) -> Events:
     return Events(url="https://app.example.com/events", secret_env="OTP_EVENTS_WEB", types=types)
 
 
-def told(store: Stores) -> Told:
+def queued_events(store: Stores) -> QueuedEvents:
     """Take all queued events, so that none is left; gives their contents."""
-    found: Told = []
+    found: QueuedEvents = []
     for id_ in [id_ for p in store.partitions.names() for id_ in store.events_due.due(p, 100).ids]:
         event = store.events.claim(id_)
         assert event is not None
@@ -66,7 +66,7 @@ def told(store: Stores) -> Told:
     return sorted(found, key=str)
 
 
-def types(found: Told) -> list[str]:
+def types(found: QueuedEvents) -> list[str]:
     """Give the events' types."""
     return [type_ for type_, _ in found]
 
@@ -89,7 +89,7 @@ def test_an_app_gets_an_event_for_each_change_of_a_message(journeys: Journeys) -
     journeys.dispatch(id_)
     about = {"challenge_id": id_, "purpose": "login"}
     whatsapp = {**about, "channel": "whatsapp"}
-    assert told(journeys.core.store) == [
+    assert queued_events(journeys.core.store) == [
         ("challenge.delivered", whatsapp),
         ("challenge.fell_back", {**whatsapp, "from": "sms", "reason": "undelivered"}),
         ("challenge.sent", {**about, "channel": "sms"}),
@@ -97,7 +97,7 @@ def test_an_app_gets_an_event_for_each_change_of_a_message(journeys: Journeys) -
         ("challenge.verified", whatsapp),
     ]
     assert journeys.dispatch(id_).told == seen(journeys.core.store, id_).told
-    assert told(journeys.core.store) == []
+    assert queued_events(journeys.core.store) == []
 
 
 def test_the_event_of_the_last_wrong_guess_is_queued_at_once(journeys: Journeys) -> None:
@@ -105,14 +105,14 @@ def test_the_event_of_the_last_wrong_guess_is_queued_at_once(journeys: Journeys)
     id_ = journeys.start(*steps(["sms"]))
     journeys.rest(id_)
     guess_wrong(journeys, id_, GUESSES - 1)
-    assert "challenge.failed" not in types(told(journeys.core.store))
+    assert "challenge.failed" not in types(queued_events(journeys.core.store))
     guess_wrong(journeys, id_, 1)
     failed = {"challenge_id": id_, "purpose": "login", "reason": "exhausted"}
-    assert told(journeys.core.store) == [("challenge.failed", failed)]
+    assert queued_events(journeys.core.store) == [("challenge.failed", failed)]
     assert journeys.to_the_end(id_).state is State.EXHAUSTED
     journeys.dispatch(id_)
     assert journeys.pause(id_) is None, "it still needs attention"
-    assert told(journeys.core.store) == []
+    assert queued_events(journeys.core.store) == []
 
 
 def test_a_guess_is_answered_although_its_event_cannot_be_queued(journeys: Journeys) -> None:
@@ -124,10 +124,10 @@ def test_a_guess_is_answered_although_its_event_cannot_be_queued(journeys: Journ
             active=core.active, challenges=away.challenges, queue=away.events, facts=away.facts
         )
         guess_wrong(journeys, id_, GUESSES)
-    assert "challenge.failed" not in types(told(core.store))
+    assert "challenge.failed" not in types(queued_events(core.store))
     journeys.to_the_end(id_)
     journeys.dispatch(id_)
-    assert types(told(core.store)) == ["challenge.failed"]
+    assert types(queued_events(core.store)) == ["challenge.failed"]
 
 
 def test_there_is_no_failure_event_for_a_verified_challenge(store: Stores) -> None:
@@ -135,7 +135,7 @@ def test_there_is_no_failure_event_for_a_verified_challenge(store: Stores) -> No
     late = opened(store, watched=True)
     store.challenges.finish(late.id, "web", State.VERIFIED, 0)
     outbox(store, wanted()).queue_exhausted(late)
-    assert told(store) == []
+    assert queued_events(store) == []
 
 
 def test_an_app_gets_only_the_events_that_it_wants(store: Stores) -> None:
@@ -144,9 +144,9 @@ def test_an_app_gets_only_the_events_that_it_wants(store: Stores) -> None:
     brought(store, challenge.id)
     store.challenges.finish(challenge.id, "web", State.VERIFIED, 0)
     outbox(store, wanted("challenge.verified")).queue_events(seen(store, challenge.id))
-    assert types(told(store)) == ["challenge.verified"]
+    assert types(queued_events(store)) == ["challenge.verified"]
     outbox(store, wanted()).queue_events(seen(store, challenge.id))
-    assert told(store) == []
+    assert queued_events(store) == []
 
 
 def test_an_app_that_wants_no_events_gets_none(store: Stores) -> None:
@@ -159,7 +159,7 @@ def test_an_app_that_wants_no_events_gets_none(store: Stores) -> None:
     box = outbox(store, wanted())
     for queue_events in (box.queue_events, box.queue_exhausted):
         queue_events(seen(store, before.id))
-    assert told(store) == []
+    assert queued_events(store) == []
 
 
 def test_a_process_with_an_older_policy_leaves_events_to_others(store: Stores) -> None:
@@ -169,7 +169,7 @@ def test_a_process_with_an_older_policy_leaves_events_to_others(store: Stores) -
     outbox(store, None, version=1).queue_events(seen(store, challenge.id))
     assert seen(store, challenge.id).told == ()
     outbox(store, wanted(), version=2).queue_events(seen(store, challenge.id))
-    assert types(told(store)) == ["challenge.sent"]
+    assert types(queued_events(store)) == ["challenge.sent"]
 
 
 def test_many_processes_at_once_queue_an_event_once(store: Stores) -> None:
@@ -180,7 +180,7 @@ def test_many_processes_at_once_queue_an_event_once(store: Stores) -> None:
     news = seen(store, challenge.id)
     box = outbox(store, wanted())
     assert together(16, lambda _: box.queue_events(news)) == [None] * 16
-    assert types(told(store)) == ["challenge.sent", "challenge.verified"]
+    assert types(queued_events(store)) == ["challenge.sent", "challenge.verified"]
 
 
 def test_many_refusals_do_not_cause_many_events(journeys: Journeys) -> None:
@@ -190,7 +190,7 @@ def test_many_refusals_do_not_cause_many_events(journeys: Journeys) -> None:
     for _ in range(5):
         with pytest.raises(NumberOptedOut):
             core.send.send(caller, SendRequest(to=number))
-    assert told(core.store) == [("challenge.blocked", {"rule": "suppression"})]
+    assert queued_events(core.store) == [("challenge.blocked", {"rule": "suppression"})]
     assert BLOCKED_PAUSE == 60
 
 
@@ -198,8 +198,8 @@ def test_only_apps_that_want_events_of_refusals_get_them(store: Stores) -> None:
     """No app that wants other events or has no endpoint does; each counter has its own pause."""
     outbox(store, wanted(EventType.SENT)).queue_blocked("web", "number", "one")
     outbox(store, None).queue_blocked("web", "number", "one")
-    assert told(store) == []
+    assert queued_events(store) == []
     box = outbox(store, wanted(EventType.BLOCKED))
     for counter in ("one", "one", "two"):
         box.queue_blocked("web", "number", counter)
-    assert types(told(store)) == ["challenge.blocked"] * 2
+    assert types(queued_events(store)) == ["challenge.blocked"] * 2

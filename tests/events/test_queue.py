@@ -23,7 +23,7 @@ def test_an_event_is_queued_once(store: Stores) -> None:
         store.events.put(id_, ["0s", "0d"], {"0s": {"n": 1}, "0d": {"n": 2}})
     assert len(queued_events(store)) == 2
     assert seen(store, id_).told == ("0s", "0d")
-    store.events.put(id_, ["0s", "v"], {"0s": {"n": 1}, "v": {"n": 3}})  # of an older look
+    store.events.put(id_, ["0s", "v"], {"0s": {"n": 1}, "v": {"n": 3}})  # from an older read
     assert len(queued_events(store)) == 3
     assert seen(store, id_).told == ("0s", "0d", "v")
     store.events.put(store.challenges.new_id(), [""], {"": {"n": 4}})

@@ -190,7 +190,7 @@ def test_a_body_holds_no_number_that_json_lacks() -> None:
         standard_webhooks.write_body(EventType.SENT, AT, {"x": float("nan")})
 
 
-# What follows.
+# Retries.
 
 
 def test_the_schedule_is_the_specifications_own() -> None:

@@ -44,16 +44,16 @@ class Batcher:
         self._size = size
         self._linger = linger
         self._lock = threading.Lock()
-        self._under_way = 0
-        self._gathering: deque[_Batch] = deque()
+        self._running = 0
+        self._waiting: deque[_Batch] = deque()
 
     def __call__(self, message: Message) -> Outcome:
         """Send one message, once, and return the outcome. Raises ValueError if `to` is not a number."""
         digits(message.to)  # before it joins a batch, so that the error reaches only its own caller
         with self._lock:
-            alone = self._under_way < self._parallel
+            alone = self._running < self._parallel
             batch = _Batch() if alone else self._batch_for(message)
-            self._under_way += alone
+            self._running += alone
             place = batch.add(message)
         if alone:
             batch.go.set()
@@ -67,14 +67,14 @@ class Batcher:
     def waiting(self) -> int:
         """The number of messages that wait in batches."""
         with self._lock:
-            return sum(len(batch.messages) for batch in self._gathering)
+            return sum(len(batch.messages) for batch in self._waiting)
 
     def _batch_for(self, message: Message) -> "_Batch":
-        for batch in self._gathering:
+        for batch in self._waiting:
             if len(batch.messages) < self._size and batch.suits(message):
                 return batch
-        self._gathering.append(_Batch())
-        return self._gathering[-1]
+        self._waiting.append(_Batch())
+        return self._waiting[-1]
 
     def _lead(self, batch: "_Batch") -> None:
         """Wait for a place, send, and release all other callers whatever happens."""
@@ -84,7 +84,7 @@ class Batcher:
             batch.outcomes = self._send(batch.messages)
         finally:
             self._close(batch)
-            self._hand_on()
+            self._pass_place_on()
             batch.done.set()
 
     def _send(self, messages: Sequence[Message]) -> list[Outcome]:
@@ -95,17 +95,17 @@ class Batcher:
     def _close(self, batch: "_Batch") -> None:
         """Stop taking messages. A batch that was given no place takes an extra one."""
         with self._lock:
-            if batch in self._gathering:
-                self._gathering.remove(batch)
-                self._under_way += 1
+            if batch in self._waiting:
+                self._waiting.remove(batch)
+                self._running += 1
 
-    def _hand_on(self) -> None:
+    def _pass_place_on(self) -> None:
         """Give the place to the batch that has waited longest, or give it back."""
         with self._lock:
-            if self._gathering and self._under_way <= self._parallel:
-                self._gathering.popleft().go.set()
+            if self._waiting and self._running <= self._parallel:
+                self._waiting.popleft().go.set()
             else:
-                self._under_way -= 1
+                self._running -= 1
 
 
 class _Batch:

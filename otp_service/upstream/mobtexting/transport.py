@@ -21,10 +21,7 @@ MAX_BODY: Final = 64 * 1024  # bytes; the documented answer for one recipient is
 
 _FAULTS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     # The first that matches an exception or one of its causes.
-    (
-        urllib3.exceptions.ClosedPoolError,
-        "connect_failed",
-    ),  # `close` was called before a connection was taken
+    (urllib3.exceptions.ClosedPoolError, "connect_failed"),  # closed before a connection was taken
     (TimeoutError, "timeout"),
     (urllib3.exceptions.ReadTimeoutError, "timeout"),
     (http.client.IncompleteRead, "truncated"),

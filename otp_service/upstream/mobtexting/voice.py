@@ -21,9 +21,7 @@ def call(tts_path: str, flow_path: str, message: Message, settings: VoiceSetting
             **shared,
             "flow_id": settings.flow_id or "",
             "interval": "0",
-            "variables[otp]": " ".join(
-                message.code
-            ),  # spaces, so that it is spoken as digits and not as one number
+            "variables[otp]": " ".join(message.code),  # spoken as digits and not as one number
         }
         return Form(flow_path, fields | ({"webhook_id": settings.webhook_id} if settings.webhook_id else {}))
     return Json(

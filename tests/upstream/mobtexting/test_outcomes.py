@@ -79,7 +79,7 @@ def sent(status: object) -> dict[str, object]:
 
 
 ANSWERS: dict[str, tuple[bytes, Verdict, str]] = {
-    # Success in its three spellings, and as loose as PHP can make it.
+    # Success in its three spellings, with the types that PHP may give it.
     "status 200": (http_json({"status": 200, "data": [{"status": "AWAITING-DLR"}]}), A, "accepted"),
     "status OK": (http_json({"status": "OK", "data": [{"status": "queued"}]}), A, "accepted"),
     "status '200'": (http_json({"status": "200", "data": [{"id": "1"}]}), A, "accepted"),
@@ -132,7 +132,7 @@ ANSWERS: dict[str, tuple[bytes, Verdict, str]] = {
         R,
         "busy",
     ),
-    # Failure that HTTP calls success.
+    # Failures with an HTTP status of success.
     "ERROR": (http_json({"status": "ERROR", "message": "Invalid sender"}), R, "rejected"),
     "error": (http_json({"status": "error"}), R, "rejected"),
     "ERROR with a code": (http_json({"status": "ERROR", "code": 403}), R, "forbidden"),
@@ -160,7 +160,7 @@ ANSWERS: dict[str, tuple[bytes, Verdict, str]] = {
     "a new status": (http_json({"status": "MAYBE"}), U, "unknown_word"),
     "an accepted word as status": (http_json({"status": "QUEUED"}), U, "unknown_word"),
     "the login page": (http(LOGIN_PAGE), R, "bad_token"),
-    # Success that cannot be read.
+    # Answers that cannot be read.
     "no status": (http_json({"message": "Unauthenticated."}), U, "unreadable"),
     "status null": (http_json({"status": None}), U, "unreadable"),
     "another page": (http(b"<html>It works!</html>"), U, "unreadable"),

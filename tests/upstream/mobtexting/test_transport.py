@@ -97,7 +97,7 @@ def account(url: str, **settings: object) -> AccountSettings:
     return AccountSettings(**(given | settings))
 
 
-SHORT = {"connect_timeout": 0.2, "total_timeout": 0.2}  # where a limit is what ends the call
+SHORT = {"connect_timeout": 0.2, "total_timeout": 0.2}  # for calls that a limit ends
 LONG = 2 * PATIENCE
 
 
@@ -251,7 +251,7 @@ LOST: dict[str, tuple[list[Action], str]] = {
     "a chunk cut short": ([say(CHUNKED + b"40\r\n{"), close], "truncated"),
     "chunks without an end": ([say(CHUNKED + b"2\r\n{}\r\n"), close], "truncated"),
     "a chunk size that is none": ([say(CHUNKED + b"zz\r\n{}\r\n"), close], "truncated"),
-    # Whoever lets drops buy time gets a good answer in the end.
+    # If slow bytes extended the time, each of these would end with a valid answer.
     "dripping status line": ([drip(ACCEPTED)], "timeout"),
     "dripping headers": ([say(b"HTTP/1.1 200 OK\r\n"), drip(ACCEPTED.partition(b"\r\n")[2])], "timeout"),
     "dripping body": ([say(HEAD), drip(b" " * (400 - len(BODY)) + BODY)], "timeout"),
@@ -404,7 +404,7 @@ class TestPool:
             for actions, _ in LOST.values():
                 server.play(*actions)
                 send(client)
-        server.wait_until_deserted()  # a socket of ours left open would keep one there alive
+        server.wait_until_deserted()  # an open socket here would keep one there open
         assert {t for t in threading.enumerate() if t not in before} <= server.threads
 
 
