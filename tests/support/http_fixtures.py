@@ -5,8 +5,11 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
+from otp_service.http import app as http_app
 from otp_service.sandbox import create_sandbox
-from tests.support.http_api import UPSTREAM_TOKEN, Api, close, make_api
+from tests.conftest import make_core
+from tests.support.http_api import NOBODY, UPSTREAM_TOKEN, Api, close, make_api
+from tests.support.http_calls import AWAY
 from tests.support.sandbox_server import Serving, usual
 from tests.support.valkey_server import ValkeyServer
 
@@ -38,3 +41,12 @@ def live(valkey: ValkeyServer, upstream: tuple[Flask, str]) -> Iterator[Api]:
     yield made
     close(made)
     sandbox.test_client().delete("/inbox")
+
+
+@pytest.fixture
+def away(valkey: ValkeyServer) -> Iterator[Api]:
+    """Build an application whose store cannot be reached."""
+    core = make_core(AWAY, NOBODY)
+    made = Api(core, http_app.web(core), valkey.client())
+    yield made
+    close(made)

@@ -1,0 +1,323 @@
+"""Each error as a problem document."""
+
+from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import replace
+
+import jwt
+import pytest
+from werkzeug.test import TestResponse
+
+from otp_service import errors
+from otp_service.access.api_keys import digest
+from otp_service.crypto.code_hashes import Hasher
+from otp_service.crypto.sealing import Seal
+from otp_service.events.outbox import Outbox
+from otp_service.http import app as http_app
+from otp_service.http.problems import STATUS
+from otp_service.upstream.port import Inbound
+from otp_service.verification.check import Check
+from tests.conftest import OPS, POLICY, PUBLISHABLE, SECRET, make_core
+from tests.support.http_api import (
+    NO_ID,
+    NOBODY,
+    NUMBER,
+    Api,
+    call_failing,
+    close,
+    make_api,
+)
+from tests.support.http_calls import AWAY, call_named, members, problem_of, with_idempotency_key
+from tests.support.valkey_server import ValkeyServer
+
+pytest_plugins = ["tests.support.http_fixtures"]
+
+
+WEBHOOK = "whs_test-webhook-secret"
+
+Reach = Callable[[Api], TestResponse]
+
+REACHED: dict[type[errors.OtpError], Reach] = {}
+
+
+def reaches(kind: type[errors.OtpError]) -> Callable[[Reach], Reach]:
+    """Mark a function as the one that brings an error about."""
+
+    def keep(reach: Reach) -> Reach:
+        REACHED[kind] = reach
+        return reach
+
+    return keep
+
+
+reaches(errors.MalformedJson)(lambda api: api.call("POST", "/otp/send", raw=b"{"))
+
+reaches(errors.MissingKey)(lambda api: api.call("POST", "/otp/send", key=None, body={}))
+
+reaches(errors.UnknownKey)(lambda api: api.call("POST", "/otp/send", key="sk_nobody", body={}))
+
+reaches(errors.KeyNotAllowed)(lambda api: api.call("POST", "/otp/send", key=OPS, body={}))
+
+reaches(errors.OriginNotAllowed)(
+    lambda api: api.call("POST", "/otp/send", key=PUBLISHABLE, origin="https://evil.example", body={})
+)
+
+reaches(errors.ChallengeNotFound)(lambda api: api.status(NO_ID))
+
+reaches(errors.NotFound)(lambda api: api.call("GET", "/nowhere"))
+
+reaches(errors.MethodNotAllowed)(lambda api: api.call("PUT", "/otp/send"))
+
+reaches(errors.BodyTooLarge)(lambda api: api.call("POST", "/otp/send", raw=b" " * 16385))
+
+reaches(errors.UnsupportedMediaType)(
+    lambda api: api.call("POST", "/otp/send", raw=b"to=1", headers={"Content-Type": "text/plain"})
+)
+
+reaches(errors.Invalid)(lambda api: api.send(purpose="NO"))
+
+reaches(errors.InvalidNumber)(lambda api: api.send("+1 555"))
+
+reaches(errors.NoRoute)(lambda api: api.send(purpose="elsewhere"))
+
+reaches(errors.ChannelNotAvailable)(lambda api: api.send(channel="voice"))
+
+reaches(errors.ResendTooEarly)(lambda api: api.resend(api.opened()))
+
+reaches(errors.TokenInvalid)(lambda api: api.redeem("a.b.c"))
+
+
+@reaches(errors.WrongCode)
+def _(api: Api) -> TestResponse:
+    return api.verify(api.opened(), "000000")
+
+
+@reaches(errors.NoAttemptsLeft)
+def _(api: Api) -> TestResponse:
+    challenge_id = api.opened()
+    return [api.verify(challenge_id, "000000") for _ in range(6)][-1]
+
+
+@reaches(errors.NoSendsLeft)
+def _(api: Api) -> TestResponse:
+    challenge_id = api.opened()
+    for cooldown in (30, 60, 120):
+        api.later(cooldown)
+        api.resend(challenge_id)
+    return api.resend(challenge_id)
+
+
+@reaches(errors.TooManyRequests)
+def _(api: Api) -> TestResponse:
+    api.opened()
+    return api.send()
+
+
+@reaches(errors.IdempotencyKeyReused)
+def _(api: Api) -> TestResponse:
+    api.call("POST", "/otp/send", body={"to": NUMBER}, headers=with_idempotency_key("k"))
+    return api.call(
+        "POST", "/otp/send", body={"to": NUMBER, "locale": "de"}, headers=with_idempotency_key("k")
+    )
+
+
+@reaches(errors.IdempotencyKeySpent)
+def _(api: Api) -> TestResponse:
+    started = api.call("POST", "/otp/send", body={"to": NUMBER}, headers=with_idempotency_key("k"))
+    api.forget(members(started)["challenge_id"])
+    return api.call("POST", "/otp/send", body={"to": NUMBER}, headers=with_idempotency_key("k"))
+
+
+@reaches(errors.TokenSpent)
+def _(api: Api) -> TestResponse:
+    now = api.core.store.facts.time() // 1000
+    token = api.core.signer.sign({"sub": "s", "phone_number": NUMBER}, audience="web", now=now)
+    api.core.store.facts.use_once(
+        f"token:{jwt.decode(token, options={'verify_signature': False})['jti']}", 60
+    )
+    return api.redeem(token)
+
+
+@reaches(errors.InternalError)
+def _(api: Api) -> TestResponse:
+    return call_failing(api, f"the number is {NUMBER}")
+
+
+@reaches(errors.Busy)
+def _(api: Api) -> TestResponse:
+    core, read = api.core, api.core.settings
+    hasher = Hasher(read.peppers, read.hash_profile, slots=1)
+    check = Check(
+        challenges=core.store.challenges,
+        conversion=core.conversion,
+        hasher=hasher,
+        seal=Seal(read.number_keys, read.lookup_keys, read.subject_key),
+        signer=core.signer,
+        admission=core.admission,
+        outbox=Outbox(
+            active=core.active,
+            challenges=core.store.challenges,
+            queue=core.store.events,
+            facts=core.store.facts,
+        ),
+        metrics=core.metrics,
+    )
+    challenge_id = api.opened()
+    with hasher.slot():
+        busy = copy(core)
+        busy.check = check
+        answer = replace(api, flask=http_app.web(busy)).verify(challenge_id, "000000")
+    assert members(api.status(challenge_id))["checks_left"] == 5
+    return answer
+
+
+def checked(api: Api, **more: str) -> TestResponse:
+    """Send for as many numbers as one address may without a check, and then once more."""
+    for last in range(6):
+        assert api.send(f"+1415555010{last}", key=PUBLISHABLE).status_code == 202
+    return api.send("+14155550109", key=PUBLISHABLE, **more)
+
+
+@reaches(errors.HumanCheckRequired)
+def _(api: Api) -> TestResponse:
+    return checked(api)
+
+
+@reaches(errors.HumanCheckFailed)
+def _(api: Api) -> TestResponse:
+    return checked(api, human_proof="bm9uZQ==")
+
+
+@reaches(errors.HumanCheckUnavailable)
+def _(api: Api) -> TestResponse:
+    text = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
+    text += f'[guard.human_check]\nkind = "siteverify"\nurl = "{NOBODY}"\n'
+    core = make_core(api.core.settings.redis_url, NOBODY, text=text, captcha_secret="unused")
+    return checked(replace(api, core=core, flask=http_app.web(core)), human_proof="token")
+
+
+@reaches(errors.NumberOptedOut)
+def _(api: Api) -> TestResponse:
+    api.core.replies.record_reply("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
+    return api.send()
+
+
+@reaches(errors.ReceiptUnreadable)
+def _(api: Api) -> TestResponse:
+    return api.call("POST", "/webhooks/mobtexting/main", key=WEBHOOK, raw=b"[]")
+
+
+@reaches(errors.PolicyInvalid)
+def _(api: Api) -> TestResponse:
+    return api.call("PUT", "/ops/policy", key=OPS, body={"text": "", "reason": "test"})
+
+
+@reaches(errors.PolicyConflict)
+def _(api: Api) -> TestResponse:
+    body = {"text": CHOOSY.replace("UPSTREAM/", f"{NOBODY}/"), "reason": "test", "expected": 7}
+    return api.call("PUT", "/ops/policy", key=OPS, body=body)
+
+
+@reaches(errors.RoleNotAllowed)
+def _(api: Api) -> TestResponse:
+    key, _ = api.core.keyring.issue("ops", "ben", by="a test", role="read")
+    api.core.live_keys.refresh()
+    return api.call("POST", "/ops/policy/rollback", key=key, body={"reason": "test"})
+
+
+@reaches(errors.KeyConflict)
+def _(api: Api) -> TestResponse:
+    _, record = api.core.keyring.issue("ops", "ben", by="a test", role="read")
+    api.core.keyring.revoke(record.id, by="a test", reason="test")
+    return api.call("POST", f"/ops/keys/{record.id}/revoke", key=OPS, body={"reason": "test"})
+
+
+@reaches(errors.StoreUnavailable)
+def _(api: Api) -> TestResponse:
+    core = make_core(AWAY, NOBODY)
+    return replace(api, core=core, flask=http_app.web(core)).send()
+
+
+CHOOSY = POLICY.replace("[[route]]", '[[route]]\nmatch = { purpose = ["login", "signup"] }')
+
+CHOOSY += f"""
+[guard.number]
+refuse = ["1/30s", "9/10m"]
+
+[upstream.main.receipts]
+secrets = ["{digest(WEBHOOK)}"]
+"""
+
+FIELDS_OF_422 = {
+    errors.Invalid: "purpose",
+    errors.InvalidNumber: "to",
+    errors.NoRoute: "to",
+    errors.ChannelNotAvailable: "channel",
+    errors.IdempotencyKeyReused: "Idempotency-Key",
+    errors.NumberOptedOut: "to",
+    errors.HumanCheckFailed: "human_proof",
+    errors.PolicyInvalid: "policy",
+    errors.ReceiptUnreadable: "body",
+}
+
+
+@pytest.fixture
+def choosy(valkey: ValkeyServer) -> Iterator[Api]:
+    """Build an application that serves two purposes only."""
+    made = make_api(valkey, text=CHOOSY)
+    yield made
+    close(made)
+
+
+BELOW = {errors.MalformedRequest, errors.UriTooLong, errors.HeadersTooLarge}
+"""What the server refuses before there is a request; test_demo brings these about."""
+
+
+@pytest.mark.parametrize("kind", [kind for kind in STATUS if kind not in BELOW], ids=lambda kind: kind.code)
+def test_every_error_is_a_problem_document_with_its_status(choosy: Api, kind: type[errors.OtpError]) -> None:
+    """Each error class can be brought about, and is told as RFC 9457 asks, with a stable code."""
+    answer = REACHED[kind](choosy)
+    problem = members(answer)
+    assert problem_of(answer) == (STATUS[kind], kind.code)
+    assert problem["type"] == f"urn:otp-service:problem:{kind.code}"
+    assert problem["status"] == answer.status_code
+    assert problem["title"].replace(" ", "_").lower() == kind.code
+    assert problem["request_id"] == answer.headers["X-Request-Id"]
+    assert problem["detail"].endswith(".")
+    assert ("checks_left" in problem) == (kind is errors.WrongCode)
+    assert ("retry_after" in problem) == (answer.status_code in {429, 503})
+    assert answer.headers.get("Retry-After") == (
+        str(problem["retry_after"]) if "retry_after" in problem else None
+    )
+    assert {error["field"] for error in problem.get("errors", [])} == (
+        {FIELDS_OF_422[kind]} if kind in FIELDS_OF_422 else {kind.broken[0]} if kind.broken else set()
+    )
+
+
+def test_every_error_class_has_a_status() -> None:
+    """The table at the edge misses none of the tree, and the codes are all different."""
+
+    def below(kind: type[errors.OtpError]) -> Iterator[type[errors.OtpError]]:
+        for child in kind.__subclasses__():
+            yield child
+            yield from below(child)
+
+    ours = [kind for kind in below(errors.OtpError) if kind.__module__ == "otp_service.errors"]
+    assert set(ours) == set(STATUS)
+    assert len({kind.code for kind in ours}) == len(ours)
+
+
+def test_an_unexpected_error_tells_nothing_of_itself(api: Api) -> None:
+    """A fault of ours is a fixed text and an id to ask with."""
+    answer = REACHED[errors.InternalError](api)
+    assert members(answer)["detail"] == errors.InternalError.detail
+    assert NUMBER not in answer.text
+    assert "RuntimeError" not in answer.text
+
+
+@pytest.mark.parametrize("name", ["send", "verify", "status", "resend", "cancel", "redeem"])
+def test_without_its_store_the_service_says_so_and_does_nothing(away: Api, name: str) -> None:
+    """Every call that needs the store fails closed, with the seconds to wait."""
+    answer = call_named(away, name, SECRET)
+    assert problem_of(answer) == (503, "store_unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1

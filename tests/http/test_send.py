@@ -1,0 +1,130 @@
+"""POST /otp/send: the first answer, the message, and repeated sends."""
+
+import json
+
+import pytest
+
+from tests.conftest import OTHER_SECRET, SECRET
+from tests.support.http_api import (
+    NUMBER,
+    Api,
+)
+from tests.support.http_calls import PAYMENT, members, problem_of, with_idempotency_key
+
+pytest_plugins = ["tests.support.http_fixtures"]
+
+
+APP_HASH = "FA+9qCX9VSu"
+
+
+def test_the_first_answer_tells_all_that_a_screen_counts_down(api: Api) -> None:
+    """A fresh challenge shows its figures, a masked number and one queued message."""
+    shown = members(api.send())
+    assert shown.pop("challenge_id")
+    assert shown == {
+        "status": "pending",
+        "to": "+1********00",
+        "channel": "sms",
+        "purpose": "login",
+        "expires_in": 300,
+        "resend_in": 30,
+        "sends_left": 2,
+        "checks_left": 5,
+        "code_length": 6,
+        "channels_left": ["sms"],
+        "deliveries": [{"channel": "sms", "status": "queued"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("to", "fields", "words"),
+    [
+        ("+12025550100", {}, "is your Acme code"),
+        ("+12025550100", {"locale": "de"}, "ist Ihr Code für Acme"),
+        ("+12025550100", {"locale": "pt-BR"}, "o seu PIN de Acme"),
+        ("+12025550100", {"locale": "xx"}, "is your Acme code"),
+        ("+4915123456789", {}, "ist Ihr Code für Acme"),
+        ("+4915123456789", {"locale": "en-GB"}, "is your Acme code"),
+        ("030 901820", {"country": "DE"}, "ist Ihr Code für Acme"),
+    ],
+)
+def test_the_message_speaks_the_locale_or_guesses_it_from_the_number(
+    live: Api, to: str, fields: dict[str, str], words: str
+) -> None:
+    """The caller's locale comes before the country's language; English is for all else."""
+    live.sent(to, **fields)
+    assert words in live.messages()[0]
+
+
+def test_the_message_ends_with_the_line_for_the_page_that_asked(live: Api) -> None:
+    """The code is bound to the host of the app's origin; an Android app finds its hash on a line before."""
+    _, code = live.sent(app_hash=APP_HASH)
+    assert live.messages()[0].split("\n")[-2:] == [APP_HASH, f"@app.example.com #{code}"]
+
+
+def test_an_app_without_a_page_gets_no_line_for_one(live: Api) -> None:
+    """Where no origin is known nothing is bound to one."""
+    live.sent(key=OTHER_SECRET)
+    assert "@" not in live.messages()[0]
+
+
+def test_a_repeated_send_starts_one_challenge(api: Api) -> None:
+    """The same key with the same body gives the same challenge, whether the key is quoted or bare."""
+    body = {"to": NUMBER, "binding": PAYMENT}
+    first = api.call("POST", "/otp/send", body=body, headers=with_idempotency_key('"8e03 978e"'))
+    kept = api.kept()
+    again = api.call("POST", "/otp/send", body=body, headers=with_idempotency_key('"8e03 978e"'))
+    assert (again.status_code, again.json) == (202, first.json)
+    assert api.kept() == kept
+    bare = api.call("POST", "/otp/send", body={"to": "+12025550101"}, headers=with_idempotency_key("plain-1"))
+    quoted = api.call(
+        "POST", "/otp/send", body={"to": "+12025550101"}, headers=with_idempotency_key(' "plain-1" ')
+    )
+    assert quoted.json == bare.json
+
+
+@pytest.mark.parametrize(
+    "other", [{"to": "+12025550101"}, {"to": NUMBER, "purpose": "signup"}, {"to": NUMBER, "binding": "x"}]
+)
+def test_a_key_does_not_carry_over_to_another_body(api: Api, other: dict[str, str]) -> None:
+    """Reuse with another body is refused and changes nothing."""
+    api.call("POST", "/otp/send", body={"to": NUMBER}, headers=with_idempotency_key("k"))
+    before = api.kept()
+    answer = api.call("POST", "/otp/send", body=other, headers=with_idempotency_key("k"))
+    assert problem_of(answer) == (422, "idempotency_key_reused")
+    assert members(answer)["errors"] == [
+        {"field": "Idempotency-Key", "rule": "must be new for each new body"}
+    ]
+    assert api.kept() == before
+
+
+def test_two_apps_may_use_the_same_key(api: Api) -> None:
+    """Keys belong to their app."""
+    found = [
+        members(
+            api.call("POST", "/otp/send", key=key, body={"to": to}, headers=with_idempotency_key("same"))
+        )["challenge_id"]
+        for key, to in ((SECRET, NUMBER), (OTHER_SECRET, "+12025550101"))
+    ]
+    assert len(set(found)) == 2
+
+
+def test_a_repeated_send_shows_the_challenge_as_it_is_now(live: Api) -> None:
+    """A replay after the win says verified; it starts nothing."""
+    body = {"to": NUMBER}
+    challenge_id = members(live.call("POST", "/otp/send", body=body, headers=with_idempotency_key("k")))[
+        "challenge_id"
+    ]
+    live.dispatch(challenge_id)
+    live.verify(challenge_id, live.code())
+    again = members(live.call("POST", "/otp/send", body=body, headers=with_idempotency_key("k")))
+    assert (again["challenge_id"], again["status"]) == (challenge_id, "verified")
+    assert len(live.messages()) == 1
+
+
+def test_the_sandbox_is_reached_over_a_real_wire(live: Api) -> None:
+    """The upstream sees our reference, never the challenge's id, and the number as it wants it."""
+    challenge_id, _ = live.sent()
+    (row,) = json.loads(live.flask.extensions["test_sandbox"].test_client().get("/inbox").data)
+    assert row["to"].lstrip("+") == NUMBER[1:]
+    assert challenge_id not in json.dumps(row)

@@ -1,0 +1,177 @@
+"""POST /otp/verify: the way through, wrong codes, and what a code is tied to."""
+
+from typing import Any
+
+import pytest
+from marshmallow import Schema
+
+from otp_service.http.schemas.challenge import ChallengeSchema, DeliverySchema, VerifiedSchema
+from otp_service.http.schemas.tokens import ClaimsSchema
+from tests.conftest import OTHER_SECRET, SECRET
+from tests.support.http_api import (
+    NO_ID,
+    NUMBER,
+    UPSTREAM_TOKEN,
+    Api,
+    wrong,
+)
+from tests.support.http_calls import PAYMENT, members, problem_of
+
+pytest_plugins = ["tests.support.http_fixtures"]
+
+
+def test_a_code_that_is_typed_back_proves_the_number_once(live: Api) -> None:
+    """Send, deliver, verify, redeem: the token names the number; a second redemption is refused."""
+    challenge_id, code = live.sent()
+    won = live.verify(challenge_id, code)
+    assert (won.status_code, members(won)["status"]) == (200, "verified")
+    claims = live.redeem(members(won)["token"])
+    assert claims.status_code == 200
+    assert members(claims)["phone_number"] == NUMBER
+    assert members(claims)["phone_number_verified"] is True
+    assert (members(claims)["aud"], members(claims)["iss"]) == ("web", "https://otp.example.com")
+    assert members(claims)["amr"] == ["otp", "sms"]
+    assert problem_of(live.redeem(members(won)["token"])) == (409, "token_spent")
+
+
+def test_no_answer_ever_holds_the_code_the_number_or_a_key(live: Api) -> None:
+    """Codes and keys stay out of all answers; the number appears only among a redeemed token's claims."""
+    challenge_id, code = live.sent()
+    live.verify(challenge_id, wrong(code))
+    live.status(challenge_id)
+    live.later(30)
+    live.resend(challenge_id)
+    live.dispatch(challenge_id)
+    newest = live.code()
+    live.verify(challenge_id, newest)
+    live.status(challenge_id)
+    live.call("GET", "/metrics", key=None)
+    texts = [f"{answer.text}{answer.headers}" for answer in live.answers]
+    assert len(texts) == 7
+    for secret in (code, newest, NUMBER, NUMBER[1:], SECRET, UPSTREAM_TOKEN):
+        assert not [text for text in texts if secret in text]
+
+
+def shape(schema: type[Schema], *, reference: bool = False) -> set[str]:
+    """Return the members that an answer of this schema has."""
+    return set(schema().fields) - {"device_token"} - (set() if reference else {"reference", "binding"})
+
+
+@pytest.mark.parametrize("reference", [False, True])
+def test_answers_have_the_members_of_their_schema_and_no_other(live: Api, *, reference: bool) -> None:
+    """No more and no less than the schema's fields; `reference` and `binding` only where they were given."""
+    given = {"reference": "r-1", "binding": "b"} if reference else {}
+    sent = live.send(**given)
+    challenge_id = members(sent)["challenge_id"]
+    live.dispatch(challenge_id)
+    seen = live.status(challenge_id)
+    live.later(30)
+    resent = live.resend(challenge_id)
+    live.dispatch(challenge_id)
+    verified = live.verify(challenge_id, live.code())
+    redeemed = live.redeem(members(verified)["token"])
+    cancelled = live.cancel(live.opened("+12025550101", **given))
+    of_challenge = shape(ChallengeSchema, reference=reference)
+    assert [set(members(a)) for a in (sent, seen, resent, cancelled)] == [of_challenge] * 4
+    assert set(members(verified)) == shape(VerifiedSchema, reference=reference)
+    assert set(members(redeemed)) == shape(ClaimsSchema, reference=reference)
+    assert [set(one) for one in members(seen)["deliveries"]] == [shape(DeliverySchema)]
+
+
+def test_sending_is_answered_202_and_everything_else_200(live: Api) -> None:
+    """What is only accepted, not done, says so by its status."""
+    challenge_id, code = live.sent()
+    live.later(30)
+    resent = live.resend(challenge_id)
+    verified = live.verify(challenge_id, code)
+    assert (live.answers[0].status_code, resent.status_code, verified.status_code) == (202, 202, 200)
+
+
+def test_wrong_codes_count_down_until_even_the_right_one_is_too_late(live: Api) -> None:
+    """Five guesses and no more; each wrong one says how many are left."""
+    challenge_id, code = live.sent()
+    left = []
+    for _ in range(5):
+        answer = live.verify(challenge_id, wrong(code))
+        assert problem_of(answer) == (400, "wrong_code")
+        left.append(members(answer)["checks_left"])
+    assert left == [4, 3, 2, 1, 0]
+    assert problem_of(live.verify(challenge_id, code)) == (410, "no_attempts_left")
+    assert members(live.status(challenge_id))["status"] == "exhausted"
+
+
+def test_the_code_of_an_earlier_message_still_counts(live: Api) -> None:
+    """A late first SMS is as good as the second one."""
+    challenge_id, first = live.sent()
+    live.later(30)
+    live.resend(challenge_id)
+    live.dispatch(challenge_id)
+    assert live.verify(challenge_id, first).status_code == 200
+
+
+def test_nothing_tells_unknown_expired_used_cancelled_and_foreign_challenges_apart(live: Api) -> None:
+    """On verify all of them get the same bytes, but for the request id."""
+    used, code = live.sent("+12025550100")
+    live.verify(used, code)
+    cancelled, cancelled_code = live.sent("+12025550101")
+    live.cancel(cancelled)
+    foreign, foreign_code = live.sent("+12025550102")
+    unknown = live.verify(NO_ID, "123456")
+    answers = [
+        unknown,
+        live.verify("x", "123456"),
+        live.verify(used, code),
+        live.verify(cancelled, cancelled_code),
+        live.verify(foreign, foreign_code, key=OTHER_SECRET),
+    ]
+    live.later(300)
+    answers.append(live.verify(foreign, foreign_code))
+    found = {a.data.replace(a.headers["X-Request-Id"].encode(), b"-") for a in answers}
+    assert len(found) == 1
+    assert {problem_of(a) for a in answers} == {(404, "challenge_not_found")}
+    assert len({tuple(h for h in a.headers if h[0] != "X-Request-Id") for a in answers}) == 1
+
+
+@pytest.mark.parametrize("binding", ["order 4711", PAYMENT, {"ä": "€ \n \U0001f600"}])
+def test_the_token_carries_the_binding_as_it_was_given(live: Api, binding: object) -> None:
+    """A binding, a line or an object, comes back whole; the verify may repeat it or leave it out."""
+    repeated: list[dict[str, Any]] = [{}, {"binding": binding}]
+    for given in repeated:
+        live.later(60)
+        challenge_id, code = live.sent(binding=binding)
+        won = live.verify(challenge_id, code, **given)
+        assert members(live.redeem(members(won)["token"]))["binding"] == binding
+
+
+def test_the_order_of_a_bindings_parts_means_nothing(live: Api) -> None:
+    """Equal objects are one binding, however they are written."""
+    challenge_id, code = live.sent(binding=PAYMENT)
+    assert live.verify(challenge_id, code, binding=dict(reversed(PAYMENT.items()))).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "checked"),
+    [
+        (PAYMENT, PAYMENT | {"amount": "1200.00 EUR"}),
+        (PAYMENT, PAYMENT | {"more": "1"}),
+        (PAYMENT, "12.00 EUR"),
+        ("order 4711", "order 4712"),
+        ("order 4711", "order 4711 "),
+        (None, "order 4711"),
+    ],
+)
+def test_another_binding_makes_the_right_code_wrong(live: Api, sent: object, checked: object) -> None:
+    """A change of what is confirmed voids the code (PSD2 RTS article 5) and counts as a guess."""
+    given: dict[str, Any] = {"binding": sent} if sent else {}
+    challenge_id, code = live.sent(**given)
+    answer = live.verify(challenge_id, code, binding=checked)
+    assert problem_of(answer) == (400, "wrong_code")
+    assert members(answer)["checks_left"] == 4
+
+
+def test_purpose_and_reference_come_back_in_answers_and_token(live: Api) -> None:
+    """What the caller calls the act is found again in all that tells of it."""
+    won = live.won(purpose="payment.sepa", reference="signup-4711")
+    claims = members(live.redeem(won["token"]))
+    for answer in (members(live.answers[0]), won, claims):
+        assert (answer["purpose"], answer["reference"]) == ("payment.sepa", "signup-4711")

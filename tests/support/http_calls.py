@@ -1,0 +1,49 @@
+"""Calls of the HTTP API by name, and what their answers say."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from werkzeug.test import TestResponse
+
+from tests.support.http_api import NO_ID, NUMBER, Api
+
+AWAY = "unix:///nowhere/valkey"
+"""The URL of a store that cannot be reached."""
+PAYMENT = {"amount": "12.00 EUR", "payee": "Acme"}
+"""A binding: what a code for a payment is tied to."""
+CALLS = {
+    "send": ("POST", "/otp/send", {"to": NUMBER}),
+    "verify": ("POST", "/otp/verify", {"challenge_id": NO_ID, "code": "000000"}),
+    "status": ("GET", f"/otp/{NO_ID}", None),
+    "resend": ("POST", f"/otp/{NO_ID}/resend", {}),
+    "cancel": ("DELETE", f"/otp/{NO_ID}", None),
+    "redeem": ("POST", "/otp/token/redeem", {"token": "a.b.c"}),
+    "upstreams": ("GET", "/ops/upstreams", None),
+}
+"""Calls that need a key: method, path and body."""
+
+
+def members(answer: TestResponse) -> dict[str, Any]:
+    """Return the members of a JSON answer."""
+    found: dict[str, Any] = answer.json or {}
+    return found
+
+
+def problem_of(answer: TestResponse) -> tuple[int, str]:
+    """Return the status and the stable code of a problem."""
+    assert answer.mimetype == "application/problem+json", answer.text
+    return answer.status_code, members(answer)["code"]
+
+
+def with_idempotency_key(key: str) -> dict[str, str]:
+    """Return the header that names an idempotency key."""
+    return {"Idempotency-Key": key}
+
+
+def call_named(
+    api: Api, name: str, key: str | None, headers: Mapping[str, str] | None = None
+) -> TestResponse:
+    """Make one of the calls that need a key."""
+    method, path, body = CALLS[name]
+    given: dict[str, Any] = {} if body is None else {"body": body}
+    return api.call(method, path, key=key, headers=headers, **given)
