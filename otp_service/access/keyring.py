@@ -140,7 +140,7 @@ class Keyring:
 
     def record_uses(self, uses: Mapping[str, int]) -> None:
         """Record when keys, by id, were last used (milliseconds)."""
-        self._scripts.call("keys_used", [self._key], *(part for use in uses.items() for part in use))
+        self._scripts.call("keys_record_uses", [self._key], *(part for use in uses.items() for part in use))
 
 
 def _drawn(kind: str, by: str) -> tuple[str, dict[str, str]]:

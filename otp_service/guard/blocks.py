@@ -45,7 +45,7 @@ class BlockStore:
 
     def longest(self, limit: int = 100) -> list[Block]:
         """List blocks, those that last longest first."""
-        ids = self._scripts.call("guard_blocks", [self._index_key], limit)
+        ids = self._scripts.call("guard_list_blocks", [self._index_key], limit)
         return [block for id_ in ids if (block := self.read(id_))]
 
     def id_of(self, line: Line) -> str:
@@ -57,7 +57,9 @@ class BlockStore:
     def read(self, id_: str) -> Block | None:
         """Give a block; None if there is none, or it is no longer kept."""
         rule, scope, index = id_.split(":")
-        stored = self._scripts.call("guard_block", [self._slot.counter(scope, index)], f"{MARKS[rule]}block")
+        stored = self._scripts.call(
+            "guard_read_block", [self._slot.counter(scope, index)], f"{MARKS[rule]}block"
+        )
         return self._block(id_, index, json.loads(stored)) if stored else None
 
     def lift(self, id_: str) -> bool:
@@ -66,7 +68,7 @@ class BlockStore:
         if rule not in MARKS:
             return False
         keys = [self._index_key, self._slot.counter(scope, index), self._slot.new_operation()]
-        return bool(self._scripts.call("guard_lift", keys, id_, MARKS[rule], REMEMBER))
+        return bool(self._scripts.call("guard_lift_block", keys, id_, MARKS[rule], REMEMBER))
 
     def _block(self, id_: str, index: str, stored: Mapping[str, Any]) -> Block:
         who, ms, rule = stored["who"], stored.get("ms"), id_.partition(":")[0]

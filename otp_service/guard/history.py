@@ -41,7 +41,9 @@ class History:
     def record_session(self, app: str, session: str, e164: str, seconds: int) -> None:
         """Remember for so many seconds that a session of an app verified a number."""
         name = self._seal.index("session", app, session)
-        self._scripts.call("guard_meet", self._sessions(e164)[:1], name, seconds * 1000, MOST_SESSIONS)
+        self._scripts.call(
+            "guard_record_session", self._sessions(e164)[:1], name, seconds * 1000, MOST_SESSIONS
+        )
 
     def record_recycled(self, e164: str, at: int, seconds: int) -> None:
         """Remember for so many seconds that a number may have a new owner since `at` (milliseconds)."""
@@ -54,7 +56,7 @@ class History:
         names = self._seal.indexes("session", app, session) if session else ()
         sessions = self._sessions(e164) if session else []
         now, since, met = self._scripts.call(
-            "guard_past", [*recycled, *sessions], len(recycled), seconds * 1000, *names
+            "guard_read_past", [*recycled, *sessions], len(recycled), seconds * 1000, *names
         )
         return Past(now, int(since) if since else None, bool(met))
 
@@ -71,7 +73,7 @@ class History:
             f"{rule}:number:{index}" for rule in ("number", "cooldown", "failures") for index in indexes
         ]
         removed = sum(self._pins.remove(f"number {index}") for index in self._seal.indexes("number", e164))
-        return int(self._scripts.call("guard_forget", keys, *blocks)) + removed
+        return int(self._scripts.call("guard_erase", keys, *blocks)) + removed
 
     def _recycled(self, e164: str) -> list[str]:
         return [self._slot.key(RECYCLED, index) for index in self._seal.indexes("recycled", e164)]

@@ -55,4 +55,4 @@ class PinStore:
     def rename(self, old: str, pin: Mapping[str, Any], new: str, instead: Mapping[str, Any]) -> bool:
         """Replace a pin by one under another name, or under its own; False if it has changed meanwhile."""
         written = old, json.dumps(pin), new, json.dumps(instead)
-        return bool(self._scripts.call("guard_repin", [self._key], *written))
+        return bool(self._scripts.call("guard_rename_pin", [self._key], *written))

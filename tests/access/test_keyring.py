@@ -460,7 +460,7 @@ class _Failing:
 
     def call(self, name: str, wanted: list[str], *arguments: str | float) -> object:
         """Run a script. Raises StoreUnavailable."""
-        if self.away and name == "keys_used":
+        if self.away and name == "keys_record_uses":
             raise StoreUnavailable
         return self._scripts.call(name, wanted, *arguments)
 

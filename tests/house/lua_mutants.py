@@ -189,7 +189,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("key.expires + keep <= now", "key.expires <= now"),
         (', "u:" .. key.id)', ")"),
     ],
-    "keys_used": [
+    "keys_record_uses": [
         ('redis.call("HEXISTS", ring, "k:" .. id) == 1', "true"),
         ("math.max(before, used)", "used"),
     ],
@@ -476,8 +476,8 @@ GUARD: dict[str, list[tuple[str, str]]] = {
         ('redis.call("ZREMRANGEBYRANK", index_key, 0, -BLOCKS - 1)', ""),
         ('redis.call("PEXPIRE", index_key, 86400000 + plan.keep)', ""),
     ],
-    "guard_blocks": [("0, limit - 1", "0, -1")],
-    "guard_lift": [
+    "guard_list_blocks": [("0, limit - 1", "0, -1")],
+    "guard_lift_block": [
         ("string.sub(field, 1, #mark) == mark", "true"),
         ('redis.call("HDEL", key, field)', ""),
         ('redis.call("ZREM", index_key, id)', ""),
@@ -521,21 +521,21 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         ('"PX", ttl, "NX"', '"NX"'),
         ('"PX", ttl, "NX"', '"PX", ttl'),
     ],
-    "guard_repin": [
+    "guard_rename_pin": [
         ('redis.call("HGET", pins_key, new) == record', "false"),
         ('redis.call("HGET", pins_key, old) ~= expected', "false"),
         ('redis.call("HDEL", pins_key, old)', ""),
         ("HSETNX", "HSET"),
     ],
-    "guard_forget": [('redis.call("ZREM", KEYS[1], unpack(ARGV))', ""), ("unpack(KEYS, 2)", "KEYS[2]")],
-    "guard_meet": [
+    "guard_erase": [('redis.call("ZREM", KEYS[1], unpack(ARGV))', ""), ("unpack(KEYS, 2)", "KEYS[2]")],
+    "guard_record_session": [
         OFFSET,
         ("place > most or ", ""),
         (" or one.at + ms <= now", ""),
         ("one.at > other.at", "one.at < other.at"),
         ('redis.call("PEXPIRE", KEYS[1], ms)', ""),
     ],
-    "guard_past": [
+    "guard_read_past": [
         OFFSET,
         (" and now < at + ms", ""),
         ("recycled or redis.call", "redis.call"),
