@@ -33,7 +33,7 @@ from otp_service.guard.admission import Admission
 from otp_service.guard.rules import after_failure, after_success, asked_of
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
-from otp_service.verification.own import check_form
+from otp_service.verification.own_challenges import check_form
 
 HASH_WAIT = 1.0
 """Seconds that a check waits for a hash slot before it is refused."""

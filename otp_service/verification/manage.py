@@ -16,7 +16,7 @@ from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
-from otp_service.verification.own import OwnChallenges
+from otp_service.verification.own_challenges import OwnChallenges
 
 
 class Manage:

@@ -24,7 +24,7 @@ from otp_service.errors import (
 from otp_service.guard.admission import Admission, Entry
 from otp_service.guard.rules import Asked, known_as
 from otp_service.verification.caller import Caller
-from otp_service.verification.own import OwnChallenges
+from otp_service.verification.own_challenges import OwnChallenges
 from otp_service.verification.repetition import fingerprints
 
 

@@ -35,7 +35,7 @@ from otp_service.store.facts import Facts
 from otp_service.store.partitions import ID_LENGTH
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
-from otp_service.verification.own import OwnChallenges
+from otp_service.verification.own_challenges import OwnChallenges
 from otp_service.verification.repetition import fingerprints
 
 

@@ -1,4 +1,4 @@
-"""kill -9 of a worker, an API process or a webhook sender between any two steps: another one takes over."""
+"""A worker, an API process or a webhook sender is killed between any two steps: another one takes over."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ EVENTS_SECRET = "whsec_" + "MDEy" * 8
 
 @dataclass
 class Stage:
-    """Journeys whose processes die, and the server that apps hear of events at."""
+    """Journeys with processes that die, and the server that receives their events."""
 
     journeys: Journeys
     text: str
@@ -42,7 +42,7 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage(valkey: ValkeyServer) -> Iterator[Stage]:
-    """Give a core whose app is told of events."""
+    """Give a core with an app that wants events."""
     upstream = Upstream()
     with FaultServer() as server, FaultServer() as listener, Doomed() as doomed:
         server.respond(upstream)
@@ -59,7 +59,7 @@ secret_env = "OTP_EVENTS_WEB_SECRET"
 
 
 def fresh(stage: Stage, **ends: str) -> str:
-    """Start a challenge over sms, then voice, that ends so; with nothing known of any before."""
+    """Open a challenge over sms, then voice. Nothing is known of any challenge before."""
     journeys = stage.journeys
     journeys.mend_all()
     journeys.upstream.ends = ends
@@ -68,12 +68,12 @@ def fresh(stage: Stage, **ends: str) -> str:
 
 
 def told(stage: Stage, id_: str) -> list[str]:
-    """Name the events that the app is told of a challenge, in order, each once."""
+    """Name the events of a challenge that the app received, in order, each once."""
     return list(seen(stage.journeys.core.store, id_).told)
 
 
 def is_sound(stage: Stage, challenge: Challenge) -> None:
-    """See that no channel had two messages, but after an end that nobody knows."""
+    """Check that no channel sent two messages, except after an outcome that nothing knows."""
     took = stage.journeys.upstream.took
     for channel in set(took):
         unknown = sum(d.channel == channel and d.status is Status.UNKNOWN for d in challenge.deliveries)
@@ -83,7 +83,7 @@ def is_sound(stage: Stage, challenge: Challenge) -> None:
 @pytest.mark.parametrize("first", ["refused", "failed_receipt", "silence", "unknown", "delivered"])
 @pytest.mark.parametrize("point", SEND_POINTS)
 def test_a_worker_that_dies_while_it_sends_is_replaced(stage: Stage, point: str, first: str) -> None:
-    """Before the message left another sends it; afterwards its end is unknown and the next channel has its turn."""
+    """Another worker sends what was not sent. If it was sent, the outcome is unknown, and the next channel follows."""
     id_ = fresh(stage, sms=first)
     stage.kill("dispatch", id=id_, point=point)
     left = list(stage.journeys.upstream.took)
@@ -116,7 +116,7 @@ FALLS = [
 
 @pytest.mark.parametrize(("first", "point"), FALLS)
 def test_a_worker_that_dies_while_it_falls_back_is_replaced(stage: Stage, point: str, first: str) -> None:
-    """Each point of moving on, and of the send that follows, may be the last of a worker."""
+    """A worker may die at each point of a fallback, and of the send that follows."""
     id_, journeys = fresh(stage, sms=first), stage.journeys
     looks = point in LOOK_POINTS
     journeys.go_on(id_, lambda c: len(c.deliveries) == 2 or (looks and c.last.status in EXPECTED[first]))
@@ -163,7 +163,7 @@ def test_an_api_process_that_dies_over_a_receipt_loses_nothing(
 
 @pytest.mark.parametrize(("point", "posts"), [("taken", 1), ("posted", 2)])
 def test_a_webhook_sender_that_dies_over_an_event_is_replaced(stage: Stage, point: str, posts: int) -> None:
-    """An event that was taken and never ended is posted by the next: at least once, with the same id each time."""
+    """An event that was claimed and not finished is posted again: at least once, with the same id each time."""
     id_, core = fresh(stage, sms="silence"), stage.journeys.core
     stage.journeys.dispatch(id_)
     _drain(stage, id_)
@@ -179,7 +179,7 @@ def test_a_webhook_sender_that_dies_over_an_event_is_replaced(stage: Stage, poin
 
 
 def _drain(stage: Stage, id_: str) -> None:
-    """Bring all events of a partition that are due."""
+    """Deliver all due events of a partition."""
     core = stage.journeys.core
     while ids := core.store.events_due.due(id_[:2], 10).ids:
         for event_id in ids:

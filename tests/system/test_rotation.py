@@ -1,4 +1,4 @@
-"""Keys of all rings change while processes of two rounds run side by side: nothing fails and nothing is forgotten."""
+"""Keys of all rings change while processes at two stages run: nothing fails and nothing is forgotten."""
 
 import itertools
 import secrets
@@ -27,12 +27,12 @@ from tests.support.valkey_server import ValkeyServer
 
 RINGS = ("peppers", "number_keys", "lookup_keys", "signing_keys")
 KEYS = {ring: {key_id: secrets.token_bytes(32) for key_id in ("old", "new")} for ring in RINGS}
-ROUNDS = {"before": ("old",), "added": ("old", "new"), "moved": ("new", "old"), "dropped": ("new",)}
+STAGES = {"before": ("old",), "added": ("old", "new"), "moved": ("new", "old"), "dropped": ("new",)}
 
 
 @dataclass
 class Rotation:
-    """One deployment whose processes are of different rounds."""
+    """One deployment with processes at different stages of a rotation."""
 
     valkey: ValkeyServer
     upstream: Upstream
@@ -43,21 +43,21 @@ class Rotation:
     cores: dict[str, Core] = field(default_factory=dict)
 
     def of(self, name: str) -> Core:
-        """Give a process of a round."""
+        """Return the process at a stage of the rotation."""
         if name not in self.cores:
-            rings = {ring: {key_id: KEYS[ring][key_id] for key_id in ROUNDS[name]} for ring in RINGS}
+            rings = {ring: {key_id: KEYS[ring][key_id] for key_id in STAGES[name]} for ring in RINGS}
             self.cores[name] = open_core(self.valkey, self.text, **{**self.shared, **rings})
         return self.cores[name]
 
     def later(self, milliseconds: int) -> None:
-        """Move every process's clock."""
+        """Move the clocks of all processes."""
         for core in self.cores.values():
             core.scripts.offset += milliseconds
 
 
 @contextmanager
 def rotating(valkey: ValkeyServer) -> Iterator[Rotation]:
-    """Give a deployment with an upstream that takes everything."""
+    """Give a deployment with an upstream that accepts everything."""
     upstream = Upstream()
     with FaultServer() as server:
         server.respond(upstream)
@@ -76,12 +76,12 @@ def rotation(valkey: ValkeyServer) -> Iterator[Rotation]:
 
 
 def caller(core: Core) -> Caller:
-    """Give a server of the app `web`."""
+    """Give the app `web` as a server that calls."""
     return Caller(app=core.policy.apps["web"], active=core.active(), request_id="r" * 16)
 
 
 def send(core: Core, number: str, key: str | None = None) -> str:
-    """Send; gives the challenge's id."""
+    """Send. Return the challenge's id."""
     return core.send.send(caller(core), SendRequest(to=number), key).challenge_id
 
 
@@ -91,7 +91,7 @@ def stop(core: Core, number: str, word: str = "STOP") -> None:
 
 
 def hand_over(rotation: Rotation, one: Core, other: Core) -> Verification:
-    """Start everything in one process and go on with it in another."""
+    """Begin everything in one process and continue it in another."""
     number, key = next(rotation.numbers), f"key {next(rotation.keys)}"
     id_ = send(one, number, key)
     assert send(other, number, key) == id_
@@ -117,7 +117,7 @@ def hand_over(rotation: Rotation, one: Core, other: Core) -> Verification:
 
 
 def hold_back(rotation: Rotation, one: Core, other: Core) -> None:
-    """Let a STOP come in by one process: it holds in the other, which lifts it for both."""
+    """Take a STOP in one process: it holds in the other, which lifts it for both."""
     number = next(rotation.numbers)
     under_way = send(one, number)
     stop(one, number)
@@ -133,7 +133,7 @@ def hold_back(rotation: Rotation, one: Core, other: Core) -> None:
 
 
 def remember(rotation: Rotation, one: Core, other: Core) -> None:
-    """Let a person write by one process: the channel is open for the other, too."""
+    """Let a person write to one process: the channel is open for the other, too."""
     number = next(rotation.numbers)
     stop(one, number, "hello")
     marks = [f"open:sms:{index}" for index in other.seal.indexes("number", number)]
@@ -141,8 +141,8 @@ def remember(rotation: Rotation, one: Core, other: Core) -> None:
 
 
 @pytest.mark.parametrize("neighbours", [("before", "added"), ("added", "moved"), ("moved", "dropped")])
-def test_processes_of_two_rounds_share_everything(rotation: Rotation, neighbours: tuple[str, str]) -> None:
-    """Codes, receipts, resends, idempotency keys, tokens, STOP and START: begun by either, ended by the other."""
+def test_processes_at_two_stages_share_everything(rotation: Rotation, neighbours: tuple[str, str]) -> None:
+    """Codes, receipts, resends, idempotency keys, tokens, STOP and START work across both processes."""
     one, other = map(rotation.of, neighbours)
     for first, second in ((one, other), (other, one)):
         hand_over(rotation, first, second)
@@ -151,7 +151,7 @@ def test_processes_of_two_rounds_share_everything(rotation: Rotation, neighbours
 
 
 def test_the_wrong_order_would_be_seen(rotation: Rotation) -> None:
-    """Rounds that are no neighbours do not understand each other, so the test above can fail."""
+    """Processes at stages that are not neighbours do not understand each other, so the test above can fail."""
     number = next(rotation.numbers)
     stop(rotation.of("moved"), number)
     assert rotation.of("before").replies.read_suppression(number) is None
@@ -159,9 +159,9 @@ def test_the_wrong_order_would_be_seen(rotation: Rotation) -> None:
 
 
 def test_a_person_keeps_its_subject_through_a_rotation(rotation: Rotation) -> None:
-    """Apps know a person by `sub`; a rotation must not give everybody a new one."""
+    """Apps know a person by `sub`, which a rotation must not change."""
     number = next(rotation.numbers)
-    found = {name: rotation.of(name).seal.subject("web", number) for name in ROUNDS}
+    found = {name: rotation.of(name).seal.subject("web", number) for name in STAGES}
     assert len(set(found.values())) == 1
 
 
@@ -174,7 +174,7 @@ def renewed(core: Core) -> Tally:
 
 
 def test_a_stop_outlives_its_keys(rotation: Rotation, valkey: ValkeyServer) -> None:
-    """Written under the old keys, renewed once the new ones lead: then the old ones can go, and it keeps its time."""
+    """It is written with old keys and renewed with new ones. Then the old ones can go, and its time to live stays."""
     before, moved = rotation.of("before"), rotation.of("moved")
     stopped = [next(rotation.numbers) for _ in range(20)]
     for number in stopped:
@@ -197,7 +197,7 @@ def test_a_stop_outlives_its_keys(rotation: Rotation, valkey: ValkeyServer) -> N
 
 @pytest.mark.parametrize("ring", ["number_keys", "lookup_keys"])
 def test_one_ring_alone_can_be_renewed(rotation: Rotation, ring: str) -> None:
-    """A record whose name stays is sealed anew in its place, and the reverse."""
+    """A record can keep its name and be sealed again, or keep its seal and get another name."""
     number = next(rotation.numbers)
     stop(rotation.of("before"), number)
     keys = {name: {"old": KEYS[name]["old"]} for name in RINGS}
@@ -211,7 +211,7 @@ def test_one_ring_alone_can_be_renewed(rotation: Rotation, ring: str) -> None:
 
 
 def test_renewing_is_interrupted_and_repeated(rotation: Rotation) -> None:
-    """Whatever was done stays done, whatever was not is found again; nobody gets messages in between."""
+    """What was renewed stays so, and the rest is found again. Nobody who wrote STOP gets messages meanwhile."""
     before, moved = rotation.of("before"), rotation.of("moved")
     stopped = [next(rotation.numbers) for _ in range(5)]
     for number in stopped:
@@ -229,7 +229,7 @@ def test_renewing_is_interrupted_and_repeated(rotation: Rotation) -> None:
 
 
 def test_what_is_met_again_under_its_new_name_counts_once(rotation: Rotation) -> None:
-    """Going through a store may meet what was written meanwhile."""
+    """A walk through the store may meet a record that was written meanwhile."""
     before, moved = rotation.of("before"), rotation.of("moved")
     for number in (next(rotation.numbers), next(rotation.numbers)):
         stop(before, number)
@@ -239,7 +239,7 @@ def test_what_is_met_again_under_its_new_name_counts_once(rotation: Rotation) ->
 
 
 def test_a_stop_that_is_lifted_meanwhile_stays_lifted(rotation: Rotation) -> None:
-    """What was read before the START is not written after it; a STOP that came anew is not overwritten."""
+    """A record read before START is not written after it, and a new STOP is not overwritten."""
     before, moved = rotation.of("before"), rotation.of("moved")
     lifted, again = next(rotation.numbers), next(rotation.numbers)
     for number in (lifted, again):
@@ -256,7 +256,7 @@ def test_a_stop_that_is_lifted_meanwhile_stays_lifted(rotation: Rotation) -> Non
 
 
 def test_what_cannot_be_renewed_is_counted(rotation: Rotation) -> None:
-    """Bare records of forgotten numbers stay under their key, and those of a lost key say so; both still hold."""
+    """Records of forgotten numbers and records sealed with a lost key stay as they are, and still hold."""
     before, moved, dropped = (rotation.of(name) for name in ("before", "moved", "dropped"))
     bare, lost = next(rotation.numbers), next(rotation.numbers)
     stop(before, bare)
@@ -270,7 +270,7 @@ def test_what_cannot_be_renewed_is_counted(rotation: Rotation) -> None:
 
 
 def test_a_pin_outlives_its_keys(rotation: Rotation) -> None:
-    """An operator's word on a number is renewed like a STOP; pins of prefixes and addresses need no key."""
+    """A pin on a number is renewed like a STOP. Pins on prefixes and addresses need no key."""
     before, moved, dropped = (rotation.of(name) for name in ("before", "moved", "dropped"))
     number = next(rotation.numbers)
     name = f"number {before.seal.index('number', number)}"
