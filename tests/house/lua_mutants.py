@@ -30,6 +30,7 @@ TESTS = tuple(
         "store/test_due",
         "store/test_facts",
         "delivery/test_membership",
+        "delivery/test_receipt_pull",
         "upstream/test_get_budget",
         "system/test_time_to_live",
         "upstream/test_breakers",
