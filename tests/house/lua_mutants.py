@@ -323,6 +323,7 @@ GUARD_TESTS = tuple(
         "guard/test_blocks",
         "guard/test_lifetimes",
         "guard/test_limits",
+        "guard/test_fallback",
         "system/test_lost_replies",
         "system/test_rotation",
         "ops/test_erasure",
