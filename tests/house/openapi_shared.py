@@ -202,10 +202,12 @@ def _share_schemas(whole: dict[str, Any]) -> None:
         if not set(form) <= _TRIVIAL and "$ref" not in form:
             alike[json.dumps(form, sort_keys=True)].append((holder, key))
     found = whole["components"]["schemas"]
-    for form_text, uses in alike.items():
+    for uses in alike.values():
         if len(uses) == 1:
             continue
-        form = json.loads(form_text)
+        first, place = uses[0]
+        # The form itself, not a copy: what repeats within it is replaced later.
+        form = {name: of for name, of in first[place].items() if name not in _OF_ONE_USE}
         name = _schema_name(form, frozenset(_field(*use) for use in uses))
         if name in found:
             raise ValueError(f"two schemas are called {name}")
