@@ -16,7 +16,7 @@ ADDRESS = "192.0.2.1"
 
 
 def refused_once(product: Core) -> None:
-    """Let a number meet its cooldown."""
+    """Make the cooldown refuse a number once."""
     caller = Caller(app=product.policy.apps["web"], active=product.active(), request_id="0" * 11)
     product.send.send(caller, SendRequest(to=NUMBER))
     with pytest.raises(errors.TooManyRequests):
@@ -24,7 +24,7 @@ def refused_once(product: Core) -> None:
 
 
 def test_blocks_in_a_terminal(run: Run, product: Core, tmp_path: Path) -> None:
-    """Listed with all there is to know, explained rule by rule, lifted by their id."""
+    """Blocks are listed with their details, explained rule by rule, and lifted by their id."""
     code, _, err = run("blocks", "explain", NUMBER)
     assert (code, err) == (1, "No policy is in force yet: otp-service policy apply FILE.\n")
     policy = tmp_path / "policy.toml"
@@ -55,7 +55,7 @@ def test_blocks_in_a_terminal(run: Run, product: Core, tmp_path: Path) -> None:
 
 
 def test_pins_in_a_terminal(run: Run, product: Core) -> None:
-    """Set for good or for some hours, listed, taken away."""
+    """Pins are set permanently or for some hours, listed and removed."""
     why = ("--reason", "pumping", "--author", "bo")
     assert run("pins", "refuse", "prefix", "+1202", "--hours", "2", *why)[:2] == (0, "pinned\n")
     assert run("pins", "allow", "number", NUMBER, *why)[:2] == (0, "pinned\n")
@@ -74,14 +74,14 @@ def test_pins_in_a_terminal(run: Run, product: Core) -> None:
 
 @pytest.mark.parametrize("hours", ["0", "-1", "87601", "1.5", "x"])
 def test_a_pin_lasts_for_whole_hours(run: Run, hours: str) -> None:
-    """None at all would otherwise be read as for good."""
+    """Zero hours would otherwise mean a permanent pin."""
     code, out, err = run("pins", "refuse", "prefix", "+1202", "--hours", hours, "--reason", "x")
     assert (code, out) == (2, "")
     assert "Invalid value for '--hours': " in err
 
 
 def test_recycled_numbers_in_a_terminal(run: Run, product: Core, tmp_path: Path) -> None:
-    """From a file; what is no number is told."""
+    """They are read from a file; lines without a number are reported."""
     listed = tmp_path / "list.txt"
     listed.write_text(f"{NUMBER}\n\n  \n12\n+44 7400 123456\n")
     code, out, err = run("recycled", str(listed), "--days", "30", "--reason", "the regulator's list")

@@ -89,7 +89,7 @@ class Check:
         self._output = output
 
     def run(self, **changes: str) -> tuple[int, str]:
-        """Run it and return its exit code and what it said."""
+        """Run it and return its exit code and output."""
         for name, value in (self.good | changes).items():
             self._environment.setenv(name, value)
         code = cli.run(["check"])
@@ -104,7 +104,7 @@ REQUIRED = [name for name, _, default in settings.variables() if default is None
 
 @pytest.mark.parametrize("command", ["serve", "worker", "check"])
 def test_a_process_without_settings_says_all_that_is_missing_and_exits_with_2(command: str) -> None:
-    """One line for each, on standard error, and no traceback."""
+    """Each is named on a line of standard error, without a traceback."""
     ended = run(command)
     assert (ended.returncode, ended.stdout) == (2, "")
     lines = ended.stderr.splitlines()
@@ -117,7 +117,7 @@ def test_a_process_without_settings_says_all_that_is_missing_and_exits_with_2(co
 def test_a_process_with_contradictory_settings_says_all_of_them_and_exits_with_2(
     good: dict[str, str], command: str
 ) -> None:
-    """A doubled setting, an unknown one and a wait beyond the challenge's end, in one go."""
+    """A setting given twice, an unknown one and a wait beyond the challenge's end are reported together."""
     edit(good, 'wait = "5s"', 'wait = "9m"')
     edit(good, "[operator.anna]", '[challenge]\nttl = "5m"\n\n[operator.anna]')
     ended = run(command, **good | {"OTP_PEPPERS_FILE": "/x", "OTP_THREAD": "1"})
@@ -134,7 +134,7 @@ def test_a_process_with_contradictory_settings_says_all_of_them_and_exits_with_2
 def test_a_sandbox_without_a_token_exits_with_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It would let anybody in."""
+    """Without one it would accept any caller."""
     monkeypatch.delenv("SANDBOX_TOKEN", raising=False)
     assert cli.run(["sandbox"]) == 2
     said = capsys.readouterr().err
@@ -144,7 +144,7 @@ def test_a_sandbox_without_a_token_exits_with_2(
 def test_a_sandbox_that_could_not_mean_anything_exits_with_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All mistakes of its options together."""
+    """All mistakes in its options are reported together."""
     monkeypatch.setenv("SANDBOX_TOKEN", "t")
     assert cli.run(["sandbox", "--error-rate", "2", "--latency", "-1"]) == 2
     assert capsys.readouterr().err.splitlines() == [
@@ -169,13 +169,13 @@ def test_a_sandbox_that_could_not_mean_anything_exits_with_2(
 def test_a_wrong_command_line_exits_with_2_and_says_how(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As any command does."""
+    """The usage goes to standard error."""
     assert cli.run(arguments) == 2
     assert "Usage: otp-service" in capsys.readouterr().err
 
 
 def test_the_version_is_told() -> None:
-    """For reports of bugs; through the command itself, whose exit code is the process's."""
+    """The command prints it for bug reports, and its exit code is that of the process."""
     ended = run("--version")
     assert (ended.returncode, ended.stdout.strip()) == (0, __version__)
 
@@ -184,7 +184,7 @@ def test_the_version_is_told() -> None:
 
 
 def test_new_secrets_are_good_settings_and_never_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    """What `secrets` prints can be pasted into the environment as it is."""
+    """The output of `secrets` can be pasted into the environment unchanged."""
     first, second = secret_settings(capsys), secret_settings(capsys)
     others = {"OTP_REDIS_URL": "redis://x", "OTP_ISSUER": "x"}
     read = settings.read(first | others)
@@ -199,7 +199,7 @@ def test_new_secrets_are_good_settings_and_never_the_same(capsys: pytest.Capture
 def test_a_new_key_comes_with_the_hash_that_a_policy_takes(
     capsys: pytest.CaptureFixture[str], kind: str, prefix: str
 ) -> None:
-    """The key is shown once and has 192 random bits; its digest lets it in."""
+    """The key is shown once and has 192 random bits; its digest is what the policy accepts."""
     assert cli.run(["keys", "draw", kind]) == 0
     found = re.fullmatch(r"key:  (\S+) .*\nhash: ([0-9a-f]{64}) .*\n", capsys.readouterr().out)
     assert found
@@ -219,7 +219,7 @@ def test_a_new_key_comes_with_the_hash_that_a_policy_takes(
 
 
 def test_check_finds_that_all_is_well(check: Check) -> None:
-    """It asks the store and each upstream, and shows what is left there."""
+    """It asks the store and each upstream, and shows the balances."""
     code, said = check.run()
     assert code == 0
     assert said.splitlines()[-1] == "all is well"
@@ -227,7 +227,7 @@ def test_check_finds_that_all_is_well(check: Check) -> None:
 
 
 def test_check_finds_a_dead_store(check: Check) -> None:
-    """By the name of the error, and without its address, which may hold a password."""
+    """It names the error, but not the address, which may contain a password."""
     code, said = check.run(OTP_REDIS_URL="unix://:canary@/nowhere/valkey")
     assert code == 1
     assert "error: Redis does not answer (ConnectionError)" in said.splitlines()
@@ -236,21 +236,21 @@ def test_check_finds_a_dead_store(check: Check) -> None:
 
 @pytest.fixture
 def forgetful() -> Iterator[ValkeyServer]:
-    """Start a server that drops keys when its memory is full."""
+    """Start a server that evicts keys when its memory is full."""
     server = ValkeyServer(options={"maxmemory-policy": "allkeys-lru"})
     yield server
     server.close()
 
 
 def test_check_finds_a_store_that_forgets(check: Check, forgetful: ValkeyServer) -> None:
-    """An evicted counter is a limit that is gone."""
+    """An evicted counter would be a lost limit."""
     code, said = check.run(OTP_REDIS_URL=forgetful.url)
     assert code == 1
     assert "error: Redis evicts keys (allkeys-lru): set maxmemory-policy noeviction" in said.splitlines()
 
 
 def test_check_finds_a_wrong_token(check: Check) -> None:
-    """The upstream's own answer, in our words; the token is not shown."""
+    """It reports the upstream's answer in our words, without the token."""
     code, said = check.run(OTP_UPSTREAM_MAIN_TOKEN="wrong-token-canary")
     assert code == 1
     (line,) = (line for line in said.splitlines() if line.startswith("error: upstream main: "))
@@ -259,7 +259,7 @@ def test_check_finds_a_wrong_token(check: Check) -> None:
 
 
 def test_check_finds_an_upstream_that_is_away(check: Check) -> None:
-    """A wrong address is told beside everything else that is wrong."""
+    """A wrong address is reported with everything else that is wrong."""
     edit(check.good, "http://127.0.0.1:", "http://127.0.0.1:1/")
     code, said = check.run(OTP_REDIS_URL="unix:///nowhere/valkey")
     assert code == 1
@@ -267,7 +267,7 @@ def test_check_finds_an_upstream_that_is_away(check: Check) -> None:
 
 
 def test_check_passes_with_warnings(check: Check) -> None:
-    """A message of two parts works; it costs twice, and check says so."""
+    """A message of two parts works but costs twice, so check warns."""
     edit(check.good, 'brand = "Acme"', 'brand = "The Acme Trading Company of 1899"')
     code, said = check.run()
     assert code == 0
@@ -275,7 +275,7 @@ def test_check_passes_with_warnings(check: Check) -> None:
 
 
 def test_check_with_wrong_settings_exits_with_2(check: Check) -> None:
-    """As `serve` would."""
+    """It behaves as `serve` does."""
     code, said = check.run(OTP_PARTITIONS="0")
     assert code == 2
     assert "OTP_PARTITIONS must be a whole number from 1 to 256" in said
@@ -287,7 +287,7 @@ def test_check_with_wrong_settings_exits_with_2(check: Check) -> None:
 def test_serve_answers_from_several_processes_and_ends_when_told(
     good: dict[str, str], tmp_path: Path
 ) -> None:
-    """Ready, one sum of metrics over both processes, warnings in the log as JSON, exit code 0 at SIGTERM."""
+    """It is ready, sums metrics over both processes, logs warnings as JSON, and exits with 0 on SIGTERM."""
     edit(good, 'brand = "Acme"', 'brand = "The Acme Trading Company of 1899"')
     port = free_port()
     own = {"OTP_LISTEN": f"127.0.0.1:{port}", "OTP_PROCESSES": "2", "TMPDIR": str(tmp_path)}
@@ -324,7 +324,7 @@ def test_serve_answers_from_several_processes_and_ends_when_told(
 
 
 def test_only_serve_makes_a_folder_for_shared_metrics() -> None:
-    """It is set before the Prometheus client is imported, which reads it then."""
+    """The Prometheus client reads the setting when it is imported, so it is set before that."""
     environment: dict[str, str] = {}
     __main__.share_metrics(["worker"], environment)
     __main__.share_metrics([], environment)
@@ -334,7 +334,7 @@ def test_only_serve_makes_a_folder_for_shared_metrics() -> None:
 
 
 def test_a_folder_that_is_named_is_made_and_kept(tmp_path: Path) -> None:
-    """Who names one shares it between commands."""
+    """A folder that the environment names can be shared between commands."""
     folder = tmp_path / "a" / "b"
     environment = {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
     for _ in range(2):

@@ -27,7 +27,7 @@ def run(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Run:
-    """Runs `otp-service ...` with the settings of a product; gives exit code, output and errors."""
+    """Runs `otp-service ...` with the settings of a product; returns exit code, output and errors."""
     file = tmp_path / "policy.toml"
     file.write_text(POLICY.replace("UPSTREAM/", f"{NOBODY}/"), encoding="utf-8")
     assert cli.run(["secrets"]) == 0
@@ -65,7 +65,7 @@ def row(run: Run, id_: str) -> list[str]:
 
 
 def test_a_key_goes_through_its_life(run: Run) -> None:
-    """Created, listed, rotated, revoked; who and why stand in the list, the key itself nowhere."""
+    """It is created, listed, rotated and revoked; the list shows who and why, and never the key itself."""
     code, out, _ = run("keys", "create", "secret", "web", "--expires", "90d", "--label", "checkout")
     assert code == 0
     first, id_ = issued(out)
@@ -91,7 +91,7 @@ def test_a_key_goes_through_its_life(run: Run) -> None:
 
 
 def test_an_operators_key_has_a_role(run: Run) -> None:
-    """And no end unless it is given one."""
+    """It does not expire unless an expiry is given."""
     code, out, _ = run("keys", "create", "ops", "ben", "--role", "operate")
     assert code == 0
     key, id_ = issued(out)
@@ -113,7 +113,7 @@ def test_an_operators_key_has_a_role(run: Run) -> None:
     ],
 )
 def test_what_cannot_be_is_told_with_exit_code_1(run: Run, arguments: tuple[str, ...], said: str) -> None:
-    """On standard error, and nothing is issued."""
+    """The reason goes to standard error, and nothing is issued."""
     code, out, error = run("keys", *arguments)
     assert (code, out) == (1, "")
     assert said in error
@@ -134,12 +134,12 @@ def test_what_cannot_be_is_told_with_exit_code_1(run: Run, arguments: tuple[str,
     ],
 )
 def test_a_change_without_what_it_needs_is_a_wrong_option(run: Run, arguments: tuple[str, ...]) -> None:
-    """Every change but a new key wants a reason."""
+    """Every change except a new key needs a reason."""
     assert run(*arguments)[0] == 2
 
 
 def test_an_app_goes_through_its_life(run: Run) -> None:
-    """Created with two keys, listed, shown, removed; comments of the policy stay."""
+    """It is created with two keys, listed, shown and removed; comments in the policy stay."""
     before = run("policy", "diff", "1", "1")
     assert before[0] == 1, "nothing is in force yet"
     create = (
@@ -186,7 +186,7 @@ def test_an_app_goes_through_its_life(run: Run) -> None:
 def test_a_key_can_be_drawn_without_a_store(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """For the first operator of a policy that is still to be written."""
+    """The first operator needs a key for a policy that is not written yet."""
     monkeypatch.delenv("OTP_REDIS_URL", raising=False)
     assert cli.run(["keys", "draw", "webhook"]) == 0
     assert capsys.readouterr().out.startswith("key:  whs_")

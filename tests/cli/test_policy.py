@@ -57,7 +57,7 @@ def settings(
 
 @pytest.fixture
 def policy(settings: None, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `otp-service policy ...`; gives exit code, output and errors."""
+    """Runs `otp-service policy ...`; returns exit code, output and errors."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         code = cli.run(["policy", *arguments])
@@ -78,7 +78,7 @@ def api(settings: None, valkey: ValkeyServer) -> Iterator[Api]:
 
 
 def test_a_policy_goes_through_its_life(policy: Run) -> None:
-    """Check, apply, show, history, diff, rollback; who and why stand in the history."""
+    """It is checked, applied, shown, compared and rolled back; the history shows who and why."""
     assert policy("check", "good.toml") == (0, "the policy could work\n", "")
     code, out, err = policy("apply", "good.toml", "--reason", "first", "--author", "ann")
     assert (code, out) == (0, "version 1 is in force\n")
@@ -98,7 +98,7 @@ def test_a_policy_goes_through_its_life(policy: Run) -> None:
 
 
 def test_a_bad_policy_names_every_problem_and_changes_nothing(policy: Run) -> None:
-    """Each with its line, on standard error, exit code 1; the one in force stays."""
+    """Each problem is on standard error with its line; the policy in force stays."""
     policy("apply", "good.toml", "--reason", "first")
     for arguments in (("check", "bad.toml"), ("apply", "bad.toml", "--reason", "x")):
         code, out, error = policy(*arguments)
@@ -110,7 +110,7 @@ def test_a_bad_policy_names_every_problem_and_changes_nothing(policy: Run) -> No
 
 
 def test_a_change_from_an_older_version_is_refused(policy: Run) -> None:
-    """Whoever was faster is not overwritten."""
+    """A change that was applied first is not overwritten."""
     policy("apply", "good.toml", "--reason", "first")
     policy("apply", "slower.toml", "--reason", "second")
     code, _, error = policy("apply", "good.toml", "--reason", "late", "--expect", "1")
@@ -123,25 +123,25 @@ def test_a_change_from_an_older_version_is_refused(policy: Run) -> None:
     "arguments", [["show", "7"], ["rollback", "--reason", "x"], ["diff", "1"], ["diff", "1", "2"]]
 )
 def test_a_version_that_is_not_there_is_told(policy: Run, arguments: list[str]) -> None:
-    """Exit code 1, one line."""
+    """The exit code is 1, and the message one line."""
     code, out, error = policy(*arguments)
     assert (code, out, error) == (1, "", "There is no such version of the policy, or no longer.\n")
 
 
 def test_a_store_without_a_policy_is_told(policy: Run) -> None:
-    """Exit code 1, one line."""
+    """The exit code is 1, and the message one line."""
     assert policy("show") == (1, "", "No policy is in force yet.\n")
 
 
 def test_a_file_that_cannot_be_read_is_a_wrong_option(policy: Run) -> None:
-    """Exit code 2, with its name."""
+    """The exit code is 2, and the message names the file."""
     code, _, error = policy("check", "nowhere.toml")
     assert code == 2
     assert "nowhere.toml cannot be read" in error
 
 
 def test_simulation_is_told_in_words(policy: Run) -> None:
-    """Route, step, wait, text and limits, the number masked; a number without route is exit code 1."""
+    """It shows route, step, wait, text and limits with a masked number; without a route the exit code is 1."""
     policy("apply", "good.toml", "--reason", "first")
     code, out, _ = policy("simulate", NUMBER)
     assert code == 0
@@ -158,7 +158,7 @@ def test_simulation_is_told_in_words(policy: Run) -> None:
 
 
 def test_terminal_and_http_give_the_same_answers(policy: Run, api: Api) -> None:
-    """Simulation, text, history and problems are those of /ops, word by word."""
+    """Simulation, text, history and problems are identical to those of /ops."""
     policy("apply", "good.toml", "--reason", "first", "--author", "anna")
     api.core.active.refresh()
 

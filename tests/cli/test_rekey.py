@@ -16,12 +16,12 @@ pytest_plugins = ["tests.support.http_fixtures", "tests.support.command_fixtures
 
 
 def stop(product: Core) -> None:
-    """Let a person write STOP."""
+    """Record a STOP from the number."""
     product.replies.record_reply("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
 
 
 def rotate(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, drop: bool) -> None:
-    """Put new keys first, and drop the old ones or keep them."""
+    """Put new keys first, and drop or keep the old ones."""
     made = secrets.token_urlsafe(32)
     for name in ("OTP_NUMBER_KEYS", "OTP_LOOKUP_KEYS"):
         monkeypatch.setenv(name, f"new:{made}" if drop else f"new:{made},{environment[name]}")
@@ -30,7 +30,7 @@ def rotate(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, drop
 def test_renewing_says_when_the_older_keys_can_go(
     run: Run, product: Core, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing to do, then one to renew, then none any more; progress goes to standard error."""
+    """There is nothing to renew, then one record, then none; progress goes to standard error."""
     stop(product)
     code, out, _ = run("rekey")
     assert code == 0
@@ -50,7 +50,7 @@ def test_renewing_says_when_the_older_keys_can_go(
 def test_renewing_fails_while_the_older_keys_are_needed(
     run: Run, product: Core, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a key dropped too early, or for a number that was forgotten: it says which, and ends with 1."""
+    """A key was dropped too early, or a number was erased: it says which, and ends with 1."""
     stop(product)
     with monkeypatch.context() as early:
         rotate(environment, early, drop=True)
@@ -66,7 +66,7 @@ def test_renewing_fails_while_the_older_keys_are_needed(
 
 
 def test_forgetting_says_what_was_found(run: Run, product: Core) -> None:
-    """Counts by kind; what stays, and why; the audit log gets the number masked, and nothing prints it."""
+    """It counts records by kind and says what stays; the audit log has the number masked, and nothing prints it."""
     caller = Caller(app=product.policy.apps["web"], active=product.active(), request_id="r" * 16)
     product.send.send(caller, SendRequest(to=NUMBER), "key")
     stop(product)
@@ -87,7 +87,7 @@ def test_forgetting_says_what_was_found(run: Run, product: Core) -> None:
 def test_forgetting_fails_for_what_it_cannot_read(
     run: Run, product: Core, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A challenge of a key that is gone may be of this number; what is no number is refused."""
+    """A challenge that cannot be opened may be of this number; an invalid number is refused."""
     caller = Caller(app=product.policy.apps["web"], active=product.active(), request_id="r" * 16)
     product.send.send(caller, SendRequest(to=NUMBER))
     rotate(environment, monkeypatch, drop=True)
@@ -100,7 +100,7 @@ def test_forgetting_fails_for_what_it_cannot_read(
 
 
 def test_operators_forget_a_number_over_http(api: Api) -> None:
-    """By a body, as a number must not stand in a URL; an app's key reaches nothing."""
+    """The number is in the body, never in a URL; an app's key is refused."""
     challenge_id = api.opened()
     api.core.replies.record_reply("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
     body = {"to": "(202) 555-0100", "country": "US"}

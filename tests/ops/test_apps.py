@@ -1,4 +1,4 @@
-"""Apps as tables of the policy: what is added or cut, that nothing else changes, and what becomes of keys."""
+"""Apps as tables of the policy: what is added or removed, that nothing else changes, and what happens to keys."""
 
 import secrets
 import tomllib
@@ -71,12 +71,12 @@ def core(valkey: ValkeyServer) -> Iterator[Core]:
 
 @pytest.fixture
 def apps(core: Core) -> Apps:
-    """What adds and removes apps."""
+    """The object under test."""
     return core.apps
 
 
 def names(core: Core) -> set[str]:
-    """Name the apps in force."""
+    """Return the names of the apps in force."""
     newest = core.policies.newest()
     assert newest
     return set(policy.parse(newest.text).apps)
@@ -98,7 +98,7 @@ def test_a_new_app_stands_at_the_end_and_all_else_stays_as_it_was() -> None:
     "text", [GOOD, EXAMPLE, MESSY, GOOD.replace("\n", "\r\n"), MESSY.replace("\n", "\r\n"), "", "#"]
 )
 def test_an_app_that_is_added_and_removed_leaves_no_trace(text: str) -> None:
-    """But for line ends at the end."""
+    """Only line ends at the end may differ."""
     assert (
         without_app(with_app(text, "fresh", "Fresh", ["https://x.example"]), "fresh").rstrip()
         == text.rstrip()
@@ -121,13 +121,13 @@ def test_whatever_is_written_is_read_back_or_refused(brand: str, origins: list[s
     "name", ["", "Web", "a b", "a]\n[operator.evil", "a.b", '"a"', "web", "a" * 33, "a\n"]
 )
 def test_a_name_that_is_taken_or_none_is_refused(name: str) -> None:
-    """Above all one that is TOML."""
+    """The name could otherwise contain TOML."""
     with pytest.raises(Invalid):
         with_app(GOOD, name, "B", [])
 
 
 def test_a_removed_app_takes_its_tables_and_their_comments_with_it() -> None:
-    """What looks like a header inside a text, an array or a comment is none; the rest stays byte for byte."""
+    """Text that looks like a header inside a string, an array or a comment is left alone, byte for byte."""
     text = without_app(MESSY, "shop")
     head, _, rest = MESSY.partition("# About the shop.\n")
     assert text == head + rest[rest.index("# About the account.") :]
@@ -135,7 +135,7 @@ def test_a_removed_app_takes_its_tables_and_their_comments_with_it() -> None:
 
 
 def test_what_the_document_begins_with_stays() -> None:
-    """Also right above the first table."""
+    """This holds directly above the first table, too."""
     text = without_app(MESSY, "web")
     assert text.startswith("# About the whole document.\n")
     assert text.endswith(MESSY[MESSY.index("# About the shop.") :])
@@ -151,19 +151,19 @@ def test_what_the_document_begins_with_stays() -> None:
     ],
 )
 def test_an_app_that_is_no_table_of_its_own_is_left_to_the_operator(text: str) -> None:
-    """The edit would change something else, or nothing: it is refused, and the document is whole."""
+    """An edit that would change something else, or nothing, is refused."""
     with pytest.raises(Invalid, match="rule"):
         without_app(text, "shop")
 
 
 def test_tables_of_an_app_that_stand_apart_go_together() -> None:
-    """In whatever order they come."""
+    """The order of apps does not matter."""
     text = '[app.shop.events]\na = 1\n[x]\nb = 2\n[app.shop]\nbrand = "B"\n[app.shop.guard.number]\nc = 3\n'
     assert without_app(text, "shop") == "[x]\nb = 2\n"
 
 
 def test_an_app_that_is_not_there_cannot_go() -> None:
-    """Nor one of a similar name."""
+    """An app with a similar name stays, too."""
     for name in ("nobody", "we", "web2"):
         with pytest.raises(NotFound):
             without_app(GOOD, name)
@@ -173,7 +173,7 @@ def test_an_app_that_is_not_there_cannot_go() -> None:
 
 
 def test_an_app_comes_as_a_version_with_its_first_keys(core: Core, apps: Apps) -> None:
-    """One publishable and one secret, which let in as it."""
+    """They are one publishable and one secret key, and they authenticate as the app."""
     changed = apps.create(
         "shop", brand="Shop", origins=["https://shop.example"], by="anna", reason="it opens"
     )
@@ -188,7 +188,7 @@ def test_an_app_comes_as_a_version_with_its_first_keys(core: Core, apps: Apps) -
 
 
 def test_a_removed_apps_keys_end_so_that_no_later_app_inherits_them(core: Core, apps: Apps) -> None:
-    """Neither when it goes nor, if something came in between, when another of its name comes."""
+    """They end with the app or, if that was interrupted, when another app of its name is added."""
     apps.create("shop", brand="Shop", origins=[], by="anna", reason="r")
     apps.remove("shop", by="ben", reason="it closed")
     assert names(core) == {"web", "other"}
@@ -207,7 +207,7 @@ def test_a_removed_apps_keys_end_so_that_no_later_app_inherits_them(core: Core, 
     ("brand", "origin"), [("x" * 41, "https://a.example"), ("Shop", "https://a.example/path")]
 )
 def test_an_app_that_no_policy_may_hold_is_refused(core: Core, apps: Apps, brand: str, origin: str) -> None:
-    """With the line; nothing is applied and no key is issued."""
+    """The problem has its line; nothing is applied and no key is issued."""
     with pytest.raises(PolicyInvalid):
         apps.create("shop", brand=brand, origins=[origin], by="anna", reason="r")
     assert core.policies.head() == 1
@@ -225,10 +225,10 @@ def test_an_app_that_a_route_names_cannot_go(core: Core, apps: Apps) -> None:
 
 
 def test_a_change_in_between_is_not_overwritten(core: Core) -> None:
-    """Another version came in force while the app was written into the one before."""
+    """Another version was applied while the app was written into the version before."""
 
     class Late(Policies):
-        """Versions of which another comes in force just after one was read."""
+        """Versions in which another one is applied directly after a read."""
 
         def newest(self) -> Version | None:
             found = super().newest()
@@ -244,7 +244,7 @@ def test_a_change_in_between_is_not_overwritten(core: Core) -> None:
 
 
 def test_without_a_policy_there_are_no_apps(valkey: ValkeyServer) -> None:
-    """Nothing to edit."""
+    """There is nothing to edit."""
     core = make_core(valkey.url, NOBODY, redis_prefix=f"t{secrets.token_hex(6)}")
     with pytest.raises(NotFound):
         core.apps.remove("web", by="anna", reason="r")
@@ -263,7 +263,7 @@ def test_without_a_policy_there_are_no_apps(valkey: ValkeyServer) -> None:
     ],
 )
 def test_a_key_that_would_let_nobody_in_is_not_issued(kind: str, owner: str, role: str, field: str) -> None:
-    """Each with the field at fault."""
+    """Each error names the field."""
     loaded = policy.parse(GOOD)
     with pytest.raises(Invalid) as caught:
         check_owner(loaded, kind=kind, owner=owner, role=role)
@@ -273,7 +273,7 @@ def test_a_key_that_would_let_nobody_in_is_not_issued(kind: str, owner: str, rol
 
 
 def test_the_check_of_a_process_holds_for_apps_too(core: Core) -> None:
-    """What no process could run is refused."""
+    """A policy that no process could run is refused."""
 
     def refuse(_: str) -> policy.Policy:
         raise ConfigurationError(["OTP_UPSTREAM_X is required"])

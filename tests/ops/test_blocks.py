@@ -1,4 +1,4 @@
-"""Blocks, pins and recycled numbers as operators meet them over HTTP, with who did it in the log."""
+"""Blocks, pins and recycled numbers as operators manage them over HTTP; the log says who did it."""
 
 import logging
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def ask(api: Api, method: str, path: str, body: object = NOTHING) -> TestRespons
 
 
 def told(answer: TestResponse, status: int = 200) -> dict[str, Any]:
-    """Give the members of an answer."""
+    """Return the members of an answer."""
     assert answer.status_code == status, answer.text
     assert answer.json
     found: dict[str, Any] = answer.json
@@ -31,13 +31,13 @@ def told(answer: TestResponse, status: int = 200) -> dict[str, Any]:
 
 
 def written(caplog: pytest.LogCaptureFixture, name: str) -> list[Mapping[str, Any]]:
-    """Give what the log has of an event."""
+    """Return the log's entries of an event."""
     return [record.fields for record in caplog.records if record.getMessage() == name]  # type: ignore[attr-defined]
 
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """Give the log."""
+    """Capture the log."""
     caplog.set_level(logging.INFO)
     return caplog
 
@@ -46,7 +46,7 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def test_a_block_is_listed_explained_and_lifted(api: Api, log: pytest.LogCaptureFixture) -> None:
-    """Which rule, at what value, since when and until when, what it refused; then the number is let in again."""
+    """It shows the rule, the value, its span and what it refused; once lifted, the number can send again."""
     began = api.core.store.facts.time()
     api.opened()
     assert [api.send().status_code for _ in range(3)] == [429] * 3
@@ -73,7 +73,7 @@ def test_a_block_is_listed_explained_and_lifted(api: Api, log: pytest.LogCapture
 
 
 def test_the_log_names_no_address_and_no_session(api: Api, log: pytest.LogCaptureFixture) -> None:
-    """An operator at work sees whose block it is; whoever reads the log later, of what kind and whose app."""
+    """The operator sees the subject of a block; the log shows only its kind and app."""
     areas = (201, 202, 203, 205, 206, 207, 208, 209, 210, 212, 213, 214, 215)
     numbers = [f"+1{area}5550100" for area in areas]
     statuses = [api.send(number, session="the-session").status_code for number in numbers[:6]]
@@ -92,7 +92,7 @@ def test_the_log_names_no_address_and_no_session(api: Api, log: pytest.LogCaptur
 
 
 def test_a_block_that_ended_is_told_for_a_day(api: Api) -> None:
-    """As one that is not active."""
+    """It is listed as not active."""
     api.opened()
     api.send()
     api.later(31)
@@ -112,7 +112,7 @@ def test_a_block_that_ended_is_told_for_a_day(api: Api) -> None:
     ],
 )
 def test_what_names_no_block_is_not_lifted(api: Api, log: pytest.LogCaptureFixture, id_: str) -> None:
-    """An operator may mistype; nothing changes."""
+    """A mistyped id changes nothing."""
     api.opened()
     kept = api.kept()
     problem = told(ask(api, "POST", "blocks/lift", {"id": id_, "reason": "x"}), 404)
@@ -122,7 +122,7 @@ def test_what_names_no_block_is_not_lifted(api: Api, log: pytest.LogCaptureFixtu
 
 
 def test_a_block_that_found_no_room_in_the_list_is_lifted_all_the_same(api: Api) -> None:
-    """`explain` still names it."""
+    """`explain` still shows it."""
     api.opened()
     api.send()
     for key in api.store.scan_iter("*:guard}:blocks"):
@@ -134,7 +134,7 @@ def test_a_block_that_found_no_room_in_the_list_is_lifted_all_the_same(api: Api)
 
 
 def test_a_send_is_explained_as_its_app_and_address_would_meet_it(api: Api) -> None:
-    """Nothing is charged by asking."""
+    """An explanation charges nothing."""
     for last in range(6):
         assert api.send(f"+1415555010{last}", key=PUBLISHABLE).status_code == 202
     kept = api.kept()
@@ -177,7 +177,7 @@ PINS = [
 def test_a_pin_is_set_listed_and_taken_away(
     api: Api, log: pytest.LogCaptureFixture, kind: str, subject: str, shown: str, logged: str
 ) -> None:
-    """In the operator's name; a number is masked in the list and in the log."""
+    """The log names the operator; a number is masked in the list and in the log."""
     body = {"kind": kind, "subject": subject, "what": "refuse", "reason": "a test"}
     assert told(ask(api, "POST", "pins", body)) == {"done": True}
     [pin] = told(ask(api, "GET", "pins"))["pins"]
@@ -194,7 +194,7 @@ def test_a_pin_is_set_listed_and_taken_away(
 
 
 def test_pins_decide_who_is_let_in(api: Api) -> None:
-    """A refused prefix reaches nobody but whom a pin of the number names; after its hours a pin is gone."""
+    """A refused prefix gets no codes, except for a number with a pin of its own; a pin ends after its hours."""
 
     def pin(kind: str, subject: str, what: str, **more: int) -> None:
         told(
@@ -230,7 +230,7 @@ def test_pins_decide_who_is_let_in(api: Api) -> None:
     ],
 )
 def test_a_bad_pin_names_the_field_and_keeps_nothing(api: Api, kind: str, subject: str, field: str) -> None:
-    """Whether it is set or taken away."""
+    """This holds whether it is set or removed."""
     for path, more in (("pins", {"what": "allow"}), ("pins/lift", {})):
         body = {"kind": kind, "subject": subject, "reason": "x", **more}
         problem = told(ask(api, "POST", path, body), 422)
@@ -239,7 +239,7 @@ def test_a_bad_pin_names_the_field_and_keeps_nothing(api: Api, kind: str, subjec
 
 
 def test_recycled_numbers_are_taken_in(api: Api, log: pytest.LogCaptureFixture) -> None:
-    """What is no number is counted; a login with one is refused, a signup is not."""
+    """Invalid numbers are counted; a login with a recycled number is refused, a signup is not."""
     body = {"numbers": [NUMBER, "+12025550111", "nobody"], "reason": "the regulator's list"}
     assert told(ask(api, "POST", "numbers/recycled", body)) == {"taken": 2, "no_numbers": 1}
     [entry] = written(log, "numbers.recycled")

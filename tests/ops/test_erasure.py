@@ -1,4 +1,4 @@
-"""A number is forgotten on request: whatever it touched, nothing in the whole store leads back to it."""
+"""A number is erased on request: nothing in the whole store leads back to it."""
 
 import itertools
 import json
@@ -27,7 +27,7 @@ ERASED, *OTHERS = (number for number, _ in zip(crowd(), range(4), strict=False))
 
 @pytest.fixture
 def house(valkey: ValkeyServer) -> Iterator[House]:
-    """Give a core on one server."""
+    """Make a core on one server."""
     upstream = Upstream()
     with FaultServer() as server:
         server.respond(upstream)
@@ -37,7 +37,7 @@ def house(valkey: ValkeyServer) -> Iterator[House]:
 
 
 def traces(house: House, number: str, ids: set[str]) -> set[str]:
-    """Find what leads to a number: in clear, sealed, as an HMAC of any key, or by the ids of its challenges.
+    """Find everything that leads to a number: in clear, sealed, as an HMAC of any key, or by the ids of its challenges.
 
     Gives the keys of the store that hold any of it.
     """
@@ -51,7 +51,7 @@ def traces(house: House, number: str, ids: set[str]) -> set[str]:
 
 
 def indexes(seal: Seal, number: str) -> Iterator[str]:
-    """List every HMAC that anything makes of a number, under every key."""
+    """List every HMAC that the product makes of a number, under every key."""
     for label in ("number", "suppressed", "recycled", "cooldown", "failures", "send"):
         yield from seal.indexes(label, number)
     for known in FAMILIARITY:
@@ -60,7 +60,7 @@ def indexes(seal: Seal, number: str) -> Iterator[str]:
 
 
 def opened(seal: Seal, key: str, value: object) -> str:
-    """Open whatever is sealed in a value, for whichever owner it may be: its key's name, or its field's."""
+    """Open everything sealed in a value, with the name of its key or its field as the owner."""
     name = key.rpartition(":")[2]
     owners = [name, key.partition("}")[0][-2:] + name, *(value if isinstance(value, dict) else ())]
     texts = []
@@ -75,14 +75,14 @@ def opened(seal: Seal, key: str, value: object) -> str:
 
 
 def kinds_of(keys: set[str]) -> set[str]:
-    """Say of which kinds keys are, by the letter before the name."""
+    """Return the kinds of keys, by the letter before the name."""
     return {
         key.rpartition("}:" if "}" in key else "otp")[2].split(":")[0 if "}" in key else 1] for key in keys
     }
 
 
 def test_nothing_of_a_number_is_left_anywhere(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    """After everything a number can do, each key and value of the store is read, opened and compared."""
+    """A number leaves every kind of trace; then each key and value of the store is read, opened and compared."""
     theirs = {number: house.live(number) for number in OTHERS}
     ids = house.live(ERASED)
     assert kinds_of(traces(house, ERASED, ids)) >= {
@@ -111,7 +111,7 @@ def test_nothing_of_a_number_is_left_anywhere(house: House, caplog: pytest.LogCa
 
 
 def test_a_stop_outlives_its_number(house: House) -> None:
-    """Erased it would let messages flow again: it stays as a bare HMAC, once, without the sealed number."""
+    """Without it the number would get messages again: it stays as a bare HMAC, once, without the sealed number."""
     ids = house.live(ERASED)
     for _ in range(2):
         assert house.core.erasure.forget(ERASED, by="anna").suppressed
@@ -126,7 +126,7 @@ def test_a_stop_outlives_its_number(house: House) -> None:
 
 
 def test_what_a_number_had_under_way_ends_at_once(house: House) -> None:
-    """A worker that holds the challenge sends nothing, and what it brings back is written nowhere."""
+    """A worker that holds the challenge sends nothing, and its outcome is not written."""
     core = house.core
     id_ = core.send.send(house.caller, SendRequest(to=ERASED)).challenge_id
     lease = core.store.challenges.claim(id_)
@@ -143,7 +143,7 @@ def test_what_a_number_had_under_way_ends_at_once(house: House) -> None:
 
 
 def test_a_challenge_that_nobody_can_open_is_told(house: House) -> None:
-    """Sealed with a key that is gone it may be anybody's: it stays, and the operator hears of it."""
+    """A challenge sealed with a dropped key may be of any number: it stays, and the operator is told."""
     core = house.core
     id_ = core.send.send(house.caller, SendRequest(to=ERASED)).challenge_id
     rings = {"lookup_keys": core.settings.lookup_keys, "subject_key": core.settings.subject_key}
@@ -162,7 +162,7 @@ def test_a_challenge_that_nobody_can_open_is_told(house: House) -> None:
 
 
 def test_what_is_no_number_is_refused(house: House) -> None:
-    """Before anything is gone through."""
+    """The number is refused before anything is read."""
     heard: list[str] = []
     with pytest.raises(InvalidNumber):
         house.core.erasure.forget("12", by="anna", progress=heard.append)
@@ -170,7 +170,7 @@ def test_what_is_no_number_is_refused(house: House) -> None:
 
 
 def test_a_number_is_forgotten_on_every_node_of_a_cluster(cluster: Cluster) -> None:
-    """Its traces lie on all of them."""
+    """Its traces are spread over all of them."""
     upstream = Upstream()
     with FaultServer() as server:
         server.respond(upstream)

@@ -57,13 +57,13 @@ DECISION = Decision(verdict="allow", now=0)
 
 
 def ask(learned: Any = None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - those of Question
-    """Play a send through."""
+    """Simulate a send."""
     question = Question(**{"to": NUMBER, **fields})
     return simulate(RULES, question, lambda _channel, _country: learned, lambda _rules, _asked: DECISION)
 
 
 def test_it_says_which_route_and_why_no_earlier_one() -> None:
-    """Each route that was passed over is named with the part of its match that does not hold."""
+    """Each route that does not apply is named with the part of its match that does not fit."""
     route = ask()["route"]
     assert (route["place"], route["match"]) == (2, {"countries": ["US", "DE"]})
     assert route["passed_over"] == [
@@ -74,7 +74,7 @@ def test_it_says_which_route_and_why_no_earlier_one() -> None:
 
 
 def test_it_shows_every_step_with_accounts_condition_and_success() -> None:
-    """In the order in which they would be tried; a channel that the person chose comes first."""
+    """The steps are in the order of their tries; a channel that the person chose comes first."""
     first, second = ask()["steps"]
     assert (first["channel"], first["weights"], first["if"]) == ("sms", {"main": 3, "second": 1}, "mobile")
     assert (second["upstreams"], second["wait"], second["until"]) == (["second"], 40, "accepted")
@@ -102,7 +102,7 @@ def test_it_says_where_a_wait_comes_from(learned: float | None, wait: int, sourc
 
 
 def test_it_shows_text_language_and_parts() -> None:
-    """As it would go out, with zeros for the code; Unicode halves what fits into a part."""
+    """The text is as it would be sent, with zeros for the code; Unicode halves the size of a part."""
     step = ask(locale="th")["steps"][0]
     assert (step["language"], step["unicode"], step["parts"]) == ("th", True, 2)
     assert "000000" in step["text"]
@@ -112,7 +112,7 @@ def test_it_shows_text_language_and_parts() -> None:
 
 
 def test_it_shows_what_the_guard_would_charge() -> None:
-    """Every rule that has a say, from what the caller owns to what a victim owns, and what it would decide now."""
+    """Every rule that applies is shown, with what it would decide now."""
     found = ask()
     assert [one["rule"] for one in found["guard"]] == [
         *(
@@ -134,7 +134,7 @@ def test_it_shows_what_the_guard_would_charge() -> None:
 
 
 def test_what_the_guard_would_refuse_is_told_with_its_rule() -> None:
-    """Whatever the route says, nothing would be sent."""
+    """The route exists, but nothing would be sent."""
     full = Finding(rule="number", level="refuse", value=3, limit=3, seconds=600, pause=1000, over=0, on=True)
     refusal = Decision(verdict="refuse", now=0, findings=(full,))
     answer = simulate(
@@ -153,19 +153,19 @@ def test_what_the_guard_would_refuse_is_told_with_its_rule() -> None:
     ],
 )
 def test_a_refusal_is_part_of_the_answer(fields: dict[str, str], problem: str) -> None:
-    """The error that the send would get."""
+    """The answer has the error of the send."""
     answer = ask(**fields)
     assert answer["problem"].startswith(problem)
     assert answer["steps"] == []
 
 
 def test_a_number_without_route_is_told_why_each_is_not_for_it() -> None:
-    """All routes, with what they ask for."""
+    """All routes are listed with their matches."""
     assert [one["place"] for one in ask(to="+447400123456")["passed_over"]] == [0, 1, 2]
 
 
 def test_what_is_no_number_is_an_error() -> None:
-    """Nothing can be said about it."""
+    """There is nothing to simulate."""
     with pytest.raises(InvalidNumber):
         ask(to="12")
 
@@ -189,7 +189,7 @@ def test_it_sends_charges_and_counts_nothing(api: Api) -> None:
 
 
 def test_a_text_to_try_is_checked_first(api: Api) -> None:
-    """What could not be applied cannot be simulated."""
+    """A policy that could not be applied cannot be simulated."""
     answer = api.call("POST", "/ops/policy/simulate", key=OPS, body={"to": NUMBER, "text": "x = 1"})
     assert (answer.status_code, (answer.json or {})["code"]) == (422, "policy_invalid")
 
