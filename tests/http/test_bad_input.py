@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from tests.conftest import OPS, ORIGIN, OTHER_SECRET, PUBLISHABLE, SECRET
 from tests.support.http_api import NO_ID, NUMBER, Api, wrong
+from tests.support.http_calls import problem
 
 pytest_plugins = ["tests.support.http_fixtures"]
 
@@ -100,14 +99,6 @@ SENDS: list[tuple[dict[str, Any], str, str, str]] = [
     ({"to": NUMBER, "binding": 12}, "invalid_request", "binding", BINDING),
     ({"to": NUMBER, "binding": None}, "invalid_request", "binding", NULL),
 ]
-
-
-def problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
-    """Return a problem after checking what it is."""
-    found: dict[str, Any] = answer.json or {}
-    assert answer.mimetype == "application/problem+json"
-    assert (answer.status_code, found["code"], found["status"]) == (status, code, status)
-    return found
 
 
 @pytest.mark.parametrize(("body", "code", "field", "rule"), SENDS)
@@ -250,142 +241,6 @@ def test_an_idempotency_key_at_the_limit_is_taken(api: Api, key: str) -> None:
     """128 characters pass, with or without quotes."""
     answer = api.call("POST", "/otp/send", body={"to": NUMBER}, headers={"Idempotency-Key": key})
     assert answer.status_code == 202
-
-
-# Bodies that are no good JSON.
-
-LIMIT = 16 * 1024
-
-
-def padded(size: int) -> bytes:
-    """Return a good body of so many bytes."""
-    body = json.dumps({"to": NUMBER}).encode()
-    return body + b" " * (size - len(body))
-
-
-NO_JSON = {"field": "body", "rule": "must be valid JSON in UTF-8"}
-TOO_LARGE = {"field": "body", "rule": "must be at most 16 KiB"}
-
-
-STRICT: list[tuple[bytes, int, str, list[dict[str, str]]]] = [
-    (b"", 400, "malformed_json", [NO_JSON]),
-    (b"{", 400, "malformed_json", [NO_JSON]),
-    (b"to=1", 400, "malformed_json", [NO_JSON]),
-    (b'{"to": "+12025550100"} {}', 400, "malformed_json", [NO_JSON]),
-    (b"{'to': '+12025550100'}", 400, "malformed_json", [NO_JSON]),
-    (b'{"to": "+12025550100",}', 400, "malformed_json", [NO_JSON]),
-    (b'{"to": "\xff\xfe"}', 400, "malformed_json", [NO_JSON]),
-    (b'\xef\xbb\xbf{"to": "+12025550100"}', 400, "malformed_json", [NO_JSON]),
-    ('{"to": "+12025550100"}'.encode("utf-16"), 400, "malformed_json", [NO_JSON]),
-    (b'{"to": "+12025550100\n"}', 400, "malformed_json", [NO_JSON]),
-    (b'{"to": "+12025550100", "binding": "\\ud800"}', 400, "malformed_json", [NO_JSON]),
-    (b'{"to": "+12025550100", "\\udfff": "x"}', 400, "malformed_json", [NO_JSON]),
-    (b'{"to": ' + b"[" * 8000 + b"]" * 8000 + b"}", 400, "malformed_json", [NO_JSON]),
-    (b'{"a":' * 3000 + b"1" + b"}" * 3000, 413, "body_too_large", [TOO_LARGE]),
-    (b'{"a":' * 2500 + b"1" + b"}" * 2500, 400, "malformed_json", [NO_JSON]),
-    (b'{"to": ' + b"1" * 5000 + b"}", 400, "malformed_json", [NO_JSON]),
-    (b"[]", 422, "invalid_request", [{"field": "body", "rule": "must be a JSON object"}]),
-    (b'["+12025550100"]', 422, "invalid_request", [{"field": "body", "rule": "must be a JSON object"}]),
-    (b'"+12025550100"', 422, "invalid_request", [{"field": "body", "rule": "must be a JSON object"}]),
-    (b"null", 422, "invalid_request", [{"field": "body", "rule": "must be a JSON object"}]),
-    (b"12025550100", 422, "invalid_request", [{"field": "body", "rule": "must be a JSON object"}]),
-    (
-        b'{"to": "+12025550101", "to": "+12025550100"}',
-        422,
-        "invalid_request",
-        [{"field": "to", "rule": "must not be given twice"}],
-    ),
-    (
-        b'{"to": "+12025550100", "binding": {"a": "1", "a": "2"}}',
-        422,
-        "invalid_request",
-        [{"field": "a", "rule": "must not be given twice"}],
-    ),
-    *(
-        (
-            b'{"to": "+12025550100", "binding": %s}' % word,
-            422,
-            "invalid_request",
-            [{"field": "body", "rule": "must not contain NaN or Infinity, which are not JSON"}],
-        )
-        for word in (b"NaN", b"Infinity", b"-Infinity")
-    ),
-    (padded(LIMIT + 1), 413, "body_too_large", [TOO_LARGE]),
-]
-
-
-@pytest.mark.parametrize("path", ["/otp/send", f"/otp/{NO_ID}/resend"])
-@pytest.mark.parametrize(("raw", "status", "code", "rules"), STRICT)
-def test_only_strict_json_is_read(
-    api: Api, path: str, raw: bytes, status: int, code: str, rules: list[dict[str, str]]
-) -> None:
-    """RFC 8259 and I-JSON, one object of 16 KiB at most; all else is refused and keeps nothing."""
-    if raw or path == "/otp/send":  # a resend needs no body
-        found = problem(api.call("POST", path, raw=raw), status, code)
-        assert found.get("errors", []) == rules
-    assert api.kept() == {}
-
-
-def test_a_body_of_exactly_16_kib_is_read(api: Api) -> None:
-    """The limit itself is allowed."""
-    assert api.call("POST", "/otp/send", raw=padded(LIMIT)).status_code == 202
-
-
-@pytest.mark.parametrize(
-    "media_type",
-    [
-        "text/plain",
-        "application/x-www-form-urlencoded",
-        "multipart/form-data; boundary=x",
-        "application/jsonp",
-        "application/problem+json",
-        "text/json",
-        "",
-        "json",
-    ],
-)
-@pytest.mark.parametrize("path", ["/otp/send", "/otp/verify", f"/otp/{NO_ID}/resend", "/otp/token/redeem"])
-def test_only_json_is_taken_so_that_no_simple_form_of_a_foreign_page_works(
-    api: Api, path: str, media_type: str
-) -> None:
-    """What a page can post without asking first is refused by its type."""
-    answer = api.call("POST", path, raw=padded(100), headers={"Content-Type": media_type})
-    problem(answer, 415, "unsupported_media_type")
-    assert api.kept() == {}
-
-
-def test_a_charset_beside_the_type_is_no_harm(api: Api) -> None:
-    """Some clients add one; JSON is UTF-8 whatever it says."""
-    headers = {"Content-Type": "Application/JSON; charset=utf-8"}
-    assert api.call("POST", "/otp/send", raw=padded(100), headers=headers).status_code == 202
-
-
-FUZZ = settings(
-    max_examples=100,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    deadline=None,
-)
-
-
-@FUZZ
-@given(
-    body=st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["to", "code"]), inner),
-    ),
-    path=st.sampled_from(["/otp/send", "/otp/verify", "/otp/token/redeem", f"/otp/{NO_ID}/resend"]),
-)
-def test_no_json_value_makes_the_service_fail(api: Api, body: object, path: str) -> None:
-    """Whatever a body says, the answer is a documented problem and never a 500."""
-    assert api.call("POST", path, body=body).status_code in {202, 400, 404, 422}
-
-
-@FUZZ
-@given(raw=st.binary(max_size=200))
-def test_no_bytes_make_the_service_fail(api: Api, raw: bytes) -> None:
-    """Random bytes are refused and keep nothing."""
-    assert api.call("POST", "/otp/send", raw=raw).status_code in {400, 422}
-    assert api.kept() == {}
 
 
 # Keys, origins, challenges.

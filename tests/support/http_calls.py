@@ -5,10 +5,12 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from tests.support.http_api import NO_ID, NUMBER, Api
+from tests.support.http_api import NO_ID, NUMBER, Api, documented
 
 AWAY = "unix:///nowhere/valkey"
 """The URL of a store that cannot be reached."""
+BODY = {"to": NUMBER}
+"""The smallest body of a send."""
 PAYMENT = {"amount": "12.00 EUR", "payee": "Acme"}
 """A binding: what a code for a payment is tied to."""
 CALLS = {
@@ -47,3 +49,33 @@ def call_named(
     method, path, body = CALLS[name]
     given: dict[str, Any] = {} if body is None else {"body": body}
     return api.call(method, path, key=key, headers=headers, **given)
+
+
+def problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
+    """Return a problem after checking what it is."""
+    found: dict[str, Any] = answer.json or {}
+    assert answer.mimetype == "application/problem+json"
+    assert (answer.status_code, found["code"], found["status"]) == (status, code, status)
+    return found
+
+
+def paths() -> list[tuple[str, set[str]]]:
+    """List each path of the API, filled in, and its methods."""
+    return [(filled_path(template), methods_of(item)) for template, item in documented()["paths"].items()]
+
+
+def filled_path(template: str) -> str:
+    """Fill the variable parts of a path of openapi.yaml."""
+    values = {"challenge_id": NO_ID, "number": "1", "old": "1", "new": "2", "upstream": "main", "secret": "s"}
+    values |= {"key_id": "0" * 10, "app": "web"}
+    return template.format(**values)
+
+
+def methods_of(item: Mapping[str, object]) -> set[str]:
+    """List the methods of a path of openapi.yaml."""
+    return {method.upper() for method in item}
+
+
+def preflight(method: str) -> dict[str, str]:
+    """Return the headers by which a browser asks first."""
+    return {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "authorization"}

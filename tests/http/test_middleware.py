@@ -1,0 +1,115 @@
+"""What surrounds every call: methods, paths and headers."""
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import OPS, ORIGIN
+from tests.support.http_api import NO_ID, Api
+from tests.support.http_calls import BODY, paths, preflight
+
+pytest_plugins = ["tests.support.http_fixtures"]
+
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "BREW")
+
+UNLISTED = [
+    (method, path, methods)
+    for path, methods in paths()
+    for method in METHODS
+    # the names of the two calls can stand in the place of a challenge's id
+    if method not in methods | ({"GET", "DELETE"} if path in {"/otp/send", "/otp/verify"} else set())
+]
+
+
+@pytest.mark.parametrize(("method", "path", "methods"), UNLISTED)
+def test_only_listed_methods_are_taken(api: Api, method: str, path: str, methods: set[str]) -> None:
+    """Anything else is 405 with the methods that are, and changes nothing."""
+    answer = api.call(method, path)
+    assert answer.status_code == 405
+    assert (answer.json or {})["code"] == "method_not_allowed"
+    assert methods <= {allowed.strip() for allowed in answer.headers["Allow"].split(",")}
+    assert api.kept() == {}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/otp",
+        "/otp/",
+        "/otp/send/",
+        "//otp/send",
+        "/otp//send",
+        "/OTP/send",
+        "/otp/a/b/c",
+        "/ops",
+        "/%2e%2e",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_a_path_is_right_or_unknown(api: Api, method: str, path: str) -> None:
+    """No redirect ever repeats a request elsewhere; every unknown path is the same 404."""
+    answer = api.call(method, path)
+    assert answer.status_code == 404
+    assert (answer.json or {})["code"] == "not_found"
+
+
+def test_an_id_of_any_bytes_is_an_unknown_challenge(api: Api) -> None:
+    """Whatever stands in the path, the store is asked for nothing but a challenge."""
+    api.opened()
+    before = api.kept()
+    for id_ in ("%00" * 24, "%ff" * 24, "%F0%9F%98%80" * 24, "}" * 24, "*" * 24, "%0d%0a" * 12, "a" * 5000):
+        assert api.status(id_).status_code == 404
+    assert api.kept() == before
+
+
+def test_head_is_answered_as_get_without_a_body(api: Api) -> None:
+    """Load balancers probe so."""
+    answer = api.call("HEAD", "/healthz", key=None)
+    assert (answer.status_code, answer.data) == (200, b"")
+
+
+EVERY_KIND: list[tuple[str, str, dict[str, Any]]] = [
+    ("GET", "/healthz", {"key": None}),
+    ("GET", "/readyz", {"key": None}),
+    ("GET", "/metrics", {"key": None}),
+    ("POST", "/otp/send", {"body": BODY}),
+    ("POST", "/otp/send", {"raw": b"{"}),
+    ("POST", "/otp/send", {"key": None, "body": BODY}),
+    ("POST", "/otp/send", {"key": OPS, "body": BODY}),
+    ("GET", f"/otp/{NO_ID}", {}),
+    ("GET", "/nowhere", {}),
+    ("PUT", "/otp/send", {}),
+    ("POST", "/otp/send", {"raw": b" " * 20000}),
+    ("POST", "/otp/send", {"raw": b"x", "headers": {"Content-Type": "text/plain"}}),
+    ("POST", "/otp/send", {"body": {}}),
+    ("OPTIONS", "/otp/send", {"key": None}),
+    ("OPTIONS", "/otp/send", {"key": None, "origin": ORIGIN, "headers": preflight("POST")}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "options"), EVERY_KIND)
+def test_every_answer_carries_the_security_headers(
+    api: Api, method: str, path: str, options: dict[str, Any]
+) -> None:
+    """Not kept by caches, not guessed at by browsers, and with an id to ask by."""
+    answer = api.call(method, path, **options)
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert len(answer.headers["X-Request-Id"]) >= 10
+    assert answer.headers["Vary"] == "Origin"
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_public_keys_may_be_kept_for_a_while(api: Api) -> None:
+    """The one answer that is the same for all; it still varies with the page that asks."""
+    answer = api.call("GET", "/.well-known/jwks.json", key=None)
+    assert answer.headers["Cache-Control"] == "public, max-age=300"
+    assert answer.headers["Vary"] == "Origin"
+
+
+def test_request_ids_are_our_own_and_never_repeat(api: Api) -> None:
+    """An id that a caller sends is not taken over."""
+    answers = [api.call("GET", "/healthz", headers={"X-Request-Id": "mine"}) for _ in range(20)]
+    assert len({answer.headers["X-Request-Id"] for answer in answers} - {"mine"}) == 20

@@ -1,0 +1,131 @@
+"""Which pages may call, and read the answer (CORS)."""
+
+import pytest
+
+from tests.conftest import OPS, ORIGIN, OTHER_SECRET, PUBLISHABLE
+from tests.support.http_api import Api, documented
+from tests.support.http_calls import BODY, filled_path, methods_of, paths, preflight
+
+pytest_plugins = ["tests.support.http_fixtures"]
+
+
+FOREIGN = [
+    "https://evil.example",
+    "null",
+    "",
+    "https://APP.example.com",
+    "http://app.example.com",
+    "https://app.example.com:443",
+    "https://app.example.com/",
+    "https://app.example.com.evil.example",
+    "https://evil-app.example.com",
+    "https://sub.app.example.com",
+    "https://app.example.com https://evil.example",
+    "*",
+]
+
+
+def apps_paths() -> list[tuple[str, set[str]]]:
+    """List those paths that apps call, which may do so from a page."""
+    return [
+        (filled_path(template), methods_of(item))
+        for template, item in documented()["paths"].items()
+        if any({"secretKey": []} in operation["security"] for operation in item.values())
+    ]
+
+
+def test_a_page_of_the_apps_origin_may_use_its_key_and_read_the_answer(api: Api) -> None:
+    """The answer names this one origin, and never allows cookies."""
+    answer = api.call("POST", "/otp/send", key=PUBLISHABLE, origin=ORIGIN, body=BODY)
+    assert answer.status_code == 202
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+    assert set(answer.headers["Access-Control-Expose-Headers"].split(", ")) == {"Retry-After", "X-Request-Id"}
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_a_page_of_any_other_origin_may_not(api: Api, origin: str) -> None:
+    """Origins are compared whole: no wildcard, no part, no other case, port or scheme."""
+    answer = api.call("POST", "/otp/send", key=PUBLISHABLE, origin=origin, body=BODY)
+    assert answer.status_code == 403
+    assert (answer.json or {})["code"] == "origin_not_allowed"
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert api.kept() == {}
+
+
+def test_a_browsers_key_works_where_no_origin_is_sent(api: Api) -> None:
+    """Mobile apps use it too and have no origin."""
+    assert api.call("POST", "/otp/send", key=PUBLISHABLE, body=BODY).status_code == 202
+
+
+@pytest.mark.parametrize("origin", [ORIGIN, *FOREIGN])
+def test_a_servers_key_is_not_tied_to_origins(api: Api, origin: str) -> None:
+    """A secret key is no browser's; a foreign page that has one still cannot read the answer."""
+    answer = api.call("POST", "/otp/send", origin=origin, body=BODY)
+    assert answer.status_code == 202
+    assert answer.headers.get("Access-Control-Allow-Origin") == (ORIGIN if origin == ORIGIN else None)
+
+
+def test_an_origin_is_allowed_for_its_own_app_only(api: Api) -> None:
+    """The page of one app cannot read what another app's key was answered."""
+    answer = api.call("POST", "/otp/send", key=OTHER_SECRET, origin=ORIGIN, body=BODY)
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "body", "status"),
+    [
+        (None, "/otp/send", BODY, 401),
+        ("pk_unknown", "/otp/send", BODY, 401),
+        (PUBLISHABLE, "/otp/token/redeem", {"token": "a.b.c"}, 403),
+        (PUBLISHABLE, "/otp/send", {}, 422),
+        (PUBLISHABLE, "/nowhere", BODY, 404),
+    ],
+)
+def test_a_page_can_read_what_went_wrong(
+    api: Api, key: str | None, path: str, body: object, status: int
+) -> None:
+    """Problems carry the same headers, or a script would see a network error."""
+    answer = api.call("POST", path, key=key, origin=ORIGIN, body=body)
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (status, ORIGIN)
+
+
+@pytest.mark.parametrize(("path", "methods"), apps_paths())
+def test_a_preflight_is_answered_without_a_key(api: Api, path: str, methods: set[str]) -> None:
+    """Any app's origin may ask; the answer allows what the API takes and is kept for ten minutes."""
+    answer = api.call("OPTIONS", path, key=None, origin=ORIGIN, headers=preflight(max(methods)))
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert methods <= set(answer.headers["Access-Control-Allow-Methods"].split(", "))
+    assert answer.headers["Access-Control-Allow-Headers"] == "Authorization, Content-Type, Idempotency-Key"
+    assert answer.headers["Access-Control-Max-Age"] == "600"
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_a_foreign_preflight_is_allowed_nothing(api: Api, origin: str) -> None:
+    """Without the header the browser does not send the real request."""
+    answer = api.call("OPTIONS", "/otp/send", key=None, origin=origin, headers=preflight("POST"))
+    assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
+
+
+@pytest.mark.parametrize("path", ["/ops/policy", "/ops/keys", "/metrics", "/ops/nowhere"])
+def test_no_page_reads_what_operators_read(api: Api, path: str) -> None:
+    """Not even one of an app's origin that got hold of an operator's key."""
+    for answer in (
+        api.call("OPTIONS", path, key=None, origin=ORIGIN, headers=preflight("GET")),
+        api.call("GET", path, key=OPS, origin=ORIGIN),
+    ):
+        assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
+
+
+@pytest.mark.parametrize(("path", "methods"), paths())
+def test_no_answer_is_for_pages_of_all_origins(api: Api, path: str, methods: set[str]) -> None:
+    """No wildcard and no cookies, on any path, for any page; but a script may be loaded by any."""
+    if path.endswith(".js"):
+        return
+    for origin in (ORIGIN, *FOREIGN):
+        answer = api.call(max(methods), path, key=PUBLISHABLE, origin=origin)
+        assert answer.headers.get("Access-Control-Allow-Origin") in {None, ORIGIN}
+        assert ("Access-Control-Allow-Origin" in answer.headers) <= (origin == ORIGIN)
+        assert "Access-Control-Allow-Credentials" not in answer.headers
