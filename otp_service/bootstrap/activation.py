@@ -14,7 +14,7 @@ from otp_service.policy import Policy, Upstream
 from otp_service.policy.active import ActivePolicy
 from otp_service.policy.versions import Version
 from otp_service.settings import Settings
-from otp_service.upstream.mobtexting import AccountSettings, Batcher, Client
+from otp_service.upstream.mobtexting import AccountSettings, Batcher, MobtextingClient
 from otp_service.upstream.port import ChannelSender
 
 
@@ -44,7 +44,7 @@ class Activation:
 
     configuration: Configuration
     threads: int
-    _clients: dict[AccountSettings, Client] = field(default_factory=dict)
+    _clients: dict[AccountSettings, MobtextingClient] = field(default_factory=dict)
 
     def check(self, text: str) -> Policy:
         """Parse a policy that this process can run. Raises ConfigurationError."""
@@ -64,7 +64,7 @@ class Activation:
             for name, upstream in loaded.upstreams.items()
         }
         # A send may still hold a client that is dropped here: its connections end with the last send.
-        self._clients = {a: self._clients.get(a) or Client(a) for a in accounts.values()}
+        self._clients = {a: self._clients.get(a) or MobtextingClient(a) for a in accounts.values()}
         clients = {name: self._clients[account] for name, account in accounts.items()}
         return ActivePolicy(
             version=number, policy=loaded, senders=_senders(loaded, clients), accounts=clients
@@ -131,7 +131,7 @@ def _account(upstream: Upstream, token: str, threads: int) -> AccountSettings:
     )
 
 
-def _senders(loaded: Policy, clients: Mapping[str, Client]) -> dict[tuple[str, str], ChannelSender]:
+def _senders(loaded: Policy, clients: Mapping[str, MobtextingClient]) -> dict[tuple[str, str], ChannelSender]:
     """Return what sends over each channel that each account has."""
     found: dict[tuple[str, str], ChannelSender] = {}
     for name, upstream in loaded.upstreams.items():

@@ -12,7 +12,7 @@ from typing import Any
 from otp_service.events import standard_webhooks
 from otp_service.events.queue import EventQueue, QueuedEvent
 from otp_service.events.standard_webhooks import Disable, Done, Retry
-from otp_service.net.public_only import Answer, PublicClient
+from otp_service.net.public_only import PostResult, PublicClient
 from otp_service.policy import Policy
 from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
@@ -73,7 +73,7 @@ class WebhookSender:
             case _:
                 self._end(queued, "given_up", answer.reason)
 
-    def _post(self, queued: QueuedEvent, url: str, secrets: Sequence[bytes]) -> Answer:
+    def _post(self, queued: QueuedEvent, url: str, secrets: Sequence[bytes]) -> PostResult:
         record: Mapping[str, Any] = queued.record
         body = standard_webhooks.write_body(
             standard_webhooks.EventType(record["type"]), record["at"], record["data"]

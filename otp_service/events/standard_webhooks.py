@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any
 
 from otp_service.durations import HOUR, MINUTE
-from otp_service.net.public_only import Answer
+from otp_service.net.public_only import PostResult
 
 MAX_BODY = 20_000
 """Bytes; the specification requires bodies smaller than 20 kB."""
@@ -89,7 +89,9 @@ def _signature(key: bytes, signed: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 
 
-def after_answer(tries: int, answer: Answer, random: Callable[[], float]) -> Done | Retry | Disable | GaveUp:
+def after_answer(
+    tries: int, answer: PostResult, random: Callable[[], float]
+) -> Done | Retry | Disable | GaveUp:
     """Decide what follows the answer to try number `tries` (from 1); `random` gives 0 <= x < 1.
 
     Only 2xx is success; a redirect is a failure. A Retry-After can make the wait longer but not shorter, and counts

@@ -16,7 +16,7 @@ from otp_service.http.body import read_body
 from otp_service.http.operation import operation
 from otp_service.http.schemas.upstreams import ReceivedSchema
 from otp_service.http.view import core
-from otp_service.policy import Receipts, Upstream
+from otp_service.policy import ReceiptSettings, Upstream
 from otp_service.upstream.mobtexting import receipts
 from otp_service.upstream.port import Inbound
 
@@ -71,7 +71,7 @@ def _receive(name: str, secret: str) -> dict[str, Any]:
     return {"received": len(found)}
 
 
-def _fields(known: Receipts) -> receipts.Fields:
+def _fields(known: ReceiptSettings) -> receipts.Fields:
     """Try the field names of the policy before the documented ones."""
     own, usual = known.fields, receipts.DEFAULT
     return receipts.Fields(
@@ -85,7 +85,7 @@ def _before(name: str | None, usual: Sequence[str]) -> Sequence[str]:
     return (name, *usual) if name else usual
 
 
-def _authenticated(name: str, secret: str) -> Receipts:
+def _authenticated(name: str, secret: str) -> ReceiptSettings:
     """Return the webhook settings of the account with this secret. Raises NotFound, whatever is wrong."""
     upstream: Upstream | None = core().active().policy.upstreams.get(name)
     if upstream is None or upstream.receipts is None or digest(secret) not in upstream.receipts.secrets:

@@ -87,7 +87,7 @@ def lookup(host: str, port: int) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PostResult:
     """The result of one try.
 
     `status` is None if there was no answer. `retry_after` is in seconds, if the receiver sent it. `reason` is a stable
@@ -114,7 +114,7 @@ class PublicClient:
     total_limit: float = TOTAL_LIMIT
     resolve: Resolve = lookup
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> PostResult:
         """Post JSON once and return the answer, or the reason why there is none. Network errors are not raised.
 
         Redirects are not followed. Proxies and netrc of the environment are ignored. The body of the answer is not
@@ -141,7 +141,7 @@ class PublicClient:
 
     def _post_to(
         self, addresses: Sequence[_Address], endpoint: "_Endpoint", request: requests.Request, started: float
-    ) -> Answer:
+    ) -> PostResult:
         """Post to the first address that accepts a connection; all addresses share the connect limit."""
         answer = _failed("connect_timeout")
         for place, address in enumerate(addresses):
@@ -158,7 +158,7 @@ class PublicClient:
                 answer = _failed(fault.reason)
         return answer
 
-    def _exchange(self, endpoint: "_Endpoint", request: requests.Request, timeout: Timeout) -> Answer:
+    def _exchange(self, endpoint: "_Endpoint", request: requests.Request, timeout: Timeout) -> PostResult:
         """Send one request and read the answer. Raises NotConnectedError if nothing was sent."""
         adapter = bounded_adapter(pool_size=1, idle_timeout=0, unlogged_query=endpoint.query)
         adapter.poolmanager.connection_pool_kw["server_hostname"] = endpoint.host
@@ -169,7 +169,7 @@ class PublicClient:
                 verify=self.ca_bundle or True,
             ) as response:
                 retry_after = _seconds(response.headers.get("Retry-After"), datetime.now(UTC))
-                return Answer(response.status_code, retry_after, "answered")
+                return PostResult(response.status_code, retry_after, "answered")
         except NotConnectedError:
             raise
         except requests.Timeout:
@@ -253,8 +253,8 @@ def _literal(host: str) -> _Address | None:
     return None
 
 
-def _failed(reason: str) -> Answer:
-    return Answer(None, None, reason)
+def _failed(reason: str) -> PostResult:
+    return PostResult(None, None, reason)
 
 
 def _seconds(retry_after: str | None, now: datetime) -> float | None:

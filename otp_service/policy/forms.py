@@ -33,7 +33,7 @@ from otp_service.policy.model import (
     Events,
     Match,
     Operator,
-    Receipts,
+    ReceiptSettings,
     StepRule,
     Upstream,
 )
@@ -243,7 +243,7 @@ class _MipForm(Form):
 
 
 class _ReceiptsForm(Form):
-    shape = Receipts
+    shape = ReceiptSettings
     secrets = some(_hash("a webhook's secret in hex"), required=True)
     signature_ids = fields.List(fields.String(validate=ONE_LINE))
     fields_ = Named(

@@ -115,7 +115,7 @@ class ChallengeRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Receipts:
+class ReceiptSettings:
     """What authenticates an upstream's delivery reports.
 
     `secrets` are SHA-256 hashes in hex of the secret in the webhook's path or Bearer, `signature_ids` the webhook ids
@@ -155,7 +155,7 @@ class Upstream:
     voice: VoiceSettings | None = None
     rcs: RcsSettings | None = None
     mip: MipSettings | None = None
-    receipts: Receipts | None = None
+    receipts: ReceiptSettings | None = None
 
     def has(self, channel: str) -> bool:
         """Tell whether the account has a table for a channel."""

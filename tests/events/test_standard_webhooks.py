@@ -13,7 +13,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from otp_service.events import signing_secrets, standard_webhooks
 from otp_service.events.standard_webhooks import Disable, Done, EventType, GaveUp, Retry
-from otp_service.net.public_only import Answer
+from otp_service.net.public_only import PostResult
 
 IDS = st.from_regex(r"evt_[A-Za-z0-9_-]{1,40}", fullmatch=True)
 KEYS = st.binary(min_size=24, max_size=64)
@@ -27,9 +27,9 @@ AT = 1_674_087_231_042
 DAY = 86400
 
 
-def answer(status: int | None, retry_after: float | None = None) -> Answer:
+def answer(status: int | None, retry_after: float | None = None) -> PostResult:
     """Make an answer; its reason decides nothing."""
-    return Answer(status, retry_after, "answered" if status else "timeout")
+    return PostResult(status, retry_after, "answered" if status else "timeout")
 
 
 def middle() -> float:

@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from otp_service.net.public_only import Answer, PublicClient, Resolve, lookup
+from otp_service.net.public_only import PostResult, PublicClient, Resolve, lookup
 from tests.support.fault_server import Action, FaultServer, Peer, close, drip, hang, http, pause, reset, say
 from tests.support.patience import PATIENCE, SCALES
 from tests.support.posts import ANSWERED, HEADERS, NAME, OK, failed, has_no_connection, here, known_as, post
@@ -184,7 +184,7 @@ def test_a_redirect_is_an_answer_and_nothing_more(
 ) -> None:
     """No event follows a Location, least of all to an inside address."""
     server.play(say(http(status=status, headers=[f"Location: {here(listener)}"])))
-    assert post(here(server)) == Answer(int(status[:3]), None, "answered")
+    assert post(here(server)) == PostResult(int(status[:3]), None, "answered")
     assert has_no_connection(listener, six)
 
 
@@ -259,7 +259,7 @@ def test_a_slow_server_is_given_up(server: FaultServer, name: str) -> None:
     assert given_up(here(server)) == failed("timeout")
 
 
-def given_up(url: str) -> Answer:
+def given_up(url: str) -> PostResult:
     """Post to a server that takes too long, with a limit long enough to connect and too short for the answer."""
     answers = (post(url, connect_limit=limit, total_limit=limit) for limit in SCALES)
     return next(answer for answer in answers if answer != failed("connect_timeout"))
@@ -268,7 +268,7 @@ def given_up(url: str) -> Answer:
 def test_a_slow_handshake_is_part_of_the_total(tls_server: FaultServer, certificate: Path) -> None:
     """The time for connecting is missing for the answer, which comes too late by it."""
 
-    def found(limit: float) -> Answer:
+    def found(limit: float) -> PostResult:
         tls_server.on_connect = [pause(0.7 * limit)]
         tls_server.play(pause(0.7 * limit), say(OK))
         url = f"https://127.0.0.1:{tls_server.port}/"
@@ -298,7 +298,7 @@ def test_nothing_is_sent_after_a_lookup_that_took_too_long(server: FaultServer) 
 def test_a_lookup_is_part_of_the_total(server: FaultServer) -> None:
     """Its time is missing for the answer, which comes too late by it."""
 
-    def found(limit: float) -> Answer:
+    def found(limit: float) -> PostResult:
         def resolve(_host: str, _port: int) -> list[str]:
             threading.Event().wait(0.7 * limit)
             return ["127.0.0.1"]
@@ -378,7 +378,7 @@ def test_an_unreadable_answer(server: FaultServer, play: Sequence[Action]) -> No
 def test_a_status_is_returned_unchanged(server: FaultServer, status: int) -> None:
     """Another module decides what it means."""
     server.play(say(http(status=f"{status} Word")))
-    assert post(here(server)) == Answer(status, None, "answered")
+    assert post(here(server)) == PostResult(status, None, "answered")
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ def test_a_retry_after_is_seconds_or_a_date(server: FaultServer, written: str, s
     """RFC 9110, 10.2.3; a past date means now, and an invalid value is ignored."""
     answer = http(status="503 Later", headers=["Retry-After: " + written.encode().decode("latin-1")])
     server.play(say(answer))
-    assert post(here(server)) == Answer(503, seconds, "answered")
+    assert post(here(server)) == PostResult(503, seconds, "answered")
 
 
 def test_a_future_date_is_seconds_from_now(server: FaultServer) -> None:

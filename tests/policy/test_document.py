@@ -20,7 +20,7 @@ from otp_service.policy import (
     Guard,
     Match,
     Operator,
-    Receipts,
+    ReceiptSettings,
     Route,
     StepRule,
     Upstream,
@@ -330,7 +330,7 @@ steps = [{{ channel = "mip", upstream = "main" }}]
         ),
         rcs=RcsSettings(sender="R"),
         mip=MipSettings(sender="M", template="T", namespace="N"),
-        receipts=Receipts(secrets=(digest("s"),), signature_ids=("uuid",), fields={"id": "messageid"}),
+        receipts=ReceiptSettings(secrets=(digest("s"),), signature_ids=("uuid",), fields={"id": "messageid"}),
     )
     assert read.routes[0] == Route(
         name="first",

@@ -3,18 +3,18 @@
 import socket
 from contextlib import suppress
 
-from otp_service.net.public_only import Answer, PublicClient, Resolve, lookup
+from otp_service.net.public_only import PostResult, PublicClient, Resolve, lookup
 from tests.support.fault_server import FaultServer, http
 
 NAME = "hooks.example.test"
 OK = http(b"{}")
 HEADERS = {"webhook-id": "evt_1"}
-ANSWERED = Answer(200, None, "answered")
+ANSWERED = PostResult(200, None, "answered")
 
 
-def failed(reason: str) -> Answer:
+def failed(reason: str) -> PostResult:
     """Make the result of a try without an answer."""
-    return Answer(None, None, reason)
+    return PostResult(None, None, reason)
 
 
 def known_as(*addresses: str) -> Resolve:
@@ -27,7 +27,7 @@ def here(server: FaultServer, path: str = "/events") -> str:
     return f"http://127.0.0.1:{server.port}{path}"
 
 
-def post(url: str, resolve: Resolve = lookup, **settings: object) -> Answer:
+def post(url: str, resolve: Resolve = lookup, **settings: object) -> PostResult:
     """Post as the demo and tests do, with loopback allowed."""
     client = PublicClient(**{"allow_private": True, "resolve": resolve, **settings})  # type: ignore[arg-type]
     return client.post(url, HEADERS, b'{"type":"challenge.sent"}')

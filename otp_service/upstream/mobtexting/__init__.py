@@ -7,7 +7,7 @@ Start with `client.py`; `words.py` translates the vendor's words.
 
 from otp_service.upstream.mobtexting.account import AccountSettings
 from otp_service.upstream.mobtexting.batch import Batcher
-from otp_service.upstream.mobtexting.client import Client
+from otp_service.upstream.mobtexting.client import MobtextingClient
 from otp_service.upstream.mobtexting.receipts import (
     Fields,
     ReceiptError,
@@ -21,8 +21,8 @@ from otp_service.upstream.mobtexting.receipts import (
 __all__ = [
     "AccountSettings",
     "Batcher",
-    "Client",
     "Fields",
+    "MobtextingClient",
     "ReceiptError",
     "content_of",
     "handshake",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from otp_service.upstream.channels import SmsSettings
-from otp_service.upstream.mobtexting.client import Client
+from otp_service.upstream.mobtexting.client import MobtextingClient
 from otp_service.upstream.mobtexting.outcomes import ABANDONED, VERDICTS
 from otp_service.upstream.mobtexting.sms import kind
 from otp_service.upstream.mobtexting.values import digits
@@ -29,7 +29,7 @@ class Batcher:
 
     def __init__(
         self,
-        client: Client,
+        client: MobtextingClient,
         settings: SmsSettings,
         *,
         parallel: int = 32,

@@ -30,14 +30,14 @@ from otp_service.upstream.mobtexting.outcomes import (
     rows,
 )
 from otp_service.upstream.mobtexting.receipts import ReceiptError, parse_rows
-from otp_service.upstream.mobtexting.transport import Form, Json, NoAnswerError, Transport
+from otp_service.upstream.mobtexting.transport import FormRequest, JsonRequest, NoAnswerError, Transport
 from otp_service.upstream.mobtexting.values import digits
 from otp_service.upstream.port import Balance, Lookup, Message, Outcome, Receipt, UpstreamError
 
 _log = logging.getLogger(__name__)
 
 
-class Client:
+class MobtextingClient:
     """The calls of one account. Safe to use from many threads; `close` it at the end.
 
     Each send makes one request, once, and takes up to the account's `total_timeout`. Everything that the network or the
@@ -105,7 +105,7 @@ class Client:
 
         Raises UpstreamError, or ValueError if `to` is not E.164 with its plus.
         """
-        reading = self._usable(self._post(Form(self._account.lookup_path, {"to": digits(to)})))
+        reading = self._usable(self._post(FormRequest(self._account.lookup_path, {"to": digits(to)})))
         found = rows(reading)
         if not found:
             raise UpstreamError(self._account.name, UNREADABLE)
@@ -133,7 +133,7 @@ class Client:
         """Close all idle connections. Calls that are still running end normally."""
         self._transport.close()
 
-    def _send(self, asked: Form | Json) -> Outcome:
+    def _send(self, asked: FormRequest | JsonRequest) -> Outcome:
         reading = self._post(asked)
         return self._outcome(reading, next(iter(rows(reading)), None))
 
@@ -155,7 +155,7 @@ class Client:
             raise UpstreamError(self._account.name, reading.reason, reading.wait(datetime.now(UTC)))
         return reading
 
-    def _post(self, asked: Form | Json) -> Reading:
+    def _post(self, asked: FormRequest | JsonRequest) -> Reading:
         try:
             return read(self._transport.post(asked))
         except NoAnswerError as end:

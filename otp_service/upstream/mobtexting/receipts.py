@@ -18,7 +18,7 @@ from otp_service.upstream.mobtexting.words import meaning_of
 from otp_service.upstream.port import Inbound, Receipt
 
 Content = Mapping[str, Any]
-Entry = Receipt | Inbound
+Pushed = Receipt | Inbound
 T = TypeVar("T")
 
 _CHANNELS: Final[Mapping[str, str]] = {
@@ -66,7 +66,7 @@ class Fields:
 DEFAULT: Final = Fields()
 
 
-def parse(content: Content, fields: Fields = DEFAULT) -> list[Entry]:
+def parse(content: Content, fields: Fields = DEFAULT) -> list[Pushed]:
     """Read one pushed object: a flat report, a report in an envelope, or several of one kind.
 
     Pushes of other kinds are skipped. Of several reports, those that can be read are returned. Raises ReceiptError if
@@ -95,7 +95,7 @@ def content_of(content_type: str, raw: bytes, query: Mapping[str, str]) -> objec
         raise ReceiptError("unreadable") from None
 
 
-def parse_content(content: object, fields: Fields = DEFAULT) -> list[Entry]:
+def parse_content(content: object, fields: Fields = DEFAULT) -> list[Pushed]:
     """Read the content of a pushed request, an object or a list. Raises ReceiptError as `parse` does."""
     if isinstance(content, list):
         return [entry for entries in _each(content, lambda one: parse(one, fields)) for entry in entries]

@@ -10,21 +10,21 @@ from typing import Any
 
 from otp_service.messages import gsm
 from otp_service.upstream.channels import SmsSettings
-from otp_service.upstream.mobtexting.transport import Form, Json
+from otp_service.upstream.mobtexting.transport import FormRequest, JsonRequest
 from otp_service.upstream.mobtexting.values import digits, identifier
 from otp_service.upstream.port import Message
 
-Row = Mapping[str, Any]
+AnswerRow = Mapping[str, Any]
 
 
-def one(path: str, message: Message, settings: SmsSettings) -> Form:
+def one(path: str, message: Message, settings: SmsSettings) -> FormRequest:
     """Write the request for one message. Raises ValueError if `to` is not a number."""
-    return Form(path, {**_own(message, settings), **_shared(settings, kind(message))})
+    return FormRequest(path, {**_own(message, settings), **_shared(settings, kind(message))})
 
 
 def several(
     path: str, messages: Sequence[Message], settings: SmsSettings
-) -> Iterator[tuple[list[int], Json]]:
+) -> Iterator[tuple[list[int], JsonRequest]]:
     """Write one request for each alphabet of the messages; yields the places of its messages with it.
 
     Every node has its own text and the root has none, so that a code cannot reach the number of another message.
@@ -33,7 +33,7 @@ def several(
     for alphabet in sorted({kind(message) for message in messages}):
         places = [place for place, message in enumerate(messages) if kind(message) == alphabet]
         nodes = [_own(messages[place], settings) for place in places]
-        yield places, Json(path, {"root": _shared(settings, alphabet), "nodes": nodes})
+        yield places, JsonRequest(path, {"root": _shared(settings, alphabet), "nodes": nodes})
 
 
 def kind(message: Message) -> str:
@@ -41,7 +41,7 @@ def kind(message: Message) -> str:
     return "N" if gsm.fits(message.text) else "U"
 
 
-def rows_of(messages: Sequence[Message], rows: Sequence[Row]) -> list[Row | None]:
+def rows_of(messages: Sequence[Message], rows: Sequence[AnswerRow]) -> list[AnswerRow | None]:
     """Match each message to its row: by reference, or by order if there are as many rows; None without a match."""
     references = [identifier(row.get("customid", row.get("custom"))) for row in rows]
     wanted = {message.reference for message in messages}
@@ -53,7 +53,7 @@ def rows_of(messages: Sequence[Message], rows: Sequence[Row]) -> list[Row | None
     return [by_reference[m.reference] if m.reference in once else None for m in messages]
 
 
-def _unless_of_another(message: Message, row: Row | None) -> Row | None:
+def _unless_of_another(message: Message, row: AnswerRow | None) -> AnswerRow | None:
     mobile = identifier(row.get("mobile")) if row else None
     return None if mobile and mobile.removeprefix("+") != digits(message.to) else row
 

@@ -40,7 +40,7 @@ class NoAnswerError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class FormRequest:
     """A request as a form, which every version of the API reads. For requests without nested fields."""
 
     path: str
@@ -48,7 +48,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Json:
+class JsonRequest:
     """A request as a JSON object."""
 
     path: str
@@ -90,9 +90,9 @@ class Transport:
         )
         self._timeout = Timeout(connect=account.connect_timeout, total=account.total_timeout)
 
-    def post(self, asked: Form | Json) -> Answer:
+    def post(self, asked: FormRequest | JsonRequest) -> Answer:
         """Post to a path below the base URL. Raises NoAnswerError if there is no answer."""
-        if isinstance(asked, Form):
+        if isinstance(asked, FormRequest):
             return self._call(
                 requests.Request("POST", data={**asked.fields, **self._token_field}), asked.path
             )

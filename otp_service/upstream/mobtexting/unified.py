@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from otp_service.upstream.channels import MipSettings, RcsSettings, WhatsappSettings
-from otp_service.upstream.mobtexting.transport import Json
+from otp_service.upstream.mobtexting.transport import JsonRequest
 from otp_service.upstream.mobtexting.values import digits
 from otp_service.upstream.port import Message
 
-Content = Mapping[str, Any]
+MessageContent = Mapping[str, Any]
 
 
-def whatsapp(path: str, message: Message, settings: WhatsappSettings) -> Json:
+def whatsapp(path: str, message: Message, settings: WhatsappSettings) -> JsonRequest:
     """Write an authentication template. Its only value is the code, which its button uses, too.
 
     Raises ValueError if `to` is not a number, as do `rcs` and `mip`.
@@ -27,12 +27,12 @@ def whatsapp(path: str, message: Message, settings: WhatsappSettings) -> Json:
     return _shaped(path, "whatsapp", message, settings, {"type": "template", "payload": payload})
 
 
-def rcs(path: str, message: Message, settings: RcsSettings) -> Json:
+def rcs(path: str, message: Message, settings: RcsSettings) -> JsonRequest:
     """Write a text."""
     return _shaped(path, "rcs", message, settings, _text(message))
 
 
-def mip(path: str, message: Message, settings: MipSettings) -> Json:
+def mip(path: str, message: Message, settings: MipSettings) -> JsonRequest:
     """Write a template if the settings name one, else a text."""
     if not settings.template:
         return _shaped(path, "mip", message, settings, _text(message))
@@ -45,7 +45,7 @@ def mip(path: str, message: Message, settings: MipSettings) -> Json:
     return _shaped(path, "mip", message, settings, {"type": "template", "payload": payload})
 
 
-def _text(message: Message) -> Content:
+def _text(message: Message) -> MessageContent:
     return {"type": "text", "payload": {"text": message.text}}
 
 
@@ -54,8 +54,8 @@ def _shaped(
     name: str,
     message: Message,
     settings: WhatsappSettings | RcsSettings | MipSettings,
-    content: Content,
-) -> Json:
+    content: MessageContent,
+) -> JsonRequest:
     """Wrap the content in the shared format.
 
     `ttl` (seconds) is documented only for Viber and the vendor's own OTP product. For these channels it is inferred,
@@ -64,7 +64,7 @@ def _shaped(
     meta = {"foreign_id": message.reference, "ttl": message.seconds}
     if settings.webhook_id:
         meta["webhook_id"] = settings.webhook_id
-    return Json(
+    return JsonRequest(
         path,
         {
             "channels": [{"name": name, "from": settings.sender, "meta": meta}],

@@ -5,12 +5,14 @@ The upstream tries a call once: a later repetition would speak a code that has e
 """
 
 from otp_service.upstream.channels import VoiceSettings
-from otp_service.upstream.mobtexting.transport import Form, Json
+from otp_service.upstream.mobtexting.transport import FormRequest, JsonRequest
 from otp_service.upstream.mobtexting.values import digits
 from otp_service.upstream.port import Message
 
 
-def call(tts_path: str, flow_path: str, message: Message, settings: VoiceSettings) -> Form | Json:
+def call(
+    tts_path: str, flow_path: str, message: Message, settings: VoiceSettings
+) -> FormRequest | JsonRequest:
     """Write the request for one call. Raises ValueError if `to` is not a number.
 
     That the upstream reads the reference from `foreign_id` is inferred: its answers contain it under that name.
@@ -23,8 +25,10 @@ def call(tts_path: str, flow_path: str, message: Message, settings: VoiceSetting
             "interval": "0",
             "variables[otp]": " ".join(message.code),  # spoken as digits and not as one number
         }
-        return Form(flow_path, fields | ({"webhook_id": settings.webhook_id} if settings.webhook_id else {}))
-    return Json(
+        return FormRequest(
+            flow_path, fields | ({"webhook_id": settings.webhook_id} if settings.webhook_id else {})
+        )
+    return JsonRequest(
         tts_path, {**shared, "text": message.text, "interval": 0, "options": _speech(message, settings)}
     )
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from otp_service.upstream.channels import SmsSettings
-from otp_service.upstream.mobtexting import AccountSettings, Batcher, Client
+from otp_service.upstream.mobtexting import AccountSettings, Batcher, MobtextingClient
 from otp_service.upstream.port import Message, Outcome, Verdict
 from tests.support.fault_server import Action, FaultServer, Received, close, http, http_json, say, wait_for
 from tests.support.patience import PATIENCE, until
@@ -69,17 +69,17 @@ def server() -> Iterator[FaultServer]:
 
 
 @pytest.fixture
-def client(server: FaultServer) -> Iterator[Client]:
+def client(server: FaultServer) -> Iterator[MobtextingClient]:
     """Give a client with a long time limit."""
     patient = AccountSettings(name="main", base_url=server.url, token="secret", total_timeout=20)
-    with closing(Client(patient)) as made:
+    with closing(MobtextingClient(patient)) as made:
         yield made
 
 
 class TestOneCall:
     """The request, and how the rows of the answer are matched to messages."""
 
-    def test_the_request(self, server: FaultServer, client: Client) -> None:
+    def test_the_request(self, server: FaultServer, client: MobtextingClient) -> None:
         """Shared fields are in the root; texts are not, so a code cannot reach the number of another message."""
         client.send_sms_batch(MESSAGES[:2], SENDER)
         (request,) = server.received
@@ -96,11 +96,11 @@ class TestOneCall:
     def test_the_path_is_a_setting(self, server: FaultServer) -> None:
         """White labels have their own paths."""
         account = AccountSettings(name="main", base_url=server.url, token="secret", sms_batch_path="own/json")
-        with closing(Client(account)) as client:
+        with closing(MobtextingClient(account)) as client:
             client.send_sms_batch(MESSAGES, SENDER)
         assert server.received[0].target == "/api/v2/own/json"
 
-    def test_each_message_has_its_own_expiry(self, server: FaultServer, client: Client) -> None:
+    def test_each_message_has_its_own_expiry(self, server: FaultServer, client: MobtextingClient) -> None:
         """The settings name the field of a white label for it; a message that leaves alone has it, too."""
         sender = replace(SENDER, expiry_field="validity")
         client.send_sms_batch(MESSAGES[:2], sender)
@@ -108,7 +108,7 @@ class TestOneCall:
         client.send_sms(MESSAGES[1], sender)
         assert server.received[1].fields["validity"] == "299"
 
-    def test_alphabets_do_not_mix(self, server: FaultServer, client: Client) -> None:
+    def test_alphabets_do_not_mix(self, server: FaultServer, client: MobtextingClient) -> None:
         """One text outside GSM would make all others longer: there are two calls, with outcomes in the given order."""
         mixed = [message(0), message(1, "आपका कोड {}"), message(2), message(3, "कोड {}")]
         outcomes = client.send_sms_batch(mixed, SENDER)
@@ -118,12 +118,12 @@ class TestOneCall:
             for request in server.received
         ] == [("N", ["ref-0", "ref-2"]), ("U", ["ref-1", "ref-3"])]
 
-    def test_an_empty_list_makes_no_call(self, server: FaultServer, client: Client) -> None:
+    def test_an_empty_list_makes_no_call(self, server: FaultServer, client: MobtextingClient) -> None:
         """Without messages no request leaves."""
         assert client.send_sms_batch([], SENDER) == []
         assert server.received == []
 
-    def test_a_wrong_number_stops_all(self, server: FaultServer, client: Client) -> None:
+    def test_a_wrong_number_stops_all(self, server: FaultServer, client: MobtextingClient) -> None:
         """Even if an earlier call would not contain it."""
         with pytest.raises(ValueError, match=r"^to must be E\.164 with a plus$"):
             client.send_sms_batch([message(0), replace(message(1, "कोड {}"), to="+1,+2")], SENDER)
@@ -155,13 +155,13 @@ class TestOneCall:
         ],
     )
     def test_each_message_gets_its_own_row(
-        self, server: FaultServer, client: Client, rows: list[object], outcomes: list[Outcome]
+        self, server: FaultServer, client: MobtextingClient, rows: list[object], outcomes: list[Outcome]
     ) -> None:
         """By reference, else by order; a missing or repeated row makes the outcome unknown."""
         server.play(say(http_json({"status": 200, "data": rows})))
         assert client.send_sms_batch(MESSAGES, SENDER) == outcomes
 
-    def test_some_are_refused(self, server: FaultServer, client: Client) -> None:
+    def test_some_are_refused(self, server: FaultServer, client: MobtextingClient) -> None:
         """A refusal, or an unknown word, counts for its own node only."""
         rows = [row(0), row(1, "DNDNUMB"), row(2, "NEWS"), row(3, "THROTTLED")]
         server.play(say(http_json({"status": 200, "data": rows}, headers=["Retry-After: 9"])))
@@ -186,7 +186,7 @@ class TestOneCall:
         ],
     )
     def test_the_outcome_of_the_call_is_that_of_all_messages(
-        self, server: FaultServer, client: Client, raw: bytes, outcome: Outcome
+        self, server: FaultServer, client: MobtextingClient, raw: bytes, outcome: Outcome
     ) -> None:
         """Each message gets the reason of the call."""
         server.play(say(raw))
@@ -248,14 +248,14 @@ def ids(sent: Sequence[Future[Outcome]]) -> list[str | None]:
 class TestBatcher:
     """Which messages leave at once, which wait, and that none waits for ever."""
 
-    def test_alone_while_there_is_room(self, server: FaultServer, client: Client) -> None:
+    def test_alone_while_there_is_room(self, server: FaultServer, client: MobtextingClient) -> None:
         """Each message leaves by its own call and without a wait."""
         batcher = Batcher(client, SENDER, parallel=1, linger=LONG)
         assert [batcher(one).upstream_id for one in MESSAGES] == ["ref-0", "ref-1", "ref-2", "ref-3"]
         assert sizes(server) == [0, 0, 0, 0]
 
     def test_together_when_a_place_comes_free(
-        self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
+        self, server: FaultServer, client: MobtextingClient, pool: ThreadPoolExecutor
     ) -> None:
         """Waiting messages leave in one call, before the linger is over."""
         senders = Senders(Batcher(client, SENDER, parallel=1, linger=LONG), pool)
@@ -269,7 +269,7 @@ class TestBatcher:
         assert sizes(server) == [0, 3]
 
     def test_not_beyond_the_linger(
-        self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
+        self, server: FaultServer, client: MobtextingClient, pool: ThreadPoolExecutor
     ) -> None:
         """A message leaves even if no place becomes free, alone if no other joined."""
         senders = Senders(Batcher(client, SENDER, parallel=1, linger=0.1), pool)
@@ -283,7 +283,7 @@ class TestBatcher:
         assert sizes(server) == [0, 0]
 
     def test_at_most_so_many_together(
-        self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
+        self, server: FaultServer, client: MobtextingClient, pool: ThreadPoolExecutor
     ) -> None:
         """The next batch gets the next place, in order."""
         senders = Senders(Batcher(client, SENDER, parallel=1, size=2, linger=LONG), pool)
@@ -296,7 +296,7 @@ class TestBatcher:
         assert sizes(server) == [0, 2, 2, 0]
 
     def test_one_number_is_not_twice_in_a_batch(
-        self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
+        self, server: FaultServer, client: MobtextingClient, pool: ThreadPoolExecutor
     ) -> None:
         """The upstream might treat the second message as a copy of the first."""
         senders = Senders(Batcher(client, SENDER, parallel=1, linger=LONG), pool)
@@ -310,7 +310,7 @@ class TestBatcher:
         assert sizes(server) == [0, 2, 0]
 
     def test_alphabets_wait_apart(
-        self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
+        self, server: FaultServer, client: MobtextingClient, pool: ThreadPoolExecutor
     ) -> None:
         """So that a batch is one call."""
         senders = Senders(Batcher(client, SENDER, parallel=1, size=2, linger=LONG), pool)
@@ -325,7 +325,7 @@ class TestBatcher:
         assert [request.json["root"]["type"] for request in server.received[1:]] == ["N", "U"]
 
     def test_places_are_given_back(
-        self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
+        self, server: FaultServer, client: MobtextingClient, pool: ThreadPoolExecutor
     ) -> None:
         """After a crowd, even one that waited too long, a message leaves alone and at once again."""
         batcher = Batcher(client, SENDER, parallel=2, size=3, linger=0.05)
@@ -340,7 +340,7 @@ class TestBatcher:
         assert sizes(server)[-1] == 0
 
     def test_a_batch_after_its_linger_takes_a_place_too(
-        self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
+        self, server: FaultServer, client: MobtextingClient, pool: ThreadPoolExecutor
     ) -> None:
         """While more calls than the limit are running, a call that ends frees no place."""
         gates = [threading.Event(), threading.Event()]
@@ -364,7 +364,7 @@ class TestBatcher:
         gates[1].set()
         assert ids(sent) == ["ref-0", "ref-1", "ref-2"]
 
-    def test_a_crowd(self, server: FaultServer, client: Client, pool: ThreadPoolExecutor) -> None:
+    def test_a_crowd(self, server: FaultServer, client: MobtextingClient, pool: ThreadPoolExecutor) -> None:
         """Each of a thousand messages is sent once and gets its own outcome."""
         batcher = Batcher(client, SENDER, parallel=4, linger=0.02)
         crowd = [
@@ -391,7 +391,7 @@ class TestBatcher:
     ) -> None:
         """Its own caller gets the error, the others an unknown outcome, and the place becomes free."""
 
-        class Broken(Client):
+        class Broken(MobtextingClient):
             def send_sms_batch(self, messages: Sequence[Message], settings: SmsSettings) -> list[Outcome]:
                 raise RuntimeError(f"broken on purpose, with {len(messages)} for {settings.sender}")
 
@@ -409,7 +409,7 @@ class TestBatcher:
             assert ids([senders.send(message(4))]) == ["ref-4"]
 
     def test_a_call_that_fails_fails_for_all_in_it(
-        self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
+        self, server: FaultServer, client: MobtextingClient, pool: ThreadPoolExecutor
     ) -> None:
         """A connection that breaks leaves the outcome of each message unknown."""
         release = threading.Event()
@@ -424,7 +424,7 @@ class TestBatcher:
         assert [one.result(PATIENCE) for one in others] == [lost, lost]
 
     def test_a_wrong_number_concerns_only_its_own_caller(
-        self, server: FaultServer, client: Client, pool: ThreadPoolExecutor
+        self, server: FaultServer, client: MobtextingClient, pool: ThreadPoolExecutor
     ) -> None:
         """It joins no batch and takes no place."""
         senders = Senders(Batcher(client, SENDER, parallel=1, linger=LONG), pool)
@@ -441,7 +441,7 @@ class TestBatcher:
             assert ids(sent) == ["ref-0", "ref-1"]
 
     @pytest.mark.parametrize("settings", [{"parallel": 0}, {"size": 0}, {"linger": -1}])
-    def test_a_setting_that_cannot_work(self, client: Client, settings: dict[str, int]) -> None:
+    def test_a_setting_that_cannot_work(self, client: MobtextingClient, settings: dict[str, int]) -> None:
         """It is refused at once."""
         with pytest.raises(ValueError, match="must"):
             Batcher(client, SENDER, **settings)

@@ -14,7 +14,7 @@ from otp_service.upstream.channels import (
     VoiceSettings,
     WhatsappSettings,
 )
-from otp_service.upstream.mobtexting import AccountSettings, Client
+from otp_service.upstream.mobtexting import AccountSettings, MobtextingClient
 from otp_service.upstream.port import Message, Outcome, Verdict
 from tests.support.fault_server import FaultServer, Received, hang, http_json, say
 
@@ -31,7 +31,7 @@ VOICE = VoiceSettings(bridge="918045000000")
 FLOW = VoiceSettings(bridge="918045000000", mode="flow", flow_id="24")
 RCS = RcsSettings(sender="700969ca-agent")
 MIP = MipSettings(sender="918888000000")
-SENDS: dict[str, Callable[[Client, Message], Outcome]] = {
+SENDS: dict[str, Callable[[MobtextingClient, Message], Outcome]] = {
     "whatsapp": lambda client, message: client.send_whatsapp(message, WHATSAPP),
     "voice": lambda client, message: client.send_voice(message, VOICE),
     "voice by a flow": lambda client, message: client.send_voice(message, FLOW),
@@ -55,9 +55,9 @@ def server() -> Iterator[FaultServer]:
 
 
 @pytest.fixture
-def client(server: FaultServer) -> Iterator[Client]:
+def client(server: FaultServer) -> Iterator[MobtextingClient]:
     """Give a client with the default settings."""
-    with closing(Client(AccountSettings(name="main", base_url=server.url, token="secret"))) as made:
+    with closing(MobtextingClient(AccountSettings(name="main", base_url=server.url, token="secret"))) as made:
         yield made
 
 
@@ -70,7 +70,9 @@ class TestEveryChannel:
     """What all channels have in common."""
 
     @pytest.mark.parametrize("send", SENDS.values(), ids=SENDS.keys())
-    def test_an_accepted_message(self, client: Client, send: Callable[[Client, Message], Outcome]) -> None:
+    def test_an_accepted_message(
+        self, client: MobtextingClient, send: Callable[[MobtextingClient, Message], Outcome]
+    ) -> None:
         """The price is in the field `credits`."""
         assert send(client, MESSAGE) == Outcome(
             Verdict.ACCEPTED, "accepted", upstream_id="a418d672", charges=0.0005
@@ -78,7 +80,10 @@ class TestEveryChannel:
 
     @pytest.mark.parametrize("send", SENDS.values(), ids=SENDS.keys())
     def test_a_refused_number_under_an_overall_ok(
-        self, server: FaultServer, client: Client, send: Callable[[Client, Message], Outcome]
+        self,
+        server: FaultServer,
+        client: MobtextingClient,
+        send: Callable[[MobtextingClient, Message], Outcome],
     ) -> None:
         """The recipient's row decides."""
         server.play(say(answer(status="notallowed", credits=0)))
@@ -87,21 +92,25 @@ class TestEveryChannel:
 
     @pytest.mark.parametrize("send", SENDS.values(), ids=SENDS.keys())
     def test_silence_is_unknown(
-        self, server: FaultServer, send: Callable[[Client, Message], Outcome]
+        self, server: FaultServer, send: Callable[[MobtextingClient, Message], Outcome]
     ) -> None:
         """The request is sent once, and the outcome is not a refusal."""
         server.play(hang)
         short = AccountSettings(
             name="main", base_url=server.url, token="secret", connect_timeout=0.5, total_timeout=0.5
         )
-        with closing(Client(short)) as client:
+        with closing(MobtextingClient(short)) as client:
             assert send(client, MESSAGE) == Outcome(Verdict.UNKNOWN, "timeout")
         assert len(server.received) == 1
 
     @pytest.mark.parametrize("send", SENDS.values(), ids=SENDS.keys())
     @pytest.mark.parametrize("to", ["919000000001", "+91900,+4479", "+", ""])
     def test_only_one_e164_number_is_sent_to(
-        self, server: FaultServer, client: Client, send: Callable[[Client, Message], Outcome], to: str
+        self,
+        server: FaultServer,
+        client: MobtextingClient,
+        send: Callable[[MobtextingClient, Message], Outcome],
+        to: str,
     ) -> None:
         """Nothing leaves, and the error does not show the number."""
         with pytest.raises(ValueError, match=r"^to must be E\.164 with a plus$"):
@@ -110,13 +119,13 @@ class TestEveryChannel:
 
     @pytest.mark.parametrize("send", SENDS.values(), ids=SENDS.keys())
     def test_the_paths_are_settings(
-        self, server: FaultServer, send: Callable[[Client, Message], Outcome]
+        self, server: FaultServer, send: Callable[[MobtextingClient, Message], Outcome]
     ) -> None:
         """White labels have their own paths."""
         channels = ("whatsapp", "voice_tts", "voice_flow", "rcs", "mip")
         paths: dict[str, Any] = {f"{channel}_path": "own/send/" for channel in channels}
         with closing(
-            Client(AccountSettings(name="main", base_url=server.url, token="secret", **paths))
+            MobtextingClient(AccountSettings(name="main", base_url=server.url, token="secret", **paths))
         ) as client:
             assert send(client, MESSAGE).verdict is Verdict.ACCEPTED
         assert last(server).target == "/api/v2/own/send/"
@@ -131,7 +140,7 @@ class TestEveryChannel:
 class TestWhatsapp:
     """An authentication template whose only value is the code."""
 
-    def test_the_request(self, server: FaultServer, client: Client) -> None:
+    def test_the_request(self, server: FaultServer, client: MobtextingClient) -> None:
         """The documented shape; the text is left out, as the template has its own."""
         client.send_whatsapp(MESSAGE, WHATSAPP)
         assert (last(server).verb, last(server).target) == ("POST", "/api/v2/whatsapp/message/send")
@@ -148,13 +157,15 @@ class TestWhatsapp:
         }
 
     @pytest.mark.parametrize(("language", "named"), [("hi", "hi_IN"), ("pt", "en_GB")])
-    def test_the_language(self, server: FaultServer, client: Client, language: str, named: str) -> None:
+    def test_the_language(
+        self, server: FaultServer, client: MobtextingClient, language: str, named: str
+    ) -> None:
         """The message's language if the template has it, else the template's default."""
         sender = replace(WHATSAPP, languages={"hi": "hi_IN"}, default_language="en_GB")
         client.send_whatsapp(replace(MESSAGE, language=language), sender)
         assert last(server).json["message"]["payload"]["language"] == named
 
-    def test_the_webhook(self, server: FaultServer, client: Client) -> None:
+    def test_the_webhook(self, server: FaultServer, client: MobtextingClient) -> None:
         """It is named if the settings have one."""
         client.send_whatsapp(MESSAGE, replace(WHATSAPP, webhook_id="w1"))
         assert last(server).json["channels"][0]["meta"]["webhook_id"] == "w1"
@@ -163,7 +174,7 @@ class TestWhatsapp:
 class TestVoice:
     """A call that is tried once and speaks the code."""
 
-    def test_text_to_speech(self, server: FaultServer, client: Client) -> None:
+    def test_text_to_speech(self, server: FaultServer, client: MobtextingClient) -> None:
         """The text of the message, in its language."""
         client.send_voice(MESSAGE, VOICE)
         assert (last(server).verb, last(server).target) == ("POST", "/api/v2/outgoing/tts")
@@ -176,7 +187,7 @@ class TestVoice:
             "options": {"language": "hi"},
         }
 
-    def test_the_voice(self, server: FaultServer, client: Client) -> None:
+    def test_the_voice(self, server: FaultServer, client: MobtextingClient) -> None:
         """All settings of the voice."""
         sender = replace(
             VOICE,
@@ -194,7 +205,7 @@ class TestVoice:
             "break": {"identifier": ",", "time": 0.5},
         }
 
-    def test_a_flow(self, server: FaultServer, client: Client) -> None:
+    def test_a_flow(self, server: FaultServer, client: MobtextingClient) -> None:
         """The variable of the flow is the code with spaces between digits; the call is not retried."""
         client.send_voice(MESSAGE, replace(FLOW, webhook_id="w1"))
         assert (last(server).verb, last(server).target) == ("POST", "/api/v2/outgoing/send")
@@ -208,7 +219,7 @@ class TestVoice:
             "webhook_id": "w1",
         }
 
-    def test_a_flow_without_a_webhook(self, server: FaultServer, client: Client) -> None:
+    def test_a_flow_without_a_webhook(self, server: FaultServer, client: MobtextingClient) -> None:
         """A setting without a value is not sent."""
         client.send_voice(MESSAGE, FLOW)
         assert "webhook_id" not in last(server).fields
@@ -217,7 +228,7 @@ class TestVoice:
 class TestRcs:
     """A text from an agent."""
 
-    def test_the_request(self, server: FaultServer, client: Client) -> None:
+    def test_the_request(self, server: FaultServer, client: MobtextingClient) -> None:
         """The documented shape."""
         client.send_rcs(MESSAGE, replace(RCS, webhook_id="w1"))
         assert last(server).target == "/api/v2/rcs/message/send"
@@ -237,7 +248,7 @@ class TestRcs:
 class TestMip:
     """A text or a template."""
 
-    def test_a_text(self, server: FaultServer, client: Client) -> None:
+    def test_a_text(self, server: FaultServer, client: MobtextingClient) -> None:
         """The format documented in 2022."""
         client.send_mip(MESSAGE, MIP)
         assert last(server).target == "/api/v2/mip/message/send"
@@ -251,7 +262,7 @@ class TestMip:
 
     @pytest.mark.parametrize(("namespace", "shown"), [("ns-1", {"namespace": "ns-1"}), (None, {})])
     def test_a_template(
-        self, server: FaultServer, client: Client, namespace: str | None, shown: dict[str, str]
+        self, server: FaultServer, client: MobtextingClient, namespace: str | None, shown: dict[str, str]
     ) -> None:
         """Its only value is the code."""
         sender = replace(MIP, template="otp", namespace=namespace, languages={"hi": "hi_IN"})

@@ -12,7 +12,7 @@ import pytest
 
 from otp_service.errors import OtpError
 from otp_service.upstream.channels import SmsSettings
-from otp_service.upstream.mobtexting import AccountSettings, Client
+from otp_service.upstream.mobtexting import AccountSettings, MobtextingClient
 from otp_service.upstream.port import Balance, Message, UpstreamError, Verdict
 from tests.support.fault_server import FaultServer, Received, hang, http, http_json, say
 
@@ -53,14 +53,14 @@ def account(base_url: str = "https://portal.example/api/v2/", **settings: object
 
 
 @pytest.fixture
-def client(server: FaultServer) -> Iterator[Client]:
+def client(server: FaultServer) -> Iterator[MobtextingClient]:
     """Give a client with the default settings."""
-    with closing(Client(account(server.url))) as made:
+    with closing(MobtextingClient(account(server.url))) as made:
         yield made
 
 
 def sent(
-    server: FaultServer, client: Client, text: str = MESSAGE.text, sender: SmsSettings = SENDER
+    server: FaultServer, client: MobtextingClient, text: str = MESSAGE.text, sender: SmsSettings = SENDER
 ) -> Received:
     """Send an SMS and return what the server saw."""
     client.send_sms(replace(MESSAGE, text=text), sender)
@@ -70,7 +70,7 @@ def sent(
 class TestSms:
     """The request is the documented one."""
 
-    def test_required_fields(self, server: FaultServer, client: Client) -> None:
+    def test_required_fields(self, server: FaultServer, client: MobtextingClient) -> None:
         """A form with the documented names; the number has no plus, and fields without a value are missing."""
         request = sent(server, client)
         assert (request.verb, request.target) == ("POST", "/api/v2/sms/send")
@@ -85,7 +85,7 @@ class TestSms:
             "custom": "ref-1",
         }
 
-    def test_optional_fields(self, server: FaultServer, client: Client) -> None:
+    def test_optional_fields(self, server: FaultServer, client: MobtextingClient) -> None:
         """DLT ids and the webhook are sent if they are set."""
         sender = SmsSettings(service="A2P", sender="ACME", entity_id="e1", template_id="t1", webhook_id="w1")
         fields = sent(server, client, sender=sender).fields
@@ -109,7 +109,7 @@ class TestSms:
         ],
     )
     def test_the_alphabet_is_detected(
-        self, server: FaultServer, client: Client, text: str, kind: str
+        self, server: FaultServer, client: MobtextingClient, text: str, kind: str
     ) -> None:
         """With one character outside GSM 03.38 the message is sent as Unicode, and arrives as written."""
         fields = sent(server, client, text).fields
@@ -118,7 +118,9 @@ class TestSms:
     @pytest.mark.parametrize(
         "to", ["919000000001", "+91900,+4479", "+0123456789", "+", "+9190 0000", "+٣٣٣٣٣٣٣", ""]
     )
-    def test_only_one_e164_number_is_sent_to(self, server: FaultServer, client: Client, to: str) -> None:
+    def test_only_one_e164_number_is_sent_to(
+        self, server: FaultServer, client: MobtextingClient, to: str
+    ) -> None:
         """A list would add recipients; nothing leaves, and the error does not show the number."""
         with pytest.raises(ValueError, match=r"^to must be E\.164 with a plus$"):
             client.send_sms(replace(MESSAGE, to=to), SENDER)
@@ -126,20 +128,20 @@ class TestSms:
 
     def test_the_path_is_a_setting(self, server: FaultServer) -> None:
         """Some hosts require a trailing slash."""
-        with closing(Client(account(server.url, sms_path="sms/send/"))) as client:
+        with closing(MobtextingClient(account(server.url, sms_path="sms/send/"))) as client:
             assert sent(server, client).target == "/api/v2/sms/send/"
 
 
 class TestBalance:
     """The balance is read from the path that the account has."""
 
-    def test_rows_are_read(self, server: FaultServer, client: Client) -> None:
+    def test_rows_are_read(self, server: FaultServer, client: MobtextingClient) -> None:
         """Values are numbers or text."""
         server.play(say(http_json({"status": 200, "message": "OK", "data": ROWS})))
         assert client.balance() == BALANCES
         assert [(r.verb, r.target) for r in server.received] == [("GET", "/api/v2/account/balance")]
 
-    def test_the_path_that_works_is_remembered(self, server: FaultServer, client: Client) -> None:
+    def test_the_path_that_works_is_remembered(self, server: FaultServer, client: MobtextingClient) -> None:
         """A path that was not found is tried again only if the other one fails."""
         found = http_json({"status": 200, "data": ROWS})
         server.play_each([say(NOT_FOUND)], [say(found)], [say(found)], [say(NOT_FOUND)], [say(found)])
@@ -148,7 +150,7 @@ class TestBalance:
         first, second = "account/balance", "finance/balance"
         assert asked == [first, second, second, second, first]
 
-    def test_no_path_works(self, server: FaultServer, client: Client) -> None:
+    def test_no_path_works(self, server: FaultServer, client: MobtextingClient) -> None:
         """Each is tried once."""
         server.play(say(NOT_FOUND))
         with pytest.raises(UpstreamError) as caught:
@@ -169,7 +171,7 @@ class TestBalance:
         ],
     )
     def test_anything_else_is_an_error(
-        self, server: FaultServer, client: Client, raw: bytes, reason: str
+        self, server: FaultServer, client: MobtextingClient, raw: bytes, reason: str
     ) -> None:
         """It names the account and the reason, without the upstream's text; no other path is tried."""
         server.play(say(raw))
@@ -184,13 +186,16 @@ class TestBalance:
         """The total limit applies here, too."""
         server.play(hang)
         impatient = account(server.url, connect_timeout=0.5, total_timeout=0.5)
-        with closing(Client(impatient)) as client, pytest.raises(UpstreamError, match=r"timeout\.$"):
+        with (
+            closing(MobtextingClient(impatient)) as client,
+            pytest.raises(UpstreamError, match=r"timeout\.$"),
+        ):
             client.balance()
 
     def test_token_by_query(self, server: FaultServer) -> None:
         """The query contains only the token."""
         server.play(say(http_json({"status": 200, "data": []})))
-        with closing(Client(account(server.url, auth="query"))) as client:
+        with closing(MobtextingClient(account(server.url, auth="query"))) as client:
             assert client.balance() == []
         (request,) = server.received
         assert (request.verb, request.query) == ("GET", {"access_token": TOKEN})
@@ -198,7 +203,7 @@ class TestBalance:
     def test_token_by_body(self, server: FaultServer) -> None:
         """The method remains GET; the body is JSON, as no framework reads a form from a GET."""
         server.play(say(http_json({"status": 200, "data": []})))
-        with closing(Client(account(server.url, auth="body"))) as client:
+        with closing(MobtextingClient(account(server.url, auth="body"))) as client:
             client.balance()
         (request,) = server.received
         assert (request.verb, request.target) == ("GET", "/api/v2/account/balance")
@@ -258,7 +263,7 @@ class TestAccount:
         assert account(ca_bundle=str(bundle)).ca_bundle == str(bundle)
 
 
-def test_a_client_may_be_used_after_close(server: FaultServer, client: Client) -> None:
+def test_a_client_may_be_used_after_close(server: FaultServer, client: MobtextingClient) -> None:
     """Close gives idle connections back; a late call still works."""
     sent(server, client)
     client.close()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otp_service.upstream.channels import SmsSettings
-from otp_service.upstream.mobtexting import AccountSettings, Client
+from otp_service.upstream.mobtexting import AccountSettings, MobtextingClient
 from otp_service.upstream.mobtexting.outcomes import (
     STATUSES,
     VERDICTS,
@@ -51,13 +51,13 @@ def server() -> Iterator[FaultServer]:
 
 
 @pytest.fixture(scope="module")
-def client(server: FaultServer) -> Iterator[Client]:
+def client(server: FaultServer) -> Iterator[MobtextingClient]:
     """Give a client with the default settings."""
-    with closing(Client(AccountSettings(name="main", base_url=server.url, token="secret"))) as made:
+    with closing(MobtextingClient(AccountSettings(name="main", base_url=server.url, token="secret"))) as made:
         yield made
 
 
-def send(client: Client) -> Outcome:
+def send(client: MobtextingClient) -> Outcome:
     """Send an SMS."""
     return client.send_sms(MESSAGE, SENDER)
 
@@ -201,7 +201,7 @@ ANSWERS: dict[str, tuple[bytes, Verdict, str]] = {
 
 @pytest.mark.parametrize(("raw", "verdict", "reason"), ANSWERS.values(), ids=ANSWERS.keys())
 def test_an_answer_has_one_meaning(
-    server: FaultServer, client: Client, raw: bytes, verdict: Verdict, reason: str
+    server: FaultServer, client: MobtextingClient, raw: bytes, verdict: Verdict, reason: str
 ) -> None:
     """Each kind of answer that is documented or possible, and its meaning."""
     server.play(say(raw))
@@ -209,13 +209,13 @@ def test_an_answer_has_one_meaning(
     assert (outcome.verdict, outcome.reason) == (verdict, reason)
 
 
-def test_an_accepted_row_gives_id_and_charges(server: FaultServer, client: Client) -> None:
+def test_an_accepted_row_gives_id_and_charges(server: FaultServer, client: MobtextingClient) -> None:
     """Reports refer to the id; charges are text or a number."""
     server.play(say(http_json(sent("AWAITING-DLR"))))
     assert send(client) == Outcome(A, "accepted", upstream_id="a1b2:1", charges=1.0)
 
 
-def test_a_refused_row_keeps_its_id(server: FaultServer, client: Client) -> None:
+def test_a_refused_row_keeps_its_id(server: FaultServer, client: MobtextingClient) -> None:
     """A report may still follow."""
     server.play(say(http_json(sent("DNDNUMB"))))
     assert send(client) == Outcome(R, "do_not_disturb", upstream_id="a1b2:1", charges=1.0)
@@ -273,7 +273,7 @@ def test_retry_after_is_read_in_both_forms(
     assert outcome_of(recipients(answer), NOW) == Outcome(D, reason, retry_after=seconds)
 
 
-def test_retry_after_is_read_from_the_answer(server: FaultServer, client: Client) -> None:
+def test_retry_after_is_read_from_the_answer(server: FaultServer, client: MobtextingClient) -> None:
     """The header is found whatever its case."""
     server.play(say(http(b"", "429 Too Many Requests", ["rETRY-aFTER: 7"])))
     assert send(client) == Outcome(D, "throttled", retry_after=7.0)
@@ -363,7 +363,7 @@ class TestNothingBreaksIt:
 
     @settings(max_examples=150, deadline=None)
     @given(raw=st.binary(max_size=300))
-    def test_any_bytes(self, server: FaultServer, client: Client, raw: bytes) -> None:
+    def test_any_bytes(self, server: FaultServer, client: MobtextingClient, raw: bytes) -> None:
         """Bytes that are not HTTP are never accepted or refused."""
         server.play(say(raw), close)
         outcome = send(client)
@@ -372,7 +372,9 @@ class TestNothingBreaksIt:
 
     @settings(max_examples=150, deadline=None)
     @given(rest=st.binary(max_size=300))
-    def test_any_bytes_after_a_status_line(self, server: FaultServer, client: Client, rest: bytes) -> None:
+    def test_any_bytes_after_a_status_line(
+        self, server: FaultServer, client: MobtextingClient, rest: bytes
+    ) -> None:
         """A valid beginning is not trusted either."""
         server.play(say(b"HTTP/1.1 200 OK\r\n" + rest), close)
         outcome = send(client)
@@ -382,7 +384,7 @@ class TestNothingBreaksIt:
     @settings(max_examples=150, deadline=None)
     @given(status=st.integers(200, 999), body=st.binary(max_size=200), headers=st.lists(HEADER, max_size=4))
     def test_any_answer(
-        self, server: FaultServer, client: Client, status: int, body: bytes, headers: list[str]
+        self, server: FaultServer, client: MobtextingClient, status: int, body: bytes, headers: list[str]
     ) -> None:
         """Any status, headers and body."""
         server.play(say(http(body, f"{status} Any", headers)))
@@ -392,7 +394,7 @@ class TestNothingBreaksIt:
 
     @settings(max_examples=300, deadline=None)
     @given(body=BODY)
-    def test_any_json(self, server: FaultServer, client: Client, body: dict[str, Any]) -> None:
+    def test_any_json(self, server: FaultServer, client: MobtextingClient, body: dict[str, Any]) -> None:
         """JSON of the documented shape with any values: accepted only if it says so."""
         server.play(say(http_json(body)))
         outcome = send(client)

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from otp_service.upstream.mobtexting import AccountSettings, Client
+from otp_service.upstream.mobtexting import AccountSettings, MobtextingClient
 from otp_service.upstream.port import Lookup, Receipt, Stage, UpstreamError
 from tests.support.fault_server import FaultServer, http, http_json, say
 
@@ -42,16 +42,16 @@ def server() -> Iterator[FaultServer]:
 
 
 @pytest.fixture
-def client(server: FaultServer) -> Iterator[Client]:
+def client(server: FaultServer) -> Iterator[MobtextingClient]:
     """Give a client with the default settings."""
-    with closing(Client(AccountSettings(name="main", base_url=server.url, token="secret"))) as made:
+    with closing(MobtextingClient(AccountSettings(name="main", base_url=server.url, token="secret"))) as made:
         yield made
 
 
 class TestReports:
     """The same reports as pushed ones, fetched."""
 
-    def test_an_sms(self, server: FaultServer, client: Client) -> None:
+    def test_an_sms(self, server: FaultServer, client: MobtextingClient) -> None:
         """One request for each id, as the documented filters accept one."""
         server.play(say(http_json({"status": "OK", "code": 200, "data": [ROW]})))
         assert client.reports("sms", ["a1b2:1", "c3d4:1"]) == [DELIVERED, DELIVERED]
@@ -64,7 +64,7 @@ class TestReports:
         """Both are in the query then."""
         server.play(say(http_json({"status": "OK", "data": []})))
         by_query = AccountSettings(name="main", base_url=server.url, token="se|cret", auth="query")
-        with closing(Client(by_query)) as client:
+        with closing(MobtextingClient(by_query)) as client:
             client.reports("sms", ["a1b2:1"])
         assert server.received[0].query == {"id": "a1b2:1", "access_token": "se|cret"}
 
@@ -72,7 +72,7 @@ class TestReports:
         "data",
         [[ROW], {"data": [ROW], "current_page": 1}, ROW, [ROW, 7, {"id": "x"}, {}]],
     )
-    def test_either_nesting(self, server: FaultServer, client: Client, data: object) -> None:
+    def test_either_nesting(self, server: FaultServer, client: MobtextingClient, data: object) -> None:
         """Paged answers are nested one level deeper; an invalid row does not affect a valid one."""
         server.play(say(http_json({"status": 200, "data": data})))
         assert client.reports("sms", ["a1b2:1"]) == [DELIVERED]
@@ -90,7 +90,7 @@ class TestReports:
     def test_the_other_channels(
         self,
         server: FaultServer,
-        client: Client,
+        client: MobtextingClient,
         channel: str,
         path: str,
         status: str,
@@ -114,19 +114,21 @@ class TestReports:
 
     @pytest.mark.parametrize("data", [[], None, {}, {"data": []}])
     def test_an_id_that_the_upstream_does_not_know(
-        self, server: FaultServer, client: Client, data: object
+        self, server: FaultServer, client: MobtextingClient, data: object
     ) -> None:
         """There is no report."""
         server.play(say(http_json({"status": "OK", "data": data})))
         assert client.reports("sms", ["gone"]) == []
 
-    def test_a_row_without_an_id_is_the_one_asked_for(self, server: FaultServer, client: Client) -> None:
+    def test_a_row_without_an_id_is_the_one_asked_for(
+        self, server: FaultServer, client: MobtextingClient
+    ) -> None:
         """It can be about no other message."""
         server.play(say(http_json({"status": "OK", "data": [{"status": "DELIVRD"}]})))
         (receipt,) = client.reports("sms", ["a1b2:1"])
         assert receipt.upstream_id == "a1b2:1"
 
-    def test_a_new_word_is_unknown_and_shown(self, server: FaultServer, client: Client) -> None:
+    def test_a_new_word_is_unknown_and_shown(self, server: FaultServer, client: MobtextingClient) -> None:
         """As in a pushed report."""
         server.play(say(http_json({"status": "OK", "data": [ROW | {"status": "Shiny new"}]})))
         (receipt,) = client.reports("sms", ["a1b2:1"])
@@ -146,7 +148,7 @@ class TestReports:
         ],
     )
     def test_anything_else_is_an_error(
-        self, server: FaultServer, client: Client, raw: bytes, reason: str, wait: float | None
+        self, server: FaultServer, client: MobtextingClient, raw: bytes, reason: str, wait: float | None
     ) -> None:
         """It says why and how long to wait, and the next id is not asked for."""
         server.play(say(raw))
@@ -156,13 +158,13 @@ class TestReports:
         assert caught.value.__cause__ is None
         assert len(server.received) == 1
 
-    def test_no_answer_is_an_error(self, client: Client, server: FaultServer) -> None:
+    def test_no_answer_is_an_error(self, client: MobtextingClient, server: FaultServer) -> None:
         """It has the reason of the transport."""
         server.play(say(b"220 smtp.example ESMTP\r\n"))
         with pytest.raises(UpstreamError, match=r"unreadable\.$"):
             client.reports("sms", ["a1b2:1"])
 
-    def test_an_unknown_channel_is_a_bug(self, server: FaultServer, client: Client) -> None:
+    def test_an_unknown_channel_is_a_bug(self, server: FaultServer, client: MobtextingClient) -> None:
         """No request is made."""
         with pytest.raises(KeyError):
             client.reports("pigeon", ["a1b2:1"])
@@ -172,7 +174,7 @@ class TestReports:
 class TestLookup:
     """What the networks know about a number."""
 
-    def test_a_ported_mobile(self, server: FaultServer, client: Client) -> None:
+    def test_a_ported_mobile(self, server: FaultServer, client: MobtextingClient) -> None:
         """The current network counts; the subscriber's identity is not kept."""
         server.play(say(http_json({"status": 200, "message": "OK", "data": [FOUND]})))
         found = client.lookup(f"+{NUMBER}")
@@ -199,7 +201,7 @@ class TestLookup:
         ],
     )
     def test_rows(
-        self, server: FaultServer, client: Client, changes: dict[str, object], expected: Lookup
+        self, server: FaultServer, client: MobtextingClient, changes: dict[str, object], expected: Lookup
     ) -> None:
         """What the row says, in PHP's spellings, and nothing else."""
         server.play(say(http_json({"status": 200, "data": [FOUND | changes]})))
@@ -214,7 +216,7 @@ class TestLookup:
         ],
     )
     def test_anything_else_is_an_error(
-        self, server: FaultServer, client: Client, raw: bytes, reason: str
+        self, server: FaultServer, client: MobtextingClient, raw: bytes, reason: str
     ) -> None:
         """It says which account and why, and holds no number."""
         server.play(say(raw))
@@ -222,7 +224,7 @@ class TestLookup:
             client.lookup(f"+{NUMBER}")
         assert str(caught.value) == f"The upstream account main gave no usable answer: {reason}."
 
-    def test_only_a_number_is_looked_up(self, server: FaultServer, client: Client) -> None:
+    def test_only_a_number_is_looked_up(self, server: FaultServer, client: MobtextingClient) -> None:
         """Nothing leaves."""
         with pytest.raises(ValueError, match=r"^to must be E\.164 with a plus$"):
             client.lookup(NUMBER)

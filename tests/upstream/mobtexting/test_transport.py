@@ -28,7 +28,7 @@ from otp_service.upstream.channels import (
     VoiceSettings,
     WhatsappSettings,
 )
-from otp_service.upstream.mobtexting import AccountSettings, Batcher, Client
+from otp_service.upstream.mobtexting import AccountSettings, Batcher, MobtextingClient
 from otp_service.upstream.port import Message, Outcome, UpstreamError, Verdict
 from tests.support.fault_server import (
     Action,
@@ -64,7 +64,7 @@ ACCEPTED = http_json(
 )
 SENDER = SmsSettings(service="T", sender="ACMEIN")
 FLOW = VoiceSettings(bridge="9", mode="flow", flow_id="1")
-CALLS: dict[str, Callable[[Client], object]] = {
+CALLS: dict[str, Callable[[MobtextingClient], object]] = {
     "sms": lambda client: client.send_sms(message(), SENDER),
     "sms batch": lambda client: client.send_sms_batch([message("ref-1"), message("ref-2")], SENDER),
     "sms by a batcher": lambda client: Batcher(client, SENDER)(message()),
@@ -76,7 +76,7 @@ CALLS: dict[str, Callable[[Client], object]] = {
     "lookup": lambda client: client.lookup(f"+{NUMBER}"),
     "balance": lambda client: client.balance(),
     **{
-        f"{channel} reports": partial(Client.reports, channel=channel, upstream_ids=["a1b2"])
+        f"{channel} reports": partial(MobtextingClient.reports, channel=channel, upstream_ids=["a1b2"])
         for channel in ("sms", "voice", "whatsapp", "rcs", "mip")
     },
 }
@@ -106,7 +106,7 @@ def message(reference: str = "ref-1") -> Message:
     return Message(to=f"+{NUMBER}", reference=reference, code="493817", text=TEXT, language="en", seconds=300)
 
 
-def asked(call: Callable[[Client], object], client: Client) -> str:
+def asked(call: Callable[[MobtextingClient], object], client: MobtextingClient) -> str:
     """Write what a call returned or raised, as a log would."""
     try:
         return repr(call(client))
@@ -114,14 +114,14 @@ def asked(call: Callable[[Client], object], client: Client) -> str:
         return "".join(traceback.format_exception(error))
 
 
-def send(client: Client, reference: str = "ref-1") -> Outcome:
+def send(client: MobtextingClient, reference: str = "ref-1") -> Outcome:
     """Send an SMS."""
     return client.send_sms(message(reference), SENDER)
 
 
 def send_once(url: str, **settings: object) -> Outcome:
     """Send an SMS with a new client."""
-    with closing(Client(account(url, **settings))) as client:
+    with closing(MobtextingClient(account(url, **settings))) as client:
         return send(client)
 
 
@@ -313,7 +313,7 @@ def test_a_refusal_counts_although_its_body_is_truncated(server: FaultServer) ->
 def test_cookies_are_not_kept(server: FaultServer) -> None:
     """The client needs no sessions, and threads would share a cookie jar."""
     server.play(say(ACCEPTED.replace(b"\r\n", b"\r\nSet-Cookie: session=1\r\n", 1)))
-    with closing(Client(account(server.url))) as client:
+    with closing(MobtextingClient(account(server.url))) as client:
         send(client)
         send(client)
     assert ["cookie" in request.headers for request in server.received] == [False, False]
@@ -333,21 +333,21 @@ class TestPool:
 
     def test_a_connection_is_used_again(self, server: FaultServer) -> None:
         """Ten sends in a row need one connection."""
-        with closing(Client(account(server.url))) as client:
+        with closing(MobtextingClient(account(server.url))) as client:
             assert {send(client).verdict for _ in range(10)} == {Verdict.ACCEPTED}
         assert server.connections == 1
 
     def test_a_connection_is_used_again_after_a_refusal(self, server: FaultServer) -> None:
         """A refusal leaves no unread bytes."""
         server.play_each([say(http_json({"message": "Too Many Attempts."}, "429 Too Many"))], [say(ACCEPTED)])
-        with closing(Client(account(server.url))) as client:
+        with closing(MobtextingClient(account(server.url))) as client:
             assert [send(client).reason for _ in range(2)] == ["throttled", "accepted"]
         assert server.connections == 1
 
     def test_a_connection_that_the_server_closed_is_replaced(self, server: FaultServer) -> None:
         """No message is lost or doubled."""
         server.play_each([say(ACCEPTED), close_and_settle], [say(ACCEPTED)])
-        with closing(Client(account(server.url))) as client:
+        with closing(MobtextingClient(account(server.url))) as client:
             assert send(client, "first").verdict is Verdict.ACCEPTED
             server.wait_until_deserted()
             assert send(client, "second").verdict is Verdict.ACCEPTED
@@ -356,7 +356,7 @@ class TestPool:
 
     def test_a_connection_that_was_idle_for_long_is_replaced(self, server: FaultServer) -> None:
         """A gateway may have dropped it silently."""
-        with closing(Client(account(server.url, idle_timeout=0))) as client:
+        with closing(MobtextingClient(account(server.url, idle_timeout=0))) as client:
             assert [send(client).verdict for _ in range(2)] == [Verdict.ACCEPTED, Verdict.ACCEPTED]
         assert server.connections == 2
 
@@ -364,14 +364,14 @@ class TestPool:
         """Bytes that were not requested are dropped with their connection."""
         refusal = http_json({"status": "ERROR"})
         server.play_each([say(refusal + ACCEPTED)], [say(refusal)])
-        with closing(Client(account(server.url))) as client:
+        with closing(MobtextingClient(account(server.url))) as client:
             assert [send(client).reason for _ in range(2)] == ["rejected", "rejected"]
 
     def test_a_late_answer_is_not_read_by_the_next_call(self, server: FaultServer) -> None:
         """The connection of a call that timed out is not used again."""
         late = threading.Event()
         server.play_each([wait_for(late), say(ACCEPTED)], [say(http_json({"status": "ERROR"}))])
-        with closing(Client(account(server.url, total_timeout=1, connect_timeout=1))) as client:
+        with closing(MobtextingClient(account(server.url, total_timeout=1, connect_timeout=1))) as client:
             assert send(client).reason == "timeout"
             late.set()
             assert send(client).reason == "rejected"
@@ -381,7 +381,7 @@ class TestPool:
         server.respond(_echo)
         references = [f"ref-{n}" for n in range(640)]
         with (
-            closing(Client(account(server.url, total_timeout=PATIENCE))) as client,
+            closing(MobtextingClient(account(server.url, total_timeout=PATIENCE))) as client,
             ThreadPoolExecutor(64) as pool,
         ):
             outcomes = list(pool.map(lambda reference: send(client, reference), references))
@@ -393,14 +393,14 @@ class TestPool:
         """The size of the pool limits the connections that are kept, not the calls."""
         server.play(meet(threading.Barrier(8)), say(ACCEPTED))
         few = account(server.url, pool_size=1, total_timeout=PATIENCE)
-        with closing(Client(few)) as client, ThreadPoolExecutor(8) as pool:
+        with closing(MobtextingClient(few)) as client, ThreadPoolExecutor(8) as pool:
             verdicts = {outcome.verdict for outcome in pool.map(send, [client] * 8)}
         assert verdicts == {Verdict.ACCEPTED}
 
     def test_neither_threads_nor_sockets_are_left_behind(self, server: FaultServer) -> None:
         """After every kind of fault and a close, only the server's files are open."""
         before = threading.enumerate()
-        with closing(Client(account(server.url, **SHORT))) as client:
+        with closing(MobtextingClient(account(server.url, **SHORT))) as client:
             for actions, _ in LOST.values():
                 server.play(*actions)
                 send(client)
@@ -418,7 +418,7 @@ class TestTls:
     def test_a_trusted_certificate(self, tls_server: FaultServer, certificate: Path) -> None:
         """The account's bundle makes a private authority trusted; connections are kept."""
         tls_server.play(say(ACCEPTED))
-        with closing(Client(account(tls_server.url, ca_bundle=str(certificate)))) as client:
+        with closing(MobtextingClient(account(tls_server.url, ca_bundle=str(certificate)))) as client:
             assert {send(client).verdict for _ in range(3)} == {Verdict.ACCEPTED}
         assert tls_server.connections == 1
 
@@ -515,10 +515,10 @@ class TestToken:
     @pytest.mark.parametrize("auth", ["header", "query", "body"])
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
     def test_each_call_carries_it_in_one_place(
-        self, server: FaultServer, call: Callable[[Client], object], auth: str
+        self, server: FaultServer, call: Callable[[MobtextingClient], object], auth: str
     ) -> None:
         """Also if the body is JSON or the query has more parameters; no query contains a code."""
-        with closing(Client(account(server.url, auth=auth))) as client:
+        with closing(MobtextingClient(account(server.url, auth=auth))) as client:
             asked(call, client)
         (request,) = server.received
         body = request.body.decode()
@@ -535,7 +535,7 @@ class TestToken:
     def test_no_call_shows_token_text_or_number(
         self,
         server: FaultServer,
-        call: Callable[[Client], object],
+        call: Callable[[MobtextingClient], object],
         auth: str,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
@@ -548,7 +548,7 @@ class TestToken:
             [reset],
         ]
         caplog.set_level(logging.DEBUG)
-        with closing(Client(account(server.url, auth=auth))) as client:
+        with closing(MobtextingClient(account(server.url, auth=auth))) as client:
             for actions in answers:
                 server.play(*actions)
                 assert not [secret for secret in CANARIES if secret in asked(call, client)]
@@ -570,7 +570,7 @@ class TestToken:
         new_word = [say(http_json({"status": "CANARYWORD"}))]
         quick = [actions for actions, reason in LOST.values() if reason != "timeout"]
         try:
-            with closing(Client(account(server.url, auth=auth))) as client:
+            with closing(MobtextingClient(account(server.url, auth=auth))) as client:
                 for actions in [odd_header, new_word, *quick]:
                     server.play(*actions)
                     seen = repr(send(client)) + repr(client)
