@@ -55,7 +55,7 @@ class BlockStore:
         return f"{line.rule}:{line.scope}:{counter_index(self._seal, line)}"
 
     def read(self, id_: str) -> Block | None:
-        """Give a block; None if there is none, or it is no longer kept."""
+        """Return a block; None if there is none, or it is no longer kept."""
         rule, scope, index = id_.split(":")
         stored = self._scripts.call(
             "guard_read_block", [self._slot.counter(scope, index)], f"{MARKS[rule]}block"

@@ -51,7 +51,7 @@ class History:
         self._scripts.call("put", [key], at, seconds * 1000)
 
     def read_past(self, e164: str, app: str = "", session: str = "", seconds: int = 0) -> Past:
-        """Give what is known about a number. A session counts if it verified the number within `seconds`."""
+        """Return what is known about a number. A session counts if it verified the number within `seconds`."""
         recycled = self._recycled(e164)
         names = self._seal.indexes("session", app, session) if session else ()
         sessions = self._sessions(e164) if session else []

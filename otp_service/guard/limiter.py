@@ -67,7 +67,7 @@ class Limiter:
         return self._decide("charge", lines, operation, allowance, pins)
 
     def preview(self, lines: Sequence[Line], allowance: Allowance, pins: PinNames) -> Decision:
-        """Give what `charge` would decide, and change nothing."""
+        """Return what `charge` would decide, and change nothing."""
         return self._decide("preview", lines, secrets.token_urlsafe(9), allowance, pins)
 
     def refund(self, lines: Sequence[Line], operation: str) -> None:

@@ -48,7 +48,7 @@ class PinStore:
         return bool(self._scripts.call("guard_pin", [self._key, self._slot.new_operation()], name, REMEMBER))
 
     def read_all(self) -> dict[str, dict[str, Any]]:
-        """Give all pins by name."""
+        """Return all pins by name."""
         found = self._scripts.call("read_hash", [self._key])
         return {name: json.loads(pin) for name, pin in zip(found[::2], found[1::2], strict=True)}
 

@@ -36,5 +36,5 @@ class Slot:
 
 
 def counter_index(seal: Seal, line: Line) -> str:
-    """Give the HMAC of a line's subject; empty for a counter that all subjects share."""
+    """Return the HMAC of a line's subject; empty for a counter that all subjects share."""
     return seal.index(line.scope, *line.subject) if line.subject else ""
