@@ -67,7 +67,7 @@ def test_pins_in_a_terminal(run: Run, product: Core) -> None:
     code, _, err = run("pins", "lift", "number", NUMBER, *why)
     assert (code, err) == (1, "There is no such pin.\n")
     assert run("pins", "allow", "prefix", "44", *why)[2].splitlines() == [
-        "Some fields break a rule; each is named below.",
+        "Some fields break a rule.",
         "  - subject: must be the beginning of an E.164 number, such as +4479",
     ]
 
