@@ -100,29 +100,19 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """The balance of one service code. `credits` and `charges` are in the upstream's unit."""
+    """The balance of one service code. `credits` are in the upstream's unit."""
 
     service: str
     name: str
     credits: float
     postpaid: bool
-    charges: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """What is known about a number.
+    """What is known about a number. `mobile` is True if a mobile network certainly has it, None if it is not known."""
 
-    `known`: a network has the number. `mobile`: True if that is certainly a mobile network, None if it is not known.
-    `network` is the name of the current network and `mcc_mnc` its code.
-    """
-
-    known: bool
     mobile: bool | None = None
-    network: str | None = None
-    mcc_mnc: str | None = None
-    ported: bool = False
-    roaming: bool = False
 
 
 class UpstreamError(Exception):

@@ -44,7 +44,7 @@ class Asked:
 
 def row(service: str, credits_left: float, *, postpaid: bool = False) -> Balance:
     """Make the balance of a service code."""
-    return Balance(service=service, name=service, credits=credits_left, postpaid=postpaid, charges=None)
+    return Balance(service=service, name=service, credits=credits_left, postpaid=postpaid)
 
 
 class Records(logging.Handler):

@@ -27,5 +27,4 @@ def _balance(row: Any) -> Balance | None:  # noqa: ANN401 - it is whatever JSON 
         name=str(row.get("name") or ""),
         credits=credits_left,
         postpaid=truth(row.get("postpaid")),
-        charges=number(row.get("charges")),
     )
