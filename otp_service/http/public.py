@@ -162,16 +162,16 @@ def check_health() -> dict[str, str]:
 def check_readiness() -> tuple[dict[str, Any], int, dict[str, str]]:
     """Ping each part; 503 while one does not answer."""
     pings = {"store": core().store.facts.ping}
-    found = {}
+    states = {}
     for name, ping in pings.items():
         try:
             ping()
-            found[name] = "ok"
+            states[name] = "ok"
         except errors.StoreUnavailable as error:
-            found[name] = error.code
-    well = set(found.values()) <= {"ok"}
-    headers = {} if well else {"Retry-After": "2"}
-    return {"status": "ok" if well else "unavailable", "parts": found}, 200 if well else 503, headers
+            states[name] = error.code
+    if set(states.values()) <= {"ok"}:
+        return {"status": "ok", "parts": states}, 200, {}
+    return {"status": "unavailable", "parts": states}, 503, {"Retry-After": "2"}
 
 
 @views.get("/metrics")

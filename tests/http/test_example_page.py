@@ -177,7 +177,7 @@ def test_a_check_of_an_unknown_kind_is_told(page: Page, url: str, service: Servi
     """A vendor's widget is for the app's own page to bring."""
     service.kind = "siteverify"
     sent(page, url)
-    expect(page.get_by_role("alert")).to_have_text("This page knows no widget of this kind.")
+    expect(page.get_by_role("alert")).to_have_text("This page does not support this kind of human check.")
     expect(page.get_by_label("Phone number")).to_be_visible()
 
 

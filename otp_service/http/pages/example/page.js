@@ -1,4 +1,4 @@
-// The way of an app's page: send, solve a check if one is asked for, verify, send again.
+// What an app's page does: send, solve a human check if required, verify, send again.
 
 const WIDGET = "/otp/human-check/widget.js";
 const NAMES = { sms: "SMS", whatsapp: "WhatsApp", voice: "phone call", rcs: "RCS" };
@@ -18,7 +18,7 @@ async function call(path, body) {
   return content;
 }
 
-// Repeats a request with its proof when the service wants a human check first, or by now a heavier one.
+// Repeats a request with a proof while the service requires a human check, or a harder one than before.
 async function ask(path, body) {
   try {
     return await call(path, body);
@@ -29,13 +29,13 @@ async function ask(path, body) {
 }
 
 async function solve(check) {
-  if (check.kind !== "altcha") throw { detail: "This page knows no widget of this kind." };
+  if (check.kind !== "altcha") throw { detail: "This page does not support this kind of human check." };
   await import(WIDGET);
   const widget = document.createElement("altcha-widget");
   widget.setAttribute("auto", "onload");
   widget.setAttribute("challenge", JSON.stringify(check.challenge));
-  const taste = { hideFooter: true, hideLogo: true, humanInteractionSignature: false };
-  widget.setAttribute("configuration", JSON.stringify(taste));
+  const options = { hideFooter: true, hideLogo: true, humanInteractionSignature: false };
+  widget.setAttribute("configuration", JSON.stringify(options));
   show("check");
   try {
     return await new Promise((resolve, reject) => {
@@ -54,7 +54,7 @@ function show(step) {
   for (const id of ["number", "check", "code", "done"]) $(id).hidden = id !== step;
 }
 
-// Runs one step with its buttons off; a problem sends the person back to where it can be mended.
+// Runs one step with the buttons disabled. After a problem it shows the form where the person can correct it.
 async function step(id, act) {
   const buttons = document.querySelectorAll("button");
   for (const button of buttons) button.disabled = true;
