@@ -13,7 +13,7 @@ from otp_service.messages import opt_out
 from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
-from otp_service.upstream.port import Inbound
+from otp_service.upstream.port import Reply
 
 OPEN_FOR = 24 * 3600
 """Seconds that a channel counts as open after a person wrote (WhatsApp's customer service window)."""
@@ -30,25 +30,25 @@ class Replies:
         self._seal = seal
         self._metrics = metrics
 
-    def record_reply(self, upstream: str, message: Inbound) -> None:
+    def record_reply(self, upstream: str, reply: Reply) -> None:
         """Record that a person wrote: opens the channel for a day, and obeys STOP and START."""
-        word = opt_out.word(message.text)
-        index = self._seal.index("number", message.sender)
-        suppressed = self._seal.indexes("suppressed", message.sender)
-        self._facts.put(f"open:{message.channel}:{index}", "1", OPEN_FOR)
+        word = opt_out.word(reply.text)
+        index = self._seal.index("number", reply.sender)
+        suppressed = self._seal.indexes("suppressed", reply.sender)
+        self._facts.put(f"open:{reply.channel}:{index}", "1", OPEN_FOR)
         if word == "stop":
             why = {
-                "channel": message.channel,
+                "channel": reply.channel,
                 "upstream": upstream,
                 "at": self._facts.time(),
                 "by": "the person",
-                "sealed": self._seal.close(message.sender, suppressed[0]),
+                "sealed": self._seal.close(reply.sender, suppressed[0]),
             }
             self._suppressions.add(suppressed[0], why, SUPPRESSED_FOR)
         elif word == "start":
             self._suppressions.remove(*suppressed)
-        self._metrics.inbound.labels(message.channel, word or "other").inc()
-        log("inbound.heard", channel=message.channel, to=phone.mask(message.sender), word=word or "other")
+        self._metrics.inbound.labels(reply.channel, word or "other").inc()
+        log("inbound.heard", channel=reply.channel, to=phone.mask(reply.sender), word=word or "other")
 
     def read_suppression(self, to: str, country: str | None = None) -> dict[str, Any] | None:
         """Return why a number gets no messages, or None if it does. Raises InvalidNumber."""

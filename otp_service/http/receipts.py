@@ -18,7 +18,7 @@ from otp_service.http.schemas.upstreams import ReceivedSchema
 from otp_service.http.view import core
 from otp_service.policy import ReceiptSettings, Upstream
 from otp_service.upstream.mobtexting import receipts
-from otp_service.upstream.port import Inbound
+from otp_service.upstream.port import Reply
 
 views = Blueprint("receipts", __name__, url_prefix="/webhooks/mobtexting")
 METHODS = ["GET", "POST", "PUT"]
@@ -64,7 +64,7 @@ def _receive(name: str, secret: str) -> dict[str, Any]:
         core().metrics.receipts.labels("(none)", name, "unreadable", str(error)).inc()
         raise errors.ReceiptUnreadable from None
     for one in found:
-        if isinstance(one, Inbound):
+        if isinstance(one, Reply):
             core().replies.record_reply(name, one)
         else:
             core().receipts.record_receipt(name, one)

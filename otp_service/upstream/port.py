@@ -90,7 +90,7 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inbound:
+class Reply:
     """A message that a person wrote. `sender` is E.164 with its plus; `text` is empty for pictures and similar."""
 
     channel: str

@@ -6,7 +6,7 @@ import secrets
 import pytest
 
 from otp_service.bootstrap.core import Core
-from otp_service.upstream.port import Inbound
+from otp_service.upstream.port import Reply
 from otp_service.verification.caller import Caller
 from otp_service.verification.send import SendRequest
 from tests.conftest import OPS
@@ -17,7 +17,7 @@ pytest_plugins = ["tests.support.http_fixtures", "tests.support.command_fixtures
 
 def stop(product: Core) -> None:
     """Record a STOP from the number."""
-    product.replies.record_reply("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
+    product.replies.record_reply("main", Reply(channel="sms", sender=NUMBER, text="STOP"))
 
 
 def rotate(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, drop: bool) -> None:
@@ -102,7 +102,7 @@ def test_forgetting_fails_for_what_it_cannot_read(
 def test_operators_forget_a_number_over_http(api: Api) -> None:
     """The number is in the body, never in a URL; an app's key is refused."""
     challenge_id = api.opened()
-    api.core.replies.record_reply("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
+    api.core.replies.record_reply("main", Reply(channel="sms", sender=NUMBER, text="STOP"))
     body = {"to": "(202) 555-0100", "country": "US"}
     assert api.call("POST", "/ops/numbers/forget", body=body).status_code in {401, 403}
     assert api.status(challenge_id).status_code == 200

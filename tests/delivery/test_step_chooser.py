@@ -7,7 +7,7 @@ from itertools import islice, repeat
 import pytest
 
 from otp_service.challenge.model import Status
-from otp_service.upstream.port import Inbound
+from otp_service.upstream.port import Reply
 from tests.support.fault_server import FaultServer, Received, http, http_json
 from tests.support.journeys import Journeys, Upstream, account, four_channels, open_core, steps
 from tests.support.numbers import crowd
@@ -39,14 +39,14 @@ def channels(journeys: Journeys, conditional: str) -> list[str]:
 def test_a_step_for_open_channels_is_taken_once_the_person_wrote(journeys: Journeys, channel: str) -> None:
     """Before that it is skipped; any message of the person opens the channel."""
     assert channels(journeys, channel) == ["sms"]
-    journeys.core.replies.record_reply("main", Inbound(channel=channel, sender=NUMBER, text="hello"))
+    journeys.core.replies.record_reply("main", Reply(channel=channel, sender=NUMBER, text="hello"))
     assert channels(journeys, channel) == [channel]
 
 
 @pytest.mark.parametrize(("channel", "sender"), [("sms", NUMBER), ("rcs", NUMBER), ("whatsapp", OTHER)])
 def test_a_message_opens_one_channel_to_one_person(journeys: Journeys, channel: str, sender: str) -> None:
     """For another channel or another number the step stays closed."""
-    journeys.core.replies.record_reply("main", Inbound(channel=channel, sender=sender, text="hello"))
+    journeys.core.replies.record_reply("main", Reply(channel=channel, sender=sender, text="hello"))
     assert channels(journeys, "whatsapp") == ["sms"]
 
 

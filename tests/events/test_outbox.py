@@ -12,7 +12,7 @@ from otp_service.events.outbox import BLOCKED_PAUSE, Outbox
 from otp_service.events.standard_webhooks import EventType
 from otp_service.policy import App, Events, Policy
 from otp_service.policy.active import ActivePolicy
-from otp_service.upstream.port import Inbound
+from otp_service.upstream.port import Reply
 from otp_service.verification.send import SendRequest
 from tests.support.fault_server import FaultServer
 from tests.support.journeys import Journeys, Upstream, account, four_channels, open_core, steps
@@ -186,7 +186,7 @@ def test_many_processes_at_once_queue_an_event_once(store: Stores) -> None:
 def test_many_refusals_do_not_cause_many_events(journeys: Journeys) -> None:
     """For a number that wrote STOP there is one event a minute; it names the rule and not the number."""
     core, caller, number = journeys.core, journeys.caller(*steps(["sms"])), next(crowd())
-    core.replies.record_reply("main", Inbound(channel="sms", sender=number, text="STOP"))
+    core.replies.record_reply("main", Reply(channel="sms", sender=number, text="STOP"))
     for _ in range(5):
         with pytest.raises(NumberOptedOut):
             core.send.send(caller, SendRequest(to=number))

@@ -15,7 +15,7 @@ from otp_service.crypto.sealing import Seal
 from otp_service.events.outbox import Outbox
 from otp_service.http import app as http_app
 from otp_service.http.problems import STATUS
-from otp_service.upstream.port import Inbound
+from otp_service.upstream.port import Reply
 from otp_service.verification.check import Check
 from tests.conftest import OPS, POLICY, PUBLISHABLE, SECRET, make_core
 from tests.support.http_api import (
@@ -198,7 +198,7 @@ def _(api: Api) -> TestResponse:
 
 @reaches(errors.NumberOptedOut)
 def _(api: Api) -> TestResponse:
-    api.core.replies.record_reply("main", Inbound(channel="sms", sender=NUMBER, text="STOP"))
+    api.core.replies.record_reply("main", Reply(channel="sms", sender=NUMBER, text="STOP"))
     return api.send()
 
 

@@ -1,4 +1,4 @@
-"""Inbound: which messages ask for silence, which for more, and which merely hold such a word."""
+"""Which replies ask for silence, which ask for messages again, and which only contain such a word."""
 
 import unicodedata
 

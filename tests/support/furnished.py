@@ -11,7 +11,7 @@ from redis import Redis
 from otp_service.bootstrap.core import Core
 from otp_service.errors import NumberOptedOut, TooManyRequests, WrongCode
 from otp_service.policy import CHANNELS
-from otp_service.upstream.port import Inbound, Receipt, Stage
+from otp_service.upstream.port import Receipt, Reply, Stage
 from otp_service.verification.caller import Caller
 from otp_service.verification.resend import ResendRequest
 from otp_service.verification.send import SendRequest
@@ -117,7 +117,7 @@ def push(core: Core, id_: str, stage: Stage) -> None:
 def hear(core: Core, number: str, text: str) -> None:
     """Let a person write over every channel."""
     for channel in CHANNELS:
-        core.replies.record_reply("main", Inbound(channel=channel, sender=number, text=text))
+        core.replies.record_reply("main", Reply(channel=channel, sender=number, text=text))
 
 
 def open_house(

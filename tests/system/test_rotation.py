@@ -14,7 +14,7 @@ from otp_service.bootstrap.core import Core
 from otp_service.challenge.model import State, Status
 from otp_service.errors import NumberOptedOut
 from otp_service.ops.rekeying import Tally, record_kinds, rekey
-from otp_service.upstream.port import Inbound, Receipt, Stage
+from otp_service.upstream.port import Receipt, Reply, Stage
 from otp_service.verification.caller import Caller
 from otp_service.verification.check import Verification
 from otp_service.verification.resend import ResendRequest
@@ -87,7 +87,7 @@ def send(core: Core, number: str, key: str | None = None) -> str:
 
 def stop(core: Core, number: str, word: str = "STOP") -> None:
     """Let a person write a word."""
-    core.replies.record_reply("main", Inbound(channel="sms", sender=number, text=word))
+    core.replies.record_reply("main", Reply(channel="sms", sender=number, text=word))
 
 
 def hand_over(rotation: Rotation, one: Core, other: Core) -> Verification:

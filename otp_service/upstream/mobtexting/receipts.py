@@ -15,10 +15,10 @@ from urllib.parse import parse_qsl
 
 from otp_service.upstream.mobtexting.values import e164, identifier, number, parse_json, scalar
 from otp_service.upstream.mobtexting.words import meaning_of
-from otp_service.upstream.port import Inbound, Receipt
+from otp_service.upstream.port import Receipt, Reply
 
 Content = Mapping[str, Any]
-Pushed = Receipt | Inbound
+Pushed = Receipt | Reply
 T = TypeVar("T")
 
 _CHANNELS: Final[Mapping[str, str]] = {
@@ -78,7 +78,7 @@ def parse(content: Content, fields: Fields = DEFAULT) -> list[Pushed]:
     channel, kind = _known(event)
     if not channel:
         return []
-    read = _inbound if kind == "in" else _receipt
+    read = _reply if kind == "in" else _receipt
     return _each(_bodies(content, "payload"), lambda body: read(body, channel, fields))
 
 
@@ -191,14 +191,14 @@ def _channel(body: Content, fields: Fields) -> str:
     return _CHANNELS.get(named.strip().lower(), call)
 
 
-def _inbound(body: Content, channel: str, _: Fields) -> Inbound:
+def _reply(body: Content, channel: str, _: Fields) -> Reply:
     recipient, message = _object(body.get("recipient")), _object(body.get("message"))
     sender = e164(recipient.get("from"))
     if not sender:
         raise ReceiptError("no_sender")
     payload = _object(message.get("payload"))
     text = scalar(_first(payload, ("text", "caption"))) or ""
-    return Inbound(channel=channel, sender=sender, text=text[:_MAX_TEXT])
+    return Reply(channel=channel, sender=sender, text=text[:_MAX_TEXT])
 
 
 def _first(body: Content, names: Sequence[str]) -> object:

@@ -11,7 +11,7 @@ from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.core import Core
 from otp_service.delivery.account_health import AccountHealth
 from otp_service.store.polling import POLL_EVERY
-from otp_service.upstream.port import Inbound, Outcome, Verdict
+from otp_service.upstream.port import Outcome, Reply, Verdict
 from otp_service.verification.caller import Caller
 from otp_service.verification.send import SendRequest
 from tests.conftest import OPS, PUBLISHABLE, SECRET
@@ -323,7 +323,7 @@ def test_a_suppressed_number_is_looked_up_and_lifted(api: Api, caplog: pytest.Lo
     body = {"to": "(202) 555-0100", "country": "US"}
     assert members(ask(api, "POST", "suppressions/look", body)) == {"suppressed": False}
     assert members(ask(api, "POST", "suppressions/lift", body)) == {"lifted": False}
-    api.core.replies.record_reply("main", Inbound(channel="whatsapp", sender=NUMBER, text="Stop!"))
+    api.core.replies.record_reply("main", Reply(channel="whatsapp", sender=NUMBER, text="Stop!"))
     found = members(ask(api, "POST", "suppressions/look", body))
     assert (found["suppressed"], found["channel"], found["by"]) == (True, "whatsapp", "the person")
     with caplog.at_level(logging.INFO):

@@ -22,7 +22,7 @@ from otp_service.upstream.mobtexting import (
     signed,
 )
 from otp_service.upstream.mobtexting.words import WORDS
-from otp_service.upstream.port import Inbound, Receipt, Stage
+from otp_service.upstream.port import Receipt, Reply, Stage
 
 SMS = {
     "id": "52ecf5da-259b:1",
@@ -204,7 +204,7 @@ class TestInbound:
     def test_a_text(self, event: str, channel: str) -> None:
         """Number and text, which the repr hides."""
         (found,) = parse(inbound(event, "919000000001", {"text": "STOP 1234"}))
-        assert found == Inbound(channel=channel, sender="+919000000001", text="STOP 1234")
+        assert found == Reply(channel=channel, sender="+919000000001", text="STOP 1234")
         assert "919000000001" not in repr(found)
         assert "STOP" not in repr(found)
 
@@ -212,7 +212,7 @@ class TestInbound:
     def test_numbers_in_any_spelling(self, sender: object) -> None:
         """The plus is added if it is missing."""
         (found,) = parse(inbound("vmn:message:in", sender, {"text": "x"}))
-        assert isinstance(found, Inbound)
+        assert isinstance(found, Reply)
         assert found.sender == "+919000000001"
 
     @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ class TestInbound:
     def test_other_content_than_text(self, payload: object, text: str) -> None:
         """A picture has a caption at most."""
         (found,) = parse(inbound("whatsapp:message:in", "919000000001", payload, "image"))
-        assert isinstance(found, Inbound)
+        assert isinstance(found, Reply)
         assert found.text == text
 
     @pytest.mark.parametrize("sender", [None, "", "TXTSMS", "+1,+2", {"x": 1}])
@@ -492,9 +492,9 @@ OBJECT = st.dictionaries(KEY, ANY_JSON, max_size=8)
 WORD = set(string.ascii_lowercase + "_")
 
 
-def check(read: Callable[[], list[Receipt | Inbound]]) -> None:
+def check(read: Callable[[], list[Receipt | Reply]]) -> None:
     """Expect valid entries, or a ReceiptError."""
-    entries: list[Receipt | Inbound] = []
+    entries: list[Receipt | Reply] = []
     refusal = ""
     try:
         entries = read()
