@@ -36,7 +36,7 @@ def test_a_number_with_a_unit_is_a_duration(text: str, seconds: int) -> None:
     ],
 )
 def test_anything_else_is_refused(text: object) -> None:
-    """Signs, spaces, fractions, other digits and other units are errors."""
+    """A plus or minus, spaces, fractions, other digits and other units are errors."""
     with pytest.raises(ValueError, match="is not a duration"):
         read_duration(text)
 

@@ -49,7 +49,7 @@ def test_every_spelling_is_one_number(spelling: str) -> None:
 def test_any_mixture_of_signs_is_the_same_number(
     separators: list[str], prefix: str, digits: dict[int, str], suffix: str, country: str
 ) -> None:
-    """Separators, prefixes, scripts and extensions are spelling; the digits are the number."""
+    """Separators, prefixes, scripts and extensions do not matter; the digits are the number."""
     national = "".join(digit + between for digit, between in zip("987654321", separators, strict=False)) + "0"
     text = f"{prefix}{national}".translate(digits) + suffix
     assert phone.parse(text, country).e164 == INDIAN
@@ -85,7 +85,7 @@ def test_what_is_written_for_humans_is_read_back(number: phonenumbers.PhoneNumbe
 @settings(deadline=None)
 @given(st.text())
 def test_no_text_is_read_as_anything_but_a_number_or_refused(text: str) -> None:
-    """Whatever comes, the end is an E.164 number or one clear error."""
+    """Any text gives an E.164 number or one clear error."""
     for country in (None, "US"):
         try:
             found = phone.parse(text, country)
@@ -107,7 +107,7 @@ def test_no_text_is_read_as_anything_but_a_number_or_refused(text: str) -> None:
     ],
 )
 def test_letters_are_refused(text: str) -> None:
-    """Vanity numbers and look-alike letters are a typing mistake or a trick."""
+    """Vanity numbers and look-alike letters are a typing error or a trick."""
     with pytest.raises(InvalidNumber) as caught:
         phone.parse(text, "US")
     assert caught.value.rules() == [("to", "must be written in digits, not letters")]
@@ -139,14 +139,14 @@ def test_what_cannot_exist_is_refused_with_the_rule(text: str, country: str | No
 
 @pytest.mark.parametrize("country", ["", "us", "XX", "USA", "001", "ZZ"])
 def test_an_unknown_country_is_named_as_the_wrong_field(country: str) -> None:
-    """The number may be fine; it is the country that is not."""
+    """The number may be valid, but the country is not."""
     with pytest.raises(Invalid) as caught:
         phone.parse("+12025550100", country)
     assert [field for field, _ in caught.value.rules()] == ["country"]
 
 
 def test_a_number_of_no_country_has_none() -> None:
-    """Satellite and international service numbers belong to no country, and to no country's route."""
+    """Satellite and international service numbers belong to no country, so no route by country matches."""
     assert phone.parse("+80012345678") == phone.Number("+80012345678", "", "toll_free")
     assert phone.country_of("+80012345678") == ""
 
@@ -156,7 +156,7 @@ def test_a_number_of_no_country_has_none() -> None:
     [("+12025550100", "US"), ("+14165550100", "CA"), ("+447400123456", "GB"), (INDIAN, "IN")],
 )
 def test_a_number_knows_its_country(e164: str, country: str) -> None:
-    """Countries that share a code are told apart."""
+    """Countries with the same calling code are distinguished."""
     assert phone.parse(e164).country == phone.country_of(e164) == country
 
 
@@ -178,7 +178,7 @@ def test_a_number_knows_what_it_is(e164: str, kind: str) -> None:
 
 
 def test_the_words_for_what_a_number_is_are_those_of_the_metadata() -> None:
-    """A new release that knows more kinds must not break a route in silence."""
+    """A new release with more types must not break a route silently."""
     assert len(phone.TYPES) == 12
     for number in EXAMPLES:
         e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
@@ -187,7 +187,7 @@ def test_the_words_for_what_a_number_is_are_those_of_the_metadata() -> None:
 
 @pytest.mark.parametrize(("country", "code"), [("GB", "+44"), ("US", "+1"), ("BS", "+1"), ("IN", "+91")])
 def test_a_country_has_a_calling_code(country: str, code: str) -> None:
-    """What each of its numbers begins with."""
+    """The prefix of all its numbers."""
     assert phone.calling_code(country) == code
 
 
@@ -208,7 +208,7 @@ def test_a_country_has_a_calling_code(country: str, code: str) -> None:
     ],
 )
 def test_the_wires_own_form_is_strict(text: str) -> None:
-    """ASCII digits only, no other sign, 7 to 15 of them."""
+    """Only ASCII digits, 7 to 15 of them."""
     if text != "+1202555":
         assert not phone.E164.fullmatch(text)
     else:
@@ -218,14 +218,14 @@ def test_the_wires_own_form_is_strict(text: str) -> None:
 @settings(deadline=None)
 @given(st.text(alphabet=st.characters(categories=["Nd"]), min_size=7, max_size=15))
 def test_digits_of_other_scripts_are_not_the_wires(text: str) -> None:
-    """Python's own classes of digits hold hundreds of them; the rule knows ten."""
+    """Python's classes of digits have hundreds of characters; the rule allows ten."""
     assert bool(phone.E164.fullmatch(f"+{text}")) == bool(re.fullmatch("[1-9][0-9]{6,14}", text))
 
 
 @settings(deadline=None)
 @given(st.sampled_from(EXAMPLES))
 def test_a_mask_shows_country_code_and_two_digits_and_no_more(number: phonenumbers.PhoneNumber) -> None:
-    """Enough for its owner, nothing for anybody else; the length stays."""
+    """It shows enough for its owner and nothing for others; the length stays."""
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     masked = phone.mask(e164)
     code = f"+{number.country_code}"

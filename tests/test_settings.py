@@ -1,4 +1,4 @@
-"""Settings: every variable can be missing, wrong, doubled or misspelt, and all of it is told at once."""
+"""Settings: every variable can be missing, wrong, set twice or misspelt, and all mistakes are reported at once."""
 
 import base64
 import hashlib
@@ -112,7 +112,7 @@ def problems(environment: Mapping[str, str]) -> list[str]:
 
 
 def test_good_settings_are_read_with_their_defaults() -> None:
-    """What is required comes from the environment, the rest has a value that is safe."""
+    """Required settings come from the environment; all others have a safe default."""
     read = settings.read({**GOOD, "PATH": "/bin", "HOME": "/"})
     assert read.redis_url == GOOD["OTP_REDIS_URL"]
     assert list(read.peppers) == ["p2", "p1"]
@@ -131,7 +131,7 @@ def test_good_settings_are_read_with_their_defaults() -> None:
     ],
 )
 def test_two_listeners_differ_in_their_ports(listen: str, ops: str) -> None:
-    """A request is known by the port it came to, which two hosts do not make two; port 0 may become any."""
+    """Requests are told apart by their port, so two hosts with one port are not enough; port 0 may become any port."""
     (problem,) = problems({**GOOD, "OTP_LISTEN": listen, "OTP_OPS_LISTEN": ops})
     assert problem.startswith("OTP_OPS_LISTEN must not have the port of OTP_LISTEN")
     assert settings.read({**GOOD, "OTP_OPS_LISTEN": "127.0.0.1:8001"}).ops_port == 8001
@@ -161,7 +161,7 @@ def test_a_wrong_value_is_told_by_its_variable_and_never_repeated(name: str, val
 
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in ALSO_GOOD.items() for v in values])
 def test_other_good_forms_are_taken(name: str, value: str) -> None:
-    """All that the documentation promises."""
+    """It has all documented events."""
     settings.read({**GOOD, name: value})
 
 
@@ -201,7 +201,7 @@ def test_all_mistakes_are_told_together() -> None:
 
 @pytest.mark.parametrize("name", [name for name, _, _ in settings.variables() if WRONG[name]])
 def test_every_setting_can_come_from_a_file(tmp_path: Path, name: str) -> None:
-    """As container platforms hand secrets over, with a final newline."""
+    """As container platforms provide secrets, with a final newline."""
     default = next(default for variable, _, default in settings.variables() if variable == name)
     value = GOOD.get(name) or default or ""
     file = tmp_path / "value"
@@ -212,7 +212,7 @@ def test_every_setting_can_come_from_a_file(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, _, _ in settings.variables()])
 def test_a_value_and_a_file_for_it_contradict_each_other(tmp_path: Path, name: str) -> None:
-    """Neither wins in silence."""
+    """Neither wins silently."""
     file = tmp_path / "value"
     file.write_text(GOOD.get(name, "1"), encoding="utf-8")
     (problem,) = problems({**GOOD, name: GOOD.get(name, "1"), f"{name}_FILE": str(file)})
@@ -245,7 +245,7 @@ def test_a_file_that_cannot_be_read_is_named_by_its_variable(tmp_path: Path, con
     ],
 )
 def test_an_unknown_setting_is_refused_with_the_likely_name(name: str, advice: str) -> None:
-    """A misspelt limit must not silently be the default."""
+    """A misspelt limit must not silently become the default."""
     assert problems({**GOOD, name: "x"}) == [f"{name} is not a setting{advice}"]
 
 
@@ -289,7 +289,7 @@ def test_no_secret_shows_in_a_repr() -> None:
 
 
 def test_every_bytes_or_token_field_is_hidden() -> None:
-    """A new secret setting that would show fails here: what is not hidden is plain text or a figure."""
+    """A new secret setting that is not hidden fails here: all visible settings are plain text or numbers."""
     for field in fields(Settings):
         hidden = field.name in {
             "redis_url",

@@ -52,13 +52,13 @@ def test_the_policys_own_path_may_come_from_a_file(tmp_path: Path) -> None:
 
 
 def test_a_process_may_start_without_a_policy_of_its_own() -> None:
-    """The one in force is in the store; the file is only for a store that holds none."""
+    """The active policy is in the store; the file is only for a store without one."""
     read = configure(GOOD)
     assert (read.settings.policy_file, read.policy_file) == ("", None)
 
 
 def test_an_app_with_events_needs_the_secret_that_signs_them(tmp_path: Path) -> None:
-    """A missing or unusable secret is told at the start by its name, and not shown."""
+    """A missing or unusable secret is reported at the start by its name, without its value."""
     table = '[app.web.events]\nurl = "https://app.example.com/otp"\nsecret_env = "OTP_EVENTS_WEB"\n'
     environment = {**GOOD, "OTP_UPSTREAM_MAIN_TOKEN": "t"}
     environment["OTP_POLICY_FILE"] = policy_file(tmp_path, f"{POLICY}\n{table}")
@@ -70,7 +70,7 @@ def test_an_app_with_events_needs_the_secret_that_signs_them(tmp_path: Path) -> 
 
 
 def test_mistakes_of_settings_and_policy_are_told_together(tmp_path: Path) -> None:
-    """One start tells all: a missing key, a bad policy, no token."""
+    """One start reports everything: a missing key, a bad policy, a missing token."""
     good = {n: v for n, v in GOOD.items() if n != "OTP_SUBJECT_KEY"} | {
         "OTP_POLICY_FILE": policy_file(tmp_path)
     }
@@ -93,13 +93,13 @@ def test_mistakes_of_settings_and_policy_are_told_together(tmp_path: Path) -> No
     ],
 )
 def test_what_could_not_send_does_not_start(tmp_path: Path, change: dict[str, str], problem: str) -> None:
-    """A missing or impossible token and a missing policy are told at the start, not at the first send."""
+    """A missing or impossible token and a missing policy are reported at the start, not at the first send."""
     environment = {**GOOD, "OTP_POLICY_FILE": policy_file(tmp_path), "OTP_UPSTREAM_MAIN_TOKEN": "t"}
     assert start(environment | change) == [problem]
 
 
 def test_an_upstream_address_that_cannot_work_is_told_at_the_start(tmp_path: Path) -> None:
-    """Such as one that holds a query, in which a token might hide."""
+    """Such as one with a query, which might contain a token."""
     text = POLICY.replace("UPSTREAM/api/v2/", "https://portal.example/api/v2/?access_token=secret-token")
     environment = {**GOOD, "OTP_POLICY_FILE": policy_file(tmp_path, text), "OTP_UPSTREAM_MAIN_TOKEN": "t"}
     (problem,) = start(environment)

@@ -174,7 +174,7 @@ def test_a_change_in_any_part_voids_the_code(
 @PATIENT
 @given(st.tuples(TEXTS, TEXTS, TEXTS, TEXTS), st.tuples(TEXTS, TEXTS, TEXTS, TEXTS))
 def test_no_two_claims_are_encoded_alike(one: tuple[str, ...], other: tuple[str, ...]) -> None:
-    """Different parts give different bytes, wherever the borders between the parts lie."""
+    """Different parts give different bytes, wherever the parts are divided."""
     assume(one != other)
     assert Claim(*one[:3]).encode(one[3]) != Claim(*other[:3]).encode(other[3])
 
@@ -239,7 +239,7 @@ def test_a_caller_without_a_hash_slot_is_told_when_to_come_again() -> None:
 
 
 def test_a_worker_waits_for_a_hash_slot_as_long_as_it_takes() -> None:
-    """Without a time limit no caller is refused."""
+    """Without a time limit, no caller is refused."""
     made = hasher()
     taken = threading.Event()
 

@@ -19,7 +19,7 @@ SEAL = Seal({"k1": OLD}, LOOKUP, SUBJECT)
 @PATIENT
 @given(TEXTS, TEXTS)
 def test_a_sealed_text_comes_back_for_its_owner(text: str, owner: str) -> None:
-    """Whatever the text, it opens as it was, for the owner it was sealed for."""
+    """Any text opens unchanged for the owner for whom it was sealed."""
     assert SEAL.open(SEAL.close(text, owner), owner) == text
 
 
@@ -33,14 +33,14 @@ def test_a_sealed_text_opens_for_nobody_else(text: str, owner: str, other: str) 
 
 
 def test_the_same_text_is_never_sealed_alike() -> None:
-    """Two sealed values do not tell that they are of one number; neither shows it."""
+    """Two sealed values do not reveal that they are of the same number."""
     sealed = {SEAL.close(NUMBER, "owner") for _ in range(100)}
     assert len(sealed) == 100
     assert not any(NUMBER[1:] in one for one in sealed)
 
 
 def test_keys_rotate_without_losing_what_older_ones_sealed() -> None:
-    """The newest key seals, all of them open."""
+    """The newest key seals; all keys open."""
     old = SEAL.close(NUMBER, "owner")
     rotated = Seal({"k2": NEW, "k1": OLD}, LOOKUP, SUBJECT)
     assert old.startswith("k1.")
@@ -49,7 +49,7 @@ def test_keys_rotate_without_losing_what_older_ones_sealed() -> None:
 
 
 def test_a_key_that_is_gone_is_named() -> None:
-    """Without its key a value stays shut, and the error says which key it wants."""
+    """Without its key a value cannot be opened, and the error names the key."""
     with pytest.raises(Unsealable, match="k1"):
         Seal({"k2": NEW}, LOOKUP, SUBJECT).open(SEAL.close(NUMBER, "owner"), "owner")
 
@@ -74,14 +74,14 @@ def test_a_changed_value_is_refused(place: int, change: int) -> None:
 @PATIENT
 @given(st.text(max_size=60))
 def test_garbage_is_refused_as_such(garbage: str) -> None:
-    """Whatever stands in the record, it opens nothing and breaks nothing."""
+    """No content of the record opens anything or causes an error."""
     for value in (garbage, f"k1.{garbage}", SEAL.close(NUMBER, "owner")[: len(garbage)]):
         with pytest.raises(Unsealable):
             SEAL.open(value, "owner")
 
 
 def test_a_number_is_looked_up_by_a_key_that_tells_nothing() -> None:
-    """The same parts give the same 22 signs, under our key only."""
+    """The same parts give the same 22 characters, with our key only."""
     index = SEAL.index("number", NUMBER)
     assert index == SEAL.index("number", NUMBER)
     assert len(index) == 22
@@ -92,7 +92,7 @@ def test_a_number_is_looked_up_by_a_key_that_tells_nothing() -> None:
 @PATIENT
 @given(st.lists(TEXTS, max_size=4), st.lists(TEXTS, max_size=4))
 def test_different_parts_have_different_indexes(one: list[str], other: list[str]) -> None:
-    """Wherever the borders between the parts lie."""
+    """Wherever the parts are divided."""
     assume(one != other)
     assert SEAL.index(*one) != SEAL.index(*other)
 
@@ -103,7 +103,7 @@ RING = Seal({"k1": OLD}, {"l2": NEW, "l1": LOOKUP["l1"]}, SUBJECT)
 @PATIENT
 @given(st.lists(TEXTS, max_size=4))
 def test_what_an_older_lookup_key_named_is_still_known(parts: list[str]) -> None:
-    """The newest key names, all keys of the ring find: newest first, so that the usual case is looked at first."""
+    """The newest key makes new names; all keys of the ring find them, newest first."""
     assert RING.indexes(*parts) == (RING.index(*parts), SEAL.index(*parts))
     assert SEAL.indexes(*parts) == (SEAL.index(*parts),)
 
@@ -129,7 +129,7 @@ def test_a_foreign_reference_breaks_nothing(reference: str) -> None:
 
 
 def test_a_person_is_the_same_to_an_app_whatever_lookup_key_is_newest() -> None:
-    """`sub` is no lookup: it must outlive every rotation, and apps must not be able to compare notes."""
+    """`sub` is not a lookup key: it must survive every rotation, and apps must not be able to compare it."""
     assert RING.subject("web", NUMBER) == SEAL.subject("web", NUMBER)
     assert RING.subject("web", NUMBER) != RING.subject("other", NUMBER)
     assert RING.subject("web", NUMBER) not in RING.indexes("web", NUMBER)

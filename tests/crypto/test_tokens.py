@@ -74,7 +74,7 @@ def test_a_signed_token_passes_with_its_claims() -> None:
 
 
 def test_callers_claims_cannot_replace_our_own() -> None:
-    """Whatever is signed, issuer, audience and times are the signer's."""
+    """Whatever the claims, issuer, audience and times are set by the signer."""
     claims = check(token(iss="x", aud="x", exp=0, iat=0, jti="x"))
     assert (claims["iss"], claims["aud"], claims["iat"]) == (ISSUER, AUDIENCE, NOW)
     assert claims["exp"] == NOW + LIFETIME
@@ -196,7 +196,7 @@ def test_claims_of_another_kind_are_refused(changes: dict[str, object]) -> None:
 
 
 def test_a_token_lives_by_the_stores_clock() -> None:
-    """The time that is handed in decides, not this host's; the last second counts, the next does not."""
+    """The given time decides, not the host's clock; the last second is valid, the next is not."""
     text = token()
     assert check(text, now=NOW + LIFETIME - 1)
     for late in (NOW + LIFETIME, NOW + 10 * LIFETIME):
@@ -228,13 +228,13 @@ def test_no_flipped_bit_goes_unnoticed(data: st.DataObject) -> None:
 @settings(deadline=None)
 @given(st.text() | st.from_regex(r"[A-Za-z0-9_-]{0,40}(\.[A-Za-z0-9_-]{0,40}){0,4}", fullmatch=True))
 def test_no_text_is_a_token_by_chance(text: str) -> None:
-    """Whatever is handed in is refused in one way."""
+    """Any other text is refused in the same way."""
     with pytest.raises(TokenInvalid):
         check(text)
 
 
 def test_an_older_key_still_checks_and_the_newest_signs() -> None:
-    """Keys rotate without a lost token: the new one is put first, the old one stays for a while."""
+    """Keys rotate without a lost token: the new key comes first, the old one stays for a while."""
     old = Signer({"s1": OLDER}, ISSUER).sign(CLAIMS, audience=AUDIENCE, now=NOW)
     assert check(old)["sub"] == CLAIMS["sub"]
     assert jwt.get_unverified_header(token())["kid"] == "s2"

@@ -1,4 +1,4 @@
-"""The demo as a newcomer runs it: one command, a code arrives, a proof comes out, one Ctrl-C ends it."""
+"""The demo as a newcomer runs it: one command starts it, a code arrives and is verified, Ctrl-C ends it."""
 
 import http.client
 import json
@@ -136,7 +136,7 @@ def test_an_app_hears_of_its_challenges(
 
 @pytest.mark.parametrize("name", ["worker", "serve", "sandbox", "valkey"])
 def test_a_killed_child_comes_back(demo: Demo, name: str) -> None:
-    """After kill -9 of any child the whole works again, and keeps what it had stored."""
+    """After kill -9 of any child, the demo works again with everything that it had stored."""
     number = f"+1202555018{['worker', 'serve', 'sandbox', 'valkey'].index(name)}"
     before = demo.children()[name]
     demo.kill(name)
@@ -190,7 +190,7 @@ def test_half_sent_requests_do_not_hold_the_service(demo: Demo) -> None:
     ],
 )
 def test_chunked_bodies_follow_the_same_rules(demo: Demo, chunks: bytes, status: int) -> None:
-    """A body of no stated length is read, limited and refused like any other."""
+    """A body without a stated length is read, limited and refused like any other."""
     host, _, port = demo.keys["api"].removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
         connection.sendall(
@@ -241,7 +241,7 @@ def test_what_is_no_request_gets_a_problem_document(
 
 
 def test_a_reload_with_a_broken_policy_keeps_the_old_one(demo: Demo) -> None:
-    """SIGHUP after a mistake: the log names it, and the API goes on with what was right."""
+    """SIGHUP after a mistake: the log names it, and the API continues with the old settings."""
     policy = demo.var / "policy.toml"
     right = policy.read_text()
     try:
@@ -266,7 +266,7 @@ def test_ctrl_c_ends_everything(start_demo: StartDemo) -> None:
 
 
 def test_killing_the_demo_itself_leaves_nothing_behind(start_demo: StartDemo) -> None:
-    """After kill -9 of the parent its children end by themselves: never half a product."""
+    """After kill -9 of the parent, its children end by themselves."""
     demo = start_demo()
     pids = demo.children()
     demo.process.kill()
@@ -277,7 +277,7 @@ def test_killing_the_demo_itself_leaves_nothing_behind(start_demo: StartDemo) ->
 
 
 def _lives(pid: int) -> bool:
-    """Tell a living process from one that waits to be reaped."""
+    """Distinguish a running process from a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -311,7 +311,7 @@ def test_a_taken_port_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_host_that_the_sandbox_could_not_be_reached_at_safely_is_a_clear_error(tmp_path: Path) -> None:
-    """The policy takes plain http to this machine only, so the demo listens nowhere else."""
+    """The policy allows plain HTTP to this machine only, so the demo listens nowhere else."""
     done = subprocess.run(
         [sys.executable, "-m", "otp_service", "demo", "--host", "192.0.2.1"],
         cwd=tmp_path,
@@ -325,7 +325,7 @@ def test_a_host_that_the_sandbox_could_not_be_reached_at_safely_is_a_clear_error
 
 
 def test_sigterm_loses_nothing(start_demo: StartDemo) -> None:
-    """SIGTERM of the worker under load finishes or hands back what it had: every challenge is delivered once."""
+    """On SIGTERM, a busy worker finishes or hands back its work: every challenge is delivered once."""
     demo = start_demo("--latency", "0.3")
     numbers = [f"+120155501{n:02d}" for n in range(60)]
     for place, number in enumerate(numbers):

@@ -37,7 +37,7 @@ def test_a_first_code_and_its_fallback(demo: Demo) -> None:
 
 
 def test_a_policy_is_checked_over_http(demo: Demo) -> None:
-    """The demo's own policy has nothing wrong."""
+    """The demo's own policy has no warnings."""
     said = shell("\n".join([session(*FIRST_CODE)[0], *session(*CHECK)]), demo.folder)
     assert json.loads(said.splitlines()[-1])["warnings"] == []
 

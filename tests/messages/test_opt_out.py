@@ -23,7 +23,7 @@ SPACE_AND_SIGNS = " \t\r\n\u00a0.,!?;:…。،؟।¡¿\"'«»“”*_-()👋�
 
 @pytest.mark.parametrize(("text", "asked"), WORDS)
 def test_a_word_asks(text: str, asked: str) -> None:
-    """Every word of every language that we write in is understood."""
+    """Every language in which we write has its words."""
     assert opt_out.word(text) == asked
 
 
@@ -57,7 +57,7 @@ def test_a_word_asks(text: str, asked: str) -> None:
     ],
 )
 def test_small_differences_do_not_matter(text: str, asked: str | None) -> None:
-    """Capitals, punctuation, accents, width and unseen signs take nothing away (CTIA 5.1.3)."""
+    """Case, punctuation, accents, width and invisible characters do not matter (CTIA 5.1.3)."""
     assert opt_out.word(text) == asked
 
 
@@ -91,7 +91,7 @@ def test_small_differences_do_not_matter(text: str, asked: str | None) -> None:
     ],
 )
 def test_all_else_asks_nothing(text: str) -> None:
-    """A sentence that holds a word, a word inside another, an answer to some question."""
+    """A sentence with a word, a word inside another, an answer to some question."""
     assert opt_out.word(text) is None
 
 
@@ -106,7 +106,7 @@ def test_all_else_asks_nothing(text: str) -> None:
 def test_a_word_survives_how_it_is_typed(
     known: tuple[str, str], before: str, after: str, case: object, form: str, unseen: str
 ) -> None:
-    """Any case and normal form, anything around it that is no letter, anything in it that is not seen."""
+    """Any case and normal form, any punctuation around it, any invisible character in it."""
     text, asked = known
     assert callable(case)
     typed = unseen.join(unicodedata.normalize(form, case(text)))  # type: ignore[arg-type]
@@ -115,7 +115,7 @@ def test_a_word_survives_how_it_is_typed(
 
 @given(st.sampled_from(WORDS), st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=20))
 def test_a_word_in_a_sentence_asks_nothing(known: tuple[str, str], other: str) -> None:
-    """One more word before or after it, and it is no longer the whole message."""
+    """With one more word before or after it, it is not the whole message."""
     text, _ = known
     for sentence in (f"{other} {text}", f"{text}, {other}"):
         assume(sentence.casefold() not in {"stop, all", "stop all", "opt out"})
@@ -124,7 +124,7 @@ def test_a_word_in_a_sentence_asks_nothing(known: tuple[str, str], other: str) -
 
 @given(st.text())
 def test_any_text_is_read(text: str) -> None:
-    """Whatever people send breaks nothing, and reading knows neither order of marks nor form."""
+    """No text causes an error, and the order of marks and the normal form do not matter."""
     found = opt_out.word(text)
     assert found in {"stop", "start", None}
     assert opt_out.word(unicodedata.normalize("NFC", text)) == found
@@ -137,7 +137,7 @@ def test_every_language_that_we_write_in_has_both_words() -> None:
 
 
 def test_no_word_asks_for_both() -> None:
-    """What stops in one language starts in none."""
+    """No word stops in one language and starts in another."""
     stop, start = (opt_out._listed(table) for table in (opt_out._STOP, opt_out._START))  # noqa: SLF001 - as above
     assert not stop & start
     assert "" not in stop | start

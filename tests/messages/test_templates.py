@@ -48,12 +48,12 @@ def sms(template: str, *, app_hash: str = "", host: str = HOST) -> str:
     ],
 )
 def test_an_sms_is_counted_as_operators_do(text: str, size: Size) -> None:
-    """3GPP TS 23.038: 160 or 153 septets, 70 or 67 UTF-16 units; no sign of two units is torn apart."""
+    """3GPP TS 23.038: 160 or 153 septets, 70 or 67 UTF-16 units; no character of two units is split."""
     assert templates.size(text) == size
 
 
 def test_the_gsm_alphabet_is_complete() -> None:
-    """127 basic signs besides the escape, and the ten of the extension table, which cost two."""
+    """There are 127 basic characters beside the escape, and ten in the extension table, which take two places."""
     assert len(gsm.GSM_BASIC) == 127
     assert len(gsm.GSM_EXTENDED) == 10
     assert not gsm.GSM_BASIC & gsm.GSM_EXTENDED
@@ -64,7 +64,7 @@ def test_the_gsm_alphabet_is_complete() -> None:
 @settings(deadline=None)
 @given(st.text())
 def test_parts_hold_what_they_are_charged_for(text: str) -> None:
-    """Units fit into the parts, and one part fewer would not do but for a torn sign per part."""
+    """The units fit into the parts, and one part fewer would be too small, but for one split character per part."""
     size = templates.size(text)
     one, many = (70, 67) if size.unicode else (160, 153)
     assert size.units <= (one if size.parts == 1 else many * size.parts)
@@ -87,7 +87,7 @@ def test_every_built_in_text_is_exactly_one_part(locale: str) -> None:
 
 @pytest.mark.parametrize("locale", templates.TEMPLATES)
 def test_every_built_in_text_says_code_brand_and_minutes(locale: str) -> None:
-    """A text without the brand tells nobody what the code is for."""
+    """A text without the brand does not say what the code is for."""
     template = templates.TEMPLATES[locale]
     assert templates.problems(template) == []
     names = {name for _, name, _, _ in string.Formatter().parse(template) if name}
@@ -112,7 +112,7 @@ def test_every_built_in_text_says_code_brand_and_minutes(locale: str) -> None:
     ],
 )
 def test_a_template_that_cannot_work_says_why(template: str, problem: str) -> None:
-    """Operators learn it when they write it, not when the first message fails."""
+    """Operators see it when they write it, not when the first message fails."""
     assert problem in templates.problems(template)
 
 
@@ -128,7 +128,7 @@ PIECES = ["{code}", "{brand}", "{minutes}", "{", "}", "{{", "}}", "{code!r}", "{
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=6).map("".join))
 def test_a_template_without_problems_can_be_written(template: str) -> None:
-    """What the check lets through never fails when a message is composed."""
+    """A template that passes the check never fails when a message is composed."""
     if not templates.problems(template):
         assert CODE in sms(template)
 
@@ -221,7 +221,7 @@ def written(channel: str, locale: str = "en", own: Mapping[str, Mapping[str, str
 def test_each_channel_has_its_words_and_tells_their_language(
     channel: str, locale: str, text: str, language: str
 ) -> None:
-    """Autofill is for SMS alone; RCS and MIP fall back to the words of SMS; WhatsApp's words are the vendor's."""
+    """Autofill is for SMS only; RCS and MIP fall back to the SMS templates; the vendor stores those of WhatsApp."""
     assert written(channel, locale) == Written(text, language)
 
 
@@ -242,7 +242,7 @@ def test_every_language_we_write_we_also_speak(locale: str) -> None:
     code=st.from_regex(r"[0-9]{6,10}", fullmatch=True),
 )
 def test_a_call_says_every_digit_twice_and_apart(template: str, code: str) -> None:
-    """A voice would read a whole code as one figure, and once is too fast to write along."""
+    """A voice would read a whole code as one number, and one reading is too fast to write it down."""
     said = templates.spoken(template, code, brand=BRAND, minutes=5)
     assert re.findall(r"[0-9]", said) == list(code * 2)
     assert not re.search(r"[0-9]{2}", said)
@@ -257,7 +257,7 @@ def test_a_call_says_every_digit_twice_and_apart(template: str, code: str) -> No
     ],
 )
 def test_a_spoken_template_has_rules_of_its_own(template: str, problem: str) -> None:
-    """It may say the code twice by itself."""
+    """It may contain the code twice."""
     assert templates.problems(template, "voice") == [problem]
     assert templates.problems("{code}. {code}.", "voice") == []
 
@@ -323,6 +323,6 @@ def test_without_a_host_there_is_no_line() -> None:
 
 
 def test_the_apps_hash_has_a_line_of_its_own() -> None:
-    """Android's SMS Retriever looks for the eleven signs; they come before the line of browsers."""
+    """Android's SMS Retriever looks for the eleven characters; they come before the line for browsers."""
     assert sms("Code: {code}", app_hash=HASH).split("\n") == [f"Code: {CODE}", HASH, f"@{HOST} #{CODE}"]
     assert sms("Code: {code}", app_hash=HASH, host="").split("\n") == [f"Code: {CODE}", HASH]

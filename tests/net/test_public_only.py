@@ -266,7 +266,7 @@ def given_up(url: str) -> PostResult:
 
 
 def test_a_slow_handshake_is_part_of_the_total(tls_server: FaultServer, certificate: Path) -> None:
-    """The time for connecting is missing for the answer, which comes too late by it."""
+    """The time for connecting counts, so the answer comes too late."""
 
     def found(limit: float) -> PostResult:
         tls_server.on_connect = [pause(0.7 * limit)]
@@ -296,7 +296,7 @@ def test_nothing_is_sent_after_a_lookup_that_took_too_long(server: FaultServer) 
 
 
 def test_a_lookup_is_part_of_the_total(server: FaultServer) -> None:
-    """Its time is missing for the answer, which comes too late by it."""
+    """Its time counts, so the answer comes too late."""
 
     def found(limit: float) -> PostResult:
         def resolve(_host: str, _port: int) -> list[str]:
@@ -376,7 +376,7 @@ def test_an_unreadable_answer(server: FaultServer, play: Sequence[Action]) -> No
 
 @pytest.mark.parametrize("status", [200, 204, 299, 400, 404, 410, 429, 500, 503, 599])
 def test_a_status_is_returned_unchanged(server: FaultServer, status: int) -> None:
-    """Another module decides what it means."""
+    """Another module decides its meaning."""
     server.play(say(http(status=f"{status} Word")))
     assert post(here(server)) == PostResult(status, None, "answered")
 

@@ -64,7 +64,7 @@ def test_every_number_is_valid_fictional_and_listed_once() -> None:
 
 
 def test_every_outcome_of_a_channel_has_a_number() -> None:
-    """Whoever wants to see it needs to force nothing."""
+    """A test can see it without forcing an outcome."""
     wanted = {
         (channel, outcome)
         for channel in MESSAGES
@@ -123,7 +123,7 @@ def test_a_channels_recipient_is_refused_under_overall_ok(
 
 
 def test_one_number_has_another_outcome_on_another_channel(sandbox: Running) -> None:
-    """So that a fallback is seen to work."""
+    """So that a test can watch a fallback."""
     number = number_of(Outcome.READ, "whatsapp")
     assert number == number_of(Outcome.HANGUP, "voice")
     assert sandbox.send(number_of(Outcome.REFUSED)).json()["status"] == "ERROR"
@@ -167,7 +167,7 @@ def test_what_is_forced_takes_the_place_of_the_table(sandbox: Running) -> None:
 
 
 def test_what_is_forced_is_not_lost_by_a_slip(sandbox: Running) -> None:
-    """A body without an outcome, or one that names no number, takes nothing back."""
+    """A body without an outcome or a number releases nothing."""
     sandbox.force("13125550100", "sms", "refused")
     slips = [("PUT", {"number": "13125550100", "channel": "sms"}), ("DELETE", {}), ("DELETE", [])]
     assert [sandbox.control(method, "/outcomes", body).status_code for method, body in slips] == [422] * 3
@@ -175,7 +175,7 @@ def test_what_is_forced_is_not_lost_by_a_slip(sandbox: Running) -> None:
 
 
 def test_every_number_of_a_channel_or_of_all_can_be_forced(sandbox: Running) -> None:
-    """A number's own selection is closer than a channel's, and that closer than everything's."""
+    """A selection by number comes before one by channel, which comes before one for everything."""
     sandbox.force("*", "*", "unavailable")
     sandbox.force("*", "sms", "rate_limited")
     sandbox.force("13125550100", "sms", "delivered")
@@ -188,7 +188,7 @@ def test_every_number_of_a_channel_or_of_all_can_be_forced(sandbox: Running) -> 
 
 
 def test_one_account_alone_can_be_made_dead(start: Start) -> None:
-    """Another one goes on; what is forced for one says so in the list."""
+    """Another account still works; the list shows for which account an outcome is forced."""
     sandbox = start(usual(tokens={TOKEN: "main", "second": "spare"}))
     sandbox.force("*", "*", "server_error", account="main")
     assert sandbox.send().status_code == 500
@@ -226,7 +226,7 @@ def test_a_wish_that_makes_no_sense_is_named(sandbox: Running, change: dict[str,
 
 
 def test_a_silent_number_stays_without_report(sandbox: Running) -> None:
-    """A message that was sent later is long settled, this one still waits."""
+    """A later message already has its last status; this one still waits."""
     sandbox.send(to=number_of(Outcome.SILENT))
     sandbox.send()
     sandbox.until(lambda: sandbox.inbox()[0]["status"] == "DELIVRD")
@@ -290,7 +290,7 @@ def test_the_html_answer_is_the_login_page_with_200(sandbox: Running) -> None:
 
 
 def test_the_garbage_is_half_of_an_answer(sandbox: Running) -> None:
-    """It claims to be JSON and is none."""
+    """It claims to be JSON but is not."""
     answer = sandbox.send(to=number_of(Outcome.GARBAGE))
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
     assert answer.text.startswith('{"status":200')

@@ -1,4 +1,4 @@
-"""What one call of the store costs and survives: addresses, forgotten scripts, servers that are away."""
+"""One call of the store: addresses, dropped scripts, unavailable servers."""
 
 import secrets
 import socket
@@ -34,12 +34,12 @@ ONE_TRY = USUAL_LIMITS.pool + USUAL_LIMITS.connect + USUAL_LIMITS.reply
 
 @dataclass
 class Clock:
-    """A clock that goes on only when it is told to."""
+    """A clock that advances only when a test advances it."""
 
     seconds: float = 0.0
 
     def pass_by(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Advance the clock."""
         self.seconds += seconds
 
 
@@ -56,7 +56,7 @@ def own() -> Iterator[ValkeyServer]:
 
 @pytest.mark.parametrize("kind", ["redis", "unix", "rediss", "redis+sentinel"])
 def test_every_kind_of_address_serves(own: ValkeyServer, tmp_path: Path, kind: str) -> None:
-    """The same setting takes a server, a socket, TLS or a Sentinel; none retries by itself."""
+    """The same setting accepts a server, a socket, TLS or a Sentinel; none retries by itself."""
     with ExitStack() as stack:
         match kind:
             case "redis":
@@ -81,14 +81,14 @@ def test_every_kind_of_address_serves(own: ValkeyServer, tmp_path: Path, kind: s
 
 
 def test_a_tls_server_that_cannot_prove_itself_is_not_used(own: ValkeyServer, tmp_path: Path) -> None:
-    """A certificate that nobody vouches for is refused: the store is away."""
+    """A certificate from an unknown authority is refused: the store is unavailable."""
     context, _ = certify(tmp_path)
     with FaultProxy(own.socket, tls=context) as proxy, store_at(proxy.url) as store:
         refuses(store)
 
 
 def test_a_password_in_the_address_is_used(own: ValkeyServer) -> None:
-    """Name and password of the address open a server that wants them; percent signs are understood."""
+    """Name and password in the address open a server that requires them; percent encoding is decoded."""
     ask(own, "ACL", "SETUSER", "otp", "on", ">p@ss word", "~*", "&*", "+@all")
     ask(own, "ACL", "SETUSER", "default", "off")
     with store_at(f"redis://otp:p%40ss%20word@{HOST}:{own.port}/0") as store:
@@ -98,7 +98,7 @@ def test_a_password_in_the_address_is_used(own: ValkeyServer) -> None:
 
 
 def test_a_sentinel_address_without_a_service_is_refused() -> None:
-    """An address that cannot be meant is an error at once, not a server that is away."""
+    """An address that makes no sense is an error at once, not an unavailable server."""
     with pytest.raises(ValueError, match="end with the service name"):
         connect(f"redis+sentinel://{HOST}:26379", connections=1, name="test")
 
@@ -113,7 +113,7 @@ def test_a_sentinel_address_without_a_service_is_refused() -> None:
 def test_a_sentinel_address_names_hosts_service_and_credentials(
     url: str, nodes: list[tuple[str, int]]
 ) -> None:
-    """Hosts have ports or the usual one; user, password and options reach whom they are for."""
+    """Hosts have a port or the default one; user, password and options reach the right server."""
     client = connect(url, connections=7, name="test")
     assert isinstance(client, Redis)
     pool = client.connection_pool
@@ -154,7 +154,7 @@ def test_scripts_are_sent_once(own: ValkeyServer) -> None:
 
 
 def test_a_fault_in_a_script_is_not_mistaken_for_an_outage(valkey: ValkeyServer) -> None:
-    """A script's own error is a fault of ours: it is raised as it is, at once and once."""
+    """An error of a script is a bug of ours: it is raised unchanged, at once, without a retry."""
     seen_calls: list[str] = []
     with store_at(valkey.url, observe=lambda name, _: seen_calls.append(name)) as store:
         with pytest.raises(ResponseError):
@@ -189,7 +189,7 @@ def test_a_server_that_is_gone_is_named_so_at_once(own: ValkeyServer) -> None:
 
 @given(st.lists(st.floats(0, ONE_TRY), min_size=3, max_size=3))
 def test_a_call_of_a_server_that_is_away_takes_two_seconds_at_most(tries: list[float]) -> None:
-    """However long each try takes of what its limits allow: the caller hears within two seconds, after three tries."""
+    """However long each try takes, the caller gets an answer within two seconds, after three tries."""
     clock = Clock()
     scripts = Scripts(Redis, lambda _n, _s: None, clock=lambda: clock.seconds, sleep=clock.pass_by)
     left = list(tries)
@@ -204,7 +204,7 @@ def test_a_call_of_a_server_that_is_away_takes_two_seconds_at_most(tries: list[f
 
 
 def test_a_server_that_never_answers_costs_a_bounded_time() -> None:
-    """A server that takes the connection and is silent: the caller is told while it still is."""
+    """A server accepts the connection and stays silent: the caller gets an error while it is still silent."""
     with socket.create_server((HOST, 0)) as listener:
         url = f"redis://{HOST}:{listener.getsockname()[1]}"
         with hasty_store_at(url) as store:
@@ -212,7 +212,7 @@ def test_a_server_that_never_answers_costs_a_bounded_time() -> None:
 
 
 def test_a_server_that_falls_silent_costs_a_bounded_time(own: ValkeyServer) -> None:
-    """The same for a server that worked until now, and for many callers at once; it recovers by itself."""
+    """The same holds for a server that worked before, and for many callers at once; it recovers by itself."""
     with hasty_store_at(own.url, connections=4) as store:
         until(lambda: works(store))
         own.freeze()
@@ -223,7 +223,7 @@ def test_a_server_that_falls_silent_costs_a_bounded_time(own: ValkeyServer) -> N
 
 
 def test_callers_beyond_the_pool_wait_for_a_bounded_time(own: ValkeyServer) -> None:
-    """While the one connection is in use, all others are told that the store is busy."""
+    """While the only connection is in use, all other callers get StoreUnavailable."""
     scripts = scripts_at(own.url, connections=1, limits=USUAL_LIMITS)
     store = Stores(scripts, prefix="test", partitions=1)
 
@@ -290,7 +290,7 @@ def _want_replicas(server: ValkeyServer) -> None:
 def test_a_server_that_takes_no_writes_is_away(
     own: ValkeyServer, harm: Callable[[ValkeyServer], None], answer: str
 ) -> None:
-    """Full, demoted, without a disk or without its replicas: the store says 503, it does not break."""
+    """Full, demoted, without a disk or without replicas: a call raises StoreUnavailable."""
     with store_at(own.url) as store:
         store.facts.ping()
         harm(own)
@@ -340,7 +340,7 @@ def _is_loading(server: ValkeyServer) -> bool:
 
 
 def test_the_store_follows_a_sentinels_failover() -> None:
-    """The master dies: the store is away, then serves from the new one, without a restart."""
+    """The master ends: the store is unavailable, then it works with the new master, without a restart."""
     sentinel = Sentinel()
     try:
         with store_at(sentinel.url) as store:
@@ -358,7 +358,7 @@ def test_the_store_follows_a_sentinels_failover() -> None:
 @pytest.mark.parametrize("nodes", [1, 6])
 @pytest.mark.parametrize("url", ["redis+cluster://HOSTS", "redis+sentinel://HOSTS/otp"])
 def test_nodes_that_never_answer_cost_a_bounded_time(url: str, nodes: int) -> None:
-    """Silent nodes cost a caller at most two seconds, however many: each is waited for in turn, for its share."""
+    """Silent nodes cost a caller at most two seconds: each gets its share of the time."""
     share = USUAL_LIMITS.budget / (nodes + 1)
     with ExitStack() as stack:
         listeners = [stack.enter_context(socket.create_server((HOST, 0), backlog=128)) for _ in range(nodes)]

@@ -20,14 +20,14 @@ from tests.support.ports import free_port
 PROCESSES = 3
 """Those that follow the policy: a worker and two of the API."""
 BUSY = 503
-"""What a correct service answers when the machine is too slow for it; a client asks again."""
+"""The answer of a correct service on a machine that is too slow; a client tries again."""
 
 
 class Demo:
     """`otp-service demo` and how to talk to it."""
 
     def __init__(self, folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
-        """Start it in `folder` and wait until it is ready. The `fast` hash profile, unless told otherwise."""
+        """Start it in `folder` and wait until it is ready. It uses the `fast` hash profile by default."""
         self.folder = folder
         self.var = folder / "var"
         self.log = folder / "log"
@@ -103,7 +103,7 @@ class Demo:
         )
 
     def send(self, to: str, **fields: object) -> dict[str, Any]:
-        """Start a challenge that must be accepted; one, however often it was asked for."""
+        """Start one challenge, with as many requests as it takes."""
         key = secrets.token_hex(8)
         answer = self.call("POST", "/otp/send", {"to": to, **fields}, Idempotency_Key=key)
         assert answer.status_code == 202, answer.text

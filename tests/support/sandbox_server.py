@@ -82,7 +82,7 @@ class Running:
         return self.post(f"{channel}/message/send", template(channel, to, **meta))
 
     def control(self, method: str, path: str, body: object = None) -> requests.Response:
-        """Ask one of the control paths outside the API, as somebody without a token."""
+        """Call one of the control paths outside the API, without a token."""
         return requests.request(method, f"{self.url}{path}", json=body, timeout=PATIENCE)
 
     def force(self, number: str, channel: str, outcome: str | None, **more: str) -> None:
@@ -130,7 +130,7 @@ USUAL = SandboxConfig(frozenset({TOKEN}), report_delay=0)
 
 @dataclass
 class Report:
-    """What the receiver got."""
+    """The received request."""
 
     body: dict[str, object]
     headers: Mapping[str, str]

@@ -24,7 +24,7 @@ pytest_plugins = ["tests.support.http_fixtures"]
 
 
 class Log:
-    """What was logged."""
+    """The logged lines."""
 
     def __init__(self) -> None:
         self.stream = io.StringIO()
@@ -40,7 +40,7 @@ class Log:
 
 @pytest.fixture
 def log() -> Iterator[Log]:
-    """Log into memory as a process of the product does."""
+    """Log into memory as a process of the service does."""
     root = logging.getLogger()
     before = root.handlers, root.level, logs.LOG.level
     found = Log()
@@ -103,7 +103,7 @@ def test_any_text_gives_one_line(log: Log, name: str, fields: dict[str, object])
 
 
 def test_the_level_keeps_quieter_events_out(log: Log) -> None:
-    """Ours from the level that is set, libraries' from warnings up."""
+    """Our records from the configured level, libraries' only from warnings up."""
     logs.log("debug", logging.DEBUG)
     logging.getLogger("urllib3").info("connecting")
     assert log.events() == []
@@ -136,7 +136,7 @@ def test_the_level_keeps_quieter_events_out(log: Log) -> None:
     ],
 )
 def test_keys_tokens_and_long_digits_are_blackened(text: str, shown: str) -> None:
-    """What looks like a key, a token, a number or a code goes; the rest stays readable."""
+    """Anything that looks like a key, a token, a number or a code is replaced; the rest stays readable."""
     assert logs.redact(text) == shown
 
 
@@ -162,7 +162,7 @@ def test_fields_are_redacted_whatever_they_are(log: Log) -> None:
 
 
 def test_an_errors_own_text_is_not_logged(log: Log) -> None:
-    """The class and the places of the stack are; the text may hold what was sent to us."""
+    """The class and the stack are logged; the text may contain what was sent to us."""
 
     def fail() -> None:
         raise RuntimeError("outer canary-text") from KeyError("inner canary-text")
@@ -207,7 +207,7 @@ def test_a_whole_way_leaves_no_secret_in_the_log(live: Api, log: Log) -> None:
 
 
 def test_an_unexpected_error_is_logged_with_the_id_that_was_told(api: Api, log: Log) -> None:
-    """Who quotes the request id is found; probes and scrapes are not logged."""
+    """A request is found by its id; probes and scrapes are not logged."""
     for probe in ("/healthz", "/metrics", "/readyz"):
         api.call("GET", probe, key=None)
     assert log.events() == []

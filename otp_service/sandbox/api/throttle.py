@@ -24,10 +24,10 @@ class Allowance:
 
     def headers(self) -> dict[str, str]:
         """Return the response headers with the decision."""
-        told = {"X-RateLimit-Limit": str(self.limit), "X-RateLimit-Remaining": str(self.remaining)}
+        headers = {"X-RateLimit-Limit": str(self.limit), "X-RateLimit-Remaining": str(self.remaining)}
         if not self.allowed:
-            told |= {"Retry-After": str(self.retry_in), "X-RateLimit-Reset": str(self.resets_at)}
-        return told
+            headers |= {"Retry-After": str(self.retry_in), "X-RateLimit-Reset": str(self.resets_at)}
+        return headers
 
 
 class Throttle:

@@ -56,7 +56,7 @@ def test_a_channel_is_paid_by_its_own_service(sandbox: Running, channel: str) ->
 
 
 def test_a_list_of_numbers_is_a_row_each(sandbox: Running) -> None:
-    """With an id of its own; one refused number leaves the others alone."""
+    """Each has its own id; one refused number does not affect the others."""
     numbers = ["12025550100", "61491571491", "12025550101"]
     rows = sandbox.send_by("whatsapp", numbers).json()["data"]
     assert [(row["to"], row["status"], row["credits"]) for row in rows] == [
@@ -68,7 +68,7 @@ def test_a_list_of_numbers_is_a_row_each(sandbox: Running) -> None:
 
 
 def test_a_text_is_sent_as_it_is(sandbox: Running) -> None:
-    """Whatever its alphabet, and the number may stand in the channel."""
+    """In every alphabet; the number may be in the channel."""
     assert sandbox.post("whatsapp/message/send", text("whatsapp", "код 482913 ✓")).json()["status"] == "OK"
     (row,) = sandbox.inbox()
     assert (row["text"], row["to"], row["code"]) == ("код 482913 ✓", f"+{DELIVERED}", "482913")
@@ -236,7 +236,7 @@ def test_a_message_that_comes_too_late_expires(
 
 
 def test_what_was_delivered_in_time_does_not_expire() -> None:
-    """It is read too late to be told."""
+    """It is read too late to be reported."""
     course = course_of("rcs", Outcome.READ, delay=1, slow=0, ttl=1)
     assert course == ((0.5, "sent"), (1, "delivered"))
 

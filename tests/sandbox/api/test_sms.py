@@ -58,7 +58,7 @@ def test_the_token_may_be_a_parameter(sandbox: Running, form: str) -> None:
 
 @pytest.mark.parametrize("token", ["", "Bearer", "Bearer wrong", f"Basic {TOKEN}"])
 def test_a_bad_token_is_unauthenticated(sandbox: Running, token: str) -> None:
-    """JSON for who asks for it, the login page for everyone else; nothing is sent."""
+    """Clients that ask for JSON get JSON, all others the login page; nothing is sent."""
     url = f"{sandbox.url}/api/v2/sms/send"
     headers = {"Authorization": token} if token else {}
     as_json = requests.post(url, FIELDS, headers={**headers, "Accept": "application/json"}, timeout=PATIENCE)
@@ -169,7 +169,7 @@ def test_a_white_labels_own_service_code_is_taken(sandbox: Running) -> None:
 
 
 def test_service_codes_do_not_grow_without_end() -> None:
-    """A code too many has no credits."""
+    """One code too many has no credits."""
     account = Account(10)
     taken = [account.charge(f"X{number}", 1) for number in range(300)]
     assert 100 < taken.count(True) < 300
@@ -220,7 +220,7 @@ def test_nodes_are_answered_one_by_one(sandbox: Running) -> None:
 
 
 def test_without_a_name_a_campaign_shows_no_group(sandbox: Running) -> None:
-    """`group_id` is told only where `root.name` is given; without nodes there is nothing to send."""
+    """`group_id` is in the answer only if `root.name` is given; without nodes there is nothing to send."""
     body = {"root": {"sender": "S", "message": "m", "service": "T"}, "nodes": [{"to": DELIVERED}]}
     assert "group_id" not in sandbox.post("sms/send/json", body).json()
     assert sandbox.post("sms/send/json", {"root": {}, "nodes": []}).status_code == 422
@@ -260,7 +260,7 @@ def test_xml_that_is_none_or_dangerous_is_refused(sandbox: Running, text: str) -
 
 
 def test_a_file_of_numbers_is_sent_to_each_once(sandbox: Running) -> None:
-    """The wanted column counts, a heading does not, a repeated number is sent to once; `data` stays empty."""
+    """The given column is used, a heading is skipped, a repeated number gets one message; `data` is empty."""
     fields = {"message": "hello", "sender": "S", "service": "T", "column": "2"}
     numbers = "name,number\nann,12025550100\nbob,12025550101\nann,12025550100\nnobody\n"
     url = f"{sandbox.url}/api/v2/sms/bulk"
@@ -402,7 +402,7 @@ def test_an_unknown_path_is_404_and_a_wrong_verb_405(sandbox: Running) -> None:
 
 
 def test_a_body_of_many_megabytes_is_refused(sandbox: Running) -> None:
-    """The sandbox's memory is not for the taking."""
+    """A request cannot fill the sandbox's memory."""
     assert sandbox.send(message="x" * (5 * 1024 * 1024)).status_code == 413
 
 
@@ -426,7 +426,7 @@ def test_gets_are_limited_all_together_and_posts_are_not(start: Start) -> None:
 
 
 def test_the_error_rate_decides_by_the_given_dice(start: Start) -> None:
-    """A throw below the rate is a 500 that sends nothing."""
+    """A random number below the rate gives a 500, and nothing is sent."""
     dice = iter([0.29, 0.3, 0.99])
     sandbox = start(usual(error_rate=0.3, random=lambda: next(dice)))
     assert [sandbox.send().status_code for _ in range(3)] == [500, 200, 200]

@@ -50,7 +50,7 @@ def test_normal_text_loses_what_the_alphabet_lacks() -> None:
 
 @given(st.text(max_size=700))
 def test_normal_text_always_fits_the_gsm_alphabet(text: str) -> None:
-    """What type N sends is as long as what was given, and would be sent as GSM by type A as well."""
+    """Type N keeps the length of a text, and its result would also be GSM with type A."""
     fitted = encode(text, "N")
     assert len(fitted.text) == len(text)
     assert encode(fitted.text, "A") == fitted
@@ -95,7 +95,7 @@ def test_unicode_keeps_the_text_as_it_is(text: str) -> None:
     ],
 )
 def test_the_code_is_what_a_phone_would_fill_in(text: str, code: str | None) -> None:
-    """The WebOTP line wins; else the first group of 4 to 10 digits that stands alone."""
+    """The WebOTP line comes first, then the first free-standing group of 4 to 10 digits."""
     assert code_in(text) == code
 
 

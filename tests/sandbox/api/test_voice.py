@@ -57,7 +57,7 @@ def test_a_flow_says_the_code_however_it_is_given(
 
 
 def test_a_sound_or_a_flow_without_a_code_says_none(sandbox: Running) -> None:
-    """The inbox tells which it was."""
+    """The inbox shows which account it was."""
     sandbox.post("outgoing/send", FLOW)
     sound = {"bridge": BRIDGE, "to": DELIVERED, "audio": "https://cdn.example/a.mp3"}
     assert sandbox.post("outgoing/send", sound).json()["data"][0]["flow_id"] is None
@@ -115,7 +115,7 @@ def test_a_code_is_found_as_it_is_spoken(text: str, code: str | None) -> None:
 def test_a_wrong_call_is_named(
     sandbox: Running, path: str, fields: dict[str, object], missing: list[str]
 ) -> None:
-    """A 422 names the fields, and nobody's phone rings."""
+    """A 422 names the fields, and no call is made."""
     answer = sandbox.post(path, fields)
     assert (answer.status_code, list(answer.json()["errors"])) == (422, missing)
     assert sandbox.inbox() == []
@@ -152,7 +152,7 @@ def test_a_calls_status_is_found_by_every_documented_key(start: Start, key: str)
 
 
 def test_a_calls_status_needs_a_key_and_has_no_times_before_the_answer(start: Start) -> None:
-    """A call that nobody took neither started nor ended."""
+    """A call that was not answered has no start and no end."""
     sandbox = start(usual(report_delay=3600))
     assert sandbox.get("outgoing/callstatus").status_code == 422
     sandbox.post("outgoing/tts", TEXT)
@@ -199,7 +199,7 @@ def test_a_lookup_is_answered_field_by_field(sandbox: Running) -> None:
 
 
 def test_a_lookup_finds_what_is_forced(sandbox: Running) -> None:
-    """A fixed line has no mobile network; a number moved, or its phone is abroad; nothing is found."""
+    """A fixed line, a ported number, a phone abroad, and an unknown number."""
     fixed, moved, abroad, nothing = (
         lookup(sandbox, number) for number in ("61491578888", "61491579212", "61491579760", "61491579455")
     )
@@ -216,7 +216,7 @@ def test_a_lookup_finds_what_is_forced(sandbox: Running) -> None:
     ("outcome", "status"), [("rate_limited", 429), ("invalid", 422), ("unavailable", 503), ("html", 200)]
 )
 def test_a_lookup_is_refused_as_a_send_is(sandbox: Running, outcome: str, status: int) -> None:
-    """Whatever is forced for it, and only for it."""
+    """This holds for every forced outcome, and only for its number."""
     sandbox.force(DELIVERED, "lookup", outcome)
     answer = sandbox.post("lookup/verify", {"to": DELIVERED})
     assert answer.status_code == status

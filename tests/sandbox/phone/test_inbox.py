@@ -72,7 +72,7 @@ def test_nothing_matches_what_is_no_number(sandbox: Running) -> None:
     ("limit", "count"), [("2", 2), ("0", 1), ("100000", 120), ("9" * 5000, 120), ("x", 100), ("", 100)]
 )
 def test_the_newest_come_first_and_not_too_many(sandbox: Running, limit: str, count: int) -> None:
-    """100 unless told, 1000 at most."""
+    """The default is 100, the maximum 1000."""
     numbers = [str(12125550000 + number) for number in range(120)]
     sandbox.send(to=",".join(numbers))
     rows = sandbox.inbox(limit=limit)
@@ -97,7 +97,7 @@ def test_a_message_that_was_cleared_is_still_reported(start: Start, receiver: Re
 
 @given(st.lists(st.sampled_from("abc"), max_size=40), st.integers(1, 10))
 def test_the_mailbox_keeps_the_newest_only(numbers: list[str], size: int) -> None:
-    """All indexes forget together."""
+    """A message leaves all indexes together."""
     mailbox = Mailbox(size)
     sent = [message(number, to) for number, to in enumerate(numbers)]
     for one in sent:
@@ -116,7 +116,7 @@ def balance_of(sandbox: Running) -> list[dict[str, object]]:
 
 
 def test_many_threads_lose_nothing(sandbox: Running) -> None:
-    """200 parallel sends are 200 messages with 200 ids, and are charged so."""
+    """200 parallel sends give 200 messages with 200 ids and 200 charges."""
     before = balance_of(sandbox)[0]["credits"]
     start_line = threading.Barrier(20)
     headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -163,7 +163,7 @@ def test_the_feed_tells_of_each_change(sandbox: Running) -> None:
 
 
 def test_open_pages_do_not_take_all_threads(sandbox: Running) -> None:
-    """One page too many is told to come back; a page that ends makes room."""
+    """One page too many gets a 503; a page that closes makes room."""
     feeds = [feed_of(sandbox) for _ in range(MOST_VIEWERS)]
     with closing(feed_of(sandbox)) as one_too_many:
         assert (one_too_many.status_code, one_too_many.headers["Retry-After"]) == (503, "5")
@@ -202,7 +202,7 @@ def test_the_sandbox_is_healthy(sandbox: Running) -> None:
 
 
 def test_making_a_sandbox_starts_no_thread() -> None:
-    """Threads come with the first message, and go with the end."""
+    """Threads start with the first message and end with the sandbox."""
     before = threading.active_count()
     app = create_sandbox(SandboxConfig(frozenset({TOKEN}), report_delay=3600))
     assert threading.active_count() == before
@@ -214,7 +214,7 @@ def test_making_a_sandbox_starts_no_thread() -> None:
 
 
 class Memory(logging.Handler):
-    """Keeps what is logged, for a test that waits for it."""
+    """Collects log lines for a test that waits for them."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)

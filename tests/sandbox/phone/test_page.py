@@ -36,7 +36,7 @@ def opened(page: Page, sandbox: Running, query: str = "") -> Page:
 
 
 def test_a_message_appears_by_itself_newest_first(page: Page, sandbox: Running) -> None:
-    """With its code, and read out to who cannot see it."""
+    """With its code, and announced to screen readers."""
     opened(page, sandbox)
     expect(page.get_by_text("No messages yet.")).to_be_visible()
     sandbox.send(message="Your first code is 111222")
@@ -49,7 +49,7 @@ def test_a_message_appears_by_itself_newest_first(page: Page, sandbox: Running) 
 
 
 def test_the_focus_stays_where_it_was_when_a_message_arrives(page: Page, sandbox: Running) -> None:
-    """A person at the keyboard does not lose the place."""
+    """Keyboard users do not lose their place."""
     sandbox.send(message="code 111222")
     button = opened(page, sandbox).get_by_role("button", name="Copy code 111222")
     button.focus()
@@ -94,7 +94,7 @@ def test_markup_in_a_message_is_text(page: Page, sandbox: Running) -> None:
 
 
 def test_the_filter_shows_one_number_and_survives_a_reload(page: Page, sandbox: Running) -> None:
-    """Part of a number is enough; also a number of long ago is found."""
+    """Part of a number is enough, and older numbers are found too."""
     sandbox.send(to="12125550111", message="old 1111")
     sandbox.send(to=",".join(str(13125550000 + number) for number in range(250)))
     opened(page, sandbox)
@@ -157,7 +157,7 @@ def test_the_forced_outcomes_stand_on_the_page(page: Page, sandbox: Running) -> 
     ("channel", "name"), [("whatsapp", "WhatsApp"), ("rcs", "RCS"), ("mip", "MIP"), ("sms", "SMS")]
 )
 def test_a_message_shows_its_channel(page: Page, sandbox: Running, channel: str, name: str) -> None:
-    """By the name that people know, with its code."""
+    """With the name that people know, and the code."""
     sandbox.send_by(channel)
     opened(page, sandbox)
     expect(messages(page).locator(".channel")).to_have_text(name)
@@ -176,7 +176,7 @@ def test_a_call_shows_what_is_said(page: Page, sandbox: Running) -> None:
 
 
 def test_with_several_accounts_a_message_shows_its_own(page: Page, start: Start) -> None:
-    """With one there is nothing to tell apart."""
+    """With one account there is nothing to distinguish."""
     sandbox = start(usual(tokens={TOKEN: "main", "second": "spare"}))
     sandbox.send()
     opened(page, sandbox)
@@ -189,7 +189,7 @@ def test_with_several_accounts_a_message_shows_its_own(page: Page, start: Start)
 
 
 def test_the_phone_replies(page: Page, start: Start, receiver: Receiver) -> None:
-    """From the number of the newest message, over the chosen channel; who listens is told."""
+    """From the number of the newest message, over the chosen channel; subscribers receive it."""
     sandbox = start(usual(report_url=receiver.url))
     sandbox.send_by("whatsapp", DELIVERED)
     receiver.next_of(2)

@@ -94,7 +94,7 @@ def test_a_call_is_reported_flat(start: Start, receiver: Receiver) -> None:
 def test_a_call_that_fails_says_how(
     start: Start, receiver: Receiver, number: str, status: str, duration: str
 ) -> None:
-    """A call that is hung up at once is an answer of one second."""
+    """A call that is hung up at once was answered for one second."""
     start(usual(report_url=receiver.url)).send_by("voice", number)
     body = receiver.next().body
     assert (body["status"], body["duration"], "foreign_id" in body) == (status, duration, False)
@@ -172,7 +172,7 @@ def test_an_account_hears_nothing_of_another(start: Start, receiver: Receiver) -
 
 
 def test_the_default_address_may_name_the_account(start: Start, receiver: Receiver) -> None:
-    """So that two upstreams' reports come in by two doors."""
+    """So that the reports of two upstreams have two addresses."""
     sandbox = start(
         usual(tokens={TOKEN: "main", "second": "spare"}, report_url=f"{receiver.url}?from={{account}}")
     )
@@ -184,7 +184,7 @@ def test_the_default_address_may_name_the_account(start: Start, receiver: Receiv
 
 
 def test_only_documented_events_can_be_subscribed_to(sandbox: Running, receiver: Receiver) -> None:
-    """A 422 names the field; every documented one is taken."""
+    """A 422 names the field; every documented value is accepted."""
     webhook = subscribe(sandbox, receiver, "sms:message:status")
     for event in sorted(EVENTS):
         selection = {"event": event, "identity": "all", "webhook_id": webhook}
@@ -224,7 +224,7 @@ def test_the_documented_waits_are_the_default() -> None:
 
 @pytest.mark.parametrize("form", ["json", "form", "get"])
 def test_a_customer_may_compose_the_report(start: Start, receiver: Receiver, form: str) -> None:
-    """With names of its own, as JSON, form or query; what is wrapped elsewhere lies flat."""
+    """With the receiver's names, as JSON, form or query; nested fields become flat."""
     fields = {"ref": "foreign_id", "state": "status", "nothing": "no_such_field"}
     sandbox = start(
         usual(report_url=f"{receiver.url}?k=v", report_form=form, report_fields=fields, report_secret="whsec")
@@ -259,7 +259,7 @@ def test_an_unknown_form_is_refused() -> None:
 
 
 def test_a_reply_by_sms_arrives_at_a_virtual_number(start: Start, receiver: Receiver) -> None:
-    """With the documented fields and the default address told."""
+    """With the documented fields, pushed to the default address."""
     sandbox = start(usual(report_url=receiver.url, report_secret="whsec"))
     reply = {"from": "+12025550100", "text": "STOP", "to": "919000000001"}
     answer = sandbox.control("POST", "/inbound", reply)

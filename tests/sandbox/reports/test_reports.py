@@ -94,7 +94,7 @@ def test_the_documented_retry_interval_is_the_default() -> None:
 
 
 def test_a_receiver_that_is_away_does_not_hold_up_the_status(start: Start, receiver: Receiver) -> None:
-    """The message settles whether or not anybody listens."""
+    """The message gets its last status with or without a receiver."""
     sandbox = start(usual(report_url="http://127.0.0.1:1/nobody"))
     sandbox.send()
     sandbox.until(lambda: sandbox.inbox()[0]["status"] == "DELIVRD")
@@ -174,7 +174,7 @@ def test_one_address_is_told_once_however_it_is_known(start: Start, receiver: Re
 
 
 def test_a_webhook_is_edited_by_put_or_by_a_stated_verb(sandbox: Running, receiver: Receiver) -> None:
-    """`_method` makes a POST a PUT or a DELETE; an inactive webhook is told nothing."""
+    """`_method` makes a POST a PUT or a DELETE; an inactive webhook receives nothing."""
     webhook = register(sandbox, receiver)
     path = f"developer/webhooks/{webhook}"
     url = f"{sandbox.url}/api/v2/{path}"
@@ -221,7 +221,7 @@ def test_webhooks_are_listed_newest_first_and_filtered_by_name(sandbox: Running,
 
 
 def test_a_schedule_keeps_the_order_of_times_and_survives_a_broken_action() -> None:
-    """What is due first runs first; an action that raises stops nobody."""
+    """The first action that is due runs first; an action that raises stops no other."""
     ran: queue.SimpleQueue[str] = queue.SimpleQueue()
     schedule = Schedule("test", threads=1)
     schedule.after(0.05, lambda: ran.put("later"))
@@ -243,7 +243,7 @@ def test_a_busy_thread_does_not_hold_up_what_others_can_run() -> None:
 
 
 def test_a_closed_schedule_runs_nothing_more() -> None:
-    """Neither what was waiting nor what comes."""
+    """It runs neither waiting actions nor new ones."""
     schedule = Schedule("test", threads=1)
     schedule.after(3600, lambda: None)
     schedule.close()

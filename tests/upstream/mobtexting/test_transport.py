@@ -430,7 +430,7 @@ class TestTls:
         assert outcome == Outcome(Verdict.UNKNOWN, "timeout")
 
     def test_a_slow_handshake_is_part_of_the_total(self, tls_server: FaultServer, certificate: Path) -> None:
-        """The time for connecting is missing for the answer, which comes too late by it."""
+        """The time for connecting counts, so the answer comes too late."""
 
         def reason(limit: float) -> str:
             tls_server.on_connect = [pause(0.7 * limit)]
