@@ -20,8 +20,8 @@ ALLOWED = {
 
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("key", ALLOWED, ids=["publishable", "secret", "ops"])
-def test_a_key_opens_the_calls_of_its_kind_only(api: Api, name: str, key: str) -> None:
-    """Browsers' keys cannot redeem, apps' keys cannot operate, operators' keys cannot send."""
+def test_a_key_may_make_only_the_calls_of_its_kind(api: Api, name: str, key: str) -> None:
+    """Publishable keys cannot redeem, apps' keys cannot operate, operators' keys cannot send."""
     answer = call_named(api, name, key)
     if name in ALLOWED[key]:
         assert answer.status_code not in {401, 403}
@@ -46,16 +46,16 @@ def test_a_key_opens_the_calls_of_its_kind_only(api: Api, name: str, key: str) -
         ({"Authorization": "Bearer \xff\xfe"}, "unknown_key"),
     ],
 )
-def test_a_call_without_a_known_key_gets_nowhere(
+def test_a_call_without_a_known_key_is_refused(
     api: Api, name: str, headers: dict[str, str], code: str
 ) -> None:
-    """401 says how to bring a key; nothing is kept."""
+    """401 says how to send a key; nothing is stored."""
     answer = call_named(api, name, None, headers)
     assert problem_of(answer) == (401, code)
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert api.kept() == {}
 
 
-def test_the_scheme_of_the_authorization_is_read_in_any_case(api: Api) -> None:
-    """RFC 9110: schemes have no case."""
+def test_the_authorization_scheme_is_case_insensitive(api: Api) -> None:
+    """RFC 9110 says so."""
     assert call_named(api, "send", None, {"Authorization": f"bearer {SECRET}"}).status_code == 202

@@ -102,7 +102,7 @@ SENDS: list[tuple[dict[str, Any], str, str, str]] = [
 
 
 @pytest.mark.parametrize(("body", "code", "field", "rule"), SENDS)
-def test_a_bad_send_names_the_field_and_the_rule_and_keeps_nothing(
+def test_a_bad_send_names_the_field_and_the_rule_and_stores_nothing(
     api: Api, body: dict[str, Any], code: str, field: str, rule: str
 ) -> None:
     """422 with exactly one field error; no challenge, no schedule, no charge, no idempotency record."""
@@ -113,7 +113,7 @@ def test_a_bad_send_names_the_field_and_the_rule_and_keeps_nothing(
 
 
 def test_all_bad_fields_are_named_at_once(api: Api) -> None:
-    """Nobody has to ask five times to learn five mistakes."""
+    """One request shows all five mistakes."""
     found = problem(
         api.call("POST", "/otp/send", body={"purpose": "X", "channel": 1, "extra": 1, "locale": "!"}),
         422,
@@ -151,10 +151,10 @@ VERIFY_BODIES: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("change", "field", "rule"), VERIFY_BODIES)
-def test_a_bad_verify_is_not_counted_as_a_guess(
+def test_a_malformed_verify_is_not_counted_as_an_attempt(
     live: Api, change: dict[str, Any], field: str, rule: str
 ) -> None:
-    """A code of wrong shape names its rule and costs no attempt; the right code still wins."""
+    """A malformed code names its rule and costs no attempt; the right code still works."""
     challenge_id, code = live.sent()
     before = live.kept()
     body = {"challenge_id": challenge_id, "code": wrong(code)} | change
@@ -166,7 +166,7 @@ def test_a_bad_verify_is_not_counted_as_a_guess(
 
 
 @pytest.mark.parametrize("missing", ["challenge_id", "code"])
-def test_a_verify_without_a_field_says_which(api: Api, missing: str) -> None:
+def test_a_verify_without_a_required_field_names_it(api: Api, missing: str) -> None:
     """Both fields are required."""
     body = {"challenge_id": NO_ID, "code": "123456"}
     del body[missing]
@@ -191,7 +191,7 @@ def test_a_verify_without_a_field_says_which(api: Api, missing: str) -> None:
 def test_a_bad_resend_sends_and_charges_nothing(
     api: Api, body: dict[str, Any], code: str, field: str, rule: str
 ) -> None:
-    """After the cooldown a good resend would pass; a bad one changes nothing."""
+    """After the cooldown a valid resend would pass; an invalid one changes nothing."""
     challenge_id = api.opened()
     api.later(60)
     before = api.kept()
@@ -213,7 +213,7 @@ def test_a_bad_resend_sends_and_charges_nothing(
     ],
 )
 def test_a_bad_token_names_the_rule(api: Api, token: object, rule: str) -> None:
-    """What cannot be a token is refused before anything is spent."""
+    """A malformed token is refused before anything is spent."""
     found = problem(api.call("POST", "/otp/token/redeem", body={"token": token}), 422, "invalid_request")
     assert found["errors"] == [{"field": "token", "rule": rule}]
     assert api.kept() == {}
@@ -261,24 +261,24 @@ def good_send(api: Api, **options: Any) -> TestResponse:  # noqa: ANN401 - those
         ({"key": PUBLISHABLE, "origin": "null"}, 403, "origin_not_allowed"),
     ],
 )
-def test_a_stranger_sends_and_charges_nothing(
+def test_a_refused_caller_sends_and_charges_nothing(
     api: Api, options: dict[str, Any], status: int, code: str
 ) -> None:
-    """A key that is missing, unknown or not for this, and a foreign page: no trace is left."""
+    """A missing, unknown or wrong kind of key, or a page of another origin, leaves no trace."""
     problem(good_send(api, **options), status, code)
     assert api.kept() == {}
 
 
-def test_a_foreign_key_finds_no_challenge_and_counts_no_guess(live: Api) -> None:
-    """Another app's key with the right code is an unknown challenge."""
+def test_another_apps_key_finds_no_challenge_and_counts_no_attempt(live: Api) -> None:
+    """Even with the right code, the challenge is unknown to another app."""
     challenge_id, code = live.sent()
     before = live.kept()
     problem(live.verify(challenge_id, code, key=OTHER_SECRET), 404, "challenge_not_found")
     assert live.kept() == before
 
 
-def test_an_ended_challenge_keeps_no_guess(live: Api) -> None:
-    """Used, cancelled or expired: the answer is the same and nothing is written."""
+def test_an_ended_challenge_records_no_attempt(live: Api) -> None:
+    """Whether used, cancelled or expired: the answer is the same and nothing is written."""
     used, code = live.sent()
     live.verify(used, code)
     before = live.kept()
@@ -292,7 +292,7 @@ def test_an_ended_challenge_keeps_no_guess(live: Api) -> None:
 
 
 def test_a_wrong_code_is_counted_and_charges_nothing(live: Api) -> None:
-    """The record of the challenge changes, and what counts failures; no send is charged."""
+    """The challenge's record and the counters of failures change; no send is charged."""
     challenge_id, code = live.sent()
     before = live.kept()
     assert problem(live.verify(challenge_id, wrong(code)), 400, "wrong_code")["checks_left"] == 4
@@ -308,8 +308,8 @@ def test_a_wrong_code_is_counted_and_charges_nothing(live: Api) -> None:
     assert sends[0] == sends[1] != {}
 
 
-def test_a_guess_too_many_changes_nothing(live: Api) -> None:
-    """Once the attempts are used up there is nothing left to count."""
+def test_an_attempt_too_many_changes_nothing(live: Api) -> None:
+    """Once the attempts are used up, there is nothing left to count."""
     challenge_id, code = live.sent()
     for _ in range(5):
         live.verify(challenge_id, wrong(code))
@@ -319,7 +319,7 @@ def test_a_guess_too_many_changes_nothing(live: Api) -> None:
 
 
 def test_a_resend_too_early_charges_nothing(live: Api) -> None:
-    """The cooldown is told in whole seconds, rounded up; nothing is scheduled."""
+    """The wait is in whole seconds, rounded up; nothing is scheduled."""
     challenge_id, _ = live.sent()
     live.later(0.5)
     before = live.kept()
@@ -331,8 +331,8 @@ def test_a_resend_too_early_charges_nothing(live: Api) -> None:
     assert live.kept() == before
 
 
-def test_a_send_over_the_limit_keeps_nothing(api: Api) -> None:
-    """The guard's refusal says when to come back; besides that it refused, nothing changes."""
+def test_a_send_over_the_limit_stores_nothing(api: Api) -> None:
+    """The refusal says when to try again; apart from its own record, nothing changes."""
     api.opened()
     before = api.kept()
     found = problem(api.send(), 429, "too_many_requests")
@@ -359,7 +359,7 @@ CANARIES = [
 
 
 @pytest.mark.parametrize("canary", CANARIES)
-def test_an_error_repeats_no_name_or_value_that_a_stranger_filled_in(api: Api, canary: str) -> None:
+def test_an_error_repeats_no_name_or_value_from_the_request(api: Api, canary: str) -> None:
     """Field names that look like a number or a key, and all values, stay out of the answer."""
     odd = f"{canary} \u2603\n"
     answers = [
@@ -387,8 +387,8 @@ def test_an_error_repeats_no_name_or_value_that_a_stranger_filled_in(api: Api, c
         assert canary not in f"{answer.text}{answer.headers}"
 
 
-def test_a_plain_name_of_an_unknown_field_is_repeated(api: Api) -> None:
-    """A typing mistake is found faster when the answer names it."""
+def test_the_name_of_an_unknown_field_is_repeated(api: Api) -> None:
+    """A typing mistake is easier to find if the answer names it."""
     found = problem(
         api.call("POST", "/otp/send", body={"to": NUMBER, "chanel": "sms"}), 422, "invalid_request"
     )
@@ -396,8 +396,8 @@ def test_a_plain_name_of_an_unknown_field_is_repeated(api: Api) -> None:
 
 
 @pytest.mark.parametrize("key", [SECRET, PUBLISHABLE])
-def test_good_input_is_taken(api: Api, key: str) -> None:
-    """The fixtures of this file differ from a good request by what each test says, and by no more."""
+def test_good_input_is_accepted(api: Api, key: str) -> None:
+    """The bad requests in this file differ from a good one only in what each test says."""
     options: dict[str, Any] = {"origin": ORIGIN} if key == PUBLISHABLE else {}
     body = {
         "to": "(202) 555-0100",

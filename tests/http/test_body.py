@@ -15,8 +15,8 @@ pytest_plugins = ["tests.support.http_fixtures"]
 
 
 @pytest.mark.parametrize("size", [16 * 1024, 16 * 1024 + 1])
-def test_a_body_of_unknown_length_is_held_to_the_same_limit(api: Api, size: int) -> None:
-    """A chunked body that never says its length is cut off at 16 KiB too."""
+def test_a_body_of_unknown_length_has_the_same_limit(api: Api, size: int) -> None:
+    """A chunked body that does not state its length is cut off at 16 KiB, too."""
     raw = b'{"to": "+12025550100"}'
     answer = api.flask.test_client().open(
         "/otp/send",
@@ -32,17 +32,15 @@ def test_a_body_of_unknown_length_is_held_to_the_same_limit(api: Api, size: int)
     ("media_type", "status"),
     [("application/json", 202), ("text/plain", 415), ("application/x-www-form-urlencoded", 415)],
 )
-def test_an_empty_body_of_another_type_is_none_that_a_foreign_page_may_send(
-    api: Api, media_type: str, status: int
-) -> None:
-    """A form without fields is a form."""
+def test_an_empty_body_of_another_type_is_refused(api: Api, media_type: str, status: int) -> None:
+    """A form without fields is still a form, which any page could send."""
     challenge_id = api.opened()
     api.later(60)
     assert api.resend(challenge_id, raw=b"", headers={"Content-Type": media_type}).status_code == status
 
 
 def test_a_resend_needs_no_body(api: Api) -> None:
-    """Neither does it need a type then."""
+    """Without a body it needs no media type either."""
     challenge_id = api.opened()
     api.later(60)
     assert api.resend(challenge_id).status_code == 202
@@ -113,7 +111,7 @@ STRICT: list[tuple[bytes, int, str, list[dict[str, str]]]] = [
 def test_only_strict_json_is_read(
     api: Api, path: str, raw: bytes, status: int, code: str, rules: list[dict[str, str]]
 ) -> None:
-    """RFC 8259 and I-JSON, one object of 16 KiB at most; all else is refused and keeps nothing."""
+    """RFC 8259 and I-JSON, one object of at most 16 KiB; everything else is refused and stores nothing."""
     if raw or path == "/otp/send":  # a resend needs no body
         found = problem(api.call("POST", path, raw=raw), status, code)
         assert found.get("errors", []) == rules
@@ -139,17 +137,15 @@ def test_a_body_of_exactly_16_kib_is_read(api: Api) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/otp/send", "/otp/verify", f"/otp/{NO_ID}/resend", "/otp/token/redeem"])
-def test_only_json_is_taken_so_that_no_simple_form_of_a_foreign_page_works(
-    api: Api, path: str, media_type: str
-) -> None:
-    """What a page can post without asking first is refused by its type."""
+def test_only_json_is_accepted_so_that_no_page_can_post_a_form(api: Api, path: str, media_type: str) -> None:
+    """What a page can post without a preflight is refused by its media type."""
     answer = api.call("POST", path, raw=padded(100), headers={"Content-Type": media_type})
     problem(answer, 415, "unsupported_media_type")
     assert api.kept() == {}
 
 
-def test_a_charset_beside_the_type_is_no_harm(api: Api) -> None:
-    """Some clients add one; JSON is UTF-8 whatever it says."""
+def test_a_charset_in_the_media_type_is_ignored(api: Api) -> None:
+    """Some clients add one; JSON is always UTF-8."""
     headers = {"Content-Type": "Application/JSON; charset=utf-8"}
     assert api.call("POST", "/otp/send", raw=padded(100), headers=headers).status_code == 202
 
@@ -170,13 +166,13 @@ FUZZ = settings(
     path=st.sampled_from(["/otp/send", "/otp/verify", "/otp/token/redeem", f"/otp/{NO_ID}/resend"]),
 )
 def test_no_json_value_makes_the_service_fail(api: Api, body: object, path: str) -> None:
-    """Whatever a body says, the answer is a documented problem and never a 500."""
+    """For any body, the answer is a documented problem and never a 500."""
     assert api.call("POST", path, body=body).status_code in {202, 400, 404, 422}
 
 
 @FUZZ
 @given(raw=st.binary(max_size=200))
 def test_no_bytes_make_the_service_fail(api: Api, raw: bytes) -> None:
-    """Random bytes are refused and keep nothing."""
+    """Random bytes are refused and store nothing."""
     assert api.call("POST", "/otp/send", raw=raw).status_code in {400, 422}
     assert api.kept() == {}

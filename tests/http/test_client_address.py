@@ -71,8 +71,8 @@ def passed(lie: str | None, real: int, spelled: str = CLIENT) -> tuple[str | Non
 @pytest.mark.parametrize("real", [0, 1, 2])
 @pytest.mark.parametrize("lie", LIES)
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_with_the_right_count_a_client_is_who_it_is(real: int, lie: str, spelling: str) -> None:
-    """Whatever it writes into the header, and however the proxy spells it."""
+def test_with_the_right_count_the_client_is_found(real: int, lie: str, spelling: str) -> None:
+    """Whatever it writes into the header, and however the proxy writes addresses."""
     spelled, meant = SPELLINGS[spelling]
     header, peer = passed(LIES[lie], real, spelled)
     assert client_address(header, peer, real) == meant
@@ -85,8 +85,8 @@ def test_with_the_right_count_a_client_is_who_it_is(real: int, lie: str, spellin
     real=st.integers(0, 2),
     client=st.ip_addresses(),
 )
-def test_no_lie_ever_counts_with_the_right_count(lie: str | None, real: int, client: Any) -> None:  # noqa: ANN401
-    """The same for any text at all."""
+def test_with_the_right_count_no_forged_entry_counts(lie: str | None, real: int, client: Any) -> None:  # noqa: ANN401
+    """The same for any text."""
     told, meant = (client_address(*passed(one, real, str(client)), real) for one in (lie, None))
     assert told == meant != ""
 
@@ -111,14 +111,14 @@ def test_no_lie_ever_counts_with_the_right_count(lie: str | None, real: int, cli
     ],
 )
 def test_what_a_wrong_count_does(trusted: int, real: int, lie: str | None, seen: str) -> None:
-    """As docs/operating.md tells: too few lumps clients together, too many lets them choose."""
+    """Too few lump clients together; too many let them choose their address."""
     assert client_address(*passed(lie, real), trusted) == seen
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
 @pytest.mark.parametrize("trusted", [1, 2])
-def test_garbage_in_the_place_that_counts_is_one_shared_client(garbage: str, trusted: int) -> None:
-    """It names nobody, and is no way to a fresh limit either."""
+def test_all_invalid_addresses_are_one_shared_client(garbage: str, trusted: int) -> None:
+    """An invalid address names no client, and is no way to get a new limit."""
     rest = [PROXIES[0]] * (trusted - 1)
     found = client_address(", ".join([OTHER, garbage, *rest]), PROXIES[-1], trusted)
     assert (found, subscriber(found)) == ("", "unknown")
@@ -126,12 +126,12 @@ def test_garbage_in_the_place_that_counts_is_one_shared_client(garbage: str, tru
 
 @pytest.mark.parametrize("peer", ["", None, "unix:", "garbage"])
 def test_a_peer_without_an_address_is_that_client_too(peer: str | None) -> None:
-    """As behind a unix socket, whose proxies should be counted."""
+    """As behind a Unix socket, whose proxy should be counted."""
     assert client_address(None, peer, 0) == ""
     assert client_address(None, peer, 1) == ""
     assert client_address(CLIENT, peer, 1) == CLIENT
 
 
-def test_an_empty_entry_keeps_its_place() -> None:
-    """A proxy that writes none must not move the client's own word to where the client is looked for."""
+def test_an_empty_entry_counts() -> None:
+    """If it were skipped, an entry from the client would be taken for its address."""
     assert client_address(f"{OTHER}, {CLIENT}, ", PROXIES[1], 2) == CLIENT

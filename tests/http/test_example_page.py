@@ -101,7 +101,7 @@ def sent(page: Page, url: str, number: str = NUMBER) -> Page:
 
 
 def test_a_person_solves_the_check_by_waiting_and_is_verified(page: Page, url: str, service: Service) -> None:
-    """The widget solves what was posed, the service's judge takes it, and nothing had to be clicked for it."""
+    """The widget solves the check, the service accepts the result, and no click is needed."""
     sent(page, url)
     expect(page.get_by_text("A code is on its way to +1********00 by SMS.")).to_be_visible()
     assert len(service.proofs) == 1
@@ -113,7 +113,7 @@ def test_a_person_solves_the_check_by_waiting_and_is_verified(page: Page, url: s
 
 
 def test_a_newcomer_is_verified_in_the_demo(page: Page, demo: Demo) -> None:
-    """The page of the running product: send, read the inbox, type, done; the token is a real one."""
+    """On the page of the running demo: send, read the inbox, type; the token is real."""
     arrived = len(demo.inbox(NUMBER))
     sent(page, demo.keys["api"])
     expect(page.get_by_text("A code is on its way to +1********00 by SMS.")).to_be_visible()
@@ -124,7 +124,7 @@ def test_a_newcomer_is_verified_in_the_demo(page: Page, demo: Demo) -> None:
 
 
 def test_the_guards_own_check_is_solved(page: Page, valkey: ValkeyServer) -> None:
-    """The second send from an address is asked for a check, which the page solves and the real guard takes."""
+    """The second send from an address requires a check, which the page solves and the guard accepts."""
     port = free_port()
     text = POLICY.replace(ORIGIN, f"http://127.0.0.1:{port}") + '[guard.address]\nhuman_check = ["1/h"]\n'
     core = make_core(valkey.url, "http://127.0.0.1:9", text=text, example_key=PUBLISHABLE)
@@ -139,15 +139,15 @@ def test_the_guards_own_check_is_solved(page: Page, valkey: ValkeyServer) -> Non
 
 
 def test_the_widget_works_under_the_pages_policy(page: Page, url: str) -> None:
-    """It is shown while it works, with its style, and its workers run; `page` fails on any violation."""
+    """It is visible while it works, with its style, and its workers run; `page` fails on any violation."""
     sent(page, url)
     expect(page.locator("altcha-widget")).to_be_visible()
     assert page.locator("style#altcha-css").count() == 1
     expect(page.locator("#code")).to_be_visible()
 
 
-def test_a_wrong_code_is_told_and_can_be_mended(page: Page, url: str) -> None:
-    """Where the person is, in words that a reader speaks."""
+def test_a_wrong_code_is_reported_and_can_be_corrected(page: Page, url: str) -> None:
+    """The page announces it where the person types, also to screen readers."""
     sent(page, url)
     page.get_by_label("Code", exact=True).fill("000000")
     page.get_by_role("button", name="Verify").click()
@@ -173,8 +173,8 @@ def test_sending_again_waits_for_the_cooldown(page: Page, url: str, service: Ser
     expect(page.get_by_text("A code is on its way to +1********00 by phone call.")).to_be_visible()
 
 
-def test_a_check_of_an_unknown_kind_is_told(page: Page, url: str, service: Service) -> None:
-    """A vendor's widget is for the app's own page to bring."""
+def test_an_unsupported_kind_of_check_is_reported(page: Page, url: str, service: Service) -> None:
+    """An app's own page brings the widget of a vendor."""
     service.kind = "siteverify"
     sent(page, url)
     expect(page.get_by_role("alert")).to_have_text("This page does not support this kind of human check.")
@@ -182,7 +182,7 @@ def test_a_check_of_an_unknown_kind_is_told(page: Page, url: str, service: Servi
 
 
 def test_another_number_can_be_tried(page: Page, url: str) -> None:
-    """Back to the first step, at the field."""
+    """The page goes back to the first step and focuses the field."""
     sent(page, url)
     page.get_by_role("button", name="New number").click()
     expect(page.get_by_label("Phone number")).to_be_focused()

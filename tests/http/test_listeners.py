@@ -50,7 +50,7 @@ def paths(app: Flask) -> dict[str, str]:
 
 
 def test_each_path_is_on_its_port_only(api: Api) -> None:
-    """404 on the other one, whatever the method: for a stranger nothing is there; probes are on both."""
+    """404 on the other port, for every method; probes are on both."""
     for path, method in paths(api.flask).items():
         inside = path.startswith("/ops/") or path == "/metrics"
         here, there = (INSIDE, PUBLIC) if inside else (PUBLIC, INSIDE)
@@ -62,7 +62,7 @@ def test_each_path_is_on_its_port_only(api: Api) -> None:
             assert status(api.flask, path, there, tried) == 404, (tried, path)
 
 
-def test_one_port_serves_all_where_no_other_is_set(valkey: ValkeyServer) -> None:
+def test_without_an_operators_port_one_port_serves_everything(valkey: ValkeyServer) -> None:
     """As before."""
     api = make_api(valkey)
     assert status(api.flask, "/metrics", PUBLIC) == 200
@@ -124,7 +124,7 @@ def asked(port: int, head: str, body: str = "") -> int:
 
 
 def test_operators_are_served_on_their_own_port(served: tuple[int, int]) -> None:
-    """Policy and metrics there, apps here, probes on both, and the other way round nothing."""
+    """Policy and metrics there, apps here, probes on both."""
     public, inside = (f"http://{HOST}:{port}" for port in served)
     operator = {"Authorization": f"Bearer {OPS}"}
     assert requests.get(f"{inside}/ops/policy", headers=operator, timeout=PATIENCE).status_code == 200
@@ -167,8 +167,8 @@ TARGETS = [
 
 @pytest.mark.parametrize("lie", LIES)
 @pytest.mark.parametrize("target", TARGETS)
-def test_no_header_or_target_leads_inside(served: tuple[int, int], lie: str, target: str) -> None:
-    """With an operator's own key: the port that was reached decides, not what the request says of it."""
+def test_no_header_or_target_reaches_operators_paths(served: tuple[int, int], lie: str, target: str) -> None:
+    """Even with an operator's key: the port of the socket decides, not what the request says."""
     public, inside = served
     lie, target = (text.format(host=HOST, inside=inside) for text in (lie, target))
     head = f"GET {target} HTTP/1.1\r\n{lie}\r\nAuthorization: Bearer {OPS}"
@@ -177,7 +177,7 @@ def test_no_header_or_target_leads_inside(served: tuple[int, int], lie: str, tar
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_no_header_leads_out(served: tuple[int, int], lie: str) -> None:
+def test_no_header_reaches_the_public_api_from_the_operators_port(served: tuple[int, int], lie: str) -> None:
     """Nor is the public API reachable where operators are."""
     public, inside = served
     lie = lie.format(host=HOST, inside=public)
@@ -201,7 +201,7 @@ def test_no_header_leads_out(served: tuple[int, int], lie: str) -> None:
 def test_of_two_headers_the_last_entry_counts(
     served: tuple[int, int], first: str, second: str, expected: int
 ) -> None:
-    """As one list, in their order; a name with an underscore is none of them."""
+    """Two headers are one list, in their order; a name with an underscore is not one of them."""
     head = f"POST /otp/send HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {PUBLISHABLE}"
     head += "\r\nContent-Type: application/json"
     found = []

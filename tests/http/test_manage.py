@@ -12,8 +12,8 @@ from tests.support.http_calls import members, problem_of
 pytest_plugins = ["tests.support.http_fixtures"]
 
 
-def test_status_tells_what_became_of_the_message(live: Api) -> None:
-    """After the upstream took it the delivery is accepted; the figures run down with the store's clock."""
+def test_status_shows_the_state_of_the_message(live: Api) -> None:
+    """After the upstream accepts it, the delivery is accepted; the seconds count down with the store's clock."""
     challenge_id, _ = live.sent()
     live.later(12)
     shown = members(live.status(challenge_id))
@@ -25,8 +25,8 @@ def test_status_tells_what_became_of_the_message(live: Api) -> None:
     assert ended["channels_left"] == []
 
 
-def test_a_message_that_nobody_takes_is_told_as_undeliverable(live: Api) -> None:
-    """A refused send ends the challenge truthfully; verify then knows it no more."""
+def test_a_message_that_no_upstream_accepts_is_undeliverable(live: Api) -> None:
+    """A refused send ends the challenge; verify then does not find it."""
     challenge_id = live.opened("+12025550120")
     live.dispatch(challenge_id)
     shown = members(live.status(challenge_id))
@@ -38,8 +38,8 @@ def test_a_message_that_nobody_takes_is_told_as_undeliverable(live: Api) -> None
 
 
 @pytest.mark.parametrize("act", ["status", "resend", "cancel"])
-def test_another_apps_challenge_is_as_good_as_none(api: Api, act: str) -> None:
-    """A foreign id is answered as an unknown one by every call, and nothing of it changes."""
+def test_another_apps_challenge_is_unknown(api: Api, act: str) -> None:
+    """Every call answers another app's id like an unknown one, and changes nothing."""
     challenge_id = api.opened()
     before = api.kept()
     answers = [getattr(api, act)(id_, key=OTHER_SECRET) for id_ in (challenge_id, NO_ID, "x")]
@@ -49,7 +49,7 @@ def test_another_apps_challenge_is_as_good_as_none(api: Api, act: str) -> None:
     assert api.kept() == before
 
 
-def test_a_cancelled_challenge_takes_no_code_and_may_be_cancelled_again(live: Api) -> None:
+def test_a_cancelled_challenge_accepts_no_code_and_can_be_cancelled_again(live: Api) -> None:
     """No code counts any more; cancelling twice is the same."""
     challenge_id, code = live.sent()
     assert members(live.cancel(challenge_id))["status"] == "cancelled"
@@ -58,8 +58,8 @@ def test_a_cancelled_challenge_takes_no_code_and_may_be_cancelled_again(live: Ap
     assert problem_of(live.resend(challenge_id)) == (404, "challenge_not_found")
 
 
-def test_a_won_challenge_cannot_be_cancelled(live: Api) -> None:
-    """What is proven stays proven."""
+def test_a_verified_challenge_cannot_be_cancelled(live: Api) -> None:
+    """A proof stays valid."""
     won = live.won()
     assert problem_of(live.cancel(won["challenge_id"])) == (404, "challenge_not_found")
     assert members(live.status(won["challenge_id"]))["status"] == "verified"

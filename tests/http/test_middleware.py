@@ -23,8 +23,8 @@ UNLISTED = [
 
 
 @pytest.mark.parametrize(("method", "path", "methods"), UNLISTED)
-def test_only_listed_methods_are_taken(api: Api, method: str, path: str, methods: set[str]) -> None:
-    """Anything else is 405 with the methods that are, and changes nothing."""
+def test_only_documented_methods_are_allowed(api: Api, method: str, path: str, methods: set[str]) -> None:
+    """Any other is 405 with an Allow header, and changes nothing."""
     answer = api.call(method, path)
     assert answer.status_code == 405
     assert (answer.json or {})["code"] == "method_not_allowed"
@@ -48,15 +48,15 @@ def test_only_listed_methods_are_taken(api: Api, method: str, path: str, methods
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_a_path_is_right_or_unknown(api: Api, method: str, path: str) -> None:
-    """No redirect ever repeats a request elsewhere; every unknown path is the same 404."""
+def test_a_path_that_is_not_exact_is_unknown(api: Api, method: str, path: str) -> None:
+    """No redirect repeats a request at another path; every unknown path gets the same 404."""
     answer = api.call(method, path)
     assert answer.status_code == 404
     assert (answer.json or {})["code"] == "not_found"
 
 
 def test_an_id_of_any_bytes_is_an_unknown_challenge(api: Api) -> None:
-    """Whatever stands in the path, the store is asked for nothing but a challenge."""
+    """Whatever the path contains, the store is asked only for a challenge."""
     api.opened()
     before = api.kept()
     for id_ in ("%00" * 24, "%ff" * 24, "%F0%9F%98%80" * 24, "}" * 24, "*" * 24, "%0d%0a" * 12, "a" * 5000):
@@ -65,7 +65,7 @@ def test_an_id_of_any_bytes_is_an_unknown_challenge(api: Api) -> None:
 
 
 def test_head_is_answered_as_get_without_a_body(api: Api) -> None:
-    """Load balancers probe so."""
+    """Load balancers probe with HEAD."""
     answer = api.call("HEAD", "/healthz", key=None)
     assert (answer.status_code, answer.data) == (200, b"")
 
@@ -93,7 +93,7 @@ EVERY_KIND: list[tuple[str, str, dict[str, Any]]] = [
 def test_every_answer_carries_the_security_headers(
     api: Api, method: str, path: str, options: dict[str, Any]
 ) -> None:
-    """Not kept by caches, not guessed at by browsers, and with an id to ask by."""
+    """Caches do not store it, browsers do not guess its type, and it has a request id."""
     answer = api.call(method, path, **options)
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -102,14 +102,14 @@ def test_every_answer_carries_the_security_headers(
     assert "Set-Cookie" not in answer.headers
 
 
-def test_public_keys_may_be_kept_for_a_while(api: Api) -> None:
-    """The one answer that is the same for all; it still varies with the page that asks."""
+def test_public_keys_may_be_cached(api: Api) -> None:
+    """This answer is the same for all; it still varies with the origin."""
     answer = api.call("GET", "/.well-known/jwks.json", key=None)
     assert answer.headers["Cache-Control"] == "public, max-age=300"
     assert answer.headers["Vary"] == "Origin"
 
 
 def test_request_ids_are_our_own_and_never_repeat(api: Api) -> None:
-    """An id that a caller sends is not taken over."""
+    """An id from the caller is not used."""
     answers = [api.call("GET", "/healthz", headers={"X-Request-Id": "mine"}) for _ in range(20)]
     assert len({answer.headers["X-Request-Id"] for answer in answers} - {"mine"}) == 20

@@ -45,7 +45,7 @@ def test_a_page_of_the_apps_origin_may_use_its_key_and_read_the_answer(api: Api)
 
 @pytest.mark.parametrize("origin", FOREIGN)
 def test_a_page_of_any_other_origin_may_not(api: Api, origin: str) -> None:
-    """Origins are compared whole: no wildcard, no part, no other case, port or scheme."""
+    """Origins are compared as a whole: no wildcard, no part, no other case, port or scheme."""
     answer = api.call("POST", "/otp/send", key=PUBLISHABLE, origin=origin, body=BODY)
     assert answer.status_code == 403
     assert (answer.json or {})["code"] == "origin_not_allowed"
@@ -53,21 +53,21 @@ def test_a_page_of_any_other_origin_may_not(api: Api, origin: str) -> None:
     assert api.kept() == {}
 
 
-def test_a_browsers_key_works_where_no_origin_is_sent(api: Api) -> None:
-    """Mobile apps use it too and have no origin."""
+def test_a_publishable_key_works_without_an_origin(api: Api) -> None:
+    """Mobile apps use it, too, and have no origin."""
     assert api.call("POST", "/otp/send", key=PUBLISHABLE, body=BODY).status_code == 202
 
 
 @pytest.mark.parametrize("origin", [ORIGIN, *FOREIGN])
 def test_a_servers_key_is_not_tied_to_origins(api: Api, origin: str) -> None:
-    """A secret key is no browser's; a foreign page that has one still cannot read the answer."""
+    """A page of another origin that has a secret key still cannot read the answer."""
     answer = api.call("POST", "/otp/send", origin=origin, body=BODY)
     assert answer.status_code == 202
     assert answer.headers.get("Access-Control-Allow-Origin") == (ORIGIN if origin == ORIGIN else None)
 
 
 def test_an_origin_is_allowed_for_its_own_app_only(api: Api) -> None:
-    """The page of one app cannot read what another app's key was answered."""
+    """A page of one app cannot read the answer to another app's key."""
     answer = api.call("POST", "/otp/send", key=OTHER_SECRET, origin=ORIGIN, body=BODY)
     assert "Access-Control-Allow-Origin" not in answer.headers
 
@@ -82,17 +82,15 @@ def test_an_origin_is_allowed_for_its_own_app_only(api: Api) -> None:
         (PUBLISHABLE, "/nowhere", BODY, 404),
     ],
 )
-def test_a_page_can_read_what_went_wrong(
-    api: Api, key: str | None, path: str, body: object, status: int
-) -> None:
-    """Problems carry the same headers, or a script would see a network error."""
+def test_a_page_can_read_problems(api: Api, key: str | None, path: str, body: object, status: int) -> None:
+    """They have the same headers; otherwise a script would see a network error."""
     answer = api.call("POST", path, key=key, origin=ORIGIN, body=body)
     assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (status, ORIGIN)
 
 
 @pytest.mark.parametrize(("path", "methods"), apps_paths())
 def test_a_preflight_is_answered_without_a_key(api: Api, path: str, methods: set[str]) -> None:
-    """Any app's origin may ask; the answer allows what the API takes and is kept for ten minutes."""
+    """Every app's origin is allowed; the answer lists the API's methods and is valid for ten minutes."""
     answer = api.call("OPTIONS", path, key=None, origin=ORIGIN, headers=preflight(max(methods)))
     assert (answer.status_code, answer.data) == (204, b"")
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
@@ -111,7 +109,7 @@ def test_a_foreign_preflight_is_allowed_nothing(api: Api, origin: str) -> None:
 
 @pytest.mark.parametrize("path", ["/ops/policy", "/ops/keys", "/metrics", "/ops/nowhere"])
 def test_no_page_reads_what_operators_read(api: Api, path: str) -> None:
-    """Not even one of an app's origin that got hold of an operator's key."""
+    """Not even a page of an app's origin that has an operator's key."""
     for answer in (
         api.call("OPTIONS", path, key=None, origin=ORIGIN, headers=preflight("GET")),
         api.call("GET", path, key=OPS, origin=ORIGIN),
@@ -121,7 +119,7 @@ def test_no_page_reads_what_operators_read(api: Api, path: str) -> None:
 
 @pytest.mark.parametrize(("path", "methods"), paths())
 def test_no_answer_is_for_pages_of_all_origins(api: Api, path: str, methods: set[str]) -> None:
-    """No wildcard and no cookies, on any path, for any page; but a script may be loaded by any."""
+    """No wildcard and no cookies, on any path, for any page. Only a script may be loaded by all."""
     if path.endswith(".js"):
         return
     for origin in (ORIGIN, *FOREIGN):

@@ -28,7 +28,7 @@ def client() -> Iterator[FlaskClient]:
 
 
 def test_the_vendored_files_are_those_that_were_recorded() -> None:
-    """An edit by hand, or an update that was recorded by half, fails here; make widget-check asks the registry."""
+    """A manual edit or an incomplete update fails here; make widget-check asks the registry."""
     record = (SCRIPT.parent / "SHA256SUMS").read_text(encoding="utf-8")
     listed = {name: tag for tag, name in (line.split("  ") for line in record.splitlines()[1:])}
     found = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in SCRIPT.parent.iterdir()}
@@ -37,7 +37,7 @@ def test_the_vendored_files_are_those_that_were_recorded() -> None:
 
 
 def test_make_would_fetch_the_version_that_is_here() -> None:
-    """Makefile, record and script name the same one."""
+    """Makefile, record and script name the same version."""
     (wanted,) = re.findall(r"^WIDGET = (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert f"# altcha@{wanted}," in (SCRIPT.parent / "SHA256SUMS").read_text(encoding="utf-8")
     assert f'"{wanted}"' in SCRIPT.read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def test_make_would_fetch_the_version_that_is_here() -> None:
 
 @pytest.mark.parametrize("origin", [None, ORIGIN, "https://anywhere.example"])
 def test_any_page_may_load_the_widget(client: FlaskClient, origin: str | None) -> None:
-    """Without a key, from any origin, as JavaScript, and kept for a day."""
+    """Without a key, from any origin, as JavaScript, and cached for a day."""
     answer = client.get(WIDGET, headers={"Origin": origin} if origin else {})
     assert answer.status_code == 200
     assert answer.content_type == "text/javascript; charset=utf-8"
@@ -57,10 +57,10 @@ def test_any_page_may_load_the_widget(client: FlaskClient, origin: str | None) -
 
 
 @pytest.mark.parametrize(("accepted", "encoding"), [("gzip, br", "gzip"), ("br", None), ("gzip;q=0", None)])
-def test_the_widget_travels_packed_where_that_is_understood(
+def test_the_widget_is_compressed_for_clients_that_accept_it(
     client: FlaskClient, accepted: str, encoding: str | None
 ) -> None:
-    """A phone on a slow network gets a third of the bytes; caches keep the two apart."""
+    """A phone on a slow network gets a third of the bytes; caches keep both forms apart."""
     answer = client.get(WIDGET, headers={"Accept-Encoding": accepted})
     assert answer.headers.get("Content-Encoding") == encoding
     assert set(answer.vary) == {"Accept-Encoding", "Origin"}
@@ -68,7 +68,7 @@ def test_the_widget_travels_packed_where_that_is_understood(
 
 
 def test_a_cache_that_asks_again_gets_no_second_copy(client: FlaskClient) -> None:
-    """As long as the widget is the same one."""
+    """As long as the widget did not change."""
     tag = client.get(WIDGET).headers["ETag"]
     again = client.get(WIDGET, headers={"If-None-Match": tag})
     assert (again.status_code, again.data) == (304, b"")
@@ -76,7 +76,7 @@ def test_a_cache_that_asks_again_gets_no_second_copy(client: FlaskClient) -> Non
 
 
 def test_the_example_page_is_off_unless_it_has_a_key() -> None:
-    """Production serves no such page, and none of its files."""
+    """Production serves neither the page nor its files."""
     core = make_core("unix:///nowhere", "http://127.0.0.1:9")
     plain = http_app.web(core).test_client()
     assert {plain.get(path).status_code for path in ("/try", "/try/files/page.js")} == {404}
@@ -84,7 +84,7 @@ def test_the_example_page_is_off_unless_it_has_a_key() -> None:
 
 
 def test_the_example_page_runs_nothing_but_its_own_files(client: FlaskClient) -> None:
-    """Its policy allows one style by a nonce that is new each time; there is no script in the page."""
+    """Its policy allows one style by a nonce that is always new; the page contains no script."""
     pages = [client.get("/try") for _ in range(2)]
     nonces = set()
     for page in pages:
@@ -101,7 +101,7 @@ def test_the_example_page_runs_nothing_but_its_own_files(client: FlaskClient) ->
 
 
 def test_the_wheel_carries_widget_licence_and_page(tmp_path: Path) -> None:
-    """What is installed serves them as the checkout does."""
+    """An installed package serves them as a checkout does."""
     script = "import sys; from flit_core.buildapi import build_wheel; print(build_wheel(sys.argv[1]))"
     command = [sys.executable, "-c", script, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)

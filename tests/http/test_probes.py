@@ -17,13 +17,13 @@ pytest_plugins = ["tests.support.http_fixtures"]
 
 
 def test_a_process_is_alive_whatever_else_is_not(away: Api) -> None:
-    """Liveness asks nobody; restarting would help nothing."""
+    """The liveness probe checks nothing else; a restart would not help."""
     answer = away.call("GET", "/healthz", key=None)
     assert (answer.status_code, answer.json) == (200, {"status": "ok"})
 
 
 def test_a_process_is_ready_while_its_store_takes_writes(api: Api, away: Api) -> None:
-    """Readiness pings the parts; without the store it is 503 and says which part and when to ask again."""
+    """The readiness probe pings the parts; without the store it is 503 and says which part and when to try again."""
     ready, unready = (one.call("GET", "/readyz", key=None) for one in (api, away))
     assert (ready.status_code, ready.json) == (200, {"status": "ok", "parts": {"store": "ok"}})
     assert "Retry-After" not in ready.headers
@@ -45,13 +45,13 @@ def replica() -> Iterator[Api]:
 
 
 def test_a_store_that_takes_no_writes_is_not_ready(replica: Api) -> None:
-    """A read-only replica answers every ping, but no challenge could be kept there."""
+    """A read-only replica answers a ping, but cannot store a challenge."""
     assert replica.call("GET", "/readyz", key=None).status_code == 503
     assert problem_of(replica.send()) == (503, "store_unavailable")
 
 
-def test_metrics_count_what_was_asked_and_how_it_ended(live: Api) -> None:
-    """Prometheus text with the routes as rules, so that no challenge's id becomes a label."""
+def test_metrics_count_requests_and_results(live: Api) -> None:
+    """Routes are labelled by their rules, so that no challenge's id becomes a label."""
     challenge_id, code = live.sent()
     live.verify(challenge_id, wrong(code))
     live.verify(challenge_id, code)

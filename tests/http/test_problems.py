@@ -275,7 +275,7 @@ BELOW = {errors.MalformedRequest, errors.UriTooLong, errors.HeadersTooLarge}
 
 @pytest.mark.parametrize("kind", [kind for kind in STATUS if kind not in BELOW], ids=lambda kind: kind.code)
 def test_every_error_is_a_problem_document_with_its_status(choosy: Api, kind: type[errors.OtpError]) -> None:
-    """Each error class can be brought about, and is told as RFC 9457 asks, with a stable code."""
+    """Each error can be caused, has the form of RFC 9457 and a stable code."""
     answer = REACHED[kind](choosy)
     problem = members(answer)
     assert problem_of(answer) == (STATUS[kind], kind.code)
@@ -295,7 +295,7 @@ def test_every_error_is_a_problem_document_with_its_status(choosy: Api, kind: ty
 
 
 def test_every_error_class_has_a_status() -> None:
-    """The table at the edge misses none of the tree, and the codes are all different."""
+    """The table of statuses has every error of the tree, and all codes differ."""
 
     def below(kind: type[errors.OtpError]) -> Iterator[type[errors.OtpError]]:
         for child in kind.__subclasses__():
@@ -307,8 +307,8 @@ def test_every_error_class_has_a_status() -> None:
     assert len({kind.code for kind in ours}) == len(ours)
 
 
-def test_an_unexpected_error_tells_nothing_of_itself(api: Api) -> None:
-    """A fault of ours is a fixed text and an id to ask with."""
+def test_an_unexpected_error_reveals_nothing(api: Api) -> None:
+    """The answer is a fixed text and a request id."""
     answer = REACHED[errors.InternalError](api)
     assert members(answer)["detail"] == errors.InternalError.detail
     assert NUMBER not in answer.text
@@ -317,7 +317,7 @@ def test_an_unexpected_error_tells_nothing_of_itself(api: Api) -> None:
 
 @pytest.mark.parametrize("name", ["send", "verify", "status", "resend", "cancel", "redeem"])
 def test_without_its_store_the_service_says_so_and_does_nothing(away: Api, name: str) -> None:
-    """Every call that needs the store fails closed, with the seconds to wait."""
+    """Every call that needs the store is refused, with the seconds to wait."""
     answer = call_named(away, name, SECRET)
     assert problem_of(answer) == (503, "store_unavailable")
     assert int(answer.headers["Retry-After"]) >= 1

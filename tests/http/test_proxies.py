@@ -36,10 +36,10 @@ def behind(valkey: ValkeyServer, request: pytest.FixtureRequest) -> Iterator[tup
         ("6.6.6.6, 198.51.100.7, 203.0.113.1", "7.7.7.7, 198.51.100.7, 203.0.113.1", {0, 1, 2}),
     ],
 )
-def test_the_client_is_known_by_what_trusted_proxies_say_and_no_more(
+def test_the_client_is_known_by_trusted_proxies_only(
     behind: tuple[Api, int], first: str | None, second: str | None, same_client: set[int]
 ) -> None:
-    """X-Forwarded-For counts from its end, as many entries as there are proxies; none are trusted unasked."""
+    """X-Forwarded-For counts from its end, one entry for each proxy; by default none is trusted."""
     api, proxies = behind
     statuses = [
         api.call(
@@ -55,7 +55,7 @@ def test_the_client_is_known_by_what_trusted_proxies_say_and_no_more(
 
 
 def test_two_addresses_are_two_clients_and_a_server_is_none(behind: tuple[Api, int]) -> None:
-    """The limit of an address is a browser's; a server's users all come from one address."""
+    """Addresses of browsers are limited; all users of a server share its address."""
     api, _ = behind
     numbers = iter(NUMBERS)
 
@@ -71,8 +71,8 @@ def test_two_addresses_are_two_clients_and_a_server_is_none(behind: tuple[Api, i
 @pytest.mark.parametrize(
     "header", ["X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "Forwarded"]
 )
-def test_other_words_of_a_proxy_mean_nothing(behind: tuple[Api, int], header: str) -> None:
-    """Only the address is taken from headers."""
+def test_other_headers_of_a_proxy_are_ignored(behind: tuple[Api, int], header: str) -> None:
+    """Only the address is read from a header."""
     api, _ = behind
     headers = {header: "for=6.6.6.6"}
     statuses = [

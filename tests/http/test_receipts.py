@@ -165,7 +165,7 @@ def wrapped(one: Sent, channel: str, status: str) -> dict[str, Any]:
 
 
 def test_a_flat_json_report_of_an_sms(pushed: Api) -> None:
-    """The push of today: the message counts as delivered at once, and the caller sees it."""
+    """The current form of a push: the message counts as delivered at once, and the caller sees it."""
     one = sent(pushed)
     answer = push(pushed, flat(one))
     assert (answer.status_code, answer.json) == (200, {"received": 1})
@@ -184,7 +184,7 @@ def test_a_form_report(pushed: Api, method: str) -> None:
 
 
 def test_a_get_report_with_the_secret_in_its_path(pushed: Api) -> None:
-    """The legacy scheme calls an address with a query, and sends no header."""
+    """The legacy scheme sends a query and no header."""
     one = sent(pushed)
     query = urlencode({"id": one.upstream_id, "mobile": NUMBER[1:], "status": "DELIVRD"})
     answer = pushed.call("GET", f"{PATH}/{WHS}?{query}", key=None)
@@ -194,14 +194,14 @@ def test_a_get_report_with_the_secret_in_its_path(pushed: Api) -> None:
 
 @pytest.mark.parametrize(("channel", "status"), [("whatsapp", "read"), ("rcs", "delivered"), ("mip", "sent")])
 def test_a_wrapped_report_of_a_messenger(pushed: Api, channel: str, status: str) -> None:
-    """Event and payload; a report of reading goes further than one of delivery."""
+    """An event and its payload; a read report goes further than a delivery report."""
     one = sent(pushed, channel)
     assert push(pushed, wrapped(one, channel, status)).status_code == 200
     assert shown(pushed, one) == status
 
 
 def test_a_call_report_names_its_call_by_mid_alone(pushed: Api) -> None:
-    """Voice reports have their own name for the id and carry nothing of ours."""
+    """Voice reports have their own name for the id and do not carry our reference."""
     one = sent(pushed, "voice")
     body = {"mid": one.upstream_id, "bridge": "918045000001", "status": "ANSWER", "duration": "12"}
     assert push(pushed, body).status_code == 200
@@ -209,14 +209,14 @@ def test_a_call_report_names_its_call_by_mid_alone(pushed: Api) -> None:
 
 
 def test_our_reference_alone_finds_the_message(pushed: Api) -> None:
-    """The report may overtake the answer to the send, so that its id is not known yet."""
+    """The report may arrive before the answer to the send, when its id is not known yet."""
     one = sent(pushed)
     assert push(pushed, {"id": "unheard-of", "status": "DELIVRD", "custom": one.reference}).status_code == 200
     assert shown(pushed, one) == "delivered"
 
 
 def test_a_composed_webhook_has_the_field_names_of_the_policy(pushed: Api) -> None:
-    """Own names go before the documented ones, which still count; other unknown fields do not matter."""
+    """The policy's names come before the documented ones, which still count; other fields are ignored."""
     one = sent(pushed, to=OF_SIGNED)
     signed = {
         "MessageRef": "x",
@@ -231,15 +231,15 @@ def test_a_composed_webhook_has_the_field_names_of_the_policy(pushed: Api) -> No
 
 
 def test_several_reports_in_one_push(pushed: Api) -> None:
-    """Each counts; one that is broken spoils none of the others."""
+    """Each counts; a broken one does not affect the others."""
     first, second = sent(pushed), sent(pushed, "rcs")
     answer = push(pushed, [flat(first), {"nothing": 1}, wrapped(second, "rcs", "delivered")])
     assert (answer.status_code, answer.json) == (200, {"received": 2})
     assert [shown(pushed, one) for one in (first, second)] == ["delivered", "delivered"]
 
 
-def test_an_inbound_stop_is_heard_and_start_lifts_it(pushed: Api) -> None:
-    """The person's own word on any channel keeps every message away until they say otherwise."""
+def test_an_inbound_stop_suppresses_messages_until_start(pushed: Api) -> None:
+    """On any channel the person's own message decides."""
 
     def say(text: str, event: str = "vmn") -> None:
         payload = {
@@ -261,7 +261,7 @@ def test_an_inbound_stop_is_heard_and_start_lifts_it(pushed: Api) -> None:
 
 @pytest.mark.parametrize("token", ["", "?token=k1"])
 def test_the_handshake_is_echoed(pushed: Api, token: str) -> None:
-    """A webhook is made only if its address gives the challenge back."""
+    """The upstream creates a webhook only if its address repeats the handshake."""
     answer = push(pushed, {"validation_key": "k1", "challenge": "c-4711"}, f"{PATH}/{WHS}{token}", None)
     assert (answer.status_code, answer.json) == (200, {"challenge": "c-4711"})
 
@@ -270,8 +270,8 @@ def test_the_handshake_is_echoed(pushed: Api, token: str) -> None:
 
 
 @pytest.mark.parametrize("secret", [WHS, OLD_WHS])
-def test_each_secret_of_the_account_lets_in(pushed: Api, secret: str) -> None:
-    """Two at a time, so that one can be rotated; as Bearer or in the path."""
+def test_each_secret_of_the_account_is_accepted(pushed: Api, secret: str) -> None:
+    """There can be two, so that one can be rotated; as Bearer or in the path."""
     one = sent(pushed)
     assert push(pushed, flat(one), PATH, secret).status_code == 200
     assert push(pushed, flat(one), f"{PATH}/{secret}", None).status_code == 200
@@ -293,7 +293,7 @@ def test_each_secret_of_the_account_lets_in(pushed: Api, secret: str) -> None:
         ("/webhooks/mobtexting/nobody", WHS),
     ],
 )
-def test_to_anybody_else_there_is_nothing_here(pushed: Api, path: str, key: str | None) -> None:
+def test_without_a_valid_secret_the_webhook_does_not_exist(pushed: Api, path: str, key: str | None) -> None:
     """A wrong secret, another account's, an app's key or none: 404, the same as for an unknown account."""
     one = sent(pushed)
     answer = push(pushed, flat(one), path, key)
@@ -306,7 +306,7 @@ def test_to_anybody_else_there_is_nothing_here(pushed: Api, path: str, key: str 
     ("key", "status"), [(SIGNATURE_ID, 200), ("another", 200), ("a third", 404), (None, 404), ("", 404)]
 )
 def test_a_signature_must_be_one_of_the_accounts_webhooks(pushed: Api, key: str | None, status: int) -> None:
-    """HMAC-SHA256 of the raw body under the webhook's id; a right secret does not help a wrong signature."""
+    """HMAC-SHA256 of the raw body under the webhook's id; a right secret does not make up for a wrong signature."""
     one = sent(pushed, to=OF_SIGNED)
     raw = json.dumps(flat(one) | {"Ours": one.reference}, indent=1).encode()
     made = "0" * 64 if key is None else hmac.new(key.encode(), raw, hashlib.sha256).hexdigest()
@@ -317,8 +317,8 @@ def test_a_signature_must_be_one_of_the_accounts_webhooks(pushed: Api, key: str 
     assert shown(pushed, one) == ("delivered" if status == 200 else "accepted")
 
 
-def test_a_push_without_signature_is_let_in_by_its_secret(pushed: Api) -> None:
-    """Whether SMS and calls are signed is unknown, so the secret is what counts."""
+def test_a_push_without_signature_is_accepted_with_its_secret(pushed: Api) -> None:
+    """It is unknown whether SMS and calls are signed, so the secret decides."""
     one = sent(pushed, to=OF_SIGNED)
     body = {"Ours": one.reference, "DLR": "DELIVRD"}
     assert push(pushed, body, "/webhooks/mobtexting/signed", SIGNED_WHS).status_code == 200
@@ -343,7 +343,7 @@ def test_a_push_without_signature_is_let_in_by_its_secret(pushed: Api) -> None:
     ],
 )
 def test_what_cannot_be_read_is_400_and_counted(pushed: Api, raw: bytes, word: str) -> None:
-    """A problem document that repeats nothing, and a counter with the reason for operators."""
+    """The problem repeats nothing from the push; a counter shows operators the reason."""
     answer = pushed.call("POST", PATH, key=WHS, raw=raw)
     assert (answer.status_code, (answer.json or {})["code"]) == (400, "receipt_unreadable")
     (line,) = [line for line in counted(pushed, "otp_receipts_total") if "unreadable" in line]
@@ -351,14 +351,14 @@ def test_what_cannot_be_read_is_400_and_counted(pushed: Api, raw: bytes, word: s
 
 
 def test_a_mebibyte_is_refused_unread(pushed: Api) -> None:
-    """413, whatever stands in it."""
+    """413, whatever it contains."""
     answer = pushed.call("POST", PATH, key=WHS, raw=b'{"id": "' + b"x" * 2**20 + b'"}')
     assert answer.status_code == 413
 
 
 @pytest.mark.parametrize("status", ["FLYING", "MOON-PHASE", "807", "4711 1234"])
 def test_an_unknown_word_changes_nothing_and_is_counted(pushed: Api, status: str) -> None:
-    """A new word of the upstream is `unknown`, never an error; digits are not shown, as a code may hide there."""
+    """A new word of the upstream is `unknown`, never an error; digits are not shown, as they may be a code."""
     one = sent(pushed)
     assert push(pushed, flat(one, status)).status_code == 200
     assert shown(pushed, one) == "accepted"
@@ -368,7 +368,7 @@ def test_an_unknown_word_changes_nothing_and_is_counted(pushed: Api, status: str
 
 
 def test_an_unknown_message_is_answered_like_a_known_one(pushed: Api) -> None:
-    """200, so that the upstream stops repeating it and nobody learns what is known here."""
+    """200, so that the upstream stops repeating it and cannot find out which messages exist."""
     one = Sent("", "11111111-2222-3333-4444-555555555555:1", "unknownreference")
     answer = push(pushed, flat(one))
     assert (answer.status_code, answer.json) == (200, {"received": 1})
@@ -377,7 +377,7 @@ def test_an_unknown_message_is_answered_like_a_known_one(pushed: Api) -> None:
 
 
 def test_repeated_and_late_reports_move_nothing_back(pushed: Api) -> None:
-    """Reports come again and out of order; what was read stays read."""
+    """Reports may repeat and arrive out of order; a read message stays read."""
     one = sent(pushed, "whatsapp")
     for status in ("delivered", "delivered", "read", "sent", "delivered", "failed", "queued", "read"):
         assert push(pushed, wrapped(one, "whatsapp", status)).status_code == 200
@@ -393,15 +393,15 @@ def test_repeated_and_late_reports_move_nothing_back(pushed: Api) -> None:
         {"deliv_time": "soon", "deliv_at": {"when": None}},
     ],
 )
-def test_dates_of_any_zone_decide_nothing(pushed: Api, times: Mapping[str, object]) -> None:
-    """Order is by stage; the clock of somebody else is not trusted."""
+def test_dates_in_reports_are_ignored(pushed: Api, times: Mapping[str, object]) -> None:
+    """Reports are ordered by stage; another system's clock is not trusted."""
     one = sent(pushed)
     assert push(pushed, flat(one) | dict(times)).status_code == 200
     assert shown(pushed, one) == "delivered"
 
 
 def test_a_failure_sends_the_next_channel_at_once(pushed: Api) -> None:
-    """A report of failure does not wait for the step's time to end."""
+    """A failure report does not wait for the end of the step's time."""
     one = sent(pushed, "whatsapp")
     push(pushed, wrapped(one, "whatsapp", "failed"))
     for _ in range(2):  # decide, then send
@@ -412,7 +412,7 @@ def test_a_failure_sends_the_next_channel_at_once(pushed: Api) -> None:
 
 
 def test_a_secret_is_never_logged_or_counted(pushed: Api, caplog: pytest.LogCaptureFixture) -> None:
-    """Not the one in a path, not a wrong one, not the reference, the number or the message of a person."""
+    """Not the secret in a path, a wrong secret, the reference, the number or a person's message."""
     one = sent(pushed)
     inbound = {"recipient": {"from": NUMBER[1:]}, "message": {"payload": {"text": "my secret text"}}}
     with caplog.at_level(logging.DEBUG):

@@ -13,8 +13,8 @@ from tests.support.valkey_server import ValkeyServer
 pytest_plugins = ["tests.support.http_fixtures"]
 
 
-def test_a_resend_gives_no_guesses_back(live: Api) -> None:
-    """Attempts are the challenge's, not the code's."""
+def test_a_resend_does_not_reset_attempts(live: Api) -> None:
+    """Attempts belong to the challenge, not to the code."""
     challenge_id, code = live.sent()
     live.verify(challenge_id, wrong(code))
     live.later(30)
@@ -24,7 +24,7 @@ def test_a_resend_gives_no_guesses_back(live: Api) -> None:
 
 
 def test_a_repeated_resend_sends_one_message(live: Api) -> None:
-    """The same key does the work once, also within the cooldown that it started; another body is refused."""
+    """The same key sends once, even within the cooldown that it started; another body is refused."""
     challenge_id, _ = live.sent()
     live.later(30)
     first = live.resend(challenge_id, headers=with_idempotency_key("k"))
@@ -39,7 +39,7 @@ def test_a_repeated_resend_sends_one_message(live: Api) -> None:
 
 
 def test_a_resend_waits_for_the_cooldown_and_brings_another_code(live: Api) -> None:
-    """Until then it is 429 with the seconds to wait; afterwards a second message leaves."""
+    """Before, it is 429 with the seconds to wait; afterwards, a second message is sent."""
     challenge_id, first = live.sent()
     early = live.resend(challenge_id)
     assert problem_of(early) == (429, "resend_too_early")
@@ -53,7 +53,7 @@ def test_a_resend_waits_for_the_cooldown_and_brings_another_code(live: Api) -> N
 
 
 def test_the_messages_of_a_challenge_run_out(valkey: ValkeyServer) -> None:
-    """After `max_sends` messages there is no more, however long one waits."""
+    """After `max_sends` messages no more are sent, however long one waits."""
     text = POLICY + '[challenge]\nmax_sends = 2\ncooldown = ["1s"]\n[guard.cooldown]\nladder = ["1s"]\n'
     api = make_api(valkey, text=text)
     challenge_id = api.opened()

@@ -17,8 +17,8 @@ pytest_plugins = ["tests.support.http_fixtures"]
 APP_HASH = "FA+9qCX9VSu"
 
 
-def test_the_first_answer_tells_all_that_a_screen_counts_down(api: Api) -> None:
-    """A fresh challenge shows its figures, a masked number and one queued message."""
+def test_the_first_answer_has_all_that_a_screen_counts_down(api: Api) -> None:
+    """A new challenge shows its limits, a masked number and one queued message."""
     shown = members(api.send())
     assert shown.pop("challenge_id")
     assert shown == {
@@ -48,28 +48,28 @@ def test_the_first_answer_tells_all_that_a_screen_counts_down(api: Api) -> None:
         ("030 901820", {"country": "DE"}, "ist Ihr Code für Acme"),
     ],
 )
-def test_the_message_speaks_the_locale_or_guesses_it_from_the_number(
+def test_the_message_uses_the_locale_or_the_numbers_country(
     live: Api, to: str, fields: dict[str, str], words: str
 ) -> None:
-    """The caller's locale comes before the country's language; English is for all else."""
+    """The caller's locale comes first, then the country's language, then English."""
     live.sent(to, **fields)
     assert words in live.messages()[0]
 
 
 def test_the_message_ends_with_the_line_for_the_page_that_asked(live: Api) -> None:
-    """The code is bound to the host of the app's origin; an Android app finds its hash on a line before."""
+    """The code is bound to the host of the app's origin; the hash of an Android app is on the line before."""
     _, code = live.sent(app_hash=APP_HASH)
     assert live.messages()[0].split("\n")[-2:] == [APP_HASH, f"@app.example.com #{code}"]
 
 
 def test_an_app_without_a_page_gets_no_line_for_one(live: Api) -> None:
-    """Where no origin is known nothing is bound to one."""
+    """If no origin is known, the code is not bound to one."""
     live.sent(key=OTHER_SECRET)
     assert "@" not in live.messages()[0]
 
 
 def test_a_repeated_send_starts_one_challenge(api: Api) -> None:
-    """The same key with the same body gives the same challenge, whether the key is quoted or bare."""
+    """The same key with the same body returns the same challenge, whether the key is quoted or bare."""
     body = {"to": NUMBER, "binding": PAYMENT}
     first = api.call("POST", "/otp/send", body=body, headers=with_idempotency_key('"8e03 978e"'))
     kept = api.kept()
@@ -110,7 +110,7 @@ def test_two_apps_may_use_the_same_key(api: Api) -> None:
 
 
 def test_a_repeated_send_shows_the_challenge_as_it_is_now(live: Api) -> None:
-    """A replay after the win says verified; it starts nothing."""
+    """After the verification, a replay says verified and starts nothing."""
     body = {"to": NUMBER}
     challenge_id = members(live.call("POST", "/otp/send", body=body, headers=with_idempotency_key("k")))[
         "challenge_id"
@@ -122,8 +122,8 @@ def test_a_repeated_send_shows_the_challenge_as_it_is_now(live: Api) -> None:
     assert len(live.messages()) == 1
 
 
-def test_the_sandbox_is_reached_over_a_real_wire(live: Api) -> None:
-    """The upstream sees our reference, never the challenge's id, and the number as it wants it."""
+def test_the_sandbox_is_reached_over_a_real_connection(live: Api) -> None:
+    """The upstream sees our reference, never the challenge's id, and the number in its own form."""
     challenge_id, _ = live.sent()
     (row,) = json.loads(live.flask.extensions["test_sandbox"].test_client().get("/inbox").data)
     assert row["to"].lstrip("+") == NUMBER[1:]

@@ -14,8 +14,8 @@ from tests.support.http_calls import members, problem_of
 pytest_plugins = ["tests.support.http_fixtures"]
 
 
-def test_a_token_belongs_to_its_app_and_lives_five_minutes(live: Api) -> None:
-    """Another app's key cannot redeem it; neither can its own after 300 seconds of the store's clock."""
+def test_a_token_belongs_to_its_app_and_expires_after_five_minutes(live: Api) -> None:
+    """Another app's key cannot redeem it, and its own cannot after 300 seconds of the store's clock."""
     token = live.won()["token"]
     assert problem_of(live.redeem(token, key=OTHER_SECRET)) == (400, "token_invalid")
     live.later(300)
@@ -23,7 +23,7 @@ def test_a_token_belongs_to_its_app_and_lives_five_minutes(live: Api) -> None:
 
 
 def test_a_token_redeemed_in_its_last_second_counts(live: Api) -> None:
-    """A refusal for another app spends nothing; 299 seconds later the right app still gets its claims."""
+    """A refusal for another app does not use it up; 299 seconds later its own app still gets the claims."""
     token = live.won()["token"]
     live.redeem(token, key=OTHER_SECRET)
     live.later(298)
@@ -31,7 +31,7 @@ def test_a_token_redeemed_in_its_last_second_counts(live: Api) -> None:
 
 
 def test_a_forged_token_is_refused_with_a_problem(live: Api) -> None:
-    """Nested JSON without end, an unhashable key id, `none`: each is just an invalid token."""
+    """Deeply nested JSON, an unhashable key id, `none`: each is just an invalid token."""
     won = live.won()["token"].split(".")
 
     def part(value: bytes) -> str:
@@ -42,7 +42,7 @@ def test_a_forged_token_is_refused_with_a_problem(live: Api) -> None:
 
 
 def test_the_published_keys_are_all_that_a_backend_needs(live: Api) -> None:
-    """PyJWT, given only the JWKS, accepts the token for the right audience."""
+    """PyJWT, with only the JWKS, accepts the token for the right audience."""
     token = live.won()["token"]
     answer = live.call("GET", "/.well-known/jwks.json", key=None)
     assert answer.headers["Cache-Control"] == "public, max-age=300"

@@ -20,7 +20,7 @@ from tests.support.http_calls import PAYMENT, members, problem_of
 pytest_plugins = ["tests.support.http_fixtures"]
 
 
-def test_a_code_that_is_typed_back_proves_the_number_once(live: Api) -> None:
+def test_a_typed_code_proves_the_number_once(live: Api) -> None:
     """Send, deliver, verify, redeem: the token names the number; a second redemption is refused."""
     challenge_id, code = live.sent()
     won = live.verify(challenge_id, code)
@@ -34,8 +34,8 @@ def test_a_code_that_is_typed_back_proves_the_number_once(live: Api) -> None:
     assert problem_of(live.redeem(members(won)["token"])) == (409, "token_spent")
 
 
-def test_no_answer_ever_holds_the_code_the_number_or_a_key(live: Api) -> None:
-    """Codes and keys stay out of all answers; the number appears only among a redeemed token's claims."""
+def test_no_answer_contains_the_code_the_number_or_a_key(live: Api) -> None:
+    """The number appears only in the claims of a redeemed token."""
     challenge_id, code = live.sent()
     live.verify(challenge_id, wrong(code))
     live.status(challenge_id)
@@ -59,7 +59,7 @@ def shape(schema: type[Schema], *, reference: bool = False) -> set[str]:
 
 @pytest.mark.parametrize("reference", [False, True])
 def test_answers_have_the_members_of_their_schema_and_no_other(live: Api, *, reference: bool) -> None:
-    """No more and no less than the schema's fields; `reference` and `binding` only where they were given."""
+    """Exactly the schema's fields; `reference` and `binding` only if they were given."""
     given = {"reference": "r-1", "binding": "b"} if reference else {}
     sent = live.send(**given)
     challenge_id = members(sent)["challenge_id"]
@@ -79,7 +79,7 @@ def test_answers_have_the_members_of_their_schema_and_no_other(live: Api, *, ref
 
 
 def test_sending_is_answered_202_and_everything_else_200(live: Api) -> None:
-    """What is only accepted, not done, says so by its status."""
+    """A send is only accepted, not yet done."""
     challenge_id, code = live.sent()
     live.later(30)
     resent = live.resend(challenge_id)
@@ -88,7 +88,7 @@ def test_sending_is_answered_202_and_everything_else_200(live: Api) -> None:
 
 
 def test_wrong_codes_count_down_until_even_the_right_one_is_too_late(live: Api) -> None:
-    """Five guesses and no more; each wrong one says how many are left."""
+    """Five attempts and no more; each wrong one says how many are left."""
     challenge_id, code = live.sent()
     left = []
     for _ in range(5):
@@ -100,7 +100,7 @@ def test_wrong_codes_count_down_until_even_the_right_one_is_too_late(live: Api) 
     assert members(live.status(challenge_id))["status"] == "exhausted"
 
 
-def test_the_code_of_an_earlier_message_still_counts(live: Api) -> None:
+def test_the_code_of_an_earlier_message_is_still_valid(live: Api) -> None:
     """A late first SMS is as good as the second one."""
     challenge_id, first = live.sent()
     live.later(30)
@@ -109,8 +109,8 @@ def test_the_code_of_an_earlier_message_still_counts(live: Api) -> None:
     assert live.verify(challenge_id, first).status_code == 200
 
 
-def test_nothing_tells_unknown_expired_used_cancelled_and_foreign_challenges_apart(live: Api) -> None:
-    """On verify all of them get the same bytes, but for the request id."""
+def test_unknown_expired_used_cancelled_and_foreign_challenges_get_one_answer(live: Api) -> None:
+    """On verify all get the same bytes, except for the request id."""
     used, code = live.sent("+12025550100")
     live.verify(used, code)
     cancelled, cancelled_code = live.sent("+12025550101")
@@ -134,7 +134,7 @@ def test_nothing_tells_unknown_expired_used_cancelled_and_foreign_challenges_apa
 
 @pytest.mark.parametrize("binding", ["order 4711", PAYMENT, {"ä": "€ \n \U0001f600"}])
 def test_the_token_carries_the_binding_as_it_was_given(live: Api, binding: object) -> None:
-    """A binding, a line or an object, comes back whole; the verify may repeat it or leave it out."""
+    """A binding, a line or an object, is returned unchanged; verify may repeat or omit it."""
     repeated: list[dict[str, Any]] = [{}, {"binding": binding}]
     for given in repeated:
         live.later(60)
@@ -143,8 +143,8 @@ def test_the_token_carries_the_binding_as_it_was_given(live: Api, binding: objec
         assert members(live.redeem(members(won)["token"]))["binding"] == binding
 
 
-def test_the_order_of_a_bindings_parts_means_nothing(live: Api) -> None:
-    """Equal objects are one binding, however they are written."""
+def test_the_order_of_a_bindings_parts_is_ignored(live: Api) -> None:
+    """Equal objects are the same binding."""
     challenge_id, code = live.sent(binding=PAYMENT)
     assert live.verify(challenge_id, code, binding=dict(reversed(PAYMENT.items()))).status_code == 200
 
@@ -161,7 +161,7 @@ def test_the_order_of_a_bindings_parts_means_nothing(live: Api) -> None:
     ],
 )
 def test_another_binding_makes_the_right_code_wrong(live: Api, sent: object, checked: object) -> None:
-    """A change of what is confirmed voids the code (PSD2 RTS article 5) and counts as a guess."""
+    """A change of what is confirmed voids the code (PSD2 RTS article 5) and counts as an attempt."""
     given: dict[str, Any] = {"binding": sent} if sent else {}
     challenge_id, code = live.sent(**given)
     answer = live.verify(challenge_id, code, binding=checked)
@@ -169,7 +169,7 @@ def test_another_binding_makes_the_right_code_wrong(live: Api, sent: object, che
     assert members(answer)["checks_left"] == 4
 
 
-def test_purpose_and_reference_come_back_in_answers_and_token(live: Api) -> None:
+def test_answers_and_token_repeat_purpose_and_reference(live: Api) -> None:
     """What the caller calls the act is found again in all that tells of it."""
     won = live.won(purpose="payment.sepa", reference="signup-4711")
     claims = members(live.redeem(won["token"]))

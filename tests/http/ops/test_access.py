@@ -106,8 +106,8 @@ def views(app: Flask) -> dict[str, tuple[str, str]]:
     return found
 
 
-def test_every_view_of_operators_stands_in_the_table(api: Api) -> None:
-    """None is forgotten, and each names its role itself."""
+def test_every_view_of_operators_is_in_the_table(api: Api) -> None:
+    """No view is missing, and each names its own role."""
     assert set(views(api.flask)) == ADMIN
     for endpoint in ADMIN:
         described = getattr(api.flask.view_functions[endpoint], "operation", None)
@@ -120,7 +120,7 @@ def test_every_view_of_operators_stands_in_the_table(api: Api) -> None:
 @pytest.mark.parametrize("declared", [True, False])
 @pytest.mark.parametrize("role", ROLES)
 def test_each_role_may_call_what_the_table_says(api: Api, role: str, *, declared: bool) -> None:
-    """All else is 403 with the role that it needs; a key of the policy and an issued one alike."""
+    """Everything else is 403 with the role that it needs, for declared and issued keys alike."""
     key = create(api, "ops", "ben", role=role)["key"]
     if declared:
         key = f"ops_declared-{role}-key"
@@ -140,7 +140,7 @@ def test_each_role_may_call_what_the_table_says(api: Api, role: str, *, declared
 
 
 def test_a_view_that_names_no_role_is_for_admins() -> None:
-    """Forgetting it lets nobody in."""
+    """Forgetting the role lets no other role in."""
     assert Operation(summary="", answer=None).role == "admin"
 
 
@@ -174,10 +174,10 @@ def test_a_view_that_names_no_role_is_for_admins() -> None:
         (("total_timeout = 6.0", "total_timeout = 5.5"), True),
     ],
 )
-def test_whoever_may_only_operate_makes_nobody_in(
+def test_the_role_operate_cannot_change_access(
     in_force: Api, change: tuple[str, str], *, allowed: bool
 ) -> None:
-    """Who may call and who hears stay as they are in what the role applies or brings back."""
+    """The policies that this role applies or brings back keep who may call and where codes and events go."""
     api = in_force
     assert change[0] in GOOD
     text = GOOD.replace(*change)
@@ -195,8 +195,8 @@ def test_whoever_may_only_operate_makes_nobody_in(
         assert ask(api, "POST", "policy/rollback", back).status_code == 200
 
 
-def test_a_guess_of_the_next_version_brings_back_no_access(in_force: Api) -> None:
-    """An expectation of a version that is still to come is a conflict, not a way round the comparison."""
+def test_expecting_a_future_version_does_not_change_access(in_force: Api) -> None:
+    """A version that does not exist yet is a conflict, not a way around the comparison."""
     key = create(in_force, "ops", "ben", role="operate")["key"]
     answer = ask(in_force, "PUT", "policy", {"text": GOOD, "reason": "r", "expected": 2}, key=key)
     assert (answer.status_code, members(answer)["code"]) == (409, "policy_conflict")
@@ -206,8 +206,8 @@ def test_a_guess_of_the_next_version_brings_back_no_access(in_force: Api) -> Non
 
 
 @pytest.mark.parametrize(("kind", "prefix"), [("publishable", "pk_"), ("secret", "sk_")])
-def test_an_issued_key_works_like_one_of_the_policy(api: Api, kind: str, prefix: str) -> None:
-    """It is the app's, with the rules of its kind."""
+def test_an_issued_key_works_like_a_declared_key(api: Api, kind: str, prefix: str) -> None:
+    """It belongs to its app and has the rights of its kind."""
     made = create(api, kind, label="a test")
     assert made["key"].startswith(prefix)
     assert calls_with(api, made["key"]) == 202
@@ -221,7 +221,7 @@ def test_an_issued_key_works_like_one_of_the_policy(api: Api, kind: str, prefix:
 
 
 def test_a_key_is_shown_once_and_never_its_whole_hash(api: Api) -> None:
-    """The list tells id, kind, owner, times and eight digits of the hash."""
+    """The list shows id, kind, owner, times and eight digits of the hash."""
     made = create(api, label="checkout", expires="90d")
     assert made["expires"] == made["created"] + 90 * DAY
     found = listed(api)[made["id"]]
@@ -235,7 +235,7 @@ def test_a_key_is_shown_once_and_never_its_whole_hash(api: Api) -> None:
 
 
 def test_the_last_use_is_listed(api: Api) -> None:
-    """Of issued keys, operators' ones included."""
+    """For all issued keys, including operators'."""
     made = create(api, "ops", "ben", role="read")
     assert listed(api)[made["id"]]["used"] is None
     ask(api, "GET", "keys", key=made["key"])
@@ -243,8 +243,8 @@ def test_the_last_use_is_listed(api: Api) -> None:
     assert 0 <= used - made["created"] < 60_000
 
 
-def test_a_rotation_leaves_no_moment_without_a_key(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    """Both let in during the overlap, then only the successor; three never do; the log says who and why."""
+def test_a_rotation_leaves_no_gap(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """Both keys work during the overlap, then only the new one; never three. The log says who and why."""
     first = create(api)
     with caplog.at_level(logging.INFO):
         answer = ask(
@@ -277,8 +277,8 @@ def known(api: Api, key: str) -> bool:
     return True
 
 
-def test_unknown_expired_revoked_and_orphaned_keys_are_one_answer(in_force: Api) -> None:
-    """Nobody learns that a key was good once."""
+def test_unknown_expired_revoked_and_orphaned_keys_get_one_answer(in_force: Api) -> None:
+    """The answer does not reveal that a key was once valid."""
     api = in_force
     expired, revoked = create(api, expires="1m"), create(api)
     ask(api, "POST", f"keys/{revoked['id']}/revoke", {"reason": "lost"})
@@ -298,8 +298,8 @@ def test_unknown_expired_revoked_and_orphaned_keys_are_one_answer(in_force: Api)
 
 
 @pytest.mark.parametrize("what", ["rotate", "revoke"])
-def test_a_key_that_is_not_there_is_told(api: Api, what: str) -> None:
-    """404, and 409 for one that has ended."""
+def test_a_key_that_does_not_exist_is_reported(api: Api, what: str) -> None:
+    """404 for an unknown key, 409 for one that has ended."""
     assert ask(api, "POST", f"keys/{NO_KEY}/{what}", {"reason": "r"}).status_code == 404
     made = create(api)
     revoked = members(ask(api, "POST", f"keys/{made['id']}/revoke", {"reason": "lost"}))
@@ -321,16 +321,16 @@ def test_a_key_that_is_not_there_is_told(api: Api, what: str) -> None:
         ({"kind": "secret", "owner": "web", "label": "a\nb"}, "label"),
     ],
 )
-def test_a_key_that_cannot_be_is_refused_by_its_field(api: Api, body: dict[str, object], field: str) -> None:
-    """422, and nothing is issued."""
+def test_an_invalid_key_request_names_its_field(api: Api, body: dict[str, object], field: str) -> None:
+    """422, and no key is issued."""
     answer = ask(api, "POST", "keys", body)
     assert answer.status_code == 422
     assert {one["field"] for one in members(answer)["errors"]} == {field}
     assert listed(api) == {}
 
 
-def test_of_twenty_rotations_by_http_one_wins(api: Api) -> None:
-    """The others are told, and two keys live."""
+def test_one_of_twenty_concurrent_rotations_wins(api: Api) -> None:
+    """The others get a conflict, and two keys are live."""
     made = create(api)
     path = f"/ops/keys/{made['id']}/rotate"
     found = together(20, lambda _: api.call("POST", path, key=OPS, body={"reason": "r"}).status_code)
@@ -341,8 +341,8 @@ def test_of_twenty_rotations_by_http_one_wins(api: Api) -> None:
 # Apps.
 
 
-def test_an_app_goes_through_its_life(in_force: Api) -> None:
-    """Created with keys that call as it, shown, listed, removed; each change is a version in the operator's name."""
+def test_an_app_can_be_created_shown_listed_and_removed(in_force: Api) -> None:
+    """It gets keys at once; each change is a version of the policy under the operator's name."""
     api = in_force
     body = {"name": "shop", "brand": "Shop", "origins": ["https://shop.example"], "reason": "it opens"}
     made = members(ask(api, "POST", "apps", body))
@@ -373,8 +373,8 @@ def test_an_app_goes_through_its_life(in_force: Api) -> None:
     ]
 
 
-def test_an_app_without_keys_can_be_given_some_later(in_force: Api) -> None:
-    """`keys` is true unless it is left out on purpose."""
+def test_an_app_without_keys_can_get_keys_later(in_force: Api) -> None:
+    """`keys` is true unless the request says otherwise."""
     api = in_force
     body = {"name": "shop", "brand": "Shop", "reason": "r", "keys": False}
     assert members(ask(api, "POST", "apps", body))["keys"] == []
@@ -394,8 +394,8 @@ def test_an_app_without_keys_can_be_given_some_later(in_force: Api) -> None:
         ({"reason": ""}, "reason"),
     ],
 )
-def test_an_app_that_cannot_be_is_refused(in_force: Api, fields: dict[str, object], field: str) -> None:
-    """422 with the field; no version, no key."""
+def test_an_invalid_app_is_refused(in_force: Api, fields: dict[str, object], field: str) -> None:
+    """422 with the field; no version and no key is made."""
     api = in_force
     answer = ask(api, "POST", "apps", {"name": "shop", "brand": "Shop", "reason": "r", **fields})
     assert answer.status_code == 422
@@ -405,11 +405,11 @@ def test_an_app_that_cannot_be_is_refused(in_force: Api, fields: dict[str, objec
 
 
 def test_apps_need_a_policy_in_the_store(api: Api) -> None:
-    """Before the first version there is nothing to edit."""
+    """Before the first version there is no document to edit."""
     assert ask(api, "POST", "apps", {"name": "shop", "brand": "S", "reason": "r"}).status_code == 404
 
 
-def test_keys_of_the_policy_stay_what_they_were(api: Api) -> None:
-    """They work beside issued ones, and are not among them."""
+def test_declared_keys_work_beside_issued_ones(api: Api) -> None:
+    """They are not listed among the issued keys."""
     assert calls_with(api, PUBLISHABLE) == 202
     assert listed(api) == {}

@@ -60,8 +60,8 @@ OPS_CALLS = [
 
 
 @pytest.mark.parametrize(("path", "method"), OPS_CALLS)
-def test_keys_of_apps_reach_nothing_of_the_operators(api: Api, path: str, method: str) -> None:
-    """Neither a browser's nor a server's key, nor none at all, nor an unknown one."""
+def test_apps_keys_cannot_reach_operators_calls(api: Api, path: str, method: str) -> None:
+    """Neither a publishable nor a secret key can, nor an unknown one, nor a request without a key."""
     statuses = [api.call(method, path, key=key).status_code for key in (PUBLISHABLE, SECRET, None, "ops_x")]
     assert statuses == [403, 403, 401, 401]
     assert api.kept() == {}
@@ -70,8 +70,10 @@ def test_keys_of_apps_reach_nothing_of_the_operators(api: Api, path: str, method
 # Apply, look, bring back.
 
 
-def test_a_policy_goes_through_its_life(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    """Check, apply, show, history, diff and rollback tell one story, in the operator's name."""
+def test_a_policy_can_be_checked_applied_compared_and_rolled_back(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Check, apply, show, history, diff and rollback agree, and name the operator."""
     assert ask(api, "GET", "policy").status_code == 404
     assert members(ask(api, "POST", "policy/check", {"text": GOOD})) == {"warnings": []}
     with caplog.at_level(logging.INFO):
@@ -110,15 +112,15 @@ def test_a_policy_goes_through_its_life(api: Api, caplog: pytest.LogCaptureFixtu
         ("POST", "policy/rollback", {"reason": "x"}),
     ],
 )
-def test_a_version_that_is_not_there_is_told(api: Api, method: str, path: str, body: object) -> None:
+def test_a_version_that_does_not_exist_is_reported(api: Api, method: str, path: str, body: object) -> None:
     """404, and nothing changes."""
     apply(api, GOOD)
     assert ask(api, method, path, body).status_code == 404
     assert api.core.policies.head() == 1
 
 
-def test_of_two_changes_from_one_version_one_wins(api: Api) -> None:
-    """`expected` makes the second a conflict that names the version in force; exactly one of eight gets through."""
+def test_one_of_two_changes_to_the_same_version_wins(api: Api) -> None:
+    """`expected` makes the second a conflict that names the version in force; exactly one of eight succeeds."""
     apply(api, GOOD)
     found = together(8, lambda _: apply(api, SLOWER, expected=1))
     statuses = [answer.status_code for answer in found if isinstance(answer, TestResponse)]
@@ -191,10 +193,8 @@ STEPS = 'steps = [{ channel = "sms", upstream = "main" }]'
 
 
 @pytest.mark.parametrize(("change", "problem"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
-def test_a_policy_that_could_not_work_is_refused_with_its_line(
-    api: Api, change: tuple[str, str], problem: str
-) -> None:
-    """422 from check and apply alike; the one in force stays so."""
+def test_an_invalid_policy_is_refused_with_its_line(api: Api, change: tuple[str, str], problem: str) -> None:
+    """422 from check and apply alike; the version in force stays in force."""
     apply(api, GOOD)
     text = GOOD.replace('allow = ["*"]', 'allow = ["DE"]') if "DE" in problem else GOOD
     assert change[0] in text
@@ -207,8 +207,8 @@ def test_a_policy_that_could_not_work_is_refused_with_its_line(
     assert (api.core.policies.head(), members(ask(api, "GET", "policy"))["text"]) == (1, GOOD)
 
 
-def test_every_problem_is_named_at_once(api: Api) -> None:
-    """Three mistakes in three tables, three lines."""
+def test_all_problems_of_a_policy_are_reported_at_once(api: Api) -> None:
+    """Three mistakes in three tables give three lines."""
     bad = GOOD.replace('wait = "5s"', 'wait = "soon"').replace('kind = "mobtexting"', 'kind = "pigeon"')
     bad = bad.replace('brand = "Other"', 'brand = ""')
     rules = [one["rule"] for one in members(apply(api, bad))["errors"]]
@@ -216,8 +216,8 @@ def test_every_problem_is_named_at_once(api: Api) -> None:
     assert all("(line " in rule for rule in rules)
 
 
-def test_a_template_that_splits_is_a_warning(api: Api) -> None:
-    """A sign outside GSM-7 makes two parts of a text: it works, costs twice, and is said."""
+def test_a_template_of_two_parts_is_a_warning(api: Api) -> None:
+    """A character outside GSM-7 splits the text into two parts: it works, but costs twice as much."""
     words = "кодъ {code} " + "очень длинный текст " * 4
     text = GOOD.replace("[[route]]", f'[template.sms]\nru = "{words}"\n\n[[route]]')
     (warning,) = [one for one in members(apply(api, text))["warnings"] if "in ru of app web" in one]
@@ -225,7 +225,7 @@ def test_a_template_that_splits_is_a_warning(api: Api) -> None:
 
 
 def test_a_policy_needs_the_secrets_of_this_process(api: Api) -> None:
-    """A token that no process holds would be found at the first send; it is refused by its name instead."""
+    """A token that the process lacks is reported by name, instead of failing at the first send."""
     answer = apply(api, GOOD.replace("OTP_UPSTREAM_MAIN_TOKEN", "OTP_UPSTREAM_NEW_TOKEN"))
     assert answer.status_code == 422
     assert "OTP_UPSTREAM_NEW_TOKEN is required" in answer.text
@@ -235,7 +235,7 @@ def test_a_policy_needs_the_secrets_of_this_process(api: Api) -> None:
 
 
 def test_another_process_follows_within_two_seconds(api: Api, other: Core) -> None:
-    """By itself, without a restart, as it looks every second."""
+    """It reads the version in force every second and needs no restart."""
     apply(api, GOOD)
     other.active.refresh()
     other.active.follow()
@@ -249,7 +249,7 @@ def test_another_process_follows_within_two_seconds(api: Api, other: Core) -> No
 def test_a_process_that_lacks_a_secret_keeps_the_policy_it_can_run(
     api: Api, other: Core, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It goes on with what was in force, and its log says what is missing."""
+    """It continues with the previous version, and its log says what is missing."""
     apply(api, GOOD)
     other.active.refresh()
     text = GOOD.replace("OTP_UPSTREAM_MAIN_TOKEN", "OTP_UPSTREAM_NEW_TOKEN")
@@ -261,7 +261,7 @@ def test_a_process_that_lacks_a_secret_keeps_the_policy_it_can_run(
 
 
 def test_a_send_sees_one_version_only(api: Api) -> None:
-    """Two policies by turns, a hundred times, under eight senders: every plan is the one of the version it names."""
+    """Two policies alternate a hundred times under eight senders; every plan matches the version that it names."""
     core, numbers = api.core, crowd()
     wide = "[guard.prefix]\nmode = 'off'\n[guard.conversion]\nmode = 'off'\n"
     turns = [f"{GOOD}{wide}", f"{SLOWER}{wide}"]
@@ -296,7 +296,7 @@ def test_a_send_sees_one_version_only(api: Api) -> None:
 
 
 def test_operators_see_an_open_breaker(api: Api) -> None:
-    """Faults in a row open the breaker of one channel; the answer shows it beside the balance."""
+    """Consecutive faults open the breaker of one channel; the answer shows it beside the balance."""
     states = members(ask(api, "GET", "upstreams"))["upstreams"][0]["breakers"]
     assert states == {"*": "closed", "sms": "closed"}
     health = AccountHealth(api.core.breakers, api.core.metrics, api.core.active)
@@ -307,8 +307,8 @@ def test_operators_see_an_open_breaker(api: Api) -> None:
     assert states["sms"].startswith("open for ")
 
 
-def test_figures_tell_how_codes_came_back(live: Api) -> None:
-    """One sent and one typed back: conversion 1, in the country and over the account that it went by."""
+def test_figures_show_how_many_codes_were_typed(live: Api) -> None:
+    """One code sent and typed gives a conversion of 1 for its country and account."""
     assert members(ask(live, "GET", "figures")) == {"figures": []}
     challenge_id, code = live.sent()
     live.verify(challenge_id, wrong(code))
@@ -318,8 +318,8 @@ def test_figures_tell_how_codes_came_back(live: Api) -> None:
     assert (row["sent"], row["verified"], row["conversion"]) == (1, 1, 1.0)
 
 
-def test_a_suppressed_number_is_looked_up_and_lifted(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    """By a body, never by a path; who lifted it stands in the log, the number only masked."""
+def test_a_suppression_can_be_read_and_lifted(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """The number is in the body, never in a path; the log says who lifted it and masks the number."""
     body = {"to": "(202) 555-0100", "country": "US"}
     assert members(ask(api, "POST", "suppressions/look", body)) == {"suppressed": False}
     assert members(ask(api, "POST", "suppressions/lift", body)) == {"lifted": False}

@@ -9,8 +9,8 @@ from tests.support.http_calls import members
 pytest_plugins = ["tests.support.http_fixtures"]
 
 
-def test_operators_see_what_is_left_at_each_upstream(live: Api) -> None:
-    """A live balance, one row for each of the upstream's services."""
+def test_operators_see_the_balance_of_each_upstream(live: Api) -> None:
+    """The balance is live, with one row for each of the upstream's services."""
     answer = live.call("GET", "/ops/upstreams", key=OPS)
     (main,) = members(answer)["upstreams"]
     assert (main["name"], main["status"]) == ("main", "ok")
@@ -19,7 +19,7 @@ def test_operators_see_what_is_left_at_each_upstream(live: Api) -> None:
 
 
 def test_operators_see_what_is_wrong_with_an_upstream(api: Api) -> None:
-    """An account that gives no answer is shown as such; the call itself succeeds."""
+    """An account that does not answer is shown as such; the call itself succeeds."""
     answer = api.call("GET", "/ops/upstreams", key=OPS)
     (main,) = members(answer)["upstreams"]
     assert (answer.status_code, main["balance"]) == (200, [])
