@@ -16,9 +16,21 @@ from otp_service.events import from_challenge, standard_webhooks
 from otp_service.events.standard_webhooks import EventType
 from otp_service.http import app as http_app
 from otp_service.http.problems import STATUS, raw_problem
-from tests.conftest import OPS, POLICY, SECRET, make_core
+from tests.conftest import OPS, ORIGIN, POLICY, PUBLISHABLE, SECRET, make_core
 from tests.house import openapi_reports
-from tests.support.http_api import NO_ID, NOBODY, check_contract, codes_of, documented, followed, operation_at
+from tests.support.http_api import (
+    NO_ID,
+    NOBODY,
+    NUMBER,
+    check_contract,
+    close,
+    codes_of,
+    documented,
+    followed,
+    make_api,
+    operation_at,
+)
+from tests.support.valkey_server import ValkeyServer
 
 FILLED = {
     "challenge_id": NO_ID,
@@ -111,6 +123,21 @@ def test_what_the_server_answers_to_no_request_is_documented_for_every_call(
         OAS31Validator({**content["schema"], "components": documented()["components"]}).validate(
             json.loads(body)
         )
+
+
+def test_a_server_is_told_how_its_budget_stands_and_a_page_is_not(valkey: ValkeyServer) -> None:
+    """RateLimit and RateLimit-Policy come with a secret key, on a send that goes out and on one that is refused."""
+    api = make_api(valkey, text='guard.number.refuse = ["2/m"]\n' + POLICY)
+    sent, refused = api.send(), api.send()
+    assert (sent.status_code, refused.status_code) == (202, 429)
+    for answer in (sent, refused):
+        assert re.fullmatch(r'"\w+";r=\d+;t=\d+', answer.headers["RateLimit"])
+        assert re.fullmatch(r'"\w+";q=\d+;w=\d+', answer.headers["RateLimit-Policy"])
+    page = api.call("POST", "/otp/send", key=PUBLISHABLE, origin=ORIGIN, body={"to": NUMBER})
+    assert page.status_code == 429
+    assert "RateLimit" not in page.headers
+    assert "rule" not in (page.json or {})
+    close(api)
 
 
 # Events.
