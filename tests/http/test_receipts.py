@@ -25,7 +25,7 @@ WHS, OLD_WHS, SIGNED_WHS = "whs_test-secret", "whs_test-older-secret", "whs_test
 SIGNATURE_ID = "1b671a64-40d5-491e-99b0-da01ff1f3341"
 PATH = "/webhooks/mobtexting/main"
 OF_SIGNED = "+447400123456"
-"""A number whose messages leave by the account that signs."""
+"""A number whose messages are sent by the account that signs."""
 CHANNELS = POLICY.replace(
     "[[route]]\nsteps = [",
     f"""
@@ -73,7 +73,7 @@ steps = [
 """,
 )
 CHANNELS += "\n[challenge]\nmax_sends = 6\n"
-"""A policy with all channels, an account without webhook, and one that signs and names fields in its own way."""
+"""A policy with all channels, an account without a webhook, and one with signatures and field names of its own."""
 
 
 @pytest.fixture

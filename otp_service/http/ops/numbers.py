@@ -1,6 +1,6 @@
 """The operators' HTTP API for numbers: suppressed, forgotten and recycled ones.
 
-Numbers are in bodies only, never in a path.
+Knows that numbers are in bodies only, never in a path. Must not know how they are stored.
 """
 
 from dataclasses import asdict

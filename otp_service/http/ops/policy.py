@@ -1,6 +1,6 @@
-"""The operators' HTTP API: policy, simulation, upstreams, figures, suppressed numbers.
+"""The operators' HTTP API for the policy: its versions, changes and simulation.
 
-Knows operators' keys; must not be reachable with an app's key.
+Knows how a version is shown. Must not know how a policy is checked or stored.
 """
 
 from dataclasses import asdict
@@ -89,7 +89,7 @@ def apply_policy() -> dict[str, Any]:
     return _applied(
         core().policy_changes.apply(
             wanted["text"],
-            by=_author(),
+            by=g.operator,
             reason=wanted["reason"],
             expected=wanted.get("expected"),
             same_access_as=_same_access(),
@@ -118,7 +118,7 @@ def rollback_policy() -> dict[str, Any]:
     wanted = load(PolicyRollbackSchema)
     return _applied(
         core().policy_changes.rollback(
-            wanted.get("version"), by=_author(), reason=wanted["reason"], same_access_as=_same_access()
+            wanted.get("version"), by=g.operator, reason=wanted["reason"], same_access_as=_same_access()
         )
     )
 
@@ -162,10 +162,6 @@ def _same_access() -> Policy | None:
 
 def _applied(applied: Applied) -> dict[str, Any]:
     return _brief(applied.version) | {"warnings": list(applied.warnings)}
-
-
-def _author() -> str:
-    return str(g.operator)
 
 
 def _brief(found: Version) -> dict[str, Any]:
