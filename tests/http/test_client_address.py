@@ -60,7 +60,7 @@ LIES: dict[str, str | None] = {
 
 
 def passed(lie: str | None, real: int, spelled: str = CLIENT) -> tuple[str | None, str]:
-    """Send through so many real proxies; gives the header and the peer that arrive here."""
+    """Pass through this many real proxies and return the header and the peer that arrive."""
     header, peer = lie, spelled
     for proxy in PROXIES[:real]:
         header = peer if header is None else f"{header}, {peer}"

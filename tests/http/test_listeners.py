@@ -36,7 +36,7 @@ def api(valkey: ValkeyServer) -> Iterator[Api]:
 
 
 def status(app: Flask, path: str, port: int, method: str = "GET") -> int:
-    """Ask as a client of a port would; gives the status."""
+    """Make a request to a port and return the status."""
     client = app.test_client()
     return client.open(path, method=method, environ_overrides={"SERVER_PORT": str(port)}).status_code
 
@@ -63,7 +63,7 @@ def test_each_path_is_on_its_port_only(api: Api) -> None:
 
 
 def test_without_an_operators_port_one_port_serves_everything(valkey: ValkeyServer) -> None:
-    """As before."""
+    """Operators, metrics and apps share it."""
     api = make_api(valkey)
     assert status(api.flask, "/metrics", PUBLIC) == 200
     assert status(api.flask, "/ops/policy", PUBLIC) == 401
@@ -75,7 +75,7 @@ def test_without_an_operators_port_one_port_serves_everything(valkey: ValkeyServ
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyServer) -> Iterator[tuple[int, int]]:
-    """Serve on two ports, behind one proxy; gives the public and the operators' port."""
+    """Serve on two ports behind one proxy and return the public and the operators' port."""
     file = tmp_path_factory.mktemp("served") / "policy.toml"
     limits = '\n[guard.address]\nrefuse = ["1/m"]\n[guard.number]\nrefuse = ["999/m"]\n'
     limits += "".join(f'[guard.{rule}]\nmode = "off"\n' for rule in ("cooldown", "prefix"))
@@ -115,7 +115,7 @@ def _listens(port: int) -> bool:
 
 
 def asked(port: int, head: str, body: str = "") -> int:
-    """Send a request byte by byte as it stands; gives the status."""
+    """Send these bytes as a request and return the status."""
     raw = f"{head}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode("latin-1")
     with socket.create_connection((HOST, port), timeout=PATIENCE) as link:
         link.sendall(raw)
@@ -178,7 +178,7 @@ def test_no_header_or_target_reaches_operators_paths(served: tuple[int, int], li
 
 @pytest.mark.parametrize("lie", LIES)
 def test_no_header_reaches_the_public_api_from_the_operators_port(served: tuple[int, int], lie: str) -> None:
-    """Nor is the public API reachable where operators are."""
+    """The public API is not reachable there, whatever the headers say."""
     public, inside = served
     lie = lie.format(host=HOST, inside=public)
     head = f"POST /otp/send HTTP/1.1\r\n{lie}\r\nAuthorization: Bearer {SECRET}\r\nContent-Type: application/json"

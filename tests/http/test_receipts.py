@@ -124,7 +124,7 @@ def shown(api: Api, one: Sent) -> str:
 
 
 def counted(api: Api, name: str) -> list[str]:
-    """Give the lines of a metric."""
+    """Return the lines of a metric."""
     page = api.call("GET", "/metrics", key=None).text
     return [line for line in page.splitlines() if line.startswith(name)]
 

@@ -170,7 +170,7 @@ def test_another_binding_makes_the_right_code_wrong(live: Api, sent: object, che
 
 
 def test_answers_and_token_repeat_purpose_and_reference(live: Api) -> None:
-    """What the caller calls the act is found again in all that tells of it."""
+    """The caller finds its own names in everything about the challenge."""
     won = live.won(purpose="payment.sepa", reference="signup-4711")
     claims = members(live.redeem(won["token"]))
     for answer in (members(live.answers[0]), won, claims):

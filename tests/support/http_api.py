@@ -28,7 +28,7 @@ NOBODY = "http://127.0.0.1:9"
 GOOD = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
 """A policy whose upstream nobody answers for."""
 Run = Callable[..., tuple[int, str, str]]
-"""Runs a command; gives exit code, output and errors."""
+"""Runs a command and returns exit code, output and errors."""
 NO_ID = "00" + "A" * 22
 """A challenge id of the right form that was never given."""
 NOTHING: Any = object()
@@ -201,13 +201,13 @@ class Api:
         return match[0]
 
     def sent(self, to: str = NUMBER, **fields: Any) -> tuple[str, str]:  # noqa: ANN401 - those of `send`
-        """Send and let a worker deliver; gives the challenge's id and the code that arrived."""
+        """Send and let a worker deliver; return the challenge's id and the code that arrived."""
         challenge_id = self.opened(to, **fields)
         self.dispatch(challenge_id)
         return challenge_id, self.code()
 
     def won(self, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - those of `send`
-        """Do it all; gives the answer of the verify."""
+        """Send, deliver and verify; return the answer of the verify."""
         challenge_id, code = self.sent(**fields)
         answer = self.verify(challenge_id, code)
         assert answer.status_code == 200, answer.text
@@ -236,7 +236,7 @@ _READ: dict[str, Callable[[Redis, str], object]] = {
 
 
 def wrong(code: str) -> str:
-    """Give another code of the same length."""
+    """Return another code of the same length."""
     return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}d}"
 
 
@@ -266,6 +266,6 @@ def make_api(valkey: ValkeyServer, upstream_url: str = NOBODY, text: str = POLIC
 
 
 def close(api: Api) -> None:
-    """Give all connections back."""
+    """Close all connections."""
     api.store.close()
     api.core.close()

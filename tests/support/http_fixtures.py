@@ -24,7 +24,7 @@ def api(valkey: ValkeyServer) -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[tuple[Flask, str]]:
-    """Start a sandbox on loopback; gives it and its address."""
+    """Start a sandbox on loopback; yield it and its address."""
     sandbox = create_sandbox(usual(tokens=frozenset({UPSTREAM_TOKEN})))
     serving = Serving(sandbox)
     yield sandbox, serving.url

@@ -48,7 +48,7 @@ def listed(api: Api) -> dict[str, dict[str, Any]]:
 
 
 def calls_with(api: Api, key: str) -> int:
-    """Send as an app; gives the status."""
+    """Send as an app and return the status."""
     return api.call("POST", "/otp/send", key=key, body={"to": NUMBER}, address="192.0.2.9").status_code
 
 
