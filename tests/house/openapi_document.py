@@ -34,21 +34,21 @@ TAGS = {
     "Verification": "Send a code to a phone number and check what the person types.",
     "Tokens": "Redeem or check the signed token of a verified number.",
     "Callbacks": "What upstream accounts call: delivery reports and inbound messages.",
-    "Operators": "Policy, keys, blocks and numbers; for operators, on a port of their own if one is set.",
+    "Operators": "Manage the policy, keys, blocks and numbers. These paths can have an address of their own.",
     "Health": "Probes and metrics.",
 }
 SERVERS = [
     {
         "url": "{apps}",
-        "description": "Where the service listens for apps and upstream accounts.",
+        "description": "The address for apps and upstream accounts.",
         "variables": {
             "apps": {"default": "http://127.0.0.1:8000", "description": "The default is the demo's."}
         },
     },
     {
         "url": "{operators}",
-        "description": "Where it listens for operators and for /metrics if OTP_OPS_PORT is set; /healthz and /readyz "
-        "are served here, too. Without that setting this is the same as the first.",
+        "description": "The address for /ops and /metrics if OTP_OPS_LISTEN is set; /healthz and /readyz are on both. "
+        "Without that setting it is the same as the first.",
         "variables": {
             "operators": {"default": "http://127.0.0.1:8000", "description": "The default is the demo's."}
         },
@@ -106,7 +106,7 @@ def described(app: Flask) -> dict[str, Any]:
             "description": "Proves that a person holds a phone number. SMS and calls are restricted authenticators "
             "(NIST SP 800-63B-4): docs/security.md says what an app owes its users. Answers may get new "
             "fields: ignore those that you do not know. Every path also answers OPTIONS, and HEAD if it answers GET.",
-            "contact": {"name": "Whoever operates this service"},
+            "contact": {"name": "The operators of this service"},
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": SERVERS,
