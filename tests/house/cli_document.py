@@ -17,7 +17,7 @@ WIDTH = 100
 
 
 def reference() -> str:
-    """Write a section for each command and action."""
+    """Return a section for each command and action."""
     context = click.Context(
         otp_service,
         info_name="otp-service",

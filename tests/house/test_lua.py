@@ -1,4 +1,4 @@
-"""Each Lua script says in one form what it takes, and each change that must be noticed still fits its script."""
+"""Each Lua script declares its keys and arguments in one form, and each mutant still fits its script."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ HEADER = re.compile(r"(?:-- .*\n)+-- KEYS: (.+)\n-- ARGV: (.+)\n(?:-- include: n
 
 
 def declared(source: str) -> dict[str, list[str]]:
-    """Read what a script's header names: its keys and its arguments."""
+    """Return the keys and arguments in a script's header."""
     match = HEADER.match(source)
     assert match, "a header says what is done, then KEYS, then ARGV"
     return {
@@ -24,7 +24,7 @@ def declared(source: str) -> dict[str, list[str]]:
 
 
 def fits(names: list[str], source: str, kind: str) -> bool:
-    """Say whether what is named is what is used: by place as far as it goes, and as a list beyond."""
+    """Return whether a script uses exactly its declared arguments: by index, or as a list at the end."""
     places = [int(place) for place in re.findall(rf"\b{kind}\[([0-9]+)\]", source)]
     as_a_list = bool(re.search(rf"\b{kind}\b(?!\[[0-9]+\]|:)", "\n".join(without_comments(source))))
     if names[-1:] == ["..."]:
@@ -33,20 +33,20 @@ def fits(names: list[str], source: str, kind: str) -> bool:
 
 
 def without_comments(source: str) -> list[str]:
-    """List the lines of a script without what follows two dashes."""
+    """Return the lines of a script without comments."""
     return [line.partition("--")[0] for line in source.splitlines()]
 
 
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
 def test_a_script_takes_what_it_names(name: str) -> None:
-    """A reader need not count arguments, and nobody passes one that is not used."""
+    """Readers need not count arguments, and every passed argument is used."""
     source = SCRIPTS[name]
     for kind, names in declared(source).items():
         assert fits(names, source, kind), (kind, names)
 
 
 def test_the_check_itself_finds_what_is_wrong() -> None:
-    """A missing, a superfluous and an undeclared argument, and a list that is not declared as one."""
+    """It finds a missing, a superfluous and an undeclared argument, and an undeclared list."""
     assert fits(["id"], "local id = ARGV[1]", "ARGV")
     assert fits(["ttl", "name", "..."], "local ttl = ARGV[1]\nfor at = 2, #ARGV do", "ARGV")
     assert not fits(["id", "app"], "local id = ARGV[1]", "ARGV")
@@ -62,7 +62,7 @@ def test_the_time_is_read_in_one_place() -> None:
 
 
 def test_every_mutant_fits_its_script() -> None:
-    """A change that stands nowhere breaks nothing, and would prove nothing."""
+    """A mutant whose text is not in the script would prove nothing."""
     assert [
         (mutant.script, mutant.old) for mutant, _ in mutants([]) if mutant.old not in SCRIPTS[mutant.script]
     ] == []

@@ -1,4 +1,4 @@
-"""docs/security.md: what it names exists, its figures are the code's, and the log says what it promises."""
+"""docs/security.md: everything it names exists, its figures are the code's, and the log is as described."""
 
 import ast
 import re
@@ -32,7 +32,7 @@ TESTS = Path(__file__).parents[1]
 PROJECT = TESTS.parent
 TEXT = security_document.FILE.read_text(encoding="utf-8")
 NAMED = re.findall(r"`([^`\n]+)`", TEXT)
-"""All that stands between backticks."""
+"""Everything between backticks."""
 ASVS = {
     *("2.1.1", "2.1.2", "2.1.3", "2.2.1", "2.2.2", "2.2.3", "2.3.1", "2.3.2", "2.3.3", "2.3.4", "2.4.1"),
     *("6.1.1", "6.1.3", "6.3.1", "6.3.2", "6.3.3", "6.5.1", "6.5.2", "6.5.3", "6.5.4", "6.5.5"),
@@ -41,11 +41,11 @@ ASVS = {
     *("16.1.1", "16.2.1", "16.2.2", "16.2.3", "16.2.4", "16.2.5", "16.3.1", "16.3.2", "16.3.3", "16.3.4"),
     *("16.4.1", "16.4.2", "16.4.3", "16.5.1", "16.5.2", "16.5.3"),
 }
-"""The rows of ASVS 5.0.0 of levels 1 and 2 in these chapters, but for passwords and identity providers."""
+"""The rows of ASVS 5.0.0, levels 1 and 2, in these chapters, except passwords and identity providers."""
 
 
 def rows(text: str, *, first: str) -> dict[str, list[str]]:
-    """Read the rows of all tables whose first cell matches, by that cell."""
+    """Return the rows of all tables with a matching first cell, by that cell."""
     lines = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in text.splitlines()]
     return {cells[0]: cells for cells in lines if len(cells) > 1 and re.fullmatch(first, cells[0])}
 
@@ -57,7 +57,7 @@ def section(title: str, text: str = TEXT) -> str:
 
 @cache
 def found_in(file: str) -> set[str]:
-    """Name the tests of a module."""
+    """Return the tests of a module."""
     tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
@@ -66,7 +66,7 @@ def found_in(file: str) -> set[str]:
 
 
 def test_every_test_that_is_named_exists() -> None:
-    """A test that was renamed or dropped is found, so that no row leans on nothing."""
+    """It finds a renamed or removed test, so that every row has a proof."""
     named = [name.split("::") for name in NAMED if "::" in name]
     assert len(named) > 60
     assert not [name for file, name in named if not (TESTS / file).is_file() or name not in found_in(file)]
@@ -80,7 +80,7 @@ def test_every_module_that_is_named_exists() -> None:
 
 
 def test_every_setting_that_is_named_exists() -> None:
-    """Variables and fields of the policy are those that are read."""
+    """All named variables and policy fields exist."""
     variables = {name for name, _, _ in settings.variables()}
     named = {name for name in NAMED if re.fullmatch(r"OTP_[A-Z_]+", name)}
     assert len(named) > 8
@@ -95,12 +95,12 @@ def test_every_setting_that_is_named_exists() -> None:
 
 
 def is_of_policy(name: str) -> bool:
-    """Say whether a name is of the policy; some names of events begin alike."""
+    """Return whether a name belongs to the policy; some names of events start alike."""
     return bool(re.match(r"(guard|challenge|upstream\.NAME)\.(?!py$|lua$)[a-z]", name))
 
 
 def test_every_call_and_command_that_is_named_exists() -> None:
-    """An operator in a hurry can type what stands there."""
+    """An operator in a hurry can type these commands."""
     paths = {rule.rule for rule in application().url_map.iter_rules()}
     named = {path for name in NAMED for path in re.findall(r"(?<![a-z])/(?:ops|otp)/[a-z/]+", name)}
     assert len(named) > 3
@@ -126,7 +126,7 @@ def test_every_metric_that_is_named_exists() -> None:
 
 
 def test_every_invariant_of_the_design_is_covered() -> None:
-    """Each has what it keeps away, and a test."""
+    """Each row says what it prevents, and names a test."""
     text = (PROJECT / "docs" / "design.md").read_text(encoding="utf-8")
     design = rows(section("What always holds", text), first=r"\d+")
     assert len(design) == 10
@@ -136,7 +136,7 @@ def test_every_invariant_of_the_design_is_covered() -> None:
 
 
 def test_every_row_of_asvs_is_judged() -> None:
-    """No row is passed over, and what is met in full is shown by a test or by a section of this document."""
+    """No row is left out, and a test or a section of this document shows each requirement that is met."""
     told = rows(section("OWASP ASVS"), first=r"\d+\.\d+\.\d+")
     assert set(told) == ASVS
     for _, _, met, _, shown in told.values():
@@ -147,13 +147,13 @@ def test_every_row_of_asvs_is_judged() -> None:
 
 
 def test_every_rule_of_the_guard_is_told() -> None:
-    """A new rule without words for whom it counts fails here."""
+    """A new rule without a description of what it counts fails here."""
     assert tuple(security_document.COUNTED) == RULES
     assert all(f"| `{rule}` |" in security_document.figures() for rule in Guard().rules())
 
 
 def test_every_setting_of_the_guard_is_told() -> None:
-    """Each field of each form stands in the table but `mode`, which all rules have."""
+    """The table has each field of each form except `mode`, which all rules have."""
     told = section("Limits")
     for rule, form in FORMS.items():
         for field in set(form.fields) - {"mode"}:
@@ -161,7 +161,7 @@ def test_every_setting_of_the_guard_is_told() -> None:
 
 
 def events_logged() -> set[str]:
-    """Name the events that the product logs; a part that is made up as it goes is any word."""
+    """Return the events that the product logs; a part that varies matches any word."""
     names = set()
     for file in PACKAGE.rglob("*.py"):
         if not {"demo", "sandbox"} & set(file.relative_to(PACKAGE).parts):  # a newcomer's, not an operator's
@@ -170,7 +170,7 @@ def events_logged() -> set[str]:
 
 
 def named_in(tree: ast.Module) -> Iterator[str]:
-    """Name the events in a source: first arguments in the form of one, as patterns."""
+    """Yield the events in a source, as patterns: first arguments that look like one."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and node.args and called(node) in LOGGING:
             name = node.args[0]
@@ -186,12 +186,12 @@ LOGGING = {"log", "log_challenge", "_log_change", "error", "critical", "warning"
 
 
 def called(node: ast.Call) -> str:
-    """Name what is called."""
+    """Return the name of the called function."""
     return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
 def test_every_event_of_the_log_is_listed() -> None:
-    """The inventory of ASVS 16.1.1: all that is logged and nothing else."""
+    """The inventory of ASVS 16.1.1 has all logged events and no others."""
     lines = [line for line in section("The log").splitlines() if line.startswith("| `")]
     listed = {name for line in lines for name in re.findall(r"`([a-z_.]+)`", line.split(" | ")[0])}
     logged = events_logged()
@@ -200,7 +200,7 @@ def test_every_event_of_the_log_is_listed() -> None:
 
 
 def test_the_notice_is_linked() -> None:
-    """Who reads only the README or the API's document comes by the notice (NIST SP 800-63B-4, 3.2.9)."""
+    """Readers of only the README or openapi.yaml also see the notice (NIST SP 800-63B-4, 3.2.9)."""
     assert "restricted authenticator" in section("SMS and calls are restricted authenticators")
     assert "docs/security.md" in (PROJECT / "README.md").read_text(encoding="utf-8")
     assert "restricted authenticators" in (PROJECT / "openapi.yaml").read_text(encoding="utf-8")
@@ -216,7 +216,7 @@ def test_the_figures_are_what_the_code_says() -> None:
 
 
 def test_the_check_finds_drift(tmp_path: Path) -> None:
-    """The command that CI runs fails for another figure, changes nothing, and can mend it."""
+    """The command that CI runs fails for a wrong figure without changing it; another run corrects it."""
     file = tmp_path / "security.md"
     file.write_text(TEXT.replace("| 5 min, 10 min at most |", "| 50 min |"), encoding="utf-8")
     before = file.read_text(encoding="utf-8")
@@ -231,7 +231,7 @@ def test_the_check_finds_drift(tmp_path: Path) -> None:
 
 
 def test_a_document_without_its_markers_is_no_document() -> None:
-    """Rather an error than figures that nobody checks."""
+    """Missing markers are an error, because the figures would no longer be checked."""
     with pytest.raises(ValueError, match="markers"):
         made.filled(TEXT.replace(made.END, ""), security_document.MODULE, "")
 
@@ -250,7 +250,7 @@ def test_a_document_without_its_markers_is_no_document() -> None:
     ],
 )
 def test_a_time_is_written_in_the_largest_unit_that_it_fills(seconds: float, written: str) -> None:
-    """Nobody has to reckon, and nothing is rounded."""
+    """Readers need no arithmetic, and nothing is rounded."""
     assert security_document.span(seconds) == written
 
 
@@ -258,7 +258,7 @@ def test_a_time_is_written_in_the_largest_unit_that_it_fills(seconds: float, wri
 
 
 def test_each_check_is_logged_with_its_result(live: Api, log: Log) -> None:
-    """A wrong code, the right one with the channel that brought it, and a guess at nothing (ASVS 16.3.1)."""
+    """A wrong code, the right one with its channel, and a guess without a challenge (ASVS 16.3.1)."""
     challenge_id, code = live.sent()
     live.verify(challenge_id, wrong(code))
     live.verify(challenge_id, code)
@@ -275,7 +275,7 @@ def test_each_check_is_logged_with_its_result(live: Api, log: Log) -> None:
     [("sk_nobodys-key-at-all", "/otp/send", 401), (OPS, "/otp/send", 403), (PUBLISHABLE, "/ops/policy", 403)],
 )
 def test_refused_access_is_logged(api: Api, log: Log, key: str, path: str, status: int) -> None:
-    """Which call, how it ended and by which request id; never the key (ASVS 16.3.2)."""
+    """The call, its result and its request id, but never the key (ASVS 16.3.2)."""
     answer = api.call("GET" if path.startswith("/ops") else "POST", path, key=key, body={"to": NUMBER})
     logged = log.last()
     assert (logged["event"], logged["route"], logged["status"]) == ("http.answered", path, status)
@@ -284,7 +284,7 @@ def test_refused_access_is_logged(api: Api, log: Log, key: str, path: str, statu
 
 
 def test_a_refusal_of_the_guard_is_logged(valkey: ValkeyServer, log: Log) -> None:
-    """Rule, verdict and app, joined to the answer by the request id (ASVS 16.3.3)."""
+    """Rule, verdict and app, linked to the answer by the request id (ASVS 16.3.3)."""
     api = make_api(valkey, text=POLICY.replace('allow = ["*"]', 'allow = ["IN"]'))
     answer = api.send()
     close(api)
