@@ -117,7 +117,6 @@ class Api:
     core: Core
     flask: Flask
     store: Redis
-    inbox_url: str = ""
     answers: list[TestResponse] = field(default_factory=list)
 
     def call(
