@@ -8,11 +8,12 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from otp_service.access.keyring import Key, Keyring
-from otp_service.errors import Invalid, NotFound
+from otp_service.errors import Invalid, KeyConflict, NotFound
 from otp_service.ops.policy_changes import Applied, PolicyChanges
 from otp_service.policy import ROLES, Policy
 
@@ -39,22 +40,34 @@ class Apps:
     def create(
         self, name: str, *, brand: str, origins: Sequence[str], by: str, reason: str, with_keys: bool = True
     ) -> Changed:
-        """Add an app and issue its first keys. Raises Invalid, PolicyInvalid, or NotFound without a policy in force."""
-        self._revoke_all(name, by=by, reason="left over from an app of this name")
-        changed = self._changes.edit(lambda text: with_app(text, name, brand, origins), by=by, reason=reason)
+        """Add an app and issue its first keys. Raises Invalid, PolicyInvalid, or NotFound without a policy in force.
+
+        Keys that an earlier app of this name left are revoked before the new app is in force, but not if the call is
+        refused. They are listed before the policy is read: keys of an app that is added meanwhile are not among them.
+        """
+        left = self._live_keys(name)
+        changed = self._changes.edit(
+            lambda text: with_app(text, name, brand, origins),
+            by=by,
+            reason=reason,
+            before=lambda: self._revoke(left, by=by, reason="left over from an app of this name"),
+        )
         drawn = [self._keyring.issue(kind, name, by=by, label=reason) for kind in APP_KEY_KINDS if with_keys]
         return Changed(changed.version, changed.warnings, tuple(drawn))
 
     def remove(self, name: str, *, by: str, reason: str) -> Changed:
         """Remove an app and revoke its keys, so that a later app of this name does not inherit them."""
         changed = self._changes.edit(lambda text: without_app(text, name), by=by, reason=reason)
-        self._revoke_all(name, by=by, reason=f"app removed: {reason}")
+        self._revoke(self._live_keys(name), by=by, reason=f"app removed: {reason}")
         return Changed(changed.version, changed.warnings)
 
-    def _revoke_all(self, name: str, *, by: str, reason: str) -> None:
+    def _live_keys(self, name: str) -> list[Key]:
         now, keys = self._keyring.read_all()
+        return [key for key in keys if key.kind in APP_KEY_KINDS and key.owner == name and key.is_live(now)]
+
+    def _revoke(self, keys: Sequence[Key], *, by: str, reason: str) -> None:
         for key in keys:
-            if key.kind in APP_KEY_KINDS and key.owner == name and key.is_live(now):
+            with suppress(KeyConflict):  # it has ended meanwhile
                 self._keyring.revoke(key.id, by=by, reason=reason)
 
 

@@ -66,10 +66,26 @@ class PolicyChanges:
         why = f"rollback to {earlier.number}: {reason}"
         return self.apply(earlier.text, by=by, reason=why, same_access_as=same_access_as)
 
-    def edit(self, change: Callable[[str], str], *, by: str, reason: str) -> Applied:
-        """Apply what `change` makes of the policy in force. Raises NotFound, and as `apply` does."""
+    def edit(
+        self,
+        change: Callable[[str], str],
+        *,
+        by: str,
+        reason: str,
+        before: Callable[[], None] = lambda: None,
+    ) -> Applied:
+        """Apply what `change` makes of the policy in force. Raises NotFound, and as `apply` does.
+
+        `before` is called directly before the result is put in force, and only if nothing refuses it.
+        """
         newest = version_of(self._policies)
-        return self.apply(change(newest.text), by=by, reason=reason, expected=newest.number)
+        text = change(newest.text)
+        loaded = self.check(text)
+        if (head := self._policies.head()) != newest.number:
+            raise PolicyConflict(head)
+        before()
+        version = self._policies.apply(text, author=by, reason=reason, expected=newest.number)
+        return Applied(version, loaded.warnings)
 
     def _with_same_access(self, loaded: Policy, first: Policy, expected: int | None) -> int:
         """Refuse a change of access; return the version that was compared, so that no other comes in between.

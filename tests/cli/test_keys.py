@@ -183,6 +183,15 @@ def test_an_app_goes_through_its_life(run: Run) -> None:
     assert run(*create, "--no-keys")[1].count("key: ") == 0
 
 
+def test_an_app_that_is_there_already_keeps_its_keys(run: Run) -> None:
+    """A refused `apps create` revokes nothing."""
+    _, id_ = issued(run("keys", "create", "secret", "web")[1])
+    code, out, error = run("apps", "create", "web", "--brand", "Again", "--reason", "r")
+    assert (code, out) == (1, "")
+    assert "name: must not be an app already" in error
+    assert row(run, id_)[4] == "never"
+
+
 def test_a_key_can_be_drawn_without_a_store(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

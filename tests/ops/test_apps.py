@@ -214,6 +214,25 @@ def test_an_app_that_no_policy_may_hold_is_refused(core: Core, apps: Apps, brand
     assert core.keyring.read_all()[1] == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "brand", "origin"),
+    [
+        ("web", "Shop", "https://a.example"),
+        ("shop", "x" * 41, "https://a.example"),
+        ("shop", "Shop", "https://a.example/path"),
+    ],
+)
+def test_a_refused_app_leaves_the_keys_of_its_name_alone(
+    core: Core, apps: Apps, name: str, brand: str, origin: str
+) -> None:
+    """Those of the app that has the name already, or those that an earlier app left."""
+    core.keyring.issue("secret", name, by="anna")
+    with pytest.raises((Invalid, PolicyInvalid)):
+        apps.create(name, brand=brand, origins=[origin], by="ben", reason="r")
+    now, found = core.keyring.read_all()
+    assert [key.is_live(now) for key in found] == [True]
+
+
 def test_an_app_that_a_route_names_cannot_go(core: Core, apps: Apps) -> None:
     """The policy without it would not work."""
     core.policies.apply(
@@ -235,12 +254,15 @@ def test_a_change_in_between_is_not_overwritten(core: Core) -> None:
             self.apply(GOOD.replace("Acme", "Changed"), author="ben", reason="meanwhile")
             return found
 
+    core.keyring.issue("secret", "shop", by="anna")
     late = Late(core.scripts, prefix=core.settings.redis_prefix)
     with pytest.raises(PolicyConflict):
         Apps(changes=PolicyChanges(policies=late, check=core.activation.check), keyring=core.keyring).create(
             "shop", brand="S", origins=[], by="anna", reason="r"
         )
     assert names(core) == {"web", "other"}
+    now, found = core.keyring.read_all()
+    assert [key.is_live(now) for key in found] == [True], "nothing is revoked either"
 
 
 def test_without_a_policy_there_are_no_apps(valkey: ValkeyServer) -> None:

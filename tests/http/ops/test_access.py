@@ -404,6 +404,14 @@ def test_an_invalid_app_is_refused(in_force: Api, fields: dict[str, object], fie
     assert listed(api) == {}
 
 
+def test_an_app_that_is_there_already_keeps_its_keys(in_force: Api) -> None:
+    """A refused POST revokes nothing."""
+    key = create(in_force)["key"]
+    answer = ask(in_force, "POST", "apps", {"name": "web", "brand": "Again", "reason": "r"})
+    assert answer.status_code == 422
+    assert known(in_force, key)
+
+
 def test_apps_need_a_policy_in_the_store(api: Api) -> None:
     """Before the first version there is no document to edit."""
     assert ask(api, "POST", "apps", {"name": "shop", "brand": "S", "reason": "r"}).status_code == 404
