@@ -71,9 +71,7 @@ _FROM_HTTP = {
 
 def problem(error: errors.OtpError) -> Response:
     """Write an error as the answer to this request."""
-    response = Response(
-        json.dumps(_document(error, g.request_id)), STATUS[type(error)], content_type=PROBLEM_TYPE
-    )
+    response = Response(_body(error, g.request_id), STATUS[type(error)], content_type=PROBLEM_TYPE)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     set_standing(error.standing)
@@ -103,19 +101,25 @@ def unexpected_problem(error: Exception) -> Response:
 def raw_problem(error: errors.OtpError) -> bytes:
     """Write an error as a complete HTTP response, for bytes that could not be parsed as a request."""
     request_id, status = new_request_id(), STATUS[type(error)]
-    body = json.dumps(_document(error, request_id)).encode()
+    body = _body(error, request_id)
     log("http.refused", status=status, code=error.code, request_id=request_id)
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\nContent-Type: {PROBLEM_TYPE}\r\n"
-        f"Content-Length: {len(body)}\r\nX-Request-Id: {request_id}\r\nCache-Control: no-store\r\n\r\n"
+        f"Content-Length: {len(body)}\r\nX-Request-Id: {request_id}\r\nCache-Control: no-store\r\n"
+        "X-Content-Type-Options: nosniff\r\nVary: Origin\r\n\r\n"
     )
     return head.encode() + body
+
+
+def _body(error: errors.OtpError, request_id: str) -> bytes:
+    """Write the document as one line, so that a terminal's next prompt starts a line of its own."""
+    return json.dumps(_document(error, request_id)).encode() + b"\n"
 
 
 def _document(error: errors.OtpError, request_id: str) -> dict[str, Any]:
     body: dict[str, Any] = {
         "type": f"urn:otp-service:problem:{error.code}",
-        "title": error.code.replace("_", " ").capitalize(),
+        "title": _title(error.code),
         "status": STATUS[type(error)],
         "detail": error.detail,
         "code": error.code,
@@ -136,10 +140,19 @@ def _document(error: errors.OtpError, request_id: str) -> dict[str, Any]:
     return body
 
 
+def _title(code: str) -> str:
+    """Return the words of a code as a title: `malformed_json` is "Malformed JSON"."""
+    words = [word.upper() if word in _ABBREVIATIONS else word for word in code.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
+
+
+_ABBREVIATIONS = frozenset({"json", "uri"})
+
+
 def _caller_is_a_server() -> bool:
     return has_request_context() and g.key_kind == "secret"
 
 
 def new_request_id() -> str:
-    """Draw the id that an answer, its problem and the log lines about it share."""
+    """Generate the id that an answer, its problem and the log lines about it share."""
     return secrets.token_urlsafe(8)

@@ -115,7 +115,12 @@ def test_what_the_server_answers_to_no_request_is_documented_for_every_call(
 ) -> None:
     """Bytes that never become a request meet the answer `default`."""
     head, _, body = raw_problem(kind()).partition(b"\r\n\r\n")
-    assert head.startswith(f"HTTP/1.1 {STATUS[kind]} ".encode())
+    first, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ") for line in lines)
+    assert first.startswith(f"HTTP/1.1 {STATUS[kind]} ")
+    assert headers["Content-Length"] == str(len(body))
+    assert (headers["X-Content-Type-Options"], headers["Vary"]) == ("nosniff", "Origin")
+    assert body.endswith(b"}\n")
     for _, _, operation in calls():
         answer = followed(operation["responses"]["default"])
         content = answer["content"]["application/problem+json"]

@@ -294,6 +294,12 @@ def test_every_error_is_a_problem_document_with_its_status(choosy: Api, kind: ty
     )
 
 
+def test_a_title_writes_abbreviations_in_capitals(api: Api) -> None:
+    """A title is the code in words."""
+    assert members(REACHED[errors.MalformedJson](api))["title"] == "Malformed JSON"
+    assert members(REACHED[errors.MissingKey](api))["title"] == "Missing key"
+
+
 def test_every_error_class_has_a_status() -> None:
     """The table of statuses has every error of the tree, and all codes differ."""
 

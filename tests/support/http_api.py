@@ -73,6 +73,8 @@ def check_contract(method: str, path: str, answer: TestResponse) -> None:
     if answer.status_code == HTTPStatus.NOT_MODIFIED:
         return
     assert answer.mimetype in response["content"], f"{method} {path} does not document {answer.mimetype}"
+    if method != "HEAD" and answer.is_json:
+        assert answer.text.endswith("}\n")
     content = response["content"][answer.mimetype]
     if (answer.mimetype or "").endswith("json") and method != "HEAD":
         schema = {**content["schema"], "components": documented()["components"]}
