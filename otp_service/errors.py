@@ -369,7 +369,7 @@ class ReceiptUnreadable(Invalid):
 
 
 class Busy(OtpError):
-    """The service is overloaded. Nothing was counted or sent."""
+    """The service is overloaded. Nothing was sent; if the guess was counted, the detail says so."""
 
     code = "busy"
     detail = "The service is busy. Nothing was counted. Try again after retry_after seconds."

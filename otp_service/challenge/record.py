@@ -1,7 +1,8 @@
 """How a challenge is written to the store and read back: flat JSON with short names, without empty or default values.
 
-Knows the fields that scripts read, too. Must not know keys or scripts. A pending challenge may use one KiB of memory
-in all. The time of the first delivery is when the challenge was opened. A state is written only when it is final.
+Knows the names of the fields, which scripts read, too. Must not know keys of the store or how scripts run. A pending
+challenge may use one KiB of memory in all. The time of the first delivery is when the challenge was opened. A state is
+written only when it is final.
 """
 
 import json

@@ -275,8 +275,8 @@ def _written_move(move: Move, lease: Lease) -> dict[str, Any]:
                 0,
                 "",
                 last.request_id,
-                chosen=last.chosen
-                and step == last.step,  # a repeated step is still the one that the person chose
+                # A repeated step is still the one that the person chose.
+                chosen=last.chosen and step == last.step,
                 automatic=True,
                 only=last.only,
             )

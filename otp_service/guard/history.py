@@ -61,7 +61,7 @@ class History:
         return Past(now, int(since) if since else None, bool(met))
 
     def erase(self, e164: str) -> int:
-        """Erase everything the guard keeps about a number except its suppression; gives how many records there were."""
+        """Erase what the guard keeps about a number except its suppression. Return how many records there were."""
         indexes = [index for known in FAMILIARITY for index in self._seal.indexes("number", e164, known)]
         keys = [
             self._slot.key("blocks"),

@@ -1,6 +1,6 @@
 """What a request says: its body as strict JSON, and its Idempotency-Key.
 
-Must not know what is done with the values.
+Knows the limits of a body and of its JSON. Must not know what is done with the values.
 """
 
 import json

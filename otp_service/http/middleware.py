@@ -1,6 +1,6 @@
 """What happens around every request: request ids, security headers, CORS, metrics and the log.
 
-Must not know any single call.
+Knows Flask, headers and metrics. Must not know any single call.
 """
 
 import time
@@ -89,9 +89,8 @@ def _show_standing(response: Response) -> None:
 
 def _allow_origin(response: Response) -> None:
     """Allow the origins of the caller's app (CORS); of any app at the preflight, which carries no key."""
-    response.vary.add(
-        "Origin"
-    )  # even without an Origin, because a cache may give this answer to a page that has one
+    # Even without an Origin, because a cache may give this answer to a page that has one.
+    response.vary.add("Origin")
     origin = request.headers.get("Origin")
     if origin is None or request.path.startswith(_INTERNAL):  # apps' pages have no use for operators' keys
         return

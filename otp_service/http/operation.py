@@ -1,6 +1,6 @@
 """A view's description, from which openapi.yaml is made and which decides who may call.
 
-Must not know any single call.
+Knows roles, kinds of caller and schemas. Must not know any single call.
 """
 
 from collections.abc import Callable

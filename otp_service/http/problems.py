@@ -1,6 +1,6 @@
 """How an error looks: problem details (RFC 9457), and the one table that maps errors to HTTP statuses.
 
-Must not know any single call.
+Knows every error. Must not know any single call.
 """
 
 import json

@@ -87,7 +87,7 @@ class Check:
         """Check a code. The guess is counted before it is compared.
 
         Raises ChallengeNotFound, WrongCode, NoAttemptsLeft, Invalid (a code of another length, not counted),
-        Busy (not counted) or StoreUnavailable.
+        Busy (not counted if no slot for hashing was free) or StoreUnavailable.
         """
         check_form(challenge_id)
         with self._hasher.slot(HASH_WAIT):

@@ -8,6 +8,7 @@ from otp_service.challenge.transitions import (
     MAX_DEFERRALS,
     Again,
     Hold,
+    Next,
     Wait,
     limited_to,
     with_step,
@@ -126,3 +127,14 @@ def test_an_outcome_of_an_unknown_reference_changes_nothing(store: Stores, valke
     before, due = seen(store, id_), deadline(valkey, store, id_)
     ended(store, lease, "never-armed", Verdict.ACCEPTED)
     assert (seen(store, id_), deadline(valkey, store, id_)) == (before, due)
+
+
+def test_a_status_that_is_already_known_adds_no_step(store: Stores) -> None:
+    """What follows was decided without what is known, so the challenge is due at once and a worker decides again."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    store.challenges.settle(lease, Wait(5), reference=reference, status=Status.ACCEPTED)
+    store.scripts.offset += 5000
+    store.challenges.settle(claimed(store, id_), Next(1), reference=reference, status=Status.ACCEPTED)
+    assert len(seen(store, id_).deliveries) == 1
+    assert claimed(store, id_).challenge.last.status is Status.ACCEPTED

@@ -282,6 +282,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         OFFSET,
         ("if not challenge then", "if false then"),
         ('string.find(overruled, "," .. mine.status .. ",", 1, true)', "true"),
+        ("known_better = true", ""),
         ("mine.status = status", ""),
         ('mine.reason = reason ~= "" and reason or nil', ""),
         ('if upstream_id ~= "" then mine.uid = upstream_id end', ""),

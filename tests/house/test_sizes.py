@@ -17,8 +17,6 @@ MOST_AT_THE_TOP = 10
 MOST_LINES = {"module": 400, "class": 200, "function": 45}
 MOST_USUAL, MOST_OF_NINE_TENTHS = 6, 16
 """Lines of a function: the median, and the length that nine of ten do not exceed."""
-OVER: dict[str, int] = {}
-"""What is over its limit today. Entries only leave this table."""
 ALIASES = {
     "cli.main": "cli: `main.main` would say nothing at the call",
     "http.app": "http_app: `app` is the Flask application everywhere",

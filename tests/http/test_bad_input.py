@@ -327,6 +327,7 @@ def test_a_resend_too_early_charges_nothing(live: Api) -> None:
     found = problem(live.resend(challenge_id), 429, "resend_too_early")
     assert challenge
     left = [challenge.resend_at() - now for now in (then, live.core.store.facts.time())]
+    assert challenge.resend_at() - challenge.last.at == 30_000
     assert math.ceil(left[1] / 1000) <= found["retry_after"] <= math.ceil(left[0] / 1000) <= 30
     assert live.kept() == before
 

@@ -3,7 +3,7 @@
 import pytest
 
 from otp_service.bootstrap.stores import Stores
-from otp_service.challenge.model import State
+from otp_service.challenge.model import State, Status
 from otp_service.errors import StoreUnavailable
 from tests.support.deployments import Cluster, ask
 from tests.support.patience import until
@@ -79,6 +79,7 @@ def test_codes_go_out_and_come_back_on_a_cluster(cluster: Cluster) -> None:
 
         again, lost = spine.opened(NUMBERS[50]), spine.opened(NUMBERS[51])
         first = dict(phone.next() for _ in range(2))
+        until(lambda: all(seen(spine.store, id_).last.status is Status.ACCEPTED for id_ in (again, lost)))
         spine.store.scripts.offset += 60_000
         spine.resend.resend(spine.caller, again)
         number, code = phone.next()

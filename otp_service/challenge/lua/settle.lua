@@ -3,8 +3,8 @@
 -- statuses that `status` overrules), `reason`, `upstream_id`, and `account` if it could not take the message. What
 -- follows: `move` (hold, wait, again, next or give_up), `pause` (milliseconds; -1 means until the step's wait is over)
 -- and `following` (the next delivery).
--- The move counts only while the lease holds, the challenge is pending and the delivery is its newest. A receipt that
--- arrived meanwhile has ended the lease (see record_receipt), and a worker decides again.
+-- The move counts only while the lease holds, the challenge is pending and the delivery is its newest. If the delivery
+-- already has a status that this one does not overrule, the challenge is due at once instead.
 -- Returns {"settled", now, challenge} or {"lost", now}.
 -- KEYS: due, challenge
 -- ARGV: id, operation, ending, wake, partition
@@ -21,7 +21,7 @@ if not challenge then
 end
 local deliveries = challenge.deliveries
 local last = deliveries[#deliveries]
-local changed = false
+local known_better, changed = false, false
 if status ~= "" then
   local mine
   for _, delivery in ipairs(deliveries) do
@@ -36,6 +36,8 @@ if status ~= "" then
     mine.status = status
     mine.reason = reason ~= "" and reason or nil
     changed = true
+  else
+    known_better = true
   end
   if upstream_id ~= "" then mine.uid = upstream_id end
 end
@@ -44,6 +46,9 @@ local leads = not challenge.state and challenge.lease == operation
   and (status == "" or last.ref == reference)
 if leads then
   challenge.lease = nil
+  if known_better then
+    move, pause = "wait", 0
+  end
   local deadline = challenge.expires
   if last.status == "claimed" and (move == "hold" or move == "give_up") then
     last.status = "refused" -- no account could take it

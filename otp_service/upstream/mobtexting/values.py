@@ -74,8 +74,8 @@ def truth(value: object) -> bool:
 def digits(to: str) -> str:
     """Write an E.164 number as the upstream expects it, without its plus.
 
-    Raises ValueError, whose text does not show it. Anything else must
-    not reach the upstream: it accepts lists, so a comma would add a recipient.
+    Raises ValueError; its text does not contain the number. Anything else must not reach the upstream: it accepts
+    lists, so a comma would add a recipient.
     """
     if not _E164.fullmatch(to):
         raise ValueError("to must be E.164 with a plus")
