@@ -352,10 +352,10 @@ class PolicyInvalid(Invalid):
     """The policy is not valid. Each problem is listed with its line."""
 
     code = "policy_invalid"
-    detail = "The policy is not valid. Nothing was changed."
+    detail = "The policy is not valid."
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__({"policy": [problem.removeprefix("policy: ") for problem in problems]})
+    def __init__(self, problems: Sequence[str], detail: str | None = None) -> None:
+        super().__init__({"policy": [problem.removeprefix("policy: ") for problem in problems]}, detail)
 
 
 class ReceiptUnreadable(Invalid):

@@ -24,10 +24,11 @@ def configure(environment: Mapping[str, str]) -> Configuration:
 
 
 def misfits(loaded: Policy, read: Settings | None, environment: Mapping[str, str]) -> Iterator[str]:
-    """List the secrets that a policy names and this process lacks; `read` is None if the settings are wrong."""
-    tokens = read.upstream_tokens if read else _as_given(environment)
-    secrets = read.event_secrets if read else _as_given(environment)
-    captcha = read.captcha_secret if read else environment.get("OTP_CAPTCHA_SECRET", "")
+    """List the secrets that a policy names and this process lacks; `read` is None without valid settings."""
+    given = _as_given(environment)
+    tokens = read.upstream_tokens if read else given
+    secrets = read.event_secrets if read else given
+    captcha = read.captcha_secret if read else given.get("OTP_CAPTCHA_SECRET", "")
     yield from _account_problems(loaded, tokens, whole=read is not None)
     yield from _event_problems(loaded, secrets)
     yield from _human_check_problems(loaded, captcha)

@@ -10,7 +10,7 @@ import click
 from otp_service.bootstrap.activation import configure
 from otp_service.bootstrap.core import Core
 from otp_service.cli.exit_codes import FAILED
-from otp_service.cli.session import demo_option, environment
+from otp_service.cli.session import demo_option, open_base
 from otp_service.errors import StoreUnavailable
 from otp_service.policy.active import ActivePolicy
 from otp_service.upstream.port import UpstreamError
@@ -20,7 +20,7 @@ from otp_service.upstream.port import UpstreamError
 @demo_option
 def check() -> int:
     """Check settings, policy, store and upstreams, and say what is wrong."""
-    core = Core(configure(environment()), threads=1, hash_slots=1, role="check")
+    core = open_base(lambda given: Core(configure(given), threads=1, hash_slots=1, role="check"))
     try:
         problems = [*_store_problems(core), *_policy_problems(core)]
     finally:

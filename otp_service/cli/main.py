@@ -3,13 +3,13 @@
 Knows the names of the commands, and imports the file of one only when it is called. Must not know what a command does.
 """
 
-import sys
 from importlib import import_module
 
 import click
 
 from otp_service import __version__
 from otp_service.cli.exit_codes import FAILED, MISCONFIGURED
+from otp_service.cli.refusals import show_problems
 from otp_service.errors import ConfigurationError
 
 COMMANDS = (
@@ -49,6 +49,6 @@ def run(arguments: list[str]) -> int:
     except click.Abort:
         return FAILED
     except ConfigurationError as error:
-        print("otp-service cannot start:", *(f"  - {p}" for p in error.problems), sep="\n", file=sys.stderr)
+        show_problems(error)
         return MISCONFIGURED
     return code or 0

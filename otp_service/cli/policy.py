@@ -9,22 +9,23 @@ from typing import Any
 
 import click
 
-from otp_service.bootstrap.activation import configure
+from otp_service.bootstrap.activation import configure, misfits
 from otp_service.bootstrap.editing import PolicyEditing
 from otp_service.bootstrap.operations import Operations
 from otp_service.cli.exit_codes import FAILED
+from otp_service.cli.refusals import read_file, refusals_shown
 from otp_service.cli.session import (
     author_option,
     demo_option,
+    environment,
     format_time,
     on_store,
-    read_file,
     reason_option,
     working_on,
 )
-from otp_service.ops.policy_changes import Applied, version_of
+from otp_service.ops.policy_changes import Applied, parse_checked, version_of
 from otp_service.ops.simulation import Question, difference
-from otp_service.policy import CHANNELS
+from otp_service.policy import CHANNELS, parse
 from otp_service.policy.versions import Version
 
 on_policy = working_on(lambda given: PolicyEditing(configure(given), role="operator"))
@@ -40,11 +41,18 @@ def policy() -> None:
 
 @policy.command
 @click.argument("file", type=_FILE)
-@on_policy
-def check(base: PolicyEditing, *, file: Path) -> None:
-    """Report every mistake in a policy, with its line."""
-    loaded = base.policy_changes.check(read_file(file))
-    print(*(f"warning: {warning}" for warning in loaded.warnings), "the policy could work", sep="\n")
+@demo_option
+@refusals_shown
+def check(*, file: Path) -> None:
+    """Report every mistake in a policy, with its line.
+
+    This needs no settings and no store. A secret that the policy names and the environment lacks is a warning.
+    """
+    given = environment()
+    loaded = parse_checked(read_file(file), parse)
+    for warning in (*loaded.warnings, *misfits(loaded, None, given)):
+        print(f"warning: {warning}")
+    print("the policy is valid")
 
 
 @policy.command

@@ -1,4 +1,4 @@
-"""What the operators' commands share: what they work on, who asks and why, and how a refusal looks.
+"""What the operators' commands share: what they work on, who asks and why.
 
 Knows the terminal. Must not know any single command.
 """
@@ -19,8 +19,8 @@ from otp_service.access.api_keys import read_lifetime
 from otp_service.bootstrap.configuration import read_configuration
 from otp_service.bootstrap.foundation import Foundation
 from otp_service.bootstrap.operations import Operations
-from otp_service.cli.exit_codes import FAILED
-from otp_service.errors import ConfigurationError, OtpError
+from otp_service.cli.refusals import WrongOption, read_file, refusals_shown
+from otp_service.errors import ConfigurationError
 from otp_service.telemetry import logs
 
 _DEMO = f"{__name__}.demo"
@@ -47,15 +47,29 @@ def _remember_demo(context: click.Context, _: click.Parameter, folder: Path | No
 
 
 def environment() -> Mapping[str, str]:
-    """Return the settings of this process, or those of the demo that `--demo` names. Raises ConfigurationError."""
+    """Return the settings of this process, or those of the demo that `--demo` names. Raises WrongOption."""
     folder: Path | None = click.get_current_context().meta.get(_DEMO)
     if folder is None:
         return os.environ
+    file = folder / "demo.json"
+    if not file.exists():
+        raise WrongOption(f"No demo is running in {folder}. Start it with make run.")
     try:
-        settings: dict[str, str] = json.loads(read_file(folder / "demo.json"))["settings"]
+        settings: dict[str, str] = json.loads(read_file(file))["settings"]
     except (ValueError, KeyError, TypeError):
-        raise ConfigurationError([f"{folder / 'demo.json'} is not the file of a running demo"]) from None
+        raise WrongOption(f"{file} is not the file of a running demo") from None
     return settings
+
+
+def open_base(open_: Callable[[Mapping[str, str]], Base]) -> Base:
+    """Open what a command works on. Raises WrongOption, and ConfigurationError with a hint if settings are missing."""
+    given = environment()
+    try:
+        return open_(given)
+    except ConfigurationError as error:
+        if given is os.environ and any(" is required: " in problem for problem in error.problems):
+            error.add_note("For a running demo, add --demo var. For a deployment, see docs/settings.md.")
+        raise
 
 
 def working_on(
@@ -68,16 +82,13 @@ def working_on(
 
     def decorate(act: Callable[Concatenate[Base, Options], int | None]) -> Callable[Options, int | None]:
         @demo_option
+        @refusals_shown
         @wraps(act)
         def opened(*arguments: Options.args, **options: Options.kwargs) -> int | None:
-            base = open_(environment())
+            base = open_base(open_)
             try:
                 with logs.acts_logged(sys.stderr):
                     return act(base, *arguments, **options)
-            except OtpError as error:
-                rules = (f"  - {field}: {rule}" for field, rule in error.rules())
-                print(error.detail, *rules, sep="\n", file=sys.stderr)
-                return FAILED
             finally:
                 base.close()
 
@@ -120,14 +131,6 @@ class Duration(click.ParamType[int]):
 def format_time(milliseconds: int) -> str:
     """Write a time of the store's clock."""
     return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(milliseconds / 1000))
-
-
-def read_file(file: Path) -> str:
-    """Read a file. Raises ConfigurationError."""
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError([f"{file} cannot be read: {error}"]) from None
 
 
 on_store = working_on(lambda given: Operations(read_configuration(given), role="operator"))

@@ -30,10 +30,10 @@ class PolicyChanges:
 
     def check(self, text: str) -> Policy:
         """Parse a policy that could be applied. Raises PolicyInvalid with every problem."""
-        try:
-            return self._check(text)
-        except ConfigurationError as error:
-            raise PolicyInvalid(error.problems) from None
+        return parse_checked(text, self._check)
+
+    def _check_change(self, text: str) -> Policy:
+        return parse_checked(text, self._check, f"{PolicyInvalid.detail} Nothing was changed.")
 
     def apply(
         self,
@@ -49,7 +49,7 @@ class PolicyChanges:
         With `same_access_as` who may call, and where codes and events go, must stay as they are; the policy given
         there counts while the store holds none. Raises PolicyInvalid, PolicyConflict, RoleNotAllowed.
         """
-        loaded = self.check(text)
+        loaded = self._check_change(text)
         if same_access_as is not None:
             expected = self._with_same_access(loaded, same_access_as, expected)
         version = self._policies.apply(text, author=by, reason=reason, expected=expected)
@@ -80,7 +80,7 @@ class PolicyChanges:
         """
         newest = version_of(self._policies)
         text = change(newest.text)
-        loaded = self.check(text)
+        loaded = self._check_change(text)
         if (head := self._policies.head()) != newest.number:
             raise PolicyConflict(head)
         before()
@@ -102,6 +102,17 @@ class PolicyChanges:
                 ROLES[-1], "A change of who may call, or of where codes, events and human checks go"
             )
         return number
+
+
+def parse_checked(text: str, check: Callable[[str], Policy], detail: str | None = None) -> Policy:
+    """Parse a policy by a function that raises ConfigurationError.
+
+    Raises PolicyInvalid with every problem, and with `detail` if that is given.
+    """
+    try:
+        return check(text)
+    except ConfigurationError as error:
+        raise PolicyInvalid(error.problems, detail) from None
 
 
 def version_of(policies: Policies, number: int | None = None) -> Version:

@@ -108,6 +108,8 @@ def test_a_process_without_settings_says_all_that_is_missing_and_exits_with_2(co
     ended = run(command)
     assert (ended.returncode, ended.stdout) == (2, "")
     lines = ended.stderr.splitlines()
+    if command == "check":
+        assert "add --demo var" in lines.pop()
     assert lines[0] == "otp-service cannot start:"
     assert [line.split()[1] for line in lines[1:]] == REQUIRED
     assert all(" is required: " in line for line in lines[1:])

@@ -22,6 +22,7 @@ from tests.support.valkey_server import ValkeyServer
 GOOD = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
 SLOWER = GOOD.replace('wait = "5s"', 'wait = "25s"')
 BAD = GOOD.replace('wait = "5s"', 'wait = "soon"').replace('brand = "Other"', 'brand = ""')
+DOCS = Path(__file__).parents[2] / "docs"
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -79,7 +80,7 @@ def api(settings: None, valkey: ValkeyServer) -> Iterator[Api]:
 
 def test_a_policy_goes_through_its_life(policy: Run) -> None:
     """It is checked, applied, shown, compared and rolled back; the history shows who and why."""
-    assert policy("check", "good.toml") == (0, "the policy could work\n", "")
+    assert policy("check", "good.toml") == (0, "the policy is valid\n", "")
     code, out, err = policy("apply", "good.toml", "--reason", "first", "--author", "ann")
     assert (code, out) == (0, "version 1 is in force\n")
     assert {"event": "policy.applied", "author": "ann", "reason": "first"}.items() <= json.loads(err).items()
@@ -100,10 +101,14 @@ def test_a_policy_goes_through_its_life(policy: Run) -> None:
 def test_a_bad_policy_names_every_problem_and_changes_nothing(policy: Run) -> None:
     """Each problem is on standard error with its line; the policy in force stays."""
     policy("apply", "good.toml", "--reason", "first")
-    for arguments in (("check", "bad.toml"), ("apply", "bad.toml", "--reason", "x")):
+    for arguments, detail in (
+        (("check", "bad.toml"), PolicyInvalid.detail),
+        (("simulate", NUMBER, "--file", "bad.toml"), PolicyInvalid.detail),
+        (("apply", "bad.toml", "--reason", "x"), f"{PolicyInvalid.detail} Nothing was changed."),
+    ):
         code, out, error = policy(*arguments)
         lines = error.splitlines()
-        assert (code, out, lines[0]) == (1, "", PolicyInvalid.detail)
+        assert (code, out, lines[0]) == (1, "", detail)
         assert len(lines) == 3
         assert all("(line " in line for line in lines[1:])
     assert policy("show")[1] == GOOD
@@ -133,11 +138,37 @@ def test_a_store_without_a_policy_is_told(policy: Run) -> None:
     assert policy("show") == (1, "", "No policy is in force yet.\n")
 
 
-def test_a_file_that_cannot_be_read_is_a_wrong_option(policy: Run) -> None:
-    """The exit code is 2, and the message names the file."""
-    code, _, error = policy("check", "nowhere.toml")
-    assert code == 2
-    assert "nowhere.toml cannot be read" in error
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("check", "nowhere.toml"), "nowhere.toml cannot be read: no such file\n"),
+        (("apply", "nowhere.toml", "--reason", "x"), "nowhere.toml cannot be read: no such file\n"),
+        (("check", "."), ". cannot be read: is a directory\n"),
+        (("check", "latin.toml"), "latin.toml cannot be read: it is not UTF-8\n"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_a_wrong_option(
+    policy: Run, arguments: tuple[str, ...], why: str
+) -> None:
+    """The exit code is 2, and the message is one line that names the file."""
+    Path("latin.toml").write_bytes(b"\xff")
+    assert policy(*arguments) == (2, "", why)
+
+
+def test_a_policy_is_checked_before_there_is_a_deployment(
+    policy: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without settings and store; a secret that is missing is a warning, and mistakes are still errors."""
+    for name in [name for name in os.environ if name.startswith("OTP_")]:
+        monkeypatch.delenv(name)
+    code, out, error = policy("check", "good.toml")
+    assert (code, error) == (0, "")
+    assert out.splitlines() == [
+        "warning: OTP_UPSTREAM_MAIN_TOKEN is required: the token of upstream.main",
+        "the policy is valid",
+    ]
+    assert policy("check", str(DOCS / "policy.example.toml"))[0] == 0
+    assert policy("check", "bad.toml")[0] == 1
 
 
 def test_simulation_is_told_in_words(policy: Run) -> None:

@@ -44,6 +44,26 @@ def test_a_command_without_actions_takes_a_demo(run: Run, demo: str, arguments: 
     assert run(*arguments)[0] == 2
 
 
+def test_a_forgotten_demo_is_named_after_the_missing_settings(run: Run, demo: str) -> None:
+    """The last line says what to add."""
+    hint = "For a running demo, add --demo var. For a deployment, see docs/settings.md."
+    for arguments in (("keys", "list"), ("apps", "list"), ("check",)):
+        code, out, error = run(*arguments)
+        assert (code, out) == (2, "")
+        assert error.splitlines()[-1] == hint
+    assert demo
+    assert hint not in run("serve")[2]
+
+
+def test_another_policy_is_checked_with_the_settings_of_a_demo(run: Run, demo: str) -> None:
+    """A secret that the demo does not have is a warning."""
+    example = Path(__file__).parents[2] / "docs" / "policy.example.toml"
+    code, out, error = run("policy", "--demo", demo, "check", str(example))
+    assert (code, error) == (0, "")
+    assert "the policy is valid" in out
+    assert "OTP_UPSTREAM_MAIN_TOKEN is required" not in out
+
+
 def test_check_takes_a_demo(run: Run, demo: str) -> None:
     """It reaches the demo's store, and says that the upstream of this test is away."""
     code, out, _ = run("check", "--demo", demo)
@@ -53,8 +73,11 @@ def test_check_takes_a_demo(run: Run, demo: str) -> None:
 
 
 def test_a_folder_without_a_running_demo_is_a_wrong_option(run: Run, demo: str, tmp_path: Path) -> None:
-    """Whether the file is missing or is something else."""
-    assert run("keys", "list", "--demo", str(tmp_path / "nowhere"))[0] == 2
+    """Whether the file is missing, as after the end of a demo, or is something else."""
+    away = tmp_path / "nowhere"
+    said = f"No demo is running in {away}. Start it with make run.\n"
+    assert run("keys", "list", "--demo", str(away)) == (2, "", said)
+    assert run("policy", "check", "x.toml", "--demo", str(away)) == (2, "", said)
     (tmp_path / "demo.json").write_text("[]", encoding="utf-8")
     code, _, error = run("keys", "list", "--demo", demo)
     assert code == 2
