@@ -57,7 +57,7 @@ class Apps:
 
     def remove(self, name: str, *, by: str, reason: str) -> Changed:
         """Remove an app and revoke its keys, so that a later app of this name does not inherit them."""
-        changed = self._changes.edit(lambda text: without_app(text, name), by=by, reason=reason)
+        changed = self._changes.edit(lambda text: _without_one_of(text, name), by=by, reason=reason)
         self._revoke(self._live_keys(name), by=by, reason=f"app removed: {reason}")
         return Changed(changed.version, changed.warnings)
 
@@ -99,6 +99,13 @@ def with_app(text: str, name: str, brand: str, origins: Sequence[str]) -> str:
     if origins:
         lines.append(f"origins = [{', '.join(map(_quoted, origins))}]")
     return _verified("\n".join([text.rstrip(), "", *lines, ""]), before)
+
+
+def _without_one_of(text: str, name: str) -> str:
+    """Remove one of several apps. Raises NotFound, or Invalid for the last app."""
+    if set(tomllib.loads(text).get("app", {})) == {name}:
+        raise Invalid({"app": ["is the last app; a policy needs at least one [app.NAME]"]})
+    return without_app(text, name)
 
 
 def without_app(text: str, name: str) -> str:

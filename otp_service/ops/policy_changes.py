@@ -62,9 +62,15 @@ class PolicyChanges:
 
         Raises NotFound, and as `apply` does.
         """
-        earlier = version_of(self._policies, number or self._policies.head() - 1)
+        earlier = version_of(self._policies, self._before_newest() if number is None else number)
         why = f"rollback to {earlier.number}: {reason}"
         return self.apply(earlier.text, by=by, reason=why, same_access_as=same_access_as)
+
+    def _before_newest(self) -> int:
+        newest = version_of(self._policies).number
+        if newest == 1:
+            raise NotFound("Version 1 is the first; there is nothing to roll back to.")
+        return newest - 1
 
     def edit(
         self,
@@ -124,7 +130,7 @@ def version_of(policies: Policies, number: int | None = None) -> Version:
         return newest
     found = policies.version(number)
     if found is None:
-        raise NotFound("There is no such version of the policy, or no longer.")
+        raise NotFound(f"There is no version {number}; see policy history.")
     return found
 
 

@@ -342,18 +342,24 @@ class TemplatesForm(Form):
     mip = Named(fields.String(validate=_template_check("mip")), _LANGUAGE)
 
 
-def _tables(**kwargs: Any) -> Named:  # noqa: ANN401 - as fields.Field
-    return Named(fields.Raw(), **kwargs)
+def _some_tables(kind: str) -> Named:
+    rule = f"needs at least one [{kind}.NAME]"
+    return Named(
+        fields.Raw(),
+        required=True,
+        validate=validate.Length(min=1, error=rule),
+        error_messages={"required": rule},
+    )
 
 
 class DocumentForm(Form):
     """The document, without the content of its tables."""
 
     shape = dict
-    app = _tables(required=True)
-    upstream = _tables(required=True)
-    route = some(fields.Raw(), required=True)
-    operator = _tables()
+    app = _some_tables("app")
+    upstream = _some_tables("upstream")
+    route = some(fields.Raw(), required=True, error_messages={"required": "needs at least one [[route]]"})
+    operator = Named(fields.Raw())
     challenge = fields.Raw()
     guard = fields.Raw()
     template = fields.Raw()

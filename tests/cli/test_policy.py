@@ -125,17 +125,33 @@ def test_a_change_from_an_older_version_is_refused(policy: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["show", "7"], ["rollback", "--reason", "x"], ["diff", "1"], ["diff", "1", "2"]]
+    "arguments",
+    [
+        ["show", "7"],
+        ["rollback", "7", "--reason", "x"],
+        ["diff", "7"],
+        ["diff", "7", "1"],
+        ["diff", "1", "7"],
+    ],
 )
 def test_a_version_that_is_not_there_is_told(policy: Run, arguments: list[str]) -> None:
     """The exit code is 1, and the message one line."""
-    code, out, error = policy(*arguments)
-    assert (code, out, error) == (1, "", "There is no such version of the policy, or no longer.\n")
+    policy("apply", "good.toml", "--reason", "first")
+    assert policy(*arguments) == (1, "", "There is no version 7; see policy history.\n")
 
 
-def test_a_store_without_a_policy_is_told(policy: Run) -> None:
+def test_the_first_version_cannot_be_rolled_back(policy: Run) -> None:
+    """There is no version 0, not even if it is asked for."""
+    policy("apply", "good.toml", "--reason", "first")
+    said = "Version 1 is the first; there is nothing to roll back to.\n"
+    assert policy("rollback", "--reason", "x") == (1, "", said)
+    assert policy("rollback", "0", "--reason", "x")[2] == "There is no version 0; see policy history.\n"
+
+
+@pytest.mark.parametrize("arguments", [["show"], ["rollback", "--reason", "x"]])
+def test_a_store_without_a_policy_is_told(policy: Run, arguments: list[str]) -> None:
     """The exit code is 1, and the message one line."""
-    assert policy("show") == (1, "", "No policy is in force yet.\n")
+    assert policy(*arguments) == (1, "", "No policy is in force yet.\n")
 
 
 @pytest.mark.parametrize(

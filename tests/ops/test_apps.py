@@ -243,6 +243,17 @@ def test_an_app_that_a_route_names_cannot_go(core: Core, apps: Apps) -> None:
     assert names(core) == {"web", "other"}
 
 
+def test_the_last_app_cannot_go(core: Core, apps: Apps) -> None:
+    """The refusal says why, and its keys stay."""
+    core.keyring.issue("secret", "web", by="anna")
+    apps.remove("other", by="anna", reason="r")
+    with pytest.raises(Invalid) as caught:
+        apps.remove("web", by="anna", reason="r")
+    assert caught.value.rules() == [("app", "is the last app; a policy needs at least one [app.NAME]")]
+    now, found = core.keyring.read_all()
+    assert [key.is_live(now) for key in found] == [True]
+
+
 def test_a_change_in_between_is_not_overwritten(core: Core) -> None:
     """Another version was applied while the app was written into the version before."""
 

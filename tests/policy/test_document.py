@@ -781,12 +781,14 @@ def test_a_policy_that_cannot_work_is_refused_at_the_wrong_place(old: str, new: 
         (APP, ["upstream", "route"]),
         (APP + UPSTREAM, ["route"]),
         (UPSTREAM + ROUTE, ["app"]),
+        (f"{UPSTREAM}{ROUTE}[app]\n", ["app"]),
     ],
 )
 def test_the_three_tables_are_required(text: str, missing: list[str]) -> None:
-    """Without one of them, nothing could be sent."""
+    """Without one of them, or with an empty one, nothing could be sent."""
+    headers = {"app": "[app.NAME]", "upstream": "[upstream.NAME]", "route": "[[route]]"}
     assert sorted(refused(text)) == sorted(
-        f"policy: {table}: missing data for required field" for table in missing
+        f"policy: {table}: needs at least one {headers[table]}" for table in missing
     )
 
 
