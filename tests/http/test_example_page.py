@@ -35,6 +35,8 @@ class Service:
     kind: str = "altcha"
     proofs: list[str] = field(default_factory=list)
     """The ids of the proofs that were good."""
+    state: dict[str, Any] = field(default_factory=lambda: {"status": "pending", "channel": "sms"})
+    """What changes in a challenge."""
 
     def send(self) -> Answer:
         """Ask for a check; with a good proof of this number start a challenge."""
@@ -53,7 +55,13 @@ class Service:
     def resend(self, challenge_id: str) -> Answer:
         """Send again."""
         assert challenge_id == self.challenge()["challenge_id"]
-        return {**self.challenge(), "channel": "voice"}, 202
+        self.state["channel"] = "voice"
+        return self.challenge(), 202
+
+    def read(self, challenge_id: str) -> Answer:
+        """Show the challenge as it is now."""
+        assert challenge_id == self.challenge()["challenge_id"]
+        return self.challenge(), 200
 
     def verify(self) -> Answer:
         """Take the one code."""
@@ -67,9 +75,10 @@ class Service:
         return {
             "challenge_id": "2aH3b0sYp1c7",
             "to": "+1********00",
-            "channel": "sms",
             "resend_in": 30,
+            "sends_left": 3,
             "code_length": 6,
+            **self.state,
         }
 
 
@@ -87,6 +96,7 @@ def url(service: Service) -> Iterator[str]:
     flask.register_blueprint(example(PUBLISHABLE))
     flask.add_url_rule("/otp/send", view_func=service.send, methods=["POST"])
     flask.add_url_rule("/otp/verify", view_func=service.verify, methods=["POST"])
+    flask.add_url_rule("/otp/<challenge_id>", view_func=service.read, methods=["GET"])
     flask.add_url_rule("/otp/<challenge_id>/resend", view_func=service.resend, methods=["POST"])
     with closing(Serving(flask)) as serving:
         yield serving.url
@@ -121,6 +131,18 @@ def test_a_newcomer_is_verified_in_the_demo(page: Page, demo: Demo) -> None:
     page.get_by_role("button", name="Verify").click()
     expect(page.get_by_text("Verified.")).to_be_visible()
     assert page.locator("#token").inner_text().count(".") == 2
+
+
+def test_the_page_follows_a_code_that_does_not_arrive(page: Page, demo: Demo) -> None:
+    """When another channel carries the code, the page names it."""
+    sent(page, demo.keys["api"], "+12025550110")
+    expect(page.get_by_text("A code is on its way to +1********10 by WhatsApp.")).to_be_visible()
+
+
+def test_a_bad_field_is_explained_by_the_rule_that_it_breaks(page: Page, demo: Demo) -> None:
+    """The problem's `detail` is the same for all fields."""
+    sent(page, demo.keys["api"], "1" * 65)
+    expect(page.get_by_role("alert")).to_have_text("The phone number must be 3 to 40 characters.")
 
 
 def test_the_guards_own_check_is_solved(page: Page, valkey: ValkeyServer) -> None:
@@ -164,13 +186,40 @@ def test_sending_again_waits_for_the_cooldown(page: Page, url: str, service: Ser
     sent(page, url)
     again = page.locator("#again")
     expect(again).to_be_disabled()
-    expect(again).to_have_text("Again in 30 s")
+    expect(again).to_have_text("Send again in 30 s")
     page.clock.run_for(29_000)
     expect(again).to_be_disabled()
     page.clock.run_for(2_000)
     expect(again).to_have_text("Send again")
     again.click()
     expect(page.get_by_text("A code is on its way to +1********00 by phone call.")).to_be_visible()
+
+
+def test_a_fallback_starts_the_countdown_anew(page: Page, url: str, service: Service) -> None:
+    """The page asks every two seconds while the challenge is pending."""
+    page.clock.install()
+    sent(page, url)
+    again = page.locator("#again")
+    expect(again).to_have_text("Send again in 30 s")
+    service.state.update(channel="whatsapp", resend_in=60)
+    page.clock.run_for(2_000)
+    expect(page.get_by_text("A code is on its way to +1********00 by WhatsApp.")).to_be_visible()
+    page.clock.run_for(1_000)
+    expect(again).to_have_text("Send again in 59 s")
+
+
+def test_a_code_that_no_channel_delivers_is_reported(page: Page, url: str, service: Service) -> None:
+    """It cannot be sent again; another number can be tried."""
+    page.clock.install()
+    sent(page, url)
+    service.state.update(status="undeliverable", resend_in=0, sends_left=0)
+    page.clock.run_for(2_000)
+    expect(page.get_by_text("The code could not be delivered.")).to_be_visible()
+    page.clock.run_for(250)
+    expect(page.locator("#again")).to_be_disabled()
+    expect(page.locator("#again")).to_have_text("Send again")
+    page.get_by_role("button", name="New number").click()
+    expect(page.get_by_label("Phone number")).to_be_focused()
 
 
 def test_an_unsupported_kind_of_check_is_reported(page: Page, url: str, service: Service) -> None:

@@ -1,17 +1,24 @@
-// What an app's page does: send, solve a human check if required, verify, send again.
+// What an app's page does: send, solve a human check if required, follow the message, verify, send again.
 
 const WIDGET = "/otp/human-check/widget.js";
 const NAMES = { sms: "SMS", whatsapp: "WhatsApp", voice: "phone call", rcs: "RCS" };
+const FIELDS = { to: "The phone number", code: "The code" };
+const ENDED = {
+  expired: "The code has expired.",
+  exhausted: "This code cannot be tried again.",
+  undeliverable: "The code could not be delivered.",
+};
 const $ = (id) => document.getElementById(id);
 const key = document.body.dataset.key;
 let challenge = null;
 let clock = 0;
 
+// Posts a body; without one, reads. Throws a problem document if the service refuses.
 async function call(path, body) {
   const answer = await fetch(path, {
-    method: "POST",
+    method: body ? "POST" : "GET",
     headers: { Authorization: `Bearer ${key}`, "Content-Type": "application/json" },
-    body: JSON.stringify(body),
+    body: body && JSON.stringify(body),
   });
   const content = await answer.json();
   if (!answer.ok) throw content;
@@ -63,40 +70,66 @@ async function step(id, act) {
     await act();
   } catch (problem) {
     show(id);
-    $("problem").textContent = problem.detail ?? "The service cannot be reached. Try again.";
+    $("problem").textContent = explain(problem);
   } finally {
     for (const button of buttons) button.disabled = false;
     tick();
   }
 }
 
+// The rule that a field breaks says more than the detail of `invalid_request`, which is the same for all fields.
+function explain(problem) {
+  const [first] = problem.code === "invalid_request" ? problem.errors : [];
+  if (first) return `${FIELDS[first.field] ?? first.field} ${first.rule}.`;
+  return problem.detail ?? "The service cannot be reached. Try again.";
+}
+
 function opened(answer) {
-  challenge = answer;
-  clock = performance.now() + answer.resend_in * 1000;
-  $("sent").textContent = `A code is on its way to ${answer.to} by ${NAMES[answer.channel] ?? answer.channel}.`;
+  update(answer);
   $("digits").maxLength = answer.code_length + 2;
   show("code");
   $("digits").focus();
 }
 
+function update(answer) {
+  challenge = answer;
+  const end = performance.now() + answer.resend_in * 1000;
+  if (Math.abs(end - clock) > 1500) clock = end; // less is rounding: the answer has whole seconds
+  const way = `A code is on its way to ${answer.to} by ${NAMES[answer.channel] ?? answer.channel}.`;
+  $("sent").textContent = ENDED[answer.status] ?? way;
+}
+
+// Reads the challenge every 2 s while it is pending: a code that does not arrive moves on to another channel.
+async function follow(id) {
+  const followed = () => challenge?.challenge_id === id && challenge.status === "pending";
+  while (followed()) {
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    const answer = await call(`/otp/${id}`).catch(() => null); // the next one may come through
+    if (answer && followed()) update(answer);
+  }
+}
+
 function tick() {
   const left = Math.ceil((clock - performance.now()) / 1000);
-  $("again").disabled = left > 0;
-  $("again").textContent = left > 0 ? `Again in ${left} s` : "Send again";
+  $("again").disabled = left > 0 || challenge?.sends_left === 0;
+  $("again").textContent = left > 0 ? `Send again in ${left} s` : "Send again";
 }
 
 async function verify() {
   const code = $("digits").value.replaceAll(" ", "");
   $("digits").value = "";
-  const answer = await call("/otp/verify", { challenge_id: challenge.challenge_id, code });
-  $("token").textContent = answer.token;
+  challenge = await call("/otp/verify", { challenge_id: challenge.challenge_id, code });
+  $("token").textContent = challenge.token;
   show("done");
   $("title").focus();
 }
 
 $("number").addEventListener("submit", (event) => {
   event.preventDefault();
-  step("number", async () => opened(await ask("/otp/send", { to: $("to").value })));
+  step("number", async () => {
+    opened(await ask("/otp/send", { to: $("to").value }));
+    follow(challenge.challenge_id);
+  });
 });
 $("code").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -106,6 +139,7 @@ $("again").addEventListener("click", () =>
   step("code", async () => opened(await ask(`/otp/${challenge.challenge_id}/resend`, {}))),
 );
 $("other").addEventListener("click", () => {
+  challenge = null;
   $("problem").textContent = "";
   show("number");
   $("to").focus();
