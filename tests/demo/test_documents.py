@@ -5,14 +5,17 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.demo_process import Demo
-from tests.support.documents import DOCUMENTS, PROJECT, blocks, session, shell
+from tests.support.documents import DOCUMENTS, PROJECT, blocks, section, session, shell
 from tests.support.ports import free_port
 
 pytest_plugins = ("tests.support.demo_fixtures",)
 
 FIRST_CODE = ("README.md", "Send a first code")
 FALLBACK = ("docs/integrate.md", "When a code does not arrive")
+HUMAN_CHECK = ("docs/integrate.md", "Human check")
 EVENTS = ("docs/integrate.md", "Receive events")
 SECRETS = ("docs/operate.md", "Deploy")
 CHECK = ("docs/operate.md", "Change the policy")
@@ -20,10 +23,15 @@ MAKE = ("README.md", "Start")
 """Run by everyone who runs the tests: `make test` is how they start."""
 
 
+def version_in_force(said: str) -> int:
+    """Return the version that a command of the policy says is in force."""
+    return int(re.findall("version ([0-9]+) is in force", said)[0])
+
+
 def test_every_block_of_commands_is_run_here() -> None:
     """A new block in a document needs a test that runs it."""
     written = sum(len(blocks(file.read_text(encoding="utf-8"), "sh")) for file in DOCUMENTS if file.exists())
-    run = (FIRST_CODE, FALLBACK, EVENTS, SECRETS, CHECK, MAKE)
+    run = (FIRST_CODE, FALLBACK, HUMAN_CHECK, EVENTS, SECRETS, CHECK, MAKE)
     assert written == sum(len(session(*part)) for part in run)
 
 
@@ -42,6 +50,26 @@ def test_a_policy_is_checked_over_http(demo: Demo) -> None:
     assert json.loads(said.splitlines()[-1])["warnings"] == []
 
 
+def test_a_human_check_is_required_after_one_send(demo: Demo) -> None:
+    """The page of the demo then shows it; the document's rollback ends it."""
+    (apply,) = session(*HUMAN_CHECK)
+    (rollback,) = re.findall(r"`(\S+ policy --demo var rollback [^`]+)`", section(*HUMAN_CHECK))
+    try:
+        demo.wait_for_policy(version_in_force(shell(apply, demo.folder)))
+        answers = [demo.call("POST", "/otp/send", {"to": "+12025550102"}) for _ in range(2)]
+    finally:
+        demo.wait_for_policy(version_in_force(shell(rollback, demo.folder)))
+    assert [answer.status_code for answer in answers] == [202, 403]
+    assert answers[1].json()["code"] == "human_check_required"
+
+
+def test_a_refused_send_is_shown(demo: Demo) -> None:
+    """A reader sees why there is no challenge, and the session goes no further."""
+    first, send, *_ = session(*FIRST_CODE)
+    with pytest.raises(AssertionError, match="invalid_number"):
+        shell(f"{first}\n{send}".replace("+1 202 555 0100", "+1 555"), demo.folder)
+
+
 def test_secrets_are_drawn_for_a_deployment(tmp_path: Path) -> None:
     """The file is for its owner only and has every secret setting; the operator's key comes with its hash."""
     command = f'otp-service() {{ "{sys.executable}" -m otp_service "$@"; }}'
@@ -57,7 +85,7 @@ def test_events_arrive_at_an_endpoint(demo: Demo) -> None:
     first, (_, endpoint, apply, send) = session(*FIRST_CODE)[0], session(*EVENTS)
     port = str(free_port())  # the document's may be taken here
     applied = shell(f"{first}\n{apply}".replace("8002", port), demo.folder)
-    demo.wait_for_policy(int(re.findall("version ([0-9]+) is in force", applied)[0]))
+    demo.wait_for_policy(version_in_force(applied))
     said = shell(f"{first}\n{endpoint}\n{send}".replace("8002", port), demo.folder)
     events = [json.loads(line) for line in said.splitlines() if line.startswith('{"type"')]
     assert {(event["type"], event["data"]["channel"]) for event in events} == {
