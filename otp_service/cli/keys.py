@@ -107,7 +107,7 @@ def revoke(base: Operations, *, id_: str, reason: str, by: str) -> None:
 def list_keys(base: Operations) -> None:
     """List the issued keys: owner, when issued, when they end, when last used."""
     now, found = base.keyring.read_all()
-    print(*describe_keys(found, now), sep="\n")
+    print(*(describe_keys(found, now) if found else ["no keys were issued"]), sep="\n")
 
 
 def describe_issued(key: str, record: Key) -> Iterable[str]:

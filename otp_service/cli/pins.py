@@ -43,7 +43,10 @@ def pins() -> None:
 @on_store
 def list_pins(base: Operations) -> None:
     """List what is always allowed, or always refused."""
-    for pin in base.pins.read_all():
+    found = base.pins.read_all()
+    if not found:
+        print("nothing is pinned")
+    for pin in found:
         until = f"until {format_time(pin['until'])}" if pin["until"] else "for good"
         print(f"{pin['what']} {pin['kind']} {pin['subject']} {until}, by {pin['by']}: {pin['reason']}")
 

@@ -85,7 +85,10 @@ def show(base: Operations, *, version: int | None) -> None:
 @on_store
 def history(base: Operations) -> None:
     """List the versions: when, who, why."""
-    for version in base.policies.history():
+    versions = base.policies.history()
+    if not versions:
+        print("no policy is in force yet")
+    for version in versions:
         print(f"{version.number:>5}  {format_time(version.at)}  {version.author}: {version.reason}")
 
 
@@ -108,10 +111,8 @@ def diff(base: Operations, *, old: str, new: str | None) -> None:
 
     NEW is the version in force if it is left out. A file alone is compared with the version in force.
     """
-    if new is None and not old.isdecimal():
-        print(difference(_named(base, None), _named(base, old)), end="")
-    else:
-        print(difference(_named(base, old), _named(base, new)), end="")
+    pair = (None, old) if new is None and not old.isdecimal() else (old, new)
+    print(difference(*(_named(base, name) for name in pair)) or "no differences\n", end="")
 
 
 def _named(base: Operations, name: str | None) -> Version:

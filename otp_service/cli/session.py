@@ -6,6 +6,7 @@ Knows the terminal. Must not know any single command.
 import getpass
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from otp_service.bootstrap.foundation import Foundation
 from otp_service.bootstrap.operations import Operations
 from otp_service.cli.refusals import WrongOption, read_file, refusals_shown
 from otp_service.errors import ConfigurationError
+from otp_service.ops.audit import REASON, REASON_RULE
 from otp_service.telemetry import logs
 
 _DEMO = f"{__name__}.demo"
@@ -99,7 +101,19 @@ def working_on(
 
 def reason_option(act: Callable[Options, Result]) -> Callable[Options, Result]:
     """Add `--reason`."""
-    return click.option("--reason", required=True, metavar="TEXT", help="Why; kept in the history.")(act)
+    return click.option(
+        "--reason",
+        required=True,
+        metavar="TEXT",
+        callback=_checked_reason,
+        help="Why; kept in the history.",
+    )(act)
+
+
+def _checked_reason(context: click.Context, option: click.Parameter, reason: str) -> str:
+    if not re.fullmatch(REASON, reason):
+        raise click.BadParameter(REASON_RULE, context, option)
+    return reason
 
 
 def author_option(act: Callable[Options, Result]) -> Callable[Options, Result]:

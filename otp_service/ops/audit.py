@@ -5,6 +5,10 @@ Knows who acted, why, and how an address is masked. Must not know any single act
 
 from dataclasses import dataclass
 
+REASON = r"[^\x00-\x20\x7f][^\x00-\x1f\x7f]{0,199}"
+"""The pattern of a reason: it is not blank, and fits on one line of the history."""
+REASON_RULE = "must be 1 to 200 characters on one line, not starting with a space"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditNote:

@@ -26,21 +26,22 @@ class RecycledNumbers:
 
     def record(
         self, numbers: Iterable[str], audit: AuditNote, *, days: int = RECYCLED_FOR
-    ) -> tuple[int, int]:
+    ) -> tuple[int, list[int]]:
         """Forget what was known about numbers, and remember that their owners changed.
 
-        Return how many numbers were recorded, and how many lines were no numbers. Raises StoreUnavailable.
+        Return how many numbers were recorded, and the places (from 0) of texts that are not phone numbers.
+        Raises StoreUnavailable.
         """
-        taken = wrong = 0
+        taken, wrong = 0, list[int]()
         now = self._clock()
-        for text in numbers:
+        for place, text in enumerate(numbers):
             try:
                 e164 = phone.parse(text).e164
             except InvalidNumber:
-                wrong += 1
+                wrong.append(place)
                 continue
             self._history.erase(e164)
             self._history.record_recycled(e164, now, days * DAY)
             taken += 1
-        log("numbers.recycled", taken=taken, wrong=wrong, by=audit.by, reason=audit.reason)
+        log("numbers.recycled", taken=taken, wrong=len(wrong), by=audit.by, reason=audit.reason)
         return taken, wrong

@@ -85,7 +85,32 @@ def test_recycled_numbers_in_a_terminal(run: Run, product: Core, tmp_path: Path)
     listed = tmp_path / "list.txt"
     listed.write_text(f"{NUMBER}\n\n  \n12\n+44 7400 123456\n")
     code, out, err = run("recycled", str(listed), "--days", "30", "--reason", "the regulator's list")
-    assert (code, out) == (0, "2 numbers are recycled for 30 days, 1 lines were no numbers\n")
+    assert (code, out) == (0, "2 numbers recorded for 30 days; line 4 is not a phone number\n")
     assert err.startswith("3 lines\n")
     assert product.history.read_past(NUMBER).recycled
-    assert run("recycled", str(tmp_path / "none.txt"), "--reason", "x")[0] != 0
+    missing = str(tmp_path / "none.txt")
+    assert run("recycled", missing, "--reason", "x") == (2, "", f"{missing} cannot be read: no such file\n")
+
+
+FIRST_TWENTY = ", ".join(map(str, range(1, 21)))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ((NUMBER,), "1 number recorded for 1 day\n"),
+        (("12", "", NUMBER, "x"), "1 number recorded for 1 day; lines 1 and 4 are not phone numbers\n"),
+        (("1", "2", "3"), "0 numbers recorded for 1 day; lines 1, 2 and 3 are not phone numbers\n"),
+        (
+            ("x",) * 25,
+            f"0 numbers recorded for 1 day; lines {FIRST_TWENTY} and 5 more are not phone numbers\n",
+        ),
+    ],
+)
+def test_skipped_lines_of_recycled_numbers_are_named(
+    run: Run, tmp_path: Path, lines: tuple[str, ...], said: str
+) -> None:
+    """The first twenty of them, as they stand in the file."""
+    listed = tmp_path / "list.txt"
+    listed.write_text("\n".join(lines))
+    assert run("recycled", str(listed), "--days", "1", "--reason", "x")[1] == said

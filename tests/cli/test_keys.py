@@ -175,7 +175,7 @@ def test_an_app_goes_through_its_life(run: Run) -> None:
         "keys in the policy: 0 publishable, 1 secret",
     ]
     assert run("apps", "remove", "shop", "--reason", "it closed")[:2] == (0, "version 3 is in force\n")
-    assert run("policy", "diff", "1", "3")[1] == ""
+    assert run("policy", "diff", "1", "3")[1] == "no differences\n"
     assert [line.rpartition("ended by ")[2] for line in run("keys", "list")[1].splitlines()[1:]] == [
         f"{getpass.getuser()}: app removed: it closed"
     ] * 2

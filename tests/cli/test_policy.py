@@ -89,7 +89,7 @@ def test_a_policy_goes_through_its_life(policy: Run) -> None:
     assert policy("show", "1") == (0, GOOD, "")
     _, diff, _ = policy("diff", "1")
     assert '+steps = [{ channel = "sms", upstream = "main", wait = "25s" }]' in diff.splitlines()
-    assert policy("diff", "2", "slower.toml") == (0, "", "")
+    assert policy("diff", "2", "slower.toml") == (0, "no differences\n", "")
     assert policy("rollback", "--reason", "too calm")[:2] == (0, "version 3 is in force\n")
     assert policy("show")[1] == GOOD
     lines = policy("history")[1].splitlines()
@@ -169,6 +169,15 @@ def test_a_file_that_cannot_be_read_is_a_wrong_option(
     """The exit code is 2, and the message is one line that names the file."""
     Path("latin.toml").write_bytes(b"\xff")
     assert policy(*arguments) == (2, "", why)
+
+
+@pytest.mark.parametrize("reason", ["", " ", "a\nb", "x" * 201])
+def test_a_change_needs_a_reason_that_can_be_read(policy: Run, reason: str) -> None:
+    """As in the HTTP API."""
+    code, _, error = policy("apply", "good.toml", "--reason", reason)
+    assert code == 2
+    assert "Invalid value for '--reason': must be 1 to 200 characters on one line" in error
+    assert policy("show")[0] == 1
 
 
 def test_a_policy_is_checked_before_there_is_a_deployment(

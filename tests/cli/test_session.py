@@ -64,6 +64,20 @@ def test_another_policy_is_checked_with_the_settings_of_a_demo(run: Run, demo: s
     assert "OTP_UPSTREAM_MAIN_TOKEN is required" not in out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("policy", "history"), "no policy is in force yet\n"),
+        (("pins", "list"), "nothing is pinned\n"),
+        (("keys", "list"), "no keys were issued\n"),
+        (("blocks", "list"), "the guard refuses nothing now\n"),
+    ],
+)
+def test_an_empty_list_says_so(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    """In one line, and the command succeeds."""
+    assert run(*arguments) == (0, said, "")
+
+
 def test_check_takes_a_demo(run: Run, demo: str) -> None:
     """It reaches the demo's store, and says that the upstream of this test is away."""
     code, out, _ = run("check", "--demo", demo)

@@ -87,4 +87,4 @@ def recycle_numbers() -> dict[str, Any]:
     taken, wrong = core().recycled_numbers.record(
         wanted["numbers"], AuditNote(by=g.operator, reason=wanted["reason"]), days=days
     )
-    return {"taken": taken, "no_numbers": wrong}
+    return {"taken": taken, "no_numbers": len(wrong)}

@@ -8,6 +8,7 @@ from otp_service.http.schemas.fields import (
     choice_field,
     duration_field,
     line_field,
+    reason_field,
     shown,
     shown_list,
     shown_word,
@@ -43,7 +44,7 @@ class KeyCreateSchema(Strict):
 class KeyRotateSchema(Strict):
     """How to replace a key."""
 
-    reason = line_field("The reason, for the audit log.", "every quarter", 200, required=True)
+    reason = reason_field("The reason, for the audit log.", "every quarter")
     overlap = duration_field("How long the old key stays valid. If omitted, one day.", "24h")
     expires = duration_field(
         "When the new key expires, counted from now. If omitted, after as long as the old one.",
@@ -54,7 +55,7 @@ class KeyRotateSchema(Strict):
 class KeyRevokeSchema(Strict):
     """Why a key is revoked."""
 
-    reason = line_field("The reason, for the audit log.", "found in a repository", 200, required=True)
+    reason = reason_field("The reason, for the audit log.", "found in a repository")
 
 
 class IssuedKeySchema(Schema):
@@ -108,7 +109,7 @@ class AppCreateSchema(Strict):
         },
         load_default=list,
     )
-    reason = line_field("The reason, for the policy's history.", "the shop opens", 200, required=True)
+    reason = reason_field("The reason, for the policy's history.", "the shop opens")
     keys = boolean_field(
         "Whether to issue a publishable and a secret key at once; true if omitted.",
         example=True,
@@ -119,7 +120,7 @@ class AppCreateSchema(Strict):
 class AppRemoveSchema(Strict):
     """Why an app is removed."""
 
-    reason = line_field("The reason, for the policy's history.", "the shop closed", 200, required=True)
+    reason = reason_field("The reason, for the policy's history.", "the shop closed")
 
 
 class AppSchema(Schema):

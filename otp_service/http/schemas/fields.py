@@ -10,6 +10,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, missing, validate
 
 from otp_service.access.api_keys import read_lifetime
+from otp_service.ops.audit import REASON, REASON_RULE
 from otp_service.upstream.channels import CHANNELS
 
 BINDING_PARTS, BINDING_LENGTH, BINDING_TEXT = 8, 64, 256
@@ -44,15 +45,11 @@ def line_field(about: str, example: str, most: int, **kwargs: Any) -> fields.Str
     return text_field(rule, rf"[^\x00-\x1f\x7f]{{1,{most}}}", about, example, **kwargs)
 
 
-def reason_field() -> fields.String:
+def reason_field(
+    about: str = "Why the change is made; recorded in the history.", example: str = "voice first in Spain"
+) -> fields.String:
     """Make a field for the reason of a change."""
-    return text_field(
-        "must be 1 to 200 characters on one line",
-        r"[^\x00-\x1f]{1,200}",
-        "Why the change is made; recorded in the history.",
-        "voice first in Spain",
-        required=True,
-    )
+    return text_field(REASON_RULE, REASON, about, example, required=True)
 
 
 def choice_field(choices: Iterable[str], about: str, example: str, **kwargs: Any) -> fields.String:  # noqa: ANN401

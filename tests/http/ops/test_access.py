@@ -392,6 +392,7 @@ def test_an_app_without_keys_can_get_keys_later(in_force: Api) -> None:
         ({"origins": ["*"]}, "policy"),
         ({"keys": "no"}, "keys"),
         ({"reason": ""}, "reason"),
+        ({"reason": " "}, "reason"),
     ],
 )
 def test_an_invalid_app_is_refused(in_force: Api, fields: dict[str, object], field: str) -> None:

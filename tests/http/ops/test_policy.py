@@ -119,6 +119,15 @@ def test_a_version_that_does_not_exist_is_reported(api: Api, method: str, path: 
     assert api.core.policies.head() == 1
 
 
+@pytest.mark.parametrize("reason", ["", " ", "a\nb", "x" * 201])
+def test_a_change_needs_a_reason_that_can_be_read(api: Api, reason: str) -> None:
+    """422 with the field, and nothing changes."""
+    answer = apply(api, GOOD, reason=reason)
+    assert answer.status_code == 422
+    assert [one["field"] for one in members(answer)["errors"]] == ["reason"]
+    assert api.core.policies.head() == 0
+
+
 def test_one_of_two_changes_to_the_same_version_wins(api: Api) -> None:
     """`expected` makes the second a conflict that names the version in force; exactly one of eight succeeds."""
     apply(api, GOOD)
