@@ -56,7 +56,7 @@ def _shown(view: View) -> dict[str, Any]:
     ),
 )
 def send_code() -> tuple[dict[str, Any], int]:
-    """Start a challenge. The answer does not wait for the message; `deliveries` show its state later."""
+    """Start a challenge. The answer does not wait for the message; read its status later in `deliveries`."""
     wanted = SendRequest(**load(SendSchema))
     return _shown(core().send.send(caller(), wanted, idempotency_key())), 202
 
@@ -85,7 +85,7 @@ def verify_code() -> dict[str, Any]:
     problems=(errors.ChallengeNotFound, errors.Busy),
 )
 def get_challenge(challenge_id: str) -> dict[str, Any]:
-    """Return the state of its messages and the seconds that a screen counts down; until ten minutes after its end."""
+    """Return the status of its messages and the seconds for a countdown, until ten minutes after its end."""
     return _shown(core().manage.status(caller(), challenge_id))
 
 
@@ -139,7 +139,7 @@ def cancel_challenge(challenge_id: str) -> dict[str, Any]:
     problems=(errors.TokenInvalid, errors.TokenSpent),
 )
 def redeem_token() -> dict[str, Any]:
-    """Return its claims. Without this, or a check by JWKS, do not believe what a browser says."""
+    """Return its claims. Without this call, or a check with the public keys, do not trust what a browser says."""
     return core().manage.redeem(caller(), load(RedeemSchema)["token"])
 
 
@@ -153,14 +153,14 @@ def get_key_set() -> tuple[Response, dict[str, str]]:
 @views.get("/healthz")
 @operation(summary="Whether this process runs", answer=HealthSchema)
 def check_health() -> dict[str, str]:
-    """Check nothing else."""
+    """Answer without checking anything else."""
     return {"status": "ok"}
 
 
 @views.get("/readyz")
 @operation(summary="Whether this process can serve", answer=HealthSchema)
 def check_readiness() -> tuple[dict[str, Any], int, dict[str, str]]:
-    """Ping each part; 503 while one does not answer."""
+    """Ping each part. The answer is 503 while a part does not answer."""
     pings = {"store": core().store.facts.ping}
     states = {}
     for name, ping in pings.items():

@@ -39,7 +39,7 @@ views = Blueprint("ops_access", __name__, url_prefix="/ops")
 @views.get("/keys")
 @operation(summary="List issued keys", answer=IssuedKeysSchema, keys=OPS_KEYS, role="read")
 def list_keys() -> dict[str, Any]:
-    """Show their last use, and keys that ended within 90 days, but not keys that the policy declares."""
+    """Include when each was last used, and keys that ended within 90 days. Omit keys that the policy declares."""
     now, keys = core().keyring.read_all()
     return {"keys": [_shown(key, now) for key in keys]}
 
@@ -54,7 +54,7 @@ def list_keys() -> dict[str, Any]:
     role="admin",
 )
 def create_key() -> tuple[dict[str, Any], int]:
-    """Return the key, this once. It is valid everywhere within two seconds."""
+    """Return the key, which is shown only this once. It works everywhere within two seconds."""
     wanted = load(KeyCreateSchema)
     kind, owner, role = wanted["kind"], wanted["owner"], wanted.get("role", "")
     check_owner(g.active.policy, kind=kind, owner=owner, role=role)
@@ -157,7 +157,7 @@ def get_app(app: str) -> dict[str, Any]:
     problems=(errors.NotFound, errors.PolicyInvalid, errors.PolicyConflict),
 )
 def create_app() -> tuple[dict[str, Any], int]:
-    """Add it to the policy in force, as a new version, and issue its first keys, shown only once."""
+    """Add it to the policy in force, as a new version, and issue its first keys, which are shown only once."""
     wanted = load(AppCreateSchema)
     return _changed(
         core().apps.create(

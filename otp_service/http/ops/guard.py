@@ -44,7 +44,7 @@ def list_blocks() -> dict[str, Any]:
     problems=(errors.InvalidNumber,),
 )
 def explain_send() -> dict[str, Any]:
-    """Count nothing."""
+    """Show the verdict of each rule. Nothing is counted or sent."""
     return core().blocks.explain(g.active.policy, **load(ExplainSchema))
 
 

@@ -37,7 +37,7 @@ views = Blueprint("ops_numbers", __name__, url_prefix="/ops")
     problems=(errors.InvalidNumber,),
 )
 def get_suppression() -> dict[str, Any]:
-    """Use POST, because a number must not be in a URL."""
+    """Look up a number. The call is a POST because a number must not be in a URL."""
     found = core().replies.read_suppression(**load(NumberSchema))
     return {"suppressed": found is not None, **(found or {})}
 
@@ -52,7 +52,7 @@ def get_suppression() -> dict[str, Any]:
     problems=(errors.InvalidNumber,),
 )
 def lift_suppression() -> dict[str, Any]:
-    """Do this only if the person asked for it, in another way than START."""
+    """Lift it only if the person asked for it in another way than by sending START."""
     lifted = core().replies.lift_suppression(**load(NumberSchema), by=g.operator)
     return {"lifted": lifted}
 
@@ -81,7 +81,7 @@ def forget_number() -> dict[str, Any]:
     large=True,
 )
 def recycle_numbers() -> dict[str, Any]:
-    """Forget the devices that verified them, and refuse the purposes that the policy names for a while."""
+    """Forget the devices that verified them. For a while, refuse the purposes that the policy names."""
     wanted = load(RecycledSchema)
     days = wanted.get("days", RECYCLED_FOR)
     taken, wrong = core().recycled_numbers.record(

@@ -84,7 +84,7 @@ def check_policy() -> dict[str, Any]:
     large=True,
 )
 def apply_policy() -> dict[str, Any]:
-    """Put it in force everywhere within two seconds. Running challenges keep their plans."""
+    """Put it into effect everywhere within two seconds. Running challenges keep their plans."""
     wanted = load(PolicyApplySchema)
     return _applied(
         core().policy_changes.apply(
@@ -114,7 +114,7 @@ def list_policy_versions() -> dict[str, Any]:
     problems=(errors.NotFound, errors.PolicyInvalid, errors.PolicyConflict),
 )
 def rollback_policy() -> dict[str, Any]:
-    """Apply it as a new version. If no number is given, take the version before the one in force."""
+    """Apply it as a new version. Without a number, this is the version before the one in force."""
     wanted = load(PolicyRollbackSchema)
     return _applied(
         core().policy_changes.rollback(
@@ -147,7 +147,7 @@ def compare_policy_versions(old: int, new: int) -> dict[str, Any]:
     large=True,
 )
 def simulate_send() -> dict[str, Any]:
-    """Show what a number would receive, with the policy in force or with `text`. Send and count nothing."""
+    """Show what a number would receive, with the policy in force or with `text`. This sends and counts nothing."""
     wanted = load(SimulateSchema)
     text = wanted.pop("text", None)
     policy = g.active.policy if text is None else core().policy_changes.check(text)

@@ -43,7 +43,7 @@ def _state(name: str) -> dict[str, Any]:
 @views.get("/figures")
 @operation(summary="Show conversion", answer=FiguresSchema, keys=OPS_KEYS, role="read")
 def list_figures() -> dict[str, Any]:
-    """Return how many codes of the last seven days were sent and typed, and how soon."""
+    """Return how many codes were sent and verified in the last seven days, and how quickly."""
     rows = core().conversion.read_rows(core().store.facts.time())
     return {
         "figures": [
