@@ -97,8 +97,10 @@ class Keyring:
             _milliseconds(lifetime),
             redact(reason),
         )
+        if what == "crowded":
+            raise _crowded(self.read_key(id_), *rest)
         if what != "rotated":
-            raise _refusal(what, *rest)
+            raise _refusal(what)
         issued = _key(rest[0])
         _log_change("key.rotated", before, by=by, why=reason, successor=issued.id, overlap=overlap)
         return key, issued
@@ -152,14 +154,15 @@ def _milliseconds(seconds: int | None) -> int | str:
     return "" if seconds is None else seconds * 1000
 
 
-def _refusal(what: str, other: str = "") -> OtpError:
-    match what:
-        case "none":
-            return NotFound("There is no key with this id.")
-        case "crowded":
-            return KeyConflict(f"Key {other} of the same line is also valid. Revoke one of the two first.")
-        case _:
-            return KeyConflict("This key has expired or been revoked. Create a new one.")
+def _crowded(key: Key, other: str) -> KeyConflict:
+    kin = "successor" if key.replaced_by == other else "predecessor"
+    return KeyConflict(f"Key {other}, its {kin}, is also valid. Revoke one of the two first.")
+
+
+def _refusal(what: str) -> OtpError:
+    if what == "none":
+        return NotFound("There is no key with this id.")
+    return KeyConflict("This key has expired or been revoked. Create a new one.")
 
 
 def _key(stored: str) -> Key:

@@ -25,7 +25,7 @@ def apps() -> None:
 
 @apps.command
 @click.argument("name")
-@click.option("--brand", required=True, metavar="TEXT", help="The name that stands in messages.")
+@click.option("--brand", required=True, metavar="TEXT", help="The name shown in messages.")
 @click.option(
     "--origin",
     "origins",
@@ -61,7 +61,7 @@ def create(
 @author_option
 @on_policy
 def remove(base: PolicyEditing, *, name: str, reason: str, by: str) -> None:
-    """Take an app out of the policy in force, and end its keys."""
+    """Remove an app from the policy in force, and revoke its keys."""
     base.begin_policy()
     _tell(base.apps.remove(name, by=by, reason=reason))
 

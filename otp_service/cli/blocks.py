@@ -29,7 +29,10 @@ def blocks() -> None:
 @click.option("--all", "ended", is_flag=True, help="Also blocks that ended within a day.")
 @on_store
 def list_blocks(base: Operations, *, ended: bool) -> None:
-    """List what the guard refuses now: which counter, at what value, until when."""
+    """List what the guard refuses now.
+
+    The list shows which counter each block comes from, its value, and until when it lasts.
+    """
     shown = [block for block in base.blocks.read_all() if ended or block["active"]]
     print("\n".join(map(_block, shown)) if shown else "the guard refuses nothing now")
 
@@ -37,7 +40,7 @@ def list_blocks(base: Operations, *, ended: bool) -> None:
 @blocks.command
 @click.argument("to", metavar="NUMBER")
 @click.option("--country", metavar="CODE", help="Country of a number without its country code.")
-@click.option("--app", metavar="NAME", help="The app that sends; the first if left out.")
+@click.option("--app", metavar="NAME", help="The app that sends; the first if omitted.")
 @click.option("--address", metavar="IP", help="Address of the browser that asks.")
 @click.option("--session", default="", metavar="ID", help="Session that a server names.")
 @click.option("--purpose", default="login", show_default=True, metavar="NAME", help="What the send is for.")
@@ -54,7 +57,7 @@ def explain(
     purpose: str,
     device: bool,
 ) -> None:
-    """Say what the guard would decide now about a send, rule by rule."""
+    """Explain what the guard would decide about a send, by rule."""
     found = base.blocks.explain(
         base.policy_in_force(),
         to,
@@ -70,7 +73,7 @@ def explain(
         counted = _counted(one) if one["limit"] else "applies"
         print(f"  {one['rule']}: {counted}, so {one['level']}{'' if one['on'] else ' (only watched)'}")
     for rule in found["rules"]:
-        print(f"  asked: {rule['rule']} ({rule['mode']}) {', '.join(rule['limits'])}".rstrip())
+        print(f"  checked: {rule['rule']} ({rule['mode']}) {', '.join(rule['limits'])}".rstrip())
     for block in found["blocks"]:
         print(_block(block))
 
@@ -81,7 +84,10 @@ def explain(
 @author_option
 @on_store
 def lift(base: Operations, *, id_: str, reason: str, by: str) -> None:
-    """Forget a block, with its ID as `list` shows it, and what was counted behind it."""
+    """Lift a block, and reset its counter.
+
+    ID is as `list` shows it.
+    """
     base.blocks.lift(id_, AuditNote(by=by, reason=reason))
     print("lifted")
 

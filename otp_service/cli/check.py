@@ -19,7 +19,7 @@ from otp_service.upstream.port import UpstreamError
 @click.command
 @demo_option
 def check() -> int:
-    """Check settings, policy, store and upstreams, and say what is wrong."""
+    """Check settings, policy, store and upstreams. Print what is wrong."""
     core = open_base(lambda given: Core(configure(given), threads=1, hash_slots=1, role="check"))
     try:
         problems = [*_store_problems(core), *_policy_problems(core)]

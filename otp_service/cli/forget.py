@@ -21,7 +21,7 @@ from otp_service.cli.session import author_option, on_store
 @author_option
 @on_store
 def forget(base: Operations, *, to: str, country: str | None, and_suppression: bool, by: str) -> int:
-    """Erase all that is known of a number."""
+    """Erase everything known about a number."""
     erased = base.erasure.forget(
         to,
         country,

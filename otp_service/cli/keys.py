@@ -41,7 +41,10 @@ def keys() -> None:
 @keys.command
 @click.argument("kind", type=click.Choice([*PREFIXES, "events"]))
 def draw(*, kind: str) -> None:
-    """Make a key without issuing it: its hash is for the policy."""
+    """Generate a key without issuing it.
+
+    Its hash is for the policy.
+    """
     if kind == "events":
         print(
             f"secret: {draw_secret()}   (shown once: for the app, and the setting that its events.secret_env names)"
@@ -56,7 +59,7 @@ def draw(*, kind: str) -> None:
 @click.argument("owner")
 @click.option("--role", type=click.Choice(ROLES), help="What an operator may do.")
 @click.option("--label", default="", metavar="TEXT", help="What the key is for.")
-@click.option("--expires", type=Duration(), help="When it ends, such as 90d; never if left out.")
+@click.option("--expires", type=Duration(), help="When it ends, such as 90d; never if omitted.")
 @author_option
 @on_store
 def create(
@@ -77,14 +80,14 @@ def create(
     "--overlap",
     type=Duration(),
     default=OVERLAP,
-    help="How long the key before stays valid; 24h if left out.",
+    help="How long the old key stays valid; 24h if omitted.",
 )
-@click.option("--expires", type=Duration(), help="When it ends, such as 90d; as its predecessor if left out.")
+@click.option("--expires", type=Duration(), help="When it ends, such as 90d; as its predecessor if omitted.")
 @reason_option
 @author_option
 @on_store
 def rotate(base: Operations, *, id_: str, overlap: int, expires: int | None, reason: str, by: str) -> None:
-    """Issue a successor; the key before stays valid for a while."""
+    """Issue a successor of a key. The old key stays valid for a while."""
     key, record = base.keyring.rotate(id_, by=by, reason=reason, overlap=overlap, lifetime=expires)
     before = base.keyring.read_key(id_)
     ends = format_time(before.expires or record.created)
@@ -97,7 +100,10 @@ def rotate(base: Operations, *, id_: str, overlap: int, expires: int | None, rea
 @author_option
 @on_store
 def revoke(base: Operations, *, id_: str, reason: str, by: str) -> None:
-    """End a key now; it is refused everywhere within two seconds."""
+    """Revoke a key now.
+
+    It is refused everywhere within two seconds.
+    """
     revoked = base.keyring.revoke(id_, by=by, reason=reason)
     print(f"{revoked.id} of {revoked.owner} is revoked")
 
@@ -105,7 +111,10 @@ def revoke(base: Operations, *, id_: str, reason: str, by: str) -> None:
 @keys.command("list")
 @on_store
 def list_keys(base: Operations) -> None:
-    """List the issued keys: owner, when issued, when they end, when last used."""
+    """List the issued keys.
+
+    The list shows the owner of each, and when it was issued, ends and was last used.
+    """
     now, found = base.keyring.read_all()
     print(*(describe_keys(found, now) if found else ["no keys were issued"]), sep="\n")
 

@@ -30,24 +30,26 @@ def _subject(act: Callable[Options, Result]) -> Callable[Options, Result]:
     return click.argument("kind", type=kinds)(click.argument("subject")(act))
 
 
-_hours = click.option("--hours", type=click.IntRange(1, 87_600), help="For so long; for good if left out.")
+_hours = click.option(
+    "--hours", type=click.IntRange(1, 87_600), help="How many hours it lasts; permanent if omitted."
+)
 
 
 @click.group
 @demo_option
 def pins() -> None:
-    """Allow or refuse numbers, prefixes and addresses whatever the guard counts."""
+    """Allow or refuse numbers, prefixes and addresses in every case."""
 
 
 @pins.command("list")
 @on_store
 def list_pins(base: Operations) -> None:
-    """List what is always allowed, or always refused."""
+    """List what is always allowed or refused."""
     found = base.pins.read_all()
     if not found:
         print("nothing is pinned")
     for pin in found:
-        until = f"until {format_time(pin['until'])}" if pin["until"] else "for good"
+        until = f"until {format_time(pin['until'])}" if pin["until"] else "permanently"
         print(f"{pin['what']} {pin['kind']} {pin['subject']} {until}, by {pin['by']}: {pin['reason']}")
 
 
@@ -58,7 +60,7 @@ def list_pins(base: Operations) -> None:
 @author_option
 @on_store
 def allow(base: Operations, *, kind: PinKind, subject: str, hours: int | None, reason: str, by: str) -> None:
-    """Allow a number, a prefix or an address always."""
+    """Allow a number, a prefix or an address in every case."""
     _pin(base, kind, subject, "allow", hours, AuditNote(by=by, reason=reason))
 
 
@@ -69,7 +71,7 @@ def allow(base: Operations, *, kind: PinKind, subject: str, hours: int | None, r
 @author_option
 @on_store
 def refuse(base: Operations, *, kind: PinKind, subject: str, hours: int | None, reason: str, by: str) -> None:
-    """Refuse a number, a prefix or an address always."""
+    """Refuse a number, a prefix or an address in every case."""
     _pin(base, kind, subject, "refuse", hours, AuditNote(by=by, reason=reason))
 
 

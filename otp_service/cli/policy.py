@@ -84,7 +84,7 @@ def show(base: Operations, *, version: int | None) -> None:
 @policy.command
 @on_store
 def history(base: Operations) -> None:
-    """List the versions: when, who, why."""
+    """List the newest versions: when, who, why."""
     versions = base.policies.history()
     if not versions:
         print("no policy is in force yet")
@@ -98,7 +98,10 @@ def history(base: Operations) -> None:
 @author_option
 @on_policy
 def rollback(base: PolicyEditing, *, version: int | None, reason: str, by: str) -> None:
-    """Put an earlier version in force again: the one before, if VERSION is left out."""
+    """Put an earlier version in force again.
+
+    That is the version before the newest if VERSION is omitted.
+    """
     tell_applied(base.policy_changes.rollback(version, by=by, reason=reason))
 
 
@@ -109,7 +112,7 @@ def rollback(base: PolicyEditing, *, version: int | None, reason: str, by: str) 
 def diff(base: Operations, *, old: str, new: str | None) -> None:
     """Show what changed from one version to another, or to a file.
 
-    NEW is the version in force if it is left out. A file alone is compared with the version in force.
+    NEW is the version in force if it is omitted. A file alone is compared with the version in force.
     """
     pair = (None, old) if new is None and not old.isdecimal() else (old, new)
     print(difference(*(_named(base, name) for name in pair)) or "no differences\n", end="")
@@ -124,7 +127,7 @@ def _named(base: Operations, name: str | None) -> Version:
 @policy.command
 @click.argument("to", metavar="NUMBER")
 @click.option("--country", metavar="CODE", help="Country of a number without its country code.")
-@click.option("--app", metavar="NAME", help="The app that sends; the first if left out.")
+@click.option("--app", metavar="NAME", help="The app that sends; the first if omitted.")
 @click.option("--purpose", default="login", show_default=True, metavar="NAME", help="What the send is for.")
 @click.option("--channel", type=click.Choice(CHANNELS), help="The channel that the person chose.")
 @click.option("--locale", default="", metavar="TAG", help="The language of the person, such as de-CH.")
@@ -165,7 +168,7 @@ def _told(answer: dict[str, Any]) -> str:
         lines.append(_step(place, step))
         lines += [f"       | {line}" for line in step["text"].splitlines()]
     lines += [
-        f"guard, {one['rule']} ({one['mode']}): {', '.join(one['limits']) or 'asked'}"
+        f"guard, {one['rule']} ({one['mode']}): {', '.join(one['limits']) or 'checked'}"
         for one in answer["guard"]
     ]
     lines += [_found(one) for one in answer["verdict"]["findings"]]
@@ -189,6 +192,6 @@ def _step(place: int, step: dict[str, Any]) -> str:
     condition = f", if {step['if']}" if "if" in step else ""
     weights = f" by weight {step['weights']}" if "weights" in step else ""
     return (
-        f"  {place}. {step['channel']} by {', then '.join(step['upstreams'])}{weights}{condition}: "
-        f"until {step['until']}, at most {step['wait']} s ({step['wait_from']}), in {step['language']}{parts}"
+        f"  {place}. {step['channel']} by {', then '.join(step['upstreams'])}{weights}{condition}, "
+        f"in {step['language']}{parts}: until {step['until']}, wait {step['wait']} s, {step['wait_from']}"
     )

@@ -26,13 +26,16 @@ MOST_NAMED = 20
     type=click.IntRange(1, 365),
     default=RECYCLED_FOR,
     show_default=True,
-    help="How long they count as recycled.",
+    help="How many days they count as recycled.",
 )
 @reason_option
 @author_option
 @on_store
 def recycled(base: Operations, *, file: Path, days: int, reason: str, by: str) -> None:
-    """Name numbers that have new owners: one in each line of FILE, with its country code."""
+    """Record numbers that have new owners.
+
+    FILE has one number per line, with its country code.
+    """
     lines = {at: line for at, line in enumerate(read_file(file).splitlines(), start=1) if line.strip()}
     print(_counted(len(lines), "line"), file=sys.stderr)
     taken, wrong = base.recycled_numbers.record(lines.values(), AuditNote(by=by, reason=reason), days=days)

@@ -19,7 +19,7 @@ from otp_service.ops.rekeying import Tally, record_kinds
 @click.command
 @on_store
 def rekey(base: Operations) -> int:
-    """Write what outlives a rotation of keys under the newest keys."""
+    """Re-encrypt suppressed and pinned numbers with the newest keys."""
     left = 0
     for kind in record_kinds(base.store.suppressions, base.store.pins):
         tally = rekeying.rekey(base.seal, kind, partial(_show_progress, kind.name))

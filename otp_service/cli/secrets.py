@@ -1,4 +1,4 @@
-"""The `secrets` command: draws the secret settings of a new deployment.
+"""The `secrets` command: generates the secret settings of a new deployment.
 
 Knows their names and form. Must not know what they are used for.
 """
@@ -20,11 +20,11 @@ SETTINGS = {
 
 @click.command
 def secrets() -> None:
-    """Make a new set of secret settings."""
+    """Generate a new set of secret settings."""
     for name, key_id in SETTINGS.items():
         print(f"{name}={key_id}{new_secret()}")
 
 
 def new_secret() -> str:
-    """Draw 32 random bytes as base64url."""
+    """Generate 32 random bytes as base64url."""
     return base64.urlsafe_b64encode(token_bytes(32)).decode().rstrip("=")

@@ -123,7 +123,7 @@ def author_option(act: Callable[Options, Result]) -> Callable[Options, Result]:
         "by",
         metavar="NAME",
         default=getpass.getuser,
-        help="Who does this; the user of this terminal if left out.",
+        help="Who does this; the user of this terminal if omitted.",
     )(act)
 
 

@@ -183,7 +183,7 @@ def _step(
 
 def _wait_from(policy: Policy, rule: StepRule, number: Number, learned: Learned) -> str:
     if rule.wait is not None:
-        return "the policy"
+        return "set in the policy"
     low, high = policy.challenge.auto_wait
     seconds = learned(rule.channel, number.country)
     if seconds is None:

@@ -41,7 +41,7 @@ def test_blocks_in_a_terminal(run: Run, product: Core, tmp_path: Path) -> None:
     lines = out.splitlines()
     assert lines[0] == "+1********00, app web, asked by a stranger: refuse"
     assert lines[1].startswith("  cooldown: 1 of 1 in ")
-    assert "  asked: address (enforce) 6 in 600 s: human_check, 10 in 60 s: refuse" in out
+    assert "  checked: address (enforce) 6 in 600 s: human_check, 10 in 60 s: refuse" in out
     assert out.endswith(f"{times}\n{id_}\n")
     assert run("blocks", "lift", id_.strip(), "--reason", "a mistake", "--author", "bo")[:2] == (
         0,
@@ -60,7 +60,7 @@ def test_pins_in_a_terminal(run: Run, product: Core) -> None:
     assert run("pins", "refuse", "prefix", "+1202", "--hours", "2", *why)[:2] == (0, "pinned\n")
     assert run("pins", "allow", "number", NUMBER, *why)[:2] == (0, "pinned\n")
     listed = sorted(run("pins", "list")[1].splitlines())
-    assert listed[0] == "allow number +1********00 for good, by bo: pumping"
+    assert listed[0] == "allow number +1********00 permanently, by bo: pumping"
     assert listed[1].startswith("refuse prefix +1202 until 20")
     product.store.scripts.offset += 3 * 3_600_000
     assert run("pins", "lift", "number", NUMBER, *why)[:2] == (0, "lifted\n")

@@ -176,6 +176,17 @@ def test_a_wrong_command_line_exits_with_2_and_says_how(
     assert "Usage: otp-service" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("group", [None, "policy", "apps", "keys", "blocks", "pins"])
+def test_the_summary_of_each_command_fits_on_a_line(
+    group: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The list of commands cuts nothing in a terminal of 80 columns."""
+    assert cli.run([*filter(None, (group,)), "--help"]) == 0
+    summaries = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
+    assert summaries
+    assert all(line.endswith(".") and not line.endswith("...") and len(line) <= 80 for line in summaries)
+
+
 def test_the_version_is_told() -> None:
     """The command prints it for bug reports, and its exit code is that of the process."""
     ended = run("--version")

@@ -90,6 +90,15 @@ def test_a_key_goes_through_its_life(run: Run) -> None:
         assert digest(key)[:9] not in listed
 
 
+def test_a_rotation_beside_another_valid_key_says_which_one(run: Run) -> None:
+    """It is the successor or the predecessor of the key."""
+    _, old = issued(run("keys", "create", "secret", "web")[1])
+    _, new = issued(run("keys", "rotate", old, "--reason", "r")[1])
+    for id_, other, kin in ((old, new, "successor"), (new, old, "predecessor")):
+        said = f"Key {other}, its {kin}, is also valid. Revoke one of the two first.\n"
+        assert run("keys", "rotate", id_, "--reason", "again") == (1, "", said)
+
+
 def test_an_operators_key_has_a_role(run: Run) -> None:
     """It does not expire unless an expiry is given."""
     code, out, _ = run("keys", "create", "ops", "ben", "--role", "operate")

@@ -203,7 +203,7 @@ def test_simulation_is_told_in_words(policy: Run) -> None:
     assert code == 0
     assert NUMBER not in out
     assert "route 0: all numbers" in out
-    assert "1. sms by main: until delivered, at most 5 s (the policy), in en, 1 part\n" in out
+    assert "1. sms by main, in en, 1 part: until delivered, wait 5 s, set in the policy\n" in out
     assert "guard, number (enforce): 3 in 600 s: refuse" in out
     narrow = GOOD.replace("[[route]]", '[[route]]\nmatch = { country = ["DE"] }')
     Path("narrow.toml").write_text(narrow, encoding="utf-8")

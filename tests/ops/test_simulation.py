@@ -78,7 +78,7 @@ def test_it_shows_every_step_with_accounts_condition_and_success() -> None:
     first, second = ask()["steps"]
     assert (first["channel"], first["weights"], first["if"]) == ("sms", {"main": 3, "second": 1}, "mobile")
     assert (second["upstreams"], second["wait"], second["until"]) == (["second"], 40, "accepted")
-    assert second["wait_from"] == "the policy"
+    assert second["wait_from"] == "set in the policy"
     chosen = ask(channel="voice")
     assert [step["channel"] for step in chosen["steps"]] == ["voice", "sms"]
     assert chosen["challenge"]["chosen"] is True
