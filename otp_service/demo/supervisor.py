@@ -19,8 +19,11 @@ from otp_service.demo.options import DemoOptions
 from otp_service.errors import ConfigurationError
 from otp_service.telemetry import logs
 
-READY_WITHIN = 30.0
-"""Seconds that the API and the sandbox have to answer for the first time."""
+READY_WITHIN = 300.0
+"""Seconds that the API and the sandbox have to answer for the first time: long, because a process that ends is noticed
+at once, and a busy machine may be slow."""
+SAY_EVERY = 10.0
+"""Seconds after which a person is told again that the demo is still starting."""
 MAX_CRASHES = 3
 """The demo stops after this many consecutive crashes of one process, each soon after its start."""
 
@@ -73,14 +76,18 @@ class Supervisor:
 
     def wait_ready(self, urls: Iterable[str], stop: threading.Event) -> bool:
         """Wait until every URL answers; False if `stop` is set, a process ends, or it takes too long."""
-        until = time.monotonic() + READY_WITHIN
+        began = told = time.monotonic()
         waiting = list(urls)
         with requests.Session() as session:
             session.trust_env = False
             while waiting and not stop.is_set():
-                if time.monotonic() > until or self._ended():
+                now = time.monotonic()
+                if now > began + READY_WITHIN or self._ended():
                     logs.warn("demo.not_ready: a process did not start, see above")
                     return False
+                if now > told + SAY_EVERY:
+                    told = now
+                    logs.log("demo.starting", seconds=round(now - began))
                 waiting = [url for url in waiting if not _answers(session, url)]
                 stop.wait(0.05 if waiting else 0)
         return not stop.is_set()
