@@ -4,14 +4,14 @@ Knows texts only. Must not know who sends them. Sizes follow 3GPP TS 23.038: 160
 message; 70 or 67 UTF-16 units if any character is outside the GSM alphabet.
 """
 
+import re
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from otp_service.messages import gsm
+from otp_service.messages import gsm, languages
 
 VARIABLES = frozenset({"code", "brand", "minutes"})
-FALLBACK = "en"
 
 # Each fits into one part with a short brand and the line for autofill. Spanish and Portuguese avoid characters that the
 # GSM alphabet lacks (á, í, ó, ú, ã, õ, ç): a single one would more than halve the length of a part.
@@ -40,17 +40,7 @@ VOICE: Mapping[str, str] = {
 }
 """The texts of a call, by language."""
 
-_LANGUAGES: Mapping[str, str] = {
-    **dict.fromkeys(("DE", "AT", "LI"), "de"),
-    **dict.fromkeys(("ES", "MX", "AR", "CO", "CL", "PE", "EC", "UY"), "es"),
-    **dict.fromkeys(("FR", "MC"), "fr"),
-    **dict.fromkeys(("IT", "SM"), "it"),
-    **dict.fromkeys(("NL", "SR"), "nl"),
-    **dict.fromkeys(("PT", "BR", "AO", "MZ"), "pt"),
-    **dict.fromkeys(("AE", "SA", "EG", "QA", "KW", "OM", "BH", "JO"), "ar"),
-}
-"""The language to guess from a number's country if the caller names none."""
-
+_FULL_STOP = re.compile(r"(?<=\d)\s*\.(?=\s|\Z)")
 _GSM_ONE, _GSM_MANY = 160, 153
 _UCS_ONE, _UCS_MANY = 70, 67
 
@@ -106,10 +96,15 @@ def problems(template: str, channel: str = "sms") -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A message as its channel needs it; `language` is a primary tag of BCP 47, such as pt."""
+    """A message as its channel needs it.
+
+    `language` is the person's tag (BCP 47), such as pt-BR, if the text is in it; else the text's. `template` is the key
+    of the text among the templates, such as pt; empty for a text that the vendor stores.
+    """
 
     text: str
     language: str
+    template: str = ""
 
 
 def write(
@@ -131,44 +126,42 @@ def write(
     the template.
     """
     if channel == "whatsapp":
-        return Written(code, language_of(locale, country))
+        return Written(code, languages.of_person(locale, country))
     if channel == "voice":
         chosen = choose([own.get("voice", {}), VOICE], locale, country)
-        return Written(spoken(chosen.text, code, brand=brand, minutes=minutes), chosen.language)
+        return replace(chosen, text=spoken(chosen.text, code, brand=brand, minutes=minutes))
     chosen = choose([own.get(channel, {}), own.get("sms", {}), TEMPLATES], locale, country)
     if channel != "sms":
         app_hash, host = "", ""
     text = compose(chosen.text, code=code, brand=brand, minutes=minutes, app_hash=app_hash, host=host)
-    return Written(text, chosen.language)
+    return replace(chosen, text=text)
 
 
 def choose(sources: Sequence[Mapping[str, str]], locale: str, country: str) -> Written:
-    """Choose a template; return its text and language.
+    """Choose a template.
 
-    The caller's locale comes before the number's country. Within a language, an earlier source comes first.
+    The caller's locale comes before the number's country, and a tag before the same with fewer subtags. Among equal
+    tags, an earlier source comes first.
     """
-    language = language_of(locale, country)
-    for wanted in (locale or language, language, FALLBACK):
-        for templates in sources:
-            if wanted in templates:
-                return Written(templates[wanted], wanted.partition("-")[0])
-    raise LookupError(FALLBACK)
-
-
-def language_of(locale: str, country: str) -> str:
-    """Return the language of the locale, or else the one to guess from the number's country."""
-    return locale.partition("-")[0] or _LANGUAGES.get(country, FALLBACK)
+    tags = [tag for templates in sources for tag in templates]
+    for person in (languages.of_person(locale, country), languages.FALLBACK):
+        if (key := languages.lookup(person, tags)) is not None:
+            text = next(templates[key] for templates in sources if key in templates)
+            return Written(text, person, key)
+    raise LookupError(languages.FALLBACK)
 
 
 def spoken(template: str, code: str, *, brand: str, minutes: int) -> str:
     """Return the text of a call, with separate digits and the code twice, so that a person can write it down.
 
-    A template with {code} once is repeated as a whole.
+    A template with {code} once is repeated as a whole. A full stop after a digit makes an ordinal number in German and
+    other languages, so it becomes a semicolon, or nothing at the end.
     """
     digits = ", ".join(code)
     text = template.format(code=digits, brand=brand, minutes=minutes)
     names = [name for _, name, _, _ in string.Formatter().parse(template)]
-    return text if names.count("code") > 1 else f"{text} {text}"
+    twice = text if names.count("code") > 1 else f"{text} {text}"
+    return _FULL_STOP.sub(";", twice).rstrip(";")
 
 
 def compose(template: str, *, code: str, brand: str, minutes: int, app_hash: str = "", host: str = "") -> str:

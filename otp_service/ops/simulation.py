@@ -168,7 +168,7 @@ def _step(
         "wait": policy.wait(rule, number.country, learned),
         "wait_from": _wait_from(policy, rule, number, learned),
         "until": rule.until,
-        "language": written.language,
+        "language": written.template or written.language,
         "text": written.text,
     }
     if rule.weights:

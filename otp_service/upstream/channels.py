@@ -59,9 +59,9 @@ class SmsSettings:
 class WhatsappSettings:
     """How an account sends WhatsApp messages: an authentication template from a business number.
 
-    `languages` maps the language of a text to the template's name for it, such as {"en": "en_US"}; other languages use
-    `default_language`. That a send accepts `webhook_id` is inferred from the template call. Raises ValueError for a
-    setting that cannot work.
+    `languages` maps the language of a person to the template's name for it, such as {"en": "en_US", "pt-BR": "pt_BR"};
+    other languages use `default_language`, which must be one of these names. That a send accepts `webhook_id` is
+    inferred from the template call. Raises ValueError for a setting that cannot work.
     """
 
     sender: str
@@ -73,6 +73,7 @@ class WhatsappSettings:
     def __post_init__(self) -> None:
         _require(sender=self.sender, template=self.template, default_language=self.default_language)
         _require_languages(self.languages)
+        _require_default(self.default_language, self.languages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +81,9 @@ class VoiceSettings:
     """How an account makes calls, from the number `bridge`.
 
     In mode "tts" the upstream speaks the text of the message: `languages` maps its language to the upstream's name for
-    it, such as {"en": "en-US"} (other languages keep their name), `voice_id` and `gender` choose the voice, and each
-    `break_mark` in the text is a pause of `break_time` seconds. In mode "flow" the studio flow `flow_id` speaks its
-    variable `otp`, and `webhook_id` names the webhook for the call's report.
+    it, such as {"en": "en-IN"} (others get the usual region, such as "de-DE"), `voice_id` and `gender` choose
+    the voice, and each `break_mark` in the text is a pause of `break_time` seconds. In mode "flow" the studio flow
+    `flow_id` speaks its variable `otp`, and `webhook_id` names the webhook for the call's report.
 
     Raises ValueError for a setting that cannot work.
     """
@@ -138,6 +139,7 @@ class MipSettings:
     def __post_init__(self) -> None:
         _require(sender=self.sender, default_language=self.default_language)
         _require_languages(self.languages)
+        _require_default(self.default_language, self.languages)
         if self.template is not None and not self.template:
             raise ValueError("template must not be empty")
         if self.namespace and not self.template:
@@ -154,3 +156,10 @@ def _require_languages(languages: Mapping[str, str]) -> None:
     for language, name in languages.items():
         if not language or not name:
             raise ValueError("languages must not contain empty names")
+
+
+def _require_default(default: str, languages: Mapping[str, str]) -> None:
+    """Require that the template exists in its default language."""
+    if languages and default not in languages.values():
+        named = ", ".join(dict.fromkeys(languages.values()))
+        raise ValueError(f"default_language is {default}, but languages names only {named}")

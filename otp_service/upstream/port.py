@@ -14,8 +14,8 @@ from typing import Protocol
 class Message:
     """A message with a code. Its repr shows no number, code or text.
 
-    `to` is E.164 with its plus. `reference` belongs to the delivery. `text` is shown, or spoken in a call; its language
-    is `language` (BCP 47 primary subtag, such as "en"). `seconds` are left of the challenge: if the upstream supports
+    `to` is E.164 with its plus. `reference` belongs to the delivery. `text` is shown, or spoken in a call; `language`
+    is the person's (BCP 47, such as "pt-BR"). `seconds` are left of the challenge: if the upstream supports
     an expiry, the message must not arrive later.
     """
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otp_service.messages import gsm, templates
+from otp_service.messages import gsm, languages, templates
 from otp_service.messages.templates import Size, Written
 
 CODE, BRAND, HOST, HASH = "123456", "Acme", "app.example.com", "FA+9qCX9VSu"
@@ -32,6 +32,8 @@ def sms(template: str, *, app_hash: str = "", host: str = HOST) -> str:
         ("a" * 306, Size(unicode=False, units=306, parts=2)),
         ("a" * 307, Size(unicode=False, units=307, parts=3)),
         ("é" * 160, Size(unicode=False, units=160, parts=1)),
+        ("|" * 70, Size(unicode=True, units=70, parts=1)),
+        ("^Δ", Size(unicode=True, units=2, parts=1)),
         ("[" * 80, Size(unicode=False, units=160, parts=1)),
         ("€" * 81, Size(unicode=False, units=162, parts=2)),
         ("a" * 152 + "[" + "a" * 152, Size(unicode=False, units=306, parts=3)),
@@ -149,6 +151,12 @@ def test_a_template_without_problems_can_be_written(template: str) -> None:
         ({"de": "own {code}"}, "", "DE", "own {code}"),
         ({"de": "own {code}"}, "de-AT", "US", "own {code}"),
         ({"de-AT": "own {code}"}, "de-AT", "US", "own {code}"),
+        ({"pt-BR": "own {code}"}, "pt-br", "US", "own {code}"),
+        ({"pt-BR": "own {code}"}, "pt-BR-x-formal", "US", "own {code}"),
+        ({"zh-TW": "own {code}"}, "zh_TW", "US", "own {code}"),
+        ({"en-IN": "own {code}"}, "", "IN", "own {code}"),
+        ({"en-IN": "own {code}"}, "en-IN", "GB", "own {code}"),
+        ({"en-IN": "own {code}"}, "", "GB", "{code} is your"),
         ({"de-AT": "own {code}"}, "de", "US", "{code} ist Ihr"),
         ({"en": "own {code}"}, "xx", "DE", "own {code}"),
         ({"pl": "own {code}"}, "pl", "DE", "own {code}"),
@@ -158,26 +166,24 @@ def test_a_template_without_problems_can_be_written(template: str) -> None:
 def test_a_text_is_chosen_by_locale_then_country(
     own: dict[str, str], locale: str, country: str, start: str
 ) -> None:
-    """The policy's words before ours, the exact locale before its language, English in the end."""
+    """RFC 4647, 3.4: the locale, then with fewer subtags; the policy's words before ours, English in the end."""
     assert templates.choose([own, templates.TEMPLATES], locale, country).text.startswith(start)
 
 
 @pytest.mark.parametrize(
     ("locale", "country", "language"),
     [
-        ("pt-BR", "DE", "pt"),
+        ("pt-BR", "DE", "pt-BR"),
         ("fr", "", "fr"),
-        ("", "MX", "es"),
-        ("", "US", "en"),
+        ("", "MX", "es-MX"),
+        ("", "US", "en-US"),
         ("", "", "en"),
         ("pl", "DE", "pl"),
     ],
 )
-def test_the_language_of_a_person_is_known_by_its_primary_tag(
-    locale: str, country: str, language: str
-) -> None:
-    """BCP 47's first part, as senders look for it among their templates and voices."""
-    assert templates.language_of(locale, country) == language
+def test_the_language_of_a_person_keeps_its_region(locale: str, country: str, language: str) -> None:
+    """Senders look for it among their templates and voices, and may have one for the region."""
+    assert languages.of_person(locale, country) == language
 
 
 # What each channel says.
@@ -200,20 +206,20 @@ def written(channel: str, locale: str = "en", own: Mapping[str, Mapping[str, str
     ("channel", "locale", "text", "language"),
     [
         ("sms", "en", f"SMS {CODE}\n{HASH}\n@{HOST} #{CODE}", "en"),
-        ("sms", "", f"SMS auf Deutsch {CODE}\n{HASH}\n@{HOST} #{CODE}", "de"),
+        ("sms", "", f"SMS auf Deutsch {CODE}\n{HASH}\n@{HOST} #{CODE}", "de-DE"),
         ("rcs", "en", f"RCS {CODE}", "en"),
-        ("rcs", "de-AT", f"SMS auf Deutsch {CODE}", "de"),
+        ("rcs", "de-AT", f"SMS auf Deutsch {CODE}", "de-AT"),
         ("mip", "en", f"SMS {CODE}", "en"),
         ("mip", "nl", f"{CODE} is uw code voor Acme, 5 minuten geldig. Deel hem met niemand.", "nl"),
-        ("voice", "en-GB", "Call 1, 2, 3, 4, 5, 6 Call 1, 2, 3, 4, 5, 6", "en"),
+        ("voice", "en-GB", "Call 1, 2, 3, 4, 5, 6 Call 1, 2, 3, 4, 5, 6", "en-GB"),
         (
             "voice",
             "it",
-            "Il suo codice Acme è: 1, 2, 3, 4, 5, 6. Ripeto: 1, 2, 3, 4, 5, 6.",
+            "Il suo codice Acme è: 1, 2, 3, 4, 5, 6; Ripeto: 1, 2, 3, 4, 5, 6",
             "it",
         ),
-        ("whatsapp", "pt-BR", CODE, "pt"),
-        ("whatsapp", "", CODE, "de"),
+        ("whatsapp", "pt-BR", CODE, "pt-BR"),
+        ("whatsapp", "", CODE, "de-DE"),
         ("whatsapp", "pl", CODE, "pl"),
         ("voice", "pl", "Call 1, 2, 3, 4, 5, 6 Call 1, 2, 3, 4, 5, 6", "en"),
     ],
@@ -222,7 +228,8 @@ def test_each_channel_has_its_words_and_tells_their_language(
     channel: str, locale: str, text: str, language: str
 ) -> None:
     """Autofill is for SMS only; RCS and MIP fall back to the SMS templates; the vendor stores those of WhatsApp."""
-    assert written(channel, locale) == Written(text, language)
+    message = written(channel, locale)
+    assert (message.text, message.language) == (text, language)
 
 
 @pytest.mark.parametrize("locale", templates.TEMPLATES)
@@ -246,6 +253,26 @@ def test_a_call_says_every_digit_twice_and_apart(template: str, code: str) -> No
     said = templates.spoken(template, code, brand=BRAND, minutes=5)
     assert re.findall(r"[0-9]", said) == list(code * 2)
     assert not re.search(r"[0-9]{2}", said)
+
+
+@pytest.mark.parametrize("locale", templates.VOICE)
+def test_no_call_has_a_digit_before_a_full_stop(locale: str) -> None:
+    """German and other languages read it as an ordinal number: "7." is "siebte"."""
+    assert not re.search(r"\d\s*\.", written("voice", locale, {}).text)
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("Code {code}.", "Code 7, 0; Code 7, 0"),
+        ("Code {code} . Danke.", "Code 7, 0; Danke. Code 7, 0; Danke."),
+        ("{code}. Gilt {minutes}. {code}.", "7, 0; Gilt 5; 7, 0"),
+        ("Version 1.5: {code}", "Version 1.5: 7, 0 Version 1.5: 7, 0"),
+    ],
+)
+def test_a_full_stop_of_an_operators_text_makes_no_ordinal_either(template: str, text: str) -> None:
+    """A semicolon pauses as long. Within a number a full stop stays."""
+    assert templates.spoken(template, "70", brand=BRAND, minutes=5) == text
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ total_timeout = 2.5
 gets_per_minute = 30
 pull = false
 low_balance = 12.5
-whatsapp = {{ sender = "W", template = "otp", default_language = "hi", languages = {{ en = "en_GB" }} }}
+whatsapp = {{ sender = "W", template = "otp", default_language = "en_GB", languages = {{ en = "en_GB" }} }}
 rcs = {{ sender = "R" }}
 mip = {{ sender = "M", template = "T", namespace = "N" }}
 [upstream.main.voice]
@@ -323,7 +323,7 @@ steps = [{{ channel = "mip", upstream = "main" }}]
             batch=1,
         ),
         whatsapp=WhatsappSettings(
-            sender="W", template="otp", default_language="hi", languages={"en": "en_GB"}
+            sender="W", template="otp", default_language="en_GB", languages={"en": "en_GB"}
         ),
         voice=VoiceSettings(
             bridge="B", mode="flow", flow_id="F", languages={"en": "en-IN"}, voice_id="Joanna", webhook_id="4"

@@ -16,6 +16,8 @@ GSM_BASIC = frozenset(
 )
 GSM_EXTENDED = frozenset("^{}\\[~]|€\f")
 """Characters that take two places: an escape and the character."""
+PLAIN = (GSM_BASIC | GSM_EXTENDED) - frozenset("ΔΦΓΛΩΠΨΣΘΞ|^\f")
+"""What type Normal keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,11 @@ def encode(text: str, text_type: TextType) -> Encoded:
 
 
 def _is_gsm(text: str) -> bool:
-    return all(char in GSM_BASIC or char in GSM_EXTENDED for char in text)
+    return PLAIN.issuperset(text)
 
 
 def _encode_gsm(text: str) -> Encoded:
-    fitted = "".join(char if char in GSM_BASIC or char in GSM_EXTENDED else "?" for char in text)
+    fitted = "".join(char if char in PLAIN else "?" for char in text)
     places = [2 if char in GSM_EXTENDED else 1 for char in fitted]
     return Encoded(fitted, sum(places), _units(places, single=160, part=153))
 

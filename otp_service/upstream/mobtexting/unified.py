@@ -6,6 +6,7 @@ Knows that format (documentation, v2/whatsapp, v2/rcs, v2/mip). Must not know ho
 from collections.abc import Mapping
 from typing import Any
 
+from otp_service.messages.languages import lookup
 from otp_service.upstream.channels import MipSettings, RcsSettings, WhatsappSettings
 from otp_service.upstream.mobtexting.transport import JsonRequest
 from otp_service.upstream.mobtexting.values import digits
@@ -21,7 +22,7 @@ def whatsapp(path: str, message: Message, settings: WhatsappSettings) -> JsonReq
     """
     payload = {
         "name": settings.template,
-        "language": settings.languages.get(message.language, settings.default_language),
+        "language": _language(message, settings),
         "body_params": [message.code],
     }
     return _shaped(path, "whatsapp", message, settings, {"type": "template", "payload": payload})
@@ -39,10 +40,16 @@ def mip(path: str, message: Message, settings: MipSettings) -> JsonRequest:
     payload = {
         "name": settings.template,
         **({"namespace": settings.namespace} if settings.namespace else {}),
-        "language": settings.languages.get(message.language, settings.default_language),
+        "language": _language(message, settings),
         "body_params": [message.code],
     }
     return _shaped(path, "mip", message, settings, {"type": "template", "payload": payload})
+
+
+def _language(message: Message, settings: WhatsappSettings | MipSettings) -> str:
+    """Return the template's language that fits the message's best (RFC 4647, section 3.4)."""
+    fitting = lookup(message.language, settings.languages)
+    return settings.languages[fitting] if fitting else settings.default_language
 
 
 def _text(message: Message) -> MessageContent:

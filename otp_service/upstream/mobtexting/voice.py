@@ -4,10 +4,38 @@ Knows the fields of `outgoing/tts` and `outgoing/send` (documentation, v2/reach)
 The upstream tries a call once: a later repetition would speak a code that has expired.
 """
 
+from otp_service.messages.languages import lookup
 from otp_service.upstream.channels import VoiceSettings
 from otp_service.upstream.mobtexting.transport import FormRequest, JsonRequest
 from otp_service.upstream.mobtexting.values import digits
 from otp_service.upstream.port import Message
+
+_REGIONS = {
+    "ar": "ar-AE",
+    "da": "da-DK",
+    "de": "de-DE",
+    "en": "en-US",
+    "es": "es-ES",
+    "fr": "fr-FR",
+    "hi": "hi-IN",
+    "it": "it-IT",
+    "ja": "ja-JP",
+    "ko": "ko-KR",
+    "nb": "nb-NO",
+    "nl": "nl-NL",
+    "pl": "pl-PL",
+    "pt": "pt-PT",
+    "ro": "ro-RO",
+    "ru": "ru-RU",
+    "sv": "sv-SE",
+    "tr": "tr-TR",
+}
+"""The voice for a language without a region. The upstream's names are those of Amazon Polly, which it documents."""
+_VOICES = (
+    *("de-AT", "en-AU", "en-GB", "en-IE", "en-IN", "en-NZ", "en-ZA", "es-MX", "es-US"),
+    *("fr-BE", "fr-CA", "nl-BE", "pt-BR", *_REGIONS, *_REGIONS.values()),
+)
+"""Every language that has a voice."""
 
 
 def call(
@@ -33,8 +61,18 @@ def call(
     )
 
 
+def _language(message: Message, settings: VoiceSettings) -> str:
+    """Return the voice's language: as the settings name it, or a regional one, as the upstream documents no others."""
+    if fitting := lookup(message.language, settings.languages):
+        return settings.languages[fitting]
+    documented = lookup(message.language, _VOICES)
+    return (
+        documented if documented and "-" in documented else _REGIONS.get(documented or "", message.language)
+    )
+
+
 def _speech(message: Message, settings: VoiceSettings) -> dict[str, object]:
-    options: dict[str, object] = {"language": settings.languages.get(message.language, message.language)}
+    options: dict[str, object] = {"language": _language(message, settings)}
     if settings.break_mark:
         options["break"] = {"identifier": settings.break_mark, "time": settings.break_time}
     if settings.voice_id:

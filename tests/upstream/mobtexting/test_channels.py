@@ -163,12 +163,17 @@ class TestWhatsapp:
             },
         }
 
-    @pytest.mark.parametrize(("language", "named"), [("hi", "hi_IN"), ("pt", "en_GB")])
+    @pytest.mark.parametrize(
+        ("language", "named"),
+        [("hi", "hi_IN"), ("hi-IN", "hi_IN"), ("pt-BR", "pt_BR"), ("PT-br-x-a", "pt_BR"), ("pt", "en_GB")],
+    )
     def test_the_language(
         self, server: FaultServer, client: MobtextingClient, language: str, named: str
     ) -> None:
-        """The message's language if the template has it, else the template's default."""
-        sender = replace(WHATSAPP, languages={"hi": "hi_IN"}, default_language="en_GB")
+        """The person's tag, then the same with fewer subtags (RFC 4647, 3.4), else the template's default."""
+        sender = replace(
+            WHATSAPP, languages={"hi": "hi_IN", "pt-BR": "pt_BR", "en": "en_GB"}, default_language="en_GB"
+        )
         client.send_whatsapp(replace(MESSAGE, language=language), sender)
         assert last(server).json["message"]["payload"]["language"] == named
 
@@ -191,7 +196,7 @@ class TestVoice:
             "text": "Your code is 4, 9, 3, 8, 1, 7.",
             "foreign_id": "ref-1",
             "interval": 0,
-            "options": {"language": "hi"},
+            "options": {"language": "hi-IN"},
         }
 
     def test_the_voice(self, server: FaultServer, client: MobtextingClient) -> None:
@@ -211,6 +216,24 @@ class TestVoice:
             "voice": {"gender": "Female"},
             "break": {"identifier": ",", "time": 0.5},
         }
+
+    @pytest.mark.parametrize(
+        ("language", "named"),
+        [
+            ("en", "en-US"),
+            ("en-IN", "en-IN"),
+            ("de-DE", "de-DE"),
+            ("pt-BR", "pt-BR"),
+            ("pt-AO", "pt-PT"),
+            ("hi", "my"),
+        ],
+    )
+    def test_a_language_is_named_as_the_vendor_documents_it(
+        self, server: FaultServer, client: MobtextingClient, language: str, named: str
+    ) -> None:
+        """It documents regional names only; the settings name any other."""
+        client.send_voice(replace(MESSAGE, language=language), replace(VOICE, languages={"hi": "my"}))
+        assert last(server).json["options"]["language"] == named
 
     def test_a_flow(self, server: FaultServer, client: MobtextingClient) -> None:
         """The variable of the flow is the code with spaces between digits; the call is not retried."""
@@ -272,7 +295,7 @@ class TestMip:
         self, server: FaultServer, client: MobtextingClient, namespace: str | None, shown: dict[str, str]
     ) -> None:
         """Its only value is the code."""
-        sender = replace(MIP, template="otp", namespace=namespace, languages={"hi": "hi_IN"})
+        sender = replace(MIP, template="otp", namespace=namespace, languages={"hi": "hi_IN", "en": "en"})
         client.send_mip(MESSAGE, sender)
         payload = {"name": "otp", "language": "hi_IN", "body_params": ["493817"], **shown}
         assert last(server).json["message"] == {"type": "template", "payload": payload}
@@ -298,6 +321,12 @@ BAD: list[tuple[Callable[..., object], dict[str, Any], str]] = [
     (VoiceSettings, {"bridge": "9", "break_time": 0}, "break_time"),
     (VoiceSettings, {"bridge": "9", "break_time": 11}, "break_time"),
     (RcsSettings, {"sender": ""}, "sender must not be empty"),
+    (
+        WhatsappSettings,
+        {"sender": "9", "template": "t", "languages": {"en": "en_US"}},
+        "default_language is en",
+    ),
+    (MipSettings, {"sender": "9", "template": "t", "languages": {"hi": "hi"}}, "default_language is en"),
     (MipSettings, {"sender": ""}, "sender must not be empty"),
     (MipSettings, {"sender": "9", "template": ""}, "template must not be empty"),
     (MipSettings, {"sender": "9", "namespace": "n"}, "namespace belongs"),
