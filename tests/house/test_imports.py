@@ -56,6 +56,7 @@ PURE = {
     "messages/opt_out.py",
     "http/client_address.py",
     "phone.py",
+    "typed.py",
     "durations.py",
     *(f"policy/{name}.py" for name in ("document", "draft", "fields", "forms", "guard_forms", "checks")),
     *(f"policy/{name}.py" for name in ("places", "model", "limits")),

@@ -1,5 +1,6 @@
 """POST /otp/verify: the way through, wrong codes, and what a code is tied to."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -32,6 +33,33 @@ def test_a_typed_code_proves_the_number_once(live: Api) -> None:
     assert (members(claims)["aud"], members(claims)["iss"]) == ("web", "https://otp.example.com")
     assert members(claims)["amr"] == ["otp", "sms"]
     assert problem_of(live.redeem(members(won)["token"])) == (409, "token_spent")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        lambda code: code.translate(str.maketrans("0123456789", "०१२३४५६७८९")),
+        lambda code: code.translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")),
+        lambda code: "".join(chr(0xFF10 + int(digit)) for digit in code),
+        lambda code: f" {code[:3]} {code[3:]}\n",
+        lambda code: f"{code[:3]}-{code[3:]}",
+        lambda code: f"{code[:2]}\u2011{code[2:4]}\u2212{code[4:]}",
+        lambda code: f"\u2068{code}\u2069\ufeff",
+        lambda code: "".join(f"{digit}\ufe0f\u20e3" for digit in code),
+    ],
+)
+def test_a_code_is_right_however_the_keyboard_spells_it(live: Api, typed: Callable[[str], str]) -> None:
+    """Digits of any script count; spaces, dashes and what cannot be seen do not."""
+    challenge_id, code = live.sent()
+    assert live.verify(challenge_id, typed(code)).status_code == 200
+
+
+def test_a_code_of_another_length_is_not_counted_as_an_attempt(live: Api) -> None:
+    """Whatever is typed around it: what remains must have exactly the code's length."""
+    challenge_id, code = live.sent()
+    for typed in (code[:5] + "\u200b", f"{code}-1", f"{code} \u0967"):
+        assert live.verify(challenge_id, typed).status_code == 422
+    assert members(live.verify(challenge_id, wrong(code)))["checks_left"] == 4
 
 
 def test_no_answer_contains_the_code_the_number_or_a_key(live: Api) -> None:

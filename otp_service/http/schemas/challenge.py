@@ -11,6 +11,7 @@ from otp_service.http.schemas.fields import (
     binding_field,
     boolean_field,
     channel_field,
+    code_field,
     human_proof_field,
     shown,
     shown_list,
@@ -106,12 +107,8 @@ class VerifySchema(Strict):
         "2aH3b0sYp1c7mV9xQ4tLkZ0w",
         required=True,
     )
-    code = text_field(
-        "must be a string of 6 to 10 digits",
-        r"[0-9]{6,10}",
-        "The code that the person typed, as a string of digits.",
-        "042137",
-        required=True,
+    code = code_field(
+        "The code as typed: digits of any script; spaces, dashes and invisible marks are ignored.", "042137"
     )
     binding = binding_field("The same binding as in POST /otp/send; compared if given.")
     remember_device = boolean_field(

@@ -9,10 +9,13 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, missing, validate
 
+from otp_service import typed
 from otp_service.access.api_keys import read_lifetime
 from otp_service.ops.audit import REASON, REASON_RULE
 from otp_service.upstream.channels import CHANNELS
 
+CODE_TEXT = 64
+"""Characters that a typed code may have, with all marks between its digits."""
 BINDING_PARTS, BINDING_LENGTH, BINDING_TEXT = 8, 64, 256
 _Messages = dict[str, str | list[Any] | dict[Any, Any]]
 _STRING: _Messages = {"invalid": "must be a string", "null": "must not be null"}
@@ -36,6 +39,26 @@ def text_field(rule: str, pattern: str, about: str, example: str, **kwargs: Any)
         metadata={"description": about, "example": example, "pattern": f"^(?:{pattern})$"},
         error_messages=_STRING,
         **kwargs,
+    )
+
+
+class _Code(fields.String):
+    """A code as typed. The rule is for what remains of it, so the schema has no pattern."""
+
+    def _deserialize(self, value: Any, *arguments: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - marshmallow's signature
+        text = super()._deserialize(value, *arguments, **kwargs)
+        code = typed.digits(text) if len(text) <= CODE_TEXT else ""
+        if not re.fullmatch("[0-9]{6,10}", code):
+            raise ValidationError("must be a string of 6 to 10 digits")
+        return code
+
+
+def code_field(about: str, example: str) -> fields.String:
+    """Make a field for a code as a person types or pastes it. Its value has ASCII digits only."""
+    return _Code(
+        required=True,
+        metadata={"description": about, "example": example, "minLength": 6, "maxLength": CODE_TEXT},
+        error_messages=_STRING,
     )
 
 
