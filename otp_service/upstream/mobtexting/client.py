@@ -24,6 +24,7 @@ from otp_service.upstream.mobtexting.outcomes import (
     ACCEPTED,
     UNREADABLE,
     Reading,
+    for_rcs,
     for_recipient,
     outcome_of,
     read,
@@ -77,7 +78,8 @@ class MobtextingClient:
 
     def send_rcs(self, message: Message, settings: RcsSettings) -> Outcome:
         """Send one RCS message and return the outcome (documentation, v2/rcs/send-message)."""
-        return self._send(unified.rcs(self._account.rcs_path, message, settings))
+        reading = for_rcs(self._post(unified.rcs(self._account.rcs_path, message, settings)))
+        return self._outcome(reading, next(iter(rows(reading)), None))
 
     def send_mip(self, message: Message, settings: MipSettings) -> Outcome:
         """Send one IP message and return the outcome (documentation of 2022, v2/mip)."""

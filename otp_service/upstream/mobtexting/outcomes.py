@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Final
 
 from otp_service.upstream.mobtexting.transport import Answer
@@ -43,7 +44,6 @@ VERDICTS: Final[Mapping[str, Verdict]] = {
     UNKNOWN_WORD: Verdict.UNKNOWN,  # a word that is not in the table may be a new word for success
     "server_error": Verdict.UNKNOWN,  # it failed at an unknown point; so did a gateway's 502, 503 or 504
     "no_receipt": Verdict.UNKNOWN,
-    "deleted": Verdict.UNKNOWN,
     # It did nothing, and would do nothing for the same request: faults of the account.
     "bad_token": Verdict.REFUSED,
     "forbidden": Verdict.REFUSED,  # for example a token that is bound to other addresses
@@ -79,10 +79,20 @@ VERDICTS: Final[Mapping[str, Verdict]] = {
 """The verdict of each reason. Every status, and every word for a failure, leads to one of these reasons."""
 
 STATUSES: Final[Mapping[str, str]] = {
-    # Spellings of success in a body (documentation, v2, common rules); everything else is a failure.
+    # Spellings of success in a body (documentation, v2, common rules; 202 in v2/rcs).
     "200": ACCEPTED,
-    "OK": ACCEPTED,
+    "201": ACCEPTED,
+    "202": ACCEPTED,
+    "SUCCESS": ACCEPTED,
+    "TRUE": ACCEPTED,
+    # Spellings of failure in a body (v2/rcs, v2/verify and the vendor's own clients).
     "ERROR": "rejected",
+    "FAILED": "rejected",
+    "FAILURE": "rejected",
+    "FAIL": "rejected",
+    "FALSE": "rejected",
+    "INVALID": "rejected",
+    "UNAUTHENTICATED": "bad_token",
     # HTTP statuses, which also occur in a body.
     "401": "bad_token",
     "402": "no_credits",
@@ -101,6 +111,9 @@ STATUSES: Final[Mapping[str, str]] = {
 }
 """The reason of each HTTP status, and of the `status` or `code` of a body."""
 
+_PHRASES: Final = {status.phrase.upper(): str(status.value) for status in HTTPStatus}
+"""The number of each HTTP status that a body may spell out, such as "OK" or "Not Found"."""
+_NO_ROUTE: Final = re.compile(r"\b(route|path|page|url|endpoint|method)\b", re.IGNORECASE)
 _ON_ITS_WAY: Final = {Stage.PENDING, Stage.SENT, Stage.DELIVERED, Stage.READ}
 _MAX_WAIT: Final = 86_400.0  # seconds; a longer Retry-After is cut to this
 
@@ -110,7 +123,7 @@ class Reading:
     """What an answer means, as a whole or for one recipient.
 
     `row` is the recipient's row, empty if there is none. `new_word` is a word that is not in the tables, if it is safe
-    to show. `retry_after` is the header as received.
+    to show. `retry_after` is the header as received. A `queued` answer (202) accepts without naming recipients.
     """
 
     reason: str
@@ -118,6 +131,7 @@ class Reading:
     row: Mapping[str, Any] = field(default_factory=dict, repr=False)
     new_word: str | None = None
     retry_after: str | None = None
+    queued: bool = False
 
     def wait(self, now: datetime) -> float | None:
         """Return the seconds to wait, if the upstream said "not now" and for how long."""
@@ -129,17 +143,29 @@ def read(answer: Answer) -> Reading:
 
     For an HTTP status other than 2xx, the status alone decides: a refusal counts even if its body is truncated.
     """
-    waits = answer.retry_after
+    body = _object_of(answer)
     if answer.status // 100 != 2:  # noqa: PLR2004 - the class of success
-        reason = _status_reason(str(answer.status), retry_after=bool(waits))
-        return Reading(reason or UNREADABLE, retry_after=waits)
+        reason = _status_reason(str(answer.status), retry_after=bool(answer.retry_after))
+        return Reading(reason or UNREADABLE, body or {}, retry_after=answer.retry_after)
     if answer.fault:
         return Reading(answer.fault)
-    try:
-        body = parse_json(answer.body)
-    except ValueError:
+    queued = answer.status == HTTPStatus.ACCEPTED
+    if queued and not answer.body.strip():
+        return Reading(ACCEPTED, queued=True)
+    if body is None:
         return Reading("bad_token" if _is_login_page(answer.body) else UNREADABLE)
-    return replace(_read_body(body), retry_after=waits) if isinstance(body, dict) else Reading(UNREADABLE)
+    return replace(_read_body(body, queued=queued), retry_after=answer.retry_after)
+
+
+def for_rcs(reading: Reading) -> Reading:
+    """Tell a phone without RCS from a wrong path: both are 404, but only the phone's has a `status` or `code`.
+
+    Documented (v2/rcs): "entity not found". It is a fault of the number, so it must not count against the account.
+    """
+    body = reading.body
+    said = f"{body.get('message')} {body.get('data')}"
+    absent = (body.get("status") or body.get("code")) and not _NO_ROUTE.search(said)
+    return replace(reading, reason="unreachable") if reading.reason == "not_found" and absent else reading
 
 
 def rows(reading: Reading) -> list[Mapping[str, Any]]:
@@ -153,11 +179,12 @@ def rows(reading: Reading) -> list[Mapping[str, Any]]:
 def for_recipient(reading: Reading, row: Mapping[str, Any] | None) -> Reading:
     """Read what an answer means for one recipient, whose row is below an OK or an ERROR.
 
-    Below an OK the row decides, and a missing row makes the outcome unknown. Below a plain ERROR the row may give the
-    reason.
+    Below an OK the row decides, and a missing row makes the outcome unknown, unless the answer is `queued` and has no
+    rows. Below a plain ERROR the row may give the reason.
     """
     if row is None:
-        return replace(reading, reason=NO_RECIPIENT) if reading.reason == ACCEPTED else reading
+        lost = reading.reason == ACCEPTED and not (reading.queued and not rows(reading))
+        return replace(reading, reason=NO_RECIPIENT) if lost else reading
     meaning = meaning_of(row.get("status"))
     if reading.reason == ACCEPTED:
         reason = ACCEPTED if meaning.stage in _ON_ITS_WAY else meaning.reason
@@ -187,24 +214,47 @@ def _status_reason(word: str, *, retry_after: bool = False) -> str | None:
     return next((STATUSES[spelling] for spelling in exact + wider if spelling in STATUSES), None)
 
 
-def _read_body(body: Mapping[str, Any]) -> Reading:
-    """Read `status`, and `code` for the reason of a plain ERROR."""
-    if body.get("status") is None:
+def _object_of(answer: Answer) -> Mapping[str, Any] | None:
+    """Return the JSON object of an answer; None if its body is broken or something else."""
+    try:
+        body = None if answer.fault else parse_json(answer.body)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _read_body(body: Mapping[str, Any], *, queued: bool) -> Reading:
+    """Read `status` and `code`: a failure in either counts, and a `code` is the finer reason of a plain ERROR."""
+    status, code = _spelling(body.get("status")), _spelling(body.get("code"))
+    queued = queued or "202" in (status, code)
+    if not status:
+        status = code or ("202" if queued else "")
+    if not status:
         return Reading(UNREADABLE, body)
-    word = _spelling(body["status"])
-    if not word:
-        return Reading(UNREADABLE, body)
-    reason = _status_reason(word)
-    if reason is None:
-        return Reading(UNKNOWN_WORD, body, new_word=shown(body["status"]))
-    code = _status_reason(_spelling(body.get("code"))) if reason == "rejected" else None
-    return Reading(code if code and code != ACCEPTED else reason, body)
+    reason, of_code = _word_reason(status, queued=queued), _status_reason(code)
+    if reason in {ACCEPTED, "rejected"} and of_code and of_code != ACCEPTED:
+        reason = of_code
+    new_word = shown(status) if reason == UNKNOWN_WORD else None
+    return Reading(reason, body, new_word=new_word, queued=queued)
+
+
+def _word_reason(status: str, *, queued: bool) -> str:
+    """Find the reason of a body's status: an HTTP status, or a word that also occurs in a recipient's row."""
+    if reason := _status_reason(status):
+        return reason
+    meaning = meaning_of(status)
+    if meaning.stage is Stage.FAILED:
+        return meaning.reason
+    return ACCEPTED if queued and meaning.stage in _ON_ITS_WAY else UNKNOWN_WORD
 
 
 def _spelling(value: object) -> str:
-    """Write a status as the table spells it, whatever its type and case."""
-    text = scalar(value)
-    return "?" if text is None else text.strip().upper().removesuffix(".0")
+    """Write a status as the table spells it, whatever its type and case; "" if there is none."""
+    text = str(value) if isinstance(value, bool) else scalar(value)
+    if text is None:
+        return "" if value is None else "?"
+    word = text.strip().upper().removesuffix(".0")
+    return _PHRASES.get(word, word)
 
 
 def _is_login_page(body: bytes) -> bool:

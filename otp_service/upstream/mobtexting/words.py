@@ -26,7 +26,6 @@ WORDS: Final[Mapping[str, tuple[Stage, str]]] = {
     "READ": (Stage.READ, "read"),
     # Unknown.
     "TIMEOUT-DLR": (Stage.UNKNOWN, "no_receipt"),  # the operator did not report in time
-    "DELETED": (Stage.UNKNOWN, "deleted"),  # not documented: who deletes it, and whether it had arrived
     # The subscriber, the handset, the network.
     "INVALID-SUB": (Stage.FAILED, "invalid_number"),
     "ABSENT-SUB": (Stage.FAILED, "unreachable"),
@@ -41,6 +40,10 @@ WORDS: Final[Mapping[str, tuple[Stage, str]]] = {
     "EXPIRED": (Stage.FAILED, "undelivered"),
     "FAILED": (Stage.FAILED, "undelivered"),
     "UNDELIV": (Stage.FAILED, "undelivered"),
+    "DELETED": (
+        Stage.FAILED,
+        "undelivered",
+    ),  # deleted or expired in the application; if read before, that counts
     # Calls. The meaning of RECEIVED is inferred from MISSED, its opposite.
     "ANSWER": (Stage.DELIVERED, "delivered"),
     "COMPLETED": (Stage.DELIVERED, "delivered"),

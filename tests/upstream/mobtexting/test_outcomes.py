@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otp_service.upstream.channels import SmsSettings
+from otp_service.upstream.channels import RcsSettings, SmsSettings
+from otp_service.upstream.faults import ACCOUNT_FAULTS
 from otp_service.upstream.mobtexting import AccountSettings, MobtextingClient
 from otp_service.upstream.mobtexting.outcomes import (
     STATUSES,
@@ -159,6 +160,36 @@ ANSWERS: dict[str, tuple[bytes, Verdict, str]] = {
     "status 500": (http_json({"status": 500}), U, "server_error"),
     "a new status": (http_json({"status": "MAYBE"}), U, "unknown_word"),
     "an accepted word as status": (http_json({"status": "QUEUED"}), U, "unknown_word"),
+    "HTTP 202 with an accepted word": (http_json({"status": "queued"}, "202 Accepted"), A, "accepted"),
+    "failed with a code": (
+        http_json({"code": 404, "status": "failed", "message": "Not found", "data": {"error": "entity"}}),
+        R,
+        "not_found",
+    ),
+    "failed": (http_json({"status": "failed", "message": "Sorry"}), R, "rejected"),
+    "false": (http_json({"status": False, "message": "Sorry"}), R, "rejected"),
+    "a phrase of HTTP": (http_json({"status": "Unauthorized"}), R, "bad_token"),
+    "a word of a row as status": (http_json({"status": "NO-CREDITS", "message": "Top up"}), R, "no_credits"),
+    "OK with a code of failure": (
+        http_json({"status": "OK", "code": 422, "data": [row("queued")]}),
+        R,
+        "rejected",
+    ),
+    "failed with code 429": (http_json({"status": "failed", "code": "429"}), D, "throttled"),
+    "failed with code 500": (http_json({"status": "failed", "code": 500}), U, "server_error"),
+    "only a code": (http_json({"code": 403, "message": "No"}), R, "forbidden"),
+    "code 202": (http_json({"code": 202, "status": "OK", "message": "Queued"}), A, "accepted"),
+    "code 202 with a refused row": (
+        http_json({"code": 202, "status": "OK", "data": [row("BARRED")]}),
+        R,
+        "blocked",
+    ),
+    "code 202 with broken rows": (http_json({"code": 202, "status": "OK", "data": [7]}), A, "accepted"),
+    "status 202": (http_json({"status": 202}), A, "accepted"),
+    "HTTP 202 without a body": (http(b"", "202 Accepted"), A, "accepted"),
+    "HTTP 202 without a status": (http_json({"message": "Queued"}, "202 Accepted"), A, "accepted"),
+    "HTTP 202 that says failed": (http_json({"status": "failed"}, "202 Accepted"), R, "rejected"),
+    "HTTP 202 that cannot be read": (http(b'{"status"', "202 Accepted"), U, "unreadable"),
     "the login page": (http(LOGIN_PAGE), R, "bad_token"),
     # Answers that cannot be read.
     "no status": (http_json({"message": "Unauthenticated."}), U, "unreadable"),
@@ -209,6 +240,29 @@ def test_an_answer_has_one_meaning(
     assert (outcome.verdict, outcome.reason) == (verdict, reason)
 
 
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (http_json({"code": 404, "status": "failed", "message": "entity not found"}), "unreachable"),
+        (
+            http_json({"code": 404, "status": "ERROR", "data": {"error": "Entity"}}, "404 Not Found"),
+            "unreachable",
+        ),
+        (http_json({"status": 404, "message": "No such route."}, "404 Not Found"), "not_found"),
+        (http_json({"message": ""}, "404 Not Found"), "not_found"),
+        (http(b"<html>", "404 Not Found"), "not_found"),
+    ],
+)
+def test_a_phone_without_rcs_is_no_fault_of_the_account(
+    server: FaultServer, client: MobtextingClient, raw: bytes, reason: str
+) -> None:
+    """Its 404 comes from the platform, with a status or a code; that of a wrong path does not."""
+    server.play(say(raw))
+    outcome = client.send_rcs(MESSAGE, RcsSettings(sender="agent"))
+    assert (outcome.verdict, outcome.reason) == (R, reason)
+    assert (reason in ACCOUNT_FAULTS) is (reason == "not_found")
+
+
 def test_an_accepted_row_gives_id_and_charges(server: FaultServer, client: MobtextingClient) -> None:
     """Reports refer to the id; charges are text or a number."""
     server.play(say(http_json(sent("AWAITING-DLR"))))
@@ -231,11 +285,11 @@ def test_a_word_is_known_in_any_spelling(word: str, spelt: Callable[[str], str])
 
 
 def test_every_other_documented_word_is_a_refusal() -> None:
-    """The documentation calls them failures; two words leave the outcome open or ask to wait."""
+    """The documentation calls them failures; one word leaves the outcome open."""
     failed = {word for word, (stage, _) in WORDS.items() if stage is Stage.FAILED}
     on_its_way = {"", "AWAITING-DLR", "QUEUED", "DISPATCHED", "SENT", "DELIVRD", "DELIVERED", "READ"}
     answered = {"ANSWER", "COMPLETED", "RECEIVED"}
-    assert set(WORDS) - failed == on_its_way | answered | {"TIMEOUT-DLR", "DELETED"}
+    assert set(WORDS) - failed == on_its_way | answered | {"TIMEOUT-DLR"}
     assert {word for word in failed if VERDICTS[WORDS[word][1]] is not R} == {"THROTTLED"}
 
 
@@ -312,7 +366,7 @@ def test_an_unusable_id_is_left_out(odd_id: object) -> None:
 
 def test_a_new_status_is_shown_too() -> None:
     """Also outside the row, even if there is a row."""
-    assert read(Answer(200, b'{"status": "QUEUED"}')).new_word == "QUEUED"
+    assert read(Answer(200, b'{"status": "SHINY"}')).new_word == "SHINY"
 
 
 def test_an_id_may_be_a_number() -> None:
@@ -390,7 +444,7 @@ class TestNothingBreaksIt:
         server.play(say(http(body, f"{status} Any", headers)))
         outcome = send(client)
         check(outcome)
-        assert outcome.verdict is not Verdict.ACCEPTED
+        assert (outcome.verdict is Verdict.ACCEPTED) is (status == 202 and not body.strip())
 
     @settings(max_examples=300, deadline=None)
     @given(body=BODY)
@@ -400,7 +454,8 @@ class TestNothingBreaksIt:
         outcome = send(client)
         check(outcome)
         if outcome.verdict is Verdict.ACCEPTED:
-            assert str(body["status"]).strip().upper().removesuffix(".0") in {"200", "OK"}
+            words = {str(body.get(name)).strip().upper().removesuffix(".0") for name in ("status", "code")}
+            assert words & {"200", "201", "202", "OK", "CREATED", "ACCEPTED", "SUCCESS", "TRUE"}
 
     @settings(max_examples=150, deadline=None)
     @given(written=st.text(max_size=40) | st.sampled_from(sorted(RETRY_AFTER)))

@@ -283,7 +283,7 @@ class TestWords:
             ("expired", Stage.FAILED),
             ("CHANUNAVAIL", Stage.FAILED),
             ("TIMEOUT-DLR", Stage.UNKNOWN),
-            ("deleted", Stage.UNKNOWN),
+            ("deleted", Stage.FAILED),
             ("NEWS", Stage.UNKNOWN),
         ],
     )
