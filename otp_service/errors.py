@@ -3,7 +3,7 @@
 Knows codes and sentences. Must not know HTTP: `http/problems.py` maps each error to a status.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -232,8 +232,12 @@ class ChannelNotAvailable(Invalid):
     code = "channel_not_available"
     detail = "This channel is not available for this number."
 
-    def __init__(self) -> None:
-        super().__init__({"channel": ["must be a channel that is available for this number"]})
+    def __init__(self, available: Iterable[str]) -> None:
+        names = ", ".join(dict.fromkeys(available))
+        super().__init__(
+            {"channel": [f"must be one of {names}"]},
+            f"This channel is not available for this number. Available: {names}.",
+        )
 
 
 class NoRoute(Invalid):

@@ -39,12 +39,13 @@ class Number:
 
 
 def parse(text: str, country: str | None = None) -> Number:
-    """Read a number in any spelling. `country` (ISO 3166 alpha-2) is for numbers without a country code.
+    """Read a number in any spelling. `country` (ISO 3166 alpha-2, in any case) is for numbers without a country code.
 
     Raises InvalidNumber, or Invalid if the country is unknown.
     """
+    country = country.upper() if country and country.isascii() else country
     if country is not None and not is_country(country):
-        raise Invalid({"country": ["must be the two capital letters of a country (ISO 3166)"]})
+        raise Invalid({"country": ["must be the two letters of a country (ISO 3166)"]})
     if any(unicodedata.category(char)[0] == "L" for char in _without_affixes(text)):
         raise InvalidNumber("must be written in digits, not letters")
     try:

@@ -137,7 +137,7 @@ def test_what_cannot_exist_is_refused_with_the_rule(text: str, country: str | No
     assert caught.value.rules() == [("to", rule)]
 
 
-@pytest.mark.parametrize("country", ["", "us", "XX", "USA", "001", "ZZ"])
+@pytest.mark.parametrize("country", ["", "uk", "XX", "USA", "001", "ZZ", "\u0131e"])
 def test_an_unknown_country_is_named_as_the_wrong_field(country: str) -> None:
     """The number may be valid, but the country is not."""
     with pytest.raises(Invalid) as caught:

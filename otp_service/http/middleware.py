@@ -9,6 +9,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from otp_service import errors
+from otp_service.http import paths
 from otp_service.http.body import MAX_BODY
 from otp_service.http.problems import http_problem, new_request_id, problem, unexpected_problem
 from otp_service.http.view import core
@@ -19,6 +20,7 @@ def install(app: Flask) -> None:
     """Give an application its request ids, error answers, CORS and headers."""
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.url_map.merge_slashes = False  # a redirect would repeat a POST at another path
+    paths.install(app.url_map)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.before_request(_begin)
     app.after_request(_end)

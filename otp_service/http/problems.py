@@ -121,7 +121,7 @@ def _document(error: errors.OtpError, request_id: str) -> dict[str, Any]:
         "type": f"urn:otp-service:problem:{error.code}",
         "title": _title(error.code),
         "status": STATUS[type(error)],
-        "detail": error.detail,
+        "detail": _detail(error),
         "code": error.code,
         "request_id": request_id,
     }
@@ -138,6 +138,19 @@ def _document(error: errors.OtpError, request_id: str) -> dict[str, Any]:
     if error.rule and _caller_is_a_server():
         body["rule"] = error.rule
     return body
+
+
+def _detail(error: errors.OtpError) -> str:
+    """Return what happened. An error of any field says it by its first rule, for pages that show nothing else."""
+    if type(error) not in _OF_ANY_FIELD:
+        return error.detail
+    field, rule = error.rules()[0]
+    first = rule if field == "policy" else f"'{field}' {rule}"
+    general = "" if error.detail == errors.Invalid.detail else f"{error.detail} "
+    return f"{general}{first.removesuffix('.')}."
+
+
+_OF_ANY_FIELD = frozenset({errors.Invalid, errors.InvalidNumber, errors.PolicyInvalid})
 
 
 def _title(code: str) -> str:

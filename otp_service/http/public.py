@@ -77,7 +77,7 @@ def verify_code() -> dict[str, Any]:
     return _shown(verified.view) | tokens | device
 
 
-@views.get("/otp/<challenge_id>")
+@views.get("/otp/<challenge:challenge_id>")
 @operation(
     summary="Read a challenge",
     answer=ChallengeSchema,
@@ -89,7 +89,7 @@ def get_challenge(challenge_id: str) -> dict[str, Any]:
     return _shown(core().manage.status(caller(), challenge_id))
 
 
-@views.post("/otp/<challenge_id>/resend")
+@views.post("/otp/<challenge:challenge_id>/resend")
 @operation(
     summary="Send another code for the same challenge",
     body=ResendSchema,
@@ -118,7 +118,7 @@ def resend_code(challenge_id: str) -> tuple[dict[str, Any], int]:
     return _shown(core().resend.resend(caller(), challenge_id, wanted, idempotency_key())), 202
 
 
-@views.delete("/otp/<challenge_id>")
+@views.delete("/otp/<challenge:challenge_id>")
 @operation(
     summary="Cancel a challenge",
     answer=ChallengeSchema,

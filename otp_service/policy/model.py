@@ -331,5 +331,5 @@ class Policy:
 def _first(steps: Sequence[StepRule], channel: str | None) -> list[StepRule]:
     """Move the steps of a requested channel to the front."""
     if channel is not None and all(step.channel != channel for step in steps):
-        raise ChannelNotAvailable
+        raise ChannelNotAvailable(step.channel for step in steps)
     return sorted(steps, key=lambda step: channel is not None and step.channel != channel)

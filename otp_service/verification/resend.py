@@ -96,7 +96,7 @@ def _choose_step(challenge: Challenge, channel: str | None, now: int) -> int:
     """Choose the step. Raises ChannelNotAvailable, NoSendsLeft or ResendTooEarly."""
     step = transitions.resend_step(challenge, channel)
     if step is None:
-        raise ChannelNotAvailable
+        raise ChannelNotAvailable(step.channel for step in challenge.plan.steps)
     if not challenge.sends_left:
         raise NoSendsLeft
     if now < challenge.resend_at():

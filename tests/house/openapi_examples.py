@@ -29,6 +29,7 @@ HUMAN_CHECK = {
 _MADE: dict[type[errors.OtpError], errors.OtpError] = {
     errors.Invalid: errors.Invalid({"to": ["is required"]}),
     errors.InvalidNumber: errors.InvalidNumber("must be a number that can exist in its country"),
+    errors.ChannelNotAvailable: errors.ChannelNotAvailable(["sms", "voice"]),
     errors.WrongCode: errors.WrongCode(4),
     errors.PolicyConflict: errors.PolicyConflict(12),
     errors.PolicyInvalid: errors.PolicyInvalid(

@@ -221,7 +221,7 @@ def test_examples_leave_out_no_field_of_an_answer() -> None:
 def test_every_route_is_documented_with_its_methods(application: Flask) -> None:
     """A new view cannot be forgotten: each rule of the application has its path, and each path its rule."""
     rules = {
-        (re.sub(r"<(?:int:)?([^>]+)>", r"{\1}", rule.rule), method.lower())
+        (re.sub(r"<(?:[a-z]+:)?([^>]+)>", r"{\1}", rule.rule), method.lower())
         for rule in application.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
@@ -322,7 +322,7 @@ def test_operations_tell_which_key_they_want(application: Flask) -> None:
         described = getattr(application.view_functions[rule.endpoint], "operation", None)
         if not isinstance(described, Operation):
             continue
-        path = re.sub(r"<(?:int:)?([^>]+)>", r"{\1}", rule.rule)
+        path = re.sub(r"<(?:[a-z]+:)?([^>]+)>", r"{\1}", rule.rule)
         wanted: list[Any] = [{f"{kind}Key": []} for kind in described.keys]
         if described.keys == ("ops",):
             wanted = [{f"opsKey{described.role.capitalize()}": []}]

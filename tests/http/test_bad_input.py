@@ -28,7 +28,7 @@ PURPOSE = "must be 1 to 32 lower-case letters, digits, '.', '-' or '_'"
 REFERENCE = "must be 1 to 64 visible ASCII characters"
 APP_HASH = "must be the 11 characters that Android's SMS Retriever expects"
 LOCALE = "must be a language tag such as en or pt-BR"
-COUNTRY = "must be the two capital letters of a country (ISO 3166)"
+COUNTRY = "must be the two letters of a country (ISO 3166)"
 CODE = "must be a string of 6 to 10 digits"
 ID = "must be an id from POST /otp/send"
 UNKNOWN = "is not a field of this request"
@@ -58,7 +58,6 @@ SENDS: list[tuple[dict[str, Any], str, str, str]] = [
     ({"to": {"number": NUMBER}}, "invalid_request", "to", ANY_TEXT),
     ({"to": NUMBER, "phone": NUMBER}, "invalid_request", "phone", UNKNOWN),
     ({"to": NUMBER, "challenge_id": NO_ID}, "invalid_request", "challenge_id", UNKNOWN),
-    ({"to": NUMBER, "country": "us"}, "invalid_request", "country", COUNTRY),
     ({"to": NUMBER, "country": "USA"}, "invalid_request", "country", COUNTRY),
     ({"to": NUMBER, "country": "XX"}, "invalid_request", "country", COUNTRY),
     ({"to": NUMBER, "country": "US\n"}, "invalid_request", "country", COUNTRY),
@@ -71,7 +70,7 @@ SENDS: list[tuple[dict[str, Any], str, str, str]] = [
         {"to": NUMBER, "channel": "voice"},
         "channel_not_available",
         "channel",
-        "must be a channel that is available for this number",
+        "must be one of sms",
     ),
     ({"to": NUMBER, "purpose": ""}, "invalid_request", "purpose", PURPOSE),
     ({"to": NUMBER, "purpose": "Login"}, "invalid_request", "purpose", PURPOSE),
@@ -109,7 +108,35 @@ def test_a_bad_send_names_the_field_and_the_rule_and_stores_nothing(
     answer = api.call("POST", "/otp/send", body=body, headers={"Idempotency-Key": "k"})
     found = problem(answer, 422, code)
     assert found["errors"] == [{"field": field, "rule": rule}]
+    assert code == "channel_not_available" or found["detail"].endswith(f"'{field}' {rule}.")
     assert api.kept() == {}
+
+
+@pytest.mark.parametrize("country", ["US", "us", "Us"])
+def test_a_country_is_known_in_any_case(api: Api, country: str) -> None:
+    """A page may have it from a list in small letters."""
+    assert api.send("(202) 555-0100", country=country).status_code == 202
+
+
+def test_a_channel_that_is_not_available_says_which_are(api: Api) -> None:
+    """A page that shows only the detail still tells the person what to choose."""
+    found = problem(api.send(channel="voice"), 422, "channel_not_available")
+    assert found["detail"] == "This channel is not available for this number. Available: sms."
+
+
+def test_the_detail_is_the_sentence_of_the_first_field(api: Api) -> None:
+    """A page that shows only the detail is understood."""
+    found = problem(api.call("POST", "/otp/verify", body={"challenge_id": NO_ID}), 422, "invalid_request")
+    assert found["detail"] == "'code' is required."
+    found = problem(api.send("hello"), 422, "invalid_number")
+    assert found["detail"].endswith(" 'to' must be written in digits, not letters.")
+
+
+def test_the_detail_of_a_policy_names_its_first_mistake(api: Api) -> None:
+    """An operator's page may show only the detail, too."""
+    answer = api.call("POST", "/ops/policy/check", key=OPS, body={"text": "[app]\nx = 1\n"})
+    found = problem(answer, 422, "policy_invalid")
+    assert found["detail"] == f"The policy is not valid. {found['errors'][0]['rule'].removesuffix('.')}."
 
 
 def test_all_bad_fields_are_named_at_once(api: Api) -> None:
@@ -184,7 +211,7 @@ def test_a_verify_without_a_required_field_names_it(api: Api, missing: str) -> N
             {"channel": "voice"},
             "channel_not_available",
             "channel",
-            "must be a channel that is available for this number",
+            "must be one of sms",
         ),
     ],
 )

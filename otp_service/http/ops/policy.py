@@ -45,7 +45,7 @@ def get_policy() -> dict[str, Any]:
     return _shown(version_of(core().policies))
 
 
-@views.get("/policy/<int:number>")
+@views.get("/policy/<number:number>")
 @operation(
     summary="Show a version of the policy",
     answer=PolicyVersionSchema,
@@ -123,7 +123,7 @@ def rollback_policy() -> dict[str, Any]:
     )
 
 
-@views.get("/policy/diff/<int:old>/<int:new>")
+@views.get("/policy/diff/<number:old>/<number:new>")
 @operation(
     summary="Compare two versions of the policy",
     answer=PolicyDiffSchema,

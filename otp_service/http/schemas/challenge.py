@@ -32,8 +32,8 @@ class NumberSchema(Strict):
         required=True,
     )
     country = text_field(
-        "must be the two capital letters of a country (ISO 3166)",
-        r"[A-Z]{2}",
+        "must be the two letters of a country (ISO 3166)",
+        r"[A-Za-z]{2}",
         "The country (ISO 3166 alpha-2), if the number is written without its country code.",
         "US",
     )
