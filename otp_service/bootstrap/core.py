@@ -89,6 +89,7 @@ class Core(Verifying):
     def receipts(self) -> Receipts:
         """Records delivery reports."""
         return Receipts(
+            active=self.active,
             challenges=self.store.challenges,
             account_health=self.account_health,
             seal=self.seal,

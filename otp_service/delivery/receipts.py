@@ -4,14 +4,17 @@ Knows which challenge a report belongs to. Must not know vendors' words or how a
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from otp_service.challenge.model import Challenge, Delivery, Status
 from otp_service.challenge.store import ChallengeStore
 from otp_service.crypto.sealing import Seal
 from otp_service.delivery.account_health import AccountHealth
+from otp_service.policy.active import ActivePolicy
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
+from otp_service.upstream.channels import MIN_SECONDS
 from otp_service.upstream.port import Receipt, Stage
 
 _BY_STAGE = {
@@ -29,11 +32,13 @@ class Receipts:
     def __init__(
         self,
         *,
+        active: Callable[[], ActivePolicy],
         challenges: ChallengeStore,
         account_health: AccountHealth,
         seal: Seal,
         metrics: Metrics,
     ) -> None:
+        self._active = active
         self._challenges = challenges
         self._account_health = account_health
         self._seal = seal
@@ -46,18 +51,27 @@ class Receipts:
         """
         if receipt.word:
             log("receipt.new_word", logging.WARNING, channel=receipt.channel, word=receipt.word)
+        receipt = self._heard(upstream, receipt)
         status = _BY_STAGE.get(receipt.stage)
         result = "none" if status is None else self._record_status(upstream, receipt, status)
         self._metrics.receipts.labels(receipt.channel, upstream, receipt.stage, result).inc()
         return result
 
+    def _heard(self, upstream: str, receipt: Receipt) -> Receipt:
+        """Turn a call that was answered but too short to say the code into a failure."""
+        if receipt.stage is not Stage.DELIVERED or receipt.seconds is None:
+            return receipt
+        account = self._active().policy.upstreams.get(upstream)
+        least = account.voice.min_seconds if account and account.voice else MIN_SECONDS
+        return replace(receipt, stage=Stage.FAILED, reason="hung_up") if receipt.seconds < least else receipt
+
     def _record_status(self, upstream: str, receipt: Receipt, status: Status) -> str:
-        for challenge_id in self._challenges_of(upstream, receipt):
+        for challenge_id, reference in self._challenges_of(upstream, receipt):
             result, challenge, place = self._challenges.record_receipt(
                 challenge_id,
                 upstream,
                 upstream_id=receipt.upstream_id or "",
-                reference=receipt.reference or "",
+                reference=reference,
                 status=status,
                 reason=receipt.reason if status is Status.FAILED else "",
             )
@@ -85,15 +99,16 @@ class Receipts:
         if status is not Status.SENT:
             self._account_health.record_report(upstream, delivery.channel, fault)
 
-    def _challenges_of(self, upstream: str, receipt: Receipt) -> Iterator[str]:
-        """List the ids of challenges that a receipt may belong to.
+    def _challenges_of(self, upstream: str, receipt: Receipt) -> Iterator[tuple[str, str]]:
+        """List the ids of challenges that a receipt may belong to, each with the reference that leads to it.
 
         The reference contains the challenge's id; the upstream's id leads to it through an index. A foreign
-        reference may look like one of this service, so both are tried.
+        reference may look like one of this service, so all are tried.
         """
-        if receipt.reference:
-            yield from self._seal.challenges_of(receipt.reference)
+        for reference in (receipt.reference, *receipt.other_references):
+            for id_ in self._seal.challenges_of(reference) if reference else ():
+                yield id_, reference or ""
         if receipt.upstream_id:
             names = self._seal.indexes("message", upstream, receipt.upstream_id)
             if found := self._challenges.challenge_of_message(*names):
-                yield found
+                yield found, receipt.reference or ""

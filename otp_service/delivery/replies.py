@@ -35,7 +35,8 @@ class Replies:
         word = opt_out.word(reply.text)
         index = self._seal.index("number", reply.sender)
         suppressed = self._seal.indexes("suppressed", reply.sender)
-        self._facts.put(f"open:{reply.channel}:{index}", "1", OPEN_FOR)
+        if reply.written:
+            self._facts.put(f"open:{reply.channel}:{index}", "1", OPEN_FOR)
         if word == "stop":
             why = {
                 "channel": reply.channel,

@@ -218,6 +218,7 @@ class _VoiceForm(Form):
     gender = fields.String(validate=ONE_LINE)
     break_mark = fields.String(validate=ONE_LINE)
     break_time = fields.Float(validate=validate.Range(0.1, 10, error="must be from 0.1 to 10"))
+    min_seconds = fields.Float(validate=validate.Range(0, 60, error="must be from 0 to 60"))
     webhook_id = fields.String(validate=ONE_LINE)
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
@@ -248,9 +249,7 @@ class _ReceiptsForm(Form):
     signature_ids = fields.List(fields.String(validate=ONE_LINE))
     fields_ = Named(
         fields.String(validate=_FIELD),
-        validate.OneOf(
-            ("id", "status", "reference", "mobile"), error="must be id, status, reference or mobile"
-        ),
+        validate.OneOf(("id", "status", "reference"), error="must be id, status or reference"),
         data_key="fields",
     )
 

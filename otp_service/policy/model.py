@@ -119,7 +119,7 @@ class ReceiptSettings:
     """What authenticates an upstream's delivery reports.
 
     `secrets` are SHA-256 hashes in hex of the secret in the webhook's path or Bearer, `signature_ids` the webhook ids
-    that sign. `fields` names the fields of a composed webhook for id, status, reference and mobile, where it has any.
+    that sign. `fields` names the fields of a composed webhook for id, status and reference, where it has any.
     """
 
     secrets: tuple[str, ...]

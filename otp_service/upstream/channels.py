@@ -24,6 +24,9 @@ _SMS_FIELDS = frozenset(
     }
 )
 _MAX_BREAK = 10
+MIN_SECONDS = 6.0
+"""Seconds that a call takes at least to say a code."""
+_MAX_MIN_SECONDS = 60
 
 
 CHANNELS = ("sms", "whatsapp", "voice", "rcs", "mip")
@@ -85,6 +88,8 @@ class VoiceSettings:
     the voice, and each `break_mark` in the text is a pause of `break_time` seconds. In mode "flow" the studio flow
     `flow_id` speaks its variable `otp`, and `webhook_id` names the webhook for the call's report.
 
+    A call that was answered but lasted less than `min_seconds` was not heard: it failed.
+
     Raises ValueError for a setting that cannot work.
     """
 
@@ -96,6 +101,7 @@ class VoiceSettings:
     gender: str | None = None
     break_mark: str | None = None
     break_time: float = 1
+    min_seconds: float = MIN_SECONDS
     webhook_id: str | None = None
 
     def __post_init__(self) -> None:
@@ -109,6 +115,8 @@ class VoiceSettings:
             raise ValueError("break_mark must not be empty")
         if not 0 < self.break_time <= _MAX_BREAK:
             raise ValueError(f"break_time must be above 0 and at most {_MAX_BREAK} seconds")
+        if not 0 <= self.min_seconds <= _MAX_MIN_SECONDS:
+            raise ValueError(f"min_seconds must be from 0 to {_MAX_MIN_SECONDS} seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,8 @@ class Receipt:
     """One delivery report.
 
     `reason` is a stable word of this service. `word` is the upstream's word if it is unknown and safe to show. At least
-    one of `upstream_id` and `reference` is set. `charges` is in the upstream's unit.
+    one of `upstream_id` and `reference` is set; `other_references` may be ours, too.
+    `charges` is in the upstream's unit. `seconds` is how long an answered call lasted, if the report tells.
     """
 
     channel: str
@@ -85,17 +86,23 @@ class Receipt:
     reason: str
     upstream_id: str | None = None
     reference: str | None = None
+    other_references: tuple[str, ...] = ()
     word: str | None = None
     charges: float | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A message that a person wrote. `sender` is E.164 with its plus; `text` is empty for pictures and similar."""
+    """A message that a person wrote. `sender` is E.164 with its plus; `text` is empty for pictures and similar.
+
+    `written` is false if the person opted out or in by other means than a message, such as a link.
+    """
 
     channel: str
     sender: str = field(repr=False)
     text: str = field(repr=False)
+    written: bool = True
 
 
 @dataclass(frozen=True, slots=True)

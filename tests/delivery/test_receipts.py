@@ -85,6 +85,27 @@ def test_an_account_reports_only_what_left_by_it(
     assert receipts.record_receipt("main", receipt(Stage.READ, reference=ours)) == "changed"
 
 
+@pytest.mark.parametrize(
+    ("seconds", "status"), [(5.9, Status.FAILED), (6, Status.DELIVERED), (None, Status.DELIVERED)]
+)
+def test_a_call_that_was_answered_but_too_short_failed(
+    spine: Spine, receipts: Receipts, seconds: float | None, status: Status
+) -> None:
+    """A code cannot be heard in less than `min_seconds`; a report without a length is believed."""
+    id_, ours = sent(spine)
+    told = replace(receipt(Stage.DELIVERED, reference=ours), channel="voice", seconds=seconds)
+    assert receipts.record_receipt("main", told) == "changed"
+    assert seen(spine.store, id_).last.status is status
+
+
+def test_each_reference_of_a_report_is_tried(spine: Spine, receipts: Receipts) -> None:
+    """A relay may fill one of the fields itself."""
+    id_, ours = sent(spine)
+    told = replace(receipt(Stage.DELIVERED, reference="theirs"), other_references=("0" * 28, ours))
+    assert receipts.record_receipt("main", told) == "changed"
+    assert seen(spine.store, id_).last.status is Status.DELIVERED
+
+
 @pytest.mark.parametrize(("reason", "state"), [("no_credits", "open"), ("absent", "closed")])
 def test_a_failure_of_the_account_counts_for_its_breaker(
     spine: Spine, receipts: Receipts, reason: str, state: str

@@ -208,6 +208,14 @@ def test_a_call_report_names_its_call_by_mid_alone(pushed: Api) -> None:
     assert shown(pushed, one) == "delivered"
 
 
+def test_a_call_that_was_hung_up_at_once_failed(pushed: Api) -> None:
+    """Answered is not heard."""
+    one = sent(pushed, "voice")
+    body = {"mid": one.upstream_id, "bridge": "918045000001", "status": "ANSWER", "duration": "2"}
+    assert push(pushed, body).status_code == 200
+    assert last(pushed, one.challenge_id).reason == "hung_up"
+
+
 def test_our_reference_alone_finds_the_message(pushed: Api) -> None:
     """The report may arrive before the answer to the send, when its id is not known yet."""
     one = sent(pushed)

@@ -555,7 +555,7 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
         ),
         (
             f'secrets = ["{OPS_HASH}"]\nfields = {{ to = "x" }}',
-            "upstream.main.receipts.fields.to: must be id, status, reference or mobile",
+            "upstream.main.receipts.fields.to: must be id, status or reference",
         ),
         (
             f'secrets = ["{OPS_HASH}"]\nfields = {{ id = "a b" }}',

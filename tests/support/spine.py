@@ -405,6 +405,7 @@ def make_spine(
     )
     account_health = AccountHealth(breakers, metrics, lambda: active)
     receipts = Receipts(
+        active=lambda: active,
         challenges=store.challenges,
         account_health=account_health,
         seal=seal,

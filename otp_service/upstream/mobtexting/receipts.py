@@ -9,6 +9,7 @@ import hmac
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from email import message_from_bytes
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
@@ -33,7 +34,10 @@ _CHANNELS: Final[Mapping[str, str]] = {
     "viber": "viber",
 }
 """The channel for each of the upstream's names."""
-_EVENT: Final = re.compile(r"([a-z_]{1,20}):message:(status|out|in)")
+_EVENT: Final = re.compile(r"([a-z_]{1,20}):(?:message:)?(status|out|in|unsubscription)")
+_SENTENCE: Final = re.compile(r"(contact|subscriber|unsubscriber|group)\b.*\b(\w+ed)\b", re.IGNORECASE)
+"""What a push about an address book says in place of a status word."""
+_CLOCK: Final = re.compile(r"(?:(\d{1,2}):)?(\d{1,3}):(\d{2})")
 _MOST_ENTRIES: Final = 1000
 _MOST_FIELDS: Final = 200
 _MAX_ECHO: Final = 512
@@ -59,6 +63,7 @@ class Fields:
     status: Sequence[str] = ("status",)
     reference: Sequence[str] = ("custom", "cid", "foreign_id")
     charges: Sequence[str] = ("charges", "credits")
+    seconds: Sequence[str] = ("duration",)
     channel: Sequence[str] = ("channel",)
     otherwise: str = "sms"
 
@@ -74,25 +79,31 @@ def parse(content: Content, fields: Fields = DEFAULT) -> list[Pushed]:
     """
     event = content.get("event")
     if not isinstance(event, str):
-        return _each(_bodies(content, "data"), lambda body: _receipt(body, None, fields))
+        return _flat(_each(_bodies(content, "data"), lambda body: _unnamed(body, fields)))
     channel, kind = _known(event)
     if not channel:
         return []
+    if kind == "unsubscription":
+        return _flat(_each(_bodies(content, "payload"), lambda body: _opt_out(body, channel)))
     read = _reply if kind == "in" else _receipt
     return _each(_bodies(content, "payload"), lambda body: read(body, channel, fields))
 
 
 def content_of(content_type: str, raw: bytes, query: Mapping[str, str]) -> object:
-    """Decode a pushed request: JSON, a form of either kind, or the query if there is no body.
+    """Decode a pushed request: JSON, a form of either kind, the query, or both together.
 
-    Raises ReceiptError `unreadable`.
+    A composed webhook may have fields in its URL and others in its body; a field of the body counts more, unless it is
+    empty. Raises ReceiptError `unreadable`.
     """
     if not raw.strip():
         return query
     try:
-        return _decoded(content_type, raw)
+        body = _decoded(content_type, raw)
     except ValueError:
         raise ReceiptError("unreadable") from None
+    if not isinstance(body, Mapping):
+        return body
+    return {**query, **{name: value for name, value in body.items() if value or name not in query}}
 
 
 def parse_content(content: object, fields: Fields = DEFAULT) -> list[Pushed]:
@@ -169,7 +180,8 @@ def _receipt(body: Content, channel: str | None, fields: Fields) -> Receipt:
     if scalar(status) is None:
         raise ReceiptError("no_status")
     upstream_id = identifier(_first(body, fields.upstream_id))
-    reference = identifier(_first(body, fields.reference))
+    references = dict.fromkeys(filter(None, (identifier(body.get(name)) for name in fields.reference)))
+    reference, *others = references or [None]
     if not upstream_id and not reference:
         raise ReceiptError("no_id")
     meaning = meaning_of(status)
@@ -179,9 +191,52 @@ def _receipt(body: Content, channel: str | None, fields: Fields) -> Receipt:
         reason=meaning.reason,
         upstream_id=upstream_id,
         reference=reference,
+        other_references=tuple(filter(None, others)),
         word=meaning.new_word,
         charges=number(_first(body, fields.charges)),
+        seconds=_length(body, fields),
     )
+
+
+def _unnamed(body: Content, fields: Fields) -> list[Pushed]:
+    """Read a push that names no event: a report, an opt-out, or news of an address book, which is nothing.
+
+    An opt-out by link or in the portal looks so: `receiver`, `value`, `status: "Unsubscriber created successfully"`.
+    """
+    said = _SENTENCE.match((scalar(_first(body, fields.status)) or "").strip())
+    if not said:
+        return [_receipt(body, None, fields)]
+    if said[1].lower() != "unsubscriber":
+        return []
+    word = "START" if said[2].lower() in {"deleted", "removed"} else "STOP"
+    return _opt_out(body, _channel(body, fields), word)
+
+
+def _opt_out(body: Content, channel: str, word: str = "STOP") -> list[Pushed]:
+    """Read whom an opt-out names; an opt-out without a number is nothing."""
+    found = (e164(body.get(name)) for name in ("receiver", "value", "number"))
+    number_ = next(filter(None, found), None)
+    return [Reply(channel=channel, sender=number_, text=word, written=False)] if number_ else []
+
+
+def _flat(found: list[list[T]]) -> list[T]:
+    return [one for several in found for one in several]
+
+
+def _length(body: Content, fields: Fields) -> float | None:
+    """Return the seconds of a call, from its `duration` or its two times; None if it has neither."""
+    told = scalar(_first(body, fields.seconds)) or ""
+    clock = _CLOCK.fullmatch(told.strip())
+    if clock:
+        hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+        return float(hours * 3600 + minutes * 60 + seconds)
+    if told:
+        return number(told)
+    try:
+        start, end = (datetime.fromisoformat(str(body.get(name))) for name in ("start_at", "end_at"))
+        return (end - start).total_seconds()
+    except (ValueError, TypeError):  # one has a zone and the other has none
+        return None
 
 
 def _channel(body: Content, fields: Fields) -> str:

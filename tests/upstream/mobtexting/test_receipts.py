@@ -48,6 +48,14 @@ DELIVERED = Receipt(
     reference="ref-1",
     charges=2.0,
 )
+OPT_OUT = {
+    "id": 41,
+    "receiver": "919000000001",
+    "type": "all",
+    "value": None,
+    "created_at": "2026-11-23 17:30:02",
+    "status": "Unsubscriber created successfully",
+}
 CALL = {
     "bridge": "918045000000",
     "from": "918045000000",
@@ -61,7 +69,9 @@ CALL = {
     "status": "ANSWER",
     "recording_url": "https://portal.example/r/1",
 }
-ANSWERED = Receipt(channel="voice", stage=Stage.DELIVERED, reason="delivered", upstream_id="8456bf26")
+ANSWERED = Receipt(
+    channel="voice", stage=Stage.DELIVERED, reason="delivered", upstream_id="8456bf26", seconds=10.0
+)
 
 
 def wrapped(channel: str, status: object, **more: object) -> dict[str, Any]:
@@ -134,6 +144,31 @@ class TestShapes:
         """Flat or wrapped; `mid` is the call's id."""
         assert parse(content) == [ANSWERED]
 
+    @pytest.mark.parametrize(
+        ("told", "seconds"),
+        [
+            ({"duration": "4"}, 4),
+            ({"duration": "00:00:03"}, 3),
+            ({"duration": "1:02"}, 62),
+            ({"duration": None}, 10),
+            ({"duration": "", "end_at": "2026-11-23T17:30:03"}, 1),
+            ({"duration": "long"}, None),
+            ({"duration": "", "end_at": ""}, None),
+            ({"duration": None, "end_at": "2026-11-23T17:30:03Z"}, None),
+        ],
+    )
+    def test_the_length_of_a_call(self, told: dict[str, object], seconds: float | None) -> None:
+        """From its duration in any form, else from its times."""
+        (receipt,) = parse(CALL | told)
+        assert isinstance(receipt, Receipt)
+        assert receipt.seconds == seconds
+
+    def test_custom_and_cid_are_both_kept(self) -> None:
+        """Either may be ours; the same text counts once."""
+        (receipt,) = parse(SMS | {"custom": "theirs", "foreign_id": "theirs"})
+        assert isinstance(receipt, Receipt)
+        assert (receipt.reference, receipt.other_references) == ("theirs", ("ref-1",))
+
     def test_a_call_without_an_answer(self) -> None:
         """The person has heard nothing."""
         (receipt,) = parse(CALL | {"status": "NOANSWER"})
@@ -188,6 +223,40 @@ class TestShapes:
     def test_pushes_of_other_kinds_are_skipped(self, event: str) -> None:
         """They are not errors."""
         assert parse({"event": event, "payload": SMS}) == []
+
+    @pytest.mark.parametrize(
+        "push",
+        [
+            OPT_OUT,
+            OPT_OUT | {"receiver": "+919000000001"},
+            OPT_OUT | {"receiver": "SUPPORT", "value": "919000000001"},
+            {"event": "sms:unsubscription", **OPT_OUT},
+            {"event": "sms:unsubscription", "payload": [OPT_OUT]},
+            {"data": [OPT_OUT]},
+        ],
+    )
+    def test_an_opt_out_by_link_is_a_stop(self, push: dict[str, Any]) -> None:
+        """Also if it names no event; the person wrote nothing, so no channel opens."""
+        assert parse(push) == [Reply(channel="sms", sender="+919000000001", text="STOP", written=False)]
+
+    def test_an_opt_out_that_was_removed_is_a_start(self) -> None:
+        """The number gets messages again."""
+        (reply,) = parse(OPT_OUT | {"status": "Unsubscriber deleted successfully", "channel": "whatsapp"})
+        assert reply == Reply(channel="whatsapp", sender="+919000000001", text="START", written=False)
+
+    @pytest.mark.parametrize(
+        "push",
+        [
+            OPT_OUT | {"status": "Subscriber created successfully"},
+            OPT_OUT | {"status": "Contact updated successfully"},
+            {"id": 7, "name": "Asha", "status": "Contact imported"},
+            OPT_OUT | {"receiver": "SUPPORT", "value": None},
+        ],
+    )
+    def test_news_of_an_address_book_are_no_reports(self, push: dict[str, Any]) -> None:
+        """They change nothing and are no errors, also beside a report."""
+        assert parse(push) == []
+        assert parse_content([push, SMS]) == [DELIVERED]
 
     def test_a_report_does_not_show_the_number(self) -> None:
         """Reports may be logged."""
@@ -340,6 +409,7 @@ def multipart(fields: Mapping[str, str]) -> bytes:
 
 
 FLAT = {name: str(value) for name, value in SMS.items()}
+WITHOUT_ID = {name: value for name, value in FLAT.items() if name != "id"}
 
 
 class TestBodies:
@@ -357,10 +427,13 @@ class TestBodies:
             ("multipart/form-data; boundary=b0", multipart(FLAT), {}),
             ("", b"", FLAT),
             ("application/json", b" \n", FLAT),
+            ("application/json", json.dumps(SMS).encode(), {"status": "UNDELIV"}),
+            ("application/json", json.dumps(SMS | {"id": ""}).encode(), {"id": str(SMS["id"])}),
+            ("application/x-www-form-urlencoded", urlencode(WITHOUT_ID).encode(), {"id": str(SMS["id"])}),
         ],
     )
     def test_each_way(self, content_type: str, raw: bytes, query: dict[str, str]) -> None:
-        """A custom webhook may use any of them; the query counts if there is no body."""
+        """A custom webhook may use any of them; the query counts where the body says nothing."""
         assert parse_content(content_of(content_type, raw, query)) == [DELIVERED]
 
     def test_field_names_apply(self) -> None:
