@@ -13,6 +13,7 @@ _IGNORABLE = re.compile(
     "\U000e0000-\U000e0fff]"
 )
 _SPACES = "\t\n\v\f\r\x85\u2800"
+_NO_LINE = frozenset({"Cc", "Cf", "Zl", "Zp"})
 _MORE_DASHES = "\u2212\u30fc"
 """Minus, and the long-vowel mark that Japanese keyboards put where a dash is."""
 
@@ -31,6 +32,11 @@ def digits(text: str) -> str:
         return text
     seen = visible(unicodedata.normalize("NFKC", text))
     return "".join(_plain(char) for char in seen if char != " " and not _is_dash(char))
+
+
+def is_line(text: str) -> bool:
+    """Return whether a text has no control or format characters and no line breaks."""
+    return text.isprintable() or not any(unicodedata.category(char) in _NO_LINE for char in text)
 
 
 def _plain(char: str) -> str:

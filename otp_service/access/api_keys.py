@@ -23,9 +23,9 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def read_lifetime(text: str) -> int:
-    """Read a lifetime such as 90d or 24h, up to ten years, in seconds. Raises ValueError."""
+def read_lifetime(text: str, *, shortest: int) -> int:
+    """Read a lifetime such as 90d or 24h, from `shortest` to ten years, in seconds. Raises ValueError."""
     try:
-        return read_duration(text, longest=3650 * DAY)
+        return read_duration(text, shortest=shortest, longest=3650 * DAY)
     except ValueError:
-        raise ValueError("must be a time such as 90d or 24h, up to 3650d") from None
+        raise ValueError(f"must be a time such as 90d or 24h, from {shortest}s to 3650d") from None

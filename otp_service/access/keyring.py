@@ -17,6 +17,8 @@ from otp_service.store.polling import start_polling
 from otp_service.store.scripts import Scripts
 from otp_service.telemetry.logs import log, redact
 
+LABEL = 80
+"""Characters that a key's label may have."""
 OVERLAP = 24 * 3600
 """Seconds for which a rotated key stays valid beside its successor, by default."""
 KEEP_ENDED = 90 * 24 * 3_600_000

@@ -9,7 +9,7 @@ import click
 
 from otp_service.access import api_keys
 from otp_service.access.api_keys import PREFIXES, digest
-from otp_service.access.keyring import OVERLAP, Key
+from otp_service.access.keyring import LABEL, OVERLAP, Key
 from otp_service.bootstrap.operations import Operations
 from otp_service.cli.session import (
     Duration,
@@ -22,6 +22,7 @@ from otp_service.cli.session import (
 from otp_service.events.signing_secrets import draw_secret
 from otp_service.ops.apps import APP_KEY_KINDS, check_owner
 from otp_service.policy import ROLES
+from otp_service.typed import is_line
 
 PLACES = {
     "publishable": "[app.NAME] publishable_keys",
@@ -30,6 +31,12 @@ PLACES = {
     "webhook": "[upstream.NAME.receipts] secrets",
 }
 """Where the hash of a key that the policy declares belongs."""
+
+
+def _checked_label(context: click.Context, option: click.Parameter, label: str) -> str:
+    if len(label) > LABEL or not is_line(label):
+        raise click.BadParameter(f"must be at most {LABEL} visible characters on one line", context, option)
+    return label
 
 
 @click.group
@@ -58,8 +65,8 @@ def draw(*, kind: str) -> None:
 @click.argument("kind", type=click.Choice([*APP_KEY_KINDS, "ops"]))
 @click.argument("owner")
 @click.option("--role", type=click.Choice(ROLES), help="What an operator may do.")
-@click.option("--label", default="", metavar="TEXT", help="What the key is for.")
-@click.option("--expires", type=Duration(), help="When it ends, such as 90d; never if omitted.")
+@click.option("--label", default="", metavar="TEXT", callback=_checked_label, help="What the key is for.")
+@click.option("--expires", type=Duration(1), help="When it ends, such as 90d; never if omitted.")
 @author_option
 @on_store
 def create(
@@ -78,11 +85,11 @@ def create(
 @click.argument("id_", metavar="ID")
 @click.option(
     "--overlap",
-    type=Duration(),
+    type=Duration(0),
     default=OVERLAP,
     help="How long the old key stays valid; 24h if omitted.",
 )
-@click.option("--expires", type=Duration(), help="When it ends, such as 90d; as its predecessor if omitted.")
+@click.option("--expires", type=Duration(1), help="When it ends, such as 90d; as its predecessor if omitted.")
 @reason_option
 @author_option
 @on_store

@@ -6,7 +6,6 @@ Knows the terminal. Must not know any single command.
 import getpass
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -22,7 +21,7 @@ from otp_service.bootstrap.foundation import Foundation
 from otp_service.bootstrap.operations import Operations
 from otp_service.cli.refusals import WrongOption, read_file, refusals_shown
 from otp_service.errors import ConfigurationError
-from otp_service.ops.audit import REASON, REASON_RULE
+from otp_service.ops.audit import REASON_RULE, is_reason
 from otp_service.telemetry import logs
 
 _DEMO = f"{__name__}.demo"
@@ -111,7 +110,7 @@ def reason_option(act: Callable[Options, Result]) -> Callable[Options, Result]:
 
 
 def _checked_reason(context: click.Context, option: click.Parameter, reason: str) -> str:
-    if not re.fullmatch(REASON, reason):
+    if not is_reason(reason):
         raise click.BadParameter(REASON_RULE, context, option)
     return reason
 
@@ -128,16 +127,19 @@ def author_option(act: Callable[Options, Result]) -> Callable[Options, Result]:
 
 
 class Duration(click.ParamType[int]):
-    """A time such as 90d or 24h, in seconds."""
+    """A time such as 90d or 24h, of at least `shortest`, in seconds."""
 
     name = "time"
+
+    def __init__(self, shortest: int) -> None:
+        self._shortest = shortest
 
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the seconds."""
         if isinstance(value, int):
             return value  # a default
         try:
-            return read_lifetime(value)
+            return read_lifetime(value, shortest=self._shortest)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

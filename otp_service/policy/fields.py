@@ -14,8 +14,33 @@ from marshmallow import Schema, ValidationError, fields, validate
 from otp_service.durations import DAY, read_duration
 from otp_service.phone import is_country
 from otp_service.policy.limits import Window
+from otp_service.typed import is_line
 
-ONE_LINE = validate.Regexp(r"[^\x00-\x1f\x7f]{1,40}\Z", error="must be 1 to 40 characters on one line")
+
+class Line(validate.Validator):
+    """Checks that a text matches a pattern and has no control or format characters."""
+
+    def __init__(self, pattern: str | re.Pattern[str], *, error: str) -> None:
+        self._matches = validate.Regexp(pattern, error=error)
+        self._error = error
+
+    def __call__(self, value: str) -> str:
+        """Return the text. Raises ValidationError."""
+        if not is_line(value):
+            raise ValidationError(self._error)
+        return self._matches(value)
+
+
+ONE_LINE = Line(r"[^\x00-\x1f\x7f]{1,40}\Z", error="must be 1 to 40 visible characters on one line")
+
+
+class TrueOrFalse(fields.Boolean):
+    """True or false, and nothing that is taken for one of them, such as 1."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:  # noqa: ANN401 - marshmallow's signature
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
 
 
 class Duration(fields.Field[int]):

@@ -17,6 +17,7 @@ from otp_service.policy.fields import (
     Form,
     Inner,
     Named,
+    TrueOrFalse,
     between,
     check_url,
     countries,
@@ -275,7 +276,7 @@ class UpstreamForm(Form):
     total_timeout = fields.Float(validate=validate.Range(0.1, 6, error="must be from 0.1 to 6"))
     gets_per_minute = fields.Integer(strict=True, validate=between(1, 100_000))
     tolerance = fields.Integer(strict=True, validate=between(1, 1000))
-    pull = fields.Boolean(truthy={True}, falsy={False})
+    pull = TrueOrFalse()
     low_balance = fields.Float(validate=validate.Range(0, error="must not be negative"))
     sms = Inner(_SmsForm)
     whatsapp = Inner(_WhatsappForm)

@@ -474,7 +474,7 @@ class _Failing:
 )
 def test_a_lifetime_is_read(text: str, seconds: int) -> None:
     """As the policy writes it, and in days."""
-    assert api_keys.read_lifetime(text) == seconds
+    assert api_keys.read_lifetime(text, shortest=0) == seconds
 
 
 @pytest.mark.parametrize(
@@ -483,4 +483,11 @@ def test_a_lifetime_is_read(text: str, seconds: int) -> None:
 def test_a_wrong_lifetime_is_refused(text: str) -> None:
     """So is one above ten years."""
     with pytest.raises(ValueError, match="must be a time such as"):
-        api_keys.read_lifetime(text)
+        api_keys.read_lifetime(text, shortest=0)
+
+
+@pytest.mark.parametrize("text", ["0s", "0m", "0h", "0d", "000d"])
+def test_a_lifetime_of_nothing_is_refused_where_a_key_must_live(text: str) -> None:
+    """A key that ends at once would be issued for nothing; an overlap may be nothing."""
+    with pytest.raises(ValueError, match="from 1s to 3650d"):
+        api_keys.read_lifetime(text, shortest=1)

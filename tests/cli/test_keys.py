@@ -210,3 +210,17 @@ def test_a_key_can_be_drawn_without_a_store(
     assert capsys.readouterr().out.startswith("key:  whs_")
     assert cli.run(["keys", "draw", "events"]) == 0
     assert capsys.readouterr().out.startswith("secret: whsec_")
+
+
+@pytest.mark.parametrize("expires", ["0d", "0s"])
+def test_a_key_that_ends_at_once_is_not_issued(run: Run, expires: str) -> None:
+    """It would be refused from its first use."""
+    code, _, error = run("keys", "create", "secret", "web", "--expires", expires)
+    assert (code, "must be a time such as 90d or 24h, from 1s" in error) == (2, True)
+
+
+@pytest.mark.parametrize("label", ["a\nb", "a\u202eb", "a\u200bb", "l" * 81])
+def test_a_label_has_only_what_a_list_can_show(run: Run, label: str) -> None:
+    """As in the operators' HTTP API."""
+    code, _, error = run("keys", "create", "secret", "web", "--label", label)
+    assert (code, "must be at most 80 visible characters" in error) == (2, True)

@@ -176,7 +176,7 @@ def test_a_change_needs_a_reason_that_can_be_read(policy: Run, reason: str) -> N
     """As in the HTTP API."""
     code, _, error = policy("apply", "good.toml", "--reason", reason)
     assert code == 2
-    assert "Invalid value for '--reason': must be 1 to 200 characters on one line" in error
+    assert "Invalid value for '--reason': must be 1 to 200 visible characters on one line" in error
     assert policy("show")[0] == 1
 
 

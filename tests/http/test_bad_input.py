@@ -22,7 +22,10 @@ NUMBERS_RULES = (
 )
 ANY_TEXT = "must be a string"
 TO, REQUIRED, NULL = "must be 3 to 40 characters", "is required", "must not be null"
-BINDING = "must be a string of 1 to 256 characters, or an object of up to 8 strings of 1 to 64 characters"
+BINDING = (
+    "must be a string of 1 to 256 visible characters, or an object of up to 8 strings "
+    "of 1 to 64 visible characters"
+)
 CHANNEL = "must be one of sms, whatsapp, voice, rcs, mip"
 PURPOSE = "must be 1 to 32 lower-case letters, digits, '.', '-' or '_'"
 REFERENCE = "must be 1 to 64 visible ASCII characters"
@@ -87,6 +90,23 @@ SENDS: list[tuple[dict[str, Any], str, str, str]] = [
     ({"to": NUMBER, "app_hash": "FA+9qCX9VSu "}, "invalid_request", "app_hash", APP_HASH),
     ({"to": NUMBER, "binding": ""}, "invalid_request", "binding", BINDING),
     ({"to": NUMBER, "binding": "b" * 257}, "invalid_request", "binding", BINDING),
+    *(
+        ({"to": NUMBER, "binding": text}, "invalid_request", "binding", BINDING)
+        for mark in (
+            "\n",
+            "\x00",
+            "\x85",
+            "\xad",
+            "\u200b",
+            "\u202e",
+            "\u2028",
+            "\u2066",
+            "\ufeff",
+            "\U000e0041",
+        )
+        for text in (f"a{mark}b", {"payee": f"a{mark}b"}, {f"a{mark}b": "payee"})
+    ),
+    ({"to": NUMBER, "binding": {"\xe9": "1", "e\u0301": "2"}}, "invalid_request", "binding", BINDING),
     ({"to": NUMBER, "binding": {}}, "invalid_request", "binding", BINDING),
     ({"to": NUMBER, "binding": {"amount": 12}}, "invalid_request", "binding", BINDING),
     ({"to": NUMBER, "binding": {"a": {"b": "c"}}}, "invalid_request", "binding", BINDING),

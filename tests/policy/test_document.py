@@ -510,7 +510,10 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
             'url = "https://captcha.example/?secret=x"',
             "guard.human_check.url: must not contain a user, password, query or fragment",
         ),
-        ('site_key = "two\\nlines"', "guard.human_check.site_key: must be 1 to 40 characters on one line"),
+        (
+            'site_key = "two\\nlines"',
+            "guard.human_check.site_key: must be 1 to 40 visible characters on one line",
+        ),
     ],
     "[operator.anna]": [
         ('keys = ["ops_clear"]', f"operator.anna.keys[0]: {KEY_RULE}"),
@@ -653,9 +656,17 @@ def test_valid_origins_are_accepted(origin: str) -> None:
     ("old", "new", "problem"),
     [
         ('brand = "Acme"', "", "app.web.brand: missing data for required field"),
-        ('brand = "Acme"', 'brand = ""', "app.web.brand: must be 1 to 40 characters on one line"),
-        ('brand = "Acme"', f'brand = "{"b" * 41}"', "app.web.brand: must be 1 to 40 characters on one line"),
-        ('brand = "Acme"', 'brand = "A\\nB"', "app.web.brand: must be 1 to 40 characters on one line"),
+        ('brand = "Acme"', 'brand = ""', "app.web.brand: must be 1 to 40 visible characters on one line"),
+        (
+            'brand = "Acme"',
+            f'brand = "{"b" * 41}"',
+            "app.web.brand: must be 1 to 40 visible characters on one line",
+        ),
+        (
+            'brand = "Acme"',
+            'brand = "A\\nB"',
+            "app.web.brand: must be 1 to 40 visible characters on one line",
+        ),
         ('brand = "Acme"', "brand = 1", "app.web.brand: not a valid string"),
         (HASH, "pk_in_clear", f"app.web.publishable_keys[0]: {KEY_RULE}"),
         (OTHER_HASH, OTHER_HASH[:-1], f"app.web.secret_keys[0]: {KEY_RULE}"),

@@ -2,6 +2,7 @@
 
 from marshmallow import Schema, fields
 
+from otp_service.access.keyring import LABEL
 from otp_service.http.schemas.fields import (
     Strict,
     boolean_field,
@@ -37,18 +38,21 @@ class KeyCreateSchema(Strict):
         required=True,
     )
     role = choice_field(ROLES, "The role of an operator's key. Other keys have none.", "read")
-    expires = duration_field("When it expires, counted from now. If omitted, it does not expire.", "90d")
-    label = line_field("What the key is for.", "checkout servers", 80)
+    expires = duration_field(
+        "When it expires, counted from now. If omitted, it does not expire.", "90d", shortest=1
+    )
+    label = line_field("What the key is for.", "checkout servers", LABEL)
 
 
 class KeyRotateSchema(Strict):
     """How to replace a key."""
 
     reason = reason_field("The reason, for the audit log.", "every quarter")
-    overlap = duration_field("How long the old key stays valid. If omitted, one day.", "24h")
+    overlap = duration_field("How long the old key stays valid. If omitted, one day.", "24h", shortest=0)
     expires = duration_field(
         "When the new key expires, counted from now. If omitted, after as long as the old one.",
         "90d",
+        shortest=1,
     )
 
 

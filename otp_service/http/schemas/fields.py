@@ -4,6 +4,7 @@ Knows each form, its rule and its pattern. Must not know any single call.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,11 +13,16 @@ from marshmallow import Schema, ValidationError, fields, missing, validate
 from otp_service import typed
 from otp_service.access.api_keys import read_lifetime
 from otp_service.ops.audit import REASON, REASON_RULE
+from otp_service.policy.fields import Line, TrueOrFalse
 from otp_service.upstream.channels import CHANNELS
 
 CODE_TEXT = 64
 """Characters that a typed code may have, with all marks between its digits."""
 BINDING_PARTS, BINDING_LENGTH, BINDING_TEXT = 8, 64, 256
+BINDING_RULE = (
+    f"must be a string of 1 to {BINDING_TEXT} visible characters, or an object of up to {BINDING_PARTS} strings "
+    f"of 1 to {BINDING_LENGTH} visible characters"
+)
 _Messages = dict[str, str | list[Any] | dict[Any, Any]]
 _STRING: _Messages = {"invalid": "must be a string", "null": "must not be null"}
 _BOOLEAN: _Messages = {"invalid": "must be true or false", "null": "must not be null"}
@@ -32,10 +38,18 @@ class Strict(Schema):
 # Fields of requests.
 
 
-def text_field(rule: str, pattern: str, about: str, example: str, **kwargs: Any) -> fields.String:  # noqa: ANN401
+def text_field(
+    rule: str,
+    pattern: str,
+    about: str,
+    example: str,
+    *,
+    check: type[validate.Regexp | Line] = validate.Regexp,
+    **kwargs: Any,  # noqa: ANN401 - as fields.String
+) -> fields.String:
     """Make a field for a string that matches `pattern` as a whole; `rule` says the same in words."""
     return fields.String(
-        validate=validate.Regexp(re.compile(rf"(?:{pattern})\Z"), error=rule),
+        validate=check(re.compile(rf"(?:{pattern})\Z"), error=rule),
         metadata={"description": about, "example": example, "pattern": f"^(?:{pattern})$"},
         error_messages=_STRING,
         **kwargs,
@@ -64,15 +78,15 @@ def code_field(about: str, example: str) -> fields.String:
 
 def line_field(about: str, example: str, most: int, **kwargs: Any) -> fields.String:  # noqa: ANN401 - as text_field
     """Make a field for a line of at most `most` characters."""
-    rule = f"must be 1 to {most} characters on one line"
-    return text_field(rule, rf"[^\x00-\x1f\x7f]{{1,{most}}}", about, example, **kwargs)
+    rule = f"must be 1 to {most} visible characters on one line"
+    return text_field(rule, rf"[^\x00-\x1f\x7f]{{1,{most}}}", about, example, check=Line, **kwargs)
 
 
 def reason_field(
     about: str = "Why the change is made; recorded in the history.", example: str = "voice first in Spain"
 ) -> fields.String:
     """Make a field for the reason of a change."""
-    return text_field(REASON_RULE, REASON, about, example, required=True)
+    return text_field(REASON_RULE, REASON, about, example, check=Line, required=True)
 
 
 def choice_field(choices: Iterable[str], about: str, example: str, **kwargs: Any) -> fields.String:  # noqa: ANN401
@@ -88,9 +102,7 @@ def choice_field(choices: Iterable[str], about: str, example: str, **kwargs: Any
 
 def boolean_field(about: str, *, example: bool, default: bool | None = None) -> fields.Boolean:
     """Make a field for true or false, and nothing that is taken for one of them."""
-    return fields.Boolean(
-        truthy={True},
-        falsy={False},
+    return TrueOrFalse(
         metadata={"description": about, "example": example},
         error_messages=_BOOLEAN,
         load_default=missing if default is None else default,
@@ -123,19 +135,25 @@ def human_proof_field() -> fields.String:
 
 
 class Binding(fields.Field[Any]):
-    """What a code is tied to: a line of text, or a flat object of lines."""
+    """What a code is tied to: a line of text, or a flat object of lines. Each is normalised (NFC)."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:  # noqa: ANN401 - marshmallow's signature
-        if isinstance(value, str) and 1 <= len(value) <= BINDING_TEXT:
-            return value
-        if isinstance(value, dict) and 1 <= len(value) <= BINDING_PARTS:
-            parts = [*value.keys(), *value.values()]
-            if all(isinstance(part, str) and 1 <= len(part) <= BINDING_LENGTH for part in parts):
-                return value
-        raise ValidationError(
-            f"must be a string of 1 to {BINDING_TEXT} characters, or an object of up to {BINDING_PARTS} strings "
-            f"of 1 to {BINDING_LENGTH} characters"
-        )
+        if isinstance(value, str):
+            return _bound(value, BINDING_TEXT)
+        if not isinstance(value, dict) or not 1 <= len(value) <= BINDING_PARTS:
+            raise ValidationError(BINDING_RULE)
+        bound = {_bound(name, BINDING_LENGTH): _bound(part, BINDING_LENGTH) for name, part in value.items()}
+        if len(bound) != len(value):
+            raise ValidationError(BINDING_RULE)
+        return bound
+
+
+def _bound(text: object, most: int) -> str:
+    """Normalise a part (NFC): two systems may spell one text in two ways."""
+    normal = unicodedata.normalize("NFC", text) if isinstance(text, str) else ""
+    if not 1 <= len(normal) <= most or not typed.is_line(normal):
+        raise ValidationError(BINDING_RULE)
+    return normal
 
 
 def binding_field(about: str) -> Binding:
@@ -156,19 +174,24 @@ def binding_field(about: str) -> Binding:
 
 
 class Duration(fields.Field[int]):
-    """A length of time, written as 90d or 24h, in seconds."""
+    """A length of time of at least `shortest`, written as 90d or 24h, in seconds."""
+
+    def __init__(self, *, shortest: int, **kwargs: Any) -> None:  # noqa: ANN401 - as fields.Field
+        super().__init__(**kwargs)
+        self._shortest = shortest
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:  # noqa: ANN401 - marshmallow's signature
         try:
-            return read_lifetime(value)
+            return read_lifetime(value, shortest=self._shortest)
         except (TypeError, ValueError):
-            raise ValidationError("must be a duration such as 90d or 24h, up to 3650d") from None
+            rule = f"must be a duration such as 90d or 24h, from {self._shortest}s to 3650d"
+            raise ValidationError(rule) from None
 
 
-def duration_field(about: str, example: str, **kwargs: Any) -> Duration:  # noqa: ANN401 - as text_field
-    """Make a field for a length of time."""
+def duration_field(about: str, example: str, *, shortest: int) -> Duration:
+    """Make a field for a length of time of at least `shortest` seconds."""
     written = {"type": "string", "pattern": "^[0-9]{1,9}[smhd]$"}
-    return Duration(metadata={"description": about, "example": example} | written, **kwargs)
+    return Duration(shortest=shortest, metadata={"description": about, "example": example} | written)
 
 
 # Fields of answers.

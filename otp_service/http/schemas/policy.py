@@ -21,8 +21,8 @@ def _policy_field(*, required: bool) -> fields.String:
     )
 
 
-def _version_field(about: str) -> fields.Integer:
-    return integer_field(0, 1_000_000_000, "must be the number of a version", about, 12)
+def _version_field(least: int, about: str) -> fields.Integer:
+    return integer_field(least, 1_000_000_000, "must be the number of a version", about, 12)
 
 
 class PolicyTextSchema(Strict):
@@ -36,7 +36,7 @@ class PolicyApplySchema(PolicyTextSchema):
 
     reason = reason_field()
     expected = _version_field(
-        "The version that the change is based on. If another one is in force, nothing is changed."
+        0, "The version that the change is based on. If another one is in force, nothing is changed."
     )
 
 
@@ -44,7 +44,7 @@ class PolicyRollbackSchema(Strict):
     """Which version to bring back."""
 
     reason = reason_field()
-    version = _version_field("The version. If omitted, the one before the version in force.")
+    version = _version_field(1, "The version. If omitted, the one before the version in force.")
 
 
 class PolicyCheckedSchema(Schema):

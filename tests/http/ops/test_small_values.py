@@ -1,0 +1,77 @@
+"""Values of operators' requests that look harmless and are not: nothing, almost true, and what cannot be seen."""
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import OPS
+from tests.support.http_api import NUMBER, Api
+from tests.support.http_calls import problem
+
+pytest_plugins = ["tests.support.http_fixtures"]
+
+KEY = {"kind": "secret", "owner": "web"}
+MARKS = [
+    "\x00",
+    "\x1b",
+    "\x7f",
+    "\x85",
+    "\xad",
+    "\u200b",
+    "\u200e",
+    "\u202e",
+    "\u2028",
+    "\u2066",
+    "\ufeff",
+    "\U000e0041",
+]
+
+
+def refused(api: Api, path: str, body: dict[str, Any]) -> str:
+    """Make a request that is refused for one field, and return the field."""
+    [broken] = problem(api.call("POST", path, key=OPS, body=body), 422, "invalid_request")["errors"]
+    return str(broken["field"])
+
+
+@pytest.mark.parametrize("expires", ["0d", "0s", "00h"])
+def test_a_key_that_ends_at_once_is_not_issued(api: Api, expires: str) -> None:
+    """It would be refused from its first use."""
+    assert refused(api, "/ops/keys", KEY | {"expires": expires}) == "expires"
+
+
+def test_a_rotated_key_does_not_end_at_once_but_its_predecessor_may(api: Api) -> None:
+    """An overlap of nothing is a choice: the old key may be known to a thief."""
+    made = api.call("POST", "/ops/keys", key=OPS, body=KEY).json or {}
+    path = f"/ops/keys/{made['id']}/rotate"
+    assert refused(api, path, {"reason": "x", "expires": "0d"}) == "expires"
+    assert api.call("POST", path, key=OPS, body={"reason": "x", "overlap": "0s"}).status_code == 201
+
+
+@pytest.mark.parametrize("version", [0, -1])
+def test_a_rollback_names_a_version_that_can_exist(api: Api, version: int) -> None:
+    """The first version is 1."""
+    assert refused(api, "/ops/policy/rollback", {"reason": "x", "version": version}) == "version"
+
+
+@pytest.mark.parametrize("value", [1, 0, 1.0, 0.0, "true", "false", "1", "yes", [], {}])
+def test_a_boolean_is_true_or_false_and_nothing_like_it(api: Api, value: object) -> None:
+    """In Python, 1 equals True; in JSON it does not."""
+    assert refused(api, "/ops/numbers/forget", {"to": NUMBER, "and_suppression": value}) == "and_suppression"
+    app = {"name": "shop", "brand": "Shop", "reason": "x", "keys": value}
+    assert refused(api, "/ops/apps", app) == "keys"
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_what_a_list_or_message_shows_has_no_marks_that_cannot_be_seen(api: Api, mark: str) -> None:
+    """They could turn a line around, hide a part of it or make two names look alike."""
+    text = f"a{mark}b"
+    assert refused(api, "/ops/keys", KEY | {"label": text}) == "label"
+    app = {"name": "shop", "brand": "Shop", "reason": "x"}
+    assert refused(api, "/ops/apps", app | {"brand": text}) == "brand"
+    assert refused(api, "/ops/apps", app | {"reason": text}) == "reason"
+
+
+@pytest.mark.parametrize("reason", ["\xa0", "\u2003", "\u3000x"])
+def test_a_reason_does_not_begin_with_a_space_of_any_kind(api: Api, reason: str) -> None:
+    """A reason of spaces alone would be blank."""
+    assert refused(api, "/ops/apps", {"name": "shop", "brand": "Shop", "reason": reason}) == "reason"
