@@ -278,7 +278,7 @@ def test_a_rate_limited_number_says_when_to_come_back(sandbox: Running) -> None:
     """429 with Retry-After."""
     answer = sandbox.send(to=number_of(Outcome.RATE_LIMITED))
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "2")
-    assert answer.json() == {"message": "Too Many Attempts."}
+    assert answer.json() == {"status": "ERROR", "code": 429, "message": "Too Many Attempts."}
 
 
 def test_the_html_answer_is_the_login_page_with_200(sandbox: Running) -> None:
@@ -301,7 +301,10 @@ def test_the_garbage_is_half_of_an_answer(sandbox: Running) -> None:
 def test_a_server_error_is_500(sandbox: Running) -> None:
     """With the framework's body."""
     answer = sandbox.send(to=number_of(Outcome.SERVER_ERROR))
-    assert (answer.status_code, answer.json()) == (500, {"message": "Server Error"})
+    assert (answer.status_code, answer.json()) == (
+        500,
+        {"status": "ERROR", "code": 500, "message": "Server Error"},
+    )
 
 
 def test_an_unavailable_number_takes_every_second_send(sandbox: Running) -> None:

@@ -6,6 +6,7 @@ Knows their fields and statuses. Must not know which call was made.
 import json
 import math
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 
 from flask import Response, render_template
 
@@ -38,10 +39,24 @@ def ok(message: str, data: object) -> Response:
     return json_answer({"status": "OK", "code": 200, "message": message, "data": data})
 
 
+def error(code: int, message: str, headers: Mapping[str, str] | None = None, **more: object) -> Response:
+    """Return an error with its `status`, `code` and `message`; the vendor's own clients read all three.
+
+    The `status` is ERROR, or the number for a bad token.
+    """
+    status = code if code == HTTPStatus.UNAUTHORIZED else "ERROR"
+    return json_answer({"status": status, "code": code, "message": message, **more}, code, headers)
+
+
+def malformed() -> Refusal:
+    """Refuse a body that is not the JSON that it claims to be, with 400."""
+    return Refusal(error(400, "The body is not valid JSON."))
+
+
 def unauthenticated(*, as_json: bool) -> Refusal:
     """Refuse a bad token: with JSON if the client asked for it, or else with the login page."""
     if as_json:
-        return Refusal(json_answer({"message": "Unauthenticated."}, 401))
+        return Refusal(error(401, "Unauthenticated."))
     return Refusal(login_page(401))
 
 
@@ -52,7 +67,7 @@ def login_page(status: int) -> Response:
 
 def invalid(errors: Mapping[str, Sequence[str]]) -> Refusal:
     """Refuse with 422 and the errors of each field."""
-    return Refusal(json_answer({"message": "The given data was invalid.", "errors": errors}, 422))
+    return Refusal(error(422, "The given data was invalid.", errors=errors))
 
 
 def required(*fields: str) -> Refusal:
@@ -62,12 +77,12 @@ def required(*fields: str) -> Refusal:
 
 def not_found(message: str = "Not Found") -> Refusal:
     """Refuse with 404."""
-    return Refusal(json_answer({"message": message}, 404))
+    return Refusal(error(404, message))
 
 
 def too_many(headers: Mapping[str, str]) -> Refusal:
     """Refuse with 429; `headers` say when to try again."""
-    return Refusal(json_answer({"message": "Too Many Attempts."}, 429, headers))
+    return Refusal(error(429, "Too Many Attempts.", headers))
 
 
 def page_of(rows: Sequence[object], *, page: int, per_page: int, address: str, message: str) -> Response:

@@ -3,6 +3,7 @@
 Knows where the upstream accepts parameters: query, form and JSON body. Must not know the meaning of any call.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from werkzeug.datastructures import FileStorage
 from otp_service.sandbox.api import answers
 from otp_service.sandbox.api.customers import Customer
 
-# PHP reads a malformed or empty body as no parameters. The upstream then reports the missing ones.
+VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 NOTHING: dict[str, object] = {}
 
 
@@ -77,13 +78,22 @@ def as_list(value: object) -> list[object]:
 
 
 def parameters_of(request: Request) -> dict[str, object]:
-    """Return the parameters of `request`, in whatever form they were sent."""
+    """Return the parameters of `request`, in whatever form they were sent. Refuses JSON that cannot be read."""
     parameters: dict[str, object] = dict(request.args.items())
     if request.is_json:
-        parameters |= as_object(request.get_json(silent=True))
+        parameters |= as_object(_json_of(request))
     else:
         parameters |= request.form
     return parameters
+
+
+def _json_of(request: Request) -> object:
+    """Parse the body. An empty one has no parameters, so the upstream reports the missing ones."""
+    body = request.get_data()
+    try:
+        return json.loads(body) if body.strip() else NOTHING
+    except (ValueError, RecursionError):
+        raise answers.malformed() from None
 
 
 def call_from(
@@ -102,8 +112,8 @@ def call_from(
 
 
 def _verb(request: Request, parameters: Mapping[str, object]) -> str:
-    # `_method` can replace POST by another writing verb; a GET stays a GET, as in the upstream's framework.
+    # Documented (v2, common rules): `_method` states the verb when the client cannot send it.
     stated = as_text(parameters.get("_method")).upper()
-    if request.method == "POST" and stated in {"PUT", "PATCH", "DELETE"}:
+    if request.method in {"GET", "POST"} and stated in VERBS:
         return stated
     return "GET" if request.method == "HEAD" else request.method

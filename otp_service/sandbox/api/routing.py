@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from flask import Blueprint, Flask, Request, Response, request
+from werkzeug.exceptions import HTTPException
 
 from otp_service.sandbox.api import answers
-from otp_service.sandbox.api.calls import Call, Endpoints, Handler, as_text, call_from, parameters_of
+from otp_service.sandbox.api.calls import VERBS, Call, Endpoints, Handler, as_text, call_from, parameters_of
 from otp_service.sandbox.api.customers import Customer
 from otp_service.sandbox.api.throttle import Allowance
 
 PREFIX = "/api/v2/"
-VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,13 @@ def mount(app: Flask, checks: RequestChecks, tables: Iterable[Endpoints]) -> Non
                 provide_automatic_options=False,
             )
     blueprint.add_url_rule("/<path:unknown>", endpoint="unknown", view_func=_view(checks, {}), methods=VERBS)
+    blueprint.register_error_handler(HTTPException, _error)
     app.register_blueprint(blueprint)
+
+
+def _error(error: HTTPException) -> Response:
+    """Answer what the web server refuses, such as a body that is too large, in the shape of all errors."""
+    return answers.error(error.code or 500, error.name)
 
 
 def _view(checks: RequestChecks, handlers: Mapping[str, Handler]) -> Callable[..., Response]:
@@ -82,7 +88,7 @@ def _handler(handlers: Mapping[str, Handler], call: Call) -> Handler:
     if handler is None:
         allowed = ", ".join(sorted(handlers))
         message = f"The {call.verb} method is not supported for this route. Supported methods: {allowed}."
-        raise answers.Refusal(answers.json_answer({"message": message}, 405, {"Allow": allowed}))
+        raise answers.Refusal(answers.error(405, message, {"Allow": allowed}))
     return handler
 
 

@@ -136,7 +136,7 @@ class Switchboard:
             self._tries[where] += 1
             first = self._tries[where] % 2 == 1
         if first:
-            raise answers.Refusal(answers.json_answer({"message": "Service Unavailable"}, 503))
+            raise answers.Refusal(answers.error(503, "Service Unavailable"))
 
     def _take(
         self, customer: Customer, draft: Draft, outcome: Outcome, group_id: str, number: int
@@ -200,7 +200,7 @@ def _refusal(customer: Customer, draft: Draft, outcome: Outcome, units: int) -> 
 
 def _refused() -> answers.Refusal:
     return answers.Refusal(
-        answers.json_answer({"status": "ERROR", "message": "Message rejected for this number."})
+        answers.json_answer({"status": "ERROR", "code": 400, "message": "Message rejected for this number."})
     )
 
 
@@ -209,13 +209,11 @@ def _rate_limited() -> answers.Refusal:
 
 
 def _server_error() -> answers.Refusal:
-    return answers.Refusal(answers.json_answer({"message": "Server Error"}, 500))
+    return answers.Refusal(answers.error(500, "Server Error"))
 
 
 def _unavailable() -> answers.Refusal:
-    return answers.Refusal(
-        answers.json_answer({"message": "Service Unavailable"}, 503, {"Retry-After": str(RETRY_AFTER)})
-    )
+    return answers.Refusal(answers.error(503, "Service Unavailable", {"Retry-After": str(RETRY_AFTER)}))
 
 
 def _unauthenticated() -> answers.Refusal:

@@ -63,11 +63,41 @@ def test_a_bad_token_is_unauthenticated(sandbox: Running, token: str) -> None:
     headers = {"Authorization": token} if token else {}
     as_json = requests.post(url, FIELDS, headers={**headers, "Accept": "application/json"}, timeout=PATIENCE)
     as_html = requests.post(url, FIELDS, headers=headers, timeout=PATIENCE)
-    assert (as_json.status_code, as_json.json()) == (401, {"message": "Unauthenticated."})
+    assert (as_json.status_code, as_json.json()) == (
+        401,
+        {"status": 401, "code": 401, "message": "Unauthenticated."},
+    )
     assert as_html.status_code == 401
     assert as_html.headers["Content-Type"].startswith("text/html")
     assert f"{sandbox.url}/login" in as_html.text
     assert sandbox.inbox() == []
+
+
+@pytest.mark.parametrize("raw", [b"{", b'{"to": }', b"\xff", b"[" * 100_000, b"nothing"])
+def test_malformed_json_is_400(sandbox: Running, raw: bytes) -> None:
+    """It is not read as a request without fields."""
+    url, headers = f"{sandbox.url}/api/v2/sms/send", {"Content-Type": "application/json"}
+    answer = sandbox.client.post(url, data=raw, headers=headers, timeout=PATIENCE)
+    assert (answer.status_code, answer.json()) == (
+        400,
+        {"status": "ERROR", "code": 400, "message": "The body is not valid JSON."},
+    )
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "code"),
+    [("POST", "no/such/call", 404), ("DELETE", "sms/send", 405), ("GET", "sms/send/json", 405)],
+)
+def test_every_error_has_status_code_and_message(sandbox: Running, verb: str, path: str, code: int) -> None:
+    """The vendor's own clients read all three, and misread an error that lacks one."""
+    answer = sandbox.client.request(verb, f"{sandbox.url}/api/v2/{path}", timeout=PATIENCE)
+    said = answer.json()
+    assert (answer.status_code, said["status"], said["code"], bool(said["message"])) == (
+        code,
+        "ERROR",
+        code,
+        True,
+    )
 
 
 def test_missing_fields_are_all_named(sandbox: Running) -> None:
@@ -75,6 +105,8 @@ def test_missing_fields_are_all_named(sandbox: Running) -> None:
     answer = sandbox.post("sms/send", {"to": DELIVERED})
     assert answer.status_code == 422
     assert answer.json() == {
+        "status": "ERROR",
+        "code": 422,
         "message": "The given data was invalid.",
         "errors": {
             "message": ["The message field is required."],
@@ -106,7 +138,7 @@ def test_a_wrong_field_is_named(sandbox: Running, field: str, value: str) -> Non
     assert sandbox.inbox() == []
 
 
-@pytest.mark.parametrize("body", ["{", "[]", "null", '"text"', '{"to": {"a": 1}}', "\xff"])
+@pytest.mark.parametrize("body", ["[]", "null", '"text"', '{"to": {"a": 1}}', " "])
 def test_a_body_that_is_no_object_counts_as_empty(sandbox: Running, body: str) -> None:
     """As in PHP, so the answer says what is missing."""
     url = f"{sandbox.url}/api/v2/sms/send"
@@ -414,7 +446,7 @@ def test_gets_are_limited_all_together_and_posts_are_not(start: Start) -> None:
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["2", "1", "0", "0"]
     refused = answers[-1]
-    assert refused.json() == {"message": "Too Many Attempts."}
+    assert refused.json() == {"status": "ERROR", "code": 429, "message": "Too Many Attempts."}
     assert refused.headers["Retry-After"] == "60"
     assert refused.headers["X-RateLimit-Limit"] == "3"
     assert refused.headers["X-RateLimit-Reset"] == "1700000060"

@@ -197,11 +197,13 @@ def test_a_webhook_is_edited_by_put_or_by_a_stated_verb(sandbox: Running, receiv
     assert sandbox.get(path).status_code == 404
 
 
-def test_a_get_with_a_stated_verb_stays_a_get(sandbox: Running, receiver: Receiver) -> None:
-    """A link cannot delete."""
+def test_a_get_states_the_verb_that_its_client_cannot_send(sandbox: Running, receiver: Receiver) -> None:
+    """As documented, in its query; a word that is no verb changes nothing."""
     webhook = register(sandbox, receiver)
-    assert sandbox.get(f"developer/webhooks/{webhook}", _method="DELETE").json()["data"]["id"] == webhook
-    assert sandbox.get(f"developer/webhooks/{webhook}").status_code == 200
+    path = f"developer/webhooks/{webhook}"
+    assert sandbox.get(path, _method="SHOUT").json()["data"]["id"] == webhook
+    assert sandbox.get(path, _method="delete").json()["message"] == "Deleted successfully"
+    assert sandbox.get(path).status_code == 404
 
 
 def test_webhooks_are_listed_newest_first_and_filtered_by_name(sandbox: Running, receiver: Receiver) -> None:
