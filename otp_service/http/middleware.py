@@ -3,6 +3,7 @@
 Knows Flask, headers and metrics. Must not know any single call.
 """
 
+import re
 import time
 
 from flask import Flask, Response, g, request
@@ -101,10 +102,27 @@ def _allow_origin(response: Response) -> None:
     except errors.StoreUnavailable:
         return
     if not any(origin in app.origins for app in apps):
+        if request.method == "OPTIONS":
+            log("http.foreign_origin", origin=_shown(origin), request_id=g.request_id)
         return
     response.headers["Access-Control-Allow-Origin"] = origin
     response.headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-Id"
     if request.method == "OPTIONS":
         response.headers["Access-Control-Allow-Methods"] = "GET, POST, DELETE"
-        response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key"
+        response.headers["Access-Control-Allow-Headers"] = ", ".join([*_HEADERS, *_tracing_headers()])
         response.headers["Access-Control-Max-Age"] = "600"
+
+
+_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key")
+_TRACING = re.compile(r"traceparent|tracestate|baggage|sentry-trace|b3|x-(datadog|b3)-[a-z-]{1,40}")
+
+
+def _tracing_headers() -> list[str]:
+    """List the headers that a page's monitoring wants to add (W3C Trace Context, Sentry, Datadog, Zipkin)."""
+    wanted = request.headers.get("Access-Control-Request-Headers", "").lower().split(",")
+    return sorted({name.strip() for name in wanted if _TRACING.fullmatch(name.strip())})
+
+
+def _shown(origin: str) -> str:
+    """Return an origin for the log, or a placeholder if a client put something else there."""
+    return origin if re.fullmatch(r"null|[a-z][a-z0-9+.-]{0,20}://[!-~]{1,200}", origin) else "(other)"

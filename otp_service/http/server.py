@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import struct
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -40,6 +41,13 @@ class _Log(Logger):  # type: ignore[misc]
 
     def setup(self, _cfg: object) -> None:
         self.error_log.propagate = True
+
+    def exception(self, msg: str, *args: object, **kwargs: Any) -> None:  # noqa: ANN401 - as its base
+        """Log what was raised; a client that is too slow is no fault of this service."""
+        if isinstance(sys.exception(), BlockingIOError):  # the time that `_limit_silence` sets is over
+            log("http.slow_client", seconds=SILENCE)
+        else:
+            super().exception(msg, *args, **kwargs)
 
 
 MakeApp = Callable[[], Flask]

@@ -156,7 +156,8 @@ class AppForm(Form):
     origins = fields.List(
         fields.String(
             validate=validate.Regexp(
-                r"(https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?|http://(localhost|127\.0\.0\.1))(:[0-9]{1,5})?\Z",
+                r"((https|capacitor|ionic|tauri)://[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
+                r"|http://(localhost|tauri\.localhost|127\.0\.0\.1))(:[0-9]{1,5})?\Z",
                 error="must be an origin as browsers send it, such as https://app.example.com, "
                 "nothing after the host",
             )

@@ -79,9 +79,17 @@ class App:
     guard: Guard | None = None
 
     def host(self, origin: str | None) -> str:
-        """Return the host that the code is bound to: the requesting page's, or else the first origin's."""
-        chosen = origin if origin in self.origins else next(iter(self.origins), "")
-        return urlsplit(chosen).hostname or "" if chosen else ""
+        """Return the host that the code is bound to: the requesting page's, or else the first that is a site's."""
+        if origin in self.origins:
+            return _site(origin or "")
+        return next((host for known in self.origins if (host := _site(known))), "")
+
+
+def _site(origin: str) -> str:
+    """Return the host of an origin, empty if it is a hybrid app's: every such app has the same, as localhost."""
+    scheme, host = urlsplit(origin).scheme, urlsplit(origin).hostname or ""
+    is_site = scheme == "http" or (scheme == "https" and host != "localhost")
+    return host if is_site and not host.endswith(".localhost") else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

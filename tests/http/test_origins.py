@@ -107,6 +107,44 @@ def test_a_foreign_preflight_is_allowed_nothing(api: Api, origin: str) -> None:
     assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
 
 
+TRACING = [
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "sentry-trace",
+    "x-datadog-trace-id",
+    "x-datadog-parent-id",
+    "x-datadog-sampling-priority",
+    "x-datadog-origin",
+    "x-b3-traceid",
+]
+
+
+def test_headers_of_a_pages_monitoring_pass_the_preflight(api: Api) -> None:
+    """Otherwise adding monitoring to a page would break its sign-in. Other headers stay refused."""
+    asked = preflight("POST") | {
+        "Access-Control-Request-Headers": ", ".join(["Authorization", *TRACING, "x-evil"])
+    }
+    answer = api.call("OPTIONS", "/otp/send", key=None, origin=ORIGIN, headers=asked)
+    allowed = answer.headers["Access-Control-Allow-Headers"].split(", ")
+    assert set(allowed) == {"Authorization", "Content-Type", "Idempotency-Key", *TRACING}
+
+
+@pytest.mark.parametrize(
+    ("origin", "shown"),
+    [("https://evil.example", "https://evil.example"), ("null", "null"), ("a b\x01", "(other)")],
+)
+def test_a_foreign_origin_is_logged_so_that_a_missing_one_is_found(
+    api: Api, caplog: pytest.LogCaptureFixture, origin: str, shown: str
+) -> None:
+    """A browser tells its page nothing, so the log is where a developer finds the reason."""
+    with caplog.at_level("INFO", "otp"):
+        api.call("OPTIONS", "/otp/send", key=None, origin=origin, headers=preflight("POST"))
+        api.call("OPTIONS", "/otp/send", key=None, origin=ORIGIN, headers=preflight("POST"))
+    [line] = [record for record in caplog.records if record.message == "http.foreign_origin"]
+    assert vars(line)["fields"]["origin"] == shown
+
+
 @pytest.mark.parametrize("path", ["/ops/policy", "/ops/keys", "/metrics", "/ops/nowhere"])
 def test_no_page_reads_what_operators_read(api: Api, path: str) -> None:
     """Not even a page of an app's origin that has an operator's key."""

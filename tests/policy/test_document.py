@@ -644,6 +644,11 @@ def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
         "http://localhost:3000",
         "http://127.0.0.1",
         "https://10.0.0.1",
+        "capacitor://localhost",
+        "ionic://localhost",
+        "tauri://localhost",
+        "https://localhost",
+        "http://tauri.localhost",
     ],
 )
 def test_valid_origins_are_accepted(origin: str) -> None:

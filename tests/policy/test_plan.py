@@ -265,3 +265,17 @@ def test_accounts_in_a_list_keep_their_order() -> None:
     """Nothing is drawn for them."""
     step = replace(SMS, upstreams=("main", "spare", "third"))
     assert plan(policy_of(Route(steps=(step,)))).steps[0].upstreams == ("main", "spare", "third")
+
+
+HYBRID = ["capacitor://localhost", "ionic://localhost", "tauri://localhost", "https://localhost"]
+
+
+@pytest.mark.parametrize(
+    "origin", [*HYBRID, "https://localhost:8100", "http://tauri.localhost", "https://tauri.localhost"]
+)
+def test_the_origin_of_a_hybrid_app_is_never_bound_in_a_message(origin: str) -> None:
+    """All such apps share these hosts, so a line such as @localhost would bind the code to nothing."""
+    app = App(name="web", brand="Acme", origins=(origin, "https://app.example.com"))
+    assert app.host(origin) == ""
+    assert app.host(None) == app.host("https://app.example.com") == "app.example.com"
+    assert replace(app, origins=(origin,)).host(None) == ""
