@@ -63,6 +63,7 @@ class Step:
     `upstreams` are accounts in the order in which they are tried. The step succeeds when the message reaches the status
     `until` within `wait` seconds of being sent. `condition` says when the step can be taken: "mobile" (a lookup says
     that the number is mobile), "open" (the person wrote to us over this channel within the last day) or "" (always).
+    `lines` says whether an SMS ends with the lines for autofill: "on" or "off".
     """
 
     channel: str
@@ -70,6 +71,7 @@ class Step:
     wait: int
     until: str = "delivered"
     condition: str = ""
+    lines: str = "on"
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,16 @@ def write(challenge: Challenge) -> str:
 _PLAN_DEFAULTS = {"live_codes": 4, "after_choice": "continue"}
 
 
+_SURE_PARTS = 3
+_STEP_DEFAULTS = ("delivered", "", "on")
+"""The parts of a step that are left out at its end: until, condition, lines."""
+
+
 def _step_record(step: Step) -> list[Any]:
-    whole = [step.channel, " ".join(step.upstreams), step.wait, step.until, step.condition]
-    return whole if step.condition else whole[:4] if step.until != "delivered" else whole[:3]
+    whole = [step.channel, " ".join(step.upstreams), step.wait, step.until, step.condition, step.lines]
+    while len(whole) > _SURE_PARTS and whole[-1] == _STEP_DEFAULTS[len(whole) - _SURE_PARTS - 1]:
+        whole.pop()
+    return whole
 
 
 def _step(record: Sequence[Any]) -> Step:

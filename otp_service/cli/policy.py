@@ -131,6 +131,8 @@ def _named(base: Operations, name: str | None) -> Version:
 @click.option("--purpose", default="login", show_default=True, metavar="NAME", help="What the send is for.")
 @click.option("--channel", type=click.Choice(CHANNELS), help="The channel that the person chose.")
 @click.option("--locale", default="", metavar="TAG", help="The language of the person, such as de-CH.")
+@click.option("--origin", metavar="URL", help="The page that asks, such as https://app.example.com.")
+@click.option("--app-hash", default="", metavar="HASH", help="The hash of the Android app that asks.")
 @click.option("--file", type=_FILE, help="A policy to try instead of the one in force.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
 @on_policy
@@ -143,12 +145,23 @@ def simulate(
     purpose: str,
     channel: str | None,
     locale: str,
+    origin: str | None,
+    app_hash: str,
     file: Path | None,
     as_json: bool,
 ) -> int:
     """Say what a number would get and why. Nothing is sent."""
     loaded = base.policy_changes.check(read_file(file)) if file else base.policy_in_force()
-    question = Question(to=to, country=country, app=app, purpose=purpose, channel=channel, locale=locale)
+    question = Question(
+        to=to,
+        country=country,
+        app=app,
+        purpose=purpose,
+        channel=channel,
+        locale=locale,
+        origin=origin,
+        app_hash=app_hash,
+    )
     answer = base.simulator.simulate(loaded, question)
     print(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else _told(answer))
     return FAILED if answer["problem"] else 0
@@ -167,12 +180,21 @@ def _told(answer: dict[str, Any]) -> str:
     for place, step in enumerate(answer["steps"], start=1):
         lines.append(_step(place, step))
         lines += [f"       | {line}" for line in step["text"].splitlines()]
+        lines += _registered(step)
     lines += [
         f"guard, {one['rule']} ({one['mode']}): {', '.join(one['limits']) or 'checked'}"
         for one in answer["guard"]
     ]
     lines += [_found(one) for one in answer["verdict"]["findings"]]
     return "\n".join(lines)
+
+
+def _registered(step: dict[str, Any]) -> list[str]:
+    lines = []
+    for one in step.get("registered", ()):
+        lines.append(f"       template {one['template_id']} of {one['upstream']}, under which can leave:")
+        lines += [f"       = {line}" for text in one["texts"] for line in text.splitlines()]
+    return lines
 
 
 def _found(one: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ def compose(
         minutes=max(1, round(left / 60_000)),
         app_hash=challenge.app_hash,
         host=challenge.host or (app.host(None) if app else ""),
+        lines=challenge.step.lines != "off",
     )
     return Message(
         to=e164,
@@ -34,4 +35,7 @@ def compose(
         text=written.text,
         language=written.language,
         seconds=left // 1000,
+        template=written.template,
+        app=challenge.app,
+        purpose=challenge.purpose,
     )

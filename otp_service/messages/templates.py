@@ -16,12 +16,12 @@ VARIABLES = frozenset({"code", "brand", "minutes"})
 # Each fits into one part with a short brand and the line for autofill. Spanish and Portuguese avoid characters that the
 # GSM alphabet lacks (á, í, ó, ú, ã, õ, ç): a single one would more than halve the length of a part.
 TEMPLATES: Mapping[str, str] = {
-    "ar": "رمز {brand}: {code}. صالح {minutes} دقائق.",
+    "ar": "رمز {brand}: {code}، {minutes} دقائق.",
     "de": "{code} ist Ihr Code für {brand}. Er gilt {minutes} Minuten. Geben Sie ihn niemandem.",
     "en": "{code} is your {brand} code. It is valid for {minutes} minutes. Never share it.",
     "es": "{code} es su clave de {brand}. Vale {minutes} minutos. No la comparta.",
     "fr": "{code} est votre code {brand}. Il est valable {minutes} minutes. Ne le donnez à personne.",
-    "hi": "{brand} कोड {code}, {minutes} मिनट मान्य।",
+    "hi": "{brand} कोड {code}, {minutes} मिनट।",
     "it": "{code} è il suo codice {brand}. Vale {minutes} minuti. Non lo dia a nessuno.",
     "nl": "{code} is uw code voor {brand}, {minutes} minuten geldig. Deel hem met niemand.",
     "pt": "{code} é o seu PIN de {brand}. Vale por {minutes} minutos. Nunca o partilhe.",
@@ -118,10 +118,12 @@ def write(
     minutes: int,
     app_hash: str = "",
     host: str = "",
+    lines: bool = True,
 ) -> Written:
     """Write the message of a channel.
 
-    `own` are the policy's templates by channel and locale. An SMS ends with the lines for autofill. RCS and MIP use
+    `own` are the policy's templates by channel and locale. An SMS ends with the lines for autofill, unless `lines` is
+    False: some countries deliver registered texts only. RCS and MIP use
     the SMS templates if they have none of their own. For WhatsApp the text is the code alone, because the vendor stores
     the template.
     """
@@ -131,7 +133,7 @@ def write(
         chosen = choose([own.get("voice", {}), VOICE], locale, country)
         return replace(chosen, text=spoken(chosen.text, code, brand=brand, minutes=minutes))
     chosen = choose([own.get(channel, {}), own.get("sms", {}), TEMPLATES], locale, country)
-    if channel != "sms":
+    if channel != "sms" or not lines:
         app_hash, host = "", ""
     text = compose(chosen.text, code=code, brand=brand, minutes=minutes, app_hash=app_hash, host=host)
     return replace(chosen, text=text)

@@ -14,6 +14,7 @@ from otp_service.guard.rules import Asked, Decision, limits_of, lines_of_send
 from otp_service.messages import templates
 from otp_service.phone import Number
 from otp_service.policy import App, Guard, Learned, Policy, Route, StepRule
+from otp_service.policy.registered import registered_texts
 from otp_service.policy.versions import Version
 
 _EXAMPLE_ADDRESS = "192.0.2.1"
@@ -31,6 +32,8 @@ class Question:
     purpose: str = "login"
     channel: str | None = None
     locale: str = ""
+    origin: str | None = None
+    app_hash: str = ""
 
 
 class Simulator:
@@ -98,7 +101,7 @@ def simulate(
     return shown | {
         "problem": problem,
         "route": {"place": place, "name": route.name or None, "match": _match(route), "passed_over": over},
-        "steps": [_step(policy, app, rule, number, question.locale, learned) for rule in rules],
+        "steps": [_step(policy, app, rule, number, question, learned) for rule in rules],
         "challenge": asdict(policy.challenge) | {"chosen": question.channel is not None},
     }
 
@@ -149,18 +152,20 @@ def _passed_over(
 
 
 def _step(
-    policy: Policy, app: App, rule: StepRule, number: Number, locale: str, learned: Learned
+    policy: Policy, app: App, rule: StepRule, number: Number, question: Question, learned: Learned
 ) -> dict[str, Any]:
     ttl = policy.challenge.ttl
     written = templates.write(
         rule.channel,
         policy.templates,
-        locale,
+        question.locale,
         number.country,
         code="0" * policy.challenge.code_length,
         brand=app.brand,
         minutes=ttl // 60,
-        host=app.host(None),
+        app_hash=question.app_hash,
+        host=app.host(question.origin),
+        lines=rule.lines != "off",
     )
     step: dict[str, Any] = {
         "channel": rule.channel,
@@ -177,8 +182,23 @@ def _step(
         step["if"] = rule.condition
     if rule.channel == "sms":
         size = templates.size(written.text)
-        step |= {"parts": size.parts, "unicode": size.unicode}
+        step |= {"parts": size.parts, "unicode": size.unicode, "lines": rule.lines}
+        step["registered"] = _registered(policy, app, rule, question.purpose, written.template)
     return step
+
+
+def _registered(
+    policy: Policy, app: App, rule: StepRule, purpose: str, template: str
+) -> list[dict[str, Any]]:
+    """Show the id of the registered template at each account, and every text that can leave under it."""
+    shown = []
+    for name in rule.upstreams:
+        sms = policy.upstreams[name].sms
+        if sms and (template_id := sms.template_id_of(template, app.name, purpose)):
+            texts = registered_texts(policy.apps, policy.templates.get("sms", {}), sms)
+            under = dict.fromkeys(each.text for each in texts if each.template_id == template_id)
+            shown.append({"upstream": name, "template_id": template_id, "texts": list(under)})
+    return shown
 
 
 def _wait_from(policy: Policy, rule: StepRule, number: Number, learned: Learned) -> str:

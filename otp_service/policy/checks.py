@@ -4,12 +4,10 @@ Pure. Must not report what a mistake in one table has caused: the value of a bro
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from otp_service.durations import MINUTE
-from otp_service.messages import templates
 from otp_service.phone import calling_code
 from otp_service.policy.draft import Draft, Findings
 from otp_service.policy.limits import EVERYWHERE
@@ -20,9 +18,6 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _NAME_RULE = "a name has up to 32 lowercase letters, digits, - and _"
 _REPORTS_READING = frozenset({"whatsapp", "rcs", "mip"})
 _EXAMPLE = re.compile("0{56}.*")
-_CHARACTERS_PER_SECOND = 14
-_LONG_CALL = 30
-"""Seconds, after which many people hang up."""
 
 
 def find_contradictions(draft: Draft, findings: Findings) -> None:
@@ -217,9 +212,6 @@ def find_warnings(draft: Draft, findings: Findings) -> None:
             )
     _warn_of_guard(draft, findings)
     _warn_of_cooldown(draft, findings)
-    for app in draft.apps.values():
-        _warn_of_parts(draft, app, findings)
-        _warn_of_long_calls(draft, app, findings)
 
 
 def _enforced(draft: Draft, name: str) -> Iterator[tuple[str, Any]]:
@@ -259,45 +251,4 @@ def _warn_of_cooldown(draft: Draft, findings: Findings) -> None:
         if pause >= rules.ttl:
             findings.add(
                 f"challenge.cooldown[{at}]", "no resend is possible after it, as challenge.ttl is not longer"
-            )
-
-
-def _templates(
-    own: Mapping[str, str], built_in: Mapping[str, str], channel: str
-) -> Iterator[tuple[str, str, str]]:
-    """Yield the locale, the template and, for a template of the policy, its place."""
-    for locale, template in {**built_in, **own}.items():
-        yield locale, template, join(f"template.{channel}", locale) if locale in own else ""
-
-
-def _warn_of_parts(draft: Draft, app: App, findings: Findings) -> None:
-    """Find SMS that would be charged as several parts."""
-    rules = draft.challenge
-    for locale, template, place in _templates(draft.templates.get("sms", {}), templates.TEMPLATES, "sms"):
-        text = templates.compose(
-            template,
-            code="0" * rules.code_length,
-            brand=app.brand,
-            minutes=rules.ttl // MINUTE,
-            host=max((app.host(origin) for origin in app.origins), key=len, default=""),
-        )
-        size = templates.size(text)
-        if size.parts > 1:
-            findings.add(
-                place or f"{join('app', app.name)}.brand",
-                f"the SMS in {locale} of app {app.name} needs {size.parts} parts, {size.units} units",
-            )
-
-
-def _warn_of_long_calls(draft: Draft, app: App, findings: Findings) -> None:
-    rules = draft.challenge
-    for locale, template, place in _templates(draft.templates.get("voice", {}), templates.VOICE, "voice"):
-        text = templates.spoken(
-            template, "0" * rules.code_length, brand=app.brand, minutes=rules.ttl // MINUTE
-        )
-        seconds = len(text) // _CHARACTERS_PER_SECOND
-        if seconds > _LONG_CALL:
-            findings.add(
-                place or f"{join('app', app.name)}.brand",
-                f"the call in {locale} of app {app.name} lasts about {seconds} s",
             )

@@ -8,7 +8,7 @@ import tomllib
 from typing import Any
 
 from otp_service.errors import ConfigurationError
-from otp_service.policy import checks
+from otp_service.policy import checks, sender_checks, text_checks
 from otp_service.policy.draft import Findings, read
 from otp_service.policy.model import Policy
 from otp_service.policy.places import lines_of
@@ -24,6 +24,8 @@ def parse(text: str) -> Policy:
     if found := problems.report():
         raise ConfigurationError([f"policy: {problem}" for problem in found])
     checks.find_warnings(draft, warnings)
+    text_checks.find_warnings(draft, warnings)
+    sender_checks.find_warnings(draft, warnings)
     return Policy(
         apps=draft.apps,
         upstreams=draft.upstreams,

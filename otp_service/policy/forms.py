@@ -43,6 +43,7 @@ from otp_service.upstream.channels import (
     MipSettings,
     RcsSettings,
     SmsSettings,
+    TemplateId,
     VoiceSettings,
     WhatsappSettings,
 )
@@ -190,12 +191,21 @@ class ChallengeForm(Form):
     auto_wait = fields.List(Duration(validate=between(5, MAX_TTL, " seconds")), validate=_check_bounds)
 
 
+class _TemplateIdForm(Form):
+    shape = TemplateId
+    id = fields.String(required=True, validate=ONE_LINE)
+    language = fields.String(validate=_LANGUAGE)
+    app = fields.String(validate=ONE_LINE)
+    purpose = fields.String(validate=ONE_LINE)
+
+
 class _SmsForm(Form):
     shape = SmsSettings
     service = fields.String(required=True, validate=ONE_LINE)
     sender = fields.String(required=True, validate=ONE_LINE)
     entity_id = fields.String(validate=ONE_LINE)
     template_id = fields.String(validate=ONE_LINE)
+    template_ids = some(Inner(_TemplateIdForm))
     webhook_id = fields.String(validate=ONE_LINE)
     expiry_field = fields.String(validate=_FIELD)
     batch = fields.Integer(strict=True, validate=between(1, 100))
@@ -297,6 +307,7 @@ class StepForm(Form):
     wait = _Wait()
     until = fields.String(validate=one_of("accepted", "sent", "delivered", "read"))
     condition = fields.String(data_key="if", validate=one_of("mobile", "open"))
+    lines = fields.String(validate=one_of("on", "off"))
 
     def build(self, values: Mapping[str, Any], **more: Any) -> Any:  # noqa: ANN401 - as Form.build
         """Make the value of a step, with accounts and weights separated."""

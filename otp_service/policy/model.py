@@ -227,6 +227,7 @@ class StepRule:
     wait: int | None = 30
     until: str = "delivered"
     condition: str = ""
+    lines: str = "on"
 
     def order(self, dice: Dice) -> tuple[str, ...]:
         """Order the accounts: as written, or drawn at random by weight, each once."""
@@ -315,6 +316,7 @@ class Policy:
                     wait=self.wait(step, number.country, learned),
                     until=step.until,
                     condition=step.condition,
+                    lines=step.lines,
                 )
                 for step in _first(route.steps, channel)
             ),

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from otp_service.messages.languages import lookup
+
 _FIELD = re.compile(r"[a-z][a-z0-9_]*")
 _SMS_FIELDS = frozenset(
     {
@@ -33,19 +35,39 @@ CHANNELS = ("sms", "whatsapp", "voice", "rcs", "mip")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateId:
+    """The id under which a text is registered (DLT, India). An empty field stands for all texts, apps or purposes."""
+
+    id: str
+    language: str = ""
+    app: str = ""
+    purpose: str = ""
+
+    def stands_for(self, language: str, app: str, purpose: str) -> bool:
+        """Tell whether the text of a language, as the policy names it, of an app and a purpose has this id."""
+        return (
+            (not self.language or lookup(language, (self.language,)) is not None)
+            and self.app in {"", app}
+            and self.purpose in {"", purpose}
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SmsSettings:
     """How an account sends SMS.
 
-    `service` is the product code (T, P, S, G, or a code of a white label). `entity_id` and `template_id` are the DLT
-    ids that India requires. `webhook_id` names an existing webhook for delivery reports. `expiry_field` is a white
-    label's field for the seconds that a message is valid; the upstream's documentation has no such field. `batch` is
-    the maximum number of messages in one request. Raises ValueError for a setting that cannot work.
+    `service` is the product code (T, P, S, G, or a code of a white label). `entity_id` and the ids of templates are the
+    DLT ids that India requires: the first of `template_ids` that stands for a text, or else `template_id`. `webhook_id`
+    names an existing webhook for delivery reports. `expiry_field` is a white label's field for the seconds that a
+    message is valid; the upstream's documentation has no such field. `batch` is the maximum of messages in one request.
+    Raises ValueError for a setting that cannot work.
     """
 
     service: str
     sender: str
     entity_id: str | None = None
     template_id: str | None = None
+    template_ids: tuple[TemplateId, ...] = ()
     webhook_id: str | None = None
     expiry_field: str | None = None
     batch: int = 20
@@ -56,6 +78,11 @@ class SmsSettings:
             not _FIELD.fullmatch(self.expiry_field) or self.expiry_field in _SMS_FIELDS
         ):
             raise ValueError("expiry_field must be a field name that has no other use")
+
+    def template_id_of(self, language: str, app: str, purpose: str) -> str | None:
+        """Return the id under which a text is registered."""
+        found = (entry.id for entry in self.template_ids if entry.stands_for(language, app, purpose))
+        return next(found, self.template_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

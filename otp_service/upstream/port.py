@@ -16,7 +16,8 @@ class Message:
 
     `to` is E.164 with its plus. `reference` belongs to the delivery. `text` is shown, or spoken in a call; `language`
     is the person's (BCP 47, such as "pt-BR"). `seconds` are left of the challenge: if the upstream supports
-    an expiry, the message must not arrive later.
+    an expiry, the message must not arrive later. `template` names the policy's text, `app` and `purpose` what it is
+    for: together they choose the id under which a text is registered.
     """
 
     to: str = field(repr=False)
@@ -25,6 +26,9 @@ class Message:
     text: str = field(repr=False)
     language: str
     seconds: int
+    template: str = ""
+    app: str = ""
+    purpose: str = ""
 
 
 class Verdict(StrEnum):

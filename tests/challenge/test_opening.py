@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
+
 from otp_service.bootstrap.stores import Stores
+from otp_service.challenge.model import Step
 from otp_service.challenge.store import Retention
 from tests.support.spine import (
     PLAN,
@@ -33,6 +36,22 @@ def test_a_challenge_comes_back_as_it_was_stored(store: Stores) -> None:
     assert challenge == replace(
         made, expires=challenge.expires, deliveries=(replace(made.deliveries[0], at=at),)
     )
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step("sms", ("main",), 30),
+        Step("sms", ("main", "spare"), 30, "read"),
+        Step("sms", ("main",), 30, "delivered", "open"),
+        Step("sms", ("main",), 30, lines="off"),
+    ],
+)
+def test_every_part_of_a_step_comes_back(store: Stores, step: Step) -> None:
+    """Parts with their defaults at the end are left out of the record."""
+    _, challenge = store.challenges.read_challenge(opened(store, replace(PLAN, steps=(step, step))).id)
+    assert challenge is not None
+    assert challenge.plan.steps == (step, step)
 
 
 def test_a_stored_challenge_is_scheduled_for_now(store: Stores, valkey: ValkeyServer) -> None:

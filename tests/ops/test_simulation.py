@@ -111,6 +111,35 @@ def test_it_shows_text_language_and_parts() -> None:
     assert "parts" not in ask()["steps"][1]
 
 
+def test_it_shows_the_lines_for_the_page_and_app_that_ask() -> None:
+    """Exactly what leaves: the host of the page, and the hash of the Android app."""
+    second = RULES.apps["web"].origins[0]
+    text = ask(origin=second, app_hash="FA+9qCX9VSu")["steps"][0]["text"]
+    assert text.split("\n")[1:] == ["FA+9qCX9VSu", f"@{RULES.apps['web'].host(second)} #000000"]
+
+
+def test_it_shows_the_registered_text_alone_and_every_text_under_its_id() -> None:
+    """With lines = "off" nothing is added; another app's text under the same id is shown beside it."""
+    registered = TEXT.replace(
+        '{ channel = "sms", upstream = { main = 3, second = 1 },',
+        '{ channel = "sms", upstream = "second", lines = "off",',
+    ).replace(
+        'sms = { service = "T", sender = "ACMEIN" }\nvoice',
+        'sms = { service = "T", sender = "ACMEIN", template_ids = [{ id = "7", purpose = "login", '
+        'language = "en" }] }\nvoice',
+    )
+    rules = policy.parse(registered)
+    question = Question(to=NUMBER, app_hash="FA+9qCX9VSu")
+    step = simulate(rules, question, lambda *_: None, lambda *_: DECISION)["steps"][0]
+    assert step["text"] == "000000 is your Acme code. It is valid for 5 minutes. Never share it."
+    (one,) = step["registered"]
+    assert (one["upstream"], one["template_id"]) == ("second", "7")
+    assert one["texts"] == [
+        f"{{code}} is your {app.brand} code. It is valid for {{minutes}} minutes. Never share it."
+        for app in rules.apps.values()
+    ]
+
+
 def test_it_shows_what_the_guard_would_charge() -> None:
     """Every rule that applies is shown, with what it would decide now."""
     found = ask()

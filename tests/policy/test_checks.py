@@ -479,7 +479,7 @@ def test_a_text_of_two_parts_causes_a_warning() -> None:
     """It is accepted, but costs twice. The warning names app, language and size."""
     long = "Dear customer, " * 10 + "{code}"
     assert warned(f'{GOOD}[template.sms]\nen = "{long}"\n') == [
-        "template.sms.en: the SMS in en of app web needs 2 parts, 182 units (line 15)"
+        "template.sms.en: the SMS in en of app web needs 2 parts, 197 units (line 15)"
     ]
 
 
@@ -488,7 +488,9 @@ def test_one_character_outside_the_gsm_alphabet_causes_a_warning() -> None:
     template = "Tu código es {code}, válido {minutes} minutos, no lo compartas con nadie."
     (warning,) = warned(f'{GOOD}[template.sms]\nes-MX = "{template}"\n')
     assert re.fullmatch(
-        r"template\.sms\.es-MX: the SMS in es-MX of app web needs 2 parts, \d+ units \(line 15\)", warning
+        r"template\.sms\.es-MX: the SMS in es-MX of app web needs 2 parts, \d+ units, Unicode because of ó "
+        r"\(U\+00F3\) and á \(U\+00E1\) \(line 15\)",
+        warning,
     )
 
 
@@ -506,5 +508,126 @@ def test_a_long_call_causes_a_warning() -> None:
     long = "Good morning from all of us. " * 7 + "{code}"
     assert warned(f'{GOOD}[template.voice]\nen = "{long} {{code}}"') == []
     assert warned(f'{GOOD}[template.voice]\nen = "{long}"') == [
-        "template.voice.en: the call in en of app web lasts about 31 s (line 15)"
+        "template.voice.en: the call in en of app web lasts about 32 s (line 15)"
     ]
+
+
+def test_the_longest_text_that_can_leave_is_judged() -> None:
+    """With the longest host, an Android app's hash, and the eight digits that the guard asks for after many guesses."""
+    template = "a" * 113 + " {code}"
+    (warning,) = warned(f'{GOOD}[template.sms]\nen = "{template}"\n')
+    assert "needs 2 parts, 161 units" in warning
+    off = GOOD.replace('wait = "30s"', 'wait = "30s", lines = "off"')
+    assert warned(f'{off}[template.sms]\nen = "{template}"\n') == []
+
+
+@pytest.mark.parametrize(
+    ("template", "warning"),
+    [
+        ("Call 0800 1234: {code}", "phones may fill in 0800 1234 instead of the code"),
+        ("2026: {code}", "phones may fill in 2026 instead of the code"),
+        ("G-{code}", None),
+        ("G{code}", "a letter or digit touches {code}, so phones may not find the code"),
+        ("{code}is it", "a letter or digit touches {code}, so phones may not find the code"),
+        ("{code}: valid 24 h, 365", None),
+    ],
+)
+def test_what_misleads_autofill_causes_a_warning(template: str, warning: str | None) -> None:
+    """Phones look for a run of digits that stands alone, and take the first."""
+    found = warned(f'{GOOD}[template.sms]\npl = "{template}"\n')
+    assert found == ([f"template.sms.pl: {warning} (line 15)"] if warning else [])
+
+
+def test_a_brand_with_many_digits_causes_a_warning() -> None:
+    """It stands in the same text as the code."""
+    assert "app.web.brand: phones may fill in 2000 instead of the code (line 3)" in warned(
+        GOOD.replace("Acme", "Shop 2000")
+    )
+
+
+# India, and other senders.
+
+REGISTERED = GOOD.replace('allow = ["*"]', 'allow = ["IN"]').replace(
+    'sender = "ACMEIN"', 'sender = "ACMEIN", entity_id = "1", template_ids = [IDS]'
+)
+LANGUAGES = ("ar", "de", "en", "es", "fr", "hi", "it", "nl", "pt")
+
+
+def india(*ids: str, more: str = "", **change: str) -> list[str]:
+    """Warn of a policy that sends to India, with an id for each language unless others are given."""
+    named = ids or tuple(f'{{ id = "id-{tag}", language = "{tag}" }}' for tag in LANGUAGES)
+    text = REGISTERED.replace("IDS", ", ".join(named)) + more
+    for old, new in change.items():
+        text = text.replace({"sender": "ACMEIN", "service": 'service = "T"', "brand": "Acme"}[old], new)
+    return warned(text)
+
+
+def test_a_policy_registered_in_india_causes_no_warning() -> None:
+    """An entity, a header of six letters, and an id for each text."""
+    assert india() == []
+
+
+def test_india_without_ids_causes_a_warning() -> None:
+    """However the policy names India: as an allowed country, in a match, by its prefix."""
+    rule = "upstream.main.sms: India delivers no SMS without entity_id and template_id or template_ids (DLT) (line 10)"
+    assert warned(GOOD.replace('["*"]', '["IN"]')) == [rule]
+    assert warned(routes('country = ["IN"]')) == [rule]
+    assert warned(routes('prefix = ["+919"]')) == [rule]
+    assert warned(routes('country = ["GB"]')) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        (
+            {"sender": "ACME12"},
+            "upstream.main.sms.sender: must have six letters for service T in India (line 10)",
+        ),
+        (
+            {"sender": "ACME"},
+            "upstream.main.sms.sender: must have six letters for service T in India (line 10)",
+        ),
+        (
+            {"service": 'service = "P"'},
+            "upstream.main.sms.service: India allows promotional P from 9 to 21 h only, not for login codes (line 10)",
+        ),
+        (
+            {"brand": "The Acme Trading Company of India"},
+            "app.web.brand: is longer than the 30 characters of a variable in India (line 3)",
+        ),
+    ],
+)
+def test_what_india_refuses_causes_a_warning(change: dict[str, str], warning: str) -> None:
+    """Headers of transactional messages, promotional hours, the length of variables."""
+    assert warning in india(**change)
+
+
+def test_an_id_of_several_texts_causes_a_warning() -> None:
+    """The network compares each text with the registered one. The languages and apps are named."""
+    (warning,) = india('{ id = "7", language = "en" }', '{ id = "8" }')
+    assert warning.startswith(
+        "upstream.main.sms: id 8 stands for several texts: ar of web, de of web, es of web"
+    )
+    assert "id-en stands for several texts: en of web, en of other" in "".join(india(more=OTHER))
+
+
+@pytest.mark.parametrize(
+    ("sender", "rule"),
+    [
+        ("ACMECOMPANYX", "sender: is longer than the 11 characters that networks show"),
+        ("1234567890123456", "sender: is longer than the 15 characters that networks show"),
+        ("ACMECOMPANY", None),
+        ("+447700900000", None),
+    ],
+)
+def test_a_sender_that_networks_cut_causes_a_warning(sender: str, rule: str | None) -> None:
+    """3GPP TS 23.040 has room for eleven letters."""
+    found = warned(GOOD.replace("ACMEIN", sender))
+    assert found == ([f"upstream.main.sms.{rule} (line 10)"] if rule else [])
+
+
+@pytest.mark.parametrize("service", ["VOC", "WAP", "RCS", "MIP"])
+def test_a_code_of_another_product_causes_a_warning(service: str) -> None:
+    """An SMS under the code of calls is refused."""
+    found = warned(GOOD.replace('service = "T"', f'service = "{service}"'))
+    assert found == [f"upstream.main.sms.service: {service} is not a code for SMS (line 10)"]

@@ -109,7 +109,7 @@ def test_a_short_policy_is_enough_and_the_rest_has_defaults() -> None:
     assert read.upstreams["main"].sms == SmsSettings(service="T", sender="ACMEIN", batch=20)
     assert read.guard == Guard(countries=Countries(allow=("*",)))
     assert read.operators == {}
-    assert read.warnings == ()
+    assert all("2 parts" in each or "several texts" in each for each in read.warnings)
 
 
 def test_every_field_of_a_policy_is_read() -> None:
@@ -348,14 +348,15 @@ steps = [{{ channel = "mip", upstream = "main" }}]
             StepRule(channel="voice", upstreams=("main",), weights=(3,), wait=599, condition="mobile"),
         ),
     )
-    assert read.warnings == ()
+    assert all("2 parts" in each or "several texts" in each for each in read.warnings)
 
 
 def test_the_example_and_its_comments_are_valid() -> None:
-    """Operators can copy it. It causes warnings about the example's hashes, and no comment shows a wrong field."""
+    """Operators can copy it. It causes warnings about its hashes and ids, and no comment shows a wrong field."""
     text = (Path(__file__).parents[2] / "docs" / "policy.example.toml").read_text(encoding="utf-8")
     read = policy.parse(text)
     assert {warning.split(": ")[1] for warning in read.warnings} == {
+        "India delivers no SMS without entity_id and template_id or template_ids (DLT) (line 103)",
         "is the hash of the example, which no key has (line 7)",
         "is the hash of the example, which no key has (line 8)",
         "is the hash of the example, which no key has (line 20)",

@@ -137,9 +137,11 @@ def test_a_plan_is_a_copy_of_all_rules() -> None:
         earlier_codes=1,
         after_choice="stop",
     )
-    step = StepRule(channel="whatsapp", upstreams=("main", "spare"), wait=40, until="read", condition="open")
+    step = StepRule(
+        channel="whatsapp", upstreams=("main", "spare"), wait=40, until="read", condition="open", lines="off"
+    )
     assert plan(policy_of(Route(steps=(step, SMS)), rules=rules)) == Plan(
-        steps=(Step("whatsapp", ("main", "spare"), 40, "read", "open"), Step("sms", ("main",), 30)),
+        steps=(Step("whatsapp", ("main", "spare"), 40, "read", "open", "off"), Step("sms", ("main",), 30)),
         code_length=7,
         ttl=240,
         max_attempts=4,

@@ -106,6 +106,12 @@ class SimulateSchema(RouteSchema):
         "The app. If omitted, the policy's first.",
         "web",
     )
+    origin = text_field(
+        "must be an origin", r"[!-~]{1,200}", "The page that asks.", "https://app.example.com"
+    )
+    app_hash = text_field(
+        "must be 11 characters", r"[A-Za-z0-9+/]{11}", "The hash of the Android app that asks.", "FA+9qCX9VSu"
+    )
     text = _policy_field(required=False)
 
 

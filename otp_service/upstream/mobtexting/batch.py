@@ -12,7 +12,7 @@ from typing import Final
 from otp_service.upstream.channels import SmsSettings
 from otp_service.upstream.mobtexting.client import MobtextingClient
 from otp_service.upstream.mobtexting.outcomes import ABANDONED, VERDICTS
-from otp_service.upstream.mobtexting.sms import kind
+from otp_service.upstream.mobtexting.sms import group
 from otp_service.upstream.mobtexting.values import digits
 from otp_service.upstream.port import Message, Outcome
 
@@ -24,7 +24,7 @@ class Batcher:
     """Sends SMS with one set of settings; a `ChannelSender` that is safe to use from many threads.
 
     While fewer than `parallel` calls are running, each message leaves at once. Otherwise up to `size` messages with the
-    same alphabet and different numbers wait until a call ends, or for `linger` seconds.
+    same alphabet, the same registered template and different numbers wait until a call ends, or for `linger` seconds.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Batcher:
         digits(message.to)  # before it joins a batch, so that the error reaches only its own caller
         with self._lock:
             alone = self._running < self._parallel
-            batch = _Batch() if alone else self._batch_for(message)
+            batch = _Batch(self._settings) if alone else self._batch_for(message)
             self._running += alone
             place = batch.add(message)
         if alone:
@@ -73,7 +73,7 @@ class Batcher:
         for batch in self._waiting:
             if len(batch.messages) < self._size and batch.suits(message):
                 return batch
-        self._waiting.append(_Batch())
+        self._waiting.append(_Batch(self._settings))
         return self._waiting[-1]
 
     def _lead(self, batch: "_Batch") -> None:
@@ -111,15 +111,17 @@ class Batcher:
 class _Batch:
     """Messages that leave together. The caller of the first one leads. Outcomes are unknown until the call ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: SmsSettings) -> None:
+        self._settings = settings
         self.messages: list[Message] = []
         self.outcomes: list[Outcome] = []
         self.go = threading.Event()
         self.done = threading.Event()
 
     def suits(self, message: Message) -> bool:
-        """Return whether a message may join: the same alphabet, and a different number."""
-        return kind(message) == kind(self.messages[0]) and all(m.to != message.to for m in self.messages)
+        """Return whether a message may join: the same alphabet and registered template, and a different number."""
+        same = group(message, self._settings) == group(self.messages[0], self._settings)
+        return same and all(m.to != message.to for m in self.messages)
 
     def add(self, message: Message) -> int:
         """Add a message and return its place."""

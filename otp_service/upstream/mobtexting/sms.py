@@ -19,26 +19,32 @@ AnswerRow = Mapping[str, Any]
 
 def one(path: str, message: Message, settings: SmsSettings) -> FormRequest:
     """Write the request for one message. Raises ValueError if `to` is not a number."""
-    return FormRequest(path, {**_own(message, settings), **_shared(settings, kind(message))})
+    return FormRequest(path, {**_own(message, settings), **_shared(settings, *group(message, settings))})
 
 
 def several(
     path: str, messages: Sequence[Message], settings: SmsSettings
 ) -> Iterator[tuple[list[int], JsonRequest]]:
-    """Write one request for each alphabet of the messages; yields the places of its messages with it.
+    """Write one request for each group of the messages; yields the places of its messages with it.
 
     Every node has its own text and the root has none, so that a code cannot reach the number of another message.
     Raises ValueError if a `to` is not a number.
     """
-    for alphabet in sorted({kind(message) for message in messages}):
-        places = [place for place, message in enumerate(messages) if kind(message) == alphabet]
+    groups = [group(message, settings) for message in messages]
+    for shared in sorted(set(groups)):
+        places = [place for place, own in enumerate(groups) if own == shared]
         nodes = [_own(messages[place], settings) for place in places]
-        yield places, JsonRequest(path, {"root": _shared(settings, alphabet), "nodes": nodes})
+        yield places, JsonRequest(path, {"root": _shared(settings, *shared), "nodes": nodes})
 
 
-def kind(message: Message) -> str:
-    """Return the alphabet that a text needs: N turns characters outside the GSM alphabet into question marks."""
-    return "N" if gsm.fits(message.text) else "U"
+def group(message: Message, settings: SmsSettings) -> tuple[str, str]:
+    """Return what messages of one request share: alphabet and registered template.
+
+    The alphabet N turns the characters that it lacks into question marks. That a node may have a `template_id` of its
+    own is not documented, so it stays in the root.
+    """
+    template_id = settings.template_id_of(message.template, message.app, message.purpose)
+    return "N" if gsm.fits(message.text) else "U", template_id or ""
 
 
 def rows_of(messages: Sequence[Message], rows: Sequence[AnswerRow]) -> list[AnswerRow | None]:
@@ -68,13 +74,13 @@ def _own(message: Message, settings: SmsSettings) -> dict[str, str]:
     return own | ({settings.expiry_field: str(message.seconds)} if settings.expiry_field else {})
 
 
-def _shared(settings: SmsSettings, alphabet: str) -> dict[str, str]:
+def _shared(settings: SmsSettings, alphabet: str, template_id: str) -> dict[str, str]:
     fields = {
         "sender": settings.sender,
         "service": settings.service,
         "type": alphabet,
-        "entity_id": settings.entity_id,
-        "template_id": settings.template_id,
-        "webhook_id": settings.webhook_id,
+        "entity_id": settings.entity_id or "",
+        "template_id": template_id,
+        "webhook_id": settings.webhook_id or "",
     }
     return {name: value for name, value in fields.items() if value}

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from otp_service.upstream.channels import SmsSettings
+from otp_service.upstream.channels import SmsSettings, TemplateId
 from otp_service.upstream.mobtexting import AccountSettings, Batcher, MobtextingClient
 from otp_service.upstream.port import Message, Outcome, Verdict
 from tests.support.fault_server import Action, FaultServer, Received, close, http, http_json, say, wait_for
@@ -117,6 +117,29 @@ class TestOneCall:
             (request.json["root"]["type"], [node["custom"] for node in request.json["nodes"]])
             for request in server.received
         ] == [("N", ["ref-0", "ref-2"]), ("U", ["ref-1", "ref-3"])]
+
+    def test_registered_templates_do_not_mix(self, server: FaultServer, client: MobtextingClient) -> None:
+        """The id is in the root. It depends on language, app and purpose; the first that fits counts."""
+        sender = replace(
+            SENDER,
+            template_id="t0",
+            template_ids=(
+                TemplateId(id="t1", language="en", purpose="payment"),
+                TemplateId(id="t2", language="en"),
+                TemplateId(id="t3", app="shop"),
+            ),
+        )
+        mixed = [
+            replace(message(0), template="en-IN", app="web", purpose="payment"),
+            replace(message(1), template="en", app="shop", purpose="login"),
+            replace(message(2), template="hi", app="shop", purpose="login"),
+            replace(message(3), template="hi", app="web", purpose="login"),
+        ]
+        client.send_sms_batch(mixed, sender)
+        sent = {one.json["nodes"][0]["custom"]: one.json["root"]["template_id"] for one in server.received}
+        assert sent == {"ref-0": "t1", "ref-1": "t2", "ref-2": "t3", "ref-3": "t0"}
+        client.send_sms(mixed[0], sender)
+        assert server.received[-1].fields["template_id"] == "t1"
 
     def test_an_empty_list_makes_no_call(self, server: FaultServer, client: MobtextingClient) -> None:
         """Without messages no request leaves."""
