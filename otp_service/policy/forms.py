@@ -215,6 +215,7 @@ class _WhatsappForm(Form):
     shape = WhatsappSettings
     sender = fields.String(required=True, validate=ONE_LINE)
     template = fields.String(required=True, validate=ONE_LINE)
+    form = fields.String(validate=one_of("values", "components"))
     default_language = fields.String(validate=_VENDOR_LANGUAGE)
     languages = Named(fields.String(validate=_VENDOR_LANGUAGE), _LANGUAGE)
     webhook_id = fields.String(validate=ONE_LINE)

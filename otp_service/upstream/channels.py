@@ -91,11 +91,13 @@ class WhatsappSettings:
 
     `languages` maps the language of a person to the template's name for it, such as {"en": "en_US", "pt-BR": "pt_BR"};
     other languages use `default_language`, which must be one of these names. That a send accepts `webhook_id` is
-    inferred from the template call. Raises ValueError for a setting that cannot work.
+    inferred from the template call. In the `form` "components" the code is a parameter of the body and of the
+    button, as accounts with Meta's own form need it. Raises ValueError for a setting that cannot work.
     """
 
     sender: str
     template: str
+    form: Literal["values", "components"] = "values"
     languages: Mapping[str, str] = field(default_factory=dict)
     default_language: str = "en"
     webhook_id: str | None = None

@@ -106,7 +106,7 @@ def _template(name: str, payload: Mapping[str, object]) -> str:
     if not alias:
         raise answers.required("message.payload.name")
     if "components" in payload:
-        return _filled(alias, _component_values(payload))
+        return _filled(alias, _component_values(name, payload))
     values = [as_text(value) for value in as_list(payload.get("body_params"))]
     # An authentication template of WhatsApp has one variable, the code. Other templates are not for codes.
     if not all(values) or not values or (name == "whatsapp" and len(values) > 1):
@@ -114,10 +114,20 @@ def _template(name: str, payload: Mapping[str, object]) -> str:
     return _filled(alias, values)
 
 
-def _component_values(payload: Mapping[str, object]) -> list[str]:
+def _component_values(name: str, payload: Mapping[str, object]) -> list[str]:
+    """Return the values of the body. An authentication template of WhatsApp needs the code in its button, too."""
+    values = _values_of("body", payload)
+    if name == "whatsapp" and (
+        len(values) != 1 or not all(values) or _values_of("button", payload) != values
+    ):
+        raise answers.invalid({"message.payload.components": ["The message.payload.components is invalid."]})
+    return values
+
+
+def _values_of(kind: str, payload: Mapping[str, object]) -> list[str]:
     components = [as_object(component) for component in as_list(payload.get("components"))]
-    bodies = [component for component in components if as_text(component.get("type")).lower() == "body"]
-    parameters = [as_object(row) for body in bodies for row in as_list(body.get("parameters"))]
+    wanted = [component for component in components if as_text(component.get("type")).lower() == kind]
+    parameters = [as_object(row) for component in wanted for row in as_list(component.get("parameters"))]
     return [as_text(parameter.get("text")) for parameter in parameters]
 
 

@@ -18,12 +18,14 @@ MessageContent = Mapping[str, Any]
 def whatsapp(path: str, message: Message, settings: WhatsappSettings) -> JsonRequest:
     """Write an authentication template. Its only value is the code, which its button uses, too.
 
+    Some accounts need the older form of the documentation, which names the button's value as well.
+
     Raises ValueError if `to` is not a number, as do `rcs` and `mip`.
     """
     payload = {
         "name": settings.template,
         "language": _language(message, settings),
-        "body_params": [message.code],
+        **(_components(message.code) if settings.form == "components" else {"body_params": [message.code]}),
     }
     return _shaped(path, "whatsapp", message, settings, {"type": "template", "payload": payload})
 
@@ -44,6 +46,12 @@ def mip(path: str, message: Message, settings: MipSettings) -> JsonRequest:
         "body_params": [message.code],
     }
     return _shaped(path, "mip", message, settings, {"type": "template", "payload": payload})
+
+
+def _components(code: str) -> MessageContent:
+    value = [{"type": "text", "text": code}]
+    button = {"type": "button", "sub_type": "url", "index": "0", "parameters": value}
+    return {"components": [{"type": "body", "parameters": value}, button]}
 
 
 def _language(message: Message, settings: WhatsappSettings | MipSettings) -> str:

@@ -74,27 +74,37 @@ def test_a_text_is_sent_as_it_is(sandbox: Running) -> None:
     assert (row["text"], row["to"], row["code"]) == ("код 482913 ✓", f"+{DELIVERED}", "482913")
 
 
+def components(*rows: tuple[str, str]) -> dict[str, object]:
+    """Write a template in the older form, with a value for each component."""
+    shaped = [{"type": kind, "parameters": [{"type": "text", "text": value}]} for kind, value in rows]
+    payload = {"name": "otp_login", "language": "en", "components": shaped}
+    return template("whatsapp") | {"message": {"type": "template", "payload": payload}}
+
+
 def test_the_older_components_are_taken_too(sandbox: Running) -> None:
-    """The body's parameters count, a button's do not."""
-    body = template("whatsapp")
-    body["message"] = {
-        "type": "template",
-        "payload": {
-            "name": "otp_login",
-            "language": "en",
-            "components": [
-                {"type": "body", "parameters": [{"type": "text", "text": "482913"}]},
-                {
-                    "type": "button",
-                    "sub_type": "url",
-                    "index": 0,
-                    "parameters": [{"type": "text", "text": "1"}],
-                },
-            ],
-        },
-    }
+    """The code is in the body and in the button."""
+    body = components(("body", "482913"), ("button", "482913"))
     assert sandbox.post("whatsapp/message/send", body).json()["data"][0]["status"] == "queued"
     assert sandbox.inbox()[0]["text"] == "482913 is your verification code."
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("body", "482913")],
+        [("button", "482913")],
+        [("body", "482913"), ("button", "1")],
+        [("body", ""), ("button", "")],
+        [("body", "482913"), ("body", "Acme"), ("button", "482913")],
+        [],
+    ],
+)
+def test_components_without_the_code_in_both_places_are_refused(
+    sandbox: Running, rows: list[tuple[str, str]]
+) -> None:
+    """An authentication template has one value, and its button copies it."""
+    assert sandbox.post("whatsapp/message/send", components(*rows)).status_code == 422
+    assert sandbox.inbox() == []
 
 
 def test_a_template_of_another_channel_may_have_more_values(sandbox: Running) -> None:

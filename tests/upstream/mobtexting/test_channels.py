@@ -182,6 +182,19 @@ class TestWhatsapp:
         client.send_whatsapp(MESSAGE, replace(WHATSAPP, webhook_id="w1"))
         assert last(server).json["channels"][0]["meta"]["webhook_id"] == "w1"
 
+    def test_the_form_with_a_button(self, server: FaultServer, client: MobtextingClient) -> None:
+        """The code is a parameter of the body and of the button, for accounts that need Meta's own form."""
+        client.send_whatsapp(MESSAGE, replace(WHATSAPP, form="components"))
+        value = [{"type": "text", "text": "493817"}]
+        assert last(server).json["message"]["payload"] == {
+            "name": "otp_login",
+            "language": "en",
+            "components": [
+                {"type": "body", "parameters": value},
+                {"type": "button", "sub_type": "url", "index": "0", "parameters": value},
+            ],
+        }
+
 
 class TestVoice:
     """A call that is tried once and speaks the code."""
