@@ -5,12 +5,13 @@ Knows Google's metadata. Must not know who asks, or why.
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
+from otp_service import typed
 from otp_service.errors import Invalid, InvalidNumber
 
 _VISIBLE_TAIL = 2
@@ -21,6 +22,34 @@ E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _TYPES: Mapping[int, str] = {
     value: name.lower() for name, value in vars(PhoneNumberType).items() if isinstance(value, int)
 }
+_HANDSETS = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE, PhoneNumberType.FIXED_LINE}
+_EXTENSION = re.compile(
+    r"(?i)[0-9)][\s.,:;-]*(?:[;,#*~]|e?xt?n?\b|x|ext\w*|int\w*|anexo|ramal|poste|доб\w*|durchwahl|p|w)"
+    r"[\s.,:;#=-]*(?:no\.?|nr\.?)?[\s.:=-]*[0-9]{1,9}[\s#]*$"
+)
+"""The end of a number that names an extension: "x5", "ext. 5", ";ext=5", "#5", ",,5"."""
+_RESPELLED: Mapping[int, Sequence[tuple[re.Pattern[str], str, bool]]] = {
+    52: [(re.compile(r"0?(?:1|44|45)([0-9]{10})"), r"\1", False)],
+    55: [(re.compile(r"([1-9][1-9])([6-9][0-9]{7})"), r"\g<1>9\2", False)],
+    225: [
+        (re.compile(r"([04-9][0-3][0-9]{6})"), r"01\1", False),
+        (re.compile(r"([04-9][4-6][0-9]{6})"), r"05\1", False),
+        (re.compile(r"([04-9][7-9][0-9]{6})"), r"07\1", False),
+    ],
+    229: [(re.compile(r"([0-9]{8})"), r"01\1", False)],
+    54: [(re.compile(r"([1-8][0-9]{9})"), r"9\1", True)],
+}
+"""By country code: old and vendors' spellings of national numbers, today's, and whether the old one is valid as well.
+
+- 52 Mexico: 1, 044 and 045 before mobile numbers ended on 2019-08-03 (IFT, Plan Técnico Fundamental de Numeración).
+  WhatsApp and its vendors still write 521.
+- 55 Brazil: a ninth digit, 9, before mobile numbers, complete on 2016-11-06 (Anatel, Resolution 553/2010).
+- 225 Ivory Coast: 01 (Moov), 05 (MTN), 07 (Orange) by the old second digit since 2021-01-31 (ARTCI). Fixed lines are
+  not mapped: their operator does not follow from the number.
+- 229 Benin: 01 before all numbers since 2024-11-30 (ARCEP Bénin).
+- 54 Argentina: 9 before a mobile number dialled from abroad (ITU-T E.129). Without it, networks name the same
+  handset, so both are one number.
+"""
 TYPES = frozenset(_TYPES.values())
 """Types of numbers, as the metadata names them: mobile, fixed_line, fixed_line_or_mobile, voip, toll_free..."""
 
@@ -39,14 +68,38 @@ class Number:
 
 
 def parse(text: str, country: str | None = None) -> Number:
-    """Read a number in any spelling. `country` (ISO 3166 alpha-2, in any case) is for numbers without a country code.
+    """Read a number in any spelling, old ones too. `country` (ISO 3166 alpha-2, any case) is for those without a code.
 
     Raises InvalidNumber, or Invalid if the country is unknown.
     """
     country = country.upper() if country and country.isascii() else country
     if country is not None and not is_country(country):
         raise Invalid({"country": ["must be the two letters of a country (ISO 3166)"]})
-    if any(unicodedata.category(char)[0] == "L" for char in _without_affixes(text)):
+    number = _todays(_read(_plain(text), country))
+    if not phonenumbers.is_valid_number(number):
+        raise InvalidNumber("must be a number that can exist in its country")
+    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    if not E164.fullmatch(e164):
+        raise InvalidNumber("must have 7 to 15 digits")
+    return Number(e164, _country(number), _TYPES[phonenumbers.number_type(number)])
+
+
+def parse_international(text: str) -> Number:
+    """Read a number with its country code, as networks write it: often without a plus. Raises InvalidNumber."""
+    plain = _plain(text)
+    return parse(plain if plain.startswith("+") else f"+{plain.removeprefix('00')}")
+
+
+def _plain(text: str) -> str:
+    """Remove what cannot be seen, the widths of East Asia, and `tel:` (RFC 3966)."""
+    plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return re.sub(r"(?i)^tel:\s*", "", typed.visible(plain).strip())
+
+
+def _read(text: str, country: str | None) -> PhoneNumber:
+    if _EXTENSION.search(text):
+        raise InvalidNumber("must have no extension, because a message cannot reach one")
+    if any(unicodedata.category(char)[0] == "L" for char in text):
         raise InvalidNumber("must be written in digits, not letters")
     try:
         number = phonenumbers.parse(text, country)
@@ -54,12 +107,21 @@ def parse(text: str, country: str | None = None) -> Number:
         if error.error_type == NumberParseException.INVALID_COUNTRY_CODE and country is None:
             raise InvalidNumber("must start with + and a country code, or come with 'country'") from None
         raise InvalidNumber("must be a phone number") from None
-    if not phonenumbers.is_valid_number(number):
-        raise InvalidNumber("must be a number that can exist in its country")
-    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
-    if not E164.fullmatch(e164):
-        raise InvalidNumber("must have 7 to 15 digits")
-    return Number(e164, _country(number), _TYPES[phonenumbers.number_type(number)])
+    if number.extension:
+        raise InvalidNumber("must have no extension, because a message cannot reach one")
+    return number
+
+
+def _todays(number: PhoneNumber) -> PhoneNumber:
+    """Return the number under which a handset is reached today, if this is an old or a vendor's spelling of it."""
+    for old, new, replaces_valid in _RESPELLED.get(number.country_code or 0, ()):
+        match = old.fullmatch(phonenumbers.national_significant_number(number))
+        if not match or (not replaces_valid and phonenumbers.is_valid_number(number)):
+            continue
+        mapped = phonenumbers.parse(f"+{number.country_code}{match.expand(new)}")
+        if phonenumbers.number_type(mapped) in _HANDSETS:
+            return mapped
+    return number
 
 
 def is_country(code: str) -> bool:
@@ -73,16 +135,18 @@ def calling_code(country: str) -> str:
 
 
 def mask(e164: str) -> str:
-    """Return a number with only its country code and last two digits visible, so that its owner recognises it."""
-    code = phonenumbers.parse(e164).country_code
-    head = f"+{code}"
+    """Return a number with only its country code and last two digits visible, so that its owner recognises it.
+
+    Of a text that is no number, nothing is visible.
+    """
+    try:
+        head = f"+{phonenumbers.parse(e164).country_code}"
+    except NumberParseException:
+        head = ""
+    if not E164.fullmatch(e164) or not head:
+        return "*" * len(e164)
     hidden = len(e164) - len(head) - _VISIBLE_TAIL
     return f"{head}{'*' * hidden}{e164[-_VISIBLE_TAIL:]}"
-
-
-def _without_affixes(text: str) -> str:
-    """Remove `tel:` (RFC 3966) and extensions, so that any letter that is left belongs to the number."""
-    return re.sub(r"(?i)^\s*tel:|(;?\s*ext\.?\s*=?|x)\s*[0-9]+\s*$", "", text)
 
 
 def country_of(e164: str) -> str:

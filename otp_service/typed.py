@@ -19,19 +19,19 @@ _MORE_DASHES = "\u2212\u30fc"
 
 
 def visible(text: str) -> str:
-    """Remove the marks that cannot be seen, and make every kind of space a plain one."""
+    """Remove the marks that cannot be seen; make every kind of space a plain one, every dash a hyphen."""
     if text.isascii() and text.isprintable():
         return text
     kept = (char for char in _IGNORABLE.sub("", text) if unicodedata.category(char) != "Cf")
-    return "".join(" " if _is_space(char) else char for char in kept)
+    return "".join(" " if _is_space(char) else "-" if _is_dash(char) else char for char in kept)
 
 
 def digits(text: str) -> str:
-    """Fold digits of any script to ASCII, and remove spaces, dashes and invisible marks. All else stays."""
+    """Fold digits of any script to ASCII (NFKC), and remove spaces, dashes and invisible marks. All else stays."""
     if text.isascii() and text.isdecimal():
         return text
     seen = visible(unicodedata.normalize("NFKC", text))
-    return "".join(_plain(char) for char in seen if char != " " and not _is_dash(char))
+    return "".join(_plain(char) for char in seen if char not in " -")
 
 
 def is_line(text: str) -> bool:

@@ -22,8 +22,12 @@ SPELLINGS = [
     "9876543210".translate(DEVANAGARI),
     "98765\u200b43210",
     "tel:+91-98765-43210",
-    "+919876543210;ext=5",
-    "+919876543210 x123",
+    "TEL:+919876543210",
+    "+91\ufe0d9876543210",
+    "98765\u200e 43210",
+    "\u2068+91\u202f98765\u200943210\u2069\t",
+    "98765\u221243210",
+    "\ufeff+9\ufe0f\u20e31 98765 43210",
     "\uff0b919876543210",
     "+919876543210\n",
     "+9109876543210",
@@ -39,20 +43,88 @@ def test_every_spelling_is_one_number(spelling: str) -> None:
 @settings(deadline=None)
 @given(
     separators=st.lists(
-        st.sampled_from(["", " ", "-", ".", "/", "\u00a0", "\u2011", "\u200b", " - "]), min_size=9
+        st.sampled_from(["", " ", "-", ".", "/", "\u00a0", "\u2011", "\u200b", " - ", "\u2009", "\ufe58"]),
+        min_size=9,
     ),
     prefix=st.sampled_from(["+91", "0091", "0", "", "+91 ", "+91 (0)", "\uff0b91", "tel:+91"]),
     digits=st.sampled_from([str.maketrans({}), FULL_WIDTH, DEVANAGARI]),
-    suffix=st.sampled_from(["", " ", "\t", ";ext=12", " ext. 7", "x9"]),
+    suffix=st.sampled_from(["", " ", "\t", "\ufeff", "\u2069"]),
     country=st.sampled_from(["IN"]),
 )
 def test_any_mixture_of_signs_is_the_same_number(
     separators: list[str], prefix: str, digits: dict[int, str], suffix: str, country: str
 ) -> None:
-    """Separators, prefixes, scripts and extensions do not matter; the digits are the number."""
+    """Separators, prefixes, scripts and marks do not matter; the digits are the number."""
     national = "".join(digit + between for digit, between in zip("987654321", separators, strict=False)) + "0"
     text = f"{prefix}{national}".translate(digits) + suffix
     assert phone.parse(text, country).e164 == INDIAN
+
+
+EXTENSIONS = (
+    "x5| x 123| ext 5| Ext. No. 5| extension: 5| extensión 5|;ext=5|;5|#5|,5|,,5#|*5| xtn 5| доб. 5| anexo 5|"
+    " int 5| ~5|p5| poste 5| Durchwahl 5|\uff585| ext\uff15"
+)
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS.split("|"))
+def test_an_extension_is_refused_with_a_sentence_however_it_is_written(extension: str) -> None:
+    """A message reaches no extension; dropping it would send the code to a switchboard."""
+    for number in ("+91 98765 43210", "9876543210", "(098765) 43210", "tel:+919876543210"):
+        with pytest.raises(InvalidNumber) as caught:
+            phone.parse(f"{number}{extension}", "IN")
+        assert caught.value.rules() == [("to", "must have no extension, because a message cannot reach one")]
+
+
+@pytest.mark.parametrize(
+    ("old", "today"),
+    [
+        ("5215512345678", "+525512345678"),
+        ("+52 1 55 1234 5678", "+525512345678"),
+        ("+52 044 55 1234 5678", "+525512345678"),
+        ("551187654321", "+5511987654321"),
+        ("+55 (11) 8765-4321", "+5511987654321"),
+        ("22547123456", "+2250747123456"),
+        ("+225 07 12 34 56", "+2250707123456"),
+        ("+225 05 12 34 56", "+2250505123456"),
+        ("+225 41 23 45 67", "+2250141234567"),
+        ("22997123456", "+2290197123456"),
+        ("+54 11 2345-6789", "+5491123456789"),
+        ("541123456789", "+5491123456789"),
+        ("+54 11 15 2345-6789", "+5491123456789"),
+        ("+54 9 11 2345-6789", "+5491123456789"),
+        ("+54 351 234 5678", "+5493512345678"),
+    ],
+)
+def test_old_and_vendors_spellings_are_the_number_of_today(old: str, today: str) -> None:
+    """Limits, STOP, `sub` and forgetting must find the person under one number."""
+    found = phone.parse_international(old)
+    assert found.e164 == today
+    assert phone.parse(today) == found
+
+
+@pytest.mark.parametrize(
+    "e164",
+    ["+551132345678", "+551177123456", "+548001234567", "+2252720304050", "+525512345678", "+2290121123456"],
+)
+def test_a_number_that_is_right_already_is_left_alone(e164: str) -> None:
+    """Fixed lines of Brazil, its old trunk radio, toll-free numbers: no rule of spelling is for them."""
+    assert phone.parse(e164).e164 == e164
+
+
+@pytest.mark.parametrize(
+    "text", ["28444", "SUPPORT", "VM-ACMEIN", "", "+", "\U0001f600", "56161", "9876543210"]
+)
+def test_a_sender_that_is_no_number_is_refused_and_can_be_masked(text: str) -> None:
+    """Networks name short codes and words as senders."""
+    with pytest.raises(InvalidNumber):
+        phone.parse_international(text)
+    assert phone.mask(text) == "*" * len(text)
+
+
+@given(st.text())
+def test_any_text_can_be_masked(text: str) -> None:
+    """A log line must never fail, and never show what it cannot read."""
+    assert len(phone.mask(text)) == len(text)
 
 
 EXAMPLES = [
@@ -75,7 +147,7 @@ EXAMPLES = [
 )
 def test_what_is_written_for_humans_is_read_back(number: phonenumbers.PhoneNumber, form: int) -> None:
     """Mobile numbers of every country, in each common form, give the E.164 form, which the wire takes."""
-    wanted = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    wanted = phone.parse(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)).e164
     found = phone.parse(phonenumbers.format_number(number, form)).e164
     assert found == wanted
     assert phone.E164.fullmatch(found)

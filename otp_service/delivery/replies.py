@@ -8,6 +8,7 @@ from typing import Any
 
 from otp_service import phone
 from otp_service.crypto.sealing import Seal
+from otp_service.errors import InvalidNumber
 from otp_service.guard.suppressions import Suppressions
 from otp_service.messages import opt_out
 from otp_service.store.facts import Facts
@@ -31,10 +32,19 @@ class Replies:
         self._metrics = metrics
 
     def record_reply(self, upstream: str, reply: Reply) -> None:
-        """Record that a person wrote: opens the channel for a day, and obeys STOP and START."""
+        """Record that a person wrote: opens the channel for a day, and obeys STOP and START.
+
+        A sender that is no phone number, such as a short code or a name, is counted and otherwise ignored.
+        """
+        try:
+            sender = phone.parse_international(reply.sender).e164
+        except InvalidNumber:
+            self._metrics.inbound.labels(reply.channel, "ignored").inc()
+            log("inbound.ignored", channel=reply.channel, why="the sender is no phone number")
+            return
         word = opt_out.word(reply.text)
-        index = self._seal.index("number", reply.sender)
-        suppressed = self._seal.indexes("suppressed", reply.sender)
+        index = self._seal.index("number", sender)
+        suppressed = self._seal.indexes("suppressed", sender)
         if reply.written:
             self._facts.put(f"open:{reply.channel}:{index}", "1", OPEN_FOR)
         if word == "stop":
@@ -43,13 +53,13 @@ class Replies:
                 "upstream": upstream,
                 "at": self._facts.time(),
                 "by": "the person",
-                "sealed": self._seal.close(reply.sender, suppressed[0]),
+                "sealed": self._seal.close(sender, suppressed[0]),
             }
             self._suppressions.add(suppressed[0], why, SUPPRESSED_FOR)
         elif word == "start":
             self._suppressions.remove(*suppressed)
         self._metrics.inbound.labels(reply.channel, word or "other").inc()
-        log("inbound.heard", channel=reply.channel, to=phone.mask(reply.sender), word=word or "other")
+        log("inbound.heard", channel=reply.channel, to=phone.mask(sender), word=word or "other")
 
     def read_suppression(self, to: str, country: str | None = None) -> dict[str, Any] | None:
         """Return why a number gets no messages, or None if it does. Raises InvalidNumber."""

@@ -98,7 +98,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A message that a person wrote. `sender` is E.164 with its plus; `text` is empty for pictures and similar.
+    """A message that a person wrote. `sender` is as the upstream names it; `text` is empty for pictures and similar.
 
     `written` is false if the person opted out or in by other means than a message, such as a link.
     """

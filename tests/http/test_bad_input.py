@@ -19,6 +19,7 @@ NUMBERS_RULES = (
     "must be a number that can exist in its country",
     "must be written in digits, not letters",
     "must start with + and a country code, or come with 'country'",
+    "must have no extension, because a message cannot reach one",
 )
 ANY_TEXT = "must be a string"
 TO, REQUIRED, NULL = "must be 3 to 40 characters", "is required", "must not be null"
@@ -41,7 +42,7 @@ SENDS: list[tuple[dict[str, Any], str, str, str]] = [
     ({}, "invalid_request", "to", REQUIRED),
     ({"to": "hello"}, "invalid_number", "to", NUMBERS_RULES[2]),
     ({"to": "---"}, "invalid_number", "to", NUMBERS_RULES[0]),
-    ({"to": "\u2122\u2603\u2603"}, "invalid_number", "to", NUMBERS_RULES[0]),
+    ({"to": "\u2603\u2603\u2603"}, "invalid_number", "to", NUMBERS_RULES[0]),
     ({"to": "1-800-FLOWERS", "country": "US"}, "invalid_number", "to", NUMBERS_RULES[2]),
     ({"to": "2025550100"}, "invalid_number", "to", NUMBERS_RULES[3]),
     ({"to": "+999 1234567"}, "invalid_number", "to", NUMBERS_RULES[3]),
@@ -51,8 +52,10 @@ SENDS: list[tuple[dict[str, Any], str, str, str]] = [
     ({"to": "+1202555010000000"}, "invalid_number", "to", NUMBERS_RULES[1]),
     ({"to": "+1" * 21}, "invalid_request", "to", TO),
     ({"to": ""}, "invalid_request", "to", TO),
-    ({"to": f"{NUMBER}\n"}, "invalid_request", "to", TO),
-    ({"to": f"{NUMBER}\r\nX: y"}, "invalid_request", "to", TO),
+    ({"to": f"{NUMBER}\r\nX: y"}, "invalid_number", "to", NUMBERS_RULES[2]),
+    ({"to": f"{NUMBER}" + "\u200b" * 160}, "invalid_request", "to", TO),
+    ({"to": f"{NUMBER} ext. 7"}, "invalid_number", "to", NUMBERS_RULES[4]),
+    ({"to": f"{NUMBER}\uff5812"}, "invalid_number", "to", NUMBERS_RULES[4]),
     ({"to": f"{NUMBER}\x00"}, "invalid_request", "to", TO),
     ({"to": 12025550100}, "invalid_request", "to", ANY_TEXT),
     ({"to": None}, "invalid_request", "to", NULL),
@@ -409,7 +412,7 @@ CANARIES = [
 @pytest.mark.parametrize("canary", CANARIES)
 def test_an_error_repeats_no_name_or_value_from_the_request(api: Api, canary: str) -> None:
     """Field names that look like a number or a key, and all values, stay out of the answer."""
-    odd = f"{canary} \u2603\n"
+    odd = f"{canary} \u2603\x00"
     answers = [
         api.call("POST", "/otp/send", body={"to": NUMBER, canary: "x"}),
         api.call(

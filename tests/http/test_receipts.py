@@ -246,6 +246,49 @@ def test_several_reports_in_one_push(pushed: Api) -> None:
     assert [shown(pushed, one) for one in (first, second)] == ["delivered", "delivered"]
 
 
+def test_a_form_nested_too_deep_is_400(pushed: Api) -> None:
+    """Parts inside parts, each with a boundary of its own, as deep as a body may be."""
+    raw = b"".join(
+        b"--b%d\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (n, n + 1) for n in range(2000)
+    )
+    answer = pushed.call(
+        "POST", PATH, key=WHS, raw=raw, headers={"Content-Type": "multipart/form-data; boundary=b0"}
+    )
+    assert (answer.status_code, (answer.json or {})["code"]) == (400, "receipt_unreadable")
+
+
+def written(sender: object, text: str) -> dict[str, Any]:
+    """A message from a person, as the upstream pushes it."""
+    payload = {"recipient": {"from": sender}, "message": {"type": "text", "payload": {"text": text}}}
+    return {"event": "whatsapp:message:in", "payload": payload}
+
+
+def test_senders_that_are_no_numbers_do_not_silence_a_stop_beside_them(pushed: Api) -> None:
+    """Short codes and names are ignored and counted; a number is read in any spelling."""
+    senders = ("28444", "SUPPORT", "+91 98765 43210", None, 5, NUMBER[1:])
+    answer = push(pushed, [written(sender, "STOP") for sender in senders])
+    assert (answer.status_code, answer.json) == (200, {"received": 5})
+    refused = pushed.send()
+    assert (refused.status_code, (refused.json or {})["code"]) == (422, "number_opted_out")
+    (line,) = [line for line in counted(pushed, "otp_inbound_total") if "ignored" in line]
+    assert line.endswith(" 3.0")
+
+
+def test_a_push_of_nothing_but_odd_senders_is_accepted(pushed: Api) -> None:
+    """An error would only make the upstream push it again."""
+    assert push(pushed, [written("28444", "STOP"), written("SUPPORT", "STOP")]).json == {"received": 2}
+
+
+def test_a_stop_from_an_old_spelling_is_found_under_todays_number_and_lifted(pushed: Api) -> None:
+    """The vendor names a Mexican 521..., the app and operators do not."""
+    push(pushed, written("5215512345678", "STOP"))
+    replies = pushed.core.replies
+    for spelling in ("+52 55 1234 5678", "+52 1 55 1234 5678"):
+        assert (replies.read_suppression(spelling) or {})["channel"] == "whatsapp"
+    assert replies.lift_suppression("+525512345678", by="anna")
+    assert replies.read_suppression("+5215512345678") is None
+
+
 def test_an_inbound_stop_suppresses_messages_until_start(pushed: Api) -> None:
     """On any channel the person's own message decides."""
 
@@ -348,6 +391,7 @@ def test_a_push_without_signature_is_accepted_with_its_secret(pushed: Api) -> No
         (b'{"id": "1"}', "no_status"),
         (b'{"event": "vmn:message:in", "payload": {}}', "no_sender"),
         (b"[" * 9000, "unreadable"),
+        (b'{"a":' * 900 + b"1" + b"}" * 900, "no_status"),
     ],
 )
 def test_what_cannot_be_read_is_400_and_counted(pushed: Api, raw: bytes, word: str) -> None:

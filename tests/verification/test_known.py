@@ -178,8 +178,8 @@ SPELLINGS = (
     "\u096f\u096e\u096d\u096c\u096b\u096a\u0969\u0968\u0967\u0966",
     "+91 98765\u200b43210",
     "tel:+91-98765-43210",
-    "+919876543210;ext=5",
-    "+919876543210 x123",
+    "+91\ufe0d9876543210",
+    "\u206898765\u202f43210\u2069\t",
     "+9109876543210",
 )
 """A dozen ways to write one number."""
@@ -198,7 +198,7 @@ def test_a_number_is_one_however_it_is_spelled(spine: Spine, spelling: str) -> N
     st.sampled_from(["+91", "0091", "0", ""]),
     st.lists(st.sampled_from(["", " ", "-", ".", "\u200b", "\u00a0"]), min_size=10, max_size=10),
     st.sampled_from([0x30, 0xFF10, 0x0660, 0x0966]),
-    st.sampled_from(["", ";ext=7", " x12"]),
+    st.sampled_from(["", "\t", "\u200e"]),
 )
 def test_all_spellings_become_one_number(begin: str, between: list[str], zero: int, end: str) -> None:
     """This holds for any separators and any digits."""

@@ -13,6 +13,7 @@ from otp_service.http.schemas.fields import (
     channel_field,
     code_field,
     human_proof_field,
+    number_field,
     shown,
     shown_list,
     shown_word,
@@ -24,13 +25,7 @@ from otp_service.upstream.channels import CHANNELS
 class NumberSchema(Strict):
     """A phone number."""
 
-    to = text_field(
-        "must be 3 to 40 characters",
-        r"[^\x00-\x1f]{3,40}",
-        "The phone number, in any common notation.",
-        "+1 202 555 0100",
-        required=True,
-    )
+    to = number_field("The phone number, in any common notation, without an extension.", "+1 202 555 0100")
     country = text_field(
         "must be the two letters of a country (ISO 3166)",
         r"[A-Za-z]{2}",

@@ -18,6 +18,8 @@ from otp_service.upstream.channels import CHANNELS
 
 CODE_TEXT = 64
 """Characters that a typed code may have, with all marks between its digits."""
+NUMBER_TEXT = 160
+"""Characters that a typed number may have, with the marks that cannot be seen."""
 BINDING_PARTS, BINDING_LENGTH, BINDING_TEXT = 8, 64, 256
 BINDING_RULE = (
     f"must be a string of 1 to {BINDING_TEXT} visible characters, or an object of up to {BINDING_PARTS} strings "
@@ -72,6 +74,26 @@ def code_field(about: str, example: str) -> fields.String:
     return _Code(
         required=True,
         metadata={"description": about, "example": example, "minLength": 6, "maxLength": CODE_TEXT},
+        error_messages=_STRING,
+    )
+
+
+class _Number(fields.String):
+    """A number as typed. Marks that cannot be seen count for nothing, so the schema has no pattern."""
+
+    def _deserialize(self, value: Any, *arguments: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - marshmallow's signature
+        text = super()._deserialize(value, *arguments, **kwargs)
+        number = typed.visible(text).strip() if len(text) <= NUMBER_TEXT else ""
+        if not re.fullmatch(r"[^\x00-\x1f]{3,40}", number):
+            raise ValidationError("must be 3 to 40 characters")
+        return number
+
+
+def number_field(about: str, example: str) -> fields.String:
+    """Make a field for a phone number as a person types or pastes it."""
+    return _Number(
+        required=True,
+        metadata={"description": about, "example": example, "minLength": 3, "maxLength": NUMBER_TEXT},
         error_messages=_STRING,
     )
 

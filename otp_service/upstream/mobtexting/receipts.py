@@ -14,7 +14,7 @@ from email import message_from_bytes
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
-from otp_service.upstream.mobtexting.values import e164, identifier, number, parse_json, scalar
+from otp_service.upstream.mobtexting.values import identifier, number, parse_json, scalar
 from otp_service.upstream.mobtexting.words import meaning_of
 from otp_service.upstream.port import Receipt, Reply
 
@@ -41,6 +41,8 @@ _CLOCK: Final = re.compile(r"(?:(\d{1,2}):)?(\d{1,3}):(\d{2})")
 _MOST_ENTRIES: Final = 1000
 _MOST_FIELDS: Final = 200
 _MAX_ECHO: Final = 512
+_MAX_SENDER: Final = 64
+_LEAST_DIGITS: Final = 5  # of a number; an id or a name beside it has fewer, or none
 _MAX_TEXT: Final = 4096  # characters, the longest text of any channel
 
 
@@ -99,7 +101,7 @@ def content_of(content_type: str, raw: bytes, query: Mapping[str, str]) -> objec
         return query
     try:
         body = _decoded(content_type, raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ReceiptError("unreadable") from None
     if not isinstance(body, Mapping):
         return body
@@ -214,9 +216,14 @@ def _unnamed(body: Content, fields: Fields) -> list[Pushed]:
 
 def _opt_out(body: Content, channel: str, word: str = "STOP") -> list[Pushed]:
     """Read whom an opt-out names; an opt-out without a number is nothing."""
-    found = (e164(body.get(name)) for name in ("receiver", "value", "number"))
-    number_ = next(filter(None, found), None)
-    return [Reply(channel=channel, sender=number_, text=word, written=False)] if number_ else []
+    found = (_sender(body.get(name)) for name in ("receiver", "value", "number"))
+    sender = next((one for one in found if sum(map(str.isdigit, one)) >= _LEAST_DIGITS), None)
+    return [Reply(channel=channel, sender=sender, text=word, written=False)] if sender else []
+
+
+def _sender(value: object) -> str:
+    """Read whom a push names, in whatever spelling; empty if it names none."""
+    return (scalar(value) or "")[:_MAX_SENDER].strip()
 
 
 def _flat(found: list[list[T]]) -> list[T]:
@@ -248,7 +255,7 @@ def _channel(body: Content, fields: Fields) -> str:
 
 def _reply(body: Content, channel: str, _: Fields) -> Reply:
     recipient, message = _object(body.get("recipient")), _object(body.get("message"))
-    sender = e164(recipient.get("from"))
+    sender = _sender(recipient.get("from"))
     if not sender:
         raise ReceiptError("no_sender")
     payload = _object(message.get("payload"))

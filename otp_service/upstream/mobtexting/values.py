@@ -80,9 +80,3 @@ def digits(to: str) -> str:
     if not _E164.fullmatch(to):
         raise ValueError("to must be E.164 with a plus")
     return to.removeprefix("+")
-
-
-def e164(value: object) -> str | None:
-    """Read a phone number with or without its plus; None if it is not one."""
-    number_ = f"+{(scalar(value) or '').strip().removeprefix('+')}"
-    return number_ if _E164.fullmatch(number_) else None
