@@ -89,8 +89,12 @@ class BodyTooLarge(OtpError):
     """The body is longer than any valid one."""
 
     code = "body_too_large"
-    detail = "The body is larger than 16 KiB."
-    broken = ("body", "must be at most 16 KiB")
+    detail = "The body is too large."
+    broken = ("body", "must not be longer than the limit of the call")
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The body is larger than {most // 1024} KiB.")
+        self.broken = ("body", f"must be at most {most // 1024} KiB")
 
 
 class MalformedRequest(OtpError):

@@ -3,6 +3,7 @@
 Knows the limits of a body and of its JSON. Must not know what is done with the values.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Mapping
@@ -32,11 +33,21 @@ def load(schema: type[Schema], *, optional: bool = False) -> dict[str, Any]:
         raise errors.UnsupportedMediaType
     if empty:
         return {}
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise _encoded()
     try:
         loaded: dict[str, Any] = _instance(schema).load(_strict_json(raw))
     except ValidationError as error:
         raise errors.Invalid(_field_rules(error.normalized_messages())) from None  # type: ignore[no-untyped-call]
     return loaded
+
+
+def _encoded() -> errors.UnsupportedMediaType:
+    error = errors.UnsupportedMediaType(
+        "The body has a Content-Encoding, such as gzip. Send it as plain JSON."
+    )
+    error.broken = ("Content-Encoding", "must be omitted or identity")
+    return error
 
 
 def read_body() -> bytes:
@@ -47,9 +58,9 @@ def read_body() -> bytes:
     try:
         raw: bytes = request.input_stream.read(most + 1)
     except Exception:  # noqa: BLE001 - malformed chunks; each server raises errors of its own for them
-        raise errors.MalformedJson from None
+        raise errors.MalformedJson("The chunks of the body are malformed (RFC 9112, section 7.1).") from None
     if len(raw) > most:
-        raise errors.BodyTooLarge
+        raise errors.BodyTooLarge(most)
     return raw
 
 
@@ -60,6 +71,8 @@ def _instance(schema: type[Schema]) -> Schema:
 
 
 def _strict_json(raw: bytes) -> dict[str, Any]:
+    if raw.startswith(_BYTE_ORDER_MARKS):
+        raise errors.MalformedJson("The body begins with a byte order mark. Send JSON in UTF-8 without one.")
     try:
         body = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
         # A lone surrogate, written as an escape, cannot be encoded, so it could not be hashed or stored.
@@ -69,6 +82,9 @@ def _strict_json(raw: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise errors.Invalid({"body": ["must be a JSON object"]})
     return body
+
+
+_BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from flask import Response, g, has_request_context
+from flask import Response, g, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
 from otp_service import errors
@@ -85,7 +85,8 @@ def http_problem(error: HTTPException) -> Response:
     kind = _FROM_HTTP.get(error.code or 0)
     if kind is None:
         return unexpected_problem(error)
-    response = problem(kind())
+    too_large = kind is errors.BodyTooLarge
+    response = problem(errors.BodyTooLarge(request.max_content_length or 0) if too_large else kind())
     for name, value in error.get_headers():
         if name == "Allow":
             response.headers[name] = value

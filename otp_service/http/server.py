@@ -15,7 +15,12 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
-from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.http.errors import (
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+    UnsupportedTransferCoding,
+)
 from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client import multiprocess
 
@@ -73,6 +78,8 @@ def _refusal(fault: Exception) -> OtpError:
         return UriTooLong()
     if isinstance(fault, LimitRequestHeaders):
         return HeadersTooLarge()
+    if isinstance(fault, UnsupportedTransferCoding):
+        return MalformedRequest("The only Transfer-Encoding that is supported is chunked.")
     if isinstance(fault, ParseException):
         return MalformedRequest()
     LOG.error("server.failed", exc_info=fault)

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask, g
 
 from otp_service import errors
+from otp_service.http.body import MAX_BODY
 from otp_service.http.problems import STATUS, problem
 
 REQUEST_ID = "9f86d081884c7d65"
@@ -30,6 +31,7 @@ _MADE: dict[type[errors.OtpError], errors.OtpError] = {
     errors.Invalid: errors.Invalid({"to": ["is required"]}),
     errors.InvalidNumber: errors.InvalidNumber("must be a number that can exist in its country"),
     errors.ChannelNotAvailable: errors.ChannelNotAvailable(["sms", "voice"]),
+    errors.BodyTooLarge: errors.BodyTooLarge(MAX_BODY),
     errors.WrongCode: errors.WrongCode(4),
     errors.PolicyConflict: errors.PolicyConflict(12),
     errors.PolicyInvalid: errors.PolicyInvalid(

@@ -1,5 +1,6 @@
 """Bodies: length, media type and strict JSON."""
 
+import gzip
 import io
 import json
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import SECRET
+from tests.conftest import OPS, SECRET
 from tests.support.http_api import NO_ID, NUMBER, Api
 from tests.support.http_calls import problem
 
@@ -176,3 +177,43 @@ def test_no_bytes_make_the_service_fail(api: Api, raw: bytes) -> None:
     """Random bytes are refused and store nothing."""
     assert api.call("POST", "/otp/send", raw=raw).status_code in {400, 422}
     assert api.kept() == {}
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "deflate", "zstd", "gzip, identity", "aws-chunked"])
+def test_a_compressed_body_is_refused_by_the_name_of_its_header(api: Api, coding: str) -> None:
+    """Otherwise a developer would look for a mistake in the JSON."""
+    raw = gzip.compress(b'{"to": "+12025550100"}')
+    found = problem(
+        api.call("POST", "/otp/send", raw=raw, headers={"Content-Encoding": coding}),
+        415,
+        "unsupported_media_type",
+    )
+    assert found["errors"] == [{"field": "Content-Encoding", "rule": "must be omitted or identity"}]
+    assert "gzip" in found["detail"]
+
+
+def test_the_coding_identity_is_none(api: Api) -> None:
+    """Some clients write it."""
+    answer = api.call("POST", "/otp/send", raw=padded(100), headers={"Content-Encoding": "Identity"})
+    assert answer.status_code == 202
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_named(api: Api, encoding: str) -> None:
+    """It cannot be seen in an editor."""
+    raw = '{"to": "+12025550100"}'.encode(encoding)
+    assert (
+        "byte order mark" in problem(api.call("POST", "/otp/send", raw=raw), 400, "malformed_json")["detail"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key", "kib"), [("POST", "/otp/send", SECRET, 16), ("PUT", "/ops/policy", OPS, 512)]
+)
+def test_a_body_that_is_too_large_learns_the_limit_of_its_call(
+    api: Api, method: str, path: str, key: str, kib: int
+) -> None:
+    """A policy may be larger than a send."""
+    found = problem(api.call(method, path, key=key, raw=padded(kib * 1024 + 1)), 413, "body_too_large")
+    assert found["detail"] == f"The body is larger than {kib} KiB."
+    assert found["errors"] == [{"field": "body", "rule": f"must be at most {kib} KiB"}]

@@ -13,9 +13,11 @@ import pytest
 import requests
 from flask import Flask
 from gunicorn.config import Config
+from gunicorn.http.errors import UnsupportedTransferCoding
 
 from otp_service.cli.secrets import new_secret
-from otp_service.http.server import _Log
+from otp_service.errors import MalformedRequest
+from otp_service.http.server import _Log, _refusal
 from tests.conftest import OPS, POLICY, PUBLISHABLE, SECRET
 from tests.support.http_api import NOBODY, UPSTREAM_TOKEN, Api, close, make_api
 from tests.support.patience import PATIENCE, until
@@ -87,6 +89,13 @@ def test_a_slow_client_is_no_error_of_the_service(caplog: pytest.LogCaptureFixtu
     slow, other = caplog.records
     assert (slow.message, slow.levelname, slow.exc_info) == ("http.slow_client", "INFO", None)
     assert (other.levelname, bool(other.exc_info)) == ("ERROR", True)
+
+
+def test_an_unknown_transfer_coding_is_named() -> None:
+    """The only coding is chunked."""
+    refusal = _refusal(UnsupportedTransferCoding("xyz"))
+    assert isinstance(refusal, MalformedRequest)
+    assert refusal.detail == "The only Transfer-Encoding that is supported is chunked."
 
 
 # Real processes.
