@@ -54,6 +54,11 @@ TYPES = frozenset(_TYPES.values())
 """Types of numbers, as the metadata names them: mobile, fixed_line, fixed_line_or_mobile, voip, toll_free..."""
 
 
+_SATELLITES = ("+870", "+881")
+NETWORKS = frozenset({"satellite", "international_networks"})
+"""What has numbers and is no country: satellites (+870, +881), and other shared codes (+878, +882, +883, +979...)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
     """A number that can exist. `e164` starts with a plus; `country` is ISO 3166 alpha-2, or empty if there is none.
@@ -65,6 +70,13 @@ class Number:
     e164: str
     country: str
     type: str
+
+    @property
+    def place(self) -> str:
+        """The country, or one of NETWORKS for a number that belongs to none."""
+        if self.country:
+            return self.country
+        return "satellite" if self.e164.startswith(_SATELLITES) else "international_networks"
 
 
 def parse(text: str, country: str | None = None) -> Number:

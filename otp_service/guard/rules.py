@@ -139,7 +139,7 @@ def _all(guard: Guard, asked: Asked) -> Iterator[Line]:
 
 
 def _fixed(guard: Guard, asked: Asked) -> Iterator[Line]:
-    if not guard.countries.has(asked.number.country):
+    if not guard.countries.has(asked.number.place):
         yield _fixed_line("countries", guard.countries.mode)
     if asked.number.type in guard.number_types.refuse:
         yield _fixed_line("number_types", guard.number_types.mode)

@@ -4,11 +4,11 @@ Pure. Must not report what a mistake in one table has caused: the value of a bro
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from otp_service.phone import calling_code
+from otp_service.phone import NETWORKS, calling_code
 from otp_service.policy.draft import Draft, Findings
 from otp_service.policy.limits import EVERYWHERE
 from otp_service.policy.model import App, Match, Route, StepRule
@@ -18,6 +18,13 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _NAME_RULE = "a name has up to 32 lowercase letters, digits, - and _"
 _REPORTS_READING = frozenset({"whatsapp", "rcs", "mip"})
 _EXAMPLE = re.compile("0{56}.*")
+_SAME_PLAN: Mapping[str, Sequence[str]] = {
+    "AU": ("CC", "CX"),
+    "FI": ("AX",),
+    "GB": ("GG", "IM", "JE"),
+    "NO": ("SJ",),
+}
+"""Countries with others in their national numbering plan, as the metadata of numbers groups them."""
 
 
 def find_contradictions(draft: Draft, findings: Findings) -> None:
@@ -92,7 +99,7 @@ def _check_served(draft: Draft, app: App, own: Sequence[Match], findings: Findin
     differs = app.guard is not None and app.guard.countries != draft.guard.countries
     table = f"{join('app', app.name)}.guard.countries.allow" if differs else "guard.countries.allow"
     for place, country in _listed(table, guard.countries.allow):
-        if country != EVERYWHERE and not any(match.may_meet(country) for match in own):
+        if country not in {EVERYWHERE, *NETWORKS} and not any(match.may_meet(country) for match in own):
             findings.add(place, f"no route of app {app.name} serves {country}")
 
 
@@ -211,6 +218,7 @@ def find_warnings(draft: Draft, findings: Findings) -> None:
                 f"route[{at}].steps", "every step has a condition, so some numbers may get no message"
             )
     _warn_of_guard(draft, findings)
+    _warn_of_islands(draft, findings)
     _warn_of_cooldown(draft, findings)
 
 
@@ -241,6 +249,19 @@ def _warn_of_guard(draft: Draft, findings: Findings) -> None:
                 findings.add(
                     f"challenge.cooldown[{at}]",
                     f"is shorter than the {least} s that {place}.ladder requires",
+                )
+
+
+def _warn_of_islands(draft: Draft, findings: Findings) -> None:
+    """Find countries that share a numbering plan with others that are not allowed."""
+    for place, rule in _enforced(draft, "countries"):
+        for country in () if EVERYWHERE in rule.allow else rule.allow:
+            missing = [other for other in _SAME_PLAN.get(country, ()) if other not in rule.allow]
+            if missing:
+                findings.add(
+                    f"{place}.allow",
+                    f"allows {country} without {', '.join(missing)}, whose numbers also begin with "
+                    f"{calling_code(country)} and look the same to people",
                 )
 
 

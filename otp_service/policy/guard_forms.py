@@ -10,7 +10,7 @@ from typing import Any
 from marshmallow import fields, validate
 
 from otp_service.durations import DAY, HOUR, MINUTE
-from otp_service.phone import TYPES
+from otp_service.phone import NETWORKS, TYPES
 from otp_service.policy.fields import (
     ONE_LINE,
     Duration,
@@ -36,7 +36,7 @@ def _prices() -> Named:
 
 
 def _check_place(code: str) -> None:
-    if code != EVERYWHERE:
+    if code != EVERYWHERE and code not in NETWORKS:
         check_country(code)
 
 

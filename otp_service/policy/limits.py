@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from otp_service.durations import DAY, HOUR, MINUTE
+from otp_service.phone import NETWORKS
 
 Mode = Literal["enforce", "watch", "off"]
 Level = Literal["human_check", "cheap", "refuse"]
@@ -41,9 +42,9 @@ class Countries(Rule):
 
     allow: tuple[str, ...] = ()
 
-    def has(self, country: str) -> bool:
-        """Tell whether messages may go to this country."""
-        return country in self.allow or EVERYWHERE in self.allow
+    def has(self, place: str) -> bool:
+        """Tell whether messages may go to this country or network. Networks belong to no country and need naming."""
+        return place in self.allow or (EVERYWHERE in self.allow and place not in NETWORKS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

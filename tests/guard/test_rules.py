@@ -137,3 +137,26 @@ def test_moving_within_a_network_does_not_escape_a_limit(network: int, one: int,
 def test_no_address_breaks_the_guard(address: str) -> None:
     """Whatever a proxy passes on is counted as some subscriber."""
     assert subscriber(address)
+
+
+@pytest.mark.parametrize(
+    ("e164", "place"),
+    [
+        ("+870773110001", "satellite"),
+        ("+881612345678", "satellite"),
+        ("+883510012345678", "international_networks"),
+        ("+878101234567890", "international_networks"),
+    ],
+)
+def test_all_countries_are_not_satellites_and_international_networks(e164: str, place: str) -> None:
+    """They belong to no country and cost like none, so an operator has to name them."""
+    asked = Asked(number=parse(e164), app="web", purpose="login")
+
+    def refused(*allow: str) -> bool:
+        lines = lines_of_send(Guard(countries=Countries(allow=allow)), asked)
+        return "countries" in [line.rule for line in lines]
+
+    assert refused("*")
+    assert refused("US")
+    assert not refused("*", place)
+    assert not refused(place)

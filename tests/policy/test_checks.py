@@ -407,6 +407,34 @@ def warned(text: str) -> list[str]:
     return list(policy.parse(text).warnings)
 
 
+@pytest.mark.parametrize(
+    ("allow", "missing"),
+    [
+        ('["GB"]', "GG, IM, JE"),
+        ('["GB", "JE"]', "GG, IM"),
+        ('["GB", "GG", "IM", "JE"]', None),
+        ('["*"]', None),
+        ('["GB", "*"]', None),
+        ('["IN"]', None),
+    ],
+)
+def test_britain_without_its_islands_causes_a_warning(allow: str, missing: str | None) -> None:
+    """They are countries of their own with numbers that look British."""
+    found = [line for line in warned(GOOD.replace('["*"]', allow)) if "whose numbers also" in line]
+    if missing is None:
+        assert found == []
+    else:
+        assert f"allows GB without {missing}, whose numbers also begin with +44" in found[0]
+
+
+def test_networks_without_a_country_can_be_named_beside_all_countries() -> None:
+    """No route by country serves them, and none is asked for."""
+    names = ("*", "satellite", "international_networks")
+    allowed = policy.parse(GOOD.replace('["*"]', '["*", "satellite", "international_networks"]'))
+    assert allowed.guard.countries.allow == names
+    assert allowed.warnings == ()
+
+
 def test_the_hash_of_the_example_causes_a_warning() -> None:
     """No key has it: the operator forgot to replace it."""
     example = "0" * 63 + "1"
