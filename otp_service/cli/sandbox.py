@@ -24,8 +24,17 @@ from otp_service.telemetry import logs
     "--error-rate", type=float, default=0.0, metavar="SHARE", help="Sends answered with 500, from 0 to 1."
 )
 @click.option("--report-url", metavar="URL", help="Where delivery reports and replies go.")
+@click.option("--reach-out", is_flag=True, help="Post reports also beyond private networks.")
 @click.option("--threads", type=int, default=128, show_default=True, help="Requests answered at once.")
-def sandbox(*, listen: str, latency: float, error_rate: float, report_url: str | None, threads: int) -> None:
+def sandbox(
+    *,
+    listen: str,
+    latency: float,
+    error_rate: float,
+    report_url: str | None,
+    reach_out: bool,
+    threads: int,
+) -> None:
     """Stand in for the upstream. $SANDBOX_TOKEN is the access token that it accepts."""
     token = os.environ.get("SANDBOX_TOKEN", "")
     if not token:
@@ -36,6 +45,7 @@ def sandbox(*, listen: str, latency: float, error_rate: float, report_url: str |
             latency=latency,
             error_rate=error_rate,
             report_url=report_url,
+            reach_out=reach_out,
             report_secret=os.environ.get("SANDBOX_REPORT_SECRET"),
         )
     except ValueError as error:

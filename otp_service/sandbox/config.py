@@ -29,6 +29,8 @@ class SandboxConfig:
     """How long the outcome `timeout_after_accept` takes to answer."""
     report_delay: float = 0.5
     """From acceptance to delivery. A message is `sent` after half of this time and `read` after twice the time."""
+    reach_out: bool = False
+    """Whether reports may leave this machine and private networks."""
     report_url: str | None = None
     """Receives every report and inbound message, beside the registered webhooks; `{account}` becomes the name."""
     report_secret: str | None = field(default=None, repr=False)

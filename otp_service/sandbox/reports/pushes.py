@@ -16,6 +16,7 @@ import requests
 
 from otp_service.sandbox.config import SandboxConfig
 from otp_service.sandbox.reports.bodies import Body, Event
+from otp_service.sandbox.reports.reach import is_near
 from otp_service.sandbox.reports.schedule import Schedule
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Pushes:
         self._targets = targets
         self._reports = PushRules((200, 202), 10.0, (config.report_retry_interval,) * config.report_retries)
         self._messengers = PushRules(range(200, 300), 3.0, config.event_retries)
+        self._reaches_out = config.reach_out
         self._schedule = Schedule("sandbox-push", threads=8)
         self._local = threading.local()
 
@@ -75,6 +77,9 @@ class Pushes:
         self._schedule.after(delay, lambda: self._push(request, rules, waits))
 
     def _push(self, request: requests.PreparedRequest, rules: PushRules, waits: tuple[float, ...]) -> None:
+        if not (self._reaches_out or is_near(request.url or "")):
+            log.warning("a report was dropped: its receiver is outside, and --reach-out is not given")
+            return
         if self._accepted(request, rules):
             return
         if waits:
