@@ -16,8 +16,8 @@ _REACHABLE_AT = {
     "::": "[::1]",
 }
 """The hosts to listen on, and how this machine reaches each: the policy allows plain HTTP to itself only."""
-_HOSTS_OF_ORIGINS = {"localhost", "127.0.0.1"}
-"""The hosts that a policy allows as origins with plain HTTP."""
+_NAMES = ("localhost", "127.0.0.1")
+"""The names of this machine that a policy allows in origins with plain HTTP."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +68,9 @@ class DemoOptions:
 
     @property
     def origins(self) -> list[str]:
-        """The origins of browsers that may call the API."""
-        return [
-            "http://localhost:3000",
-            *([self.api, self.sandbox] if self.host in _HOSTS_OF_ORIGINS else []),
-        ]
+        """The origins of browsers that may call the API, by either name of this machine."""
+        own = (f"http://{host}:{port}" for port in (self.port, self.sandbox_port) for host in _NAMES)
+        return list(dict.fromkeys(["http://localhost:3000", *own]))
 
 
 def _is_free(host: str, port: int) -> bool:

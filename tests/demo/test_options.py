@@ -1,0 +1,29 @@
+"""What a person chooses about a demo, and the addresses that follow from it."""
+
+from pathlib import Path
+
+import pytest
+
+from otp_service import policy
+from otp_service.demo.options import DemoOptions
+from tests.conftest import POLICY
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])  # noqa: S104 - not listened on
+def test_the_example_page_works_under_both_names_of_this_machine(host: str) -> None:
+    """http://localhost:PORT/try and http://127.0.0.1:PORT/try are two origins; a person may open either."""
+    options = DemoOptions(host=host, port=8000, sandbox_port=8025, var=Path("var"), latency=0, error_rate=0)
+    assert {"http://localhost:8000", "http://127.0.0.1:8000"} <= set(options.origins)
+    origins = ", ".join(f'"{origin}"' for origin in options.origins)
+    read = policy.parse(
+        POLICY.replace("UPSTREAM/", "http://127.0.0.1:9/").replace('"https://app.example.com"', origins, 1)
+    )
+    assert read.apps["web"].origins == tuple(options.origins)
+
+
+def test_an_origin_is_named_once() -> None:
+    """The demo may listen on the port of the page that integrators develop."""
+    options = DemoOptions(
+        host="localhost", port=3000, sandbox_port=8025, var=Path("var"), latency=0, error_rate=0
+    )
+    assert options.origins.count("http://localhost:3000") == 1
