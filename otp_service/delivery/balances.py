@@ -8,12 +8,13 @@ import threading
 from collections.abc import Callable
 
 from otp_service.errors import StoreUnavailable
+from otp_service.policy import Upstream
 from otp_service.policy.active import ActivePolicy
 from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.get_budget import GetBudget
-from otp_service.upstream.port import UpstreamError
+from otp_service.upstream.port import Balance, UpstreamError
 
 EVERY = 60
 """Seconds between two requests to an account."""
@@ -58,8 +59,21 @@ class Balances:
         except UpstreamError as error:
             log("balance.unknown", logging.WARNING, upstream=name, reason=error.reason)
             return
-        low = active.policy.upstreams[name].low_balance
+        upstream = active.policy.upstreams[name]
+        low = upstream.low_balance
         for row in rows:
             self._metrics.balance.labels(name, row.service).set(row.credits)
-            if low is not None and row.credits < low and not row.postpaid:
+            if low is not None and row.credits < low and not row.postpaid and _is_used(row, upstream):
                 log("balance.low", logging.WARNING, upstream=name, service=row.service, credits=row.credits)
+
+
+def _is_used(row: Balance, upstream: Upstream) -> bool:
+    """Return whether the account sends by this service: no one refills what is not used.
+
+    An SMS service is named by the policy. A service of no channel that is known may be any, so it counts as used.
+    """
+    if upstream.sms and row.service == upstream.sms.service:
+        return True
+    if row.channel == "sms":
+        return False
+    return row.channel is None or getattr(upstream, row.channel, None) is not None

@@ -111,12 +111,16 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """The balance of one service code. `credits` are in the upstream's unit."""
+    """The balance of one service code. `credits` are in the upstream's unit.
+
+    `channel` is what the code is for, None if it is not known.
+    """
 
     service: str
     name: str
     credits: float
     postpaid: bool
+    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

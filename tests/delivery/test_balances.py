@@ -11,6 +11,7 @@ from otp_service.policy import Policy, Upstream
 from otp_service.policy.active import ActivePolicy
 from otp_service.telemetry.logs import LOG
 from otp_service.telemetry.metrics import Metrics
+from otp_service.upstream.channels import SmsSettings, VoiceSettings
 from otp_service.upstream.port import Balance, Lookup, Receipt, UpstreamError
 from tests.support.spine import open_store
 from tests.support.valkey_server import ValkeyServer
@@ -42,9 +43,9 @@ class Asked:
         raise NotImplementedError
 
 
-def row(service: str, credits_left: float, *, postpaid: bool = False) -> Balance:
+def row(service: str, credits_left: float, *, postpaid: bool = False, channel: str | None = None) -> Balance:
     """Make the balance of a service code."""
-    return Balance(service=service, name=service, credits=credits_left, postpaid=postpaid)
+    return Balance(service=service, name=service, credits=credits_left, postpaid=postpaid, channel=channel)
 
 
 class Records(logging.Handler):
@@ -80,6 +81,8 @@ def watch(
             base_url="https://portal.example.com/api/v2/",
             token_env="OTP_UPSTREAM_MAIN_TOKEN",
             low_balance=low_balance,
+            sms=SmsSettings(service="T", sender="ACMEIN"),
+            voice=VoiceSettings(bridge="918045000001"),
         )
         for name in accounts
     }
@@ -117,6 +120,21 @@ def test_many_processes_ask_and_warn_once(store: Stores, logged: Logged) -> None
     assert main.times == 1
     assert logged == [("balance.low", {"upstream": "main", "service": "T", "credits": 99.9})]
     assert EVERY == 60
+
+
+def test_a_low_balance_counts_only_for_services_in_use(store: Stores, logged: Logged) -> None:
+    """The SMS service of the policy, the channels of the account, and codes whose use is not known."""
+    rows = [
+        row("T", 1, channel="sms"),
+        row("P", 2, channel="sms"),
+        row("VOC", 3, channel="voice"),
+        row("WAP", 4, channel="whatsapp"),
+        row("VBR", 5, channel="viber"),
+        row("SIPT", 6),
+    ]
+    balances, _ = watch(store, low_balance=100, main=Asked(*rows))
+    balances.read_due()
+    assert [details["service"] for _, details in logged] == ["T", "VOC", "SIPT"]
 
 
 def test_there_is_no_warning_without_a_limit(store: Stores, logged: Logged) -> None:

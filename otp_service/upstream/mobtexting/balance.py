@@ -4,10 +4,20 @@ Knows the fields of its rows. Must not know how they are fetched.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from otp_service.upstream.mobtexting.values import number, truth
 from otp_service.upstream.port import Balance
+
+_CHANNELS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("T", "P", "S", "G"), "sms"),
+    "WAP": "whatsapp",
+    "VOC": "voice",
+    "RCS": "rcs",
+    "MIP": "mip",
+    "VBR": "viber",
+}
+"""The channel of each documented service code (v2, common rules). White labels have others."""
 
 
 def balances(body: Mapping[str, Any]) -> list[Balance] | None:
@@ -27,4 +37,5 @@ def _balance(row: Any) -> Balance | None:  # noqa: ANN401 - it is whatever JSON 
         name=str(row.get("name") or ""),
         credits=credits_left,
         postpaid=truth(row.get("postpaid")),
+        channel=_CHANNELS.get(str(row.get("service")).strip().upper()),
     )

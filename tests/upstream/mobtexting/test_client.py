@@ -33,8 +33,8 @@ ROWS = [
     {"service": "WAP", "name": "WhatsApp", "postpaid": True, "credits": -3, "charges": "0.25"},
 ]
 BALANCES = [
-    Balance("T", "Transactional", credits=12.5, postpaid=False),
-    Balance("WAP", "WhatsApp", credits=-3.0, postpaid=True),
+    Balance("T", "Transactional", credits=12.5, postpaid=False, channel="sms"),
+    Balance("WAP", "WhatsApp", credits=-3.0, postpaid=True, channel="whatsapp"),
 ]
 
 
