@@ -60,10 +60,10 @@ class Invalid(OtpError):
 
 
 class InvalidNumber(Invalid):
-    """A field, usually `to`, is not a possible phone number."""
+    """A field, usually `to`, is not a known phone number."""
 
     code = "invalid_number"
-    detail = "This is not a possible phone number. Include the country code, as in +14155552671."
+    detail = "This is not a phone number that is known here. Include the country code, as in +14155552671."
 
     def __init__(self, rule: str, field: str = "to") -> None:
         super().__init__({field: [rule]})

@@ -89,7 +89,7 @@ def parse(text: str, country: str | None = None) -> Number:
         raise Invalid({"country": ["must be the two letters of a country (ISO 3166)"]})
     number = _todays(_read(_plain(text), country))
     if not phonenumbers.is_valid_number(number):
-        raise InvalidNumber("must be a number that can exist in its country")
+        raise InvalidNumber("must be a number that is known in its country")
     e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     if not E164.fullmatch(e164):
         raise InvalidNumber("must have 7 to 15 digits")

@@ -29,7 +29,7 @@ HUMAN_CHECK = {
 }
 _MADE: dict[type[errors.OtpError], errors.OtpError] = {
     errors.Invalid: errors.Invalid({"to": ["is required"]}),
-    errors.InvalidNumber: errors.InvalidNumber("must be a number that can exist in its country"),
+    errors.InvalidNumber: errors.InvalidNumber("must be a number that is known in its country"),
     errors.ChannelNotAvailable: errors.ChannelNotAvailable(["sms", "voice"]),
     errors.BodyTooLarge: errors.BodyTooLarge(MAX_BODY),
     errors.WrongCode: errors.WrongCode(4),

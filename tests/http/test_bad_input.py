@@ -16,7 +16,7 @@ pytest_plugins = ["tests.support.http_fixtures"]
 
 NUMBERS_RULES = (
     "must be a phone number",
-    "must be a number that can exist in its country",
+    "must be a number that is known in its country",
     "must be written in digits, not letters",
     "must start with + and a country code, or come with 'country'",
     "must have no extension, because a message cannot reach one",

@@ -9,7 +9,7 @@ class FieldErrorSchema(Schema):
     """A field or header, and the rule that it breaks."""
 
     field = shown(fields.String, "The name of the field or header.", "to")
-    rule = shown(fields.String, "What it must be.", "must be a number that can exist in its country")
+    rule = shown(fields.String, "What it must be.", "must be a number that is known in its country")
 
 
 class HumanCheckSchema(Schema):
