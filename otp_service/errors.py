@@ -230,6 +230,14 @@ class NoSendsLeft(OtpError):
     broken = ("challenge_id", "must be a challenge with sends left")
 
 
+class BindingIncomplete(OtpError):
+    """The app's policy wants the message to say what is paid to whom, and the binding does not."""
+
+    code = "binding_incomplete"
+    detail = "The binding lacks what the message must say."
+    broken = ("binding", "must have amount and payee, 40 characters each, from a secret key")
+
+
 class ChannelNotAvailable(Invalid):
     """No step of the route uses the requested channel."""
 
@@ -244,14 +252,12 @@ class ChannelNotAvailable(Invalid):
         )
 
 
-class NoRoute(Invalid):
+class NoRoute(OtpError):
     """No route of the policy serves the number."""
 
     code = "no_route"
     detail = "This service does not send to this destination."
-
-    def __init__(self) -> None:
-        super().__init__({"to": ["must be a number that this service sends to"]})
+    broken = ("to", "must be a number that this service sends to")
 
 
 class TooManyRequests(OtpError):
@@ -272,14 +278,12 @@ class HumanCheckRequired(OtpError):
         self.check = check
 
 
-class HumanCheckFailed(Invalid):
+class HumanCheckFailed(OtpError):
     """The proof is forged, wrong, expired, used or for another request: one answer for all."""
 
     code = "human_check_failed"
     detail = "The human check failed. Repeat the request without human_proof to get a new check."
-
-    def __init__(self) -> None:
-        super().__init__({"human_proof": ["must be the unused result of a check for this request"]})
+    broken = ("human_proof", "must be the unused result of a check for this request")
 
 
 class HumanCheckUnavailable(OtpError):
@@ -289,26 +293,22 @@ class HumanCheckUnavailable(OtpError):
     detail = "The human check cannot be verified now. Nothing was sent. Try again after retry_after seconds."
 
 
-class NumberOptedOut(Invalid):
+class NumberOptedOut(OtpError):
     """The person asked not to receive messages."""
 
     code = "number_opted_out"
     detail = (
         "This number opted out of messages. The person can opt in again by sending START, or an operator can."
     )
-
-    def __init__(self) -> None:
-        super().__init__({"to": ["must be a number that has not opted out"]})
+    broken = ("to", "must be a number that has not opted out")
 
 
-class IdempotencyKeyReused(Invalid):
+class IdempotencyKeyReused(OtpError):
     """The same idempotency key came with another request body."""
 
     code = "idempotency_key_reused"
     detail = "This Idempotency-Key was used with another body. Use a new key for each new request."
-
-    def __init__(self) -> None:
-        super().__init__({"Idempotency-Key": ["must be new for each new body"]})
+    broken = ("Idempotency-Key", "must be new for each new body")
 
 
 class IdempotencyKeySpent(OtpError):
@@ -366,14 +366,12 @@ class PolicyInvalid(Invalid):
         super().__init__({"policy": [problem.removeprefix("policy: ") for problem in problems]}, detail)
 
 
-class ReceiptUnreadable(Invalid):
+class ReceiptUnreadable(OtpError):
     """What an upstream pushed is not a report that can be read."""
 
     code = "receipt_unreadable"
     detail = "This is not a delivery report or inbound message in a known form."
-
-    def __init__(self) -> None:
-        super().__init__({"body": ["must be a report in the form that the upstream documents"]})
+    broken = ("body", "must be a report in the form that the upstream documents")
 
 
 class Busy(OtpError):

@@ -134,6 +134,7 @@ class Dispatcher:
             code=drawn.code,
             reference=reference,
             now=lease.now,
+            binding=person.binding,
         )
         self._reach("hashed")
         if not self._challenges.arm(lease, reference, drawn.code_hash, chosen.account):

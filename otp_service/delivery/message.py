@@ -6,12 +6,13 @@ Pure. Must not know how a message is sent.
 from otp_service import phone
 from otp_service.challenge.model import Challenge
 from otp_service.messages import templates
+from otp_service.messages.payments import fields_of
 from otp_service.policy import Policy
 from otp_service.upstream.port import Message
 
 
 def compose(
-    policy: Policy, challenge: Challenge, e164: str, *, code: str, reference: str, now: int
+    policy: Policy, challenge: Challenge, e164: str, *, code: str, reference: str, now: int, binding: str = ""
 ) -> Message:
     """Compose the message of the newest delivery. `now` is the store's time in milliseconds."""
     app = policy.apps.get(challenge.app)
@@ -27,6 +28,7 @@ def compose(
         app_hash=challenge.app_hash,
         host=challenge.host or (app.host(None) if app else ""),
         lines=challenge.step.lines != "off",
+        payment=fields_of(binding) if app and app.binding else None,
     )
     return Message(
         to=e164,

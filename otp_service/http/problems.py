@@ -46,6 +46,7 @@ STATUS: Mapping[type[errors.OtpError], int] = {
     errors.InvalidNumber: 422,
     errors.NoRoute: 422,
     errors.ChannelNotAvailable: 422,
+    errors.BindingIncomplete: 422,
     errors.NumberOptedOut: 422,
     errors.HumanCheckFailed: 422,
     errors.PolicyInvalid: 422,

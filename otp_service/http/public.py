@@ -45,6 +45,7 @@ def _shown(view: View) -> dict[str, Any]:
         errors.Busy,
         errors.InvalidNumber,
         errors.NoRoute,
+        errors.BindingIncomplete,
         errors.ChannelNotAvailable,
         errors.NumberOptedOut,
         errors.HumanCheckRequired,

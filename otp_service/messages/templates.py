@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from otp_service.messages import gsm, languages
+from otp_service.messages.payments import FIELDS, PAYMENTS
 
 VARIABLES = frozenset({"code", "brand", "minutes"})
 
@@ -85,12 +86,15 @@ def problems(template: str, channel: str = "sms") -> list[str]:
     found = []
     if any(spec or conversion for _, _, spec, conversion in parts):
         found.append("variables take no format: write {code}")
-    if unknown := sorted(set(names) - VARIABLES):
+    known = VARIABLES.union(FIELDS) if channel == "payment" else VARIABLES
+    if unknown := sorted(set(names) - known):
         found.append(f"unknown variable {', '.join(f'{{{n}}}' for n in unknown)}")
     if channel == "voice" and names.count("code") not in {1, 2}:
         found.append("must contain {code} once or twice")
     if channel != "voice" and names.count("code") != 1:
         found.append("must contain {code} once")
+    if channel == "payment":
+        found += [f"must contain {{{name}}}" for name in FIELDS if name not in names]
     return found
 
 
@@ -119,24 +123,45 @@ def write(
     app_hash: str = "",
     host: str = "",
     lines: bool = True,
+    payment: Mapping[str, str] | None = None,
 ) -> Written:
     """Write the message of a channel.
 
     `own` are the policy's templates by channel and locale. An SMS ends with the lines for autofill, unless `lines` is
-    False: some countries deliver registered texts only. RCS and MIP use
+    False: some countries deliver registered texts only. With a `payment` (its amount and payee), every channel has the
+    text of payments. RCS and MIP use
     the SMS templates if they have none of their own. For WhatsApp the text is the code alone, because the vendor stores
     the template.
     """
     if channel == "whatsapp":
         return Written(code, languages.of_person(locale, country))
+    chosen = choose(_sources(channel, own, payment), locale, country)
     if channel == "voice":
-        chosen = choose([own.get("voice", {}), VOICE], locale, country)
-        return replace(chosen, text=spoken(chosen.text, code, brand=brand, minutes=minutes))
-    chosen = choose([own.get(channel, {}), own.get("sms", {}), TEMPLATES], locale, country)
+        text = spoken(chosen.text, code, brand=brand, minutes=minutes, payment=payment)
+        return replace(chosen, text=text)
     if channel != "sms" or not lines:
         app_hash, host = "", ""
-    text = compose(chosen.text, code=code, brand=brand, minutes=minutes, app_hash=app_hash, host=host)
+    text = compose(
+        chosen.text,
+        code=code,
+        brand=brand,
+        minutes=minutes,
+        app_hash=app_hash,
+        host=host,
+        payment=payment,
+    )
     return replace(chosen, text=text)
+
+
+def _sources(
+    channel: str, own: Mapping[str, Mapping[str, str]], payment: Mapping[str, str] | None
+) -> list[Mapping[str, str]]:
+    """List where the text of a channel is looked for, first the policy's."""
+    if payment:
+        return [own.get("payment", {}), PAYMENTS]
+    if channel == "voice":
+        return [own.get("voice", {}), VOICE]
+    return [own.get(channel, {}), own.get("sms", {}), TEMPLATES]
 
 
 def choose(sources: Sequence[Mapping[str, str]], locale: str, country: str) -> Written:
@@ -153,25 +178,36 @@ def choose(sources: Sequence[Mapping[str, str]], locale: str, country: str) -> W
     raise LookupError(languages.FALLBACK)
 
 
-def spoken(template: str, code: str, *, brand: str, minutes: int) -> str:
+def spoken(
+    template: str, code: str, *, brand: str, minutes: int, payment: Mapping[str, str] | None = None
+) -> str:
     """Return the text of a call, with separate digits and the code twice, so that a person can write it down.
 
     A template with {code} once is repeated as a whole. A full stop after a digit makes an ordinal number in German and
     other languages, so it becomes a semicolon, or nothing at the end.
     """
     digits = ", ".join(code)
-    text = template.format(code=digits, brand=brand, minutes=minutes)
+    text = template.format(code=digits, brand=brand, minutes=minutes, **(payment or {}))
     names = [name for _, name, _, _ in string.Formatter().parse(template)]
     twice = text if names.count("code") > 1 else f"{text} {text}"
     return _FULL_STOP.sub(";", twice).rstrip(";")
 
 
-def compose(template: str, *, code: str, brand: str, minutes: int, app_hash: str = "", host: str = "") -> str:
+def compose(
+    template: str,
+    *,
+    code: str,
+    brand: str,
+    minutes: int,
+    app_hash: str = "",
+    host: str = "",
+    payment: Mapping[str, str] | None = None,
+) -> str:
     """Return the text of an SMS: the template, then the app's hash for Android, then the origin-bound line.
 
     The last line follows the WICG draft "Origin-bound one-time codes delivered via SMS": `@host #code`.
     """
-    lines = [template.format(code=code, brand=brand, minutes=minutes)]
+    lines = [template.format(code=code, brand=brand, minutes=minutes, **(payment or {}))]
     if app_hash:
         lines.append(app_hash)
     if host:

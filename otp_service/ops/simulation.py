@@ -12,6 +12,7 @@ from otp_service import phone
 from otp_service.errors import OtpError
 from otp_service.guard.rules import Asked, Decision, limits_of, lines_of_send
 from otp_service.messages import templates
+from otp_service.messages.payments import FIELDS
 from otp_service.phone import Number
 from otp_service.policy import App, Guard, Learned, Policy, Route, StepRule
 from otp_service.policy.registered import registered_texts
@@ -166,6 +167,7 @@ def _step(
         app_hash=question.app_hash,
         host=app.host(question.origin),
         lines=rule.lines != "off",
+        payment={name: f"{{{name}}}" for name in FIELDS} if app.binding else None,
     )
     step: dict[str, Any] = {
         "channel": rule.channel,

@@ -11,7 +11,7 @@ from typing import Any
 from otp_service.phone import NETWORKS, calling_code
 from otp_service.policy.draft import Draft, Findings
 from otp_service.policy.limits import EVERYWHERE
-from otp_service.policy.model import App, Match, Route, StepRule
+from otp_service.policy.model import App, Match, Route, StepRule, Upstream
 from otp_service.policy.places import join
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -151,6 +151,7 @@ def _check_steps(draft: Draft, place: str, route: Route, findings: Findings) -> 
     for at, step in enumerate(route.steps):
         here = f"{place}.steps[{at}]"
         _check_accounts(draft, here, step, findings)
+        _check_payments(draft, here, route.match, step, findings)
         if step.until == "read" and step.channel and step.channel not in _REPORTS_READING:
             findings.add(f"{here}.until", f"{step.channel} does not report that a message was read")
         broken = findings.is_unread(here) or findings.is_broken("challenge.max_sends")
@@ -169,6 +170,27 @@ def _check_accounts(draft: Draft, place: str, step: StepRule, findings: Findings
                 findings.add(_account_place(place, step, at), f"there is no upstream {name}")
         elif step.channel and not findings.is_broken(table) and not draft.upstreams[name].has(step.channel):
             findings.add(place, f"upstream {name} has no {step.channel} table")
+
+
+def _check_payments(draft: Draft, place: str, match: Match, step: StepRule, findings: Findings) -> None:
+    """Find steps whose words the vendor keeps, for an app whose messages must say amount and payee."""
+    for app in draft.apps.values():
+        if not app.binding or (match.apps and app.name not in match.apps):
+            continue
+        for name in step.upstreams:
+            if name in draft.upstreams and _says_code_only(draft.upstreams[name], step.channel):
+                findings.add(
+                    place,
+                    f"{step.channel} of {name} cannot say amount and payee for app {app.name}",
+                )
+
+
+def _says_code_only(upstream: Upstream, channel: str) -> bool:
+    return (
+        channel == "whatsapp"
+        or (channel == "voice" and upstream.voice is not None and upstream.voice.mode == "flow")
+        or (channel == "mip" and upstream.mip is not None and upstream.mip.template is not None)
+    )
 
 
 def _account_place(place: str, step: StepRule, at: int) -> str:

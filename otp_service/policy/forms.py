@@ -167,6 +167,7 @@ class AppForm(Form):
     publishable_keys = fields.List(_key_hash())
     secret_keys = fields.List(_key_hash())
     events = Inner(_EventsForm)
+    binding = fields.String(validate=one_of("in_message"))
 
 
 class OperatorForm(Form):
@@ -353,6 +354,7 @@ class TemplatesForm(Form):
     voice = Named(fields.String(validate=_template_check("voice")), _LANGUAGE)
     rcs = Named(fields.String(validate=_template_check("rcs")), _LANGUAGE)
     mip = Named(fields.String(validate=_template_check("mip")), _LANGUAGE)
+    payment = Named(fields.String(validate=_template_check("payment")), _LANGUAGE)
 
 
 def _some_tables(kind: str) -> Named:

@@ -68,7 +68,10 @@ class Events:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """A client of the service. Keys are SHA-256 hashes in hex. Without a `guard`, the common rules apply."""
+    """A client of the service. Keys are SHA-256 hashes in hex. Without a `guard`, the common rules apply.
+
+    `binding` "in_message" means that each message says the amount and the payee of its binding (PSD2 RTS, article 5).
+    """
 
     name: str
     brand: str
@@ -77,6 +80,7 @@ class App:
     secret_keys: tuple[str, ...] = ()
     events: Events | None = None
     guard: Guard | None = None
+    binding: str = ""
 
     def host(self, origin: str | None) -> str:
         """Return the host that the code is bound to: the requesting page's, or else the first that is a site's."""

@@ -20,6 +20,7 @@ from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Signer
 from otp_service.delivery.conversion import Conversion
 from otp_service.errors import (
+    BindingIncomplete,
     IdempotencyKeyReused,
     IdempotencyKeySpent,
     Invalid,
@@ -29,6 +30,7 @@ from otp_service.errors import (
 from otp_service.guard.admission import Admission, Entry
 from otp_service.guard.history import Past
 from otp_service.guard.rules import Asked, Decision, Known
+from otp_service.messages.payments import fields_of
 from otp_service.phone import Number
 from otp_service.policy import Guard
 from otp_service.store.facts import Facts
@@ -85,12 +87,13 @@ class Send:
     def send(self, caller: Caller, request: SendRequest, idempotency_key: str | None = None) -> View:
         """Open a challenge and schedule its first message.
 
-        Raises Invalid, NoRoute, ChannelNotAvailable, NumberOptedOut, TooManyRequests, HumanCheckRequired,
-        HumanCheckFailed, HumanCheckUnavailable, IdempotencyKeyReused, IdempotencyKeySpent or StoreUnavailable.
-        Then nothing is stored or sent.
+        Raises Invalid, BindingIncomplete, NoRoute, ChannelNotAvailable, NumberOptedOut, TooManyRequests,
+        HumanCheckRequired, HumanCheckFailed, HumanCheckUnavailable, IdempotencyKeyReused, IdempotencyKeySpent
+        or StoreUnavailable. Then nothing is stored or sent.
         """
         number = phone.parse(request.to, request.country)
         _check_server_fields(caller, request)
+        _check_binding(caller, request)
         plan = self._plan(caller, request, number)
         operation = self._operation(caller, request, number, idempotency_key)
         if operation.record and (known := self._challenges.recall(*operation.records)):
@@ -244,6 +247,12 @@ def _check_server_fields(caller: Caller, request: SendRequest) -> None:
         given = [name for name in ("session", "address") if getattr(request, name)]
         if given:
             raise Invalid({name: ["is accepted only with a secret key"] for name in given})
+
+
+def _check_binding(caller: Caller, request: SendRequest) -> None:
+    """Require what the message must say, from a server: a page could show one payee and bind another."""
+    if caller.app.binding and (caller.address is not None or not fields_of(canonical(request.binding))):
+        raise BindingIncomplete
 
 
 def _cautious(plan: Plan, rules: Guard, decision: Decision) -> Plan:

@@ -33,6 +33,7 @@ from tests.support.valkey_server import ValkeyServer
 pytest_plugins = ["tests.support.http_fixtures"]
 
 
+PAYMENTS_SECRET = "sk_payments"
 WEBHOOK = "whs_test-webhook-secret"
 
 Reach = Callable[[Api], TestResponse]
@@ -79,6 +80,8 @@ reaches(errors.Invalid)(lambda api: api.send(purpose="NO"))
 reaches(errors.InvalidNumber)(lambda api: api.send("+1 555"))
 
 reaches(errors.NoRoute)(lambda api: api.send(purpose="elsewhere"))
+
+reaches(errors.BindingIncomplete)(lambda api: api.send(key=PAYMENTS_SECRET, binding="12.00 EUR to Acme"))
 
 reaches(errors.ChannelNotAvailable)(lambda api: api.send(channel="voice"))
 
@@ -244,6 +247,11 @@ CHOOSY += f"""
 [guard.number]
 refuse = ["1/30s", "9/10m"]
 
+[app.pay]
+brand = "Pay"
+binding = "in_message"
+secret_keys = ["{digest(PAYMENTS_SECRET)}"]
+
 [upstream.main.receipts]
 secrets = ["{digest(WEBHOOK)}"]
 """
@@ -253,6 +261,7 @@ FIELDS_OF_422 = {
     errors.InvalidNumber: "to",
     errors.NoRoute: "to",
     errors.ChannelNotAvailable: "channel",
+    errors.BindingIncomplete: "binding",
     errors.IdempotencyKeyReused: "Idempotency-Key",
     errors.NumberOptedOut: "to",
     errors.HumanCheckFailed: "human_proof",

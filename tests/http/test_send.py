@@ -1,15 +1,21 @@
 """POST /otp/send: the first answer, the message, and repeated sends."""
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from flask import Flask
 
-from tests.conftest import OTHER_SECRET, SECRET
+from tests.conftest import ORIGIN, OTHER_SECRET, POLICY, PUBLISHABLE, SECRET
 from tests.support.http_api import (
     NUMBER,
     Api,
+    close,
+    make_api,
 )
 from tests.support.http_calls import PAYMENT, members, problem_of, with_idempotency_key
+from tests.support.valkey_server import ValkeyServer
 
 pytest_plugins = ["tests.support.http_fixtures"]
 
@@ -128,3 +134,37 @@ def test_the_sandbox_is_reached_over_a_real_connection(live: Api) -> None:
     (row,) = json.loads(live.flask.extensions["test_sandbox"].test_client().get("/inbox").data)
     assert row["to"].lstrip("+") == NUMBER[1:]
     assert challenge_id not in json.dumps(row)
+
+
+IN_MESSAGE = POLICY.replace('brand = "Acme"', 'brand = "Acme"\nbinding = "in_message"')
+
+
+@pytest.fixture
+def paying(valkey: ValkeyServer, upstream: tuple[Flask, str]) -> Iterator[Api]:
+    """Build an application whose app confirms payments."""
+    sandbox, url = upstream
+    made = make_api(valkey, url, IN_MESSAGE)
+    made.flask.extensions["test_sandbox"] = sandbox
+    yield made
+    close(made)
+    sandbox.test_client().delete("/inbox")
+
+
+def test_a_payment_is_confirmed_by_a_message_that_says_it(paying: Api) -> None:
+    """Amount and payee of the binding stand in the SMS, as PSD2 (RTS, article 5) asks."""
+    _, code = paying.sent(binding={"amount": "12.00 EUR", "payee": "Shop {x}", "order": "7"})
+    text = paying.messages()[0]
+    assert text.startswith(f"{code} confirms your payment of 12.00 EUR to Shop {{x}} with Acme.")
+
+
+@pytest.mark.parametrize("binding", [{}, {"binding": "12.00 EUR"}, {"binding": {"amount": "12.00 EUR"}}])
+def test_a_payment_that_the_message_could_not_say_is_refused(paying: Api, binding: dict[str, Any]) -> None:
+    """Both fields are needed, and nothing is stored."""
+    assert problem_of(paying.send(**binding)) == (422, "binding_incomplete")
+
+
+def test_a_page_cannot_say_what_it_confirms(paying: Api) -> None:
+    """It could show one payee and bind another, so the binding comes with a secret key."""
+    body = {"to": NUMBER, "binding": {"amount": "12.00 EUR", "payee": "Shop"}}
+    answer = paying.call("POST", "/otp/send", key=PUBLISHABLE, origin=ORIGIN, body=body)
+    assert problem_of(answer) == (422, "binding_incomplete")

@@ -659,3 +659,32 @@ def test_a_code_of_another_product_causes_a_warning(service: str) -> None:
     """An SMS under the code of calls is refused."""
     found = warned(GOOD.replace('service = "T"', f'service = "{service}"'))
     assert found == [f"upstream.main.sms.service: {service} is not a code for SMS (line 10)"]
+
+
+# Payments.
+
+
+@pytest.mark.parametrize(
+    ("step", "problem"),
+    [
+        (
+            'channel = "whatsapp", upstream = "main"',
+            "whatsapp of main cannot say amount and payee for app web",
+        ),
+        ('channel = "voice", upstream = "main"', "voice of main cannot say amount and payee for app web"),
+        ('channel = "mip", upstream = "main"', "mip of main cannot say amount and payee for app web"),
+    ],
+)
+def test_an_app_for_payments_has_no_step_that_says_the_code_only(step: str, problem: str) -> None:
+    """The vendor keeps the words of templates and flows."""
+    more = 'voice = { bridge = "1", mode = "flow", flow_id = "2" }\nmip = { sender = "a", template = "t" }\n'
+    text = f"{APP}{UPSTREAM}{more}[[route]]\nsteps = [{{ {step} }}]\n"
+    policy.parse(text)
+    found = refused(text.replace('brand = "Acme"', 'brand = "Acme"\nbinding = "in_message"'))
+    assert [each.split(" (line")[0] for each in found] == [f"route[0].steps[0]: {problem}"]
+
+
+def test_an_app_for_payments_may_use_texts() -> None:
+    """Its SMS say amount and payee."""
+    read = policy.parse(GOOD.replace('brand = "Acme"', 'brand = "Acme"\nbinding = "in_message"'))
+    assert read.apps["web"].binding == "in_message"

@@ -356,10 +356,10 @@ def test_the_example_and_its_comments_are_valid() -> None:
     text = (Path(__file__).parents[2] / "docs" / "policy.example.toml").read_text(encoding="utf-8")
     read = policy.parse(text)
     assert {warning.split(": ")[1] for warning in read.warnings} == {
-        "India delivers no SMS without entity_id and template_id or template_ids (DLT) (line 103)",
+        "India delivers no SMS without entity_id and template_id or template_ids (DLT) (line 104)",
         "is the hash of the example, which no key has (line 7)",
         "is the hash of the example, which no key has (line 8)",
-        "is the hash of the example, which no key has (line 20)",
+        "is the hash of the example, which no key has (line 21)",
     }
     assert read.guard == Guard(countries=Countries(allow=("IN",)))
     lines = [re.sub(r"\A# (?=[a-z_]+ = |\[)", "", line) for line in text.splitlines()]
@@ -377,7 +377,7 @@ def test_the_example_and_its_comments_are_valid() -> None:
     assert full.apps["web"].events
     assert full.apps["web"].guard
     assert full.routes[0].after_choice == "stop"
-    assert set(full.templates) == {"sms", "voice"}
+    assert set(full.templates) == {"sms", "voice", "payment"}
 
 
 def test_comments_are_allowed_anywhere() -> None:

@@ -106,12 +106,8 @@ class SimulateSchema(RouteSchema):
         "The app. If omitted, the policy's first.",
         "web",
     )
-    origin = text_field(
-        "must be an origin", r"[!-~]{1,200}", "The page that asks.", "https://app.example.com"
-    )
-    app_hash = text_field(
-        "must be 11 characters", r"[A-Za-z0-9+/]{11}", "The hash of the Android app that asks.", "FA+9qCX9VSu"
-    )
+    origin = text_field("must be an origin", r"[!-~]{1,99}", "The page.", "https://app.example.com")
+    app_hash = text_field("must be 11 characters", r"[A-Za-z0-9+/]{11}", "As in a send.", "FA+9qCX9VSu")
     text = _policy_field(required=False)
 
 
