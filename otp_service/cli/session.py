@@ -121,7 +121,8 @@ def author_option(act: Callable[Options, Result]) -> Callable[Options, Result]:
         "--author",
         "by",
         metavar="NAME",
-        default=getpass.getuser,
+        default="",
+        callback=lambda _context, _option, given: given or getpass.getuser(),
         help="Who does this; the user of this terminal if omitted.",
     )(act)
 

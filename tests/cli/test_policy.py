@@ -78,6 +78,13 @@ def api(settings: None, valkey: ValkeyServer) -> Iterator[Api]:
     core.close()
 
 
+def test_a_change_without_a_name_has_the_name_of_the_terminals_user(policy: Run) -> None:
+    """A script whose variable is unset passes an empty name: the audit trail must have one all the same."""
+    for author in ([], ["--author", ""]):
+        _, _, err = policy("apply", "good.toml", "--reason", "first", *author)
+        assert json.loads(err)["author"] == getpass.getuser()
+
+
 def test_a_policy_goes_through_its_life(policy: Run) -> None:
     """It is checked, applied, shown, compared and rolled back; the history shows who and why."""
     assert policy("check", "good.toml") == (0, "the policy is valid\n", "")
