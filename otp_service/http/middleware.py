@@ -62,7 +62,7 @@ def _end(response: Response) -> Response:
     _show_standing(response)
     _allow_origin(response)
     # The rule, not the path: a path contains a challenge's id.
-    route = request.url_rule.rule if request.url_rule else "(none)"
+    route = re.sub("<[a-z]+:", "<", request.url_rule.rule) if request.url_rule else "(none)"
     seconds = time.perf_counter() - g.started
     core().metrics.requests.labels(route, response.status_code).inc()
     core().metrics.request_seconds.labels(route).observe(seconds)
