@@ -79,16 +79,17 @@ class Number:
         return "satellite" if self.e164.startswith(_SATELLITES) else "international_networks"
 
 
-def parse(text: str, country: str | None = None) -> Number:
+def parse(text: str, country: str | None = None, *, possible: bool = False) -> Number:
     """Read a number in any spelling, old ones too. `country` (ISO 3166 alpha-2, any case) is for those without a code.
 
-    Raises InvalidNumber, or Invalid if the country is unknown.
+    With `possible`, a number also passes that its country may have opened since the metadata was made; its type is
+    `unknown`. Raises InvalidNumber, or Invalid if the country is unknown.
     """
     country = country.upper() if country and country.isascii() else country
     if country is not None and not is_country(country):
         raise Invalid({"country": ["must be the two letters of a country (ISO 3166)"]})
     number = _todays(_read(_plain(text), country))
-    if not phonenumbers.is_valid_number(number):
+    if not phonenumbers.is_valid_number(number) and not (possible and _is_possible(number)):
         raise InvalidNumber("must be a number that is known in its country")
     e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     if not E164.fullmatch(e164):
@@ -97,9 +98,12 @@ def parse(text: str, country: str | None = None) -> Number:
 
 
 def parse_international(text: str) -> Number:
-    """Read a number with its country code, as networks write it: often without a plus. Raises InvalidNumber."""
+    """Read a number with its country code, as networks write it: often without a plus.
+
+    What a network names exists, so the metadata need not know it. Raises InvalidNumber.
+    """
     plain = _plain(text)
-    return parse(plain if plain.startswith("+") else f"+{plain.removeprefix('00')}")
+    return parse(plain if plain.startswith("+") else f"+{plain.removeprefix('00')}", possible=True)
 
 
 def _plain(text: str) -> str:
@@ -166,7 +170,13 @@ def country_of(e164: str) -> str:
     return _country(phonenumbers.parse(e164))
 
 
+def _is_possible(number: PhoneNumber) -> bool:
+    return phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+
+
 def _country(number: PhoneNumber) -> str:
     """Return the country. A number without one, such as a satellite phone, has digits as its region."""
     region = phonenumbers.region_code_for_number(number)
+    if region is None:  # not in the metadata yet: the first country of its code
+        region = phonenumbers.region_code_for_country_code(number.country_code or 0)
     return region if region and is_country(region) else ""

@@ -63,13 +63,13 @@ class Replies:
 
     def read_suppression(self, to: str, country: str | None = None) -> dict[str, Any] | None:
         """Return why a number gets no messages, or None if it does. Raises InvalidNumber."""
-        names = self._seal.indexes("suppressed", phone.parse(to, country).e164)
+        names = self._seal.indexes("suppressed", phone.parse(to, country, possible=True).e164)
         found = self._suppressions.read(*names)
         return found and {name: found[name] for name in ("channel", "upstream", "at", "by")}
 
     def lift_suppression(self, to: str, country: str | None = None, *, by: str) -> bool:
         """Allow messages to a number again; False if it was not suppressed. Raises InvalidNumber."""
-        number = phone.parse(to, country).e164
+        number = phone.parse(to, country, possible=True).e164
         lifted = self._suppressions.remove(*self._seal.indexes("suppressed", number))
         log("suppression.lifted", to=phone.mask(number), found=lifted, by=by)
         return lifted

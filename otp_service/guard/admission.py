@@ -28,8 +28,10 @@ from otp_service.guard.captcha import SiteVerify
 from otp_service.guard.history import History, Past
 from otp_service.guard.human_check import Proof, ProofOfWork, effort_for
 from otp_service.guard.limiter import Allowance, Limiter
+from otp_service.guard.pins import pin_names
 from otp_service.guard.preview import pins_of
 from otp_service.guard.rules import (
+    UNKNOWN_NUMBER,
     Asked,
     Decision,
     Finding,
@@ -132,6 +134,11 @@ class Admission:
         if decision.verdict == "refuse":
             self._refusal(entry, decision)
         return decision
+
+    def allows_unknown(self, e164: str) -> bool:
+        """Tell whether a pin lets messages go to a number that the metadata does not know."""
+        pins = pin_names(self._seal, e164, None)
+        return self._limiter.preview([UNKNOWN_NUMBER], Allowance(), pins).verdict == "allow"
 
     def refund(self, entry: Entry, operation: str) -> None:
         """Undo a charge. If the store is away, the charge stays until its windows end."""

@@ -151,6 +151,10 @@ def _fixed_line(rule: str, mode: str) -> Line:
     )
 
 
+UNKNOWN_NUMBER = _fixed_line("number_types", "enforce")
+"""The line of a number that the metadata does not know."""
+
+
 def _of_address(guard: Guard, asked: Asked) -> Iterator[Line]:
     if asked.address is not None and asked.known != "device":
         yield _budget(guard, "address", "caller", "address", (subscriber(asked.address),), private=True)

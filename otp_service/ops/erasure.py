@@ -65,7 +65,7 @@ class Erasure:
         A number that wrote STOP stays on the suppression list, so that it gets no messages, unless `and_suppression`.
         `progress` is called with each kind of record. Raises InvalidNumber, StoreUnavailable.
         """
-        e164 = phone.parse(to, country).e164
+        e164 = phone.parse(to, country, possible=True).e164
         erased = Erased()
         progress("challenges")
         ids = self._challenges_of(e164, erased)

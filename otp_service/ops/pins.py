@@ -100,7 +100,7 @@ def _subject(kind: PinKind, text: str) -> str:
     """Return a subject in the form under which it is stored."""
     if kind == "number":
         try:
-            return phone.parse(text).e164
+            return phone.parse(text, possible=True).e164
         except InvalidNumber as error:
             [(_, rule)] = error.rules()
             raise InvalidNumber(rule, "subject") from None

@@ -113,7 +113,7 @@ def _guard_entry(
     left = [steps[step]] if request.channel else steps
     return Entry(
         asked=Asked(
-            number=phone.parse(person.e164),
+            number=phone.parse(person.e164, possible=True),
             app=caller.app.name,
             purpose=challenge.purpose,
             channel=steps[step].channel,

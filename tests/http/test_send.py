@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from flask import Flask
 
+from otp_service.ops.audit import AuditNote
+from otp_service.ops.pins import Pin
+from otp_service.upstream.port import Reply
 from tests.conftest import ORIGIN, OTHER_SECRET, POLICY, PUBLISHABLE, SECRET
 from tests.support.http_api import (
     NUMBER,
@@ -168,3 +171,34 @@ def test_a_page_cannot_say_what_it_confirms(paying: Api) -> None:
     body = {"to": NUMBER, "binding": {"amount": "12.00 EUR", "payee": "Shop"}}
     answer = paying.call("POST", "/otp/send", key=PUBLISHABLE, origin=ORIGIN, body=body)
     assert problem_of(answer) == (422, "binding_incomplete")
+
+
+NEWER = "+15550101234"
+"""Of a possible length, in an area code that the metadata does not know."""
+
+
+@pytest.mark.parametrize(("kind", "subject"), [("number", "+1 (555) 010-1234"), ("prefix", "+1555")])
+def test_a_pin_lets_a_number_through_that_is_newer_than_the_metadata(
+    live: Api, kind: Literal["number", "prefix"], subject: str
+) -> None:
+    """It gets its code and a resend, its STOP is heard, and it can be forgotten; without the pin it is refused."""
+    note = AuditNote(by="anna", reason="opened in May")
+    assert problem_of(live.send(NEWER)) == (422, "invalid_number")
+    live.core.pins.write(Pin(kind=kind, subject=subject, what="allow"), note)
+    challenge_id, code = live.sent("+1 555 010 1234")
+    live.later(30)
+    assert live.resend(challenge_id).status_code == 202
+    assert live.verify(challenge_id, code).status_code == 200
+    live.core.replies.record_reply("main", Reply(channel="sms", sender=NEWER[1:], text="STOP"))
+    assert problem_of(live.send(NEWER)) == (422, "number_opted_out")
+    live.core.pins.remove(kind, subject, note)
+    assert problem_of(live.send(NEWER)) == (422, "invalid_number")
+    assert live.core.erasure.forget(NEWER, by="anna").suppressed
+
+
+def test_no_pin_lets_a_number_through_whose_length_is_impossible(live: Api) -> None:
+    """A number of another length is a typing error, whatever operators expect of its range."""
+    live.core.pins.write(
+        Pin(kind="prefix", subject="+1555", what="allow"), AuditNote(by="anna", reason="opened in May")
+    )
+    assert problem_of(live.send("+1555010123")) == (422, "invalid_number")
