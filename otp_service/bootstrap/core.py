@@ -91,6 +91,7 @@ class Core(Verifying):
         return Receipts(
             active=self.active,
             challenges=self.store.challenges,
+            facts=self.store.facts,
             account_health=self.account_health,
             seal=self.seal,
             metrics=self.metrics,

@@ -200,6 +200,8 @@ class Dispatcher:
         self._settlement.settle_outcome(
             lease, move, outcome, reference=message.reference, account=account, stopping=stopping
         )
+        if outcome.upstream_id:
+            self._receipt_pull.take_early(account, channel, outcome.upstream_id)
         self._reach("settled")
         return move, outcome
 

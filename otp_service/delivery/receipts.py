@@ -3,6 +3,7 @@
 Knows which challenge a report belongs to. Must not know vendors' words or how a report travels.
 """
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ from otp_service.challenge.store import ChallengeStore
 from otp_service.crypto.sealing import Seal
 from otp_service.delivery.account_health import AccountHealth
 from otp_service.policy.active import ActivePolicy
+from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.channels import MIN_SECONDS
@@ -26,6 +28,10 @@ _BY_STAGE = {
 """The status that a receipt gives to its delivery; other stages change nothing."""
 
 
+EARLY_FOR = 120
+"""Seconds that a receipt is kept whose message is not known yet: its send may be under way."""
+
+
 class Receipts:
     """Records receipts. Its methods raise StoreUnavailable."""
 
@@ -34,12 +40,14 @@ class Receipts:
         *,
         active: Callable[[], ActivePolicy],
         challenges: ChallengeStore,
+        facts: Facts,
         account_health: AccountHealth,
         seal: Seal,
         metrics: Metrics,
     ) -> None:
         self._active = active
         self._challenges = challenges
+        self._facts = facts
         self._account_health = account_health
         self._seal = seal
         self._metrics = metrics
@@ -53,9 +61,31 @@ class Receipts:
             log("receipt.new_word", logging.WARNING, channel=receipt.channel, word=receipt.word)
         receipt = self._heard(upstream, receipt)
         status = _BY_STAGE.get(receipt.stage)
-        result = "none" if status is None else self._record_status(upstream, receipt, status)
+        result = "none" if status is None else self._record_or_keep(upstream, receipt, status)
         self._metrics.receipts.labels(receipt.channel, upstream, receipt.stage, result).inc()
         return result
+
+    def record_early(self, upstream: str, channel: str, upstream_id: str) -> None:
+        """Record the receipt of a message that came before the answer to its send."""
+        kept = self._facts.get(*self._early(upstream, upstream_id))
+        if kept:
+            stage, reason = json.loads(kept)
+            self.record_receipt(
+                upstream,
+                Receipt(channel=channel, stage=Stage(stage), reason=reason, upstream_id=upstream_id),
+            )
+
+    def _early(self, upstream: str, upstream_id: str) -> list[str]:
+        return [f"early:{name}" for name in self._seal.indexes("message", upstream, upstream_id)]
+
+    def _record_or_keep(self, upstream: str, receipt: Receipt, status: Status) -> str:
+        """Record a receipt. If its message is not known, keep it and look again: the send may have just ended."""
+        result = self._record_status(upstream, receipt, status)
+        if result != "none" or not receipt.upstream_id:
+            return result
+        kept = json.dumps([receipt.stage, receipt.reason])
+        self._facts.put(self._early(upstream, receipt.upstream_id)[0], kept, EARLY_FOR)
+        return self._record_status(upstream, receipt, status)
 
     def _heard(self, upstream: str, receipt: Receipt) -> Receipt:
         """Turn a call that was answered but too short to say the code into a failure."""

@@ -98,6 +98,22 @@ def test_a_call_that_was_answered_but_too_short_failed(
     assert seen(spine.store, id_).last.status is status
 
 
+def test_a_report_that_comes_while_the_send_is_under_way_counts(spine: Spine, receipts: Receipts) -> None:
+    """It names the upstream's id, which is known only when the answer to the send is written down."""
+    id_ = spine.opened()
+    lease, seal = claimed(spine.store, id_), receipts._seal  # noqa: SLF001
+    ours = seal.reference(id_)
+    assert spine.store.challenges.arm(lease, ours, "hash", "main")
+    assert receipts.record_receipt("main", receipt(Stage.DELIVERED, id_="up-1")) == "none"
+    receipts.record_early("main", "sms", "up-1")
+    spine.store.challenges.index_message(seal.index("message", "main", "up-1"), id_, 60_000)
+    spine.store.challenges.settle(lease, Wait(), reference=ours, status=Status.ACCEPTED, upstream_id="up-1")
+    receipts.record_early("main", "sms", "up-2")
+    assert seen(spine.store, id_).last.status is Status.ACCEPTED
+    receipts.record_early("main", "sms", "up-1")
+    assert seen(spine.store, id_).last.status is Status.DELIVERED
+
+
 def test_each_reference_of_a_report_is_tried(spine: Spine, receipts: Receipts) -> None:
     """A relay may fill one of the fields itself."""
     id_, ours = sent(spine)

@@ -407,6 +407,7 @@ def make_spine(
     receipts = Receipts(
         active=lambda: active,
         challenges=store.challenges,
+        facts=store.facts,
         account_health=account_health,
         seal=seal,
         metrics=metrics,
