@@ -37,11 +37,17 @@ def run(options: DemoOptions) -> int:
     if problems:
         raise ConfigurationError(problems)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+    stop_on_signals(stop)
     logs.start_logging("demo", "info")
     with documents.folders(options.var) as sockets:
         return _run(replace(options, var=options.var.resolve()), sockets, stop)
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """Set `stop` when a signal asks this process to end."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # In a thread: a handler runs on the main thread, which may hold the lock that set() takes.
+        signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
 
 
 def _run(options: DemoOptions, sockets: Path, stop: threading.Event) -> int:
