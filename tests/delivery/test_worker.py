@@ -1,9 +1,7 @@
 """How a worker works: it wakes, shares its queue, and stays within its limits."""
 
 import threading
-from collections.abc import Callable, Iterator
-
-import pytest
+from collections.abc import Callable
 
 from otp_service.challenge.model import Status
 from otp_service.challenge.store import CLAIM_LEASE
@@ -21,21 +19,6 @@ from tests.support.spine import (
 )
 from tests.support.valkey_server import ValkeyServer
 from tests.support.workers import Deaf, Handled, Known, Watching, a_worker, in_partition
-
-
-@pytest.fixture
-def spine(valkey: ValkeyServer) -> Iterator[Spine]:
-    """Give a service of one partition, whose messages land in an inbox."""
-    with open_spine(valkey, connections=64, partitions=1) as made:
-        yield made
-
-
-@pytest.fixture
-def shared(valkey: ValkeyServer) -> Iterator[Spine]:
-    """Give a service of eight partitions for several workers."""
-    with open_spine(valkey, connections=64, partitions=8) as made:
-        yield made
-
 
 # When a worker reads its queue.
 

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -37,21 +37,19 @@ from tests.support.watched import scripts_at
 from tests.support.workers import Broken, Handled, a_worker
 
 
-@pytest.fixture
-def spine(valkey: ValkeyServer) -> Iterator[Spine]:
-    """Give a service of one partition, whose messages land in an inbox."""
-    with open_spine(valkey, connections=64, partitions=1) as made:
-        yield made
+class FailsOnce:
+    """Handles challenges as `handled` does, but raises `error` at the first."""
 
+    def __init__(self, handled: Handled, error: Exception) -> None:
+        self.failed: list[str] = []
+        self._handled, self._error = handled, error
 
-@pytest.fixture
-def shared(valkey: ValkeyServer) -> Iterator[Spine]:
-    """Give a service of eight partitions for several workers."""
-    with open_spine(valkey, connections=64, partitions=8) as made:
-        yield made
-
-
-# Failures.
+    def __call__(self, id_: str, stopping: Callable[[], bool]) -> None:
+        """Raise the error, or handle the challenge."""
+        if not self.failed:
+            self.failed.append(id_)
+            raise self._error
+        self._handled(id_, stopping)
 
 
 def test_a_fault_in_one_challenge_does_not_end_the_worker(
@@ -59,21 +57,14 @@ def test_a_fault_in_one_challenge_does_not_end_the_worker(
 ) -> None:
     """An unexpected error is logged; the challenge is handled again, and the others are served."""
     handled = Handled(spine.store)
-    failed: list[str] = []
-
-    def handle(id_: str, stopping: Callable[[], bool]) -> None:
-        if not failed:
-            failed.append(id_)
-            raise RuntimeError("secret 123456")
-        handled(id_, stopping)
-
-    worker = a_worker(spine, handle)
+    failing = FailsOnce(handled, RuntimeError("secret 123456"))
+    worker = a_worker(spine, failing)
     with working(worker):
         first = opened(spine.store).id
         until(lambda: handled.order == [first])
         second = opened(spine.store).id
         until(lambda: second in handled.order)
-    assert failed == [first]
+    assert failing.failed == [first]
     assert not worker.broken
     assert "worker.failed" in caplog.messages
 
@@ -83,15 +74,8 @@ def test_a_store_that_is_away_for_one_challenge_does_not_end_the_worker(
 ) -> None:
     """An outage during a send is not logged as a bug, and the challenge is handled again."""
     handled = Handled(spine.store)
-    failed: list[str] = []
-
-    def handle(id_: str, stopping: Callable[[], bool]) -> None:
-        if not failed:
-            failed.append(id_)
-            raise StoreUnavailable(retry_after=1)
-        handled(id_, stopping)
-
-    with working(a_worker(spine, handle)):
+    failing = FailsOnce(handled, StoreUnavailable(retry_after=1))
+    with working(a_worker(spine, failing)):
         id_ = opened(spine.store).id
         until(lambda: handled.order == [id_])
     assert "worker.failed" not in caplog.messages

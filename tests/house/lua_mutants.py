@@ -311,18 +311,21 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     ],
 }
 
+OF_THE_GUARD = (
+    "guard/test_windows",
+    "guard/test_cooldown",
+    "guard/test_conversion",
+    "guard/test_verdicts",
+    "guard/test_pins",
+    "guard/test_history",
+    "guard/test_blocks",
+    "guard/test_lifetimes",
+)
 # The guard's scripts have tests of their own, which take a share of the time.
 GUARD_TESTS = tuple(
     f"tests/{name}.py"
     for name in (
-        "guard/test_windows",
-        "guard/test_cooldown",
-        "guard/test_conversion",
-        "guard/test_verdicts",
-        "guard/test_pins",
-        "guard/test_history",
-        "guard/test_blocks",
-        "guard/test_lifetimes",
+        *OF_THE_GUARD,
         "guard/test_limits",
         "guard/test_fallback",
         "system/test_lost_replies",
@@ -499,14 +502,7 @@ GUARD: dict[str, list[tuple[str, str]]] = {
 RECORD_TESTS = tuple(
     f"tests/{name}.py"
     for name in (
-        "guard/test_windows",
-        "guard/test_cooldown",
-        "guard/test_conversion",
-        "guard/test_verdicts",
-        "guard/test_pins",
-        "guard/test_history",
-        "guard/test_blocks",
-        "guard/test_lifetimes",
+        *OF_THE_GUARD,
         "verification/test_known",
         "system/test_lost_replies",
         "system/test_rotation",
