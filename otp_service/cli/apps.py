@@ -10,7 +10,7 @@ import click
 from otp_service.bootstrap.editing import PolicyEditing
 from otp_service.bootstrap.operations import Operations
 from otp_service.cli.keys import describe_issued, describe_keys
-from otp_service.cli.policy import on_policy, tell_applied
+from otp_service.cli.policy import on_policy, print_applied
 from otp_service.cli.session import author_option, demo_option, on_store, reason_option
 from otp_service.errors import NotFound
 from otp_service.ops.apps import APP_KEY_KINDS, Changed
@@ -52,7 +52,7 @@ def create(
     changed = base.apps.create(
         name, brand=brand, origins=origins, by=by, reason=reason, with_keys=not no_keys
     )
-    _tell(changed)
+    _print_changed(changed)
 
 
 @apps.command
@@ -63,11 +63,11 @@ def create(
 def remove(base: PolicyEditing, *, name: str, reason: str, by: str) -> None:
     """Remove an app from the policy in force, and revoke its keys."""
     base.begin_policy()
-    _tell(base.apps.remove(name, by=by, reason=reason))
+    _print_changed(base.apps.remove(name, by=by, reason=reason))
 
 
-def _tell(changed: Changed) -> None:
-    tell_applied(changed)
+def _print_changed(changed: Changed) -> None:
+    print_applied(changed)
     for key, record in changed.keys:
         print(*describe_issued(key, record), sep="\n")
 

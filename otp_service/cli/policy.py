@@ -63,10 +63,10 @@ def check(*, file: Path) -> None:
 @on_policy
 def apply(base: PolicyEditing, *, file: Path, expect: int | None, reason: str, by: str) -> None:
     """Put a policy in force. Running processes follow within two seconds."""
-    tell_applied(base.policy_changes.apply(read_file(file), by=by, reason=reason, expected=expect))
+    print_applied(base.policy_changes.apply(read_file(file), by=by, reason=reason, expected=expect))
 
 
-def tell_applied(applied: Applied) -> None:
+def print_applied(applied: Applied) -> None:
     """Print the warnings of a change, and the version that it put in force."""
     for warning in applied.warnings:
         print(f"warning: {warning}")
@@ -102,7 +102,7 @@ def rollback(base: PolicyEditing, *, version: int | None, reason: str, by: str) 
 
     That is the version before the newest if VERSION is omitted.
     """
-    tell_applied(base.policy_changes.rollback(version, by=by, reason=reason))
+    print_applied(base.policy_changes.rollback(version, by=by, reason=reason))
 
 
 @policy.command
@@ -163,11 +163,11 @@ def simulate(
         app_hash=app_hash,
     )
     answer = base.simulator.simulate(loaded, question)
-    print(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else _told(answer))
+    print(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else _as_text(answer))
     return FAILED if answer["problem"] else 0
 
 
-def _told(answer: dict[str, Any]) -> str:
+def _as_text(answer: dict[str, Any]) -> str:
     number = answer["number"]
     lines = [f"{number['to']}: {number['type']} in {number['country'] or 'no country'}, app {answer['app']}"]
     if answer["problem"]:
@@ -185,7 +185,7 @@ def _told(answer: dict[str, Any]) -> str:
         f"guard, {one['rule']} ({one['mode']}): {', '.join(one['limits']) or 'checked'}"
         for one in answer["guard"]
     ]
-    lines += [_found(one) for one in answer["verdict"]["findings"]]
+    lines += [_finding(one) for one in answer["verdict"]["findings"]]
     return "\n".join(lines)
 
 
@@ -197,7 +197,7 @@ def _registered(step: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _found(one: dict[str, Any]) -> str:
+def _finding(one: dict[str, Any]) -> str:
     return (
         f"guard, {one['rule']}: {one['value']} of {one['limit']} in {one['seconds']:.0f} s, so {one['level']}"
     )

@@ -59,9 +59,9 @@ class Receipts:
         """
         if receipt.word:
             log("receipt.new_word", logging.WARNING, channel=receipt.channel, word=receipt.word)
-        receipt = self._heard(upstream, receipt)
+        receipt = self._failed_if_hung_up(upstream, receipt)
         status = _BY_STAGE.get(receipt.stage)
-        result = "none" if status is None else self._record_or_keep(upstream, receipt, status)
+        result = "none" if status is None else self._record_or_store(upstream, receipt, status)
         self._metrics.receipts.labels(receipt.channel, upstream, receipt.stage, result).inc()
         return result
 
@@ -78,7 +78,7 @@ class Receipts:
     def _early(self, upstream: str, upstream_id: str) -> list[str]:
         return [f"early:{name}" for name in self._seal.indexes("message", upstream, upstream_id)]
 
-    def _record_or_keep(self, upstream: str, receipt: Receipt, status: Status) -> str:
+    def _record_or_store(self, upstream: str, receipt: Receipt, status: Status) -> str:
         """Record a receipt. If its message is not known, keep it and look again: the send may have just ended."""
         result = self._record_status(upstream, receipt, status)
         if result != "none" or not receipt.upstream_id:
@@ -87,7 +87,7 @@ class Receipts:
         self._facts.put(self._early(upstream, receipt.upstream_id)[0], kept, EARLY_FOR)
         return self._record_status(upstream, receipt, status)
 
-    def _heard(self, upstream: str, receipt: Receipt) -> Receipt:
+    def _failed_if_hung_up(self, upstream: str, receipt: Receipt) -> Receipt:
         """Turn a call that was answered but too short to say the code into a failure."""
         if receipt.stage is not Stage.DELIVERED or receipt.seconds is None:
             return receipt

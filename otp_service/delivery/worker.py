@@ -71,7 +71,7 @@ class Worker:
         """Work until stopped."""
         helpers = [
             threading.Thread(target=self._help, args=(work,), daemon=True)
-            for work in (self._listen, self._keep_beating)
+            for work in (self._listen, self._beat_until_stopped)
         ]
         for helper in helpers:
             helper.start()
@@ -96,7 +96,7 @@ class Worker:
 
     # Sharing the partitions.
 
-    def _keep_beating(self) -> None:
+    def _beat_until_stopped(self) -> None:
         while not self._stop.is_set():
             try:
                 self._share(self._membership.beat(self._name, LIFE))

@@ -32,9 +32,9 @@ from otp_service.guard.pins import pin_names
 from otp_service.guard.preview import pins_of
 from otp_service.guard.rules import (
     UNKNOWN_NUMBER,
-    Asked,
     Decision,
     Finding,
+    GuardedSend,
     Line,
     after_refused_proof,
     lines_of_fallback,
@@ -64,7 +64,7 @@ class Entry:
     `now` is the store's time (milliseconds) if it is already known, so that a send reads it only once.
     """
 
-    asked: Asked
+    asked: GuardedSend
     rules: Guard
     request_id: str
     cheap: bool
@@ -159,7 +159,7 @@ class Admission:
         """Return what is known about a number, and about a server's session if there is one."""
         return self._history.read_past(e164, app, session, DEVICE_LIFETIME)
 
-    def _bounds(self, asked: Asked) -> tuple[str, ...]:
+    def _bounds(self, asked: GuardedSend) -> tuple[str, ...]:
         """Name what a human check is bound to, under each lookup key, the newest first."""
         return self._seal.indexes("human", asked.app, asked.number.e164, subscriber(asked.address or ""))
 

@@ -6,11 +6,11 @@ Knows how the limiter is asked without consequences. Must not know who asks, or 
 from otp_service.crypto.sealing import Seal
 from otp_service.guard.limiter import Allowance, Limiter
 from otp_service.guard.pins import PinNames, pin_names
-from otp_service.guard.rules import Asked, Decision, lines_of_send, subscriber
+from otp_service.guard.rules import Decision, GuardedSend, lines_of_send, subscriber
 from otp_service.policy import Guard
 
 
-def pins_of(seal: Seal, asked: Asked) -> PinNames:
+def pins_of(seal: Seal, asked: GuardedSend) -> PinNames:
     """Name the pins that could decide a send."""
     caller = None if asked.address is None else subscriber(asked.address)
     return pin_names(seal, asked.number.e164, caller)
@@ -23,7 +23,7 @@ class Preview:
         self._limiter = limiter
         self._seal = seal
 
-    def decide(self, rules: Guard, asked: Asked) -> Decision:
+    def decide(self, rules: Guard, asked: GuardedSend) -> Decision:
         """Return what the guard would decide now. Raises StoreUnavailable."""
         lines = lines_of_send(rules, asked)
         return self._limiter.preview(lines, Allowance(cheap=True), pins_of(self._seal, asked))

@@ -44,8 +44,8 @@ MARKS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What is known about one send.
+class GuardedSend:
+    """What the guard knows about one send.
 
     `address` is None if a server names none. `channel` is that of the first step.
     """
@@ -89,18 +89,20 @@ def known_as(word: str) -> Known:
     return next((known for known in FAMILIARITY if known == word), "")
 
 
-def asked_of(challenge: Challenge, e164: str) -> Asked:
+def asked_of(challenge: Challenge, e164: str) -> GuardedSend:
     """Return what is known about the send that started a challenge, for counts that follow later."""
     number = phone.Number(e164, phone.country_of(e164), "")
-    return Asked(number=number, app=challenge.app, purpose=challenge.purpose, known=known_as(challenge.known))
+    return GuardedSend(
+        number=number, app=challenge.app, purpose=challenge.purpose, known=known_as(challenge.known)
+    )
 
 
-def lines_of_send(guard: Guard, asked: Asked) -> list[Line]:
+def lines_of_send(guard: Guard, asked: GuardedSend) -> list[Line]:
     """List the lines of a send: what the caller owns before what a victim owns."""
     return _asked_for(guard, *_all(guard, asked))
 
 
-def lines_of_fallback(guard: Guard, asked: Asked) -> list[Line]:
+def lines_of_fallback(guard: Guard, asked: GuardedSend) -> list[Line]:
     """List the lines of a message that the service sends by itself.
 
     No cooldown applies, and conversion counts only the first message of a challenge.
@@ -117,7 +119,7 @@ def limits_of(rules: Guard, lines: Iterable[Line]) -> Iterator[dict[str, Any]]:
         yield {"rule": line.rule, "mode": rule.mode, "limits": limits}
 
 
-def _all(guard: Guard, asked: Asked) -> Iterator[Line]:
+def _all(guard: Guard, asked: GuardedSend) -> Iterator[Line]:
     yield from _fixed(guard, asked)
     trusted = asked.known == "device"
     yield from _of_address(guard, asked)
@@ -138,7 +140,7 @@ def _all(guard: Guard, asked: Asked) -> Iterator[Line]:
     yield _budget(guard, "number", "destination", "number", number, private=True)
 
 
-def _fixed(guard: Guard, asked: Asked) -> Iterator[Line]:
+def _fixed(guard: Guard, asked: GuardedSend) -> Iterator[Line]:
     if not guard.countries.has(asked.number.place):
         yield _fixed_line("countries", guard.countries.mode)
     if asked.number.type in guard.number_types.refuse:
@@ -155,12 +157,12 @@ UNKNOWN_NUMBER = _fixed_line("number_types", "enforce")
 """The line of a number that the metadata does not know."""
 
 
-def _of_address(guard: Guard, asked: Asked) -> Iterator[Line]:
+def _of_address(guard: Guard, asked: GuardedSend) -> Iterator[Line]:
     if asked.address is not None and asked.known != "device":
         yield _budget(guard, "address", "caller", "address", (subscriber(asked.address),), private=True)
 
 
-def _of_places(guard: Guard, asked: Asked) -> Iterator[Line]:
+def _of_places(guard: Guard, asked: GuardedSend) -> Iterator[Line]:
     """List the lines of the number's country and prefix."""
     country, prefix = asked.number.country, (asked.prefix, asked.known)
     yield _budget(guard, "country", "destination", "country", (country,))
@@ -194,7 +196,7 @@ def _budget(
     )
 
 
-def _money(guard: Guard, asked: Asked, amount: float) -> Line:
+def _money(guard: Guard, asked: GuardedSend, amount: float) -> Line:
     return Line(
         rule="money",
         owner="service",
@@ -245,7 +247,7 @@ def _share(rule: ConversionRule, scope: str, subject: tuple[str, ...], **more: A
     )
 
 
-def _listed(guard: Guard, rule: str, owner: Owner, asked: Asked) -> Line:
+def _listed(guard: Guard, rule: str, owner: Owner, asked: GuardedSend) -> Line:
     listed = getattr(guard, rule)
     return Line(
         rule=rule,
@@ -261,7 +263,7 @@ def _listed(guard: Guard, rule: str, owner: Owner, asked: Asked) -> Line:
 # What is counted apart from sends.
 
 
-def after_failure(guard: Guard, asked: Asked) -> list[Line]:
+def after_failure(guard: Guard, asked: GuardedSend) -> list[Line]:
     """List the lines that count a wrong code."""
     number = (asked.number.e164, asked.known)
     return _asked_for(
@@ -271,12 +273,12 @@ def after_failure(guard: Guard, asked: Asked) -> list[Line]:
     )
 
 
-def after_refused_proof(guard: Guard, asked: Asked) -> list[Line]:
+def after_refused_proof(guard: Guard, asked: GuardedSend) -> list[Line]:
     """List the lines that count a human check that a vendor rejected: it counts as a message of the address."""
     return _asked_for(guard, *_of_address(guard, asked))
 
 
-def after_success(guard: Guard, asked: Asked, sent_at: int) -> list[Line]:
+def after_success(guard: Guard, asked: GuardedSend, sent_at: int) -> list[Line]:
     """List the lines that count a right code: for conversion, at the time of the send. They also clear failures."""
     number = (asked.number.e164, asked.known)
     forgiven = Line(
@@ -285,7 +287,7 @@ def after_success(guard: Guard, asked: Asked, sent_at: int) -> list[Line]:
     return _asked_for(guard, *_converting(guard, asked, "v", sent_at), forgiven)
 
 
-def after_sending(guard: Guard, asked: Asked, sent_at: int | None, cost: float) -> list[Line]:
+def after_sending(guard: Guard, asked: GuardedSend, sent_at: int | None, cost: float) -> list[Line]:
     """List the lines that count an accepted message: its cost and, once for each challenge, conversion."""
     money = _money(guard, asked, cost)
     return _asked_for(guard, *_converting(guard, asked, "s", sent_at), *([money] if money.cost else []))
@@ -295,7 +297,7 @@ def _asked_for(guard: Guard, *lines: Line) -> list[Line]:
     return [line for line in lines if getattr(guard, line.rule).mode != "off"]
 
 
-def _converting(guard: Guard, asked: Asked, add: str, sent_at: int | None) -> list[Line]:
+def _converting(guard: Guard, asked: GuardedSend, add: str, sent_at: int | None) -> list[Line]:
     if sent_at is None:
         return []
     places = (("country-codes", (asked.number.country, asked.known)), ("prefix", (asked.prefix, asked.known)))

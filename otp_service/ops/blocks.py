@@ -18,7 +18,7 @@ from otp_service.guard.rules import (
     FAMILIARITY,
     LINE_DIGITS,
     MARKS,
-    Asked,
+    GuardedSend,
     Known,
     limits_of,
     lines_of_send,
@@ -71,7 +71,9 @@ class Blocks:
         number = phone.parse(to, country)
         met = session and self._history.read_past(number.e164, name, session, DEVICE_LIFETIME).met
         known: Known = "device" if device else "returning" if met else "session" if session else ""
-        asked = Asked(number=number, app=name, purpose=purpose, address=address, session=session, known=known)
+        asked = GuardedSend(
+            number=number, app=name, purpose=purpose, address=address, session=session, known=known
+        )
         decision, now = self._preview.decide(rules, asked), self._clock()
         lines = lines_of_send(rules, asked)
         found = (self._blocks.read(id_) for id_ in map(self._blocks.id_of, lines) if id_)

@@ -10,7 +10,7 @@ from typing import Any
 
 from otp_service import phone
 from otp_service.errors import OtpError
-from otp_service.guard.rules import Asked, Decision, limits_of, lines_of_send
+from otp_service.guard.rules import Decision, GuardedSend, limits_of, lines_of_send
 from otp_service.messages import templates
 from otp_service.messages.payments import FIELDS
 from otp_service.phone import Number
@@ -44,7 +44,7 @@ class Simulator:
         self,
         *,
         learned_wait: Callable[[int, str, str], float | None],
-        decide: Callable[[Guard, Asked], Decision],
+        decide: Callable[[Guard, GuardedSend], Decision],
         clock: Callable[[], int],
     ) -> None:
         """`learned_wait` takes a moment, a channel and a country; `clock` gives the store's time in milliseconds."""
@@ -61,7 +61,7 @@ class Simulator:
 
 
 def simulate(
-    policy: Policy, question: Question, learned: Learned, explain: Callable[[Guard, Asked], Decision]
+    policy: Policy, question: Question, learned: Learned, explain: Callable[[Guard, GuardedSend], Decision]
 ) -> dict[str, Any]:
     """Simulate a send; `explain` returns what the guard would decide now.
 
@@ -213,9 +213,11 @@ def _wait_from(policy: Policy, rule: StepRule, number: Number, learned: Learned)
     return f"9 of 10 verified within {seconds:.0f} s over {rule.channel} in {number.country}, kept in {low} to {high} s"
 
 
-def _asked(number: Number, app: str, question: Question, channel: str) -> Asked:
+def _asked(number: Number, app: str, question: Question, channel: str) -> GuardedSend:
     """Simulate a browser that is not known: every rule applies to it."""
-    return Asked(number=number, app=app, purpose=question.purpose, channel=channel, address=_EXAMPLE_ADDRESS)
+    return GuardedSend(
+        number=number, app=app, purpose=question.purpose, channel=channel, address=_EXAMPLE_ADDRESS
+    )
 
 
 def _verdict(decision: Decision) -> dict[str, Any]:

@@ -27,7 +27,7 @@ _SAME_PLAN: Mapping[str, Sequence[str]] = {
 """Countries with others in their national numbering plan, as the metadata of numbers groups them."""
 
 
-def find_contradictions(draft: Draft, findings: Findings) -> None:
+def report_contradictions(draft: Draft, findings: Findings) -> None:
     """Add all contradictions to `findings`."""
     for kind, names in (("app", draft.apps), ("upstream", draft.upstreams), ("operator", draft.operators)):
         for name in names:
@@ -223,7 +223,7 @@ def _check_waits(draft: Draft, place: str, route: Route, findings: Findings) -> 
 # Warnings about a document without contradictions.
 
 
-def find_warnings(draft: Draft, findings: Findings) -> None:
+def report_warnings(draft: Draft, findings: Findings) -> None:
     """Add warnings about settings that work, but probably not as intended."""
     for place, digest in _hashes(draft):
         if _EXAMPLE.fullmatch(digest):

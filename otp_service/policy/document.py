@@ -20,12 +20,12 @@ def parse(text: str) -> Policy:
     lines = lines_of(text)
     problems, warnings = Findings(lines), Findings(lines)
     draft = read(document, problems)
-    checks.find_contradictions(draft, problems)
+    checks.report_contradictions(draft, problems)
     if found := problems.report():
         raise ConfigurationError([f"policy: {problem}" for problem in found])
-    checks.find_warnings(draft, warnings)
-    text_checks.find_warnings(draft, warnings)
-    sender_checks.find_warnings(draft, warnings)
+    checks.report_warnings(draft, warnings)
+    text_checks.report_warnings(draft, warnings)
+    sender_checks.report_warnings(draft, warnings)
     return Policy(
         apps=draft.apps,
         upstreams=draft.upstreams,

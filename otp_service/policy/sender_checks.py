@@ -23,7 +23,7 @@ _VARIABLE = 30
 """Characters that a variable of a registered template may have."""
 
 
-def find_warnings(draft: Draft, findings: Findings) -> None:
+def report_warnings(draft: Draft, findings: Findings) -> None:
     """Add warnings about senders of SMS."""
     for upstream in draft.upstreams.values():
         if upstream.sms:

@@ -20,7 +20,7 @@ _OTHER_DIGITS = re.compile(r"\d(?:[ -]?\d){3,}")
 _AGAINST_CODE = re.compile(r"[^\W_]\{code\}|\{code\}[^\W_]")
 
 
-def find_warnings(draft: Draft, findings: Findings) -> None:
+def report_warnings(draft: Draft, findings: Findings) -> None:
     """Add warnings about texts that work, but probably not as intended."""
     for app in draft.apps.values():
         _warn_of_parts(draft, app, findings)

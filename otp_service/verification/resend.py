@@ -22,7 +22,7 @@ from otp_service.errors import (
     ResendTooEarly,
 )
 from otp_service.guard.admission import Admission, Entry
-from otp_service.guard.rules import Asked, known_as
+from otp_service.guard.rules import GuardedSend, known_as
 from otp_service.verification.caller import Caller
 from otp_service.verification.own_challenges import OwnChallenges
 from otp_service.verification.repetition import fingerprints
@@ -112,7 +112,7 @@ def _guard_entry(
     steps = challenge.plan.steps
     left = [steps[step]] if request.channel else steps
     return Entry(
-        asked=Asked(
+        asked=GuardedSend(
             number=phone.parse(person.e164, possible=True),
             app=caller.app.name,
             purpose=challenge.purpose,

@@ -30,7 +30,7 @@ from otp_service.errors import (
 )
 from otp_service.guard.admission import Admission, Entry
 from otp_service.guard.history import Past
-from otp_service.guard.rules import Asked, Decision, Known
+from otp_service.guard.rules import Decision, GuardedSend, Known
 from otp_service.messages.payments import fields_of
 from otp_service.phone import Number
 from otp_service.policy import Guard
@@ -195,7 +195,7 @@ class Send:
         rules = caller.active.policy.guard_of(caller.app.name)
         known, now = self._recognise(caller, request, number.e164)
         return Entry(
-            asked=Asked(
+            asked=GuardedSend(
                 number=number,
                 app=caller.app.name,
                 purpose=request.purpose,

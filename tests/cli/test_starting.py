@@ -93,14 +93,14 @@ def test_the_version_is_told_without_importing_a_command() -> None:
 COUNT = """
 import os, runpy, sys, threading
 
-def note(frame, event, _):
+def count_parse(frame, event, _):
     code = frame.f_code
     if event == "call" and code.co_name == "parse" and code.co_filename.endswith("policy/document.py"):
         with open(os.environ["PARSED"], "a") as file:
             file.write("parsed\\n")
 
-threading.setprofile(note)
-sys.setprofile(note)
+threading.setprofile(count_parse)
+sys.setprofile(count_parse)
 sys.argv = ["otp-service", "serve"]
 runpy.run_module("otp_service", run_name="__main__")
 """

@@ -19,7 +19,7 @@ from tests.support.valkey_server import ValkeyServer
 Logged = list[tuple[str, dict[str, object]]]
 
 
-class Asked:
+class AccountDouble:
     """An account with the balance that a test sets."""
 
     def __init__(self, *rows: Balance) -> None:
@@ -70,7 +70,11 @@ def logged() -> Iterator[Logged]:
 
 
 def watch(
-    store: Stores, metrics: Metrics | None = None, *, low_balance: float | None = None, **accounts: Asked
+    store: Stores,
+    metrics: Metrics | None = None,
+    *,
+    low_balance: float | None = None,
+    **accounts: AccountDouble,
 ) -> tuple[Balances, Metrics]:
     """Give the balances of these accounts in one process, and its metrics."""
     metrics = metrics or Metrics()
@@ -102,7 +106,7 @@ def figure(metrics: Metrics, upstream: str, service: str) -> float | None:
 
 def test_balances_are_exported_by_account_and_service(store: Stores) -> None:
     """Each account of the policy is read; each of its rows is exported."""
-    main, spare = Asked(row("T", 120.5), row("P", 0)), Asked(row("T", 7))
+    main, spare = AccountDouble(row("T", 120.5), row("P", 0)), AccountDouble(row("T", 7))
     balances, metrics = watch(store, main=main, spare=spare)
     balances.read_due()
     assert figure(metrics, "main", "T") == 120.5
@@ -112,7 +116,7 @@ def test_balances_are_exported_by_account_and_service(store: Stores) -> None:
 
 def test_many_processes_ask_and_warn_once(store: Stores, logged: Logged) -> None:
     """Of ten processes one reads and warns: about low prepaid services, not about postpaid ones."""
-    main = Asked(row("T", 99.9), row("P", 100), row("V", -5, postpaid=True))
+    main = AccountDouble(row("T", 99.9), row("P", 100), row("V", -5, postpaid=True))
     for _ in range(10):
         balances, _ = watch(store, low_balance=100, main=main)
         balances.read_due()
@@ -132,14 +136,14 @@ def test_a_low_balance_counts_only_for_services_in_use(store: Stores, logged: Lo
         row("VBR", 5, channel="viber"),
         row("SIPT", 6),
     ]
-    balances, _ = watch(store, low_balance=100, main=Asked(*rows))
+    balances, _ = watch(store, low_balance=100, main=AccountDouble(*rows))
     balances.read_due()
     assert [details["service"] for _, details in logged] == ["T", "VOC", "SIPT"]
 
 
 def test_there_is_no_warning_without_a_limit(store: Stores, logged: Logged) -> None:
     """Operators decide which balance is low."""
-    balances, _ = watch(store, main=Asked(row("T", 0)))
+    balances, _ = watch(store, main=AccountDouble(row("T", 0)))
     balances.read_due()
     assert logged == []
 
@@ -148,7 +152,7 @@ def test_an_account_that_does_not_answer_keeps_its_last_figure(
     store: Stores, valkey: ValkeyServer, logged: Logged
 ) -> None:
     """The reason is logged, and the next account is still read."""
-    main, spare = Asked(row("T", 50)), Asked(row("T", 7))
+    main, spare = AccountDouble(row("T", 50)), AccountDouble(row("T", 7))
     balances, metrics = watch(store, low_balance=60, main=main)
     balances.read_due()
     main.reason = "timeout"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import otp_service
-from otp_service.guard.rules import Asked
+from otp_service.guard.rules import GuardedSend
 from otp_service.phone import parse
 from otp_service.policy.limits import Countries, Guard
 from tests.support.counters import Counters, open_counters
@@ -13,7 +13,7 @@ from tests.support.valkey_server import ValkeyServer
 
 README = Path(otp_service.__file__).parent / "guard" / "README.md"
 RULES = Guard(countries=Countries(allow=("US",)))
-STRANGER = Asked(number=parse("+14155552671"), app="web", purpose="login", address="192.0.2.1")
+STRANGER = GuardedSend(number=parse("+14155552671"), app="web", purpose="login", address="192.0.2.1")
 ROW = re.compile(r"^\| (\d+) s \| .* \| (allow|refuse)(?:: `(\w+)`(?:, (\d+) s left)?)?.* \|", re.MULTILINE)
 """Seconds since the first send, the verdict, the rule that refuses, and the seconds that it still does."""
 

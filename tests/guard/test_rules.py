@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.guard.rules import Asked, Decision, Finding, lines_of_send, subscriber
+from otp_service.guard.rules import Decision, Finding, GuardedSend, lines_of_send, subscriber
 from otp_service.phone import parse
 from otp_service.policy import RULES, Guard
 from otp_service.policy.limits import Countries
@@ -19,9 +19,11 @@ CALLERS = ("address", "session")
 VICTIMS = ("country", "conversion", "prefix", "failures", "cooldown", "number")
 
 
-def asked(to: str = "+14155552671", **more: Any) -> Asked:  # noqa: ANN401 - those of Asked
+def asked(to: str = "+14155552671", **more: Any) -> GuardedSend:  # noqa: ANN401 - those of GuardedSend
     """Give what is known about a send."""
-    return Asked(**{"number": parse(to), "app": "web", "purpose": "signup", "address": "192.0.2.1", **more})
+    return GuardedSend(
+        **{"number": parse(to), "app": "web", "purpose": "signup", "address": "192.0.2.1", **more}
+    )
 
 
 def rules_of(guard: Guard = OPEN, **more: Any) -> list[str]:  # noqa: ANN401 - as above
@@ -150,7 +152,7 @@ def test_no_address_breaks_the_guard(address: str) -> None:
 )
 def test_all_countries_are_not_satellites_and_international_networks(e164: str, place: str) -> None:
     """They belong to no country and cost like none, so an operator has to name them."""
-    asked = Asked(number=parse(e164), app="web", purpose="login")
+    asked = GuardedSend(number=parse(e164), app="web", purpose="login")
 
     def refused(*allow: str) -> bool:
         lines = lines_of_send(Guard(countries=Countries(allow=allow)), asked)

@@ -580,7 +580,9 @@ def catch(mutant: Mutant, tests: tuple[str, ...]) -> tuple[str, bool]:
         if mutant.old not in source:
             return "this stands nowhere in the script", False
         script.write_text(source.replace(mutant.old, mutant.new))
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-k", f"not {SLOW}", *tests]
+        owner = f"tests/{script.parents[1].name}/"
+        nearest_first = sorted(tests, key=lambda test: not test.startswith(owner))
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-k", f"not {SLOW}", *nearest_first]
         try:
             run = subprocess.run(
                 command, cwd=copy, capture_output=True, text=True, check=False, timeout=HANGS_AFTER

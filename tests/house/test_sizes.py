@@ -22,6 +22,8 @@ ALIASES = {
     "http.app": "http_app: `app` is the Flask application everywhere",
 }
 """Our own modules that may be imported under another name, and why."""
+VAGUE = frozenset({"look", "keep", "find", "tell", "hear", "note", "attend", "spend"})
+"""Verbs that do not say what a function does: `read_challenge`, not `look`."""
 
 
 def sizes() -> Iterator[tuple[str, str, int]]:
@@ -100,3 +102,25 @@ def test_the_check_itself_finds_an_alias() -> None:
     """In both forms of import."""
     source = "import otp_service.phone as numbers\nfrom otp_service import errors as faults, phone"
     assert list(aliases(source)) == [("otp_service.phone", "numbers"), ("otp_service.errors", "faults")]
+
+
+def vague_names(source: str) -> Iterator[str]:
+    """Yield the functions whose first word is a vague verb."""
+    nodes = ast.walk(ast.parse(source))
+    names = (node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    yield from (name for name in names if name.lstrip("_").partition("_")[0] in VAGUE)
+
+
+@pytest.mark.parametrize("folder", ["otp_service", "tests"])
+def test_functions_are_named_by_the_act_they_do(folder: str) -> None:
+    """A name that fits anything leads a reader nowhere."""
+    files = sorted((PROJECT / folder).rglob("*.py"))
+    assert [
+        (file.name, name) for file in files for name in vague_names(file.read_text(encoding="utf-8"))
+    ] == []
+
+
+def test_the_check_itself_finds_a_vague_name() -> None:
+    """Also of a method, with something behind the verb."""
+    source = "class Store:\n    def _find_all(self): ...\nasync def keep(): ...\ndef finder(): ..."
+    assert sorted(vague_names(source)) == ["_find_all", "keep"]

@@ -44,11 +44,11 @@ REACHED: dict[type[errors.OtpError], Reach] = {}
 def reaches(kind: type[errors.OtpError]) -> Callable[[Reach], Reach]:
     """Mark a function as the one that brings an error about."""
 
-    def keep(reach: Reach) -> Reach:
+    def record(reach: Reach) -> Reach:
         REACHED[kind] = reach
         return reach
 
-    return keep
+    return record
 
 
 reaches(errors.MalformedJson)(lambda api: api.call("POST", "/otp/send", raw=b"{"))

@@ -16,7 +16,7 @@ from otp_service.policy import CHANNELS
 from otp_service.verification.send import SendRequest
 from tests.support.deployments import Cluster
 from tests.support.fault_server import FaultServer
-from tests.support.furnished import House, hear, open_house
+from tests.support.furnished import House, open_house, receive_reply
 from tests.support.journeys import Upstream
 from tests.support.numbers import crowd
 from tests.support.spine import seen
@@ -121,7 +121,7 @@ def test_a_stop_outlives_its_number(house: House) -> None:
         assert set(record) == {"channel", "upstream", "at", "by", "under"}
     with pytest.raises(NumberOptedOut):
         house.core.send.send(house.caller, SendRequest(to=ERASED))
-    hear(house.core, ERASED, "START")
+    receive_reply(house.core, ERASED, "START")
     assert kinds_of(traces(house, ERASED, ids)) == {"k"}
 
 

@@ -11,7 +11,7 @@ from otp_service.guard.blocks import Block, BlockStore
 from otp_service.guard.history import History
 from otp_service.guard.limiter import Allowance, Limiter
 from otp_service.guard.pins import PinNames, PinStore, pin_names
-from otp_service.guard.rules import Asked, Decision, Line, lines_of_send, subscriber
+from otp_service.guard.rules import Decision, GuardedSend, Line, lines_of_send, subscriber
 from otp_service.phone import parse
 from otp_service.policy import Guard
 from otp_service.policy.guard_forms import FORMS, changed
@@ -62,7 +62,7 @@ class Counters:
         self._server = server
 
     def charge(
-        self, rules: Guard, asked: Asked, operation: str = "", allowance: Allowance = BRINGS_NOTHING
+        self, rules: Guard, asked: GuardedSend, operation: str = "", allowance: Allowance = BRINGS_NOTHING
     ) -> Decision:
         """Charge a send."""
         return self.lined(lines_of_send(rules, asked), operation, allowance, self.pins_of(asked))
@@ -77,11 +77,11 @@ class Counters:
         """Charge lines."""
         return self.limiter.charge(lines, operation or secrets.token_hex(8), allowance, pins)
 
-    def preview(self, rules: Guard, asked: Asked, allowance: Allowance = BRINGS_NOTHING) -> Decision:
+    def preview(self, rules: Guard, asked: GuardedSend, allowance: Allowance = BRINGS_NOTHING) -> Decision:
         """Give what would be decided."""
         return self.limiter.preview(lines_of_send(rules, asked), allowance, self.pins_of(asked))
 
-    def pins_of(self, asked: Asked) -> PinNames:
+    def pins_of(self, asked: GuardedSend) -> PinNames:
         """Name the pins of a send."""
         caller = None if asked.address is None else subscriber(asked.address)
         return pin_names(self.seal, asked.number.e164, caller)
@@ -118,10 +118,10 @@ class Counters:
             return {key.split("}:")[1].partition(":")[0]: int(client.pttl(key)) for key in keys}
 
 
-def asked(number: str = NUMBER, **more: Any) -> Asked:  # noqa: ANN401 - the fields of Asked
+def asked(number: str = NUMBER, **more: Any) -> GuardedSend:  # noqa: ANN401 - the fields of GuardedSend
     """Make what is known of a send by a stranger's browser."""
     values: dict[str, Any] = {"app": "web", "purpose": "login", "address": ADDRESS, **more}
-    return Asked(number=parse(number), **values)
+    return GuardedSend(number=parse(number), **values)
 
 
 @contextmanager

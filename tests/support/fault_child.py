@@ -21,7 +21,7 @@ from otp_service.http import app as http_app
 from otp_service.settings import Settings
 from tests.support.patience import PATIENT_LIMITS
 
-Asked = Mapping[str, str]
+Details = Mapping[str, str]
 
 
 class Doomed:
@@ -62,7 +62,7 @@ def main() -> None:
         sys.stdout.buffer.flush()
 
 
-def _obey(settings: Settings, text: str, offset: int, act: str, asked: Asked) -> None:
+def _obey(settings: Settings, text: str, offset: int, act: str, asked: Details) -> None:
     point = asked.get("point")
 
     def reach(name: str) -> None:
@@ -85,11 +85,11 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _dispatch(core: Core, asked: Asked) -> None:
+def _dispatch(core: Core, asked: Details) -> None:
     core.dispatcher.dispatch(asked["id"], lambda: False)
 
 
-def _receive(core: Core, asked: Asked) -> None:
+def _receive(core: Core, asked: Details) -> None:
     """Take a pushed report in, and die with its answer in hand, or before it was looked at."""
     web = http_app.web(core)
 
@@ -106,7 +106,7 @@ def _receive(core: Core, asked: Asked) -> None:
     web.test_client().post(asked["path"], json={"id": asked["upstream_id"], "status": asked["word"]})
 
 
-def _send_event(core: Core, asked: Asked) -> None:
+def _send_event(core: Core, asked: Details) -> None:
     """Take an event, and die before or after it was posted; never is its end written down."""
     (event_id,) = core.store.events_due.due(asked["id"][:2], 2).ids
     if asked["point"] == "taken":
@@ -117,7 +117,7 @@ def _send_event(core: Core, asked: Asked) -> None:
     _die()
 
 
-_ACTS: Mapping[str, Callable[[Core, Asked], None]] = {
+_ACTS: Mapping[str, Callable[[Core, Details], None]] = {
     "dispatch": _dispatch,
     "receive": _receive,
     "send_event": _send_event,

@@ -109,7 +109,7 @@ def hang(peer: Peer) -> None:
         pass
 
 
-def hear(peer: Peer) -> None:
+def read_once(peer: Peer) -> None:
     """Read what the client says first, and drop it."""
     peer.sock.recv(65536)
 

@@ -85,9 +85,9 @@ class House:
         self.pin(number)
         core.history.record_recycled(number, core.store.facts.time(), 90 * 86_400)
         core.dispatcher.dispatch(running, lambda: False)
-        hear(core, number, "hello")
+        receive_reply(core, number, "hello")
         core.store.facts.put(f"mobile:{core.seal.index('number', number)}", "yes", 60)
-        hear(core, number, "STOP")
+        receive_reply(core, number, "STOP")
         with pytest.raises(NumberOptedOut):
             core.send.send(self.caller, request)
         return {id_, running}
@@ -114,7 +114,7 @@ def push(core: Core, id_: str, stage: Stage) -> None:
     core.dispatcher.dispatch(id_, lambda: False)
 
 
-def hear(core: Core, number: str, text: str) -> None:
+def receive_reply(core: Core, number: str, text: str) -> None:
     """Let a person write over every channel."""
     for channel in CHANNELS:
         core.replies.record_reply("main", Reply(channel=channel, sender=number, text=text))

@@ -97,7 +97,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, ending: list[Demo]) -> Iterato
 
 
 def _use(demo: Demo, answers: Answers, endpoint: Endpoint) -> None:
-    _tell_an_app(demo, answers, endpoint)
+    _post_events_to(demo, answers, endpoint)
     people = crowd()
     for place, number in enumerate(itertools.islice(people, SENDS)):
         _exercise(demo, answers, place, number)
@@ -119,7 +119,7 @@ def _delivered(posts: Iterable[Post]) -> set[str]:
     return {event["data"]["channel"] for event in events if event["type"] == EventType.DELIVERED}
 
 
-def _tell_an_app(demo: Demo, answers: Answers, endpoint: Endpoint) -> None:
+def _post_events_to(demo: Demo, answers: Answers, endpoint: Endpoint) -> None:
     """Have the demo's app hear of its challenges."""
     text = (demo.var / "policy.toml").read_text()
     text += f'[app.demo.events]\nurl = "{endpoint.url}"\nsecret_env = "OTP_EVENTS_DEMO"\n'

@@ -15,7 +15,7 @@ from otp_service.guard.blocks import BlockStore
 from otp_service.guard.history import History
 from otp_service.guard.limiter import Allowance, Limiter
 from otp_service.guard.pins import PinNames
-from otp_service.guard.rules import Asked, after_failure, lines_of_send
+from otp_service.guard.rules import GuardedSend, after_failure, lines_of_send
 from otp_service.phone import parse
 from otp_service.policy import Budget, Guard, Window
 from otp_service.policy.limits import Cooldown, Countries
@@ -166,7 +166,7 @@ def _last_get(flaky: Stores, store: Stores, id_: str) -> None:
     assert not store.get_budget.take(id_, 1)
 
 
-ASKED = Asked(number=parse("+14155552671"), app="web", purpose="login", address="192.0.2.1")
+ASKED = GuardedSend(number=parse("+14155552671"), app="web", purpose="login", address="192.0.2.1")
 TWO = Guard(
     countries=Countries(allow=("*",)), cooldown=Cooldown(mode="off"), number=Budget(refuse=(Window(2, 60),))
 )
@@ -262,7 +262,7 @@ def _met(flaky: Stores, store: Stores, id_: str) -> None:
     assert _history(store).read_past(ASKED.number.e164, "web", id_, 60).met
 
 
-def _spend(flaky: Stores, store: Stores, id_: str) -> None:
+def _use_once(flaky: Stores, store: Stores, id_: str) -> None:
     assert flaky.facts.use_once(id_, 60)
     assert not store.facts.use_once(id_, 60)
 
@@ -323,7 +323,7 @@ def _finish_event(flaky: Stores, store: Stores, id_: str) -> None:
     assert store.events_due.due(id_[:2], 10).ids == {}
 
 
-def _keep(flaky: Stores, store: Stores, id_: str) -> None:
+def _put_fact(flaky: Stores, store: Stores, id_: str) -> None:
     flaky.facts.put(id_, "value", 60)
     assert store.facts.get(id_) == "value"
 
@@ -334,7 +334,7 @@ def _forget(flaky: Stores, store: Stores, id_: str) -> None:
     assert store.suppressions.read(id_) is None
 
 
-def _find(flaky: Stores, store: Stores, id_: str) -> None:
+def _read_first(flaky: Stores, store: Stores, id_: str) -> None:
     store.suppressions.add(id_, {"by": "a test"}, 60)
     assert flaky.suppressions.read("older", id_) == {"by": "a test"}
 
@@ -355,7 +355,7 @@ def _due(flaky: Stores, store: Stores, id_: str) -> None:
     assert id_ in flaky.due.due(id_[:2], 10).ids
 
 
-def _look(flaky: Stores, store: Stores, id_: str) -> None:
+def _read_challenge(flaky: Stores, store: Stores, id_: str) -> None:
     assert flaky.challenges.read_challenge(id_)[1] == seen(store, id_)
 
 
@@ -384,7 +384,7 @@ TWICE = {
     "put_events": Twice(_fresh, _put_events),
     "claim_event": Twice(_an_event, _claim_event),
     "finish_event": Twice(_an_event, _finish_event),
-    "put": Twice(_fresh, _keep),
+    "put": Twice(_fresh, _put_fact),
     "delete": Twice(_fresh, _forget),
     "release": Twice(_fresh, _release),
     "charge": Twice(_fresh, _may_get),
@@ -399,12 +399,12 @@ TWICE = {
     "guard_erase": Twice(_fresh, _forget_counters),
     "guard_record_session": Twice(_fresh, _met),
     "guard_read_past": Twice(_fresh, _recycled),
-    "use_once": Twice(_fresh, _spend),
+    "use_once": Twice(_fresh, _use_once),
     "beat": Twice(_fresh, _beat),
     "leave": Twice(_fresh, _leave),
     "due": Twice(_fresh, _due),
-    "read_with_time": Twice(_fresh, _look),
-    "read_first": Twice(_fresh, _find),
+    "read_with_time": Twice(_fresh, _read_challenge),
+    "read_first": Twice(_fresh, _read_first),
     "erase": Twice(_fresh, _erase),
     "rename": Twice(_fresh, _rename),
 }

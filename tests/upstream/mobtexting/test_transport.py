@@ -38,11 +38,11 @@ from tests.support.fault_server import (
     close_and_settle,
     drip,
     hang,
-    hear,
     http,
     http_json,
     meet,
     pause,
+    read_once,
     reset,
     say,
     wait_for,
@@ -192,7 +192,7 @@ class TestNothingLeft:
 
     def test_reset_during_the_handshake(self, server: FaultServer) -> None:
         """A connection that breaks before TLS is established carried no request."""
-        server.on_connect = [hear, reset]
+        server.on_connect = [read_once, reset]
         assert send_once(server.url.replace("http:", "https:")) == Outcome(Verdict.DEFERRED, "connect_failed")
 
 
