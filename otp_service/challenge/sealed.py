@@ -29,13 +29,18 @@ def seal_data(seal: Seal, id_: str, data: PersonalData) -> str:
     return seal.close("\n".join(data), id_)
 
 
+def open_data(seal: Seal, challenge: Challenge) -> PersonalData:
+    """Return the data of a challenge. Raises Unsealable if this process lacks the key."""
+    return PersonalData(*seal.open(challenge.sealed, challenge.id).split("\n", maxsplit=3))
+
+
 def unseal(seal: Seal, challenge: Challenge) -> PersonalData:
-    """Return the data of a challenge.
+    """Return the data of a challenge for a request or a send.
 
     Raises Busy if this process lacks the key: while keys are rotated, another process may hold it.
     """
     try:
-        return PersonalData(*seal.open(challenge.sealed, challenge.id).split("\n", maxsplit=3))
+        return open_data(seal, challenge)
     except Unsealable:
         raise unreadable(challenge) from None
 

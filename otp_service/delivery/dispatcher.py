@@ -4,14 +4,14 @@ Brings the pure transitions, the store and the upstreams together. Must not know
 are in modules of their own: `step_chooser`, `charges`, `message`, `send_recorder` and `settlement`.
 """
 
-import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from otp_service.challenge import transitions
 from otp_service.challenge.model import Challenge, State
-from otp_service.challenge.sealed import unseal
+from otp_service.challenge.sealed import unreadable, unseal
 from otp_service.challenge.store import ChallengeStore, Lease
 from otp_service.challenge.transitions import Again, Move
 from otp_service.crypto.code_hashes import Claim, Hasher, UnknownPepper, draw
@@ -97,11 +97,8 @@ class Dispatcher:
         elif lease.what == "waited":
             self._after_wait(lease)
         else:
-            try:
+            with suppress(Busy):  # a key is missing: when the lease ends, a worker may hold it
                 self._deliver(lease, stopping, unused)
-            except (Busy, UnknownPepper):
-                # The lease ends; by then this worker, or another one, may hold the key.
-                log("challenge.unreadable", logging.ERROR, challenge=challenge_id[:8])
 
     def _after_wait(self, lease: Lease) -> None:
         """Do what follows for a message that left: a receipt came, or its step's time is over."""
@@ -172,14 +169,17 @@ class Dispatcher:
         return lease, self._steps.choose(active, lease.challenge, e164)
 
     def _draw(self, challenge: Challenge, binding: str, stopping: Stopping) -> _Drawn | None:
-        """Draw a code and hash it; None if the process is to stop."""
+        """Draw a code and hash it; None if the process is to stop. Raises Busy."""
         code = draw(challenge.plan.code_length)
         with self._hasher.slot():
             if stopping():
                 return None
             started = time.perf_counter()
             claim = Claim(challenge.id, challenge.purpose, binding)
-            code_hash = self._hasher.hash(code, claim, challenge.scheme)
+            try:
+                code_hash = self._hasher.hash(code, claim, challenge.scheme)
+            except UnknownPepper:
+                raise unreadable(challenge) from None
             self._metrics.hash_seconds.observe(time.perf_counter() - started)
         return _Drawn(code, code_hash)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from otp_service import phone
 from otp_service.challenge.eraser import ChallengeEraser
+from otp_service.challenge.sealed import open_data
 from otp_service.crypto.sealing import Seal, Unsealable
 from otp_service.events.queue import EventQueue
 from otp_service.guard.suppressions import Suppressions
@@ -86,7 +87,7 @@ class Erasure:
         for batch in self._challenges.walk():
             for challenge in batch:
                 try:
-                    number, _, _ = self._seal.open(challenge.sealed, challenge.id).partition("\n")
+                    number = open_data(self._seal, challenge).e164
                 except Unsealable:
                     erased.unreadable += 1
                     continue

@@ -82,7 +82,7 @@ class Receipt:
 
     `reason` is a stable word of this service. `word` is the upstream's word if it is unknown and safe to show. At least
     one of `upstream_id` and `reference` is set; `other_references` may be ours, too.
-    `charges` is in the upstream's unit. `seconds` is how long an answered call lasted, if the report tells.
+    `seconds` is how long an answered call lasted, if the report tells.
     """
 
     channel: str
@@ -92,7 +92,6 @@ class Receipt:
     reference: str | None = None
     other_references: tuple[str, ...] = ()
     word: str | None = None
-    charges: float | None = None
     seconds: float | None = None
 
 

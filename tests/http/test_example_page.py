@@ -242,6 +242,21 @@ def test_another_number_can_be_tried(page: Page, url: str) -> None:
     expect(page.get_by_label("Phone number")).to_be_focused()
 
 
+def test_a_person_who_was_verified_can_start_again(page: Page, url: str) -> None:
+    """The page forgets the token, and a second person is verified without a reload."""
+    sent(page, url)
+    for _ in range(2):
+        page.get_by_label("Code", exact=True).fill(CODE)
+        page.get_by_role("button", name="Verify").click()
+        expect(page.get_by_text("Verified.")).to_be_visible()
+        page.get_by_role("button", name="Start again").click()
+        expect(page.get_by_text("Verified.")).to_be_hidden()
+        expect(page.get_by_label("Phone number")).to_be_focused()
+        expect(page.locator("#token")).to_have_text("")
+        page.get_by_role("button", name="Send code").click()
+    expect(page.get_by_text("A code is on its way to +1********00 by SMS.")).to_be_visible()
+
+
 def test_every_step_fits_a_small_phone(page: Page, url: str) -> None:
     """Nothing is wider than 360 pixels."""
     sent(page, url)

@@ -64,7 +64,6 @@ class Fields:
     upstream_id: Sequence[str] = ("mid", "id")
     status: Sequence[str] = ("status",)
     reference: Sequence[str] = ("custom", "cid", "foreign_id")
-    charges: Sequence[str] = ("charges", "credits")
     seconds: Sequence[str] = ("duration",)
     channel: Sequence[str] = ("channel",)
     otherwise: str = "sms"
@@ -195,7 +194,6 @@ def _receipt(body: Content, channel: str | None, fields: Fields) -> Receipt:
         reference=reference,
         other_references=tuple(filter(None, others)),
         word=meaning.new_word,
-        charges=number(_first(body, fields.charges)),
         seconds=_length(body, fields),
     )
 

@@ -18,7 +18,6 @@ DELIVERED = Receipt(
     reason="delivered",
     upstream_id="a1b2:1",
     reference="ref-1",
-    charges=1.0,
 )
 FOUND = {
     "phone": NUMBER,
@@ -107,7 +106,6 @@ class TestReports:
                 reason=reason,
                 upstream_id="a418",
                 reference="ref-1",
-                charges=2.0,
             )
         ]
         assert server.received[0].path == f"/api/v2/{path}"

@@ -46,7 +46,6 @@ DELIVERED = Receipt(
     reason="delivered",
     upstream_id="52ecf5da-259b:1",
     reference="ref-1",
-    charges=2.0,
 )
 OPT_OUT = {
     "id": 41,

@@ -124,6 +124,14 @@ async function verify() {
   $("title").focus();
 }
 
+function restart() {
+  challenge = null;
+  $("problem").textContent = "";
+  $("token").textContent = "";
+  show("number");
+  $("to").focus();
+}
+
 $("number").addEventListener("submit", (event) => {
   event.preventDefault();
   step("number", async () => {
@@ -138,10 +146,5 @@ $("code").addEventListener("submit", (event) => {
 $("again").addEventListener("click", () =>
   step("code", async () => opened(await ask(`/otp/${challenge.challenge_id}/resend`, {}))),
 );
-$("other").addEventListener("click", () => {
-  challenge = null;
-  $("problem").textContent = "";
-  show("number");
-  $("to").focus();
-});
+for (const id of ["other", "restart"]) $(id).addEventListener("click", restart);
 setInterval(tick, 250);
