@@ -5,7 +5,7 @@ Knows Google's metadata. Must not know who asks, or why.
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import phonenumbers
@@ -13,8 +13,11 @@ from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, P
 
 from otp_service import typed
 from otp_service.errors import Invalid, InvalidNumber
+from otp_service.renumbering import todays
 
 _VISIBLE_TAIL = 2
+_LONGEST = 160
+"""Characters of a number in any spelling: a search for an extension in a longer text could take long."""
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 """ITU-T E.164, as all our interfaces write numbers; use with fullmatch."""
 
@@ -22,34 +25,14 @@ E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _TYPES: Mapping[int, str] = {
     value: name.lower() for name, value in vars(PhoneNumberType).items() if isinstance(value, int)
 }
-_HANDSETS = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE, PhoneNumberType.FIXED_LINE}
 _EXTENSION = re.compile(
-    r"(?i)[0-9)][\s.,:;-]*(?:[;,#*~]|e?xt?n?\b|x|ext\w*|int\w*|anexo|ramal|poste|доб\w*|durchwahl|p|w)"
+    r"(?i)[0-9)][\s.,:;-]*(?:[;,#*~]|e?xt?n?\b|x|ext\w*|int\w*|anexo|ramal|poste|доб\w*|durchwahl|p|w"
+    r"|(?<=[\s.,:;-])[^\W\d_]{2,15}\b)"
     r"[\s.,:;#=-]*(?:no\.?|nr\.?)?[\s.:=-]*[0-9]{1,9}[\s#]*$"
 )
-"""The end of a number that names an extension: "x5", "ext. 5", ";ext=5", "#5", ",,5"."""
-_RESPELLED: Mapping[int, Sequence[tuple[re.Pattern[str], str, bool]]] = {
-    52: [(re.compile(r"0?(?:1|44|45)([0-9]{10})"), r"\1", False)],
-    55: [(re.compile(r"([1-9][1-9])([6-9][0-9]{7})"), r"\g<1>9\2", False)],
-    225: [
-        (re.compile(r"([04-9][0-3][0-9]{6})"), r"01\1", False),
-        (re.compile(r"([04-9][4-6][0-9]{6})"), r"05\1", False),
-        (re.compile(r"([04-9][7-9][0-9]{6})"), r"07\1", False),
-    ],
-    229: [(re.compile(r"([0-9]{8})"), r"01\1", False)],
-    54: [(re.compile(r"([1-8][0-9]{9})"), r"9\1", True)],
-}
-"""By country code: old and vendors' spellings of national numbers, today's, and whether the old one is valid as well.
-
-- 52 Mexico: 1, 044 and 045 before mobile numbers ended on 2019-08-03 (IFT, Plan Técnico Fundamental de Numeración).
-  WhatsApp and its vendors still write 521.
-- 55 Brazil: a ninth digit, 9, before mobile numbers, complete on 2016-11-06 (Anatel, Resolution 553/2010).
-- 225 Ivory Coast: 01 (Moov), 05 (MTN), 07 (Orange) by the old second digit since 2021-01-31 (ARTCI). Fixed lines are
-  not mapped: their operator does not follow from the number.
-- 229 Benin: 01 before all numbers since 2024-11-30 (ARCEP Bénin).
-- 54 Argentina: 9 before a mobile number dialled from abroad (ITU-T E.129). Without it, networks name the same
-  handset, so both are one number.
-"""
+"""The end of a number that names an extension: "x5", "ext. 5", ";ext=5", "#5", ",,5", or any word and digits."""
+UNKNOWN = _TYPES[PhoneNumberType.UNKNOWN]
+"""The type of a number that the metadata does not know."""
 TYPES = frozenset(_TYPES.values())
 """Types of numbers, as the metadata names them: mobile, fixed_line, fixed_line_or_mobile, voip, toll_free..."""
 
@@ -88,7 +71,7 @@ def parse(text: str, country: str | None = None, *, possible: bool = False) -> N
     country = country.upper() if country and country.isascii() else country
     if country is not None and not is_country(country):
         raise Invalid({"country": ["must be the two letters of a country (ISO 3166)"]})
-    number = _todays(_read(_plain(text), country))
+    number = todays(_read(_plain(text), country))
     if not phonenumbers.is_valid_number(number) and not (possible and _is_possible(number)):
         raise InvalidNumber("must be a number that is known in its country")
     e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
@@ -107,9 +90,11 @@ def parse_international(text: str) -> Number:
 
 
 def _plain(text: str) -> str:
-    """Remove what cannot be seen, the widths of East Asia, and `tel:` (RFC 3966)."""
-    plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    return re.sub(r"(?i)^tel:\s*", "", typed.visible(plain).strip())
+    """Remove what cannot be seen, the widths of East Asia, and `tel:` (RFC 3966). Refuse what is long."""
+    plain = typed.visible(text if text.isascii() else unicodedata.normalize("NFKC", text)).strip()
+    if len(plain) > _LONGEST:
+        raise InvalidNumber("must be a phone number")
+    return re.sub(r"(?i)^tel:\s*", "", plain)
 
 
 def _read(text: str, country: str | None) -> PhoneNumber:
@@ -125,18 +110,6 @@ def _read(text: str, country: str | None) -> PhoneNumber:
         raise InvalidNumber("must be a phone number") from None
     if number.extension:
         raise InvalidNumber("must have no extension, because a message cannot reach one")
-    return number
-
-
-def _todays(number: PhoneNumber) -> PhoneNumber:
-    """Return the number under which a handset is reached today, if this is an old or a vendor's spelling of it."""
-    for old, new, replaces_valid in _RESPELLED.get(number.country_code or 0, ()):
-        match = old.fullmatch(phonenumbers.national_significant_number(number))
-        if not match or (not replaces_valid and phonenumbers.is_valid_number(number)):
-            continue
-        mapped = phonenumbers.parse(f"+{number.country_code}{match.expand(new)}")
-        if phonenumbers.number_type(mapped) in _HANDSETS:
-            return mapped
     return number
 
 
@@ -171,7 +144,10 @@ def country_of(e164: str) -> str:
 
 
 def _is_possible(number: PhoneNumber) -> bool:
-    return phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+    """Tell whether a number has a length of its country. It must also be read back as itself: 0s may be a prefix."""
+    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    reason = phonenumbers.is_possible_number_with_reason(number)
+    return reason == phonenumbers.ValidationResult.IS_POSSIBLE and phonenumbers.parse(e164) == number
 
 
 def _country(number: PhoneNumber) -> str:

@@ -62,7 +62,7 @@ def test_any_mixture_of_signs_is_the_same_number(
 
 EXTENSIONS = (
     "x5| x 123| ext 5| Ext. No. 5| extension: 5| extensión 5|;ext=5|;5|#5|,5|,,5#|*5| xtn 5| доб. 5| anexo 5|"
-    " int 5| ~5|p5| poste 5| Durchwahl 5|\uff585| ext\uff15"
+    " int 5| ~5|p5| poste 5| Durchwahl 5|\uff585| ext\uff15| wait 5| toestel 5| linka 5| nebenst. 12| \u5206\u6a5f 5"
 )
 
 
@@ -93,6 +93,23 @@ def test_an_extension_is_refused_with_a_sentence_however_it_is_written(extension
         ("+54 11 15 2345-6789", "+5491123456789"),
         ("+54 9 11 2345-6789", "+5491123456789"),
         ("+54 351 234 5678", "+5493512345678"),
+        ("+54 9 11 15 2345-6789", "+5491123456789"),
+        ("+52 01 55 1234 5678", "+525512345678"),
+        ("+225 20 30 40 50", "+2252720304050"),
+        ("+225 20 00 40 50", "+2252520004050"),
+        ("+225 20 80 54 20", "+2252120805420"),
+        ("+225 30 60 12 34", "+2252730601234"),
+        ("+229 21 30 01 02", "+2290121300102"),
+        ("841681234567", "+84381234567"),
+        ("+84 120 123 4567", "+84701234567"),
+        ("+84 199 123 4567", "+84591234567"),
+        ("+241 06 03 12 34", "+24166031234"),
+        ("+241 07 12 34 56", "+24177123456"),
+        ("2417123456", "+24177123456"),
+        ("+241 01 44 12 34", "+24111441234"),
+        ("+237 77 12 34 56", "+237677123456"),
+        ("+237 22 12 34 56", "+237222123456"),
+        ("+57 1 234 5678", "+576012345678"),
     ],
 )
 def test_old_and_vendors_spellings_are_the_number_of_today(old: str, today: str) -> None:
@@ -103,8 +120,79 @@ def test_old_and_vendors_spellings_are_the_number_of_today(old: str, today: str)
 
 
 @pytest.mark.parametrize(
+    ("country", "old", "today"),
+    [
+        ("MX", "044 55 1234 5678", "+525512345678"),
+        ("AR", "011 15 2345-6789", "+5491123456789"),
+        ("BR", "(61) 8765-4321", "+5561987654321"),
+        ("CI", "07 12 34 56", "+2250707123456"),
+        ("BJ", "97 12 34 56", "+2290197123456"),
+        ("VN", "0168 123 4567", "+84381234567"),
+        ("GA", "06 03 12 34", "+24166031234"),
+    ],
+)
+def test_old_spellings_without_a_country_code_are_the_number_of_today(
+    country: str, old: str, today: str
+) -> None:
+    """People type what is in their address book."""
+    assert phone.parse(old, country).e164 == today
+
+
+@settings(deadline=None)
+@given(
+    code=st.sampled_from(["52", "54", "55", "57", "84", "225", "229", "237", "241"]),
+    digits=st.text("0123456789", min_size=7, max_size=12),
+    possible=st.booleans(),
+)
+def test_the_number_of_today_is_never_mapped_again(*, code: str, digits: str, possible: bool) -> None:
+    """Else a number that the store holds would be another one when it is read back."""
+    try:
+        found = phone.parse(f"+{code}{digits}", possible=possible)
+    except InvalidNumber:
+        return
+    assert phone.parse(found.e164, possible=possible) == found
+    assert phone.parse_international(found.e164[1:]) == found
+
+
+REMAPPED = {"AR", "GA"}
+"""Where the metadata knows the old numbers, too."""
+
+
+@pytest.mark.parametrize(
+    "kind", [phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE]
+)
+def test_no_country_but_two_has_numbers_that_are_read_as_others(kind: int) -> None:
+    """The table is for numbers that do not exist any more."""
+    for region in phonenumbers.SUPPORTED_REGIONS - REMAPPED:
+        if example := phonenumbers.example_number_for_type(region, kind):
+            e164 = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+            assert phone.parse(e164).e164 == e164
+
+
+@pytest.mark.parametrize(
+    "text", ["1" + "," * 60_000 + "x", "+1202555" + " " * 60_000 + "0100", "\ufdfa" * 150]
+)
+def test_a_text_that_is_too_long_for_a_number_is_refused_before_it_is_searched(text: str) -> None:
+    """Senders come from outside: no text may keep a process busy for minutes."""
+    for read in (phone.parse, phone.parse_international):
+        with pytest.raises(InvalidNumber):
+            read(text)
+
+
+@pytest.mark.parametrize(
     "e164",
-    ["+551132345678", "+551177123456", "+548001234567", "+2252720304050", "+525512345678", "+2290121123456"],
+    [
+        "+551132345678",
+        "+551177123456",
+        "+548001234567",
+        "+2252720304050",
+        "+525512345678",
+        "+2290121123456",
+        "+573211234567",
+        "+84901234567",
+        "+237677123456",
+        "+24177123456",
+    ],
 )
 def test_a_number_that_is_right_already_is_left_alone(e164: str) -> None:
     """Fixed lines of Brazil, its old trunk radio, toll-free numbers: no rule of spelling is for them."""

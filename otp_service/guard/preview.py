@@ -6,7 +6,8 @@ Knows how the limiter is asked without consequences. Must not know who asks, or 
 from otp_service.crypto.sealing import Seal
 from otp_service.guard.limiter import Allowance, Limiter
 from otp_service.guard.pins import PinNames, pin_names
-from otp_service.guard.rules import Decision, GuardedSend, lines_of_send, subscriber
+from otp_service.guard.rules import UNKNOWN_NUMBER, Decision, GuardedSend, lines_of_send, subscriber
+from otp_service.phone import UNKNOWN
 from otp_service.policy import Guard
 
 
@@ -24,6 +25,10 @@ class Preview:
         self._seal = seal
 
     def decide(self, rules: Guard, asked: GuardedSend) -> Decision:
-        """Return what the guard would decide now. Raises StoreUnavailable."""
-        lines = lines_of_send(rules, asked)
+        """Return what the guard would decide now. Raises StoreUnavailable.
+
+        A number that the metadata does not know needs a pin, as a send does.
+        """
+        unknown = [UNKNOWN_NUMBER] if asked.number.type == UNKNOWN else []
+        lines = [*unknown, *lines_of_send(rules, asked)]
         return self._limiter.preview(lines, Allowance(cheap=True), pins_of(self._seal, asked))

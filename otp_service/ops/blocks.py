@@ -68,7 +68,7 @@ class Blocks:
         if name not in policy.apps:
             raise Invalid({"app": [f"there is no app {name}"]})
         rules = policy.guard_of(name)
-        number = phone.parse(to, country)
+        number = phone.parse(to, country, possible=True)
         met = session and self._history.read_past(number.e164, name, session, DEVICE_LIFETIME).met
         known: Known = "device" if device else "returning" if met else "session" if session else ""
         asked = GuardedSend(

@@ -36,7 +36,7 @@ class RecycledNumbers:
         now = self._clock()
         for place, text in enumerate(numbers):
             try:
-                e164 = phone.parse(text).e164
+                e164 = phone.parse(text, possible=True).e164
             except InvalidNumber:
                 wrong.append(place)
                 continue

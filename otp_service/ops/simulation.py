@@ -67,7 +67,7 @@ def simulate(
 
     Raises InvalidNumber; any other refusal is part of the answer.
     """
-    number = phone.parse(question.to, question.country)
+    number = phone.parse(question.to, question.country, possible=True)
     name = question.app or next(iter(policy.apps))
     shown: dict[str, Any] = {
         "number": {"to": phone.mask(number.e164), "country": number.country, "type": number.type},

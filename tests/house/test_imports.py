@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "cryptography": {"crypto"},
     "jwt": {"crypto"},
     "marshmallow": {"http", "policy"},
-    "phonenumbers": {"phone", "sandbox"},
+    "phonenumbers": {"phone", "renumbering", "sandbox"},
     "prometheus_client": {"telemetry", "http", "cli"},
     "gunicorn": {"http"},
     "urllib3": {"upstream", "net", "guard"},

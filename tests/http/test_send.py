@@ -10,7 +10,7 @@ from flask import Flask
 from otp_service.ops.audit import AuditNote
 from otp_service.ops.pins import Pin
 from otp_service.upstream.port import Reply
-from tests.conftest import ORIGIN, OTHER_SECRET, POLICY, PUBLISHABLE, SECRET
+from tests.conftest import OPS, ORIGIN, OTHER_SECRET, POLICY, PUBLISHABLE, SECRET
 from tests.support.http_api import (
     NUMBER,
     Api,
@@ -184,7 +184,9 @@ def test_a_pin_lets_a_number_through_that_is_newer_than_the_metadata(
     """It gets its code and a resend, its STOP is heard, and it can be forgotten; without the pin it is refused."""
     note = AuditNote(by="anna", reason="opened in May")
     assert problem_of(live.send(NEWER)) == (422, "invalid_number")
+    assert decided(live) == ("refuse", "the guard: refuse, by number_types")
     live.core.pins.write(Pin(kind=kind, subject=subject, what="allow"), note)
+    assert decided(live) == ("allow", None)
     challenge_id, code = live.sent("+1 555 010 1234")
     live.later(30)
     assert live.resend(challenge_id).status_code == 202
@@ -194,6 +196,14 @@ def test_a_pin_lets_a_number_through_that_is_newer_than_the_metadata(
     live.core.pins.remove(kind, subject, note)
     assert problem_of(live.send(NEWER)) == (422, "invalid_number")
     assert live.core.erasure.forget(NEWER, by="anna").suppressed
+    assert live.core.recycled_numbers.record([NEWER], note) == (1, [])
+
+
+def decided(live: Api) -> tuple[str, str | None]:
+    """Return what operators are told about the newer number: the guard's verdict, and what a simulated send meets."""
+    explained = live.call("POST", "/ops/blocks/explain", key=OPS, body={"to": NEWER}).get_json()
+    simulated = live.call("POST", "/ops/policy/simulate", key=OPS, body={"to": NEWER}).get_json()
+    return explained["verdict"], simulated["problem"]
 
 
 def test_no_pin_lets_a_number_through_whose_length_is_impossible(live: Api) -> None:
