@@ -33,6 +33,7 @@ class Status(StrEnum):
     DELIVERED = "delivered"
     READ = "read"
     SUPERSEDED = "superseded"
+    NOT_SENT = "not_sent"
 
 
 _KNOWN = (

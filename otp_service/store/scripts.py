@@ -34,8 +34,8 @@ SCAN_COUNT = 500
 """Keys that a server scans in one step of a walk: few enough not to delay other callers."""
 
 PACKAGE = Path(__file__).parents[1]
-_INCLUDE = "-- include: now\n"
-"""The line in a script that is replaced by the prologue, which sets `now` to the store's time."""
+_INCLUDE = re.compile(r"^-- include: (\w+)\n", re.MULTILINE)
+"""A line in a script that is replaced by the file of that name below an `includes/`; `now` is the store's time."""
 
 T = TypeVar("T")
 
@@ -180,10 +180,16 @@ class Scripts:
 
 def _sources(package: Path) -> tuple[dict[str, str], set[str]]:
     """Return every script by its name, and the names of those that take the time offset."""
-    prologue = (package / "store" / "lua" / "includes" / "now.lua").read_text(encoding="utf-8")
-    written = {file.stem: file.read_text(encoding="utf-8") for file in package.glob("*/lua/*.lua")}
-    timed = {name for name, source in written.items() if _INCLUDE in source}
-    return {name: source.replace(_INCLUDE, prologue) for name, source in written.items()}, timed
+    included = _texts(package, "*/lua/includes/*.lua")
+    written = _texts(package, "*/lua/*.lua")
+    timed = {name for name, source in written.items() if "now" in _INCLUDE.findall(source)}
+    whole = {name: _INCLUDE.sub(lambda line: included[line[1]], source) for name, source in written.items()}
+    return whole, timed
+
+
+def _texts(package: Path, pattern: str) -> dict[str, str]:
+    """Return the text of each file by its name without the ending."""
+    return {file.stem: file.read_text(encoding="utf-8") for file in package.glob(pattern)}
 
 
 def _servers(client: Client) -> list[Redis]:

@@ -79,4 +79,4 @@ def test_later_statuses_overrule_earlier_ones() -> None:
     assert Status.ACCEPTED in overruled_by(Status.REFUSED)
     for place, status in enumerate(KNOWN):
         assert overruled_by(status) == tuple(KNOWN[:place])
-    assert {Status.QUEUED, Status.CLAIMED, Status.SUPERSEDED}.isdisjoint(KNOWN)
+    assert {Status.QUEUED, Status.CLAIMED, Status.SUPERSEDED, Status.NOT_SENT}.isdisjoint(KNOWN)

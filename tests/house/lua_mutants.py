@@ -20,6 +20,7 @@ TESTS = tuple(
         "challenge/test_opening",
         "challenge/test_attempts",
         "challenge/test_ending",
+        "challenge/test_ended_deliveries",
         "challenge/test_resending",
         "challenge/test_leases",
         "challenge/test_reports",
@@ -96,6 +97,8 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("known == operation", "false"),
         ("#attempts >= challenge.guesses", "#attempts > challenge.guesses"),
         ("#attempts >= challenge.guesses", "false"),
+        ('delivery.status == "queued" or', ""),
+        (' or delivery.status == "claimed"', ""),
         ('redis.call("SET", challenge_key, stored, "KEEPTTL")', ""),
         KEEPTTL,
     ],
@@ -125,7 +128,10 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("exhausted and now < challenge.expires", "false"),
         ('redis.call("ZADD", due_key, challenge.expires, id)', ""),
         ("if now >= challenge.expires", "if false"),
-        ("delivery.hash = nil", ""),
+        ("end_deliveries(challenge)", ""),
+        ('if last.status == "sending" then\n    last.status = "unknown" -- its worker died', "if false then"),
+        ('last.status = "unknown" -- its', "-- its"),
+        ('if last.status == "sending" then\n    last.status', "do\n    last.status"),
         ('exhausted and "exhausted" or', ""),
         ('sent and "expired" or', ""),
         ('    redis.call("ZREM", due_key, id)\n  end\n  what', "  end\n  what"),
@@ -141,6 +147,13 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ('"LIMIT", 0, limit', '"LIMIT", 0, 100000'),
         ("following[2] or", ""),
     ],
+    "end_deliveries": [
+        ('queued = "not_sent", ', ""),
+        ('claimed = "not_sent", ', ""),
+        (', sending = "unknown"', ""),
+        (" or delivery.status", ' or "unknown"'),
+        ("delivery.hash = nil", ""),
+    ],
     "finish": [
         OFFSET,
         (" or challenge.app ~= app", ""),
@@ -149,7 +162,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("challenge.state or now >= challenge.expires", "now >= challenge.expires"),
         ("challenge.state or now >= challenge.expires", "challenge.state"),
         ("challenge.via = tonumber(via)", ""),
-        ("delivery.hash = nil", ""),
+        ("end_deliveries(challenge)", ""),
         ('redis.call("ZREM", due_key, id)', ""),
         KEEPTTL,
     ],
@@ -293,7 +306,8 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         (" and challenge.lease == operation", ""),
         ("challenge.lease = nil", ""),
         ('challenge.state = "undeliverable"', ""),
-        ("delivery.hash = nil", ""),
+        ("end_deliveries(challenge)", ""),
+        ("#(challenge.attempts or {}) >= challenge.guesses", "false"),
         ('redis.call("ZREM", due_key, id)', ""),
         ('last.status = "queued"', ""),
         ("(last.deferrals or 0) + (", "("),
@@ -575,7 +589,7 @@ def catch(mutant: Mutant, tests: tuple[str, ...]) -> tuple[str, bool]:
             shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(ROOT / "docs", copy / "docs")
         shutil.copy(ROOT / "pyproject.toml", copy)
-        [script] = (copy / "otp_service").glob(f"*/lua/{mutant.script}.lua")
+        [script] = (copy / "otp_service").glob(f"*/lua/**/{mutant.script}.lua")
         source = script.read_text()
         if mutant.old not in source:
             return "this stands nowhere in the script", False

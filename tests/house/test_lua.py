@@ -10,7 +10,8 @@ from tests.house.lua_mutants import mutants
 
 PACKAGE = Path(otp_service.__file__).parent
 SCRIPTS = {file.stem: file.read_text(encoding="utf-8") for file in PACKAGE.glob("*/lua/*.lua")}
-HEADER = re.compile(r"(?:-- .*\n)+-- KEYS: (.+)\n-- ARGV: (.+)\n(?:-- include: now\n)?(?!--)")
+INCLUDED = {file.stem: file.read_text(encoding="utf-8") for file in PACKAGE.glob("*/lua/includes/*.lua")}
+HEADER = re.compile(r"(?:-- .*\n)+-- KEYS: (.+)\n-- ARGV: (.+)\n(?:-- include: \w+\n)*(?!--)")
 
 
 def declared(source: str) -> dict[str, list[str]]:
@@ -64,5 +65,7 @@ def test_the_time_is_read_in_one_place() -> None:
 def test_every_mutant_fits_its_script() -> None:
     """A mutant whose text is not in the script would prove nothing."""
     assert [
-        (mutant.script, mutant.old) for mutant, _ in mutants([]) if mutant.old not in SCRIPTS[mutant.script]
+        (mutant.script, mutant.old)
+        for mutant, _ in mutants([])
+        if mutant.old not in (SCRIPTS | INCLUDED)[mutant.script]
     ] == []

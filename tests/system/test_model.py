@@ -41,6 +41,8 @@ PLANS = (
 )
 MOVES = (Hold(), Wait(7), Again(3), Next(0), GiveUp())
 NOT_LEFT = {Status.QUEUED, Status.CLAIMED}
+AT_THE_END = {Status.QUEUED: Status.NOT_SENT, Status.CLAIMED: Status.NOT_SENT, Status.SENDING: Status.UNKNOWN}
+"""What a delivery under way is when its challenge has ended."""
 
 
 @dataclass
@@ -64,10 +66,17 @@ class Known:
         self.now = replace(self.now, deliveries=(*self.now.deliveries, delivery))
 
     def end(self, state: State) -> None:
-        """End the challenge: no code is accepted, and nothing is scheduled."""
-        deliveries = tuple(replace(d, code_hash="") for d in self.now.deliveries)
+        """End the challenge: no code is accepted, no delivery is under way, and nothing is scheduled."""
+        deliveries = tuple(
+            replace(d, code_hash="", status=AT_THE_END.get(d.status, d.status)) for d in self.now.deliveries
+        )
         self.now = replace(self.now, state=state, deliveries=deliveries)
         self.due = None
+
+    def settle_exhausted(self) -> None:
+        """After the last guess, what was not sent is not sent any more."""
+        if self.exhausted and self.now.last.status in NOT_LEFT:
+            self.change(status=Status.NOT_SENT)
 
     def is_open(self, now: int) -> bool:
         """Whether guesses and sends may count."""
@@ -163,6 +172,7 @@ class Histories(RuleBasedStateMachine):
         else:
             assert what == "counted"
             known.now = replace(known.now, attempts=known.now.attempts + 1)
+            known.settle_exhausted()
             assert challenge == known.now
         self.touched = id_
 
@@ -221,16 +231,14 @@ class Histories(RuleBasedStateMachine):
             assert lease is None
             return multiple()
         if now >= known.now.expires:
-            settled = tuple(
-                replace(d, status=Status.UNKNOWN) if d.status is Status.SENDING else d
-                for d in known.now.deliveries
-            )
-            known.now = replace(known.now, deliveries=settled)
-            sent = any(d.status in {Status.ACCEPTED, Status.UNKNOWN} for d in settled)
+            arrived = {Status.SENDING, Status.ACCEPTED, Status.UNKNOWN}
+            sent = any(d.status in arrived for d in known.now.deliveries)
             expected = "ended"
             known.end(State.EXHAUSTED if known.exhausted else State.EXPIRED if sent else State.UNDELIVERABLE)
         elif known.exhausted:
             known.due = known.now.expires
+            if known.now.last.status is Status.SENDING:
+                known.change(status=Status.UNKNOWN)
             assert lease is None
             return multiple()
         else:
@@ -340,6 +348,8 @@ class Histories(RuleBasedStateMachine):
             return
         now, expires = self.latest, known.now.expires
         known.lease = ""
+        if known.exhausted:
+            move = Hold()
         if known.now.last.status is Status.CLAIMED and isinstance(move, Hold | GiveUp):
             known.change(status=Status.REFUSED, reason="no_account_left")
         match move:
@@ -401,6 +411,7 @@ class Histories(RuleBasedStateMachine):
         for known in self.known.values():
             now = known.now
             assert (known.due is not None) == (now.state is State.PENDING)
+            assert now.state is State.PENDING or not any(d.status in AT_THE_END for d in now.deliveries)
             assert len(now.live_hashes()) <= (now.plan.live_codes if now.state is State.PENDING else 0)
             assert now.attempts <= now.plan.max_attempts
 

@@ -25,6 +25,13 @@ if #attempts >= challenge.guesses then
 end
 attempts[#attempts + 1] = operation
 challenge.attempts = attempts
+if #attempts >= challenge.guesses then
+  for _, delivery in ipairs(challenge.deliveries) do
+    if delivery.status == "queued" or delivery.status == "claimed" then
+      delivery.status = "not_sent" -- exhausted, or verified in a moment: nothing more is sent
+    end
+  end
+end
 stored = cjson.encode(challenge)
 redis.call("SET", challenge_key, stored, "KEEPTTL")
 return {"counted", now, stored}

@@ -5,6 +5,7 @@
 -- KEYS: due, challenge
 -- ARGV: id, operation, lease, wake, partition
 -- include: now
+-- include: end_deliveries
 local due_key, challenge_key = KEYS[1], KEYS[2]
 local id, operation, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local wake, partition = ARGV[4], ARGV[5]
@@ -36,16 +37,17 @@ if challenge.state then
   what = "over"
 elseif exhausted and now < challenge.expires then
   -- nothing more is sent, but the last guess may still be being checked: the end waits for the expiry
+  if last.status == "sending" then
+    last.status = "unknown" -- its worker died
+    redis.call("SET", challenge_key, cjson.encode(challenge), "KEEPTTL")
+  end
   redis.call("ZADD", due_key, challenge.expires, id)
   return {"none", now}
 elseif now >= challenge.expires then
+  end_deliveries(challenge)
   local sent = false
   for _, delivery in ipairs(challenge.deliveries) do
-    if delivery.status == "sending" then
-      delivery.status = "unknown" -- its worker died
-    end
     sent = sent or arrived[delivery.status]
-    delivery.hash = nil
   end
   challenge.state = exhausted and "exhausted" or sent and "expired" or "undeliverable"
   if challenge.watched then

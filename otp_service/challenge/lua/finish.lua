@@ -1,9 +1,10 @@
--- Ends a pending challenge as verified or cancelled, and removes the hashes of its codes. Only one caller ends it; the
+-- Ends a pending challenge as verified or cancelled, and with it its deliveries and codes. Only one caller ends it; the
 -- operation id identifies that caller.
 -- Returns {"done", now, challenge} or {"gone", now}.
 -- KEYS: due, challenge
 -- ARGV: app, id, operation, state, via, wake, partition
 -- include: now
+-- include: end_deliveries
 local due_key, challenge_key = KEYS[1], KEYS[2]
 local app, id, operation, state, via = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local wake, partition = ARGV[6], ARGV[7]
@@ -25,9 +26,7 @@ end
 challenge.state = state
 challenge.op = operation
 challenge.via = tonumber(via)
-for _, delivery in ipairs(challenge.deliveries) do
-  delivery.hash = nil
-end
+end_deliveries(challenge)
 stored = cjson.encode(challenge)
 redis.call("SET", challenge_key, stored, "KEEPTTL")
 if challenge.watched then

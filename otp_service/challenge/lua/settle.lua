@@ -4,11 +4,13 @@
 -- follows: `move` (hold, wait, again, next or give_up), `pause` (milliseconds; -1 means until the step's wait is over)
 -- and `following` (the next delivery).
 -- The move counts only while the lease holds, the challenge is pending and the delivery is its newest. If the delivery
--- already has a status that this one does not overrule, the challenge is due at once instead.
+-- already has a status that this one does not overrule, the challenge is due at once instead. If no guess is left, nothing
+-- follows.
 -- Returns {"settled", now, challenge} or {"lost", now}.
 -- KEYS: due, challenge
 -- ARGV: id, operation, ending, wake, partition
 -- include: now
+-- include: end_deliveries
 local due_key, challenge_key = KEYS[1], KEYS[2]
 local id, operation, ending, wake, partition = ARGV[1], ARGV[2], cjson.decode(ARGV[3]), ARGV[4], ARGV[5]
 local reference, status, overruled, reason = ending.reference, ending.status, ending.overruled, ending.reason
@@ -49,6 +51,9 @@ if leads then
   if known_better then
     move, pause = "wait", 0
   end
+  if #(challenge.attempts or {}) >= challenge.guesses then
+    move = "hold" -- exhausted meanwhile: nothing more is sent
+  end
   local deadline = challenge.expires
   if last.status == "claimed" and (move == "hold" or move == "give_up") then
     last.status = "refused" -- no account could take it
@@ -57,9 +62,7 @@ if leads then
   end
   if move == "give_up" then
     challenge.state = "undeliverable"
-    for _, delivery in ipairs(deliveries) do
-      delivery.hash = nil
-    end
+    end_deliveries(challenge)
   elseif move == "again" then
     last.status = "queued"
     if pause == 0 then

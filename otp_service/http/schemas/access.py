@@ -47,7 +47,7 @@ class KeyCreateSchema(Strict):
 class KeyRotateSchema(Strict):
     """How to replace a key."""
 
-    reason = reason_field("The reason, for the audit log.", "every quarter")
+    reason = reason_field()
     overlap = duration_field("How long the old key stays valid. If omitted, one day.", "24h", shortest=0)
     expires = duration_field(
         "When the new key expires, counted from now. If omitted, after as long as the old one.",
@@ -59,7 +59,7 @@ class KeyRotateSchema(Strict):
 class KeyRevokeSchema(Strict):
     """Why a key is revoked."""
 
-    reason = reason_field("The reason, for the audit log.", "found in a repository")
+    reason = reason_field()
 
 
 class IssuedKeySchema(Schema):
@@ -113,7 +113,7 @@ class AppCreateSchema(Strict):
         },
         load_default=list,
     )
-    reason = reason_field("The reason, for the policy's history.", "the shop opens")
+    reason = reason_field()
     keys = boolean_field(
         "Whether to issue a publishable and a secret key at once; true if omitted.",
         example=True,
@@ -124,7 +124,7 @@ class AppCreateSchema(Strict):
 class AppRemoveSchema(Strict):
     """Why an app is removed."""
 
-    reason = reason_field("The reason, for the policy's history.", "the shop closed")
+    reason = reason_field()
 
 
 class AppSchema(Schema):

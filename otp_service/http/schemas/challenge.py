@@ -126,7 +126,7 @@ class DeliverySchema(Schema):
     channel = shown_word(CHANNELS, "The channel.", "sms")
     status = shown_word(
         [status.value for status in Status if status is not Status.CLAIMED],
-        "The state of the message; `unknown` if the upstream gave no answer.",
+        "The state of the message; `unknown` if the upstream gave no answer, `not_sent` if the challenge ended before.",
         "accepted",
     )
 

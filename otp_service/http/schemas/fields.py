@@ -104,11 +104,10 @@ def line_field(about: str, example: str, most: int, **kwargs: Any) -> fields.Str
     return text_field(rule, rf"[^\x00-\x1f\x7f]{{1,{most}}}", about, example, check=Line, **kwargs)
 
 
-def reason_field(
-    about: str = "Why the change is made; recorded in the history.", example: str = "voice first in Spain"
-) -> fields.String:
+def reason_field() -> fields.String:
     """Make a field for the reason of a change."""
-    return text_field(REASON_RULE, REASON, about, example, check=Line, required=True)
+    about = "Why the change is made; recorded in the history and the log."
+    return text_field(REASON_RULE, REASON, about, "voice first in Spain", check=Line, required=True)
 
 
 def choice_field(choices: Iterable[str], about: str, example: str, **kwargs: Any) -> fields.String:  # noqa: ANN401
