@@ -215,7 +215,7 @@ class Admission:
         self._outbox.queue_blocked(app, finding.rule, f"{app}:{finding.rule}")
         error: OtpError
         if kind := _FOR_GOOD.get(finding.rule):
-            error = kind()
+            error = NoRoute() if entry.browser else kind()  # a page must not learn who wrote STOP
         else:
             error = TooManyRequests(retry_after=_seconds(finding.pause, jitter=entry.browser))
         error.rule, error.standing = finding.rule, _as_standing(finding)

@@ -25,3 +25,8 @@ class Caller:
     origin: str | None = None
     address: str | None = None
     record_standing: Callable[[Standing | None], None] = lambda _: None
+
+    @property
+    def is_page(self) -> bool:
+        """Tell whether a page calls, with a publishable key."""
+        return self.address is not None

@@ -25,7 +25,7 @@ from otp_service.guard.admission import Admission, Entry
 from otp_service.guard.rules import GuardedSend, known_as
 from otp_service.verification.caller import Caller
 from otp_service.verification.own_challenges import OwnChallenges
-from otp_service.verification.repetition import fingerprints
+from otp_service.verification.repetition import fingerprints, names_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class Resend:
         StoreUnavailable. Then nothing is sent.
         """
         now, challenge = self._own.read_pending(caller, challenge_id)
-        operation = self._operation(challenge, request, idempotency_key)
+        operation = self._operation(caller, challenge, request, idempotency_key)
         if operation is None:
             return self._own.view(challenge, now)
         step = _choose_step(challenge, request.channel, now)
@@ -77,11 +77,13 @@ class Resend:
         log_challenge("challenge.resent", answer, person.e164, request_id=caller.request_id)
         return view.of(answer, now, phone.mask(person.e164))
 
-    def _operation(self, challenge: Challenge, request: ResendRequest, key: str | None) -> str | None:
+    def _operation(
+        self, caller: Caller, challenge: Challenge, request: ResendRequest, key: str | None
+    ) -> str | None:
         """Name the operation. Return None if this key did it already. Raises IdempotencyKeyReused."""
         if not key:
             return secrets.token_urlsafe(6)
-        keys = self._seal.indexes("resend", challenge.id, key)
+        keys = names_of(self._seal, caller, key, "resend", challenge.id)
         bodies = fingerprints(self._seal, request.channel)
         operations = [f"{key[:8]}.{body[:8]}" for key, body in zip(keys, bodies, strict=True)]
         for delivery in challenge.deliveries:
@@ -125,7 +127,7 @@ def _guard_entry(
         request_id=caller.request_id,
         cheap=any(one.channel in rules.cheap_channels for one in left),
         proof=request.human_proof,
-        browser=caller.address is not None,
+        browser=caller.is_page,
     )
 
 

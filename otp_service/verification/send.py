@@ -39,7 +39,7 @@ from otp_service.store.partitions import ID_LENGTH
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
 from otp_service.verification.own_challenges import OwnChallenges
-from otp_service.verification.repetition import fingerprints
+from otp_service.verification.repetition import fingerprints, names_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ class Send:
         """Name the operation: requests with the same key and body are the same operation, even if they race."""
         if not key:
             return _Operation(secrets.token_urlsafe(9))
-        records = self._seal.indexes("send", caller.app.name, key)
+        records = names_of(self._seal, caller, key, "send")
         # A number may be written in several ways, and each repetition has another human proof.
         same = asdict(request) | {"to": number.e164, "country": None, "human_proof": ""}
         prints = fingerprints(self._seal, same)
@@ -208,7 +208,7 @@ class Send:
             request_id=caller.request_id,
             cheap=any(step.channel in rules.cheap_channels for step in plan.steps),
             proof=request.human_proof,
-            browser=caller.address is not None,
+            browser=caller.is_page,
             now=now,
         )
 
@@ -254,7 +254,7 @@ def _first_delivery(plan: Plan, caller: Caller, *, chosen: bool) -> Delivery:
 
 def _check_server_fields(caller: Caller, request: SendRequest) -> None:
     """Accept a session and an address from servers only: a page could choose a new one for each send."""
-    if caller.address is not None:
+    if caller.is_page:
         given = [name for name in ("session", "address") if getattr(request, name)]
         if given:
             raise Invalid({name: ["is accepted only with a secret key"] for name in given})
@@ -262,7 +262,7 @@ def _check_server_fields(caller: Caller, request: SendRequest) -> None:
 
 def _check_binding(caller: Caller, request: SendRequest) -> None:
     """Require what the message must say, from a server: a page could show one payee and bind another."""
-    if caller.app.binding and (caller.address is not None or not fields_of(canonical(request.binding))):
+    if caller.app.binding and (caller.is_page or not fields_of(canonical(request.binding))):
         raise BindingIncomplete
 
 

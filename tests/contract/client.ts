@@ -31,7 +31,7 @@ const server = clientOf(setting("SECRET_KEY"));
 const to = setting("NUMBER");
 
 const sent = await browser.POST("/otp/send", {
-  params: { header: { "Idempotency-Key": "contract-1" } },
+  params: { header: { "Idempotency-Key": "contract-8e03978e-40d5-43e8" } },
   body: { to, purpose: "signup", channel: "sms" },
 });
 if (sent.error !== undefined) throw new Error(sent.error.code);

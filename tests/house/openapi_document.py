@@ -329,8 +329,7 @@ _IDEMPOTENCY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same key with the same body does the work once and gives the same challenge again, "
-    "for 24 hours.",
+    "description": "For 24 hours, the same key and body give the same challenge. A page's has 22 characters or more.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 130},
     "example": '"8e03978e-40d5-43e8-bc93-6894a57f9324"',
 }

@@ -212,3 +212,49 @@ def test_no_pin_lets_a_number_through_whose_length_is_impossible(live: Api) -> N
         Pin(kind="prefix", subject="+1555", what="allow"), AuditNote(by="anna", reason="opened in May")
     )
     assert problem_of(live.send("+1555010123")) == (422, "invalid_number")
+
+
+def test_a_page_is_not_told_who_wrote_stop(live: Api) -> None:
+    """It gets the answer of a number that no route serves, member for member; a server is told why."""
+    page: dict[str, Any] = {"key": PUBLISHABLE, "headers": {"Origin": ORIGIN}}
+    challenge_id, _ = live.sent()
+    live.core.replies.record_reply("main", Reply(channel="sms", sender=NUMBER[1:], text="STOP"))
+    live.later(60)
+    unserved = live.call("POST", "/otp/send", body={"to": "+19002345678"}, **page)
+    stopped = live.call("POST", "/otp/send", body={"to": NUMBER}, **page)
+    again = live.call("POST", f"/otp/{challenge_id}/resend", body={}, **page)
+    told = [members(answer) | {"request_id": ""} for answer in (unserved, stopped, again)]
+    assert told[0] == told[1] == told[2]
+    assert told[0]["code"] == "no_route"
+    assert problem_of(live.send()) == (422, "number_opted_out")
+
+
+@pytest.mark.parametrize(("size", "status"), [(1, 422), (21, 422), (22, 202), (128, 202)])
+def test_an_idempotency_key_of_a_page_cannot_be_guessed(api: Api, size: int, status: int) -> None:
+    """All pages share one publishable key: a key of theirs that is short could be another person's."""
+    headers = with_idempotency_key("k" * size) | {"Origin": ORIGIN}
+    answer = api.call("POST", "/otp/send", key=PUBLISHABLE, body={"to": NUMBER}, headers=headers)
+    assert answer.status_code == status
+    if status == 422:
+        [error] = members(answer)["errors"]
+        assert error["field"] == "Idempotency-Key"
+        assert "at least 22 characters" in error["rule"]
+
+
+def test_a_page_neither_blocks_nor_shares_a_servers_idempotency_key(live: Api) -> None:
+    """The kind of the key belongs to the name: the same word in a page's request is another key."""
+    headers = with_idempotency_key("order-8e03978e-40d5-43e8") | {"Origin": ORIGIN}
+    page = members(
+        live.call("POST", "/otp/send", key=PUBLISHABLE, body={"to": "+12025550101"}, headers=headers)
+    )
+    server = live.call("POST", "/otp/send", body={"to": NUMBER}, headers=headers)
+    assert server.status_code == 202
+    same = live.call("POST", "/otp/send", key=PUBLISHABLE, body={"to": NUMBER}, headers=headers)
+    assert problem_of(same) == (422, "idempotency_key_reused")
+    assert len({page["challenge_id"], members(server)["challenge_id"]}) == 2
+    live.later(60)
+    resent = [
+        live.call("POST", f"/otp/{page['challenge_id']}/resend", key=key, body=body, headers=headers)
+        for key, body in ((PUBLISHABLE, {}), (SECRET, {"channel": "sms"}))
+    ]
+    assert [answer.status_code for answer in resent] == [202, 429]
