@@ -3,7 +3,6 @@
 Knows the conditions of steps and asks the breakers of accounts. Must not know how a message is sent or charged.
 """
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from otp_service.challenge.model import Challenge, Step
 from otp_service.crypto.sealing import Seal
 from otp_service.policy.active import ActivePolicy
 from otp_service.store.facts import Facts
-from otp_service.telemetry.logs import log
+from otp_service.telemetry.failures import Failures
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers, Passage
 from otp_service.upstream.port import UpstreamAccount, UpstreamError
@@ -38,6 +37,7 @@ class StepChooser:
         self._breakers = breakers
         self._seal = seal
         self._metrics = metrics
+        self._failures = Failures()
 
     def choose(self, active: ActivePolicy, challenge: Challenge, e164: str) -> ChosenStep | float | None:
         """Choose the first account that may be used, of the first step whose condition is met.
@@ -78,7 +78,7 @@ class StepChooser:
         try:
             mobile = account.lookup(e164).mobile is True
         except UpstreamError as error:
-            log("lookup.failed", logging.WARNING, reason=error.reason)
+            self._failures.failed("lookup.failed", kind=error.reason, reason=error.reason)
             return True
         self._facts.put(names[0], "yes" if mobile else "no", LOOKUP_KEPT)
         return mobile

@@ -8,13 +8,15 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 from otp_service.delivery.membership import Membership
 from otp_service.errors import StoreUnavailable
 from otp_service.store.connection import AWAY
 from otp_service.store.due import DueQueue
 from otp_service.store.scripts import Scripts
-from otp_service.telemetry.logs import LOG, log
+from otp_service.telemetry.failures import Failures
+from otp_service.telemetry.logs import LOG
 from otp_service.telemetry.metrics import Metrics
 
 POLL = 1.0
@@ -43,8 +45,9 @@ class Worker:
         metrics: Metrics,
         name: str,
         at_once: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`at_once` is the maximum number of items that are handled at once."""
+        """`at_once` is the maximum number of items that are handled at once. `clock` (seconds) is the log's."""
         self._membership = membership
         self._queue = queue
         self._scripts = scripts
@@ -52,6 +55,7 @@ class Worker:
         self._metrics = metrics
         self._name = name
         self._at_once = at_once
+        self._failures = Failures(clock)
         self.broken = False
         """Whether the worker stopped because of a bug."""
         self._stop = threading.Event()
@@ -98,10 +102,8 @@ class Worker:
 
     def _beat_until_stopped(self) -> None:
         while not self._stop.is_set():
-            try:
+            with suppress(StoreUnavailable):  # the store's own log says so
                 self._share(self._membership.beat(self._name, LIFE))
-            except StoreUnavailable:
-                log("worker.store_away", logging.WARNING)
             self._stop.wait(BEAT)
 
     def _share(self, workers: list[str]) -> None:
@@ -197,8 +199,8 @@ class Worker:
         self._metrics.in_flight.labels(self._queue.name).dec()
         error = done.exception()
         if error and not isinstance(error, StoreUnavailable):
-            LOG.error(
-                "worker.failed", exc_info=error, extra={"fields": {"queue": self._queue.name, "id": id_[:8]}}
+            self._failures.failed(
+                "worker.failed", logging.ERROR, error=error, queue=self._queue.name, id=id_[:8]
             )
         with self._changed:
             again = self._busy.pop(id_)

@@ -3,12 +3,13 @@
 Knows how often. Must not know what is checked.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 
 from otp_service.errors import StoreUnavailable
-from otp_service.telemetry.logs import LOG
+from otp_service.telemetry.failures import Failures
 
 POLL_EVERY = 1.0
 """Seconds between two checks for a newer version."""
@@ -16,15 +17,17 @@ POLL_EVERY = 1.0
 
 def start_polling(name: str, poll: Callable[[], None]) -> None:
     """Call `poll` again and again in a daemon thread. While the store is away, what was read last stays valid."""
+    failures = Failures()
 
     def run() -> None:
         while True:
             try:
                 poll()
+                failures.succeeded(f"{name}.followed_again")
             except StoreUnavailable:
                 pass
             except Exception as error:  # noqa: BLE001 - whatever it is, the next change must be seen
-                LOG.error(f"{name}.not_followed", exc_info=error)
+                failures.failed(f"{name}.not_followed", logging.ERROR, error=error)
             time.sleep(POLL_EVERY)
 
     threading.Thread(target=run, name=name, daemon=True).start()

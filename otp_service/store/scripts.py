@@ -8,7 +8,6 @@ when it runs again.
 """
 
 import hashlib
-import logging
 import random
 import re
 import threading
@@ -25,7 +24,7 @@ from redis.exceptions import NoScriptError, RedisClusterException, ResponseError
 
 from otp_service.errors import StoreUnavailable
 from otp_service.store.connection import AWAY, USUAL_LIMITS, Client, Limits
-from otp_service.telemetry.logs import log
+from otp_service.telemetry.failures import Failures
 
 PAUSES = (0.05, 0.1)
 """Seconds before the second and the third try, plus random jitter of up to the same length."""
@@ -77,6 +76,7 @@ class Scripts:
         self._limits = limits
         self._clock = clock
         self._sleep = sleep
+        self._failures = Failures(clock)
         self._client: Client | None = None
         self._making = threading.Lock()
         self._sources, self._timed = _sources(PACKAGE)
@@ -116,11 +116,13 @@ class Scripts:
                 spent = self._clock() - started
                 self._observe("error", spent)
                 if pause is None or spent + self._one_try > self._limits.budget:
-                    log("store.away", logging.WARNING, cause=type(error).__name__, script=name)
+                    cause = type(error).__name__
+                    self._failures.failed("store.away", kind=cause, cause=cause, script=name)
                     raise StoreUnavailable(retry_after=RETRY_AFTER) from error
                 self._sleep(pause + random.uniform(0, pause))  # noqa: S311 - jitter
             else:
                 self._observe(name, self._clock() - started)
+                self._failures.succeeded("store.back")
                 return result
         raise AssertionError  # the last pause is None
 

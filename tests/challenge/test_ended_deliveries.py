@@ -158,6 +158,17 @@ def test_a_worker_that_is_lost_after_the_last_guess_leaves_nothing_under_way(
         assert client.pttl(store.challenges._names.challenge(challenge.id)) > 0  # noqa: SLF001 - the key's name
 
 
+def test_what_is_known_of_a_message_stays_after_the_last_guess(store: Stores) -> None:
+    """A worker that finds no guess left changes nothing about a message whose outcome is known."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    store.challenges.settle(lease, Wait(1), reference=reference, status=Status.ACCEPTED)
+    guess_all(store, id_)
+    store.scripts.offset += 1000
+    assert store.challenges.claim(id_) is None
+    assert seen(store, id_).last.status is Status.ACCEPTED
+
+
 @pytest.mark.parametrize("move", [Again(0), Again(2), Next(1), Wait(), Hold(), GiveUp()])
 def test_nothing_follows_an_outcome_after_the_last_guess(
     store: Stores, valkey: ValkeyServer, move: Move

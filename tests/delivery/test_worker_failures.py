@@ -1,7 +1,9 @@
 """How a worker survives failures of handlers and of its store, and how it stops without loss."""
 
+import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -14,6 +16,7 @@ from otp_service.delivery.worker import Worker
 from otp_service.errors import StoreUnavailable
 from otp_service.store.connection import USUAL_LIMITS
 from otp_service.store.due import Due, DueQueue
+from otp_service.telemetry.failures import CALM, EVERY
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.port import Message, Outcome
 from tests.support.deployments import ask
@@ -124,6 +127,56 @@ def test_a_worker_goes_on_when_the_store_is_back(valkey: ValkeyServer) -> None:
     finally:
         scripts.close()
         server.close()
+
+
+def test_a_worker_whose_store_is_full_does_not_fill_its_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Each try of each message fails: one line says so, one a minute follows, and one tells when it is over."""
+    caplog.set_level(logging.INFO, logger="otp")
+    server, ahead, tries = ValkeyServer(), [0.0], []
+    scripts = scripts_at(
+        server.url,
+        observe=lambda name, _: tries.append(name),
+        clock=lambda: time.monotonic() + ahead[0],
+    )
+    spine = make_spine(scripts, partitions=2)
+    try:
+        for number in NUMBERS[:4]:
+            spine.opened(number)
+        ask(server, "CONFIG", "SET", "maxmemory", "1")
+        with working(spine.worker()):
+            for lines in (1, 2):
+                tries.clear()
+                until(lambda: tries.count("error") > 20)
+                assert caplog.messages.count("store.away") == lines
+                ahead[0] += EVERY
+            ask(server, "CONFIG", "SET", "maxmemory", "0")
+            assert {spine.phone.next()[0] for _ in range(4)} == set(NUMBERS[:4])
+            ahead[0] += CALM
+            until(lambda: "store.back" in caplog.messages)
+        assert caplog.messages.count("store.back") == 1
+    finally:
+        scripts.close()
+        server.close()
+
+
+def test_a_handler_that_always_fails_does_not_fill_the_log(
+    spine: Spine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug that meets every message is one line a minute, and the worker goes on."""
+    ahead, failed = [0.0], []
+
+    def fail(id_: str, _stopping: Callable[[], bool]) -> None:
+        failed.append(id_)
+        raise RuntimeError(id_)
+
+    opened(spine.store)
+    worker = a_worker(spine, fail, clock=lambda: ahead[0])
+    with working(worker):
+        until(lambda: len(failed) > 4)
+        assert caplog.messages.count("worker.failed") == 1
+        ahead[0] += EVERY
+        until(lambda: caplog.messages.count("worker.failed") == 2)
+        assert not worker.broken
 
 
 def test_a_worker_starts_before_its_store(valkey: ValkeyServer) -> None:

@@ -182,7 +182,10 @@ def named_in(tree: ast.Module) -> Iterator[str]:
                 yield pattern
 
 
-LOGGING = {"log", "log_challenge", "_log_change", "error", "critical", "warning"}
+LOGGING = {
+    *("log", "log_challenge", "_log_change", "error", "critical", "warning"),
+    *("failed", "succeeded"),  # of a failure that repeats
+}
 
 
 def called(node: ast.Call) -> str:

@@ -1,5 +1,6 @@
 """The store as the product makes it, and what a caller notices when the server is away."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -21,10 +22,14 @@ def scripts_at(
     connections: int = 16,
     limits: Limits = PATIENT_LIMITS,
     observe: Observe = lambda _name, _seconds: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Scripts:
     """Give the product's own client of an address: with time to spare, unless a test is about its limits."""
     return Scripts(
-        lambda: connect(url, connections=connections, name="otp-test", limits=limits), observe, limits=limits
+        lambda: connect(url, connections=connections, name="otp-test", limits=limits),
+        observe,
+        limits=limits,
+        clock=clock,
     )
 
 

@@ -1,6 +1,7 @@
 """Workers with the handler of a test, and the parts that such tests change."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -108,6 +109,7 @@ def a_worker(
     queue: DueQueue | None = None,
     membership: Membership | None = None,
     scripts: Scripts | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Worker:
     """Make a worker with the test's handler."""
     return Worker(
@@ -118,6 +120,7 @@ def a_worker(
         metrics=Metrics(),
         name=name,
         at_once=sends,
+        clock=clock,
     )
 
 
