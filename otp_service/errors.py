@@ -342,11 +342,13 @@ class PolicyConflict(OtpError):
     detail = "Another version of the policy came into force in the meantime. Review it, then apply your change again."
     broken = ("expected", "must be the version in force")
 
-    def __init__(self, version: int) -> None:
+    def __init__(self, version: int, warnings: Sequence[str] = ()) -> None:
+        """`version` is in force. `warnings` are about the policy that was not applied."""
         super().__init__(
             f"Version {version} of the policy is in force. Review it, then apply your change again."
         )
         self.version = version
+        self.warnings = warnings
 
 
 class KeyConflict(OtpError):

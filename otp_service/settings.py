@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +120,26 @@ def _yes_no(text: str) -> bool:
     return _choice("yes", "no")(text) == "yes"
 
 
-def _text(text: str) -> str:
-    if not text:
-        raise _ProblemError("must not be empty")
+def is_loopback(host: str) -> bool:
+    """Return whether a host of a URL, without brackets, is this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _issuer(text: str) -> str:
+    """Check the URL as RFC 8414, section 2, demands of an issuer. Plain http is for a try on this machine."""
+    match = re.fullmatch(
+        r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?",
+        text,
+    )
+    if not match or int((match[4] or ":1")[1:]) not in range(1, MAX_PORT + 1):
+        raise _ProblemError(
+            "must be a URL such as https://otp.example.com, in lower case, without user, query or fragment"
+        )
+    if match[1] == "http" and not is_loopback(match[2].strip("[]")):
+        raise _ProblemError("must be https (http is allowed for localhost only)")
     return text
 
 
@@ -172,7 +190,7 @@ class Settings:
     policy_file: str = _setting(
         str, "TOML document with the first policy, used while the store has none", default=""
     )
-    issuer: str = _setting(_text, "`iss` of verification tokens: this service's public URL")
+    issuer: str = _setting(_issuer, "`iss` of verification tokens: this service's public https URL")
     peppers: Mapping[str, bytes] = _setting(
         _ring, "HMAC keys for codes, `ID:KEY,...`, newest first", secret=True
     )
@@ -233,6 +251,13 @@ class Settings:
     log_level: str = _setting(_choice(*LOG_LEVELS), "lowest level that is logged", default="info")
     upstream_tokens: Mapping[str, str] = field(repr=False, default_factory=dict)
     event_secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
+
+    @property
+    def store_address(self) -> str:
+        """The store's address without user, password and options, for messages."""
+        scheme, _, rest = self.redis_url.partition("://")
+        servers, slash, path = rest.partition("?")[0].partition("/")
+        return f"{scheme}://{servers.rpartition('@')[2]}{slash}{path}"
 
     @property
     def ops_port(self) -> int | None:

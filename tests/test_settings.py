@@ -47,7 +47,27 @@ WRONG: Mapping[str, list[str]] = {
         "redis+cluster://a:1,,b:2",
     ],
     "OTP_POLICY_FILE": [],
-    "OTP_ISSUER": [""],
+    "OTP_ISSUER": [
+        "",
+        "foo",
+        "auth.example.org",
+        "//auth.example.org",
+        "https://",
+        "ftp://auth.example.org",
+        "http://auth.example.org",
+        "http://10.0.0.1:8000",
+        "http://localhost.example.com",
+        "http://127.0.0.1@auth.example.org",
+        "https://user:pw@auth.example.org",
+        "https://auth.example.org?tenant=1",
+        "https://auth.example.org/#top",
+        "https://auth.example.org:0",
+        "https://auth.example.org:65536",
+        "https://auth.example.org /",
+        "https://Auth.example.org",
+        "HTTPS://auth.example.org",
+        " https://auth.example.org",
+    ],
     "OTP_PEPPERS": [
         "",
         key(),
@@ -89,6 +109,15 @@ ALSO_GOOD: Mapping[str, list[str]] = {
         "rediss+sentinel://:pw@a,b,c/main?sentinel_password=x",
         "redis+cluster://a:7000,b:7001",
         "rediss+cluster://a",
+    ],
+    "OTP_ISSUER": [
+        "https://otp.example.com/tenant/1",
+        "https://otp.example.com:8443/",
+        "https://10.0.0.1",
+        "https://otp",
+        "http://localhost:8000",
+        "http://127.0.0.1:8000",
+        "http://[::1]:8000",
     ],
     "OTP_KEEP_CHALLENGES": ["1m", "1440m", "1d"],
     "OTP_KEEP_EVENTS": ["1h", "14d"],
@@ -136,6 +165,21 @@ def test_two_listeners_differ_in_their_ports(listen: str, ops: str) -> None:
     assert problem.startswith("OTP_OPS_LISTEN must not have the port of OTP_LISTEN")
     assert settings.read({**GOOD, "OTP_OPS_LISTEN": "127.0.0.1:8001"}).ops_port == 8001
     assert settings.read(GOOD).ops_port is None
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://localhost", "redis://localhost"),
+        ("rediss://user:p%40ss@redis.example.com:6380/2?x=secret", "rediss://redis.example.com:6380/2"),
+        ("redis://:pa#ss@[::1]:6379", "redis://[::1]:6379"),
+        ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock"),
+        ("rediss+sentinel://:pw@a,b,c/main?sentinel_password=x", "rediss+sentinel://a,b,c/main"),
+    ],
+)
+def test_the_stores_address_is_shown_without_secrets(url: str, shown: str) -> None:
+    """For messages to operators."""
+    assert settings.read({**GOOD, "OTP_REDIS_URL": url}).store_address == shown
 
 
 @pytest.mark.parametrize("name", GOOD)

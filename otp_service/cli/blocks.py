@@ -33,7 +33,7 @@ def list_blocks(base: Operations, *, ended: bool) -> None:
 
     The list shows which counter each block comes from, its value, and until when it lasts.
     """
-    shown = [block for block in base.blocks.read_all() if ended or block["active"]]
+    shown = [block for block in base.blocks.read_all(base.policy_in_force()) if ended or block["active"]]
     print("\n".join(map(_block, shown)) if shown else "the guard refuses nothing now")
 
 

@@ -22,22 +22,24 @@ def check() -> int:
     """Check settings, policy, store and upstreams. Print what is wrong."""
     core = open_base(lambda given: Core(configure(given), threads=1, hash_slots=1, role="check"))
     try:
-        problems = [*_store_problems(core), *_policy_problems(core)]
+        problems = list(_problems(core))
     finally:
         core.close()
     print(*(problems or ["all is well"]), sep="\n")
     return FAILED if any(problem.startswith("error") for problem in problems) else 0
 
 
-def _store_problems(core: Core) -> Iterator[str]:
+def _problems(core: Core) -> Iterator[str]:
     try:
         core.active.refresh()
         memory = core.scripts.bounded(lambda client: client.info("memory"), "check")
     except StoreUnavailable as error:
-        yield f"error: Redis does not answer ({type(error.__cause__).__name__})"
-        return
+        why = type(error.__cause__).__name__
+        yield f"error: the store at {core.settings.store_address} does not answer ({why})"
+        return  # it holds the policy
     if (evicts := memory.get("maxmemory_policy", "noeviction")) != "noeviction":
         yield f"error: Redis evicts keys ({evicts}): set maxmemory-policy noeviction"
+    yield from _policy_problems(core)
 
 
 def _policy_problems(core: Core) -> Iterator[str]:

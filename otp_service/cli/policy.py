@@ -62,7 +62,10 @@ def check(*, file: Path) -> None:
 @author_option
 @on_policy
 def apply(base: PolicyEditing, *, file: Path, expect: int | None, reason: str, by: str) -> None:
-    """Put a policy in force. Running processes follow within two seconds."""
+    """Put a policy in force. Running processes follow within two seconds.
+
+    A policy that is in force already makes no new version.
+    """
     print_applied(base.policy_changes.apply(read_file(file), by=by, reason=reason, expected=expect))
 
 
@@ -70,7 +73,8 @@ def print_applied(applied: Applied) -> None:
     """Print the warnings of a change, and the version that it put in force."""
     for warning in applied.warnings:
         print(f"warning: {warning}")
-    print(f"version {applied.version.number} is in force")
+    same = "" if applied.changed else "nothing changed: "
+    print(f"{same}version {applied.version.number} is in force")
 
 
 @policy.command

@@ -12,7 +12,7 @@ from typing import IO, Any, ParamSpec
 import click
 
 from otp_service.cli.exit_codes import FAILED, MISCONFIGURED
-from otp_service.errors import ConfigurationError, OtpError
+from otp_service.errors import ConfigurationError, OtpError, PolicyConflict
 
 Options = ParamSpec("Options")
 
@@ -48,7 +48,9 @@ def refusals_shown(act: Callable[Options, int | None]) -> Callable[Options, int 
             return act(*arguments, **options)
         except OtpError as error:
             rules = (f"  - {field}: {rule}" for field, rule in error.rules())
-            print(error.detail, *rules, sep="\n", file=sys.stderr)
+            warnings = error.warnings if isinstance(error, PolicyConflict) else ()
+            told = (f"warning: {warning}" for warning in warnings)
+            print(*told, error.detail, *rules, sep="\n", file=sys.stderr)
             return FAILED
 
     return shown

@@ -20,7 +20,7 @@ from otp_service.bootstrap.configuration import read_configuration
 from otp_service.bootstrap.foundation import Foundation
 from otp_service.bootstrap.operations import Operations
 from otp_service.cli.refusals import WrongOption, read_file, refusals_shown
-from otp_service.errors import ConfigurationError
+from otp_service.errors import ConfigurationError, StoreUnavailable
 from otp_service.ops.audit import REASON_RULE, is_reason
 from otp_service.telemetry import logs
 
@@ -90,6 +90,11 @@ def working_on(
             try:
                 with logs.acts_logged(sys.stderr):
                     return act(base, *arguments, **options)
+            except StoreUnavailable as error:
+                if error.detail != StoreUnavailable.detail:
+                    raise
+                away = f"The store at {base.settings.store_address} does not answer."
+                raise StoreUnavailable(away) from error
             finally:
                 base.close()
 

@@ -70,7 +70,7 @@ def service_settings(options: DemoOptions, keys: DemoKeys, redis_url: str, polic
         "OTP_REDIS_URL": redis_url,
         "OTP_REDIS_PREFIX": f"demo-{secrets.token_hex(4)}",
         "OTP_POLICY_FILE": str(policy),
-        "OTP_ISSUER": options.api,
+        "OTP_ISSUER": options.local_api,
         "OTP_PEPPERS": f"p1:{secrets.token_urlsafe(32)}",
         "OTP_NUMBER_KEYS": f"n1:{secrets.token_urlsafe(32)}",
         "OTP_LOOKUP_KEYS": f"l1:{secrets.token_urlsafe(32)}",

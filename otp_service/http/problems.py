@@ -133,6 +133,7 @@ def _document(error: errors.OtpError, request_id: str) -> dict[str, Any]:
         body["checks_left"] = error.checks_left
     if isinstance(error, errors.PolicyConflict):
         body["version"] = error.version
+        body["warnings"] = list(error.warnings)
     if isinstance(error, errors.HumanCheckRequired):
         body["human_check"] = error.check
     if error.retry_after is not None:

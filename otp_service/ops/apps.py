@@ -53,13 +53,13 @@ class Apps:
             before=lambda: self._revoke(left, by=by, reason="left over from an app of this name"),
         )
         drawn = [self._keyring.issue(kind, name, by=by, label=reason) for kind in APP_KEY_KINDS if with_keys]
-        return Changed(changed.version, changed.warnings, tuple(drawn))
+        return Changed(changed.version, changed.warnings, changed.changed, tuple(drawn))
 
     def remove(self, name: str, *, by: str, reason: str) -> Changed:
         """Remove an app and revoke its keys, so that a later app of this name does not inherit them."""
         changed = self._changes.edit(lambda text: _without_one_of(text, name), by=by, reason=reason)
         self._revoke(self._live_keys(name), by=by, reason=f"app removed: {reason}")
-        return Changed(changed.version, changed.warnings)
+        return Changed(changed.version, changed.warnings, changed.changed)
 
     def _live_keys(self, name: str) -> list[Key]:
         now, keys = self._keyring.read_all()

@@ -3,8 +3,9 @@
 Brings the guard's blocks and the audit log together. Must not know HTTP, a terminal or Redis. Numbers come out masked.
 """
 
+import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -24,9 +25,10 @@ from otp_service.guard.rules import (
     lines_of_send,
 )
 from otp_service.ops.audit import AuditNote, mask_address
-from otp_service.policy import Policy
+from otp_service.policy import Guard, Policy
 from otp_service.telemetry.logs import log
 
+_OF_ONE_APP = frozenset({"session", "app", "money"})
 BLOCK_ID = re.compile(rf"(?:{'|'.join(MARKS)}):[a-z-]{{1,20}}:[A-Za-z0-9_-]{{0,22}}")
 
 
@@ -42,10 +44,10 @@ class Blocks:
         self._preview = preview
         self._clock = clock
 
-    def read_all(self, limit: int = 100) -> list[dict[str, Any]]:
-        """List blocks, those that last longest first."""
+    def read_all(self, policy: Policy, limit: int = 100) -> list[dict[str, Any]]:
+        """List blocks, those that last longest first. A block of a rule that the policy sets off is not active."""
         now = self._clock()
-        return [_shown(block, now) for block in self._blocks.longest(limit)]
+        return [_shown(block, now, _guards_of(policy, block)) for block in self._blocks.longest(limit)]
 
     def explain(
         self,
@@ -62,11 +64,12 @@ class Blocks:
         """Say what the guard would decide now about a send, rule by rule, and which blocks take part in it.
 
         `session` is one that a server names; with `device` the caller shows the token of a known device.
-        Raises InvalidNumber, or Invalid if there is no such app.
+        Raises InvalidNumber, or Invalid if there is no such app or `address` is none.
         """
         name = app or next(iter(policy.apps))
         if name not in policy.apps:
             raise Invalid({"app": [f"there is no app {name}"]})
+        _check_address(address)
         rules = policy.guard_of(name)
         number = phone.parse(to, country, possible=True)
         met = session and self._history.read_past(number.e164, name, session, DEVICE_LIFETIME).met
@@ -84,7 +87,7 @@ class Blocks:
             "verdict": decision.verdict,
             "findings": [asdict(one) for one in decision.findings],
             "rules": list(limits_of(rules, lines)),
-            "blocks": [_shown(block, now) for block in found if block],
+            "blocks": [_shown(block, now, [rules]) for block in found if block],
         }
 
     def lift(self, id_: str, audit: AuditNote) -> None:
@@ -95,8 +98,27 @@ class Blocks:
         log("block.lifted", rule=block.rule, subject=_logged(block), by=audit.by, reason=audit.reason)
 
 
-def _shown(block: Block, now: int) -> dict[str, Any]:
-    return {**asdict(block), "subject": masked(block), "active": block.until > now}
+def _check_address(address: str | None) -> None:
+    try:
+        ipaddress.ip_address(address or "::")
+    except ValueError:
+        raise Invalid({"address": ["must be an IP address"]}) from None
+
+
+def _guards_of(policy: Policy, block: Block) -> list[Guard]:
+    """List the rules under which a block may be met: those of its app, or of all apps if they share the counter."""
+    owner = block.subject.partition(" ")[0] if block.rule in _OF_ONE_APP else ""
+    return [policy.guard_of(app) for app in policy.apps if owner in {app, ""}]
+
+
+def _shown(block: Block, now: int, guards: Iterable[Guard]) -> dict[str, Any]:
+    modes = {getattr(guard, block.rule).mode for guard in guards} - {"off"}
+    return {
+        **asdict(block),
+        "subject": masked(block),
+        "on": modes == {"enforce"} if len(modes) == 1 else block.on,
+        "active": bool(modes) and block.until > now,
+    }
 
 
 def masked(block: Block) -> str:

@@ -4,7 +4,8 @@ Knows what is checked before a change, and which changes are for admins only. Mu
 versions are stored.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from otp_service.errors import ConfigurationError, NotFound, PolicyConflict, PolicyInvalid, RoleNotAllowed
@@ -14,10 +15,11 @@ from otp_service.policy.versions import Policies, Version
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The version that a change put in force, and the warnings about it."""
+    """The version in force after a change, and the warnings about it. Without `changed` it was in force before."""
 
     version: Version
     warnings: tuple[str, ...]
+    changed: bool
 
 
 class PolicyChanges:
@@ -50,10 +52,11 @@ class PolicyChanges:
         there counts while the store holds none. Raises PolicyInvalid, PolicyConflict, RoleNotAllowed.
         """
         loaded = self._check_change(text)
-        if same_access_as is not None:
-            expected = self._with_same_access(loaded, same_access_as, expected)
-        version = self._policies.apply(text, author=by, reason=reason, expected=expected)
-        return Applied(version, loaded.warnings)
+        with _warnings_in_conflict(loaded):
+            if same_access_as is not None:
+                expected = self._with_same_access(loaded, same_access_as, expected)
+            version, changed = self._policies.apply(text, author=by, reason=reason, expected=expected)
+        return Applied(version, loaded.warnings, changed)
 
     def rollback(
         self, number: int | None, *, by: str, reason: str, same_access_as: Policy | None = None
@@ -87,11 +90,12 @@ class PolicyChanges:
         newest = version_of(self._policies)
         text = change(newest.text)
         loaded = self._check_change(text)
-        if (head := self._policies.head()) != newest.number:
-            raise PolicyConflict(head)
-        before()
-        version = self._policies.apply(text, author=by, reason=reason, expected=newest.number)
-        return Applied(version, loaded.warnings)
+        with _warnings_in_conflict(loaded):
+            if (head := self._policies.head()) != newest.number:
+                raise PolicyConflict(head)
+            before()
+            version, changed = self._policies.apply(text, author=by, reason=reason, expected=newest.number)
+        return Applied(version, loaded.warnings, changed)
 
     def _with_same_access(self, loaded: Policy, first: Policy, expected: int | None) -> int:
         """Refuse a change of access; return the version that was compared, so that no other comes in between.
@@ -108,6 +112,15 @@ class PolicyChanges:
                 ROLES[-1], "A change of who may call, or of where codes, events and human checks go"
             )
         return number
+
+
+@contextmanager
+def _warnings_in_conflict(loaded: Policy) -> Iterator[None]:
+    """Give the warnings about a policy to the conflict that prevents it: whoever tries again wants to know them."""
+    try:
+        yield
+    except PolicyConflict as error:
+        raise PolicyConflict(error.version, loaded.warnings) from None
 
 
 def parse_checked(text: str, check: Callable[[str], Policy], detail: str | None = None) -> Policy:

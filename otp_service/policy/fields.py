@@ -5,7 +5,6 @@ Pure. Must not know any table.
 
 import re
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from otp_service.durations import DAY, read_duration
 from otp_service.phone import is_country
 from otp_service.policy.limits import Window
+from otp_service.settings import is_loopback
 from otp_service.typed import is_line
 
 
@@ -61,17 +61,10 @@ def check_url(url: str) -> None:
         return  # the field itself reports it
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ValidationError("must not contain a user, password, query or fragment")  # it may hold the token
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ValidationError(
             "must be https, because a secret is sent to it (http is allowed for localhost only)"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class LimitIn(fields.Field[Window]):

@@ -54,8 +54,13 @@ class Policies:
         found = self._read(*(f"v{number}" for number in range(head, max(0, head - limit), -1)))
         return [version for stored in found if (version := _version(stored))]
 
-    def apply(self, text: str, *, author: str, reason: str, expected: int | None = None) -> Version:
-        """Put a checked text in force. Raises PolicyConflict if the version in force is not `expected`."""
+    def apply(
+        self, text: str, *, author: str, reason: str, expected: int | None = None
+    ) -> tuple[Version, bool]:
+        """Put a checked text in force. Return the version in force, and whether it is new.
+
+        The same text again makes no version. Raises PolicyConflict if the version in force is not `expected`.
+        """
         record = {"text": text, "author": author, "reason": redact(reason)}
         what, number = self._scripts.call(
             "policy_apply",
@@ -67,11 +72,12 @@ class Policies:
         )
         if what == "conflict":
             raise PolicyConflict(number)
-        log("policy.applied", version=number, author=author, reason=reason)
+        if what == "applied":
+            log("policy.applied", version=number, author=author, reason=reason)
         applied = self.version(number)
         if applied is None:
             raise PolicyConflict(number)  # so many newer versions that this one is no longer kept
-        return applied
+        return applied, what == "applied"
 
     def begin(self, text: str) -> None:
         """Put the text of the policy file in force, unless another process was first."""

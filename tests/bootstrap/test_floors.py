@@ -9,6 +9,7 @@ from otp_service.bootstrap.configuration import Configuration, PolicyFile
 from otp_service.bootstrap.core import Core
 from otp_service.bootstrap.operations import Operations
 from otp_service.errors import ConfigurationError, StoreUnavailable
+from otp_service.policy import parse
 from tests.conftest import POLICY, make_settings
 from tests.support.valkey_server import ValkeyServer
 
@@ -54,6 +55,6 @@ def test_a_core_makes_all_parts_before_the_first_request(core: Core) -> None:
 
 def test_an_operators_command_makes_only_the_parts_that_it_asks_for(operations: Operations) -> None:
     """Lifting a block needs the blocks, and what explains them."""
-    assert operations.blocks.read_all() == []
+    assert operations.blocks.read_all(parse(TEXT)) == []
     assert "erasure" not in vars(operations)
     assert "simulator" not in vars(operations)

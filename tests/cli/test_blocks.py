@@ -38,6 +38,11 @@ def test_blocks_in_a_terminal(run: Run, product: Core, tmp_path: Path) -> None:
     assert times.endswith("refused 1")
     code, out, _ = run("blocks", "explain", "2025550100", "--country", "US", "--address", ADDRESS)
     assert code == 0
+    policy.write_text(f'{GOOD}[guard.cooldown]\nmode = "off"\n')
+    assert run("policy", "apply", str(policy), "--reason", "a try")[0] == 0
+    assert run("blocks", "list")[1] == "the guard refuses nothing now\n"
+    assert run("policy", "rollback", "--reason", "enough")[0] == 0
+    assert run("blocks", "list")[1].splitlines() == [first, times, id_]
     lines = out.splitlines()
     assert lines[0] == "+1********00, app web, asked by a stranger: refuse"
     assert lines[1].startswith("  cooldown: 1 of 1 in ")
@@ -51,6 +56,9 @@ def test_blocks_in_a_terminal(run: Run, product: Core, tmp_path: Path) -> None:
     code, out, err = run("blocks", "lift", id_.strip(), "--reason", "again")
     assert (code, out, err) == (1, "", "There is no such block, or it was lifted before.\n")
     assert run("blocks", "explain", "12")[0] == 1
+    assert run("blocks", "explain", NUMBER, "--address", "1.2.3")[2].endswith(
+        "  - address: must be an IP address\n"
+    )
     assert run("blocks", "explain", NUMBER, "--app", "none")[2].endswith("  - app: there is no app none\n")
 
 

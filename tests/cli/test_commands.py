@@ -199,7 +199,7 @@ def test_the_version_is_told() -> None:
 def test_new_secrets_are_good_settings_and_never_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     """The output of `secrets` can be pasted into the environment unchanged."""
     first, second = secret_settings(capsys), secret_settings(capsys)
-    others = {"OTP_REDIS_URL": "redis://x", "OTP_ISSUER": "x"}
+    others = {"OTP_REDIS_URL": "redis://x", "OTP_ISSUER": "https://otp"}
     read = settings.read(first | others)
     rings = (read.peppers, read.number_keys, read.lookup_keys, read.signing_keys)
     drawn = [read.subject_key, *(key for ring in rings for key in ring.values())]
@@ -240,11 +240,22 @@ def test_check_finds_that_all_is_well(check: Check) -> None:
 
 
 def test_check_finds_a_dead_store(check: Check) -> None:
-    """It names the error, but not the address, which may contain a password."""
-    code, said = check.run(OTP_REDIS_URL="unix://:canary@/nowhere/valkey")
+    """It names the address without the password, and says nothing about the policy, which it could not read."""
+    code, said = check.run(OTP_REDIS_URL="unix://:canary@/nowhere/valkey?password=canary")
     assert code == 1
-    assert "error: Redis does not answer (ConnectionError)" in said.splitlines()
-    assert "canary" not in said
+    assert said.splitlines() == [
+        "error: the store at unix:///nowhere/valkey does not answer (ConnectionError)"
+    ]
+
+
+@pytest.mark.parametrize("command", [["blocks", "list"], ["policy", "history"], ["keys", "list"]])
+def test_an_operators_command_names_the_store_that_does_not_answer(
+    good: dict[str, str], command: list[str]
+) -> None:
+    """Without the password, and without advice for callers of the API."""
+    ended = run(*command, **good | {"OTP_REDIS_URL": "unix://:canary@/nowhere/valkey"})
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "The store at unix:///nowhere/valkey does not answer.\n"
 
 
 @pytest.fixture
@@ -271,12 +282,13 @@ def test_check_finds_a_wrong_token(check: Check) -> None:
     assert "canary" not in said
 
 
-def test_check_finds_an_upstream_that_is_away(check: Check) -> None:
+def test_check_finds_an_upstream_that_is_away(check: Check, forgetful: ValkeyServer) -> None:
     """A wrong address is reported with everything else that is wrong."""
     edit(check.good, "http://127.0.0.1:", "http://127.0.0.1:1/")
-    code, said = check.run(OTP_REDIS_URL="unix:///nowhere/valkey")
+    code, said = check.run(OTP_REDIS_URL=forgetful.url)
     assert code == 1
-    assert len([line for line in said.splitlines() if line.startswith("error: ")]) == 2
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert [line.split()[1] for line in errors] == ["Redis", "upstream"]
 
 
 def test_check_passes_with_warnings(check: Check) -> None:

@@ -21,6 +21,8 @@ from tests.support.valkey_server import ValkeyServer
 
 GOOD = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
 SLOWER = GOOD.replace('wait = "5s"', 'wait = "25s"')
+LONG = GOOD.replace('brand = "Acme"', 'brand = "The Acme Trading Company of 1899"')
+"""Valid, and a message of two parts: a warning."""
 BAD = GOOD.replace('wait = "5s"', 'wait = "soon"').replace('brand = "Other"', 'brand = ""')
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -80,8 +82,8 @@ def api(settings: None, valkey: ValkeyServer) -> Iterator[Api]:
 
 def test_a_change_without_a_name_has_the_name_of_the_terminals_user(policy: Run) -> None:
     """A script whose variable is unset passes an empty name: the audit trail must have one all the same."""
-    for author in ([], ["--author", ""]):
-        _, _, err = policy("apply", "good.toml", "--reason", "first", *author)
+    for file, author in (("good.toml", []), ("slower.toml", ["--author", ""])):
+        _, _, err = policy("apply", file, "--reason", "first", *author)
         assert json.loads(err)["author"] == getpass.getuser()
 
 
@@ -129,6 +131,30 @@ def test_a_change_from_an_older_version_is_refused(policy: Run) -> None:
     assert code == 1
     assert "Version 2 of the policy is in force" in error
     assert policy("show")[1] == SLOWER
+
+
+def test_a_policy_that_is_in_force_changes_nothing(policy: Run) -> None:
+    """The history has one line for it, and the first reason."""
+    policy("apply", "good.toml", "--reason", "first")
+    assert policy("apply", "good.toml", "--reason", "again") == (
+        0,
+        "nothing changed: version 1 is in force\n",
+        "",
+    )
+    [line] = policy("history")[1].splitlines()
+    assert line.endswith(": first")
+
+
+def test_a_conflict_comes_with_the_warnings(policy: Run, folder: Path) -> None:
+    """On standard error, as all that is said about a refused change."""
+    (folder / "doubtful.toml").write_text(LONG, encoding="utf-8")
+    policy("apply", "good.toml", "--reason", "first")
+    code, out, error = policy("apply", "doubtful.toml", "--reason", "x", "--expect", "7")
+    warning, *_, detail, rule = error.splitlines()
+    assert (code, out) == (1, "")
+    assert warning.startswith("warning: ")
+    assert detail.startswith("Version 1 of the policy is in force.")
+    assert rule == "  - expected: must be the version in force"
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def block(product: Core) -> str:
     product.send.send(caller, SendRequest(to=NUMBER))
     with pytest.raises(TooManyRequests):
         product.send.send(caller, SendRequest(to=NUMBER))
-    (found,) = product.blocks.read_all()
+    (found,) = product.blocks.read_all(product.policy)
     return str(found["id"])
 
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from otp_service import policy
+from otp_service import policy, settings
+from otp_service.demo.keys import DemoKeys
 from otp_service.demo.options import DemoOptions
+from otp_service.demo.processes import service_settings
 from tests.conftest import POLICY
 
 
@@ -19,6 +21,14 @@ def test_the_example_page_works_under_both_names_of_this_machine(host: str) -> N
         POLICY.replace("UPSTREAM/", "http://127.0.0.1:9/").replace('"https://app.example.com"', origins, 1)
     )
     assert read.apps["web"].origins == tuple(options.origins)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])  # noqa: S104 - not listened on
+def test_a_demo_on_any_host_has_settings_that_a_process_takes(host: str) -> None:
+    """Its issuer is an address of this machine, even if it listens on all of them."""
+    options = DemoOptions(host=host, port=8000, sandbox_port=8025, var=Path("var"), latency=0, error_rate=0)
+    made = service_settings(options, DemoKeys.draw(), "redis://localhost", Path("policy.toml"))
+    assert settings.read(made).issuer == options.local_api
 
 
 def test_an_origin_is_named_once() -> None:

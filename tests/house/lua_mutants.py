@@ -242,6 +242,8 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     "policy_apply": [
         ('redis.call("HGET", key, "op") == operation', "false"),
         ("tonumber(expected) ~= head", "false"),
+        ("cjson.decode(current).text == record.text", "false"),
+        ("if current and", "if true and"),
     ],
     "record_receipt": [
         OFFSET,

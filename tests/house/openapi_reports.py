@@ -13,7 +13,7 @@ REPORT = {
 }
 """A flat report of an SMS."""
 _FIELDS = {
-    "description": "Fields as the account's `receipts.fields` name them, or the usual ones; others are ignored.",
+    "description": "Fields named as in the account's `receipts.fields`, or as usual; others are ignored.",
     "type": "object",
 }
 

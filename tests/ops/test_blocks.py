@@ -9,8 +9,9 @@ from werkzeug.test import TestResponse
 
 from otp_service import errors
 from otp_service.durations import MINUTE
+from otp_service.policy import parse
 from tests.conftest import OPS, PUBLISHABLE
-from tests.support.http_api import NOTHING, NUMBER, Api
+from tests.support.http_api import GOOD, NOTHING, NUMBER, Api
 
 pytest_plugins = ["tests.support.http_fixtures", "tests.support.command_fixtures"]
 
@@ -100,6 +101,44 @@ def test_a_block_that_ended_is_told_for_a_day(api: Api) -> None:
     assert told(ask(api, "POST", "blocks/explain", {"to": NUMBER}))["verdict"] == "allow"
 
 
+COOLDOWN = '[guard.cooldown]\nmode = "{}"\n'
+OF_APP = '[app.{}.guard.cooldown]\nmode = "{}"\n'
+
+
+@pytest.mark.parametrize(
+    ("rules", "on", "active"),
+    [
+        ("", True, True),
+        (COOLDOWN.format("off"), True, False),
+        (COOLDOWN.format("watch"), False, True),
+        (OF_APP.format("web", "off"), True, True),
+        (OF_APP.format("web", "off") + OF_APP.format("other", "off"), True, False),
+        (COOLDOWN.format("off") + OF_APP.format("other", "enforce"), True, True),
+    ],
+)
+def test_a_block_of_a_rule_that_was_set_off_is_not_active(
+    api: Api, rules: str, *, on: bool, active: bool
+) -> None:
+    """It refuses nothing. A counter that several apps share is in use while one of them has the rule."""
+    api.opened()
+    api.send()
+    policy = parse(GOOD + rules)
+    [block] = api.core.blocks.read_all(policy)
+    assert (block["on"], block["active"]) == (on, active)
+    explained = api.core.blocks.explain(policy, NUMBER)
+    assert (explained["verdict"] == "refuse") == (policy.guard_of("web").cooldown.mode == "enforce")
+
+
+def test_a_block_of_an_apps_own_budget_follows_that_app(api: Api) -> None:
+    """Another app's rules do not count."""
+    for last in range(6):
+        api.send(f"+1415555010{last}", session="the-session")
+    rules = '[app.{}.guard.session]\nmode = "off"\n'
+    for app, active in (("other", True), ("web", False)):
+        [block] = api.core.blocks.read_all(parse(GOOD + rules.format(app)))
+        assert (block["rule"], block["active"]) == ("session", active)
+
+
 @pytest.mark.parametrize(
     "id_",
     [
@@ -154,6 +193,9 @@ def test_a_send_is_explained_as_its_app_and_address_would_meet_it(api: Api) -> N
         ({"to": "+1202555010"}, "invalid_number", "to"),
         ({"to": NUMBER, "app": "none"}, "invalid_request", "app"),
         ({"to": NUMBER, "address": "example.com"}, "invalid_request", "address"),
+        ({"to": NUMBER, "address": "1.2.3"}, "invalid_request", "address"),
+        ({"to": NUMBER, "address": "1.2.3.256"}, "invalid_request", "address"),
+        ({"to": NUMBER, "address": "2001:db8"}, "invalid_request", "address"),
         ({"to": NUMBER, "more": 1}, "invalid_request", "more"),
     ],
 )

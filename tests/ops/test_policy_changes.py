@@ -10,6 +10,8 @@ from tests.conftest import POLICY, SECRET
 
 GOOD = POLICY.replace("UPSTREAM/", "http://127.0.0.1:9/")
 SLOWER = GOOD.replace('wait = "5s"', 'wait = "25s"')
+LONG = GOOD.replace('brand = "Acme"', 'brand = "The Acme Trading Company of 1899"')
+"""Valid, and a message of two parts: a warning."""
 OTHER_KEY = GOOD.replace(digest(SECRET), digest("sk_of-an-intruder"))
 
 
@@ -37,10 +39,22 @@ def test_a_policy_that_no_process_could_run_is_not_applied(core: Core, changes: 
 
 
 def test_a_version_that_is_not_expected_is_not_overwritten(core: Core, changes: PolicyChanges) -> None:
-    """As two operators could change the policy at once."""
-    with pytest.raises(PolicyConflict):
-        changes.apply(SLOWER, by="anna", reason="r", expected=7)
+    """As two operators could change the policy at once. The conflict has the warnings about the text."""
+    warnings = core.activation.check(LONG).warnings
+    assert warnings
+    for same_access_as in (None, core.policy):
+        with pytest.raises(PolicyConflict) as caught:
+            changes.apply(LONG, by="anna", reason="r", expected=7, same_access_as=same_access_as)
+        assert (caught.value.version, caught.value.warnings) == (1, warnings)
     assert core.policies.head() == 1
+
+
+def test_the_policy_in_force_is_not_applied_again(core: Core, changes: PolicyChanges) -> None:
+    """Whether it is applied or rolled back to; the answer says that nothing changed."""
+    applied = changes.apply(SLOWER, by="anna", reason="calmer")
+    for again in (changes.apply(SLOWER, by="ben", reason="r"), changes.rollback(2, by="ben", reason="r")):
+        assert (again.version, again.changed, applied.changed) == (applied.version, False, True)
+    assert core.policies.head() == 2
 
 
 def test_a_rollback_is_a_new_version_that_names_the_old_one(changes: PolicyChanges) -> None:

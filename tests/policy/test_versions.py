@@ -24,7 +24,7 @@ def policies(valkey: ValkeyServer) -> Iterator[Policies]:
 
 def applied(policies: Policies, text: str, expected: int | None = None) -> Version:
     """Put a text in force."""
-    return policies.apply(text, author="anna", reason="a test", expected=expected)
+    return policies.apply(text, author="anna", reason="a test", expected=expected)[0]
 
 
 def test_a_reason_contains_no_number_and_no_key(policies: Policies) -> None:
@@ -36,7 +36,7 @@ def test_a_reason_contains_no_number_and_no_key(policies: Policies) -> None:
 def test_a_version_is_kept_with_its_author_time_and_reason(policies: Policies) -> None:
     """The time is the store's. Before the first version there is none."""
     assert (policies.head(), policies.newest(), policies.history()) == (0, None, [])
-    made = policies.apply('t = "\u00e9"\n', author="anna", reason="begin")
+    made, _ = policies.apply('t = "\u00e9"\n', author="anna", reason="begin")
     assert (made.number, made.text, made.author, made.reason) == (1, 't = "\u00e9"\n', "anna", "begin")
     assert made.at > 1_600_000_000_000
     assert policies.newest() == policies.version(1) == made
@@ -51,6 +51,17 @@ def test_a_wrong_expected_version_changes_nothing(policies: Policies) -> None:
     assert policies.head() == 1
     assert applied(policies, "two", 1).number == 2
     assert applied(policies, "three").number == 3
+
+
+def test_the_text_in_force_makes_no_new_version(policies: Policies) -> None:
+    """Not even under another name, and without a line in the log. An earlier text is another matter."""
+    first = applied(policies, 'brand = "\u00e9"\n')
+    again = policies.apply('brand = "\u00e9"\n', author="ben", reason="again", expected=1)
+    assert again == (first, False)
+    assert policies.apply('brand = "\u00e9"', author="ben", reason="shorter")[1]
+    assert applied(policies, 'brand = "\u00e9"\n').number == 3
+    with pytest.raises(PolicyConflict):
+        applied(policies, 'brand = "\u00e9"\n', 2)
 
 
 def test_the_newest_versions_are_kept(policies: Policies) -> None:

@@ -13,6 +13,7 @@ from otp_service import errors
 from otp_service.access.keyring import OVERLAP, Key
 from otp_service.http.body import load
 from otp_service.http.operation import OPS_KEYS, operation
+from otp_service.http.ops.policy import shown_change
 from otp_service.http.schemas.access import (
     AppChangedSchema,
     AppCreateSchema,
@@ -201,12 +202,4 @@ def _app(app: App, now: int, keys: Sequence[Key]) -> dict[str, Any]:
 
 
 def _changed(change: Changed) -> dict[str, Any]:
-    version = change.version
-    return {
-        "version": version.number,
-        "author": version.author,
-        "at": version.at,
-        "reason": version.reason,
-        "warnings": change.warnings,
-        "keys": [_issued(key, record) for key, record in change.keys],
-    }
+    return shown_change(change) | {"keys": [_issued(key, record) for key, record in change.keys]}

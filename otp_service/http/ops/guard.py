@@ -31,7 +31,7 @@ views = Blueprint("ops_guard", __name__, url_prefix="/ops")
 @operation(summary="List blocks", answer=BlocksSchema, keys=OPS_KEYS, role="read")
 def list_blocks() -> dict[str, Any]:
     """Show what the guard refuses now, and blocks that ended within a day."""
-    return {"blocks": core().blocks.read_all()}
+    return {"blocks": core().blocks.read_all(g.active.policy)}
 
 
 @views.post("/blocks/explain")

@@ -86,7 +86,7 @@ def check_policy() -> dict[str, Any]:
 def apply_policy() -> dict[str, Any]:
     """Put it into effect everywhere within two seconds. Running challenges keep their plans."""
     wanted = load(PolicyApplySchema)
-    return _applied(
+    return shown_change(
         core().policy_changes.apply(
             wanted["text"],
             by=g.operator,
@@ -116,7 +116,7 @@ def list_policy_versions() -> dict[str, Any]:
 def rollback_policy() -> dict[str, Any]:
     """Apply it as a new version. Without a number, this is the version before the one in force."""
     wanted = load(PolicyRollbackSchema)
-    return _applied(
+    return shown_change(
         core().policy_changes.rollback(
             wanted.get("version"), by=g.operator, reason=wanted["reason"], same_access_as=_same_access()
         )
@@ -160,8 +160,9 @@ def _same_access() -> Policy | None:
     return None if g.role == ROLES[-1] else active
 
 
-def _applied(applied: Applied) -> dict[str, Any]:
-    return _brief(applied.version) | {"warnings": list(applied.warnings)}
+def shown_change(applied: Applied) -> dict[str, Any]:
+    """Show what a change of the policy did."""
+    return _brief(applied.version) | {"warnings": list(applied.warnings), "changed": applied.changed}
 
 
 def _brief(found: Version) -> dict[str, Any]:

@@ -163,9 +163,7 @@ class ChallengeSchema(Schema):
     deliveries = shown_list(
         DeliverySchema, "The messages so far, oldest first.", {"channel": "sms", "status": "accepted"}
     )
-    reference = fields.String(
-        metadata={"description": "Your own id, if you gave one.", "example": "signup-4711"}
-    )
+    reference = fields.String(metadata={"description": "Your own id, if given.", "example": "signup-4711"})
 
 
 class VerifiedSchema(ChallengeSchema):

@@ -142,7 +142,7 @@ def integer_field(least: int, most: int, rule: str, about: str, example: int) ->
 
 def channel_field() -> fields.String:
     """Make a field for the channel that the person chose."""
-    return choice_field(CHANNELS, "The channel that the person chose. It is tried first.", "sms")
+    return choice_field(CHANNELS, "The channel that the person chose, tried first.", "sms")
 
 
 def human_proof_field() -> fields.String:

@@ -80,6 +80,8 @@ class PolicyVersionSchema(PolicyBriefSchema):
 class PolicyAppliedSchema(PolicyBriefSchema, PolicyCheckedSchema):
     """The version that is now in force."""
 
+    changed = shown(fields.Boolean, "False if this text was in force already.", example=True)
+
 
 class PolicyHistorySchema(Schema):
     """The versions of the policy."""

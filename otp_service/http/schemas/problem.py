@@ -53,6 +53,9 @@ class ProblemSchema(Schema):
         metadata={"description": "How many more codes can be checked.", "example": 4}
     )
     version = fields.Integer(metadata={"description": "The version of the policy in force.", "example": 12})
+    warnings = fields.List(
+        fields.String(), metadata={"description": "Likely mistakes in the refused policy."}
+    )
     rule = fields.String(
         metadata={
             "description": "The guard's rule that refused; shown to secret keys only.",

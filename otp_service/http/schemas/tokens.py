@@ -44,9 +44,7 @@ class ClaimsSchema(Schema):
     binding = fields.Raw(
         metadata={"description": "What the code was tied to, if anything.", "example": "order 4711"}
     )
-    reference = fields.String(
-        metadata={"description": "Your own id, if you gave one.", "example": "signup-4711"}
-    )
+    reference = fields.String(metadata={"description": "Your own id, if given.", "example": "signup-4711"})
 
 
 class KeySchema(Schema):

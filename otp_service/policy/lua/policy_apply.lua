@@ -1,6 +1,7 @@
 -- Puts a new version of the policy in force, if `expected` is the version in force ("": whatever it is).
--- Keeps the newest `kept` versions. A repetition with the same operation returns the same.
--- Returns {"applied", version} or {"conflict", version in force}.
+-- Keeps the newest `kept` versions. A text that is in force already makes no version. A repetition with the same
+-- operation returns the same.
+-- Returns {"applied", version}, {"unchanged", version in force} or {"conflict", version in force}.
 -- KEYS: policy
 -- ARGV: operation, expected, record, kept
 -- include: now
@@ -14,6 +15,10 @@ if head > 0 and redis.call("HGET", key, "op") == operation then
 end
 if expected ~= "" and tonumber(expected) ~= head then
   return {"conflict", head}
+end
+local current = redis.call("HGET", key, "v" .. head)
+if current and cjson.decode(current).text == record.text then
+  return {"unchanged", head}
 end
 record.at = now
 record.version = head + 1

@@ -137,7 +137,18 @@ def test_one_of_two_changes_to_the_same_version_wins(api: Api) -> None:
     late = apply(api, GOOD, expected=1)
     assert members(late)["code"] == "policy_conflict"
     assert "Version 2 of the policy is in force" in members(late)["detail"]
+    assert (members(late)["version"], members(late)["warnings"]) == (2, [])
     assert api.core.policies.head() == 2
+
+
+def test_the_policy_in_force_is_not_applied_again(api: Api) -> None:
+    """The answer says that nothing changed, and who applied it first. A rollback to it is no change, either."""
+    first = members(apply(api, GOOD, reason="first"))
+    again = members(apply(api, GOOD, reason="again", expected=1))
+    back = members(ask(api, "POST", "policy/rollback", {"version": 1, "reason": "back"}))
+    assert first["changed"]
+    assert again == back == {**first, "changed": False}
+    assert len(members(ask(api, "GET", "policy/history"))["versions"]) == 1
 
 
 BAD = [
@@ -229,7 +240,9 @@ def test_a_template_of_two_parts_is_a_warning(api: Api) -> None:
     """A character outside GSM-7 splits the text into two parts: it works, but costs twice as much."""
     words = "кодъ {code} " + "очень длинный текст " * 4
     text = GOOD.replace("[[route]]", f'[template.sms]\nru = "{words}"\n\n[[route]]')
-    (warning,) = [one for one in members(apply(api, text))["warnings"] if "in ru of app web" in one]
+    applied, conflict = apply(api, text), apply(api, text + "#", expected=7)
+    assert (conflict.status_code, members(conflict)["warnings"]) == (409, members(applied)["warnings"])
+    (warning,) = [one for one in members(applied)["warnings"] if "in ru of app web" in one]
     assert "needs 2 parts" in warning
 
 
