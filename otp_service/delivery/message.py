@@ -26,7 +26,7 @@ def compose(
         brand=app.brand if app else challenge.app,
         minutes=max(1, round(left / 60_000)),
         app_hash=challenge.app_hash,
-        host=challenge.host or (app.host(None) if app else ""),
+        host=challenge.host,
         lines=challenge.step.lines != "off",
         payment=fields_of(binding) if app and app.binding else None,
     )

@@ -4,12 +4,18 @@ Knows amount and payee only (PSD2 RTS, article 5: the payer sees both). Must not
 """
 
 import json
-import unicodedata
 from collections.abc import Mapping
 
+from otp_service import typed
+
 FIELDS = ("amount", "payee")
-_LONGEST = 40
-"""Characters of a field. A longer one is refused: a message must not show a part of it."""
+BY_NAME: Mapping[str, str] = {name: f"{{{name}}}" for name in FIELDS}
+"""The fields by their names, for a text that is shown or registered."""
+LONGEST = 40
+"""Characters of a field. A longer one is refused: a message must not show a part of it.
+
+Our own limit. A number, two fields of this length and a brand of 20 characters fit into one SMS (160) in English.
+"""
 
 PAYMENTS: Mapping[str, str] = {
     "ar": "رمز {brand}: {code} لدفع {amount} إلى {payee}.",
@@ -36,4 +42,4 @@ def fields_of(binding: str) -> Mapping[str, str]:
 
 def _can_be_shown(text: str) -> bool:
     """Tell whether a field is short and visible. Marks that turn the direction of a text could swap the two fields."""
-    return 0 < len(text) <= _LONGEST and not any(unicodedata.category(char) in {"Cc", "Cf"} for char in text)
+    return 0 < len(text) <= LONGEST and typed.is_line(text) and len(typed.visible(text)) == len(text)

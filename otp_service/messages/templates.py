@@ -41,7 +41,7 @@ VOICE: Mapping[str, str] = {
 }
 """The texts of a call, by language."""
 
-_FULL_STOP = re.compile(r"(?<=\d)\s*\.(?=\s|\Z)")
+_FULL_STOP = re.compile(r"(?<=\d)\s*[.\u2026]+(?!\d)")
 _GSM_ONE, _GSM_MANY = 160, 153
 _UCS_ONE, _UCS_MANY = 70, 67
 
@@ -164,6 +164,13 @@ def _sources(
     return [own.get(channel, {}), own.get("sms", {}), TEMPLATES]
 
 
+def sms_templates(own: Mapping[str, Mapping[str, str]], *, payment: bool) -> Mapping[str, str]:
+    """Return the templates of all SMS by locale, those of the policy before the built-in ones."""
+    if payment:
+        return {**PAYMENTS, **own.get("payment", {})}
+    return {**TEMPLATES, **own.get("sms", {})}
+
+
 def choose(sources: Sequence[Mapping[str, str]], locale: str, country: str) -> Written:
     """Choose a template.
 
@@ -198,7 +205,7 @@ def compose(
     *,
     code: str,
     brand: str,
-    minutes: int,
+    minutes: int | str,
     app_hash: str = "",
     host: str = "",
     payment: Mapping[str, str] | None = None,

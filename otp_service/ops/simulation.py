@@ -12,7 +12,7 @@ from otp_service import phone
 from otp_service.errors import OtpError
 from otp_service.guard.rules import Decision, GuardedSend, limits_of, lines_of_send
 from otp_service.messages import templates
-from otp_service.messages.payments import FIELDS
+from otp_service.messages.payments import BY_NAME
 from otp_service.phone import Number
 from otp_service.policy import App, Guard, Learned, Policy, Route, StepRule
 from otp_service.policy.registered import registered_texts
@@ -167,7 +167,7 @@ def _step(
         app_hash=question.app_hash,
         host=app.host(question.origin),
         lines=rule.lines != "off",
-        payment={name: f"{{{name}}}" for name in FIELDS} if app.binding else None,
+        payment=BY_NAME if app.binding else None,
     )
     step: dict[str, Any] = {
         "channel": rule.channel,
@@ -197,10 +197,16 @@ def _registered(
     for name in rule.upstreams:
         sms = policy.upstreams[name].sms
         if sms and (template_id := sms.template_id_of(template, app.name, purpose)):
-            texts = registered_texts(policy.apps, policy.templates.get("sms", {}), sms)
-            under = dict.fromkeys(each.text for each in texts if each.template_id == template_id)
+            under = dict.fromkeys(_texts_under(policy, template_id, lines=rule.lines != "off"))
             shown.append({"upstream": name, "template_id": template_id, "texts": list(under)})
     return shown
+
+
+def _texts_under(policy: Policy, template_id: str, *, lines: bool) -> Iterator[str]:
+    for account in policy.upstreams.values():
+        for each in registered_texts(policy.apps, policy.templates, account.sms, lines=lines):
+            if each.template_id == template_id:
+                yield each.text
 
 
 def _wait_from(policy: Policy, rule: StepRule, number: Number, learned: Learned) -> str:

@@ -46,6 +46,10 @@ class Countries(Rule):
         """Tell whether messages may go to this country or network. Networks belong to no country and need naming."""
         return place in self.allow or (EVERYWHERE in self.allow and place not in NETWORKS)
 
+    def reaches(self, place: str) -> bool:
+        """Tell whether messages can go there: it is allowed, or this rule refuses nothing."""
+        return self.mode != "enforce" or self.has(place)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Types(Rule):

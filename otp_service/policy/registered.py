@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from otp_service.messages import templates
+from otp_service.messages.payments import BY_NAME
 from otp_service.policy.model import App
 from otp_service.upstream.channels import SmsSettings
 
@@ -22,14 +23,37 @@ class RegisteredText:
 
 
 def registered_texts(
-    apps: Mapping[str, App], own: Mapping[str, str], settings: SmsSettings
+    apps: Mapping[str, App],
+    own: Mapping[str, Mapping[str, str]],
+    settings: SmsSettings | None,
+    *,
+    lines: bool = False,
 ) -> Iterator[RegisteredText]:
-    """Yield every text of an account that has an id; `own` are the policy's SMS by locale."""
+    """Yield every text of an account that has an id; `own` are the policy's templates by channel and locale.
+
+    With `lines`, each text ends with those that a send may add: none, a host of the app, or the hash of an Android app.
+    """
+    if not settings:
+        return
     purposes = sorted({entry.purpose for entry in settings.template_ids} | {""})
-    for locale, template in {**templates.TEMPLATES, **own}.items():
-        for app in apps.values():
-            text = template.format(code="{code}", brand=app.brand, minutes="{minutes}")
+    for app in apps.values():
+        for locale, template in templates.sms_templates(own, payment=bool(app.binding)).items():
             ids = (settings.template_id_of(locale, app.name, purpose) for purpose in purposes)
-            for template_id in dict.fromkeys(ids):
-                if template_id:
+            for template_id in filter(None, dict.fromkeys(ids)):
+                for text in _texts(app, template, lines=lines):
                     yield RegisteredText(template_id, locale, app.name, text)
+
+
+def _texts(app: App, template: str, *, lines: bool) -> Iterator[str]:
+    hosts = dict.fromkeys(app.host(origin) for origin in (*app.origins, None)) if lines else [""]
+    for host in hosts:
+        for app_hash in ("", "{app_hash}") if lines else ("",):
+            yield templates.compose(
+                template,
+                code="{code}",
+                brand=app.brand,
+                minutes="{minutes}",
+                app_hash=app_hash,
+                host=host,
+                payment=BY_NAME,
+            )

@@ -4,8 +4,9 @@ Pure. Knows the rules that others fix. Must not know texts beyond their registra
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from otp_service.messages.payments import LONGEST
 from otp_service.policy.draft import Draft, Findings
 from otp_service.policy.limits import Guard
 from otp_service.policy.model import Upstream
@@ -24,15 +25,20 @@ _VARIABLE = 30
 
 
 def report_warnings(draft: Draft, findings: Findings) -> None:
-    """Add warnings about senders of SMS."""
+    """Add warnings about senders of SMS.
+
+    A policy for all countries may never send to India, so it is told only why nothing would arrive there.
+    """
     for upstream in draft.upstreams.values():
         if upstream.sms:
             _warn_of_sender(upstream.sms, _place(upstream), findings)
-    for upstream, lines in _reaching_india(draft):
+    for upstream, _ in _reaching_india(draft, named=False):
         assert upstream.sms  # noqa: S101 - for the type checker
         _warn_of_india(upstream.sms, _place(upstream), findings)
-        _warn_of_texts(draft, upstream.sms, _place(upstream), findings)
-        _warn_of_variables(draft, lines=lines, findings=findings)
+    registered = list(_reaching_india(draft, named=True))
+    _warn_of_texts(draft, [upstream for upstream, _ in registered], findings)
+    if registered:
+        _warn_of_variables(draft, lines=any(lines for _, lines in registered), findings=findings)
 
 
 def _place(upstream: Upstream) -> str:
@@ -48,17 +54,20 @@ def _warn_of_sender(sms: SmsSettings, place: str, findings: Findings) -> None:
         findings.add(f"{place}.service", f"{sms.service} is not a code for SMS")
 
 
-def _reaching_india(draft: Draft) -> Iterator[tuple[Upstream, bool]]:
+def _reaching_india(draft: Draft, *, named: bool) -> Iterator[tuple[Upstream, bool]]:
     """Yield each account whose SMS may go to India, and whether they end with lines.
 
-    Only routes of a policy that names India count: "*" alone does not say that anyone sends there.
+    With `named`, "*" is not enough: the allowed countries or a route must name India.
     """
-    named = any(_INDIA in rules.countries.allow for rules in _guards(draft))
+    allowed = any(
+        _INDIA in rules.countries.allow if named else rules.countries.reaches(_INDIA)
+        for rules in _guards(draft)
+    )
     found: dict[str, bool] = {}
     for route in draft.routes:
         match = route.match
         here = _INDIA in match.countries or any(p.startswith(_INDIAN_CODE) for p in match.prefixes)
-        if here or (named and match.may_meet(_INDIA)):
+        if here or (allowed and match.may_meet(_INDIA)):
             for step in route.steps:
                 for name in step.upstreams if step.channel == "sms" else ():
                     found[name] = found.get(name, False) or step.lines == "on"
@@ -81,19 +90,29 @@ def _warn_of_india(sms: SmsSettings, place: str, findings: Findings) -> None:
         )
 
 
-def _warn_of_texts(draft: Draft, sms: SmsSettings, place: str, findings: Findings) -> None:
+def _warn_of_texts(draft: Draft, upstreams: Iterable[Upstream], findings: Findings) -> None:
     """Find ids under which several texts can leave: the network compares each with the registered one."""
     texts: dict[str, dict[str, str]] = {}
-    for each in registered_texts(draft.apps, draft.templates.get("sms", {}), sms):
-        texts.setdefault(each.template_id, {}).setdefault(each.text, f"{each.language} of {each.app}")
+    places: dict[str, str] = {}
+    for upstream in upstreams:
+        for each in registered_texts(draft.apps, draft.templates, upstream.sms):
+            texts.setdefault(each.template_id, {}).setdefault(each.text, f"{each.language} of {each.app}")
+            places.setdefault(each.template_id, _place(upstream))
     for template_id, named in texts.items():
         if len(named) > 1:
-            findings.add(place, f"id {template_id} stands for several texts: {', '.join(named.values())}")
+            findings.add(
+                places[template_id], f"id {template_id} stands for several texts: {', '.join(named.values())}"
+            )
 
 
 def _warn_of_variables(draft: Draft, *, lines: bool, findings: Findings) -> None:
     for app in draft.apps.values():
         place = join("app", app.name)
+        if app.binding:
+            findings.add(
+                f"{place}.binding",
+                f"amount and payee have up to {LONGEST} characters, a variable in India has {_VARIABLE}",
+            )
         if len(app.brand) > _VARIABLE:
             findings.add(
                 f"{place}.brand", f"is longer than the {_VARIABLE} characters of a variable in India"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from otp_service.durations import MINUTE
 from otp_service.messages import gsm, templates
+from otp_service.messages.payments import FIELDS, LONGEST, PAYMENTS
 from otp_service.policy.draft import Draft, Findings
 from otp_service.policy.model import App
 from otp_service.policy.places import join
@@ -27,8 +28,9 @@ def report_warnings(draft: Draft, findings: Findings) -> None:
         _warn_of_long_calls(draft, app, findings)
         if digits := _OTHER_DIGITS.search(app.brand):
             findings.add(f"{join('app', app.name)}.brand", _may_be_filled_in(digits[0]))
-    for locale, template in draft.templates.get("sms", {}).items():
-        _warn_of_autofill(template, join("template.sms", locale), findings)
+    for channel in ("sms", "payment"):
+        for locale, template in draft.templates.get(channel, {}).items():
+            _warn_of_autofill(template, join(f"template.{channel}", locale), findings)
 
 
 def _warn_of_autofill(template: str, place: str, findings: Findings) -> None:
@@ -42,12 +44,18 @@ def _may_be_filled_in(digits: str) -> str:
     return f"phones may fill in {digits} instead of the code"
 
 
-def _templates(
-    own: Mapping[str, str], built_in: Mapping[str, str], channel: str
-) -> Iterator[tuple[str, str, str]]:
-    """Yield the locale, the template and, for a template of the policy, its place."""
+def _templates(draft: Draft, app: App, channel: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the locale, the template and its place: for a built-in one, what an app can change about it."""
+    kind = "payment" if app.binding else channel
+    own = draft.templates.get(kind, {})
+    built_in = {"payment": PAYMENTS, "sms": templates.TEMPLATES, "voice": templates.VOICE}[kind]
+    mine = f"{join('app', app.name)}.{'binding' if app.binding else 'brand'}"
     for locale, template in {**built_in, **own}.items():
-        yield locale, template, join(f"template.{channel}", locale) if locale in own else ""
+        yield locale, template, join(f"template.{kind}", locale) if locale in own else mine
+
+
+def _longest_payment(app: App) -> Mapping[str, str] | None:
+    return dict.fromkeys(FIELDS, "A" * LONGEST) if app.binding else None
 
 
 def _longest_code(draft: Draft) -> str:
@@ -61,7 +69,7 @@ def _warn_of_parts(draft: Draft, app: App, findings: Findings) -> None:
     """Find SMS that would be charged as several parts, with everything that a send may add to them."""
     lines = any(step.lines == "on" for route in draft.routes for step in route.steps if step.channel == "sms")
     host = max((app.host(origin) for origin in app.origins), key=len, default="")
-    for locale, template, place in _templates(draft.templates.get("sms", {}), templates.TEMPLATES, "sms"):
+    for locale, template, place in _templates(draft, app, "sms"):
         text = templates.compose(
             template,
             code=_longest_code(draft),
@@ -69,11 +77,12 @@ def _warn_of_parts(draft: Draft, app: App, findings: Findings) -> None:
             minutes=draft.challenge.ttl // MINUTE,
             app_hash=_APP_HASH if lines else "",
             host=host if lines else "",
+            payment=_longest_payment(app),
         )
         size = templates.size(text)
         if size.parts > 1:
             findings.add(
-                place or f"{join('app', app.name)}.brand",
+                place,
                 f"the SMS in {locale} of app {app.name} needs {size.parts} parts, {size.units} units{_because(text)}",
             )
 
@@ -89,13 +98,17 @@ def _because(text: str) -> str:
 
 
 def _warn_of_long_calls(draft: Draft, app: App, findings: Findings) -> None:
-    for locale, template, place in _templates(draft.templates.get("voice", {}), templates.VOICE, "voice"):
+    for locale, template, place in _templates(draft, app, "voice"):
         text = templates.spoken(
-            template, _longest_code(draft), brand=app.brand, minutes=draft.challenge.ttl // MINUTE
+            template,
+            _longest_code(draft),
+            brand=app.brand,
+            minutes=draft.challenge.ttl // MINUTE,
+            payment=_longest_payment(app),
         )
         seconds = len(text) // _CHARACTERS_PER_SECOND
         if seconds > _LONG_CALL:
             findings.add(
-                place or f"{join('app', app.name)}.brand",
+                place,
                 f"the call in {locale} of app {app.name} lasts about {seconds} s",
             )

@@ -184,7 +184,7 @@ class Send:
             deliveries=(_first_delivery(plan, caller, chosen=request.channel is not None),),
             locale=request.locale,
             app_hash=request.app_hash,
-            host=caller.app.host(caller.origin) if caller.origin else "",
+            host=caller.app.host(caller.origin),
             reference=request.reference,
             known=entry.asked.known,
             policy=caller.active.version,

@@ -173,6 +173,37 @@ def test_a_page_cannot_say_what_it_confirms(paying: Api) -> None:
     assert problem_of(answer) == (422, "binding_incomplete")
 
 
+HYBRID = POLICY.replace(f'origins = ["{ORIGIN}"]', f'origins = ["{ORIGIN}", "capacitor://localhost"]')
+
+
+@pytest.fixture
+def hybrid(valkey: ValkeyServer, upstream: tuple[Flask, str]) -> Iterator[Api]:
+    """Build an application whose app is a site and a hybrid app."""
+    sandbox, url = upstream
+    made = make_api(valkey, url, HYBRID)
+    made.flask.extensions["test_sandbox"] = sandbox
+    yield made
+    close(made)
+    sandbox.test_client().delete("/inbox")
+
+
+@pytest.mark.parametrize(
+    ("key", "origin", "line"),
+    [
+        (PUBLISHABLE, ORIGIN, "@app.example.com"),
+        (PUBLISHABLE, "capacitor://localhost", ""),
+        (SECRET, None, "@app.example.com"),
+    ],
+)
+def test_the_code_of_a_hybrid_app_is_bound_to_no_site(
+    hybrid: Api, key: str, origin: str | None, line: str
+) -> None:
+    """A phone offers a bound code on its site only, so a line with the site's host would hide it from the app."""
+    answer = hybrid.call("POST", "/otp/send", key=key, origin=origin, body={"to": NUMBER})
+    hybrid.dispatch(answer.get_json()["challenge_id"])
+    assert hybrid.messages()[0].partition("Never share it.")[2].strip().partition(" ")[0] == line
+
+
 NEWER = "+15550101234"
 """Of a possible length, in an area code that the metadata does not know."""
 

@@ -6,6 +6,15 @@ import pytest
 
 from otp_service.messages import payments, templates
 
+
+def test_a_payment_of_the_longest_fields_is_one_sms_in_english() -> None:
+    """This is why a field has 40 characters: with a brand of 20, text and code fit into 160 septets."""
+    fields = payments.fields_of(json.dumps(dict.fromkeys(payments.FIELDS, "A" * payments.LONGEST)))
+    text = templates.compose(payments.PAYMENTS["en"], code="0" * 8, brand="B" * 20, minutes=5, payment=fields)
+    assert templates.size(text).parts == 1
+    assert payments.fields_of(json.dumps(dict.fromkeys(payments.FIELDS, "A" * 41))) == {}
+
+
 PAYMENT = {"amount": "12.00 EUR", "payee": "Acme Ltd"}
 
 
@@ -48,6 +57,8 @@ def test_a_field_is_text_and_no_template() -> None:
         json.dumps({"amount": "1", "payee": "x" * 41}),
         json.dumps({"amount": "1", "payee": "a\u202eb"}),
         json.dumps({"amount": "1", "payee": "a\x00b"}),
+        json.dumps({"amount": "1", "payee": "\u3164"}),
+        json.dumps({"amount": "1", "payee": "a\U000e0101b"}),
     ],
 )
 def test_a_binding_that_cannot_be_shown_has_no_fields(binding: str) -> None:

@@ -268,6 +268,9 @@ def test_no_call_has_a_digit_before_a_full_stop(locale: str) -> None:
         ("Code {code} . Danke.", "Code 7, 0; Danke. Code 7, 0; Danke."),
         ("{code}. Gilt {minutes}. {code}.", "7, 0; Gilt 5; 7, 0"),
         ("Version 1.5: {code}", "Version 1.5: 7, 0 Version 1.5: 7, 0"),
+        ("{code}...", "7, 0; 7, 0"),
+        ("{code}.Danke ({code}.)", "7, 0;Danke (7, 0;)"),
+        ("{code}\u2026 {code}", "7, 0; 7, 0"),
     ],
 )
 def test_a_full_stop_of_an_operators_text_makes_no_ordinal_either(template: str, text: str) -> None:

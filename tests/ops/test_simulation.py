@@ -140,6 +140,16 @@ def test_it_shows_the_registered_text_alone_and_every_text_under_its_id() -> Non
     ]
 
 
+def test_it_shows_the_lines_that_may_end_a_registered_text() -> None:
+    """With lines, several texts leave under one id: of each host of the app, and with an Android app's hash."""
+    registered = TEXT.replace('"ACMEIN" }\nvoice', '"ACMEIN", template_id = "7" }\nvoice')
+    simulated = simulate(policy.parse(registered), Question(to=NUMBER), lambda *_: None, lambda *_: DECISION)
+    (one,) = simulated["steps"][0]["registered"]
+    host = RULES.apps["web"].host(None)
+    ends = {text.partition("Never share it.")[2] for text in one["texts"] if "is your Acme code" in text}
+    assert ends >= {f"\n\n@{host} #{{code}}", f"\n{{app_hash}}\n@{host} #{{code}}"}
+
+
 def test_it_shows_what_the_guard_would_charge() -> None:
     """Every rule that applies is shown, with what it would decide now."""
     found = ask()

@@ -18,7 +18,7 @@ UPSTREAM = """[upstream.main]
 kind = "mobtexting"
 base_url = "https://portal.example/api/v2/"
 token_env = "OTP_UPSTREAM_MAIN_TOKEN"
-sms = { service = "T", sender = "ACMEIN" }
+sms = { service = "T", sender = "ACMEIN", entity_id = "1", template_id = "1" }
 whatsapp = { sender = "1", template = "otp" }
 """
 SPARE = UPSTREAM.replace("upstream.main", "upstream.spare")
@@ -576,7 +576,7 @@ def test_a_brand_with_many_digits_causes_a_warning() -> None:
 # India, and other senders.
 
 REGISTERED = GOOD.replace('allow = ["*"]', 'allow = ["IN"]').replace(
-    'sender = "ACMEIN"', 'sender = "ACMEIN", entity_id = "1", template_ids = [IDS]'
+    'template_id = "1"', "template_ids = [IDS]"
 )
 LANGUAGES = ("ar", "de", "en", "es", "fr", "hi", "it", "nl", "pt")
 
@@ -596,12 +596,21 @@ def test_a_policy_registered_in_india_causes_no_warning() -> None:
 
 
 def test_india_without_ids_causes_a_warning() -> None:
-    """However the policy names India: as an allowed country, in a match, by its prefix."""
+    """However messages can go there: as one of all countries, an allowed country, in a match, by its prefix."""
     rule = "upstream.main.sms: India delivers no SMS without entity_id and template_id or template_ids (DLT) (line 10)"
-    assert warned(GOOD.replace('["*"]', '["IN"]')) == [rule]
-    assert warned(routes('country = ["IN"]')) == [rule]
-    assert warned(routes('prefix = ["+919"]')) == [rule]
-    assert warned(routes('country = ["GB"]')) == []
+    assert warned(_unregistered(GOOD)) == [rule]
+    assert warned(_unregistered(GOOD.replace('["*"]', '["IN"]'))) == [rule]
+    assert warned(_unregistered(GOOD.replace('["*"]', '["US"]\nguard.countries.mode = "watch"'))) == [
+        rule.replace("10", "11")
+    ]
+    assert warned(_unregistered(routes('country = ["IN"]'))) == [rule]
+    assert warned(_unregistered(routes('prefix = ["+919"]'))) == [rule]
+    assert warned(_unregistered(routes('country = ["GB"]'))) == []
+    assert warned(_unregistered(GOOD.replace('["*"]', '["US"]'))) == []
+
+
+def _unregistered(text: str) -> str:
+    return text.replace(', entity_id = "1", template_id = "1"', "")
 
 
 @pytest.mark.parametrize(
@@ -639,6 +648,28 @@ def test_an_id_of_several_texts_causes_a_warning() -> None:
     assert "id-en stands for several texts: en of web, en of other" in "".join(india(more=OTHER))
 
 
+def test_an_id_is_one_text_over_all_accounts() -> None:
+    """A second account may send another language under the id of the first."""
+    ids = [f'{{ id = "{tag}", language = "{tag}" }}' for tag in LANGUAGES]
+    text = REGISTERED.replace('upstream = "main"', 'upstream = ["main", "spare"]')
+    spare = SPARE.replace('template_id = "1"', 'template_ids = [{ id = "en", language = "de" }]')
+    assert warned(text.replace("IDS", ", ".join(ids)) + spare) == [
+        "upstream.main.sms: id en stands for several texts: en of web, de of web (line 10)"
+    ]
+
+
+def test_payments_to_india_are_registered_with_their_own_texts() -> None:
+    """An app that confirms payments sends no other text, so its ids stand for these."""
+    payments = 'Acme"\nbinding = "in_message'
+    own = '[template.payment]\nen = "{code} for {payee}, {amount}"\nen-IN = "{code}: {amount} to {payee}"\n'
+    found = india('{ id = "1", language = "en" }', more=own, brand=payments)
+    assert [each for each in found if "several" in each] == [
+        "upstream.main.sms: id 1 stands for several texts: en of web, en-IN of web (line 11)"
+    ]
+    rule = "app.web.binding: amount and payee have up to 40 characters, a variable in India has 30 (line 4)"
+    assert rule in found
+
+
 @pytest.mark.parametrize(
     ("sender", "rule"),
     [
@@ -650,7 +681,7 @@ def test_an_id_of_several_texts_causes_a_warning() -> None:
 )
 def test_a_sender_that_networks_cut_causes_a_warning(sender: str, rule: str | None) -> None:
     """3GPP TS 23.040 has room for eleven letters."""
-    found = warned(GOOD.replace("ACMEIN", sender))
+    found = warned(GOOD.replace("ACMEIN", sender).replace('["*"]', '["US"]'))
     assert found == ([f"upstream.main.sms.{rule} (line 10)"] if rule else [])
 
 
@@ -682,6 +713,20 @@ def test_an_app_for_payments_has_no_step_that_says_the_code_only(step: str, prob
     policy.parse(text)
     found = refused(text.replace('brand = "Acme"', 'brand = "Acme"\nbinding = "in_message"'))
     assert [each.split(" (line")[0] for each in found] == [f"route[0].steps[0]: {problem}"]
+
+
+def test_the_longest_payment_is_judged() -> None:
+    """With an amount and a payee of 40 characters, in its own texts and in the built-in ones."""
+    paying = GOOD.replace('brand = "Acme"', 'brand = "Acme"\nbinding = "in_message"')
+    own = '[template.payment]\npl = "{code} {payee} {amount} 0800 1234"\n'
+    found = warned(paying.replace('wait = "30s"', 'wait = "30s", lines = "off"') + own)
+    assert "template.payment.pl: phones may fill in 0800 1234 instead of the code (line 16)" in found
+    assert {each.split()[4] for each in found if each.startswith("app.web.binding: the SMS in")} == {
+        "ar",
+        "hi",
+    }
+    (one,) = [each for each in warned(paying + own.replace("0800 1234", "confirms this payment to the person or shop above")) if "template.payment.pl" in each]
+    assert "the SMS in pl of app web needs 2 parts" in one
 
 
 def test_an_app_for_payments_may_use_texts() -> None:
