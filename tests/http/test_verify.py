@@ -46,6 +46,11 @@ def test_a_typed_code_proves_the_number_once(live: Api) -> None:
         lambda code: f"{code[:2]}\u2011{code[2:4]}\u2212{code[4:]}",
         lambda code: f"\u2068{code}\u2069\ufeff",
         lambda code: "".join(f"{digit}\ufe0f\u20e3" for digit in code),
+        lambda code: code[:3] + "".join(chr(0x0966 + int(digit)) for digit in code[3:]),
+        lambda code: "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in code),
+        lambda code: "".join("⓪①②③④⑤⑥⑦⑧⑨"[int(digit)] for digit in code),
+        lambda code: "".join(chr(0x1D7CE + int(digit)) for digit in code),
+        lambda code: f"\t{code[0]}\u3000{code[1:]}\u00ad\u2028",
     ],
 )
 def test_a_code_is_right_however_the_keyboard_spells_it(live: Api, typed: Callable[[str], str]) -> None:
@@ -57,7 +62,15 @@ def test_a_code_is_right_however_the_keyboard_spells_it(live: Api, typed: Callab
 def test_a_code_of_another_length_is_not_counted_as_an_attempt(live: Api) -> None:
     """Whatever is typed around it: what remains must have exactly the code's length."""
     challenge_id, code = live.sent()
-    for typed in (code[:5] + "\u200b", f"{code}-1", f"{code} \u0967"):
+    apart = (code[:5] + "\u200b", f"{code}-1", f"{code} \u0967", f"{code}①", f"{code}²", f"{code[:5]}½")
+    no_digits = (
+        f"{code[:5]}Ⅷ",
+        f"{code[:5]}{code[5]}\u0301",
+        f"{code[:5]}八",
+        f"{code[:5]}⒈",
+        f"{code[:5]}፩",
+    )
+    for typed in (*apart, *no_digits):
         assert live.verify(challenge_id, typed).status_code == 422
     assert members(live.verify(challenge_id, wrong(code)))["checks_left"] == 4
 

@@ -725,7 +725,13 @@ def test_the_longest_payment_is_judged() -> None:
         "ar",
         "hi",
     }
-    (one,) = [each for each in warned(paying + own.replace("0800 1234", "confirms this payment to the person or shop above")) if "template.payment.pl" in each]
+    (one,) = [
+        each
+        for each in warned(
+            paying + own.replace("0800 1234", "confirms this payment to the person or shop above")
+        )
+        if "template.payment.pl" in each
+    ]
     assert "the SMS in pl of app web needs 2 parts" in one
 
 
