@@ -66,7 +66,7 @@ class Sandbox:
             Messengers(self.switchboard, self.mailbox).endpoints(),
             Voice(self.switchboard, self.mailbox).endpoints(),
             Lookup(self.switchboard).endpoints(),
-            Developer(self.config.clock).endpoints(),
+            Developer(self.config.clock, reach_out=self.config.reach_out).endpoints(),
             {"account/balance": balance, "finance/balance": balance, "auth/me": {"GET": _me}},
         ]
 

@@ -12,6 +12,7 @@ from flask import Response
 
 from otp_service.sandbox.api import answers
 from otp_service.sandbox.api.calls import Call, Endpoints
+from otp_service.sandbox.reports.reach import FarError, open_session
 from otp_service.sandbox.reports.webhooks import EVENTS, Subscription, Webhook
 from otp_service.sandbox.times import iso_time
 
@@ -22,8 +23,9 @@ PER_PAGE = 15
 class Developer:
     """Handlers of everything below `developer/`."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], *, reach_out: bool) -> None:
         self._clock = clock
+        self._reaches_out = reach_out
 
     def endpoints(self) -> Endpoints:
         """Return the handlers by path and verb."""
@@ -49,7 +51,7 @@ class Developer:
         """Register an address after a successful handshake."""
         call.require("name", "uri")
         uri, key = call.text("uri"), call.text("token") or secrets.token_hex(16)
-        _shake_hands(uri, key)
+        self._shake_hands(uri, key)
         webhook = call.customer.webhooks.add(
             call.text("name"),
             uri,
@@ -69,7 +71,7 @@ class Developer:
         webhook = self._one(call)
         uri = call.text("uri") or webhook.uri
         if uri != webhook.uri:
-            _shake_hands(uri, webhook.verification_code)
+            self._shake_hands(uri, webhook.verification_code)
         status = call.text("status")
         edited = call.customer.webhooks.edit(
             webhook,
@@ -131,24 +133,30 @@ class Developer:
             raise answers.not_found("Subscription not found")
         return subscription
 
+    def _shake_hands(self, uri: str, key: str) -> None:
+        challenge = secrets.token_hex(16)
+        if urlsplit(uri).scheme not in ("http", "https"):
+            raise answers.invalid({"uri": ["The uri format is invalid."]})
+        try:
+            echoed = self._answer_of(uri, key, challenge)
+        except FarError:
+            rule = "The uri is outside; the sandbox posts there only if started with --reach-out."
+            raise answers.invalid({"uri": [rule]}) from None
+        except (requests.RequestException, ValueError):
+            echoed = None
+        if not isinstance(echoed, dict) or echoed.get("challenge") != challenge:
+            raise answers.invalid({"uri": ["The uri did not answer the verification challenge."]})
 
-def _shake_hands(uri: str, key: str) -> None:
-    challenge = secrets.token_hex(16)
-    if urlsplit(uri).scheme not in ("http", "https"):
-        raise answers.invalid({"uri": ["The uri format is invalid."]})
-    try:
-        answer = requests.post(
-            uri,
-            params={"token": key},
-            json={"validation_key": key, "challenge": challenge},
-            timeout=HANDSHAKE_TIMEOUT,
-            allow_redirects=False,
-        )
-        echoed = answer.json() if answer.status_code == requests.codes.ok else None
-    except (requests.RequestException, ValueError):
-        echoed = None
-    if not isinstance(echoed, dict) or echoed.get("challenge") != challenge:
-        raise answers.invalid({"uri": ["The uri did not answer the verification challenge."]})
+    def _answer_of(self, uri: str, key: str, challenge: str) -> object:
+        with open_session(reach_out=self._reaches_out) as session:
+            answer = session.post(
+                uri,
+                params={"token": key},
+                json={"validation_key": key, "challenge": challenge},
+                timeout=HANDSHAKE_TIMEOUT,
+                allow_redirects=False,
+            )
+            return answer.json() if answer.status_code == requests.codes.ok else None
 
 
 def _webhook_row(webhook: Webhook) -> dict[str, object]:

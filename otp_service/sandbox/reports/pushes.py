@@ -16,7 +16,7 @@ import requests
 
 from otp_service.sandbox.config import SandboxConfig
 from otp_service.sandbox.reports.bodies import Body, Event
-from otp_service.sandbox.reports.reach import is_near
+from otp_service.sandbox.reports.reach import FarError, open_session
 from otp_service.sandbox.reports.schedule import Schedule
 
 log = logging.getLogger(__name__)
@@ -77,10 +77,11 @@ class Pushes:
         self._schedule.after(delay, lambda: self._push(request, rules, waits))
 
     def _push(self, request: requests.PreparedRequest, rules: PushRules, waits: tuple[float, ...]) -> None:
-        if not (self._reaches_out or is_near(request.url or "")):
+        try:
+            if self._accepted(request, rules):
+                return
+        except FarError:
             log.warning("a report was dropped: its receiver is outside, and --reach-out is not given")
-            return
-        if self._accepted(request, rules):
             return
         if waits:
             self._try_later(request, rules, delay=waits[0], waits=waits[1:])
@@ -97,9 +98,7 @@ class Pushes:
     def _session(self) -> requests.Session:
         # One per thread: sessions are not thread-safe.
         if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-            # No proxy or .netrc of this machine may see or change a report.
-            self._local.session.trust_env = False
+            self._local.session = open_session(reach_out=self._reaches_out)
         session: requests.Session = self._local.session
         return session
 
