@@ -34,10 +34,32 @@ class Outcome(StrEnum):
     CONGESTION = "congestion"
     CANCELLED = "cancelled"
     HANGUP = "hangup"
+    DLT_REJECTED = "dlt_rejected"
+    REJ_MULTIPART = "rej_multipart"
+    DLT_INV_TMID = "dlt_inv_tmid"
+    DLT_INV_ENTITY = "dlt_inv_entity"
+    DLT_INV_TM_ID = "dlt_inv_tm_id"
+    DLT_TM_VAR_EXECEED = "dlt_tm_var_execeed"
+    DLT_ENTITY_NOT_FOUND = "dlt_entity_not_found"
+    DLT_TM_BLACKLST = "dlt_tm_blacklst"
+    DLT_ENTITY_BLACKLST = "dlt_entity_blacklst"
+    DLT_HEADER_INACTIVE = "dlt_header_inactive"
+    DLT_TM_INACTIVE = "dlt_tm_inactive"
+    DLT_SENDER_NOT_REG_TM = "dlt_sender_not_reg_tm"
+    INV_PROVISION = "inv_provision"
+    INV_SERVICE = "inv_service"
+    INV_SCHEDULE = "inv_schedule"
+    PROMO_TMOUT = "promo_tmout"
     SILENT = "silent"
+    ACCEPTED = "accepted"
+    ACCEPTED_EMPTY = "accepted_empty"
     REFUSED = "refused"
     REFUSED_RECIPIENT = "refused_recipient"
     NO_CREDITS = "no_credits"
+    BAD_REQUEST = "bad_request"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
     INVALID = "invalid"
     SLOW = "slow"
     TIMEOUT_AFTER_ACCEPT = "timeout_after_accept"
@@ -54,6 +76,14 @@ class Outcome(StrEnum):
     LOOKUP_FAILED = "lookup_failed"
 
 
+def reported_word(outcome: Outcome) -> str:
+    """Return the word of a report that has the name of its outcome."""
+    return outcome.upper().replace("_", "-")
+
+
+DLT = tuple(outcome for outcome in Outcome if outcome.startswith(("dlt_", "rej_", "inv_")))
+"""What India's registry of senders and texts refuses, by the vendor's words (documentation, v2/sms/smpp)."""
+
 MEANING = {
     Outcome.DELIVERED: "Accepted, then a report DELIVRD, delivered or ANSWER. Also every number not listed.",
     Outcome.READ: "Accepted, delivered, and then read.",
@@ -67,10 +97,18 @@ MEANING = {
     Outcome.CONGESTION: "A call that is accepted, then a report CONGESTION.",
     Outcome.CANCELLED: "A call that is accepted, then a report CANCEL.",
     Outcome.HANGUP: "A call that is answered and ends after a second: ANSWER with a duration of 1.",
+    **{outcome: f"Accepted, then a report {reported_word(outcome)}." for outcome in DLT},
+    Outcome.PROMO_TMOUT: "Accepted, then a report PROMO-TMOUT: promotional traffic at night.",
     Outcome.SILENT: "Accepted, then no report.",
+    Outcome.ACCEPTED: "Accepted with HTTP 202 and the code 202 in its answer, then delivered.",
+    Outcome.ACCEPTED_EMPTY: "Accepted with HTTP 202 and no body, then delivered.",
     Outcome.REFUSED: 'Refused at once: HTTP 200 with "status": "ERROR" and a message.',
     Outcome.REFUSED_RECIPIENT: "HTTP 200 and overall success, but the recipient's own status is NOTALLOWED.",
     Outcome.NO_CREDITS: "HTTP 200 and overall success, but the recipient's own status is NO-CREDITS.",
+    Outcome.BAD_REQUEST: "Refused at once: HTTP 400.",
+    Outcome.FORBIDDEN: "Refused at once: HTTP 403.",
+    Outcome.NOT_FOUND: "Refused at once: HTTP 404 as for a phone without RCS.",
+    Outcome.CONFLICT: "Refused at once: HTTP 409.",
     Outcome.INVALID: "Refused at once: HTTP 422 with a map of errors.",
     Outcome.SLOW: "Accepted with a late answer, then delivered.",
     Outcome.TIMEOUT_AFTER_ACCEPT: "Accepted and delivered, but the answer does not come in time.",
@@ -92,8 +130,11 @@ _MESSAGES = (*EVENT_CHANNELS, "voice")
 _EVERYWHERE = ("sms", *_MESSAGES)
 _SENDS = (*_EVERYWHERE, ANY)
 _SOME_CHANNELS = {
+    **dict.fromkeys((*DLT, Outcome.PROMO_TMOUT), ("sms",)),
     Outcome.UNDELIVERED: _SENDS,
     Outcome.SILENT: _SENDS,
+    Outcome.ACCEPTED: _SENDS,
+    Outcome.ACCEPTED_EMPTY: _SENDS,
     Outcome.REFUSED_RECIPIENT: _SENDS,
     Outcome.NO_CREDITS: _SENDS,
     Outcome.READ: EVENT_CHANNELS,
@@ -148,6 +189,12 @@ _ELSEWHERE = (
     (61491574118, Outcome.GARBAGE, _MESSAGES),
     (61491574632, Outcome.SERVER_ERROR, _MESSAGES),
     (61491575254, Outcome.UNAVAILABLE_ONCE, _MESSAGES),
+    (61491578888, Outcome.ACCEPTED, _EVERYWHERE),
+    (61491579212, Outcome.ACCEPTED_EMPTY, _EVERYWHERE),
+    (61491579760, Outcome.BAD_REQUEST, _EVERYWHERE),
+    (61491579455, Outcome.FORBIDDEN, _EVERYWHERE),
+    (61491570156, Outcome.NOT_FOUND, _EVERYWHERE),
+    (61491570110, Outcome.CONFLICT, _EVERYWHERE),
     # An outcome that depends on the channel.
     (61491575789, Outcome.READ, EVENT_CHANNELS),
     (61491575789, Outcome.HANGUP, _CALLS),
@@ -188,13 +235,15 @@ FORCED = (
     Forced(12025550160, 5, "sms", Outcome.GARBAGE),
     Forced(12025550165, 5, "sms", Outcome.SERVER_ERROR),
     Forced(12025550170, 5, "sms", Outcome.UNAVAILABLE_ONCE),
-    Forced(12025550175, 25, "sms", Outcome.DELIVERED),
+    Forced(12025550175, 4, "sms", Outcome.DELIVERED),
+    Forced(12025550179, 1, "sms", Outcome.PROMO_TMOUT),
+    Forced(12025550180, 4, "sms", Outcome.DELIVERED),
+    *(Forced(12025550184 + place, 1, "sms", outcome) for place, outcome in enumerate(DLT)),
+    Forced(12025550199, 1, "sms", Outcome.DELIVERED),
     Forced(61491570006, 1, "sms", Outcome.DELIVERED),
-    Forced(61491570156, 1, "sms", Outcome.DELIVERED),
     Forced(61491570157, 1, "sms", Outcome.UNDELIVERED),
     Forced(61491570158, 1, "sms", Outcome.REFUSED),
     Forced(61491570159, 1, "sms", Outcome.NO_CREDITS),
-    Forced(61491570110, 1, "sms", Outcome.SLOW),
     *(
         Forced(number, 1, channel, outcome)
         for number, outcome, channels in _ELSEWHERE

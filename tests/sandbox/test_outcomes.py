@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from otp_service.sandbox import FORCED, Outcome
-from otp_service.sandbox.outcomes import MEANING, fits
+from otp_service.sandbox.outcomes import DLT, MEANING, fits, reported_word
 from tests.support.patience import PATIENCE
 from tests.support.sandbox_server import DELIVERED, TOKEN, Running, Start, usual
 
@@ -27,6 +27,9 @@ ENDS = {
     Outcome.CONGESTION: {"voice": "CONGESTION"},
     Outcome.CANCELLED: {"voice": "CANCEL"},
     Outcome.HANGUP: {"voice": "ANSWER"},
+    **{outcome: {"sms": reported_word(outcome)} for outcome in (*DLT, Outcome.PROMO_TMOUT)},
+    Outcome.ACCEPTED: {"sms": "DELIVRD", "voice": "ANSWER", "whatsapp": "delivered"},
+    Outcome.ACCEPTED_EMPTY: {"sms": "DELIVRD", "voice": "ANSWER", "rcs": "delivered"},
     Outcome.SLOW: {"sms": "DELIVRD", "voice": "ANSWER", "mip": "delivered"},
     Outcome.TIMEOUT_AFTER_ACCEPT: {"sms": "DELIVRD", "voice": "ANSWER", "rcs": "delivered"},
     Outcome.GARBAGE: {"sms": "DELIVRD", "voice": "ANSWER", "whatsapp": "delivered"},
@@ -36,6 +39,10 @@ REFUSALS = {
     Outcome.REFUSED: 200,
     Outcome.REFUSED_RECIPIENT: 200,
     Outcome.NO_CREDITS: 200,
+    Outcome.BAD_REQUEST: 400,
+    Outcome.FORBIDDEN: 403,
+    Outcome.NOT_FOUND: 404,
+    Outcome.CONFLICT: 409,
     Outcome.INVALID: 422,
     Outcome.RATE_LIMITED: 429,
     Outcome.HTML: 200,
@@ -120,6 +127,25 @@ def test_a_channels_recipient_is_refused_under_overall_ok(
     """In the row alone, which then costs nothing."""
     body = sandbox.send_by(channel, number_of(outcome, channel)).json()
     assert (body["status"], body["data"][0]["status"], body["data"][0]["credits"]) == ("OK", word, 0)
+
+
+@pytest.mark.parametrize("channel", MESSAGES)
+def test_acceptance_may_be_202_with_or_without_a_body(sandbox: Running, channel: str) -> None:
+    """The vendor's older pages write it into the body, too."""
+    said = sandbox.send_by(channel, number_of(Outcome.ACCEPTED, channel))
+    silent = sandbox.send_by(channel, number_of(Outcome.ACCEPTED_EMPTY, channel))
+    assert (said.status_code, said.json()["code"], len(said.json()["data"])) == (202, 202, 1)
+    assert (silent.status_code, silent.content) == (202, b"")
+    assert len(sandbox.inbox()) == 2
+
+
+@pytest.mark.parametrize("word", ["PROMO-TMOUT", "DLT-TM-VAR-EXECEED", "INV-SCHEDULE", "rej_multipart"])
+def test_a_vendors_word_is_forced_as_the_vendor_spells_it(sandbox: Running, word: str) -> None:
+    """The report has it, and the list of outcomes."""
+    sandbox.force("13125550100", "sms", word)
+    assert rows_of(sandbox)[0]["outcome"] == word.lower().replace("-", "_")
+    sandbox.send("13125550100")
+    sandbox.until(lambda: sandbox.inbox()[0]["status"] == word.upper().replace("_", "-"))
 
 
 def test_one_number_has_another_outcome_on_another_channel(sandbox: Running) -> None:

@@ -7,7 +7,7 @@ or an answer: callers pass drafts and get receipts.
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flask import Response
@@ -65,12 +65,15 @@ class Acceptance:
 
     group_id: str
     receipts: Sequence[Receipt]
-    garbled: bool = False
+    outcomes: Sequence[Outcome] = ()
 
-    def answer(self, body: object) -> Response:
-        """Return `body` as the answer to the call, cut in half if the outcome says so."""
-        response = answers.json_answer(body)
-        return answers.cut_in_half(response) if self.garbled else response
+    def answer(self, body: Mapping[str, object]) -> Response:
+        """Return `body` as the answer to the call, in the form that the outcomes say."""
+        if Outcome.ACCEPTED_EMPTY in self.outcomes:
+            return Response(status=202)
+        queued = Outcome.ACCEPTED in self.outcomes
+        response = answers.json_answer({**body, "code": 202}, 202) if queued else answers.json_answer(body)
+        return answers.cut_in_half(response) if Outcome.GARBAGE in self.outcomes else response
 
 
 class Switchboard:
@@ -101,7 +104,7 @@ class Switchboard:
             for number, (draft, outcome) in enumerate(zip(drafts, outcomes, strict=True), start=1)
         ]
         self.hold_back(outcomes)
-        return Acceptance(group_id, receipts, garbled=Outcome.GARBAGE in outcomes)
+        return Acceptance(group_id, receipts, outcomes)
 
     def admit(self, customer: Customer, wanted: Sequence[tuple[str, str]]) -> list[Outcome]:
         """Return the outcome for each channel and number. Raises `Refusal` if the whole call is refused."""
@@ -198,6 +201,10 @@ def _refusal(customer: Customer, draft: Draft, outcome: Outcome, units: int) -> 
     return ""
 
 
+def _refusal_of(code: int, message: str, **more: object) -> Callable[[], answers.Refusal]:
+    return lambda: answers.Refusal(answers.error(code, message, **more))
+
+
 def _refused() -> answers.Refusal:
     return answers.Refusal(
         answers.json_answer({"status": "ERROR", "code": 400, "message": "Message rejected for this number."})
@@ -208,8 +215,7 @@ def _rate_limited() -> answers.Refusal:
     return answers.too_many({"Retry-After": str(RETRY_AFTER)})
 
 
-def _server_error() -> answers.Refusal:
-    return answers.Refusal(answers.error(500, "Server Error"))
+_server_error = _refusal_of(500, "Server Error")
 
 
 def _unavailable() -> answers.Refusal:
@@ -230,6 +236,10 @@ def _invalid() -> answers.Refusal:
 
 _CALL_REFUSALS = {
     Outcome.REFUSED: _refused,
+    Outcome.BAD_REQUEST: _refusal_of(400, "Bad Request"),
+    Outcome.FORBIDDEN: _refusal_of(403, "This action is unauthorized."),
+    Outcome.NOT_FOUND: _refusal_of(404, "entity not found", data={"error": "entity not found"}),
+    Outcome.CONFLICT: _refusal_of(409, "Conflict"),
     Outcome.INVALID: _invalid,
     Outcome.RATE_LIMITED: _rate_limited,
     Outcome.HTML: _login_page,

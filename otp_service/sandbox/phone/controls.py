@@ -54,7 +54,8 @@ class Controls:
         if body["outcome"] is None:
             self.outcomes.release(selection)
             return Response(status=204)
-        outcome = as_text(body.get("outcome"))
+        # The vendor's own spelling of a word, such as PROMO-TMOUT, is taken, too.
+        outcome = as_text(body.get("outcome")).lower().replace("-", "_")
         if outcome not in set(Outcome) or not fits(Outcome(outcome), selection.channel):
             raise answers.invalid({"outcome": [f"The channel {selection.channel} has no such outcome."]})
         self.outcomes.force(selection, Outcome(outcome))

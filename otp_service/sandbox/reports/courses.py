@@ -5,7 +5,7 @@ Knows the words of every channel. Must not know which reports follow.
 
 from collections.abc import Mapping
 
-from otp_service.sandbox.outcomes import Outcome
+from otp_service.sandbox.outcomes import DLT, Outcome, reported_word
 
 Course = tuple[tuple[float, str], ...]
 """Status words, each with its seconds after acceptance."""
@@ -15,6 +15,7 @@ SMS_WORDS = {
     Outcome.EXPIRED: "EXPIRED",
     Outcome.REJECTED: "REJECTED",
     Outcome.BLACKLISTED: "BLACKLST",
+    **{outcome: reported_word(outcome) for outcome in (*DLT, Outcome.PROMO_TMOUT)},
 }
 CALL_WORDS = {
     Outcome.UNDELIVERED: "CHANUNAVAIL",
