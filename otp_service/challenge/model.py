@@ -52,9 +52,18 @@ FAILED = frozenset({Status.REFUSED, Status.FAILED})
 _MAY_HAVE_ARRIVED = frozenset(_KNOWN) - FAILED
 
 
-def overruled_by(status: Status) -> tuple[Status, ...]:
-    """List the statuses that `status` overrules."""
-    return _KNOWN[: _KNOWN.index(status)]
+_KNOWN_IN_PARTS = (
+    *(status for status in _KNOWN if status not in {Status.FAILED, Status.READ}),
+    Status.FAILED,
+    Status.READ,
+)
+"""As `_KNOWN`, if each part of a message may have a report: one part that failed makes the message useless."""
+
+
+def overruled_by(status: Status, *, in_parts: bool = False) -> tuple[Status, ...]:
+    """List the statuses that `status` overrules, by the reports of a whole message or of its parts."""
+    order = _KNOWN_IN_PARTS if in_parts else _KNOWN
+    return order[: order.index(status)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,19 +214,27 @@ class ChallengeStore:
         return record.read(id_, answer[2]) if answer[0] == "settled" else None
 
     def record_receipt(
-        self, id_: str, account: str, *, upstream_id: str, reference: str, status: Status, reason: str
+        self,
+        id_: str,
+        account: str,
+        *,
+        upstream_id: str,
+        reference: str,
+        status: Status,
+        reason: str,
+        in_parts: bool = False,
     ) -> tuple[str, Challenge | None, int]:
         """Store what an account reports of a message that it sent.
 
         Return `changed` with the challenge and the delivery's place, `known` if that was known already, or `none` if
-        the account sent no such message.
+        the account sent no such message. `in_parts` means that each part of the message may be reported.
         """
         receipt = {
             "account": account,
             "upstream_id": upstream_id,
             "reference": reference,
             "status": status,
-            "overruled": _listed(overruled_by(status)),
+            "overruled": _listed(overruled_by(status, in_parts=in_parts)),
             "reason": reason,
             "failed": status in FAILED,
         }

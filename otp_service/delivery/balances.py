@@ -5,10 +5,10 @@ All processes share this work. Knows when to ask. Must not know how an upstream 
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from otp_service.errors import StoreUnavailable
-from otp_service.policy import Upstream
+from otp_service.policy import Policy, Upstream
 from otp_service.policy.active import ActivePolicy
 from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
@@ -59,21 +59,33 @@ class Balances:
         except UpstreamError as error:
             log("balance.unknown", logging.WARNING, upstream=name, reason=error.reason)
             return
-        upstream = active.policy.upstreams[name]
-        low = upstream.low_balance
         for row in rows:
             self._metrics.balance.labels(name, row.service).set(row.credits)
-            if low is not None and row.credits < low and not row.postpaid and _is_used(row, upstream):
+        low = active.policy.upstreams[name].low_balance
+        for row in _in_use(rows, active.policy, name):
+            if low is not None and row.credits < low and not row.postpaid:
                 log("balance.low", logging.WARNING, upstream=name, service=row.service, credits=row.credits)
 
 
-def _is_used(row: Balance, upstream: Upstream) -> bool:
-    """Return whether the account sends by this service: no one refills what is not used.
+def _in_use(rows: Sequence[Balance], policy: Policy, name: str) -> list[Balance]:
+    """List the services that the account sends by: no one refills what is not used.
 
-    An SMS service is named by the policy. A service of no channel that is known may be any, so it counts as used.
+    A white label has codes of its own. One that is not known counts only while a channel in use has no service that is
+    known: it may be that channel's.
     """
-    if upstream.sms and row.service == upstream.sms.service:
-        return True
-    if row.channel == "sms":
-        return False
-    return row.channel is None or getattr(upstream, row.channel, None) is not None
+    steps = (step for route in policy.routes for step in route.steps)
+    channels = {step.channel for step in steps if name in step.upstreams}
+    served = [_channel(row, policy.upstreams[name]) for row in rows]
+    unserved = channels.difference(served)
+    return [
+        row
+        for row, channel in zip(rows, served, strict=True)
+        if channel in channels or (channel is None and unserved)
+    ]
+
+
+def _channel(row: Balance, upstream: Upstream) -> str | None:
+    """Return what a service is for. That of SMS is the one that the policy names; the others send nothing."""
+    if upstream.sms and row.service.strip().upper() == upstream.sms.service.upper():
+        return "sms"
+    return "another SMS service" if row.channel == "sms" else row.channel

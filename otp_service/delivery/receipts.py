@@ -69,11 +69,15 @@ class Receipts:
         """Record the receipt of a message that came before the answer to its send."""
         kept = self._facts.get(*self._early(upstream, upstream_id))
         if kept:
-            stage, reason = json.loads(kept)
-            self.record_receipt(
-                upstream,
-                Receipt(channel=channel, stage=Stage(stage), reason=reason, upstream_id=upstream_id),
+            stage, reason, in_parts = json.loads(kept)
+            receipt = Receipt(
+                channel=channel,
+                stage=Stage(stage),
+                reason=reason,
+                upstream_id=upstream_id,
+                in_parts=in_parts,
             )
+            self.record_receipt(upstream, receipt)
 
     def _early(self, upstream: str, upstream_id: str) -> list[str]:
         return [f"early:{name}" for name in self._seal.indexes("message", upstream, upstream_id)]
@@ -83,7 +87,7 @@ class Receipts:
         result = self._record_status(upstream, receipt, status)
         if result != "none" or not receipt.upstream_id:
             return result
-        kept = json.dumps([receipt.stage, receipt.reason])
+        kept = json.dumps([receipt.stage, receipt.reason, receipt.in_parts])
         self._facts.put(self._early(upstream, receipt.upstream_id)[0], kept, EARLY_FOR)
         return self._record_status(upstream, receipt, status)
 
@@ -104,6 +108,7 @@ class Receipts:
                 reference=reference,
                 status=status,
                 reason=receipt.reason if status is Status.FAILED else "",
+                in_parts=receipt.in_parts,
             )
             if challenge is not None:
                 self._after_change(upstream, receipt, status, challenge, challenge.deliveries[place])

@@ -76,10 +76,12 @@ class StepChooser:
         if known := self._facts.get(*names):
             return known == "yes"
         try:
-            mobile = account.lookup(e164).mobile is True
+            found = account.lookup(e164)
         except UpstreamError as error:
             self._failures.failed("lookup.failed", kind=error.reason, reason=error.reason)
             return True
+        mobile = found.mobile is True
+        log("lookup.answered", mobile=mobile, network=found.network, ported=found.ported)
         self._facts.put(names[0], "yes" if mobile else "no", LOOKUP_KEPT)
         return mobile
 

@@ -82,7 +82,8 @@ class Receipt:
 
     `reason` is a stable word of this service. `word` is the upstream's word if it is unknown and safe to show. At least
     one of `upstream_id` and `reference` is set; `other_references` may be ours, too.
-    `seconds` is how long an answered call lasted, if the report tells.
+    `seconds` is how long an answered call lasted, if the report tells. `in_parts` means that the message is an SMS of
+    several parts, each of which may have a report.
     """
 
     channel: str
@@ -93,6 +94,7 @@ class Receipt:
     other_references: tuple[str, ...] = ()
     word: str | None = None
     seconds: float | None = None
+    in_parts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,9 +126,15 @@ class Balance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """What is known about a number. `mobile` is True if a mobile network certainly has it, None if it is not known."""
+    """What is known about a number.
+
+    `mobile` is True if a mobile network certainly has it, None if it is not known. `network` is the name of the network
+    that has it now, also if it was `ported` there from another one.
+    """
 
     mobile: bool | None = None
+    network: str | None = None
+    ported: bool = False
 
 
 class UpstreamError(Exception):

@@ -13,11 +13,14 @@ from tests.support.spine import PATIENT
 KNOWN = [*overruled_by(Status.READ), Status.READ]
 
 
-def joined(statuses: Sequence[Status]) -> Status:
+IN_PARTS = [*overruled_by(Status.READ, in_parts=True), Status.READ]
+
+
+def joined(statuses: Sequence[Status], *, in_parts: bool = False) -> Status:
     """Apply statuses one after the other, as the scripts do."""
     now = Status.SENDING
     for status in statuses:
-        now = status if now in overruled_by(status) else now
+        now = status if now in overruled_by(status, in_parts=in_parts) else now
     return now
 
 
@@ -71,6 +74,23 @@ def test_answers_and_receipts_may_come_in_any_order_and_often(
     again = data.draw(st.lists(st.sampled_from(news), max_size=4))
     other = data.draw(st.permutations(news + again))
     assert joined(news) == joined(other) == max(news, key=KNOWN.index)
+
+
+@PATIENT
+@given(st.data(), st.lists(st.sampled_from(KNOWN), min_size=1, max_size=6))
+def test_reports_of_parts_may_come_in_any_order_and_often(data: st.DataObject, news: list[Status]) -> None:
+    """The same holds for them, but a failure is greater than a delivery."""
+    again = data.draw(st.lists(st.sampled_from(news), max_size=4))
+    other = data.draw(st.permutations(news + again))
+    expected = max(news, key=IN_PARTS.index)
+    assert joined(news, in_parts=True) == joined(other, in_parts=True) == expected
+    assert set(IN_PARTS) == set(KNOWN)
+
+
+def test_one_part_that_failed_makes_a_message_fail() -> None:
+    """However many parts were delivered: half a message may lack its code."""
+    assert joined([Status.DELIVERED, Status.FAILED, Status.DELIVERED], in_parts=True) is Status.FAILED
+    assert joined([Status.DELIVERED, Status.FAILED, Status.DELIVERED]) is Status.DELIVERED
 
 
 def test_later_statuses_overrule_earlier_ones() -> None:

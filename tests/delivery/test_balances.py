@@ -7,7 +7,7 @@ import pytest
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.delivery.balances import EVERY, Balances
-from otp_service.policy import Policy, Upstream
+from otp_service.policy import Policy, Route, StepRule, Upstream
 from otp_service.policy.active import ActivePolicy
 from otp_service.telemetry.logs import LOG
 from otp_service.telemetry.metrics import Metrics
@@ -74,6 +74,7 @@ def watch(
     metrics: Metrics | None = None,
     *,
     low_balance: float | None = None,
+    channels: Sequence[str] = ("sms", "voice"),
     **accounts: AccountDouble,
 ) -> tuple[Balances, Metrics]:
     """Give the balances of these accounts in one process, and its metrics."""
@@ -90,7 +91,8 @@ def watch(
         )
         for name in accounts
     }
-    policy = Policy(apps={}, upstreams=upstreams, routes=())
+    steps = tuple(StepRule(channel=channel, upstreams=tuple(accounts)) for channel in channels)
+    policy = Policy(apps={}, upstreams=upstreams, routes=(Route(steps=steps),))
     active = ActivePolicy(version=1, policy=policy, senders={}, accounts=accounts)
     return Balances(
         active=lambda: active, facts=store.facts, budget=store.get_budget, metrics=metrics
@@ -127,7 +129,7 @@ def test_many_processes_ask_and_warn_once(store: Stores, logged: Logged) -> None
 
 
 def test_a_low_balance_counts_only_for_services_in_use(store: Stores, logged: Logged) -> None:
-    """The SMS service of the policy, the channels of the account, and codes whose use is not known."""
+    """The SMS service that the policy names, and the channels of its routes."""
     rows = [
         row("T", 1, channel="sms"),
         row("P", 2, channel="sms"),
@@ -138,7 +140,28 @@ def test_a_low_balance_counts_only_for_services_in_use(store: Stores, logged: Lo
     ]
     balances, _ = watch(store, low_balance=100, main=AccountDouble(*rows))
     balances.read_due()
-    assert [details["service"] for _, details in logged] == ["T", "VOC", "SIPT"]
+    assert [details["service"] for _, details in logged] == ["T", "VOC"]
+
+
+@pytest.mark.parametrize(
+    ("channels", "warned"),
+    [
+        (["sms"], ["T"]),
+        (["sms", "voice"], ["T", "SIPT", "IBN"]),
+        (["voice"], ["SIPT", "IBN"]),
+        (["sms", "whatsapp"], ["T", "WAP"]),
+        ([], []),
+    ],
+)
+def test_an_unknown_code_of_a_white_label_may_be_that_of_a_channel_without_one(
+    store: Stores, logged: Logged, channels: list[str], warned: list[str]
+) -> None:
+    """Calls may be paid by any code that is not known; if all channels have theirs, it is not in use."""
+    rows = [row("T", 1), row("MKT", 2, channel="sms"), row("SIPT", 3), row("IBN", 4)]
+    rows.append(row("WAP", 5, channel="whatsapp"))
+    balances, _ = watch(store, low_balance=100, channels=channels, main=AccountDouble(*rows))
+    balances.read_due()
+    assert [details["service"] for _, details in logged] == warned
 
 
 def test_there_is_no_warning_without_a_limit(store: Stores, logged: Logged) -> None:

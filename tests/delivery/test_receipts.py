@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
 
@@ -112,6 +113,21 @@ def test_a_report_that_comes_while_the_send_is_under_way_counts(spine: Spine, re
     assert seen(spine.store, id_).last.status is Status.ACCEPTED
     receipts.record_early("main", "sms", "up-1")
     assert seen(spine.store, id_).last.status is Status.DELIVERED
+
+
+@pytest.mark.parametrize("stages", list(permutations([Stage.DELIVERED, Stage.DELIVERED, Stage.FAILED])))
+def test_a_part_that_failed_is_a_message_that_failed(
+    spine: Spine, receipts: Receipts, stages: tuple[Stage, ...]
+) -> None:
+    """If an SMS has several parts and each is reported, in any order; the next step follows."""
+    id_, ours = sent(spine)
+    for stage in stages:
+        told = receipt(stage, reference=ours, reason="unreachable" if stage is Stage.FAILED else "")
+        receipts.record_receipt("main", replace(told, in_parts=True))
+    last = seen(spine.store, id_).last
+    assert (last.status, last.reason) == (Status.FAILED, "unreachable")
+    spine.dispatcher.dispatch(id_, lambda: False)
+    assert [delivery.channel for delivery in seen(spine.store, id_).deliveries] == ["sms", "voice"]
 
 
 def test_each_reference_of_a_report_is_tried(spine: Spine, receipts: Receipts) -> None:

@@ -114,6 +114,19 @@ def test_a_step_for_mobile_lines_is_taken_for_those(
     assert upstream.asked == [NUMBER.removeprefix("+")]
 
 
+def test_a_lookup_is_logged_with_the_network_of_a_ported_number(
+    networks: tuple[Networks, Journeys], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Which networks lose codes is then seen; the number and the subscriber are not in the log."""
+    upstream, journeys = networks
+    moved = {"ported": True, "ported_network": {"ported_network_name": "Jio"}}
+    upstream.says = http_json({"status": "OK", "data": [MOBILE | moved]})
+    with caplog.at_level("INFO", "otp"):
+        assert taken(journeys) == ["sms"]
+    (line,) = [record for record in caplog.records if record.message == "lookup.answered"]
+    assert line.__dict__["fields"] == {"mobile": True, "network": "Jio", "ported": True}
+
+
 @pytest.mark.parametrize("answer", [http(b"no"), http_json({"status": "ERROR", "message": "no"})])
 def test_a_failed_lookup_does_not_stop_a_code(networks: tuple[Networks, Journeys], answer: bytes) -> None:
     """The step is taken, and the next challenge looks the number up again."""

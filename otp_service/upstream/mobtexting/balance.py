@@ -3,6 +3,7 @@
 Knows the fields of its rows. Must not know how they are fetched.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,7 +18,8 @@ _CHANNELS: Final[Mapping[str, str]] = {
     "MIP": "mip",
     "VBR": "viber",
 }
-"""The channel of each documented service code (v2, common rules). White labels have others."""
+"""The channel of each documented service code (v2, common rules). White labels have others, which may name one."""
+_NAMED: Final = re.compile(r"\b(sms|whatsapp|voice|rcs|mip|viber)\b", re.IGNORECASE)
 
 
 def balances(body: Mapping[str, Any]) -> list[Balance] | None:
@@ -37,5 +39,10 @@ def _balance(row: Any) -> Balance | None:  # noqa: ANN401 - it is whatever JSON 
         name=str(row.get("name") or ""),
         credits=credits_left,
         postpaid=truth(row.get("postpaid")),
-        channel=_CHANNELS.get(str(row.get("service")).strip().upper()),
+        channel=_CHANNELS.get(str(row.get("service")).strip().upper()) or _named(str(row.get("name"))),
     )
+
+
+def _named(name: str) -> str | None:
+    found = _NAMED.search(name)
+    return found[1].lower() if found else None

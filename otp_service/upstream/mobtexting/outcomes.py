@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from otp_service.upstream.mobtexting.transport import Answer
 from otp_service.upstream.mobtexting.values import identifier, number, parse_json, scalar
-from otp_service.upstream.mobtexting.words import UNKNOWN_WORD, meaning_of, shown
+from otp_service.upstream.mobtexting.words import PART_LOST, UNKNOWN_WORD, meaning_of, shown
 from otp_service.upstream.port import Outcome, Stage, Verdict
 
 ACCEPTED: Final = "accepted"
@@ -58,7 +58,6 @@ VERDICTS: Final[Mapping[str, Verdict]] = {
     "invalid_entity": Verdict.REFUSED,
     "invalid_template": Verdict.REFUSED,
     "invalid_schedule": Verdict.REFUSED,
-    "too_many_parts": Verdict.REFUSED,
     "dlt_rejected": Verdict.REFUSED,
     "spam": Verdict.REFUSED,
     "duplicate": Verdict.REFUSED,  # the same text to the same number within the operator's time limit
@@ -72,6 +71,7 @@ VERDICTS: Final[Mapping[str, Verdict]] = {
     "opted_out": Verdict.REFUSED,
     "unreachable": Verdict.REFUSED,
     "undelivered": Verdict.REFUSED,
+    PART_LOST: Verdict.REFUSED,
     "busy": Verdict.REFUSED,
     "no_answer": Verdict.REFUSED,
     "cancelled": Verdict.REFUSED,
@@ -113,7 +113,12 @@ STATUSES: Final[Mapping[str, str]] = {
 
 _PHRASES: Final = {status.phrase.upper(): str(status.value) for status in HTTPStatus}
 """The number of each HTTP status that a body may spell out, such as "OK" or "Not Found"."""
-_NO_ROUTE: Final = re.compile(r"\b(route|path|page|url|endpoint|method)\b", re.IGNORECASE)
+_NOT_THE_PHONE: Final = re.compile(
+    r"\b(route|path|page|url|endpoint|method|api|agent|bot|sender|template|account|service)s?\b",
+    re.IGNORECASE,
+)
+"""What a 404 may name that is no fault of the phone."""
+_NO_ENTITY: Final = re.compile(r"\bentity\b", re.IGNORECASE)
 _ON_ITS_WAY: Final = {Stage.PENDING, Stage.SENT, Stage.DELIVERED, Stage.READ}
 _MAX_WAIT: Final = 86_400.0  # seconds; a longer Retry-After is cut to this
 
@@ -158,14 +163,17 @@ def read(answer: Answer) -> Reading:
 
 
 def for_rcs(reading: Reading) -> Reading:
-    """Tell a phone without RCS from a wrong path: both are 404, but only the phone's has a `status` or `code`.
+    """Tell a phone without RCS from a wrong path, agent or template: all are 404.
 
-    Documented (v2/rcs): "entity not found". It is a fault of the number, so it must not count against the account.
+    Documented (v2/rcs): "entity not found", with a `status` and a `code`, which the answer to a wrong path lacks. A
+    phone without RCS is a fault of the number, so it must not count against the account.
     """
     body = reading.body
     said = f"{body.get('message')} {body.get('data')}"
-    absent = (body.get("status") or body.get("code")) and not _NO_ROUTE.search(said)
-    return replace(reading, reason="unreachable") if reading.reason == "not_found" and absent else reading
+    answered = bool(body.get("status") or body.get("code") or _NO_ENTITY.search(said))
+    if reading.reason != "not_found" or not answered or _NOT_THE_PHONE.search(said):
+        return reading
+    return replace(reading, reason="unreachable")
 
 
 def rows(reading: Reading) -> list[Mapping[str, Any]]:

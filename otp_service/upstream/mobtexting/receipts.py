@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 from otp_service.upstream.mobtexting.values import identifier, number, parse_json, scalar
-from otp_service.upstream.mobtexting.words import meaning_of
+from otp_service.upstream.mobtexting.words import PART_LOST, meaning_of
 from otp_service.upstream.port import Receipt, Reply
 
 Content = Mapping[str, Any]
@@ -65,6 +65,7 @@ class Fields:
     status: Sequence[str] = ("status",)
     reference: Sequence[str] = ("custom", "cid", "foreign_id")
     seconds: Sequence[str] = ("duration",)
+    parts: Sequence[str] = ("units",)
     channel: Sequence[str] = ("channel",)
     otherwise: str = "sms"
 
@@ -195,6 +196,7 @@ def _receipt(body: Content, channel: str | None, fields: Fields) -> Receipt:
         other_references=tuple(filter(None, others)),
         word=meaning.new_word,
         seconds=_length(body, fields),
+        in_parts=meaning.reason == PART_LOST or (number(_first(body, fields.parts)) or 1) > 1,
     )
 
 

@@ -13,6 +13,7 @@ from otp_service.upstream.mobtexting.values import scalar
 from otp_service.upstream.port import Stage
 
 UNKNOWN_WORD: Final = "unknown_word"
+PART_LOST: Final = "part_lost"
 
 WORDS: Final[Mapping[str, tuple[Stage, str]]] = {
     # Accepted, sent and delivered.
@@ -43,7 +44,8 @@ WORDS: Final[Mapping[str, tuple[Stage, str]]] = {
     "DELETED": (
         Stage.FAILED,
         "undelivered",
-    ),  # deleted or expired in the application; if read before, that counts
+    ),  # deleted or expired in the application; "delivered" before counts
+    "REJ-MULTIPART": (Stage.FAILED, PART_LOST),  # not all parts of the message were delivered to the handset
     # Calls. The meaning of RECEIVED is inferred from MISSED, its opposite.
     "ANSWER": (Stage.DELIVERED, "delivered"),
     "COMPLETED": (Stage.DELIVERED, "delivered"),
@@ -68,6 +70,7 @@ WORDS: Final[Mapping[str, tuple[Stage, str]]] = {
     "SERVER-ERR": (Stage.FAILED, "upstream_failed"),
     "SPAM": (Stage.FAILED, "spam"),
     "SNDR-BLOCK": (Stage.FAILED, "invalid_sender"),
+    "SNDR-NOT-ALLOTED": (Stage.FAILED, "invalid_sender"),  # the upstream's spelling
     "INV-SENDER": (Stage.FAILED, "invalid_sender"),
     "TEMPLATE-NOT-FOUND": (Stage.FAILED, "invalid_template"),
     "INV-TEMPLATE": (Stage.FAILED, "invalid_template"),
@@ -80,7 +83,6 @@ WORDS: Final[Mapping[str, tuple[Stage, str]]] = {
     "THROTTLED": (Stage.FAILED, "throttled"),
     # DLT, India's registry of senders and texts.
     "DLT-REJECTED": (Stage.FAILED, "dlt_rejected"),
-    "REJ-MULTIPART": (Stage.FAILED, "too_many_parts"),
     "DLT-INV-TMID": (Stage.FAILED, "invalid_template"),
     "DLT-INV-TM-ID": (Stage.FAILED, "invalid_template"),
     "INV-TMID": (Stage.FAILED, "invalid_template"),

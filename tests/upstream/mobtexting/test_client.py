@@ -32,6 +32,11 @@ ROWS = [
     {"service": "T", "name": "Transactional", "postpaid": 0, "credits": "12.5000", "charges": 0},
     {"service": "WAP", "name": "WhatsApp", "postpaid": True, "credits": -3, "charges": "0.25"},
 ]
+WHITE_LABEL = [
+    {"service": "IBN", "name": "Outbound Voice", "credits": 1},
+    {"service": "A2P", "name": "A2P SMS", "credits": 1},
+    {"service": "GMN", "name": "Global", "credits": 1},
+]
 BALANCES = [
     Balance("T", "Transactional", credits=12.5, postpaid=False, channel="sms"),
     Balance("WAP", "WhatsApp", credits=-3.0, postpaid=True, channel="whatsapp"),
@@ -272,3 +277,9 @@ def test_a_client_may_be_used_after_close(server: FaultServer, client: Mobtextin
     outcome = client.send_sms(MESSAGE, SENDER)
     assert outcome.verdict is Verdict.ACCEPTED
     assert server.connections == 2
+
+
+def test_a_white_labels_service_may_name_its_channel(server: FaultServer, client: MobtextingClient) -> None:
+    """Its codes are its own; its names may say what they are for."""
+    server.play(say(http_json({"status": 200, "data": WHITE_LABEL})))
+    assert [balance.channel for balance in client.balance()] == ["voice", "sms", None]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -27,10 +28,14 @@ FOUND = {
     "status": "SUCCESS",
     "original_network": {"network_name": "Airtel"},
     "ported": True,
-    "ported_network": {"network_name": "Jio"},
+    "ported_network": {"ported_network_name": "Jio"},
     "roaming": 0,
     "roaming_network": {},
 }
+
+
+JIO = Lookup(mobile=True, network="Jio", ported=True)
+AIRTEL = Lookup(mobile=True, network="Airtel")
 
 
 @pytest.fixture
@@ -176,7 +181,7 @@ class TestLookup:
         """It is in a mobile network; the subscriber's identity is not kept."""
         server.play(say(http_json({"status": 200, "message": "OK", "data": [FOUND]})))
         found = client.lookup(f"+{NUMBER}")
-        assert found == Lookup(mobile=True)
+        assert found == Lookup(mobile=True, network="Jio", ported=True)
         assert not re.search(r"404450000000001|919845087001|9000000001", repr(found))
         (request,) = server.received
         assert (request.verb, request.target) == ("POST", "/api/v2/lookup/verify")
@@ -185,9 +190,18 @@ class TestLookup:
     @pytest.mark.parametrize(
         ("changes", "expected"),
         [
-            ({"imsi": None}, Lookup(mobile=True)),
-            ({"imsi": None, "mcc_mnc": 40445}, Lookup(mobile=True)),
-            ({"mcc_mnc": ""}, Lookup(mobile=True)),
+            ({"imsi": None}, JIO),
+            ({"imsi": None, "mcc_mnc": 40445}, JIO),
+            ({"mcc_mnc": ""}, JIO),
+            ({"ported_network": {"network_name": "Jio"}, "ported": "1"}, JIO),
+            ({"ported_network": {"ported_network_name": "\u202e"}}, replace(JIO, network=None)),
+            ({"ported_network": None}, replace(JIO, network=None)),
+            ({"ported_network": ["Jio"]}, replace(JIO, network=None)),
+            ({"ported": 0}, AIRTEL),
+            (
+                {"ported": None, "original_network": {"network_name": "A" * 99}},
+                replace(AIRTEL, network="A" * 64),
+            ),
             ({"mcc_mnc": "", "imsi": None, "ported": False, "original_network": "?"}, Lookup()),
             ({"status": "FAILED"}, Lookup()),
             ({"status": None}, Lookup()),

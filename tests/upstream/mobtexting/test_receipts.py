@@ -46,6 +46,7 @@ DELIVERED = Receipt(
     reason="delivered",
     upstream_id="52ecf5da-259b:1",
     reference="ref-1",
+    in_parts=True,
 )
 OPT_OUT = {
     "id": 41,
@@ -622,3 +623,23 @@ class TestNothingBreaksIt:
     def test_any_signature(self, raw: bytes, signature: str, webhook_id: str) -> None:
         """A guess is never right."""
         assert not signed(raw, signature, webhook_id)
+
+
+@pytest.mark.parametrize(
+    ("changes", "in_parts"),
+    [
+        ({"units": 2}, True),
+        ({"units": "3"}, True),
+        ({"units": 1}, False),
+        ({"units": ""}, False),
+        ({"units": None}, False),
+        ({"units": "many"}, False),
+        ({"units": 1, "status": "REJ-MULTIPART"}, True),
+    ],
+)
+def test_a_report_says_whether_its_message_has_parts(changes: Mapping[str, object], in_parts: bool) -> None:  # noqa: FBT001 - of a table
+    """The vendor reports the number of parts as `units`, and one word says that a part is lost."""
+    (found,) = parse({**SMS, **changes})
+    assert isinstance(found, Receipt)
+    assert found.in_parts is in_parts
+    assert found.stage is (Stage.FAILED if "status" in changes else Stage.DELIVERED)
