@@ -6,8 +6,9 @@ Knows the limits of a body and of its JSON. Must not know what is done with the 
 import codecs
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import islice
 from typing import Any, Never
 
 from flask import request
@@ -25,7 +26,7 @@ MAX_POLICY = 512 * 1024
 def load(schema: type[Schema], *, optional: bool = False) -> dict[str, Any]:
     """Read the body as strict JSON (RFC 8259, I-JSON of RFC 7493) and check it.
 
-    Raises UnsupportedMediaType, BodyTooLarge, MalformedJson or Invalid.
+    Raises UnsupportedMediaType, BodyTooLarge, MalformedJson, MalformedRequest or Invalid.
     """
     raw = read_body()
     empty = optional and not raw
@@ -50,8 +51,16 @@ def _encoded() -> errors.UnsupportedMediaType:
     return error
 
 
+def _unknown_transfer_coding() -> errors.MalformedRequest:
+    error = errors.MalformedRequest("The only Transfer-Encoding that is supported is chunked.")
+    error.broken = ("Transfer-Encoding", "must be omitted or chunked")
+    return error
+
+
 def read_body() -> bytes:
-    """Read the body, with a stated length or in chunks. Raises BodyTooLarge or MalformedJson."""
+    """Read the body, with a stated length or in chunks. Raises BodyTooLarge, MalformedJson or MalformedRequest."""
+    if request.headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+        raise _unknown_transfer_coding()
     if request.content_length is not None or "Transfer-Encoding" not in request.headers:
         return request.get_data()
     most = request.max_content_length or MAX_BODY
@@ -101,16 +110,30 @@ def _no_constant(_: str) -> Never:
 
 
 def _field_rules(messages: Mapping[str, Any]) -> dict[str, list[str]]:
-    return {
-        _safe_name(name): [
-            _RULES.get(rule, rule) for rule in (found if isinstance(found, list) else [_BROKEN])
-        ]
-        for name, found in messages.items()
-    }
+    """Write marshmallow's messages by field; an entry of a list is `origins[0]`."""
+    rules: dict[str, list[str]] = {}
+    for name, found in messages.items():
+        for place, broken in _places(_safe_name(name), found):
+            rules.setdefault(place, []).extend(_RULES.get(rule, rule) for rule in broken)
+    return rules
 
 
-_BROKEN = "breaks a rule"
-_RULES = {"Missing data for required field.": "is required", "Field may not be null.": "must not be null"}
+def _places(place: str, found: Any) -> Iterator[tuple[str, list[str]]]:  # noqa: ANN401 - marshmallow nests freely
+    """List what is broken in a field, of many entries only the first."""
+    if not isinstance(found, Mapping):
+        yield place, found
+        return
+    for inner, broken in islice(found.items(), _MOST_ENTRIES):
+        below = f"{place}[{inner}]" if isinstance(inner, int) else f"{place}.{_safe_name(str(inner))}"
+        yield from _places(below, broken)
+
+
+_MOST_ENTRIES = 10
+_RULES = {
+    "Missing data for required field.": "is required",
+    "Field may not be null.": "must not be null",
+    "Not a valid list.": "must be a list",
+}
 
 
 def _safe_name(name: str) -> str:

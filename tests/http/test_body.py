@@ -192,6 +192,18 @@ def test_a_compressed_body_is_refused_by_the_name_of_its_header(api: Api, coding
     assert "gzip" in found["detail"]
 
 
+@pytest.mark.parametrize(
+    "coding", ["gzip, chunked", "deflate,chunked", "gzip", "identity", "chunked, chunked", "x"]
+)
+def test_a_transfer_coding_other_than_chunked_is_named(api: Api, coding: str) -> None:
+    """A server may undo the last coding only, so the rest would look like broken JSON."""
+    headers = {"Transfer-Encoding": coding}
+    found = problem(api.call("POST", "/otp/send", raw=padded(100), headers=headers), 400, "malformed_request")
+    assert found["errors"] == [{"field": "Transfer-Encoding", "rule": "must be omitted or chunked"}]
+    assert "Transfer-Encoding" in found["detail"]
+    assert api.kept() == {}
+
+
 def test_the_coding_identity_is_none(api: Api) -> None:
     """Some clients write it."""
     answer = api.call("POST", "/otp/send", raw=padded(100), headers={"Content-Encoding": "Identity"})

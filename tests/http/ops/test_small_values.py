@@ -75,3 +75,33 @@ def test_what_a_list_or_message_shows_has_no_marks_that_cannot_be_seen(api: Api,
 def test_a_reason_does_not_begin_with_a_space_of_any_kind(api: Api, reason: str) -> None:
     """A reason of spaces alone would be blank."""
     assert refused(api, "/ops/apps", {"name": "shop", "brand": "Shop", "reason": reason}) == "reason"
+
+
+LINE = "must be 1 to 200 visible characters on one line"
+
+
+@pytest.mark.parametrize(
+    ("origins", "errors"),
+    [
+        (["https://a.example.com", 7], {"origins[1]": "must be a string"}),
+        (["a\u202eb", "https://a.example.com", None], {"origins[0]": LINE, "origins[2]": "must not be null"}),
+        (["", {}], {"origins[0]": LINE, "origins[1]": "must be a string"}),
+        ([7] * 99, {f"origins[{place}]": "must be a string" for place in range(10)}),
+        ("https://a.example.com", {"origins": "must be a list"}),
+        ({"0": "https://a.example.com"}, {"origins": "must be a list"}),
+        (None, {"origins": "must not be null"}),
+    ],
+)
+def test_an_entry_of_a_list_is_named_with_its_rule(api: Api, origins: object, errors: dict[str, str]) -> None:
+    """Of many wrong entries, the first ten."""
+    app = {"name": "shop", "brand": "Shop", "reason": "x", "origins": origins}
+    found = problem(api.call("POST", "/ops/apps", key=OPS, body=app), 422, "invalid_request")
+    assert {error["field"]: error["rule"] for error in found["errors"]} == errors
+    field, rule = next(iter(errors.items()))
+    assert found["detail"] == f"'{field}' {rule}."
+
+
+def test_a_recycled_number_that_is_no_text_is_named(api: Api) -> None:
+    """Among thousands, it would not be found otherwise."""
+    body = {"numbers": [NUMBER, 12025550101], "reason": "x"}
+    assert refused(api, "/ops/numbers/recycled", body) == "numbers[1]"
