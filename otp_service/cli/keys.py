@@ -47,10 +47,11 @@ def keys() -> None:
 
 @keys.command
 @click.argument("kind", type=click.Choice([*PREFIXES, "events"]))
+@demo_option
 def draw(*, kind: str) -> None:
     """Generate a key without issuing it.
 
-    Its hash is for the policy.
+    Its hash is for the policy. This needs no settings, so a demo changes nothing.
     """
     if kind == "events":
         print(

@@ -1,11 +1,14 @@
 """What the operators' commands share: the settings of a running demo."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from otp_service.bootstrap.core import Core
+from otp_service.cli.main import otp_service
 from tests.support.http_api import NUMBER, Run
 
 pytest_plugins = ["tests.support.command_fixtures"]
@@ -96,3 +99,36 @@ def test_a_folder_without_a_running_demo_is_a_wrong_option(run: Run, demo: str, 
     code, _, error = run("keys", "list", "--demo", demo)
     assert code == 2
     assert "is not the file of a running demo" in error
+
+
+PROCESSES = {"serve", "worker", "sandbox", "demo", "secrets"}
+"""What a deployment consists of, and what draws its secrets: these work on no running one."""
+
+
+def leaves(group: click.Group, *path: str) -> Iterator[tuple[str, click.Command]]:
+    """List all commands with their names."""
+    with click.Context(group) as context:
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command
+            yield " ".join([*path, name]), command
+            if isinstance(command, click.Group):
+                yield from leaves(command, *path, name)
+
+
+def test_every_command_of_an_operator_takes_a_demo() -> None:
+    """Nobody has to know which of them reads settings."""
+    lacking = {
+        name
+        for name, command in leaves(otp_service)
+        if not any("--demo" in parameter.opts for parameter in command.params)
+    }
+    assert lacking == PROCESSES
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_a_key_is_drawn_for_a_demo(run: Run, demo: str, place: str) -> None:
+    """It needs no settings, but the option is no mistake."""
+    arguments = ["--demo", demo, "draw", "ops"] if place == "before" else ["draw", "ops", "--demo", demo]
+    code, out, _ = run("keys", *arguments)
+    assert (code, out.startswith("key:  ops_")) == (0, True)
