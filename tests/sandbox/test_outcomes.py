@@ -200,6 +200,19 @@ def test_what_is_forced_is_not_lost_by_a_slip(sandbox: Running) -> None:
     assert sandbox.send("13125550100").json()["status"] == "ERROR"
 
 
+@pytest.mark.parametrize("path", ["/outcomes", "/inbound"])
+def test_malformed_json_is_400_for_the_controls_too(sandbox: Running, path: str) -> None:
+    """It is not read as a body without fields."""
+    answer = requests.request(
+        "PUT" if path == "/outcomes" else "POST",
+        f"{sandbox.url}{path}",
+        data=b'{"number": ',
+        headers={"Content-Type": "application/json"},
+        timeout=PATIENCE,
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, 400)
+
+
 def test_every_number_of_a_channel_or_of_all_can_be_forced(sandbox: Running) -> None:
     """A selection by number comes before one by channel, which comes before one for everything."""
     sandbox.force("*", "*", "unavailable")

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
-from flask import Response, render_template
+from flask import Response, render_template, request
 
 JsonObject = dict[str, object]
 
@@ -53,9 +53,10 @@ def malformed() -> Refusal:
     return Refusal(error(400, "The body is not valid JSON."))
 
 
-def unauthenticated(*, as_json: bool) -> Refusal:
+def unauthenticated() -> Refusal:
     """Refuse a bad token: with JSON if the client asked for it, or else with the login page."""
-    if as_json:
+    # The framework of the upstream checks only the first choice, and `*/*` does not ask for JSON.
+    if "json" in (request.accept_mimetypes.best or ""):
         return Refusal(error(401, "Unauthenticated."))
     return Refusal(login_page(401))
 

@@ -6,6 +6,7 @@ Knows where the upstream accepts parameters: query, form and JSON body. Must not
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Never
 
 from flask import Request, Response
 from werkzeug.datastructures import FileStorage
@@ -81,19 +82,23 @@ def parameters_of(request: Request) -> dict[str, object]:
     """Return the parameters of `request`, in whatever form they were sent. Refuses JSON that cannot be read."""
     parameters: dict[str, object] = dict(request.args.items())
     if request.is_json:
-        parameters |= as_object(_json_of(request))
+        parameters |= as_object(json_of(request))
     else:
         parameters |= request.form
     return parameters
 
 
-def _json_of(request: Request) -> object:
-    """Parse the body. An empty one has no parameters, so the upstream reports the missing ones."""
+def json_of(request: Request) -> object:
+    """Parse the body. An empty one has no parameters, so the upstream reports the missing ones. Raises `Refusal`."""
     body = request.get_data()
     try:
-        return json.loads(body) if body.strip() else NOTHING
+        return json.loads(body.decode("utf-8"), parse_constant=_no_constant) if body.strip() else NOTHING
     except (ValueError, RecursionError):
         raise answers.malformed() from None
+
+
+def _no_constant(name: str) -> Never:
+    raise ValueError(f"{name} is not JSON")
 
 
 def call_from(

@@ -4,7 +4,7 @@ Knows their templates and status answers, which are similar. Must not know the o
 decides it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from flask import Response
@@ -13,6 +13,7 @@ from otp_service.sandbox.api import answers, unified
 from otp_service.sandbox.api.account import SERVICE_OF
 from otp_service.sandbox.api.calls import Call, Endpoints, as_list, as_object, as_text
 from otp_service.sandbox.api.switchboard import Draft, Switchboard
+from otp_service.sandbox.codes import code_in
 from otp_service.sandbox.mailbox import Mailbox, Message
 from otp_service.sandbox.outcomes import EVENT_CHANNELS
 from otp_service.sandbox.times import iso_time, portal_time
@@ -108,27 +109,36 @@ def _template(name: str, payload: Mapping[str, object]) -> str:
     if "components" in payload:
         return _filled(alias, _component_values(name, payload))
     values = [as_text(value) for value in as_list(payload.get("body_params"))]
-    # An authentication template of WhatsApp has one variable, the code. Other templates are not for codes.
-    if not all(values) or not values or (name == "whatsapp" and len(values) > 1):
+    if not values or not all(values) or (name == "whatsapp" and len(values) > 1 and _have_code(values)):
         raise answers.invalid({"message.payload.body_params": ["The number of body_params is invalid."]})
     return _filled(alias, values)
 
 
 def _component_values(name: str, payload: Mapping[str, object]) -> list[str]:
-    """Return the values of the body. An authentication template of WhatsApp needs the code in its button, too."""
-    values = _values_of("body", payload)
-    if name == "whatsapp" and (
-        len(values) != 1 or not all(values) or _values_of("button", payload) != values
-    ):
+    """Return the values of the body, in Meta's form. A code must be in the button, too."""
+    values, buttons = _values_of("body", payload), _values_of("button", payload)
+    is_copied = len(values) == 1 and buttons == values
+    lacks_code = name == "whatsapp" and _have_code(values + buttons) and not is_copied
+    if not values or not all(values) or lacks_code:
         raise answers.invalid({"message.payload.components": ["The message.payload.components is invalid."]})
     return values
+
+
+def _have_code(values: Sequence[str]) -> bool:
+    """Return whether a value is a code. WhatsApp takes codes in authentication templates only, as their one value."""
+    return any(code_in(value) for value in values)
 
 
 def _values_of(kind: str, payload: Mapping[str, object]) -> list[str]:
     components = [as_object(component) for component in as_list(payload.get("components"))]
     wanted = [component for component in components if as_text(component.get("type")).lower() == kind]
     parameters = [as_object(row) for component in wanted for row in as_list(component.get("parameters"))]
-    return [as_text(parameter.get("text")) for parameter in parameters]
+    return [as_text(parameter.get("text")) or _fallback(parameter) for parameter in parameters]
+
+
+def _fallback(parameter: Mapping[str, object]) -> str:
+    """Return the text of a value of another type, such as `currency` or `date_time`."""
+    return as_text(as_object(parameter.get(as_text(parameter.get("type")))).get("fallback_value"))
 
 
 def _filled(alias: str, values: list[str]) -> str:

@@ -30,7 +30,7 @@ class RequestChecks:
         for token in _offered(request, parameters):
             if token in self.customers:
                 return self.customers[token]
-        raise answers.unauthenticated(as_json=_wants_json(request))
+        raise answers.unauthenticated()
 
     def limit_gets(self, call: Call) -> Allowance | None:
         """Count a GET and return its allowance, None for other verbs. Raises `Refusal` if the limit is reached."""
@@ -98,8 +98,3 @@ def _offered(request: Request, parameters: Mapping[str, object]) -> tuple[str, .
     # One of the vendor's clients sends the bare token, so it is accepted too.
     bearer = rest.strip() if scheme.lower() == "bearer" else header
     return bearer, request.args.get("access_token", ""), as_text(parameters.get("access_token"))
-
-
-def _wants_json(request: Request) -> bool:
-    # The framework of the upstream checks only the first choice, and `*/*` does not ask for JSON.
-    return "json" in (request.accept_mimetypes.best or "")

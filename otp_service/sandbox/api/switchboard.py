@@ -202,7 +202,7 @@ def _refusal(customer: Customer, draft: Draft, outcome: Outcome, units: int) -> 
 
 
 def _refusal_of(code: int, message: str, **more: object) -> Callable[[], answers.Refusal]:
-    return lambda: answers.Refusal(answers.error(code, message, **more))
+    return lambda: answers.Refusal(answers.error(code, message, None, **more))
 
 
 def _refused() -> answers.Refusal:
@@ -220,10 +220,6 @@ _server_error = _refusal_of(500, "Server Error")
 
 def _unavailable() -> answers.Refusal:
     return answers.Refusal(answers.error(503, "Service Unavailable", {"Retry-After": str(RETRY_AFTER)}))
-
-
-def _unauthenticated() -> answers.Refusal:
-    return answers.unauthenticated(as_json=True)
 
 
 def _login_page() -> answers.Refusal:
@@ -245,5 +241,5 @@ _CALL_REFUSALS = {
     Outcome.HTML: _login_page,
     Outcome.SERVER_ERROR: _server_error,
     Outcome.UNAVAILABLE: _unavailable,
-    Outcome.UNAUTHENTICATED: _unauthenticated,
+    Outcome.UNAUTHENTICATED: answers.unauthenticated,
 }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flask import Blueprint, Flask, Response, request
 
 from otp_service.sandbox.api import answers
-from otp_service.sandbox.api.calls import as_object, as_text
+from otp_service.sandbox.api.calls import as_object, as_text, json_of
 from otp_service.sandbox.api.unified import MOST_CHARACTERS, NUMBER
 from otp_service.sandbox.mailbox import Mailbox
 from otp_service.sandbox.outcomes import ANY, CHANNELS, Outcome, Outcomes, Selection, fits
@@ -115,7 +115,7 @@ def _check(checks: Mapping[str, object]) -> None:
 
 def _body() -> Mapping[str, object]:
     # Only JSON is accepted: a form on another site cannot send it.
-    return as_object(request.get_json(silent=True))
+    return as_object(json_of(request)) if request.is_json else {}
 
 
 def _refusing(view: Callable[[], Response]) -> Callable[[], Response]:

@@ -95,6 +95,8 @@ def test_the_older_components_are_taken_too(sandbox: Running) -> None:
         [("button", "482913")],
         [("body", "482913"), ("button", "1")],
         [("body", ""), ("button", "")],
+        [("body", "482913"), ("button", "482913"), ("button", "482914")],
+        [("body", "Acme"), ("button", "482913")],
         [("body", "482913"), ("body", "Acme"), ("button", "482913")],
         [],
     ],
@@ -105,6 +107,62 @@ def test_components_without_the_code_in_both_places_are_refused(
     """An authentication template has one value, and its button copies it."""
     assert sandbox.post("whatsapp/message/send", components(*rows)).status_code == 422
     assert sandbox.inbox() == []
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"body_params": ["Asha", "Acme", "12 May"]},
+        {"body_params": ["482913"], "header_params": {"type": "text", "payload": {"text": "Acme"}}},
+        {
+            "body_params": ["Asha"],
+            "header_params": {
+                "type": "document",
+                "payload": {"url": "https://a.example/b.pdf", "filename": "b"},
+            },
+        },
+        {"components": [{"type": "body", "parameters": [{"type": "text", "text": "Asha"}]}]},
+        {
+            "components": [
+                {
+                    "type": "HEADER",
+                    "parameters": [{"type": "image", "image": {"link": "https://a.example/b.png"}}],
+                },
+                {
+                    "type": "BODY",
+                    "parameters": [
+                        {"type": "text", "text": "Asha"},
+                        {"type": "currency", "currency": {"fallback_value": "$ 9"}},
+                    ],
+                },
+                {
+                    "type": "BUTTON",
+                    "sub_type": "quick_reply",
+                    "index": 0,
+                    "parameters": [{"type": "payload", "payload": "yes"}],
+                },
+            ]
+        },
+    ],
+)
+def test_every_documented_shape_of_a_template_is_taken(sandbox: Running, payload: dict[str, object]) -> None:
+    """Values, headers and Meta's components; other templates than those for codes may have several values."""
+    answer = sandbox.post("whatsapp/message/send", with_payload(name="note", language="en_US", **payload))
+    assert (answer.status_code, answer.json()["data"][0]["status"]) == (200, "queued")
+
+
+def test_a_template_of_mip_has_lists_and_a_namespace(sandbox: Running) -> None:
+    """As its documentation of 2022 shows."""
+    payload = {
+        "name": "otp",
+        "namespace": "n",
+        "language": "en",
+        "header_params": [],
+        "body_params": ["482913"],
+    }
+    body = {**template("mip"), "message": {"type": "template", "payload": payload}}
+    assert sandbox.post("mip/message/send", body).json()["status"] == "OK"
+    assert sandbox.inbox()[0]["code"] == "482913"
 
 
 def test_a_template_of_another_channel_may_have_more_values(sandbox: Running) -> None:
@@ -161,7 +219,7 @@ def with_sender(sender: object) -> dict[str, object]:
         (with_payload(body_params=["1234"]), "message.payload.name"),
         (with_payload(name="otp"), "message.payload.body_params"),
         (with_payload(name="otp", body_params=[""]), "message.payload.body_params"),
-        (with_payload(name="otp", body_params=["1", "2"]), "message.payload.body_params"),
+        (with_payload(name="otp", body_params=["Acme", "482913"]), "message.payload.body_params"),
     ],
 )
 def test_a_wrong_body_is_named(sandbox: Running, body: object, field: str) -> None:

@@ -73,7 +73,9 @@ def test_a_bad_token_is_unauthenticated(sandbox: Running, token: str) -> None:
     assert sandbox.inbox() == []
 
 
-@pytest.mark.parametrize("raw", [b"{", b'{"to": }', b"\xff", b"[" * 100_000, b"nothing"])
+@pytest.mark.parametrize(
+    "raw", [b"{", b'{"to": }', b"\xff", b"[" * 100_000, b"nothing", b'{"to": NaN}', b"\xef\xbb\xbf{}"]
+)
 def test_malformed_json_is_400(sandbox: Running, raw: bytes) -> None:
     """It is not read as a request without fields."""
     url, headers = f"{sandbox.url}/api/v2/sms/send", {"Content-Type": "application/json"}
