@@ -12,6 +12,7 @@ from otp_service.crypto.sealing import Seal
 from otp_service.policy.active import ActivePolicy
 from otp_service.store.facts import Facts
 from otp_service.telemetry.failures import Failures
+from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers, Passage
 from otp_service.upstream.port import UpstreamAccount, UpstreamError
