@@ -104,7 +104,7 @@ class Demo:
 
     def send(self, to: str, **fields: object) -> dict[str, Any]:
         """Start one challenge, with as many requests as it takes."""
-        key = secrets.token_hex(8)
+        key = secrets.token_hex(16)
         answer = self.call("POST", "/otp/send", {"to": to, **fields}, Idempotency_Key=key)
         assert answer.status_code == 202, answer.text
         shown: dict[str, Any] = answer.json()
