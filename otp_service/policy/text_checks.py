@@ -18,6 +18,7 @@ _CHARACTERS_PER_SECOND = 14
 _LONG_CALL = 30
 """Seconds, after which many people hang up."""
 _OTHER_DIGITS = re.compile(r"\d(?:[ -]?\d){3,}")
+_OTHER_VARIABLE = re.compile(r"\{(?!code\})[a-z]+\}")
 _AGAINST_CODE = re.compile(r"[^\W_]\{code\}|\{code\}[^\W_]")
 
 
@@ -36,7 +37,7 @@ def report_warnings(draft: Draft, findings: Findings) -> None:
 def _warn_of_autofill(template: str, place: str, findings: Findings) -> None:
     if digits := _OTHER_DIGITS.search(template):
         findings.add(place, _may_be_filled_in(digits[0]))
-    if _AGAINST_CODE.search(template):
+    if _AGAINST_CODE.search(_OTHER_VARIABLE.sub("A", template)):
         findings.add(place, "a letter or digit touches {code}, so phones may not find the code")
 
 

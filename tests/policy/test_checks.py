@@ -557,6 +557,9 @@ def test_the_longest_text_that_can_leave_is_judged() -> None:
         ("G-{code}", None),
         ("G{code}", "a letter or digit touches {code}, so phones may not find the code"),
         ("{code}is it", "a letter or digit touches {code}, so phones may not find the code"),
+        ("{code}{brand}", "a letter or digit touches {code}, so phones may not find the code"),
+        ("{minutes}{code}", "a letter or digit touches {code}, so phones may not find the code"),
+        ("{code} {brand}", None),
         ("{code}: valid 24 h, 365", None),
     ],
 )
