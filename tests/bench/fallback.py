@@ -11,6 +11,7 @@ from otp_service.challenge.model import Challenge, Status
 from otp_service.delivery.worker import Worker
 from otp_service.policy import StepRule
 from otp_service.upstream.port import Stage
+from tests.bench.figures import Figure
 from tests.delivery.test_upstreams_fail import BOTH, black_hole
 from tests.support.fault_server import FaultServer, Received
 from tests.support.journeys import CHANNEL_OF, Journeys, Upstream, account, four_channels, open_core, steps
@@ -19,7 +20,6 @@ from tests.support.spine import seen, working
 from tests.support.valkey_server import ValkeyServer
 from tests.system.test_receipts_load import SECRET
 
-Row = tuple[str, str]
 CONNECT_LIMIT_MS = 200
 WAIT = 1
 """Seconds of a step's wait here."""
@@ -98,7 +98,7 @@ def _past_dead_account(journeys: Journeys, upstream: Timed) -> float:
     return (upstream.at["rcs"] - started) * 1000
 
 
-def falling_back(rounds: int, profile: str) -> Iterator[Row]:
+def falling_back(rounds: int, profile: str) -> Iterator[Figure]:
     """How soon the next message is at the upstream, idle."""
     with _running(profile) as (journeys, upstream):
         for name, act, beyond in (
@@ -107,5 +107,5 @@ def falling_back(rounds: int, profile: str) -> Iterator[Row]:
             ("dead account -> next account", _past_dead_account, CONNECT_LIMIT_MS),
         ):
             took = [act(journeys, upstream) - beyond for _ in range(rounds)]
-            more = f"   besides the connect limit of {beyond} ms" if beyond else ""
-            yield name, f"{statistics.median(took):8.1f} ms   at most {max(took):.1f}{more}"
+            more = f", besides the connect limit of {beyond} ms" if beyond else ""
+            yield Figure(name, statistics.median(took), "ms", f"at most {max(took):.1f}{more}")

@@ -8,12 +8,12 @@ from dataclasses import replace
 from otp_service.policy import Budget, Guard, Window
 from otp_service.policy.limits import Cooldown, Countries
 from otp_service.verification.send import SendRequest
+from tests.bench.figures import Figure
 from tests.support.counters import Counters, asked
 from tests.support.numbers import crowd
 from tests.support.spine import PatientScripts, open_spine
 from tests.support.valkey_server import ValkeyServer
 
-Row = tuple[str, str]
 ROOM = tuple(Window(1_000_000, seconds) for seconds in (600, 3600, 86_400))
 BUDGETS = (
     "address",
@@ -37,7 +37,7 @@ def _all_rules() -> Guard:
     return replace(base, **wide, conversion=replace(base.conversion, sends=1_000_000))
 
 
-def guarding(rounds: int) -> Iterator[Row]:
+def guarding(rounds: int) -> Iterator[Figure]:
     """Admit sends by every rule there is."""
     server = ValkeyServer(options={"appendfsync": "everysec"})
     try:
@@ -52,16 +52,14 @@ def guarding(rounds: int) -> Iterator[Row]:
             wall.append((time.perf_counter() - began) * 1000)
             assert decision.verdict == "allow"
         scripts.close()
-        yield (
-            "guard of a send, all rules",
-            f"{statistics.median(own):8.2f} ms of CPU   {statistics.median(wall):.2f} ms in all",
-        )
-        yield "store calls of a send's guard", _calls(server, rules)
+        yield Figure("guard of a send, all rules", statistics.median(own), "ms", "CPU of the client")
+        yield Figure("  the same", statistics.median(wall), "ms", "in all")
+        yield _calls(server, rules)
     finally:
         server.close()
 
 
-def _calls(server: ValkeyServer, rules: Guard) -> str:
+def _calls(server: ValkeyServer, rules: Guard) -> Figure:
     """Count the store's calls of a send beside the one that stores it: of a stranger, and of who names anything."""
     with open_spine(server, guard=rules) as spine, server.client() as client:
 
@@ -84,4 +82,5 @@ def _calls(server: ValkeyServer, rules: Guard) -> str:
             spine.send.send(who, request)
             found.append(calls() - before - 1)
     assert max(found) <= 2, found
-    return f"{found[0]:8d}      {found[1]} with a device token, {found[2]} with a session, too"
+    note = f"{found[1]} with a device token, {found[2]} with a session, too"
+    return Figure("store calls of a send's guard", found[0], "calls", note)

@@ -30,6 +30,7 @@ from otp_service.cli.secrets import new_secret
 from otp_service.crypto.sealing import Seal
 from otp_service.http import app as http_app
 from otp_service.settings import Settings
+from tests.bench.figures import Figure
 from tests.bench.pusher import Progress, push
 from tests.support.journeys import account, four_channels
 from tests.support.patience import until
@@ -38,7 +39,6 @@ from tests.support.spine import PatientScripts, Spine, make_spine, new_challenge
 from tests.support.valkey_server import ValkeyServer
 from tests.system.test_receipts_load import COURSES, PATH, REPEATED, SECRET, pushes
 
-Row = tuple[str, str]
 PROCESSES, CONNECTIONS = 2, 8
 THREADS = 8
 SLOWEST = 50
@@ -48,7 +48,7 @@ CODE_HASH = "$argon2id$v=19$m=19456,t=2,p=1$" + "c" * 22 + "$" + "c" * 43
 """As long as a real one."""
 
 
-def receiving(count: int) -> Iterator[Row]:
+def receiving(count: int) -> Iterator[Figure]:
     """Push about `count` receipts, shuffled and a fifth of them twice. Raises AssertionError for a wrong state."""
     server = ValkeyServer(options={"appendfsync": "everysec"})
     try:
@@ -117,7 +117,7 @@ def _is_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> bool:
         return False
 
 
-def _over_http(core: Core, spine: Spine, port: int, count: int) -> Row:
+def _over_http(core: Core, spine: Spine, port: int, count: int) -> Figure:
     reports, stands = _reports(core.settings, spine.store, count)
     pushed = [_request(report) for report in reports]
     answers, took = push(port, pushed, CONNECTIONS, 30 + count / SLOWEST)
@@ -126,10 +126,10 @@ def _over_http(core: Core, spine: Spine, port: int, count: int) -> Row:
     how = f"{PROCESSES} processes of otp-service serve, {CONNECTIONS} connections of one more process"
     if again := answers.total() - len(reports):
         how += f", {again} answered 503 and pushed again"
-    return f"{len(reports)} receipts over HTTP", _figure(len(reports) / took, how, len(stands))
+    return _figure("receipts over HTTP", len(reports) / took, how, len(stands))
 
 
-def _without_http(core: Core, spine: Spine, count: int) -> Row:
+def _without_http(core: Core, spine: Spine, count: int) -> Figure:
     reports, stands = _reports(core.settings, spine.store, count)
     web = http_app.web(core)
     bodies = [json.dumps(report).encode() for report in reports]
@@ -147,11 +147,11 @@ def _without_http(core: Core, spine: Spine, count: int) -> Row:
     assert answers == {"200 OK": len(reports)}, f"answers by status: {dict(answers)}"
     _check(spine, stands)
     how = "one thread of one process that logs nothing"
-    return f"{len(reports)} receipts, no server", _figure(len(reports) / took, how, len(stands))
+    return _figure("receipts, no server", len(reports) / took, how, len(stands))
 
 
-def _figure(rate: float, how: str, right: int) -> str:
-    return f"{rate:8.1f} /s   {how}; all {right} challenges as they must be"
+def _figure(name: str, rate: float, how: str, right: int) -> Figure:
+    return Figure(name, rate, "/s", f"{how}; all {right} challenges as they must be")
 
 
 def _reports(settings: Settings, store: Stores, count: int) -> tuple[list[dict[str, str]], dict[str, Status]]:

@@ -46,6 +46,12 @@ class ValkeyServer:
         """The address as the product's setting takes it."""
         return f"redis://127.0.0.1:{self.port}" if self.port else f"unix://{self.socket}"
 
+    @property
+    def pid(self) -> int:
+        """The running server's process id."""
+        assert self._process is not None
+        return self._process.pid
+
     def client(self) -> Redis:
         """Give a plain client for looking into the server, the same for all."""
         return self._client

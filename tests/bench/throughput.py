@@ -1,0 +1,113 @@
+"""Pairs of a send and a check a second, under load over HTTP, beside what hashing alone allows and beside a peer."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from otp_service.crypto.code_hashes import Claim, Hasher
+from tests.bench.drawing import Curve, draw
+from tests.bench.figures import Figure
+from tests.bench.load import Seen, run
+from tests.bench.services import peer, product
+
+CONNECTIONS = (8, 32, 200)
+PEAK_AT = 32
+SHARE = 0.7
+"""Load of the open loop, as a share of the most that came through."""
+CURVE = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9)
+_CLAIM = Claim("00" + "a" * 22, "login", "")
+
+
+def hash_bound(profile: str, seconds: float) -> Figure:
+    """Measure how many pairs a second this machine could hash, two Argon2 runs each, if nothing else cost anything."""
+    cores = os.cpu_count() or 1
+    hasher = Hasher({"p1": b"p" * 32}, profile, cores)
+    ends = time.perf_counter() + seconds
+
+    def hash_until() -> int:
+        count = 0
+        while time.perf_counter() < ends:
+            hasher.hash("123456", _CLAIM, hasher.scheme)
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(cores) as threads:
+        started = time.perf_counter()
+        hashed = sum(one.result() for one in [threads.submit(hash_until) for _ in range(cores)])
+        took = time.perf_counter() - started
+    return Figure(
+        f"bound by hashing, {profile}", hashed / took / 2, "pairs/s", f"{cores} cores, nothing else"
+    )
+
+
+def pairs(profile: str, seconds: float, loads: Sequence[int] = CONNECTIONS) -> Iterator[Figure]:
+    """Measure the product: closed loops, then an open loop at 70 % of the peak."""
+    yield hash_bound(profile, min(3, seconds))
+    with product(profile) as target:
+        peak = 0.0
+        for connections in loads:
+            seen = run(target, connections=connections, seconds=seconds)
+            peak = max(peak, seen.per_second)
+            yield from _closed(f"{profile}, {connections} connections", seen)
+        yield from _opened(profile, run(target, rate=peak * SHARE, seconds=seconds), peak)
+
+
+def peers(seconds: float) -> Iterator[Figure]:
+    """Measure better-auth, whose codes are stored in clear text."""
+    for name, bare in (("better-auth, own routes", False), ("better-auth, bare calls", True)):
+        with peer(bare=bare) as target:
+            for connections in CONNECTIONS[:2]:
+                seen = run(target, connections=connections, seconds=seconds)
+                yield from _closed(f"{name}, {connections} connections", seen)
+
+
+def curve(profile: str, seconds: float, path: str, shares: Sequence[float] = CURVE) -> Iterator[Figure]:
+    """Draw how long a send and a check take against the load."""
+    with product(profile) as target:
+        peak = run(target, connections=PEAK_AT, seconds=seconds).per_second
+        points = [(peak * share, run(target, rate=peak * share, seconds=seconds)) for share in shares]
+    draw(
+        path,
+        title=f"p99 against load, profile {profile}",
+        across="pairs a second",
+        up="milliseconds",
+        curves=[
+            Curve(name, [(rate, seen.ms[part]["p99"]) for rate, seen in points])
+            for name, part in (("send", "send"), ("202 to upstream", "handed"), ("check", "verify"))
+        ],
+    )
+    yield Figure(f"peak of the curve, {profile}", peak, "pairs/s", f"drawn in {path}")
+
+
+def slow_upstream(profile: str, seconds: float, connections: int) -> Iterator[Figure]:
+    """Measure what an upstream that takes half a second costs."""
+    with product(profile) as target:
+        quick, slow = (
+            run(one, connections=connections, seconds=seconds).per_second
+            for one in (target, target.slower(500))
+        )
+    yield Figure(f"upstream of 500 ms, {profile}", slow / quick, "of quick", f"{connections} connections")
+
+
+def _closed(name: str, seen: Seen) -> Iterator[Figure]:
+    cpu = ", ".join(f"{part} {value:.1f}" for part, value in seen.cpu_ms.items())
+    memory = ", ".join(f"{part} {value:.0f}" for part, value in seen.resident_mib.items())
+    errors = f"; errors {dict(seen.errors)}" if seen.errors else ""
+    yield Figure(
+        name, seen.per_second, "pairs/s", f"p99 of a pair {seen.ms['journey']['p99']:.0f} ms{errors}"
+    )
+    yield Figure(
+        f"  CPU of a pair, {name}", seen.cpu, "ms", f"{cpu}; others used {seen.others_cores:.2f} cores"
+    )
+    yield Figure(f"  memory, {name}", sum(seen.resident_mib.values()), "MiB", memory)
+
+
+def _opened(profile: str, seen: Seen, peak: float) -> Iterator[Figure]:
+    how = f"open loop at {SHARE:.0%} of {peak:.0f}/s"
+    for name, part, quantile in (
+        ("send p99", "send", "p99"),
+        ("check p99", "verify", "p99"),
+        ("202 to upstream p95", "handed", "p95"),
+    ):
+        yield Figure(f"{name}, {profile}", seen.ms[part][quantile], "ms", how)
