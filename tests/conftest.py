@@ -61,8 +61,10 @@ steps = [{{ channel = "sms", upstream = "main", wait = "5s" }}]
 """
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the longest files begin first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let the longest files begin first if several processes share them; one process keeps the order it was given."""
+    if not hasattr(config, "workerinput"):
+        return
     folders = [*LONGEST_FIRST, ""]
     items.sort(key=lambda item: folders.index(name if (name := item.path.parent.name) in folders else ""))
 

@@ -3,7 +3,6 @@
 import getpass
 import json
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,11 @@ from otp_service.bootstrap.core import Core
 from otp_service.cli import main as cli
 from otp_service.errors import PolicyInvalid
 from otp_service.http import app as http_app
-from tests.conftest import OPS, POLICY, UPSTREAM_TOKEN
+from tests.conftest import OPS, POLICY
 from tests.support.http_api import NOBODY, NOTHING, NUMBER, Api
 from tests.support.valkey_server import ValkeyServer
+
+pytest_plugins = ["tests.support.command_fixtures"]
 
 GOOD = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
 SLOWER = GOOD.replace('wait = "5s"', 'wait = "25s"')
@@ -43,23 +44,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings(
-    valkey: ValkeyServer,
-    folder: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def settings(environment: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of a product whose store holds no policy yet, and no file to begin with."""
-    assert cli.run(["secrets"]) == 0
-    made = dict(line.split("=", maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    made |= {
-        "OTP_REDIS_URL": valkey.url,
-        "OTP_REDIS_PREFIX": f"t{secrets.token_hex(6)}",
-        "OTP_ISSUER": "https://otp.example.com",
-        "OTP_UPSTREAM_MAIN_TOKEN": UPSTREAM_TOKEN,
-    }
-    for name, value in made.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.chdir(folder)
 
 

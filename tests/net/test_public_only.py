@@ -2,10 +2,8 @@
 
 import datetime as dt
 import io
-import ipaddress
 import logging
 import socket
-import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -14,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from otp_service.net.public_only import PostResult, PublicClient, Resolve, lookup
+from tests.support.certificates import certify, serving
 from tests.support.fault_server import Action, FaultServer, Peer, close, drip, hang, http, pause, reset, say
 from tests.support.patience import PATIENCE, SCALES
 from tests.support.posts import ANSWERED, HEADERS, NAME, OK, failed, has_no_connection, here, known_as, post
@@ -35,24 +31,7 @@ def server() -> Iterator[FaultServer]:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a self-signed certificate for the name and for 127.0.0.1; its key is in the same file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "endpoint")])
-    now = dt.datetime.now(dt.UTC)
-    names = [x509.DNSName(NAME), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path = tmp_path_factory.mktemp("tls") / "endpoint.pem"
-    path.write_bytes(pem + made.public_bytes(serialization.Encoding.PEM))
-    return path
+    return certify(tmp_path_factory.mktemp("tls"), NAME)
 
 
 @pytest.fixture
@@ -64,8 +43,7 @@ def asked_for() -> list[str | None]:
 @pytest.fixture
 def tls_server(certificate: Path, asked_for: list[str | None]) -> Iterator[FaultServer]:
     """Speak TLS, with a certificate that only its own bundle trusts."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+    context = serving(certificate)
     context.sni_callback = lambda _sock, name, _context: asked_for.append(name)
     with FaultServer(tls=context) as running:
         running.play(say(OK))

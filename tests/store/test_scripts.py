@@ -19,7 +19,8 @@ from otp_service.bootstrap.stores import Stores
 from otp_service.errors import StoreUnavailable
 from otp_service.store.connection import USUAL_LIMITS, Client, connect
 from otp_service.store.scripts import Scripts
-from tests.support.deployments import Sentinel, ask, certify
+from tests.support.certificates import certify, serving
+from tests.support.deployments import Sentinel, ask
 from tests.support.fault_proxy import FaultProxy
 from tests.support.patience import until
 from tests.support.ports import HOST, free_port
@@ -64,8 +65,8 @@ def test_every_kind_of_address_serves(own: ValkeyServer, tmp_path: Path, kind: s
             case "unix":
                 url = f"unix://{own.socket}"
             case "rediss":
-                context, known = certify(tmp_path)
-                proxy = stack.enter_context(FaultProxy(own.socket, tls=context))
+                known = certify(tmp_path)
+                proxy = stack.enter_context(FaultProxy(own.socket, tls=serving(known)))
                 url = f"{proxy.url}?ssl_ca_certs={known}"
             case _:
                 sentinel = Sentinel()
@@ -82,8 +83,7 @@ def test_every_kind_of_address_serves(own: ValkeyServer, tmp_path: Path, kind: s
 
 def test_a_tls_server_that_cannot_prove_itself_is_not_used(own: ValkeyServer, tmp_path: Path) -> None:
     """A certificate from an unknown authority is refused: the store is unavailable."""
-    context, _ = certify(tmp_path)
-    with FaultProxy(own.socket, tls=context) as proxy, store_at(proxy.url) as store:
+    with FaultProxy(own.socket, tls=serving(certify(tmp_path))) as proxy, store_at(proxy.url) as store:
         refuses(store)
 
 

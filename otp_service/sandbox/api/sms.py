@@ -120,7 +120,7 @@ class Sms:
 
     def _kept(self, account: str, keys: Mapping[str, str]) -> list[Message]:
         candidates = self._mailbox.of_account(account, "sms", keys.get("id"), keys.get("mobile"))
-        return [message for message in candidates if _fits(message, keys)]
+        return [message for message in candidates if answers.has_keys(message, keys)]
 
     def _send_nodes(
         self, call: Call, root: Mapping[str, object], nodes: Sequence[Mapping[str, object]]
@@ -250,17 +250,6 @@ def _legacy_row(receipt: Receipt) -> dict[str, object]:
         "iso_code": None,
         "submitted_at": portal_time(receipt.at),
     }
-
-
-def _fits(message: Message, keys: Mapping[str, str]) -> bool:
-    values = {
-        "id": message.id,
-        "mobile": message.to,
-        "cid": message.custom,
-        "date": portal_time(message.submitted_at)[:10],
-        "group_id": message.group_id,
-    }
-    return all(values[key] == wanted for key, wanted in keys.items())
 
 
 def _status_row(message: Message) -> dict[str, object]:

@@ -59,7 +59,7 @@ class Voice:
         if not keys:
             raise answers.required("id")
         kept = self._mailbox.of_account(call.customer.name, "voice", keys.get("id"), keys.get("mobile"))
-        rows = [_status_row(message) for message in kept if _fits(message, keys)]
+        rows = [_status_row(message) for message in kept if answers.has_keys(message, keys)]
         return answers.json_answer({"status": 200, "message": "OK", "data": rows})
 
     def _ring(self, call: Call, said: str, flow_id: str | None) -> Response:
@@ -113,16 +113,6 @@ def _row(receipt: Receipt) -> dict[str, object]:
         "options": None,
         "status": unified.refusal_word(receipt),
     }
-
-
-def _fits(message: Message, keys: Mapping[str, str]) -> bool:
-    values = {
-        "id": message.id,
-        "mobile": message.to,
-        "cid": message.custom,
-        "date": portal_time(message.submitted_at)[:10],
-    }
-    return all(values[key] == wanted for key, wanted in keys.items())
 
 
 def _status_row(message: Message) -> dict[str, object]:

@@ -1,12 +1,9 @@
 """The outcome of a send when the network or the server fails, over real sockets."""
 
-import datetime as dt
 import gzip
 import io
-import ipaddress
 import logging
 import socket
-import ssl
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -17,9 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from otp_service.upstream.channels import (
     MipSettings,
@@ -30,6 +24,7 @@ from otp_service.upstream.channels import (
 )
 from otp_service.upstream.mobtexting import AccountSettings, Batcher, MobtextingClient
 from otp_service.upstream.port import Message, Outcome, UpstreamError, Verdict
+from tests.support.certificates import certify, serving
 from tests.support.fault_server import (
     Action,
     FaultServer,
@@ -456,33 +451,13 @@ class TestTls:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a self-signed certificate for 127.0.0.1; its key is in the same file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "fault server")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(pem + made.public_bytes(serialization.Encoding.PEM))
-    return path
+    return certify(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
 def tls_server(certificate: Path) -> Iterator[FaultServer]:
     """Speak TLS, with a certificate that only its own bundle trusts."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with FaultServer(tls=context) as running:
+    with FaultServer(tls=serving(certificate)) as running:
         yield running
 
 
