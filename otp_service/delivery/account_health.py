@@ -14,6 +14,7 @@ from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream import faults
 from otp_service.upstream.breakers import WHOLE, Breakers
+from otp_service.upstream.faults import Signal
 from otp_service.upstream.port import Outcome
 
 
@@ -40,7 +41,7 @@ class AccountHealth:
             self._runs[run] = self._runs.get(run, 0) + 1
             if self._runs[run] >= self._tolerance(account):
                 del self._runs[run]
-                self._fault(account, channel, fault, faults.FIRST_PAUSE)
+                self._fault(account, channel, fault, Signal(healthy=False, at_once=True))
 
     def record_outcome(self, account: str, channel: str, outcome: Outcome, *, clean: bool = True) -> None:
         """Count an outcome. The success of a `clean` account changes nothing: there are no faults to forget."""
@@ -48,18 +49,19 @@ class AccountHealth:
         if signal is None or (signal.healthy and clean):
             return
         if not signal.healthy:
-            self._fault(account, channel, outcome.reason, signal.pause)
+            self._fault(account, channel, outcome.reason, signal)
             return
         with suppress(StoreUnavailable):  # the next send closes it
             self._breakers.close(account, channel)
             log("breaker.closed", upstream=account, channel=channel)
 
-    def _fault(self, account: str, channel: str, reason: str, pause: float | None) -> None:
+    def _fault(self, account: str, channel: str, reason: str, signal: Signal) -> None:
         if reason in faults.ALARMS:
             log("upstream.alarm", logging.ERROR, upstream=account, channel=channel, reason=reason)
         where = WHOLE if reason in faults.WHOLE_ACCOUNT else channel
+        tolerance = 1 if signal.at_once else self._tolerance(account)
         with suppress(StoreUnavailable):
-            if opened := self._breakers.record_fault(account, where, pause, self._tolerance(account)):
+            if opened := self._breakers.record_fault(account, where, signal.pause, tolerance):
                 self._opened(account, where, reason, opened)
 
     def _tolerance(self, account: str) -> int:

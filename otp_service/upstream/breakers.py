@@ -47,7 +47,7 @@ class Breakers:
         return Passage(state, pause / 1000, clean=not known)
 
     def record_fault(self, account: str, channel: str, pause: float | None, tolerance: int) -> float:
-        """Record a fault. Opens after `tolerance` faults in a row, or at once for `pause` seconds.
+        """Record a fault. Opens after `tolerance` faults in a row; for `pause` seconds, if the upstream says how long.
 
         Returns the seconds for which this call opened the breaker, or 0.
         """

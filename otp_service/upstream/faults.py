@@ -26,6 +26,9 @@ WHOLE_ACCOUNT = frozenset(
 """Faults that every channel of the account shares."""
 NOTHING_LEFT = frozenset({"dns_failed", "connect_failed", "connect_timeout", "tls_failed"})
 """Faults before the request left: its code is still unused."""
+NOT_NOW = frozenset({"throttled"})
+"""Faults that ask for a pause of this very account (RFC 6585, section 4): one is enough. A 503 may be about one message
+or one machine of the upstream, so the account's tolerance decides."""
 ALARMS = frozenset({"bad_token", "forbidden", "no_account", "no_credits"})
 """Faults that only an operator can fix."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
@@ -38,11 +41,13 @@ PROBE_LEASE = 10.0
 class Signal:
     """What the outcome of one send says about its account.
 
-    `pause` is set if the account must be paused at once (seconds).
+    `pause` is for how long the upstream asks not to be called, in seconds, if it says so. `at_once`: it is paused now,
+    whatever its tolerance.
     """
 
     healthy: bool
     pause: float | None = None
+    at_once: bool = False
 
 
 def signal_of(outcome: Outcome) -> Signal | None:
@@ -52,5 +57,6 @@ def signal_of(outcome: Outcome) -> Signal | None:
     if outcome.reason not in ACCOUNT_FAULTS:
         return Signal(healthy=True) if outcome.verdict is Verdict.REFUSED else None
     if outcome.retry_after:
-        return Signal(healthy=False, pause=min(outcome.retry_after, LONGEST_PAUSE))
+        pause = min(outcome.retry_after, LONGEST_PAUSE)
+        return Signal(healthy=False, pause=pause, at_once=outcome.reason in NOT_NOW)
     return Signal(healthy=False)

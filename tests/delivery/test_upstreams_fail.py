@@ -174,6 +174,33 @@ def test_all_processes_obey_a_429(valkey: ValkeyServer) -> None:
         two.core.close()
 
 
+def test_a_number_that_meets_a_503_delays_no_bystander(valkey: ValkeyServer) -> None:
+    """A 503 with Retry-After is a fault like any other: below the tolerance all others are served at once."""
+    with FaultServer() as main, two_accounts(valkey, main.url) as journeys:
+        unavailable = http(status="503 Service Unavailable", headers=("Retry-After: 7",))
+        only_main = StepRule(channel="sms", upstreams=("main",), wait=10)
+        for _ in range(TOLERANCE - 1):
+            main.respond(lambda _: unavailable)
+            unlucky = journeys.start(only_main)
+            assert journeys.dispatch(unlucky).last.status is Status.QUEUED
+            assert (
+                journeys.pause(unlucky) or 0
+            ) > 6_000  # the message itself waits as long as it was told to
+            main.respond(Upstream())
+            bystander = journeys.dispatch(journeys.start(only_main))
+            assert [d.status for d in bystander.deliveries] == [Status.ACCEPTED]
+
+
+def test_an_account_that_answers_only_503_is_paused_as_long_as_it_asks(valkey: ValkeyServer) -> None:
+    """At its tolerance the breaker opens, for the time in Retry-After."""
+    with FaultServer() as main, two_accounts(valkey, main.url) as journeys:
+        main.respond(lambda _: ANSWERS["unavailable"])
+        for _ in range(TOLERANCE + 3):
+            assert sent(journeys).last.upstream == "spare"
+        assert len(main.received) == TOLERANCE
+        assert 25 < journeys.core.breakers.ask("main", "sms").pause <= 30
+
+
 def test_a_throttled_account_without_a_spare_is_tried_again_when_it_allows(valkey: ValkeyServer) -> None:
     """If Retry-After is within the step's time, the same delivery is sent then, not before, and is accepted."""
     with FaultServer() as main, two_accounts(valkey, main.url) as journeys:

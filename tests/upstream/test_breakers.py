@@ -66,10 +66,14 @@ def test_the_breaker_of_the_account_applies_to_each_channel(breakers: Breakers) 
     assert breakers.ask("main", "voice").state == "closed"
 
 
-def test_a_given_pause_is_kept(breakers: Breakers) -> None:
-    """One fault is enough if the upstream says how long to wait."""
-    assert breakers.record_fault("main", "sms", 42.0, TOLERANCE) == 42
-    assert 0 < breakers.ask("main", "sms").pause <= 42
+def test_a_given_pause_is_kept_when_it_opens(breakers: Breakers, scripts: PatientScripts) -> None:
+    """The upstream says for how long, the account's tolerance after how many faults."""
+    told = [breakers.record_fault("main", "sms", 42.0, TOLERANCE) for _ in range(TOLERANCE)]
+    assert told == [0, 0, 42]
+    assert FIRST_PAUSE < breakers.ask("main", "sms").pause <= 42
+    scripts.offset += 42_000
+    assert breakers.ask("main", "sms").state == "probe"
+    assert breakers.record_fault("main", "sms", 7.0, TOLERANCE) == 7
 
 
 def test_faults_of_requests_that_left_before_it_opened_change_nothing(breakers: Breakers) -> None:

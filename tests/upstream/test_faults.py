@@ -65,8 +65,11 @@ def test_an_account_is_paused_for_as_long_as_it_asks(
     """But not for longer than the longest pause, and only after a fault of its own."""
     signal = signal_of(Outcome(verdict, reason, retry_after=retry_after))
     assert signal == (WELL if verdict is Verdict.REFUSED else None)
+    pause = retry_after and min(retry_after, LONGEST_PAUSE)
     signal = signal_of(Outcome(verdict, "throttled", retry_after=retry_after))
-    assert signal == Signal(healthy=False, pause=retry_after and min(retry_after, LONGEST_PAUSE))
+    assert signal == Signal(healthy=False, pause=pause, at_once=pause is not None)
+    signal = signal_of(Outcome(verdict, "unavailable", retry_after=retry_after))
+    assert signal == Signal(healthy=False, pause=pause)
 
 
 def test_a_retry_after_of_zero_is_no_pause() -> None:

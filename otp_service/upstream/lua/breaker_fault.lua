@@ -1,6 +1,6 @@
--- Records a fault of an account, once per operation id. The breaker opens after `tolerance` faults in a row, or at once
--- for `pause` milliseconds if that is given, or for twice the last pause if a probe fails. While it is open, faults of
--- requests that left earlier change nothing. Returns the milliseconds for which this call opened it, or 0.
+-- Records a fault of an account, once per operation id. The breaker opens after `tolerance` faults in a row, or when a probe
+-- fails: for `pause` milliseconds if that is given, else for `first`, or for twice the last pause after a probe. While it is
+-- open, faults of requests that left earlier change nothing. Returns the milliseconds for which this call opened it, or 0.
 -- KEYS: breaker
 -- ARGV: pause, tolerance, first, longest, ttl, operation
 -- include: now
@@ -17,11 +17,11 @@ if breaker.ends and now < breaker.ends then
   return 0
 end
 breaker.faults = breaker.faults + 1
-local opened = pause
-if not opened and breaker.ends then
-  opened = math.min(2 * breaker.pause, longest)
-elseif not opened and breaker.faults >= tolerance then
-  opened = first
+local opened
+if breaker.ends then
+  opened = pause or math.min(2 * breaker.pause, longest)
+elseif breaker.faults >= tolerance then
+  opened = pause or first
 end
 if opened then
   breaker.pause = opened
