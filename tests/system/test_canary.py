@@ -130,8 +130,10 @@ def _post_events_to(demo: Demo, answers: Answers, endpoint: Endpoint) -> None:
 def _exercise(demo: Demo, answers: Answers, place: int, number: str) -> None:
     channel = CHANNELS[place % len(CHANNELS)]
     body = {"to": number, "channel": channel, "reference": f"r-{place}", "binding": {"amount": "12.00"}}
-    challenge = answers.call("POST", "/otp/send", body, Idempotency_Key=f"key-{place}").json()["challenge_id"]
-    answers.call("POST", "/otp/send", body, Idempotency_Key=f"key-{place}")
+    challenge = answers.call("POST", "/otp/send", body, Idempotency_Key=f"key-{place:022}").json()[
+        "challenge_id"
+    ]
+    answers.call("POST", "/otp/send", body, Idempotency_Key=f"key-{place:022}")
     answers.call("POST", f"/otp/{challenge}/resend")
     code = demo.code(number)
     wrong = "000000" if code != "000000" else "111111"
