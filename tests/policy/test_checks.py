@@ -576,6 +576,18 @@ def test_a_brand_with_many_digits_causes_a_warning() -> None:
     )
 
 
+@pytest.mark.parametrize("channel", ["whatsapp", "mip"])
+def test_a_default_language_without_a_template_is_refused(channel: str) -> None:
+    """A person whose language has no template would get nothing."""
+    more = f'{channel} = {{ sender = "1", template = "t", languages = {{ pt-BR = "pt_BR", de = "de" }}'
+    text = GOOD.replace('whatsapp = { sender = "1", template = "otp" }', f"{more} }}")
+    assert refused(text) == [
+        f"upstream.main.{channel}: default_language is en, but languages names only pt_BR, de (line 11)"
+    ]
+    named = text.replace('template = "t"', 'template = "t", default_language = "de"')
+    assert policy.parse(named).upstreams["main"].has(channel)
+
+
 # India, and other senders.
 
 REGISTERED = GOOD.replace('allow = ["*"]', 'allow = ["IN"]').replace(
