@@ -133,12 +133,30 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a wrong guess with an Idempotency-Key: its name, the checks that were left, the guess's hash."""
+
+    name: str
+    left: int
+    code_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What makes the token of a guess with an Idempotency-Key the same each time: `ends` is when it expires."""
+
+    jti: str
+    kid: str
+    ends: int
+
+
+@dataclass(frozen=True, slots=True)
 class Challenge:
     """One act of proving one number for one purpose, as it is stored.
 
     `via` is the place of the delivery that brought the right code. `known` is how well the guard knew the caller.
     `policy` is the version that the plan was copied from. `watched` means that the app wants events; `told` names those
-    that were queued.
+    that were queued. `set_by` is who set purpose, reference and binding: a "page" or a "server".
     """
 
     id: str
@@ -160,6 +178,9 @@ class Challenge:
     policy: int = 0
     watched: bool = False
     told: tuple[str, ...] = ()
+    set_by: str = "page"
+    answers: tuple[Answer, ...] = ()
+    proof: Proof | None = None
 
     def status(self, now: int) -> State:
         """Return the state at `now`: time or guesses end a challenge before the store records it."""
@@ -185,6 +206,11 @@ class Challenge:
     def step(self) -> Step:
         """The step of the newest delivery."""
         return self.plan.steps[self.last.step]
+
+    @property
+    def checks_left(self) -> int:
+        """How many more codes may be checked."""
+        return max(0, self.plan.max_attempts - self.attempts)
 
     @property
     def sends_left(self) -> int:

@@ -6,13 +6,13 @@ written only when it is final.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, Step
+from otp_service.challenge.model import Answer, Challenge, Delivery, Plan, Proof, State, Status, Step
 
 _TEXTS = ("locale", "app_hash", "host", "reference", "known")
-_DEFAULTS = {"purpose": "login", "policy": 0, "watched": False}
+_DEFAULTS = {"purpose": "login", "policy": 0, "watched": False, "set_by": "page"}
 
 
 def write(challenge: Challenge) -> str:
@@ -99,9 +99,22 @@ def read(id_: str, stored: str) -> Challenge:
         attempts=len(record.get("attempts", ())),
         via=record.get("via"),
         told=tuple(record.get("told", ())),
+        answers=tuple(_answers(record.get("asked", {}))),
+        proof=_proof(record),
         **{name: record.get(name, "") for name in _TEXTS},
         **{name: record.get(name, default) for name, default in _DEFAULTS.items()},
     )
+
+
+def _answers(asked: Mapping[str, Any]) -> Iterator[Answer]:
+    for name, guess in asked.items():
+        if "left" in guess:
+            yield Answer(name, guess["left"], guess["hash"])
+
+
+def _proof(record: Mapping[str, Any]) -> Proof | None:
+    proof = record.get("proof")
+    return Proof(record["op"], proof["kid"], proof["ends"]) if proof else None
 
 
 def _delivery(record: Mapping[str, Any], steps: Sequence[Step]) -> Delivery:

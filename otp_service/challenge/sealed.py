@@ -42,12 +42,12 @@ def unseal(seal: Seal, challenge: Challenge) -> PersonalData:
     try:
         return open_data(seal, challenge)
     except Unsealable:
-        raise unreadable(challenge) from None
+        raise unreadable(challenge.id) from None
 
 
-def unreadable(challenge: Challenge) -> Busy:
+def unreadable(challenge_id: str) -> Busy:
     """Log that this process lacks a key of a challenge. Return the error that says so."""
-    log("challenge.unreadable", logging.ERROR, challenge=challenge.id[:8])
+    log("challenge.unreadable", logging.ERROR, challenge=challenge_id[:8])
     return Busy("This process does not hold the challenge's key. Try again.", retry_after=2)
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from otp_service.challenge import record
+from otp_service.challenge.guess_store import GuessStore
 from otp_service.challenge.keys import ChallengeKeys
-from otp_service.challenge.model import FAILED, Challenge, Delivery, State, Status, overruled_by
+from otp_service.challenge.model import FAILED, Challenge, Delivery, Status, overruled_by
 from otp_service.challenge.transitions import Again, GiveUp, Hold, Move, Next, Wait
 from otp_service.store.due import DueQueue
 from otp_service.store.partitions import Partitions, operation
@@ -60,8 +61,8 @@ class Lease:
     operation: str
 
 
-class ChallengeStore:
-    """All challenges. Every method raises StoreUnavailable if the server does not answer in time."""
+class ChallengeStore(GuessStore):
+    """All challenges, with what checks do. Every method raises StoreUnavailable if the server does not answer."""
 
     def __init__(
         self,
@@ -72,10 +73,8 @@ class ChallengeStore:
         retention: Retention = USUAL_RETENTION,
     ) -> None:
         """`due` is the queue that schedules challenges."""
-        self._scripts = scripts
+        super().__init__(scripts, ChallengeKeys(partitions, due), due)
         self._partitions = partitions
-        self._names = ChallengeKeys(partitions, due)
-        self._due = due
         self._retention = retention
 
     def new_id(self, idempotency: str = "") -> str:
@@ -112,32 +111,6 @@ class ChallengeStore:
         """Return the time and a challenge, None if it is unknown."""
         now, stored = self._scripts.call("read_with_time", [self._names.challenge(id_)])
         return now, record.read(id_, stored) if stored else None
-
-    def take_attempt(self, id_: str, app: str, code_length: int) -> tuple[str, int, Challenge | None]:
-        """Count a guess before it is checked.
-
-        Return `counted` with the challenge, or why nothing was counted: `shape` (the code has another length),
-        `exhausted` or `gone`.
-        """
-        answer = self._scripts.call("attempt", [self._names.challenge(id_)], app, operation(), code_length)
-        what, now = answer[:2]
-        return what, now, record.read(id_, answer[2]) if what == "counted" else None
-
-    def finish(
-        self, id_: str, app: str, state: State, via: int | None = None
-    ) -> tuple[int, Challenge | None]:
-        """End a pending challenge. Return it to the one caller that ended it, and None to every other."""
-        answer = self._scripts.call(
-            "finish",
-            self._names.of(id_),
-            app,
-            id_,
-            operation(),
-            state,
-            "" if via is None else via,
-            *self._due.wake(id_),
-        )
-        return answer[1], record.read(id_, answer[2]) if answer[0] == "done" else None
 
     def resend(self, id_: str, app: str, delivery: Delivery) -> tuple[str, int, Challenge | int | None]:
         """Add a delivery.

@@ -47,7 +47,7 @@ def of(challenge: Challenge, now: int, masked: str) -> View:
         expires_in=_seconds(challenge.expires - now) if open_ else 0,
         resend_in=_seconds(challenge.resend_at() - now) if left else 0,
         sends_left=left,
-        checks_left=max(0, challenge.plan.max_attempts - challenge.attempts) if open_ else 0,
+        checks_left=challenge.checks_left if open_ else 0,
         code_length=challenge.plan.code_length,
         channels_left=_channels(challenge.plan.steps) if left else [],
         deliveries=[

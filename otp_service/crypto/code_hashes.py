@@ -22,6 +22,8 @@ from otp_service.errors import Busy
 DIGEST_BYTES = 16
 """128 bits, far more than the 20 bits of a code."""
 SALT_BYTES = 16
+TICKETS_PER_SLOT = 32
+"""Checks that may be under way for each slot. With the profile `owasp` the last of them waits about 1.4 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Claim:
 
 
 class Hasher:
-    """Hashes and checks codes, at most `slots` at once."""
+    """Hashes codes, at most `slots` at once; checks take a ticket first."""
 
     def __init__(
         self,
@@ -74,20 +76,37 @@ class Hasher:
         *,
         waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        """Let `slots` callers hash at once; `waiting` is entered while a caller waits for a slot."""
+        """Let `slots` callers hash at once; `waiting` is entered while a caller waits for a ticket or a slot."""
         self._peppers = peppers
         self._waiting = waiting
         self.scheme = f"{profile}.{next(iter(peppers))}"
         """Profile and pepper of new challenges. A challenge keeps the scheme it was opened with."""
+        self.schemes = tuple(f"{profile}.{pepper}" for profile in PROFILES for pepper in peppers)
+        """Every scheme that this process can check."""
         self._slots = threading.BoundedSemaphore(slots)
+        self._tickets = threading.BoundedSemaphore(slots * TICKETS_PER_SLOT)
 
     @contextmanager
-    def slot(self, timeout: float | None = None) -> Iterator[None]:
-        """Hold one of the hashing slots. Raises Busy if none becomes free within `timeout` seconds."""
+    def ticket(self, timeout: float) -> Iterator[None]:
+        """Hold a right to hash. Raises Busy if none becomes free within `timeout` seconds.
+
+        Its holder may wait for the store without holding a core, and is never refused a slot. The number of tickets
+        bounds the wait for one.
+        """
         with self._waiting():
-            taken = self._slots.acquire(timeout=timeout)
+            taken = self._tickets.acquire(timeout=timeout)
         if not taken:
             raise Busy(retry_after=1)
+        try:
+            yield
+        finally:
+            self._tickets.release()
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Hold one of the hashing slots, for the hashing alone."""
+        with self._waiting():
+            self._slots.acquire()
         try:
             yield
         finally:
@@ -109,17 +128,19 @@ class Hasher:
             type=Type.ID,
         ).decode("ascii")
 
-    def match(self, code: str, claim: Claim, scheme: str, hashes: Sequence[str]) -> int | None:
-        """Return the index of the hash that belongs to the code, or None. Takes one Argon2 run.
 
-        Every hash is compared, each in constant time. Raises UnknownPepper. Call this within `slot`.
-        """
-        computed = self.hash(code, claim, scheme)
-        found = None
-        for place, known in enumerate(hashes):
-            if hmac.compare_digest(computed, known):
-                found = place
-        return found
+def place_of(code_hash: str, hashes: Sequence[str]) -> int | None:
+    """Return the place of a hash among others, or None. Every one is compared, each in constant time."""
+    found = None
+    for place, known in enumerate(hashes):
+        if hmac.compare_digest(code_hash, known):
+            found = place
+    return found
+
+
+def digest_of(code_hash: str) -> str:
+    """Return the part of a PHC string that differs between the codes of one challenge."""
+    return code_hash.rpartition("$")[2]
 
 
 def draw(length: int) -> str:

@@ -36,6 +36,8 @@ class Seal:
         """
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._current = next(iter(keys))
+        self.key_ids = tuple(keys)
+        """The ids of the keys that this process can open values with."""
         self._lookups = tuple(map(_keyed, lookup_keys.values()))
         self.lookup_id = next(iter(lookup_keys))
         """The id of the key that makes new lookup keys."""

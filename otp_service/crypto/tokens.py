@@ -7,6 +7,7 @@ keys only. Must not know what is being verified.
 import base64
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jwt
@@ -25,6 +26,24 @@ DEVICE_LIFETIME = 180 * 86400
 _REQUIRED = ["iss", "aud", "sub", "iat", "exp", "jti"]
 
 
+class UnknownSigningKey(LookupError):
+    """The token was signed with a key that this process does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """What tells one token from all others: its id, when it was issued (seconds), and the key that signs it."""
+
+    jti: str
+    at: int
+    kid: str
+
+
+def new_jti() -> str:
+    """Draw the id of a token."""
+    return secrets.token_urlsafe(16)
+
+
 class Signer:
     """Signs with the newest key, checks with any key of the ring."""
 
@@ -33,13 +52,21 @@ class Signer:
         self._current = next(iter(seeds))
         self._issuer = issuer
 
-    def sign(self, claims: Mapping[str, Any], *, audience: str, now: int) -> str:
-        """Sign `claims` for an app, valid from `now` (seconds) for LIFETIME, with a fresh `jti`."""
-        return self._sign(TYPE, claims, audience, now, LIFETIME)
+    @property
+    def kid(self) -> str:
+        """The id of the key that signs new tokens."""
+        return self._current
 
-    def sign_device(self, subject: str, *, audience: str, now: int) -> str:
-        """Sign that a device verified the number behind `subject`, valid from `now` for DEVICE_LIFETIME."""
-        return self._sign(DEVICE_TYPE, {"sub": subject}, audience, now, DEVICE_LIFETIME)
+    def sign(self, claims: Mapping[str, Any], issue: Issue, *, audience: str) -> str:
+        """Sign `claims` for an app, valid for LIFETIME. The same claims and issue give the same bytes (RFC 8032).
+
+        Raises UnknownSigningKey.
+        """
+        return self._sign(TYPE, claims, audience, issue, LIFETIME)
+
+    def sign_device(self, subject: str, issue: Issue, *, audience: str) -> str:
+        """Sign that a device verified `subject`'s number, valid for DEVICE_LIFETIME. Raises UnknownSigningKey."""
+        return self._sign(DEVICE_TYPE, {"sub": subject}, audience, issue, DEVICE_LIFETIME)
 
     def check(self, token: str, *, audience: str, now: int) -> dict[str, Any]:
         """Return the claims of a valid verification token of this app. Raises TokenInvalid for any other."""
@@ -52,17 +79,19 @@ class Signer:
             raise TokenInvalid
         return claims
 
-    def _sign(self, kind: str, claims: Mapping[str, Any], audience: str, now: int, lifetime: int) -> str:
+    def _sign(self, kind: str, claims: Mapping[str, Any], audience: str, issue: Issue, lifetime: int) -> str:
+        if issue.kid not in self._keys:
+            raise UnknownSigningKey(issue.kid)
         payload = {
             **claims,
             "iss": self._issuer,
             "aud": audience,
-            "iat": now,
-            "exp": now + lifetime,
-            "jti": secrets.token_urlsafe(16),
+            "iat": issue.at,
+            "exp": issue.at + lifetime,
+            "jti": issue.jti,
         }
-        headers = {"typ": kind, "kid": self._current}
-        return jwt.encode(payload, self._keys[self._current], algorithm=ALGORITHM, headers=headers)
+        headers = {"typ": kind, "kid": issue.kid}
+        return jwt.encode(payload, self._keys[issue.kid], algorithm=ALGORITHM, headers=headers)
 
     def _check(
         self, kind: str, token: str, audience: str, now: int, required: Sequence[str]

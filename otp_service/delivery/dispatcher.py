@@ -179,7 +179,7 @@ class Dispatcher:
             try:
                 code_hash = self._hasher.hash(code, claim, challenge.scheme)
             except UnknownPepper:
-                raise unreadable(challenge) from None
+                raise unreadable(challenge.id) from None
             self._metrics.hash_seconds.observe(time.perf_counter() - started)
         return _Drawn(code, code_hash)
 

@@ -68,11 +68,18 @@ def send_code() -> tuple[dict[str, Any], int]:
     body=VerifySchema,
     answer=VerifiedSchema,
     keys=CLIENT_KEYS,
-    problems=(errors.WrongCode, errors.NoAttemptsLeft, errors.ChallengeNotFound, errors.Busy),
+    idempotent=True,
+    problems=(
+        errors.WrongCode,
+        errors.NoAttemptsLeft,
+        errors.ChallengeNotFound,
+        errors.Busy,
+        errors.IdempotencyKeyReused,
+    ),
 )
 def verify_code() -> dict[str, Any]:
     """Count the attempt, then check the code. The right code ends the challenge and returns a signed token."""
-    verified = core().check.verify(caller(), **load(VerifySchema))
+    verified = core().check.verify(caller(), **load(VerifySchema), idempotency_key=idempotency_key())
     tokens = {"token": verified.token, "token_expires_in": verified.token_expires_in}
     device = {"device_token": verified.device_token} if verified.device_token else {}
     return _shown(verified.view) | tokens | device

@@ -1,27 +1,25 @@
 """Check: count a guess, compare the code, and prove the number with a token.
 
-Knows that a guess counts before it is compared. Must not know HTTP, Redis or vendors.
+Knows that a guess counts before it is compared, and what a repetition of it gets. Must not know HTTP, Redis or vendors.
 """
 
-import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-from otp_service import phone
-from otp_service.challenge import view
-from otp_service.challenge.model import Challenge, Delivery, State
-from otp_service.challenge.sealed import PersonalData, canonical, log_challenge, unreadable, unseal
+from otp_service.challenge.guess import Guess
+from otp_service.challenge.model import Challenge, State
+from otp_service.challenge.sealed import PersonalData, canonical, unreadable, unseal
 from otp_service.challenge.store import ChallengeStore
-from otp_service.challenge.view import View
-from otp_service.crypto.code_hashes import Claim, Hasher, UnknownPepper
+from otp_service.crypto.code_hashes import Claim, Hasher, UnknownPepper, digest_of, place_of
 from otp_service.crypto.sealing import Seal
-from otp_service.crypto.tokens import LIFETIME, Signer
+from otp_service.crypto.tokens import LIFETIME, Issue, Signer
 from otp_service.delivery.conversion import Conversion
 from otp_service.errors import (
+    Busy,
     ChallengeNotFound,
+    IdempotencyKeyReused,
     Invalid,
     NoAttemptsLeft,
     OtpError,
@@ -30,25 +28,29 @@ from otp_service.errors import (
 )
 from otp_service.events.outbox import Outbox
 from otp_service.guard.admission import Admission
-from otp_service.guard.rules import after_failure, after_success, asked_of
+from otp_service.store.partitions import operation
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
+from otp_service.verification.check_recorder import CheckRecorder
 from otp_service.verification.own_challenges import check_form
+from otp_service.verification.proof import Prover, Verification
+from otp_service.verification.repetition import names_of
 
-HASH_WAIT = 1.0
-"""Seconds that a check waits for a hash slot before it is refused."""
-AMR = {"sms": "sms", "voice": "tel"}
-"""Authentication method references of RFC 8176 for the channels that have one."""
+TICKET_WAIT = 1.0
+"""Seconds that a check waits for a ticket before it is refused."""
+ANSWER_PAUSES = (0.05, 0.1, 0.2, 0.4)
+"""Seconds between looks for the answer to the same guess while another request checks it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """A verified challenge, the token that proves it, and a token that its device keeps, if that was requested."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Check:
+    """One check: the guess as it was counted, and the hash of its code."""
 
-    view: View
-    token: str
-    token_expires_in: int
-    device_token: str | None = None
+    caller: Caller
+    guess: Guess
+    challenge: Challenge
+    person: PersonalData
+    code_hash: str
 
 
 class Check:
@@ -65,15 +67,20 @@ class Check:
         admission: Admission,
         outbox: Outbox,
         metrics: Metrics,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """`sleep` waits for seconds."""
         self._challenges = challenges
-        self._conversion = conversion
         self._hasher = hasher
         self._seal = seal
-        self._signer = signer
-        self._admission = admission
-        self._outbox = outbox
+        self._prover = Prover(seal, signer)
+        self._recorder = CheckRecorder(
+            admission=admission, conversion=conversion, outbox=outbox, metrics=metrics
+        )
         self._metrics = metrics
+        self._sleep = sleep
+        self._schemes = _listed(hasher.schemes)
+        self._seals = _listed(seal.key_ids)
 
     def verify(
         self,
@@ -83,117 +90,137 @@ class Check:
         binding: str | Mapping[str, str] | None = None,
         *,
         remember_device: bool = False,
+        idempotency_key: str | None = None,
     ) -> Verification:
-        """Check a code. The guess is counted before it is compared.
+        """Check a code. The guess is counted before it is compared; a repetition gets the first answer.
 
-        Raises ChallengeNotFound, WrongCode, NoAttemptsLeft, Invalid (a code of another length, not counted),
-        Busy (not counted if no slot for hashing was free) or StoreUnavailable.
+        Raises ChallengeNotFound, WrongCode, NoAttemptsLeft, IdempotencyKeyReused, Invalid (a code of another length) or
+        Busy, neither of which counts, or StoreUnavailable.
         """
         check_form(challenge_id)
-        with self._hasher.slot(HASH_WAIT):
-            challenge = self._count_attempt(caller, challenge_id, code)
+        guess = self._guess(caller, challenge_id, idempotency_key, device=remember_device)
+        with self._hasher.ticket(TICKET_WAIT):
+            what, now, challenge = self._take_attempt(caller, challenge_id, len(code), guess)
             person = unseal(self._seal, challenge)
-            via = self._match(code, challenge, person.binding if binding is None else canonical(binding))
-        if via is None:
-            raise self._record_wrong_code(caller, challenge, person)
-        now, won = self._challenges.finish(challenge.id, caller.app.name, State.VERIFIED, via)
-        if won is None:
-            raise ChallengeNotFound
-        delivery = won.deliveries[via]
-        self._record_success(caller, won, person, delivery, now)
-        return self._prove(won, person, delivery.channel, now, remember_device=remember_device)
+            code_hash = self._hash(code, challenge, person.binding if binding is None else canonical(binding))
+        check = _Check(caller=caller, guess=guess, challenge=challenge, person=person, code_hash=code_hash)
+        match what:
+            case "counted":
+                return self._answer(check)
+            case "won":
+                return self._repeat_success(check, now)
+            case _:
+                raise self._repeat_wrong_code(check)
 
-    def _count_attempt(self, caller: Caller, challenge_id: str, code: str) -> Challenge:
-        what, _, challenge = self._challenges.take_attempt(challenge_id, caller.app.name, len(code))
-        if challenge is None:
-            self._metrics.checks.labels(caller.app.name, what).inc()
-            raise _attempt_error(what)
-        return challenge
-
-    def _match(self, code: str, challenge: Challenge, binding: str) -> int | None:
-        """Return the place of the delivery that brought this code, None for a wrong code."""
-        live = challenge.live_hashes()
-        if not live:
-            return None  # nothing was sent yet, so no code can be right
-        claim = Claim(challenge.id, challenge.purpose, binding)
-        started = time.perf_counter()
-        try:
-            found = self._hasher.match(code, claim, challenge.scheme, [code_hash for _, code_hash in live])
-        except UnknownPepper:
-            raise unreadable(challenge) from None
-        self._metrics.hash_seconds.observe(time.perf_counter() - started)
-        return None if found is None else live[found][0]
-
-    def _record_wrong_code(self, caller: Caller, challenge: Challenge, person: PersonalData) -> WrongCode:
-        """Count a wrong code for the guard and the figures. Return the error that says so."""
-        self._record_result(caller, "wrong_code", challenge, person.e164)
-        guard = caller.active.policy.guard_of(caller.app.name)
-        self._admission.count(after_failure(guard, asked_of(challenge, person.e164)))
-        left = challenge.plan.max_attempts - challenge.attempts
-        if not left:
-            self._metrics.challenges.labels(caller.app.name, "exhausted").inc()
-            with suppress(StoreUnavailable):  # the app is told when the challenge expires instead
-                self._outbox.queue_exhausted(challenge)
-        return WrongCode(left)
-
-    def _record_success(
-        self, caller: Caller, won: Challenge, person: PersonalData, delivery: Delivery, now: int
-    ) -> None:
-        """Count a right code for the guard and the figures."""
-        self._record_result(caller, "verified", won, person.e164, channel=delivery.channel)
-        self._metrics.challenges.labels(caller.app.name, "verified").inc()
-        self._record_conversion(delivery, person.e164, now)
-        guard = caller.active.policy.guard_of(caller.app.name)
-        asked = asked_of(won, person.e164)
-        self._admission.count(after_success(guard, asked, won.deliveries[0].at))
-        if person.session:
-            self._admission.record_session(caller.app.name, person.session, person.e164)
-
-    def _record_conversion(self, delivery: Delivery, e164: str, now: int) -> None:
-        seconds, country = (now - delivery.at) / 1000, phone.country_of(e164)
-        self._metrics.verified.labels(delivery.channel, delivery.upstream).inc()
-        self._metrics.verify_seconds.labels(delivery.channel).observe(seconds)
-        with suppress(StoreUnavailable):  # only operators miss it
-            self._conversion.count_verified(now, delivery.channel, country, delivery.upstream, seconds)
-
-    def _prove(
-        self, won: Challenge, person: PersonalData, channel: str, now: int, *, remember_device: bool
-    ) -> Verification:
-        subject, seconds = self._seal.subject(won.app, person.e164), now // 1000
-        token = self._signer.sign(_claims(won, person, subject, channel), audience=won.app, now=seconds)
-        device = None
-        if remember_device:
-            device = self._signer.sign_device(subject, audience=won.app, now=seconds)
-        return Verification(view.of(won, now, phone.mask(person.e164)), token, LIFETIME, device)
-
-    def _record_result(
-        self, caller: Caller, result: str, challenge: Challenge, e164: str, **fields: object
-    ) -> None:
-        self._metrics.checks.labels(caller.app.name, result).inc()
-        log_challenge(
-            "challenge.checked", challenge, e164, request_id=caller.request_id, result=result, **fields
+    def _guess(self, caller: Caller, challenge_id: str, key: str | None, *, device: bool) -> Guess:
+        """Describe a guess. A key belongs to its app, challenge and kind of caller: no page can take a server's."""
+        return Guess(
+            names=names_of(self._seal, caller, key, "verify", challenge_id) if key else (),
+            device=device,
+            schemes=self._schemes,
+            seals=self._seals,
         )
 
+    def _take_attempt(
+        self, caller: Caller, challenge_id: str, digits: int, guess: Guess
+    ) -> tuple[str, int, Challenge]:
+        """Count a guess, or find out how it was answered before."""
+        for pause in (*ANSWER_PAUSES, None):
+            what, now, challenge = self._challenges.take_attempt(challenge_id, caller.app.name, digits, guess)
+            if challenge is not None:
+                return what, now, challenge
+            if what != "running" or pause is None:
+                self._recorder.record_refused(caller, what)
+                raise _attempt_error(what, challenge_id)
+            self._sleep(pause)
+        raise AssertionError  # the last pause is None
 
-def _claims(won: Challenge, person: PersonalData, subject: str, channel: str) -> dict[str, Any]:
-    claims: dict[str, Any] = {
-        "sub": subject,
-        "phone_number": person.e164,
-        "phone_number_verified": True,
-        "purpose": won.purpose,
-        "amr": ["otp", *([AMR[channel]] if channel in AMR else [])],
-        "channel": channel,
-    }
-    if person.binding:
-        claims["binding"] = json.loads(person.binding)
-    if won.reference:
-        claims["reference"] = won.reference
-    return claims
+    def _hash(self, code: str, challenge: Challenge, binding: str) -> str:
+        with self._hasher.slot():
+            started = time.perf_counter()
+            try:
+                claim = Claim(challenge.id, challenge.purpose, binding)
+                code_hash = self._hasher.hash(code, claim, challenge.scheme)
+            except UnknownPepper:
+                raise unreadable(challenge.id) from None
+            self._metrics.hash_seconds.observe(time.perf_counter() - started)
+        return code_hash
+
+    def _answer(self, check: _Check) -> Verification:
+        """Compare a guess that was counted. Of several right ones, one wins."""
+        live = check.challenge.live_hashes()
+        place = place_of(check.code_hash, [code_hash for _, code_hash in live])
+        if place is None:
+            raise self._answer_wrong_code(check)
+        via, caller = live[place][0], check.caller
+        token = self._prover.new_token(*check.guess.names[:1])
+        now, won = self._challenges.finish(check.challenge.id, caller.app.name, State.VERIFIED, via, token)
+        if won is None:
+            return self._repeat_after_defeat(check)
+        self._recorder.record_success(caller, won, check.person, won.deliveries[via], now)
+        at = won.proof.ends // 1000 - LIFETIME if won.proof else now // 1000
+        issue = Issue(token.jti, at, token.kid)
+        return self._prover.prove(won, check.person, issue, now, remember_device=check.guess.device)
+
+    def _answer_wrong_code(self, check: _Check) -> WrongCode:
+        """Record a wrong code. Return the error that says so."""
+        challenge = check.challenge
+        self._recorder.record_wrong_code(check.caller, challenge, check.person)
+        digest = digest_of(check.code_hash)
+        with suppress(StoreUnavailable):  # then a repetition counts as another guess
+            self._challenges.record_answer(challenge.id, check.guess, "wrong", challenge.checks_left, digest)
+        return WrongCode(challenge.checks_left)
+
+    def _repeat_after_defeat(self, check: _Check) -> Verification:
+        """Give the answer of the guess that won, if it was the same. Raises ChallengeNotFound otherwise."""
+        challenge, again = check.challenge, replace(check.guess, operation=operation())
+        what, now, newest = self._challenges.take_attempt(
+            challenge.id, check.caller.app.name, challenge.plan.code_length, again
+        )
+        if what != "won" or newest is None:
+            raise ChallengeNotFound
+        return self._repeat_success(replace(check, challenge=newest, guess=again), now)
+
+    def _repeat_success(self, check: _Check, now: int) -> Verification:
+        """Give the first answer to whoever repeats the right code. Raises IdempotencyKeyReused for another one."""
+        won = check.challenge
+        assert won.proof is not None  # noqa: S101 - the store found it
+        same = place_of(check.code_hash, [code_hash for _, code_hash in won.live_hashes()]) is not None
+        with suppress(StoreUnavailable):  # then it stays counted
+            self._challenges.record_answer(won.id, check.guess, "same" if same else "other")
+        if not same:
+            raise IdempotencyKeyReused
+        self._recorder.record_repeated(check.caller, won, check.person)
+        issue = Issue(won.proof.jti, won.proof.ends // 1000 - LIFETIME, won.proof.kid)
+        return self._prover.prove(won, check.person, issue, now, remember_device=check.guess.device)
+
+    def _repeat_wrong_code(self, check: _Check) -> OtpError:
+        """Return the first answer to a wrong guess, or the error that says that it was another one."""
+        [first] = [answer for answer in check.challenge.answers if answer.name in check.guess.names]
+        if place_of(digest_of(check.code_hash), [first.code_hash]) is None:
+            return IdempotencyKeyReused()
+        self._recorder.record_repeated(check.caller, check.challenge, check.person)
+        return WrongCode(first.left)
 
 
-def _attempt_error(what: str) -> OtpError:
-    if what == "exhausted":
-        return NoAttemptsLeft()
-    if what == "shape":
-        return Invalid({"code": ["must have as many digits as the code that was sent, see code_length"]})
-    return ChallengeNotFound()
+def _listed(ids: Iterable[str]) -> str:
+    """Write ids in the form in which scripts search them: each between commas."""
+    return f",{','.join(ids)},"
+
+
+def _attempt_error(what: str, challenge_id: str) -> OtpError:
+    match what:
+        case "exhausted":
+            return NoAttemptsLeft()
+        case "shape":
+            return Invalid({"code": ["must have as many digits as the code that was sent, see code_length"]})
+        case "reused":
+            return IdempotencyKeyReused()
+        case "running":
+            return Busy(
+                "The same guess is being checked. Try again after retry_after seconds.", retry_after=1
+            )
+        case "unreadable":
+            return unreadable(challenge_id)
+        case _:
+            return ChallengeNotFound()

@@ -189,6 +189,7 @@ class Send:
             known=entry.asked.known,
             policy=caller.active.version,
             watched=caller.app.events is not None,
+            set_by="page" if caller.is_page else "server",
         )
 
     def _guard_entry(self, caller: Caller, request: SendRequest, number: Number, plan: Plan) -> Entry:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from otp_service.crypto.tokens import Issue, new_jti
 from otp_service.policy import Budget, Guard, Window
 from otp_service.policy.limits import Cooldown, Countries
 from otp_service.verification.send import SendRequest
@@ -71,7 +72,7 @@ def _calls(server: ValkeyServer, rules: Guard) -> Figure:
         spine.send.send(caller, SendRequest(to=next(numbers)))
         subject = spine.seal.subject("web", number := next(numbers))
         now = spine.store.facts.time() // 1000
-        token = spine.signer.sign_device(subject, audience="web", now=now)
+        token = spine.signer.sign_device(subject, Issue(new_jti(), now, spine.signer.kid), audience="web")
         found = []
         for who, request in (
             (caller, SendRequest(to=next(numbers))),

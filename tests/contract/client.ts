@@ -26,12 +26,17 @@ async function codeOf(to: string): Promise<string> {
   }
 }
 
+// A request that is repeated with the same key is done once, and gets the first answer.
+function once() {
+  return { header: { "Idempotency-Key": crypto.randomUUID() } };
+}
+
 const browser = clientOf(setting("PUBLISHABLE_KEY"));
 const server = clientOf(setting("SECRET_KEY"));
 const to = setting("NUMBER");
 
 const sent = await browser.POST("/otp/send", {
-  params: { header: { "Idempotency-Key": "contract-8e03978e-40d5-43e8" } },
+  params: once(),
   body: { to, purpose: "signup", channel: "sms" },
 });
 if (sent.error !== undefined) throw new Error(sent.error.code);
@@ -40,13 +45,17 @@ const first: Channel = channel;
 
 const code = await codeOf(to);
 const wrong = await browser.POST("/otp/verify", {
+  params: once(),
   body: { challenge_id, code: code === "000000" ? "000001" : "000000" },
 });
 if (wrong.error?.code !== "wrong_code") throw new Error("a wrong code was taken");
 const guesses: number | undefined = wrong.error.checks_left;
 
-const verified = await browser.POST("/otp/verify", { body: { challenge_id, code } });
+const check = { params: once(), body: { challenge_id, code } };
+const verified = await browser.POST("/otp/verify", check);
 if (verified.error !== undefined) throw new Error(verified.error.code);
+const repeated = await browser.POST("/otp/verify", check);
+if (repeated.data?.token !== verified.data.token) throw new Error("the answer was not given again");
 const redeemed = await server.POST("/otp/token/redeem", { body: { token: verified.data.token } });
 if (redeemed.error !== undefined) throw new Error(redeemed.error.code);
 const shown = await browser.GET("/otp/{challenge_id}", { params: { path: { challenge_id } } });

@@ -8,7 +8,8 @@ import math
 import secrets
 import threading
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 
 import pytest
 from argon2 import PasswordHasher
@@ -17,7 +18,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from otp_service.crypto import code_hashes
-from otp_service.crypto.code_hashes import PROFILES, Claim, Hasher, UnknownPepper, draw
+from otp_service.crypto.code_hashes import (
+    PROFILES,
+    TICKETS_PER_SLOT,
+    Claim,
+    Hasher,
+    UnknownPepper,
+    digest_of,
+    draw,
+    place_of,
+)
 from otp_service.errors import Busy
 from tests.support.patience import PATIENCE
 from tests.support.spine import PATIENT
@@ -31,6 +41,11 @@ DRAWS = 200_000
 def hasher(**peppers: bytes) -> Hasher:
     """Make a hasher with the cheapest profile; the first pepper is the current one."""
     return Hasher(peppers or {"p1": PEPPER}, "testing", 1)
+
+
+def found(made: Hasher, code: str, claim: Claim, scheme: str, hashes: Sequence[str]) -> int | None:
+    """Return the place of the hash that belongs to a code, or None."""
+    return place_of(made.hash(code, claim, scheme), hashes)
 
 
 def chi_square(found: Counter[str], cells: int) -> float:
@@ -133,9 +148,9 @@ def test_a_code_is_known_by_the_hash_it_belongs_to() -> None:
     made = hasher()
     live = [f"{place}{draw(5)}" for place in range(4)]
     hashes = [made.hash(code, CLAIM, made.scheme) for code in live]
-    assert [made.match(code, CLAIM, made.scheme, hashes) for code in live] == list(range(4))
-    assert made.match(f"9{draw(5)}", CLAIM, made.scheme, hashes) is None
-    assert made.match(live[0], CLAIM, made.scheme, []) is None
+    assert [found(made, code, CLAIM, made.scheme, hashes) for code in live] == list(range(4))
+    assert found(made, f"9{draw(5)}", CLAIM, made.scheme, hashes) is None
+    assert found(made, live[0], CLAIM, made.scheme, []) is None
 
 
 def test_a_check_runs_argon2_once_however_many_codes_are_live() -> None:
@@ -149,8 +164,8 @@ def test_a_check_runs_argon2_once_however_many_codes_are_live() -> None:
     salted_otherwise = PasswordHasher(1, 8, 1).hash(
         hmac.digest(PEPPER, CLAIM.encode("123456"), hashlib.sha256)
     )
-    assert made.match("123456", CLAIM, made.scheme, [salted_otherwise]) is None
-    assert made.match("123456", CLAIM, made.scheme, [salted_otherwise, computed]) == 1
+    assert found(made, "123456", CLAIM, made.scheme, [salted_otherwise]) is None
+    assert found(made, "123456", CLAIM, made.scheme, [salted_otherwise, computed]) == 1
 
 
 @PATIENT
@@ -162,13 +177,13 @@ def test_a_change_in_any_part_voids_the_code(
     made = hasher()
     claim = Claim(id_, purpose, binding)
     hashes = [made.hash("123456", claim, made.scheme)]
-    assert made.match("123456", claim, made.scheme, hashes) == 0
+    assert found(made, "123456", claim, made.scheme, hashes) == 0
     for other in (
         Claim(other_id, purpose, binding),
         Claim(id_, other_purpose, binding),
         Claim(id_, purpose, other_binding),
     ):
-        assert made.match("123456", other, made.scheme, hashes) == (0 if other == claim else None)
+        assert found(made, "123456", other, made.scheme, hashes) == (0 if other == claim else None)
 
 
 @PATIENT
@@ -198,11 +213,11 @@ def test_a_pepper_rotates_without_voiding_live_codes() -> None:
     hashes = [old.hash("123456", CLAIM, old.scheme)]
     new = hasher(p2=OTHER_PEPPER, p1=PEPPER)
     assert new.scheme == "testing.p2"
-    assert new.match("123456", CLAIM, old.scheme, hashes) == 0
-    assert new.match("123456", CLAIM, new.scheme, hashes) is None
+    assert found(new, "123456", CLAIM, old.scheme, hashes) == 0
+    assert found(new, "123456", CLAIM, new.scheme, hashes) is None
     fresh = [new.hash("123456", CLAIM, new.scheme)]
     assert fresh != hashes
-    assert new.match("123456", CLAIM, new.scheme, fresh) == 0
+    assert found(new, "123456", CLAIM, new.scheme, fresh) == 0
 
 
 @pytest.mark.parametrize("scheme", ["testing.p1", "testing.", "testing", "gone.p2", ".p2", ""])
@@ -212,7 +227,7 @@ def test_a_pepper_or_profile_that_is_gone_is_named(scheme: str) -> None:
     with pytest.raises(UnknownPepper):
         made.hash("123456", CLAIM, scheme)
     with pytest.raises(UnknownPepper):
-        made.match("123456", CLAIM, scheme, ["$argon2id$"])
+        found(made, "123456", CLAIM, scheme, ["$argon2id$"])
 
 
 def test_a_stolen_store_tells_nothing_without_the_pepper() -> None:
@@ -220,22 +235,31 @@ def test_a_stolen_store_tells_nothing_without_the_pepper() -> None:
     code = f"{secrets.randbelow(200):06d}"
     stolen = hasher(p1=secrets.token_bytes(32)).hash(code, CLAIM, "testing.p1")
     thief = hasher(p1=secrets.token_bytes(32))
-    tried = (thief.match(f"{guess:06d}", CLAIM, "testing.p1", [stolen]) for guess in range(200))
+    tried = (found(thief, f"{guess:06d}", CLAIM, "testing.p1", [stolen]) for guess in range(200))
     assert {*tried} == {None}
 
 
 # Places to hash.
 
 
-def test_a_caller_without_a_hash_slot_is_told_when_to_come_again() -> None:
-    """When all slots are taken a limited wait ends in Busy. A slot that was given back can be taken again."""
-    made = Hasher({"p1": PEPPER}, "testing", 2)
-    with made.slot(0):
-        with made.slot(0), pytest.raises(Busy) as caught, made.slot(0.01):
-            pytest.fail("there was a third place")
+def test_a_check_without_a_ticket_is_told_when_to_come_again() -> None:
+    """When all tickets are taken a wait ends in Busy. A ticket that was given back can be taken again."""
+    made = hasher()
+    with ExitStack() as held:
+        for _ in range(TICKETS_PER_SLOT - 1):
+            held.enter_context(made.ticket(0))
+        with made.ticket(0), pytest.raises(Busy) as caught, made.ticket(0.01):
+            pytest.fail("there was another ticket")
         assert caught.value.retry_after
-        with made.slot(0):
+        with made.ticket(0):
             pass
+
+
+def test_a_ticket_holds_no_core() -> None:
+    """A check that waits for the store with its ticket keeps no other one from hashing."""
+    made = hasher()
+    with made.ticket(0), made.ticket(0), made.slot():
+        pass
 
 
 def test_a_worker_waits_for_a_hash_slot_as_long_as_it_takes() -> None:
@@ -254,11 +278,41 @@ def test_a_worker_waits_for_a_hash_slot_as_long_as_it_takes() -> None:
     waiting.join()
 
 
-def test_a_hash_slot_is_given_back_once_however_its_use_ends() -> None:
-    """A use that fails frees its slot, and a wait that fails frees none, so the number of slots never changes."""
-    made = Hasher({"p1": PEPPER}, "testing", 1)
-    with suppress(RuntimeError), made.slot(0):
+def test_a_ticket_is_given_back_once_however_its_use_ends() -> None:
+    """A use that fails frees its ticket, and a wait that fails frees none, so their number never changes."""
+    made = hasher()
+    with ExitStack() as held:
+        for _ in range(TICKETS_PER_SLOT - 1):
+            held.enter_context(made.ticket(0))
+        with suppress(RuntimeError), made.ticket(0):
+            raise RuntimeError
+        for _ in range(2):
+            with made.ticket(0), pytest.raises(Busy), made.ticket(0):
+                pytest.fail("there was another ticket")
+
+
+def test_a_hash_slot_is_given_back_however_its_use_ends() -> None:
+    """A hash that fails keeps no other one out."""
+    made = hasher()
+    with suppress(RuntimeError), made.slot():
         raise RuntimeError
-    for _ in range(2):
-        with made.slot(0), pytest.raises(Busy), made.slot(0):
-            pytest.fail("there was a second place")
+    with made.slot():
+        pass
+
+
+def test_a_hasher_names_every_scheme_that_it_can_check() -> None:
+    """The names are those by which challenges remember profile and pepper."""
+    made = hasher(p2=OTHER_PEPPER, p1=PEPPER)
+    assert made.scheme in made.schemes
+    assert {*made.schemes} == {f"{profile}.{pepper}" for profile in PROFILES for pepper in ("p1", "p2")}
+    for scheme in made.schemes:
+        if scheme.startswith("testing"):
+            assert made.hash("123456", CLAIM, scheme)
+
+
+def test_the_digest_tells_the_codes_of_one_challenge_apart() -> None:
+    """It is what Argon2 computed, without the parameters that all codes share."""
+    made = hasher()
+    hashes = [made.hash(code, CLAIM, made.scheme) for code in ("000000", "000001")]
+    assert [place_of(digest_of(one), [digest_of(other) for other in hashes]) for one in hashes] == [0, 1]
+    assert all(one.endswith(f"${digest_of(one)}") for one in hashes)

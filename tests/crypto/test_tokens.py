@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otp_service.crypto.tokens import LIFETIME, TYPE, Signer
+from otp_service.crypto.tokens import LIFETIME, TYPE, Issue, Signer, UnknownSigningKey, new_jti
 from otp_service.errors import TokenInvalid
 
 ISSUER, AUDIENCE, NOW = "https://otp.example.com", "web", 1_790_000_000
@@ -26,9 +26,14 @@ def signer() -> Signer:
     return Signer({"s2": SEED, "s1": OLDER}, ISSUER)
 
 
+def issue(kid: str = "s2", at: int = NOW) -> Issue:
+    """Give a new token's id, time and key."""
+    return Issue(new_jti(), at, kid)
+
+
 def token(**changes: Any) -> str:  # noqa: ANN401 - claims
     """Sign the usual claims."""
-    return signer().sign(CLAIMS | changes, audience=AUDIENCE, now=NOW)
+    return signer().sign(CLAIMS | changes, issue(), audience=AUDIENCE)
 
 
 def check(text: str, *, audience: str = AUDIENCE, now: int = NOW) -> dict[str, Any]:
@@ -235,11 +240,21 @@ def test_no_text_is_a_token_by_chance(text: str) -> None:
 
 def test_an_older_key_still_checks_and_the_newest_signs() -> None:
     """Keys rotate without a lost token: the new key comes first, the old one stays for a while."""
-    old = Signer({"s1": OLDER}, ISSUER).sign(CLAIMS, audience=AUDIENCE, now=NOW)
+    old = Signer({"s1": OLDER}, ISSUER).sign(CLAIMS, issue("s1"), audience=AUDIENCE)
     assert check(old)["sub"] == CLAIMS["sub"]
     assert jwt.get_unverified_header(token())["kid"] == "s2"
     with pytest.raises(TokenInvalid):
         Signer({"s3": bytes(32)}, ISSUER).check(old, audience=AUDIENCE, now=NOW)
+
+
+def test_the_same_issue_gives_the_same_bytes_also_after_a_rotation() -> None:
+    """Ed25519 signs without randomness: a process with the key signs the same token again, others say so."""
+    issued = issue("s1")
+    first = Signer({"s1": OLDER}, ISSUER).sign(CLAIMS, issued, audience=AUDIENCE)
+    assert signer().kid == "s2"
+    assert signer().sign(CLAIMS, issued, audience=AUDIENCE) == first
+    with pytest.raises(UnknownSigningKey):
+        Signer({"s3": bytes(32)}, ISSUER).sign(CLAIMS, issued, audience=AUDIENCE)
 
 
 def test_published_keys_check_tokens_and_hold_nothing_private() -> None:
@@ -252,7 +267,7 @@ def test_published_keys_check_tokens_and_hold_nothing_private() -> None:
     text = json.dumps(published)
     assert part(SEED) not in text
     assert part(OLDER) not in text
-    text = Signer({"s2": SEED}, ISSUER).sign(CLAIMS, audience=AUDIENCE, now=4_000_000_000)
+    text = Signer({"s2": SEED}, ISSUER).sign(CLAIMS, issue(at=4_000_000_000), audience=AUDIENCE)
     claims = jwt.decode(
         text,
         jwt.PyJWKSet.from_dict(dict(published))["s2"],

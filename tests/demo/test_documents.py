@@ -15,6 +15,7 @@ pytest_plugins = ("tests.support.demo_fixtures",)
 
 FIRST_CODE = ("README.md", "Send a first code")
 FALLBACK = ("docs/integrate.md", "When a code does not arrive")
+REPETITION = ("docs/integrate.md", "Repeat a request")
 HUMAN_CHECK = ("docs/integrate.md", "Human check")
 EVENTS = ("docs/integrate.md", "Receive events")
 SECRETS = ("docs/operate.md", "Deploy")
@@ -31,17 +32,19 @@ def version_in_force(said: str) -> int:
 def test_every_block_of_commands_is_run_here() -> None:
     """A new block in a document needs a test that runs it."""
     written = sum(len(blocks(file.read_text(encoding="utf-8"), "sh")) for file in DOCUMENTS if file.exists())
-    run = (FIRST_CODE, FALLBACK, HUMAN_CHECK, EVENTS, SECRETS, CHECK, MAKE)
+    run = (FIRST_CODE, FALLBACK, REPETITION, HUMAN_CHECK, EVENTS, SECRETS, CHECK, MAKE)
     assert written == sum(len(session(*part)) for part in run)
 
 
 def test_a_first_code_and_its_fallback(demo: Demo) -> None:
-    """The first session ends with a redeemed token, the second with a code by WhatsApp and a simulation."""
-    said = shell("\n".join([*session(*FIRST_CODE), *session(*FALLBACK)]), demo.folder)
+    """A redeemed token, then a code by WhatsApp and a simulation, then a check that is repeated."""
+    parts = [*session(*FIRST_CODE), *session(*FALLBACK), *session(*REPETITION)]
+    said = shell("\n".join(parts), demo.folder)
     assert '"status":"verified"' in said
     assert '"phone_number":"+12025550100"' in said
     assert '{"channel":"sms","status":"failed"},{"channel":"whatsapp","status":"delivered"}' in said
     assert '"problem":null' in said
+    assert said.splitlines()[-1] == "the same token"
 
 
 def test_a_policy_is_checked_over_http(demo: Demo) -> None:

@@ -120,7 +120,7 @@ def test_a_guess_is_answered_although_its_event_cannot_be_queued(journeys: Journ
     core, id_ = journeys.core, journeys.start(*steps(["sms"]))
     journeys.rest(id_)
     with proxied_store("redis://127.0.0.1:9", "nobody") as away:
-        core.check._outbox = Outbox(  # noqa: SLF001 - a store of its own
+        core.check._recorder._outbox = Outbox(  # noqa: SLF001 - a store of its own
             active=core.active, challenges=away.challenges, queue=away.events, facts=away.facts
         )
         guess_wrong(journeys, id_, GUESSES)

@@ -329,7 +329,8 @@ _IDEMPOTENCY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "For 24 hours, the same key and body give the same challenge. A page's has 22 characters or more.",
+    "description": "The same key and body get the same answer: of a send for 24 hours, of a check or redemption while "
+    "its token lives. A page's has 22 characters or more.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 130},
     "example": '"8e03978e-40d5-43e8-bc93-6894a57f9324"',
 }

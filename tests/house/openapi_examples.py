@@ -12,7 +12,7 @@ from otp_service import errors
 from otp_service.http.body import MAX_BODY
 from otp_service.http.problems import STATUS, problem
 
-REQUEST_ID = "9f86d081884c7d65"
+REQUEST_ID = "Zk1p0Yk5c1n"
 TEXTS = {
     "text/plain": 'otp_http_requests_total{route="/otp/send",status="202"} 4711.0\n',
     "text/javascript": "customElements.define('altcha-widget', AltchaWidget);\n",

@@ -18,6 +18,7 @@ from otp_service.bootstrap import foundation, operations
 from otp_service.challenge import store, transitions
 from otp_service.cli.worker import EVENTS_AT_ONCE
 from otp_service.crypto import tokens
+from otp_service.crypto.code_hashes import TICKETS_PER_SLOT
 from otp_service.delivery import conversion, replies, settlement, step_chooser, worker
 from otp_service.events import queue, sender, standard_webhooks
 from otp_service.guard import captcha, human_check
@@ -328,9 +329,9 @@ def _of_hashing() -> Iterator[Sequence[str]]:
         "the check waits",
     )
     yield (
-        "wait of a check for a hashing slot",
-        span(check.HASH_WAIT),
-        "`verification/check.py`",
+        "checks under way",
+        f"{TICKETS_PER_SLOT} for each core; another one waits {span(check.TICKET_WAIT)} for its ticket",
+        "`crypto/code_hashes.py`, `verification/check.py`",
         "503 `busy`; the guess is not counted",
     )
 

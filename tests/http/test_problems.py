@@ -1,17 +1,18 @@
 """Each error as a problem document."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from copy import copy
 from dataclasses import replace
 
-import jwt
 import pytest
 from werkzeug.test import TestResponse
 
 from otp_service import errors
 from otp_service.access.api_keys import digest
-from otp_service.crypto.code_hashes import Hasher
+from otp_service.crypto.code_hashes import TICKETS_PER_SLOT, Hasher
 from otp_service.crypto.sealing import Seal
+from otp_service.crypto.tokens import Issue
 from otp_service.events.outbox import Outbox
 from otp_service.http import app as http_app
 from otp_service.http.problems import STATUS
@@ -134,10 +135,9 @@ def _(api: Api) -> TestResponse:
 @reaches(errors.TokenSpent)
 def _(api: Api) -> TestResponse:
     now = api.core.store.facts.time() // 1000
-    token = api.core.signer.sign({"sub": "s", "phone_number": NUMBER}, audience="web", now=now)
-    api.core.store.facts.use_once(
-        f"token:{jwt.decode(token, options={'verify_signature': False})['jti']}", 60
-    )
+    issue = Issue("spent", now, api.core.signer.kid)
+    token = api.core.signer.sign({"sub": "s", "phone_number": NUMBER}, issue, audience="web")
+    api.core.store.facts.use_once("token:spent", 60)
     return api.redeem(token)
 
 
@@ -166,7 +166,9 @@ def _(api: Api) -> TestResponse:
         metrics=core.metrics,
     )
     challenge_id = api.opened()
-    with hasher.slot():
+    with ExitStack() as held:
+        for _ in range(TICKETS_PER_SLOT):
+            held.enter_context(hasher.ticket(0))
         busy = copy(core)
         busy.check = check
         answer = replace(api, flask=http_app.web(busy)).verify(challenge_id, "000000")

@@ -10,7 +10,7 @@ import pytest
 
 from otp_service.challenge.model import State
 from otp_service.crypto.sealing import Seal, Unsealable
-from otp_service.errors import ChallengeNotFound, InvalidNumber, NumberOptedOut
+from otp_service.errors import ChallengeNotFound, InvalidNumber, NoRoute
 from otp_service.guard.rules import FAMILIARITY
 from otp_service.policy import CHANNELS
 from otp_service.verification.send import SendRequest
@@ -119,7 +119,7 @@ def test_a_stop_outlives_its_number(house: House) -> None:
         record = json.loads(house.kept()[left])
         assert left.endswith(f":x:{house.core.seal.index('suppressed', ERASED)}")
         assert set(record) == {"channel", "upstream", "at", "by", "under"}
-    with pytest.raises(NumberOptedOut):
+    with pytest.raises(NoRoute):
         house.core.send.send(house.caller, SendRequest(to=ERASED))
     receive_reply(house.core, ERASED, "START")
     assert kinds_of(traces(house, ERASED, ids)) == {"k"}

@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from otp_service.bootstrap.core import Core
-from otp_service.errors import NumberOptedOut, TooManyRequests, WrongCode
+from otp_service.errors import NoRoute, TooManyRequests, WrongCode
 from otp_service.policy import CHANNELS
 from otp_service.upstream.port import Receipt, Reply, Stage
 from otp_service.verification.caller import Caller
@@ -65,30 +65,34 @@ class House:
         """Let a number go through everything; gives the ids of its challenges."""
         core = self.core
         request = SendRequest(to=number, reference="order 7", binding={"amount": "12.00"})
-        id_ = core.send.send(self.caller, request, f"key of {number}").challenge_id
+        id_ = core.send.send(self.caller, request, f"the key for {number}, a page's").challenge_id
         core.dispatcher.dispatch(id_, lambda: False)
         push(core, id_, Stage.SENT)
         push(core, id_, Stage.FAILED)  # on to the next channel
         core.dispatcher.dispatch(id_, lambda: False)
         push(core, id_, Stage.DELIVERED)
         core.scripts.offset += 2000
-        core.resend.resend(self.caller, id_, ResendRequest(channel="voice"), "again")
+        core.resend.resend(
+            self.caller, id_, ResendRequest(channel="voice"), "once more, over another channel"
+        )
         core.dispatcher.dispatch(id_, lambda: False)
-        core.check.verify(self.caller, id_, self.upstream.codes["voice"])
+        core.check.verify(
+            self.caller, id_, self.upstream.codes["voice"], idempotency_key="the key of a check, a page's"
+        )
         core.dispatcher.dispatch(id_, lambda: False)  # tells the app
         with pytest.raises(TooManyRequests):
             core.send.send(self.caller, request)  # makes a block
         core.scripts.offset += 2000
         running = core.send.send(self.caller, replace(request, purpose="signup")).challenge_id
         with pytest.raises(WrongCode):
-            core.check.verify(self.caller, running, "000000")
+            core.check.verify(self.caller, running, "000000", idempotency_key="the key of a check, a page's")
         self.pin(number)
         core.history.record_recycled(number, core.store.facts.time(), 90 * 86_400)
         core.dispatcher.dispatch(running, lambda: False)
         receive_reply(core, number, "hello")
         core.store.facts.put(f"mobile:{core.seal.index('number', number)}", "yes", 60)
         receive_reply(core, number, "STOP")
-        with pytest.raises(NumberOptedOut):
+        with pytest.raises(NoRoute):  # as a page is told
             core.send.send(self.caller, request)
         return {id_, running}
 

@@ -160,11 +160,18 @@ class Api:
         assert answer.status_code == 202, answer.text
         return str(answer.json["challenge_id"]) if answer.json else ""
 
-    def verify(self, challenge_id: str, code: str, *, key: str = SECRET, **fields: Any) -> TestResponse:  # noqa: ANN401 - JSON
-        """POST /otp/verify."""
-        return self.call(
-            "POST", "/otp/verify", key=key, body={"challenge_id": challenge_id, "code": code, **fields}
-        )
+    def verify(
+        self,
+        challenge_id: str,
+        code: str,
+        *,
+        key: str = SECRET,
+        once: str | None = None,
+        **fields: Any,  # noqa: ANN401 - JSON
+    ) -> TestResponse:
+        """POST /otp/verify; `once` is the Idempotency-Key."""
+        body = {"challenge_id": challenge_id, "code": code, **fields}
+        return self.call("POST", "/otp/verify", key=key, body=body, headers=idempotent(once))
 
     def status(self, challenge_id: str, *, key: str = SECRET) -> TestResponse:
         """GET /otp/{id}."""
@@ -178,9 +185,17 @@ class Api:
         """DELETE /otp/{id}."""
         return self.call("DELETE", f"/otp/{challenge_id}", key=key)
 
-    def redeem(self, token: str, *, key: str = SECRET) -> TestResponse:
-        """POST /otp/token/redeem."""
-        return self.call("POST", "/otp/token/redeem", key=key, body={"token": token})
+    def redeem(
+        self,
+        token: str,
+        *,
+        key: str = SECRET,
+        once: str | None = None,
+        **fields: Any,  # noqa: ANN401 - JSON
+    ) -> TestResponse:
+        """POST /otp/token/redeem; `once` is the Idempotency-Key."""
+        body = {"token": token, **fields}
+        return self.call("POST", "/otp/token/redeem", key=key, body=body, headers=idempotent(once))
 
     def later(self, seconds: float) -> None:
         """Move the store's clock."""
@@ -234,6 +249,11 @@ _READ: dict[str, Callable[[Redis, str], object]] = {
     "string": lambda store, key: store.get(key),
     "set": lambda store, key: store.smembers(key),
 }
+
+
+def idempotent(key: str | None) -> dict[str, str]:
+    """Return the header that names an idempotency key, if there is one."""
+    return {} if key is None else {"Idempotency-Key": key}
 
 
 def wrong(code: str) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from otp_service.bootstrap.stores import Stores
-from otp_service.challenge.model import Challenge, State, Status
+from otp_service.challenge.guess import Guess, TokenId
+from otp_service.challenge.model import Answer, Challenge, State, Status
 from otp_service.challenge.store import SEND_LEASE
 from otp_service.challenge.transitions import Again, GiveUp, Next
 from otp_service.crypto.sealing import Seal
@@ -80,6 +81,31 @@ def _last_attempt(flaky: Stores, store: Stores, id_: str) -> None:
         store.challenges.take_attempt(id_, "web", 6)
     assert flaky.challenges.take_attempt(id_, "web", 6)[0] == "counted"
     assert store.challenges.take_attempt(id_, "web", 6)[0] == "exhausted"
+
+
+def _taken_over_attempt(flaky: Stores, store: Stores, id_: str) -> None:
+    first = Guess(names=("name",))
+    store.challenges.take_attempt(id_, "web", 6, first)
+    store.challenges.record_answer(id_, first, "unchecked")
+    assert flaky.challenges.take_attempt(id_, "web", 6, Guess(names=("name",)))[0] == "counted"
+    assert seen(store, id_).attempts == 1
+
+
+def _repeated_attempt(flaky: Stores, store: Stores, id_: str) -> None:
+    store.challenges.take_attempt(id_, "web", 6, Guess(names=("name",)))
+    store.challenges.finish(
+        id_, "web", State.VERIFIED, 0, TokenId(jti="j", kid="s1", life=60_000, name="name")
+    )
+    for _ in range(PLAN.max_attempts - 1):
+        assert store.challenges.take_attempt(id_, "web", 6, Guess(names=("name",)))[0] == "won"
+    assert flaky.challenges.take_attempt(id_, "web", 6, Guess(names=("name",)))[0] == "won"
+
+
+def _answer(flaky: Stores, store: Stores, id_: str) -> None:
+    guess = Guess(names=("name",))
+    store.challenges.take_attempt(id_, "web", 6, guess)
+    flaky.challenges.record_answer(id_, guess, "wrong", 4, "digest")
+    assert seen(store, id_).answers == (Answer("name", 4, "digest"),)
 
 
 def _finish(flaky: Stores, store: Stores, id_: str) -> None:
@@ -367,6 +393,9 @@ TWICE = {
     "open": Twice(_fresh, _open_again),
     "attempt": Twice(_fresh, _attempt),
     "attempt, the last": Twice(_fresh, _last_attempt),
+    "attempt, taken over": Twice(_fresh, _taken_over_attempt),
+    "attempt, repeated": Twice(_resting, _repeated_attempt),
+    "answer": Twice(_fresh, _answer),
     "finish": Twice(_resting, _finish),
     "resend": Twice(_resting, _resend),
     "resend, the last": Twice(_resting, _last_resend),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -9,10 +10,10 @@ import pytest
 from otp_service.challenge.model import State, Status
 from otp_service.challenge.store import CLAIM_LEASE, SEND_LEASE
 from otp_service.challenge.view import View
-from otp_service.errors import NoAttemptsLeft, ResendTooEarly, TooManyRequests, WrongCode
+from otp_service.errors import Busy, NoAttemptsLeft, ResendTooEarly, TooManyRequests, WrongCode
 from otp_service.policy import Budget, Window
 from otp_service.upstream.port import Verdict
-from otp_service.verification.check import Verification
+from otp_service.verification.proof import Verification
 from otp_service.verification.send import SendRequest
 from tests.support.spine import (
     NUMBERS,
@@ -242,3 +243,39 @@ def test_an_end_and_an_outcome_at_once_are_both_kept(spine: Spine) -> None:
         after = seen(spine.store, id_)
         assert (after.state, after.last.status) == (State.VERIFIED, Status.ACCEPTED)
         assert spine.store.challenges.claim(id_) is None
+
+
+def test_a_crowd_with_one_key_gets_one_answer(spine: Spine) -> None:
+    """60 right codes at once with the same Idempotency-Key: one is counted, and all get the same token."""
+    id_ = sent(spine)
+
+    def verify(_: int) -> str:
+        for _ in range(20):
+            with suppress(Busy):  # the guess is still being checked
+                return spine.check.verify(spine.caller, id_, RIGHT, idempotency_key="one").token
+        raise Busy
+
+    tokens = together(60, verify)
+    assert len({*tokens}) == 1, tokens
+    assert isinstance(tokens[0], str)
+    assert seen(spine.store, id_).attempts == 1
+
+
+def test_a_crowd_with_its_own_keys_has_one_winner(spine: Spine) -> None:
+    """60 right codes at once, each with another Idempotency-Key: a code still succeeds once."""
+    id_ = sent(spine)
+    results = together(60, lambda n: spine.check.verify(spine.caller, id_, RIGHT, idempotency_key=f"key {n}"))
+    assert counted([*results])[Verification.__name__] == 1
+    assert seen(spine.store, id_).attempts <= PLAN.max_attempts
+
+
+def test_one_key_gives_no_more_guesses(spine: Spine) -> None:
+    """60 different codes at once with the same key: one is compared."""
+    id_ = sent(spine)
+    results = together(
+        60, lambda n: spine.check.verify(spine.caller, id_, f"{200_000 + n}", idempotency_key="one")
+    )
+    found = counted([*results])
+    assert found[WrongCode.__name__] == 1
+    assert set(found) <= {"WrongCode", "IdempotencyKeyReused", "Busy"}
+    assert seen(spine.store, id_).attempts == 1

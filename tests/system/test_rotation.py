@@ -16,7 +16,7 @@ from otp_service.errors import NumberOptedOut
 from otp_service.ops.rekeying import Tally, record_kinds, rekey
 from otp_service.upstream.port import Receipt, Reply, Stage
 from otp_service.verification.caller import Caller
-from otp_service.verification.check import Verification
+from otp_service.verification.proof import Verification
 from otp_service.verification.resend import ResendRequest
 from otp_service.verification.send import SendRequest
 from tests.support.fault_server import FaultServer

@@ -42,7 +42,7 @@ class ProblemSchema(Schema):
     status = shown(fields.Integer, "The HTTP status.", 422)
     detail = shown(fields.String, "What happened and what to do next.", "Some fields break a rule.")
     code = shown(fields.String, "The stable code of the problem.", "invalid_request")
-    request_id = shown(fields.String, "The request's id. Quote it when you ask for help.", "9f86d081884c7d65")
+    request_id = shown(fields.String, "The request's id. Quote it when you ask for help.", "Zk1p0Yk5c1n")
     errors = fields.List(
         fields.Nested(FieldErrorSchema), metadata={"description": "The fields and headers that break a rule."}
     )

@@ -31,6 +31,11 @@ class ClaimsSchema(Schema):
     phone_number = shown(fields.String, "The verified number (E.164).", "+12025550100")
     phone_number_verified = shown(fields.Boolean, "Always true.", example=True)
     purpose = shown(fields.String, "What the proof is for.", "login")
+    set_by = shown_word(
+        ["page", "server"],
+        "Who set purpose, reference and binding with POST /otp/send: a page, which a person can change, or a server.",
+        "server",
+    )
     amr = shown(
         fields.List,
         "How the number was verified (RFC 8176).",

@@ -13,25 +13,43 @@ const key = document.body.dataset.key;
 let challenge = null;
 let clock = 0;
 
+const pause = (milliseconds) => new Promise((resume) => setTimeout(resume, milliseconds));
+
+// Draws an Idempotency-Key: a request that is repeated with it is done once, and gets the first answer.
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 // Posts a body; without one, reads. Throws a problem document if the service refuses.
-async function call(path, body) {
-  const answer = await fetch(path, {
-    method: body ? "POST" : "GET",
-    headers: { Authorization: `Bearer ${key}`, "Content-Type": "application/json" },
-    body: body && JSON.stringify(body),
-  });
+async function call(path, body, once) {
+  const headers = { Authorization: `Bearer ${key}`, "Content-Type": "application/json" };
+  if (once) headers["Idempotency-Key"] = once;
+  const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
   const content = await answer.json();
   if (!answer.ok) throw content;
   return content;
 }
 
-// Repeats a request with a proof while the service requires a human check, or a harder one than before.
-async function ask(path, body) {
+// Posts a body, and again while the answer is lost or the service cannot work now.
+async function post(path, body, once = newKey(), tries = 3) {
   try {
-    return await call(path, body);
+    return await call(path, body, once);
+  } catch (problem) {
+    const passing = !problem.code || problem.status === 503;
+    if (!passing || tries === 1) throw problem;
+    await pause(1000 * (problem.retry_after ?? 1));
+    return post(path, body, once, tries - 1);
+  }
+}
+
+// Repeats a request with a proof while the service requires a human check, or a harder one than before.
+async function ask(path, body, once = newKey()) {
+  try {
+    return await post(path, body, once);
   } catch (problem) {
     if (problem.code !== "human_check_required") throw problem;
-    return ask(path, { ...body, human_proof: await solve(problem.human_check) });
+    return ask(path, { ...body, human_proof: await solve(problem.human_check) }, once);
   }
 }
 
@@ -103,7 +121,7 @@ function update(answer) {
 async function follow(id) {
   const followed = () => challenge?.challenge_id === id && challenge.status === "pending";
   while (followed()) {
-    await new Promise((resolve) => setTimeout(resolve, 2000));
+    await pause(2000);
     const answer = await call(`/otp/${id}`).catch(() => null); // the next one may come through
     if (answer && followed()) update(answer);
   }
@@ -118,7 +136,7 @@ function tick() {
 async function verify() {
   const code = $("digits").value;
   $("digits").value = "";
-  challenge = await call("/otp/verify", { challenge_id: challenge.challenge_id, code });
+  challenge = await post("/otp/verify", { challenge_id: challenge.challenge_id, code });
   $("token").textContent = challenge.token;
   show("done");
   $("title").focus();

@@ -1,0 +1,75 @@
+"""Records how checks end: for the guard, for the figures and for the app.
+
+Knows what each of them counts. Must not know how a code is checked.
+"""
+
+from contextlib import suppress
+
+from otp_service import phone
+from otp_service.challenge.model import Challenge, Delivery
+from otp_service.challenge.sealed import PersonalData, log_challenge
+from otp_service.delivery.conversion import Conversion
+from otp_service.errors import StoreUnavailable
+from otp_service.events.outbox import Outbox
+from otp_service.guard.admission import Admission
+from otp_service.guard.rules import after_failure, after_success, asked_of
+from otp_service.telemetry.metrics import Metrics
+from otp_service.verification.caller import Caller
+
+
+class CheckRecorder:
+    """Records each check once."""
+
+    def __init__(
+        self, *, admission: Admission, conversion: Conversion, outbox: Outbox, metrics: Metrics
+    ) -> None:
+        self._admission = admission
+        self._conversion = conversion
+        self._outbox = outbox
+        self._metrics = metrics
+
+    def record_refused(self, caller: Caller, what: str) -> None:
+        """Count a check that was refused before a code was compared."""
+        self._metrics.checks.labels(caller.app.name, what).inc()
+
+    def record_repeated(self, caller: Caller, challenge: Challenge, person: PersonalData) -> None:
+        """Count a check that got its first answer again."""
+        self._record_result(caller, "repeated", challenge, person.e164)
+
+    def record_wrong_code(self, caller: Caller, challenge: Challenge, person: PersonalData) -> None:
+        """Count a wrong code. Tell the app if it was the last guess."""
+        self._record_result(caller, "wrong_code", challenge, person.e164)
+        guard = caller.active.policy.guard_of(caller.app.name)
+        self._admission.count(after_failure(guard, asked_of(challenge, person.e164)))
+        if not challenge.checks_left:
+            self._metrics.challenges.labels(caller.app.name, "exhausted").inc()
+            with suppress(StoreUnavailable):  # the app is told when the challenge expires instead
+                self._outbox.queue_exhausted(challenge)
+
+    def record_success(
+        self, caller: Caller, won: Challenge, person: PersonalData, delivery: Delivery, now: int
+    ) -> None:
+        """Count a right code, which `delivery` brought."""
+        self._record_result(caller, "verified", won, person.e164, channel=delivery.channel)
+        self._metrics.challenges.labels(caller.app.name, "verified").inc()
+        self._record_conversion(delivery, person.e164, now)
+        guard = caller.active.policy.guard_of(caller.app.name)
+        asked = asked_of(won, person.e164)
+        self._admission.count(after_success(guard, asked, won.deliveries[0].at))
+        if person.session:
+            self._admission.record_session(caller.app.name, person.session, person.e164)
+
+    def _record_conversion(self, delivery: Delivery, e164: str, now: int) -> None:
+        seconds, country = (now - delivery.at) / 1000, phone.country_of(e164)
+        self._metrics.verified.labels(delivery.channel, delivery.upstream).inc()
+        self._metrics.verify_seconds.labels(delivery.channel).observe(seconds)
+        with suppress(StoreUnavailable):  # only operators miss it
+            self._conversion.count_verified(now, delivery.channel, country, delivery.upstream, seconds)
+
+    def _record_result(
+        self, caller: Caller, result: str, challenge: Challenge, e164: str, **fields: object
+    ) -> None:
+        self._metrics.checks.labels(caller.app.name, result).inc()
+        log_challenge(
+            "challenge.checked", challenge, e164, request_id=caller.request_id, result=result, **fields
+        )
