@@ -75,7 +75,6 @@ KEEPTTL = (', "KEEPTTL")', ")")
 CHANGES: dict[str, list[tuple[str, str]]] = {
     "arm": [
         OFFSET,
-        ("challenge.state or challenge.lease", "challenge.lease"),
         (" or challenge.lease ~= operation", ""),
         (" or now >= challenge.expires", ""),
         ("and last.ref == reference", ""),
@@ -321,7 +320,6 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     "claim_event": [OFFSET, ("event.op == operation", "false"), ("event.tries = tries + 1", ""), KEEPTTL],
     "release": [
         OFFSET,
-        (" or challenge.state", ""),
         (" or challenge.lease ~= operation", ""),
         (' or last.status ~= "claimed"', ""),
         ('last.status = "queued"', ""),

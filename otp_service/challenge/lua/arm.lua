@@ -14,7 +14,7 @@ local wait, lease, live = sending.wait, sending.lease, sending.live
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)
-if not challenge or challenge.state or challenge.lease ~= operation or now >= challenge.expires then
+if not challenge or challenge.lease ~= operation or now >= challenge.expires then
   return {"lost", now}
 end
 local deliveries = challenge.deliveries
@@ -22,7 +22,7 @@ local last = deliveries[#deliveries]
 if last.status == "sending" and last.ref == reference then
   return {"armed", now}
 end
-if last.status ~= "claimed" then
+if last.status ~= "claimed" then -- as after the end of the challenge
   return {"lost", now}
 end
 if last.step ~= step then -- its own step could not be taken

@@ -9,7 +9,7 @@ local id, operation, wake, partition = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)
 local last = challenge and challenge.deliveries[#challenge.deliveries]
-if not challenge or challenge.state or challenge.lease ~= operation or last.status ~= "claimed" then
+if not challenge or challenge.lease ~= operation or last.status ~= "claimed" then
   return {"lost", now}
 end
 last.status = "queued"
