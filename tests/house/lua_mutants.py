@@ -32,6 +32,7 @@ TESTS = tuple(
         "store/test_due",
         "store/test_facts",
         "delivery/test_membership",
+        "delivery/test_conversion",
         "delivery/test_receipt_pull",
         "upstream/test_get_budget",
         "system/test_time_to_live",
@@ -185,6 +186,13 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("now + lease", "now"),
         KEEPTTL,
     ],
+    "conversion_count": [
+        ("for at = 2, #ARGV do", "for at = 2, 2 do"),
+        ("ARGV[at], 1)", "ARGV[at], 2)"),
+        ('redis.call("PEXPIRE", day_key, ttl)', ""),
+    ],
+    "delete": [("unpack(KEYS)", "KEYS[1]")],
+    "put": [(', "PX", ttl', "")],
     "due": [
         OFFSET,
         ('"LIMIT", 0, limit', '"LIMIT", 0, 100000'),

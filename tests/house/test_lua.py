@@ -56,6 +56,14 @@ def test_the_check_itself_finds_what_is_wrong() -> None:
     assert not fits(["id"], "return unpack(ARGV)", "ARGV")
 
 
+def test_every_script_that_decides_or_writes_is_broken_by_a_mutant() -> None:
+    """Only a script that reads and returns has nothing to break."""
+    acts = re.compile(r"\bif\b|\bfor\b|redis\.call\(\"(?!GET|HGET|HGETALL|HMGET|TIME)")
+    broken = {mutant.script for mutant, _ in mutants([])}
+    acting = {name for name, text in SCRIPTS.items() if acts.search("\n".join(without_comments(text)))}
+    assert acting <= broken
+
+
 def test_the_time_is_read_in_one_place() -> None:
     """Every script that needs it includes the prologue."""
     assert [name for name, source in SCRIPTS.items() if "TIME" in "\n".join(without_comments(source))] == []
