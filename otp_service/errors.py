@@ -89,7 +89,6 @@ class BodyTooLarge(OtpError):
     """The body is longer than any valid one."""
 
     code = "body_too_large"
-    detail = "The body is too large."
     broken = ("body", "must not be longer than the limit of the call")
 
     def __init__(self, most: int) -> None:
@@ -242,7 +241,6 @@ class ChannelNotAvailable(Invalid):
     """No step of the route uses the requested channel."""
 
     code = "channel_not_available"
-    detail = "This channel is not available for this number."
 
     def __init__(self, available: Iterable[str]) -> None:
         names = ", ".join(dict.fromkeys(available))
@@ -297,9 +295,7 @@ class NumberOptedOut(OtpError):
     """The person asked not to receive messages."""
 
     code = "number_opted_out"
-    detail = (
-        "This number opted out of messages. The person can opt in again by sending START, or an operator can."
-    )
+    detail = "This number opted out of messages. The person can opt in again with START, or an operator can."
     broken = ("to", "must be a number that has not opted out")
 
 
@@ -339,7 +335,6 @@ class PolicyConflict(OtpError):
     """The version in force is not the one that the change was based on."""
 
     code = "policy_conflict"
-    detail = "Another version of the policy came into force in the meantime. Review it, then apply your change again."
     broken = ("expected", "must be the version in force")
 
     def __init__(self, version: int, warnings: Sequence[str] = ()) -> None:
@@ -388,6 +383,13 @@ class StoreUnavailable(OtpError):
 
     code = "store_unavailable"
     detail = "The service cannot reach its store. Try again after retry_after seconds, with the same Idempotency-Key."
+
+
+class NoWorker(OtpError):
+    """No worker is alive that could send the message. Nothing is sent or counted."""
+
+    code = "no_worker"
+    detail = "No worker runs that could send the message. Nothing was counted. Try again after retry_after seconds."
 
 
 class ConfigurationError(Exception):

@@ -94,15 +94,17 @@ def _number(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def _duration(low: str, high: str) -> Callable[[str], int]:
-    """Return a parser of durations such as 10m, 24h or 4d within bounds; it returns seconds."""
+def _duration(
+    low: str, high: str, *, like: str = "10m, 24h or 4d", units: str = "mhd"
+) -> Callable[[str], int]:
+    """Return a parser of durations within bounds; it returns seconds."""
     shortest, longest = read_duration(low), read_duration(high)
 
     def parse(text: str) -> int:
         try:
-            return read_duration(text, units="mhd", max_digits=4, shortest=shortest, longest=longest)
+            return read_duration(text, units=units, max_digits=4, shortest=shortest, longest=longest)
         except ValueError:
-            raise _ProblemError(f"must be a time from {low} to {high}, as in 10m, 24h or 4d") from None
+            raise _ProblemError(f"must be a time from {low} to {high}, as in {like}") from None
 
     return parse
 
@@ -235,6 +237,11 @@ class Settings:
     worker_name: str = _setting(str, "stable name of this worker; empty: the host name", default="")
     worker_metrics: int = _setting(
         _number(0, MAX_PORT), "port for the metrics of a worker; 0: none", default="0"
+    )
+    worker_silence: int = _setting(
+        _duration("5s", "1h", like="10s or 1m", units="smh"),
+        "time without a sign of a worker after which a send is refused with `no_worker`",
+        default="10s",
     )
     private_events: bool = _setting(
         _yes_no, "whether events may go to private addresses, for closed networks", default="no"

@@ -117,6 +117,7 @@ def make_settings(redis_url: str, **changes: object) -> Settings:
         "worker_sends": 16,
         "worker_name": "test",
         "worker_metrics": 0,
+        "worker_silence": 10,
         "private_events": True,
         "captcha_secret": "",
         "example_key": "",

@@ -9,6 +9,7 @@ from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.editing import PolicyEditing
 from otp_service.crypto.code_hashes import Hasher
 from otp_service.crypto.tokens import Signer
+from otp_service.delivery.worker_watch import WorkerWatch
 from otp_service.events.outbox import Outbox
 from otp_service.guard.admission import Admission
 from otp_service.guard.captcha import SiteVerify
@@ -107,6 +108,16 @@ class Verifying(PolicyEditing):
         )
 
     @cached_property
+    def workers(self) -> WorkerWatch:
+        """Tells whether workers are alive."""
+        return WorkerWatch(
+            self.store.membership(self.store.due),
+            [self.store.due, self.store.events_due],
+            self.metrics,
+            silence=self.settings.worker_silence,
+        )
+
+    @cached_property
     def send(self) -> Send:
         """Opens challenges."""
         return Send(
@@ -117,13 +128,19 @@ class Verifying(PolicyEditing):
             seal=self.seal,
             signer=self.signer,
             admission=self.admission,
+            workers=self.workers,
             metrics=self.metrics,
         )
 
     @cached_property
     def resend(self) -> Resend:
         """Sends another code for a challenge."""
-        return Resend(challenges=self.store.challenges, seal=self.seal, admission=self.admission)
+        return Resend(
+            challenges=self.store.challenges,
+            seal=self.seal,
+            admission=self.admission,
+            workers=self.workers,
+        )
 
     @cached_property
     def check(self) -> Check:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
-from otp_service.delivery.membership import Membership
+from otp_service.delivery.membership import LIFE, Membership
 from otp_service.errors import StoreUnavailable
 from otp_service.store.connection import AWAY
 from otp_service.store.due import DueQueue
@@ -23,8 +23,6 @@ POLL = 1.0
 """Seconds until a partition is read even without a wake-up, as a wake-up may be lost."""
 BEAT = 1.0
 """Seconds between two beats, by which a worker shows that it is alive."""
-LIFE = 3.0
-"""Seconds without a beat until a worker's partitions go to other workers."""
 BACK_OFF = 0.25
 """Seconds until the next try after a failure."""
 

@@ -30,6 +30,7 @@ def prepared(configuration: Configuration, *, shared_metrics: bool) -> Flask:
     core = Core(configuration, threads=read.threads, hash_slots=max(1, cores() // read.processes), role="api")
     core.follow()
     core.follow_keys()
+    core.workers.follow()
     return web(core, shared_metrics=shared_metrics)
 
 

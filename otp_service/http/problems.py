@@ -57,6 +57,7 @@ STATUS: Mapping[type[errors.OtpError], int] = {
     errors.InternalError: 500,
     errors.Busy: 503,
     errors.StoreUnavailable: 503,
+    errors.NoWorker: 503,
     errors.HumanCheckUnavailable: 503,
 }
 """The HTTP status of each error."""

@@ -32,7 +32,7 @@ METHODS = ["GET", "POST", "PUT"]
     large=True,
 )
 def receive_reports(upstream: str) -> dict[str, Any]:
-    """Accept one or more reports as JSON, form or query, in any order. Repeats change nothing."""
+    """Accept reports as JSON, form or query, in any order. Repeats change nothing."""
     return _receive(upstream, bearer())
 
 
@@ -44,7 +44,7 @@ def receive_reports(upstream: str) -> dict[str, Any]:
     large=True,
 )
 def receive_reports_by_path(upstream: str, secret: str) -> dict[str, Any]:
-    """Accept one or more reports as JSON, form or query, in any order. Repeats change nothing."""
+    """Accept reports as JSON, form or query, in any order. Repeats change nothing."""
     return _receive(upstream, secret)
 
 

@@ -43,6 +43,14 @@ class DueQueue:
         """Return the channel on which a script announces an id, and what it says there: the id's partition."""
         return self.wake_channel, id_[:2]
 
+    def overdue(self, now: int) -> int:
+        """Return for how long the oldest item has been due at `now`, 0 if none is (milliseconds).
+
+        Reads the first item of each partition in one round trip. Raises StoreUnavailable.
+        """
+        keys = [self._partitions.key(partition, self.name) for partition in self.partitions()]
+        return max(0, now - min(self._scripts.lowest(keys), default=now))
+
     def due(self, partition: str, limit: int) -> Due:
         """Return at most `limit` ids that are due in a partition. Raises StoreUnavailable."""
         now, following, *found = self._scripts.call("due", [self.key(partition)], limit)

@@ -95,6 +95,11 @@ class Scripts:
         """Read the first value found under any of these keys, which may be in different slots."""
         return next((value for key in keys if (value := self._get(key))), None)
 
+    def lowest(self, keys: Sequence[str]) -> list[int]:
+        """Read the lowest score of each sorted set, which may be in different slots, in one round trip."""
+        found = self.bounded(partial(_lowest, keys), "lowest")
+        return [int(first[0][1]) for first in found if first]
+
     def delete(self, keys: Iterable[str]) -> int:
         """Delete keys, which may be in different slots; return how many existed."""
         return sum(self.call("delete", [key]) for key in keys)
@@ -208,6 +213,13 @@ def _page(server: Redis, cursor: int, pattern: str, _: Client) -> tuple[int, lis
         pipeline.get(key)
     texts = pipeline.execute()
     return following, [(str(key), text) for key, text in zip(keys, texts, strict=True) if text is not None]
+
+
+def _lowest(keys: Sequence[str], client: Client) -> list[list[tuple[str, float]]]:
+    pipeline = client.pipeline(transaction=False)
+    for key in keys:
+        pipeline.zrange(key, 0, 0, withscores=True)
+    return pipeline.execute()
 
 
 def _is_passing(error: Exception) -> bool:

@@ -135,6 +135,20 @@ class Metrics:
             buckets=_SLOW,
             registry=registry,
         )
+        self.oldest_overdue = Gauge(
+            "otp_oldest_overdue_seconds",
+            "For how long the oldest due work has waited for a worker, as the API sees it",
+            ["queue"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.workers = Gauge(
+            "otp_workers",
+            "Workers that are alive, as the API sees it",
+            ["queue"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
         self.store_seconds = Histogram(
             "otp_store_call_seconds",
             "Time of one call to the store",

@@ -13,6 +13,7 @@ from otp_service.challenge.sealed import PersonalData, log_challenge, unseal
 from otp_service.challenge.store import ChallengeStore
 from otp_service.challenge.view import View
 from otp_service.crypto.sealing import Seal
+from otp_service.delivery.worker_watch import WorkerWatch
 from otp_service.errors import (
     ChallengeNotFound,
     ChannelNotAvailable,
@@ -39,11 +40,14 @@ class ResendRequest:
 class Resend:
     """`POST /otp/{id}/resend`."""
 
-    def __init__(self, *, challenges: ChallengeStore, seal: Seal, admission: Admission) -> None:
+    def __init__(
+        self, *, challenges: ChallengeStore, seal: Seal, admission: Admission, workers: WorkerWatch
+    ) -> None:
         self._challenges = challenges
         self._own = OwnChallenges(challenges, seal)
         self._seal = seal
         self._admission = admission
+        self._workers = workers
 
     def resend(
         self,
@@ -55,13 +59,14 @@ class Resend:
         """Schedule another message of a challenge. The guard treats it as another send by the same caller.
 
         Raises ChallengeNotFound, ChannelNotAvailable, ResendTooEarly, NoSendsLeft, NoRoute, NumberOptedOut,
-        TooManyRequests, HumanCheckRequired, HumanCheckFailed, HumanCheckUnavailable, IdempotencyKeyReused or
-        StoreUnavailable. Then nothing is sent.
+        TooManyRequests, HumanCheckRequired, HumanCheckFailed, HumanCheckUnavailable, IdempotencyKeyReused, NoWorker
+        or StoreUnavailable. Then nothing is sent.
         """
         now, challenge = self._own.read_pending(caller, challenge_id)
         operation = self._operation(caller, challenge, request, idempotency_key)
         if operation is None:
             return self._own.view(challenge, now)
+        self._workers.require()
         step = _choose_step(challenge, request.channel, now)
         person = unseal(self._seal, challenge)
         entry = _guard_entry(caller, challenge, person, step, request)

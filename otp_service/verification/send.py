@@ -19,6 +19,7 @@ from otp_service.crypto.code_hashes import Hasher
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Signer
 from otp_service.delivery.conversion import Conversion
+from otp_service.delivery.worker_watch import WorkerWatch
 from otp_service.errors import (
     BindingIncomplete,
     IdempotencyKeyReused,
@@ -73,6 +74,7 @@ class Send:
         seal: Seal,
         signer: Signer,
         admission: Admission,
+        workers: WorkerWatch,
         metrics: Metrics,
     ) -> None:
         self._challenges = challenges
@@ -83,14 +85,15 @@ class Send:
         self._seal = seal
         self._signer = signer
         self._admission = admission
+        self._workers = workers
         self._metrics = metrics
 
     def send(self, caller: Caller, request: SendRequest, idempotency_key: str | None = None) -> View:
         """Open a challenge and schedule its first message.
 
         Raises Invalid, BindingIncomplete, NoRoute, ChannelNotAvailable, NumberOptedOut, TooManyRequests,
-        HumanCheckRequired, HumanCheckFailed, HumanCheckUnavailable, IdempotencyKeyReused, IdempotencyKeySpent
-        or StoreUnavailable. Then nothing is stored or sent.
+        HumanCheckRequired, HumanCheckFailed, HumanCheckUnavailable, IdempotencyKeyReused, IdempotencyKeySpent,
+        NoWorker or StoreUnavailable. Then nothing is stored or sent.
         """
         number = self._read_number(request)
         _check_server_fields(caller, request)
@@ -99,6 +102,7 @@ class Send:
         operation = self._operation(caller, request, number, idempotency_key)
         if operation.record and (known := self._challenges.recall(*operation.records)):
             return self._replay(known, operation)
+        self._workers.require()
         entry = self._guard_entry(caller, request, number, plan)
         decision = self._admission.admit(entry, operation.id)
         caller.record_standing(decision.standing)

@@ -33,6 +33,7 @@ TESTS = tuple(
         "store/test_facts",
         "delivery/test_membership",
         "delivery/test_conversion",
+        "delivery/test_worker_watch",
         "delivery/test_receipt_pull",
         "upstream/test_get_budget",
         "system/test_time_to_live",
@@ -267,6 +268,12 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     ],
     "leave": [('redis.call("ZREM", workers_key, name)', "0")],
     "read_with_time": [OFFSET],
+    "read_workers": [
+        OFFSET,
+        ("newest[2] or false", "false"),
+        ("ZREVRANGE", "ZRANGE"),
+        ('string.format("(%d", now)', '"-inf"'),
+    ],
     "open": [
         OFFSET,
         ("if stored then", "if false then"),

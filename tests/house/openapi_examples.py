@@ -46,6 +46,7 @@ _MADE: dict[type[errors.OtpError], errors.OtpError] = {
             (errors.ResendTooEarly, 30),
             (errors.Busy, 1),
             (errors.StoreUnavailable, 2),
+            (errors.NoWorker, 5),
             (errors.HumanCheckUnavailable, 5),
         )
     },

@@ -158,7 +158,7 @@ _ANSWERS_OF_APPS = {"2XX": "EventTaken", "410": "EventsUnwanted", "default": "Ev
 
 _PROBLEM_NAMES = {
     ("human_check_required", "key_not_allowed", "origin_not_allowed"): "HumanCheckRequired",
-    ("busy", "human_check_unavailable", "store_unavailable"): "NoHumanCheck",
+    ("busy", "human_check_unavailable", "no_worker", "store_unavailable"): "NotSent",
     ("human_check_unavailable", "store_unavailable"): "NoHumanCheck",
     ("invalid_number", "invalid_request"): "InvalidNumber",
     ("invalid_request", "policy_invalid"): "InvalidPolicy",

@@ -19,7 +19,7 @@ from otp_service.challenge import store, transitions
 from otp_service.cli.worker import EVENTS_AT_ONCE
 from otp_service.crypto import tokens
 from otp_service.crypto.code_hashes import TICKETS_PER_SLOT
-from otp_service.delivery import conversion, replies, settlement, step_chooser, worker
+from otp_service.delivery import conversion, membership, replies, settlement, step_chooser
 from otp_service.events import queue, sender, standard_webhooks
 from otp_service.guard import captcha, human_check
 from otp_service.guard.slot import REMEMBER
@@ -280,7 +280,7 @@ def _leases() -> Iterator[Sequence[str]]:
     yield "lease for sending", _ms(store.SEND_LEASE), "`challenge/store.py`"
     yield "lease for an event", _ms(queue.LEASE), "`events/queue.py`"
     yield "lease of a breaker's probe", span(faults.PROBE_LEASE), "`upstream/faults.py`"
-    yield "worker without a heartbeat", span(worker.LIFE), "`delivery/worker.py`"
+    yield "worker without a heartbeat", span(membership.LIFE), "`delivery/membership.py`"
 
 
 # Time limits, pools and retries.

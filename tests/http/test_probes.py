@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from otp_service.delivery.membership import LIFE
+from otp_service.delivery.worker_watch import RETRY_AFTER
 from tests.support.http_api import (
     Api,
     close,
@@ -25,13 +27,38 @@ def test_a_process_is_alive_whatever_else_is_not(away: Api) -> None:
 def test_a_process_is_ready_while_its_store_takes_writes(api: Api, away: Api) -> None:
     """The readiness probe pings the parts; without the store it is 503 and says which part and when to try again."""
     ready, unready = (one.call("GET", "/readyz", key=None) for one in (api, away))
-    assert (ready.status_code, ready.json) == (200, {"status": "ok", "parts": {"store": "ok"}})
+    assert (ready.status_code, ready.json) == (
+        200,
+        {"status": "ok", "parts": {"store": "ok", "workers": "no_worker"}},
+    )
     assert "Retry-After" not in ready.headers
     assert (unready.status_code, unready.json) == (
         503,
         {"status": "unavailable", "parts": {"store": "store_unavailable"}},
     )
     assert unready.headers["Retry-After"] == "2"
+
+
+def test_without_a_worker_a_process_is_ready_and_says_so(api: Api) -> None:
+    """The status stays 200, because codes can still be checked. A worker that beats is seen at once."""
+    core = api.core
+    parts = {"store": "ok", "workers": "no_worker"}
+    assert api.call("GET", "/readyz", key=None).json == {"status": "ok", "parts": parts}
+    core.store.membership(core.store.due).beat("one", LIFE)
+    ready = api.call("GET", "/readyz", key=None)
+    assert (ready.status_code, ready.json) == (200, {"status": "ok", "parts": parts | {"workers": "ok"}})
+
+
+def test_a_send_without_workers_is_refused_with_a_time_to_wait(live: Api) -> None:
+    """503 `no_worker`, while a code that was sent before can be checked."""
+    challenge_id, code = live.sent()
+    live.core.workers.refresh()
+    live.core.scripts.offset += 1000 * live.core.settings.worker_silence
+    live.core.workers.refresh()
+    refused = live.send()
+    assert problem_of(refused) == (503, "no_worker")
+    assert refused.headers["Retry-After"] == str(RETRY_AFTER)
+    assert live.verify(challenge_id, code).status_code == 200
 
 
 @pytest.fixture

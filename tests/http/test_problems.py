@@ -243,6 +243,15 @@ def _(api: Api) -> TestResponse:
     return replace(api, core=core, flask=http_app.web(core)).send()
 
 
+@reaches(errors.NoWorker)
+def _(api: Api) -> TestResponse:
+    workers = api.core.workers
+    workers.refresh()
+    api.core.scripts.offset += 1000 * api.core.settings.worker_silence
+    workers.refresh()
+    return api.send()
+
+
 CHOOSY = POLICY.replace("[[route]]", '[[route]]\nmatch = { purpose = ["login", "signup"] }')
 
 CHOOSY += f"""

@@ -36,6 +36,7 @@ from otp_service.delivery.send_recorder import SendRecorder
 from otp_service.delivery.settlement import Settlement
 from otp_service.delivery.step_chooser import StepChooser
 from otp_service.delivery.worker import Worker
+from otp_service.delivery.worker_watch import WorkerWatch
 from otp_service.events.outbox import Outbox
 from otp_service.guard.admission import Admission
 from otp_service.guard.captcha import SiteVerify
@@ -288,6 +289,7 @@ class Spine:
     signer: Signer
     phone: Phone
     caller: Caller
+    workers: WorkerWatch
     metrics: Metrics
 
     def code_for(self, id_: str, code: str) -> None:
@@ -413,6 +415,7 @@ def make_spine(
         metrics=metrics,
     )
     replies = Replies(facts=store.facts, suppressions=store.suppressions, seal=seal, metrics=metrics)
+    workers = WorkerWatch(store.membership(store.due), [store.due], metrics, silence=10)
     charges = Charges(admission)
     dispatcher = Dispatcher(
         active=lambda: active,
@@ -439,9 +442,10 @@ def make_spine(
             seal=seal,
             signer=signer,
             admission=admission,
+            workers=workers,
             metrics=metrics,
         ),
-        resend=Resend(challenges=store.challenges, seal=seal, admission=admission),
+        resend=Resend(challenges=store.challenges, seal=seal, admission=admission, workers=workers),
         check=Check(
             challenges=store.challenges,
             conversion=conversion,
@@ -469,6 +473,7 @@ def make_spine(
         signer=signer,
         phone=phone,
         caller=Caller(app=app, active=active, request_id="0123456789abcdef"),
+        workers=workers,
         metrics=metrics,
     )
 

@@ -14,6 +14,6 @@ class HealthSchema(Schema):
         values=fields.String(),
         metadata={
             "description": "The state of each part: ok, or the code of its problem.",
-            "example": {"store": "ok"},
+            "example": {"store": "ok", "workers": "ok"},
         },
     )
