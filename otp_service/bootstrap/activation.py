@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from otp_service.bootstrap.configuration import Configuration, read_configuration
+from otp_service.bootstrap.secrets_needed import missing_from, missing_secrets
 from otp_service.errors import ConfigurationError
-from otp_service.events import signing_secrets
 from otp_service.policy import Policy, Upstream
 from otp_service.policy.active import ActivePolicy
 from otp_service.policy.versions import Version
@@ -25,18 +25,13 @@ def configure(environment: Mapping[str, str]) -> Configuration:
 
 def misfits(loaded: Policy, read: Settings | None, environment: Mapping[str, str]) -> Iterator[str]:
     """List the secrets that a policy names and this process lacks; `read` is None without valid settings."""
-    given = _as_given(environment)
-    tokens = read.upstream_tokens if read else given
-    secrets = read.event_secrets if read else given
-    captcha = read.captcha_secret if read else given.get("OTP_CAPTCHA_SECRET", "")
-    yield from _account_problems(loaded, tokens, whole=read is not None)
-    yield from _event_problems(loaded, secrets)
-    yield from _human_check_problems(loaded, captcha)
-
-
-def event_secrets(text: str) -> list[bytes]:
-    """Read one secret or, during a rotation, several with commas between them, the newest first."""
-    return [signing_secrets.read_secret(one.strip()) for one in text.split(",")]
+    if read is None:
+        yield from missing_from(environment, loaded)
+        return
+    yield from missing_secrets(
+        loaded, tokens=read.upstream_tokens, events=read.event_secrets, captcha=read.captcha_secret
+    )
+    yield from _account_problems(loaded, read.upstream_tokens)
 
 
 @dataclass
@@ -82,40 +77,13 @@ def _refuse(problems: Iterable[str]) -> None:
         raise ConfigurationError(found)
 
 
-def _as_given(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name.removesuffix("_FILE"): value for name, value in environment.items()}
-
-
-def _account_problems(loaded: Policy, tokens: Mapping[str, str], *, whole: bool) -> Iterator[str]:
+def _account_problems(loaded: Policy, tokens: Mapping[str, str]) -> Iterator[str]:
     for upstream in loaded.upstreams.values():
-        token = tokens.get(upstream.token_env)
-        if not token:
-            yield f"{upstream.token_env} is required: the token of upstream.{upstream.name}"
-        elif whole:
+        if token := tokens.get(upstream.token_env):
             try:
                 _account(upstream, token, 1)
             except ValueError as error:
                 yield f"policy: upstream.{upstream.name}: {error}"
-
-
-def _event_problems(loaded: Policy, secrets: Mapping[str, str]) -> Iterator[str]:
-    for app in loaded.apps.values():
-        if app.events is None:
-            continue
-        name = app.events.secret_env
-        if not secrets.get(name):
-            yield f"{name} is required: the secret that signs events of app.{app.name}"
-            continue
-        try:
-            event_secrets(secrets[name])
-        except ValueError as error:
-            yield f"{name} {error}"
-
-
-def _human_check_problems(loaded: Policy, captcha: str) -> Iterator[str]:
-    guards = [loaded.guard, *(app.guard for app in loaded.apps.values() if app.guard)]
-    if not captcha and any(guard.human_check.kind == "siteverify" for guard in guards):
-        yield "OTP_CAPTCHA_SECRET is required: the secret of the vendor that guard.human_check names"
 
 
 def _account(upstream: Upstream, token: str, threads: int) -> AccountSettings:

@@ -9,7 +9,6 @@ from contextlib import suppress
 from functools import cached_property
 
 from otp_service.access.keyring import LiveKeys
-from otp_service.bootstrap.activation import event_secrets
 from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.verifying import Verifying
 from otp_service.delivery.account_health import AccountHealth
@@ -23,6 +22,7 @@ from otp_service.delivery.settlement import Settlement
 from otp_service.delivery.step_chooser import StepChooser
 from otp_service.errors import StoreUnavailable
 from otp_service.events.sender import WebhookSender
+from otp_service.events.signing_secrets import read_secrets
 from otp_service.net.public_only import PublicClient
 from otp_service.store.connection import USUAL_LIMITS, Limits
 from otp_service.upstream.breakers import Breakers
@@ -141,7 +141,7 @@ class Core(Verifying):
         """Posts events to apps."""
         return WebhookSender(
             policy=lambda: self.policy,
-            secrets={name: event_secrets(secret) for name, secret in self.settings.event_secrets.items()},
+            secrets={name: read_secrets(secret) for name, secret in self.settings.event_secrets.items()},
             queue=self.store.events,
             facts=self.store.facts,
             client=PublicClient(allow_private=self.settings.private_events),

@@ -10,8 +10,9 @@ import click
 from otp_service.bootstrap.editing import PolicyEditing
 from otp_service.bootstrap.operations import Operations
 from otp_service.cli.keys import describe_issued, describe_keys
-from otp_service.cli.policy import on_policy, print_applied
-from otp_service.cli.session import author_option, demo_option, on_store, reason_option
+from otp_service.cli.options import author_option, demo_option, reason_option
+from otp_service.cli.policy.versions import on_policy, print_applied
+from otp_service.cli.session import on_store
 from otp_service.errors import NotFound
 from otp_service.ops.apps import APP_KEY_KINDS, Changed
 from otp_service.policy import App

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from otp_service.bootstrap.operations import Operations
-from otp_service.cli.session import author_option, demo_option, format_time, on_store, reason_option
+from otp_service.cli.options import author_option, demo_option, format_time, reason_option
+from otp_service.cli.session import on_store
 from otp_service.ops.audit import AuditNote
 
 ASKED_BY = {

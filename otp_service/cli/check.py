@@ -10,7 +10,8 @@ import click
 from otp_service.bootstrap.activation import configure
 from otp_service.bootstrap.core import Core
 from otp_service.cli.exit_codes import FAILED
-from otp_service.cli.session import demo_option, open_base
+from otp_service.cli.options import demo_option
+from otp_service.cli.session import open_base
 from otp_service.errors import StoreUnavailable
 from otp_service.policy.active import ActivePolicy
 from otp_service.upstream.port import UpstreamError

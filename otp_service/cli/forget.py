@@ -9,7 +9,8 @@ import click
 
 from otp_service.bootstrap.operations import Operations
 from otp_service.cli.exit_codes import FAILED
-from otp_service.cli.session import author_option, on_store
+from otp_service.cli.options import author_option
+from otp_service.cli.session import on_store
 
 
 @click.command

@@ -11,14 +11,8 @@ from otp_service.access import api_keys
 from otp_service.access.api_keys import PREFIXES, digest
 from otp_service.access.keyring import LABEL, OVERLAP, Key
 from otp_service.bootstrap.operations import Operations
-from otp_service.cli.session import (
-    Duration,
-    author_option,
-    demo_option,
-    format_time,
-    on_store,
-    reason_option,
-)
+from otp_service.cli.options import Duration, author_option, demo_option, format_time, reason_option
+from otp_service.cli.session import on_store
 from otp_service.events.signing_secrets import draw_secret
 from otp_service.ops.apps import APP_KEY_KINDS, check_owner
 from otp_service.policy import ROLES

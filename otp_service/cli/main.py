@@ -3,37 +3,37 @@
 Knows the names of the commands, and imports the file of one only when it is called. Must not know what a command does.
 """
 
-from importlib import import_module
-
 import click
 
 from otp_service import __version__
 from otp_service.cli.exit_codes import FAILED, MISCONFIGURED
+from otp_service.cli.groups import CommandFile, LazyGroup
 from otp_service.cli.refusals import show_problems
 from otp_service.errors import ConfigurationError
 
-COMMANDS = (
-    *("serve", "worker", "check", "secrets"),
-    *("policy", "apps", "keys", "blocks", "pins", "recycled", "forget", "rekey"),
-    *("sandbox", "demo"),
-)
-"""In the order of `--help`. Each is a function in the file of its name."""
+_LINES = {
+    "serve": "Serve the HTTP API.",
+    "worker": "Send what is due.",
+    "check": "Check settings, policy, store and upstreams.",
+    "secrets": "Generate a new set of secret settings.",
+    "policy": "Show the policy, change it, ask what a number would get.",
+    "apps": "Add, show and remove apps of the policy.",
+    "keys": "Issue, replace, revoke and list API keys.",
+    "blocks": "Show what the guard refuses, and lift it.",
+    "pins": "Allow or refuse numbers, prefixes and addresses in every case.",
+    "recycled": "Record numbers that have new owners.",
+    "forget": "Erase everything known about a number.",
+    "rekey": "Re-encrypt suppressed and pinned numbers with the newest keys.",
+    "sandbox": "Stand in for the upstream.",
+    "demo": "Run the whole product on this machine, with a sandbox upstream.",
+}
+"""The line of each command in `--help`, in this order. Each is a function in the file of its name."""
+COMMANDS = {
+    name: CommandFile(f"otp_service.cli.{name.replace('-', '_')}", line) for name, line in _LINES.items()
+}
 
 
-class _Commands(click.Group):
-    """Imports the file of a command when the command is called, so that each starts fast."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click calls it
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as click calls it
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(f"otp_service.cli.{cmd_name}"), cmd_name)
-        return command
-
-
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LazyGroup, files=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(version)s")
 def otp_service() -> None:
     """Prove that a person holds a phone number."""

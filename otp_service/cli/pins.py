@@ -9,15 +9,8 @@ from typing import Literal
 import click
 
 from otp_service.bootstrap.operations import Operations
-from otp_service.cli.session import (
-    Options,
-    Result,
-    author_option,
-    demo_option,
-    format_time,
-    on_store,
-    reason_option,
-)
+from otp_service.cli.options import Options, Result, author_option, demo_option, format_time, reason_option
+from otp_service.cli.session import on_store
 from otp_service.ops.audit import AuditNote
 from otp_service.ops.pins import Pin, PinKind
 

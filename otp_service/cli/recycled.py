@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from otp_service.bootstrap.operations import Operations
+from otp_service.cli.options import author_option, reason_option
 from otp_service.cli.refusals import read_file
-from otp_service.cli.session import author_option, on_store, reason_option
+from otp_service.cli.session import on_store
 from otp_service.ops.audit import AuditNote
 from otp_service.ops.recycled import RECYCLED_FOR
 

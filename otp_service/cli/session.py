@@ -1,65 +1,24 @@
-"""What the operators' commands share: what they work on, who asks and why.
+"""What an operator's command works on: how it is opened, and closed when the command ends.
 
 Knows the terminal. Must not know any single command.
 """
 
-import getpass
-import json
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping
 from functools import wraps
-from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-import click
-
-from otp_service.access.api_keys import read_lifetime
 from otp_service.bootstrap.configuration import read_configuration
 from otp_service.bootstrap.foundation import Foundation
 from otp_service.bootstrap.operations import Operations
-from otp_service.cli.refusals import WrongOption, read_file, refusals_shown
+from otp_service.cli.options import demo_option, environment
+from otp_service.cli.refusals import refusals_shown
 from otp_service.errors import ConfigurationError, StoreUnavailable
-from otp_service.ops.audit import REASON_RULE, is_reason
 from otp_service.telemetry import logs
 
-_DEMO = f"{__name__}.demo"
 Options = ParamSpec("Options")
-Result = TypeVar("Result")
 Base = TypeVar("Base", bound=Foundation)
-
-
-def demo_option(act: Callable[Options, Result]) -> Callable[Options, Result]:
-    """Add `--demo DIR`: the settings are those of a running demo. Groups and their commands take it alike."""
-    return click.option(
-        "--demo",
-        type=click.Path(path_type=Path),
-        metavar="DIR",
-        expose_value=False,
-        callback=_remember_demo,
-        help="Work on the running demo that keeps its files in DIR, such as var.",
-    )(act)
-
-
-def _remember_demo(context: click.Context, _: click.Parameter, folder: Path | None) -> None:
-    if folder is not None:
-        context.meta[_DEMO] = folder
-
-
-def environment() -> Mapping[str, str]:
-    """Return the settings of this process, or those of the demo that `--demo` names. Raises WrongOption."""
-    folder: Path | None = click.get_current_context().meta.get(_DEMO)
-    if folder is None:
-        return os.environ
-    file = folder / "demo.json"
-    if not file.exists():
-        raise WrongOption(f"No demo is running in {folder}. Start it with make run.")
-    try:
-        settings: dict[str, str] = json.loads(read_file(file))["settings"]
-    except (ValueError, KeyError, TypeError):
-        raise WrongOption(f"{file} is not the file of a running demo") from None
-    return settings
 
 
 def open_base(open_: Callable[[Mapping[str, str]], Base]) -> Base:
@@ -101,58 +60,6 @@ def working_on(
         return opened
 
     return decorate
-
-
-def reason_option(act: Callable[Options, Result]) -> Callable[Options, Result]:
-    """Add `--reason`."""
-    return click.option(
-        "--reason",
-        required=True,
-        metavar="TEXT",
-        callback=_checked_reason,
-        help="Why; kept in the history.",
-    )(act)
-
-
-def _checked_reason(context: click.Context, option: click.Parameter, reason: str) -> str:
-    if not is_reason(reason):
-        raise click.BadParameter(REASON_RULE, context, option)
-    return reason
-
-
-def author_option(act: Callable[Options, Result]) -> Callable[Options, Result]:
-    """Add `--author`."""
-    return click.option(
-        "--author",
-        "by",
-        metavar="NAME",
-        default="",
-        callback=lambda _context, _option, given: given or getpass.getuser(),
-        help="Who does this; the user of this terminal if omitted.",
-    )(act)
-
-
-class Duration(click.ParamType[int]):
-    """A time such as 90d or 24h, of at least `shortest`, in seconds."""
-
-    name = "time"
-
-    def __init__(self, shortest: int) -> None:
-        self._shortest = shortest
-
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the seconds."""
-        if isinstance(value, int):
-            return value  # a default
-        try:
-            return read_lifetime(value, shortest=self._shortest)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-def format_time(milliseconds: int) -> str:
-    """Write a time of the store's clock."""
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(milliseconds / 1000))
 
 
 on_store = working_on(lambda given: Operations(read_configuration(given), role="operator"))

@@ -24,6 +24,11 @@ def read_secret(text: str) -> bytes:
     return raw
 
 
+def read_secrets(text: str) -> list[bytes]:
+    """Read one secret or, during a rotation, several with commas between them, the newest first. Raises ValueError."""
+    return [read_secret(one.strip()) for one in text.split(",")]
+
+
 def draw_secret() -> str:
     """Draw a secret for one endpoint. Endpoints must not share secrets."""
     return PREFIX + base64.b64encode(secrets.token_bytes(DRAWN_SECRET)).decode()

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from otp_service.errors import ConfigurationError, NotFound, PolicyConflict, PolicyInvalid, RoleNotAllowed
+from otp_service.errors import NotFound, PolicyConflict, PolicyInvalid, RoleNotAllowed
+from otp_service.ops.checked_policy import parse_checked
 from otp_service.policy import ROLES, Policy
 from otp_service.policy.versions import Policies, Version
 
@@ -121,17 +122,6 @@ def _warnings_in_conflict(loaded: Policy) -> Iterator[None]:
         yield
     except PolicyConflict as error:
         raise PolicyConflict(error.version, loaded.warnings) from None
-
-
-def parse_checked(text: str, check: Callable[[str], Policy], detail: str | None = None) -> Policy:
-    """Parse a policy by a function that raises ConfigurationError.
-
-    Raises PolicyInvalid with every problem, and with `detail` if that is given.
-    """
-    try:
-        return check(text)
-    except ConfigurationError as error:
-        raise PolicyInvalid(error.problems, detail) from None
 
 
 def version_of(policies: Policies, number: int | None = None) -> Version:

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from otp_service.bootstrap.core import Core
-from otp_service.cli.main import COMMANDS
+from otp_service.cli.groups import LazyGroup
+from otp_service.cli.main import COMMANDS, otp_service
 from otp_service.errors import TooManyRequests
 from otp_service.verification.caller import Caller
 from otp_service.verification.send import SendRequest
@@ -82,11 +84,63 @@ def test_commands_on_the_store_import_only_what_they_need(product: Core, argumen
     assert modules & HEAVY == set()
 
 
+LIBRARIES = {"redis", "marshmallow", "phonenumbers", "cryptography", "jwt"}
+"""What a command without store and policy does without."""
+
+
+def test_checking_a_policy_imports_neither_the_store_nor_what_sends(tmp_path: Path) -> None:
+    """An operator's editor and a pipeline run it on each change: it reads a file, and nothing else."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(GOOD, encoding="utf-8")
+    code, out, modules = started("policy", "check", str(policy))
+    assert code == 0
+    assert out.endswith("the policy is valid\n")
+    assert modules & (HEAVY | LIBRARIES - {"marshmallow", "phonenumbers"}) == set()
+
+
+GROUPS = ((), ("policy",))
+"""The groups that import no command to list it."""
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=" ".join)
+def test_listing_commands_imports_none(group: tuple[str, ...]) -> None:
+    """The first thing that a newcomer types is quick."""
+    code, out, modules = started(*group, "--help")
+    assert code == 0
+    assert modules & (HEAVY | LIBRARIES) == set()
+    assert out.count("\n  ") > 5
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=" ".join)
+def test_the_lines_of_the_list_are_those_of_the_commands(group: tuple[str, ...]) -> None:
+    """They stand beside the names of the files, and could differ."""
+    context = click.Context(listed := otp_service)
+    for name in group:
+        found = listed.get_command(context, name)
+        assert isinstance(found, LazyGroup)
+        listed = found
+    assert isinstance(listed, LazyGroup)
+    for name, file in listed.files.items():
+        command = listed.get_command(context, name)
+        assert command
+        assert command.name == name
+        assert command.get_short_help_str(limit=100) == file.line
+
+
+def test_a_command_that_does_not_exist_is_refused() -> None:
+    """With the code of a wrong option."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "otp_service", "policy", "chekc"], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "No such command 'chekc'" in ended.stderr
+
+
 def test_the_version_is_told_without_importing_a_command() -> None:
     """It starts fast, whatever the commands need."""
     code, _, modules = started("--version")
     assert code == 0
-    assert modules & (HEAVY | {"redis", "marshmallow", "phonenumbers", "cryptography"}) == set()
+    assert modules & (HEAVY | LIBRARIES) == set()
     assert modules & {f"otp_service.cli.{command}" for command in COMMANDS} == set()
 
 
