@@ -96,30 +96,6 @@ class BodyTooLarge(OtpError):
         self.broken = ("body", f"must be at most {most // 1024} KiB")
 
 
-class MalformedRequest(OtpError):
-    """The bytes that arrived are not an HTTP request."""
-
-    code = "malformed_request"
-    detail = "This is not a valid HTTP/1.1 request (RFC 9112)."
-    broken = ("request", "must be HTTP/1.1")
-
-
-class UriTooLong(OtpError):
-    """The request line is longer than any valid one."""
-
-    code = "uri_too_long"
-    detail = "The request line is longer than 4094 bytes."
-    broken = ("path", "must fit into a request line of 4094 bytes")
-
-
-class HeadersTooLarge(OtpError):
-    """There are too many header fields, or one is too long."""
-
-    code = "headers_too_large"
-    detail = "The request has more than 64 header fields, or one that is longer than 8190 bytes."
-    broken = ("headers", "must be at most 64 fields of at most 8190 bytes")
-
-
 class NotFound(OtpError):
     """There is nothing at this path, or no record with this id."""
 

@@ -9,8 +9,9 @@ from functools import partial
 import click
 
 from otp_service.errors import ConfigurationError
-from otp_service.http import server
+from otp_service.http.body import MAX_POLICY
 from otp_service.http.problems import raw_problem
+from otp_service.http.server import processes
 from otp_service.sandbox import SandboxConfig, create_sandbox
 from otp_service.telemetry import logs
 
@@ -52,12 +53,13 @@ def sandbox(
         raise ConfigurationError(str(error).split("; ")) from None
     logs.start_logging("sandbox", "info")
     make_app = partial(create_sandbox, config)
-    server.serve(
+    processes.serve(
         make_app,
         prepare=lambda: make_app,
         refuse=raw_problem,
         listen=[listen],
         processes=1,  # the inbox lives in memory
         threads=threads,
+        max_body=MAX_POLICY,
         on_start=lambda: None,
     )

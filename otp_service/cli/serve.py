@@ -1,4 +1,4 @@
-"""The `serve` command: the HTTP API under Gunicorn.
+"""The `serve` command: the HTTP API in its processes.
 
 Knows what each process of the server is made from. Must not know what it serves.
 """
@@ -12,9 +12,10 @@ from flask import Flask
 
 from otp_service.bootstrap.activation import configure
 from otp_service.bootstrap.configuration import Configuration
-from otp_service.http import server
 from otp_service.http.app import prepared
+from otp_service.http.body import MAX_POLICY
 from otp_service.http.problems import raw_problem
+from otp_service.http.server import processes
 from otp_service.settings import SHARED_METRICS
 from otp_service.telemetry import logs
 
@@ -29,13 +30,14 @@ def serve() -> None:
         logs.start_logging("api", read.log_level)
 
     start_logging()
-    server.serve(
+    processes.serve(
         _application(configuration),
         prepare=lambda: _application(configure(os.environ)),
         refuse=raw_problem,
         listen=[address for address in (read.listen, read.ops_listen) if address],
         processes=read.processes,
         threads=read.threads,
+        max_body=MAX_POLICY,
         on_start=start_logging,
     )
 

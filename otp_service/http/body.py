@@ -15,6 +15,7 @@ from flask import request
 from marshmallow import Schema, ValidationError
 
 from otp_service import errors
+from otp_service.http.server import refusals
 from otp_service.telemetry.logs import redact
 
 MAX_BODY = 16 * 1024
@@ -51,16 +52,10 @@ def _encoded() -> errors.UnsupportedMediaType:
     return error
 
 
-def _unknown_transfer_coding() -> errors.MalformedRequest:
-    error = errors.MalformedRequest("The only Transfer-Encoding that is supported is chunked.")
-    error.broken = ("Transfer-Encoding", "must be omitted or chunked")
-    return error
-
-
 def read_body() -> bytes:
     """Read the body, with a stated length or in chunks. Raises BodyTooLarge, MalformedJson or MalformedRequest."""
     if request.headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
-        raise _unknown_transfer_coding()
+        raise refusals.unknown_transfer_coding()
     if request.content_length is not None or "Transfer-Encoding" not in request.headers:
         return request.get_data()
     most = request.max_content_length or MAX_BODY

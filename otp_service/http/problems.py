@@ -13,13 +13,14 @@ from flask import Response, g, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
 from otp_service import errors
+from otp_service.http.server import refusals
 from otp_service.http.view import set_standing
 from otp_service.telemetry.logs import LOG, log
 
 PROBLEM_TYPE = "application/problem+json"
 
 STATUS: Mapping[type[errors.OtpError], int] = {
-    errors.MalformedRequest: 400,
+    refusals.MalformedRequest: 400,
     errors.MalformedJson: 400,
     errors.ReceiptUnreadable: 400,
     errors.WrongCode: 400,
@@ -33,6 +34,7 @@ STATUS: Mapping[type[errors.OtpError], int] = {
     errors.ChallengeNotFound: 404,
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
+    refusals.RequestTimeout: 408,
     errors.NoSendsLeft: 409,
     errors.TokenSpent: 409,
     errors.IdempotencyKeySpent: 409,
@@ -40,7 +42,7 @@ STATUS: Mapping[type[errors.OtpError], int] = {
     errors.KeyConflict: 409,
     errors.NoAttemptsLeft: 410,
     errors.BodyTooLarge: 413,
-    errors.UriTooLong: 414,
+    refusals.UriTooLong: 414,
     errors.UnsupportedMediaType: 415,
     errors.Invalid: 422,
     errors.InvalidNumber: 422,
@@ -53,7 +55,7 @@ STATUS: Mapping[type[errors.OtpError], int] = {
     errors.IdempotencyKeyReused: 422,
     errors.ResendTooEarly: 429,
     errors.TooManyRequests: 429,
-    errors.HeadersTooLarge: 431,
+    refusals.HeadersTooLarge: 431,
     errors.InternalError: 500,
     errors.Busy: 503,
     errors.StoreUnavailable: 503,
@@ -102,14 +104,15 @@ def unexpected_problem(error: Exception) -> Response:
 
 
 def raw_problem(error: errors.OtpError) -> bytes:
-    """Write an error as a complete HTTP response, for bytes that could not be parsed as a request."""
+    """Write an error as a complete HTTP response, for what does not reach the application."""
     request_id, status = new_request_id(), STATUS[type(error)]
     body = _body(error, request_id)
     log("http.refused", status=status, code=error.code, request_id=request_id)
+    later = "" if error.retry_after is None else f"Retry-After: {error.retry_after}\r\n"
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\nContent-Type: {PROBLEM_TYPE}\r\n"
         f"Content-Length: {len(body)}\r\nX-Request-Id: {request_id}\r\nCache-Control: no-store\r\n"
-        "X-Content-Type-Options: nosniff\r\nVary: Origin\r\n\r\n"
+        f"X-Content-Type-Options: nosniff\r\nVary: Origin\r\n{later}\r\n"
     )
     return head.encode() + body
 

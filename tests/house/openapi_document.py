@@ -24,6 +24,7 @@ from otp_service.http.schemas.fields import Strict
 from otp_service.http.schemas.health import HealthSchema
 from otp_service.http.schemas.paths import PathSchema
 from otp_service.http.schemas.problem import ProblemSchema
+from otp_service.http.server import refusals
 from otp_service.policy import ROLES
 from tests.conftest import make_core
 from tests.house import openapi_examples, openapi_reports, openapi_shared, openapi_webhooks, openapi_yaml
@@ -65,10 +66,11 @@ SECURITY_SCHEMES = {
 }
 _UNREAD = (
     errors.InternalError,
-    errors.MalformedRequest,
+    refusals.MalformedRequest,
     errors.MethodNotAllowed,
-    errors.UriTooLong,
-    errors.HeadersTooLarge,
+    refusals.UriTooLong,
+    refusals.HeadersTooLarge,
+    refusals.RequestTimeout,
     errors.MalformedJson,
     errors.UnsupportedMediaType,
     errors.BodyTooLarge,
@@ -234,7 +236,7 @@ def _responses(path: str, about: Operation) -> dict[str, Any]:
     for status, kinds in sorted(by_status.items()):
         responses.setdefault(str(status), _problem(kinds))
     if not any(status.startswith("4") for status in responses):
-        responses["400"] = _problem([errors.MalformedRequest])
+        responses["400"] = _problem([refusals.MalformedRequest])
     return responses | {"default": _problem(_UNREAD, *_HEADERS_OF[405])}
 
 

@@ -4,8 +4,6 @@
 with 1 when they differ. What a figure is for and where it comes from is said here, what it is never.
 """
 
-import ast
-import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -23,7 +21,8 @@ from otp_service.delivery import conversion, membership, replies, settlement, st
 from otp_service.events import queue, sender, standard_webhooks
 from otp_service.guard import captcha, human_check
 from otp_service.guard.slot import REMEMBER
-from otp_service.http import body, server
+from otp_service.http import body
+from otp_service.http.server import bounds, head, processes
 from otp_service.net import public_only
 from otp_service.ops import recycled
 from otp_service.policy import limits, model, versions
@@ -299,18 +298,44 @@ def _of_clients() -> Iterator[Sequence[str]]:
         "`OTP_PROCESSES`, `OTP_THREADS`",
         "requests wait for a thread",
     )
-    yield "pause within a request", span(server.SILENCE), "`http/server.py`", "closed"
-    yield (
-        "idle connection",
-        span(float(_server_option("keepalive"))),
-        "`http/server.py`",
-        "closed",
-    )
-    yield (
-        "request line, headers",
-        f"{_server_option('limit_request_line')} bytes, {_server_option('limit_request_fields')} headers",
-        "`http/server.py`",
-        "refused",
+    yield from (
+        (
+            "a whole request, headers and body; reading its answer",
+            f"{span(bounds.USUAL.request)} each",
+            "`http/server/bounds.py`",
+            "408 `request_timeout`; closed",
+        ),
+        ("idle connection", span(bounds.USUAL.idle), "`http/server/bounds.py`", "closed"),
+        (
+            "connections of an API process",
+            f"{bounds.USUAL.connections:,}, or what the limit of open files allows",
+            "`http/server/bounds.py`",
+            "those closed first that send no request",
+        ),
+        (
+            "memory of an API process for unfinished requests and unread answers",
+            f"{bounds.USUAL.buffered // 2**20} MiB",
+            "`http/server/bounds.py`",
+            "the largest are closed",
+        ),
+        (
+            "memory of an API process for requests that wait for a thread",
+            f"{bounds.USUAL.queued // 2**20} MiB",
+            "`http/server/bounds.py`",
+            "503 `busy`",
+        ),
+        (
+            "wait of a request for a thread",
+            span(bounds.USUAL.waiting),
+            "`http/server/bounds.py`",
+            "503 `busy`",
+        ),
+        (
+            "request line; headers",
+            f"{head.MAX_LINE} bytes; {head.MAX_FIELDS}, {head.MAX_HEAD // 1024} KiB together",
+            "`http/server/head.py`",
+            "414 or 431",
+        ),
     )
     yield (
         "body; body with a policy",
@@ -318,7 +343,7 @@ def _of_clients() -> Iterator[Sequence[str]]:
         "`http/body.py`",
         "413, without reading it",
     )
-    yield "shutdown of a process", span(server.GRACE), "`http/server.py`", "killed"
+    yield "shutdown of a process", span(processes.GRACE), "`http/server/processes.py`", "killed"
 
 
 def _of_hashing() -> Iterator[Sequence[str]]:
@@ -439,18 +464,6 @@ def _of_apps() -> Iterator[Sequence[str]]:
         "`events/standard_webhooks.py`",
         "dropped",
     )
-
-
-def _server_option(name: str) -> str:
-    """Return an option of the HTTP server, which stands only in the call that starts it."""
-    tables = [node for node in ast.walk(ast.parse(inspect.getsource(server))) if isinstance(node, ast.Dict)]
-    options = {
-        key.value: value.value
-        for table in tables
-        for key, value in zip(table.keys, table.values, strict=True)
-        if isinstance(key, ast.Constant) and isinstance(value, ast.Constant)
-    }
-    return str(options[name])
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from otp_service.events import from_challenge, standard_webhooks
 from otp_service.events.standard_webhooks import EventType
 from otp_service.http import app as http_app
 from otp_service.http.problems import STATUS, raw_problem
+from otp_service.http.server import refusals
 from tests.conftest import OPS, ORIGIN, POLICY, PUBLISHABLE, SECRET, make_core
 from tests.house import openapi_reports
 from tests.support.http_api import (
@@ -109,7 +110,10 @@ def test_a_method_that_a_path_does_not_take_is_answered_as_documented(
     assert all(operation_at(method, path) for method in allowed - {"HEAD", "OPTIONS"})
 
 
-@pytest.mark.parametrize("kind", [errors.MalformedRequest, errors.UriTooLong, errors.HeadersTooLarge])
+@pytest.mark.parametrize(
+    "kind",
+    [refusals.MalformedRequest, refusals.UriTooLong, refusals.HeadersTooLarge, refusals.RequestTimeout],
+)
 def test_what_the_server_answers_to_no_request_is_documented_for_every_call(
     kind: type[errors.OtpError],
 ) -> None:

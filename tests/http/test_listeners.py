@@ -12,12 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 from flask import Flask
-from gunicorn.config import Config
-from gunicorn.http.errors import UnsupportedTransferCoding
 
 from otp_service.cli.secrets import new_secret
-from otp_service.errors import MalformedRequest
-from otp_service.http.server import _Log, _refusal
 from tests.conftest import OPS, POLICY, PUBLISHABLE, SECRET
 from tests.support.http_api import NOBODY, UPSTREAM_TOKEN, Api, close, make_api
 from tests.support.patience import PATIENCE, until
@@ -72,30 +68,6 @@ def test_without_an_operators_port_one_port_serves_everything(valkey: ValkeyServ
     assert status(api.flask, "/metrics", PUBLIC) == 200
     assert status(api.flask, "/ops/policy", PUBLIC) == 401
     close(api)
-
-
-def test_a_slow_client_is_no_error_of_the_service(caplog: pytest.LogCaptureFixture) -> None:
-    """A timeout of its connection is logged at info without a traceback; other faults stay errors."""
-    server_log = _Log(Config())
-    with caplog.at_level("INFO"):
-        for fault in (
-            BlockingIOError(11, "Resource temporarily unavailable"),
-            OSError(5, "Input/output error"),
-        ):
-            try:
-                raise fault
-            except OSError:
-                server_log.exception("Socket error processing request.")
-    slow, other = caplog.records
-    assert (slow.message, slow.levelname, slow.exc_info) == ("http.slow_client", "INFO", None)
-    assert (other.levelname, bool(other.exc_info)) == ("ERROR", True)
-
-
-def test_an_unknown_transfer_coding_is_named() -> None:
-    """The only coding is chunked."""
-    refusal = _refusal(UnsupportedTransferCoding("xyz"))
-    assert isinstance(refusal, MalformedRequest)
-    assert refusal.detail == "The only Transfer-Encoding that is supported is chunked."
 
 
 # Real processes.

@@ -1,0 +1,30 @@
+"""How long a client may take, and how much it may take.
+
+Knows figures alone.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Bounds of one process, in seconds, connections and bytes."""
+
+    request: float = 10
+    """For a whole request to come, headers and body; and for its answer to be taken."""
+    idle: float = 75
+    """Between requests: longer than proxies keep a connection, so that it is the proxy that closes."""
+    stopping: float = 2
+    """For the next request on an idle connection, when the process stops."""
+    lingering: float = 2
+    """In which what follows a refusal is thrown away, so that the client can read the refusal."""
+    waiting: float = 5
+    """For a request to wait for a thread. After that its client has given up, or soon will."""
+    connections: int = 4096
+    buffered: int = 32 * 1024 * 1024
+    """Of unfinished requests and unread answers."""
+    queued: int = 32 * 1024 * 1024
+    """Of requests that wait for a thread."""
+
+
+USUAL = Bounds()

@@ -1,0 +1,167 @@
+"""Serves a WSGI application by several processes, under Gunicorn's arbiter.
+
+The arbiter starts the processes, replaces those that die, and reacts to signals. Must not know which application is
+served, nor what a process does with a connection.
+"""
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+from gunicorn.workers.base import Worker
+from prometheus_client import multiprocess
+
+from otp_service import child_process
+from otp_service.errors import ConfigurationError
+from otp_service.http.server.answer import Application, Refuse
+from otp_service.http.server.front import Front
+from otp_service.http.server.listeners import drop_new_handshakes, open_listeners
+from otp_service.telemetry.logs import log
+
+GRACE = 9
+"""Seconds that a stop waits for requests under way: less than the 10 after which Docker kills."""
+HANDSHAKE_TIME = 0.25
+"""Seconds in which handshakes end that had begun when a stop came."""
+MakeApp = Callable[[], Flask]
+Prepare = Callable[[], MakeApp]
+"""Reads an application's configuration and returns what makes it. Raises ConfigurationError."""
+
+
+class _Log(Logger):  # type: ignore[misc]
+    """Passes Gunicorn's messages to the log of the process."""
+
+    def setup(self, _cfg: object) -> None:
+        self.error_log.propagate = True
+
+
+class _Worker(Worker):  # type: ignore[misc]
+    """One process: turns its front until it is told to stop, then until the last connection has ended."""
+
+    def run(self) -> None:
+        served: _Server = self.app
+        front = Front(
+            self.sockets,
+            Application(self.wsgi, served.refuse),
+            threads=self.cfg.threads,
+            max_body=served.max_body,
+        )
+        front.wake_by(self.PIPE[0])
+        while self.alive and self.ppid == os.getppid():
+            self.notify()
+            front.turn(1)
+        front.stop()
+        end = time.monotonic() + self.cfg.graceful_timeout
+        while front.connections and time.monotonic() < end:
+            self.notify()
+            front.turn(0.1)
+
+
+class _Arbiter(Arbiter):  # type: ignore[misc]
+    """Listens before it starts the processes, and stops listening without losing a connection."""
+
+    def __init__(self, app: "_Server", listeners: Sequence[socket.socket]) -> None:
+        super().__init__(app)
+        self.LISTENERS = list(listeners)
+
+    def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002 - Gunicorn's
+        if graceful and self.LISTENERS:
+            drop_new_handshakes(self.LISTENERS)
+            time.sleep(HANDSHAKE_TIME)
+        super().stop(graceful)
+
+
+class _Server(BaseApplication):  # type: ignore[misc]
+    def __init__(
+        self,
+        make_app: MakeApp,
+        prepare: Prepare,
+        refuse: Refuse,
+        max_body: int,
+        options: Mapping[str, Any],
+    ) -> None:
+        self.refuse = refuse
+        self.max_body = max_body
+        self._prepare = prepare
+        self._make_app = make_app
+        self._options = options
+        super().__init__()
+
+    def reload(self) -> None:
+        """Prepare again. If that fails, the application that ran before stays in force."""
+        try:
+            self._make_app = self._prepare()
+        except ConfigurationError as error:
+            for problem in error.problems:
+                log("reload.refused", logging.ERROR, problem=problem)
+        super().reload()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return self._make_app()
+
+
+def serve(
+    make_app: MakeApp,
+    *,
+    prepare: Prepare,
+    refuse: Refuse,
+    listen: Sequence[str],
+    processes: int,
+    threads: int,
+    max_body: int,
+    on_start: Callable[[], None],
+) -> None:
+    """Serve until told to stop. SIGTERM finishes running requests; SIGHUP replaces the processes one by one.
+
+    `listen` are addresses as HOST:PORT; SERVER_PORT tells an application which of them a request came to.
+    `refuse` answers requests that are malformed, too long or too slow. The application gets bodies of `max_body` bytes
+    at most; of a longer one it gets the length alone, and must refuse it.
+    `make_app` and `on_start` run in each process. At each SIGHUP `prepare` runs before the forks and gives another
+    `make_app`. A process that dies is replaced. Raises ConfigurationError if it cannot listen.
+    """
+    listeners = open_listeners(listen)
+    server = _Server(
+        make_app,
+        prepare,
+        refuse,
+        max_body,
+        {
+            "bind": list(listen),
+            "workers": processes,
+            "threads": threads,
+            "worker_class": _Worker,
+            "graceful_timeout": GRACE,
+            "timeout": 30,
+            "control_socket_disable": True,
+            "accesslog": None,
+            "logger_class": _Log,
+            "post_fork": lambda _server, _worker: _start(on_start),
+            "child_exit": lambda _server, worker: _forget(worker.pid),
+        },
+    )
+    _Arbiter(server, listeners).run()
+
+
+def _start(on_start: Callable[[], None]) -> None:
+    # A process that outlives its killed parent would keep the port from the parent's successor.
+    child_process.die_with_parent(signal.SIGKILL)
+    on_start()
+
+
+def _forget(pid: int) -> None:
+    """Remove the gauges of a dead process from the sums."""
+    try:
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+    except (TypeError, ValueError, KeyError):
+        return  # metrics are not shared

@@ -1,0 +1,75 @@
+"""The threads that call the application, and the queue of whole requests before them.
+
+Must not know sockets: what becomes of an answer is the loop's business.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from otp_service.errors import Busy, InternalError
+from otp_service.http.server.answer import Answer, Application
+from otp_service.http.server.bounds import USUAL, Bounds
+from otp_service.http.server.connection import Connection
+from otp_service.http.server.reader import Request
+from otp_service.telemetry.logs import LOG
+
+_BUSY = 1
+"""Seconds after which a refused client may try again."""
+
+Done = Callable[[Connection, Request, Answer], None]
+
+
+class AnswerThreads:
+    """Answers requests; `done` gets each answer, in the thread that made it."""
+
+    def __init__(
+        self,
+        application: Application,
+        *,
+        threads: int,
+        done: Done,
+        bounds: Bounds = USUAL,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.last = False
+        """Whether each connection ends with the answer that comes next."""
+        self._application = application
+        self._done = done
+        self._bounds = bounds
+        self._clock = clock
+        self._waiting: queue.SimpleQueue[tuple[Connection, Request, float]] = queue.SimpleQueue()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        for number in range(threads):
+            threading.Thread(target=self._work, name=f"answers-{number}", daemon=True).start()
+
+    def submit(self, connection: Connection, request: Request) -> None:
+        """Have a request answered. Raises Busy if what waits would take too much memory."""
+        size = len(request.body or b"")
+        with self._lock:
+            if self._bytes + size > self._bounds.queued:
+                raise Busy(retry_after=_BUSY)
+            self._bytes += size
+        self._waiting.put((connection, request, self._clock()))
+
+    def _work(self) -> None:
+        while True:
+            connection, request, since = self._waiting.get()
+            with self._lock:
+                self._bytes -= len(request.body or b"")
+            try:
+                self._done(connection, request, self._answer(connection, request, since))
+            except Exception as fault:  # noqa: BLE001 - such as of an application that streams; the thread lives on
+                LOG.error("server.failed", exc_info=fault)
+
+    def _answer(self, connection: Connection, request: Request, since: float) -> Answer:
+        if self._clock() - since > self._bounds.waiting:
+            return self._application.refuse(Busy(retry_after=_BUSY))
+        last = self.last or not request.keep_alive
+        try:
+            return self._application.answer(request, connection.addresses, last=last)
+        except Exception as fault:  # noqa: BLE001 - Flask answers errors itself; whatever it is, the thread lives on
+            LOG.error("server.failed", exc_info=fault)
+            return self._application.refuse(InternalError())

@@ -1,0 +1,226 @@
+"""The server's processes: stopped, replaced and reloaded under load, and not one request is lost."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from otp_service.errors import ConfigurationError
+from otp_service.http.server.listeners import open_listeners
+from tests.support.patience import PATIENCE, until
+from tests.support.ports import HOST, free_port
+from tests.support.served import answer
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@contextmanager
+def service(port: int, file: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a service and wait until it is ready; end it at last."""
+    command = [sys.executable, "-m", "tests.support.echo_service", str(port), str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            mine = None
+            while mine != process.pid:  # another one may answer on the same port
+                with suppress(OSError, AssertionError):
+                    mine = parent(int(asked(port).split()[-1]))
+                assert process.poll() is None, process.stdout and process.stdout.read()
+            yield process
+        finally:
+            process.terminate()
+            process.communicate(timeout=PATIENCE)
+
+
+def parent(pid: int) -> int | None:
+    """Return the parent of a process, if there is one still."""
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return None
+
+
+def asked(port: int) -> str:
+    """Ask once, on a new connection."""
+    with socket.create_connection((HOST, port), timeout=PATIENCE) as client:
+        client.sendall(GET)
+        return answer(client)[2].decode()
+
+
+class Load:
+    """Clients that ask without a pause; each keeps its connection until it is told that it ends."""
+
+    def __init__(self, port: int, clients: int, *, until_refused: bool = False) -> None:
+        self.answered = 0
+        self.refused = 0
+        self.texts: Counter[str] = Counter()
+        self.lost: list[str] = []
+        self._port = port
+        self._until_refused = until_refused
+        self._going = True
+        self._threads = [
+            threading.Thread(target=self._run, args=(number % 4 == 3,)) for number in range(clients)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, always_new: bool) -> None:  # noqa: FBT001 - a thread's argument
+        while self._going:
+            try:
+                client = socket.create_connection((HOST, self._port), timeout=PATIENCE)
+            except ConnectionRefusedError:
+                self.refused += 1
+                if self._until_refused:
+                    return
+                continue
+            with client:
+                self._ask(client, always_new=always_new)
+
+    def _ask(self, client: socket.socket, *, always_new: bool) -> None:
+        try:
+            while self._going:
+                client.sendall(GET)
+                status, headers, body = answer(client)
+                assert status == 200
+                self.answered += 1
+                self.texts[body.decode().split()[0]] += 1
+                if always_new or headers["connection"] == "close":
+                    return
+        except (OSError, AssertionError) as error:
+            self.lost.append(repr(error))
+
+    def reach(self, answers: int) -> None:
+        """Wait until there have been so many more answers."""
+        wanted = self.answered + answers
+        until(lambda: self.answered >= wanted, progress=lambda: self.answered)
+
+    def end(self) -> None:
+        """Let each client have its last answer."""
+        self._going = False
+        self.join()
+
+    def join(self) -> None:
+        """Wait until no client is left."""
+        until(lambda: not any(thread.is_alive() for thread in self._threads), progress=lambda: self.answered)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """What the service reads when it starts."""
+    file = tmp_path / "text"
+    file.write_text("first")
+    return file
+
+
+@contextmanager
+def loaded(port: int, clients: int, *, until_refused: bool = False) -> Iterator[Load]:
+    """Ask with so many clients until the block ends."""
+    load = Load(port, clients, until_refused=until_refused)
+    try:
+        yield load
+    finally:
+        load.end()
+
+
+@pytest.mark.parametrize(
+    ("rounds", "answers"), [(1, 300), pytest.param(5, 2000, marks=pytest.mark.slow)], ids=["once", "10,000"]
+)
+def test_a_successor_on_the_same_port_takes_over_without_a_lost_request(
+    file: Path, rounds: int, answers: int
+) -> None:
+    """Start the new one, stop the old one: clients that keep connections and clients that do not see nothing of it."""
+    port = free_port()
+    with ExitStack() as started:
+        running = started.enter_context(service(port, file))
+        load = started.enter_context(loaded(port, 8))
+        for number in range(rounds):
+            load.reach(answers)
+            file.write_text(f"round-{number}")
+            successor = started.enter_context(service(port, file))
+            running.terminate()
+            until(lambda gone=running: gone.poll() is not None, progress=lambda: load.answered)  # type: ignore[misc]
+            assert running.returncode == 0
+            running = successor
+        load.reach(answers)
+        load.end()
+        assert (load.lost, load.refused) == ([], 0)
+        assert set(load.texts) == {"first", *(f"round-{number}" for number in range(rounds))}
+        assert load.answered >= (rounds + 1) * answers
+
+
+def test_a_stop_resets_none_of_64_clients(file: Path) -> None:
+    """Each gets its last answer with `Connection: close`, and is refused when it comes again."""
+    port = free_port()
+    with service(port, file) as running, loaded(port, 64, until_refused=True) as load:
+        load.reach(500)
+        running.terminate()
+        load.join()
+        until(lambda: running.poll() is not None)
+        assert (load.lost, load.refused, running.returncode) == ([], 64, 0)
+
+
+def test_a_reload_replaces_the_processes_without_a_lost_request(file: Path) -> None:
+    """SIGHUP: the new processes say what the file says now."""
+    port = free_port()
+    with service(port, file) as running, loaded(port, 8) as load:
+        load.reach(100)
+        file.write_text("second")
+        running.send_signal(signal.SIGHUP)
+        until(lambda: load.texts["second"] > 0, progress=lambda: load.answered)
+        before = load.texts["first"]
+        until(lambda: load.texts["second"] > 500, progress=lambda: load.answered)
+        load.end()
+        assert (load.lost, load.refused) == ([], 0)
+        assert load.texts["first"] - before < 500
+
+
+def test_a_killed_process_is_replaced(file: Path) -> None:
+    """The other one answers meanwhile."""
+    port = free_port()
+    with service(port, file) as running:
+        pids: set[str] = set()
+        while len(pids) < 2:
+            pids.add(asked(port).split()[1])
+        victim, left = pids
+        os.kill(int(victim), signal.SIGKILL)
+        found: set[str] = set()
+
+        def replaced() -> bool:
+            with suppress(OSError, AssertionError):  # a connection that the victim had accepted
+                found.add(asked(port).split()[1])
+            return bool(found - {victim, left})
+
+        until(replaced)
+        assert parent(int((found - pids).pop())) == running.pid
+
+
+def test_no_process_outlives_its_killed_parent(file: Path) -> None:
+    """It would go on to take its share of the connections to the port."""
+    port = free_port()
+    with service(port, file) as running:
+        pids = {int(asked(port).split()[1]) for _ in range(20)}
+        running.kill()
+        until(lambda: not any(parent(pid) for pid in pids))
+        with pytest.raises(ConnectionRefusedError):
+            asked(port)
+
+
+def test_a_taken_port_is_named() -> None:
+    """All of them at once; what could be had is given back."""
+    free = free_port()
+    with socket.create_server((HOST, 0)) as one, socket.create_server((HOST, 0)) as other:
+        taken = [f"{HOST}:{server.getsockname()[1]}" for server in (one, other)]
+        with pytest.raises(ConfigurationError) as error:
+            open_listeners([f"{HOST}:{free}", *taken, "192.0.2.1:80"])
+    assert error.value.problems == [
+        *(f"cannot listen on {address}: another program listens there" for address in taken),
+        "cannot listen on 192.0.2.1:80: Cannot assign requested address",
+    ]
+    with pytest.raises(ConnectionRefusedError), socket.create_connection((HOST, free)):
+        pass

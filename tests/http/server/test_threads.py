@@ -1,0 +1,83 @@
+"""The queue before the threads: what waited too long, or would take too much memory, is refused."""
+
+import queue
+import threading
+from typing import Any
+
+import pytest
+
+from otp_service.errors import Busy
+from otp_service.http.problems import raw_problem
+from otp_service.http.server.answer import Application
+from otp_service.http.server.bounds import Bounds
+from otp_service.http.server.reader import Request
+from otp_service.http.server.threads import AnswerThreads
+from tests.support.patience import PATIENCE
+from tests.support.served import echo
+
+CONNECTION: Any = type("Addressed", (), {"addresses": {}})()
+
+
+def request(path: str, body: bytes = b"") -> Request:
+    """Make a request."""
+    return Request({"REQUEST_METHOD": "POST", "PATH_INFO": path}, body, keep_alive=True)
+
+
+class Blocking:
+    """An application whose requests for /slow wait for `go`."""
+
+    def __init__(self) -> None:
+        self.began, self.go = threading.Event(), threading.Event()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ANN401 - PEP 3333
+        """Answer one request."""
+        if environ["PATH_INFO"] == "/slow":
+            self.began.set()
+            self.go.wait()
+        return echo(environ, start_response)
+
+
+def test_a_request_that_waited_too_long_is_refused_unanswered() -> None:
+    """Its client has given up: the time of a thread is for those that have not."""
+    now, blocking = [0.0], Blocking()
+    answers: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+    threads = AnswerThreads(
+        Application(blocking, raw_problem),
+        threads=1,
+        done=lambda _, asked, answer: answers.put((asked.environ["PATH_INFO"], answer.made)),
+        clock=lambda: now[0],
+    )
+    threads.submit(CONNECTION, request("/slow"))
+    assert blocking.began.wait(PATIENCE)
+    threads.submit(CONNECTION, request("/late"))
+    now[0] = 5.1
+    threads.submit(CONNECTION, request("/new"))
+    blocking.go.set()
+    found = dict(answers.get(timeout=PATIENCE) for _ in range(3))
+    assert found["/slow"].startswith(b"HTTP/1.1 200 ")
+    assert found["/new"].startswith(b"HTTP/1.1 200 ")
+    assert found["/late"].startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: 1\r\n" in found["/late"]
+
+
+def test_bodies_that_wait_have_a_bound() -> None:
+    """What would exceed it is refused at once; when a thread has taken one, the next has room."""
+    blocking = Blocking()
+    answers: queue.SimpleQueue[object] = queue.SimpleQueue()
+    threads = AnswerThreads(
+        Application(blocking, raw_problem),
+        threads=1,
+        done=lambda connection, _asked, _answer: answers.put(connection),
+        bounds=Bounds(queued=100),
+    )
+    threads.submit(CONNECTION, request("/slow", b"a" * 60))
+    assert blocking.began.wait(PATIENCE)
+    threads.submit(CONNECTION, request("/", b"a" * 60))
+    with pytest.raises(Busy):
+        threads.submit(CONNECTION, request("/", b"a" * 60))
+    threads.submit(CONNECTION, request("/"))
+    blocking.go.set()
+    for _ in range(3):
+        answers.get(timeout=PATIENCE)
+    threads.submit(CONNECTION, request("/", b"a" * 60))
+    answers.get(timeout=PATIENCE)

@@ -1,0 +1,43 @@
+"""Serves a few lines of WSGI by the product's own processes: `python -m tests.support.echo_service PORT FILE`.
+
+Each answer is the content that FILE had when the process was made, and the process's id.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from otp_service.http.problems import raw_problem
+from otp_service.http.server import processes
+from otp_service.telemetry.logs import start_logging
+from tests.support.ports import HOST
+
+
+def main(port: str, file: str) -> None:
+    """Serve until told to stop."""
+
+    def make_app() -> Any:  # noqa: ANN401 - WSGI
+        text = f"{Path(file).read_text()} {os.getpid()}".encode()
+
+        def answer(_environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ANN401 - PEP 3333
+            start_response("200 OK", [("Content-Length", str(len(text)))])
+            return [text]
+
+        return answer
+
+    start_logging("echo", "info")
+    processes.serve(
+        make_app,
+        prepare=lambda: make_app,
+        refuse=raw_problem,
+        listen=[f"{HOST}:{port}"],
+        processes=2,
+        threads=4,
+        max_body=1024,
+        on_start=lambda: None,
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
