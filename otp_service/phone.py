@@ -72,12 +72,13 @@ def parse(text: str, country: str | None = None, *, possible: bool = False) -> N
     if country is not None and not is_country(country):
         raise Invalid({"country": ["must be the two letters of a country (ISO 3166)"]})
     number = todays(_read(_plain(text), country))
-    if not phonenumbers.is_valid_number(number) and not (possible and _is_possible(number)):
+    kind = _TYPES[phonenumbers.number_type(number)]
+    if kind == UNKNOWN and not (possible and _is_possible(number)):
         raise InvalidNumber("must be a number that is known in its country")
     e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     if not E164.fullmatch(e164):
         raise InvalidNumber("must have 7 to 15 digits")
-    return Number(e164, _country(number), _TYPES[phonenumbers.number_type(number)])
+    return Number(e164, _country(number), kind)
 
 
 def parse_international(text: str) -> Number:
@@ -128,19 +129,34 @@ def mask(e164: str) -> str:
 
     Of a text that is no number, nothing is visible.
     """
-    try:
-        head = f"+{phonenumbers.parse(e164).country_code}"
-    except NumberParseException:
-        head = ""
-    if not E164.fullmatch(e164) or not head:
+    head = _code(e164) if E164.fullmatch(e164) else ""
+    if not head:
         return "*" * len(e164)
     hidden = len(e164) - len(head) - _VISIBLE_TAIL
     return f"{head}{'*' * hidden}{e164[-_VISIBLE_TAIL:]}"
 
 
 def country_of(e164: str) -> str:
-    """Return the country of a number (ISO 3166 alpha-2), empty if it has none."""
-    return _country(phonenumbers.parse(e164))
+    """Return the country of a number in E.164 (ISO 3166 alpha-2), empty if it has none."""
+    code = _code(e164)
+    national = e164.removeprefix(code)
+    zeros = len(national) - len(national.lstrip("0"))
+    number = PhoneNumber(
+        country_code=int(code or 0),
+        national_number=int(national),
+        italian_leading_zero=zeros > 0,
+        number_of_leading_zeros=zeros,
+    )
+    return _country(number)
+
+
+def _code(e164: str) -> str:
+    """Return the calling code of a number in E.164, with its plus; empty if no country or network has it."""
+    return next((code for end in (2, 3, 4) if (code := e164[:end]) in _CODES), "")
+
+
+_CODES = frozenset(f"+{code}" for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+"""All calling codes. None is the beginning of another one (ITU-T E.164), so the first that fits is the code."""
 
 
 def _is_possible(number: PhoneNumber) -> bool:

@@ -382,6 +382,15 @@ def test_digits_of_other_scripts_are_not_the_wires(text: str) -> None:
     assert bool(phone.E164.fullmatch(f"+{text}")) == bool(re.fullmatch("[1-9][0-9]{6,14}", text))
 
 
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_a_stored_number_has_the_country_that_it_had_when_it_was_parsed(region: str) -> None:
+    """Also where a dozen countries share a calling code, or a number begins with 0, as in Rome."""
+    number = phonenumbers.example_number(region)
+    assert number is not None
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    assert phone.country_of(e164) == phone.parse(e164, possible=True).country
+
+
 @settings(deadline=None)
 @given(st.sampled_from(EXAMPLES))
 def test_a_mask_shows_country_code_and_two_digits_and_no_more(number: phonenumbers.PhoneNumber) -> None:

@@ -5,7 +5,6 @@ Knows what each of them counts. Must not know how a code is checked.
 
 from contextlib import suppress
 
-from otp_service import phone
 from otp_service.challenge.model import Challenge, Delivery
 from otp_service.challenge.sealed import PersonalData, log_challenge
 from otp_service.delivery.conversion import Conversion
@@ -52,15 +51,15 @@ class CheckRecorder:
         """Count a right code, which `delivery` brought."""
         self._record_result(caller, "verified", won, person.e164, channel=delivery.channel)
         self._metrics.challenges.labels(caller.app.name, "verified").inc()
-        self._record_conversion(delivery, person.e164, now)
         guard = caller.active.policy.guard_of(caller.app.name)
         asked = asked_of(won, person.e164)
+        self._record_conversion(delivery, asked.number.country, now)
         self._admission.count(after_success(guard, asked, won.deliveries[0].at))
         if person.session:
             self._admission.record_session(caller.app.name, person.session, person.e164)
 
-    def _record_conversion(self, delivery: Delivery, e164: str, now: int) -> None:
-        seconds, country = (now - delivery.at) / 1000, phone.country_of(e164)
+    def _record_conversion(self, delivery: Delivery, country: str, now: int) -> None:
+        seconds = (now - delivery.at) / 1000
         self._metrics.verified.labels(delivery.channel, delivery.upstream).inc()
         self._metrics.verify_seconds.labels(delivery.channel).observe(seconds)
         with suppress(StoreUnavailable):  # only operators miss it
