@@ -20,6 +20,7 @@ from otp_service.store.connection import USUAL_LIMITS, Limits
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.check import Check
 from otp_service.verification.manage import Manage
+from otp_service.verification.refunds import Refunds
 from otp_service.verification.resend import Resend
 from otp_service.verification.send import Send
 
@@ -118,6 +119,11 @@ class Verifying(PolicyEditing):
         )
 
     @cached_property
+    def refunds(self) -> Refunds:
+        """Gives charges back when the store failed."""
+        return Refunds()
+
+    @cached_property
     def send(self) -> Send:
         """Opens challenges."""
         return Send(
@@ -129,6 +135,7 @@ class Verifying(PolicyEditing):
             signer=self.signer,
             admission=self.admission,
             workers=self.workers,
+            refunds=self.refunds,
             metrics=self.metrics,
         )
 
@@ -140,6 +147,7 @@ class Verifying(PolicyEditing):
             seal=self.seal,
             admission=self.admission,
             workers=self.workers,
+            refunds=self.refunds,
         )
 
     @cached_property

@@ -18,7 +18,7 @@ from otp_service.errors import Standing
 from otp_service.guard import history, suppressions
 from otp_service.guard.pins import PinNames
 from otp_service.guard.rules import MARKS, Decision, Finding, Line, in_units
-from otp_service.guard.slot import REMEMBER, Slot, counter_index
+from otp_service.guard.slot import CHARGED, REMEMBER, Slot, counter_index
 from otp_service.store.scripts import Scripts
 
 SPENT = 600_000
@@ -107,7 +107,7 @@ class Limiter:
         writer = _LineWriter(self._seal, self._slot, keys, named=act in {"charge", "preview"})
         plan = {
             "keep": self._keep_blocks,
-            "remember": REMEMBER,
+            "remember": CHARGED if act == "charge" else REMEMBER,
             "spent": SPENT,
             "proof": bool(allowance.proof),
             "enough": min(allowance.enough, _ENDLESS),

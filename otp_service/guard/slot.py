@@ -10,6 +10,8 @@ from otp_service.guard.rules import Line
 
 REMEMBER = 10_000
 """Milliseconds for which an operation is remembered: longer than all repetitions of one call, and until its refund."""
+CHARGED = 60_000
+"""Milliseconds for which a charge is remembered: a request that is repeated after a failure is not charged again."""
 
 
 class Slot:

@@ -31,6 +31,7 @@ def prepared(configuration: Configuration, *, shared_metrics: bool) -> Flask:
     core.follow()
     core.follow_keys()
     core.workers.follow()
+    core.refunds.follow()
     return web(core, shared_metrics=shared_metrics)
 
 

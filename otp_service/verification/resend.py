@@ -26,6 +26,7 @@ from otp_service.guard.admission import Admission, Entry
 from otp_service.guard.rules import GuardedSend, known_as
 from otp_service.verification.caller import Caller
 from otp_service.verification.own_challenges import OwnChallenges
+from otp_service.verification.refunds import Refunds
 from otp_service.verification.repetition import fingerprints, names_of
 
 
@@ -41,13 +42,20 @@ class Resend:
     """`POST /otp/{id}/resend`."""
 
     def __init__(
-        self, *, challenges: ChallengeStore, seal: Seal, admission: Admission, workers: WorkerWatch
+        self,
+        *,
+        challenges: ChallengeStore,
+        seal: Seal,
+        admission: Admission,
+        workers: WorkerWatch,
+        refunds: Refunds,
     ) -> None:
         self._challenges = challenges
         self._own = OwnChallenges(challenges, seal)
         self._seal = seal
         self._admission = admission
         self._workers = workers
+        self._refunds = refunds
 
     def resend(
         self,
@@ -71,16 +79,26 @@ class Resend:
         person = unseal(self._seal, challenge)
         entry = _guard_entry(caller, challenge, person, step, request)
         charge = f"{challenge.id[-8:]}{operation}"
-        decision = self._admission.admit(entry, charge)
-        caller.record_standing(decision.standing)
-        only = entry.rules.cheap_channels if decision.verdict == "cheap" else ()
-        delivery = _new_delivery(caller, challenge, step, request, operation, only)
-        what, now, answer = self._challenges.resend(challenge.id, caller.app.name, delivery)
+        with self._refunds.after_failure(
+            is_done=lambda: self._has(challenge_id, operation),
+            give_back=lambda: self._admission.refund(entry, charge),
+            keyed=bool(idempotency_key),
+        ):
+            decision = self._admission.admit(entry, charge)
+            caller.record_standing(decision.standing)
+            only = entry.rules.cheap_channels if decision.verdict == "cheap" else ()
+            delivery = _new_delivery(caller, challenge, step, request, operation, only)
+            what, now, answer = self._challenges.resend(challenge.id, caller.app.name, delivery)
         if not isinstance(answer, Challenge):
             self._admission.refund(entry, charge)
             raise _refusal(what, answer or 0)
         log_challenge("challenge.resent", answer, person.e164, request_id=caller.request_id)
         return view.of(answer, now, phone.mask(person.e164))
+
+    def _has(self, challenge_id: str, operation: str) -> bool:
+        """Read whether an operation added its delivery. Raises StoreUnavailable."""
+        challenge = self._challenges.read_challenge(challenge_id)[1]
+        return challenge is not None and any(d.operation == operation for d in challenge.deliveries)
 
     def _operation(
         self, caller: Caller, challenge: Challenge, request: ResendRequest, key: str | None

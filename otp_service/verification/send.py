@@ -40,6 +40,7 @@ from otp_service.store.partitions import ID_LENGTH
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
 from otp_service.verification.own_challenges import OwnChallenges
+from otp_service.verification.refunds import Refunds
 from otp_service.verification.repetition import fingerprints, names_of
 
 
@@ -75,6 +76,7 @@ class Send:
         signer: Signer,
         admission: Admission,
         workers: WorkerWatch,
+        refunds: Refunds,
         metrics: Metrics,
     ) -> None:
         self._challenges = challenges
@@ -86,6 +88,7 @@ class Send:
         self._signer = signer
         self._admission = admission
         self._workers = workers
+        self._refunds = refunds
         self._metrics = metrics
 
     def send(self, caller: Caller, request: SendRequest, idempotency_key: str | None = None) -> View:
@@ -104,14 +107,18 @@ class Send:
             return self._replay(known, operation)
         self._workers.require()
         entry = self._guard_entry(caller, request, number, plan)
-        decision = self._admission.admit(entry, operation.id)
-        caller.record_standing(decision.standing)
-        made = self._new_challenge(
-            caller, request, entry, _cautious(plan, entry.rules, decision), operation.record
-        )
-        opened = self._challenges.open(
-            made, idempotency=operation.record, fingerprint=operation.fingerprints[0]
-        )
+        id_ = self._challenges.new_id(operation.record)
+        with self._refunds.after_failure(
+            is_done=lambda: self._challenges.read_challenge(id_)[1] is not None,
+            give_back=lambda: self._admission.refund(entry, operation.id),
+            keyed=bool(operation.record),
+        ):
+            decision = self._admission.admit(entry, operation.id)
+            caller.record_standing(decision.standing)
+            made = self._new_challenge(caller, request, entry, _cautious(plan, entry.rules, decision), id_)
+            opened = self._challenges.open(
+                made, idempotency=operation.record, fingerprint=operation.fingerprints[0]
+            )
         if opened.challenge is None:
             if not opened.known.endswith(operation.fingerprints[0]):
                 self._admission.refund(entry, operation.id)
@@ -170,9 +177,8 @@ class Send:
         return self._own.view(challenge, now)
 
     def _new_challenge(
-        self, caller: Caller, request: SendRequest, entry: Entry, plan: Plan, record: str
+        self, caller: Caller, request: SendRequest, entry: Entry, plan: Plan, id_: str
     ) -> Challenge:
-        id_ = self._challenges.new_id(record)
         data = PersonalData(
             entry.asked.number.e164, request.address or "", request.session, canonical(request.binding)
         )

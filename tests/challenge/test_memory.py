@@ -11,7 +11,7 @@ from otp_service.challenge.transitions import (
     Wait,
 )
 from otp_service.crypto.code_hashes import Claim
-from otp_service.guard.slot import REMEMBER
+from otp_service.guard.slot import CHARGED
 from otp_service.policy import Route, StepRule
 from otp_service.verification.caller import Caller
 from otp_service.verification.send import SendRequest
@@ -54,7 +54,7 @@ def forget_operations(client: Redis) -> None:
     """Delete the guard's operation ids, which last only seconds of the minutes that a challenge is pending."""
     for key in client.scan_iter("*:guard}:o:*", count=10_000):
         left = client.pttl(key)
-        assert left == EXPIRED_MEANWHILE or 0 < left <= REMEMBER
+        assert left == EXPIRED_MEANWHILE or 0 < left <= CHARGED
         client.delete(key)
 
 

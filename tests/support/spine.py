@@ -53,6 +53,7 @@ from otp_service.upstream.port import Message, Outcome, Verdict
 from otp_service.verification.caller import Caller
 from otp_service.verification.check import Check
 from otp_service.verification.manage import Manage
+from otp_service.verification.refunds import Refunds
 from otp_service.verification.resend import Resend
 from otp_service.verification.send import Send, SendRequest
 from tests.support.numbers import crowd
@@ -290,6 +291,7 @@ class Spine:
     phone: Phone
     caller: Caller
     workers: WorkerWatch
+    refunds: Refunds
     metrics: Metrics
 
     def code_for(self, id_: str, code: str) -> None:
@@ -416,6 +418,7 @@ def make_spine(
     )
     replies = Replies(facts=store.facts, suppressions=store.suppressions, seal=seal, metrics=metrics)
     workers = WorkerWatch(store.membership(store.due), [store.due], metrics, silence=10)
+    refunds = Refunds()
     charges = Charges(admission)
     dispatcher = Dispatcher(
         active=lambda: active,
@@ -443,9 +446,12 @@ def make_spine(
             signer=signer,
             admission=admission,
             workers=workers,
+            refunds=refunds,
             metrics=metrics,
         ),
-        resend=Resend(challenges=store.challenges, seal=seal, admission=admission, workers=workers),
+        resend=Resend(
+            challenges=store.challenges, seal=seal, admission=admission, workers=workers, refunds=refunds
+        ),
         check=Check(
             challenges=store.challenges,
             conversion=conversion,
@@ -474,6 +480,7 @@ def make_spine(
         phone=phone,
         caller=Caller(app=app, active=active, request_id="0123456789abcdef"),
         workers=workers,
+        refunds=refunds,
         metrics=metrics,
     )
 

@@ -63,7 +63,7 @@ def test_every_key_has_a_time_to_live(valkey: ValkeyServer) -> None:
         store.get_budget.take("main", 10)
         breakers = Breakers(spine.scripts, prefix=prefix_of(store))
         for pause in (None, 0.0):
-            breakers.record_fault("main", "sms", pause, 5)
+            breakers.record_fault("main", "sms", pause, 2)
         assert breakers.ask("main", "sms").state == "probe"
         Conversion(spine.scripts, prefix=prefix_of(store), clock=lambda: 0).count_verified(
             1, "sms", "IN", "main", 2
