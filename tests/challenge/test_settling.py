@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
+
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import State, Status
 from otp_service.challenge.transitions import (
     MAX_DEFERRALS,
     Again,
+    GiveUp,
     Hold,
     Next,
     Wait,
@@ -41,6 +44,15 @@ def test_another_account_gets_the_same_delivery_at_once(store: Stores) -> None:
     store.scripts.offset += 2000
     lease = claimed(store, id_)
     assert (lease.challenge.last.tried, lease.challenge.last.deferrals) == ((), 1)
+
+
+@pytest.mark.parametrize("move", [Hold(), GiveUp()])
+def test_a_delivery_that_no_account_took_says_why(store: Stores, move: Hold | GiveUp) -> None:
+    """Whether the challenge goes on without it or ends: operators see the reason."""
+    id_ = opened(store).id
+    store.challenges.settle(claimed(store, id_), move)
+    last = seen(store, id_).last
+    assert (last.status, last.reason) == (Status.REFUSED, "no_account_left")
 
 
 def test_a_delivery_is_sent_by_the_step_that_could_be_taken(store: Stores) -> None:
