@@ -26,7 +26,7 @@ class HeadersTooLarge(OtpError):
     """There are too many header fields, or they are too long."""
 
     code = "headers_too_large"
-    detail = "The request has more than 64 headers, one above 8190 bytes, or more than 16 KiB of them."
+    detail = "There are too many headers, or they are too long."
     broken = ("headers", "must be at most 64, of 8190 bytes each, 16 KiB in all")
 
 
