@@ -5,6 +5,7 @@ requests and urllib3 end here, as their texts contain URLs; a stable word takes 
 """
 
 import http.client
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -17,6 +18,8 @@ from urllib3.util import Timeout
 from otp_service.net.bounded import NotConnectedError, bounded_adapter
 from otp_service.upstream.mobtexting.account import AccountSettings
 
+_FORM: Final = "application/x-www-form-urlencoded"
+_JSON: Final = "application/json"
 MAX_BODY: Final = 64 * 1024  # bytes; the documented answer for one recipient is smaller than 1 KiB
 
 _FAULTS: Final[tuple[tuple[type[BaseException], str], ...]] = (
@@ -88,30 +91,43 @@ class Transport:
             idle_timeout=account.idle_timeout,
             unlogged_query=urlencode(token) if account.auth == "query" else "",
         )
+        self._posts: dict[str, requests.PreparedRequest] = {}
         self._timeout = Timeout(connect=account.connect_timeout, total=account.total_timeout)
 
     def post(self, asked: FormRequest | JsonRequest) -> Answer:
         """Post to a path below the base URL. Raises NoAnswerError if there is no answer."""
         if isinstance(asked, FormRequest):
-            return self._call(
-                requests.Request("POST", data={**asked.fields, **self._token_field}), asked.path
-            )
-        return self._call(requests.Request("POST", json={**asked.content, **self._token_field}), asked.path)
+            body, kind = urlencode({**asked.fields, **self._token_field}), _FORM
+        else:
+            body, kind = json.dumps({**asked.content, **self._token_field}), _JSON
+        return self._call(self._prepared(asked.path, body.encode(), kind))
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
         """Get a path below the base URL. Raises NoAnswerError if there is no answer. The query may be logged.
 
         A token that must travel in the body is sent as JSON: the upstream's framework reads no form from a GET.
         """
-        return self._call(requests.Request("GET", params=query, json=self._token_field or None), path)
+        url = self._account.base_url + path
+        asked = requests.Request("GET", url, self._headers, params=query, json=self._token_field or None)
+        return self._call(asked.prepare())
 
     def close(self) -> None:
         """Close all idle connections."""
         self._adapter.close()
 
-    def _call(self, asked: requests.Request, path: str) -> Answer:
-        asked.url, asked.headers = self._account.base_url + path, self._headers
-        request = asked.prepare()
+    def _prepared(self, path: str, body: bytes, kind: str) -> requests.PreparedRequest:
+        """Prepare a POST. All but the body is prepared once for each path: it took a sixth of a call's time."""
+        if path not in self._posts:
+            self._posts[path] = requests.Request(
+                "POST", self._account.base_url + path, self._headers
+            ).prepare()
+        request = self._posts[path].copy()
+        request.headers["Content-Type"] = kind
+        request.headers["Content-Length"] = str(len(body))
+        request.body = body
+        return request
+
+    def _call(self, request: requests.PreparedRequest) -> Answer:
         try:
             response = self._adapter.send(
                 request,
