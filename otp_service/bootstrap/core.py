@@ -65,11 +65,6 @@ class Core(Verifying):
             self.live_keys.refresh()
         self.live_keys.follow()
 
-    def close(self) -> None:
-        """Close all connections."""
-        self.activation.close()
-        super().close()
-
     @cached_property
     def live_keys(self) -> LiveKeys:
         """The issued keys, as this process last read them."""

@@ -9,6 +9,7 @@ from otp_service.bootstrap.activation import Activation
 from otp_service.bootstrap.operations import Operations
 from otp_service.ops.apps import Apps
 from otp_service.ops.policy_changes import PolicyChanges
+from otp_service.policy.active import PolicyFollower
 
 
 class PolicyEditing(Operations):
@@ -20,6 +21,17 @@ class PolicyEditing(Operations):
         return Activation(self.configuration, self.threads)
 
     @cached_property
+    def active(self) -> PolicyFollower:
+        """The policy in force, with what was built for it."""
+        file = self.configuration.policy_file
+        return PolicyFollower(
+            self.policies,
+            self.activation.activate,
+            seed=file.text if file else None,
+            first=self.activation.build(file.policy, 0) if file else None,
+        )
+
+    @cached_property
     def policy_changes(self) -> PolicyChanges:
         """Checks and applies policies."""
         return PolicyChanges(policies=self.policies, check=self.activation.check)
@@ -28,6 +40,11 @@ class PolicyEditing(Operations):
     def apps(self) -> Apps:
         """Adds and removes apps."""
         return Apps(changes=self.policy_changes, keyring=self.keyring)
+
+    def close(self) -> None:
+        """Close all connections, also those to upstreams."""
+        self.activation.close()
+        super().close()
 
     def begin_policy(self) -> None:
         """Put the policy file's policy in force if there is none yet. Raises StoreUnavailable."""

@@ -15,7 +15,6 @@ from otp_service.guard.admission import Admission
 from otp_service.guard.captcha import SiteVerify
 from otp_service.guard.human_check import ProofOfWork
 from otp_service.policy import Policy
-from otp_service.policy.active import PolicyFollower
 from otp_service.store.connection import USUAL_LIMITS, Limits
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.check import Check
@@ -57,17 +56,6 @@ class Verifying(PolicyEditing):
     def policy(self) -> Policy:
         """The policy in force."""
         return self.active().policy
-
-    @cached_property
-    def active(self) -> PolicyFollower:
-        """The policy in force, with what was built for it."""
-        file = self.configuration.policy_file
-        return PolicyFollower(
-            self.policies,
-            self.activation.activate,
-            seed=file.text if file else None,
-            first=self.activation.build(file.policy, 0) if file else None,
-        )
 
     @cached_property
     def hasher(self) -> Hasher:

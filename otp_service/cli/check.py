@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 from otp_service.bootstrap.activation import configure
-from otp_service.bootstrap.core import Core
+from otp_service.bootstrap.editing import PolicyEditing
 from otp_service.cli.exit_codes import FAILED
 from otp_service.cli.options import demo_option
 from otp_service.cli.session import open_base
@@ -21,31 +21,31 @@ from otp_service.upstream.port import UpstreamError
 @demo_option
 def check() -> int:
     """Check settings, policy, store and upstreams. Print what is wrong."""
-    core = open_base(lambda given: Core(configure(given), threads=1, hash_slots=1, role="check"))
+    base = open_base(lambda given: PolicyEditing(configure(given), role="check"))
     try:
-        problems = list(_problems(core))
+        problems = list(_problems(base))
     finally:
-        core.close()
+        base.close()
     print(*(problems or ["all is well"]), sep="\n")
     return FAILED if any(problem.startswith("error") for problem in problems) else 0
 
 
-def _problems(core: Core) -> Iterator[str]:
+def _problems(base: PolicyEditing) -> Iterator[str]:
     try:
-        core.active.refresh()
-        memory = core.scripts.bounded(lambda client: client.info("memory"), "check")
+        base.active.refresh()
+        memory = base.scripts.bounded(lambda client: client.info("memory"), "check")
     except StoreUnavailable as error:
         why = type(error.__cause__).__name__
-        yield f"error: the store at {core.settings.store_address} does not answer ({why})"
+        yield f"error: the store at {base.settings.store_address} does not answer ({why})"
         return  # it holds the policy
     if (evicts := memory.get("maxmemory_policy", "noeviction")) != "noeviction":
         yield f"error: Redis evicts keys ({evicts}): set maxmemory-policy noeviction"
-    yield from _policy_problems(core)
+    yield from _policy_problems(base)
 
 
-def _policy_problems(core: Core) -> Iterator[str]:
+def _policy_problems(base: PolicyEditing) -> Iterator[str]:
     try:
-        active = core.active()
+        active = base.active()
     except StoreUnavailable as error:
         yield f"error: {error.detail}"
         return

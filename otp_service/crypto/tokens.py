@@ -14,15 +14,12 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from otp_service.crypto.lifetimes import DEVICE_LIFETIME, TOKEN_LIFETIME
 from otp_service.errors import TokenInvalid
 
 ALGORITHM = "EdDSA"
 TYPE = "otp-verification+jwt"
-LIFETIME = 300
-"""Seconds for which a token is valid."""
 DEVICE_TYPE = "otp-device+jwt"
-DEVICE_LIFETIME = 180 * 86400
-"""Seconds for which a device or a session that verified a number counts as known."""
 _REQUIRED = ["iss", "aud", "sub", "iat", "exp", "jti"]
 
 
@@ -58,11 +55,11 @@ class Signer:
         return self._current
 
     def sign(self, claims: Mapping[str, Any], issue: Issue, *, audience: str) -> str:
-        """Sign `claims` for an app, valid for LIFETIME. The same claims and issue give the same bytes (RFC 8032).
+        """Sign `claims` for an app, valid for TOKEN_LIFETIME. The same claims and issue give the same bytes (RFC 8032).
 
         Raises UnknownSigningKey.
         """
-        return self._sign(TYPE, claims, audience, issue, LIFETIME)
+        return self._sign(TYPE, claims, audience, issue, TOKEN_LIFETIME)
 
     def sign_device(self, subject: str, issue: Issue, *, audience: str) -> str:
         """Sign that a device verified `subject`'s number, valid for DEVICE_LIFETIME. Raises UnknownSigningKey."""

@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from otp_service import phone
+from otp_service.crypto.lifetimes import DEVICE_LIFETIME
 from otp_service.crypto.sealing import Seal
-from otp_service.crypto.tokens import DEVICE_LIFETIME
 from otp_service.errors import (
     HumanCheckFailed,
     HumanCheckRequired,

@@ -11,7 +11,8 @@ from flask import g, request
 from otp_service import errors
 from otp_service.access.api_keys import digest
 from otp_service.http.client_address import client_address
-from otp_service.http.view import core, set_standing
+from otp_service.http.standing import set_standing
+from otp_service.http.view import core
 from otp_service.policy import ROLES, App, Policy
 from otp_service.verification.caller import Caller
 

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from otp_service import errors
 from otp_service.http.server import refusals
-from otp_service.http.view import set_standing
+from otp_service.http.standing import set_standing
 from otp_service.telemetry.logs import LOG, log
 
 PROBLEM_TYPE = "application/problem+json"

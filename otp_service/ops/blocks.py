@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from otp_service import phone
-from otp_service.crypto.tokens import DEVICE_LIFETIME
+from otp_service.crypto.lifetimes import DEVICE_LIFETIME
 from otp_service.errors import Invalid, NotFound
 from otp_service.guard.blocks import Block, BlockStore
 from otp_service.guard.history import History

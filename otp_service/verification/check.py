@@ -13,8 +13,9 @@ from otp_service.challenge.model import Challenge, State
 from otp_service.challenge.sealed import PersonalData, canonical, unreadable, unseal
 from otp_service.challenge.store import ChallengeStore
 from otp_service.crypto.code_hashes import Claim, Hasher, UnknownPepper, digest_of, place_of
+from otp_service.crypto.lifetimes import TOKEN_LIFETIME
 from otp_service.crypto.sealing import Seal
-from otp_service.crypto.tokens import LIFETIME, Issue, Signer
+from otp_service.crypto.tokens import Issue, Signer
 from otp_service.delivery.conversion import Conversion
 from otp_service.errors import (
     Busy,
@@ -158,7 +159,7 @@ class Check:
         if won is None:
             return self._repeat_after_defeat(check)
         self._recorder.record_success(caller, won, check.person, won.deliveries[via], now)
-        at = won.proof.ends // 1000 - LIFETIME if won.proof else now // 1000
+        at = won.proof.ends // 1000 - TOKEN_LIFETIME if won.proof else now // 1000
         issue = Issue(token.jti, at, token.kid)
         return self._prover.prove(won, check.person, issue, now, remember_device=check.guess.device)
 
@@ -191,7 +192,7 @@ class Check:
         if not same:
             raise IdempotencyKeyReused
         self._recorder.record_repeated(check.caller, won, check.person)
-        issue = Issue(won.proof.jti, won.proof.ends // 1000 - LIFETIME, won.proof.kid)
+        issue = Issue(won.proof.jti, won.proof.ends // 1000 - TOKEN_LIFETIME, won.proof.kid)
         return self._prover.prove(won, check.person, issue, now, remember_device=check.guess.device)
 
     def _repeat_wrong_code(self, check: _Check) -> OtpError:

@@ -13,8 +13,9 @@ from otp_service.challenge.guess import TokenId
 from otp_service.challenge.model import Challenge
 from otp_service.challenge.sealed import PersonalData, unreadable
 from otp_service.challenge.view import View
+from otp_service.crypto.lifetimes import TOKEN_LIFETIME
 from otp_service.crypto.sealing import Seal
-from otp_service.crypto.tokens import LIFETIME, Issue, Signer, UnknownSigningKey, new_jti
+from otp_service.crypto.tokens import Issue, Signer, UnknownSigningKey, new_jti
 
 AMR = {"sms": "sms", "voice": "tel"}
 """Authentication method references of RFC 8176 for the channels that have one."""
@@ -41,7 +42,7 @@ class Prover:
 
     def new_token(self, name: str = "") -> TokenId:
         """Draw the token of a right guess; `name` is that of its Idempotency-Key."""
-        return TokenId(jti=new_jti(), kid=self._signer.kid, life=LIFETIME * 1000, name=name)
+        return TokenId(jti=new_jti(), kid=self._signer.kid, life=TOKEN_LIFETIME * 1000, name=name)
 
     def prove(
         self, won: Challenge, person: PersonalData, issue: Issue, now: int, *, remember_device: bool
@@ -53,7 +54,7 @@ class Prover:
             device = self._signer.sign_device(subject, issue, audience=won.app) if remember_device else None
         except UnknownSigningKey:
             raise unreadable(won.id) from None
-        left = issue.at + LIFETIME - now // 1000
+        left = issue.at + TOKEN_LIFETIME - now // 1000
         return Verification(view.of(won, now, phone.mask(person.e164)), token, left, device)
 
     def _claims(self, won: Challenge, person: PersonalData, subject: str) -> dict[str, Any]:

@@ -84,6 +84,21 @@ def test_commands_on_the_store_import_only_what_they_need(product: Core, argumen
     assert modules & HEAVY == set()
 
 
+def test_checking_a_deployment_imports_no_server_and_no_hash(product: Core) -> None:
+    """It asks upstreams for their balance, so it needs what calls them."""
+    product.active.refresh()
+    _, out, modules = started("check")
+    assert "upstream main" in out
+    assert modules & (HEAVY - {"requests", "urllib3", "otp_service.upstream.mobtexting"}) == set()
+
+
+def test_the_sandbox_imports_no_store() -> None:
+    """It stands outside of the service."""
+    code, _, modules = started("sandbox", "--help")
+    assert code == 0
+    assert modules & (LIBRARIES | {"argon2", "otp_service.verification", "otp_service.bootstrap"}) == set()
+
+
 LIBRARIES = {"redis", "marshmallow", "phonenumbers", "cryptography", "jwt"}
 """What a command without store and policy does without."""
 

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otp_service.crypto.tokens import LIFETIME, TYPE, Issue, Signer, UnknownSigningKey, new_jti
+from otp_service.crypto.lifetimes import TOKEN_LIFETIME
+from otp_service.crypto.tokens import TYPE, Issue, Signer, UnknownSigningKey, new_jti
 from otp_service.errors import TokenInvalid
 
 ISSUER, AUDIENCE, NOW = "https://otp.example.com", "web", 1_790_000_000
@@ -72,8 +73,8 @@ def test_a_signed_token_passes_with_its_claims() -> None:
     claims = check(token())
     assert claims.items() >= CLAIMS.items()
     assert (claims["iss"], claims["aud"]) == (ISSUER, AUDIENCE)
-    assert (claims["iat"], claims["exp"]) == (NOW, NOW + LIFETIME)
-    assert LIFETIME <= 300
+    assert (claims["iat"], claims["exp"]) == (NOW, NOW + TOKEN_LIFETIME)
+    assert TOKEN_LIFETIME <= 300
     assert len(claims["jti"]) >= 22
     assert check(token())["jti"] != claims["jti"]
 
@@ -82,7 +83,7 @@ def test_callers_claims_cannot_replace_our_own() -> None:
     """Whatever the claims, issuer, audience and times are set by the signer."""
     claims = check(token(iss="x", aud="x", exp=0, iat=0, jti="x"))
     assert (claims["iss"], claims["aud"], claims["iat"]) == (ISSUER, AUDIENCE, NOW)
-    assert claims["exp"] == NOW + LIFETIME
+    assert claims["exp"] == NOW + TOKEN_LIFETIME
     assert claims["jti"] != "x"
 
 
@@ -203,8 +204,8 @@ def test_claims_of_another_kind_are_refused(changes: dict[str, object]) -> None:
 def test_a_token_lives_by_the_stores_clock() -> None:
     """The given time decides, not the host's clock; the last second is valid, the next is not."""
     text = token()
-    assert check(text, now=NOW + LIFETIME - 1)
-    for late in (NOW + LIFETIME, NOW + 10 * LIFETIME):
+    assert check(text, now=NOW + TOKEN_LIFETIME - 1)
+    for late in (NOW + TOKEN_LIFETIME, NOW + 10 * TOKEN_LIFETIME):
         with pytest.raises(TokenInvalid):
             check(text, now=late)
 

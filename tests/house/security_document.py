@@ -15,7 +15,7 @@ from otp_service.access import keyring
 from otp_service.bootstrap import foundation, operations
 from otp_service.challenge import store, transitions
 from otp_service.cli.worker import EVENTS_AT_ONCE
-from otp_service.crypto import tokens
+from otp_service.crypto import lifetimes
 from otp_service.crypto.code_hashes import TICKETS_PER_SLOT
 from otp_service.delivery import conversion, membership, replies, settlement, step_chooser
 from otp_service.events import queue, sender, standard_webhooks
@@ -240,8 +240,8 @@ def _lifetimes() -> Iterator[Sequence[str]]:
 
 
 def _given_out() -> Iterator[Sequence[str]]:
-    yield "verification token", span(tokens.LIFETIME), "`crypto/tokens.py`"
-    yield "device token", span(tokens.DEVICE_LIFETIME), "`crypto/tokens.py`"
+    yield "verification token", span(lifetimes.TOKEN_LIFETIME), "`crypto/lifetimes.py`"
+    yield "device token", span(lifetimes.DEVICE_LIFETIME), "`crypto/lifetimes.py`"
     yield "human check, until its solution is used", _ms(human_check.LIFETIME), "`guard/human_check.py`"
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otp_service import phone
+from otp_service.crypto.lifetimes import DEVICE_LIFETIME
 from otp_service.crypto.sealing import Seal
-from otp_service.crypto.tokens import DEVICE_LIFETIME
 from otp_service.errors import Invalid, TooManyRequests
 from otp_service.guard.history import MOST_SESSIONS, History
 from otp_service.policy.limits import Cooldown
