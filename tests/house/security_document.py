@@ -20,7 +20,7 @@ from otp_service.crypto.code_hashes import TICKETS_PER_SLOT
 from otp_service.delivery import conversion, membership, replies, settlement, step_chooser
 from otp_service.events import queue, sender, standard_webhooks
 from otp_service.guard import captcha, human_check
-from otp_service.guard.slot import REMEMBER
+from otp_service.guard.slot import CHARGED
 from otp_service.http import body
 from otp_service.http.server import bounds, head, processes
 from otp_service.net import public_only
@@ -263,7 +263,7 @@ def _remembered() -> Iterator[Sequence[str]]:
         "`access/keyring.py`",
     )
     yield "record of an issued key, after its end", _ms(keyring.KEEP_ENDED), "`access/keyring.py`"
-    yield "charge of the guard, for a repeat or a refund", _ms(REMEMBER), "`guard/slot.py`"
+    yield "charge of the guard, for a repeat or a refund", _ms(CHARGED), "`guard/slot.py`"
     yield "block, after its end", _ms(operations.BLOCKS_KEPT), "`bootstrap/operations.py`"
     yield "recycled number", f"{recycled.RECYCLED_FOR} d by default", "`ops/recycled.py`"
     yield "STOP of a person", span(replies.SUPPRESSED_FOR), "`delivery/replies.py`"

@@ -39,7 +39,7 @@ WINDOWS = {
     rf"\{{P:guard\}}:(address|session|prefix|app|country|country-codes):{NAME}": COUNTED,
     r"\{P:guard\}:(all|guesses):": COUNTED,
     r"\{P:guard\}:blocks": 2 * DAY,
-    r"\{P:guard\}:o:[A-Za-z0-9_.-]+": 10 * SECOND,
+    r"\{P:guard\}:o:[A-Za-z0-9_.-]+": MINUTE,
     rf"\{{P:guard\}}:x:{NAME}": 10 * 365 * DAY,  # until START, or an operator lifts it
     r"\{P:b:main\}:sms": HOUR,  # a breaker; nothing of a number
     r"P:f:[0-9]+": 8 * DAY,  # figures of a day; nothing of a number
