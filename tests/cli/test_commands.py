@@ -19,6 +19,7 @@ from otp_service import __main__, __version__, policy, settings
 from otp_service.access.api_keys import digest
 from otp_service.cli import main as cli
 from tests.conftest import POLICY, SECRET
+from tests.support.deployments import Cluster
 from tests.support.http_api import UPSTREAM_TOKEN
 from tests.support.patience import PATIENCE
 from tests.support.ports import free_port
@@ -246,6 +247,15 @@ def test_check_finds_a_dead_store(check: Check) -> None:
     assert said.splitlines() == [
         "error: the store at unix:///nowhere/valkey does not answer (ConnectionError)"
     ]
+
+
+def test_check_demands_replicas_of_a_cluster(check: Check, cluster: Cluster) -> None:
+    """Codes that were accepted would be lost with a primary, so each that stands alone is an error."""
+    code, said = check.run(OTP_REDIS_URL=cluster.url)
+    assert code == 1
+    errors = [line for line in said.splitlines() if "has no replica" in line]
+    assert len(errors) == len(cluster.nodes)
+    assert all(f":{node.port} " in "".join(errors) for node in cluster.nodes)
 
 
 @pytest.mark.parametrize("command", [["blocks", "list"], ["policy", "history"], ["keys", "list"]])

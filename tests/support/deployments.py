@@ -28,23 +28,26 @@ class Cluster:
 
     def __init__(self) -> None:
         buses = [free_port() for _ in range(3)]
-        self.nodes: list[ValkeyServer] = [
-            ValkeyServer(
-                port=free_port(),
-                options={
-                    "cluster-enabled": "yes",
-                    "cluster-port": str(bus),
-                    "cluster-node-timeout": "2000",
-                    "appendfsync": "no",
-                },
-            )
-            for bus in buses
-        ]
+        self.nodes = [_node(bus) for bus in buses]
+        self._buses = buses
+        self._replicas: list[ValkeyServer] = []
         try:
             self._join(buses)
         except BaseException:
             self.close()
             raise
+
+    def add_replica(self, primary: ValkeyServer) -> ValkeyServer:
+        """Give a primary a replica that has all of its data."""
+        replica = _node(free_port())
+        self._replicas.append(replica)
+        id_ = ask(primary, "CLUSTER", "MYID")
+        ask(replica, "CLUSTER", "MEET", HOST, primary.port, self._buses[self.nodes.index(primary)])
+        until(lambda: id_ in ask(replica, "CLUSTER", "NODES"))
+        ask(replica, "CLUSTER", "REPLICATE", id_)
+        until(lambda: ask(replica, "INFO", "replication").get("master_link_status") == "up")
+        until(lambda: all(f" {id_} " in ask(node, "CLUSTER", "NODES") for node in self.nodes))
+        return replica
 
     def _join(self, buses: list[int]) -> None:
         share = SLOTS // len(self.nodes) + 1
@@ -66,8 +69,21 @@ class Cluster:
 
     def close(self) -> None:
         """End all nodes."""
-        for node in self.nodes:
+        for node in [*self.nodes, *self._replicas]:
             node.close()
+
+
+def _node(bus: int) -> ValkeyServer:
+    """Start a node whose cluster bus is on this port."""
+    return ValkeyServer(
+        port=free_port(),
+        options={
+            "cluster-enabled": "yes",
+            "cluster-port": str(bus),
+            "cluster-node-timeout": "2000",
+            "repl-diskless-sync-delay": "0",
+        },
+    )
 
 
 class Sentinel:

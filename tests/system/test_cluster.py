@@ -1,10 +1,13 @@
 """The whole product on a cluster of three real nodes, and a cluster that is away."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import State, Status
 from otp_service.errors import StoreUnavailable
+from otp_service.store.topology import primaries_without_replica
 from tests.support.deployments import Cluster, ask
 from tests.support.patience import until
 from tests.support.ports import HOST, free_port
@@ -101,3 +104,57 @@ def test_many_callers_at_once_share_the_pools_of_a_cluster(cluster: Cluster) -> 
     assert not [one for one in made if isinstance(one, Exception)]
     assert prefix_of(store) == "crowd"
     scripts.close()
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[Cluster]:
+    """Give a cluster of the test's own."""
+    made = Cluster()
+    yield made
+    made.close()
+
+
+def test_a_primary_without_a_replica_is_found(own_cluster: Cluster) -> None:
+    """Its share of the codes would be lost with it. A replica that has died counts for nothing."""
+    first, *others = own_cluster.nodes
+
+    def alone() -> list[str]:
+        scripts = scripts_at(own_cluster.url, connections=1)
+        try:
+            return scripts.bounded(primaries_without_replica, "check")
+        finally:
+            scripts.close()
+
+    def named(*nodes: ValkeyServer) -> list[str]:
+        return sorted(f"{HOST}:{node.port}" for node in nodes)
+
+    assert alone() == named(first, *others)
+    replica = own_cluster.add_replica(first)
+    until(lambda: alone() == named(*others))
+    replica.kill()
+    until(lambda: alone() == named(first, *others))
+
+
+def test_a_cluster_whose_primary_dies_serves_again(own_cluster: Cluster) -> None:
+    """Until its replica is promoted callers are told that the store is away. Then all that it had is there again."""
+    replicas = [own_cluster.add_replica(node) for node in own_cluster.nodes]
+    with hasty_store_at(own_cluster.url) as store:
+        ids = [opened(store).id for _ in range(40)]
+        for node, replica in zip(own_cluster.nodes, replicas, strict=True):
+            written = ask(node, "INFO", "replication")["master_repl_offset"]
+            until(lambda written=written, replica=replica: offset_of(replica) >= written)  # type: ignore[misc]
+        own_cluster.nodes[0].kill()
+
+        def serves() -> bool:
+            try:
+                return [seen(store, id_).id for id_ in ids] == ids
+            except StoreUnavailable:
+                return False
+
+        until(serves)
+        until(lambda: works(store))
+
+
+def offset_of(replica: ValkeyServer) -> int:
+    """Tell how much of its primary's writes a replica has."""
+    return int(ask(replica, "INFO", "replication")["slave_repl_offset"])

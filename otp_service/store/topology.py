@@ -1,0 +1,22 @@
+"""Which servers hold the store, and what a deployment of them lacks.
+
+Knows how a cluster lists its nodes. Must not know what is stored.
+"""
+
+from typing import Any
+
+from redis import Redis
+
+from otp_service.store.connection import Client
+
+
+def primaries_without_replica(client: Client) -> list[str]:
+    """List the primaries of a cluster, as HOST:PORT, that have no replica which works; none for a single server.
+
+    Raises AWAY. What such a primary holds is lost with it, and its share of the slots is away until it comes back.
+    """
+    if isinstance(client, Redis):
+        return []
+    slots: Any = client.cluster_slots()
+    alone = {tuple(share["primary"][:2]) for share in slots.values() if not share["replicas"]}
+    return sorted(f"{host}:{port}" for host, port in alone)
