@@ -21,7 +21,7 @@ from tests.bench import figures, throughput
 from tests.bench.costs import checking, hashing, memory, reaching
 from tests.bench.fallback import falling_back
 from tests.bench.figures import Figure
-from tests.bench.guard import guarding
+from tests.bench.guard import guarding, slot_limit
 from tests.bench.receipts import receiving
 
 Part = Callable[[], Iterator[Figure]]
@@ -47,6 +47,7 @@ def parts(options: argparse.Namespace) -> Mapping[str, Part]:
         "fallback": lambda: falling_back(scale, options.profile),
         "receipts": lambda: receiving(options.receipts or scale * 250),
         "reach": lambda: reaching(scale * 2, options.profile),
+        "slot": lambda: slot_limit(scale * 250),
         "throughput": each(lambda profile: throughput.pairs(profile, seconds, loads)),
         "peer": lambda: iter(()) if options.smoke else throughput.peers(seconds),
         "curve": each(
