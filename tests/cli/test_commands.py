@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ from otp_service.cli import main as cli
 from tests.conftest import POLICY, SECRET
 from tests.support.deployments import Cluster
 from tests.support.http_api import UPSTREAM_TOKEN
-from tests.support.patience import PATIENCE
+from tests.support.numbers import crowd
+from tests.support.patience import PATIENCE, until
 from tests.support.ports import free_port
 from tests.support.valkey_server import ValkeyServer
 
@@ -353,6 +355,60 @@ def test_serve_answers_from_several_processes_and_ends_when_told(
     assert "needs 2 parts" in out
     assert all(line.startswith('{"at": ') for line in out.splitlines())
     assert not list(tmp_path.glob("otp-metrics-*"))
+
+
+@pytest.mark.slow
+def test_a_deployment_without_a_worker_says_so_until_there_is_one(good: dict[str, str]) -> None:
+    """Sends are refused after a while, the probe and the metrics tell why, and a worker that starts ends it."""
+    port, numbers = free_port(), crowd()
+    url = f"http://127.0.0.1:{port}"
+    environment = CLEAN | good | {"OTP_LISTEN": f"127.0.0.1:{port}", "OTP_WORKER_SILENCE": "5s"}
+
+    def send() -> tuple[int, str | None]:
+        answer = requests.post(
+            f"{url}/otp/send",
+            json={"to": next(numbers)},
+            headers={"Authorization": f"Bearer {SECRET}"},
+            timeout=PATIENCE,
+        )
+        return answer.status_code, answer.json().get("code")
+
+    def shows(pattern: str) -> bool:
+        return bool(re.search(pattern, requests.get(f"{url}/metrics", timeout=PATIENCE).text, re.MULTILINE))
+
+    with ExitStack() as stack:
+        stack.enter_context(running("serve", environment))
+        until(lambda: answers(f"{url}/readyz") == {"store": "ok", "workers": "no_worker"})
+        assert send() == (202, None)
+        until(lambda: send() == (503, "no_worker"), pause=0.2)
+        assert answers(f"{url}/readyz") == {"store": "ok", "workers": "no_worker"}
+        assert shows(r'^otp_workers\{.*queue="due".*\} 0\.0$')
+        until(lambda: shows(r'^otp_oldest_overdue_seconds\{.*queue="due".*\} [1-9]'))
+        stack.enter_context(running("worker", environment))
+        until(lambda: send() == (202, None), pause=0.2)
+        assert answers(f"{url}/readyz") == {"store": "ok", "workers": "ok"}
+
+
+@contextmanager
+def running(command: str, environment: Mapping[str, str]) -> Iterator[None]:
+    """Run a command until the block ends; it must end well when it is told to."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "otp_service", command], env=dict(environment), stdout=subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=PATIENCE)
+    assert code == 0
+
+
+def answers(url: str) -> object:
+    """Return the parts that a probe names, None while there is no server."""
+    try:
+        return requests.get(url, timeout=PATIENCE).json().get("parts")
+    except requests.ConnectionError:
+        return None
 
 
 # Before anything is imported.
