@@ -4,7 +4,7 @@ Knows paths, schemas and which keys may call. Must not know how anything is done
 """
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify
@@ -30,8 +30,11 @@ from otp_service.verification.send import SendRequest
 views = Blueprint("public", __name__)
 
 
+_SHOWN = tuple(field.name for field in fields(View))
+
+
 def _shown(view: View) -> dict[str, Any]:
-    return {name: value for name, value in asdict(view).items() if value is not None}
+    return {name: value for name in _SHOWN if (value := getattr(view, name)) is not None}
 
 
 @views.post("/otp/send")
