@@ -331,6 +331,12 @@ def _of_clients() -> Iterator[Sequence[str]]:
             "503 `busy`",
         ),
         (
+            "call of the application",
+            span(bounds.USUAL.answering),
+            "`http/server/bounds.py`",
+            "the process is replaced",
+        ),
+        (
             "request line; headers",
             f"{head.MAX_LINE} bytes; {head.MAX_FIELDS}, {head.MAX_HEAD // 1024} KiB together",
             "`http/server/head.py`",

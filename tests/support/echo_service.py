@@ -1,15 +1,17 @@
 """Serves a few lines of WSGI by the product's own processes: `python -m tests.support.echo_service PORT FILE`.
 
-Each answer is the content that FILE had when the process was made, and the process's id.
+Each answer is the content that FILE had when the process was made, and the process's id. /stuck is never answered.
 """
 
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 from otp_service.http.problems import raw_problem
 from otp_service.http.server import processes
+from otp_service.http.server.bounds import Bounds
 from otp_service.telemetry.logs import start_logging
 from tests.support.ports import HOST
 
@@ -20,7 +22,9 @@ def main(port: str, file: str) -> None:
     def make_app() -> Any:  # noqa: ANN401 - WSGI
         text = f"{Path(file).read_text()} {os.getpid()}".encode()
 
-        def answer(_environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ANN401 - PEP 3333
+        def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ANN401 - PEP 3333
+            if environ["PATH_INFO"] == "/stuck":
+                threading.Event().wait()
             start_response("200 OK", [("Content-Length", str(len(text)))])
             return [text]
 
@@ -36,6 +40,7 @@ def main(port: str, file: str) -> None:
         threads=4,
         max_body=1024,
         on_start=lambda: None,
+        bounds=Bounds(answering=2),
     )
 
 

@@ -33,18 +33,19 @@ class Served:
 
     port: int
     front: Front
+    host: str = HOST
     going: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
     _turns: threading.Lock = field(default_factory=threading.Lock)
 
     def connect(self, sent: bytes = b"", *, room: int | None = None) -> socket.socket:
         """Connect, say something, and return the socket; `room` bytes are all that the client takes unread."""
-        client = socket.socket()
+        client = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
         if room is not None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
         client.settimeout(PATIENCE)
         try:
-            client.connect((HOST, self.port))
+            client.connect((self.host, self.port))
             client.sendall(sent)
         except OSError:
             client.close()
@@ -103,13 +104,13 @@ def answer(client: socket.socket) -> tuple[int, dict[str, str], bytes]:
 
 
 @contextmanager
-def serving(wsgi: WSGI = echo, **options: Any) -> Iterator[Served]:  # noqa: ANN401 - those of Front
+def serving(wsgi: WSGI = echo, *, host: str = HOST, **options: Any) -> Iterator[Served]:  # noqa: ANN401 - those of Front
     """Serve an application in this process until the block ends."""
     port = free_port()
-    listeners = open_listeners([f"{HOST}:{port}"])
+    listeners = open_listeners([f"[{host}]:{port}" if ":" in host else f"{host}:{port}"])
     application = Application(wsgi, raw_problem)
     front = Front(listeners, application, **{"threads": 2, "max_body": MAX_BODY} | options)
-    served = Served(port, front)
+    served = Served(port, front, host)
     served.going.set()
     thread = threading.Thread(target=served.turn, daemon=True)
     thread.start()

@@ -20,6 +20,8 @@ class Bounds:
     """In which what follows a refusal is thrown away, so that the client can read the refusal."""
     waiting: float = 5
     """For a request to wait for a thread. After that its client has given up, or soon will."""
+    answering: float = 60
+    """For a call of the application: each ends much earlier by limits of its own, so one that does not is stuck."""
     connections: int = 4096
     buffered: int = 32 * 1024 * 1024
     """Of unfinished requests and unread answers."""

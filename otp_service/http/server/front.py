@@ -51,7 +51,7 @@ class Front:
         """Without those on which an answer is streamed."""
         for file in self._listeners:
             self.connections.watch(file)
-        self._threads = AnswerThreads(application, threads=threads, done=self._done, bounds=bounds)
+        self.threads = AnswerThreads(application, threads=threads, done=self._done, bounds=bounds)
         self._grown = 0  # bytes that have come to be in memory since all were counted
         self._next_sweep = 0.0
 
@@ -78,7 +78,7 @@ class Front:
                 pass
             listener.close()
         self._listeners = {}
-        self._threads.last = True
+        self.threads.last = True
         end = time.monotonic() + self._bounds.stopping
         for connection in self.connections.of_the_loop():
             if connection.idle:
@@ -146,7 +146,7 @@ class Front:
             return
         connection.state = State.ANSWERING
         try:
-            self._threads.submit(connection, request)
+            self.threads.submit(connection, request)
         except OtpError as error:
             self._refuse(connection, error)
 
@@ -157,7 +157,7 @@ class Front:
     def _done(self, connection: Connection, request: Request, answer: Answer) -> None:
         if answer.stream:  # this takes a thread, and a stop does not wait for it
             self.connections.forget(connection)
-            connection.stream(answer.made, answer.stream, self._bounds.request, lambda: self._threads.last)
+            connection.stream(answer.made, answer.stream, self._bounds.request, lambda: self.threads.last)
         else:
             self._reply(connection, answer, unread=request.body is None)
 
@@ -184,7 +184,7 @@ class Front:
             connection.wait(self._bounds.request)
             self._advance(connection)
         else:
-            connection.wait(self._bounds.stopping if self._threads.last else self._bounds.idle)
+            connection.wait(self._bounds.stopping if self.threads.last else self._bounds.idle)
             self.connections.arm(connection, State.READING)
 
     def _half_close(self, connection: Connection) -> None:

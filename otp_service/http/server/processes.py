@@ -22,6 +22,7 @@ from prometheus_client import multiprocess
 from otp_service import child_process
 from otp_service.errors import ConfigurationError
 from otp_service.http.server.answer import Application, Refuse
+from otp_service.http.server.bounds import USUAL, Bounds
 from otp_service.http.server.front import Front
 from otp_service.http.server.listeners import drop_new_handshakes, open_listeners
 from otp_service.telemetry.logs import log
@@ -52,11 +53,15 @@ class _Worker(Worker):  # type: ignore[misc]
             Application(self.wsgi, served.refuse),
             threads=self.cfg.threads,
             max_body=served.max_body,
+            bounds=served.bounds,
         )
         front.wake_by(self.PIPE[0])
         while self.alive and self.ppid == os.getppid():
             self.notify()
             front.turn(1)
+            if front.threads.longest() > served.bounds.answering:
+                log("server.stuck", logging.ERROR, seconds=served.bounds.answering)
+                break  # the arbiter starts another process, with all its threads
         front.stop()
         end = time.monotonic() + self.cfg.graceful_timeout
         while front.connections and time.monotonic() < end:
@@ -85,10 +90,12 @@ class _Server(BaseApplication):  # type: ignore[misc]
         prepare: Prepare,
         refuse: Refuse,
         max_body: int,
+        bounds: Bounds,
         options: Mapping[str, Any],
     ) -> None:
         self.refuse = refuse
         self.max_body = max_body
+        self.bounds = bounds
         self._prepare = prepare
         self._make_app = make_app
         self._options = options
@@ -121,6 +128,7 @@ def serve(
     threads: int,
     max_body: int,
     on_start: Callable[[], None],
+    bounds: Bounds = USUAL,
 ) -> None:
     """Serve until told to stop. SIGTERM finishes running requests; SIGHUP replaces the processes one by one.
 
@@ -136,6 +144,7 @@ def serve(
         prepare,
         refuse,
         max_body,
+        bounds,
         {
             "bind": list(listen),
             "workers": processes,

@@ -41,6 +41,7 @@ class AnswerThreads:
         self._clock = clock
         self._waiting: queue.SimpleQueue[tuple[Connection, Request, float]] = queue.SimpleQueue()
         self._bytes = 0
+        self._began: dict[int, float] = {}  # by thread, while the application works
         self._lock = threading.Lock()
         for number in range(threads):
             threading.Thread(target=self._work, name=f"answers-{number}", daemon=True).start()
@@ -53,6 +54,10 @@ class AnswerThreads:
                 raise Busy(retry_after=_BUSY)
             self._bytes += size
         self._waiting.put((connection, request, self._clock()))
+
+    def longest(self) -> float:
+        """Return for how many seconds the longest call of the application has lasted; streams do not count."""
+        return max((self._clock() - began for began in list(self._began.values())), default=0)
 
     def _work(self) -> None:
         while True:
@@ -68,8 +73,11 @@ class AnswerThreads:
         if self._clock() - since > self._bounds.waiting:
             return self._application.refuse(Busy(retry_after=_BUSY))
         last = self.last or not request.keep_alive
+        self._began[threading.get_ident()] = self._clock()
         try:
             return self._application.answer(request, connection.addresses, last=last)
         except Exception as fault:  # noqa: BLE001 - Flask answers errors itself; whatever it is, the thread lives on
             LOG.error("server.failed", exc_info=fault)
             return self._application.refuse(InternalError())
+        finally:
+            del self._began[threading.get_ident()]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from otp_service.errors import ConfigurationError
-from otp_service.http.server.listeners import open_listeners
+from otp_service.http.server.listeners import drop_new_handshakes, open_listeners
 from tests.support.patience import PATIENCE, until
 from tests.support.ports import HOST, free_port
 from tests.support.served import answer
@@ -200,6 +200,20 @@ def test_a_killed_process_is_replaced(file: Path) -> None:
         assert parent(int((found - pids).pop())) == running.pid
 
 
+def test_a_process_with_a_stuck_call_is_replaced(file: Path) -> None:
+    """It answers what it still can, then another process has its place, with all its threads."""
+    port = free_port()
+    with service(port, file) as running, socket.create_connection((HOST, port), timeout=PATIENCE) as stuck:
+        pids: set[str] = set()
+        while len(pids) < 2:
+            pids.add(asked(port).split()[1])
+        stuck.sendall(GET.replace(b"GET /", b"GET /stuck"))
+        until(lambda: len({int(pid) for pid in pids if parent(int(pid))}) == 1)
+        left = next(pid for pid in pids if parent(int(pid)))
+        until(lambda: asked(port).split()[1] not in pids)
+        assert parent(int(left)) == running.pid
+
+
 def test_no_process_outlives_its_killed_parent(file: Path) -> None:
     """It would go on to take its share of the connections to the port."""
     port = free_port()
@@ -209,6 +223,32 @@ def test_no_process_outlives_its_killed_parent(file: Path) -> None:
         until(lambda: not any(parent(pid) for pid in pids))
         with pytest.raises(ConnectionRefusedError):
             asked(port)
+
+
+def test_a_client_that_comes_between_two_services_meets_the_second() -> None:
+    """The first one still takes who was connected; a handshake that begins later is passed over, not reset."""
+    address = (HOST, free_port())
+    text = f"{HOST}:{address[1]}"
+    (old,) = open_listeners([text])
+    with ExitStack() as opened:
+        early = opened.enter_context(socket.create_connection(address, timeout=PATIENCE))
+        drop_new_handshakes([old])
+        late = opened.enter_context(socket.socket())
+        late.settimeout(0)
+        late.connect_ex(address)
+        (new,) = open_listeners([text])
+        opened.enter_context(new)
+        taken, peer = old.accept()
+        opened.enter_context(taken)
+        assert peer == early.getsockname()
+        with pytest.raises(BlockingIOError):
+            old.accept()
+        old.close()
+        assert early.send(b"a") == len(taken.recv(1))
+        new.settimeout(PATIENCE)
+        taken, peer = new.accept()
+        opened.enter_context(taken)
+        assert peer == late.getsockname()
 
 
 def test_a_taken_port_is_named() -> None:
