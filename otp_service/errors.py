@@ -23,16 +23,15 @@ class OtpError(Exception):
     """A request that cannot be served, with the reason that the caller may see.
 
     `code` is stable. `detail` says what happened and what to do next. `broken` is the field or header at fault and the
-    rule that it breaks, if any. `retry_after` is in whole seconds.
+    rule that it breaks, if any. `retry_after` is in whole seconds. Only servers may see the guard's
+    `rule` that refused, and the `standing` of its budget.
     """
 
     code = "error"
     detail = "The request could not be served."
     broken: tuple[str, str] | None = None
     rule: str | None = None
-    """The guard's rule that refused. Only servers may see it."""
     standing: Standing | None = None
-    """The state of that rule's budget. Only servers may see it."""
 
     def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
         self.detail = detail or type(self).detail
@@ -145,7 +144,6 @@ class RoleNotAllowed(OtpError):
     """The operator's role does not allow this."""
 
     code = "role_not_allowed"
-    detail = "This call needs an operator with a higher role."
     broken = ("Authorization", "must contain a key whose role allows this")
 
     def __init__(self, role: str, what: str = "This call") -> None:
@@ -220,10 +218,7 @@ class ChannelNotAvailable(Invalid):
 
     def __init__(self, available: Iterable[str]) -> None:
         names = ", ".join(dict.fromkeys(available))
-        super().__init__(
-            {"channel": [f"must be one of {names}"]},
-            f"This channel is not available for this number. Available: {names}.",
-        )
+        super().__init__({"channel": [f"must be one of {names}"]}, f"{type(self).detail} Available: {names}.")
 
 
 class NoRoute(OtpError):
@@ -307,6 +302,13 @@ class TokenSpent(OtpError):
     broken = ("token", "must not have been redeemed before")
 
 
+class TokenMismatch(Invalid):
+    """The token proves something else than its app expects. It is not spent."""
+
+    code = "token_mismatch"
+    detail = "The verification token is not for what you expect. It was not spent."
+
+
 class PolicyConflict(OtpError):
     """The version in force is not the one that the change was based on."""
 
@@ -315,9 +317,7 @@ class PolicyConflict(OtpError):
 
     def __init__(self, version: int, warnings: Sequence[str] = ()) -> None:
         """`version` is in force. `warnings` are about the policy that was not applied."""
-        super().__init__(
-            f"Version {version} of the policy is in force. Review it, then apply your change again."
-        )
+        super().__init__(f"Version {version} of the policy is in force. Review it, then apply yours again.")
         self.version = version
         self.warnings = warnings
 

@@ -210,6 +210,14 @@ class Settings:
     )
     hash_profile: str = _setting(_choice(*PROFILES), "Argon2 profile for new codes", default="owasp")
     redis_prefix: str = _setting(_prefix, "prefix of every key in Redis", default="otp")
+    redis_wait_replicas: int = _setting(
+        _number(0, 8),
+        "replicas that must have a guess, a used code and a spent token before the answer; 0: none",
+        default="0",
+    )
+    redis_wait_ms: int = _setting(
+        _number(10, 400), "milliseconds to wait for them; then the answer is 503", default="200"
+    )
     partitions: int = _setting(
         _number(1, 256),
         "slots that challenges are spread over; the same in every process, never changed",

@@ -105,6 +105,8 @@ def make_settings(redis_url: str, **changes: object) -> Settings:
         "signing_keys": {"s1": secrets.token_bytes(32)},
         "hash_profile": "testing",
         "redis_prefix": f"t{secrets.token_hex(6)}",
+        "redis_wait_replicas": 0,
+        "redis_wait_ms": 400,
         "partitions": 4,
         "keep_challenges": 600,
         "keep_idempotency": 86_400,

@@ -18,6 +18,7 @@ from otp_service.policy.active import NO_POLICY
 from otp_service.policy.versions import Policies
 from otp_service.settings import Settings
 from otp_service.store.connection import USUAL_LIMITS, Limits, connect
+from otp_service.store.replication import Durability
 from otp_service.store.scripts import Scripts
 
 SPARE_CONNECTIONS = 4
@@ -53,7 +54,13 @@ class Foundation:
             name=f"otp-{role}",
             limits=limits,
         )
-        self.scripts = Scripts(client, observe, offset=offset, limits=limits)
+        self.scripts = Scripts(
+            client,
+            observe,
+            offset=offset,
+            limits=limits,
+            durability=Durability(read.redis_wait_replicas, read.redis_wait_ms),
+        )
         self.store = _stores(self.scripts, read)
         self.policies = Policies(self.scripts, prefix=read.redis_prefix)
         self.keyring = Keyring(self.scripts, prefix=read.redis_prefix)

@@ -19,6 +19,7 @@ from otp_service.store.connection import USUAL_LIMITS, Limits
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.check import Check
 from otp_service.verification.manage import Manage
+from otp_service.verification.redeem import Redeem
 from otp_service.verification.refunds import Refunds
 from otp_service.verification.resend import Resend
 from otp_service.verification.send import Send
@@ -154,11 +155,10 @@ class Verifying(PolicyEditing):
 
     @cached_property
     def manage(self) -> Manage:
-        """Reads and cancels challenges, and redeems tokens."""
-        return Manage(
-            challenges=self.store.challenges,
-            facts=self.store.facts,
-            seal=self.seal,
-            signer=self.signer,
-            metrics=self.metrics,
-        )
+        """Reads and cancels challenges."""
+        return Manage(challenges=self.store.challenges, seal=self.seal, metrics=self.metrics)
+
+    @cached_property
+    def redeem(self) -> Redeem:
+        """Redeems tokens."""
+        return Redeem(facts=self.store.facts, seal=self.seal, signer=self.signer)

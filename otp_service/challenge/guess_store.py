@@ -25,14 +25,14 @@ class GuessStore:
     def take_attempt(
         self, id_: str, app: str, code_length: int, guess: Guess | None = None
     ) -> tuple[str, int, Challenge | None]:
-        """Count a guess before it is checked.
+        """Count a guess before it is checked. Raises TooFewReplicas if it may be forgotten, and so must not be checked.
 
         Return `counted` with the challenge; `wrong` or `won` with it if the guess repeats one that was answered so; or
         why nothing was counted: `running` (the same guess is being checked), `reused` (its key came with another body),
         `unreadable` (this process lacks a key), `shape` (the code has another length), `exhausted` or `gone`.
         """
         plan = (guess or Guess()).written(app, code_length)
-        what, now, *found = self._scripts.call("attempt", [self._names.challenge(id_)], plan)
+        what, now, *found = self._scripts.call_durably("attempt", [self._names.challenge(id_)], plan)
         return what, now, record.read(id_, found[0]) if found else None
 
     def record_answer(self, id_: str, guess: Guess, what: str, left: int = 0, code_hash: str = "") -> None:
@@ -51,9 +51,10 @@ class GuessStore:
     ) -> tuple[int, Challenge | None]:
         """End a pending challenge. Return it to the one caller that ended it, and None to every other.
 
-        `token` identifies the token that proves a verified one.
+        `token` identifies the token that proves a verified one. Raises TooFewReplicas if that end may be forgotten.
         """
-        answer = self._scripts.call(
+        end = self._scripts.call_durably if state is State.VERIFIED else self._scripts.call
+        answer = end(
             "finish",
             self._names.of(id_),
             app,

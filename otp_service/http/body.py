@@ -13,6 +13,7 @@ from typing import Any, Never
 
 from flask import request
 from marshmallow import Schema, ValidationError
+from marshmallow.exceptions import SCHEMA
 
 from otp_service import errors
 from otp_service.http.server import refusals
@@ -119,6 +120,9 @@ def _places(place: str, found: Any) -> Iterator[tuple[str, list[str]]]:  # noqa:
         yield place, found
         return
     for inner, broken in islice(found.items(), _MOST_ENTRIES):
+        if inner == SCHEMA:  # the field itself, not one of its members
+            yield place, broken
+            continue
         below = f"{place}[{inner}]" if isinstance(inner, int) else f"{place}.{_safe_name(str(inner))}"
         yield from _places(below, broken)
 

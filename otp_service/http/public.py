@@ -150,11 +150,12 @@ def cancel_challenge(challenge_id: str) -> dict[str, Any]:
     body=RedeemSchema,
     answer=ClaimsSchema,
     keys=("secret",),
-    problems=(errors.TokenInvalid, errors.TokenSpent),
+    idempotent=True,
+    problems=(errors.TokenInvalid, errors.TokenMismatch, errors.TokenSpent, errors.IdempotencyKeyReused),
 )
 def redeem_token() -> dict[str, Any]:
     """Return its claims. Without this call, or a check with the public keys, do not trust what a browser says."""
-    return core().manage.redeem(caller(), load(RedeemSchema)["token"])
+    return core().redeem.redeem(caller(), **load(RedeemSchema), idempotency_key=idempotency_key())
 
 
 @views.get("/.well-known/jwks.json")

@@ -28,8 +28,15 @@ class Facts:
 
     def use_once(self, name: str, seconds: int) -> bool:
         """Use something that counts once within this many seconds; return False for every use but the first."""
-        key = f"{self._prefix}:s:{name}"
-        return bool(self._scripts.call("use_once", [key], operation(), max(1, seconds) * 1000))
+        return bool(self._scripts.call("use_once", [self._used(name)], max(1, seconds) * 1000, operation()))
+
+    def use_once_by(self, name: str, seconds: int, *operations: str) -> bool:
+        """Use something as `use_once`; whoever names the first user's operation may repeat it.
+
+        Of several operations the first is remembered. Raises TooFewReplicas if a promotion may forget the use.
+        """
+        call = self._scripts.call_durably
+        return bool(call("use_once", [self._used(name)], max(1, seconds) * 1000, *operations))
 
     def time(self) -> int:
         """Return the store's time in milliseconds."""
@@ -39,6 +46,9 @@ class Facts:
     def ping(self) -> None:
         """Check that the server answers and accepts writes."""
         self.use_once("ping", 1)
+
+    def _used(self, name: str) -> str:
+        return f"{self._prefix}:s:{name}"
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}:k:{name}"

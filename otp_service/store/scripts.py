@@ -24,6 +24,7 @@ from redis.exceptions import NoScriptError, RedisClusterException, ResponseError
 
 from otp_service.errors import StoreUnavailable
 from otp_service.store.connection import AWAY, USUAL_LIMITS, Client, Limits
+from otp_service.store.replication import NOT_REPLICATED, Durability, TooFewReplicas, write_and_wait
 from otp_service.telemetry.failures import Failures
 
 PAUSES = (0.05, 0.1)
@@ -62,11 +63,13 @@ class Scripts:
         *,
         offset: int = 0,
         limits: Limits = USUAL_LIMITS,
+        durability: Durability = NOT_REPLICATED,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`limits` are the ones that the client was made with; `clock` and `sleep` use seconds.
 
+        `durability` is what `call_durably` waits for.
         `offset` (milliseconds) is added to the server's clock in every script. It is zero except in tests.
         """
         self._make_client = make_client
@@ -76,7 +79,8 @@ class Scripts:
         self._limits = limits
         self._clock = clock
         self._sleep = sleep
-        self._failures = Failures(clock)
+        self._durability = durability
+        self._failures, self._unacknowledged = Failures(clock), Failures(clock)
         self._client: Client | None = None
         self._making = threading.Lock()
         self._sources, self._timed = _sources(PACKAGE)
@@ -90,6 +94,26 @@ class Scripts:
         if name in self._timed:
             arguments = (self.offset, *arguments)
         return self.bounded(lambda client: self._evaluate(client, name, keys, arguments), name)
+
+    def call_durably(self, name: str, keys: Sequence[str], *arguments: str | float) -> Any:  # noqa: ANN401 - as `call`
+        """Run a script that must write, and wait until enough replicas have what it wrote.
+
+        Raises StoreUnavailable; TooFewReplicas if the script ran and a promotion may undo it.
+        """
+        wanted = self._durability
+        if not wanted.replicas:
+            return self.call(name, keys, *arguments)
+        if name in self._timed:
+            arguments = (self.offset, *arguments)
+        answer, acknowledged = self.bounded(
+            lambda client: self._evaluate_and_wait(client, name, keys, arguments), name
+        )
+        if acknowledged < wanted.replicas:
+            self._observe("unacknowledged", wanted.milliseconds / 1000)
+            self._unacknowledged.failed("store.unacknowledged", script=name, replicas=acknowledged)
+            raise TooFewReplicas(retry_after=RETRY_AFTER)
+        self._unacknowledged.succeeded("store.acknowledged")
+        return answer
 
     def first(self, keys: Iterable[str]) -> str | None:
         """Read the first value found under any of these keys, which may be in different slots."""
@@ -183,6 +207,26 @@ class Scripts:
         answer = client.eval(self._sources[name], len(keys), *keys, *arguments)
         self._hashes[name] = _sha1(self._sources[name])
         return answer
+
+    def _evaluate_and_wait(
+        self, client: Client, name: str, keys: Sequence[str], arguments: Sequence[str | float]
+    ) -> tuple[Any, int]:
+        source = self._sources[name]
+        if sha := self._hashes.get(name):
+            try:
+                return write_and_wait(
+                    client,
+                    keys[0],
+                    lambda pipe: pipe.evalsha(sha, len(keys), *keys, *arguments),
+                    self._durability,
+                )
+            except NoScriptError:
+                pass  # as in `_evaluate`
+        found = write_and_wait(
+            client, keys[0], lambda pipe: pipe.eval(source, len(keys), *keys, *arguments), self._durability
+        )
+        self._hashes[name] = _sha1(source)
+        return found
 
 
 def _sources(package: Path) -> tuple[dict[str, str], set[str]]:

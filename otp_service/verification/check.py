@@ -30,6 +30,7 @@ from otp_service.errors import (
 from otp_service.events.outbox import Outbox
 from otp_service.guard.admission import Admission
 from otp_service.store.partitions import operation
+from otp_service.store.replication import TooFewReplicas
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
 from otp_service.verification.check_recorder import CheckRecorder
@@ -127,7 +128,7 @@ class Check:
     ) -> tuple[str, int, Challenge]:
         """Count a guess, or find out how it was answered before."""
         for pause in (*ANSWER_PAUSES, None):
-            what, now, challenge = self._challenges.take_attempt(challenge_id, caller.app.name, digits, guess)
+            what, now, challenge = self._count_attempt(caller, challenge_id, digits, guess)
             if challenge is not None:
                 return what, now, challenge
             if what != "running" or pause is None:
@@ -135,6 +136,17 @@ class Check:
                 raise _attempt_error(what, challenge_id)
             self._sleep(pause)
         raise AssertionError  # the last pause is None
+
+    def _count_attempt(
+        self, caller: Caller, challenge_id: str, digits: int, guess: Guess
+    ) -> tuple[str, int, Challenge | None]:
+        """Count a guess. If a promotion may forget it, it is not checked: a repetition takes it over."""
+        try:
+            return self._challenges.take_attempt(challenge_id, caller.app.name, digits, guess)
+        except TooFewReplicas:
+            with suppress(StoreUnavailable):  # then a repetition counts as another guess
+                self._challenges.record_answer(challenge_id, guess, "unchecked")
+            raise
 
     def _hash(self, code: str, challenge: Challenge, binding: str) -> str:
         with self._hasher.slot():

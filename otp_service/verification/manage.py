@@ -1,34 +1,25 @@
-"""Manage: read or cancel a challenge, and redeem a verification token.
+"""Manage: read or cancel a challenge.
 
-Knows that each of these may be repeated, except redeeming. Must not know HTTP, Redis or vendors.
+Knows that each of these may be repeated. Must not know HTTP, Redis or vendors.
 """
-
-from typing import Any
 
 from otp_service.challenge.model import Challenge, State
 from otp_service.challenge.sealed import log_challenge
 from otp_service.challenge.store import ChallengeStore
 from otp_service.challenge.view import View
 from otp_service.crypto.sealing import Seal
-from otp_service.crypto.tokens import Signer
-from otp_service.errors import ChallengeNotFound, TokenSpent
-from otp_service.store.facts import Facts
-from otp_service.telemetry.logs import log
+from otp_service.errors import ChallengeNotFound
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
 from otp_service.verification.own_challenges import OwnChallenges
 
 
 class Manage:
-    """`GET` and `DELETE /otp/{id}`, and `POST /otp/token/redeem`."""
+    """`GET` and `DELETE /otp/{id}`."""
 
-    def __init__(
-        self, *, challenges: ChallengeStore, facts: Facts, seal: Seal, signer: Signer, metrics: Metrics
-    ) -> None:
+    def __init__(self, *, challenges: ChallengeStore, seal: Seal, metrics: Metrics) -> None:
         self._challenges = challenges
         self._own = OwnChallenges(challenges, seal)
-        self._facts = facts
-        self._signer = signer
         self._metrics = metrics
 
     def status(self, caller: Caller, challenge_id: str) -> View:
@@ -53,15 +44,3 @@ class Manage:
         self._metrics.challenges.labels(caller.app.name, "cancelled").inc()
         log_challenge("challenge.cancelled", ended, self._own.number(ended), request_id=caller.request_id)
         return now, ended
-
-    def redeem(self, caller: Caller, token: str) -> dict[str, Any]:
-        """Spend a verification token and return its claims. A token can be spent once.
-
-        Raises TokenInvalid, TokenSpent or StoreUnavailable.
-        """
-        now = self._facts.time() // 1000
-        claims = self._signer.check(token, audience=caller.app.name, now=now)
-        if not self._facts.use_once(f"token:{claims['jti']}", claims["exp"] - now):
-            raise TokenSpent
-        log("token.redeemed", app=caller.app.name, request_id=caller.request_id)
-        return claims

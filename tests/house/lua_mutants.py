@@ -93,8 +93,9 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("if not challenge then", "if false then"),
         ("one.op == operation", "true"),
         ("one.at = 0", ""),
-        ('if what == "same" then', "if true then"),
-        ('if what == "same" then', "if false then"),
+        ('if what ~= "other" then', "if true then"),
+        ('if what ~= "other" then', "if false then"),
+        ('if what ~= "other" then', 'if what == "same" then'),
         ('guess.op == operation and what == "wrong"', 'what == "wrong"'),
         ('guess.op == operation and what == "unchecked"', 'what == "unchecked"'),
         ("guess.left, guess.hash = left, hash", "guess.left = left"),
@@ -388,9 +389,12 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     ],
     "use_once": [
         (', "NX"', ""),
-        ('redis.call("GET", key) == operation and 1 or 0', "0"),
-        ('redis.call("GET", key) == operation and 1 or 0', "1"),
+        ("ARGV[place] == first", "false"),
+        ("ARGV[place] == first", "true"),
+        ("for place = 2, #ARGV do", "for place = 2, 2 do"),
+        ('    redis.call("SET", key, first, "KEEPTTL")\n', ""),
         (', "PX", ttl', ""),
+        KEEPTTL,
     ],
 }
 

@@ -11,6 +11,7 @@ from flask import Flask, g
 from otp_service import errors
 from otp_service.http.body import MAX_BODY
 from otp_service.http.problems import STATUS, problem
+from otp_service.verification.redeem import UNMET
 
 REQUEST_ID = "Zk1p0Yk5c1n"
 TEXTS = {
@@ -33,6 +34,7 @@ _MADE: dict[type[errors.OtpError], errors.OtpError] = {
     errors.ChannelNotAvailable: errors.ChannelNotAvailable(["sms", "voice"]),
     errors.BodyTooLarge: errors.BodyTooLarge(MAX_BODY),
     errors.WrongCode: errors.WrongCode(4),
+    errors.TokenMismatch: errors.TokenMismatch({"expect.purpose": [UNMET]}),
     errors.PolicyConflict: errors.PolicyConflict(12),
     errors.PolicyInvalid: errors.PolicyInvalid(
         ["route.0.steps.0.channel: must be one of sms, whatsapp (line 31)"]

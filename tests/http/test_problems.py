@@ -142,6 +142,14 @@ def _(api: Api) -> TestResponse:
     return api.redeem(token)
 
 
+@reaches(errors.TokenMismatch)
+def _(api: Api) -> TestResponse:
+    issue = Issue("mismatch", api.core.store.facts.time() // 1000, api.core.signer.kid)
+    claims = {"sub": "s", "phone_number": NUMBER, "purpose": "login"}
+    token = api.core.signer.sign(claims, issue, audience="web")
+    return api.redeem(token, expect={"purpose": "payment"})
+
+
 @reaches(errors.InternalError)
 def _(api: Api) -> TestResponse:
     return call_failing(api, f"the number is {NUMBER}")
@@ -268,7 +276,8 @@ secret_keys = ["{digest(PAYMENTS_SECRET)}"]
 secrets = ["{digest(WEBHOOK)}"]
 """
 
-FIELDS_OF_422 = {
+FIELDS = {
+    errors.TokenMismatch: "expect.purpose",
     errors.Invalid: "purpose",
     errors.InvalidNumber: "to",
     errors.NoRoute: "to",
@@ -311,7 +320,7 @@ def test_every_error_is_a_problem_document_with_its_status(choosy: Api, kind: ty
         str(problem["retry_after"]) if "retry_after" in problem else None
     )
     assert {error["field"] for error in problem.get("errors", [])} == (
-        {FIELDS_OF_422[kind]} if kind in FIELDS_OF_422 else {kind.broken[0]} if kind.broken else set()
+        {FIELDS[kind]} if kind in FIELDS else {kind.broken[0]} if kind.broken else set()
     )
 
 

@@ -53,6 +53,7 @@ from otp_service.upstream.port import Message, Outcome, Verdict
 from otp_service.verification.caller import Caller
 from otp_service.verification.check import Check
 from otp_service.verification.manage import Manage
+from otp_service.verification.redeem import Redeem
 from otp_service.verification.refunds import Refunds
 from otp_service.verification.resend import Resend
 from otp_service.verification.send import Send, SendRequest
@@ -276,6 +277,7 @@ class Spine:
     resend: Resend
     check: Check
     manage: Manage
+    redeem: Redeem
     limiter: Limiter
     history: History
     dispatcher: Dispatcher
@@ -462,9 +464,8 @@ def make_spine(
             outbox=outbox,
             metrics=metrics,
         ),
-        manage=Manage(
-            challenges=store.challenges, facts=store.facts, seal=seal, signer=signer, metrics=metrics
-        ),
+        manage=Manage(challenges=store.challenges, seal=seal, metrics=metrics),
+        redeem=Redeem(facts=store.facts, seal=seal, signer=signer),
         limiter=limiter,
         history=history,
         dispatcher=dispatcher,

@@ -78,7 +78,7 @@ def test_codes_go_out_and_come_back_on_a_cluster(cluster: Cluster) -> None:
         for number, id_ in ids.items():
             proof = spine.check.verify(spine.caller, id_, codes[number])
             assert proof.view.status is State.VERIFIED
-            assert spine.manage.redeem(spine.caller, proof.token)["phone_number"] == number
+            assert spine.redeem.redeem(spine.caller, proof.token)["phone_number"] == number
 
         again, lost = spine.opened(NUMBERS[50]), spine.opened(NUMBERS[51])
         first = dict(phone.next() for _ in range(2))

@@ -60,7 +60,7 @@ def every_trace(house: House) -> None:
     id_ = core.send.send(caller, SendRequest(to=fine, session="s")).challenge_id
     core.dispatcher.dispatch(id_, lambda: False)
     proof = core.check.verify(caller, id_, house.upstream.codes["sms"])
-    core.manage.redeem(caller, proof.token)
+    core.redeem.redeem(caller, proof.token)
     core.breakers.record_fault("main", "sms", None, 5)
     core.policies.apply("", author="a test", reason="a test")
 

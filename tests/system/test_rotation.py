@@ -112,7 +112,7 @@ def hand_over(rotation: Rotation, one: Core, other: Core) -> Verification:
     kid = jwt.get_unverified_header(proof.token)["kid"]
     for core in (one, other):
         assert kid in {key["kid"] for key in core.signer.key_set()["keys"]}
-    assert one.manage.redeem(caller(one), proof.token)["phone_number"] == number
+    assert one.redeem.redeem(caller(one), proof.token)["phone_number"] == number
     return proof
 
 

@@ -7,8 +7,10 @@ import pytest
 
 from otp_service.bootstrap.core import Core
 from otp_service.challenge.guess import LEASE
+from otp_service.challenge.model import State
+from otp_service.challenge.store import ChallengeStore
 from otp_service.crypto.code_hashes import Claim, Hasher
-from otp_service.errors import Busy, ChallengeNotFound, WrongCode
+from otp_service.errors import Busy, ChallengeNotFound, StoreUnavailable, WrongCode
 from otp_service.verification.caller import Caller
 from otp_service.verification.check import Check
 from otp_service.verification.send import SendRequest
@@ -24,10 +26,15 @@ def sent(core: Core, caller: Caller) -> tuple[str, str]:
     return id_, upstream.texts[0][:6]
 
 
-def checking(core: Core, hasher: Hasher, sleep: Callable[[float], None]) -> Check:
-    """Make the use case with another hasher, and a sleep that a test chooses."""
+def checking(
+    core: Core,
+    hasher: Hasher,
+    sleep: Callable[[float], None],
+    challenges: "ChallengeStore | _Halfway | None" = None,
+) -> Check:
+    """Make the use case with another hasher, and with a sleep and a store that a test chooses."""
     return Check(
-        challenges=core.store.challenges,
+        challenges=challenges or core.store.challenges,  # type: ignore[arg-type]
         conversion=core.conversion,
         hasher=hasher,
         seal=core.seal,
@@ -147,3 +154,41 @@ def test_an_older_key_and_a_newer_caller_kind_stay_apart(core: Core, caller: Cal
     page = replace(caller, address="192.0.2.1")
     with pytest.raises(ChallengeNotFound):
         core.check.verify(page, id_, code, idempotency_key=KEY)
+
+
+def test_a_guess_that_replicas_may_forget_is_counted_and_checked_later(core: Core, caller: Caller) -> None:
+    """No replica follows: the answer is 503. The repetition takes the guess over, and is not counted again."""
+    id_, code = sent(core, caller)
+    waiting = other_process(core, None, redis_wait_replicas=1, redis_wait_ms=10)
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable) as caught:
+            waiting.check.verify(caller, id_, code, idempotency_key=KEY)
+        assert "Idempotency-Key" in caught.value.detail
+        assert core.manage.status(caller, id_).checks_left == 4
+    assert core.check.verify(caller, id_, code, idempotency_key=KEY).token
+
+
+def test_a_success_that_replicas_may_forget_is_answered_when_they_have_it(core: Core, caller: Caller) -> None:
+    """The code is spent and no token leaves, until a repetition is confirmed; then it is the first one's token."""
+    id_, code = sent(core, caller)
+    waiting = other_process(core, None, redis_wait_replicas=1, redis_wait_ms=10)
+    halfway = _Halfway(core.store.challenges, waiting.store.challenges)
+    half = checking(core, core.hasher, awake, halfway)
+    with pytest.raises(StoreUnavailable):
+        half.verify(caller, id_, code, idempotency_key=KEY)
+    assert core.manage.status(caller, id_).status is State.VERIFIED
+    for _ in range(6):
+        with pytest.raises(StoreUnavailable):
+            waiting.check.verify(caller, id_, code, idempotency_key=KEY)
+    with pytest.raises(ChallengeNotFound):
+        core.check.verify(caller, id_, code)
+    assert core.check.verify(caller, id_, code, idempotency_key=KEY).token
+
+
+class _Halfway:
+    """Challenges whose replicas confirm a guess and then nothing more."""
+
+    def __init__(self, sure: ChallengeStore, unsure: ChallengeStore) -> None:
+        self.take_attempt = sure.take_attempt
+        self.record_answer = sure.record_answer
+        self.finish = unsure.finish

@@ -20,7 +20,7 @@ local repeats = challenge.proof and challenge.proof.repeats or {}
 for place, one in ipairs(repeats) do
   if one.op == operation then
     one.at = 0
-    if what == "same" then
+    if what ~= "other" then
       table.remove(repeats, place)
       challenge.proof.repeats = #repeats > 0 and repeats or nil
     end

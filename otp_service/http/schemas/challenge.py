@@ -14,6 +14,9 @@ from otp_service.http.schemas.fields import (
     code_field,
     human_proof_field,
     number_field,
+    purpose_field,
+    reference_field,
+    session_field,
     shown,
     shown_list,
     shown_word,
@@ -37,11 +40,8 @@ class NumberSchema(Strict):
 class RouteSchema(NumberSchema):
     """What decides which route a number takes, and the language of its message."""
 
-    purpose = text_field(
-        "must be 1 to 32 lower-case letters, digits, '.', '-' or '_'",
-        r"[a-z0-9._-]{1,32}",
+    purpose = purpose_field(
         "What the proof is for; `login` if omitted. A code is valid for its own purpose only.",
-        "login",
         load_default="login",
     )
     channel = channel_field()
@@ -56,12 +56,7 @@ class RouteSchema(NumberSchema):
 class SendSchema(RouteSchema):
     """Body of POST /otp/send."""
 
-    reference = text_field(
-        "must be 1 to 64 visible ASCII characters",
-        r"[\x21-\x7e]{1,64}",
-        "Your own id; every answer and the token repeat it.",
-        "signup-4711",
-    )
+    reference = reference_field("Your own id; answers and token repeat it.")
     binding = binding_field(
         "What the code is tied to, such as a payment's amount and payee. Any change voids the code."
     )
@@ -71,11 +66,8 @@ class SendSchema(RouteSchema):
         "The hash of your Android app, added to the SMS so that the app can read the code itself.",
         "FA+9qCX9VSu",
     )
-    session = text_field(
-        "must be 1 to 128 visible ASCII characters",
-        r"[\x21-\x7e]{1,128}",
-        "Your id of the person's session; with a secret key only. Known sessions have limits of their own.",
-        "b7a9e4c1",
+    session = session_field(
+        "Your id of the person's session; with a secret key only. Known sessions have limits of their own."
     )
     address = text_field(
         "must be an IP address",

@@ -34,7 +34,10 @@ _INTEGER: _Messages = {"invalid": "must be a whole number", "null": "must not be
 class Strict(Schema):
     """A request: refuses fields that it does not know."""
 
-    error_messages = {"unknown": "is not a field of this request"}  # noqa: RUF012 - typed so by its base
+    error_messages = {  # noqa: RUF012 - typed so by its base
+        "unknown": "is not a field of this request",
+        "type": "must be a JSON object",
+    }
 
 
 # Fields of requests.
@@ -56,6 +59,22 @@ def text_field(
         error_messages=_STRING,
         **kwargs,
     )
+
+
+def purpose_field(about: str, **kwargs: Any) -> fields.String:  # noqa: ANN401 - as fields.String
+    """Make a field for what a proof is for."""
+    rule = "must be 1 to 32 lower-case letters, digits, '.', '-' or '_'"
+    return text_field(rule, r"[a-z0-9._-]{1,32}", about, "login", **kwargs)
+
+
+def reference_field(about: str) -> fields.String:
+    """Make a field for an app's own id of a challenge."""
+    return text_field("must be 1 to 64 visible ASCII characters", r"[\x21-\x7e]{1,64}", about, "signup-4711")
+
+
+def session_field(about: str) -> fields.String:
+    """Make a field for an app's own id of a session."""
+    return text_field("must be 1 to 128 visible ASCII characters", r"[\x21-\x7e]{1,128}", about, "b7a9e4c1")
 
 
 class _Code(fields.String):

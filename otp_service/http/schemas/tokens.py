@@ -2,8 +2,27 @@
 
 from marshmallow import Schema, fields
 
-from otp_service.http.schemas.fields import Strict, shown, shown_list, shown_word, text_field
+from otp_service.http.schemas.fields import (
+    Strict,
+    binding_field,
+    purpose_field,
+    reference_field,
+    session_field,
+    shown,
+    shown_list,
+    shown_word,
+    text_field,
+)
 from otp_service.upstream.channels import CHANNELS
+
+
+class ExpectSchema(Strict):
+    """What a token must have been issued for."""
+
+    purpose = purpose_field("The purpose.")
+    binding = binding_field("The binding, equal in each part.")
+    reference = reference_field("Your own id.")
+    session = session_field("Your id of the session.")
 
 
 class RedeemSchema(Strict):
@@ -15,6 +34,13 @@ class RedeemSchema(Strict):
         "The token that POST /otp/verify returned to the frontend.",
         "eyJhbGciOiJFZERTQSIsInR5cCI6Im90cC4uLg.eyJpc3MiOiJodHRwczovL290cC4uLg.c2lnbmF0dXJl",
         required=True,
+    )
+    expect = fields.Nested(
+        ExpectSchema,
+        metadata={
+            "description": "What it must have been issued for, or it is not spent.",
+            "example": {"purpose": "login", "reference": "signup-4711"},
+        },
     )
 
 
@@ -33,7 +59,7 @@ class ClaimsSchema(Schema):
     purpose = shown(fields.String, "What the proof is for.", "login")
     set_by = shown_word(
         ["page", "server"],
-        "Who set purpose, reference and binding with POST /otp/send: a page, which a person can change, or a server.",
+        "Who set purpose, reference and binding: a page, which its user can change, or a server.",
         "server",
     )
     amr = shown(
@@ -50,6 +76,12 @@ class ClaimsSchema(Schema):
         metadata={"description": "What the code was tied to, if anything.", "example": "order 4711"}
     )
     reference = fields.String(metadata={"description": "Your own id, if given.", "example": "signup-4711"})
+    session = fields.String(
+        metadata={
+            "description": "An opaque id of the session that a server named.",
+            "example": "Yk5c1nS0a7mD2xQ4tLkg0p",
+        }
+    )
 
 
 class KeySchema(Schema):

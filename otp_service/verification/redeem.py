@@ -1,0 +1,72 @@
+"""Redeem: spend a verification token, once, for what its app expects of it.
+
+Knows what an app may expect, and that a token that does not meet it is not spent. Must not know HTTP, Redis or vendors.
+"""
+
+import secrets
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from otp_service.challenge.sealed import canonical
+from otp_service.crypto.sealing import Seal
+from otp_service.crypto.tokens import Signer
+from otp_service.errors import IdempotencyKeyReused, TokenMismatch, TokenSpent
+from otp_service.store.facts import Facts
+from otp_service.telemetry.logs import log
+from otp_service.verification.caller import Caller
+from otp_service.verification.proof import SESSION
+from otp_service.verification.repetition import fingerprints, names_of
+
+UNMET = "must be what the token was issued for"
+
+
+class Redeem:
+    """`POST /otp/token/redeem`."""
+
+    def __init__(self, *, facts: Facts, seal: Seal, signer: Signer) -> None:
+        self._facts = facts
+        self._seal = seal
+        self._signer = signer
+
+    def redeem(
+        self,
+        caller: Caller,
+        token: str,
+        expect: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Spend a verification token and return its claims. The same key and body get them again.
+
+        `expect` has any of `purpose`, `binding`, `reference` and `session`. Raises TokenInvalid, TokenMismatch,
+        TokenSpent, IdempotencyKeyReused or StoreUnavailable.
+        """
+        now = self._facts.time() // 1000
+        claims = self._signer.check(token, audience=caller.app.name, now=now)
+        if unmet := list(self._unmet(caller, claims, expect or {})):
+            raise TokenMismatch({f"expect.{name}": [UNMET] for name in unmet})
+        left = claims["exp"] - now
+        operations: tuple[str, ...] = (secrets.token_urlsafe(16),)
+        if idempotency_key:
+            operations = names_of(self._seal, caller, idempotency_key, "redeem")
+            body = fingerprints(self._seal, [token, expect])
+            if not self._facts.use_once_by(f"redemption:{operations[0]}", left, *body):
+                raise IdempotencyKeyReused
+        if not self._facts.use_once_by(f"token:{claims['jti']}", left, *operations):
+            raise TokenSpent
+        log("token.redeemed", app=caller.app.name, request_id=caller.request_id)
+        return claims
+
+    def _unmet(self, caller: Caller, claims: Mapping[str, Any], expect: Mapping[str, Any]) -> Iterator[str]:
+        """Yield the expectations that the claims do not meet."""
+        for name, expected in expect.items():
+            claimed = claims.get(name)
+            match name:
+                case "binding":
+                    met = canonical(claimed) == canonical(expected)
+                case "session":
+                    met = claimed in self._seal.indexes(SESSION, caller.app.name, expected)
+                case _:
+                    met = claimed == expected
+            if not met:
+                yield name
