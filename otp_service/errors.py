@@ -170,7 +170,6 @@ class WrongCode(OtpError):
     """A code was wrong; the guess was counted."""
 
     code = "wrong_code"
-    detail = "The code is wrong."
     broken = ("code", "must be the code from one of the messages")
 
     def __init__(self, checks_left: int) -> None:
@@ -215,6 +214,7 @@ class ChannelNotAvailable(Invalid):
     """No step of the route uses the requested channel."""
 
     code = "channel_not_available"
+    detail = "This channel is not available for this number."
 
     def __init__(self, available: Iterable[str]) -> None:
         names = ", ".join(dict.fromkeys(available))

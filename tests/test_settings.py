@@ -83,6 +83,8 @@ WRONG: Mapping[str, list[str]] = {
     "OTP_SIGNING_KEYS": ["", "s1"],
     "OTP_HASH_PROFILE": ["", "testing", "OWASP", "argon2"],
     "OTP_REDIS_PREFIX": ["", "a b", "{otp}", "a" * 65],
+    "OTP_REDIS_WAIT_REPLICAS": ["", "-1", "9", "one", "1.5"],
+    "OTP_REDIS_WAIT_MS": ["", "0", "9", "401", "1s"],
     "OTP_PARTITIONS": ["", "0", "257", "-1", "1.5", "1e1", "\u0661", " 8", "sixty"],
     "OTP_KEEP_CHALLENGES": ["", "0m", "25h", "600", "10s", "1.5h", " 10m", "\u0661h", "00001h"],
     "OTP_KEEP_IDEMPOTENCY": ["9m", "8d", "24H"],

@@ -25,6 +25,7 @@ from otp_service.events.sender import WebhookSender
 from otp_service.events.signing_secrets import read_secrets
 from otp_service.net.public_only import PublicClient
 from otp_service.store.connection import USUAL_LIMITS, Limits
+from otp_service.store.eviction import EvictionWatch
 from otp_service.upstream.breakers import Breakers
 
 
@@ -54,16 +55,24 @@ class Core(Verifying):
             getattr(self, name)  # made now: two threads could each make one later
 
     def follow(self) -> None:
-        """Read which policy is in force, then follow it in a thread."""
+        """Read which policy is in force, and whether the store evicts keys; then follow both in threads."""
         with suppress(StoreUnavailable):  # nothing works without the store, and following goes on
             self.active.refresh()
         self.active.follow()
+        with suppress(StoreUnavailable):
+            self.eviction.refresh()
+        self.eviction.follow()
 
     def follow_keys(self) -> None:
         """Read which API keys are valid, then follow them in a thread."""
         with suppress(StoreUnavailable):  # callers with an issued key are told to retry until it is read
             self.live_keys.refresh()
         self.live_keys.follow()
+
+    @cached_property
+    def eviction(self) -> EvictionWatch:
+        """Watches whether the store evicts keys."""
+        return EvictionWatch(self.scripts, self.metrics.store_evicts.set)
 
     @cached_property
     def live_keys(self) -> LiveKeys:

@@ -14,6 +14,7 @@ from otp_service.cli.options import demo_option
 from otp_service.cli.session import open_base
 from otp_service.errors import StoreUnavailable
 from otp_service.policy.active import ActivePolicy
+from otp_service.store.server_settings import SAFE_EVICTION, read_settings, shortcomings
 from otp_service.store.topology import primaries_without_replica
 from otp_service.upstream.port import UpstreamError
 
@@ -34,16 +35,18 @@ def check() -> int:
 def _problems(base: PolicyEditing) -> Iterator[str]:
     try:
         base.active.refresh()
-        memory = base.scripts.bounded(lambda client: client.info("memory"), "check")
+        servers = read_settings(base.scripts)
         alone = base.scripts.bounded(primaries_without_replica, "check")
     except StoreUnavailable as error:
         why = type(error.__cause__).__name__
         yield f"error: the store at {base.settings.store_address} does not answer ({why})"
         return  # it holds the policy
-    if (evicts := memory.get("maxmemory_policy", "noeviction")) != "noeviction":
-        yield f"error: Redis evicts keys ({evicts}): set maxmemory-policy noeviction"
+    for eviction in sorted({server.eviction for server in servers} - {SAFE_EVICTION}):
+        yield f"error: Redis evicts keys ({eviction}): set maxmemory-policy {SAFE_EVICTION}"
     for primary in alone:
         yield f"error: the cluster's primary {primary} has no replica: accepted codes are lost with it. Add one to each"
+    wanted = base.settings.redis_wait_replicas
+    yield from (f"warning: {problem}" for problem in dict.fromkeys(shortcomings(servers, wanted)))
     yield from _policy_problems(base)
 
 

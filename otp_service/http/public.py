@@ -179,6 +179,7 @@ def check_readiness() -> tuple[dict[str, Any], int, dict[str, str]]:
     states = {"store": _state(core().store.facts.ping)}
     if states["store"] != "ok":
         return {"status": "unavailable", "parts": states}, 503, {"Retry-After": "2"}
+    states["eviction"] = core().eviction.state
     states["workers"] = _state(core().workers.ping)
     return {"status": "ok", "parts": states}, 200, {}
 

@@ -15,8 +15,11 @@ POLL_EVERY = 1.0
 """Seconds between two checks for a newer version."""
 
 
-def start_polling(name: str, poll: Callable[[], None]) -> None:
-    """Call `poll` again and again in a daemon thread. While the store is away, what was read last stays valid."""
+def start_polling(name: str, poll: Callable[[], None], *, every: float = POLL_EVERY) -> None:
+    """Call `poll` again and again in a daemon thread, `every` so many seconds.
+
+    While the store is away, what was read last stays valid.
+    """
     failures = Failures()
 
     def run() -> None:
@@ -28,6 +31,6 @@ def start_polling(name: str, poll: Callable[[], None]) -> None:
                 pass
             except Exception as error:  # noqa: BLE001 - whatever it is, the next change must be seen
                 failures.failed(f"{name}.not_followed", logging.ERROR, error=error)
-            time.sleep(POLL_EVERY)
+            time.sleep(every)
 
     threading.Thread(target=run, name=name, daemon=True).start()

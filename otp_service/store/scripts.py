@@ -155,6 +155,10 @@ class Scripts:
                 return result
         raise AssertionError  # the last pause is None
 
+    def ask_servers(self, ask: Callable[[Redis], T], name: str) -> list[T]:
+        """Ask each server that takes writes for part of the keys. Raises StoreUnavailable."""
+        return self.bounded(lambda client: [ask(server) for server in _servers(client)], name)
+
     def walk(self, pattern: str, name: str) -> Iterator[list[tuple[str, str]]]:
         """Yield all keys that match, with their values, in batches, from every server of a cluster.
 

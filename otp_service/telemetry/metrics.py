@@ -156,6 +156,12 @@ class Metrics:
             buckets=_FAST,
             registry=registry,
         )
+        self.store_evicts = Gauge(
+            "otp_store_evicts_keys",
+            "1 if a server of the store may delete keys before their time",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.in_flight = Gauge(
             "otp_in_flight",
             "Work that workers are doing now",

@@ -29,7 +29,7 @@ def test_a_process_is_ready_while_its_store_takes_writes(api: Api, away: Api) ->
     ready, unready = (one.call("GET", "/readyz", key=None) for one in (api, away))
     assert (ready.status_code, ready.json) == (
         200,
-        {"status": "ok", "parts": {"store": "ok", "workers": "no_worker"}},
+        {"status": "ok", "parts": {"store": "ok", "eviction": "ok", "workers": "no_worker"}},
     )
     assert "Retry-After" not in ready.headers
     assert (unready.status_code, unready.json) == (
@@ -42,7 +42,7 @@ def test_a_process_is_ready_while_its_store_takes_writes(api: Api, away: Api) ->
 def test_without_a_worker_a_process_is_ready_and_says_so(api: Api) -> None:
     """The status stays 200, because codes can still be checked. A worker that beats is seen at once."""
     core = api.core
-    parts = {"store": "ok", "workers": "no_worker"}
+    parts = {"store": "ok", "eviction": "ok", "workers": "no_worker"}
     assert api.call("GET", "/readyz", key=None).json == {"status": "ok", "parts": parts}
     core.store.membership(core.store.due).beat("one", LIFE)
     ready = api.call("GET", "/readyz", key=None)
@@ -96,3 +96,24 @@ def test_metrics_count_requests_and_results(live: Api) -> None:
     ):
         assert line in answer.text.splitlines()
     assert challenge_id not in answer.text
+
+
+def test_a_store_that_evicts_keys_is_named(live: Api) -> None:
+    """In the body of /readyz and in the metrics; the process still serves."""
+    watch, answers = live.core.eviction, list[tuple[int, str, bool]]()
+    for policy in ("allkeys-lru", "noeviction"):
+        live.store.config_set("maxmemory-policy", policy)
+        try:
+            watch.refresh()
+        finally:
+            live.store.config_set("maxmemory-policy", "noeviction")
+        ready = live.call("GET", "/readyz", key=None)
+        metrics = live.call("GET", "/metrics", key=None).text
+        answers.append(
+            (
+                ready.status_code,
+                (ready.json or {})["parts"]["eviction"],
+                "otp_store_evicts_keys 1.0" in metrics,
+            )
+        )
+    assert answers == [(200, "allkeys-lru", True), (200, "ok", False)]

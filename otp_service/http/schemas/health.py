@@ -13,7 +13,7 @@ class HealthSchema(Schema):
         keys=fields.String(),
         values=fields.String(),
         metadata={
-            "description": "The state of each part: ok, or the code of its problem.",
-            "example": {"store": "ok", "workers": "ok"},
+            "description": "The state of each part: ok, or the code of its problem; of eviction, the store's policy.",
+            "example": {"store": "ok", "eviction": "ok", "workers": "ok"},
         },
     )
