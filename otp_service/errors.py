@@ -359,6 +359,8 @@ class StoreUnavailable(OtpError):
 
     code = "store_unavailable"
     detail = "The service cannot reach its store. Try again after retry_after seconds, with the same Idempotency-Key."
+    made = False
+    """Whether the change was made all the same, and only replicas lack it."""
 
 
 class NoWorker(OtpError):

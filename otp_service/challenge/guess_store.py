@@ -25,7 +25,7 @@ class GuessStore:
     def take_attempt(
         self, id_: str, app: str, code_length: int, guess: Guess | None = None
     ) -> tuple[str, int, Challenge | None]:
-        """Count a guess before it is checked. Raises TooFewReplicas if it may be forgotten, and so must not be checked.
+        """Count a guess before it is checked. Raises StoreUnavailable also if a promotion may forget it.
 
         Return `counted` with the challenge; `wrong` or `won` with it if the guess repeats one that was answered so; or
         why nothing was counted: `running` (the same guess is being checked), `reused` (its key came with another body),
@@ -51,7 +51,9 @@ class GuessStore:
     ) -> tuple[int, Challenge | None]:
         """End a pending challenge. Return it to the one caller that ended it, and None to every other.
 
-        `token` identifies the token that proves a verified one. Raises TooFewReplicas if that end may be forgotten.
+        `token` identifies the token that proves a verified one.
+
+        Raises StoreUnavailable also if a promotion may forget that end.
         """
         end = self._scripts.call_durably if state is State.VERIFIED else self._scripts.call
         answer = end(

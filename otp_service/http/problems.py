@@ -76,7 +76,7 @@ _FROM_HTTP = {
 
 def problem(error: errors.OtpError) -> Response:
     """Write an error as the answer to this request."""
-    response = Response(_body(error, g.request_id), _status(error), content_type=PROBLEM_TYPE)
+    response = Response(_body(error, g.request_id), STATUS[type(error)], content_type=PROBLEM_TYPE)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     set_standing(error.standing)
@@ -106,7 +106,7 @@ def unexpected_problem(error: Exception) -> Response:
 
 def raw_problem(error: errors.OtpError) -> bytes:
     """Write an error as a complete HTTP response, for what does not reach the application."""
-    request_id, status = new_request_id(), _status(error)
+    request_id, status = new_request_id(), STATUS[type(error)]
     body = _body(error, request_id)
     log("http.refused", status=status, code=error.code, request_id=request_id)
     later = "" if error.retry_after is None else f"Retry-After: {error.retry_after}\r\n"
@@ -127,7 +127,7 @@ def _document(error: errors.OtpError, request_id: str) -> dict[str, Any]:
     body: dict[str, Any] = {
         "type": f"urn:otp-service:problem:{error.code}",
         "title": _title(error.code),
-        "status": _status(error),
+        "status": STATUS[type(error)],
         "detail": _detail(error),
         "code": error.code,
         "request_id": request_id,
@@ -146,11 +146,6 @@ def _document(error: errors.OtpError, request_id: str) -> dict[str, Any]:
     if error.rule and _caller_is_a_server():
         body["rule"] = error.rule
     return body
-
-
-def _status(error: errors.OtpError) -> int:
-    """Return the status of an error, or of what it is a kind of."""
-    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
 def _detail(error: errors.OtpError) -> str:

@@ -33,7 +33,7 @@ class Facts:
     def use_once_by(self, name: str, seconds: int, *operations: str) -> bool:
         """Use something as `use_once`; whoever names the first user's operation may repeat it.
 
-        Of several operations the first is remembered. Raises TooFewReplicas if a promotion may forget the use.
+        Of several operations the first is remembered. Raises StoreUnavailable also if a promotion may forget the use.
         """
         call = self._scripts.call_durably
         return bool(call("use_once", [self._used(name)], max(1, seconds) * 1000, *operations))

@@ -20,14 +20,17 @@ from redis.exceptions import TimeoutError as TimedOut
 from otp_service.errors import StoreUnavailable
 from otp_service.store.connection import AWAY, Client
 
+_UNCONFIRMED = (
+    "The store made the change, but too few of its replicas confirmed it. A guess is counted, a right code used. "
+    "Repeat the request with the same Idempotency-Key after retry_after seconds."
+)
 
-class TooFewReplicas(StoreUnavailable):
-    """Too few replicas have a change that was made, so a promotion may undo it."""
 
-    detail = (
-        "The store made the change, but too few of its replicas confirmed it. A guess is counted, a right code used. "
-        "Repeat the request with the same Idempotency-Key after retry_after seconds."
-    )
+def unconfirmed(retry_after: int) -> StoreUnavailable:
+    """Return the error for a change that was made, but that a promotion may undo."""
+    error = StoreUnavailable(_UNCONFIRMED, retry_after=retry_after)
+    error.made = True
+    return error
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from redis.exceptions import NoScriptError, RedisClusterException, ResponseError
 
 from otp_service.errors import StoreUnavailable
 from otp_service.store.connection import AWAY, USUAL_LIMITS, Client, Limits
-from otp_service.store.replication import NOT_REPLICATED, Durability, TooFewReplicas, write_and_wait
+from otp_service.store.replication import NOT_REPLICATED, Durability, unconfirmed, write_and_wait
 from otp_service.telemetry.failures import Failures
 
 PAUSES = (0.05, 0.1)
@@ -98,7 +98,7 @@ class Scripts:
     def call_durably(self, name: str, keys: Sequence[str], *arguments: str | float) -> Any:  # noqa: ANN401 - as `call`
         """Run a script that must write, and wait until enough replicas have what it wrote.
 
-        Raises StoreUnavailable; TooFewReplicas if the script ran and a promotion may undo it.
+        Raises StoreUnavailable, which says if the script ran and a promotion may undo it.
         """
         wanted = self._durability
         if not wanted.replicas:
@@ -111,7 +111,7 @@ class Scripts:
         if acknowledged < wanted.replicas:
             self._observe("unacknowledged", wanted.milliseconds / 1000)
             self._unacknowledged.failed("store.unacknowledged", script=name, replicas=acknowledged)
-            raise TooFewReplicas(retry_after=RETRY_AFTER)
+            raise unconfirmed(RETRY_AFTER)
         self._unacknowledged.succeeded("store.acknowledged")
         return answer
 

@@ -30,7 +30,6 @@ from otp_service.errors import (
 from otp_service.events.outbox import Outbox
 from otp_service.guard.admission import Admission
 from otp_service.store.partitions import operation
-from otp_service.store.replication import TooFewReplicas
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
 from otp_service.verification.check_recorder import CheckRecorder
@@ -143,9 +142,10 @@ class Check:
         """Count a guess. If a promotion may forget it, it is not checked: a repetition takes it over."""
         try:
             return self._challenges.take_attempt(challenge_id, caller.app.name, digits, guess)
-        except TooFewReplicas:
-            with suppress(StoreUnavailable):  # then a repetition counts as another guess
-                self._challenges.record_answer(challenge_id, guess, "unchecked")
+        except StoreUnavailable as error:
+            if error.made:
+                with suppress(StoreUnavailable):  # then a repetition counts as another guess
+                    self._challenges.record_answer(challenge_id, guess, "unchecked")
             raise
 
     def _hash(self, code: str, challenge: Challenge, binding: str) -> str:

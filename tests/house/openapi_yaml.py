@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-WIDTH = 200
+WIDTH = 220
 ONE_LINE = 196
 """A map or list that takes no more characters as JSON stands on one line."""
 _DATA = frozenset({"example", "examples", "required", "value"})

@@ -10,12 +10,12 @@ import secrets
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from otp_service.bootstrap.stores import Stores
-from otp_service.errors import OtpError
+from otp_service.errors import Busy, OtpError, StoreUnavailable
 from otp_service.store.connection import connect
 from otp_service.store.replication import Durability
 from otp_service.store.scripts import Scripts
@@ -99,8 +99,7 @@ class Round:
         ids = [spine.opened(number) for _ in range(3)]
         for id_ in ids:
             spine.code_for(id_, RIGHT)
-        token = spine.check.verify(spine.caller, ids[2], RIGHT).token
-        return cls(spine, ids[0], ids[1], token)
+        return cls(spine, ids[0], ids[1], _prove(spine, ids[2]))
 
     def attack(self, meanwhile: Callable[[], None] = lambda: None) -> list[str]:
         """Use everything at once, each time with another key; `meanwhile` happens among it. Return what succeeded."""
@@ -130,6 +129,19 @@ class Round:
                     return "redeemed"
         except OtpError as error:
             return error.code
+
+
+def _prove(spine: Spine, id_: str) -> str:
+    """Verify a challenge, as often as replicas are slow to confirm it."""
+    key, tokens = secrets.token_hex(11), list[str]()
+
+    def verify() -> bool:
+        with suppress(Busy, StoreUnavailable):
+            tokens.append(spine.check.verify(spine.caller, id_, RIGHT, idempotency_key=key).token)
+        return bool(tokens)
+
+    until(verify)
+    return tokens[0]
 
 
 def judge(tally: Tally, answers: list[str]) -> None:
