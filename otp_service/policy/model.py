@@ -277,19 +277,26 @@ class Policy:
     guard: Guard = field(default_factory=Guard)
     templates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    _owners: Mapping[str, tuple[App, KeyKind]] = field(init=False, repr=False, compare=False)
+    _operators: Mapping[str, str] = field(init=False, repr=False, compare=False)
+    """Who has which key, by its hash: each request asks, and there may be a thousand apps."""
+
+    def __post_init__(self) -> None:
+        owners: dict[str, tuple[App, KeyKind]] = {}
+        for app in self.apps.values():
+            owners |= dict.fromkeys(app.publishable_keys, (app, "publishable"))
+            owners |= dict.fromkeys(app.secret_keys, (app, "secret"))
+        object.__setattr__(self, "_owners", owners)
+        operators = {digest: name for name, who in self.operators.items() for digest in who.keys}
+        object.__setattr__(self, "_operators", operators)
 
     def key_owner(self, digest: str) -> tuple[App, KeyKind] | None:
         """Return the app and kind of the API key with this SHA-256 hash in hex."""
-        for app in self.apps.values():
-            if digest in app.publishable_keys:
-                return app, "publishable"
-            if digest in app.secret_keys:
-                return app, "secret"
-        return None
+        return self._owners.get(digest)
 
     def operator_of(self, digest: str) -> str | None:
         """Return the name of the operator whose key has this SHA-256 hash in hex."""
-        return next((name for name, who in self.operators.items() if digest in who.keys), None)
+        return self._operators.get(digest)
 
     def guard_of(self, app: str) -> Guard:
         """Return the guard's rules for an app."""

@@ -937,6 +937,15 @@ def test_a_key_belongs_to_one_app_and_is_of_one_kind() -> None:
         assert read.key_owner(unknown) is None
 
 
+def test_an_edited_policy_knows_the_keys_of_its_own_apps_only() -> None:
+    """A key that was removed must not open the door for as long as the process lives."""
+    read = policy.parse(GOOD)
+    web = read.apps["web"]
+    rotated = replace(read, apps={**read.apps, "web": replace(web, publishable_keys=(OTHER_HASH[::-1],))})
+    assert rotated.key_owner(OTHER_HASH[::-1]) == (rotated.apps["web"], "publishable")
+    assert rotated.key_owner(HASH) is None
+
+
 def test_an_operators_key_gives_the_operators_name() -> None:
     """So that the log can name who did what."""
     read = policy.parse(
