@@ -102,6 +102,16 @@ def charged_place(challenge: Challenge) -> int:
     return place
 
 
+def charged_at(challenge: Challenge) -> list[int]:
+    """List when the messages of a challenge were charged, roughly: all but those that replaced a refused one."""
+    before = [None, *challenge.deliveries]
+    return [
+        one.at
+        for one, last in zip(challenge.deliveries, before, strict=False)
+        if not (one.automatic and last and last.status is Status.REFUSED)
+    ]
+
+
 def needs_charge(challenge: Challenge) -> bool:
     """Say whether the newest delivery adds a message that the guard has not charged yet."""
     last = challenge.last

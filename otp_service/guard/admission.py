@@ -6,9 +6,10 @@ Brings the rules and their counters together. Must not know HTTP or Redis.
 import logging
 import math
 import random
+import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from otp_service import phone
 from otp_service.crypto.lifetimes import DEVICE_LIFETIME
@@ -25,21 +26,21 @@ from otp_service.errors import (
 )
 from otp_service.events.outbox import Outbox
 from otp_service.guard.captcha import SiteVerify
+from otp_service.guard.decision import Decision, Finding
 from otp_service.guard.history import History, Past
 from otp_service.guard.human_check import Proof, ProofOfWork, effort_for
 from otp_service.guard.limiter import Allowance, Limiter
+from otp_service.guard.lines import Line
+from otp_service.guard.networks import subscriber
 from otp_service.guard.pins import pin_names
 from otp_service.guard.preview import pins_of
 from otp_service.guard.rules import (
+    TRUSTED,
     UNKNOWN_NUMBER,
-    Decision,
-    Finding,
     GuardedSend,
-    Line,
     after_refused_proof,
     lines_of_fallback,
     lines_of_send,
-    subscriber,
 )
 from otp_service.policy import Guard
 from otp_service.telemetry.logs import log
@@ -71,6 +72,8 @@ class Entry:
     proof: str = ""
     browser: bool = True
     now: int = 0
+    call: str = field(default_factory=lambda: secrets.token_urlsafe(6))
+    """Names this request, of several that may be the same operation."""
 
     @property
     def lines(self) -> list[Line]:
@@ -109,7 +112,7 @@ class Admission:
         Raises NoRoute, NumberOptedOut, TooManyRequests, HumanCheckRequired, HumanCheckFailed or HumanCheckUnavailable.
         """
         lines, pins = entry.lines, pins_of(self._seal, entry.asked)
-        allowance = Allowance(cheap=entry.cheap, trusted=entry.asked.known == "device")
+        allowance = Allowance(call=entry.call, cheap=entry.cheap, trusted=entry.asked.known in TRUSTED)
         if entry.proof and not allowance.trusted:
             id_, enough = self._verified(entry, lambda: self._limiter.preview(lines, allowance, pins))
             allowance = replace(allowance, proof=id_, enough=enough)
@@ -127,7 +130,7 @@ class Admission:
         decision = self._limiter.charge(
             lines_of_fallback(entry.rules, entry.asked),
             operation,
-            Allowance(cheap=entry.cheap, trusted=True),
+            Allowance(call=entry.call, cheap=entry.cheap, trusted=True),
             pins_of(self._seal, entry.asked),
         )
         self._report(entry, decision)
@@ -141,9 +144,10 @@ class Admission:
         return self._limiter.preview([UNKNOWN_NUMBER], Allowance(), pins).verdict == "allow"
 
     def refund(self, entry: Entry, operation: str) -> None:
-        """Undo a charge. If the store is away, the charge stays until its windows end."""
+        """Undo a charge of this entry. If the store is away, the charge stays until its windows end."""
+        allowance = Allowance(call=entry.call, proof=self._proof_id(entry))
         with suppress(StoreUnavailable):
-            self._limiter.refund(entry.lines, operation)
+            self._limiter.refund(entry.lines, operation, allowance)
 
     def count(self, lines: Sequence[Line]) -> None:
         """Count what happened after a send. Does nothing if the store is away."""
@@ -162,6 +166,14 @@ class Admission:
     def _bounds(self, asked: GuardedSend) -> tuple[str, ...]:
         """Name what a human check is bound to, under each lookup key, the newest first."""
         return self._seal.indexes("human", asked.app, asked.number.e164, subscriber(asked.address or ""))
+
+    def _proof_id(self, entry: Entry) -> str:
+        """Return the id of a proof that was valid when its send was charged, empty if there was none."""
+        if not entry.proof or entry.asked.known in TRUSTED:
+            return ""
+        if entry.rules.human_check.kind == "altcha":
+            return self._proof_of_work.verify(entry.proof, *self._bounds(entry.asked), now=0).id
+        return self._seal.index("proof", entry.proof)
 
     def _verified(self, entry: Entry, preview: Callable[[], Decision]) -> Proof:
         """Verify the proof of a human check. Returns an empty proof if no check is needed, or if one would not help.
@@ -232,7 +244,7 @@ class Admission:
 
 def _as_standing(finding: Finding) -> Standing | None:
     """Tell when a used-up budget has room again; None if the rule is not a budget."""
-    if not finding.limit:
+    if not finding.limit or not finding.seconds:
         return None
     reset = max(1, -(-finding.pause // 1000))
     return Standing(

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from otp_service.crypto.sealing import Seal, Unsealable
-from otp_service.guard.rules import MARKS, Line, in_units
+from otp_service.guard.decision import in_units
+from otp_service.guard.lines import MARKS, Line
 from otp_service.guard.slot import REMEMBER, Slot, counter_index
 from otp_service.store.scripts import Scripts
 

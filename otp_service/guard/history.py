@@ -21,12 +21,14 @@ RECYCLED = "r"
 class Past(NamedTuple):
     """What is known about a number: since when it may have a new owner, and whether the session verified it.
 
-    Times are milliseconds; `now` is the store's.
+    `unverified` is how many sends of its known devices were not verified since the last one that was. Times are
+    milliseconds; `now` is the store's.
     """
 
     now: int
     recycled: int | None
     met: bool
+    unverified: int = 0
 
 
 class History:
@@ -55,23 +57,27 @@ class History:
         recycled = self._recycled(e164)
         names = self._seal.indexes("session", app, session) if session else ()
         sessions = self._sessions(e164) if session else []
-        now, since, met = self._scripts.call(
-            "guard_read_past", [*recycled, *sessions], len(recycled), seconds * 1000, *names
+        sends = self._slot.counter("number", self._seal.index("number", e164, "device"))
+        now, since, met, unverified = self._scripts.call(
+            "guard_read_past", [sends, *recycled, *sessions], len(recycled), seconds * 1000, *names
         )
-        return Past(now, int(since) if since else None, bool(met))
+        return Past(now, int(since) if since else None, bool(met), unverified)
 
     def erase(self, e164: str) -> int:
         """Erase what the guard keeps about a number except its suppression. Return how many records there were."""
         indexes = [index for known in FAMILIARITY for index in self._seal.indexes("number", e164, known)]
+        streaks = [index for known in FAMILIARITY for index in self._seal.indexes("streak", e164, known)]
         keys = [
             self._slot.key("blocks"),
             *(self._slot.counter("number", index) for index in indexes),
+            *(self._slot.counter("streak", index) for index in streaks),
             *self._recycled(e164),
             *self._sessions(e164),
         ]
         blocks = [
             f"{rule}:number:{index}" for rule in ("number", "cooldown", "failures") for index in indexes
         ]
+        blocks += [f"consecutive:streak:{index}" for index in streaks]
         removed = sum(self._pins.remove(f"number {index}") for index in self._seal.indexes("number", e164))
         return int(self._scripts.call("guard_erase", keys, *blocks)) + removed
 

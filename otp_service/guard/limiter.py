@@ -16,13 +16,16 @@ from typing import Any
 from otp_service.crypto.sealing import Seal
 from otp_service.errors import Standing
 from otp_service.guard import history, suppressions
+from otp_service.guard.decision import Decision, Finding, in_units
+from otp_service.guard.lines import MARKS, Line
 from otp_service.guard.pins import PinNames
-from otp_service.guard.rules import MARKS, Decision, Finding, Line, in_units
 from otp_service.guard.slot import CHARGED, REMEMBER, Slot, counter_index
 from otp_service.store.scripts import Scripts
 
 SPENT = 600_000
 """Milliseconds for which a used proof is remembered: longer than one can be shown."""
+PLACE_LENGTH = 8
+"""Characters of the HMAC that names a network among the few that a number had messages from."""
 _NO_PINS = PinNames()
 _ENDLESS = 1e9
 """Stands for infinity, which JSON cannot write."""
@@ -35,14 +38,19 @@ _LISTS = {"suppression": ("suppressed", suppressions.SCOPE), "recycled": ("recyc
 class Allowance:
     """What speaks for a caller.
 
+    `call` names the request that asks, of several that may be the same operation: only it can undo its charge.
     `proof` is the id of a solved human check. It is `enough` for counters up to so far over their thresholds, as a
     share of them. `cheap`: a cheap channel could be used. `trusted`: no human check is needed.
     """
 
+    call: str = ""
     proof: str = ""
     enough: float = math.inf
     cheap: bool = False
     trusted: bool = False
+
+
+_NOTHING = Allowance()
 
 
 class Limiter:
@@ -70,9 +78,9 @@ class Limiter:
         """Return what `charge` would decide, and change nothing."""
         return self._decide("preview", lines, secrets.token_urlsafe(9), allowance, pins)
 
-    def refund(self, lines: Sequence[Line], operation: str) -> None:
-        """Undo the charge of an operation, if there was one."""
-        self._call("refund", lines, operation)
+    def refund(self, lines: Sequence[Line], operation: str, allowance: Allowance = _NOTHING) -> None:
+        """Undo the charge of an operation, if it was made by the same call. The call's proof is valid again."""
+        self._call("refund", lines, operation, allowance=allowance)
 
     def count(self, lines: Sequence[Line]) -> None:
         """Count what happened, whatever the limits say."""
@@ -95,7 +103,7 @@ class Limiter:
         lines: Sequence[Line],
         operation: str,
         *,
-        allowance: Allowance = Allowance(),
+        allowance: Allowance = _NOTHING,
         pins: PinNames = _NO_PINS,
     ) -> Any:  # noqa: ANN401 - the script's answer
         keys = [
@@ -106,6 +114,7 @@ class Limiter:
         ]
         writer = _LineWriter(self._seal, self._slot, keys, named=act in {"charge", "preview"})
         plan = {
+            "call": allowance.call,
             "keep": self._keep_blocks,
             "remember": CHARGED if act == "charge" else REMEMBER,
             "spent": SPENT,
@@ -144,6 +153,12 @@ class _LineWriter:
             purpose, scope = _LISTS[line.scope]
             names = self._seal.indexes(purpose, *line.subject)
             return written | {"keys": [self._place(scope, name) for name in names]}
+        if line.place and (line.kind == "met" or "trickle" in line.figures):
+            written["from"] = self._seal.index("place", line.place)[:PLACE_LENGTH]
+        if line.scope == "streak":  # wrong codes in a row outlive the rotation of lookup keys
+            names = self._seal.indexes(line.scope, *line.subject)
+            places = [self._place(line.scope, name, line) for name in names]
+            return written | {"mark": MARKS[line.rule], "of": line.of, "cost": line.cost, "keys": places}
         index = self._index(line)
         return written | {
             "mark": MARKS[line.rule],

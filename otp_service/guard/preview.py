@@ -4,9 +4,11 @@ Knows how the limiter is asked without consequences. Must not know who asks, or 
 """
 
 from otp_service.crypto.sealing import Seal
+from otp_service.guard.decision import Decision
 from otp_service.guard.limiter import Allowance, Limiter
+from otp_service.guard.networks import subscriber
 from otp_service.guard.pins import PinNames, pin_names
-from otp_service.guard.rules import UNKNOWN_NUMBER, Decision, GuardedSend, lines_of_send, subscriber
+from otp_service.guard.rules import UNKNOWN_NUMBER, GuardedSend, lines_of_send
 from otp_service.phone import UNKNOWN
 from otp_service.policy import Guard
 

@@ -4,43 +4,30 @@ Pure. Must not know where counters are stored. A line says what is counted, whos
 beyond a threshold. The limiter judges all lines at once and charges all or none, so a refused send uses up no budget.
 """
 
-import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from otp_service import phone
 from otp_service.challenge.model import Challenge
-from otp_service.errors import Standing
+from otp_service.guard import lines
+from otp_service.guard.lines import Line
+from otp_service.guard.networks import place_of, subscriber, wider_networks
 from otp_service.phone import Number
 from otp_service.policy import Budget, Guard
-from otp_service.policy.limits import ConversionRule, Cooldown, Money
 
-IPV6_SUBSCRIBER = 64
-"""Bits of an IPv6 address that identify one subscriber (RFC 6177)."""
 LINE_DIGITS = 4
 """Last digits of a number, through which SMS pumping counts. The rest of the number is its prefix."""
-Known = Literal["", "session", "returning", "device"]
-"""How well a caller is known: a stranger (""), a session that a server names, a session that verified this number
-before, or a device that did. Each has its own budget of a number, as a server also names sessions of strangers."""
-FAMILIARITY: tuple[Known, ...] = ("", "session", "returning", "device")
-Owner = Literal["caller", "service", "destination", "person"]
-
-MARKS = {
-    "address": "a",
-    "session": "s",
-    "app": "p",
-    "money": "m",
-    "everything": "e",
-    "guessing": "g",
-    "country": "c",
-    "conversion": "v",
-    "prefix": "x",
-    "failures": "f",
-    "cooldown": "l",
-    "number": "n",
-}
-"""The first letter of the fields in each rule's counters."""
+Known = Literal["", "server", "session", "returning", "device", "vouched"]
+"""The kind of a caller: a stranger on a page (""), a server that names no session, a session that a server names, a
+session that verified this number before, a device that did, or a caller whose other factor a server vouches for. Each
+kind has counters of its own, so that none uses up what another may do. A server also names sessions of strangers."""
+FAMILIARITY: tuple[Known, ...] = ("", "server", "session", "returning", "device", "vouched")
+OWNERS: frozenset[Known] = frozenset({"returning", "device", "vouched"})
+"""The kinds that are likely to be the number's owner: shares of common budgets are reserved for them, and a code that
+they type reopens what wrong codes in a row have closed."""
+TRUSTED: frozenset[Known] = frozenset({"device", "vouched"})
+"""The kinds that are asked for no human check."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,29 +46,24 @@ class GuardedSend:
     known: Known = ""
 
     @property
-    def prefix(self) -> str:
-        """The number without its last digits, through which SMS pumping counts."""
-        return self.number.e164[:-LINE_DIGITS]
+    def counter(self) -> tuple[str, str]:
+        """The number and the kind of the caller, which has counters of its own."""
+        return self.number.e164, self.known
 
+    @property
+    def prefix(self) -> tuple[str, str]:
+        """The number without its last digits, through which SMS pumping counts, and the kind of the caller."""
+        return self.number.e164[:-LINE_DIGITS], self.known
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """What one rule says about one send. `scope` and `subject` name the counter; times in `figures` are milliseconds.
+    @property
+    def country(self) -> tuple[str, str]:
+        """The number's country, and the kind of the caller."""
+        return self.number.country, self.known
 
-    `of` names the app whose own rule this is, if any: a hold then applies to that app only. If `private` is set, the
-    subject is a person's, and the store alone must not reveal it.
-    """
-
-    rule: str
-    owner: Owner
-    kind: Literal["fixed", "listed", "count", "ladder", "share", "clear"]
-    on: bool = True
-    of: str = ""
-    scope: str = ""
-    subject: tuple[str, ...] = ()
-    cost: int = 1
-    private: bool = False
-    figures: Mapping[str, Any] = field(default_factory=dict)
+    @property
+    def place(self) -> str:
+        """The network from which the message is requested, or the session; empty if a server names neither."""
+        return self.session if self.address is None else place_of(self.address)
 
 
 def known_as(word: str) -> Known:
@@ -105,159 +87,131 @@ def lines_of_send(guard: Guard, asked: GuardedSend) -> list[Line]:
 def lines_of_fallback(guard: Guard, asked: GuardedSend) -> list[Line]:
     """List the lines of a message that the service sends by itself.
 
-    No cooldown applies, and conversion counts only the first message of a challenge.
+    No pause between messages applies; conversion and standing count only the first message of a challenge. What
+    trickles through beyond a limit is for those who ask.
     """
-    return [line for line in lines_of_send(guard, asked) if line.rule not in {"cooldown", "conversion"}]
+    return [_without_trickle(line) for line in lines_of_send(guard, asked) if line.rule not in _OF_FIRST]
 
 
-def limits_of(rules: Guard, lines: Iterable[Line]) -> Iterator[dict[str, Any]]:
+_OF_FIRST = frozenset({"cooldown", "consecutive", "conversion", "standing"})
+
+
+def _without_trickle(line: Line) -> Line:
+    if "trickle" not in line.figures:
+        return line
+    return replace(line, figures={name: line.figures[name] for name in line.figures if name != "trickle"})
+
+
+def limits_of(rules: Guard, found: Iterable[Line]) -> Iterator[dict[str, Any]]:
     """Describe the rules of some lines, and their limits."""
-    for line in lines:
-        rule = getattr(rules, line.rule)
+    for rule_name in dict.fromkeys(line.rule for line in found):
+        rule = getattr(rules, rule_name)
         tiers = rule.tiers() if isinstance(rule, Budget) else ()
         limits = [f"{window.limit} in {window.seconds} s: {level}" for level, window in tiers]
-        yield {"rule": line.rule, "mode": rule.mode, "limits": limits}
+        yield {"rule": rule_name, "mode": rule.mode, "limits": limits}
 
 
 def _all(guard: Guard, asked: GuardedSend) -> Iterator[Line]:
     yield from _fixed(guard, asked)
-    trusted = asked.known == "device"
     yield from _of_address(guard, asked)
     if asked.session:
-        yield _budget(guard, "session", "caller", "session", (asked.app, asked.session), private=True)
-    yield _budget(guard, "app", "service", "app", (asked.app,))
+        subject = (asked.app, asked.session)
+        yield lines.budget("session", guard.session, "caller", "session", subject, private=True)
+    yield _common(guard, "app", (asked.app,), asked)
     yield _money(guard, asked, guard.money.price(asked.channel, asked.number.country))
-    yield _budget(guard, "everything", "service", "all", ())
-    yield _budget(guard, "guessing", "service", "guesses", (), cost=0)
-    if not trusted:
-        yield from _of_places(guard, asked)
-    yield _listed(guard, "suppression", "person", asked)
+    yield _common(guard, "everything", (), asked)
+    yield lines.budget("guessing", guard.guessing, "service", "guesses", cost=0)
+    yield from _of_places(guard, asked)
+    yield lines.listed("suppression", guard.suppression, "person", asked.number.e164)
     if asked.purpose in guard.recycled.purposes:
-        yield _listed(guard, "recycled", "destination", asked)
-    number = (asked.number.e164, asked.known)
-    yield _budget(guard, "failures", "destination", "number", number, cost=0, private=True)
-    yield _ladder(guard.cooldown, number)
-    yield _budget(guard, "number", "destination", "number", number, private=True)
+        yield lines.listed("recycled", guard.recycled, "destination", asked.number.e164)
+    yield from _of_number(guard, asked)
 
 
 def _fixed(guard: Guard, asked: GuardedSend) -> Iterator[Line]:
     if not guard.countries.has(asked.number.place):
-        yield _fixed_line("countries", guard.countries.mode)
+        yield lines.fixed("countries", guard.countries.mode)
     if asked.number.type in guard.number_types.refuse:
-        yield _fixed_line("number_types", guard.number_types.mode)
+        yield lines.fixed("number_types", guard.number_types.mode)
 
 
-def _fixed_line(rule: str, mode: str) -> Line:
-    return Line(
-        rule=rule, owner="destination", kind="fixed", on=mode == "enforce", figures={"level": "refuse"}
-    )
-
-
-UNKNOWN_NUMBER = _fixed_line("number_types", "enforce")
+UNKNOWN_NUMBER = lines.fixed("number_types", "enforce")
 """The line of a number that the metadata does not know."""
 
 
 def _of_address(guard: Guard, asked: GuardedSend) -> Iterator[Line]:
-    if asked.address is not None and asked.known != "device":
-        yield _budget(guard, "address", "caller", "address", (subscriber(asked.address),), private=True)
+    """List the lines of the caller's address: of one subscriber, and of the wider IPv6 networks that one may have."""
+    if asked.address is None:
+        return
+    for network, times in ((subscriber(asked.address), 1), *wider_networks(asked.address)):
+        figures = guard.address.figures if times == 1 else guard.address.multiplied(times)
+        subject = (network, asked.known)
+        yield lines.budget(
+            "address", guard.address, "caller", "address", subject, private=True, figures=figures
+        )
 
 
 def _of_places(guard: Guard, asked: GuardedSend) -> Iterator[Line]:
     """List the lines of the number's country and prefix."""
-    country, prefix = asked.number.country, (asked.prefix, asked.known)
-    yield _budget(guard, "country", "destination", "country", (country,))
-    yield _share(guard.conversion, "country-codes", (country, asked.known))
-    yield _share(guard.conversion, "prefix", prefix)
-    yield _budget(guard, "prefix", "destination", "prefix", prefix, private=True)
+    yield _common(guard, "country", asked.country, asked)
+    yield _unproven(guard, asked)
+    yield lines.share(guard.conversion, "country-codes", asked.country)
+    yield lines.share(guard.conversion, "prefix", asked.prefix)
+    yield _prefix(guard, asked)
 
 
-def _budget(
-    guard: Guard,
-    rule: str,
-    owner: Owner,
-    scope: str,
-    subject: tuple[str, ...],
-    *,
-    cost: int = 1,
-    private: bool = False,
-) -> Line:
-    budget: Budget = getattr(guard, rule)
-    return Line(
-        rule=rule,
-        owner=owner,
-        kind="count",
-        on=budget.mode == "enforce",
-        of=budget.of,
-        scope=scope,
-        subject=subject,
-        cost=cost,
-        private=private,
-        figures=budget.figures,
+def _of_number(guard: Guard, asked: GuardedSend) -> Iterator[Line]:
+    yield lines.budget(
+        "failures",
+        guard.failures,
+        "destination",
+        "number",
+        asked.counter,
+        cost=0,
+        private=True,
+        place=asked.place,
     )
+    if asked.known == "vouched":
+        yield from _reopened(asked, FAMILIARITY)
+    else:
+        yield lines.streak(guard.consecutive, asked.counter)
+    yield lines.ladder(guard.cooldown, asked.counter)
+    yield lines.budget(
+        "number", guard.number, "destination", "number", asked.counter, private=True, place=asked.place
+    )
+    if asked.known == "device":
+        yield lines.of_number("standing", "standing", asked.counter, limits=guard.standing)
+
+
+_SCOPES = {"app": "app", "everything": "all", "country": "country"}
+
+
+def _common(guard: Guard, rule: str, subject: tuple[str, ...], asked: GuardedSend) -> Line:
+    """Make the line of a budget that many share. A part of it is reserved for those who are likely to be owners."""
+    limits: Budget = getattr(guard, rule)
+    figures = limits.figures if asked.known in OWNERS else limits.unreserved
+    owner: lines.Owner = "destination" if rule == "country" else "service"
+    return lines.budget(rule, limits, owner, _SCOPES[rule], subject, figures=figures)
+
+
+def _unproven(guard: Guard, asked: GuardedSend) -> Line:
+    subject = (asked.app, asked.number.country, asked.known)
+    return lines.budget("unproven", guard.unproven, "destination", "unproven", subject)
+
+
+def _prefix(guard: Guard, asked: GuardedSend) -> Line:
+    return lines.budget("prefix", guard.prefix, "destination", "prefix", asked.prefix, private=True)
 
 
 def _money(guard: Guard, asked: GuardedSend, amount: float) -> Line:
-    return Line(
-        rule="money",
-        owner="service",
-        kind="count",
-        on=guard.money.mode == "enforce",
-        of=guard.money.of,
-        scope="app",
-        subject=(asked.app,),
-        cost=round(amount * guard.money.unit),
-        figures=guard.money.figures,
-    )
+    cost = round(amount * guard.money.unit)
+    return lines.budget("money", guard.money, "service", "app", (asked.app,), cost=cost)
 
 
-def _ladder(rule: Cooldown, number: tuple[str, ...]) -> Line:
-    return Line(
-        rule="cooldown",
-        owner="destination",
-        kind="ladder",
-        on=rule.mode == "enforce",
-        scope="number",
-        subject=number,
-        private=True,
-        figures={"steps": [1000 * pause for pause in rule.ladder], "forget": rule.forget * 1000},
-    )
-
-
-def _share(rule: ConversionRule, scope: str, subject: tuple[str, ...], **more: Any) -> Line:  # noqa: ANN401 - figures
-    return Line(
-        rule="conversion",
-        owner="destination",
-        kind="share",
-        on=rule.mode == "enforce",
-        of=rule.of,
-        scope=scope,
-        subject=subject,
-        private=scope == "prefix",
-        figures={
-            "share": rule.share,
-            "least": rule.sends,
-            "probes": rule.probes,
-            "within": rule.within * 1000,
-            "grace": rule.grace * 1000,
-            "hold": rule.hold * 1000,
-            "longest": rule.longest * 1000,
-            "level": rule.prefix if scope == "prefix" else rule.country,
-            **more,
-        },
-    )
-
-
-def _listed(guard: Guard, rule: str, owner: Owner, asked: GuardedSend) -> Line:
-    listed = getattr(guard, rule)
-    return Line(
-        rule=rule,
-        owner=owner,
-        kind="listed",
-        on=listed.mode == "enforce",
-        scope=rule,
-        subject=(asked.number.e164,),
-        figures={"level": listed.then},
-    )
+def _reopened(asked: GuardedSend, kinds: Iterable[Known]) -> Iterator[Line]:
+    """List the lines that forget the wrong codes in a row of some kinds of callers."""
+    for known in kinds:
+        yield lines.of_number("consecutive", "clear", (asked.number.e164, known), scope="streak")
 
 
 # What is counted apart from sends.
@@ -265,11 +219,11 @@ def _listed(guard: Guard, rule: str, owner: Owner, asked: GuardedSend) -> Line:
 
 def after_failure(guard: Guard, asked: GuardedSend) -> list[Line]:
     """List the lines that count a wrong code."""
-    number = (asked.number.e164, asked.known)
     return _asked_for(
         guard,
-        _budget(guard, "guessing", "service", "guesses", ()),
-        _budget(guard, "failures", "destination", "number", number, private=True),
+        lines.budget("guessing", guard.guessing, "service", "guesses"),
+        lines.budget("failures", guard.failures, "destination", "number", asked.counter, private=True),
+        lines.streak(guard.consecutive, asked.counter, cost=1),
     )
 
 
@@ -278,13 +232,25 @@ def after_refused_proof(guard: Guard, asked: GuardedSend) -> list[Line]:
     return _asked_for(guard, *_of_address(guard, asked))
 
 
-def after_success(guard: Guard, asked: GuardedSend, sent_at: int) -> list[Line]:
-    """List the lines that count a right code: for conversion, at the time of the send. They also clear failures."""
-    number = (asked.number.e164, asked.known)
-    forgiven = Line(
-        rule="failures", owner="destination", kind="clear", scope="number", subject=number, private=True
+def after_success(guard: Guard, asked: GuardedSend, sent_at: Sequence[int]) -> list[Line]:
+    """List the lines that count a right code; `sent_at` is when each message of its challenge was sent, in order.
+
+    It counts for conversion, at the time of the first message, and its messages are no longer unproven. The next send
+    of the same kind of caller meets no pause and no failures of the time before (NIST SP 800-63B-4 3.2.2).
+    """
+    kinds = FAMILIARITY if asked.known in OWNERS else (asked.known,)
+    forgiven = [lines.of_number(rule, "clear", asked.counter) for rule in ("failures", "cooldown")]
+    forgiven.append(lines.of_number("standing", "clear", (asked.number.e164, "device")))
+    if asked.place:
+        forgiven.append(lines.of_number("number", "met", asked.counter, place=asked.place))
+    return _asked_for(
+        guard,
+        *_converting(guard, asked, "v", sent_at[0]),
+        lines.proven(_unproven(guard, asked), sent_at),
+        lines.proven(_prefix(guard, asked), sent_at),
+        *forgiven,
+        *_reopened(asked, kinds),
     )
-    return _asked_for(guard, *_converting(guard, asked, "v", sent_at), forgiven)
 
 
 def after_sending(guard: Guard, asked: GuardedSend, sent_at: int | None, cost: float) -> list[Line]:
@@ -293,79 +259,12 @@ def after_sending(guard: Guard, asked: GuardedSend, sent_at: int | None, cost: f
     return _asked_for(guard, *_converting(guard, asked, "s", sent_at), *([money] if money.cost else []))
 
 
-def _asked_for(guard: Guard, *lines: Line) -> list[Line]:
-    return [line for line in lines if getattr(guard, line.rule).mode != "off"]
+def _asked_for(guard: Guard, *found: Line) -> list[Line]:
+    return [line for line in found if getattr(guard, line.rule).mode != "off"]
 
 
 def _converting(guard: Guard, asked: GuardedSend, add: str, sent_at: int | None) -> list[Line]:
     if sent_at is None:
         return []
-    places = (("country-codes", (asked.number.country, asked.known)), ("prefix", (asked.prefix, asked.known)))
-    return [_share(guard.conversion, *place, add=add, moment=sent_at) for place in places]
-
-
-def subscriber(address: str) -> str:
-    """Return what identifies one subscriber: an IPv4 address, or an IPv6 network of 64 bits."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, IPV6_SUBSCRIBER), strict=False))
-    return str(parsed)
-
-
-# What was decided.
-
-
-def in_units(rule: str, counted: float) -> float:
-    """Convert a counter's value to the unit in which its limits are written."""
-    return counted / Money.unit if rule == "money" else counted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """A line beyond a threshold: `value` of `limit` within `seconds`, for another `pause` milliseconds.
-
-    `on` is False if the rule only watches. `over` is how far the counter is over its threshold, as a share of it: it
-    decides how heavy a human check must be.
-    """
-
-    rule: str
-    level: str
-    value: float
-    limit: float
-    seconds: float
-    pause: int
-    over: float
-    on: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """The guard's decision about a send. The verdict `spent` means that the proof was used before."""
-
-    verdict: Literal["allow", "cheap", "human_check", "spent", "refuse"]
-    now: int
-    findings: tuple[Finding, ...] = ()
-    standing: Standing | None = None
-
-    @property
-    def deciding(self) -> Finding:
-        """The finding to report: one that waiting cannot resolve, or else the one that lasts longest."""
-        asking = [one for one in self.findings if one.on and one.level in _DECIDING.get(self.verdict, ())]
-        return min(asking, key=lambda one: (one.pause > 0, -one.pause))
-
-    def tripped(self, rule: str) -> bool:
-        """Tell whether a rule that is enforced has a finding."""
-        return any(one.on and one.rule == rule for one in self.findings)
-
-    @property
-    def over(self) -> float:
-        """How far counters that require a human check are over their thresholds, as a share: the largest."""
-        return max((one.over for one in self.findings if one.on and one.level == "human_check"), default=0.0)
-
-
-_DECIDING = {"refuse": ("refuse", "cheap"), "human_check": ("human_check",), "spent": ("human_check",)}
+    places = (("country-codes", asked.country), ("prefix", asked.prefix))
+    return [lines.share(guard.conversion, *place, add=add, moment=sent_at) for place in places]

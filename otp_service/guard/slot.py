@@ -6,7 +6,7 @@ Knows how a key is named. Must not know what a key holds.
 import secrets
 
 from otp_service.crypto.sealing import Seal
-from otp_service.guard.rules import Line
+from otp_service.guard.lines import Line
 
 REMEMBER = 10_000
 """Milliseconds for which an operation is remembered: longer than all repetitions of one call, and until its refund."""

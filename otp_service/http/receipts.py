@@ -26,25 +26,25 @@ METHODS = ["GET", "POST", "PUT"]
 
 @views.route("/<upstream>", methods=METHODS)
 @operation(
-    summary="Receive reports and replies, with the secret as a Bearer token",
+    summary="Receive reports and replies, secret as a Bearer token",
     answer=ReceivedSchema,
     problems=(errors.NotFound, errors.ReceiptUnreadable, errors.BodyTooLarge, errors.StoreUnavailable),
     large=True,
 )
 def receive_reports(upstream: str) -> dict[str, Any]:
-    """Accept reports as JSON, form or query, in any order. Repeats change nothing."""
+    """Take reports as JSON, form or query, in any order; repeats change nothing."""
     return _receive(upstream, bearer())
 
 
 @views.route("/<upstream>/<secret>", methods=METHODS)
 @operation(
-    summary="Receive reports and replies, with the secret in the path",
+    summary="Receive reports and replies, secret in the path",
     answer=ReceivedSchema,
     problems=(errors.NotFound, errors.ReceiptUnreadable, errors.BodyTooLarge, errors.StoreUnavailable),
     large=True,
 )
 def receive_reports_by_path(upstream: str, secret: str) -> dict[str, Any]:
-    """Accept reports as JSON, form or query, in any order. Repeats change nothing."""
+    """Take reports as JSON, form or query, in any order; repeats change nothing."""
     return _receive(upstream, secret)
 
 

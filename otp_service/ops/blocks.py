@@ -14,16 +14,9 @@ from otp_service.crypto.lifetimes import DEVICE_LIFETIME
 from otp_service.errors import Invalid, NotFound
 from otp_service.guard.blocks import Block, BlockStore
 from otp_service.guard.history import History
+from otp_service.guard.lines import MARKS
 from otp_service.guard.preview import Preview
-from otp_service.guard.rules import (
-    FAMILIARITY,
-    LINE_DIGITS,
-    MARKS,
-    GuardedSend,
-    Known,
-    limits_of,
-    lines_of_send,
-)
+from otp_service.guard.rules import FAMILIARITY, LINE_DIGITS, GuardedSend, Known, limits_of, lines_of_send
 from otp_service.ops.audit import AuditNote, mask_address
 from otp_service.policy import Guard, Policy
 from otp_service.telemetry.logs import log
@@ -73,7 +66,8 @@ class Blocks:
         rules = policy.guard_of(name)
         number = phone.parse(to, country, possible=True)
         met = session and self._history.read_past(number.e164, name, session, DEVICE_LIFETIME).met
-        known: Known = "device" if device else "returning" if met else "session" if session else ""
+        unknown: Known = "session" if session else "" if address else "server"
+        known: Known = "device" if device else "returning" if met else unknown
         asked = GuardedSend(
             number=number, app=name, purpose=purpose, address=address, session=session, known=known
         )
@@ -124,7 +118,7 @@ def _shown(block: Block, now: int, guards: Iterable[Guard]) -> dict[str, Any]:
 def masked(block: Block) -> str:
     """Show the subject of a block, with the digits masked that an operator does not need."""
     digits, _, known = block.subject.partition(" ")
-    if phone.E164.fullmatch(digits) and block.rule in {"number", "cooldown", "failures"}:
+    if phone.E164.fullmatch(digits) and block.rule in {"number", "cooldown", "failures", "consecutive"}:
         digits = phone.mask(digits)
     elif digits.startswith("+"):
         digits = f"{digits}{'*' * LINE_DIGITS}"
@@ -136,7 +130,8 @@ def masked(block: Block) -> str:
 def _logged(block: Block) -> str:
     """Show the subject of a block in the log, where addresses and sessions are masked, too."""
     if block.rule == "address":
-        return mask_address(block.subject)
+        network, _, known = block.subject.partition(" ")
+        return f"{mask_address(network)} ({known})" if known else mask_address(network)
     if block.rule == "session":
         return f"{block.subject.partition(' ')[0]} (a session)"
     return masked(block)

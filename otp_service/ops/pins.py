@@ -12,8 +12,8 @@ from typing import Any, Literal
 from otp_service import phone
 from otp_service.crypto.sealing import Seal, Unsealable
 from otp_service.errors import Invalid, InvalidNumber, NotFound
+from otp_service.guard.networks import IPV6_SUBSCRIBER, subscriber
 from otp_service.guard.pins import PinStore
-from otp_service.guard.rules import IPV6_SUBSCRIBER, subscriber
 from otp_service.ops.audit import AuditNote, mask_address
 from otp_service.telemetry.logs import log, redact
 

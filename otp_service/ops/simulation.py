@@ -10,7 +10,8 @@ from typing import Any
 
 from otp_service import phone
 from otp_service.errors import OtpError
-from otp_service.guard.rules import Decision, GuardedSend, limits_of, lines_of_send
+from otp_service.guard.decision import Decision
+from otp_service.guard.rules import GuardedSend, limits_of, lines_of_send
 from otp_service.messages import templates
 from otp_service.messages.payments import BY_NAME
 from otp_service.phone import Number

@@ -10,7 +10,7 @@ from typing import Any
 
 from otp_service.phone import NETWORKS, calling_code
 from otp_service.policy.draft import Draft, Findings
-from otp_service.policy.limits import EVERYWHERE
+from otp_service.policy.limits import EVERYWHERE, MOST_TIERS, Budget
 from otp_service.policy.model import App, Match, Route, StepRule, Upstream
 from otp_service.policy.places import join
 
@@ -36,6 +36,7 @@ def report_contradictions(draft: Draft, findings: Findings) -> None:
     _check_keys(draft, findings)
     _check_timeouts(draft, findings)
     _check_countries(draft, findings)
+    _check_tiers(draft, findings)
     _check_route_names(draft, findings)
     for place, route in enumerate(draft.routes):
         _check_match(draft, f"route[{place}].match", route.match, findings)
@@ -74,6 +75,15 @@ def _check_timeouts(draft: Draft, findings: Findings) -> None:
         broken = any(findings.is_broken(f"{place}.{which}_timeout") for which in ("connect", "total"))
         if upstream.connect_timeout > upstream.total_timeout and not broken:
             findings.add(f"{place}.connect_timeout", "must not be above total_timeout")
+
+
+def _check_tiers(draft: Draft, findings: Findings) -> None:
+    """Find budgets with too many limits: an app's lists together with those that it takes over."""
+    own = [(f"{join('app', name)}.guard", app.guard) for name, app in draft.apps.items() if app.guard]
+    for table, guard in (("guard", draft.guard), *own):
+        for name, rule in guard.rules().items():
+            if isinstance(rule, Budget) and sum(1 for _ in rule.tiers()) > MOST_TIERS:
+                findings.add(f"{table}.{name}", f"must have at most {MOST_TIERS} limits in all")
 
 
 def _check_countries(draft: Draft, findings: Findings) -> None:

@@ -67,6 +67,32 @@ class _BudgetForm(_Changes):
     hold = Duration(validate=between(0, DAY, " seconds"))
 
 
+class _TrickleForm(_BudgetForm):
+    trickle = fields.List(LimitIn(), validate=validate.Length(max=1, error="must have at most one limit"))
+
+
+class _ReservedForm(_BudgetForm):
+    reserved = fields.Float(validate=validate.Range(0, 0.9, error="must be from 0 to 0.9"))
+
+
+class _CountryForm(_TrickleForm, _ReservedForm):
+    pass
+
+
+class _UnprovenForm(_TrickleForm):
+    ratio = fields.Float(validate=validate.Range(0, 100, error="must be from 0 to 100"))
+
+
+class _ConsecutiveForm(_Changes):
+    most = fields.Integer(strict=True, validate=between(10, 100))
+    step = Duration(validate=between(0, HOUR, " seconds"))
+    longest = Duration(validate=between(0, HOUR, " seconds"))
+
+
+class _StandingForm(_Changes):
+    unverified = fields.Integer(strict=True, validate=between(1, 100))
+
+
 class _MoneyForm(_BudgetForm):
     prices = _prices()
     country_prices = Named(_prices(), check_country)
@@ -110,9 +136,13 @@ FORMS: Mapping[str, Form] = {
     "suppression": _Changes(),
     "recycled": _RecycledForm(),
     "human_check": _HumanCheckForm(),
-    **dict.fromkeys(
-        ("address", "session", "app", "everything", "country", "prefix", "failures", "number"), _BudgetForm()
-    ),
+    "country": _CountryForm(),
+    "unproven": _UnprovenForm(),
+    "consecutive": _ConsecutiveForm(),
+    "standing": _StandingForm(),
+    **dict.fromkeys(("address", "session"), _BudgetForm()),
+    **dict.fromkeys(("app", "everything"), _ReservedForm()),
+    **dict.fromkeys(("prefix", "failures", "number"), _TrickleForm()),
 }
 """The form of each table in `[guard]`."""
 

@@ -16,6 +16,12 @@ Level = Literal["human_check", "cheap", "refuse"]
 LEVELS: tuple[Level, ...] = ("human_check", "cheap", "refuse")
 """What a rule may require, from mild to strict: a human check, cheap channels only, or no message at all."""
 NEVER = ("pager", "personal_number", "premium_rate", "shared_cost", "toll_free", "uan", "voicemail")
+PAUSE = 45 * MINUTE
+"""The window of what trickles through: under an hour with its last part and the random part of a browser's wait."""
+RESERVED = 0.2
+"""The share of common budgets that is kept for known callers."""
+MOST_TIERS = 8
+"""Limits of one budget: each is a sum over a window at every send."""
 EVERYWHERE = "*"
 """Stands for all countries."""
 
@@ -74,15 +80,39 @@ class Budget(Rule):
     cheap: tuple[Window, ...] = ()
     refuse: tuple[Window, ...] = ()
     hold: int = 0
+    trickle: tuple[Window, ...] = ()
+    """What still leaves beyond a `refuse` with a longer window, after a human check; for a number and its failures only
+    if it is requested from a network that had no message to it in the last day."""
+    reserved: float = 0.0
+    """The share of each `refuse` that only known callers may use."""
+    ratio: float = 0.0
+    """Each limit is at least so many for each message that was verified in its window."""
     unit: ClassVar[int] = 1
     """Counters are whole numbers: they count in this many parts of the unit of `limit`."""
     figures: Mapping[str, Any] = field(init=False, repr=False, compare=False)
     """The windows as counters need them, in parts and milliseconds. Made once, because every send uses them."""
+    unreserved: Mapping[str, Any] = field(init=False, repr=False, compare=False)
+    """The same without the reserved share."""
 
     def __post_init__(self) -> None:
         """Compute the figures."""
-        tiers = [[level, window.limit * self.unit, window.seconds * 1000] for level, window in self.tiers()]
-        object.__setattr__(self, "figures", {"tiers": tiers, "hold": self.hold * 1000})
+        tiers = [(level, window.limit * self.unit, window.seconds * 1000) for level, window in self.tiers()]
+        figures: dict[str, Any] = {"tiers": tiers, "hold": self.hold * 1000}
+        if self.trickle:
+            figures["trickle"] = [self.trickle[0].limit, self.trickle[0].seconds * 1000]
+        if self.ratio:
+            figures["ratio"] = self.ratio
+        rest = [
+            (level, limit - int(limit * self.reserved) if level == "refuse" else limit, ms)
+            for level, limit, ms in tiers
+        ]
+        object.__setattr__(self, "figures", figures)
+        object.__setattr__(self, "unreserved", {**figures, "tiers": rest})
+
+    def multiplied(self, times: int) -> Mapping[str, Any]:
+        """Return the figures for a subject that may do so many times as much."""
+        tiers = [[level, limit * times, ms] for level, limit, ms in self.figures["tiers"]]
+        return {**self.figures, "tiers": tiers}
 
     def tiers(self) -> Iterator[tuple[Level, Window]]:
         """Yield each window with the level that it requires when it is full."""
@@ -140,6 +170,31 @@ class ConversionRule(Rule):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Consecutive(Rule):
+    """Wrong codes for one number in a row, in no window. `most` of them close the number to this kind of caller.
+
+    Each makes the pause before the next send `step` seconds longer, up to `longest`. A right code of the same kind of
+    caller starts again from none. A kind that is closed is reopened by a right code of a known session or device, by
+    an operator, or by a server that vouches for another factor.
+    """
+
+    most: int = 100
+    step: int = 5
+    longest: int = HOUR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceStanding(Rule):
+    """How many sends in a row a known device may leave unverified. Beyond, it is treated as a stranger."""
+
+    unverified: int = 3
+
+    def holds(self, unverified: int) -> bool:
+        """Tell whether a device with so many sends that were not verified is still known."""
+        return self.mode != "enforce" or unverified < self.unverified
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listed(Rule):
     """A list of numbers. `then` is the level that applies to a number on it, for these `purposes`."""
 
@@ -172,18 +227,31 @@ class Guard:
         hold=HOUR,
     )
     session: Budget = Budget(refuse=(Window(5, 10 * MINUTE), Window(20, DAY)))
-    app: Budget = Budget(refuse=(Window(5_000, HOUR), Window(50_000, DAY)))
+    app: Budget = Budget(refuse=(Window(5_000, HOUR), Window(50_000, DAY)), reserved=RESERVED)
     money: Money = Money(refuse=(Window(5_000, HOUR), Window(50_000, DAY)))
-    everything: Budget = Budget(refuse=(Window(10_000, HOUR), Window(100_000, DAY)))
+    everything: Budget = Budget(refuse=(Window(10_000, HOUR), Window(100_000, DAY)), reserved=RESERVED)
     guessing: Guessing = Guessing(human_check=(Window(2_000, HOUR),))
-    country: Budget = Budget(refuse=(Window(3_000, HOUR), Window(20_000, DAY)))
+    country: Budget = Budget(
+        refuse=(Window(3_000, HOUR), Window(20_000, DAY)), trickle=(Window(150, PAUSE),), reserved=RESERVED
+    )
+    unproven: Budget = Budget(
+        refuse=(Window(100, HOUR), Window(300, DAY)), trickle=(Window(20, PAUSE),), ratio=2.0
+    )
     conversion: ConversionRule = ConversionRule()
-    prefix: Budget = Budget(human_check=(Window(10, HOUR),), refuse=(Window(20, HOUR), Window(40, DAY)))
+    prefix: Budget = Budget(
+        human_check=(Window(10, HOUR),),
+        refuse=(Window(20, HOUR), Window(40, DAY)),
+        trickle=(Window(5, PAUSE),),
+    )
     suppression: Listed = Listed()
     recycled: Listed = Listed(purposes=("login",))
-    failures: Budget = Budget(refuse=(Window(10, HOUR), Window(30, DAY)))
+    failures: Budget = Budget(refuse=(Window(10, HOUR), Window(30, DAY)), trickle=(Window(1, PAUSE),))
+    consecutive: Consecutive = Consecutive()
     cooldown: Cooldown = Cooldown()
-    number: Budget = Budget(refuse=(Window(3, 10 * MINUTE), Window(5, HOUR), Window(10, DAY)))
+    number: Budget = Budget(
+        refuse=(Window(3, 10 * MINUTE), Window(5, HOUR), Window(10, DAY)), trickle=(Window(1, PAUSE),)
+    )
+    standing: DeviceStanding = DeviceStanding()
     human_check: HumanRules = field(default_factory=HumanRules)
     cheap_channels: tuple[str, ...] = ("whatsapp", "rcs")
 

@@ -4,7 +4,9 @@ Knows what each of them counts. Must not know how a code is checked.
 """
 
 from contextlib import suppress
+from dataclasses import replace
 
+from otp_service.challenge import transitions
 from otp_service.challenge.model import Challenge, Delivery
 from otp_service.challenge.sealed import PersonalData, log_challenge
 from otp_service.delivery.conversion import Conversion
@@ -52,9 +54,10 @@ class CheckRecorder:
         self._record_result(caller, "verified", won, person.e164, channel=delivery.channel)
         self._metrics.challenges.labels(caller.app.name, "verified").inc()
         guard = caller.active.policy.guard_of(caller.app.name)
-        asked = asked_of(won, person.e164)
+        address = caller.address or person.address or None
+        asked = replace(asked_of(won, person.e164), address=address, session=person.session)
         self._record_conversion(delivery, asked.number.country, now)
-        self._admission.count(after_success(guard, asked, won.deliveries[0].at))
+        self._admission.count(after_success(guard, asked, transitions.charged_at(won)))
         if person.session:
             self._admission.record_session(caller.app.name, person.session, person.e164)
 

@@ -30,8 +30,9 @@ from otp_service.errors import (
     TokenInvalid,
 )
 from otp_service.guard.admission import Admission, Entry
+from otp_service.guard.decision import Decision
 from otp_service.guard.history import Past
-from otp_service.guard.rules import Decision, GuardedSend, Known
+from otp_service.guard.rules import GuardedSend, Known
 from otp_service.messages.payments import fields_of
 from otp_service.phone import Number
 from otp_service.policy import Guard
@@ -57,6 +58,7 @@ class SendRequest:
     binding: str | Mapping[str, str] | None = None
     app_hash: str = ""
     session: str = ""
+    other_factor: bool = False
     address: str | None = None
     device_token: str = ""
     human_proof: str = ""
@@ -224,14 +226,18 @@ class Send:
         )
 
     def _recognise(self, caller: Caller, request: SendRequest, e164: str) -> tuple[Known, int]:
-        """Return how well the caller is known, and the store's time (0 if it was not needed)."""
+        """Return the kind of the caller, and the store's time (0 if it was not needed)."""
         app, session = caller.app.name, request.session
+        if request.other_factor:
+            return "vouched", 0
+        unknown: Known = "session" if session else "" if caller.is_page else "server"
         if not request.device_token and not session:
-            return "", 0
+            return unknown, 0
         past = self._admission.read_past(app, session, e164)
         if request.device_token and self._is_device(request.device_token, app, e164, past):
-            return "device", past.now
-        return ("returning" if past.met else "session" if session else ""), past.now
+            standing = caller.active.policy.guard_of(app).standing
+            return ("device" if standing.holds(past.unverified) else unknown), past.now
+        return ("returning" if past.met else unknown), past.now
 
     def _is_device(self, token: str, app: str, e164: str, past: Past) -> bool:
         """Check a device token. One from before its number was recycled may be another person's."""
@@ -264,9 +270,9 @@ def _first_delivery(plan: Plan, caller: Caller, *, chosen: bool) -> Delivery:
 
 
 def _check_server_fields(caller: Caller, request: SendRequest) -> None:
-    """Accept a session and an address from servers only: a page could choose a new one for each send."""
+    """Accept from servers only what a page could choose anew for each send, or claim."""
     if caller.is_page:
-        given = [name for name in ("session", "address") if getattr(request, name)]
+        given = [name for name in ("session", "address", "other_factor") if getattr(request, name)]
         if given:
             raise Invalid({name: ["is accepted only with a secret key"] for name in given})
 

@@ -37,6 +37,7 @@ cooldown = {{ mode = "off" }}
 number = {_ROOM}
 address = {_ROOM}
 prefix = {_ROOM}
+unproven = {_ROOM}
 country = {_ROOM}
 app = {{ refuse = ["1000000/d"] }}
 money = {{ refuse = ["1000000/d"] }}

@@ -82,7 +82,7 @@ def test_no_number_address_or_session_is_stored_in_clear(counters: Counters) -> 
     stored = json.dumps(counters.stored())
     found = {block.rule: block.subject for block in counters.blocks.longest()}
     assert found["number"] == f"{NUMBER} session"
-    assert found["address"] == ADDRESS
+    assert found["address"] == f"{ADDRESS} session"
     assert found["session"] == "web the-session"
     assert found["prefix"] == f"{NUMBER[:-4]} session"
     for secret in (NUMBER[1:], NUMBER[:-4], NUMBER[2:-4], ADDRESS, "the-session"):

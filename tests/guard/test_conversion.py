@@ -1,8 +1,9 @@
 """The guard's conversion rule on a real server: places where too few codes come back are stopped."""
 
 from otp_service.durations import DAY, HOUR, MINUTE
+from otp_service.guard.decision import Decision
 from otp_service.guard.limiter import Allowance
-from otp_service.guard.rules import Decision, after_sending, after_success, lines_of_send
+from otp_service.guard.rules import after_sending, after_success, lines_of_send
 from otp_service.policy import Guard
 from otp_service.policy.guard_forms import changed
 from tests.support.counters import Counters, asked, only, passes
@@ -17,7 +18,7 @@ def sent(counters: Counters, count: int, verified: int = 0, rules: Guard = CONVE
     for place in range(count):
         counters.limiter.count(after_sending(rules, asked(), now, 0))
         if place < verified:
-            counters.limiter.count(after_success(rules, asked(), now))
+            counters.limiter.count(after_success(rules, asked(), [now]))
 
 
 def test_a_place_where_too_few_codes_are_verified_is_stopped(counters: Counters) -> None:
@@ -49,7 +50,7 @@ def came_back(counters: Counters, decisions: list[Decision], rules: Guard = CONV
     """Count admitted sends as sent and verified."""
     for decision in decisions:
         counters.limiter.count(after_sending(rules, asked(), decision.now, 0))
-        counters.limiter.count(after_success(rules, asked(), decision.now))
+        counters.limiter.count(after_success(rules, asked(), [decision.now]))
 
 
 def test_sends_in_flight_without_a_check_are_bounded(counters: Counters) -> None:
@@ -213,7 +214,7 @@ def test_a_late_code_counts_for_the_time_it_was_sent(counters: Counters) -> None
     sent(counters, 10)
     counters.scripts.offset += 61_000
     for _ in range(5):
-        counters.limiter.count(after_success(CONVERSION, asked(), now))
+        counters.limiter.count(after_success(CONVERSION, asked(), [now]))
     counters.scripts.offset += 60_000
     assert passes(counters.charge(CONVERSION, asked()))
 

@@ -28,7 +28,7 @@ def test_no_key_outlives_its_window(counters: Counters) -> None:
     decision = counters.charge(rules, who, allowance=Allowance(proof="p"))
     counters.limiter.count(after_failure(rules, who))
     counters.limiter.count(after_sending(rules, who, decision.now, 1))
-    counters.limiter.count(after_success(rules, who, decision.now))
+    counters.limiter.count(after_success(rules, who, [decision.now]))
     lives = counters.lives()
     assert set(lives) == {
         *(

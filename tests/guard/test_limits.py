@@ -23,8 +23,9 @@ from otp_service.errors import (
     WrongCode,
 )
 from otp_service.guard.limiter import Allowance
+from otp_service.guard.lines import Line
 from otp_service.guard.pins import PinNames
-from otp_service.guard.rules import FAMILIARITY, Line, after_failure, after_sending, lines_of_send
+from otp_service.guard.rules import FAMILIARITY, after_failure, after_sending, lines_of_send
 from otp_service.policy import RULES, Guard
 from otp_service.policy.guard_forms import FORMS
 from otp_service.policy.limits import HumanRules, Window
@@ -34,7 +35,7 @@ from tests.support.counters import Counters, asked, only
 from tests.support.deployments import Cluster
 from tests.support.fault_server import FaultServer, http_json, say
 from tests.support.proofs import encoded, proof
-from tests.support.spine import NUMBERS, PatientScripts, Spine, open_spine, together
+from tests.support.spine import NUMBERS, PatientScripts, Spine, open_spine, seen, together
 from tests.support.valkey_server import ValkeyServer
 from tests.support.watched import scripts_at
 
@@ -57,11 +58,14 @@ class Play:
 
     spine: Spine
     asks: int = 0
+    known: str = ""
 
-    def send(self, number: str | None = None, address: str | None = "", **more: str) -> str:
+    def send(self, number: str | None = None, address: str | None = "", **more: Any) -> str:  # noqa: ANN401
         """Send for a number of its own from an address of its own; gives the channel, or what was refused how."""
         self.asks += 1
         own = f"2001:db8:{self.asks:x}::1" if address == "" else address
+        if self.known:
+            own, more = None, {"other_factor": True}
         caller = replace(self.spine.caller, address=own)
         try:
             view = self.spine.send.send(caller, SendRequest(to=number or NUMBERS[self.asks], **more))
@@ -103,6 +107,7 @@ SAME: Mapping[str, Attempt] = {
     "money": lambda play: play.send(),
     "everything": lambda play: play.send(),
     "country": lambda play: play.send(),
+    "unproven": lambda play: play.send(),
     "prefix": lambda play: play.send(NEIGHBOURS[play.asks]),
     "number": lambda play: play.send(NUMBERS[0]),
 }
@@ -379,7 +384,7 @@ def test_a_resend_needs_a_check_and_passes_with_its_proof(valkey: ValkeyServer) 
 
 @pytest.mark.parametrize("named", [{"session": "s"}, {"address": BROWSER}])
 def test_a_resend_counts_for_the_session_or_address_of_the_send(
-    valkey: ValkeyServer, named: dict[str, str]
+    valkey: ValkeyServer, named: dict[str, Any]
 ) -> None:
     """A server does not name them again."""
     [rule] = named
@@ -425,6 +430,11 @@ def _unconverted(play: Play) -> str:
     return play.send()
 
 
+def _mistyped(play: Play) -> str:
+    play.fail(1, NUMBERS[0])
+    return play.send(NUMBERS[0])
+
+
 def _twice(play: Play) -> str:
     play.send(NUMBERS[0])
     return play.send(NUMBERS[0])
@@ -435,6 +445,7 @@ TRIPPED: Mapping[str, tuple[Mapping[str, Any], Attempt]] = {
     "countries": ({"allow": ["GB"]}, Play.send),
     "number_types": ({"refuse": ["fixed_line_or_mobile"]}, Play.send),
     "cooldown": ({"ladder": ["30s"]}, _twice),
+    "consecutive": ({"step": "30s"}, _mistyped),
     "conversion": (JUDGED, _unconverted),
     "suppression": ({}, _stopped),
     "recycled": ({"purposes": ["login"]}, _recycled),
@@ -442,7 +453,7 @@ TRIPPED: Mapping[str, tuple[Mapping[str, Any], Attempt]] = {
 trips(*((rule, "mode") for rule in TRIPPED))
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", TRIPPED)
 def test_a_rule_enforces_watches_or_is_off(valkey: ValkeyServer, rule: str) -> None:
     """Enforced, the send is refused. Watched, it is counted and admitted. Off, it is neither counted nor refused."""
     table, act = TRIPPED[rule]
@@ -457,7 +468,102 @@ def test_a_rule_enforces_watches_or_is_off(valkey: ValkeyServer, rule: str) -> N
 def test_every_field_of_the_guard_has_a_test() -> None:
     """The list of fields is made from the forms themselves."""
     assert {(rule, field) for rule, form in FORMS.items() for field in form.fields} == CASES
-    assert set(RULES) == set(TRIPPED)
+    assert set(RULES) == {*TRIPPED, "standing"}
+
+
+trips(*((rule, "trickle") for rule in ("country", "unproven", "prefix", "failures", "number")))
+
+
+@pytest.mark.parametrize("rule", ["country", "unproven", "prefix", "failures", "number"])
+def test_beyond_a_long_refusal_a_little_leaves_after_a_check(valkey: ValkeyServer, rule: str) -> None:
+    """For those who solve a check, one in ten minutes; not beyond a refusal that ends as soon.
+
+    For one number only to a network that had no message to it within a day.
+    """
+    with playing(valkey, {rule: {"refuse": ["2/h"], "trickle": ["1/10m"]}}) as play:
+        assert fill(play, rule, 2) == "human_check"
+        assert solved(play, rule) == "sms"
+        assert fill(play, rule, 0) == "refuse"
+        play.later(660)
+        assert solved(play, rule) == "sms"
+    with playing(valkey, {rule: {"refuse": ["2/10m"], "trickle": ["1/10m"]}}) as play:
+        assert fill(play, rule, 2) == "refuse"
+
+
+def solved(play: Play, rule: str) -> str:
+    """Send as one who solves the check that is required."""
+    to = NEIGHBOURS[play.asks] if rule == "prefix" else NUMBERS[0]
+    caller = replace(play.spine.caller, address=f"198.51.{play.asks}.1")
+    with pytest.raises(HumanCheckRequired) as caught:
+        play.spine.send.send(caller, SendRequest(to=to))
+    return play.send(to, caller.address, human_proof=encoded(proof(caught.value.check)))
+
+
+trips(("app", "reserved"), ("everything", "reserved"), ("country", "reserved"))
+
+
+@pytest.mark.parametrize("rule", ["app", "everything", "country"])
+def test_a_share_of_what_many_use_is_reserved_for_known_callers(valkey: ValkeyServer, rule: str) -> None:
+    """Three of four are for strangers; the fourth is not. For a country each kind has a counter of its own."""
+    with playing(valkey, {rule: {"refuse": ["4/h"], "reserved": 0.25}}) as play:
+        assert fill(play, rule, 3) == "refuse"
+        play.known = "vouched"
+        told = [SAME[rule](play) for _ in range(5)]
+        assert told == (["sms"] * 4 + ["refuse"] if rule == "country" else ["sms"] + ["refuse"] * 4)
+
+
+trips(("unproven", "ratio"))
+
+
+def test_what_is_verified_makes_room_for_what_is_not(valkey: ValkeyServer) -> None:
+    """At most two unproven, or as many as were verified. A message that was verified is no longer unproven."""
+    with playing(valkey, {"unproven": {"refuse": ["2/h"], "ratio": 1}}) as play:
+        assert converting(play, 6, verified=4) == ["sms"] * 6
+        assert converting(play, 3) == ["sms", "sms", "refuse"]
+
+
+trips(*(("consecutive", field) for field in ("most", "step", "longest")))
+
+
+def test_each_wrong_code_makes_the_pause_longer(valkey: ValkeyServer) -> None:
+    """Twenty seconds for each, a minute at most, since the last of them (RFC 4226, 7.3). A right code ends it."""
+    with playing(valkey, {"consecutive": {"step": "20s", "longest": "1m"}}) as play:
+        for wrong, pause in ((1, 20), (1, 40), (3, 60)):
+            play.fail(wrong, NUMBERS[0])
+            play.later(pause - 2)
+            assert play.send(NUMBERS[0]) == "refuse"
+            play.later(3)
+        assert play.send(NUMBERS[0]) == "sms"
+        _, code = play.spine.phone.next()
+        play.spine.check.verify(play.spine.caller, play.newest.challenge_id, code)
+        play.fail(1, NUMBERS[0])
+        play.later(21)
+        assert play.send(NUMBERS[0]) == "sms"
+    with playing(valkey, {"consecutive": {"most": 10, "step": "0s"}}) as play:
+        play.fail(5, NUMBERS[0])
+        play.fail(5, NUMBERS[0])
+        play.later(86_400)
+        assert play.send(NUMBERS[0]) == "refuse"
+
+
+trips(("standing", "mode"), ("standing", "unverified"))
+
+
+@pytest.mark.parametrize(("mode", "kinds"), [("enforce", 2), ("watch", 4), ("off", 4)])
+def test_a_device_loses_its_standing_by_sends_that_it_does_not_verify(
+    valkey: ValkeyServer, mode: str, kinds: int
+) -> None:
+    """After two in a row it is a stranger's."""
+    with playing(valkey, {"standing": {"mode": mode, "unverified": 2}}) as play:
+        assert play.send(NUMBERS[0]) == "sms"
+        _, code = play.spine.phone.next()
+        check, id_ = play.spine.check, play.newest.challenge_id
+        token = check.verify(play.spine.caller, id_, code, remember_device=True).device_token
+        found = []
+        for _ in range(4):
+            assert play.send(NUMBERS[0], device_token=token) == "sms"
+            found.append(seen(play.spine.store, play.newest.challenge_id).known)
+        assert found == ["device"] * kinds + [""] * (4 - kinds)
 
 
 # Crowds.
@@ -539,4 +645,4 @@ def test_every_rule_that_counts_has_a_crowd() -> None:
         if line.kind in {"count", "ladder"} and line.cost
     }
     assert charged == set(COUNTING)
-    assert FAMILIARITY == ("", "session", "returning", "device")
+    assert FAMILIARITY == ("", "server", "session", "returning", "device", "vouched")

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.guard.rules import Decision, Finding, GuardedSend, lines_of_send, subscriber
+from otp_service.guard.decision import Decision, Finding
+from otp_service.guard.networks import subscriber
+from otp_service.guard.rules import FAMILIARITY, GuardedSend, lines_of_send
 from otp_service.phone import parse
-from otp_service.policy import RULES, Guard
+from otp_service.policy import RULES, Budget, Guard, Window
 from otp_service.policy.limits import Countries
 from tests.support.spine import PATIENT
 
@@ -43,23 +45,50 @@ def test_a_server_has_no_address_unless_it_names_one() -> None:
     assert "address" not in rules_of(address=None)
 
 
-def test_a_known_device_is_not_limited_by_attacks_on_its_place() -> None:
-    """It has its own budgets, which strangers cannot use up. Money and STOP apply to all."""
-    found = rules_of(known="device")
-    assert not {"address", "country", "conversion", "prefix"} & set(found)
-    assert {"app", "money", "everything", "suppression", "number", "cooldown", "failures"} <= set(found)
+OF_A_KIND = (
+    "address",
+    "country",
+    "unproven",
+    "conversion",
+    "prefix",
+    "failures",
+    "consecutive",
+    "cooldown",
+    "number",
+)
 
 
-def test_budgets_of_a_number_are_separate_by_how_well_the_caller_is_known() -> None:
-    """Strangers, sessions and devices never share a counter of a number or its prefix."""
-    for rule in ("number", "cooldown", "failures", "prefix"):
-        subjects = [
-            line.subject
-            for known in ("", "session")
-            for line in lines_of_send(OPEN, asked(known=known))
-            if line.rule == rule
-        ]
-        assert len(set(subjects)) == 2
+@pytest.mark.parametrize("rule", OF_A_KIND)
+def test_kinds_of_callers_never_share_a_counter(rule: str) -> None:
+    """What strangers use up is not what servers, sessions or devices may do, and the other way round."""
+    seen: set[tuple[str, ...]] = set()
+    for known in FAMILIARITY:
+        found = {(n.scope, *n.subject) for n in lines_of_send(OPEN, asked(known=known)) if n.rule == rule}
+        assert found
+        assert not found & seen or known == "vouched"
+        seen |= found
+
+
+def test_money_and_stop_apply_to_all() -> None:
+    """However well a caller is known."""
+    for known in FAMILIARITY:
+        assert {"app", "money", "everything", "suppression"} <= set(rules_of(known=known))
+
+
+def test_an_ipv6_address_is_counted_with_the_networks_that_a_subscriber_may_have() -> None:
+    """A /64 as it is, a /56 four times, a /48 sixteen times; IPv4 once, however it is written."""
+    guard = replace(OPEN, address=Budget(human_check=(Window(2, 60),), refuse=(Window(3, 60),)))
+
+    def counted(address: str) -> dict[str, list[int]]:
+        found = [line for line in lines_of_send(guard, asked(address=address)) if line.rule == "address"]
+        return {line.subject[0]: [limit for _, limit, _ in line.figures["tiers"]] for line in found}
+
+    assert counted("2001:db8:7:1234::1") == {
+        "2001:db8:7:1234::/64": [2, 3],
+        "2001:db8:7:1200::/56": [8, 12],
+        "2001:db8:7::/48": [32, 48],
+    }
+    assert counted("192.0.2.1") == counted("::ffff:192.0.2.1") == {"192.0.2.1": [2, 3]}
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -69,6 +98,7 @@ def test_a_rule_may_be_watched_or_off(rule: str) -> None:
     more: dict[str, Any] = {"number": number, "session": "s", "purpose": "login"}
     for mode in ("enforce", "watch", "off"):
         guard = replace(OPEN, **{rule: replace(getattr(OPEN, rule), mode=mode)})
+        more["known"] = "device" if rule == "standing" else ""
         found = [line for line in lines_of_send(guard, replace(asked(), **more)) if line.rule == rule]
         assert bool(found) is (mode != "off")
         assert all(line.on is (mode == "enforce") for line in found)

@@ -1,7 +1,8 @@
 """The guard's verdicts on a real server: modes, human checks, lists, and which limit a caller hears of."""
 
+from otp_service.guard.decision import Decision, Finding
 from otp_service.guard.limiter import Allowance
-from otp_service.guard.rules import Decision, Finding, after_failure, after_sending, after_success
+from otp_service.guard.rules import after_failure, after_sending, after_success
 from tests.support.counters import OTHER, Counters, asked, only, passes
 
 
@@ -19,7 +20,7 @@ def test_watch_counts_and_refuses_nothing(counters: Counters) -> None:
 
 def test_off_counts_nothing(counters: Counters) -> None:
     """There is no key but that of the operation, whatever happens."""
-    for lines in (after_failure(only(), asked()), after_success(only(), asked(), 0)):
+    for lines in (after_failure(only(), asked()), after_success(only(), asked(), [0])):
         assert lines == []
     assert after_sending(only(), asked(), 0, 1) == []
     counters.charge(only(), asked())

@@ -8,8 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otp_service.durations import DAY, HOUR, MINUTE
+from otp_service.guard.decision import Decision
 from otp_service.guard.limiter import Allowance
-from otp_service.guard.rules import Decision, Line, after_sending, lines_of_send
+from otp_service.guard.lines import Line
+from otp_service.guard.rules import after_sending, lines_of_send
 from otp_service.policy.guard_forms import changed
 from tests.support.counters import Counters, asked, only, open_counters, passes
 from tests.support.spine import PATIENT

@@ -48,8 +48,8 @@ SERVERS = [
     },
     {
         "url": "{operators}",
-        "description": "The address for /ops and /metrics if OTP_OPS_LISTEN is set; /healthz and /readyz are on both. "
-        "Without that setting it is the same as the first.",
+        "description": "For /ops and /metrics if OTP_OPS_LISTEN is set, otherwise the same as the first; /healthz and "
+        "/readyz are on both.",
         "variables": {
             "operators": {"default": "http://127.0.0.1:8000", "description": "The default is the demo's."}
         },

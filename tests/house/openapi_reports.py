@@ -13,7 +13,7 @@ REPORT = {
 }
 """A flat report of an SMS."""
 _FIELDS = {
-    "description": "Fields named as in the account's `receipts.fields`, or as usual; others are ignored.",
+    "description": "Named as in the account's `receipts.fields`, or as usual.",
     "type": "object",
 }
 

@@ -27,7 +27,18 @@ from otp_service.net import public_only
 from otp_service.ops import recycled
 from otp_service.policy import limits, model, versions
 from otp_service.policy.guard_forms import FORMS
-from otp_service.policy.limits import Budget, ConversionRule, Cooldown, Countries, Guard, Listed, Rule, Types
+from otp_service.policy.limits import (
+    Budget,
+    Consecutive,
+    ConversionRule,
+    Cooldown,
+    Countries,
+    DeviceStanding,
+    Guard,
+    Listed,
+    Rule,
+    Types,
+)
 from otp_service.store import connection, scripts
 from otp_service.upstream import faults
 from otp_service.upstream.mobtexting import account
@@ -53,7 +64,8 @@ COUNTED: Mapping[str, Counted] = {
         "the type of the number, by its metadata", "coss.com, fraud guard; phonenumbers' types"
     ),
     "address": Counted(
-        "messages requested from one client address (IPv6: one /64), except servers and known devices",
+        "messages requested from one client address, separately by kind of caller; an IPv6 /64 counts as "
+        "one, a /56 as 4 and a /48 as 16 addresses",
         "a counter separate from the number's: OWASP Bot Management sheet; 10 in 1 min and the hold: Huawei WAF guide; "
         "the others: own starting values",
     ),
@@ -67,13 +79,21 @@ COUNTED: Mapping[str, Counted] = {
         "wrong codes over all numbers",
         f"{_OWN}: 2,000 guesses at six digits hit 0.002 times on average",
     ),
-    "country": Counted("messages to one country", f"GitLab, cap for each dial code; figures: {_OWN}"),
+    "country": Counted(
+        "messages to one country, separately by kind of caller",
+        f"GitLab, cap for each dial code; figures: {_OWN}",
+    ),
+    "unproven": Counted(
+        "messages of one app to one country that were not verified (yet), separately by kind of caller",
+        f"NIST SP 800-63B-4 3.2.2 and GitLab ask for absolute caps; figures: {_OWN}",
+    ),
     "conversion": Counted(
-        "challenges to one country and to one prefix, separately for known callers",
+        "challenges to one country and to one prefix, separately by kind of caller",
         f"GatewayAPI and CM.com: pumping never enters codes; figures: {_OWN}",
     ),
     "prefix": Counted(
-        "messages to numbers that differ only in their last four digits, separately for known callers",
+        "messages that were not verified (yet) to numbers that differ only in their last four digits, "
+        "separately by kind of caller",
         f"CM.com: consecutive numbers are a sign of pumping; figures: {_OWN}",
     ),
     "suppression": Counted("the number, after its owner wrote STOP", "the owner's request"),
@@ -81,17 +101,22 @@ COUNTED: Mapping[str, Counted] = {
         "the number, after it was marked as recycled", "TRAI's revocation list; purposes: own choice"
     ),
     "failures": Counted(
-        "wrong codes for one number since its last right one, separately for known callers",
+        "wrong codes for one number since its last right one, separately by kind of caller",
         f"NIST SP 800-63B-4 3.2.2 allows 100 at most; figures: {_OWN}",
     ),
+    "consecutive": Counted(
+        "wrong codes in a row for one number, in no window, separately by kind of caller",
+        "NIST SP 800-63B-4 3.2.2: 100 at most; RFC 4226 7.3: 5 s for each",
+    ),
     "cooldown": Counted(
-        "time since the last message to one number, separately for known callers",
+        "time since the last message to one number, separately by kind of caller",
         f"Supabase: 60 s; the ladder: {_OWN}",
     ),
     "number": Counted(
-        "messages to one number, separately for known callers",
+        "messages to one number, separately by kind of caller",
         "Telnyx: 3 in 10 min; ServiceNow: 10 in 1 d; 5 in 1 h: own starting value",
     ),
+    "standing": Counted("sends in a row of a number's known devices that were not verified", _OWN),
 }
 _FOLLOWS = {
     "human_check": "human check",
@@ -144,12 +169,18 @@ def _guard() -> Iterator[Sequence[str]]:
         yield f"`{name}`", told.whom, _consequence(rule), _in_policy(name), told.source
     least, most, step = human_check.LEAST, human_check.MOST, human_check.DOUBLES_EVERY
     effort = f"{least:,} to {most:,} hashes at most, doubling with every {step:.0%} over the limit"
-    yield "human check", "all but known devices", effort, _in_policy("human_check"), "OWASP API6:2023"
+    yield (
+        "human check",
+        "all but known devices and vouched callers",
+        effort,
+        _in_policy("human_check"),
+        "OWASP API6:2023",
+    )
     cheap = ", ".join(rules.cheap_channels)
     yield "cheap channels", "-", cheap, "`guard.cheap_channels`", "own choice"
 
 
-def _consequence(rule: Rule) -> str:
+def _consequence(rule: Rule) -> str:  # noqa: PLR0911 - one for each kind
     """Describe what a rule does by default."""
     match rule:
         case Countries():
@@ -161,6 +192,14 @@ def _consequence(rule: Rule) -> str:
         case Listed():
             purposes = f", for purpose {', '.join(rule.purposes)}" if rule.purposes else ""
             return f"{_FOLLOWS[rule.then]}{purposes}"
+        case Consecutive():
+            return (
+                f"no send for {span(rule.step)} after each wrong code, times the codes in a row, up to "
+                f"{span(rule.longest)}; at {rule.most} refused until a known session, a known device or a vouched "
+                "caller verifies, or an operator lifts it"
+            )
+        case DeviceStanding():
+            return f"after {rule.unverified} the device is a stranger"
         case Cooldown():
             return f"refused within {_spans(rule.ladder)}; forgotten after {span(rule.forget)}"
         case ConversionRule():
@@ -181,6 +220,14 @@ def _tiers(rule: Budget) -> str:
     for level, window in rule.tiers():
         levels.setdefault(level, []).append(f"{window.limit:,} in {span(window.seconds)}")
     said = [f"{_FOLLOWS[level]} after {', '.join(windows)}" for level, windows in levels.items()]
+    if rule.ratio:
+        said.append(f"or after {rule.ratio:g} for each verified message, if that is more")
+    if rule.reserved:
+        said.append(f"{rule.reserved:.0%} of a refusal's figure is for known callers only")
+    said += [
+        f"beyond a refusal with a longer window, {window.limit} in {span(window.seconds)} after a human check"
+        for window in rule.trickle
+    ]
     if rule.hold:
         said.append(f"a refusal lasts {span(rule.hold)}")
     if isinstance(rule, limits.Guessing):

@@ -142,7 +142,9 @@ def test_a_server_is_told_how_its_budget_stands_and_a_page_is_not(valkey: Valkey
     for answer in (sent, refused):
         assert re.fullmatch(r'"\w+";r=\d+;t=\d+', answer.headers["RateLimit"])
         assert re.fullmatch(r'"\w+";q=\d+;w=\d+', answer.headers["RateLimit-Policy"])
-    page = api.call("POST", "/otp/send", key=PUBLISHABLE, origin=ORIGIN, body={"to": NUMBER})
+    page = [
+        api.call("POST", "/otp/send", key=PUBLISHABLE, origin=ORIGIN, body={"to": NUMBER}) for _ in range(2)
+    ][-1]
     assert page.status_code == 429
     assert "RateLimit" not in page.headers
     assert "rule" not in (page.json or {})

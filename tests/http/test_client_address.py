@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.guard.rules import subscriber
+from otp_service.guard.networks import subscriber
 from otp_service.http.client_address import client_address
 
 CLIENT, OTHER = "198.51.100.7", "6.6.6.6"

@@ -52,7 +52,11 @@ def test_a_block_is_listed_explained_and_lifted(api: Api, log: pytest.LogCapture
     api.opened()
     assert [api.send().status_code for _ in range(3)] == [429] * 3
     [block] = told(ask(api, "GET", "blocks"))["blocks"]
-    assert (block["rule"], block["subject"], block["level"]) == ("cooldown", "+1********00", "refuse")
+    assert (block["rule"], block["subject"], block["level"]) == (
+        "cooldown",
+        "+1********00 (server)",
+        "refuse",
+    )
     assert (block["active"], block["on"], block["refused"]) == (True, True, 3)
     assert began <= block["since"] < block["until"] <= began + MINUTE * 1000
     explained = told(ask(api, "POST", "blocks/explain", {"to": NUMBER}))
@@ -64,7 +68,7 @@ def test_a_block_is_listed_explained_and_lifted(api: Api, log: pytest.LogCapture
     [entry] = written(log, "block.lifted")
     assert dict(entry) == {
         "rule": "cooldown",
-        "subject": "+1********00",
+        "subject": "+1********00 (server)",
         "by": "anna",
         "reason": "her phone was off",
     }

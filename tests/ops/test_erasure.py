@@ -87,7 +87,7 @@ def test_nothing_of_a_number_is_left_anywhere(house: House, caplog: pytest.LogCa
     ids = house.live(ERASED)
     assert kinds_of(traces(house, ERASED, ids)) >= {
         *("c", "due", "e", "i", "u", "k"),
-        *("x", "r", "number", "blocks", "pins"),
+        *("x", "r", "number", "streak", "blocks", "pins"),
     }
     others = {number: traces(house, number, theirs[number]) for number in OTHERS}
     with caplog.at_level(logging.INFO):
@@ -99,7 +99,7 @@ def test_nothing_of_a_number_is_left_anywhere(house: House, caplog: pytest.LogCa
         "challenges": 2,
         "idempotency_keys": 1,
         "messages": 4,
-        "counters": 3,  # with its pin, and that it has a new owner
+        "counters": 4,  # with its wrong codes in a row, its pin, and that it has a new owner
         "open_channels": len(CHANNELS),
         "lookups": 1,
         "suppressions": 1,

@@ -6,7 +6,7 @@ import pytest
 
 from otp_service import policy
 from otp_service.errors import InvalidNumber
-from otp_service.guard.rules import Decision, Finding
+from otp_service.guard.decision import Decision, Finding
 from otp_service.ops.simulation import Question, difference, simulate
 from otp_service.policy.versions import Version
 from tests.conftest import OPS, POLICY
@@ -161,11 +161,11 @@ def test_it_shows_what_the_guard_would_charge() -> None:
             "everything",
             "guessing",
             "country",
-            "conversion",
+            "unproven",
             "conversion",
             "prefix",
         ),
-        *("suppression", "recycled", "failures", "cooldown", "number"),
+        *("suppression", "recycled", "failures", "consecutive", "cooldown", "number"),
     ]
     assert found["guard"][0] == {"rule": "address", "mode": "enforce", "limits": ["9 in 3600 s: refuse"]}
     assert found["guard"][-1] == {"rule": "number", "mode": "enforce", "limits": ["3 in 600 s: refuse"]}

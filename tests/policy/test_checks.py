@@ -754,3 +754,27 @@ def test_an_app_for_payments_may_use_texts() -> None:
     """Its SMS say amount and payee."""
     read = policy.parse(GOOD.replace('brand = "Acme"', 'brand = "Acme"\nbinding = "in_message"'))
     assert read.apps["web"].binding == "in_message"
+
+
+# Limits.
+
+
+@pytest.mark.parametrize(
+    ("own", "found"), [(7, []), (8, ["app.web.guard.prefix"]), (2000, ["app.web.guard.prefix"])]
+)
+def test_a_budget_has_at_most_eight_limits(own: int, found: list[str]) -> None:
+    """Each is a sum at every send. An app's lists count together with those that it takes over: here one."""
+    limits = ", ".join(f'"{at + 1}/h"' for at in range(own))
+    text = GOOD + f"[app.web.guard.prefix]\nrefuse = [{limits}]\n"
+    problems = refused(text) if found else policy.parse(text).warnings
+    assert [problem.partition(":")[0] for problem in problems] == found
+    assert all("must have at most 8 limits in all" in problem for problem in problems)
+
+
+def test_a_common_budget_has_at_most_eight_limits() -> None:
+    """Over all of its levels."""
+    text = GOOD + '[guard.app]\nhuman_check = ["1/h", "2/h", "3/h"]\ncheap = ["4/h", "5/h", "6/h"]\n'
+    assert policy.parse(text + 'refuse = ["7/h", "8/h"]\n').warnings == ()
+    assert [problem.partition(":")[0] for problem in refused(text + 'refuse = ["7/h", "8/h", "9/h"]\n')] == [
+        "guard.app"
+    ]

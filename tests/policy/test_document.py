@@ -30,9 +30,11 @@ from otp_service.policy.guard_forms import FORMS, GUARD
 from otp_service.policy.limits import (
     RULES,
     Budget,
+    Consecutive,
     ConversionRule,
     Cooldown,
     Countries,
+    DeviceStanding,
     Guessing,
     HumanRules,
     Listed,
@@ -148,6 +150,23 @@ number_types = {{ refuse = ["pager"], mode = "off" }}
 
 [guard.number]
 refuse = ["10/m", "100/1d"]
+trickle = []
+
+[guard.unproven]
+refuse = ["7/h"]
+trickle = ["2/30m"]
+ratio = 0.5
+
+[guard.app]
+reserved = 0.5
+
+[guard.consecutive]
+most = 50
+step = "10s"
+longest = "30m"
+
+[guard.standing]
+unverified = 5
 
 [guard.address]
 mode = "watch"
@@ -287,6 +306,10 @@ steps = [{{ channel = "mip", upstream = "main" }}]
         recycled=Listed(then="cheap", purposes=("login", "payment")),
         cooldown=Cooldown(ladder=(1, 120), forget=3600),
         number=Budget(refuse=(Window(10, 60), Window(100, 86400))),
+        unproven=Budget(refuse=(Window(7, 3600),), trickle=(Window(2, 1800),), ratio=0.5),
+        app=replace(Guard().app, reserved=0.5),
+        consecutive=Consecutive(most=50, step=10, longest=1800),
+        standing=DeviceStanding(unverified=5),
         human_check=HumanRules(
             kind="siteverify", url="https://captcha.example/siteverify", site_key="10000000-ffff"
         ),
@@ -356,7 +379,7 @@ def test_the_example_and_its_comments_are_valid() -> None:
     text = (Path(__file__).parents[2] / "docs" / "policy.example.toml").read_text(encoding="utf-8")
     read = policy.parse(text)
     assert {warning.split(": ")[1] for warning in read.warnings} == {
-        "India delivers no SMS without entity_id and template_id or template_ids (DLT) (line 104)",
+        "India delivers no SMS without entity_id and template_id or template_ids (DLT) (line 112)",
         "is the hash of the example, which no key has (line 7)",
         "is the hash of the example, which no key has (line 8)",
         "is the hash of the example, which no key has (line 21)",
@@ -458,6 +481,24 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
         ('refuse = ["1/2d"]', "guard.number.refuse[0]: must not be longer than a day"),
         ('hold = "2d"', "guard.number.hold: must be from 0 to 86400 seconds"),
         ("hold = 5", 'guard.number.hold: must be a time such as "30s", "5m" or "24h"'),
+    ],
+    "[guard.number]  # shares": [
+        ('trickle = ["1/h", "2/h"]', "guard.number.trickle: must have at most one limit"),
+        ("reserved = 0.2", "guard.number.reserved: unknown field"),
+    ],
+    "[guard.app]  # shares": [
+        ("reserved = 0.91", "guard.app.reserved: must be from 0 to 0.9"),
+        ('trickle = ["1/h"]', "guard.app.trickle: unknown field"),
+    ],
+    "[guard.unproven]  # ratio": [("ratio = 101", "guard.unproven.ratio: must be from 0 to 100")],
+    "[guard.consecutive]  # codes": [
+        ("most = 101", "guard.consecutive.most: must be from 10 to 100"),
+        ("most = 9", "guard.consecutive.most: must be from 10 to 100"),
+        ('step = "61m"', "guard.consecutive.step: must be from 0 to 3600 seconds"),
+        ('longest = "61m"', "guard.consecutive.longest: must be from 0 to 3600 seconds"),
+    ],
+    "[guard.standing]  # sends": [
+        ("unverified = 0", "guard.standing.unverified: must be from 1 to 100"),
     ],
     "[guard.cooldown]  # seconds": [
         ("ladder = []", "guard.cooldown.ladder: must not be empty"),

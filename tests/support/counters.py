@@ -8,10 +8,13 @@ from typing import Any
 
 from otp_service.crypto.sealing import Seal
 from otp_service.guard.blocks import Block, BlockStore
+from otp_service.guard.decision import Decision
 from otp_service.guard.history import History
 from otp_service.guard.limiter import Allowance, Limiter
+from otp_service.guard.lines import Line
+from otp_service.guard.networks import subscriber
 from otp_service.guard.pins import PinNames, PinStore, pin_names
-from otp_service.guard.rules import Decision, GuardedSend, Line, lines_of_send, subscriber
+from otp_service.guard.rules import GuardedSend, lines_of_send
 from otp_service.phone import parse
 from otp_service.policy import Guard
 from otp_service.policy.guard_forms import FORMS, changed
@@ -37,9 +40,11 @@ def only(tables: Mapping[str, Mapping[str, Any]] | None = None, **more: Any) -> 
 
 
 def read(base: Guard, name: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Read a table of `[guard]` into what it changes; every tier that it does not name is empty."""
+    """Read a table of `[guard]` into what it changes; every tier and share that it does not name is empty."""
     form = FORMS[name]
-    empty = {tier: () for tier in ("human_check", "cheap", "refuse") if hasattr(getattr(base, name), tier)}
+    tiers = ("human_check", "cheap", "refuse", "trickle")
+    empty: dict[str, Any] = {tier: () for tier in tiers if hasattr(getattr(base, name), tier)}
+    empty |= {part: 0.0 for part in ("reserved", "ratio") if hasattr(getattr(base, name), part)}
     on = {"mode": "enforce"} if isinstance(getattr(base, name), Rule) else {}
     return {**empty, **on, **form.build(form.load(table))}
 

@@ -45,7 +45,7 @@ from otp_service.guard.human_check import ProofOfWork
 from otp_service.guard.limiter import Limiter
 from otp_service.policy import App, Budget, Guard, Policy, Route, StepRule, Window
 from otp_service.policy.active import ActivePolicy
-from otp_service.policy.limits import ConversionRule, Cooldown, Countries
+from otp_service.policy.limits import Consecutive, ConversionRule, Cooldown, Countries, DeviceStanding
 from otp_service.store.scripts import Scripts
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers
@@ -76,6 +76,9 @@ OPEN = Guard(
     address=WIDE,
     failures=Budget(mode="off"),
     conversion=ConversionRule(mode="off"),
+    unproven=Budget(mode="off"),
+    consecutive=Consecutive(mode="off"),
+    standing=DeviceStanding(mode="off"),
 )
 """Rules that stand in no test's way."""
 OPEN_GUARD = """
@@ -107,6 +110,15 @@ mode = "off"
 mode = "off"
 
 [guard.everything]
+mode = "off"
+
+[guard.unproven]
+mode = "off"
+
+[guard.consecutive]
+mode = "off"
+
+[guard.standing]
 mode = "off"
 """
 """The same, as a policy says it."""
@@ -363,8 +375,12 @@ def make_spine(
     guard: Guard | None = None,
     store: Stores | None = None,
     steps: Sequence[Step] = STEPS,
+    draw: Callable[[int], int] = secrets.randbelow,
 ) -> Spine:
-    """Put the use cases together on a connection, with the cheapest hash and a route over `steps`."""
+    """Put the use cases together on a connection, with the cheapest hash and a route over `steps`.
+
+    `draw` hides the answer of a human check, as in ProofOfWork.
+    """
     phone = phone or Phone()
     app = App(name="web", brand="Acme")
     policy = Policy(
@@ -403,7 +419,7 @@ def make_spine(
         limiter=limiter,
         history=history,
         seal=seal,
-        proof_of_work=ProofOfWork(secrets.token_bytes(32)),
+        proof_of_work=ProofOfWork(secrets.token_bytes(32), draw=draw),
         captcha=lambda url: SiteVerify(url, "unused"),
         outbox=outbox,
         metrics=metrics,

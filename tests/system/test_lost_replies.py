@@ -19,7 +19,7 @@ from otp_service.guard.pins import PinNames
 from otp_service.guard.rules import GuardedSend, after_failure, lines_of_send
 from otp_service.phone import parse
 from otp_service.policy import Budget, Guard, Window
-from otp_service.policy.limits import Cooldown, Countries
+from otp_service.policy.limits import Consecutive, Cooldown, Countries
 from otp_service.upstream.port import Verdict
 from tests.support.fault_proxy import FaultProxy
 from tests.support.spine import (
@@ -194,7 +194,10 @@ def _last_get(flaky: Stores, store: Stores, id_: str) -> None:
 
 ASKED = GuardedSend(number=parse("+14155552671"), app="web", purpose="login", address="192.0.2.1")
 TWO = Guard(
-    countries=Countries(allow=("*",)), cooldown=Cooldown(mode="off"), number=Budget(refuse=(Window(2, 60),))
+    countries=Countries(allow=("*",)),
+    cooldown=Cooldown(mode="off"),
+    consecutive=Consecutive(mode="off"),
+    number=Budget(refuse=(Window(2, 60),)),
 )
 
 

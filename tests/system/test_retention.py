@@ -36,7 +36,9 @@ WINDOWS = {
     rf"\{{P:guard\}}:r:{NAME}": 90 * DAY,
     rf"\{{P:guard\}}:k:{NAME}": 180 * DAY,  # HMACs of sessions
     rf"\{{P:guard\}}:number:{NAME}": COUNTED,
-    rf"\{{P:guard\}}:(address|session|prefix|app|country|country-codes):{NAME}": COUNTED,
+    rf"\{{P:guard\}}:streak:{NAME}": 365
+    * DAY,  # wrong codes in a row have no window (NIST SP 800-63B-4 3.2.2)
+    rf"\{{P:guard\}}:(address|session|prefix|app|country|country-codes|unproven):{NAME}": COUNTED,
     r"\{P:guard\}:(all|guesses):": COUNTED,
     r"\{P:guard\}:blocks": 2 * DAY,
     r"\{P:guard\}:o:[A-Za-z0-9_.-]+": MINUTE,

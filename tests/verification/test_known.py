@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -28,7 +29,7 @@ def spine(valkey: ValkeyServer) -> Iterator[Spine]:
         yield made
 
 
-def send(spine: Spine, number: str, app: str = "web", **more: str) -> str:
+def send(spine: Spine, number: str, app: str = "web", **more: Any) -> str:  # noqa: ANN401 - as SendRequest
     """Send from a browser; gives the challenge's id."""
     caller = replace(spine.caller, address=ADDRESS, app=replace(spine.caller.app, name=app))
     return spine.send.send(caller, SendRequest(to=number, purpose="signup", **more)).challenge_id

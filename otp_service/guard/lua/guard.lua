@@ -1,12 +1,15 @@
 -- Decides about a send, and charges it to all lines or to none. `act` is "charge", "preview" (changes nothing), "refund"
--- (undoes the charge of this operation) or "count" (counts what happened, whatever the limits). Once per operation.
--- The plan has `keep`, `remember` and `spent` (how long ended blocks, operations and used proofs are kept), `proof`
+-- (undoes what this `call` charged) or "count" (counts what happened, whatever the limits). Once per operation.
+-- The plan has `call`, `keep`, `remember` and `spent` (how long ended blocks, operations and used proofs are kept), `proof`
 -- (whether there is one, and how far over a threshold it is `enough` for), `cheap`, `trusted`, `destinations` and
 -- `callers` (names of pins, the most exact first), `lines`, and `subjects` (of each counter, for blocks).
 -- A line has `rule`, `owner`, `kind`, `on` (false: it only watches), `keys` (places in KEYS), `mark` (the first letter of
 -- its fields), `of` (the app whose own rule it is; a hold applies to that app only), `cost`, and by kind: "fixed": level;
--- "listed": level; "count": tiers {level, limit, ms} and hold; "ladder": steps and forget; "share": share, least, probes,
--- within, grace, hold, longest, level, and `add` ("s" sent, "v" verified) at `moment`; "clear": nothing more.
+-- "listed": level; "count": tiers {level, limit, ms}, hold, and optionally `ratio` (a limit grows with what was verified),
+-- `trickle` {limit, ms} (what still leaves beyond a longer window) and `from` (a network that needs to be new for it);
+-- "proven": tiers and `moments` of messages that were verified; "ladder": steps and forget; "streak": most, step, longest,
+-- kept; "standing": nothing more; "share": share, least, probes, within, grace, hold, longest, level, and `add` ("s" sent,
+-- "v" verified) at `moment`; "clear": nothing more; "met": `from`, which counts as new again.
 -- All times are milliseconds. All keys share one slot.
 -- Returns {verdict, now, findings, nearest}. The verdict is allow, cheap, human_check, spent (the proof was used before)
 -- or refuse. Findings are JSON of {rule, level, value, limit, ms, pause, over, on} for each line beyond a threshold;
@@ -17,6 +20,7 @@
 local operation_key, index_key, pins_key, proof_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local act, plan = ARGV[1], cjson.decode(ARGV[2])
 local PARTS, CONVERSION_PARTS, BLOCKS = 10, 15, 10000
+local DAY, CLOSED = 86400000, 3600000 -- a network is new after a day; what only others can reopen says "in an hour"
 local HEAVY = 1 -- a stopped place requires checks as heavy as one at twice its threshold
 
 local read = {}
@@ -119,6 +123,22 @@ function judge.listed(line)
   end
 end
 
+-- Beyond a refusal that lasts, a little still leaves: for the heaviest check, and only for a network that is new here
+-- today. Who fills the windows from a few networks cannot fill this, so the pause of all others is short.
+local function trickle(line, fields, sum, limit, ms, pause)
+  local most, every = line.trickle[1], line.trickle[2]
+  local met = tonumber(fields["w" .. (line.from or "")] or 0)
+  if met > 0 and now < met + DAY then
+    return trip(line, "refuse", sum, limit, ms, pause)
+  end
+  local left, parts = counted(fields, line.mark .. "t" .. every, every)
+  if left >= most then
+    return trip(line, "refuse", sum, limit, ms, math.min(pause, room_in(left, parts, 1, most)))
+  end
+  line.trickles = true
+  trip(line, "human_check", sum, limit, ms, pause, HEAVY)
+end
+
 function judge.count(line)
   local fields = fields_of(KEYS[line.keys[1]])
   local held = tonumber(fields[line.mark .. "h" .. line.of] or 0) - now
@@ -127,11 +147,16 @@ function judge.count(line)
   end
   for _, tier in ipairs(line.tiers) do
     local level, limit, ms = tier[1], tier[2], tier[3]
+    if line.ratio then limit = math.max(limit, math.floor(line.ratio * counted(fields, line.mark .. "v" .. ms, ms))) end
     local sum, parts = counted(fields, line.mark .. ms, ms)
     local least = math.max(line.cost, 1) -- a line that costs nothing is full when its limit is reached
     if sum + least > limit then
       local pause = room_in(sum, parts, least, limit)
-      trip(line, level, sum, limit, ms, level == "refuse" and math.max(pause, line.hold) or pause)
+      if level == "refuse" and line.trickle and line.trickle[2] < ms then
+        trickle(line, fields, sum, limit, ms, math.max(pause, line.hold))
+      else
+        trip(line, level, sum, limit, ms, level == "refuse" and math.max(pause, line.hold) or pause)
+      end
     end
     local left = limit - sum - line.cost
     if level == "refuse" and line.cost > 0 and (not nearest or left / limit < nearest.left / nearest.limit) then
@@ -152,6 +177,33 @@ function judge.ladder(line)
     end
   end
 end
+
+-- Wrong codes in a row, in no window. Each makes the pause before the next send longer; at `most` the caller's kind is
+-- closed. Counters under older lookup keys move to the newest, so that a rotation forgives nothing.
+function judge.streak(line)
+  local key, failures, last = KEYS[line.keys[1]], 0, 0
+  for place, other in ipairs(line.keys) do
+    local fields = fields_of(KEYS[other])
+    local found = tonumber(fields[line.mark .. "n"] or 0)
+    failures, last = failures + found, math.max(last, tonumber(fields[line.mark .. "l"] or 0))
+    if place > 1 and found > 0 then
+      remove(KEYS[other], line.mark .. "n")
+      write(key, line.mark .. "n", failures)
+      write(key, line.mark .. "l", last)
+      live(key, line.kept)
+    end
+  end
+  local pause = last + math.min(failures * line.step, line.longest) - now
+  if failures >= line.most then
+    trip(line, "refuse", failures, line.most, 0, CLOSED)
+  elseif failures > 0 and pause > 0 then
+    trip(line, "refuse", failures, 0, 0, pause)
+  end
+end
+
+function judge.standing() end -- it is read before a send, and decides which kind of caller this is
+
+function judge.clear() end
 
 -- Judges sends ("s") that had time to be verified ("v"), and stops the place if too few were. A stop is remembered, so
 -- that the next one lasts longer. Sends that were admitted ("a") but are too new to judge are in flight: only as many
@@ -227,6 +279,18 @@ local function add_to_bucket(key, start, moment, ms, parts, amount)
   live(key, ms + width)
 end
 
+-- Takes one back from the part in which it was counted: a little before or after the moment that is known.
+local function take_from_bucket(key, start, moment, ms)
+  local fields, width = fields_of(key), math.ceil(ms / PARTS)
+  local bucket = bucket_of(moment, ms, PARTS)
+  for _, at in ipairs({bucket, bucket - 1, bucket + 1}) do
+    local name = start .. "." .. at
+    if tonumber(fields[name] or 0) > 0 and (at + 1) * width + ms > now then
+      return write(key, name, fields[name] - 1)
+    end
+  end
+end
+
 local function charge(line, moment, sign)
   if line.kind == "fixed" then return end -- it has no counter
   local key = KEYS[line.keys[1]]
@@ -235,7 +299,7 @@ local function charge(line, moment, sign)
     local last, sent = fields[line.mark .. "l"] or "0", tonumber(fields[line.mark .. "n"] or 0)
     if sign < 0 then
       write(key, line.mark .. "n", math.max(0, sent - 1))
-      write(key, line.mark .. "l", fields[line.mark .. "b"] or 0)
+      if tonumber(last) == moment then write(key, line.mark .. "l", fields[line.mark .. "b"] or 0) end
       return
     end
     sent = now - tonumber(last) < line.forget and sent or 0
@@ -255,26 +319,83 @@ local function charge(line, moment, sign)
   elseif line.kind == "share" then -- "a": the send is admitted
     local what, at = line.add or "a", line.moment or moment
     add_to_bucket(key, line.mark .. line.within .. what, at, line.within, CONVERSION_PARTS, sign)
+  elseif line.kind == "proven" then
+    local seen = {}
+    for _, tier in ipairs(line.tiers) do
+      local ms = tier[3]
+      if not seen[ms] then
+        seen[ms] = true
+        for _, sent_at in ipairs(line.moments) do take_from_bucket(key, line.mark .. ms, sent_at, ms) end
+        if line.ratio then add_to_bucket(key, line.mark .. "v" .. ms, moment, ms, PARTS, 1) end
+      end
+    end
+  elseif line.kind == "streak" and line.cost > 0 then
+    write(key, line.mark .. "n", (fields_of(key)[line.mark .. "n"] or 0) + 1)
+    write(key, line.mark .. "l", now)
+    live(key, line.kept)
+  elseif line.kind == "standing" then
+    write(key, line.mark .. "n", math.max(0, (fields_of(key)[line.mark .. "n"] or 0) + sign))
+    live(key, DAY)
   elseif line.kind == "clear" then
-    for name in pairs(fields_of(key)) do
-      if string.sub(name, 1, #line.mark) == line.mark then remove(key, name) end
+    for _, place in ipairs(line.keys) do
+      for name in pairs(fields_of(KEYS[place])) do
+        if string.sub(name, 1, #line.mark) == line.mark then remove(KEYS[place], name) end
+      end
+    end
+  elseif line.kind == "met" then
+    remove(key, "w" .. line.from)
+  end
+end
+
+-- Counts what left beyond a refusal, and marks the network as met today. Returns the marks of such lines, and when the
+-- network was met before.
+local function charge_trickles()
+  local marks, met = "", nil
+  for _, line in ipairs(plan.lines) do
+    local key = line.trickle and KEYS[line.keys[1]]
+    if line.trickles then
+      marks = marks .. line.mark
+      add_to_bucket(key, line.mark .. "t" .. line.trickle[2], now, line.trickle[2], PARTS, 1)
+    end
+    if not met and line.trickle and (line.from or "") ~= "" then -- lines with a network share their key
+      met = tonumber(fields_of(key)["w" .. line.from] or 0)
+      for name, at in pairs(fields_of(key)) do
+        if string.sub(name, 1, 1) == "w" and now >= at + DAY then remove(key, name) end
+      end
+      write(key, "w" .. line.from, now)
+      live(key, DAY)
+    end
+  end
+  return marks, met or 0
+end
+
+local function refund_trickles(charged, marks, met)
+  for _, line in ipairs(plan.lines) do
+    local key = line.trickle and KEYS[line.keys[1]]
+    if key and string.find(marks, line.mark, 1, true) then
+      add_to_bucket(key, line.mark .. "t" .. line.trickle[2], charged, line.trickle[2], PARTS, -1)
+    end
+    if key and tonumber(fields_of(key)["w" .. (line.from or "")] or 0) == charged then
+      write(key, "w" .. line.from, met)
     end
   end
 end
 
-local charged_at, charged_as = string.match(redis.call("GET", operation_key) or "", "^(%d+) (%l+)$")
+local charged_at, charged_as, charged_by, charged_marks, charged_met =
+  string.match(redis.call("GET", operation_key) or "", "^(%d+) (%l+) (%S*) (%l*) (%d*)$")
 if act == "count" then
   if not charged_at then
     for _, line in ipairs(plan.lines) do charge(line, now, 1) end
-    redis.call("SET", operation_key, now .. " added", "PX", plan.remember)
+    redis.call("SET", operation_key, now .. " added   ", "PX", plan.remember)
     write_all()
   end
   return {"added", now, "[]", "null"}
 end
 if act == "refund" then
-  if charged_at then
+  if charged_at and charged_by == plan.call then
     for _, line in ipairs(plan.lines) do charge(line, tonumber(charged_at), -1) end
-    redis.call("DEL", operation_key)
+    refund_trickles(tonumber(charged_at), charged_marks, charged_met)
+    redis.call("DEL", operation_key, proof_key)
     write_all()
   end
   return {"refunded", now, "[]", "null"}
@@ -341,7 +462,9 @@ if act == "charge" and not charged_at then
   local passed = verdict == "allow" or verdict == "cheap"
   if passed then
     for _, line in ipairs(plan.lines) do charge(line, now, 1) end
-    redis.call("SET", operation_key, now .. " " .. verdict, "PX", plan.remember)
+    local marks, met = charge_trickles()
+    local record = table.concat({now, verdict, plan.call, marks, met}, " ")
+    redis.call("SET", operation_key, record, "PX", plan.remember)
     if plan.proof then redis.call("SET", proof_key, 1, "PX", plan.spent) end
   end
   local most = {}

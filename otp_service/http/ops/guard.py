@@ -81,7 +81,7 @@ def list_pins() -> dict[str, Any]:
     problems=(errors.InvalidNumber,),
 )
 def create_pin() -> dict[str, Any]:
-    """Pin a subject; the most specific pin decides. Budgets of money, app and service apply even if it is allowed."""
+    """Pin a subject; the most specific pin decides. Budgets of money, app and service always apply."""
     wanted = load(PinSchema)
     hours = wanted.get("hours")
     until = core().store.facts.time() + hours * 3_600_000 if hours else None

@@ -66,19 +66,21 @@ class SendSchema(RouteSchema):
         "The hash of your Android app, added to the SMS so that the app can read the code itself.",
         "FA+9qCX9VSu",
     )
-    session = session_field(
-        "Your id of the person's session; with a secret key only. Known sessions have limits of their own."
+    session = session_field("Your id of the person's session; secret key only. Limits of its own.")
+    other_factor = boolean_field(
+        "Whether your server verified another factor of the account; secret key only.",
+        example=True,
     )
     address = text_field(
         "must be an IP address",
         r"[0-9a-fA-F.:]{2,45}",
-        "The person's IP address; with a secret key only. It is limited like a browser's.",
+        "The person's IP address, limited like a browser's; secret key only.",
         "192.0.2.1",
     )
     device_token = text_field(
         "must be a device_token from POST /otp/verify",
         r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+",
-        "Proof that this device verified this number before; sends by strangers do not count against it.",
+        "Proof that this device verified this number; it has limits of its own.",
         "eyJhbGciOiJFZERTQSIsInR5cCI6Im90cC4uLg.eyJpc3MiOiJodHRwczovL290cC4uLg.c2lnbmF0dXJl",
     )
     human_proof = human_proof_field()
@@ -99,7 +101,7 @@ class VerifySchema(Strict):
     )
     binding = binding_field("The same binding as in POST /otp/send; compared if given.")
     remember_device = boolean_field(
-        "Whether to return a device_token, for the device to send with its next POST /otp/send; false if omitted.",
+        "Return a device_token for the device's next POST /otp/send; false if omitted.",
         example=True,
         default=False,
     )

@@ -83,7 +83,7 @@ class ExplainedSchema(Schema):
     app = shown(fields.String, "The app.", "web")
     known = shown_word(
         get_args(Known),
-        "How well the caller is known; `returning` is a session that verified this number before.",
+        "The kind of caller; `returning`: a session that verified this number.",
         "session",
     )
     verdict = shown_word(["allow", *LEVELS], "What the guard would decide.", "refuse")
