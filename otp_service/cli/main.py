@@ -24,6 +24,8 @@ _LINES = {
     "recycled": "Record numbers that have new owners.",
     "forget": "Erase everything known about a number.",
     "rekey": "Re-encrypt suppressed and pinned numbers with the newest keys.",
+    "bench-hash": "Measure this machine's hashes, and which profile fits a rate.",
+    "size": "Say how many cores a rate of messages needs.",
     "sandbox": "Stand in for the upstream.",
     "demo": "Run the whole product on this machine, with a sandbox upstream.",
 }
