@@ -75,9 +75,10 @@ class EventQueue:
         tries, record = self._scripts.call("claim_event", self._keys(id_), id_, LEASE, operation())
         return QueuedEvent(id_, json.loads(record), tries) if record else None
 
-    def finish(self, id_: str, pause: float | None = None) -> None:
-        """Remove an event, or try it again after `pause` seconds."""
-        self._scripts.call("finish_event", self._keys(id_), id_, "" if pause is None else int(pause * 1000))
+    def finish(self, id_: str, pause: float | None = None, *, untried: bool = False) -> None:
+        """Remove an event, or try it again after `pause` seconds. `untried`: this try did not take place."""
+        milliseconds = "" if pause is None else int(pause * 1000)
+        self._scripts.call("finish_event", self._keys(id_), id_, milliseconds, "1" if untried else "")
 
     def erase(self, challenges: Container[str]) -> int:
         """Erase the events of these challenges. Return how many there were."""

@@ -13,6 +13,7 @@ from otp_service.events import standard_webhooks
 from otp_service.events.queue import EventQueue, QueuedEvent
 from otp_service.events.standard_webhooks import Disable, Done, Retry
 from otp_service.net.public_only import PostResult, PublicClient
+from otp_service.net.shares import Shares
 from otp_service.policy import Policy
 from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
@@ -20,6 +21,10 @@ from otp_service.telemetry.metrics import Metrics
 
 OFF_FOR = 30 * 24 * 3600
 """Seconds that an endpoint stays switched off after a 410, unless the policy names another endpoint earlier."""
+APP_SHARE = 4
+"""Events of one app that a worker posts at once: half of what it can, so that a slow endpoint delays no other app."""
+CROWDED = 1.0
+"""Seconds to postpone an event whose app has its share under way."""
 NOT_NOW = 300.0
 """Seconds to postpone an event if this process does not know its endpoint or secret."""
 
@@ -44,12 +49,20 @@ class WebhookSender:
         self._facts = facts
         self._client = client
         self._metrics = metrics
+        self._shares = Shares(APP_SHARE)
 
     def send(self, event_id: str, stopping: Callable[[], bool]) -> None:
         """Send an event that is due. Raises StoreUnavailable; the event then stays due."""
         if stopping() or (queued := self._queue.claim(event_id)) is None:
             return
-        app = queued.record["app"]
+        with self._shares.take(queued.record["app"]) as taken:
+            if taken:
+                self._deliver(queued)
+            else:
+                self._queue.finish(queued.id, CROWDED, untried=True)
+
+    def _deliver(self, queued: QueuedEvent) -> None:
+        app, event_id = queued.record["app"], queued.id
         found = self._policy().apps.get(app)
         secrets = self._secrets.get(found.events.secret_env, ()) if found and found.events else ()
         if not (found and found.events and secrets):

@@ -17,6 +17,7 @@ from otp_service.crypto.sealing import Seal
 from otp_service.errors import (
     HumanCheckFailed,
     HumanCheckRequired,
+    HumanCheckUnavailable,
     NoRoute,
     NumberOptedOut,
     OtpError,
@@ -42,6 +43,7 @@ from otp_service.guard.rules import (
     lines_of_fallback,
     lines_of_send,
 )
+from otp_service.net.shares import Shares
 from otp_service.policy import Guard
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
@@ -56,6 +58,11 @@ _FOR_GOOD: dict[str, type[NoRoute | NumberOptedOut]] = {
 """Errors for refusals that waiting cannot resolve, by the rule that refused."""
 _JITTER = 0.1
 """Share by which a browser's wait is randomly lengthened, so that a crowd does not return at the same moment."""
+
+
+CAPTCHA_SHARE = 4
+"""Calls of a CAPTCHA vendor that one app may have under way in a process, so that a slow vendor takes no other app's
+threads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +109,7 @@ class Admission:
         self._seal = seal
         self._proof_of_work = proof_of_work
         self._captcha = captcha
+        self._captcha_shares = Shares(CAPTCHA_SHARE)
         self._outbox = outbox
         self._metrics = metrics
         self._clock = clock
@@ -188,7 +196,11 @@ class Admission:
             )
         if preview().verdict != "human_check":
             return Proof("", 0)
-        if not self._captcha(rules.url).passed(entry.proof, asked.address):
+        with self._captcha_shares.take(asked.app) as taken:
+            if not taken:
+                raise HumanCheckUnavailable(retry_after=1)
+            passed = self._captcha(rules.url).passed(entry.proof, asked.address)
+        if not passed:
             self.count(after_refused_proof(entry.rules, asked))
             raise HumanCheckFailed
         return Proof(self._seal.index("proof", entry.proof), math.inf)

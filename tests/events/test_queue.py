@@ -51,3 +51,22 @@ def test_an_event_belongs_to_one_worker_until_its_lease_ends(store: Stores) -> N
     store.events.finish(id_, 5)
     store.scripts.offset += queue.LEASE
     assert (queued_events(store), store.events.claim(id_)) == ([], None)
+
+
+def test_a_try_that_did_not_take_place_is_not_counted(store: Stores) -> None:
+    """Its app had enough under way: the event comes again soon, with as many tries as before."""
+    store.events.put("00" + "x" * 22, ["0s"], {"0s": {"app": "web"}})
+    [id_] = queued_events(store)
+    for _ in range(3):
+        claimed = store.events.claim(id_)
+        assert claimed is not None
+        assert claimed.tries == 0
+        for _ in range(2):
+            store.events.finish(id_, 1, untried=True)
+        store.scripts.offset += 1000
+    assert store.events.claim(id_) is not None
+    store.events.finish(id_, 1)
+    store.scripts.offset += 1000
+    again = store.events.claim(id_)
+    assert again is not None
+    assert again.tries == 1

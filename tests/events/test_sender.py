@@ -1,18 +1,21 @@
 """How events reach apps: a real endpoint over HTTP, and signatures checked by the specification's library."""
 
 import base64
+import queue as queues
 import secrets
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.events import queue
-from otp_service.events.sender import NOT_NOW, WebhookSender
-from otp_service.net.public_only import PublicClient
+from otp_service.events.sender import APP_SHARE, CROWDED, NOT_NOW, WebhookSender
+from otp_service.net.public_only import PostResult, PublicClient
 from otp_service.policy import App, Events, Policy
 from otp_service.telemetry.metrics import Metrics
 from tests.support.endpoint import Endpoint
+from tests.support.patience import PATIENCE
 
 KEYS = (secrets.token_bytes(32), secrets.token_bytes(32))
 
@@ -137,3 +140,56 @@ def test_a_stopping_worker_takes_no_event(store: Stores, endpoint: Endpoint) -> 
     id_ = queued_event(store)
     a_sender(store, endpoint.url).send(id_, lambda: True)
     assert (endpoint.posts, due(store)) == ([], {id_})
+
+
+class SlowClient:
+    """A client whose posts to one address last until the test ends them."""
+
+    def __init__(self) -> None:
+        self.posted: queues.SimpleQueue[str] = queues.SimpleQueue()
+        self.ended = threading.Event()
+
+    def post(self, url: str, headers: object, body: object) -> PostResult:
+        """Post to an app's endpoint; that of `web` is slow."""
+        assert headers
+        assert body
+        self.posted.put(url)
+        if "slow" in url:
+            assert self.ended.wait(PATIENCE)
+        return PostResult(200, None, "answered")
+
+
+def test_a_slow_endpoint_takes_only_its_apps_share(store: Stores) -> None:
+    """Beyond it an event waits for a moment without a try being counted, and another app's event is posted."""
+    client = SlowClient()
+    apps = {
+        name: App(name=name, brand="Acme", events=Events(url=f"https://{url}.example", secret_env="SECRET"))
+        for name, url in (("web", "slow"), ("other", "quick"))
+    }
+    sender = WebhookSender(
+        policy=lambda: Policy(apps=apps, upstreams={}, routes=()),
+        secrets={"SECRET": KEYS},
+        queue=store.events,
+        facts=store.facts,
+        client=client,  # type: ignore[arg-type]
+        metrics=Metrics(),
+    )
+    held = [
+        threading.Thread(target=sender.send, args=(queued_event(store), running)) for _ in range(APP_SHARE)
+    ]
+    for thread in held:
+        thread.start()
+    assert {client.posted.get(timeout=PATIENCE) for _ in held} == {"https://slow.example"}
+    crowded, other = queued_event(store), queued_event(store, "other")
+    sender.send(crowded, running)
+    sender.send(other, running)
+    assert client.posted.get(timeout=PATIENCE) == "https://quick.example"
+    assert client.posted.empty()
+    client.ended.set()
+    for thread in held:
+        thread.join(PATIENCE)
+    store.scripts.offset += int(CROWDED * 1000)
+    assert due(store) == {crowded}
+    sender.send(crowded, running)
+    assert client.posted.get(timeout=PATIENCE) == "https://slow.example"
+    assert due(store) == set()

@@ -307,7 +307,14 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("breaker.probe = nil", ""),
         (', "PX", ttl', ""),
     ],
-    "finish_event": [OFFSET, ('redis.call("ZREM", queue_key, id)', "")],
+    "finish_event": [
+        OFFSET,
+        ('redis.call("ZREM", queue_key, id)', ""),
+        ("if untried and event.op then", "if event.op then"),
+        ("if untried and event.op then", "if untried then"),
+        ("event.tries - 1, nil", "event.tries, nil"),
+        KEEPTTL,
+    ],
     "policy_apply": [
         ('redis.call("HGET", key, "op") == operation', "false"),
         ("tonumber(expected) ~= head", "false"),
