@@ -1,9 +1,19 @@
 # One image for every process: serve, worker, sandbox, demo and the operators' tools.
 FROM python:3.11-slim AS build
 WORKDIR /src
-COPY requirements.txt ./
+COPY requirements.txt native-requirements.txt ./
 RUN python -m venv /opt/otp \
  && /opt/otp/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
+# --build-arg ARGON2_MARCH=x86-64-v3 compiles Argon2 for such processors, see docs/performance.md. Empty: for any.
+ARG ARGON2_MARCH=
+RUN test -z "$ARGON2_MARCH" || { \
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev \
+ && python -m venv /opt/native \
+ && /opt/native/bin/pip install --no-cache-dir --require-hashes -r native-requirements.txt \
+ && sed -n '/^argon2-cffi-bindings==/,/[^\\]$/p' requirements.txt > argon2.txt \
+ && CFLAGS="-O3 -march=$ARGON2_MARCH" /opt/native/bin/pip wheel --no-cache-dir --no-deps --require-hashes \
+      --no-build-isolation --no-binary argon2-cffi-bindings --wheel-dir native -r argon2.txt \
+ && /opt/otp/bin/pip install --no-cache-dir --no-deps --force-reinstall native/*.whl; }
 COPY pyproject.toml README.md LICENSE ./
 COPY otp_service ./otp_service
 RUN /opt/otp/bin/pip install --no-cache-dir --no-deps --no-build-isolation .

@@ -40,11 +40,14 @@ $(VENV)/.test: $(VENV)/.run tests/requirements.txt
 
 # Extras stay in the lock: an old pip looks for `coverage[toml]` by itself and takes a newer one than `coverage==` pins.
 COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --allow-unsafe --no-strip-extras \
-  --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --build-deps-for=editable
+  --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+# What compiles Argon2 for one kind of machine, see Dockerfile.
+NATIVE = cmake ninja scikit-build-core setuptools-scm
 
 lock: $(VENV)/.test
-	$(COMPILE) --extra demo -o requirements.txt pyproject.toml
-	$(COMPILE) --extra demo --extra test -o tests/requirements.txt pyproject.toml
+	$(COMPILE) --build-deps-for=editable --extra demo -o requirements.txt pyproject.toml
+	$(COMPILE) --build-deps-for=editable --extra demo --extra test -o tests/requirements.txt pyproject.toml
+	printf '%s\n' $(NATIVE) | $(COMPILE) -o native-requirements.txt -
 
 # The human check's widget, copied from its npm package. To update: change WIDGET, `make widget`, look at the diff.
 WIDGET = 3.2.2
