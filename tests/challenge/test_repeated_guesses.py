@@ -202,3 +202,26 @@ def test_an_unknown_challenge_remembers_nothing(store: Stores) -> None:
     id_ = store.challenges.new_id()
     store.challenges.record_answer(id_, guess("a"), "wrong", 4, "digest")
     assert store.challenges.read_challenge(id_)[1] is None
+
+
+def test_other_codes_with_the_winners_key_are_refused_from_the_last_one_on(store: Stores, id_: str) -> None:
+    """Nothing is being compared any more that could still be the same, so no repetition waits."""
+    take(store, id_, guess(*NAMES))
+    win(store, id_, NAMES[0])
+    for _ in range(PLAN.max_attempts):
+        other = guess(*NAMES)
+        assert take(store, id_, other) == "won"
+        store.challenges.record_answer(id_, other, "other")
+    assert take(store, id_, guess(*NAMES)) == "reused"
+
+
+def test_a_repetition_frees_its_own_place_and_no_others(store: Stores, id_: str) -> None:
+    """Also when its answer is recorded twice, after a lost reply."""
+    take(store, id_, guess(*NAMES))
+    win(store, id_, NAMES[0])
+    first, second = guess(*NAMES), guess(*NAMES)
+    assert [take(store, id_, first), take(store, id_, second)] == ["won", "won"]
+    for _ in range(2):
+        store.challenges.record_answer(id_, second, "same")
+    places = [take(store, id_, guess(*NAMES)) for _ in range(PLAN.max_attempts)]
+    assert places == ["won"] * (PLAN.max_attempts - 1) + ["running"]
