@@ -148,6 +148,34 @@ def test_a_refund_leaves_a_network_met_that_was_met_before(counters: Counters) -
     assert passes(solving(counters, rules, asked(address=FAR)))
 
 
+def test_a_refund_gives_a_network_back_to_all_rules_that_know_it(counters: Counters) -> None:
+    """The marks of networks are shared by the rules of a number; a later message of the network is not undone."""
+    rules = only({"number": TRICKLE, "failures": TRICKLE})
+    for _ in range(2):
+        assert passes(counters.charge(rules, asked(address=HERE)))
+    first, lines = Allowance(call="a", proof="p"), lines_of_send(rules, asked(address=THERE))
+    assert passes(counters.charge(rules, asked(address=THERE), "one", first))
+    counters.limiter.refund(lines, "one", first)
+    assert passes(counters.charge(rules, asked(address=THERE), "two", first))
+    later(counters, 12 * MINUTE)
+    trusted = Allowance(trusted=True)
+    other = only({"number": {"refuse": ["9/h"], "trickle": ["1/10m"]}})
+    assert passes(counters.charge(other, asked(address=FAR), "three", Allowance(call="c")))
+    later(counters, 1)
+    assert passes(counters.charge(other, asked(address=FAR), allowance=trusted))
+    counters.limiter.refund(lines_of_send(other, asked(address=FAR)), "three", Allowance(call="c"))
+    assert counters.charge(rules, asked(address=FAR), allowance=trusted).verdict == "refuse"
+
+
+def test_the_mark_of_a_network_outlives_a_short_window(counters: Counters) -> None:
+    """And a rule's hold counts for the network that is met, as for any refusal."""
+    rules = only({"number": {**TRICKLE, "hold": "3h"}})
+    for _ in range(2):
+        assert passes(counters.charge(rules, asked(address=HERE)))
+    assert DAY * 1000 - MINUTE * 1000 < counters.lives()["number"] <= DAY * 1000
+    assert solving(counters, rules, asked(address=HERE)).deciding.pause == 3 * HOUR * 1000
+
+
 def test_a_refund_leaves_the_pause_that_a_later_send_began(counters: Counters) -> None:
     """Two sends pass a ladder; the first is refunded: the pause is still that of the second."""
     rules = only({"cooldown": {"ladder": ["30s"]}})
@@ -172,7 +200,8 @@ def test_a_message_that_was_verified_makes_room(counters: Counters, rule: str) -
     counters.limiter.count(after_success(rules, asked(), [sent[0] + 5, sent[1] + 5]))
     assert [passes(counters.charge(rules, asked())) for _ in range(3)] == [True, True, False]
     later(counters, 3 * HOUR)
-    counters.limiter.count(after_success(rules, asked(), sent))
+    for _ in range(3):
+        counters.limiter.count(after_success(rules, asked(), sent))
     found = [value for key, value in counters.stored().items() if f":{rule}:" in key]
     assert all(int(count) >= 0 for fields in found for name, count in fields.items() if "block" not in name)
     assert [passes(counters.charge(rules, asked())) for _ in range(4)] == [True, True, True, False]
