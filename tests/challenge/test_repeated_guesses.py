@@ -215,13 +215,14 @@ def test_other_codes_with_the_winners_key_are_refused_from_the_last_one_on(store
     assert take(store, id_, guess(*NAMES)) == "reused"
 
 
-def test_a_repetition_frees_its_own_place_and_no_others(store: Stores, id_: str) -> None:
+@pytest.mark.parametrize("what", ["same", "unchecked"])
+def test_a_repetition_frees_its_own_place_and_no_others(store: Stores, id_: str, what: str) -> None:
     """Also when its answer is recorded twice, after a lost reply."""
     take(store, id_, guess(*NAMES))
     win(store, id_, NAMES[0])
     first, second = guess(*NAMES), guess(*NAMES)
     assert [take(store, id_, first), take(store, id_, second)] == ["won", "won"]
     for _ in range(2):
-        store.challenges.record_answer(id_, second, "same")
+        store.challenges.record_answer(id_, second, what)
     places = [take(store, id_, guess(*NAMES)) for _ in range(PLAN.max_attempts)]
     assert places == ["won"] * (PLAN.max_attempts - 1) + ["running"]

@@ -56,7 +56,7 @@ def test_every_key_has_a_time_to_live(valkey: ValkeyServer) -> None:
         store.events.put(id_, ["0s"], {"0s": {"app": "web"}})
         for event_id in queued_events(store):
             store.events.claim(event_id)
-            store.events.finish(event_id, 5)
+            store.events.finish(event_id, 5, untried=True)
         store.challenges.index_message("name", id_, 60_000)
         store.suppressions.add("name", {"by": "the person"}, 60)
         store.facts.put("open:sms:name", "1", 60)
