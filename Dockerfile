@@ -1,5 +1,6 @@
-# One image for every process: serve, worker, sandbox, demo and the operators' tools.
-FROM python:3.11-slim AS build
+# One image for every process: serve, worker and the operators' tools. It has no extra of the demo.
+# To renew the base: docker buildx imagetools inspect python:3.11-slim, and write its digest into both lines.
+FROM python:3.11.16-slim@sha256:8203f8b7cc03e7a0b2da2a7bfebdb7e39d985983791e2aba5b01cc535bf36f53 AS build
 WORKDIR /src
 COPY requirements.txt native-requirements.txt ./
 RUN python -m venv /opt/otp \
@@ -18,7 +19,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY otp_service ./otp_service
 RUN /opt/otp/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
-FROM python:3.11-slim
+FROM python:3.11.16-slim@sha256:8203f8b7cc03e7a0b2da2a7bfebdb7e39d985983791e2aba5b01cc535bf36f53
 RUN useradd --system --uid 10001 --home-dir /var/lib/otp --create-home otp
 COPY --from=build /opt/otp /opt/otp
 ENV PATH=/opt/otp/bin:$PATH \

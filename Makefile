@@ -20,10 +20,10 @@ bench: $(VENV)/.test
 	@$(VENV)/bin/python -m tests.bench $(ARGS)
 
 # A pip of any age installs from the lock files; hashes are checked for every file.
-$(VENV)/.run: requirements.txt pyproject.toml
+$(VENV)/.run: requirements-demo.txt pyproject.toml
 	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	@test -x $(VENV)/bin/pip || $(PY) -m venv --clear $(VENV) >/dev/null || $(MAKE) --no-print-directory $(VENV)/.venv
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-demo.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -38,6 +38,11 @@ $(VENV)/.test: $(VENV)/.run tests/requirements.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt
 	@touch $@
 
+# What only .ci/run needs.
+$(VENV)/.ci: $(VENV)/.test tests/requirements-ci.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements-ci.txt
+	@touch $@
+
 # Extras stay in the lock: an old pip looks for `coverage[toml]` by itself and takes a newer one than `coverage==` pins.
 COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --allow-unsafe --no-strip-extras \
   --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
@@ -45,9 +50,12 @@ COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --a
 NATIVE = cmake ninja scikit-build-core setuptools-scm
 
 lock: $(VENV)/.test
-	$(COMPILE) --build-deps-for=editable --extra demo -o requirements.txt pyproject.toml
+	$(COMPILE) --build-deps-for=editable -o requirements.txt pyproject.toml
+	$(COMPILE) --build-deps-for=editable --extra demo -o requirements-demo.txt pyproject.toml
 	$(COMPILE) --build-deps-for=editable --extra demo --extra test -o tests/requirements.txt pyproject.toml
-	printf '%s\n' $(NATIVE) | $(COMPILE) -o native-requirements.txt -
+	$(COMPILE) --build-deps-for=editable --extra demo --extra test --extra ci -o tests/requirements-ci.txt pyproject.toml
+	printf '%s
+' $(NATIVE) | $(COMPILE) -o native-requirements.txt -
 
 # The human check's widget, copied from its npm package. To update: change WIDGET, `make widget`, look at the diff.
 WIDGET = 3.2.2

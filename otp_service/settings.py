@@ -208,6 +208,9 @@ class Settings:
     signing_keys: Mapping[str, bytes] = _setting(
         _ring, "Ed25519 seeds that sign verification tokens, newest first", secret=True
     )
+    device_keys: Mapping[str, bytes] = _setting(
+        _ring, "Ed25519 seeds that sign device tokens, newest first; none of OTP_SIGNING_KEYS", secret=True
+    )
     hash_profile: str = _setting(_choice(*PROFILES), "Argon2 profile for new codes", default="owasp")
     redis_prefix: str = _setting(_prefix, "prefix of every key in Redis", default="otp")
     redis_wait_replicas: int = _setting(
@@ -237,7 +240,11 @@ class Settings:
         _other_listen, "separate address for /ops and /metrics; empty: together with the API", default=""
     )
     processes: int = _setting(_number(1, 64), "API processes", default="2")
-    threads: int = _setting(_number(1, 256), "threads in each API process", default="16")
+    threads: int = _setting(
+        _number(1, 256),
+        "threads for apps' calls in each API process; operators' calls have four more",
+        default="16",
+    )
     trusted_proxies: int = _setting(
         _number(0, 8), "number of proxies in front, each of which adds to X-Forwarded-For", default="0"
     )
@@ -298,6 +305,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         except _ProblemError as problem:
             problems.append(f"{_variable(setting.name)} {problem}")
     problems += _same_port(values)
+    problems += _same_key(values)
     tokens = _named(environment, UPSTREAM_PREFIX, problems)
     secrets = _named(environment, EVENTS_PREFIX, problems)
     problems += _unknown(environment)
@@ -312,6 +320,12 @@ def _same_port(values: Mapping[str, Any]) -> list[str]:
     if listen and other and _port(listen) in {0, _port(other)}:
         return [f"OTP_OPS_LISTEN must not have the port of OTP_LISTEN, which is {_port(listen)}"]
     return []
+
+
+def _same_key(values: Mapping[str, Any]) -> list[str]:
+    """Report a key of both rings of tokens: with it, a device token would pass as a proof that a code was entered."""
+    signing, device = ({*values.get(ring, {}).values()} for ring in ("signing_keys", "device_keys"))
+    return ["OTP_DEVICE_KEYS must not have a key of OTP_SIGNING_KEYS"] if signing & device else []
 
 
 def _named(environment: Mapping[str, str], prefix: str, problems: list[str]) -> dict[str, str]:

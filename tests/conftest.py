@@ -103,6 +103,7 @@ def make_settings(redis_url: str, **changes: object) -> Settings:
         "lookup_keys": {"l1": secrets.token_bytes(32)},
         "subject_key": secrets.token_bytes(32),
         "signing_keys": {"s1": secrets.token_bytes(32)},
+        "device_keys": {"d1": secrets.token_bytes(32)},
         "hash_profile": "testing",
         "redis_prefix": f"t{secrets.token_hex(6)}",
         "redis_wait_replicas": 0,

@@ -31,6 +31,7 @@ GOOD: Mapping[str, str] = {
     "OTP_LOOKUP_KEYS": f"l1:{key()}",
     "OTP_SUBJECT_KEY": key(),
     "OTP_SIGNING_KEYS": f"s1:{key()}",
+    "OTP_DEVICE_KEYS": f"d1:{key()}",
 }
 WRONG: Mapping[str, list[str]] = {
     "OTP_REDIS_URL": [
@@ -81,6 +82,7 @@ WRONG: Mapping[str, list[str]] = {
     "OTP_LOOKUP_KEYS": ["", key(), f"l1:{key()[:-1]}"],
     "OTP_SUBJECT_KEY": ["", "short", f"{key()}!", "\u00e9" * 43, "A", f"n1:{key()}"],
     "OTP_SIGNING_KEYS": ["", "s1"],
+    "OTP_DEVICE_KEYS": ["", "d1"],
     "OTP_HASH_PROFILE": ["", "testing", "OWASP", "argon2"],
     "OTP_REDIS_PREFIX": ["", "a b", "{otp}", "a" * 65],
     "OTP_REDIS_WAIT_REPLICAS": ["", "-1", "9", "one", "1.5"],
@@ -236,6 +238,7 @@ def test_all_mistakes_are_told_together() -> None:
         "OTP_LOOKUP_KEYS",
         "OTP_SUBJECT_KEY",
         "OTP_SIGNING_KEYS",
+        "OTP_DEVICE_KEYS",
         "OTP_PARTITIONS",
         "OTP_UPSTREAM_A_TOKEN",
         "OTP_UPSTREAM_B_TOKEN",
@@ -346,6 +349,7 @@ def test_every_bytes_or_token_field_is_hidden() -> None:
             "lookup_keys",
             "subject_key",
             "signing_keys",
+            "device_keys",
             "upstream_tokens",
             "event_secrets",
             "captcha_secret",
@@ -363,3 +367,11 @@ def test_every_variable_is_listed_with_meaning_and_default() -> None:
     for name, _, default in listed:
         if default is not None:
             settings.read({**GOOD, name: default})
+
+
+def test_the_rings_of_tokens_share_no_key() -> None:
+    """With a common one a device token would be a proof that a code was entered."""
+    shared = key()
+    given = {**GOOD} | {"OTP_SIGNING_KEYS": f"s1:{key()},s2:{shared}", "OTP_DEVICE_KEYS": f"d1:{shared}"}
+    with pytest.raises(ConfigurationError, match="must not have a key of OTP_SIGNING_KEYS"):
+        settings.read(given)

@@ -12,6 +12,7 @@ from otp_service.bootstrap.secrets_needed import missing_from, missing_secrets
 from otp_service.errors import ConfigurationError
 from otp_service.policy import Policy, Upstream
 from otp_service.policy.active import ActivePolicy
+from otp_service.policy.limited import LimitedParser
 from otp_service.policy.versions import Version
 from otp_service.settings import Settings
 from otp_service.upstream.mobtexting import AccountSettings, Batcher, MobtextingClient
@@ -41,16 +42,22 @@ class Activation:
     configuration: Configuration
     threads: int
     _clients: dict[AccountSettings, MobtextingClient] = field(default_factory=dict)
+    _limited: LimitedParser = field(default_factory=LimitedParser)
 
     def check(self, text: str) -> Policy:
-        """Parse a policy that this process can run. Raises ConfigurationError."""
-        loaded = self.configuration.parse(text)
-        _refuse(misfits(loaded, self.configuration.settings, {}))
-        return loaded
+        """Parse a text from anyone in a child process with limits; the result is a policy that this process can run.
+
+        Raises ConfigurationError, Busy.
+        """
+        return self._fitting(self.configuration.known(text) or self._limited.parse(text))
 
     def activate(self, version: Version) -> ActivePolicy:
         """Build what a version needs. Raises ConfigurationError if this process cannot run it."""
-        return self.build(self.check(version.text), version.number)
+        return self.build(self._fitting(self.configuration.parse(version.text)), version.number)
+
+    def _fitting(self, loaded: Policy) -> Policy:
+        _refuse(misfits(loaded, self.configuration.settings, {}))
+        return loaded
 
     def build(self, loaded: Policy, number: int) -> ActivePolicy:
         """Build what a checked policy needs."""

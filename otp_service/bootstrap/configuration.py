@@ -40,9 +40,11 @@ class Configuration:
 
     def parse(self, text: str) -> Policy:
         """Parse a policy; the text of the policy file is not parsed again. Raises ConfigurationError."""
-        if self.policy_file and self.policy_file.text == text:
-            return self.policy_file.policy
-        return policy.parse(text)
+        return self.known(text) or policy.parse(text)
+
+    def known(self, text: str) -> Policy | None:
+        """Return the policy of the policy file if this is its text."""
+        return self.policy_file.policy if self.policy_file and self.policy_file.text == text else None
 
 
 def read_configuration(

@@ -24,6 +24,8 @@ from otp_service.errors import StoreUnavailable
 from otp_service.events.sender import WebhookSender
 from otp_service.events.signing_secrets import read_secrets
 from otp_service.net.public_only import PublicClient
+from otp_service.ops.balances import AskedBalances
+from otp_service.ops.places import Places
 from otp_service.store.connection import USUAL_LIMITS, Limits
 from otp_service.store.eviction import EvictionWatch
 from otp_service.upstream.breakers import Breakers
@@ -78,6 +80,16 @@ class Core(Verifying):
     def live_keys(self) -> LiveKeys:
         """The issued keys, as this process last read them."""
         return LiveKeys(self.keyring)
+
+    @cached_property
+    def ops_places(self) -> Places:
+        """The operators' calls that run at once."""
+        return Places()
+
+    @cached_property
+    def asked_balances(self) -> AskedBalances:
+        """Asks accounts for their balance."""
+        return AskedBalances(budget=self.store.get_budget)
 
     @cached_property
     def breakers(self) -> Breakers:

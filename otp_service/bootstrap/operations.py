@@ -13,6 +13,7 @@ from otp_service.guard.history import History
 from otp_service.guard.limiter import Limiter
 from otp_service.guard.preview import Preview
 from otp_service.ops.blocks import Blocks
+from otp_service.ops.difference import Differences
 from otp_service.ops.erasure import Erasure
 from otp_service.ops.pins import Pins
 from otp_service.ops.recycled import RecycledNumbers
@@ -76,6 +77,11 @@ class Operations(Foundation):
             seal=self.seal,
             counters=self.history.erase,
         )
+
+    @cached_property
+    def differences(self) -> Differences:
+        """Says what changed between versions of the policy."""
+        return Differences()
 
     @cached_property
     def simulator(self) -> Simulator:

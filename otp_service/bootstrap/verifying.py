@@ -71,7 +71,7 @@ class Verifying(PolicyEditing):
     @cached_property
     def signer(self) -> Signer:
         """Signs and checks tokens."""
-        return Signer(self.settings.signing_keys, self.settings.issuer)
+        return Signer(self.settings.signing_keys, self.settings.device_keys, self.settings.issuer)
 
     @cached_property
     def outbox(self) -> Outbox:

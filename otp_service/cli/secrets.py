@@ -14,6 +14,7 @@ SETTINGS = {
     "OTP_LOOKUP_KEYS": "l1:",
     "OTP_SUBJECT_KEY": "",
     "OTP_SIGNING_KEYS": "s1:",
+    "OTP_DEVICE_KEYS": "d1:",
 }
 """Each secret setting, and the id of its key if it holds several."""
 

@@ -16,6 +16,7 @@ from otp_service.http.app import prepared
 from otp_service.http.body import MAX_POLICY
 from otp_service.http.problems import raw_problem
 from otp_service.http.server import processes
+from otp_service.ops.places import OPS_PLACES
 from otp_service.settings import SHARED_METRICS
 from otp_service.telemetry import logs
 
@@ -36,7 +37,7 @@ def serve() -> None:
         refuse=raw_problem,
         listen=[address for address in (read.listen, read.ops_listen) if address],
         processes=read.processes,
-        threads=read.threads,
+        threads=read.threads + OPS_PLACES,
         max_body=MAX_POLICY,
         on_start=start_logging,
     )

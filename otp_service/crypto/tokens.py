@@ -7,7 +7,7 @@ keys only. Must not know what is being verified.
 import base64
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jwt
@@ -41,62 +41,35 @@ def new_jti() -> str:
     return secrets.token_urlsafe(16)
 
 
-class Signer:
-    """Signs with the newest key, checks with any key of the ring."""
+class _Ring:
+    """The keys of one type of tokens: signs with the key that an issue names, checks with any."""
 
-    def __init__(self, seeds: Mapping[str, bytes], issuer: str) -> None:
-        self._keys = {kid: Ed25519PrivateKey.from_private_bytes(seed) for kid, seed in seeds.items()}
-        self._current = next(iter(seeds))
+    def __init__(self, seeds: Mapping[str, bytes], issuer: str, kind: str, lifetime: int) -> None:
+        self.keys = {kid: Ed25519PrivateKey.from_private_bytes(seed) for kid, seed in seeds.items()}
+        self.current = next(iter(seeds))
         self._issuer = issuer
+        self._kind = kind
+        self._lifetime = lifetime
 
-    @property
-    def kid(self) -> str:
-        """The id of the key that signs new tokens."""
-        return self._current
-
-    def sign(self, claims: Mapping[str, Any], issue: Issue, *, audience: str) -> str:
-        """Sign `claims` for an app, valid for TOKEN_LIFETIME. The same claims and issue give the same bytes (RFC 8032).
-
-        Raises UnknownSigningKey.
-        """
-        return self._sign(TYPE, claims, audience, issue, TOKEN_LIFETIME)
-
-    def sign_device(self, subject: str, issue: Issue, *, audience: str) -> str:
-        """Sign that a device verified `subject`'s number, valid for DEVICE_LIFETIME. Raises UnknownSigningKey."""
-        return self._sign(DEVICE_TYPE, {"sub": subject}, audience, issue, DEVICE_LIFETIME)
-
-    def check(self, token: str, *, audience: str, now: int) -> dict[str, Any]:
-        """Return the claims of a valid verification token of this app. Raises TokenInvalid for any other."""
-        return self._check(TYPE, token, audience, now, [*_REQUIRED, "phone_number"])
-
-    def check_device(self, token: str, subject: str, *, audience: str, now: int) -> dict[str, Any]:
-        """Return the claims of a valid device token for `subject`. Raises TokenInvalid for any other."""
-        claims = self._check(DEVICE_TYPE, token, audience, now, _REQUIRED)
-        if claims["sub"] != subject:
-            raise TokenInvalid
-        return claims
-
-    def _sign(self, kind: str, claims: Mapping[str, Any], audience: str, issue: Issue, lifetime: int) -> str:
-        if issue.kid not in self._keys:
+    def sign(self, claims: Mapping[str, Any], audience: str, issue: Issue) -> str:
+        if issue.kid not in self.keys:
             raise UnknownSigningKey(issue.kid)
         payload = {
             **claims,
             "iss": self._issuer,
             "aud": audience,
             "iat": issue.at,
-            "exp": issue.at + lifetime,
+            "exp": issue.at + self._lifetime,
             "jti": issue.jti,
         }
-        headers = {"typ": kind, "kid": issue.kid}
-        return jwt.encode(payload, self._keys[issue.kid], algorithm=ALGORITHM, headers=headers)
+        headers = {"typ": self._kind, "kid": issue.kid}
+        return jwt.encode(payload, self.keys[issue.kid], algorithm=ALGORITHM, headers=headers)
 
-    def _check(
-        self, kind: str, token: str, audience: str, now: int, required: Sequence[str]
-    ) -> dict[str, Any]:
+    def check(self, token: str, audience: str, now: int, required: Sequence[str]) -> dict[str, Any]:
         try:
             header = jwt.get_unverified_header(token)
-            key = self._keys.get(header.get("kid", ""))
-            if key is None or header.get("typ") != kind:
+            key = self.keys.get(header.get("kid", ""))
+            if key is None or header.get("typ") != self._kind:
                 raise TokenInvalid
             claims: dict[str, Any] = jwt.decode(
                 token,
@@ -118,9 +91,54 @@ class Signer:
             raise TokenInvalid
         return claims
 
+
+class Signer:
+    """Signs with the newest key, checks with any key of the ring.
+
+    Device tokens have a ring of their own, whose public keys are not published, and an audience of their own: a backend
+    that forgets to check the type of a token cannot take one for a proof.
+    """
+
+    def __init__(self, seeds: Mapping[str, bytes], device_seeds: Mapping[str, bytes], issuer: str) -> None:
+        self._tokens = _Ring(seeds, issuer, TYPE, TOKEN_LIFETIME)
+        self._devices = _Ring(device_seeds, issuer, DEVICE_TYPE, DEVICE_LIFETIME)
+
+    @property
+    def kid(self) -> str:
+        """The id of the key that signs new verification tokens."""
+        return self._tokens.current
+
+    def sign(self, claims: Mapping[str, Any], issue: Issue, *, audience: str) -> str:
+        """Sign `claims` for an app, valid for TOKEN_LIFETIME. The same claims and issue give the same bytes (RFC 8032).
+
+        Raises UnknownSigningKey.
+        """
+        return self._tokens.sign(claims, audience, issue)
+
+    def sign_device(self, subject: str, issue: Issue, *, audience: str) -> str:
+        """Sign that a device verified `subject`'s number, valid for DEVICE_LIFETIME, with the newest key of devices."""
+        devices = self._devices
+        return devices.sign({"sub": subject}, _device_audience(audience), replace(issue, kid=devices.current))
+
+    def check(self, token: str, *, audience: str, now: int) -> dict[str, Any]:
+        """Return the claims of a valid verification token of this app. Raises TokenInvalid for any other."""
+        return self._tokens.check(token, audience, now, [*_REQUIRED, "phone_number"])
+
+    def check_device(self, token: str, subject: str, *, audience: str, now: int) -> dict[str, Any]:
+        """Return the claims of a valid device token for `subject`. Raises TokenInvalid for any other."""
+        claims = self._devices.check(token, _device_audience(audience), now, _REQUIRED)
+        if claims["sub"] != subject:
+            raise TokenInvalid
+        return claims
+
     def key_set(self) -> dict[str, list[dict[str, str]]]:
-        """Return the public keys as a JWK set (RFC 7517, RFC 8037)."""
-        return {"keys": [_public(kid, key) for kid, key in self._keys.items()]}
+        """Return the public keys of verification tokens as a JWK set (RFC 7517, RFC 8037)."""
+        return {"keys": [_public(kid, key) for kid, key in self._tokens.keys.items()]}
+
+
+def _device_audience(app: str) -> str:
+    """Name the audience of an app's device tokens. No app has a name with a colon."""
+    return f"device:{app}"
 
 
 def _public(kid: str, key: Ed25519PrivateKey) -> dict[str, str]:

@@ -76,6 +76,7 @@ def service_settings(options: DemoOptions, keys: DemoKeys, redis_url: str, polic
         "OTP_LOOKUP_KEYS": f"l1:{secrets.token_urlsafe(32)}",
         "OTP_SUBJECT_KEY": secrets.token_urlsafe(32),
         "OTP_SIGNING_KEYS": f"s1:{secrets.token_urlsafe(32)}",
+        "OTP_DEVICE_KEYS": f"d1:{secrets.token_urlsafe(32)}",
         "OTP_UPSTREAM_SANDBOX_TOKEN": keys.upstream_token,
         "OTP_LISTEN": f"{options.listen_host}:{options.port}",
         "OTP_EXAMPLE_KEY": keys.publishable_key,

@@ -4,6 +4,7 @@ Knows the keys of these facts and of everything else the guard keeps about a num
 follows from a fact.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from otp_service.crypto.sealing import Seal
@@ -14,8 +15,18 @@ from otp_service.store.scripts import Scripts
 
 MOST_SESSIONS = 32
 """The newest sessions that are remembered for one number."""
+MOST_RECYCLED = 50
+"""Numbers that one call marks as recycled: few enough not to delay other callers of the store."""
 RECYCLED = "r"
 """Scope of the keys of recycled numbers."""
+
+
+class _Kept(NamedTuple):
+    """The keys, blocks and pins of a number."""
+
+    keys: list[str]
+    blocks: list[str]
+    pins: list[str]
 
 
 class Past(NamedTuple):
@@ -47,10 +58,23 @@ class History:
             "guard_record_session", self._sessions(e164)[:1], name, seconds * 1000, MOST_SESSIONS
         )
 
-    def record_recycled(self, e164: str, at: int, seconds: int) -> None:
-        """Remember for so many seconds that a number may have a new owner since `at` (milliseconds)."""
-        key = self._slot.key(RECYCLED, self._seal.index("recycled", e164))
-        self._scripts.call("put", [key], at, seconds * 1000)
+    def record_recycled(self, numbers: Sequence[str], at: int, seconds: int) -> None:
+        """Forget what is kept of numbers, and remember that they may have new owners since `at` (milliseconds).
+
+        That is remembered for so many seconds. One call of the store takes `MOST_RECYCLED` numbers at most.
+        """
+        written = [self._slot.key(RECYCLED, self._seal.index("recycled", e164)) for e164 in numbers]
+        kept = [self._kept(e164) for e164 in numbers]
+        blocks = [block for one in kept for block in one.blocks]
+        self._scripts.call(
+            "guard_recycle",
+            [
+                *(self._slot.key("blocks"), self._slot.key("pins"), *written),
+                *(key for one in kept for key in one.keys),
+            ],
+            *(len(written), at, seconds * 1000, len(blocks)),
+            *(*blocks, *(pin for one in kept for pin in one.pins)),
+        )
 
     def read_past(self, e164: str, app: str = "", session: str = "", seconds: int = 0) -> Past:
         """Return what is known about a number. A session counts if it verified the number within `seconds`."""
@@ -65,21 +89,34 @@ class History:
 
     def erase(self, e164: str) -> int:
         """Erase what the guard keeps about a number except its suppression. Return how many records there were."""
+        kept = self._kept(e164)
+        removed = sum(map(self._pins.remove, kept.pins))
+        return (
+            int(self._scripts.call("guard_erase", [self._slot.key("blocks"), *kept.keys], *kept.blocks))
+            + removed
+        )
+
+    def _kept(self, e164: str) -> "_Kept":
+        """Name all that is kept of a number."""
         indexes = [index for known in FAMILIARITY for index in self._seal.indexes("number", e164, known)]
         streaks = [index for known in FAMILIARITY for index in self._seal.indexes("streak", e164, known)]
-        keys = [
-            self._slot.key("blocks"),
-            *(self._slot.counter("number", index) for index in indexes),
-            *(self._slot.counter("streak", index) for index in streaks),
-            *self._recycled(e164),
-            *self._sessions(e164),
-        ]
-        blocks = [
-            f"{rule}:number:{index}" for rule in ("number", "cooldown", "failures") for index in indexes
-        ]
-        blocks += [f"consecutive:streak:{index}" for index in streaks]
-        removed = sum(self._pins.remove(f"number {index}") for index in self._seal.indexes("number", e164))
-        return int(self._scripts.call("guard_erase", keys, *blocks)) + removed
+        return _Kept(
+            keys=[
+                *(self._slot.counter("number", index) for index in indexes),
+                *(self._slot.counter("streak", index) for index in streaks),
+                *self._recycled(e164),
+                *self._sessions(e164),
+            ],
+            blocks=[
+                *(
+                    f"{rule}:number:{index}"
+                    for rule in ("number", "cooldown", "failures")
+                    for index in indexes
+                ),
+                *(f"consecutive:streak:{index}" for index in streaks),
+            ],
+            pins=[f"number {index}" for index in self._seal.indexes("number", e164)],
+        )
 
     def _recycled(self, e164: str) -> list[str]:
         return [self._slot.key(RECYCLED, index) for index in self._seal.indexes("recycled", e164)]

@@ -16,6 +16,7 @@ from otp_service.http import middleware, public, receipts
 from otp_service.http.ops import access, guard, numbers, policy, upstreams
 from otp_service.http.pages import scripts
 from otp_service.http.pages.example import example
+from otp_service.ops.places import OPS_PLACES
 
 
 def create_app(environment: Mapping[str, str] | None = None) -> Flask:
@@ -27,7 +28,8 @@ def create_app(environment: Mapping[str, str] | None = None) -> Flask:
 def prepared(configuration: Configuration, *, shared_metrics: bool) -> Flask:
     """Make the WSGI application of one API process."""
     read = configuration.settings
-    core = Core(configuration, threads=read.threads, hash_slots=max(1, cores() // read.processes), role="api")
+    threads = read.threads + OPS_PLACES
+    core = Core(configuration, threads=threads, hash_slots=max(1, cores() // read.processes), role="api")
     core.follow()
     core.follow_keys()
     core.workers.follow()

@@ -6,6 +6,7 @@ Knows the limits of a body and of its JSON. Must not know what is done with the 
 import codecs
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import islice
@@ -95,8 +96,8 @@ _BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        duplicates = {_safe_name(name) for name in names if names.count(name) > 1}
+        counted = Counter(name for name, _ in pairs)
+        duplicates = {_safe_name(name) for name, count in counted.items() if count > 1}
         raise errors.Invalid({name: ["must not be given twice"] for name in sorted(duplicates)})
     return members
 

@@ -20,12 +20,12 @@ def client_address(forwarded: str | None, peer: str | None, trusted: int) -> str
     """
     entries = (forwarded or "").split(",") if (forwarded or "").strip() else []
     if trusted and len(entries) >= trusted:
-        return _address(entries[-trusted])
-    return _address(peer or "")
+        return canonical(entries[-trusted])
+    return canonical(peer or "")
 
 
-def _address(entry: str) -> str:
-    """Parse an address, with or without a port, as proxies write it."""
+def canonical(entry: str) -> str:
+    """Return an address, written with or without a port, in canonical form; an empty string if it is none."""
     text = entry.strip(" \t")
     if match := _BRACKETED.fullmatch(text) or _WITH_PORT.fullmatch(text):
         text = match[1]

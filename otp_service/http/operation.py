@@ -4,6 +4,7 @@ Knows roles, kinds of caller and schemas. Must not know any single call.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -14,6 +15,7 @@ from marshmallow import Schema
 from otp_service import errors
 from otp_service.http.auth import authenticate
 from otp_service.http.body import MAX_POLICY
+from otp_service.http.view import core
 from otp_service.policy import ROLES
 
 CLIENT_KEYS = ("publishable", "secret")
@@ -39,6 +41,8 @@ class Operation:
     """Media type of an answer without a schema."""
     large: bool = False
     """Whether the body may be as large as a policy, or as a batch of reports."""
+    open_on_own_port: bool = False
+    """Whether no key is asked for if operators have a port of their own: who reaches that port is known."""
 
 
 def operation(**kwargs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # noqa: ANN401 - as Operation
@@ -50,11 +54,17 @@ def operation(**kwargs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
         def guarded(**arguments: str) -> Any:  # noqa: ANN401 - what the view answers
             if described.large:
                 request.max_content_length = MAX_POLICY
-            if described.keys:
+            if described.keys and not (described.open_on_own_port and core().settings.ops_port):
                 authenticate(described.keys, described.role)
-            return view(**arguments)
+            with _place(described):
+                return view(**arguments)
 
         guarded.operation = described  # type: ignore[attr-defined]
         return guarded
 
     return decorate
+
+
+def _place(described: Operation) -> AbstractContextManager[object]:
+    """Take a place among the operators' calls that run at once. Raises Busy if all are taken: nothing waits for one."""
+    return core().ops_places.take() if described.keys == OPS_KEYS else nullcontext()

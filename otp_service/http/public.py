@@ -13,7 +13,7 @@ from otp_service import errors
 from otp_service.challenge.view import View
 from otp_service.http.auth import caller
 from otp_service.http.body import idempotency_key, load
-from otp_service.http.operation import CLIENT_KEYS, operation
+from otp_service.http.operation import CLIENT_KEYS, OPS_KEYS, operation
 from otp_service.http.schemas.challenge import (
     ChallengeSchema,
     ResendSchema,
@@ -62,7 +62,7 @@ def _shown(view: View) -> dict[str, Any]:
     ),
 )
 def send_code() -> tuple[dict[str, Any], int]:
-    """Start a challenge. The answer does not wait for the message; read its status later in `deliveries`."""
+    """Start a challenge. The answer does not wait for the message: see `deliveries` later."""
     wanted = SendRequest(**load(SendSchema))
     return _shown(core().send.send(caller(), wanted, idempotency_key())), 202
 
@@ -98,7 +98,7 @@ def verify_code() -> dict[str, Any]:
     problems=(errors.ChallengeNotFound, errors.Busy),
 )
 def get_challenge(challenge_id: str) -> dict[str, Any]:
-    """Return the status of its messages and the seconds for a countdown, until ten minutes after its end."""
+    """Return its messages and the seconds for a countdown, until ten minutes after its end."""
     return _shown(core().manage.status(caller(), challenge_id))
 
 
@@ -175,7 +175,7 @@ def check_health() -> dict[str, str]:
 @views.get("/readyz")
 @operation(summary="Whether this process can serve", answer=HealthSchema)
 def check_readiness() -> tuple[dict[str, Any], int, dict[str, str]]:
-    """Ping each part. Only without the store the answer is 503: without workers, codes can still be checked."""
+    """Ping each part. The answer is 503 without the store only: without workers, codes can be checked."""
     states = {"store": _state(core().store.facts.ping)}
     if states["store"] != "ok":
         return {"status": "unavailable", "parts": states}, 503, {"Retry-After": "2"}
@@ -194,8 +194,14 @@ def _state(ping: Callable[[], None]) -> str:
 
 
 @views.get("/metrics")
-@operation(summary="Prometheus metrics", answer=None)
+@operation(
+    summary="Prometheus metrics",
+    answer=None,
+    keys=OPS_KEYS,
+    role="read",
+    open_on_own_port=True,
+)
 def get_metrics() -> Response:
-    """Text format 0.0.4, for all processes that share a metrics folder."""
+    """Of all processes that share a metrics folder. A port of its own asks for no key."""
     page = core().metrics.page(shared=current_app.config["SHARED_METRICS"])
     return Response(page, content_type="text/plain; version=0.0.4; charset=utf-8")

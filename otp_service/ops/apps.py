@@ -16,6 +16,7 @@ from otp_service.access.keyring import Key, Keyring
 from otp_service.errors import Invalid, KeyConflict, NotFound
 from otp_service.ops.policy_changes import Applied, PolicyChanges
 from otp_service.policy import ROLES, Policy
+from otp_service.policy.places import headers_of
 
 APP_KEY_KINDS = ("publishable", "secret")
 """The keys of an app; a new one gets one of each."""
@@ -118,41 +119,21 @@ def without_app(text: str, name: str) -> str:
     kept: list[str] = []
     start = 0
     path: tuple[str, ...] = ()
-    for following, named in [*_tables(lines), (len(lines), ())]:
+    for following, named in [*_tables(text, lines), (len(lines), ())]:
         if path[:2] != ("app", name):
             kept += lines[start:following]
         start, path = following, named
     return _verified("".join(kept).rstrip() + "\n", after)
 
 
-def _tables(lines: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield where each table starts, including the comments directly above its header, and its path.
-
-    A line that starts with a bracket is a header if the lines since the last header are complete TOML: otherwise the
-    line is within an array or a multi-line string.
-    """
-    last = 0
-    for at, line in enumerate(lines):
-        if line.lstrip().startswith("[") and _is_whole(lines[last:at]):
-            start = last = at
-            while start and lines[start - 1].lstrip().startswith("#"):
-                start -= 1
-            # a comment at the top is about the whole document
-            yield start or at, tuple(_path(tomllib.loads(line)))
-
-
-def _is_whole(lines: Sequence[str]) -> bool:
-    try:
-        tomllib.loads("".join(lines))
-    except tomllib.TOMLDecodeError:
-        return False
-    return True
-
-
-def _path(table: Any) -> Iterator[str]:  # noqa: ANN401 - tables within tables
-    while isinstance(table, dict) and table:
-        [(name, table)] = table.items()
-        yield name
+def _tables(text: str, lines: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield where each table starts, including the comments directly above its header, and its path."""
+    for line, path in headers_of(text):
+        start = at = line - 1
+        while start and lines[start - 1].lstrip().startswith("#"):
+            start -= 1
+        # a comment at the top is about the whole document
+        yield start or at, path
 
 
 def _quoted(text: str) -> str:

@@ -4,6 +4,8 @@ Knows every kind of trace that a number leaves. Must not know how traces are sto
 repeated: a record that leads to others is erased last.
 """
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,11 +13,15 @@ from otp_service import phone
 from otp_service.challenge.eraser import ChallengeEraser
 from otp_service.challenge.sealed import open_data
 from otp_service.crypto.sealing import Seal, Unsealable
+from otp_service.errors import Busy
 from otp_service.events.queue import EventQueue
 from otp_service.guard.suppressions import Suppressions
 from otp_service.policy import CHANNELS
 from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
+
+RETRY_AFTER = 60
+TOO_LARGE = "The store is too large to be read in one request. Nothing was erased. Use otp-service forget."
 
 
 @dataclass(slots=True)
@@ -60,16 +66,18 @@ class Erasure:
         by: str,
         and_suppression: bool = False,
         progress: Callable[[str], None] = lambda _: None,
+        seconds: float = math.inf,
     ) -> Erased:
         """End the challenges of a number and erase all traces of it.
 
         A number that wrote STOP stays on the suppression list, so that it gets no messages, unless `and_suppression`.
-        `progress` is called with each kind of record. Raises InvalidNumber, StoreUnavailable.
+        `progress` is called with each kind of record. If finding the challenges takes more than `seconds`, nothing is
+        erased. Raises InvalidNumber, StoreUnavailable, Busy.
         """
         e164 = phone.parse(to, country, possible=True).e164
         erased = Erased()
         progress("challenges")
-        ids = self._challenges_of(e164, erased)
+        ids = self._challenges_of(e164, erased, time.monotonic() + seconds)
         self._erase_traces(ids, erased, progress)
         erased.removed["challenges"] = sum(map(self._challenges.erase, ids))
         self._erase_traces(ids, erased, progress)  # traces that a worker left meanwhile
@@ -82,9 +90,11 @@ class Erasure:
         log("number.forgotten", to=phone.mask(e164), by=by, suppressed=erased.suppressed, **erased.removed)
         return erased
 
-    def _challenges_of(self, e164: str, erased: Erased) -> set[str]:
+    def _challenges_of(self, e164: str, erased: Erased, until: float) -> set[str]:
         found = set()
         for batch in self._challenges.walk():
+            if time.monotonic() > until:
+                raise Busy(TOO_LARGE, retry_after=RETRY_AFTER)
             for challenge in batch:
                 try:
                     number = open_data(self._seal, challenge).e164

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from otp_service.errors import NotFound, PolicyConflict, PolicyInvalid, RoleNotAllowed
 from otp_service.ops.checked_policy import parse_checked
-from otp_service.policy import ROLES, Policy
+from otp_service.policy import CHANNELS, ROLES, Policy
 from otp_service.policy.versions import Policies, Version
 
 
@@ -110,7 +110,8 @@ class PolicyChanges:
             raise PolicyConflict(number)
         if _access(before) != _access(loaded):
             raise RoleNotAllowed(
-                ROLES[-1], "A change of who may call, or of where codes, events and human checks go"
+                ROLES[-1],
+                "A change of who may call, of what messages say, or of where codes, events and human checks go",
             )
         return number
 
@@ -138,9 +139,11 @@ def version_of(policies: Policies, number: int | None = None) -> Version:
 
 
 def _access(policy: Policy) -> tuple[object, ...]:
-    """Return what says who may call, and where codes, secrets and events go."""
+    """Return what says who may call, where codes, secrets and events go, and what messages with codes say."""
     apps = {
         name: (
+            app.brand,
+            app.binding,
             app.origins,
             app.publishable_keys,
             app.secret_keys,
@@ -150,7 +153,10 @@ def _access(policy: Policy) -> tuple[object, ...]:
         for name, app in policy.apps.items()
     }
     upstreams = {
-        name: (one.kind, one.base_url, one.token_env, one.auth, one.paths, one.balance_paths, one.receipts)
+        name: (
+            *(one.kind, one.base_url, one.token_env, one.auth, one.paths, one.balance_paths, one.receipts),
+            *(getattr(one, channel) for channel in CHANNELS),
+        )
         for name, one in policy.upstreams.items()
     }
-    return policy.operators, apps, upstreams
+    return policy.operators, apps, upstreams, policy.templates

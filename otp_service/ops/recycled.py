@@ -3,12 +3,13 @@
 Brings the guard's history and the audit log together. Must not know HTTP, a terminal or Redis.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from otp_service import phone
 from otp_service.durations import DAY
 from otp_service.errors import InvalidNumber
-from otp_service.guard.history import History
+from otp_service.guard.history import MOST_RECYCLED, History
 from otp_service.ops.audit import AuditNote
 from otp_service.telemetry.logs import log
 
@@ -33,15 +34,18 @@ class RecycledNumbers:
         Raises StoreUnavailable.
         """
         taken, wrong = 0, list[int]()
-        now = self._clock()
-        for place, text in enumerate(numbers):
-            try:
-                e164 = phone.parse(text, possible=True).e164
-            except InvalidNumber:
-                wrong.append(place)
-                continue
-            self._history.erase(e164)
-            self._history.record_recycled(e164, now, days * DAY)
-            taken += 1
+        now, left = self._clock(), _phone_numbers(numbers, wrong)
+        while batch := list(islice(left, MOST_RECYCLED)):
+            self._history.record_recycled(batch, now, days * DAY)
+            taken += len(batch)
         log("numbers.recycled", taken=taken, wrong=len(wrong), by=audit.by, reason=audit.reason)
         return taken, wrong
+
+
+def _phone_numbers(texts: Iterable[str], wrong: list[int]) -> Iterator[str]:
+    """Yield phone numbers as E.164, and add the places of other texts to `wrong`."""
+    for place, text in enumerate(texts):
+        try:
+            yield phone.parse(text, possible=True).e164
+        except InvalidNumber:
+            wrong.append(place)

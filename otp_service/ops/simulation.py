@@ -1,9 +1,8 @@
-"""What a number would get and why, and what changed between two policies. Nothing is sent, charged or counted.
+"""What a number would get and why. Nothing is sent, charged or counted.
 
 Knows routes, steps, texts and what the guard would decide. Must not know who asks, or how an answer is shown.
 """
 
-import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,7 +16,6 @@ from otp_service.messages.payments import BY_NAME
 from otp_service.phone import Number
 from otp_service.policy import App, Guard, Learned, Policy, Route, StepRule
 from otp_service.policy.registered import registered_texts
-from otp_service.policy.versions import Version
 
 _EXAMPLE_ADDRESS = "192.0.2.1"
 _SENDS = ("allow", "cheap")
@@ -117,21 +115,6 @@ def _taken(policy: Policy, route: Route, channel: str | None) -> list[StepRule]:
     return chosen + [rule for rule in route.steps if rule.channel != channel]
 
 
-def difference(old: Version, new: Version) -> str:
-    """Return a unified diff of two versions' texts; empty if they are equal."""
-    lines = difflib.unified_diff(
-        old.text.splitlines(keepends=True),
-        new.text.splitlines(keepends=True),
-        _label(old),
-        _label(new),
-    )
-    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
-
-
-def _label(version: Version) -> str:
-    return f"version {version.number}" if version.number else "the file"
-
-
 def _match(route: Route) -> dict[str, list[str]]:
     """Show what a route matches; empty for all numbers."""
     return {part: list(wanted) for part, wanted in asdict(route.match).items() if wanted}
@@ -195,7 +178,7 @@ def _registered(
 ) -> list[dict[str, Any]]:
     """Show the id of the registered template at each account, and every text that can leave under it."""
     shown = []
-    for name in rule.upstreams:
+    for name in dict.fromkeys(rule.upstreams):
         sms = policy.upstreams[name].sms
         if sms and (template_id := sms.template_id_of(template, app.name, purpose)):
             under = dict.fromkeys(_texts_under(policy, template_id, lines=rule.lines != "off"))

@@ -5,14 +5,16 @@ Pure. Must not report what a mistake in one table has caused: the value of a bro
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from otp_service.phone import NETWORKS, calling_code
+from otp_service.policy.bounds import MOST_TEXTS
 from otp_service.policy.draft import Draft, Findings
 from otp_service.policy.limits import EVERYWHERE, MOST_TIERS, Budget
 from otp_service.policy.model import App, Match, Route, StepRule, Upstream
 from otp_service.policy.places import join
+from otp_service.policy.reach import Reach
+from otp_service.policy.registered import comparisons
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _NAME_RULE = "a name has up to 32 lowercase letters, digits, - and _"
@@ -33,14 +35,19 @@ def report_contradictions(draft: Draft, findings: Findings) -> None:
         for name in names:
             if not _NAME.fullmatch(name):
                 findings.add(join(kind, name), _NAME_RULE)
+    reach = Reach(
+        [route.match for route in draft.routes],
+        unknown=lambda at: findings.is_broken(f"route[{at}].match"),
+    )
     _check_keys(draft, findings)
+    _check_registered(draft, findings)
     _check_timeouts(draft, findings)
-    _check_countries(draft, findings)
+    _check_countries(draft, reach, findings)
     _check_tiers(draft, findings)
     _check_route_names(draft, findings)
     for place, route in enumerate(draft.routes):
         _check_match(draft, f"route[{place}].match", route.match, findings)
-        _check_reach(draft, place, findings)
+        _check_reach(place, reach, findings)
         _check_steps(draft, f"route[{place}]", route, findings)
 
 
@@ -69,6 +76,18 @@ def _check_keys(draft: Draft, findings: Findings) -> None:
         seen.setdefault(digest, place)
 
 
+def _check_registered(draft: Draft, findings: Findings) -> None:
+    """Find so many ids of registered templates that listing their texts would take seconds."""
+    total = 0
+    for name, upstream in draft.upstreams.items():
+        if upstream.sms:
+            total += comparisons(draft.apps, draft.templates.get("sms", {}), upstream.sms)
+        if total > MOST_TEXTS:
+            place = f"{join('upstream', name)}.sms.template_ids"
+            findings.add(place, "has too many entries for so many apps, languages and purposes")
+            return
+
+
 def _check_timeouts(draft: Draft, findings: Findings) -> None:
     for name, upstream in draft.upstreams.items():
         place = join("upstream", name)
@@ -86,7 +105,7 @@ def _check_tiers(draft: Draft, findings: Findings) -> None:
                 findings.add(f"{table}.{name}", f"must have at most {MOST_TIERS} limits in all")
 
 
-def _check_countries(draft: Draft, findings: Findings) -> None:
+def _check_countries(draft: Draft, reach: Reach, findings: Findings) -> None:
     """Find allowed countries that no route serves, and apps that cannot send anywhere."""
     for name, app in draft.apps.items():
         broken = findings.is_broken("guard") or findings.is_broken(f"{join('app', name)}.guard")
@@ -96,20 +115,19 @@ def _check_countries(draft: Draft, findings: Findings) -> None:
                 'names no country, so nothing would be sent; use "*" for all countries',
             )
             return
-        own = [route.match for route in draft.routes if not route.match.apps or name in route.match.apps]
-        _check_served(draft, app, own, findings)
+        _check_served(draft, app, reach, findings)
 
 
-def _check_served(draft: Draft, app: App, own: Sequence[Match], findings: Findings) -> None:
+def _check_served(draft: Draft, app: App, reach: Reach, findings: Findings) -> None:
     if findings.is_unread("route") or any(
         findings.is_broken(f"route[{at}].match") for at in range(len(draft.routes))
     ):
         return
-    guard = app.guard or draft.guard
+    guard, own = app.guard or draft.guard, reach.of_app(app.name)
     differs = app.guard is not None and app.guard.countries != draft.guard.countries
     table = f"{join('app', app.name)}.guard.countries.allow" if differs else "guard.countries.allow"
     for place, country in _listed(table, guard.countries.allow):
-        if country not in {EVERYWHERE, *NETWORKS} and not any(match.may_meet(country) for match in own):
+        if country not in {EVERYWHERE, *NETWORKS} and not reach.meeting(country) & own:
             findings.add(place, f"no route of app {app.name} serves {country}")
 
 
@@ -136,24 +154,13 @@ def _check_match(draft: Draft, place: str, match: Match, findings: Findings) -> 
                 findings.add(here, f"no number of these countries begins with {prefix}")
 
 
-def _check_reach(draft: Draft, at: int, findings: Findings) -> None:
+def _check_reach(at: int, reach: Reach, findings: Findings) -> None:
     """Find a route that is never reached, because earlier routes serve all its countries."""
-    if findings.is_broken(f"route[{at}].match"):
+    if findings.is_broken(f"route[{at}].match") or not (serving := reach.covering(at)):
         return
-    match = draft.routes[at].match
-    serving: set[int] = set()
-    for part in [replace(match, countries=(country,)) for country in match.countries] or [match]:
-        first = next((e for e in range(at) if _covers(draft, e, part, findings)), None)
-        if first is None:
-            return
-        serving.add(first)
     named = " and ".join(f"route[{earlier}]" for earlier in sorted(serving))
     verb = "serves" if len(serving) == 1 else "serve"
     findings.add(f"route[{at}]", f"is never reached, {named} already {verb} everything it matches")
-
-
-def _covers(draft: Draft, earlier: int, part: Match, findings: Findings) -> bool:
-    return not findings.is_broken(f"route[{earlier}].match") and draft.routes[earlier].match.covers(part)
 
 
 def _check_steps(draft: Draft, place: str, route: Route, findings: Findings) -> None:

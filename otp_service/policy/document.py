@@ -1,31 +1,29 @@
 """The policy document: reads TOML into a frozen Policy.
 
-Reports all problems at once, each with its place and line. Must not know where the document is stored.
+Reports problems together, each with its place and line. Must not know where the document is stored.
 """
 
 import re
 import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from otp_service.errors import ConfigurationError
-from otp_service.policy import checks, sender_checks, text_checks
-from otp_service.policy.draft import Findings, read
+from otp_service.policy import bounds, checks, links, sender_checks, text_checks
+from otp_service.policy.draft import Draft, EnoughFound, Findings, read
 from otp_service.policy.model import Policy
 from otp_service.policy.places import lines_of
 
 
 def parse(text: str) -> Policy:
-    """Read a policy document. Raises ConfigurationError with all problems, each with its place and line."""
+    """Read a policy document. Raises ConfigurationError with its problems, each with its place and line.
+
+    After the first 50 problems, no more are looked for.
+    """
     document = _load(text)
     lines = lines_of(text)
-    problems, warnings = Findings(lines), Findings(lines)
-    draft = read(document, problems)
-    checks.report_contradictions(draft, problems)
-    if found := problems.report():
-        raise ConfigurationError([f"policy: {problem}" for problem in found])
-    checks.report_warnings(draft, warnings)
-    text_checks.report_warnings(draft, warnings)
-    sender_checks.report_warnings(draft, warnings)
+    draft = _checked(document, Findings(lines))
     return Policy(
         apps=draft.apps,
         upstreams=draft.upstreams,
@@ -34,15 +32,43 @@ def parse(text: str) -> Policy:
         challenge=draft.challenge,
         guard=draft.guard,
         templates=draft.templates,
-        warnings=tuple(warnings.report()),
+        warnings=tuple(_warnings(draft, Findings(lines))),
     )
 
 
+def _checked(document: Mapping[str, Any], problems: Findings) -> Draft:
+    draft = None
+    with suppress(EnoughFound):
+        for place, rule in bounds.list_crowds(document):
+            problems.add(place, rule)
+        if not problems:
+            draft = read(document, problems)
+            checks.report_contradictions(draft, problems)
+            links.report_links(draft, problems)
+    if draft is None or problems:
+        raise ConfigurationError([f"policy: {problem}" for problem in problems.report()])
+    return draft
+
+
+def _warnings(draft: Draft, warnings: Findings) -> list[str]:
+    with suppress(EnoughFound):
+        for module in (checks, text_checks, sender_checks):
+            module.report_warnings(draft, warnings)
+    return warnings.report()
+
+
 def _load(text: str) -> dict[str, Any]:
+    if problem := bounds.text_problem(text):
+        raise ConfigurationError([f"policy: {problem}"])
+    document = _parsed(text)
+    if problem := bounds.total_problem(document):
+        raise ConfigurationError([f"policy: {problem}"])
+    return document
+
+
+def _parsed(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except RecursionError:
-        raise ConfigurationError(["policy: is nested too deeply"]) from None
     except ValueError as error:  # also raised for an integer of thousands of digits
         what = str(error)
         line = found[1] if (found := re.search(r"\(at line (\d+),", what)) else text.count("\n") + 1

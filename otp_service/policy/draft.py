@@ -3,7 +3,7 @@
 Pure. Collects all problems with their places and lines. Must not know the rules between tables.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,13 @@ from otp_service.policy.limits import Guard
 from otp_service.policy.model import App, ChallengeRules, Operator, Route, Upstream
 from otp_service.policy.places import join, line_of
 
+MOST_FINDINGS = 50
+"""Problems that are reported at once, and likewise warnings."""
+
+
+class EnoughFound(Exception):
+    """So many findings that no more are looked for."""
+
 
 class Findings:
     """Problems or warnings, by place. `lines` maps each place of the document to its line."""
@@ -33,14 +40,24 @@ class Findings:
     def __init__(self, lines: Mapping[str, int]) -> None:
         self._lines = lines
         self._found: list[tuple[str, str]] = []
+        self._more = False
         self._broken: set[str] = set()
+        self._around: set[str] = set()
+        """The tables around broken places."""
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self._found)
 
     def add(self, place: str, rule: str) -> None:
-        """Add the rule that a place breaks."""
+        """Add the rule that a place breaks. Raises EnoughFound."""
+        if len(self._found) == MOST_FINDINGS:
+            self._more = True
+            raise EnoughFound
         self._found.append((place, rule))
 
     def add_broken(self, place: str, messages: Any) -> None:  # noqa: ANN401 - marshmallow nests freely
-        """Add marshmallow's messages about a table, and mark the places as broken."""
+        """Add marshmallow's messages about a table, and mark the places as broken. Raises EnoughFound."""
         if isinstance(messages, Mapping):
             for key, inner in messages.items():
                 if isinstance(key, int):
@@ -49,12 +66,17 @@ class Findings:
                     self.add_broken(place if key == "_schema" else join(place, key), inner)
             return
         self._broken.add(place)
+        self._around.update(_tables_around(place))
         for rule in messages if isinstance(messages, list) else [messages]:
             self.add(place, f"{rule[0].lower()}{rule[1:].rstrip('.')}")
 
     def is_broken(self, place: str) -> bool:
         """Tell whether the value of a place is unknown: the place, a part of it or a table around it is broken."""
-        return any(_holds(place, other) or _holds(other, place) for other in self._broken)
+        return (
+            place in self._broken
+            or place in self._around
+            or any(table in self._broken for table in _tables_around(place))
+        )
 
     def is_unread(self, place: str) -> bool:
         """Tell whether the place itself could not be read."""
@@ -63,13 +85,21 @@ class Findings:
     def report(self) -> list[str]:
         """Return one sentence for each, in the order of the document."""
         found = [(line_of(place, self._lines), place, rule) for place, rule in self._found]
-        return [
+        told = [
             f"{place}: {rule} (line {line})" for line, place, rule in sorted(found, key=lambda each: each[0])
         ]
+        return (
+            [*told, f"more than {MOST_FINDINGS} were found, and the others are left out"]
+            if self._more
+            else told
+        )
 
 
-def _holds(outer: str, inner: str) -> bool:
-    return inner.startswith((f"{outer}.", f"{outer}[")) or inner == outer
+def _tables_around(place: str) -> Iterator[str]:
+    """Yield the tables and lists that hold a place, without the document."""
+    end = len(place)
+    while (end := max(place.rfind(".", 0, end), place.rfind("[", 0, end))) > 0:
+        yield place[:end]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +113,8 @@ class Draft:
     challenge: ChallengeRules
     guard: Guard
     templates: Mapping[str, Mapping[str, str]]
+    hosts: tuple[str, ...]
+    """Hosts to which texts and brands may lead, beside those of apps."""
 
 
 def read(document: Mapping[str, Any], findings: Findings) -> Draft:
@@ -95,6 +127,8 @@ def read(document: Mapping[str, Any], findings: Findings) -> Draft:
         }
         for kind, form in (("upstream", UpstreamForm()), ("operator", OperatorForm()))
     }
+    templates = _table(TemplatesForm(), tables.get("template", {}), "template", findings)
+    hosts = templates.pop("hosts", ())
     guard = _guard(tables.get("guard", {}), "guard", findings, Guard())
     return Draft(
         apps={name: _app(raw, name, findings, guard) for name, raw in tables.get("app", {}).items()},
@@ -105,7 +139,8 @@ def read(document: Mapping[str, Any], findings: Findings) -> Draft:
         ),
         challenge=_table(ChallengeForm(), tables.get("challenge", {}), "challenge", findings),
         guard=guard,
-        templates=_table(TemplatesForm(), tables.get("template", {}), "template", findings),
+        templates=templates,
+        hosts=hosts,
     )
 
 

@@ -284,7 +284,9 @@ class UpstreamForm(Form):
         validate=validate.OneOf(["header", "query", "body"], error="must be header, query or body")
     )
     paths = Named(fields.String(validate=_PATH), one_of(*PATHS))
-    balance_paths = some(fields.String(validate=_PATH))
+    balance_paths = fields.List(
+        fields.String(validate=_PATH), validate=validate.Length(1, 4, error="must be 1 to 4 paths")
+    )
     connect_timeout = fields.Float(validate=validate.Range(0.05, 10, error="must be from 0.05 to 10"))
     total_timeout = fields.Float(validate=validate.Range(0.1, 6, error="must be from 0.1 to 6"))
     gets_per_minute = fields.Integer(strict=True, validate=between(1, 100_000))
@@ -347,7 +349,10 @@ class RouteForm(Form):
 
 
 class TemplatesForm(Form):
-    """`[template.CHANNEL]`: texts by locale. WhatsApp has none, as the vendor keeps its templates."""
+    """`[template.CHANNEL]`: texts by locale. WhatsApp has none, as the vendor keeps its templates.
+
+    `hosts` are those to which texts and brands may lead, beside those of apps.
+    """
 
     shape = dict
     sms = Named(fields.String(validate=_template_check("sms")), _LANGUAGE)
@@ -355,6 +360,13 @@ class TemplatesForm(Form):
     rcs = Named(fields.String(validate=_template_check("rcs")), _LANGUAGE)
     mip = Named(fields.String(validate=_template_check("mip")), _LANGUAGE)
     payment = Named(fields.String(validate=_template_check("payment")), _LANGUAGE)
+    hosts = fields.List(
+        fields.String(
+            validate=validate.Regexp(
+                r"[a-z0-9-]+(\.[a-z0-9-]+)+\Z", error="must be a host such as example.com"
+            )
+        )
+    )
 
 
 def _some_tables(kind: str) -> Named:

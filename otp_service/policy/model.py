@@ -194,25 +194,6 @@ class Match:
             and (not self.purposes or purpose in self.purposes)
         )
 
-    def covers(self, other: "Match") -> bool:
-        """Tell whether this matches everything that `other` matches."""
-        pairs = (
-            (self.countries, other.countries),
-            (self.types, other.types),
-            (self.apps, other.apps),
-            (self.purposes, other.purposes),
-        )
-        return self._covers_digits(other) and all(
-            not mine or (theirs and set(theirs) <= set(mine)) for mine, theirs in pairs
-        )
-
-    def _covers_digits(self, other: "Match") -> bool:
-        """Compare the first digits of numbers. Numbers of a country begin with its calling code."""
-        begin = other.prefixes or tuple(calling_code(country) for country in other.countries)
-        return not self.prefixes or (
-            bool(begin) and all(digits.startswith(self.prefixes) for digits in begin)
-        )
-
     def may_meet(self, country: str) -> bool:
         """Tell whether any number of the country could match."""
         code = calling_code(country)

@@ -39,6 +39,13 @@ def lines_of(text: str) -> Mapping[str, int]:
     return _Reader(text.replace("\r\n", "\n")).read()
 
 
+def headers_of(text: str) -> list[tuple[int, tuple[str, ...]]]:
+    """List the line of each table's header, counted from 1, and the keys in it. Raises ValueError as `lines_of`."""
+    reader = _Reader(text.replace("\r\n", "\n"))
+    reader.read()
+    return reader.headers
+
+
 def line_of(place: str, known: Mapping[str, int]) -> int:
     """Return the line of a place. If it is missing, return the line of the nearest table around it, or 1."""
     end = len(place)
@@ -55,6 +62,7 @@ class _Reader:
         self._at = 0
         self._ends = list(accumulate(len(line) + 1 for line in text.split("\n")))
         self._lines: dict[str, int] = {}
+        self.headers: list[tuple[int, tuple[str, ...]]] = []
         self._elements: dict[str, int] = {}
         """The number of elements that each array of tables has so far."""
 
@@ -74,7 +82,9 @@ class _Reader:
         line = self._line()
         many = self._text.startswith("[[", self._at)
         self._at += 2 if many else 1
-        *outer, last = self._keys()
+        keys = self._keys()
+        self.headers.append((line, tuple(keys)))
+        *outer, last = keys
         self._at += 2 if many else 1
         table = self._descend("", outer, line)
         table = join(table, last)

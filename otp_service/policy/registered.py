@@ -22,6 +22,13 @@ class RegisteredText:
     text: str
 
 
+def comparisons(apps: Mapping[str, App], own: Mapping[str, str], settings: SmsSettings) -> int:
+    """Count the comparisons that `registered_texts` makes at most."""
+    entries = settings.template_ids
+    locales = len(templates.TEMPLATES.keys() | own.keys())
+    return locales * len(apps) * (len({entry.purpose for entry in entries}) + 1) * (len(entries) + 1)
+
+
 def registered_texts(
     apps: Mapping[str, App],
     own: Mapping[str, Mapping[str, str]],

@@ -47,12 +47,10 @@ class Policies:
         return self.version(head) if (head := self.head()) else None
 
     def history(self, limit: int = 20) -> list[Version]:
-        """Return the newest versions, the one in force first."""
+        """Return the newest versions, the one in force first. Each is read alone: all texts are megabytes."""
         head = self.head()
-        if not head:
-            return []
-        found = self._read(*(f"v{number}" for number in range(head, max(0, head - limit), -1)))
-        return [version for stored in found if (version := _version(stored))]
+        found = map(self.version, range(head, max(0, head - limit), -1))
+        return [version for version in found if version]
 
     def apply(
         self, text: str, *, author: str, reason: str, expected: int | None = None
@@ -84,8 +82,8 @@ class Policies:
         with suppress(PolicyConflict):
             self.apply(text, author="OTP_POLICY_FILE", reason="the first version", expected=0)
 
-    def _read(self, *fields: str) -> list[str | None]:
-        found: list[str | None] = self._scripts.call("policy_read", [self._key], *fields)
+    def _read(self, field: str) -> list[str | None]:
+        found: list[str | None] = self._scripts.call("policy_read", [self._key], field)
         return found
 
 

@@ -92,9 +92,11 @@ def _sentinel(url: str, common: dict[str, Any], connections: int, limits: Limits
     options = _credentials(url)
     own = {k.removeprefix("sentinel_"): options.pop(k) for k in list(options) if k.startswith("sentinel_")}
     shared = {k: v for k, v in common.items() if k != "health_check_interval"}
+    # redis-py gives a Sentinel's connections nothing of what the master's need.
+    tls = {k: v for k, v in options.items() if k == "ssl" or k.startswith("ssl_")}
     nodes = _nodes(url, SENTINEL_PORT)
     sentinels = Sentinel(  # type: ignore[no-untyped-call]
-        nodes, sentinel_kwargs={**shared, **_in_turn(nodes, limits), **own}, **common, **options
+        nodes, sentinel_kwargs={**shared, **_in_turn(nodes, limits), **tls, **own}, **common, **options
     )
     client: Client = sentinels.master_for(  # type: ignore[no-untyped-call]
         service, redis_class=Redis, db=int(db or 0), max_connections=connections, **common, **options

@@ -103,6 +103,7 @@ def _environment(redis_url: str, port: int, folder: Path) -> dict[str, str]:
         "OTP_LOOKUP_KEYS": f"l1:{new_secret()}",
         "OTP_SUBJECT_KEY": new_secret(),
         "OTP_SIGNING_KEYS": f"s1:{new_secret()}",
+        "OTP_DEVICE_KEYS": f"d1:{new_secret()}",
         "OTP_UPSTREAM_MAIN_TOKEN": "0123456789abcdef0123456789abcdef",
         "OTP_LISTEN": f"127.0.0.1:{port}",
         "OTP_PROCESSES": str(PROCESSES),

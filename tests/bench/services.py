@@ -78,6 +78,7 @@ def product(profile: str, **settings: str) -> Iterator[Target]:
             "OTP_LOOKUP_KEYS": f"l1:{new_secret()}",
             "OTP_SUBJECT_KEY": new_secret(),
             "OTP_SIGNING_KEYS": f"s1:{new_secret()}",
+            "OTP_DEVICE_KEYS": f"d1:{new_secret()}",
             "OTP_UPSTREAM_STANDIN_TOKEN": "0123456789abcdef0123456789abcdef",
             "OTP_HASH_PROFILE": profile,
             "OTP_LISTEN": f"127.0.0.1:{port}",

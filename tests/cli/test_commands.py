@@ -334,8 +334,9 @@ def test_serve_answers_from_several_processes_and_ends_when_told(
 ) -> None:
     """It is ready, sums metrics over both processes, logs warnings as JSON, and exits with 0 on SIGTERM."""
     edit(good, 'brand = "Acme"', 'brand = "The Acme Trading Company of 1899"')
-    port = free_port()
+    port, inside = free_port(), free_port()
     own = {"OTP_LISTEN": f"127.0.0.1:{port}", "OTP_PROCESSES": "2", "TMPDIR": str(tmp_path)}
+    own["OTP_OPS_LISTEN"] = f"127.0.0.1:{inside}"
     process = subprocess.Popen(
         [sys.executable, "-m", "otp_service", "serve"],
         env=CLEAN | good | own,
@@ -352,7 +353,7 @@ def test_serve_answers_from_several_processes_and_ends_when_told(
             assert session.get(f"{url}/readyz", timeout=PATIENCE).json()["status"] == "ok"
         for _ in range(20):
             assert requests.get(f"{url}/healthz", timeout=PATIENCE).status_code == 200
-        page = requests.get(f"{url}/metrics", timeout=PATIENCE).text
+        page = requests.get(f"http://127.0.0.1:{inside}/metrics", timeout=PATIENCE).text
         assert 'otp_http_requests_total{route="/healthz",status="200"} 20.0' in page.splitlines()
         assert list(tmp_path.glob("otp-metrics-*"))
     finally:

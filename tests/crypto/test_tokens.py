@@ -19,12 +19,13 @@ from otp_service.errors import TokenInvalid
 
 ISSUER, AUDIENCE, NOW = "https://otp.example.com", "web", 1_790_000_000
 SEED, OLDER = bytes(range(32)), bytes(range(32, 64))
+DEVICES = {"d1": bytes(range(64, 96))}
 CLAIMS = {"sub": "p0Yk5c1nS0a7", "phone_number": "+12025550100", "purpose": "login"}
 
 
 def signer() -> Signer:
     """Give a signer with a newest and an older key."""
-    return Signer({"s2": SEED, "s1": OLDER}, ISSUER)
+    return Signer({"s2": SEED, "s1": OLDER}, DEVICES, ISSUER)
 
 
 def issue(kid: str = "s2", at: int = NOW) -> Issue:
@@ -241,21 +242,21 @@ def test_no_text_is_a_token_by_chance(text: str) -> None:
 
 def test_an_older_key_still_checks_and_the_newest_signs() -> None:
     """Keys rotate without a lost token: the new key comes first, the old one stays for a while."""
-    old = Signer({"s1": OLDER}, ISSUER).sign(CLAIMS, issue("s1"), audience=AUDIENCE)
+    old = Signer({"s1": OLDER}, DEVICES, ISSUER).sign(CLAIMS, issue("s1"), audience=AUDIENCE)
     assert check(old)["sub"] == CLAIMS["sub"]
     assert jwt.get_unverified_header(token())["kid"] == "s2"
     with pytest.raises(TokenInvalid):
-        Signer({"s3": bytes(32)}, ISSUER).check(old, audience=AUDIENCE, now=NOW)
+        Signer({"s3": bytes(32)}, DEVICES, ISSUER).check(old, audience=AUDIENCE, now=NOW)
 
 
 def test_the_same_issue_gives_the_same_bytes_also_after_a_rotation() -> None:
     """Ed25519 signs without randomness: a process with the key signs the same token again, others say so."""
     issued = issue("s1")
-    first = Signer({"s1": OLDER}, ISSUER).sign(CLAIMS, issued, audience=AUDIENCE)
+    first = Signer({"s1": OLDER}, DEVICES, ISSUER).sign(CLAIMS, issued, audience=AUDIENCE)
     assert signer().kid == "s2"
     assert signer().sign(CLAIMS, issued, audience=AUDIENCE) == first
     with pytest.raises(UnknownSigningKey):
-        Signer({"s3": bytes(32)}, ISSUER).sign(CLAIMS, issued, audience=AUDIENCE)
+        Signer({"s3": bytes(32)}, DEVICES, ISSUER).sign(CLAIMS, issued, audience=AUDIENCE)
 
 
 def test_published_keys_check_tokens_and_hold_nothing_private() -> None:
@@ -268,7 +269,7 @@ def test_published_keys_check_tokens_and_hold_nothing_private() -> None:
     text = json.dumps(published)
     assert part(SEED) not in text
     assert part(OLDER) not in text
-    text = Signer({"s2": SEED}, ISSUER).sign(CLAIMS, issue(at=4_000_000_000), audience=AUDIENCE)
+    text = Signer({"s2": SEED}, DEVICES, ISSUER).sign(CLAIMS, issue(at=4_000_000_000), audience=AUDIENCE)
     claims = jwt.decode(
         text,
         jwt.PyJWKSet.from_dict(dict(published))["s2"],
@@ -278,3 +279,41 @@ def test_published_keys_check_tokens_and_hold_nothing_private() -> None:
         options={"verify_iat": False},
     )
     assert claims["sub"] == CLAIMS["sub"]
+
+
+def test_a_device_token_is_no_proof_even_to_a_backend_that_forgets_its_type() -> None:
+    """It has a ring and an audience of its own: neither the published keys nor the app's name accept it."""
+    device = signer().sign_device("p0Yk5c1nS0a7", issue(), audience=AUDIENCE)
+    assert signer().check_device(device, "p0Yk5c1nS0a7", audience=AUDIENCE, now=NOW)["aud"] == "device:web"
+    published = jwt.PyJWKSet.from_dict(signer().key_set())
+    assert jwt.get_unverified_header(device)["kid"] not in {key.key_id for key in published.keys}
+    for key in published.keys:
+        with pytest.raises(jwt.InvalidSignatureError):
+            jwt.decode(device, key, algorithms=["EdDSA"], options={"verify_aud": False})
+    own = Ed25519PrivateKey.from_private_bytes(DEVICES["d1"]).public_key()
+    with pytest.raises(jwt.InvalidAudienceError):
+        jwt.decode(device, own, algorithms=["EdDSA"], audience=AUDIENCE)
+    with pytest.raises(TokenInvalid):
+        check(device)
+
+
+def test_a_verification_token_is_no_device_token() -> None:
+    """Nor is the token of another person, of another app, or of a ring that is gone."""
+    device = signer().sign_device("a", issue(), audience=AUDIENCE)
+    other = Signer({"s2": SEED}, {"d1": bytes(32)}, ISSUER)
+    for text, made, subject, audience in (
+        (token(), signer(), CLAIMS["sub"], AUDIENCE),
+        (device, signer(), "b", AUDIENCE),
+        (device, signer(), "a", "other"),
+        (device, signer(), "a", "device:web"),
+        (device, other, "a", AUDIENCE),
+    ):
+        with pytest.raises(TokenInvalid):
+            made.check_device(text, subject, audience=audience, now=NOW)
+
+
+def test_a_device_outlives_a_rotation_of_the_keys_of_verification_tokens() -> None:
+    """So that these can be changed at once when they leak."""
+    device = signer().sign_device("a", issue(), audience=AUDIENCE)
+    rotated = Signer({"s9": bytes(32)}, {"d2": bytes(range(96, 128)), **DEVICES}, ISSUER)
+    assert rotated.check_device(device, "a", audience=AUDIENCE, now=NOW)["sub"] == "a"

@@ -72,7 +72,7 @@ def test_no_number_address_or_session_is_stored_in_clear(counters: Counters) -> 
     rules = only(dict.fromkeys(names, SMALL) | {"cooldown": {}, "conversion": {"sends": 1}})
     who = asked(session="the-session", known="session")
     counters.pins.write(counters.pin_of_number(NUMBER), {"what": "allow", "until": 1})
-    counters.history.record_recycled(NUMBER, 1, 60)
+    counters.history.record_recycled([NUMBER], 1, 60)
     for _ in range(2):
         counters.charge(rules, who)
         counters.limiter.count(after_failure(rules, who))

@@ -3,7 +3,7 @@
 from otp_service.crypto.sealing import Seal
 from otp_service.durations import HOUR
 from otp_service.guard.history import History
-from tests.support.counters import NUMBER, Counters, asked, only
+from tests.support.counters import NUMBER, Counters, asked, only, passes
 
 
 def test_a_recycled_number_is_found_under_every_lookup_key(counters: Counters) -> None:
@@ -20,9 +20,29 @@ def test_a_recycled_number_is_found_under_every_lookup_key(counters: Counters) -
         )
         for lookup in ({"l1": ring["l1"]}, ring)
     )
-    before.record_recycled(NUMBER, 7, 60)
+    before.record_recycled([NUMBER], 7, 60)
     now, since, *_ = after.read_past(NUMBER)
     assert since == 7
     assert now - started >= HOUR * 1000
-    after.record_recycled(NUMBER, 9, 60)
+    after.record_recycled([NUMBER], 9, 60)
     assert after.read_past(NUMBER).recycled == 9
+
+
+def test_many_recycled_numbers_are_recorded_at_once_and_nothing_else_of_them_is_kept(
+    counters: Counters,
+) -> None:
+    """Blocks, pins and counters of each are gone, for the time that is asked for; other numbers keep theirs."""
+    rules = only({"number": {"refuse": ["1/h"]}})
+    numbers = (NUMBER, "+12025550111", "+12025550122")
+    for number in numbers:
+        for _ in range(2):
+            counters.charge(rules, asked(number))
+    for number in numbers:
+        counters.pins.write(counters.pin_of_number(number), {"what": "allow"})
+    assert len(counters.blocks.longest()) == 3
+    counters.history.record_recycled(numbers[:2], 7, 60)
+    assert [counters.history.read_past(number).recycled for number in numbers] == [7, 7, None]
+    assert [block.subject for block in counters.blocks.longest()] == [numbers[2]]
+    assert list(counters.pins.read_all()) == [counters.pin_of_number(numbers[2])]
+    assert counters.lives()["r"] <= 60_000
+    assert passes(counters.charge(rules, asked(numbers[0])))

@@ -235,7 +235,7 @@ def test_a_recycled_number_gets_the_level_of_the_rule_for_its_purposes(valkey: V
     """The new owner may sign up, but may not log in as the old owner."""
     for then, told in (("refuse", "never"), ("human_check", "human_check")):
         with playing(valkey, {"recycled": {"then": then, "purposes": ["login"]}}) as play:
-            play.spine.history.record_recycled(NUMBERS[0], play.spine.store.facts.time(), 3600)
+            play.spine.history.record_recycled([NUMBERS[0]], play.spine.store.facts.time(), 3600)
             assert play.send(NUMBERS[0], purpose="login") == told
             assert play.send(NUMBERS[0], purpose="signup") == "sms"
             assert play.send(NUMBERS[1], purpose="login") == "sms"
@@ -420,7 +420,7 @@ def _stopped(play: Play) -> str:
 
 
 def _recycled(play: Play) -> str:
-    play.spine.history.record_recycled(NUMBERS[0], play.spine.store.facts.time(), 3600)
+    play.spine.history.record_recycled([NUMBERS[0]], play.spine.store.facts.time(), 3600)
     return play.send(NUMBERS[0])
 
 

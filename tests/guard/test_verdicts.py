@@ -108,7 +108,7 @@ def test_lists_and_fixed_rules_refuse_without_counters(counters: Counters) -> No
         "countries": "refuse",
         "number_types": "allow",
     }
-    counters.history.record_recycled(OTHER, 5, 60)
+    counters.history.record_recycled([OTHER], 5, 60)
     assert counters.charge(only({"recycled": tables["recycled"]}), asked(OTHER)).verdict == "refuse"
     assert (
         counters.charge(only({"recycled": tables["recycled"]}), asked(OTHER, purpose="signup")).verdict

@@ -696,6 +696,14 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
         ("HSETNX", "HSET"),
     ],
     "guard_erase": [('redis.call("ZREM", KEYS[1], unpack(ARGV))', ""), ("unpack(KEYS, 2)", "KEYS[2]")],
+    "guard_recycle": [
+        ('redis.call("ZREM", index_key, unpack(ARGV, 5, 4 + blocks))', ""),
+        ('redis.call("HDEL", pins_key, unpack(ARGV, 5 + blocks))', ""),
+        ("5 + blocks", "6 + blocks"),
+        ('redis.call("DEL", unpack(KEYS, 3))', ""),
+        ("2 + numbers", "3"),
+        ('"PX", ttl', '"PX", ttl + ttl'),
+    ],
     "guard_record_session": [
         OFFSET,
         ("place > most or ", ""),

@@ -174,7 +174,7 @@ def _operation(app: Flask, rule: Rule, about: Operation, method: str) -> dict[st
         "tags": [tag_of(rule.rule)],
         "summary": about.summary,
         "description": view.__doc__ or "",
-        "security": [{f"{kind}Key{role}": []} for kind in about.keys],
+        "security": [{f"{kind}Key{role}": []} for kind in about.keys] + [{}] * about.open_on_own_port,
         "parameters": [path_parameter(name) for name in sorted(rule.arguments)],
         "requestBody": None,
         "responses": dict(sorted(_responses(rule.rule, about).items())),
@@ -303,7 +303,7 @@ def _by_status(about: Operation) -> dict[int, list[type[errors.OtpError]]]:
     if about.keys:
         kinds += [*_WITH_KEY, *_WITH_STORE]
     if about.keys == ("ops",):
-        kinds.append(errors.RoleNotAllowed)
+        kinds += [errors.RoleNotAllowed, errors.Busy]
     if "publishable" in about.keys:
         kinds.append(errors.OriginNotAllowed)  # only browsers' keys are tied to origins
     if about.body:
@@ -333,7 +333,7 @@ _IDEMPOTENCY = {
     "required": False,
     "description": "The same key and body get the same answer: of a send for 24 hours, of a check or redemption while "
     "its token lives. A page's has 22 characters or more.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 130},
+    "schema": {"type": "string", "pattern": r'^(?:"[ !#-\[\]-~]{1,128}"|[!#-~]{1,128})$'},
     "example": '"8e03978e-40d5-43e8-bc93-6894a57f9324"',
 }
 

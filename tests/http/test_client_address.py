@@ -8,6 +8,12 @@ from hypothesis import strategies as st
 
 from otp_service.guard.networks import subscriber
 from otp_service.http.client_address import client_address
+from otp_service.http.schemas.challenge import SendSchema
+from tests.conftest import OPS, SECRET
+from tests.support.http_api import NUMBER, Api
+from tests.support.numbers import crowd
+
+pytest_plugins = ["tests.support.http_fixtures"]
 
 CLIENT, OTHER = "198.51.100.7", "6.6.6.6"
 PROXIES = ("10.0.0.1", "10.0.0.2")
@@ -135,3 +141,24 @@ def test_a_peer_without_an_address_is_that_client_too(peer: str | None) -> None:
 def test_an_empty_entry_counts() -> None:
     """If it were skipped, an entry from the client would be taken for its address."""
     assert client_address(f"{OTHER}, {CLIENT}, ", PROXIES[1], 2) == CLIENT
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_server_may_name_an_address_in_any_spelling(api: Api, spelling: str) -> None:
+    """With or without a port it is one subscriber, whose budget all its sends share."""
+    written, meant = SPELLINGS[spelling]
+    for address, number in zip((written, meant, written), crowd(), strict=False):
+        assert api.send(number, address=address).status_code == 202
+    assert SendSchema().load({"to": NUMBER, "address": written})["address"] == meant
+
+
+@pytest.mark.parametrize(
+    "address", [*GARBAGE, "192.0.2.1/32", "192.0.2.1:", "[192.0.2.1", "1" * 300, 7, None]
+)
+def test_what_is_no_address_is_refused_and_counts_for_nobody(api: Api, address: object) -> None:
+    """Otherwise all people of a server whose addresses cannot be read would share one budget."""
+    for path, key in (("/otp/send", SECRET), ("/ops/blocks/explain", OPS)):
+        answer = api.call("POST", path, key=key, body={"to": NUMBER, "address": address})
+        assert answer.status_code == 422, answer.text
+        assert [one["field"] for one in (answer.json or {})["errors"]] == ["address"]
+    assert api.kept() == {}

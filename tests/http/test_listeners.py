@@ -63,9 +63,9 @@ def test_each_path_is_on_its_port_only(api: Api) -> None:
 
 
 def test_without_an_operators_port_one_port_serves_everything(valkey: ValkeyServer) -> None:
-    """Operators, metrics and apps share it."""
+    """Operators, metrics and apps share it; operators' calls and metrics ask for an operator's key."""
     api = make_api(valkey)
-    assert status(api.flask, "/metrics", PUBLIC) == 200
+    assert status(api.flask, "/metrics", PUBLIC) == 401
     assert status(api.flask, "/ops/policy", PUBLIC) == 401
     close(api)
 
@@ -96,6 +96,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyServer) -> It
         "OTP_LOOKUP_KEYS": f"l1:{new_secret()}",
         "OTP_SUBJECT_KEY": new_secret(),
         "OTP_SIGNING_KEYS": f"s1:{new_secret()}",
+        "OTP_DEVICE_KEYS": f"d1:{new_secret()}",
     }
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OTP_")}
     command = [sys.executable, "-m", "otp_service", "serve"]

@@ -73,7 +73,7 @@ def test_head_is_answered_as_get_without_a_body(api: Api) -> None:
 EVERY_KIND: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/healthz", {"key": None}),
     ("GET", "/readyz", {"key": None}),
-    ("GET", "/metrics", {"key": None}),
+    ("GET", "/metrics", {"key": OPS}),
     ("POST", "/otp/send", {"body": BODY}),
     ("POST", "/otp/send", {"raw": b"{"}),
     ("POST", "/otp/send", {"key": None, "body": BODY}),

@@ -6,6 +6,7 @@ import pytest
 
 from otp_service.delivery.membership import LIFE
 from otp_service.delivery.worker_watch import RETRY_AFTER
+from tests.conftest import OPS
 from tests.support.http_api import (
     Api,
     close,
@@ -83,7 +84,7 @@ def test_metrics_count_requests_and_results(live: Api) -> None:
     live.verify(challenge_id, wrong(code))
     live.verify(challenge_id, code)
     live.status(challenge_id)
-    answer = live.call("GET", "/metrics", key=None)
+    answer = live.call("GET", "/metrics", key=OPS)
     assert answer.content_type == "text/plain; version=0.0.4; charset=utf-8"
     for line in (
         'otp_http_requests_total{route="/otp/send",status="202"} 1.0',
@@ -108,7 +109,7 @@ def test_a_store_that_evicts_keys_is_named(live: Api) -> None:
         finally:
             live.store.config_set("maxmemory-policy", "noeviction")
         ready = live.call("GET", "/readyz", key=None)
-        metrics = live.call("GET", "/metrics", key=None).text
+        metrics = live.call("GET", "/metrics", key=OPS).text
         answers.append(
             (
                 ready.status_code,

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from otp_service.access.api_keys import digest
 from otp_service.challenge.model import Delivery
-from tests.conftest import POLICY, PUBLISHABLE, SECRET
+from tests.conftest import OPS, POLICY, PUBLISHABLE, SECRET
 from tests.support.http_api import NUMBER, Api, close, make_api
 from tests.support.valkey_server import ValkeyServer
 
@@ -125,7 +125,7 @@ def shown(api: Api, one: Sent) -> str:
 
 def counted(api: Api, name: str) -> list[str]:
     """Return the lines of a metric."""
-    page = api.call("GET", "/metrics", key=None).text
+    page = api.call("GET", "/metrics", key=OPS).text
     return [line for line in page.splitlines() if line.startswith(name)]
 
 

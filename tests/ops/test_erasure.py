@@ -10,7 +10,7 @@ import pytest
 
 from otp_service.challenge.model import State
 from otp_service.crypto.sealing import Seal, Unsealable
-from otp_service.errors import ChallengeNotFound, InvalidNumber, NoRoute
+from otp_service.errors import Busy, ChallengeNotFound, InvalidNumber, NoRoute
 from otp_service.guard.rules import FAMILIARITY
 from otp_service.policy import CHANNELS
 from otp_service.verification.send import SendRequest
@@ -182,3 +182,10 @@ def test_a_number_is_forgotten_on_every_node_of_a_cluster(cluster: Cluster) -> N
         assert traces(house, ERASED, ids) == set()
         assert traces(house, OTHERS[0], set())
         house.core.close()
+
+
+def test_a_request_does_not_walk_through_a_large_store(house: House) -> None:
+    """If that takes longer than it may, nothing is erased and the caller is told of the command, which may."""
+    with pytest.raises(Busy, match="otp-service forget"):
+        house.core.erasure.forget(ERASED, by="anna", seconds=-1)
+    assert house.core.erasure.forget(ERASED, by="anna").removed["challenges"] == 0

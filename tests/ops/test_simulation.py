@@ -7,8 +7,7 @@ import pytest
 from otp_service import policy
 from otp_service.errors import InvalidNumber
 from otp_service.guard.decision import Decision, Finding
-from otp_service.ops.simulation import Question, difference, simulate
-from otp_service.policy.versions import Version
+from otp_service.ops.simulation import Question, simulate
 from tests.conftest import OPS, POLICY
 from tests.support.http_api import NUMBER, Api
 
@@ -231,10 +230,3 @@ def test_a_text_to_try_is_checked_first(api: Api) -> None:
     """A policy that could not be applied cannot be simulated."""
     answer = api.call("POST", "/ops/policy/simulate", key=OPS, body={"to": NUMBER, "text": "x = 1"})
     assert (answer.status_code, (answer.json or {})["code"]) == (422, "policy_invalid")
-
-
-def test_a_difference_ends_in_whole_lines() -> None:
-    """Also where a text does not; two equal texts have none."""
-    old, new = (Version(number, text, "a", 0, "r") for number, text in ((1, "a\nb"), (2, "a\nc")))
-    assert difference(old, new) == "--- version 1\n+++ version 2\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
-    assert difference(old, old) == ""

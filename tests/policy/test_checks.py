@@ -760,7 +760,7 @@ def test_an_app_for_payments_may_use_texts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("own", "found"), [(7, []), (8, ["app.web.guard.prefix"]), (2000, ["app.web.guard.prefix"])]
+    ("own", "found"), [(7, []), (8, ["app.web.guard.prefix"]), (400, ["app.web.guard.prefix"])]
 )
 def test_a_budget_has_at_most_eight_limits(own: int, found: list[str]) -> None:
     """Each is a sum at every send. An app's lists count together with those that it takes over: here one."""

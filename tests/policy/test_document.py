@@ -745,7 +745,7 @@ def test_valid_origins_are_accepted(origin: str) -> None:
         ("sms = {", 'auth = "cookie"\nsms = {', "upstream.main.auth: must be header, query or body"),
         ("sms = {", "connect_timeout = 0\nsms = {", "upstream.main.connect_timeout: must be from 0.05 to 10"),
         ("sms = {", "total_timeout = 60\nsms = {", "upstream.main.total_timeout: must be from 0.1 to 6"),
-        ("sms = {", "balance_paths = []\nsms = {", "upstream.main.balance_paths: must not be empty"),
+        ("sms = {", "balance_paths = []\nsms = {", "upstream.main.balance_paths: must be 1 to 4 paths"),
         ('channel = "sms"', 'channel = "pigeon"', f"route[0].steps[0].channel: {CHANNEL_RULE}"),
         ('channel = "sms", ', "", "route[0].steps[0].channel: missing data for required field"),
         ('wait = "30s"', 'wait = "4s"', "route[0].steps[0].wait: must be from 5 to 600 seconds"),
@@ -870,9 +870,7 @@ def test_broken_toml_is_refused_with_its_line(text: str, problem: str) -> None:
 
 
 def test_a_document_too_large_for_the_reader_is_refused() -> None:
-    """Thousands of brackets or digits cause a problem, not a crash."""
-    with pytest.raises(ConfigurationError, match="nested too deeply"):
-        policy.parse(f"a = {'[' * 100_000}")
+    """Thousands of digits cause a problem, not a crash."""
     assert len(refused(f"a = {'9' * 10_000}")) == 1
 
 

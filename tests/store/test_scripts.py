@@ -14,6 +14,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as Unreachable
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as TimedOut
+from redis.sentinel import MasterNotFoundError
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.errors import StoreUnavailable
@@ -22,7 +23,7 @@ from otp_service.store.scripts import Scripts
 from tests.support.certificates import certify, serving
 from tests.support.deployments import Sentinel, ask
 from tests.support.fault_proxy import FaultProxy
-from tests.support.patience import until
+from tests.support.patience import PATIENT_LIMITS, until
 from tests.support.ports import HOST, free_port
 from tests.support.spine import opened, seen, together
 from tests.support.valkey_server import ValkeyServer
@@ -85,6 +86,25 @@ def test_a_tls_server_that_cannot_prove_itself_is_not_used(own: ValkeyServer, tm
     """A certificate from an unknown authority is refused: the store is unavailable."""
     with FaultProxy(own.socket, tls=serving(certify(tmp_path))) as proxy, store_at(proxy.url) as store:
         refuses(store)
+
+
+def test_a_sentinel_is_asked_over_the_same_tls_as_its_master(tmp_path: Path) -> None:
+    """`rediss` means both: the Sentinel says where the master is, so that in the clear anyone could say it."""
+    known = certify(tmp_path)
+    with ExitStack() as stack:
+        sentinel = Sentinel()
+        stack.callback(sentinel.close)
+        proxy = stack.enter_context(FaultProxy(sentinel.socket, tls=serving(known)))
+        for options, answer in ((f"?ssl_ca_certs={known}", (HOST, sentinel.master.port)), ("", None)):
+            url = f"rediss+sentinel://{HOST}:{proxy.port}/otp{options}"
+            client = connect(url, connections=1, name="test", limits=PATIENT_LIMITS)
+            stack.callback(client.close)
+            assert isinstance(client, Redis)
+            manager = client.connection_pool.sentinel_manager  # type: ignore[attr-defined]
+            found = None
+            with suppress(MasterNotFoundError):
+                found = manager.discover_master("otp")
+            assert found == answer
 
 
 def test_a_password_in_the_address_is_used(own: ValkeyServer) -> None:

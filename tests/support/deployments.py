@@ -95,9 +95,11 @@ class Sentinel:
         ask(self.replica, "REPLICAOF", HOST, self.master.port)
         self._port = free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="otp-sentinel-"))
+        self.socket = self._folder / "s"
         file = self._folder / "sentinel.conf"
         file.write_text(
-            f"port {self._port}\nbind {HOST}\ndir {self._folder}\nlogfile {self._folder}/log\n"
+            f"port {self._port}\nbind {HOST}\nunixsocket {self.socket}\n"
+            f"dir {self._folder}\nlogfile {self._folder}/log\n"
             f"sentinel monitor otp {HOST} {self.master.port} 1\n"
             "sentinel down-after-milliseconds otp 500\nsentinel failover-timeout otp 3000\n"
             f"sentinel known-replica otp {HOST} {self.replica.port}\n"

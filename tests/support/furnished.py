@@ -10,6 +10,8 @@ from redis import Redis
 
 from otp_service.bootstrap.core import Core
 from otp_service.errors import NoRoute, TooManyRequests, WrongCode
+from otp_service.guard.history import RECYCLED
+from otp_service.guard.slot import Slot
 from otp_service.policy import CHANNELS
 from otp_service.upstream.port import Receipt, Reply, Stage
 from otp_service.verification.caller import Caller
@@ -86,7 +88,10 @@ class House:
         with pytest.raises(WrongCode):
             core.check.verify(self.caller, running, "000000", idempotency_key="the key of a check, a page's")
         self.pin(number)
-        core.history.record_recycled(number, core.store.facts.time(), 90 * 86_400)
+        recycled = Slot(core.settings.redis_prefix).key(RECYCLED, core.seal.index("recycled", number))
+        core.scripts.call(
+            "put", [recycled], core.store.facts.time(), 60_000
+        )  # recording it would forget the rest
         core.dispatcher.dispatch(running, lambda: False)
         receive_reply(core, number, "hello")
         core.store.facts.put(f"mobile:{core.seal.index('number', number)}", "yes", 60)

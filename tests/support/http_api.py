@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 from otp_service.bootstrap.core import Core
 from otp_service.http import app as http_app
 from otp_service.telemetry.metrics import Metrics
-from tests.conftest import POLICY, SECRET, make_core
+from tests.conftest import OPS, POLICY, SECRET, make_core
 from tests.house import openapi_document
 from tests.support.valkey_server import ValkeyServer
 
@@ -276,7 +276,7 @@ def call_failing(api: Api, text: str) -> TestResponse:
     """Make a request that fails with an unexpected error of this text."""
     core = copy(api.core)
     core.metrics = _FailingMetrics(text)
-    return replace(api, flask=http_app.web(core)).call("GET", "/metrics", key=None)
+    return replace(api, flask=http_app.web(core)).call("GET", "/metrics", key=OPS)
 
 
 def make_api(valkey: ValkeyServer, upstream_url: str = NOBODY, text: str = POLICY, **changes: object) -> Api:

@@ -399,7 +399,9 @@ def make_spine(
     store = store or Stores(scripts, prefix=f"t{secrets.token_hex(6)}", partitions=partitions)
     hasher = Hasher({"p1": secrets.token_bytes(32)}, "testing", hash_slots)
     metrics = Metrics()
-    signer = Signer({"s1": secrets.token_bytes(32)}, "https://otp.example.com")
+    signer = Signer(
+        {"s1": secrets.token_bytes(32)}, {"d1": secrets.token_bytes(32)}, "https://otp.example.com"
+    )
     active = ActivePolicy(
         version=1,
         policy=policy,

@@ -282,8 +282,15 @@ def _forget_counters(flaky: Stores, store: Stores, id_: str) -> None:
 
 def _recycled(flaky: Stores, store: Stores, id_: str) -> None:
     store.scripts.offset += 5000
-    _history(store).record_recycled(ASKED.number.e164, 7, 60)
+    _history(store).record_recycled([ASKED.number.e164], 7, 60)
     assert _history(flaky).read_past(ASKED.number.e164).recycled == 7
+
+
+def _recycle(flaky: Stores, store: Stores, id_: str) -> None:
+    _limiter(store).charge(lines_of_send(TWO, ASKED), id_, Allowance(), PinNames())
+    _history(flaky).record_recycled([ASKED.number.e164], 7, 60)
+    assert _blocks(store).longest() == []
+    assert _history(store).read_past(ASKED.number.e164).recycled == 7
 
 
 def _met(flaky: Stores, store: Stores, id_: str) -> None:
@@ -429,6 +436,7 @@ TWICE = {
     "guard_pin, away": Twice(_fresh, _unpin),
     "guard_rename_pin": Twice(_fresh, _repin),
     "guard_erase": Twice(_fresh, _forget_counters),
+    "guard_recycle": Twice(_fresh, _recycle),
     "guard_record_session": Twice(_fresh, _met),
     "guard_read_past": Twice(_fresh, _recycled),
     "use_once": Twice(_fresh, _use_once),

@@ -25,7 +25,7 @@ from tests.support.numbers import crowd
 from tests.support.spine import prefix_of, seen
 from tests.support.valkey_server import ValkeyServer
 
-RINGS = ("peppers", "number_keys", "lookup_keys", "signing_keys")
+RINGS = ("peppers", "number_keys", "lookup_keys", "signing_keys", "device_keys")
 KEYS = {ring: {key_id: secrets.token_bytes(32) for key_id in ("old", "new")} for ring in RINGS}
 STAGES = {"before": ("old",), "added": ("old", "new"), "moved": ("new", "old"), "dropped": ("new",)}
 

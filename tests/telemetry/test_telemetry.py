@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from otp_service.telemetry import logs
 from otp_service.telemetry.metrics import Metrics
+from tests.conftest import OPS
 from tests.support.http_api import NUMBER, Api, call_failing, wrong
 
 pytest_plugins = ["tests.support.http_fixtures"]
@@ -209,7 +210,7 @@ def test_a_whole_way_leaves_no_secret_in_the_log(live: Api, log: Log) -> None:
 def test_an_unexpected_error_is_logged_with_the_id_that_was_told(api: Api, log: Log) -> None:
     """A request is found by its id; probes and scrapes are not logged."""
     for probe in ("/healthz", "/metrics", "/readyz"):
-        api.call("GET", probe, key=None)
+        api.call("GET", probe, key=OPS)
     assert log.events() == []
     answer = call_failing(api, "canary-text")
     (event,) = log.events()

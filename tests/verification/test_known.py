@@ -85,7 +85,7 @@ def test_a_recycled_number_knows_no_device_of_before(spine: Spine) -> None:
     """The number may belong to another person now. A device that verifies it afterwards is known again."""
     token, _ = device_of(spine, OWNER)
     spine.store.scripts.offset += 61_000
-    spine.history.record_recycled(OWNER, spine.store.facts.time(), 3600)
+    spine.history.record_recycled([OWNER], spine.store.facts.time(), 3600)
     assert known(spine, OWNER, token) == ""
     spine.store.scripts.offset += 61_000
     newer, _ = device_of(spine, OWNER)

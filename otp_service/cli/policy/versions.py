@@ -14,7 +14,6 @@ from otp_service.cli.options import author_option, format_time, reason_option
 from otp_service.cli.refusals import read_file
 from otp_service.cli.session import on_store, working_on
 from otp_service.ops.policy_changes import Applied, version_of
-from otp_service.ops.simulation import difference
 from otp_service.policy.versions import Version
 
 on_policy = working_on(lambda given: PolicyEditing(configure(given), role="operator"))
@@ -86,7 +85,7 @@ def diff(base: Operations, *, old: str, new: str | None) -> None:
     NEW is the version in force if it is omitted. A file alone is compared with the version in force.
     """
     pair = (None, old) if new is None and not old.isdecimal() else (old, new)
-    print(difference(*(_named(base, name) for name in pair)) or "no differences\n", end="")
+    print(base.differences.between(*(_named(base, name) for name in pair)) or "no differences\n", end="")
 
 
 def _named(base: Operations, name: str | None) -> Version:

@@ -40,7 +40,7 @@ views = Blueprint("ops_access", __name__, url_prefix="/ops")
 @views.get("/keys")
 @operation(summary="List issued keys", answer=IssuedKeysSchema, keys=OPS_KEYS, role="read")
 def list_keys() -> dict[str, Any]:
-    """Include when each was last used, and keys that ended within 90 days. Omit keys that the policy declares."""
+    """Show when each was last used, and keys that ended within 90 days; none that the policy declares."""
     now, keys = core().keyring.read_all()
     return {"keys": [_shown(key, now) for key in keys]}
 
@@ -158,7 +158,7 @@ def get_app(app: str) -> dict[str, Any]:
     problems=(errors.NotFound, errors.PolicyInvalid, errors.PolicyConflict),
 )
 def create_app() -> tuple[dict[str, Any], int]:
-    """Add it to the policy in force, as a new version, and issue its first keys, which are shown only once."""
+    """Add it to the policy in force, and issue its first keys, which are shown only once."""
     wanted = load(AppCreateSchema)
     return _changed(
         core().apps.create(

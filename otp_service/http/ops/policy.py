@@ -25,7 +25,7 @@ from otp_service.http.schemas.policy import (
 )
 from otp_service.http.view import core
 from otp_service.ops.policy_changes import Applied, version_of
-from otp_service.ops.simulation import Question, difference
+from otp_service.ops.simulation import Question
 from otp_service.policy import ROLES, Policy
 from otp_service.policy.versions import Version
 
@@ -133,7 +133,9 @@ def rollback_policy() -> dict[str, Any]:
 )
 def compare_policy_versions(old: int, new: int) -> dict[str, Any]:
     """Return a unified diff."""
-    return {"diff": difference(version_of(core().policies, old), version_of(core().policies, new))}
+    return {
+        "diff": core().differences.between(version_of(core().policies, old), version_of(core().policies, new))
+    }
 
 
 @views.post("/policy/simulate")
@@ -147,7 +149,7 @@ def compare_policy_versions(old: int, new: int) -> dict[str, Any]:
     large=True,
 )
 def simulate_send() -> dict[str, Any]:
-    """Show what a number would receive, with the policy in force or with `text`. This sends and counts nothing."""
+    """Show what a number would receive. Nothing is sent or counted."""
     wanted = load(SimulateSchema)
     text = wanted.pop("text", None)
     policy = g.active.policy if text is None else core().policy_changes.check(text)

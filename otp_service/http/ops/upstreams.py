@@ -10,7 +10,6 @@ from flask import Blueprint, g
 from otp_service.http.operation import OPS_KEYS, operation
 from otp_service.http.schemas.upstreams import FiguresSchema, UpstreamsSchema
 from otp_service.http.view import core
-from otp_service.upstream.port import UpstreamError
 
 views = Blueprint("ops_upstreams", __name__, url_prefix="/ops")
 
@@ -23,21 +22,9 @@ def list_upstreams() -> dict[str, Any]:
     for channel, name in g.active.senders:
         channels[name].append(channel)
     states = core().breakers.states(channels)
-    return {"upstreams": [_state(name) | {"breakers": states[name]} for name in g.active.accounts]}
-
-
-def _state(name: str) -> dict[str, Any]:
-    limit = g.active.policy.upstreams[name].gets_per_minute
-    if not core().store.get_budget.take(name, limit):
-        return {"name": name, "status": "not asked: its limit of GET requests is used up", "balance": []}
-    try:
-        rows = g.active.accounts[name].balance()
-    except UpstreamError as error:
-        return {"name": name, "status": str(error), "balance": []}
-    shown = [
-        {"service": r.service, "name": r.name, "credits": r.credits, "postpaid": r.postpaid} for r in rows
-    ]
-    return {"name": name, "status": "ok", "balance": shown}
+    return {
+        "upstreams": [one | {"breakers": states[one["name"]]} for one in core().asked_balances.read(g.active)]
+    }
 
 
 @views.get("/figures")

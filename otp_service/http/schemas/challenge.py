@@ -8,6 +8,7 @@ from marshmallow import Schema, fields, validate
 from otp_service.challenge.model import State, Status
 from otp_service.http.schemas.fields import (
     Strict,
+    address_field,
     binding_field,
     boolean_field,
     channel_field,
@@ -71,12 +72,7 @@ class SendSchema(RouteSchema):
         "Whether your server verified another factor of the account; secret key only.",
         example=True,
     )
-    address = text_field(
-        "must be an IP address",
-        r"[0-9a-fA-F.:]{2,45}",
-        "The person's IP address, limited like a browser's; secret key only.",
-        "192.0.2.1",
-    )
+    address = address_field("The person's IP address, limited like a browser's; secret key only.")
     device_token = text_field(
         "must be a device_token from POST /otp/verify",
         r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+",

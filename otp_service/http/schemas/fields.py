@@ -12,6 +12,7 @@ from marshmallow import Schema, ValidationError, fields, missing, validate
 
 from otp_service import typed
 from otp_service.access.api_keys import read_lifetime
+from otp_service.http.client_address import canonical
 from otp_service.ops.audit import REASON, REASON_RULE
 from otp_service.policy.fields import Line, TrueOrFalse
 from otp_service.upstream.channels import CHANNELS
@@ -20,6 +21,8 @@ CODE_TEXT = 64
 """Characters that a typed code may have, with all marks between its digits."""
 NUMBER_TEXT = 160
 """Characters that a typed number may have, with the marks that cannot be seen."""
+ADDRESS_TEXT = 64
+"""Characters that an IP address may have, with its zone and port."""
 BINDING_PARTS, BINDING_LENGTH, BINDING_TEXT = 8, 64, 256
 BINDING_RULE = (
     f"must be a string of 1 to {BINDING_TEXT} visible characters, or an object of up to {BINDING_PARTS} strings "
@@ -127,6 +130,25 @@ def reason_field() -> fields.String:
     """Make a field for the reason of a change."""
     about = "Why the change is made; recorded in the history and the log."
     return text_field(REASON_RULE, REASON, about, "voice first in Spain", check=Line, required=True)
+
+
+class _Address(fields.String):
+    """An IP address as proxies and frameworks write it. Its value is canonical and has no port."""
+
+    def _deserialize(self, value: Any, *arguments: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - marshmallow's signature
+        text = super()._deserialize(value, *arguments, **kwargs)
+        address = canonical(text) if len(text) <= ADDRESS_TEXT else ""
+        if not address:
+            raise ValidationError("must be an IP address, such as 192.0.2.1 or 2001:db8::1")
+        return address
+
+
+def address_field(about: str) -> fields.String:
+    """Make a field for an IP address. A port after it is ignored."""
+    return _Address(
+        metadata={"description": about, "example": "192.0.2.1", "minLength": 2, "maxLength": ADDRESS_TEXT},
+        error_messages=_STRING,
+    )
 
 
 def choice_field(choices: Iterable[str], about: str, example: str, **kwargs: Any) -> fields.String:  # noqa: ANN401

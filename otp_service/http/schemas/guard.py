@@ -8,6 +8,7 @@ from otp_service.guard.rules import Known
 from otp_service.http.schemas.challenge import NumberSchema
 from otp_service.http.schemas.fields import (
     Strict,
+    address_field,
     boolean_field,
     choice_field,
     integer_field,
@@ -61,12 +62,7 @@ class ExplainSchema(NumberSchema):
         "What the proof would be for.",
         "login",
     )
-    address = text_field(
-        "must be an IP address",
-        r"[0-9a-fA-F.:]{2,45}",
-        "The browser's IP address. If omitted, a server calls.",
-        "192.0.2.1",
-    )
+    address = address_field("The browser's IP address; a server calls without one.")
     session = text_field(
         "must be 1 to 128 visible ASCII characters",
         r"[\x21-\x7e]{1,128}",

@@ -35,7 +35,7 @@ class ForgetSchema(NumberSchema):
     """A number to forget."""
 
     and_suppression = boolean_field(
-        "Whether to forget a STOP as well, so that the number can receive messages again; false if omitted.",
+        "Whether to forget a STOP as well; false if omitted.",
         example=False,
         default=False,
     )
@@ -53,7 +53,7 @@ class ForgottenSchema(Schema):
     )
     unreadable = shown(
         fields.Integer,
-        "Challenges that this process cannot read, because it lacks their key. They may be this number's.",
+        "Challenges whose key this process lacks. They may be this number's.",
         example=0,
     )
     suppressed = shown(
@@ -67,8 +67,11 @@ class RecycledSchema(Strict):
     numbers = fields.List(
         fields.String(error_messages={"invalid": "must be a string", "null": "must not be null"}),
         required=True,
-        validate=validate.Length(1, 10_000, error="must be 1 to 10000 numbers"),
-        metadata={"description": "The numbers, with their country codes.", "example": ["+12025550100"]},
+        validate=validate.Length(1, 1_000, error="must be 1 to 1000 numbers"),
+        metadata={
+            "description": "The numbers, with their country codes.",
+            "example": ["+12025550100"],
+        },
         error_messages={"invalid": "must be a list", "null": "must not be null"},
     )
     days = integer_field(1, 365, "must be from 1 to 365", "How many days the numbers count as recycled.", 90)

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email import message_from_bytes
+from email.message import Message
+from email.parser import BytesHeaderParser
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -291,9 +292,25 @@ def _without_duplicates(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def _parts(content_type: str, raw: bytes) -> Iterator[tuple[str, str]]:
-    """Read a multipart form, which is a MIME message without its header (RFC 7578)."""
-    head = f"Content-Type: {content_type}\r\n\r\n".encode("ascii", "replace")
-    for part in message_from_bytes(head + raw).walk():
+    """Read a multipart form (RFC 7578). Raises ValueError if parts are nested (4.3), or there are too many."""
+    boundary = _headers(f"Content-Type: {content_type}".encode("ascii", "replace")).get_boundary()
+    if not boundary:
+        raise ValueError("a form without a boundary")
+    delimiter = rb"\r?\n--" + re.escape(boundary.encode("ascii", "replace"))
+    _, *sections = re.split(delimiter, b"\n" + raw, maxsplit=_MOST_FIELDS + 1)
+    if len(sections) > _MOST_FIELDS:
+        raise ValueError("too many parts")
+    for section in sections:
+        if section.startswith(b"--"):
+            return
+        part = _headers(section.partition(b"\n")[2])
+        if part.get_content_maintype() in {"multipart", "message"}:
+            raise ValueError("a part that has parts")
         name, value = part.get_param("name", header="Content-Disposition"), part.get_payload(decode=True)
         if isinstance(name, str) and isinstance(value, bytes):
             yield name, value.decode("utf-8", "replace")
+
+
+def _headers(raw: bytes) -> Message:
+    """Read headers; what follows them is one text, whatever they say."""
+    return BytesHeaderParser().parsebytes(raw)

@@ -148,7 +148,18 @@ def test_a_view_that_names_no_role_is_for_admins() -> None:
     ("change", "allowed"),
     [
         (('wait = "5s"', 'wait = "25s"'), True),
-        (('brand = "Other"', 'brand = "Another"'), True),
+        (('brand = "Other"', 'brand = "Another"'), False),
+        (
+            (
+                "[app.other]",
+                '[template.sms]\nen = "{code} is your {brand} code, and only yours."\n[app.other]',
+            ),
+            False,
+        ),
+        (("[app.other]", '[template.payment]\nen = "{code} pays {amount} to {payee}."\n[app.other]'), False),
+        (("[app.other]", '[app.other]\nbinding = "in_message"'), False),
+        (('sender = "ACMEIN"', 'sender = "OTHERS"'), False),
+        (("sms = {", 'voice = { bridge = "918000000000", mode = "flow", flow_id = "f" }\nsms = {'), False),
         (("[operator.anna]", f'[operator.ben]\nkeys = ["{digest("ops_own")}"]\n[operator.anna]'), False),
         (("[operator.anna]", "[operator.anne]"), False),
         (("[operator.anna]", '[operator.anna]\nrole = "operate"'), False),
@@ -330,11 +341,12 @@ def test_an_invalid_key_request_names_its_field(api: Api, body: dict[str, object
 
 
 def test_one_of_twenty_concurrent_rotations_wins(api: Api) -> None:
-    """The others get a conflict, and two keys are live."""
+    """The others get a conflict or, beyond a few at once, are told to come again; and two keys are live."""
     made = create(api)
     path = f"/ops/keys/{made['id']}/rotate"
     found = together(20, lambda _: api.call("POST", path, key=OPS, body={"reason": "r"}).status_code)
-    assert sorted(map(str, found)) == ["201", *["409"] * 19]
+    assert found.count(201) == 1
+    assert {answer for answer in found if answer != 201} <= {409, 503}
     assert sum(key["live"] for key in listed(api).values()) == 2
 
 

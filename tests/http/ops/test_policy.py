@@ -133,7 +133,9 @@ def test_one_of_two_changes_to_the_same_version_wins(api: Api) -> None:
     apply(api, GOOD)
     found = together(8, lambda _: apply(api, SLOWER, expected=1))
     statuses = [answer.status_code for answer in found if isinstance(answer, TestResponse)]
-    assert sorted(statuses) == [200, *[409] * 7]
+    assert statuses.count(200) == 1
+    assert set(statuses) <= {200, 409, 503}  # more than a few at once are told to come again
+    assert len(statuses) == 8
     late = apply(api, GOOD, expected=1)
     assert members(late)["code"] == "policy_conflict"
     assert "Version 2 of the policy is in force" in members(late)["detail"]

@@ -411,6 +411,11 @@ def multipart(fields: Mapping[str, str]) -> bytes:
     return "".join([*parts, "--b0--\r\n"]).encode()
 
 
+def nested(kind: str) -> bytes:
+    """Write a form with a part that has parts of its own."""
+    return b"--b0\r\nContent-Type: %s\r\n\r\n--b1\r\n\r\nx\r\n--b1--\r\n" % kind.encode() + multipart(FLAT)
+
+
 FLAT = {name: str(value) for name, value in SMS.items()}
 WITHOUT_ID = {name: value for name, value in FLAT.items() if name != "id"}
 
@@ -473,7 +478,11 @@ class TestBodies:
                 multipart(FLAT).removesuffix(b"--b0--\r\n") + multipart(FLAT),
                 "unreadable",
             ),
-            ("multipart/form-data", multipart(FLAT), "no_status"),
+            ("multipart/form-data", multipart(FLAT), "unreadable"),
+            ("multipart/form-data; boundary=b0", multipart({f"x{n}": "" for n in range(300)}), "unreadable"),
+            ("multipart/form-data; boundary=b0", nested("multipart/mixed; boundary=b1"), "unreadable"),
+            ("multipart/form-data; boundary=b0", nested("message/rfc822"), "unreadable"),
+            ("multipart/form-data; boundary=b0", nested("multipart/digest"), "unreadable"),
             ("text/xml", b"<id>1</id>", "unreadable"),
             ("", b"", "no_status"),
         ],

@@ -1,0 +1,52 @@
+"""Parses policies that are not trusted, each in a process with limits of time and memory.
+
+Knows how a policy comes out of that process. Must not know what a policy says. A parser has costs that no rule about
+sizes foresees. `python -m otp_service.policy.limited` is the process.
+"""
+
+import pickle
+import sys
+from typing import Any
+
+from otp_service.child_process import MOST_MEMORY, MOST_SECONDS, LimitedWork, NoTurn, TooMuchWork, work
+from otp_service.errors import Busy, ConfigurationError
+from otp_service.policy.document import parse
+from otp_service.policy.model import Policy
+
+RETRY_AFTER = 5
+MODULE = "otp_service.policy.limited"
+
+
+class LimitedParser:
+    """Parses one text at a time; other callers wait for their turn."""
+
+    def __init__(self, process: LimitedWork | None = None) -> None:
+        self._process = process or LimitedWork(MODULE)
+
+    def parse(self, text: str) -> Policy:
+        """Parse a policy. Raises ConfigurationError, also if that takes too much, and Busy if it takes too long."""
+        try:
+            answer = self._process.do(text.encode("utf-8", "surrogatepass"))
+        except TooMuchWork:
+            rule = f"takes more than {MOST_SECONDS:g} s or {MOST_MEMORY} MiB to check; make it smaller"
+            raise ConfigurationError([f"policy: {rule}"]) from None
+        except NoTurn:
+            detail = "Policies are being checked already. Nothing was changed. Try again."
+            raise Busy(detail, retry_after=RETRY_AFTER) from None
+        found: Policy | list[str] = pickle.loads(answer)  # noqa: S301 - from our own process
+        if isinstance(found, list):
+            raise ConfigurationError(found)
+        return found
+
+
+def _parsed(given: bytes) -> bytes:
+    found: Any
+    try:
+        found = parse(given.decode("utf-8", "surrogatepass"))
+    except ConfigurationError as error:
+        found = list(error.problems)
+    return pickle.dumps(found)
+
+
+if __name__ == "__main__":
+    sys.exit(work(_parsed))

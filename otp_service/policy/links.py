@@ -1,0 +1,53 @@
+"""Links in texts and brands: a message with a code must lead nowhere but to the app that asked for it.
+
+Pure. Knows what phones make a link of. Must not know how messages are written.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from otp_service.policy.draft import Draft, Findings
+from otp_service.policy.model import App
+from otp_service.policy.places import join
+from otp_service.typed import visible
+
+_LABEL = r"[^\W_](?:[\w{}-]*[\w}])?|\{\w+\}"
+_LINK = re.compile(
+    rf"[a-z][a-z0-9+-]*://(?P<url>[^\s/?#]*)|@(?P<bound>[^\s#/]+)|(?P<bare>(?:(?:{_LABEL})[.])+[^\W\d_][\w-]+)",
+    re.IGNORECASE,
+)
+
+
+def links(text: str) -> Iterator[str]:
+    """Yield the hosts that a phone could make a link of, as they are written, in small letters."""
+    plain = visible(unicodedata.normalize("NFKC", text)).replace("\u3002", ".")
+    for found in _LINK.finditer(plain):
+        host = found["url"] or found["bound"] or found["bare"] or found[0]
+        yield host.rpartition("@")[2].partition(":")[0].rstrip(".,;!?)").lower()
+
+
+def report_links(draft: Draft, findings: Findings) -> None:
+    """Find texts that lead to another host than every app's own, and brands that lead to another than their app's.
+
+    An admin allows more hosts with `template.hosts`.
+    """
+    owned = [set(_hosts(app)) for app in draft.apps.values()]
+    shared = set.intersection(*owned) if owned else set()
+    for channel, texts in draft.templates.items():
+        for locale, text in texts.items():
+            _report(text, join(f"template.{channel}", locale), shared, draft, findings)
+    for name, app in draft.apps.items():
+        _report(app.brand, f"{join('app', name)}.brand", set(_hosts(app)), draft, findings)
+
+
+def _report(text: str, place: str, own: set[str], draft: Draft, findings: Findings) -> None:
+    for host in links(text):
+        if host not in draft.hosts and not any(known == host or known.endswith(f".{host}") for known in own):
+            findings.add(place, f"leads to {host}, which is no app's own host; template.hosts can allow it")
+
+
+def _hosts(app: App) -> Iterator[str]:
+    """Yield the hosts of an app's origins."""
+    return (host for origin in app.origins if (host := urlsplit(origin).hostname))
