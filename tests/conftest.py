@@ -54,7 +54,7 @@ base_url = "UPSTREAM/api/v2/"
 token_env = "OTP_UPSTREAM_MAIN_TOKEN"
 connect_timeout = 5.0
 total_timeout = 6.0
-sms = {{ service = "T", sender = "ACMEIN" }}
+sms = {{ service = "T", sender = "ACMEIN", entity_id = "1101", template_id = "1107001" }}
 
 [[route]]
 steps = [{{ channel = "sms", upstream = "main", wait = "5s" }}]

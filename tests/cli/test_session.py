@@ -73,7 +73,6 @@ def test_another_policy_is_checked_with_the_settings_of_a_demo(run: Run, demo: s
         (("policy", "history"), "no policy is in force yet\n"),
         (("pins", "list"), "nothing is pinned\n"),
         (("keys", "list"), "no keys were issued\n"),
-        (("blocks", "list"), "the guard refuses nothing now\n"),
     ],
 )
 def test_an_empty_list_says_so(run: Run, arguments: tuple[str, ...], said: str) -> None:
