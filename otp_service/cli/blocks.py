@@ -3,6 +3,7 @@
 Knows options and how answers look in a terminal. Must not know rules or counters.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -12,11 +13,13 @@ from otp_service.cli.options import author_option, demo_option, format_time, rea
 from otp_service.cli.session import on_store
 from otp_service.ops.audit import AuditNote
 
-ASKED_BY = {
+ASKED_BY: Mapping[str, str] = {
     "": "a stranger",
+    "server": "a server",
     "session": "a session",
     "returning": "a session that verified it before",
     "device": "a device that verified it before",
+    "vouched": "a caller with another factor",
 }
 
 

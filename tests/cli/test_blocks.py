@@ -34,19 +34,21 @@ def test_blocks_in_a_terminal(run: Run, product: Core, tmp_path: Path) -> None:
     refused_once(product)
     code, out, _ = run("blocks", "list")
     first, times, id_ = out.splitlines()
-    assert (code, first) == (0, "cooldown of +1********00: refuse, 1 of 1 in 30 s")
+    assert (code, first) == (0, "cooldown of +1********00 (server): refuse, 1 of 1 in 30 s")
     assert times.endswith("refused 1")
-    code, out, _ = run("blocks", "explain", "2025550100", "--country", "US", "--address", ADDRESS)
+    code, out, _ = run("blocks", "explain", "2025550100", "--country", "US")
     assert code == 0
+    stranger = run("blocks", "explain", NUMBER, "--address", ADDRESS)[1]
+    assert stranger.startswith("+1********00, app web, asked by a stranger: allow\n")
+    assert "  checked: address (enforce) 6 in 600 s: human_check, 10 in 60 s: refuse" in stranger
     policy.write_text(f'{GOOD}[guard.cooldown]\nmode = "off"\n')
     assert run("policy", "apply", str(policy), "--reason", "a try")[0] == 0
     assert run("blocks", "list")[1] == "the guard refuses nothing now\n"
     assert run("policy", "rollback", "--reason", "enough")[0] == 0
     assert run("blocks", "list")[1].splitlines() == [first, times, id_]
     lines = out.splitlines()
-    assert lines[0] == "+1********00, app web, asked by a stranger: refuse"
+    assert lines[0] == "+1********00, app web, asked by a server: refuse"
     assert lines[1].startswith("  cooldown: 1 of 1 in ")
-    assert "  checked: address (enforce) 6 in 600 s: human_check, 10 in 60 s: refuse" in out
     assert out.endswith(f"{times}\n{id_}\n")
     assert run("blocks", "lift", id_.strip(), "--reason", "a mistake", "--author", "bo")[:2] == (
         0,

@@ -287,7 +287,8 @@ def test_a_process_that_lacks_a_secret_keeps_the_policy_it_can_run(
 def test_a_send_sees_one_version_only(api: Api) -> None:
     """Two policies alternate a hundred times under eight senders; every plan matches the version that it names."""
     core, numbers = api.core, crowd()
-    wide = "[guard.prefix]\nmode = 'off'\n[guard.conversion]\nmode = 'off'\n"
+    off = ("prefix", "conversion", "unproven")
+    wide = "".join(f"[guard.{rule}]\nmode = 'off'\n" for rule in off)
     turns = [f"{GOOD}{wide}", f"{SLOWER}{wide}"]
     drawn = [[next(numbers) for _ in range(30)] for _ in range(8)]
     core.policies.apply(turns[0], author="a", reason="r")
