@@ -35,8 +35,8 @@ def fuzz(demo: Demo, tag: str, key: str, seconds: int) -> int:
             *("run", str(PROJECT / "openapi.yaml"), "--url", demo.keys["api"], "--include-tag", tag),
             *("--header", f"Authorization: Bearer {demo.keys[key]}", "--max-time", str(seconds), *COMMAND),
         ],
-        cwd=PROJECT,
-        env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.fuzz.hooks"},
+        cwd=demo.folder,  # it keeps what it found in the folder where it runs
+        env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.fuzz.hooks", "PYTHONPATH": str(PROJECT)},
         check=False,
     ).returncode
 

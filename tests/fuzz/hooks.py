@@ -15,7 +15,8 @@ BEYOND = re.compile(
     | IP\ address|one\ subscriber|beginning\ of\ an\ E\.164
     | an\ app\b|no\ app\b|the\ last\ app
     | only\ operators|for\ an\ operator's\ key
-    | secret\ key
+    | secret\ key | with\ a\ publishable\ key
+    | duration\ such\ as      # whose bounds have several units
     | \[app\.NAME\]
     """,
     re.VERBOSE,

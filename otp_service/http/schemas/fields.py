@@ -171,9 +171,17 @@ def boolean_field(about: str, *, example: bool, default: bool | None = None) -> 
     )
 
 
+class _Whole(fields.Integer):
+    """A whole number. 1.0 is one in JSON, too (JSON Schema, 6.1.1)."""
+
+    def _deserialize(self, value: Any, *arguments: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - marshmallow's signature
+        whole = int(value) if isinstance(value, float) and value.is_integer() else value
+        return super()._deserialize(whole, *arguments, **kwargs)
+
+
 def integer_field(least: int, most: int, rule: str, about: str, example: int) -> fields.Integer:
     """Make a field for a whole number from `least` to `most`."""
-    return fields.Integer(
+    return _Whole(
         strict=True,
         validate=validate.Range(least, most, error=rule),
         metadata={"description": about, "example": example},

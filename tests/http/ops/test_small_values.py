@@ -105,3 +105,10 @@ def test_a_recycled_number_that_is_no_text_is_named(api: Api) -> None:
     """Among thousands, it would not be found otherwise."""
     body = {"numbers": [NUMBER, 12025550101], "reason": "x"}
     assert refused(api, "/ops/numbers/recycled", body) == "numbers[1]"
+
+
+def test_a_whole_number_may_be_written_with_a_point(api: Api) -> None:
+    """JSON has one kind of number: 1.0 is whole, 1.5 is not."""
+    for days, status in ((90.0, 200), (1.5, 422), (1e300, 422), (float(10**20), 422)):
+        body = {"numbers": [NUMBER], "reason": "r", "days": days}
+        assert api.call("POST", "/ops/numbers/recycled", key=OPS, body=body).status_code == status
