@@ -54,8 +54,7 @@ lock: $(VENV)/.test
 	$(COMPILE) --build-deps-for=editable --extra demo -o requirements-demo.txt pyproject.toml
 	$(COMPILE) --build-deps-for=editable --extra demo --extra test -o tests/requirements.txt pyproject.toml
 	$(COMPILE) --build-deps-for=editable --extra demo --extra test --extra ci -o tests/requirements-ci.txt pyproject.toml
-	printf '%s
-' $(NATIVE) | $(COMPILE) -o native-requirements.txt -
+	printf '%s\n' $(NATIVE) | $(COMPILE) -o native-requirements.txt -
 
 # The human check's widget, copied from its npm package. To update: change WIDGET, `make widget`, look at the diff.
 WIDGET = 3.2.2
