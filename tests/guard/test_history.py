@@ -43,6 +43,8 @@ def test_many_recycled_numbers_are_recorded_at_once_and_nothing_else_of_them_is_
     counters.history.record_recycled(numbers[:2], 7, 60)
     assert [counters.history.read_past(number).recycled for number in numbers] == [7, 7, None]
     assert [block.subject for block in counters.blocks.longest()] == [numbers[2]]
+    [index] = [found for key, found in counters.stored().items() if key.endswith(":blocks")]
+    assert len(index) == 1  # what is listed and gone would take the place of a block in the list
     assert list(counters.pins.read_all()) == [counters.pin_of_number(numbers[2])]
     assert counters.lives()["r"] <= 60_000
     assert passes(counters.charge(rules, asked(numbers[0])))
