@@ -12,6 +12,10 @@ from otp_service.store.partitions import operation
 LEASE = 3_000
 """Milliseconds in which a guess is answered. After that its process has failed, and a repetition counts as another."""
 
+MOST_REPEATS = 100
+"""Repetitions of a challenge's guesses that are answered. Each costs a hash and no message, so that without a limit one
+challenge could keep all cores busy; a client that lost an answer needs a few."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guess:
@@ -34,6 +38,7 @@ class Guess:
             "op": self.operation,
             "digits": digits,
             "lease": LEASE,
+            "repeats": MOST_REPEATS,
             "names": self.names,
             "device": self.device,
             "schemes": self.schemes,

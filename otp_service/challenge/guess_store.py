@@ -29,7 +29,8 @@ class GuessStore:
 
         Return `counted` with the challenge; `wrong` or `won` with it if the guess repeats one that was answered so; or
         why nothing was counted: `running` (the same guess is being checked), `reused` (its key came with another body),
-        `unreadable` (this process lacks a key), `shape` (the code has another length), `exhausted` or `gone`.
+        `unreadable` (this process lacks a key), `shape` (the code has another length), `exhausted` or `gone`,
+        also after too many repetitions.
         """
         plan = (guess or Guess()).written(app, code_length)
         what, now, *found = self._scripts.call_durably("attempt", [self._names.challenge(id_)], plan)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from otp_service.bootstrap.stores import Stores
-from otp_service.challenge.guess import LEASE, Guess, TokenId
+from otp_service.challenge.guess import LEASE, MOST_REPEATS, Guess, TokenId
 from otp_service.challenge.model import Answer, Challenge, State
 from tests.support.spine import PLAN, brought, new_delivery, opened, seen
 
@@ -149,6 +149,20 @@ def answered(store: Stores, id_: str) -> Iterator[Guess]:
     take(store, id_, right)
     win(store, id_, "right")
     yield right
+
+
+@pytest.mark.parametrize("what", ["wrong", "won"])
+def test_repetitions_have_a_limit(store: Stores, id_: str, what: str) -> None:
+    """It is the challenge's, whichever guess is repeated. A call that runs twice is one repetition."""
+    guesses = {"wrong": guess("wrong", device=True), "won": guess("right", device=True)}
+    assert len([*answered(store, id_)]) == len(guesses)
+    for _ in range(MOST_REPEATS - 1):
+        again = guess(*guesses[what].names, device=True)
+        assert [take(store, id_, again) for _ in range(2)] == [what] * 2
+        store.challenges.record_answer(id_, again, "same")
+    last = guess("wrong", device=True)
+    assert [take(store, id_, last) for _ in range(2)] == ["wrong"] * 2
+    assert [take(store, id_, guess(*one.names, device=True)) for one in guesses.values()] == ["gone"] * 2
 
 
 def test_another_body_is_told_from_a_repetition(store: Stores, id_: str) -> None:

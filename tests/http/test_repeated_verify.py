@@ -6,6 +6,7 @@ from typing import Any
 import jwt
 import pytest
 
+from otp_service.challenge.guess import MOST_REPEATS
 from tests.conftest import PUBLISHABLE
 from tests.support.http_api import NUMBER, Api, wrong
 from tests.support.http_calls import PAYMENT, members, problem_of
@@ -22,6 +23,11 @@ def checks_left(api: Api, challenge_id: str) -> int:
     """Return how many guesses a challenge has left."""
     left: int = members(api.status(challenge_id))["checks_left"]
     return left
+
+
+def hashes_of(api: Api) -> float | None:
+    """Return how many codes were hashed."""
+    return api.core.metrics.registry.get_sample_value("otp_hash_seconds_count")
 
 
 @pytest.mark.parametrize("key", ["pk", "sk"])
@@ -136,12 +142,18 @@ def test_the_used_code_cannot_be_tried_out_with_the_key_of_the_winner(live: Api)
     assert problem_of(live.verify(challenge_id, code, once=KEY)) == (422, "idempotency_key_reused")
 
 
-def test_right_repetitions_are_answered_without_a_limit(live: Api) -> None:
-    """Only other codes count."""
+@pytest.mark.parametrize("guess", ["right", "wrong"])
+def test_no_challenge_keeps_the_cores_busy_by_repetitions(live: Api, guess: str) -> None:
+    """Each is hashed as a guess is, but costs no message. After a hundred, the key gets what an unknown one gets."""
     challenge_id, code = live.sent()
-    token = members(live.verify(challenge_id, code, once=KEY))["token"]
-    for _ in range(12):
-        assert members(live.verify(challenge_id, code, once=KEY))["token"] == token
+    typed = code if guess == "right" else wrong(code)
+    first = live.verify(challenge_id, typed, once=KEY)
+    for _ in range(MOST_REPEATS):
+        assert live.verify(challenge_id, typed, once=KEY).status_code == first.status_code
+    hashed = hashes_of(live)
+    for _ in range(2):
+        assert problem_of(live.verify(challenge_id, typed, once=KEY)) == (404, "challenge_not_found")
+    assert hashes_of(live) == hashed
 
 
 def test_the_device_token_is_the_same_as_well(live: Api) -> None:

@@ -2,8 +2,8 @@
 -- operation counts once. A guess with an Idempotency-Key has names, HMACs of that key, the newest first; the challenge
 -- remembers under the first one how the guess was answered, so that a repetition is neither counted nor checked again.
 -- The plan has `app`, `op` (operation), `digits` (of the code), `lease` (milliseconds after which a guess without an
--- answer was lost), and if there are any `names`, `device` (the other field that decides the answer), `schemes` and
--- `seals` (what this process can check, each between commas).
+-- answer was lost), `repeats` (how many repetitions are answered: each is hashed), and if there are any `names`, `device`
+-- (the other field that decides the answer), `schemes` and `seals` (what this process can check, each between commas).
 -- Returns {what, now, challenge} for "counted", "wrong" (answered before) and "won" (before, by this key: check that the
 -- code is the same); and {what, now} for "running" (being checked elsewhere), "reused" (the key came with another body),
 -- "unreadable", "shape" (a code of another length), "exhausted" and "gone".
@@ -56,6 +56,18 @@ if not (holds(plan.schemes, challenge.scheme) and holds(plan.seals, seal)) then
   return {"unreadable", now}
 end
 
+-- Each repetition costs as much as a guess, so that they have a limit, too.
+local function repeated(what)
+  local again = challenge.again or {n = 0}
+  if again.op ~= plan.op then
+    if again.n >= plan.repeats then
+      return {"gone", now}
+    end
+    challenge.again = {n = again.n + 1, op = plan.op}
+  end
+  return write(what)
+end
+
 if won then
   -- Counted until it is found to be the same code: other codes must not be tried with the key of the right one.
   local repeats, newest = challenge.proof.repeats or {}, 0
@@ -70,10 +82,10 @@ if won then
   end
   repeats[#repeats + 1] = {op = plan.op, at = now}
   challenge.proof.repeats = repeats
-  return write("won")
+  return repeated("won")
 end
 if before and before.left then
-  return {"wrong", now, stored}
+  return repeated("wrong")
 end
 if before and before.op == plan.op then
   return {"counted", now, stored}
