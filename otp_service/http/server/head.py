@@ -62,7 +62,7 @@ def parse_head(raw: bytes) -> Head:
 
 _REQUEST_LINE = re.compile(
     rb"(?P<method>[A-Z][A-Z-]{0,19}) "
-    rb"(?:https?://[^/?# ]*(?=/))?(?P<path>/[!\"$->@-~]*)(?:\?(?P<query>[!\"$-~]*))? "
+    rb"(?:https?://[!\"$-.0->@-~]*(?=/))?(?P<path>/[!\"$->@-~]*)(?:\?(?P<query>[!\"$-~]*))? "
     rb"HTTP/1\.(?P<minor>[01])"
 )
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")

@@ -106,11 +106,17 @@ def test_what_two_readers_could_read_differently_is_refused(lines: list[str]) ->
         ),
         *("GET / HTTP/1.1 ", " GET / HTTP/1.1", "get / HTTP/1.1", "GET /a b HTTP/1.1", "GET /a#b HTTP/1.1"),
         *("GET /\xe4 HTTP/1.1", "GET /a\tb HTTP/1.1", "CONNECT a:443 HTTP/1.1", "OPTIONS * HTTP/1.1", ""),
+        *(
+            "GET http://a\nX:y/ HTTP/1.1",
+            "GET http://a\rb/ HTTP/1.1",
+            "GET http://a\x00/ HTTP/1.1",
+            "GET http://\xe4/ HTTP/1.1",
+        ),
         *("GET a HTTP/1.1", "GET http://a HTTP/1.1", "GET ftp://a/ HTTP/1.1", "\x16\x03\x01 / HTTP/1.1"),
     ],
 )
 def test_a_line_that_is_no_request_is_refused(first: str) -> None:
-    """One space between three parts, a path in printable ASCII, HTTP/1.0 or HTTP/1.1."""
+    """One space between three parts, a target in printable ASCII, HTTP/1.0 or HTTP/1.1."""
     with pytest.raises(MalformedRequest):
         head(first=first)
 
