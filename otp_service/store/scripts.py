@@ -21,10 +21,13 @@ from redis import Redis
 from redis.client import PubSub
 from redis.exceptions import ConnectionError as Unreachable
 from redis.exceptions import NoScriptError, RedisClusterException, ResponseError
+from redis.exceptions import TimeoutError as TimedOut
 
 from otp_service.errors import StoreUnavailable
 from otp_service.store.connection import AWAY, USUAL_LIMITS, Client, Limits
 from otp_service.store.replication import NOT_REPLICATED, Durability, unconfirmed, write_and_wait
+from otp_service.store.silence import Silences
+from otp_service.store.topology import holder_of
 from otp_service.telemetry.failures import Failures
 
 PAUSES = (0.05, 0.1)
@@ -81,6 +84,7 @@ class Scripts:
         self._sleep = sleep
         self._durability = durability
         self._failures, self._unacknowledged = Failures(clock), Failures(clock)
+        self._silences = Silences(RETRY_AFTER)
         self._client: Client | None = None
         self._making = threading.Lock()
         self._sources, self._timed = _sources(PACKAGE)
@@ -93,7 +97,7 @@ class Scripts:
         """
         if name in self._timed:
             arguments = (self.offset, *arguments)
-        return self.bounded(lambda client: self._evaluate(client, name, keys, arguments), name)
+        return self.bounded(lambda client: self._evaluate(client, name, keys, arguments), name, keys[0])
 
     def call_durably(self, name: str, keys: Sequence[str], *arguments: str | float) -> Any:  # noqa: ANN401 - as `call`
         """Run a script that must write, and wait until enough replicas have what it wrote.
@@ -106,7 +110,7 @@ class Scripts:
         if name in self._timed:
             arguments = (self.offset, *arguments)
         answer, acknowledged = self.bounded(
-            lambda client: self._evaluate_and_wait(client, name, keys, arguments), name
+            lambda client: self._evaluate_and_wait(client, name, keys, arguments), name, keys[0]
         )
         if acknowledged < wanted.replicas:
             self._observe("unacknowledged", wanted.milliseconds / 1000)
@@ -130,11 +134,19 @@ class Scripts:
 
     def _get(self, key: str) -> str | None:
         """Read a value with GET. A script would cost half as much again."""
-        found = self.bounded(lambda client: client.get(key), "get")
+        found = self.bounded(lambda client: client.get(key), "get", key)
         return None if found is None else str(found)
 
-    def bounded(self, act: Callable[[Client], T], name: str) -> T:
-        """Run an operation that is safe to repeat, within the time budget. Raises StoreUnavailable."""
+    def bounded(self, act: Callable[[Client], T], name: str, key: str = "") -> T:
+        """Run an operation that is safe to repeat, within the time budget; `key` is one that it needs, if any.
+
+        Raises StoreUnavailable; at once if the server of a cluster that holds the key is silent and is being tried.
+        """
+        server = holder_of(self._client, key)
+        with self._silences.caller(server):
+            return self._tried(act, name, server)
+
+    def _tried(self, act: Callable[[Client], T], name: str, server: str) -> T:
         started = self._clock()
         for pause in (*PAUSES, None):
             try:
@@ -142,6 +154,8 @@ class Scripts:
             except AWAY as error:
                 if not _is_passing(error):
                     raise
+                if isinstance(error, TimedOut):
+                    self._silences.record_silence(server)
                 spent = self._clock() - started
                 self._observe("error", spent)
                 if pause is None or spent + self._one_try > self._limits.budget:
@@ -150,6 +164,7 @@ class Scripts:
                     raise StoreUnavailable(retry_after=RETRY_AFTER) from error
                 self._sleep(pause + random.uniform(0, pause))  # noqa: S311 - jitter
             else:
+                self._silences.record_answer(server)
                 self._observe(name, self._clock() - started)
                 self._failures.succeeded("store.back")
                 return result

@@ -5,9 +5,20 @@ Knows how a cluster lists its nodes. Must not know what is stored.
 
 from typing import Any
 
-from redis import Redis
+from redis import Redis, RedisCluster
+from redis.exceptions import RedisClusterException
 
 from otp_service.store.connection import Client
+
+
+def holder_of(client: Client | None, key: str) -> str:
+    """Name the server of a cluster that holds a key, as HOST:PORT; empty for a single server or an unknown one."""
+    if not key or not isinstance(client, RedisCluster):
+        return ""
+    try:
+        return str(client.get_node_from_key(key).name)  # type: ignore[no-untyped-call]
+    except RedisClusterException:  # a slot that no server holds now
+        return ""
 
 
 def primaries_without_replica(client: Client) -> list[str]:

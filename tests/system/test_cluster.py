@@ -1,17 +1,24 @@
 """The whole product on a cluster of three real nodes, and a cluster that is away."""
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from itertools import count as count_from
 
 import pytest
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import State, Status
-from otp_service.errors import StoreUnavailable
-from otp_service.store.topology import primaries_without_replica
+from otp_service.crypto.code_hashes import TICKETS_PER_SLOT
+from otp_service.errors import Busy, StoreUnavailable
+from otp_service.store.connection import USUAL_LIMITS
+from otp_service.store.topology import holder_of, primaries_without_replica
 from tests.support.deployments import Cluster, ask
 from tests.support.patience import until
 from tests.support.ports import HOST, free_port
-from tests.support.spine import NUMBERS, make_spine, opened, prefix_of, seen, together, working
+from tests.support.spine import NUMBERS, Spine, make_spine, opened, prefix_of, seen, together, working
 from tests.support.valkey_server import ValkeyServer
 from tests.support.watched import hasty_store_at, own_retries, refuses, scripts_at, store_at, works
 
@@ -153,6 +160,96 @@ def test_a_cluster_whose_primary_dies_serves_again(own_cluster: Cluster) -> None
 
         until(serves)
         until(lambda: works(store))
+
+
+CODE, WRONG = "123456", "654321"
+CLIENTS = TICKETS_PER_SLOT + 8
+LEAST = 5
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_checks_of_healthy_shards_succeed_while_one_shard_is_dead(own_cluster: Cluster, place: int) -> None:
+    """More clients than there are cores and tickets repeat checks of a dead primary, which may also hold the guard.
+
+    Checks of the other primaries find a ticket each: none is told that the service is busy. Once the dead one is known
+    to be silent, one caller at a time waits for it, and the rest are told at once.
+    """
+    for node in own_cluster.nodes:
+        ask(node, "CONFIG", "SET", "cluster-require-full-coverage", "no")
+    dead, tries, told = own_cluster.nodes[place], [0], [0]
+
+    def count(name: str, _: float) -> None:
+        tries[0] += name == "error"
+
+    with closing(
+        scripts_at(own_cluster.url, connections=2 * CLIENTS, limits=USUAL_LIMITS, observe=count)
+    ) as scripts:
+        spine = make_spine(scripts, partitions=64, hash_slots=1)
+        ids = with_codes(spine, 36)
+        kept, *lost = [id_ for id_ in ids if holder_of_challenge(spine, id_) == f"{HOST}:{dead.port}"]
+        healthy = [id_ for id_ in ids if id_ not in {kept, *lost}]
+        assert lost
+        assert healthy
+        with frozen(dead), ThreadPoolExecutor(CLIENTS) as clients:
+            over = threading.Event()
+
+            def check(client: int) -> None:
+                with pytest.raises((StoreUnavailable, Busy)):
+                    spine.check.verify(spine.caller, lost[client % len(lost)], WRONG)
+
+            def repeat(client: int) -> None:
+                for times in count_from(1):
+                    check(client)
+                    told[0] += 1
+                    if times >= LEAST and over.is_set():
+                        break
+                    time.sleep(0.01)
+
+            list(clients.map(check, range(CLIENTS)))  # now it is known to be silent
+            tries[0] = 0
+            repeated = [clients.submit(repeat, client) for client in range(CLIENTS)]
+            try:
+                for id_ in healthy:
+                    until(lambda id_=id_: verifies(spine, id_))  # type: ignore[misc]
+            finally:
+                over.set()
+            for one in repeated:
+                one.result()
+            assert tries[0] < told[0] / 2, "too many waited for the dead primary"
+        until(lambda: verifies(spine, kept))
+
+
+def with_codes(spine: Spine, count: int) -> list[str]:
+    """Open challenges whose code is CODE."""
+    ids = [spine.opened(number) for number in NUMBERS[:count]]
+    for id_ in ids:
+        spine.code_for(id_, CODE)
+    return ids
+
+
+def holder_of_challenge(spine: Spine, id_: str) -> str:
+    """Name the server that holds a challenge."""
+    key = spine.store.partitions.key_of(id_, "c")
+    return spine.scripts.bounded(lambda client: holder_of(client, key), "test")
+
+
+def verifies(spine: Spine, id_: str) -> bool:
+    """Say whether the right code of a challenge is taken. A slow machine may take longer than the store's limits."""
+    try:
+        proof = spine.check.verify(spine.caller, id_, CODE, idempotency_key=id_)
+    except StoreUnavailable:
+        return False
+    return proof.view.status is State.VERIFIED
+
+
+@contextmanager
+def frozen(node: ValkeyServer) -> Iterator[None]:
+    """Freeze a server for the time of the block."""
+    node.freeze()
+    try:
+        yield
+    finally:
+        node.thaw()
 
 
 def offset_of(replica: ValkeyServer) -> int:
