@@ -76,8 +76,14 @@ def _parts(widths: Sequence[int], whole: int, split: int) -> int:
     return parts
 
 
+MOST_TEMPLATE = 1600
+"""Characters of a template: ten parts of an SMS. Some checks of texts take time that grows with its square."""
+
+
 def problems(template: str, channel: str = "sms") -> list[str]:
     """Return the rules that a template breaks. The template of a call may contain the code twice."""
+    if len(template) > MOST_TEMPLATE:
+        return [f"must be at most {MOST_TEMPLATE} characters"]
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:

@@ -15,7 +15,7 @@ from otp_service.typed import visible
 
 _LABEL = r"[^\W_](?:[\w{}-]*[\w}])?|\{\w+\}"
 _LINK = re.compile(
-    rf"[a-z][a-z0-9+-]*://(?P<url>[^\s/?#]*)|@(?P<bound>[^\s#/]+)|(?P<bare>(?:(?:{_LABEL})[.])+[^\W\d_][\w-]+)",
+    rf"[a-z][a-z0-9+-]*://(?P<url>[^\s/?#]*)|@(?P<bound>[^\s#/]+)|(?P<bare>(?:(?:{_LABEL})[.])+[^\W\d_][\w-]+|\b(?:[0-9]{{1,3}}[.]){{3}}[0-9]{{1,3}}\b)",
     re.IGNORECASE,
 )
 

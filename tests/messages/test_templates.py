@@ -118,6 +118,16 @@ def test_a_template_that_cannot_work_says_why(template: str, problem: str) -> No
     assert problem in templates.problems(template)
 
 
+@pytest.mark.parametrize("channel", ["sms", "voice", "payment"])
+def test_a_template_is_no_longer_than_a_message_can_be(channel: str) -> None:
+    """Longer ones are not read at all: the checks of texts would take minutes for what fits into a policy."""
+    least = "{code} {amount} {payee} "
+    text = least if channel == "payment" else "{code} "
+    text += "a" * (templates.MOST_TEMPLATE - len(text))
+    assert templates.problems(text, channel) == []
+    assert templates.problems(f"{text}{{", channel) == ["must be at most 1600 characters"]
+
+
 def test_a_template_may_leave_brand_and_minutes_out_and_show_braces() -> None:
     """Only the code is required; doubled braces are braces."""
     assert templates.problems("{{{code}}}") == []

@@ -44,6 +44,8 @@ def with_text(text: str, base: str = ONE_APP, channel: str = "sms") -> str:
         ("{code} \uff45vil.example", "evil.example"),
         ("{code} b\u00fccher.example", "b\u00fccher.example"),
         ("{code} http://192.0.2.1/", "192.0.2.1"),
+        ("{code} 192.0.2.1/login", "192.0.2.1"),
+        ("See 192.0.2.1. {code}", "192.0.2.1"),
         ("{code} myapp://open", "open"),
     ],
 )
