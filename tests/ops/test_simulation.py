@@ -143,7 +143,7 @@ def test_it_shows_the_lines_that_may_end_a_registered_text() -> None:
     """With lines, several texts leave under one id: of each host of the app, and with an Android app's hash."""
     registered = TEXT.replace('"ACMEIN" }\nvoice', '"ACMEIN", template_id = "7" }\nvoice')
     simulated = simulate(policy.parse(registered), Question(to=NUMBER), lambda *_: None, lambda *_: DECISION)
-    (one,) = simulated["steps"][0]["registered"]
+    (one,) = [each for each in simulated["steps"][0]["registered"] if each["template_id"] == "7"]
     host = RULES.apps["web"].host(None)
     ends = {text.partition("Never share it.")[2] for text in one["texts"] if "is your Acme code" in text}
     assert ends >= {f"\n\n@{host} #{{code}}", f"\n{{app_hash}}\n@{host} #{{code}}"}
