@@ -159,4 +159,4 @@ def _access(policy: Policy) -> tuple[object, ...]:
         )
         for name, one in policy.upstreams.items()
     }
-    return policy.operators, apps, upstreams, policy.templates
+    return policy.operators, apps, upstreams, policy.templates, frozenset(policy.hosts)

@@ -32,6 +32,7 @@ def parse(text: str) -> Policy:
         challenge=draft.challenge,
         guard=draft.guard,
         templates=draft.templates,
+        hosts=tuple(draft.hosts),
         warnings=tuple(_warnings(draft, Findings(lines))),
     )
 

@@ -248,7 +248,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The whole policy. `templates` are by channel and locale."""
+    """The whole policy. `templates` are by channel and locale; `hosts` are those to which texts may lead."""
 
     apps: Mapping[str, App]
     upstreams: Mapping[str, Upstream]
@@ -257,6 +257,7 @@ class Policy:
     challenge: ChallengeRules = field(default_factory=ChallengeRules)
     guard: Guard = field(default_factory=Guard)
     templates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     _owners: Mapping[str, tuple[App, KeyKind]] = field(init=False, repr=False, compare=False)
     _operators: Mapping[str, str] = field(init=False, repr=False, compare=False)

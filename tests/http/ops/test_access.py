@@ -156,6 +156,7 @@ def test_a_view_that_names_no_role_is_for_admins() -> None:
             ),
             False,
         ),
+        (("[app.other]", '[template]\nhosts = ["evil.example"]\n[app.other]'), False),
         (("[app.other]", '[template.payment]\nen = "{code} pays {amount} to {payee}."\n[app.other]'), False),
         (("[app.other]", '[app.other]\nbinding = "in_message"'), False),
         (('sender = "ACMEIN"', 'sender = "OTHERS"'), False),
