@@ -78,7 +78,7 @@ def test_secrets_are_drawn_for_a_deployment(tmp_path: Path) -> None:
     command = f'otp-service() {{ "{sys.executable}" -m otp_service "$@"; }}'
     said = shell("\n".join([f"export PYTHONPATH={PROJECT}", command, *session(*SECRETS)]), tmp_path)
     assert (tmp_path / "secrets.env").stat().st_mode & 0o777 == 0o600
-    assert (tmp_path / "secrets.env").read_text().count("OTP_") == 5
+    assert (tmp_path / "secrets.env").read_text().count("OTP_") == 6
     assert re.search(r"^key: +ops_", said, re.MULTILINE)
     assert re.search(r"^hash: +[0-9a-f]{64}", said, re.MULTILINE)
 

@@ -350,7 +350,8 @@ def test_a_wrong_code_is_counted_and_charges_nothing(live: Api) -> None:
     changed = {key for key in after if before.get(key) != after[key]}
     [challenge] = [key for key in before if ":c:" in key]
     [number] = [key for key in before if ":guard}:number:" in key]
-    assert {key for key in changed if ":guard}:o:" not in key} == {challenge, number} | {
+    [streak] = [key for key in after if ":guard}:streak:" in key]
+    assert {key for key in changed if ":guard}:o:" not in key} == {challenge, number, streak} | {
         key for key in after if key.endswith(":guard}:guesses:")
     }
     counted = [dict(kept[number]) for kept in (before, after)]  # type: ignore[call-overload]  # a hash
