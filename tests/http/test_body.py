@@ -3,11 +3,14 @@
 import gzip
 import io
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from otp_service.errors import Invalid
+from otp_service.http.body import _no_duplicates, _strict_json
 from tests.conftest import OPS, SECRET
 from tests.support.http_api import NO_ID, NUMBER, Api
 from tests.support.http_calls import problem
@@ -177,6 +180,57 @@ def test_no_bytes_make_the_service_fail(api: Api, raw: bytes) -> None:
     """Random bytes are refused and store nothing."""
     assert api.call("POST", "/otp/send", raw=raw).status_code in {400, 422}
     assert api.kept() == {}
+
+
+class CountedName(str):
+    """A name that counts how often names are hashed or compared."""
+
+    __slots__ = ()
+    work = 0
+
+    def __hash__(self) -> int:
+        """Count a lookup."""
+        CountedName.work += 1
+        return super().__hash__()
+
+    def __eq__(self, other: object) -> bool:
+        """Count a comparison."""
+        CountedName.work += 1
+        return super().__eq__(other)
+
+
+@pytest.mark.parametrize("size", [100, 1000, 10_000])
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99, 1])
+def test_to_find_members_given_twice_takes_the_same_work_for_each(size: int, share: float) -> None:
+    """Whether all members have one name, few names, half as many names as members, or each its own."""
+    different = max(1, int(share * size))
+    pairs: list[tuple[str, object]] = [(CountedName(f"n{place % different}"), place) for place in range(size)]
+    CountedName.work = 0
+    with suppress(Invalid):
+        _no_duplicates(pairs)
+    assert CountedName.work <= 8 * size
+
+
+@given(
+    pairs=st.lists(
+        st.tuples(
+            st.sampled_from(["to", "code", "a", "A", "b-c", "d_e"]), st.integers() | st.text(max_size=3)
+        ),
+        max_size=8,
+    )
+)
+def test_members_given_twice_are_found_as_by_comparing_each_with_all(pairs: list[tuple[str, object]]) -> None:
+    """Each such name is told once, whatever its values; a body without one is read as it is."""
+    members = ", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in pairs)
+    raw = f"{{{members}}}"
+    names = [name for name, _ in pairs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if not twice:
+        assert _strict_json(raw.encode()) == dict(pairs)
+        return
+    with pytest.raises(Invalid) as caught:
+        _strict_json(raw.encode())
+    assert list(caught.value.rules()) == [(name, "must not be given twice") for name in twice]
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "deflate", "zstd", "gzip, identity", "aws-chunked"])
