@@ -21,6 +21,8 @@ LABEL = 80
 """Characters that a key's label may have."""
 OVERLAP = 24 * 3600
 """Seconds for which a rotated key stays valid beside its successor, by default."""
+MOST_KEYS = 1000
+"""Keys that the ring holds. Beyond that, the record of the key that ended first makes room for a new one."""
 KEEP_ENDED = 90 * 24 * 3_600_000
 """Milliseconds for which the record of a key is kept after its end."""
 USES_PAUSE = 60.0
@@ -66,17 +68,25 @@ class Ring:
 class Keyring:
     """All issued keys. Every method raises StoreUnavailable if the server does not answer in time."""
 
-    def __init__(self, scripts: Scripts, *, prefix: str) -> None:
+    def __init__(self, scripts: Scripts, *, prefix: str, most: int = MOST_KEYS) -> None:
         self._scripts = scripts
         self._key = f"{prefix}:keys"
+        self._most = most
 
     def issue(
         self, kind: str, owner: str, *, by: str, role: str = "", label: str = "", lifetime: int | None = None
     ) -> tuple[str, Key]:
-        """Issue a key, valid for `lifetime` seconds. Returns the key, which is stored nowhere, and its record."""
+        """Issue a key, valid for `lifetime` seconds. Returns the key, which is stored nowhere, and its record.
+
+        Raises KeyConflict if there are MOST_KEYS valid keys.
+        """
         key, drawn = _drawn(kind, by)
         record = drawn | {"kind": kind, "owner": owner, "role": role, "label": redact(label)}
-        stored = self._scripts.call("key_issue", [self._key], json.dumps(record), _milliseconds(lifetime))
+        stored = self._scripts.call(
+            "key_issue", [self._key], json.dumps(record), _milliseconds(lifetime), self._most
+        )
+        if not stored:
+            raise _full(self._most)
         issued = _key(stored)
         _log_change("key.issued", issued, by=by, why=label)
         return key, issued
@@ -86,7 +96,8 @@ class Keyring:
     ) -> tuple[str, Key]:
         """Issue a successor. The rotated key stays valid for `overlap` seconds.
 
-        Raises NotFound, or KeyConflict if the key has ended or another key of its line is also valid.
+        Raises NotFound, or KeyConflict if the key has ended, another key of its line is also valid, or there are
+        MOST_KEYS valid keys.
         """
         before = self.read_key(id_)
         key, drawn = _drawn(before.kind, by)
@@ -98,7 +109,10 @@ class Keyring:
             json.dumps(drawn),
             _milliseconds(lifetime),
             redact(reason),
+            self._most,
         )
+        if what == "full":
+            raise _full(self._most)
         if what == "crowded":
             raise _crowded(self.read_key(id_), *rest)
         if what != "rotated":
@@ -159,6 +173,12 @@ def _milliseconds(seconds: int | None) -> int | str:
 def _crowded(key: Key, other: str) -> KeyConflict:
     kin = "successor" if key.replaced_by == other else "predecessor"
     return KeyConflict(f"Key {other}, its {kin}, is also valid. Revoke one of the two first.")
+
+
+def _full(most: int) -> KeyConflict:
+    return KeyConflict(
+        f"{most} issued keys are valid, and no more may be. Revoke those that are not used first."
+    )
 
 
 def _refusal(what: str) -> OtpError:

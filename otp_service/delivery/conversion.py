@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from otp_service.store.scripts import Scripts
+from otp_service.store.scripts import SCAN_COUNT, Scripts
 
 DAYS = 7
 """Days that are read."""
@@ -96,8 +96,17 @@ class Conversion:
 
     def _all(self, now: int) -> Iterator[tuple[str, int]]:
         for back in range(DAYS):
-            found = self._scripts.call("read_hash", [self._day(now - back * DAY)])
-            yield from ((name, int(count)) for name, count in zip(found[::2], found[1::2], strict=True))
+            yield from self._read_day(self._day(now - back * DAY)).items()
+
+    def _read_day(self, day: str) -> dict[str, int]:
+        """Read the counters of a day in steps: there can be many, and no step may delay other callers of the store."""
+        counters: dict[str, int] = {}
+        cursor = "0"
+        while True:
+            cursor, found = self._scripts.call("read_hash_page", [day], cursor, SCAN_COUNT)
+            counters |= {name: int(count) for name, count in zip(found[::2], found[1::2], strict=True)}
+            if cursor == "0":
+                return counters
 
     def _day(self, now: int) -> str:
         return f"{self._prefix}:f:{now // DAY}"

@@ -100,6 +100,41 @@ def test_times_are_those_of_the_stores_clock(ring: Keyring) -> None:
     assert issued(ring)[1].created >= before + DAY * 1000
 
 
+def test_the_ring_holds_a_bounded_number_of_keys(ring: Keyring, valkey: ValkeyServer) -> None:
+    """Whoever may read the keys reads them all. Only valid keys fill the ring: the one that ended first makes room.
+
+    A refusal changes nothing, and says what to do.
+    """
+    small = Keyring(ring._scripts, prefix=ring._key.removesuffix(":keys"), most=3)  # noqa: SLF001
+    records = [issued(small)[1] for _ in range(3)]
+    told = r"3 issued keys are valid, and no more may be\. Revoke"
+    with pytest.raises(KeyConflict, match=told):
+        issued(small)
+    with pytest.raises(KeyConflict, match=told):
+        small.rotate(records[0].id, by="ben", reason="a test")
+    assert set(small.read_all()[1]) == set(records)
+    for place in (1, 2):
+        small.revoke(records[place].id, by="ben", reason="a test")
+        later(ring, 1)
+    small.record_uses({records[1].id: 5})
+    added = issued(small)[1]
+    assert {key.id for key in small.read_all()[1]} == {records[0].id, records[2].id, added.id}
+    successor = small.rotate(records[0].id, by="ben", reason="a test")[1]
+    assert {key.id for key in small.read_all()[1]} == {records[0].id, added.id, successor.id}
+    assert not [name for name in stored(valkey, ring) if name.startswith("u:")]
+
+
+def test_a_key_that_has_not_ended_makes_no_room(ring: Keyring) -> None:
+    """Though its end is set. When it comes, it does."""
+    small = Keyring(ring._scripts, prefix=ring._key.removesuffix(":keys"), most=1)  # noqa: SLF001
+    first = issued(small, lifetime=DAY)[1]
+    with pytest.raises(KeyConflict):
+        issued(small)
+    later(ring, DAY)
+    assert small.read_all()[1] == (first,)
+    assert [issued(small)[1]] == list(small.read_all()[1])
+
+
 def test_every_change_is_logged_with_its_author_and_reason(
     ring: Keyring, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,13 +2,15 @@
 
 import math
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from otp_service.delivery.conversion import DAY, DAYS, LEAST_SAMPLES, MEMORY, SHARE, Conversion, Row, _bucket
+from otp_service.store.scripts import SCAN_COUNT
 from tests.support.spine import PATIENT, PatientScripts
 from tests.support.valkey_server import ValkeyServer
 
@@ -51,6 +53,33 @@ def test_the_ninetieth_percentile_is_right_within_half_a_bucket(seconds: list[fl
     found = row.seconds(SHARE)
     assert found is not None
     assert true / ERROR * 0.999 <= found <= true * ERROR * 1.001
+
+
+def test_many_counters_are_read_in_steps(conversion: Conversion) -> None:
+    """No step reads more than a page, so that the store answers others in between; nothing is lost or counted twice."""
+    upstreams = [f"account-{place}" for place in range(3 * SCAN_COUNT)]
+    for upstream in upstreams:
+        conversion.count_sent(NOW, "sms", "IN", upstream)
+    sizes: list[int] = []
+    pages: Any = Pages(conversion._scripts.call, sizes)  # noqa: SLF001 - what it uses of them
+    rows = Conversion(pages, prefix=conversion._prefix, clock=float).read_rows(NOW)  # noqa: SLF001
+    assert [(row.upstream, row.sent) for row in rows] == [(upstream, 1) for upstream in sorted(upstreams)]
+    assert max(sizes) < 2 * SCAN_COUNT
+
+
+class Pages:
+    """The scripts, with the size of each page that was read."""
+
+    def __init__(self, call: Callable[..., Any], sizes: list[int]) -> None:
+        self._call = call
+        self._sizes = sizes
+
+    def call(self, name: str, keys: list[str], *arguments: object) -> Any:  # noqa: ANN401 - the script's
+        """Read a page."""
+        assert name == "read_hash_page"
+        cursor, found = self._call(name, keys, *arguments)
+        self._sizes.append(len(found) // 2)
+        return cursor, found
 
 
 def test_codes_are_counted_by_channel_country_and_upstream(conversion: Conversion) -> None:

@@ -2,7 +2,10 @@
 
 import pytest
 
+from otp_service.errors import Invalid
+from otp_service.guard.pins import PinStore
 from otp_service.guard.rules import after_failure
+from otp_service.store.facts import Facts
 from tests.support.counters import ADDRESS, NUMBER, OTHER, SMALL, Counters, asked, only, passes
 
 
@@ -24,6 +27,24 @@ def test_the_most_exact_pin_decides(counters: Counters, pins: dict[str, str], ve
         named = counters.pin_of_number(name) if len(name) > 6 else f"prefix {name}"
         counters.pins.write(named, {"what": what})
     assert counters.charge(only(), asked()).verdict == verdict
+
+
+def test_the_number_of_pins_is_bounded(counters: Counters) -> None:
+    """Whoever may list them reads them all. A pin that has ended makes room; one that is written again needs none."""
+    pins = PinStore(counters.scripts, prefix=counters.prefix, most=2)
+    now = Facts(counters.scripts, prefix=counters.prefix).time()
+    pins.write("prefix +44", {"what": "allow", "until": now + 60_000})
+    pins.write("prefix +45", {"what": "allow"})
+    pins.write("prefix +44", {"what": "refuse", "until": now + 60_000})
+    with pytest.raises(Invalid) as caught:
+        pins.write("prefix +46", {"what": "allow"})
+    [(field, rule)] = caught.value.rules()
+    assert field == "subject"
+    assert "at most 2 pins; remove others first" in rule
+    assert pins.read_all().keys() == {"prefix +44", "prefix +45"}
+    counters.scripts.offset += 60_001
+    pins.write("prefix +46", {"what": "allow"})
+    assert pins.read_all().keys() == {"prefix +45", "prefix +46"}
 
 
 @pytest.mark.parametrize("rule", ["country", "prefix", "number", "cooldown", "failures"])

@@ -200,6 +200,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("ARGV[at], 1)", "ARGV[at], 2)"),
         ('redis.call("PEXPIRE", day_key, ttl)', ""),
     ],
+    "read_hash_page": [('"COUNT", count)', '"COUNT", count * 1000)')],
     "delete": [("unpack(KEYS)", "KEYS[1]")],
     "put": [(', "PX", ttl', "")],
     "due": [
@@ -235,6 +236,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     ],
     "key_issue": [
         OFFSET,
+        ("not make_room(ring, most)", "false"),
         ("if known then", "if false then"),
         ("record.line = record.id", ""),
         ("record.lifetime = lifetime", ""),
@@ -243,6 +245,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     ],
     "key_rotate": [
         OFFSET,
+        ("not make_room(ring, most)", "false"),
         ("if made then", "if false then"),
         ('key.expires <= now then\n  return {"ended"}', "false then"),
         ("other.line == key.line and", ""),
@@ -668,6 +671,12 @@ GUARD: dict[str, list[tuple[str, str]]] = {
         ('redis.call("SET", operation_key, 1, "PX", remember)', ""),
     ],
     "guard_pin": [
+        OFFSET,
+        ('redis.call("HEXISTS", pins_key, name) == 0', "true"),
+        ('redis.call("HLEN", pins_key) >= most then\n    local', "false then\n    local"),
+        ("ends and ends <= now", "false"),
+        ("ends and ends <= now", "ends"),
+        ("return -1", ""),
         ('redis.call("HDEL", pins_key, name) == 1', "true"),
         ('redis.call("HDEL", pins_key, name) == 1', "false"),
         ('redis.call("SET", operation_key, 1, "PX", remember)', ""),

@@ -1,13 +1,15 @@
 -- Adds a successor of a valid key to the ring. The key ends after `overlap` milliseconds, or at its own end if that is
 -- sooner. The successor is valid for `lifetime` milliseconds, or for the lifetime of the key before it. At most two keys
 -- of one line are valid. A repetition with the same successor returns the same.
--- Returns {"rotated", the successor's record}, {"none"}, {"ended"} or {"crowded", id of the other valid key}.
+-- Returns {"rotated", the successor's record}, {"none"}, {"ended"}, {"crowded", id of the other valid key}, or {"full"}
+-- if the ring holds `most` keys, all valid.
 -- KEYS: ring
--- ARGV: id, overlap, successor, lifetime, why
+-- ARGV: id, overlap, successor, lifetime, why, most
 -- include: now
+-- include: make_room
 local ring = KEYS[1]
 local id, overlap = ARGV[1], tonumber(ARGV[2])
-local successor, lifetime, why = cjson.decode(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local successor, lifetime, why, most = cjson.decode(ARGV[3]), tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
 
 local made = redis.call("HGET", ring, "k:" .. successor.id)
 if made then
@@ -29,6 +31,9 @@ for at = 1, #all, 2 do
       return {"crowded", other.id}
     end
   end
+end
+if not make_room(ring, most) then
+  return {"full"}
 end
 successor.kind = key.kind
 successor.owner = key.owner

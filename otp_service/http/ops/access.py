@@ -53,6 +53,7 @@ def list_keys() -> dict[str, Any]:
     status=201,
     keys=OPS_KEYS,
     role="admin",
+    problems=(errors.KeyConflict,),
 )
 def create_key() -> tuple[dict[str, Any], int]:
     """Return the key, which is shown only this once. It works everywhere within two seconds."""
