@@ -30,6 +30,7 @@ BUDGETS = (
     "app",
     "everything",
     "country",
+    "unproven",
     "prefix",
     "failures",
     "number",
