@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from otp_service.cli.exit_codes import FAILED
+from otp_service.cli.measured_for import MEASURED_FOR
 from otp_service.ops import hash_speed, sizing
 from otp_service.ops.hash_speed import NotBuilt, Speed
 
@@ -25,22 +26,23 @@ MEASURED_GAIN = "2.2 times as fast where it was measured (docs/performance.md)"
 @click.option(
     "--sends-per-minute", type=click.IntRange(1, 10_000_000), metavar="N", help="Say which profile fits."
 )
+@MEASURED_FOR
 @click.option("--json", "as_json", is_flag=True, help="Print the figures of the installed Argon2 as JSON.")
-def bench_hash(*, build: bool, sends_per_minute: int | None, as_json: bool) -> int:
+def bench_hash(*, build: bool, sends_per_minute: int | None, milliseconds: int, as_json: bool) -> int:
     """Measure this machine's hashes, and which profile fits a rate.
 
     It needs no settings. --build needs pip, a C compiler and the package index, and installs
     nothing.
     """
     cores = hash_speed.usable_cores()
-    speeds = hash_speed.measure(cores)
+    speeds = hash_speed.measure(cores, milliseconds)
     if as_json:
         print(hash_speed.write(speeds))
         return 0
     print(f"Argon2 as installed ({hash_speed.PACKAGE} {hash_speed.installed_version()})")
     print(*_table(speeds, cores), sep="\n")
     try:
-        built = _built() if build else {}
+        built = _built(milliseconds) if build else {}
     except NotBuilt as error:
         print(error, file=sys.stderr)
         return FAILED
@@ -55,10 +57,10 @@ def bench_hash(*, build: bool, sends_per_minute: int | None, as_json: bool) -> i
     return 0
 
 
-def _built() -> dict[str, Speed]:
+def _built(milliseconds: int) -> dict[str, Speed]:
     with tempfile.TemporaryDirectory(prefix="otp-argon2-") as folder:
         hash_speed.build(Path(folder), os.environ)
-        return hash_speed.measure_build(Path(folder), os.environ)
+        return hash_speed.measure_build(Path(folder), os.environ, milliseconds)
 
 
 def _table(speeds: Mapping[str, Speed], cores: int) -> Iterator[str]:

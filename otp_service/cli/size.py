@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import click
 
+from otp_service.cli.measured_for import MEASURED_FOR
 from otp_service.ops import hash_speed, sizing
 from otp_service.ops.sizing import Size
 
@@ -19,12 +20,13 @@ from otp_service.ops.sizing import Size
     metavar="N",
     help="Messages in the busiest minute.",
 )
-def size(*, sends_per_minute: int) -> None:
+@MEASURED_FOR
+def size(*, sends_per_minute: int, milliseconds: int) -> None:
     """Say how many cores a rate of messages needs.
 
     The time of a hash is measured here, so run it on a machine like those that will serve. It needs no settings.
     """
-    speeds = hash_speed.measure(hash_speed.usable_cores())
+    speeds = hash_speed.measure(hash_speed.usable_cores(), milliseconds)
     found = sizing.sizes(sends_per_minute, {name: speed.core_seconds for name, speed in speeds.items()})
     print(f"{sends_per_minute} messages a minute, each checked once; every core at {sizing.LOAD:.0%} load")
     print(f"  {'profile':18}{'one hash':>12}{'serve':>14}{'worker':>14}{'store':>14}")

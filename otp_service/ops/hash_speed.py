@@ -23,8 +23,6 @@ from otp_service.settings import PROFILES
 PACKAGE = "argon2-cffi-bindings"
 FLAGS = "-O3 -march=native"
 """What the compiler is told: x86-64-v3 is as fast, and runs on any processor since 2015."""
-MEASURE_FOR = 0.4
-"""Seconds that each figure is measured for."""
 BUILD_WITHIN = 600
 """Seconds that a build may take: a slow machine may also have to build the tools."""
 _PORTABLE = re.compile(r"^Tag: .*(manylinux|musllinux|macosx|win)", re.MULTILINE)
@@ -49,9 +47,9 @@ class Speed:
         return self.cores / self.rate
 
 
-def measure(cores: int, seconds: float = MEASURE_FOR) -> dict[str, Speed]:
-    """Measure each profile that settings allow."""
-    return {name: _measure(name, cores, seconds) for name in PROFILES}
+def measure(cores: int, milliseconds: int) -> dict[str, Speed]:
+    """Measure each profile that settings allow, each figure for so many milliseconds."""
+    return {name: _measure(name, cores, milliseconds / 1000) for name in PROFILES}
 
 
 def _measure(profile: str, cores: int, seconds: float) -> Speed:
@@ -114,9 +112,17 @@ def build(folder: Path, environment: Mapping[str, str]) -> None:
         )
 
 
-def measure_build(folder: Path, environment: Mapping[str, str]) -> dict[str, Speed]:
+def measure_build(folder: Path, environment: Mapping[str, str], milliseconds: int) -> dict[str, Speed]:
     """Measure the library of a folder, in a process that imports it from there."""
-    command = [sys.executable, "-m", "otp_service", "bench-hash", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "otp_service",
+        "bench-hash",
+        "--json",
+        "--milliseconds",
+        str(milliseconds),
+    ]
     ended = _run(command, {**environment, "PYTHONPATH": str(folder)})
     if ended.returncode:
         raise NotBuilt(f"What was built does not run: {ended.stderr.strip()[-200:]}")

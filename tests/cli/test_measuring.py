@@ -11,6 +11,7 @@ from otp_service.cli import main as cli
 from otp_service.ops.hash_speed import FLAGS, PACKAGE, installed_version
 from otp_service.settings import PROFILES
 
+BRIEFLY = ("--milliseconds", "10")
 BINDINGS = Path(str(metadata.distribution(PACKAGE).locate_file("_argon2_cffi_bindings")))
 METADATA = f"Metadata-Version: 2.1\nName: {PACKAGE}\nVersion: {installed_version()}\n"
 BACKEND = f"""
@@ -55,7 +56,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_profile_is_measured_without_settings(capsys: pytest.CaptureFixture[str]) -> None:
     """A machine is chosen before anything is set up."""
-    assert cli.run(["bench-hash"]) == 0
+    assert cli.run(["bench-hash", *BRIEFLY]) == 0
     said = capsys.readouterr().out
     for name in PROFILES:
         assert f"\n  {name} " in said
@@ -69,7 +70,7 @@ def test_the_profile_that_fits_a_rate_is_named(
     capsys: pytest.CaptureFixture[str], rate: str, said: str
 ) -> None:
     """The strongest that does."""
-    assert cli.run(["bench-hash", "--sends-per-minute", rate]) == 0
+    assert cli.run(["bench-hash", *BRIEFLY, "--sends-per-minute", rate]) == 0
     assert said in capsys.readouterr().out
 
 
@@ -78,7 +79,7 @@ def test_a_build_for_this_machine_is_measured_beside_the_installed_one(
 ) -> None:
     """It is built in a folder of its own, with this machine's flags, and the gain is told for each profile."""
     assert index.exists()
-    assert cli.run(["bench-hash", "--build", "--sends-per-minute", "1"]) == 0
+    assert cli.run(["bench-hash", *BRIEFLY, "--build", "--sends-per-minute", "1"]) == 0
     said = capsys.readouterr().out
     assert "Argon2 built for this machine (-O3 -march=native)" in said
     assert "faster by these factors: owasp " in said
@@ -89,7 +90,7 @@ def test_what_a_build_lacks_is_told(index: Path, capsys: pytest.CaptureFixture[s
     """The installed one is measured all the same; the exit code says that something is missing."""
     for file in index.iterdir():
         file.unlink()
-    assert cli.run(["bench-hash", "--build"]) == 1
+    assert cli.run(["bench-hash", *BRIEFLY, "--build"]) == 1
     told = capsys.readouterr()
     assert told.out.startswith("Argon2 as installed")
     assert "needs pip, a C compiler and the package index" in told.err
@@ -97,13 +98,13 @@ def test_what_a_build_lacks_is_told(index: Path, capsys: pytest.CaptureFixture[s
 
 def test_figures_are_printed_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing else stands beside them."""
-    assert cli.run(["bench-hash", "--json"]) == 0
+    assert cli.run(["bench-hash", *BRIEFLY, "--json"]) == 0
     assert tuple(json.loads(capsys.readouterr().out)) == PROFILES
 
 
 def test_a_rate_is_told_in_cores(capsys: pytest.CaptureFixture[str]) -> None:
     """For each profile, by the kind of process."""
-    assert cli.run(["size", "--sends-per-minute", "10000"]) == 0
+    assert cli.run(["size", *BRIEFLY, "--sends-per-minute", "10000"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("10000 messages a minute")
     for name in PROFILES:
@@ -118,11 +119,21 @@ def test_a_rate_is_told_in_cores(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_where_the_guards_node_ends_is_told(capsys: pytest.CaptureFixture[str], rate: str, said: str) -> None:
     """More machines do not move it."""
-    assert cli.run(["size", "--sends-per-minute", rate]) == 0
+    assert cli.run(["size", *BRIEFLY, "--sends-per-minute", rate]) == 0
     assert said in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [("size",), ("size", "--sends-per-minute", "0"), ("bench-hash", "1")])
-def test_a_wrong_rate_is_refused(arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("size",),
+        ("size", "--sends-per-minute", "0"),
+        ("size", "--sends-per-minute", "1", "--milliseconds", "0"),
+        ("bench-hash", "1"),
+        ("bench-hash", "--milliseconds", "10.5"),
+        ("bench-hash", "--milliseconds", "60001"),
+    ],
+)
+def test_a_wrong_figure_is_refused(arguments: tuple[str, ...]) -> None:
     """With the code of a wrong option."""
     assert cli.run(list(arguments)) == 2

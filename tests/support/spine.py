@@ -58,7 +58,7 @@ from otp_service.verification.refunds import Refunds
 from otp_service.verification.resend import Resend
 from otp_service.verification.send import Send, SendRequest
 from tests.support.numbers import crowd
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, PATIENT_LIMITS
 from tests.support.valkey_server import ValkeyServer
 from tests.support.watched import scripts_at
 
@@ -138,7 +138,9 @@ class PatientScripts(Scripts):
             protocol=2,
             retry=Retry(NoBackoff(), 0),
         )
-        super().__init__(lambda: Redis(connection_pool=pool), lambda _name, _seconds: None)
+        super().__init__(
+            lambda: Redis(connection_pool=pool), lambda _name, _seconds: None, limits=PATIENT_LIMITS
+        )
         self._pool = pool
         self._heard = threading.local()
 

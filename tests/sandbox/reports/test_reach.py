@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from otp_service.sandbox.reports.reach import FarError, near_addresses, open_session
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, until
 from tests.support.sandbox_server import Receiver, Running, Start, usual
 
 pytest_plugins = ("tests.support.sandbox_fixtures",)
@@ -84,5 +84,5 @@ def test_a_report_leaves_only_if_the_sandbox_reaches_out(
     caplog.set_level(logging.WARNING)
     sandbox = start(usual(report_url="http://0.0.0.0:9/reports", report_retries=0, **flags))
     sandbox.send()
-    sandbox.until(lambda: "a report was dropped" in caplog.text)
+    until(lambda: "a report was dropped" in caplog.text)
     assert ("--reach-out" in caplog.text) is not flags["reach_out"]
