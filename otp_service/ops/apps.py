@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otp_service.access.keyring import Key, Keyring
-from otp_service.errors import Invalid, KeyConflict, NotFound
+from otp_service.errors import Invalid, KeyConflict, NotFound, PolicyConflict
 from otp_service.ops.policy_changes import Applied, PolicyChanges
 from otp_service.policy import ROLES, Policy
 from otp_service.policy.places import headers_of
@@ -41,19 +41,28 @@ class Apps:
     def create(
         self, name: str, *, brand: str, origins: Sequence[str], by: str, reason: str, with_keys: bool = True
     ) -> Changed:
-        """Add an app and issue its first keys. Raises Invalid, PolicyInvalid, or NotFound without a policy in force.
+        """Add an app and issue its first keys.
+
+        Raises Invalid, PolicyInvalid, NotFound without a policy in force, or KeyConflict if the ring has no room.
 
         Keys that an earlier app of this name left are revoked before the new app is in force, but not if the call is
         refused. They are listed before the policy is read: keys of an app that is added meanwhile are not among them.
         """
         left = self._live_keys(name)
-        changed = self._changes.edit(
-            lambda text: with_app(text, name, brand, origins),
-            by=by,
-            reason=reason,
-            before=lambda: self._revoke(left, by=by, reason="left over from an app of this name"),
-        )
-        drawn = [self._keyring.issue(kind, name, by=by, label=reason) for kind in APP_KEY_KINDS if with_keys]
+        drawn: list[tuple[str, Key]] = []
+
+        def prepare() -> None:
+            drawn.extend(self._keyring.issue(kind, name, by=by, label=reason) for kind in kinds)
+            self._revoke(left, by=by, reason="left over from an app of this name")
+
+        kinds = APP_KEY_KINDS if with_keys else ()
+        try:
+            changed = self._changes.edit(
+                lambda text: with_app(text, name, brand, origins), by=by, reason=reason, before=prepare
+            )
+        except (KeyConflict, PolicyConflict):
+            self._revoke([key for _, key in drawn], by=by, reason="the app was not added")
+            raise
         return Changed(changed.version, changed.warnings, changed.changed, tuple(drawn))
 
     def remove(self, name: str, *, by: str, reason: str) -> Changed:

@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-WIDTH = 220
-ONE_LINE = 196
+WIDTH = 260
+ONE_LINE = 240
 """A map or list that takes no more characters as JSON stands on one line."""
 _DATA = frozenset({"example", "examples", "required", "value"})
 """Keys whose value is data, or names only, not a part of the document's form."""

@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 
 from otp_service import policy
 from otp_service.access.api_keys import digest
+from otp_service.access.keyring import Keyring
 from otp_service.bootstrap.core import Core
-from otp_service.errors import ConfigurationError, Invalid, NotFound, PolicyConflict, PolicyInvalid
+from otp_service.errors import (
+    ConfigurationError,
+    Invalid,
+    KeyConflict,
+    NotFound,
+    PolicyConflict,
+    PolicyInvalid,
+)
 from otp_service.ops.apps import Apps, check_owner, with_app, without_app
 from otp_service.ops.policy_changes import PolicyChanges
 from otp_service.policy.versions import Policies, Version
@@ -274,6 +282,20 @@ def test_a_change_in_between_is_not_overwritten(core: Core) -> None:
     assert names(core) == {"web", "other"}
     now, found = core.keyring.read_all()
     assert [key.is_live(now) for key in found] == [True], "nothing is revoked either"
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_an_app_whose_keys_find_no_room_is_not_added(core: Core, room: int) -> None:
+    """It would be in force without keys. Keys that an earlier app of its name left stay, too."""
+    left = core.keyring.issue("secret", "shop", by="anna")[1]
+    full = Keyring(core.scripts, prefix=core.settings.redis_prefix, most=1 + room)
+    with pytest.raises(KeyConflict):
+        Apps(changes=core.policy_changes, keyring=full).create(
+            "shop", brand="S", origins=[], by="anna", reason="r"
+        )
+    assert names(core) == {"web", "other"}
+    now, found = core.keyring.read_all()
+    assert [key.id for key in found if key.is_live(now)] == [left.id]
 
 
 def test_without_a_policy_there_are_no_apps(valkey: ValkeyServer) -> None:

@@ -156,7 +156,7 @@ def get_app(app: str) -> dict[str, Any]:
     status=201,
     keys=OPS_KEYS,
     role="admin",
-    problems=(errors.NotFound, errors.PolicyInvalid, errors.PolicyConflict),
+    problems=(errors.NotFound, errors.PolicyInvalid, errors.PolicyConflict, errors.KeyConflict),
 )
 def create_app() -> tuple[dict[str, Any], int]:
     """Add it to the policy in force, and issue its first keys, which are shown only once."""
