@@ -34,8 +34,9 @@ $(VENV)/.venv:
 	apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv
 	$(PY) -m venv --clear $(VENV)
 
-$(VENV)/.test: $(VENV)/.run tests/requirements.txt
+$(VENV)/.test: $(VENV)/.run tests/requirements.txt clients/python/pyproject.toml
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e clients/python
 	@touch $@
 
 # What only .ci/run needs.

@@ -12,7 +12,9 @@ import otp_service
 
 PACKAGE = Path(otp_service.__file__).parent
 PROJECT = PACKAGE.parent
-MODULES = sorted(PACKAGE.rglob("*.py"))
+CLIENT = PROJECT / "clients" / "python" / "otp_client"
+MODULES = sorted([*PACKAGE.rglob("*.py"), *CLIENT.rglob("*.py")])
+"""All that is installed at somebody's: the service and its client."""
 MOST_AT_THE_TOP = 10
 MOST_LINES = {"module": 400, "class": 200, "function": 45}
 MOST_USUAL, MOST_OF_NINE_TENTHS = 6, 16
@@ -29,7 +31,7 @@ VAGUE = frozenset({"look", "keep", "find", "tell", "hear", "note", "attend", "sp
 def sizes() -> Iterator[tuple[str, str, int]]:
     """Yield each module, class and function as its kind, its place and its number of lines."""
     for file in MODULES:
-        text, name = file.read_text(encoding="utf-8"), str(file.relative_to(PACKAGE))
+        text, name = file.read_text(encoding="utf-8"), str(file.relative_to(PROJECT))
         yield "module", name, len(text.splitlines())
         for node in ast.walk(ast.parse(text)):
             lines = (getattr(node, "end_lineno", None) or 0) - getattr(node, "lineno", 0) + 1
@@ -60,21 +62,21 @@ def test_functions_are_short() -> None:
 
 
 def folders() -> Iterator[str]:
-    """Yield every folder of the package that holds modules of its own."""
-    for first in PACKAGE.rglob("__init__.py"):
+    """Yield every folder that holds modules of its own."""
+    for first in (file for file in MODULES if file.name == "__init__.py"):
         if len(list(first.parent.glob("*.py"))) > 1:
-            yield str(first.relative_to(PACKAGE).parent)
+            yield str(first.relative_to(PROJECT).parent)
 
 
 @pytest.mark.parametrize("folder", sorted(folders()))
 def test_each_folder_introduces_itself(folder: str) -> None:
     """Its first file says what the folder knows, what it must not know, and where to start reading."""
-    said = ast.get_docstring(ast.parse((PACKAGE / folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    said = ast.get_docstring(ast.parse((PROJECT / folder / "__init__.py").read_text(encoding="utf-8"))) or ""
     assert re.search(r"\bKnows? \w", said)
     assert re.search(r"\b[Mm]ust not \w", said)
     start = re.search(r"\bStart with `([\w./]+)`", said)
     assert start, "says where to start"
-    assert (PACKAGE / folder / start[1]).exists()
+    assert (PROJECT / folder / start[1]).exists()
 
 
 def aliases(source: str) -> Iterator[tuple[str, str]]:
@@ -92,7 +94,7 @@ def test_our_modules_keep_their_names() -> None:
     for file in (*MODULES, *sorted((PROJECT / "tests").rglob("*.py"))):
         for name, alias in aliases(file.read_text(encoding="utf-8")):
             part = name.removeprefix("otp_service.")
-            if name.startswith(("otp_service.", "tests.")):
+            if name.startswith(("otp_service.", "tests.", "otp_client.")):
                 assert ALIASES.get(part, "").startswith(f"{alias}: "), f"{file} imports {name} as {alias}"
                 found.add(part)
     assert found == set(ALIASES)
@@ -111,7 +113,7 @@ def vague_names(source: str) -> Iterator[str]:
     yield from (name for name in names if name.lstrip("_").partition("_")[0] in VAGUE)
 
 
-@pytest.mark.parametrize("folder", ["otp_service", "tests"])
+@pytest.mark.parametrize("folder", ["otp_service", "tests", "clients/python"])
 def test_functions_are_named_by_the_act_they_do(folder: str) -> None:
     """A name that fits anything leads a reader nowhere."""
     files = sorted((PROJECT / folder).rglob("*.py"))

@@ -1,4 +1,4 @@
-"""Stands between a client and a Redis server and breaks what passes on command.
+"""Stands between a client and a server and breaks what passes on command.
 
 Knows sockets and TLS. Must not know what the commands mean: a reply to lose is picked by bytes of its
 command.
@@ -9,6 +9,7 @@ import select
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,12 +20,19 @@ CHUNK = 65536
 
 
 class FaultProxy:
-    """Listens on a free loopback port and passes everything to a server's unix socket; a context manager."""
+    """Listens on a free loopback port and passes everything to a server's unix socket or port; a context manager."""
 
-    def __init__(self, upstream: Path, *, tls: ssl.SSLContext | None = None) -> None:
-        """With `tls` clients must speak TLS; the server is spoken to in clear."""
+    def __init__(
+        self,
+        upstream: Path | int,
+        *,
+        tls: ssl.SSLContext | None = None,
+        loses: Callable[[bytes], bool] = lambda _command: False,
+    ) -> None:
+        """With `tls` clients must speak TLS; the server is spoken to in clear. `loses` picks whose reply gets lost."""
         self._upstream = upstream
         self._tls = tls
+        self._loses = loses
         self._needle: bytes | None = None
         self._lock = threading.Lock()
         self.lost = 0
@@ -81,13 +89,14 @@ class FaultProxy:
                 self._start(self._serve, client)
 
     def _serve(self, client: socket.socket) -> None:
-        server = socket.socket(socket.AF_UNIX)
+        to_port = isinstance(self._upstream, int)
+        server = socket.socket(socket.AF_INET if to_port else socket.AF_UNIX)
         with contextlib.suppress(OSError):  # either side left
             if self._tls:
                 client = self._tls.wrap_socket(client, server_side=True)
             with self._lock:
                 self._sockets |= {client, server}
-            server.connect(str(self._upstream))
+            server.connect(("127.0.0.1", self._upstream) if to_port else str(self._upstream))
             self._pass_on(client, server)
         with self._lock:
             self._sockets -= {client, server}
@@ -114,11 +123,12 @@ class FaultProxy:
 
     def _is_picked(self, command: bytes) -> bool:
         with self._lock:
-            if self._needle is None or self._needle not in command:
-                return False
-            self._needle = None
-            self.lost += 1
-            return True
+            asked = self._needle is not None and self._needle in command
+            if asked:
+                self._needle = None
+            picked = asked or self._loses(command)
+            self.lost += picked
+            return picked
 
 
 def _receive(sock: socket.socket) -> bytes:
