@@ -1,32 +1,32 @@
 """The one way to call a Lua script, with bounded time and retries.
 
-Knows where scripts lie, the operations that are safe to repeat, and which failures pass. Must not know keys or
-what a script means.
+Knows the operations that are safe to repeat, and which failures pass. Must not know keys or what a script means.
 
 Retries happen in `Scripts.bounded` alone. They are safe because every script takes an operation id, or changes nothing
 when it runs again.
 """
 
-import hashlib
 import random
 import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from redis import Redis
 from redis.client import PubSub
+from redis.exceptions import ClusterCrossSlotError, NoScriptError, ResponseError
 from redis.exceptions import ConnectionError as Unreachable
-from redis.exceptions import NoScriptError, RedisClusterException, ResponseError
 from redis.exceptions import TimeoutError as TimedOut
 
 from otp_service.errors import StoreUnavailable
 from otp_service.store.connection import AWAY, USUAL_LIMITS, Client, Limits
-from otp_service.store.replication import NOT_REPLICATED, Durability, unconfirmed, write_and_wait
+from otp_service.store.held import Command, Exchanges, wait
+from otp_service.store.replication import NOT_REPLICATED, Durability, unconfirmed
 from otp_service.store.silence import Silences
+from otp_service.store.sources import Call, Sources
 from otp_service.store.topology import holder_of
 from otp_service.telemetry.failures import Failures
 
@@ -35,10 +35,6 @@ PAUSES = (0.05, 0.1)
 RETRY_AFTER = 2
 SCAN_COUNT = 500
 """Keys that a server scans in one step of a walk: few enough not to delay other callers."""
-
-PACKAGE = Path(__file__).parents[1]
-_INCLUDE = re.compile(r"^-- include: (\w+)\n", re.MULTILINE)
-"""A line in a script that is replaced by the file of that name below an `includes/`; `now` is the store's time."""
 
 T = TypeVar("T")
 
@@ -85,39 +81,53 @@ class Scripts:
         self._durability = durability
         self._failures, self._unacknowledged = Failures(clock), Failures(clock)
         self._silences = Silences(RETRY_AFTER)
+        self._exchanges = Exchanges(patience=limits.pool)
         self._client: Client | None = None
         self._making = threading.Lock()
-        self._sources, self._timed = _sources(PACKAGE)
-        self._hashes: dict[str, str] = {}
+        self._sources = Sources()
 
     def call(self, name: str, keys: Sequence[str], *arguments: str | float) -> Any:  # noqa: ANN401 - the script's
         """Run a script; the same operation may reach the server twice.
 
         Raises StoreUnavailable if the server does not answer in time.
         """
-        if name in self._timed:
-            arguments = (self.offset, *arguments)
-        return self.bounded(lambda client: self._evaluate(client, name, keys, arguments), name, keys[0])
+        return self._run(Call(name, keys, arguments))
 
     def call_durably(self, name: str, keys: Sequence[str], *arguments: str | float) -> Any:  # noqa: ANN401 - as `call`
         """Run a script that must write, and wait until enough replicas have what it wrote.
 
         Raises StoreUnavailable, which says if the script ran and a promotion may undo it.
         """
-        wanted = self._durability
-        if not wanted.replicas:
-            return self.call(name, keys, *arguments)
-        if name in self._timed:
-            arguments = (self.offset, *arguments)
-        answer, acknowledged = self.bounded(
-            lambda client: self._evaluate_and_wait(client, name, keys, arguments), name, keys[0]
-        )
+        return self._run(Call(name, keys, arguments), durability=self._durability)
+
+    def call_durably_with(self, call: Call, beside: Sequence[Call]) -> Any:  # noqa: ANN401 - as `call`
+        """Run a script as `call_durably`, and others after it, on a single server in one round trip.
+
+        The others run whatever the first one answers. In a cluster, nothing is said of one that does not run.
+        """
+        if isinstance(self._client, Redis):
+            return self._run(call, *beside, durability=self._durability)
+        answer = self.call_durably(call.name, call.keys, *call.arguments)
+        for other in beside:
+            with suppress(StoreUnavailable):
+                self._run(other)
+        return answer
+
+    def _run(self, *calls: Call, durability: Durability = NOT_REPLICATED) -> Any:  # noqa: ANN401 - as `call`
+        """Run scripts in one round trip, and return what the first one answers."""
+        name, key = "+".join(call.name for call in calls), calls[0].keys[0]
+        answers = self.bounded(lambda client: self._evaluate(client, key, calls, durability), name, key)
+        if durability.replicas:
+            self._check_replicas(name, int(answers[-1]), durability)
+        return answers[0]
+
+    def _check_replicas(self, name: str, acknowledged: int, wanted: Durability) -> None:
+        """Raise StoreUnavailable if too few replicas have what was written."""
         if acknowledged < wanted.replicas:
             self._observe("unacknowledged", wanted.milliseconds / 1000)
             self._unacknowledged.failed("store.unacknowledged", script=name, replicas=acknowledged)
             raise unconfirmed(RETRY_AFTER)
         self._unacknowledged.succeeded("store.acknowledged")
-        return answer
 
     def first(self, keys: Iterable[str]) -> str | None:
         """Read the first value found under any of these keys, which may be in different slots."""
@@ -134,7 +144,7 @@ class Scripts:
 
     def _get(self, key: str) -> str | None:
         """Read a value with GET. A script would cost half as much again."""
-        found = self.bounded(lambda client: client.get(key), "get", key)
+        [found] = self.bounded(lambda client: self._exchange(client, key, [("GET", key)]), "get", key)
         return None if found is None else str(found)
 
     def bounded(self, act: Callable[[Client], T], name: str, key: str = "") -> T:
@@ -196,6 +206,7 @@ class Scripts:
 
     def close(self) -> None:
         """Close all connections."""
+        self._exchanges.close()
         if self._client is not None:
             self._client.close()
 
@@ -215,51 +226,26 @@ class Scripts:
         finally:
             self._making.release()
 
-    def _evaluate(
-        self, client: Client, name: str, keys: Sequence[str], arguments: Sequence[str | float]
-    ) -> Any:  # noqa: ANN401
-        if sha := self._hashes.get(name):
+    def _evaluate(self, client: Client, key: str, calls: Sequence[Call], durability: Durability) -> list[Any]:
+        waits = [wait(durability.replicas, durability.milliseconds)] if durability.replicas else []
+        if self._sources.are_sent(calls):
+            by_hash = [self._sources.by_hash(call, self.offset) for call in calls]
             try:
-                return client.evalsha(sha, len(keys), *keys, *arguments)
+                return self._exchange(client, key, [*by_hash, *waits])
             except NoScriptError:
-                pass  # a server may drop its scripts at any time; EVAL loads this one again
-        answer = client.eval(self._sources[name], len(keys), *keys, *arguments)
-        self._hashes[name] = _sha1(self._sources[name])
-        return answer
+                pass  # a server may drop its scripts at any time; these are sent again
+        whole = [self._sources.whole(call, self.offset) for call in calls]
+        answers = self._exchange(client, key, [*whole, *waits])
+        self._sources.record_sent(calls)
+        return answers
 
-    def _evaluate_and_wait(
-        self, client: Client, name: str, keys: Sequence[str], arguments: Sequence[str | float]
-    ) -> tuple[Any, int]:
-        source = self._sources[name]
-        if sha := self._hashes.get(name):
-            try:
-                return write_and_wait(
-                    client,
-                    keys[0],
-                    lambda pipe: pipe.evalsha(sha, len(keys), *keys, *arguments),
-                    self._durability,
-                )
-            except NoScriptError:
-                pass  # as in `_evaluate`
-        found = write_and_wait(
-            client, keys[0], lambda pipe: pipe.eval(source, len(keys), *keys, *arguments), self._durability
-        )
-        self._hashes[name] = _sha1(source)
-        return found
-
-
-def _sources(package: Path) -> tuple[dict[str, str], set[str]]:
-    """Return every script by its name, and the names of those that take the time offset."""
-    included = _texts(package, "*/lua/includes/*.lua")
-    written = _texts(package, "*/lua/*.lua")
-    timed = {name for name, source in written.items() if "now" in _INCLUDE.findall(source)}
-    whole = {name: _INCLUDE.sub(lambda line: included[line[1]], source) for name, source in written.items()}
-    return whole, timed
-
-
-def _texts(package: Path, pattern: str) -> dict[str, str]:
-    """Return the text of each file by its name without the ending."""
-    return {file.stem: file.read_text(encoding="utf-8") for file in package.glob(pattern)}
+    def _exchange(self, client: Client, key: str, commands: Sequence[Command]) -> list[Any]:
+        """Send commands to the server that holds a key. Raises the first error that it answers."""
+        answers = self._exchanges.exchange(client, key, commands)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
 
 
 def _servers(client: Client) -> list[Redis]:
@@ -286,12 +272,10 @@ def _lowest(keys: Sequence[str], client: Client) -> list[list[tuple[str, float]]
 
 
 def _is_passing(error: Exception) -> bool:
-    if type(error) is RedisClusterException:
-        return "same key slot" not in str(error)  # a bug of ours: keys of one call in different slots
     # Redis 6.2 wraps the word: "ERR Error running script (...): @user_script:25: -READONLY You can't write..."
     text = re.sub(r"^(?:ERR )?Error running script.*? -(?=[A-Z]+ )", "", str(error))
-    return type(error) is not ResponseError or text.startswith(_PASSING_ANSWERS)
+    return type(error) not in _FAULTS or text.startswith(_PASSING_ANSWERS)
 
 
-def _sha1(source: str) -> str:
-    return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+_FAULTS = frozenset({ResponseError, ClusterCrossSlotError})
+"""Errors of a script, unless they start with a word that passes; and keys of one call in different slots."""

@@ -16,6 +16,7 @@ from otp_service.crypto.tokens import Issue, new_jti
 from otp_service.policy import Budget, Guard, Window
 from otp_service.policy.limits import Cooldown, Countries
 from otp_service.store.connection import Client
+from otp_service.store.held import Command, packed
 from otp_service.verification.send import SendRequest
 from tests.bench.figures import Figure
 from tests.support.counters import Counters, asked
@@ -76,13 +77,9 @@ class _Recorder(PatientScripts):
         super().__init__(server)
         self.wire: list[bytes] = []
 
-    def _evaluate(
-        self, client: Client, name: str, keys: Sequence[str], arguments: Sequence[str | float]
-    ) -> Any:  # noqa: ANN401 - as Scripts
-        answer = super()._evaluate(client, name, keys, arguments)
-        words = ("EVALSHA", self._hashes[name], len(keys), *keys, *arguments)
-        self.wire.append(_packed(*words))
-        return answer
+    def _exchange(self, client: Client, key: str, commands: Sequence[Command]) -> list[Any]:
+        self.wire.append(packed(commands))
+        return super()._exchange(client, key, commands)
 
 
 def slot_limit(sends: int) -> Iterator[Figure]:
@@ -116,19 +113,13 @@ def _replay(path: Path, wire: bytes) -> float:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
         started = time.perf_counter()
-        sender = threading.Thread(target=connection.sendall, args=(wire + _packed("PING"),))
+        sender = threading.Thread(target=connection.sendall, args=(wire + packed([("PING",)]),))
         sender.start()
         heard = b""
         while not heard.endswith(b"+PONG\r\n"):
             heard = heard[-16:] + connection.recv(1 << 20)
         sender.join()
         return time.perf_counter() - started
-
-
-def _packed(*words: str | float) -> bytes:
-    """Write a command as Redis reads it (RESP)."""
-    encoded = [str(word).encode() for word in words]
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded)
 
 
 def _cpu_seconds(client: Redis) -> float:

@@ -18,7 +18,7 @@ from redis.sentinel import MasterNotFoundError
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.errors import StoreUnavailable
-from otp_service.store.connection import USUAL_LIMITS, Client, connect
+from otp_service.store.connection import USUAL_LIMITS, connect
 from otp_service.store.scripts import Scripts
 from tests.support.certificates import certify, serving
 from tests.support.deployments import Sentinel, ask
@@ -240,22 +240,6 @@ def test_a_server_that_falls_silent_costs_a_bounded_time(own: ValkeyServer) -> N
         own.thaw()
         assert told == [True] * 8
         until(lambda: works(store))
-
-
-def test_callers_beyond_the_pool_wait_for_a_bounded_time(own: ValkeyServer) -> None:
-    """While the only connection is in use, all other callers get StoreUnavailable."""
-    scripts = scripts_at(own.url, connections=1, limits=USUAL_LIMITS)
-    store = Stores(scripts, prefix="test", partitions=1)
-
-    def meanwhile(client: Client) -> list[bool | Exception]:
-        assert isinstance(client, Redis)
-        held = client.connection_pool.get_connection()
-        told = together(10, lambda _: refuses(store))
-        client.connection_pool.release(held)
-        return told
-
-    assert scripts.bounded(meanwhile, "test") == [True] * 10
-    scripts.close()
 
 
 def test_a_server_is_used_again_when_it_is_back(own: ValkeyServer) -> None:

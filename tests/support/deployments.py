@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,21 @@ class Cluster:
         until(lambda: ask(replica, "INFO", "replication").get("master_link_status") == "up")
         until(lambda: all(f" {id_} " in ask(node, "CLUSTER", "NODES") for node in self.nodes))
         return replica
+
+    @contextmanager
+    def moving(self, key: str) -> Iterator[None]:
+        """Move a key's slot to another node: within the block its keys are there already, after it the slot is."""
+        slot = ask(self.nodes[0], "CLUSTER", "KEYSLOT", key)
+        source = next(node for node in self.nodes if ask(node, "CLUSTER", "GETKEYSINSLOT", slot, 1))
+        target = next(node for node in self.nodes if node is not source)
+        ids = {node: ask(node, "CLUSTER", "MYID") for node in (source, target)}
+        ask(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
+        ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+        keys = ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 100)
+        ask(source, "MIGRATE", HOST, target.port, "", 0, 5000, "KEYS", *keys)
+        yield
+        for node in (target, source, *self.nodes):
+            ask(node, "CLUSTER", "SETSLOT", slot, "NODE", ids[target])
 
     def _join(self, buses: list[int]) -> None:
         share = SLOTS // len(self.nodes) + 1

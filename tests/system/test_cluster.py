@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from itertools import count as count_from
 
 import pytest
@@ -13,10 +13,12 @@ from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import State, Status
 from otp_service.crypto.code_hashes import TICKETS_PER_SLOT
 from otp_service.errors import Busy, StoreUnavailable
-from otp_service.store.connection import USUAL_LIMITS
+from otp_service.store.connection import USUAL_LIMITS, connect
+from otp_service.store.replication import Durability
+from otp_service.store.scripts import Scripts
 from otp_service.store.topology import holder_of, primaries_without_replica
 from tests.support.deployments import Cluster, ask
-from tests.support.patience import until
+from tests.support.patience import PATIENT_LIMITS, until
 from tests.support.ports import HOST, free_port
 from tests.support.spine import NUMBERS, Spine, make_spine, opened, prefix_of, seen, together, working
 from tests.support.valkey_server import ValkeyServer
@@ -55,7 +57,7 @@ def test_a_cluster_that_falls_silent_costs_a_bounded_time(cluster: Cluster) -> N
 def test_keys_that_lie_apart_are_a_fault_not_an_outage(cluster: Cluster) -> None:
     """A script called with keys of two slots is a fault of ours, raised as it is."""
     scripts = scripts_at(cluster.url, connections=2)
-    with pytest.raises(Exception, match="same key slot") as caught:
+    with pytest.raises(Exception, match="same slot") as caught:
         scripts.call("finish", ["{a}", "{b}"], 0, "web", "id", "operation", "verified", "")
     assert not isinstance(caught.value, StoreUnavailable)
     scripts.close()
@@ -119,6 +121,25 @@ def own_cluster() -> Iterator[Cluster]:
     made = Cluster()
     yield made
     made.close()
+
+
+@pytest.mark.parametrize("replicas", [0, 1])
+def test_a_slot_that_moves_is_followed(own_cluster: Cluster, replicas: int) -> None:
+    """While its keys move and when they have moved, each call goes to the node that has them."""
+    scripts = Scripts(
+        lambda: connect(own_cluster.url, connections=2, name="test", limits=PATIENT_LIMITS),
+        lambda _name, _seconds: None,
+        limits=PATIENT_LIMITS,
+        durability=Durability(replicas, 50),
+    )
+    with closing(scripts):
+        store = Stores(scripts, prefix="test", partitions=16)
+        challenge = opened(store)
+        with own_cluster.moving(store.partitions.key_of(challenge.id, "c")):
+            assert seen(store, challenge.id) == challenge
+        with pytest.raises(StoreUnavailable) if replicas else nullcontext():  # no node has a replica
+            assert store.challenges.take_attempt(challenge.id, "web", 6)[0] == "counted"
+        assert seen(store, challenge.id).attempts == 1
 
 
 def test_a_primary_without_a_replica_is_found(own_cluster: Cluster) -> None:
