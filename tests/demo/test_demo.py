@@ -263,6 +263,7 @@ def test_ctrl_c_ends_everything(start_demo: StartDemo) -> None:
     assert not [pid for pid in pids.values() if Path(f"/proc/{pid}").exists()]
     assert not (demo.var / "demo.json").exists()
     assert "Traceback" not in demo.log.read_text()
+    assert "\nStopping ...\n" in demo.log.read_text()
 
 
 def test_killing_the_demo_itself_leaves_nothing_behind(start_demo: StartDemo) -> None:

@@ -14,7 +14,7 @@ class Bounds:
     """For a whole request to come, headers and body; and for its answer to be taken."""
     idle: float = 75
     """Between requests: longer than proxies keep a connection, so that it is the proxy that closes."""
-    stopping: float = 2
+    stopping: float = 1
     """For the next request on an idle connection, when the process stops."""
     lingering: float = 2
     """In which what follows a refusal is thrown away, so that the client can read the refusal."""

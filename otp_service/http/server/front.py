@@ -220,8 +220,8 @@ class Front:
         if connection.state is State.LINGERING or connection.untaken:
             self.connections.close(connection, reset=True)
             return connection.state is not State.LINGERING
-        if connection.idle:
-            self._half_close(connection)
+        if connection.idle:  # all that was sent has been read, so that closing resets nothing
+            self.connections.close(connection)
             return False
         self._refuse(connection, RequestTimeout())
         return True
