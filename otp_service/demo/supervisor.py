@@ -112,7 +112,7 @@ class Supervisor:
         return 0
 
     def end(self) -> None:
-        """Say so, and end all of them: first the API and the worker, which still need the others to finish their work."""
+        """Say so, and end all of them: first the API and the worker, which need the others to finish their work."""
         print("Stopping ...", flush=True)
         first = [child for child in self._children if child.name in {"api", "worker"}]
         _end(first)
