@@ -37,10 +37,32 @@ _PORT = click.IntRange(1, 65535)
     metavar="SHARE",
     help="Share of sends that fail, from 0 to 1.",
 )
-def demo(*, host: str, port: int, sandbox_port: int, var: Path, latency: float, error_rate: float) -> int:
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    metavar="URL",
+    help="Origin of pages that may call the API, such as http://localhost:5000. Can be repeated.",
+)
+def demo(
+    *,
+    host: str,
+    port: int,
+    sandbox_port: int,
+    var: Path,
+    latency: float,
+    error_rate: float,
+    origins: tuple[str, ...],
+) -> int:
     """Run the whole product on this machine, with a sandbox upstream."""
     return supervisor.run(
         DemoOptions(
-            host=host, port=port, sandbox_port=sandbox_port, var=var, latency=latency, error_rate=error_rate
+            host=host,
+            port=port,
+            sandbox_port=sandbox_port,
+            var=var,
+            latency=latency,
+            error_rate=error_rate,
+            more_origins=origins,
         )
     )

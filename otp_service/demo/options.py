@@ -3,10 +3,13 @@
 Knows hosts and ports. Must not know the command line or what listens at an address.
 """
 
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from otp_service.policy.fields import ORIGIN
 
 _REACHABLE_AT = {
     "localhost": "localhost",
@@ -22,7 +25,10 @@ _NAMES = ("localhost", "127.0.0.1")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """Where the demo listens and keeps its files, and how its sandbox behaves; `latency` is in seconds."""
+    """Where the demo listens and keeps its files, and how its sandbox behaves; `latency` is in seconds.
+
+    Pages of `more_origins` may call it, too.
+    """
 
     host: str
     port: int
@@ -30,6 +36,7 @@ class DemoOptions:
     var: Path
     latency: float
     error_rate: float
+    more_origins: tuple[str, ...] = ()
 
     def problems(self) -> Iterator[str]:
         """Yield everything that prevents a start: ports that are in use, a host that is not allowed."""
@@ -40,6 +47,9 @@ class DemoOptions:
             yield f"--host {self.host} is not one of {', '.join(_REACHABLE_AT)}: choose one of them"
         if self.port == self.sandbox_port:
             yield "--port and --sandbox-port are the same: choose two different ports"
+        for origin in self.more_origins:
+            if not re.match(ORIGIN, origin):
+                yield f"--origin {origin} is not an origin, such as http://localhost:5000"
 
     @property
     def listen_host(self) -> str:
@@ -70,7 +80,7 @@ class DemoOptions:
     def origins(self) -> list[str]:
         """The origins of browsers that may call the API, by either name of this machine."""
         own = (f"http://{host}:{port}" for port in (self.port, self.sandbox_port) for host in _NAMES)
-        return list(dict.fromkeys(["http://localhost:3000", *own]))
+        return list(dict.fromkeys(["http://localhost:3000", *own, *self.more_origins]))
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -31,6 +31,11 @@ class Line(validate.Validator):
         return self._matches(value)
 
 
+ORIGIN = (
+    r"((https|capacitor|ionic|tauri)://[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
+    r"|http://(localhost|tauri\.localhost|127\.0\.0\.1))(:[0-9]{1,5})?\Z"
+)
+"""What the origin of an app's pages matches. Plain HTTP is for this machine only."""
 ONE_LINE = Line(r"[^\x00-\x1f\x7f]{1,40}\Z", error="must be 1 to 40 visible characters on one line")
 
 

@@ -13,6 +13,7 @@ from otp_service.messages import templates
 from otp_service.phone import TYPES
 from otp_service.policy.fields import (
     ONE_LINE,
+    ORIGIN,
     Duration,
     Form,
     Inner,
@@ -157,8 +158,7 @@ class AppForm(Form):
     origins = fields.List(
         fields.String(
             validate=validate.Regexp(
-                r"((https|capacitor|ionic|tauri)://[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
-                r"|http://(localhost|tauri\.localhost|127\.0\.0\.1))(:[0-9]{1,5})?\Z",
+                ORIGIN,
                 error="must be an origin as browsers send it, such as https://app.example.com, "
                 "nothing after the host",
             )

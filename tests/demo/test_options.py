@@ -9,6 +9,7 @@ from otp_service.demo.keys import DemoKeys
 from otp_service.demo.options import DemoOptions
 from otp_service.demo.processes import service_settings
 from tests.conftest import POLICY
+from tests.support.ports import free_port
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])  # noqa: S104 - not listened on
@@ -37,3 +38,19 @@ def test_an_origin_is_named_once() -> None:
         host="localhost", port=3000, sandbox_port=8025, var=Path("var"), latency=0, error_rate=0
     )
     assert options.origins.count("http://localhost:3000") == 1
+
+
+def test_other_pages_may_call_if_their_origin_is_named() -> None:
+    """What is not an origin is told before anything starts."""
+    named = ("https://shop.example.com", "http://localhost:5000", "https://shop.example.com/", 'x"', "null")
+    options = DemoOptions(
+        host="127.0.0.1",
+        port=free_port(),
+        sandbox_port=free_port(),
+        var=Path("var"),
+        latency=0,
+        error_rate=0,
+        more_origins=named,
+    )
+    assert set(named[:2]) <= set(options.origins)
+    assert [problem.split()[1] for problem in options.problems()] == list(named[2:])

