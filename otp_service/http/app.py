@@ -14,7 +14,7 @@ from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.core import Core, cores
 from otp_service.http import middleware, public, receipts
 from otp_service.http.ops import access, guard, numbers, policy, upstreams
-from otp_service.http.pages import scripts
+from otp_service.http.pages import errors, scripts
 from otp_service.http.pages.example import example
 from otp_service.ops.places import OPS_PLACES
 
@@ -43,7 +43,7 @@ def web(core: Core, *, shared_metrics: bool = False) -> Flask:
     app.extensions["otp"] = core
     app.config["SHARED_METRICS"] = shared_metrics
     middleware.install(app)
-    for module in (public, receipts, policy, upstreams, numbers, guard, access, scripts):
+    for module in (public, receipts, policy, upstreams, numbers, guard, access, scripts, errors):
         app.register_blueprint(module.views)
     if key := core.settings.example_key:
         app.register_blueprint(example(key))

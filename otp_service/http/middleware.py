@@ -41,7 +41,7 @@ def _begin() -> Response | None:
 
 
 _INTERNAL = ("/ops", "/metrics")
-_ON_EVERY_PORT = frozenset({"/healthz", "/readyz"})
+_ON_EVERY_PORT = frozenset({"/healthz", "/readyz", "/errors"})
 
 
 def _check_port() -> None:

@@ -125,7 +125,7 @@ def _body(error: errors.OtpError, request_id: str) -> bytes:
 
 def _document(error: errors.OtpError, request_id: str) -> dict[str, Any]:
     body: dict[str, Any] = {
-        "type": f"urn:otp-service:problem:{error.code}",
+        "type": f"/errors#{error.code}",
         "title": _title(error.code),
         "status": STATUS[type(error)],
         "detail": _detail(error),

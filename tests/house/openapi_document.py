@@ -221,6 +221,7 @@ _TAGS = {
     "/otp/": "Verification",
     "/webhooks/": "Callbacks",
     "/ops/": "Operators",
+    "/errors": "Verification",
     "/healthz": "Health",
     "/readyz": "Health",
     "/metrics": "Health",

@@ -21,7 +21,7 @@ from tests.support.ports import HOST, free_port
 from tests.support.valkey_server import ValkeyServer
 
 PUBLIC, INSIDE = 8000, 8001
-EVERYWHERE = {"/healthz", "/readyz"}
+EVERYWHERE = {"/healthz", "/readyz", "/errors"}
 
 
 # Every path, by the port that the server says.

@@ -309,7 +309,7 @@ def test_every_error_is_a_problem_document_with_its_status(choosy: Api, kind: ty
     answer = REACHED[kind](choosy)
     problem = members(answer)
     assert problem_of(answer) == (STATUS[kind], kind.code)
-    assert problem["type"] == f"urn:otp-service:problem:{kind.code}"
+    assert problem["type"] == f"/errors#{kind.code}"
     assert problem["status"] == answer.status_code
     assert problem["title"].replace(" ", "_").lower() == kind.code
     assert problem["request_id"] == answer.headers["X-Request-Id"]

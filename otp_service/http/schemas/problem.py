@@ -37,7 +37,7 @@ class HumanCheckSchema(Schema):
 class ProblemSchema(Schema):
     """Problem details (RFC 9457)."""
 
-    type = shown(fields.String, "A URN that ends with the code.", "urn:otp-service:problem:invalid_request")
+    type = shown(fields.String, "Where the code is explained: GET it.", "/errors#invalid_request")
     title = shown(fields.String, "The code in words.", "Invalid request")
     status = shown(fields.Integer, "The HTTP status.", 422)
     detail = shown(fields.String, "What happened and what to do next.", "Some fields break a rule.")
