@@ -1,4 +1,4 @@
-"""The tools of tests/contract, installed from its lock file into a folder of a test's own.
+"""Packages of npm, installed from a lock file into a folder of a test's own: by default the tools of tests/contract.
 
 Knows npm. Must not know what the tools are held against.
 """
@@ -14,12 +14,13 @@ CONTRACT = Path(__file__).parents[1] / "contract"
 class Tools:
     """Programs of npm packages, and a folder in which they find what they need."""
 
-    def __init__(self, folder: Path) -> None:
-        """Install all packages as the lock file says, running none of their scripts."""
+    def __init__(self, folder: Path, source: Path = CONTRACT) -> None:
+        """Install all packages as the lock file of `source` says, running none of their scripts."""
         self.folder = folder
         for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copy(CONTRACT / name, folder)
-        self._run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+            shutil.copy(source / name, folder)
+        installed = self._run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+        assert installed.returncode == 0, installed.stderr
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a program of a package in the folder, and return what became of it."""
