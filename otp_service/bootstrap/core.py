@@ -14,6 +14,7 @@ from otp_service.bootstrap.verifying import Verifying
 from otp_service.delivery.account_health import AccountHealth
 from otp_service.delivery.charges import Charges
 from otp_service.delivery.dispatcher import Dispatcher
+from otp_service.delivery.expiry import Expiry
 from otp_service.delivery.receipt_pull import ReceiptPull
 from otp_service.delivery.receipts import Receipts
 from otp_service.delivery.replies import Replies
@@ -150,6 +151,17 @@ class Core(Verifying):
             outbox=self.outbox,
             metrics=self.metrics,
             reach=self._reach,
+        )
+
+    @cached_property
+    def expiry(self) -> Expiry:
+        """Ends challenges whose time is over."""
+        return Expiry(
+            challenges=self.store.challenges,
+            queue=self.store.due,
+            now=self.store.facts.time,
+            tell=self.dispatcher.dispatch,
+            metrics=self.metrics,
         )
 
     @cached_property

@@ -12,7 +12,7 @@ from typing import Any
 from otp_service.challenge import record
 from otp_service.challenge.guess_store import GuessStore
 from otp_service.challenge.keys import ChallengeKeys
-from otp_service.challenge.model import FAILED, Challenge, Delivery, Status, overruled_by
+from otp_service.challenge.model import FAILED, Challenge, Delivery, State, Status, overruled_by
 from otp_service.challenge.transitions import Again, GiveUp, Hold, Move, Next, Wait
 from otp_service.store.due import DueQueue
 from otp_service.store.partitions import Partitions, operation
@@ -136,10 +136,22 @@ class ChallengeStore(GuessStore):
     def claim(self, id_: str) -> Lease | None:
         """Lease a challenge that is due. Return None if nothing is left to do."""
         act = operation()
-        answer = self._scripts.call("claim", self._names.of(id_), id_, act, CLAIM_LEASE, *self._due.wake(id_))
+        answer = self._scripts.call("claim", self._names.of(id_), id_, act, CLAIM_LEASE)
         if answer[0] == "none":
             return None
         return Lease(answer[0], answer[1], record.read(id_, answer[2]), act)
+
+    def end_expired(self, ids: Sequence[str]) -> list[tuple[str, State | None, str]]:
+        """End those of some challenges of one partition whose time is over. Return id, state and app of each.
+
+        Those that ended before, and whose app has yet to be told, have no state.
+        """
+        keys = [self._names.schedule(ids[0]), *map(self._names.challenge, ids)]
+        _, *ended = self._scripts.call("end_expired", keys, *ids)
+        return [
+            (id_, State(state) if state else None, app)
+            for id_, state, app in zip(*[iter(ended)] * 3, strict=True)
+        ]
 
     def arm(self, lease: Lease, reference: str, code_hash: str, upstream: str) -> bool:
         """Mark the newest delivery as being sent by an account. Return False if it must not be sent."""

@@ -61,10 +61,11 @@ def _workers(core: Core) -> list[Worker]:
             metrics=core.metrics,
             name=read.worker_name or socket.gethostname(),
             at_once=at_once,
+            beside=beside,
         )
-        for queue, handle, at_once in (
-            (core.store.due, core.dispatcher.dispatch, read.worker_sends),
-            (core.store.events_due, core.webhook_sender.send, EVENTS_AT_ONCE),
+        for queue, handle, at_once, beside in (
+            (core.store.due, core.dispatcher.dispatch, read.worker_sends, core.expiry.run),
+            (core.store.events_due, core.webhook_sender.send, EVENTS_AT_ONCE, None),
         )
     ]
 

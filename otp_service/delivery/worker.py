@@ -28,6 +28,8 @@ BACK_OFF = 0.25
 
 Handle = Callable[[str, Callable[[], bool]], None]
 """Handles an item, given its id and a function that says whether the process is to stop."""
+Beside = Callable[[Callable[[], list[str]], threading.Event], None]
+"""Works beside the queue until the event is set, given a function that lists this worker's partitions."""
 
 
 class Worker:
@@ -43,6 +45,7 @@ class Worker:
         metrics: Metrics,
         name: str,
         at_once: int,
+        beside: Beside | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`at_once` is the maximum number of items that are handled at once. `clock` (seconds) is the log's."""
@@ -53,6 +56,7 @@ class Worker:
         self._metrics = metrics
         self._name = name
         self._at_once = at_once
+        self._beside = beside
         self._failures = Failures(clock)
         self.broken = False
         """Whether the worker stopped because of a bug."""
@@ -73,7 +77,7 @@ class Worker:
         """Work until stopped."""
         helpers = [
             threading.Thread(target=self._help, args=(work,), daemon=True)
-            for work in (self._listen, self._beat_until_stopped)
+            for work in (self._listen, self._beat_until_stopped, self._work_beside)
         ]
         for helper in helpers:
             helper.start()
@@ -88,7 +92,7 @@ class Worker:
             return  # the others notice the missing beats
 
     def _help(self, work: Callable[[], None]) -> None:
-        """Run a helper thread. The worker needs both of them, so it stops if one fails."""
+        """Run a helper thread. The worker needs all of them, so it stops if one fails."""
         try:
             work()
         except Exception as error:  # noqa: BLE001 - after any failure the process must end
@@ -111,6 +115,14 @@ class Worker:
         with self._changed:
             self._read_at = {p: self._read_at.get(p, 0.0) for p in sorted(ours)}
             self._changed.notify_all()
+
+    def _work_beside(self) -> None:
+        if self._beside:
+            self._beside(self._partitions, self._stop)
+
+    def _partitions(self) -> list[str]:
+        with self._changed:
+            return list(self._read_at)
 
     # When to read a partition.
 

@@ -133,10 +133,13 @@ class Scripts:
         """Read the first value found under any of these keys, which may be in different slots."""
         return next((value for key in keys if (value := self._get(key))), None)
 
-    def lowest(self, keys: Sequence[str]) -> list[int]:
-        """Read the lowest score of each sorted set, which may be in different slots, in one round trip."""
-        found = self.bounded(partial(_lowest, keys), "lowest")
-        return [int(first[0][1]) for first in found if first]
+    def lowest(self, keys: Sequence[str], low: float | str, high: float | str) -> list[int | None]:
+        """Read the lowest score between two bounds of each sorted set, which may be in different slots.
+
+        This takes one round trip. A set without such a score has None.
+        """
+        found = self.bounded(partial(_lowest, keys, low, high), "lowest")
+        return [int(first[0][1]) if first else None for first in found]
 
     def delete(self, keys: Iterable[str]) -> int:
         """Delete keys, which may be in different slots; return how many existed."""
@@ -264,10 +267,12 @@ def _page(server: Redis, cursor: int, pattern: str, _: Client) -> tuple[int, lis
     return following, [(str(key), text) for key, text in zip(keys, texts, strict=True) if text is not None]
 
 
-def _lowest(keys: Sequence[str], client: Client) -> list[list[tuple[str, float]]]:
+def _lowest(
+    keys: Sequence[str], low: float | str, high: float | str, client: Client
+) -> list[list[tuple[str, float]]]:
     pipeline = client.pipeline(transaction=False)
     for key in keys:
-        pipeline.zrange(key, 0, 0, withscores=True)
+        pipeline.zrangebyscore(key, low, high, start=0, num=1, withscores=True)
     return pipeline.execute()
 
 

@@ -8,6 +8,7 @@ from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import State, Status
 from otp_service.challenge.store import CLAIM_LEASE, SEND_LEASE
 from otp_service.challenge.transitions import (
+    Again,
     Hold,
     Next,
     Wait,
@@ -21,6 +22,7 @@ from tests.support.spine import (
     claimed,
     deadline,
     ended,
+    new_challenge,
     opened,
     seen,
 )
@@ -157,6 +159,28 @@ def test_a_released_delivery_is_due_again_at_once(store: Stores, valkey: ValkeyS
     store.challenges.settle(lease, Hold())
     assert deadline(valkey, store, id_) == due
     assert claimed(store, id_).what == "send"
+
+
+def test_a_first_message_that_was_released_keeps_its_place(store: Stores) -> None:
+    """It goes before what came after it, and one that was tried before goes before all that are new."""
+    partition = store.partitions.names()[0]
+
+    def here() -> str:
+        return opened(store, id=partition + new_challenge(store).id[2:]).id
+
+    first, tried, passed = here(), here(), here()
+    for id_, pause in ((tried, 1.0), (passed, 0.0)):
+        lease, reference = armed(store, id_)
+        store.challenges.settle(
+            lease, Again(pause), reference=reference, status=Status.REFUSED, account="main"
+        )
+    store.scripts.offset += 1000
+    leases = [claimed(store, id_) for id_ in (first, tried, passed)]
+    second = here()
+    for lease in leases:
+        store.challenges.release(lease)
+        store.scripts.offset += 1
+    assert list(store.due.due(partition, 10).ids) == [tried, passed, first, second]
 
 
 def test_only_the_holder_of_a_lease_can_hand_it_back(store: Stores) -> None:

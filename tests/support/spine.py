@@ -29,6 +29,7 @@ from otp_service.delivery.account_health import AccountHealth
 from otp_service.delivery.charges import Charges
 from otp_service.delivery.conversion import Conversion
 from otp_service.delivery.dispatcher import Dispatcher
+from otp_service.delivery.expiry import Expiry
 from otp_service.delivery.receipt_pull import ReceiptPull
 from otp_service.delivery.receipts import Receipts
 from otp_service.delivery.replies import Replies
@@ -46,6 +47,7 @@ from otp_service.guard.limiter import Limiter
 from otp_service.policy import App, Budget, Guard, Policy, Route, StepRule, Window
 from otp_service.policy.active import ActivePolicy
 from otp_service.policy.limits import Consecutive, ConversionRule, Cooldown, Countries, DeviceStanding
+from otp_service.store.due import BAND
 from otp_service.store.scripts import Scripts
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers
@@ -238,7 +240,9 @@ def deadline(server: ValkeyServer, store: Stores, id_: str) -> int | None:
     with server.client() as client:
         score = client.zscore(f"{{{prefix_of(store)}:{id_[:2]}}}:due", id_)
     assert score is None or isinstance(score, float)
-    return None if score is None else int(score)
+    if score is None:
+        return None
+    return int(score + BAND if score < 0 else score - BAND if score >= BAND else score)
 
 
 def together(count: int, act: Callable[[int], T]) -> list[T | Exception]:
@@ -331,6 +335,13 @@ class Spine:
             metrics=self.metrics,
             name=name,
             at_once=sends,
+            beside=Expiry(
+                challenges=self.store.challenges,
+                queue=self.store.due,
+                now=self.store.facts.time,
+                tell=self.dispatcher.dispatch,
+                metrics=self.metrics,
+            ).run,
         )
 
 

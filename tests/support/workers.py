@@ -9,7 +9,7 @@ from redis.client import PubSub
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.delivery.membership import Membership
-from otp_service.delivery.worker import Worker
+from otp_service.delivery.worker import Beside, Worker
 from otp_service.store.due import Due, DueQueue
 from otp_service.store.scripts import Scripts
 from otp_service.telemetry.metrics import Metrics
@@ -110,6 +110,7 @@ def a_worker(
     membership: Membership | None = None,
     scripts: Scripts | None = None,
     clock: Callable[[], float] = time.monotonic,
+    beside: Beside | None = None,
 ) -> Worker:
     """Make a worker with the test's handler."""
     return Worker(
@@ -121,6 +122,7 @@ def a_worker(
         name=name,
         at_once=sends,
         clock=clock,
+        beside=beside,
     )
 
 

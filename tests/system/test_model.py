@@ -52,6 +52,8 @@ class Known:
     now: Challenge
     due: int | None
     """When it is due; None when nobody needs to see to it any more."""
+    ending: bool = False
+    """Whether nothing but its end is left."""
     lease: str = ""
     attempts: list[str] = field(default_factory=list)
 
@@ -71,7 +73,7 @@ class Known:
             replace(d, code_hash="", status=AT_THE_END.get(d.status, d.status)) for d in self.now.deliveries
         )
         self.now = replace(self.now, state=state, deliveries=deliveries)
-        self.due = None
+        self.due, self.ending = None, False
 
     def settle_exhausted(self) -> None:
         """After the last guess, what was not sent is not sent any more."""
@@ -215,7 +217,7 @@ class Histories(RuleBasedStateMachine):
             if known.now.last.status in NOT_LEFT:
                 known.change(status=Status.SUPERSEDED)
             known.add(replace(fresh, at=now))
-            known.due, known.lease = now, ""
+            known.due, known.lease, known.ending = now, "", False
             assert (what, answer) == ("queued", known.now)
         self.touched = id_
 
@@ -236,14 +238,14 @@ class Histories(RuleBasedStateMachine):
             expected = "ended"
             known.end(State.EXHAUSTED if known.exhausted else State.EXPIRED if sent else State.UNDELIVERABLE)
         elif known.exhausted:
-            known.due = known.now.expires
+            known.due, known.ending = known.now.expires, True
             if known.now.last.status is Status.SENDING:
                 known.change(status=Status.UNKNOWN)
             assert lease is None
             return multiple()
         else:
             assert lease is not None
-            known.lease, known.due = lease.operation, now + CLAIM_LEASE
+            known.lease, known.due, known.ending = lease.operation, now + CLAIM_LEASE, False
             expected = "send" if known.now.last.status in NOT_LEFT else "waited"
             if expected == "send":
                 known.change(status=Status.CLAIMED)
@@ -369,6 +371,7 @@ class Histories(RuleBasedStateMachine):
                 known.due = min(expires, now)
             case GiveUp():
                 known.end(State.UNDELIVERABLE)
+        known.ending = known.due is not None and known.due >= expires
 
     @rule(lease=leases)
     def release(self, lease: Lease) -> None:
@@ -379,7 +382,9 @@ class Histories(RuleBasedStateMachine):
         pending = known.now.state is State.PENDING
         if pending and known.lease == lease.operation and known.now.last.status is Status.CLAIMED:
             known.change(status=Status.QUEUED)
-            known.lease, known.due = "", now
+            first = known.now.last
+            is_first = len(known.now.deliveries) == 1 and not first.tried and not first.deferrals
+            known.lease, known.due, known.ending = "", first.at if is_first else now, False
         self.touched = lease.challenge.id
 
     # What must hold after each step.
@@ -399,7 +404,10 @@ class Histories(RuleBasedStateMachine):
         for partition in self.store.partitions.names():
             found = self.store.due.due(partition, 1000)
             self.at(found.now)
-            deadlines = {id_: k.due for id_, k in self.known.items() if id_[:2] == partition}
+            ours = {id_: known for id_, known in self.known.items() if id_[:2] == partition}
+            deadlines = {id_: known.due for id_, known in ours.items() if not known.ending}
+            ended = {id_ for id_, known in ours.items() if known.ending and (known.due or 0) <= found.now}
+            assert ended <= set(self.store.due.ended(partition, 1000))
             now_due = {id_: due for id_, due in deadlines.items() if due is not None and due <= found.now}
             assert found.ids == now_due
             later = [due for due in deadlines.values() if due is not None and due > found.now]

@@ -4,6 +4,7 @@
 -- KEYS: due, challenge, idempotency (optional)
 -- ARGV: id, record, ttl, retention, fingerprint, idempotency ttl, wake, partition
 -- include: now
+-- include: bands
 local due_key, challenge_key, idempotency_key = KEYS[1], KEYS[2], KEYS[3]
 local id, record, ttl, retention = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local fingerprint, idempotency_ttl, wake, partition = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
@@ -25,7 +26,7 @@ challenge.expires = now + ttl
 challenge.deliveries[1].at = now
 stored = cjson.encode(challenge)
 redis.call("SET", challenge_key, stored, "PX", ttl + retention)
-redis.call("ZADD", due_key, now, id)
+redis.call("ZADD", due_key, now - BAND, id)
 redis.call("PEXPIRE", due_key, 2 * (ttl + retention))
 redis.call("PUBLISH", wake, partition)
 return {"opened", now, stored}

@@ -1,8 +1,9 @@
--- Hands back a claimed delivery that was not sent; it is due at once. Only the holder of the lease can do this.
+-- Hands back a claimed delivery that was not sent; it is due at once, a first message in its old place. Only the holder of the lease can do this.
 -- Returns {"released", now} or {"lost", now}.
 -- KEYS: due, challenge
 -- ARGV: id, operation, wake, partition
 -- include: now
+-- include: bands
 local due_key, challenge_key = KEYS[1], KEYS[2]
 local id, operation, wake, partition = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
@@ -15,6 +16,7 @@ end
 last.status = "queued"
 challenge.lease = nil
 redis.call("SET", challenge_key, cjson.encode(challenge), "KEEPTTL")
-redis.call("ZADD", due_key, now, id)
+local is_first = #challenge.deliveries == 1 and not last.tried and not last.deferrals
+redis.call("ZADD", due_key, is_first and last.at - BAND or now, id)
 redis.call("PUBLISH", wake, partition)
 return {"released", now}

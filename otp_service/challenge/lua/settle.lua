@@ -10,6 +10,7 @@
 -- KEYS: due, challenge
 -- ARGV: id, operation, ending, wake, partition
 -- include: now
+-- include: bands
 -- include: end_deliveries
 local due_key, challenge_key = KEYS[1], KEYS[2]
 local id, operation, ending, wake, partition = ARGV[1], ARGV[2], cjson.decode(ARGV[3]), ARGV[4], ARGV[5]
@@ -88,7 +89,7 @@ if leads then
     if challenge.watched and (challenge.state or changed and (move == "hold" or move == "wait")) then
       deadline = now -- its app has to be told, but not of a message that is sent again
     end
-    redis.call("ZADD", due_key, deadline, id)
+    redis.call("ZADD", due_key, deadline >= challenge.expires and deadline + BAND or deadline, id)
     if move ~= "hold" or deadline == now then
       redis.call("PUBLISH", wake, partition)
     end
