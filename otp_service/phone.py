@@ -124,6 +124,12 @@ def calling_code(country: str) -> str:
     return f"+{phonenumbers.country_code_for_region(country)}"
 
 
+def type_of_mobiles(country: str) -> str:
+    """Return the type of a country's mobile numbers: `mobile`, or `fixed_line_or_mobile` where they look the same."""
+    example = phonenumbers.example_number_for_type(country, PhoneNumberType.MOBILE)
+    return _TYPES[phonenumbers.number_type(example)] if example else UNKNOWN
+
+
 def mask(e164: str) -> str:
     """Return a number with only its country code and last two digits visible, so that its owner recognises it.
 

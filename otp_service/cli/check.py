@@ -12,8 +12,11 @@ from otp_service.bootstrap.editing import PolicyEditing
 from otp_service.cli.exit_codes import FAILED
 from otp_service.cli.options import demo_option
 from otp_service.cli.session import open_base
-from otp_service.errors import StoreUnavailable
-from otp_service.policy.active import ActivePolicy
+from otp_service.errors import ConfigurationError, StoreUnavailable
+from otp_service.policy import Policy
+from otp_service.policy.active import NO_POLICY, ActivePolicy
+from otp_service.policy.checks import NO_MOBILES
+from otp_service.policy.versions import Version
 from otp_service.store.server_settings import SAFE_EVICTION, read_settings, shortcomings
 from otp_service.store.topology import primaries_without_replica
 from otp_service.upstream.port import UpstreamError
@@ -34,7 +37,7 @@ def check() -> int:
 
 def _problems(base: PolicyEditing) -> Iterator[str]:
     try:
-        base.active.refresh()
+        newest = base.policies.newest()
         servers = read_settings(base.scripts)
         alone = base.scripts.bounded(primaries_without_replica, "check")
     except StoreUnavailable as error:
@@ -47,17 +50,35 @@ def _problems(base: PolicyEditing) -> Iterator[str]:
         yield f"error: the cluster's primary {primary} has no replica: accepted codes are lost with it. Add one to each"
     wanted = base.settings.redis_wait_replicas
     yield from (f"warning: {problem}" for problem in dict.fromkeys(shortcomings(servers, wanted)))
-    yield from _policy_problems(base)
+    yield from _policy_problems(base, newest)
 
 
-def _policy_problems(base: PolicyEditing) -> Iterator[str]:
+def _policy_problems(base: PolicyEditing, newest: Version | None) -> Iterator[str]:
+    """Judge the policy in force, and the file. Nothing is written: the first `serve` stores the file's policy."""
+    file = base.configuration.policy_file
+    if newest is None:
+        if file is None:
+            yield f"error: {NO_POLICY}"
+            return
+        newest = Version(0, file.text, "", 0, "")
+    elif file and file.text != newest.text:
+        yield (
+            f"warning: OTP_POLICY_FILE is not the policy in force, which is version {newest.number}. "
+            "To put it in force: otp-service policy apply FILE"
+        )
+        yield from _findings(file.policy, "OTP_POLICY_FILE: ")
     try:
-        active = base.active()
-    except StoreUnavailable as error:
-        yield f"error: {error.detail}"
+        active = base.activation.activate(newest)
+    except ConfigurationError as error:
+        yield from (f"error: version {newest.number}: {problem}" for problem in error.problems)
         return
-    yield from (f"warning: {warning}" for warning in active.policy.warnings)
+    yield from _findings(active.policy)
     yield from _upstream_problems(active)
+
+
+def _findings(policy: Policy, whose: str = "") -> Iterator[str]:
+    for warning in policy.warnings:
+        yield f"{'error' if NO_MOBILES in warning else 'warning'}: {whose}{warning}"
 
 
 def _upstream_problems(active: ActivePolicy) -> Iterator[str]:

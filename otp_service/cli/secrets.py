@@ -1,12 +1,17 @@
 """The `secrets` command: generates the secret settings of a new deployment.
 
-Knows their names and form. Must not know what they are used for.
+Knows their names and form, and how a file is kept from others. Must not know what they are used for.
 """
 
 import base64
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from secrets import token_bytes
 
 import click
+
+from otp_service.cli.refusals import WrongOption
 
 SETTINGS = {
     "OTP_PEPPERS": "p1:",
@@ -20,10 +25,36 @@ SETTINGS = {
 
 
 @click.command
-def secrets() -> None:
-    """Generate a new set of secret settings."""
-    for name, key_id in SETTINGS.items():
-        print(f"{name}={key_id}{new_secret()}")
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write one file each, for its owner only, and print the settings that name the files.",
+)
+def secrets(*, folder: Path | None) -> None:
+    """Generate a new set of secret settings.
+
+    A process reads files again on SIGHUP, so that secrets in files can be rotated without a restart.
+    """
+    drawn = {name: f"{key_id}{new_secret()}" for name, key_id in SETTINGS.items()}
+    for name, value in (_filed(folder, drawn) if folder else drawn).items():
+        print(f"{name}={value}")
+
+
+def _filed(folder: Path, drawn: Mapping[str, str]) -> dict[str, str]:
+    """Write each value into a file of its name; return the settings that name the files. Nothing is overwritten."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in drawn:
+            if (folder / name).exists():
+                raise WrongOption(f"{folder / name} exists already, and secrets are never overwritten")
+        for name, value in drawn.items():
+            with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(f"{value}\n")
+    except OSError as error:
+        raise WrongOption(f"{folder} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    return {f"{name}_FILE": str((folder / name).resolve()) for name in drawn}
 
 
 def new_secret() -> str:

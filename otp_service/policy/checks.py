@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from otp_service.phone import NETWORKS, calling_code
+from otp_service.phone import NETWORKS, UNKNOWN, calling_code, type_of_mobiles
 from otp_service.policy.bounds import MOST_TEXTS
 from otp_service.policy.draft import Draft, Findings
 from otp_service.policy.limits import EVERYWHERE, MOST_TIERS, Budget
@@ -18,6 +18,8 @@ from otp_service.policy.registered import comparisons
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _NAME_RULE = "a name has up to 32 lowercase letters, digits, - and _"
+NO_MOBILES = "serves mobile numbers of"
+"""Part of a warning that a deployment should not start with."""
 _REPORTS_READING = frozenset({"whatsapp", "rcs", "mip"})
 _EXAMPLE = re.compile("0{56}.*")
 _SAME_PLAN: Mapping[str, Sequence[str]] = {
@@ -123,12 +125,20 @@ def _check_served(draft: Draft, app: App, reach: Reach, findings: Findings) -> N
         findings.is_broken(f"route[{at}].match") for at in range(len(draft.routes))
     ):
         return
-    guard, own = app.guard or draft.guard, reach.of_app(app.name)
+    own = reach.of_app(app.name)
+    for place, country in _allowed(draft, app):
+        if not reach.meeting(country) & own:
+            findings.add(place, f"no route of app {app.name} serves {country}")
+
+
+def _allowed(draft: Draft, app: App) -> Iterator[tuple[str, str]]:
+    """Yield the place and name of each country that an app may send to, as far as they are named."""
+    guard = app.guard or draft.guard
     differs = app.guard is not None and app.guard.countries != draft.guard.countries
     table = f"{join('app', app.name)}.guard.countries.allow" if differs else "guard.countries.allow"
     for place, country in _listed(table, guard.countries.allow):
-        if country not in {EVERYWHERE, *NETWORKS} and not reach.meeting(country) & own:
-            findings.add(place, f"no route of app {app.name} serves {country}")
+        if country not in {EVERYWHERE, *NETWORKS}:
+            yield place, country
 
 
 def _check_route_names(draft: Draft, findings: Findings) -> None:
@@ -256,9 +266,21 @@ def report_warnings(draft: Draft, findings: Findings) -> None:
             findings.add(
                 f"route[{at}].steps", "every step has a condition, so some numbers may get no message"
             )
+    _warn_of_mobiles(draft, findings)
     _warn_of_guard(draft, findings)
     _warn_of_islands(draft, findings)
     _warn_of_cooldown(draft, findings)
+
+
+def _warn_of_mobiles(draft: Draft, findings: Findings) -> None:
+    """Find countries whose routes are for other lines only, such as landlines."""
+    reach = Reach([route.match for route in draft.routes])
+    for app in draft.apps.values():
+        own = reach.of_app(app.name)
+        for place, country in _allowed(draft, app):
+            kind = type_of_mobiles(country)
+            if not reach.meeting(country) & own & reach.of_type(kind) and kind != UNKNOWN:
+                findings.add(place, f"no route of app {app.name} {NO_MOBILES} {country}")
 
 
 def _enforced(draft: Draft, name: str) -> Iterator[tuple[str, Any]]:

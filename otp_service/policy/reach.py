@@ -28,6 +28,10 @@ class Reach:
         """Return the routes that may match a send of an app."""
         return self._bits(lambda match, _: not match.apps or name in match.apps)
 
+    def of_type(self, kind: str) -> int:
+        """Return the routes that may match a number of a type."""
+        return self._bits(lambda match, _: not match.types or kind in match.types)
+
     def covering(self, at: int) -> set[int]:
         """Return the places of earlier routes that together match all that this route matches; empty if some is left.
 

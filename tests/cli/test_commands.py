@@ -7,18 +7,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
 import requests
 from flask import Flask
+from redis import Redis
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 from otp_service import __main__, __version__, policy, settings
 from otp_service.access.api_keys import digest
 from otp_service.cli import main as cli
+from otp_service.policy.versions import Policies
 from tests.conftest import OPS, POLICY, SECRET
 from tests.support.deployments import Cluster
 from tests.support.http_api import UPSTREAM_TOKEN
@@ -26,6 +28,7 @@ from tests.support.numbers import crowd
 from tests.support.patience import PATIENCE, until
 from tests.support.ports import free_port
 from tests.support.valkey_server import ValkeyServer
+from tests.support.watched import scripts_at
 
 pytest_plugins = ["tests.support.http_fixtures"]
 
@@ -211,6 +214,34 @@ def test_new_secrets_are_good_settings_and_never_the_same(capsys: pytest.Capture
     assert set(first) | set(others) == set(REQUIRED)
 
 
+def test_secrets_in_files_are_for_their_owner_only_and_good_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is printed names the files. Nothing that exists is overwritten, and then nothing is written."""
+    folder = tmp_path / "new" / "secrets"
+    assert cli.run(["secrets", "--dir", str(folder)]) == 0
+    named = dict(line.split("=", maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    read = settings.read(named | {"OTP_REDIS_URL": "redis://x", "OTP_ISSUER": "https://otp"})
+    assert set(read.peppers) == {"p1"}
+    assert folder.stat().st_mode & 0o777 == 0o700
+    written = {file.name: file.read_text() for file in folder.iterdir()}
+    assert {(folder / name).stat().st_mode & 0o777 for name in written} == {0o600}
+    (folder / "OTP_PEPPERS").unlink()
+    assert cli.run(["secrets", "--dir", str(folder)]) == 2
+    assert "exists already, and secrets are never overwritten" in capsys.readouterr().err
+    assert {file.name for file in folder.iterdir()} == set(written) - {"OTP_PEPPERS"}
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_place_that_cannot_hold_secrets_is_named(
+    tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the code of a wrong option."""
+    (tmp_path / "file").touch()
+    assert cli.run(["secrets", "--dir", str(tmp_path / place)]) == 2
+    assert str(tmp_path / place) in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("kind", "prefix"), [("publishable", "pk_"), ("secret", "sk_"), ("ops", "ops_")])
 def test_a_new_key_comes_with_the_hash_that_a_policy_takes(
     capsys: pytest.CaptureFixture[str], kind: str, prefix: str
@@ -309,6 +340,53 @@ def test_check_finds_an_upstream_that_is_away(check: Check, forgetful: ValkeySer
     assert code == 1
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
     assert [line.split()[1] for line in errors] == ["Redis", "upstream"]
+
+
+def test_check_writes_nothing_and_judges_the_file_as_it_is_now(check: Check, valkey: ValkeyServer) -> None:
+    """An operator edits the file and checks again: the first `serve` stores what was checked last."""
+    assert check.run()[0] == 0
+    edit(check.good, 'brand = "Acme"', 'brand = "The Acme Trading Company of 1899"')
+    assert "warning: app.web.brand: the SMS in ar of app web needs 2 parts, " in check.run()[1]
+    with Redis.from_url(valkey.url) as store:
+        assert [*store.scan_iter(f"{check.good['OTP_REDIS_PREFIX']}:*")] == []
+
+
+def test_check_tells_that_the_file_is_not_the_policy_in_force(check: Check) -> None:
+    """Both are judged: the file with its own warnings, the policy in force with what this process lacks for it."""
+    with closing(scripts_at(check.good["OTP_REDIS_URL"])) as scripts:
+        text = Path(check.good["OTP_POLICY_FILE"]).read_text(encoding="utf-8")
+        Policies(scripts, prefix=check.good["OTP_REDIS_PREFIX"]).apply(
+            text.replace("OTP_UPSTREAM_MAIN_TOKEN", "OTP_UPSTREAM_OTHER_TOKEN"), author="a", reason="r"
+        )
+    edit(check.good, 'brand = "Acme"', 'brand = "The Acme Trading Company of 1899"')
+    code, said = check.run()
+    assert code == 1
+    lines = said.splitlines()
+    assert any(
+        line.startswith("warning: OTP_POLICY_FILE is not the policy in force, which is version 1")
+        for line in lines
+    )
+    assert any(line.startswith("warning: OTP_POLICY_FILE: app.web.brand: the SMS in ar") for line in lines)
+    assert any(line.startswith("error: version 1: OTP_UPSTREAM_OTHER_TOKEN is required") for line in lines)
+
+
+def test_check_without_any_policy_says_so(check: Check) -> None:
+    """Nothing could be sent."""
+    code, said = check.run(OTP_POLICY_FILE="")
+    assert code == 1
+    assert "error: No policy is in force yet: otp-service policy apply FILE." in said.splitlines()
+
+
+def test_check_finds_a_country_whose_mobiles_get_nothing(check: Check) -> None:
+    """A route for landlines alone is valid, but hardly what a service for signups needs."""
+    edit(check.good, '["*"]', '["GB", "GG", "IM", "JE"]')
+    edit(check.good, "[[route]]", '[[route]]\nmatch = { type = ["fixed_line"] }')
+    code, said = check.run()
+    assert code == 1
+    assert any(
+        line.startswith("error: guard.countries.allow[0]: no route of app web serves mobile numbers of GB")
+        for line in said.splitlines()
+    )
 
 
 def test_check_passes_with_warnings(check: Check) -> None:

@@ -427,6 +427,28 @@ def test_britain_without_its_islands_causes_a_warning(allow: str, missing: str |
         assert f"allows GB without {missing}, whose numbers also begin with +44" in found[0]
 
 
+@pytest.mark.parametrize(
+    ("types", "unserved"),
+    [
+        ('"fixed_line"', ["IN", "US"]),
+        ('"mobile"', ["US"]),
+        ('"fixed_line_or_mobile"', ["IN"]),
+        ('"mobile", "fixed_line_or_mobile"', []),
+    ],
+)
+def test_a_country_whose_mobile_numbers_no_route_serves_causes_a_warning(
+    types: str, unserved: list[str]
+) -> None:
+    """In North America a mobile number cannot be told from a landline."""
+    text = GOOD.replace('["*"]', '["IN", "US"]').replace(
+        "[[route]]", f"[[route]]\nmatch = {{ type = [{types}] }}"
+    )
+    found = [
+        line.split(" serves mobile numbers of ")[1][:2] for line in warned(text) if "mobile numbers" in line
+    ]
+    assert found == unserved
+
+
 def test_networks_without_a_country_can_be_named_beside_all_countries() -> None:
     """No route by country serves them, and none is asked for."""
     names = ("*", "satellite", "international_networks")

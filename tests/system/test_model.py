@@ -77,8 +77,9 @@ class Known:
 
     def settle_exhausted(self) -> None:
         """After the last guess, what was not sent is not sent any more."""
-        if self.exhausted and self.now.last.status in NOT_LEFT:
-            self.change(status=Status.NOT_SENT)
+        for place, delivery in enumerate(self.now.deliveries):
+            if self.exhausted and delivery.status in NOT_LEFT:
+                self.change(place, status=Status.NOT_SENT)
 
     def is_open(self, now: int) -> bool:
         """Whether guesses and sends may count."""
