@@ -4,10 +4,12 @@ Knows how these parts are made. Must not import what sends, hashes, serves HTTP 
 """
 
 import time
+from contextlib import suppress
 from functools import cached_property
 
 from otp_service.bootstrap.foundation import Foundation
 from otp_service.delivery.conversion import Conversion
+from otp_service.errors import StoreUnavailable
 from otp_service.guard.blocks import BlockStore
 from otp_service.guard.history import History
 from otp_service.guard.limiter import Limiter
@@ -45,6 +47,12 @@ class Operations(Foundation):
     def conversion(self) -> Conversion:
         """Counts the codes of each channel that were sent and verified."""
         return Conversion(self.scripts, prefix=self.settings.redis_prefix, clock=time.monotonic)
+
+    def close(self) -> None:
+        """Write what was counted, then close all connections."""
+        with suppress(StoreUnavailable):  # then what was counted last is lost
+            self.conversion.write()
+        super().close()
 
     @cached_property
     def blocks(self) -> Blocks:

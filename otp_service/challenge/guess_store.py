@@ -4,6 +4,7 @@ Knows the scripts. Must not know how a guess is checked.
 """
 
 import json
+from collections.abc import Sequence
 
 from otp_service.challenge import record
 from otp_service.challenge.guess import Guess, TokenId
@@ -12,6 +13,7 @@ from otp_service.challenge.model import Challenge, State
 from otp_service.store.due import DueQueue
 from otp_service.store.partitions import operation
 from otp_service.store.scripts import Scripts
+from otp_service.store.sources import Call
 
 
 class GuessStore:
@@ -36,37 +38,47 @@ class GuessStore:
         what, now, *found = self._scripts.call_durably("attempt", [self._names.challenge(id_)], plan)
         return what, now, record.read(id_, found[0]) if found else None
 
-    def record_answer(self, id_: str, guess: Guess, what: str, left: int = 0, code_hash: str = "") -> None:
-        """Record what became of a guess with an Idempotency-Key.
+    def record_answer(
+        self,
+        id_: str,
+        guess: Guess,
+        what: str,
+        left: int = 0,
+        code_hash: str = "",
+        beside: Sequence[Call] = (),
+    ) -> None:
+        """Record what became of a guess with an Idempotency-Key, and run what else has to be counted.
 
         `what` is `wrong`, with the checks that were left and the hash of the code; `unchecked`, if it was counted but
-        not checked; `same` or `other`, if it repeated the code that won or came with its key.
+        not checked; `same` or `other`, if it repeated the code that won or came with its key. If this is not recorded,
+        a repetition counts as another guess.
         """
+        calls = list(beside)
         if guess.names:
-            key = self._names.challenge(id_)
-            names = json.dumps(guess.names)
-            self._scripts.call("answer", [key], what, guess.operation, names, left, code_hash)
+            written = (what, guess.operation, json.dumps(guess.names), left, code_hash)
+            calls.append(Call("answer", [self._names.challenge(id_)], written))
+        self._scripts.call_each(calls)
 
     def finish(
-        self, id_: str, app: str, state: State, via: int | None = None, token: TokenId | None = None
+        self,
+        id_: str,
+        app: str,
+        state: State,
+        via: int | None = None,
+        token: TokenId | None = None,
+        beside: Sequence[Call] = (),
     ) -> tuple[int, Challenge | None]:
         """End a pending challenge. Return it to the one caller that ended it, and None to every other.
 
-        `token` identifies the token that proves a verified one.
+        `token` identifies the token that proves a verified one. What is `beside` runs after it, whoever ended it.
 
         Raises StoreUnavailable also if a promotion may forget that end.
         """
-        end = self._scripts.call_durably if state is State.VERIFIED else self._scripts.call
-        answer = end(
-            "finish",
-            self._names.of(id_),
-            app,
-            id_,
-            token.jti if token else operation(),
-            state,
-            "" if via is None else via,
-            token.written() if token else "",
-            token.life if token else 0,
-            *self._due.wake(id_),
-        )
-        return answer[1], record.read(id_, answer[2]) if answer[0] == "done" else None
+        act, proof, life = (token.jti, token.written(), token.life) if token else (operation(), "", 0)
+        arguments = (app, id_, act, state, "" if via is None else via, proof, life, *self._due.wake(id_))
+        end = Call("finish", self._names.of(id_), arguments)
+        if state is State.VERIFIED:
+            what, now, *ended = self._scripts.call_durably_with(end, beside)
+        else:
+            what, now, *ended = self._scripts.call(end.name, end.keys, *end.arguments)
+        return now, record.read(id_, ended[0]) if what == "done" else None

@@ -40,6 +40,7 @@ def serve() -> None:
         threads=read.threads + OPS_PLACES,
         max_body=MAX_POLICY,
         on_start=start_logging,
+        on_end=lambda app: app.extensions["otp"].close(),
     )
 
 

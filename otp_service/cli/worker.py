@@ -32,6 +32,7 @@ def worker() -> int:
     logs.start_logging("worker", read.log_level)
     core = Core(configuration, threads=read.worker_sends + EVENTS_AT_ONCE, hash_slots=cores(), role="worker")
     core.follow()
+    core.conversion.follow()
     Balances(
         active=core.active, facts=core.store.facts, budget=core.store.get_budget, metrics=core.metrics
     ).start()

@@ -65,7 +65,7 @@ class _Ring:
         headers = {"typ": self._kind, "kid": issue.kid}
         return jwt.encode(payload, self.keys[issue.kid], algorithm=ALGORITHM, headers=headers)
 
-    def check(self, token: str, audience: str, now: int, required: Sequence[str]) -> dict[str, Any]:
+    def check(self, token: str, audience: str, now: int | None, required: Sequence[str]) -> dict[str, Any]:
         try:
             header = jwt.get_unverified_header(token)
             key = self.keys.get(header.get("kid", ""))
@@ -87,7 +87,7 @@ class _Ring:
         except (jwt.PyJWTError, TypeError):
             raise TokenInvalid from None
         # The store's clock decides, as everywhere. PyJWT would use the clock of this host.
-        if not isinstance(claims["exp"], int) or now >= claims["exp"]:
+        if not isinstance(claims["exp"], int) or (now is not None and now >= claims["exp"]):
             raise TokenInvalid
         return claims
 
@@ -120,8 +120,11 @@ class Signer:
         devices = self._devices
         return devices.sign({"sub": subject}, _device_audience(audience), replace(issue, kid=devices.current))
 
-    def check(self, token: str, *, audience: str, now: int) -> dict[str, Any]:
-        """Return the claims of a valid verification token of this app. Raises TokenInvalid for any other."""
+    def check(self, token: str, *, audience: str, now: int | None) -> dict[str, Any]:
+        """Return the claims of a valid verification token of this app. Raises TokenInvalid for any other.
+
+        `now` is None if the caller compares the time with the claim `exp` itself.
+        """
         return self._tokens.check(token, audience, now, [*_REQUIRED, "phone_number"])
 
     def check_device(self, token: str, subject: str, *, audience: str, now: int) -> dict[str, Any]:

@@ -5,10 +5,13 @@ no personal data.
 """
 
 import math
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
+from otp_service.store.polling import start_polling
 from otp_service.store.scripts import SCAN_COUNT, Scripts
 
 DAYS = 7
@@ -42,7 +45,7 @@ class Row:
 
 
 class Conversion:
-    """The counters. Every method raises StoreUnavailable if the server does not answer in time."""
+    """The counters. What is read or written raises StoreUnavailable if the server does not answer in time."""
 
     def __init__(self, scripts: Scripts, *, prefix: str, clock: Callable[[], float]) -> None:
         """`clock` gives monotonic seconds of this process; it limits how long a reading is used."""
@@ -50,6 +53,9 @@ class Conversion:
         self._prefix = prefix
         self._clock = clock
         self._read: tuple[float, list[Row]] | None = None
+        self._counted: Counter[tuple[str, str]] = Counter()
+        """What is not written yet: how often each name was counted on each day."""
+        self._counting, self._writing = threading.Lock(), threading.Lock()
 
     def count_sent(self, now: int, channel: str, country: str, upstream: str) -> None:
         """Count a code that an upstream accepted. `now` is the store's time in milliseconds."""
@@ -64,7 +70,8 @@ class Conversion:
         )
 
     def read_rows(self, now: int) -> list[Row]:
-        """Read the figures of the last days."""
+        """Read the figures of the last days, with what this process has counted until now."""
+        self.write()
         found: dict[tuple[str, str, str], Row] = {}
         for name, count in self._all(now):
             what, *key = name.split("|")
@@ -77,22 +84,41 @@ class Conversion:
                 row.times[int(what[1:])] += count
         return sorted(found.values(), key=lambda row: (row.channel, row.country, row.upstream))
 
-    def learned_wait(self, now: int, channel: str, country: str) -> float | None:
+    def learned_wait(self, now: Callable[[], int], channel: str, country: str) -> float | None:
         """Return the seconds within which 90 % of the verifications over a channel in a country came.
 
-        Returns None if there are too few of them.
+        Returns None if there are too few of them. `now` gives the store's time, if the figures have to be read again.
         """
         moment = self._clock()
         if self._read is None or moment - self._read[0] > MEMORY:
-            self._read = moment, self.read_rows(now)
+            self._read = moment, self.read_rows(now())
         times: Counter[int] = Counter()
         for row in self._read[1]:
             if (row.channel, row.country) == (channel, country):
                 times += row.times
         return _quantile(times, SHARE) if times.total() >= LEAST_SAMPLES else None
 
+    def follow(self) -> None:
+        """Write what is counted once a second, in a thread. A process that is killed loses what it has not written."""
+        start_polling("conversion", self.write)
+
+    def write(self) -> None:
+        """Write what was counted. Raises StoreUnavailable; what was not written is written the next time."""
+        with self._writing:
+            while self._counted:
+                with self._counting:
+                    day = next(iter(self._counted))[0]
+                    found = ((name, count) for (of, name), count in self._counted.items() if of == day)
+                    counts = dict(islice(found, SCAN_COUNT))
+                pairs = (part for pair in counts.items() for part in pair)
+                self._scripts.call("conversion_count", [day], KEEP, *pairs)
+                with self._counting:
+                    self._counted -= Counter({(day, name): count for name, count in counts.items()})
+
     def _count(self, now: int, *names: str) -> None:
-        self._scripts.call("conversion_count", [self._day(now)], KEEP, *names)
+        day = self._day(now)
+        with self._counting:
+            self._counted.update((day, name) for name in names)
 
     def _all(self, now: int) -> Iterator[tuple[str, int]]:
         for back in range(DAYS):

@@ -39,12 +39,15 @@ from otp_service.guard.rules import (
     TRUSTED,
     UNKNOWN_NUMBER,
     GuardedSend,
+    after_failure,
     after_refused_proof,
+    after_success,
     lines_of_fallback,
     lines_of_send,
 )
 from otp_service.net.shares import Shares
 from otp_service.policy import Guard
+from otp_service.store.sources import Call
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
 
@@ -162,10 +165,22 @@ class Admission:
         with suppress(StoreUnavailable):
             self._limiter.count(lines)
 
-    def record_session(self, app: str, session: str, e164: str) -> None:
-        """Remember that a session verified a number. If the store is away, the session stays unknown."""
-        with suppress(StoreUnavailable):
-            self._history.record_session(app, session, e164, DEVICE_LIFETIME)
+    def counting_failure(self, rules: Guard, asked: GuardedSend) -> Call:
+        """Return the call that counts a wrong code."""
+        return self._limiter.counting(after_failure(rules, asked), secrets.token_urlsafe(9))
+
+    def counting_success(
+        self, rules: Guard, asked: GuardedSend, sent_at: Sequence[int], operation: str
+    ) -> list[Call]:
+        """Return the calls that count a right code and remember the session that typed it, once for each operation.
+
+        `sent_at` is when each message of its challenge was sent.
+        """
+        calls = [self._limiter.counting(after_success(rules, asked, sent_at), operation)]
+        if asked.session:
+            app, e164 = asked.app, asked.number.e164
+            calls.append(self._history.recording_session(app, asked.session, e164, DEVICE_LIFETIME))
+        return calls
 
     def read_past(self, app: str, session: str, e164: str) -> Past:
         """Return what is known about a number, and about a server's session if there is one."""

@@ -12,6 +12,7 @@ from otp_service.guard.pins import PinStore
 from otp_service.guard.rules import FAMILIARITY
 from otp_service.guard.slot import Slot
 from otp_service.store.scripts import Scripts
+from otp_service.store.sources import Call
 
 MOST_SESSIONS = 32
 """The newest sessions that are remembered for one number."""
@@ -51,12 +52,10 @@ class History:
         self._pins = pins
         self._slot = Slot(prefix)
 
-    def record_session(self, app: str, session: str, e164: str, seconds: int) -> None:
-        """Remember for so many seconds that a session of an app verified a number."""
+    def recording_session(self, app: str, session: str, e164: str, seconds: int) -> Call:
+        """Return the call that remembers for so many seconds that a session of an app verified a number."""
         name = self._seal.index("session", app, session)
-        self._scripts.call(
-            "guard_record_session", self._sessions(e164)[:1], name, seconds * 1000, MOST_SESSIONS
-        )
+        return Call("guard_record_session", self._sessions(e164)[:1], (name, seconds * 1000, MOST_SESSIONS))
 
     def record_recycled(self, numbers: Sequence[str], at: int, seconds: int) -> None:
         """Forget what is kept of numbers, and remember that they may have new owners since `at` (milliseconds).

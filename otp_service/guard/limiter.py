@@ -21,6 +21,7 @@ from otp_service.guard.lines import MARKS, Line
 from otp_service.guard.pins import PinNames
 from otp_service.guard.slot import CHARGED, REMEMBER, Slot, counter_index
 from otp_service.store.scripts import Scripts
+from otp_service.store.sources import Call
 
 SPENT = 600_000
 """Milliseconds for which a used proof is remembered: longer than one can be shown."""
@@ -80,16 +81,22 @@ class Limiter:
 
     def refund(self, lines: Sequence[Line], operation: str, allowance: Allowance = _NOTHING) -> None:
         """Undo the charge of an operation, if it was made by the same call. The call's proof is valid again."""
-        self._call("refund", lines, operation, allowance=allowance)
+        self._run(self._call("refund", lines, operation, allowance=allowance))
 
     def count(self, lines: Sequence[Line]) -> None:
         """Count what happened, whatever the limits say."""
-        self._call("count", lines, secrets.token_urlsafe(9))
+        self._run(self.counting(lines, secrets.token_urlsafe(9)))
+
+    def counting(self, lines: Sequence[Line], operation: str) -> Call:
+        """Return the call that counts what happened, whatever the limits say, once for each operation."""
+        return self._call("count", lines, operation)
 
     def _decide(
         self, act: str, lines: Sequence[Line], operation: str, allowance: Allowance, pins: PinNames
     ) -> Decision:
-        verdict, now, findings, nearest = self._call(act, lines, operation, allowance=allowance, pins=pins)
+        verdict, now, findings, nearest = self._run(
+            self._call(act, lines, operation, allowance=allowance, pins=pins)
+        )
         return Decision(
             verdict=verdict,
             now=now,
@@ -105,7 +112,7 @@ class Limiter:
         *,
         allowance: Allowance = _NOTHING,
         pins: PinNames = _NO_PINS,
-    ) -> Any:  # noqa: ANN401 - the script's answer
+    ) -> Call:
         keys = [
             self._slot.operation(operation),
             self._slot.key("blocks"),
@@ -127,7 +134,10 @@ class Limiter:
             "lines": [writer.write(line) for line in lines],
             "subjects": writer.subjects,
         }
-        return self._scripts.call("guard", keys, act, _ENCODER.encode(plan))
+        return Call("guard", keys, (act, _ENCODER.encode(plan)))
+
+    def _run(self, call: Call) -> Any:  # noqa: ANN401 - the script's answer
+        return self._scripts.call(call.name, call.keys, *call.arguments)
 
 
 class _LineWriter:

@@ -32,6 +32,7 @@ def prepared(configuration: Configuration, *, shared_metrics: bool) -> Flask:
     core = Core(configuration, threads=threads, hash_slots=max(1, cores() // read.processes), role="api")
     core.follow()
     core.follow_keys()
+    core.conversion.follow()
     core.workers.follow()
     core.refunds.follow()
     return web(core, shared_metrics=shared_metrics)

@@ -42,20 +42,22 @@ class Simulator:
     def __init__(
         self,
         *,
-        learned_wait: Callable[[int, str, str], float | None],
+        learned_wait: Callable[[Callable[[], int], str, str], float | None],
         decide: Callable[[Guard, GuardedSend], Decision],
         clock: Callable[[], int],
     ) -> None:
-        """`learned_wait` takes a moment, a channel and a country; `clock` gives the store's time in milliseconds."""
+        """`learned_wait` takes a clock, a channel and a country; `clock` gives the store's time in milliseconds."""
         self._learned_wait = learned_wait
         self._decide = decide
         self._clock = clock
 
     def simulate(self, policy: Policy, question: Question) -> dict[str, Any]:
         """Simulate a send. Raises InvalidNumber, StoreUnavailable; any other refusal is part of the answer."""
-        now = self._clock()
         return simulate(
-            policy, question, lambda channel, country: self._learned_wait(now, channel, country), self._decide
+            policy,
+            question,
+            lambda channel, country: self._learned_wait(self._clock, channel, country),
+            self._decide,
         )
 
 

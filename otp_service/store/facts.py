@@ -28,15 +28,17 @@ class Facts:
 
     def use_once(self, name: str, seconds: int) -> bool:
         """Use something that counts once within this many seconds; return False for every use but the first."""
-        return bool(self._scripts.call("use_once", [self._used(name)], max(1, seconds) * 1000, operation()))
+        ttl = max(1, seconds) * 1000
+        return bool(self._scripts.call("use_once", [self._used(name)], ttl, "", operation()))
 
-    def use_once_by(self, name: str, seconds: int, *operations: str) -> bool:
-        """Use something as `use_once`; whoever names the first user's operation may repeat it.
+    def use_before(self, name: str, end: int, *operations: str) -> bool | None:
+        """Use something that counts once before `end` (seconds since 1970); return None if it is too late.
 
-        Of several operations the first is remembered. Raises StoreUnavailable also if a promotion may forget the use.
+        Whoever names the first user's operation may repeat its use. Of several operations the first is remembered.
+        Raises StoreUnavailable also if a promotion may forget the use.
         """
-        call = self._scripts.call_durably
-        return bool(call("use_once", [self._used(name)], max(1, seconds) * 1000, *operations))
+        used = self._scripts.call_durably("use_once", [self._used(name)], "", end * 1000, *operations)
+        return None if used < 0 else bool(used)
 
     def time(self) -> int:
         """Return the store's time in milliseconds."""

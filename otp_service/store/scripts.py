@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import groupby
 from typing import Any, TypeVar
 
-from redis import Redis
+from redis import Redis, RedisCluster
 from redis.client import PubSub
+from redis.crc import key_slot
 from redis.exceptions import ClusterCrossSlotError, NoScriptError, ResponseError
 from redis.exceptions import ConnectionError as Unreachable
 from redis.exceptions import TimeoutError as TimedOut
@@ -101,17 +103,22 @@ class Scripts:
         return self._run(Call(name, keys, arguments), durability=self._durability)
 
     def call_durably_with(self, call: Call, beside: Sequence[Call]) -> Any:  # noqa: ANN401 - as `call`
-        """Run a script as `call_durably`, and others after it, on a single server in one round trip.
+        """Run a script as `call_durably`, and others after it whatever it answers: in one round trip if they can be.
 
-        The others run whatever the first one answers. In a cluster, nothing is said of one that does not run.
+        In a cluster the others follow in a second one, and nothing is said if they do not run.
         """
-        if isinstance(self._client, Redis):
-            return self._run(call, *beside, durability=self._durability)
-        answer = self.call_durably(call.name, call.keys, *call.arguments)
-        for other in beside:
+        if isinstance(self._client, RedisCluster):
+            answer = self._run(call, durability=self._durability)
+            self.call_each(beside)
+            return answer
+        return self._run(call, *beside, durability=self._durability)
+
+    def call_each(self, calls: Sequence[Call]) -> None:
+        """Run scripts, in one round trip if they can be. Nothing is said of those that do not run."""
+        apart = isinstance(self._client, RedisCluster)
+        for _, together in groupby(calls, lambda call: apart and key_slot(call.keys[0].encode())):
             with suppress(StoreUnavailable):
-                self._run(other)
-        return answer
+                self._run(*together)
 
     def _run(self, *calls: Call, durability: Durability = NOT_REPLICATED) -> Any:  # noqa: ANN401 - as `call`
         """Run scripts in one round trip, and return what the first one answers."""
@@ -202,8 +209,7 @@ class Scripts:
 
     def listen(self, channel: str) -> PubSub:
         """Subscribe to a channel on its own connection. Raises AWAY."""
-        client = self._connected()
-        subscription: PubSub = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+        subscription: PubSub = self._connected().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
         subscription.subscribe(channel)
         return subscription
 
@@ -232,13 +238,11 @@ class Scripts:
     def _evaluate(self, client: Client, key: str, calls: Sequence[Call], durability: Durability) -> list[Any]:
         waits = [wait(durability.replicas, durability.milliseconds)] if durability.replicas else []
         if self._sources.are_sent(calls):
-            by_hash = [self._sources.by_hash(call, self.offset) for call in calls]
-            try:
-                return self._exchange(client, key, [*by_hash, *waits])
-            except NoScriptError:
-                pass  # a server may drop its scripts at any time; these are sent again
-        whole = [self._sources.whole(call, self.offset) for call in calls]
-        answers = self._exchange(client, key, [*whole, *waits])
+            with suppress(
+                NoScriptError
+            ):  # a server may drop its scripts at any time; then these are sent again
+                return self._exchange(client, key, self._sources.by_hash(calls, self.offset) + waits)
+        answers = self._exchange(client, key, self._sources.whole(calls, self.offset) + waits)
         self._sources.record_sent(calls)
         return answers
 

@@ -44,13 +44,13 @@ class Sources:
         """Remember that the server was sent these scripts."""
         self._hashes |= {call.name: _sha1(self._sources[call.name]) for call in calls}
 
-    def by_hash(self, call: Call, offset: int) -> Command:
-        """Return the command that runs a script which the server knows. `offset` moves its time (milliseconds)."""
-        return "EVALSHA", self._hashes[call.name], *self._operands(call, offset)
+    def by_hash(self, calls: Iterable[Call], offset: int) -> list[Command]:
+        """Return the commands that run scripts which the server knows. `offset` moves their time (milliseconds)."""
+        return [("EVALSHA", self._hashes[call.name], *self._operands(call, offset)) for call in calls]
 
-    def whole(self, call: Call, offset: int) -> Command:
-        """Return the command that sends a script and runs it."""
-        return "EVAL", self._sources[call.name], *self._operands(call, offset)
+    def whole(self, calls: Iterable[Call], offset: int) -> list[Command]:
+        """Return the commands that send scripts and run them."""
+        return [("EVAL", self._sources[call.name], *self._operands(call, offset)) for call in calls]
 
     def _operands(self, call: Call, offset: int) -> Command:
         moved = (offset,) if call.name in self._timed else ()

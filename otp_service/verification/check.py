@@ -5,7 +5,6 @@ Knows that a guess counts before it is compared, and what a repetition of it get
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from otp_service.challenge.guess import Guess
@@ -144,8 +143,7 @@ class Check:
             return self._challenges.take_attempt(challenge_id, caller.app.name, digits, guess)
         except StoreUnavailable as error:
             if error.made:
-                with suppress(StoreUnavailable):  # then a repetition counts as another guess
-                    self._challenges.record_answer(challenge_id, guess, "unchecked")
+                self._challenges.record_answer(challenge_id, guess, "unchecked")
             raise
 
     def _hash(self, code: str, challenge: Challenge, binding: str) -> str:
@@ -167,7 +165,14 @@ class Check:
             raise self._answer_wrong_code(check)
         via, caller = live[place][0], check.caller
         token = self._prover.new_token(*check.guess.names[:1])
-        now, won = self._challenges.finish(check.challenge.id, caller.app.name, State.VERIFIED, via, token)
+        now, won = self._challenges.finish(
+            check.challenge.id,
+            caller.app.name,
+            State.VERIFIED,
+            via,
+            token,
+            beside=self._recorder.counting_success(caller, check.challenge, check.person),
+        )
         if won is None:
             return self._repeat_after_defeat(check)
         self._recorder.record_success(caller, won, check.person, won.deliveries[via], now)
@@ -177,12 +182,17 @@ class Check:
 
     def _answer_wrong_code(self, check: _Check) -> WrongCode:
         """Record a wrong code. Return the error that says so."""
-        challenge = check.challenge
+        challenge, left = check.challenge, check.challenge.checks_left
+        self._challenges.record_answer(
+            challenge.id,
+            check.guess,
+            "wrong",
+            left,
+            digest_of(check.code_hash),
+            beside=self._recorder.counting_failure(check.caller, challenge, check.person),
+        )
         self._recorder.record_wrong_code(check.caller, challenge, check.person)
-        digest = digest_of(check.code_hash)
-        with suppress(StoreUnavailable):  # then a repetition counts as another guess
-            self._challenges.record_answer(challenge.id, check.guess, "wrong", challenge.checks_left, digest)
-        return WrongCode(challenge.checks_left)
+        return WrongCode(left)
 
     def _repeat_after_defeat(self, check: _Check) -> Verification:
         """Give the answer of the guess that won, if it was the same. Raises ChallengeNotFound otherwise."""
@@ -199,8 +209,7 @@ class Check:
         won = check.challenge
         assert won.proof is not None  # noqa: S101 - the store found it
         same = place_of(check.code_hash, [code_hash for _, code_hash in won.live_hashes()]) is not None
-        with suppress(StoreUnavailable):  # then it stays counted
-            self._challenges.record_answer(won.id, check.guess, "same" if same else "other")
+        self._challenges.record_answer(won.id, check.guess, "same" if same else "other")
         if not same:
             raise IdempotencyKeyReused
         self._recorder.record_repeated(check.caller, won, check.person)

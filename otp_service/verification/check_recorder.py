@@ -6,6 +6,7 @@ Knows what each of them counts. Must not know how a code is checked.
 from contextlib import suppress
 from dataclasses import replace
 
+from otp_service import phone
 from otp_service.challenge import transitions
 from otp_service.challenge.model import Challenge, Delivery
 from otp_service.challenge.sealed import PersonalData, log_challenge
@@ -13,7 +14,8 @@ from otp_service.delivery.conversion import Conversion
 from otp_service.errors import StoreUnavailable
 from otp_service.events.outbox import Outbox
 from otp_service.guard.admission import Admission
-from otp_service.guard.rules import after_failure, after_success, asked_of
+from otp_service.guard.rules import asked_of
+from otp_service.store.sources import Call
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
 
@@ -37,15 +39,26 @@ class CheckRecorder:
         """Count a check that got its first answer again."""
         self._record_result(caller, "repeated", challenge, person.e164)
 
+    def counting_failure(self, caller: Caller, challenge: Challenge, person: PersonalData) -> list[Call]:
+        """Return the calls that count a wrong code for the guard."""
+        guard = caller.active.policy.guard_of(caller.app.name)
+        return [self._admission.counting_failure(guard, asked_of(challenge, person.e164))]
+
     def record_wrong_code(self, caller: Caller, challenge: Challenge, person: PersonalData) -> None:
         """Count a wrong code. Tell the app if it was the last guess."""
         self._record_result(caller, "wrong_code", challenge, person.e164)
-        guard = caller.active.policy.guard_of(caller.app.name)
-        self._admission.count(after_failure(guard, asked_of(challenge, person.e164)))
         if not challenge.checks_left:
             self._metrics.challenges.labels(caller.app.name, "exhausted").inc()
             with suppress(StoreUnavailable):  # the app is told when the challenge expires instead
                 self._outbox.queue_exhausted(challenge)
+
+    def counting_success(self, caller: Caller, challenge: Challenge, person: PersonalData) -> list[Call]:
+        """Return the calls that count a right code for the guard: once for a challenge, whoever ends it."""
+        guard = caller.active.policy.guard_of(caller.app.name)
+        address = caller.address or person.address or None
+        asked = replace(asked_of(challenge, person.e164), address=address, session=person.session)
+        sent_at = transitions.charged_at(challenge)
+        return self._admission.counting_success(guard, asked, sent_at, f"{challenge.id[-8:]}v")
 
     def record_success(
         self, caller: Caller, won: Challenge, person: PersonalData, delivery: Delivery, now: int
@@ -53,20 +66,11 @@ class CheckRecorder:
         """Count a right code, which `delivery` brought."""
         self._record_result(caller, "verified", won, person.e164, channel=delivery.channel)
         self._metrics.challenges.labels(caller.app.name, "verified").inc()
-        guard = caller.active.policy.guard_of(caller.app.name)
-        address = caller.address or person.address or None
-        asked = replace(asked_of(won, person.e164), address=address, session=person.session)
-        self._record_conversion(delivery, asked.number.country, now)
-        self._admission.count(after_success(guard, asked, transitions.charged_at(won)))
-        if person.session:
-            self._admission.record_session(caller.app.name, person.session, person.e164)
-
-    def _record_conversion(self, delivery: Delivery, country: str, now: int) -> None:
-        seconds = (now - delivery.at) / 1000
         self._metrics.verified.labels(delivery.channel, delivery.upstream).inc()
+        seconds = (now - delivery.at) / 1000
         self._metrics.verify_seconds.labels(delivery.channel).observe(seconds)
-        with suppress(StoreUnavailable):  # only operators miss it
-            self._conversion.count_verified(now, delivery.channel, country, delivery.upstream, seconds)
+        country = phone.country_of(person.e164)
+        self._conversion.count_verified(now, delivery.channel, country, delivery.upstream, seconds)
 
     def _record_result(
         self, caller: Caller, result: str, challenge: Challenge, e164: str, **fields: object

@@ -4,13 +4,13 @@ Knows what an app may expect, and that a token that does not meet it is not spen
 """
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from otp_service.challenge.sealed import canonical
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Signer
-from otp_service.errors import IdempotencyKeyReused, TokenMismatch, TokenSpent
+from otp_service.errors import IdempotencyKeyReused, TokenInvalid, TokenMismatch, TokenSpent
 from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
 from otp_service.verification.caller import Caller
@@ -41,21 +41,32 @@ class Redeem:
         `expect` has any of `purpose`, `binding`, `reference` and `session`. Raises TokenInvalid, TokenMismatch,
         TokenSpent, IdempotencyKeyReused or StoreUnavailable.
         """
-        now = self._facts.time() // 1000
-        claims = self._signer.check(token, audience=caller.app.name, now=now)
+        claims = self._signer.check(token, audience=caller.app.name, now=None)
         if unmet := list(self._unmet(caller, claims, expect or {})):
+            self._check_time(claims)
             raise TokenMismatch({f"expect.{name}": [UNMET] for name in unmet})
-        left = claims["exp"] - now
         operations: tuple[str, ...] = (secrets.token_urlsafe(16),)
         if idempotency_key:
             operations = names_of(self._seal, caller, idempotency_key, "redeem")
             body = fingerprints(self._seal, [token, expect])
-            if not self._facts.use_once_by(f"redemption:{operations[0]}", left, *body):
+            if not self._use(f"redemption:{operations[0]}", claims, body):
                 raise IdempotencyKeyReused
-        if not self._facts.use_once_by(f"token:{claims['jti']}", left, *operations):
+        if not self._use(f"token:{claims['jti']}", claims, operations):
             raise TokenSpent
         log("token.redeemed", app=caller.app.name, request_id=caller.request_id)
         return claims
+
+    def _use(self, name: str, claims: Mapping[str, Any], operations: Iterable[str]) -> bool:
+        """Use something of a token once, as long as the token is valid. Raises TokenInvalid."""
+        used = self._facts.use_before(name, claims["exp"], *operations)
+        if used is None:
+            raise TokenInvalid
+        return used
+
+    def _check_time(self, claims: Mapping[str, Any]) -> None:
+        """Raise TokenInvalid for a token that has expired."""
+        if self._facts.time() >= claims["exp"] * 1000:
+            raise TokenInvalid
 
     def _unmet(self, caller: Caller, claims: Mapping[str, Any], expect: Mapping[str, Any]) -> Iterator[str]:
         """Yield the expectations that the claims do not meet."""

@@ -152,7 +152,7 @@ class Send:
     def _learned(self, channel: str, country: str) -> float | None:
         """Return the wait that was learned (seconds). If the store is down, the send is refused a moment later."""
         try:
-            return self._conversion.learned_wait(self._facts.time(), channel, country)
+            return self._conversion.learned_wait(self._facts.time, channel, country)
         except StoreUnavailable:
             return None
 

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otp_service.delivery.conversion import DAY, DAYS, LEAST_SAMPLES, MEMORY, SHARE, Conversion, Row, _bucket
+from otp_service.errors import StoreUnavailable
 from otp_service.store.scripts import SCAN_COUNT
+from tests.support.patience import until
 from tests.support.spine import PATIENT, PatientScripts
 from tests.support.valkey_server import ValkeyServer
 
@@ -60,6 +62,7 @@ def test_many_counters_are_read_in_steps(conversion: Conversion) -> None:
     upstreams = [f"account-{place}" for place in range(3 * SCAN_COUNT)]
     for upstream in upstreams:
         conversion.count_sent(NOW, "sms", "IN", upstream)
+    conversion.write()
     sizes: list[int] = []
     pages: Any = Pages(conversion._scripts.call, sizes)  # noqa: SLF001 - what it uses of them
     rows = Conversion(pages, prefix=conversion._prefix, clock=float).read_rows(NOW)  # noqa: SLF001
@@ -95,34 +98,69 @@ def test_codes_are_counted_by_channel_country_and_upstream(conversion: Conversio
     assert (second.sent, second.verified, second.seconds(SHARE)) == (1, 0, None)
 
 
+def test_what_is_counted_is_written_in_one_call_at_the_next_second(conversion: Conversion) -> None:
+    """A count makes no call of the store by itself. Other processes see all of it once it is written."""
+    other = Conversion(conversion._scripts, prefix=conversion._prefix, clock=float)  # noqa: SLF001
+    for seconds in (5.0, 5.0, 80.0):
+        conversion.count_sent(NOW, "sms", "IN", "main")
+        conversion.count_verified(NOW - DAY, "sms", "IN", "main", seconds)
+    assert other.read_rows(NOW) == []
+    conversion.follow()
+    until(lambda: [(row.sent, row.verified) for row in other.read_rows(NOW)] == [(3, 3)])
+    conversion.write()
+    assert sorted(other.read_rows(NOW)[0].times.values()) == [1, 2]
+
+
+def test_what_could_not_be_written_is_written_later(conversion: Conversion) -> None:
+    """While the store is away, counts wait for it; more are counted meanwhile."""
+    scripts: Any = conversion._scripts  # noqa: SLF001
+    away = Conversion(Away(), prefix=conversion._prefix, clock=float)  # type: ignore[arg-type]  # noqa: SLF001
+    away.count_sent(NOW, "sms", "IN", "main")
+    with pytest.raises(StoreUnavailable):
+        away.write()
+    away.count_sent(NOW, "sms", "IN", "main")
+    away._scripts = scripts  # noqa: SLF001
+    assert [row.sent for row in away.read_rows(NOW)] == [2]
+    assert [row.sent for row in conversion.read_rows(NOW)] == [2]
+
+
+class Away:
+    """A store that does not answer."""
+
+    def call(self, *_: object) -> None:
+        """Fail."""
+        raise StoreUnavailable(retry_after=1)
+
+
 def test_nothing_is_learned_from_a_few(conversion: Conversion, clock: Clock) -> None:
     """With one verification too few there is no wait; with enough it covers nine in ten, over all upstreams."""
     for n in range(LEAST_SAMPLES - 1):
         conversion.count_verified(NOW, "sms", "IN", ("main", "spare")[n % 2], 10.0)
-    assert conversion.learned_wait(NOW, "sms", "IN") is None
+    assert conversion.learned_wait(lambda: NOW, "sms", "IN") is None
     conversion.count_verified(NOW, "sms", "IN", "main", 500.0)
     clock.now += MEMORY + 1
-    found = conversion.learned_wait(NOW, "sms", "IN")
+    found = conversion.learned_wait(lambda: NOW, "sms", "IN")
     assert found is not None
     assert 10 / ERROR <= found <= 10 * ERROR
-    assert conversion.learned_wait(NOW, "sms", "GB") is None
-    assert conversion.learned_wait(NOW, "voice", "IN") is None
+    assert conversion.learned_wait(lambda: NOW, "sms", "GB") is None
+    assert conversion.learned_wait(lambda: NOW, "voice", "IN") is None
 
 
 def test_a_reading_stays_good_for_a_while(conversion: Conversion, clock: Clock) -> None:
     """A send does not read seven days of counters each time."""
-    assert conversion.learned_wait(NOW, "sms", "IN") is None
+    assert conversion.learned_wait(lambda: NOW, "sms", "IN") is None
     for _ in range(LEAST_SAMPLES):
         conversion.count_verified(NOW, "sms", "IN", "main", 10.0)
     clock.now += MEMORY
-    assert conversion.learned_wait(NOW, "sms", "IN") is None
+    assert conversion.learned_wait(lambda: NOW, "sms", "IN") is None
     clock.now += 1
-    assert conversion.learned_wait(NOW, "sms", "IN") is not None
+    assert conversion.learned_wait(lambda: NOW, "sms", "IN") is not None
 
 
 def test_counters_expire_after_the_days_that_are_read(conversion: Conversion, valkey: ValkeyServer) -> None:
     """No key is kept for ever."""
     conversion.count_sent(NOW, "sms", "IN", "main")
+    conversion.write()
     with valkey.client() as client:
         [key] = client.scan_iter(f"{conversion._prefix}*", count=10_000)  # noqa: SLF001
         assert DAYS * DAY < client.pttl(key) <= (DAYS + 1) * DAY

@@ -16,7 +16,7 @@ from otp_service.store.scripts import Scripts
 from tests.support.deployments import Cluster, ask
 from tests.support.patience import PATIENT_LIMITS, until
 from tests.support.ports import HOST, free_port
-from tests.support.spine import brought, opened, seen
+from tests.support.spine import FAR, brought, opened, seen
 from tests.support.valkey_server import ValkeyServer
 
 WANTED = Durability(replicas=1, milliseconds=400)
@@ -63,7 +63,7 @@ def test_a_confirmed_write_is_on_the_replica(primary: ValkeyServer) -> None:
         assert '"attempts":' in ask(replica, "GET", key)
         assert store.challenges.finish(id_, "web", State.VERIFIED, 0)[1] is not None
         assert '"verified"' in ask(replica, "GET", key)
-        assert store.facts.use_once_by("token", 60, "name")
+        assert store.facts.use_before("token", FAR, "name")
         assert ask(replica, "GET", f"{store.prefix}:s:token") == "name"
 
 
@@ -81,7 +81,7 @@ def test_without_confirmation_the_change_stays_and_is_told(primary: ValkeyServer
             store.challenges.finish(id_, "web", State.VERIFIED, 0)
         assert seen(store, id_).state is State.VERIFIED
         with pytest.raises(StoreUnavailable):
-            store.facts.use_once_by("token", 60, "name")
+            store.facts.use_before("token", FAR, "name")
         assert not store.facts.use_once("token", 60)
         assert calls.count("unacknowledged") == 3
         cancelled = opened(store).id
@@ -105,10 +105,10 @@ def test_a_repetition_asks_for_its_own_write(primary: ValkeyServer) -> None:
                 store.challenges.take_attempt(id_, "web", 6, again)
             store.challenges.record_answer(id_, again, "unchecked")
             with pytest.raises(StoreUnavailable):
-                store.facts.use_once_by("token", 60, "name")
+                store.facts.use_before("token", FAR, "name")
         with replica_of(primary):
             assert store.challenges.take_attempt(id_, "web", 6, Guess(names=("name",)))[0] == "won"
-            assert store.facts.use_once_by("token", 60, "name")
+            assert store.facts.use_before("token", FAR, "name")
 
 
 def test_a_dropped_script_is_loaded_again(primary: ValkeyServer) -> None:
@@ -116,7 +116,7 @@ def test_a_dropped_script_is_loaded_again(primary: ValkeyServer) -> None:
     with replica_of(primary), durable_store(primary.url) as store:
         for _ in range(2):
             ask(primary, "SCRIPT", "FLUSH")
-            assert store.facts.use_once_by(secrets.token_hex(4), 60, "name")
+            assert store.facts.use_before(secrets.token_hex(4), FAR, "name")
 
 
 def test_a_cluster_asks_the_node_that_holds_the_key(cluster: Cluster) -> None:
@@ -124,5 +124,5 @@ def test_a_cluster_asks_the_node_that_holds_the_key(cluster: Cluster) -> None:
     with durable_store(cluster.url) as store:
         for place in range(9):
             with pytest.raises(StoreUnavailable):
-                store.facts.use_once_by(f"token {place}", 60, "name")
+                store.facts.use_before(f"token {place}", FAR, "name")
             assert not store.facts.use_once(f"token {place}", 60)

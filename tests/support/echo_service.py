@@ -1,6 +1,7 @@
 """Serves a few lines of WSGI by the product's own processes: `python -m tests.support.echo_service PORT FILE`.
 
 Each answer is the content that FILE had when the process was made, and the process's id. /stuck is never answered.
+A process that ends leaves a file beside FILE, with its id at the end of the name.
 """
 
 import os
@@ -40,6 +41,7 @@ def main(port: str, file: str) -> None:
         threads=4,
         max_body=1024,
         on_start=lambda: None,
+        on_end=lambda _: Path(f"{file}.{os.getpid()}").touch(),
         bounds=Bounds(answering=2),
     )
 

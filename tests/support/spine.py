@@ -65,6 +65,8 @@ from tests.support.valkey_server import ValkeyServer
 from tests.support.watched import scripts_at
 
 T = TypeVar("T")
+FAR = 4_000_000_000
+"""A time (seconds) that no test lives to see."""
 PATIENT = settings(deadline=None)
 """A property test with this may be slow: only what it says may fail it."""
 STEPS = (Step("sms", ("main",), 30, "accepted"), Step("voice", ("main",), 30, "accepted"))

@@ -133,7 +133,7 @@ def test_a_session_is_known_under_every_lookup_key(spine: Spine) -> None:
         History(spine.scripts, Seal({"n1": b"n" * 32}, keys, b"s" * 32), spine.store.pins, prefix="t-ring")
         for keys in ({"l1": ring["l1"]}, ring)
     )
-    before.record_session("web", "s", OWNER, 60)
+    spine.scripts.call_each([before.recording_session("web", "s", OWNER, 60)])
     assert after.read_past(OWNER, "web", "s", 60).met
     assert not after.read_past(OTHER, "web", "s", 60).met
     assert after.erase(OWNER) == 1
@@ -143,12 +143,12 @@ def test_a_session_is_known_under_every_lookup_key(spine: Spine) -> None:
 def test_the_newest_sessions_of_a_number_are_known(valkey: ValkeyServer, spine: Spine) -> None:
     """Their count and their age are limited, so that a number that is verified every day does not fill the store."""
     for place in range(MOST_SESSIONS + 3):
-        spine.history.record_session("web", f"s{place}", OWNER, 3600)
+        spine.scripts.call_each([spine.history.recording_session("web", f"s{place}", OWNER, 3600)])
         spine.store.scripts.offset += 1000
     met = [spine.history.read_past(OWNER, "web", f"s{place}", 3600).met for place in range(MOST_SESSIONS + 3)]
     assert met == [False] * 3 + [True] * MOST_SESSIONS
     spine.store.scripts.offset += 3600_000
-    spine.history.record_session("web", "s", OWNER, 3600)
+    spine.scripts.call_each([spine.history.recording_session("web", "s", OWNER, 3600)])
     assert len(keys_of(spine)) == 1
     with valkey.client() as client:
         assert 0 < client.pttl(spine.history._sessions(OWNER)[0]) <= 3_600_000  # noqa: SLF001

@@ -67,6 +67,7 @@ class _Worker(Worker):  # type: ignore[misc]
         while front.connections and time.monotonic() < end:
             self.notify()
             front.turn(0.1)
+        served.on_end(self.wsgi)
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]
@@ -91,11 +92,13 @@ class _Server(BaseApplication):  # type: ignore[misc]
         refuse: Refuse,
         max_body: int,
         bounds: Bounds,
+        on_end: Callable[[Flask], None],
         options: Mapping[str, Any],
     ) -> None:
         self.refuse = refuse
         self.max_body = max_body
         self.bounds = bounds
+        self.on_end = on_end
         self._prepare = prepare
         self._make_app = make_app
         self._options = options
@@ -128,6 +131,7 @@ def serve(
     threads: int,
     max_body: int,
     on_start: Callable[[], None],
+    on_end: Callable[[Flask], None] = lambda _app: None,
     bounds: Bounds = USUAL,
 ) -> None:
     """Serve until told to stop. SIGTERM finishes running requests; SIGHUP replaces the processes one by one.
@@ -135,8 +139,8 @@ def serve(
     `listen` are addresses as HOST:PORT; SERVER_PORT tells an application which of them a request came to.
     `refuse` answers requests that are malformed, too long or too slow. The application gets bodies of `max_body` bytes
     at most; of a longer one it gets the length alone, and must refuse it.
-    `make_app` and `on_start` run in each process. At each SIGHUP `prepare` runs before the forks and gives another
-    `make_app`. A process that dies is replaced. Raises ConfigurationError if it cannot listen.
+    `make_app`, `on_start` and `on_end` run in each process. At each SIGHUP `prepare` runs before the forks and gives
+    another `make_app`. A process that dies is replaced. Raises ConfigurationError if it cannot listen.
     """
     listeners = open_listeners(listen)
     server = _Server(
@@ -145,6 +149,7 @@ def serve(
         refuse,
         max_body,
         bounds,
+        on_end,
         {
             "bind": list(listen),
             "workers": processes,

@@ -163,6 +163,7 @@ def test_a_stop_resets_none_of_64_clients(file: Path) -> None:
         load.join()
         until(lambda: running.poll() is not None)
         assert (load.lost, load.refused, running.returncode) == ([], 64, 0)
+    assert len(list(file.parent.glob(f"{file.name}.*"))) == 2  # each process did what it does at its end
 
 
 def test_a_reload_replaces_the_processes_without_a_lost_request(file: Path) -> None:
