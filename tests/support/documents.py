@@ -7,7 +7,7 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[2]
 DOCUMENTS = (
     PROJECT / "README.md",
-    *sorted((PROJECT / "docs").glob("*.md")),
+    *sorted((PROJECT / "docs").rglob("*.md")),
     PROJECT / "otp_service" / "guard" / "README.md",
 )
 PATIENCE = 300.0
