@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from otp_service.cli.exit_codes import FAILED
 from otp_service.cli.main import run
 from otp_service.settings import SHARED_METRICS
 
@@ -18,7 +19,13 @@ from otp_service.settings import SHARED_METRICS
 def main() -> None:
     """Run a command and exit with its status."""
     share_metrics(sys.argv[1:], os.environ)
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain at its end
+        code = FAILED
+    sys.exit(code)
 
 
 def share_metrics(arguments: list[str], environment: MutableMapping[str, str]) -> None:

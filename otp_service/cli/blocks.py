@@ -72,7 +72,10 @@ def explain(
         session=session,
         device=device,
     )
-    print(f"{found['to']}, app {found['app']}, asked by {ASKED_BY[found['known']]}: {found['verdict']}")
+    asked = f"app {found['app']}, asked by {ASKED_BY[found['known']]}"
+    print(f"{found['to']} ({found['country'] or 'no country'}), {asked}: {found['verdict']}")
+    if found["route"] is None:
+        print("  no route serves it, so nothing would be sent: otp-service policy simulate NUMBER says why")
     for one in found["findings"]:
         counted = _counted(one) if one["limit"] else "applies"
         print(f"  {one['rule']}: {counted}, so {one['level']}{'' if one['on'] else ' (only watched)'}")

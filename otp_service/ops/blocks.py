@@ -6,12 +6,13 @@ Brings the guard's blocks and the audit log together. Must not know HTTP, a term
 import ipaddress
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from otp_service import phone
 from otp_service.crypto.lifetimes import DEVICE_LIFETIME
-from otp_service.errors import Invalid, NotFound
+from otp_service.errors import Invalid, NoRoute, NotFound
 from otp_service.guard.blocks import Block, BlockStore
 from otp_service.guard.history import History
 from otp_service.guard.lines import MARKS
@@ -75,9 +76,11 @@ class Blocks:
         lines = lines_of_send(rules, asked)
         found = (self._blocks.read(id_) for id_ in map(self._blocks.id_of, lines) if id_)
         return {
-            "to": phone.mask(asked.number.e164),
+            "to": phone.mask(number.e164),
+            "country": number.country,
             "app": name,
             "known": known,
+            "route": _place_of_route(policy, asked),
             "verdict": decision.verdict,
             "findings": [asdict(one) for one in decision.findings],
             "rules": list(limits_of(rules, lines)),
@@ -90,6 +93,13 @@ class Blocks:
         if not block or not self._blocks.lift(id_):
             raise NotFound("There is no such block, or it was lifted before.")
         log("block.lifted", rule=block.rule, subject=_logged(block), by=audit.by, reason=audit.reason)
+
+
+def _place_of_route(policy: Policy, asked: GuardedSend) -> int | None:
+    """Return the place of the route that serves a send; None if there is none, so that nothing would leave."""
+    with suppress(NoRoute):
+        return policy.route_for(asked.number, asked.app, asked.purpose)[0]
+    return None
 
 
 def _check_address(address: str | None) -> None:

@@ -18,6 +18,13 @@ from otp_service.policy import App, Guard, Learned, Policy, Route, StepRule
 from otp_service.policy.registered import registered_texts
 
 _EXAMPLE_ADDRESS = "192.0.2.1"
+_WORDS = {
+    "countries": "country",
+    "prefixes": "prefix",
+    "types": "type",
+    "apps": "app",
+    "purposes": "purpose",
+}
 _SENDS = ("allow", "cheap")
 """Verdicts with which a code goes out."""
 
@@ -118,8 +125,8 @@ def _taken(policy: Policy, route: Route, channel: str | None) -> list[StepRule]:
 
 
 def _match(route: Route) -> dict[str, list[str]]:
-    """Show what a route matches; empty for all numbers."""
-    return {part: list(wanted) for part, wanted in asdict(route.match).items() if wanted}
+    """Show what a route matches, in the words of the policy; empty for all numbers."""
+    return {_WORDS[part]: list(wanted) for part, wanted in asdict(route.match).items() if wanted}
 
 
 def _passed_over(
@@ -127,11 +134,11 @@ def _passed_over(
 ) -> Iterator[dict[str, Any]]:
     """Yield for each route the parts of its match that do not fit this send."""
     have = {
-        "countries": lambda wanted: number.country in wanted,
-        "prefixes": lambda wanted: number.e164.startswith(tuple(wanted)),
-        "types": lambda wanted: number.type in wanted,
-        "apps": lambda wanted: app in wanted,
-        "purposes": lambda wanted: purpose in wanted,
+        "country": lambda wanted: number.country in wanted,
+        "prefix": lambda wanted: number.e164.startswith(tuple(wanted)),
+        "type": lambda wanted: number.type in wanted,
+        "app": lambda wanted: app in wanted,
+        "purpose": lambda wanted: purpose in wanted,
     }
     for place, route in enumerate(routes):
         match = _match(route)
@@ -161,6 +168,7 @@ def _step(
         "wait": policy.wait(rule, number.country, learned),
         "wait_from": _wait_from(policy, rule, number, learned),
         "until": rule.until,
+        "price": policy.guard_of(app.name).money.price(rule.channel, number.country),
         "language": written.template or written.language,
         "text": written.text,
     }

@@ -39,15 +39,18 @@ def test_blocks_in_a_terminal(run: Run, product: Core, tmp_path: Path) -> None:
     code, out, _ = run("blocks", "explain", "2025550100", "--country", "US")
     assert code == 0
     stranger = run("blocks", "explain", NUMBER, "--address", ADDRESS)[1]
-    assert stranger.startswith("+1********00, app web, asked by a stranger: allow\n")
+    assert stranger.startswith("+1********00 (US), app web, asked by a stranger: allow\n")
     assert "  checked: address (enforce) 6 in 600 s: human_check, 10 in 60 s: refuse" in stranger
+    guernsey = run("blocks", "explain", "+447911123456")[1].splitlines()
+    assert guernsey[0].startswith("+44********56 (GG), ")
+    assert not any("no route" in line for line in guernsey)
     policy.write_text(f'{GOOD}[guard.cooldown]\nmode = "off"\n')
     assert run("policy", "apply", str(policy), "--reason", "a try")[0] == 0
     assert run("blocks", "list")[1] == "the guard refuses nothing now\n"
     assert run("policy", "rollback", "--reason", "enough")[0] == 0
     assert run("blocks", "list")[1].splitlines() == [first, times, id_]
     lines = out.splitlines()
-    assert lines[0] == "+1********00, app web, asked by a server: refuse"
+    assert lines[0] == "+1********00 (US), app web, asked by a server: refuse"
     assert lines[1].startswith("  cooldown: 1 of 1 in ")
     assert out.endswith(f"{times}\n{id_}\n")
     assert run("blocks", "lift", id_.strip(), "--reason", "a mistake", "--author", "bo")[:2] == (

@@ -199,6 +199,20 @@ def test_the_version_is_told() -> None:
     assert (ended.returncode, ended.stdout.strip()) == (0, __version__)
 
 
+def test_a_reader_that_has_seen_enough_ends_a_command_silently() -> None:
+    """As `otp-service policy show | head` does."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        ended = subprocess.run(
+            [sys.executable, "-m", "otp_service", "secrets"],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (1, b"")
+
+
 # Secrets and keys.
 
 

@@ -176,6 +176,16 @@ def test_a_block_that_found_no_room_in_the_list_is_lifted_all_the_same(api: Api)
     assert api.send().status_code == 202
 
 
+@pytest.mark.parametrize(("to", "country", "route"), [(NUMBER, "US", 0), ("+447911123456", "GG", None)])
+def test_the_country_and_the_route_of_a_number_are_explained(
+    api: Api, to: str, country: str, route: int | None
+) -> None:
+    """+44 7911 123456 looks British and is Guernsey's: without its route nothing leaves, whatever the guard allows."""
+    policy = parse(GOOD.replace("[[route]]", '[[route]]\nmatch = { country = ["GB", "US"] }'))
+    explained = api.core.blocks.explain(policy, to)
+    assert (explained["country"], explained["route"]) == (country, route)
+
+
 def test_a_send_is_explained_as_its_app_and_address_would_meet_it(api: Api) -> None:
     """An explanation charges nothing."""
     for last in range(6):

@@ -64,10 +64,10 @@ def ask(learned: Any = None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 -
 def test_it_says_which_route_and_why_no_earlier_one() -> None:
     """Each route that does not apply is named with the part of its match that does not fit."""
     route = ask()["route"]
-    assert (route["place"], route["match"]) == (2, {"countries": ["US", "DE"]})
+    assert (route["place"], route["match"]) == (2, {"country": ["US", "DE"]})
     assert route["passed_over"] == [
-        {"place": 0, "because": {"countries": ["ES"]}},
-        {"place": 1, "because": {"apps": ["other"], "purposes": ["payment"]}},
+        {"place": 0, "because": {"country": ["ES"]}},
+        {"place": 1, "because": {"app": ["other"], "purpose": ["payment"]}},
     ]
     assert ask(app="other", purpose="payment")["route"]["name"] == "payments"
 

@@ -65,11 +65,15 @@ def _as_text(answer: dict[str, Any]) -> str:
     lines = [f"{number['to']}: {number['type']} in {number['country'] or 'no country'}, app {answer['app']}"]
     if answer["problem"]:
         lines.append(f"nothing would be sent: {answer['problem']}")
-        lines += [f"  route {one['place']} is for {one['because']}" for one in answer.get("passed_over", ())]
+        lines += [
+            f"  route {one['place']} is for {_toml(one['because'])}" for one in answer.get("passed_over", ())
+        ]
         return "\n".join(lines)
     route = answer["route"]
-    lines.append(f"route {route['place']}{_name(route['name'])}: {route['match'] or 'all numbers'}")
-    lines += [f"  not route {one['place']}: it is for {one['because']}" for one in route["passed_over"]]
+    lines.append(f"route {route['place']}{_name(route['name'])}: {_toml(route['match']) or 'all numbers'}")
+    lines += [
+        f"  not route {one['place']}: it is for {_toml(one['because'])}" for one in route["passed_over"]
+    ]
     for place, step in enumerate(answer["steps"], start=1):
         lines.append(_step(place, step))
         lines += [f"       | {line}" for line in step["text"].splitlines()]
@@ -96,6 +100,11 @@ def _finding(one: dict[str, Any]) -> str:
     )
 
 
+def _toml(table: dict[str, Any]) -> str:
+    """Write a table as it could stand in the policy."""
+    return ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in table.items())
+
+
 def _name(name: str | None) -> str:
     return f" ({name})" if name else ""
 
@@ -105,8 +114,9 @@ def _step(place: int, step: dict[str, Any]) -> str:
     if "parts" in step:
         parts = f", {step['parts']} {'part' if step['parts'] == 1 else 'parts'}"
     condition = f", if {step['if']}" if "if" in step else ""
-    weights = f" by weight {step['weights']}" if "weights" in step else ""
+    weights = f" by weight, {_toml(step['weights'])}" if "weights" in step else ""
     return (
         f"  {place}. {step['channel']} by {', then '.join(step['upstreams'])}{weights}{condition}, "
-        f"in {step['language']}{parts}: until {step['until']}, wait {step['wait']} s, {step['wait_from']}"
+        f"in {step['language']}{parts}, price {step['price']:g}: "
+        f"until {step['until']}, wait {step['wait']} s, {step['wait_from']}"
     )

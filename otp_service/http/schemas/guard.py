@@ -76,7 +76,11 @@ class ExplainedSchema(Schema):
     """What the guard would decide, and why."""
 
     to = shown(fields.String, "The number, masked.", "+1********00")
+    country = shown(fields.String, "Its country; empty for a number of none.", "US")
     app = shown(fields.String, "The app.", "web")
+    route = shown(
+        fields.Integer, "The place of the route that serves it. `null`: none does.", 0, allow_none=True
+    )
     known = shown_word(
         get_args(Known),
         "The kind of caller; `returning`: a session that verified this number.",
