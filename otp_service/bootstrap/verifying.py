@@ -66,6 +66,7 @@ class Verifying(PolicyEditing):
             self.settings.hash_profile,
             self._hash_slots,
             waiting=self.metrics.hash_waiting.track_inprogress,
+            observe=self.metrics.hash_seconds.observe,
         )
 
     @cached_property

@@ -11,12 +11,14 @@ import hashlib
 import hmac
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from argon2.low_level import Type, hash_secret
 
+from otp_service.crypto.hashing_threads import HashingThreads
 from otp_service.errors import Busy
 
 DIGEST_BYTES = 16
@@ -66,7 +68,7 @@ class Claim:
 
 
 class Hasher:
-    """Hashes codes, at most `slots` at once; checks take a ticket first."""
+    """Hashes codes, in `slots` threads; checks take a ticket first."""
 
     def __init__(
         self,
@@ -75,22 +77,25 @@ class Hasher:
         slots: int,
         *,
         waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
+        observe: Callable[[float], object] = lambda _seconds: None,
     ) -> None:
-        """Let `slots` callers hash at once; `waiting` is entered while a caller waits for a ticket or a slot."""
+        """Enter `waiting` while a caller waits for a ticket or a thread; tell `observe` the seconds of each hash."""
         self._peppers = peppers
         self._waiting = waiting
+        self._observe = observe
         self.scheme = f"{profile}.{next(iter(peppers))}"
         """Profile and pepper of new challenges. A challenge keeps the scheme it was opened with."""
         self.schemes = tuple(f"{profile}.{pepper}" for profile in PROFILES for pepper in peppers)
         """Every scheme that this process can check."""
-        self._slots = threading.BoundedSemaphore(slots)
+        self.threads = HashingThreads(slots, waiting=waiting)
+        """The only threads that hash."""
         self._tickets = threading.BoundedSemaphore(slots * TICKETS_PER_SLOT)
 
     @contextmanager
     def ticket(self, timeout: float) -> Iterator[None]:
         """Hold a right to hash. Raises Busy if none becomes free within `timeout` seconds.
 
-        Its holder may wait for the store without holding a core, and is never refused a slot. The number of tickets
+        Its holder may wait for the store without holding a core, and is never refused a thread. The number of tickets
         bounds the wait for one.
         """
         with self._waiting():
@@ -102,18 +107,16 @@ class Hasher:
         finally:
             self._tickets.release()
 
-    @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Hold one of the hashing slots, for the hashing alone."""
-        with self._waiting():
-            self._slots.acquire()
-        try:
-            yield
-        finally:
-            self._slots.release()
-
     def hash(self, code: str, claim: Claim, scheme: str) -> str:
-        """Return the code's hash as a PHC string. Raises UnknownPepper. Call this within `slot`."""
+        """Return the code's hash as a PHC string, however long it waits for a thread. Raises UnknownPepper."""
+        return self.threads.run(lambda: self._timed(code, claim, scheme))
+
+    def hash_unless(self, stopping: Callable[[], bool], code: str, claim: Claim, scheme: str) -> str | None:
+        """Return what `hash` returns, or None if it is `stopping` when its turn comes. Raises UnknownPepper."""
+        return self.threads.run(lambda: None if stopping() else self._timed(code, claim, scheme))
+
+    def hash_here(self, code: str, claim: Claim, scheme: str) -> str:
+        """Hash in the caller's own thread, to measure it. Raises UnknownPepper."""
         name, _, pepper_id = scheme.partition(".")
         profile, pepper = PROFILES.get(name), self._peppers.get(pepper_id)
         if profile is None or pepper is None:
@@ -127,6 +130,12 @@ class Hasher:
             hash_len=DIGEST_BYTES,
             type=Type.ID,
         ).decode("ascii")
+
+    def _timed(self, code: str, claim: Claim, scheme: str) -> str:
+        started = time.perf_counter()
+        code_hash = self.hash_here(code, claim, scheme)
+        self._observe(time.perf_counter() - started)
+        return code_hash
 
 
 def place_of(code_hash: str, hashes: Sequence[str]) -> int | None:

@@ -171,17 +171,12 @@ class Dispatcher:
     def _draw(self, challenge: Challenge, binding: str, stopping: Stopping) -> _Drawn | None:
         """Draw a code and hash it; None if the process is to stop. Raises Busy."""
         code = draw(challenge.plan.code_length)
-        with self._hasher.slot():
-            if stopping():
-                return None
-            started = time.perf_counter()
-            claim = Claim(challenge.id, challenge.purpose, binding)
-            try:
-                code_hash = self._hasher.hash(code, claim, challenge.scheme)
-            except UnknownPepper:
-                raise unreadable(challenge.id) from None
-            self._metrics.hash_seconds.observe(time.perf_counter() - started)
-        return _Drawn(code, code_hash)
+        claim = Claim(challenge.id, challenge.purpose, binding)
+        try:
+            code_hash = self._hasher.hash_unless(stopping, code, claim, challenge.scheme)
+        except UnknownPepper:
+            raise unreadable(challenge.id) from None
+        return _Drawn(code, code_hash) if code_hash else None
 
     def _send(
         self, active: ActivePolicy, lease: Lease, chosen: ChosenStep, message: Message, stopping: Stopping

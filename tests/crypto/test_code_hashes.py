@@ -9,6 +9,7 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -258,24 +259,41 @@ def test_a_check_without_a_ticket_is_told_when_to_come_again() -> None:
 def test_a_ticket_holds_no_core() -> None:
     """A check that waits for the store with its ticket keeps no other one from hashing."""
     made = hasher()
-    with made.ticket(0), made.ticket(0), made.slot():
-        pass
+    with made.ticket(0), made.ticket(0):
+        assert made.hash("493817", CLAIM, "testing.p1")
 
 
-def test_a_worker_waits_for_a_hash_slot_as_long_as_it_takes() -> None:
-    """Without a time limit, no caller is refused."""
+def test_only_the_hashing_threads_hash() -> None:
+    """However many callers there are, so that only these threads keep the memory of a hash."""
+    who: set[str] = set()
+    made = Hasher({"p1": PEPPER}, "testing", 2, observe=lambda _: who.add(threading.current_thread().name))
+    with ThreadPoolExecutor(32) as callers:
+        assert len({*callers.map(lambda _: made.hash("493817", CLAIM, "testing.p1"), range(200))}) == 1
+    assert who
+    assert who <= {"hash_0", "hash_1"}
+
+
+def test_a_hash_that_fails_keeps_no_other_one_out() -> None:
+    """Its caller gets the error, and the thread goes on."""
     made = hasher()
-    taken = threading.Event()
+    for _ in range(3):
+        with pytest.raises(UnknownPepper):
+            made.hash("493817", CLAIM, "testing.p9")
+    assert made.hash("493817", CLAIM, "testing.p1")
 
-    def take() -> None:
-        with made.slot():
-            taken.set()
 
-    waiting = threading.Thread(target=take)
-    with made.slot():
-        waiting.start()
-    assert taken.wait(PATIENCE)
-    waiting.join()
+def test_who_stops_while_waiting_for_a_thread_does_not_hash() -> None:
+    """Whether the process is to stop counts when the turn comes."""
+    made = hasher()
+    free, stop = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(2) as callers:
+        taken = callers.submit(made.threads.run, lambda: free.wait(PATIENCE))
+        waiting = callers.submit(made.hash_unless, stop.is_set, "493817", CLAIM, "testing.p1")
+        stop.set()
+        free.set()
+        assert taken.result()
+        assert waiting.result(PATIENCE) is None
+    assert made.hash_unless(lambda: False, "493817", CLAIM, "testing.p1")
 
 
 def test_a_ticket_is_given_back_once_however_its_use_ends() -> None:
@@ -289,15 +307,6 @@ def test_a_ticket_is_given_back_once_however_its_use_ends() -> None:
         for _ in range(2):
             with made.ticket(0), pytest.raises(Busy), made.ticket(0):
                 pytest.fail("there was another ticket")
-
-
-def test_a_hash_slot_is_given_back_however_its_use_ends() -> None:
-    """A hash that fails keeps no other one out."""
-    made = hasher()
-    with suppress(RuntimeError), made.slot():
-        raise RuntimeError
-    with made.slot():
-        pass
 
 
 def test_a_hasher_names_every_scheme_that_it_can_check() -> None:

@@ -252,12 +252,14 @@ def test_a_worker_that_stops_releases_what_has_not_left(
     """A claimed delivery that waits for its hash is released: due at once, and not sent by this worker."""
     with open_spine(valkey, connections=32, partitions=2, hash_slots=1) as spine:
         worker = spine.worker()
-        running = threading.Thread(target=worker.run)
-        with spine.hasher.slot():
-            running.start()
-            ids = [spine.opened(number) for number in NUMBERS[:5]]
-            until(lambda: all(seen(spine.store, id_).last.status is Status.CLAIMED for id_ in ids))
-            worker.stop()
+        running, free = threading.Thread(target=worker.run), threading.Event()
+        hashing = threading.Thread(target=spine.hasher.threads.run, args=(lambda: free.wait(PATIENCE),))
+        hashing.start()
+        running.start()
+        ids = [spine.opened(number) for number in NUMBERS[:5]]
+        until(lambda: all(seen(spine.store, id_).last.status is Status.CLAIMED for id_ in ids))
+        worker.stop()
+        free.set()
         running.join(PATIENCE)
         assert not running.is_alive()
         assert spine.phone.inbox.empty()

@@ -16,15 +16,16 @@ from otp_service.upstream.mobtexting.sms import group
 from otp_service.upstream.mobtexting.values import digits
 from otp_service.upstream.port import Message, Outcome
 
-LINGER: Final = 0.2
+LINGER: Final = 0.05
 """Maximum seconds that a message waits for others."""
 
 
 class Batcher:
     """Sends SMS with one set of settings; a `ChannelSender` that is safe to use from many threads.
 
-    While fewer than `parallel` calls are running, each message leaves at once. Otherwise up to `size` messages with the
-    same alphabet, the same registered template and different numbers wait until a call ends, or for `linger` seconds.
+    While fewer than `parallel` calls are running, each message leaves at once. Otherwise messages with the same
+    alphabet, the same registered template and different numbers wait until there are `size` of them, a call ends, or
+    `linger` seconds are over. So a slow upstream has many batches on their way, and its time costs no throughput.
     """
 
     def __init__(
@@ -55,8 +56,8 @@ class Batcher:
             batch = _Batch(self._settings) if alone else self._batch_for(message)
             self._running += alone
             place = batch.add(message)
-        if alone:
-            batch.go.set()
+            if alone or len(batch.messages) == self._size:
+                self._let_go(batch)
         if place:
             batch.done.wait()
         else:
@@ -71,7 +72,7 @@ class Batcher:
 
     def _batch_for(self, message: Message) -> "_Batch":
         for batch in self._waiting:
-            if len(batch.messages) < self._size and batch.suits(message):
+            if batch.suits(message):
                 return batch
         self._waiting.append(_Batch(self._settings))
         return self._waiting[-1]
@@ -95,9 +96,13 @@ class Batcher:
     def _close(self, batch: "_Batch") -> None:
         """Stop taking messages. A batch that was given no place takes an extra one."""
         with self._lock:
-            if batch in self._waiting:
-                self._waiting.remove(batch)
-                self._running += 1
+            self._let_go(batch)
+
+    def _let_go(self, batch: "_Batch") -> None:
+        if batch in self._waiting:
+            self._waiting.remove(batch)
+            self._running += 1
+        batch.go.set()
 
     def _pass_place_on(self) -> None:
         """Give the place to the batch that has waited longest, or give it back."""

@@ -308,12 +308,17 @@ class TestBatcher:
     def test_at_most_so_many_together(
         self, server: FaultServer, client: MobtextingClient, pool: ThreadPoolExecutor
     ) -> None:
-        """The next batch gets the next place, in order."""
+        """A batch that is full leaves at once, however many calls are on their way; the rest waits for a place."""
         senders = Senders(Batcher(client, SENDER, parallel=1, size=2, linger=LONG), pool)
-        with held(server) as release:
+        with held(server, calls=3) as release:
             sent = [senders.send(message(0))]
             until(lambda: len(server.received) == 1)
-            sent += [senders.send(message(n), waiting=n) for n in range(1, 6)]
+            for first in (1, 3):
+                sent.append(senders.send(message(first), waiting=1))
+                sent.append(senders.send(message(first + 1)))
+                until(lambda: len(server.received) == 1 + first // 2 + 1)  # noqa: B023
+            sent.append(senders.send(message(5), waiting=1))
+            assert sizes(server) == [0, 2, 2]
             release.set()
             assert ids(sent) == [f"ref-{n}" for n in range(6)]
         assert sizes(server) == [0, 2, 2, 0]
@@ -336,7 +341,7 @@ class TestBatcher:
         self, server: FaultServer, client: MobtextingClient, pool: ThreadPoolExecutor
     ) -> None:
         """So that a batch is one call."""
-        senders = Senders(Batcher(client, SENDER, parallel=1, size=2, linger=LONG), pool)
+        senders = Senders(Batcher(client, SENDER, parallel=1, size=3, linger=LONG), pool)
         with held(server) as release:
             sent = [senders.send(message(0))]
             until(lambda: len(server.received) == 1)
