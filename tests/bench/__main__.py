@@ -48,6 +48,7 @@ def parts(options: argparse.Namespace) -> Mapping[str, Part]:
         "receipts": lambda: receiving(options.receipts or scale * 250),
         "reach": lambda: reaching(scale * 2, options.profile),
         "slot": lambda: slot_limit(scale * 250),
+        "frame": lambda: throughput.frame(seconds, loads[:2]),
         "throughput": each(lambda profile: throughput.pairs(profile, seconds, loads)),
         "peer": lambda: iter(()) if options.smoke else throughput.peers(seconds),
         "curve": each(

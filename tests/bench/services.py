@@ -106,6 +106,17 @@ def product(profile: str, **settings: str) -> Iterator[Target]:
 
 
 @contextmanager
+def bare_view() -> Iterator[Target]:
+    """Run a Flask view that only reads JSON, under the same server as the product."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        with _running([sys.executable, "-m", "tests.bench.bare_view", str(port)], {}, log) as server:
+            until(lambda: _is_listening(f"http://127.0.0.1:{port}/", server, log))
+            yield Target(port=port, send=Request("/", '{"to":"{to}"}'), pids={"api": server.pid})
+
+
+@contextmanager
 def peer(*, bare: bool) -> Iterator[Target]:
     """Run better-auth: its own HTTP routes, or with `bare` its bare calls. Its codes are stored in clear text."""
     folder = _install_peer()

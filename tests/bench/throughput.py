@@ -9,7 +9,7 @@ from otp_service.crypto.code_hashes import Claim, Hasher
 from tests.bench.drawing import Curve, draw
 from tests.bench.figures import Figure
 from tests.bench.load import Seen, run
-from tests.bench.services import peer, product
+from tests.bench.services import bare_view, peer, product
 
 CONNECTIONS = (8, 32, 200)
 PEAK_AT = 32
@@ -51,6 +51,16 @@ def pairs(profile: str, seconds: float, loads: Sequence[int] = CONNECTIONS) -> I
             peak = max(peak, seen.per_second)
             yield from _closed(f"{profile}, {connections} connections", seen)
         yield from _opened(profile, run(target, rate=peak * SHARE, seconds=seconds), peak)
+
+
+def frame(seconds: float, loads: Sequence[int] = CONNECTIONS[:2]) -> Iterator[Figure]:
+    """Measure a bare Flask view: two of it are the floor of a pair, besides hashing, store and upstream."""
+    with bare_view() as target:
+        for connections in loads:
+            seen = run(target, connections=connections, seconds=seconds)
+            name = f"bare Flask view, {connections} connections"
+            yield Figure(name, seen.per_second, "requests/s", f"p99 {seen.ms['send']['p99']:.1f} ms")
+            yield Figure(f"  CPU of a request, {name}", seen.cpu, "ms", "server and view alone")
 
 
 def peers(seconds: float) -> Iterator[Figure]:
