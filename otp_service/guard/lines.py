@@ -4,11 +4,11 @@ Pure. Knows what a line of each kind needs. Must not know which lines a send has
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
 from otp_service.policy import Budget
-from otp_service.policy.limits import Consecutive, ConversionRule, Cooldown, Listed, Rule
+from otp_service.policy.limits import Consecutive, ConversionRule, Cooldown, Figures, Level, Listed, Rule
 
 Owner = Literal["caller", "service", "destination", "person"]
 STREAK_KEPT = 365 * 86_400_000
@@ -31,11 +31,14 @@ MARKS = {
     "standing": "d",
 }
 """The first letter of the fields in each rule's counters."""
+NO_FIGURES = Figures()
+_REFUSAL = Figures(level="refuse")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(NamedTuple):
     """What one rule says about one send. `scope` and `subject` name the counter; times in `figures` are milliseconds.
+
+    `figures` are the rule's, the same for every send; `more` are those of this one.
 
     `of` names the app whose own rule this is, if any: a hold then applies to that app only. If `private` is set, the
     subject is a person's, and the store alone must not reveal it. `place` names the network of the caller, if what
@@ -54,20 +57,24 @@ class Line:
     cost: int = 1
     private: bool = False
     place: str = ""
-    figures: Mapping[str, Any] = field(default_factory=dict)
+    figures: Figures = NO_FIGURES
+    more: Mapping[str, Any] = {}
 
 
 def fixed(rule: str, mode: str) -> Line:
     """Make the line of a refusal that nothing else decides."""
-    return Line(
-        rule=rule, owner="destination", kind="fixed", on=mode == "enforce", figures={"level": "refuse"}
-    )
+    return Line(rule=rule, owner="destination", kind="fixed", on=mode == "enforce", figures=_REFUSAL)
 
 
 def listed(rule: str, listed_rule: Listed, owner: Owner, e164: str) -> Line:
     """Make the line of a list of numbers."""
-    on, figures = listed_rule.mode == "enforce", {"level": listed_rule.then}
+    on, figures = listed_rule.mode == "enforce", _of_list(listed_rule)
     return Line(rule=rule, owner=owner, kind="listed", on=on, scope=rule, subject=(e164,), figures=figures)
+
+
+@lru_cache
+def _of_list(rule: Listed) -> Figures:
+    return Figures(level=rule.then)
 
 
 def budget(
@@ -80,7 +87,7 @@ def budget(
     cost: int = 1,
     private: bool = False,
     place: str = "",
-    figures: Mapping[str, Any] | None = None,
+    figures: Figures | None = None,
 ) -> Line:
     """Make the line of a budget; `figures` are the budget's own if none are given."""
     return Line(
@@ -107,7 +114,8 @@ def proven(line: Line, moments: Sequence[int]) -> Line:
         scope=line.scope,
         subject=line.subject,
         private=line.private,
-        figures={**line.figures, "moments": list(moments)},
+        figures=line.figures,
+        more={"moments": list(moments)},
     )
 
 
@@ -120,7 +128,7 @@ def of_number(
     limits: Rule | None = None,
     cost: int = 1,
     place: str = "",
-    figures: Mapping[str, Any] | None = None,
+    figures: Figures = NO_FIGURES,
 ) -> Line:
     """Make a line of a number, which needs no budget."""
     return Line(
@@ -133,23 +141,31 @@ def of_number(
         cost=cost,
         private=True,
         place=place,
-        figures=figures or {},
+        figures=figures,
     )
 
 
 def ladder(rule: Cooldown, counter: tuple[str, str]) -> Line:
     """Make the line of the pauses between messages to a number."""
-    figures = {"steps": [1000 * pause for pause in rule.ladder], "forget": rule.forget * 1000}
-    return of_number("cooldown", "ladder", counter, limits=rule, figures=figures)
+    return of_number("cooldown", "ladder", counter, limits=rule, figures=_of_ladder(rule))
+
+
+@lru_cache
+def _of_ladder(rule: Cooldown) -> Figures:
+    return Figures(steps=[1000 * pause for pause in rule.ladder], forget=rule.forget * 1000)
 
 
 def streak(rule: Consecutive, counter: tuple[str, str], *, cost: int = 0) -> Line:
     """Make the line of wrong codes in a row; a send costs nothing, a wrong code 1."""
-    step, longest = rule.step * 1000, rule.longest * 1000
-    figures = {"most": rule.most, "step": step, "longest": longest, "kept": STREAK_KEPT}
     return of_number(
-        "consecutive", "streak", counter, scope="streak", limits=rule, cost=cost, figures=figures
+        "consecutive", "streak", counter, scope="streak", limits=rule, cost=cost, figures=_of_streak(rule)
     )
+
+
+@lru_cache
+def _of_streak(rule: Consecutive) -> Figures:
+    step, longest = rule.step * 1000, rule.longest * 1000
+    return Figures(most=rule.most, step=step, longest=longest, kept=STREAK_KEPT)
 
 
 def share(rule: ConversionRule, scope: str, subject: tuple[str, ...], **more: Any) -> Line:  # noqa: ANN401 - figures
@@ -163,15 +179,20 @@ def share(rule: ConversionRule, scope: str, subject: tuple[str, ...], **more: An
         scope=scope,
         subject=subject,
         private=scope == "prefix",
-        figures={
-            "share": rule.share,
-            "least": rule.sends,
-            "probes": rule.probes,
-            "within": rule.within * 1000,
-            "grace": rule.grace * 1000,
-            "hold": rule.hold * 1000,
-            "longest": rule.longest * 1000,
-            "level": rule.prefix if scope == "prefix" else rule.country,
-            **more,
-        },
+        figures=_of_share(rule, rule.prefix if scope == "prefix" else rule.country),
+        more=more,
+    )
+
+
+@lru_cache
+def _of_share(rule: ConversionRule, level: Level) -> Figures:
+    return Figures(
+        share=rule.share,
+        least=rule.sends,
+        probes=rule.probes,
+        within=rule.within * 1000,
+        grace=rule.grace * 1000,
+        hold=rule.hold * 1000,
+        longest=rule.longest * 1000,
+        level=level,
     )

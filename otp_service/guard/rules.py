@@ -5,7 +5,7 @@ beyond a threshold. The limiter judges all lines at once and charges all or none
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from otp_service import phone
@@ -15,6 +15,7 @@ from otp_service.guard.lines import Line
 from otp_service.guard.networks import place_of, subscriber, wider_networks
 from otp_service.phone import Number
 from otp_service.policy import Budget, Guard
+from otp_service.policy.limits import Figures
 
 LINE_DIGITS = 4
 """Last digits of a number, through which SMS pumping counts. The rest of the number is its prefix."""
@@ -99,7 +100,8 @@ _OF_FIRST = frozenset({"cooldown", "consecutive", "conversion", "standing"})
 def _without_trickle(line: Line) -> Line:
     if "trickle" not in line.figures:
         return line
-    return replace(line, figures={name: line.figures[name] for name in line.figures if name != "trickle"})
+    without = Figures({name: line.figures[name] for name in line.figures if name != "trickle"})
+    return line._replace(figures=without)
 
 
 def limits_of(rules: Guard, found: Iterable[Line]) -> Iterator[dict[str, Any]]:

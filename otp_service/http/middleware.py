@@ -5,6 +5,7 @@ Knows Flask, headers and metrics. Must not know any single call.
 
 import re
 import time
+from functools import cache
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
@@ -61,8 +62,7 @@ def _end(response: Response) -> Response:
     response.headers.setdefault("Cache-Control", "no-store")
     _show_standing(response)
     _allow_origin(response)
-    # The rule, not the path: a path contains a challenge's id.
-    route = re.sub("<[a-z]+:", "<", request.url_rule.rule) if request.url_rule else "(none)"
+    route = _shown_rule(request.url_rule.rule) if request.url_rule else "(none)"
     seconds = time.perf_counter() - g.started
     core().metrics.requests.labels(route, response.status_code).inc()
     core().metrics.request_seconds.labels(route).observe(seconds)
@@ -79,6 +79,12 @@ def _end(response: Response) -> Response:
     return response
 
 
+@cache
+def _shown_rule(rule: str) -> str:
+    """Write a rule for the log and the metrics. A path is not shown, because it contains a challenge's id."""
+    return re.sub("<[a-z]+:", "<", rule)
+
+
 _NOT_LOGGED = frozenset({"/healthz", "/readyz", "/metrics"})
 _METHODS = frozenset({"GET", "POST", "DELETE", "OPTIONS", "HEAD", "PUT", "PATCH"})
 
@@ -93,7 +99,8 @@ def _show_standing(response: Response) -> None:
 def _allow_origin(response: Response) -> None:
     """Allow the origins of the caller's app (CORS); of any app at the preflight, which carries no key."""
     # Even without an Origin, because a cache may give this answer to a page that has one.
-    response.vary.add("Origin")
+    if response.headers.setdefault("Vary", "Origin") != "Origin":
+        response.vary.add("Origin")
     origin = request.headers.get("Origin")
     if origin is None or request.path.startswith(_INTERNAL):  # apps' pages have no use for operators' keys
         return

@@ -4,8 +4,10 @@ Pure. Must not know how rules are written, counted or explained. Every number is
 values; docs/security.md names the source of most of them.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from otp_service.durations import DAY, HOUR, MINUTE
@@ -72,6 +74,15 @@ class Cooldown(Rule):
     forget: int = 10 * MINUTE
 
 
+class Figures(dict[str, Any]):
+    """The figures of a rule, which do not change, as the guard's script reads them."""
+
+    @cached_property
+    def written(self) -> str:
+        """The members of a JSON object with these figures. Made once, because every send carries them."""
+        return json.dumps(self, separators=(",", ":"))[1:-1]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget(Rule):
     """How many acts a subject may cause, for each level. A refusal lasts for at least `hold` seconds."""
@@ -89,15 +100,15 @@ class Budget(Rule):
     """Each limit is at least so many for each message that was verified in its window."""
     unit: ClassVar[int] = 1
     """Counters are whole numbers: they count in this many parts of the unit of `limit`."""
-    figures: Mapping[str, Any] = field(init=False, repr=False, compare=False)
+    figures: Figures = field(init=False, repr=False, compare=False)
     """The windows as counters need them, in parts and milliseconds. Made once, because every send uses them."""
-    unreserved: Mapping[str, Any] = field(init=False, repr=False, compare=False)
+    unreserved: Figures = field(init=False, repr=False, compare=False)
     """The same without the reserved share."""
 
     def __post_init__(self) -> None:
         """Compute the figures."""
         tiers = [(level, window.limit * self.unit, window.seconds * 1000) for level, window in self.tiers()]
-        figures: dict[str, Any] = {"tiers": tiers, "hold": self.hold * 1000}
+        figures = Figures(tiers=tiers, hold=self.hold * 1000)
         if self.trickle:
             figures["trickle"] = [self.trickle[0].limit, self.trickle[0].seconds * 1000]
         if self.ratio:
@@ -107,12 +118,12 @@ class Budget(Rule):
             for level, limit, ms in tiers
         ]
         object.__setattr__(self, "figures", figures)
-        object.__setattr__(self, "unreserved", {**figures, "tiers": rest})
+        object.__setattr__(self, "unreserved", Figures(figures | {"tiers": rest}))
 
-    def multiplied(self, times: int) -> Mapping[str, Any]:
+    def multiplied(self, times: int) -> Figures:
         """Return the figures for a subject that may do so many times as much."""
         tiers = [[level, limit * times, ms] for level, limit, ms in self.figures["tiers"]]
-        return {**self.figures, "tiers": tiers}
+        return Figures(self.figures | {"tiers": tiers})
 
     def tiers(self) -> Iterator[tuple[Level, Window]]:
         """Yield each window with the level that it requires when it is full."""

@@ -50,7 +50,7 @@ class HeldConnections:
         Raises what the connection raises: then any of the commands may have run.
         """
         with self.taken() as connection:
-            connection.send_packed_command([packed(commands)])
+            connection.send_packed_command((packed(commands),))
             return [_answer(connection) for _ in commands]
 
     @contextmanager

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from itertools import groupby
 from typing import Any, TypeVar
@@ -122,7 +122,7 @@ class Scripts:
 
     def _run(self, *calls: Call, durability: Durability = NOT_REPLICATED) -> Any:  # noqa: ANN401 - as `call`
         """Run scripts in one round trip, and return what the first one answers."""
-        name, key = "+".join(call.name for call in calls), calls[0].keys[0]
+        name, key = "+".join([call.name for call in calls]), calls[0].keys[0]
         answers = self.bounded(lambda client: self._evaluate(client, key, calls, durability), name, key)
         if durability.replicas:
             self._check_replicas(name, int(answers[-1]), durability)
@@ -163,7 +163,7 @@ class Scripts:
         Raises StoreUnavailable; at once if the server of a cluster that holds the key is silent and is being tried.
         """
         server = holder_of(self._client, key)
-        with self._silences.caller(server):
+        with self._silences.caller(server) if server else nullcontext():
             return self._tried(act, name, server)
 
     def _tried(self, act: Callable[[Client], T], name: str, server: str) -> T:

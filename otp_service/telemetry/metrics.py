@@ -3,6 +3,8 @@
 Knows names only. Must not know when something is counted.
 """
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -19,10 +21,11 @@ class Metrics:
         self._declare_upstreams(self.registry)
         self._declare_guard(self.registry)
         self._declare_queues(self.registry)
+        self._of_script = cache(self.store_seconds.labels)
 
     def observe_store(self, script: str, seconds: float) -> None:
         """Count one call to the store."""
-        self.store_seconds.labels(script).observe(seconds)
+        self._of_script(script).observe(seconds)
 
     def page(self, *, shared: bool) -> bytes:
         """Return the metrics in Prometheus' text format: of this process, or of all processes if `shared`."""

@@ -13,6 +13,7 @@ from otp_service.guard.limiter import Allowance
 from otp_service.guard.lines import Line
 from otp_service.guard.rules import after_sending, lines_of_send
 from otp_service.policy.guard_forms import changed
+from otp_service.policy.limits import Figures
 from tests.support.counters import Counters, asked, only, open_counters, passes
 from tests.support.spine import PATIENT
 from tests.support.valkey_server import ValkeyServer
@@ -32,7 +33,7 @@ def count(subject: str, *windows: tuple[int, int], cost: int = 1, hold: int = 0)
         scope="number",
         subject=(subject,),
         cost=cost,
-        figures={"tiers": tiers, "hold": hold},
+        figures=Figures(tiers=tiers, hold=hold),
     )
 
 
