@@ -218,7 +218,7 @@ def tag_of(path: str) -> str:
 _TAGS = {
     "/.well-known/": "Tokens",
     "/otp/token/": "Tokens",
-    "/otp/": "Verification",
+    "/otp": "Verification",
     "/webhooks/": "Callbacks",
     "/ops/": "Operators",
     "/errors": "Verification",

@@ -153,7 +153,7 @@ def _body_name(body: Any, _: Any) -> str:  # noqa: ANN401 - JSON
     return name
 
 
-_ANSWERS_OF_APPS = {"2XX": "EventTaken", "410": "EventsUnwanted", "default": "EventNotTaken"}
+_WITHOUT_BODY = {"304": "Unchanged", "2XX": "EventTaken", "410": "EventsUnwanted", "default": "EventNotTaken"}
 
 
 _PROBLEM_NAMES = {
@@ -174,8 +174,10 @@ _PROBLEM_NAMES = {
 
 def _response_name(body: Any, status: Any) -> str:  # noqa: ANN401 - JSON
     if "content" not in body:
-        return _ANSWERS_OF_APPS[status]
+        return _WITHOUT_BODY[status]
     (content,) = body["content"].values()
+    if "$ref" not in content["schema"]:
+        return "Script"
     if content["schema"]["$ref"].endswith("/Problem"):
         codes = tuple(content["examples"])
         if body["description"] == UNREAD:

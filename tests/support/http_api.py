@@ -32,7 +32,7 @@ Run = Callable[..., tuple[int, str, str]]
 NO_ID = "00" + "A" * 22
 """A challenge id of the right form that was never given."""
 NOTHING: Any = object()
-CACHED_PATHS = {"/.well-known/jwks.json", "/otp/human-check/widget.js", "/errors"}
+CACHED_PATHS = {"/.well-known/jwks.json", "/otp/human-check/widget.js", "/otp.js", "/otp.mjs", "/errors"}
 """Paths whose answers are the same for all, so that caches may keep them."""
 
 

@@ -1,53 +1,65 @@
-"""The human check's widget, a script that any page may load.
+"""The scripts that any page may load: the form `<otp-form>`, and the human check's widget.
 
-Knows the vendored file. Must not know how a check is made. The path stays the same when the widget is updated:
-caches ask again after a day, and yesterday's widget solves today's checks.
+Knows the files and their addresses. Must not know how a check is made. The widget's path stays the same when it is
+updated: caches ask again after a day, and yesterday's widget solves today's checks. The form is also at an address with
+its version, whose files never change, so that a page can pin their hashes; versions that were released stay.
 """
 
-import gzip
-import hashlib
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
+from otp_service import errors
 from otp_service.http.operation import operation
+from otp_service.http.pages.files import DAY, YEAR, public_file
 
 SCRIPT = Path(__file__).parent / "altcha" / "altcha.min.js"
-KEPT_FOR = 24 * 3600
-"""Seconds for which caches do not ask again."""
+FORMS = Path(__file__).parent / "form"
+"""A folder for each version of the form, built by `make form` from clients/js."""
+VERSION = "1.0.0"
+"""The version at the addresses without one."""
+JAVASCRIPT = "text/javascript; charset=utf-8"
+_TYPES = {".js": JAVASCRIPT, ".mjs": JAVASCRIPT, ".json": "application/json"}
 
-views = Blueprint("widget", __name__)
+views = Blueprint("scripts", __name__)
+
+
+def _files() -> Mapping[tuple[str, str], Path]:
+    return {(file.parent.name, file.name): file for file in FORMS.glob("*/*") if file.suffix in _TYPES}
+
+
+_FILES = _files()
 
 
 @views.get("/otp/human-check/widget.js")
 @operation(summary="The widget of the human check", answer=None, media="text/javascript")
 def get_human_check_widget() -> Response:
     """Define `<altcha-widget>`. A Content-Security-Policy must allow `worker-src blob:` and the widget's style."""
-    packed = request.accept_encodings.quality("gzip") > 0
-    body, tag = _packed() if packed else _plain()
-    response = Response(body, content_type="text/javascript; charset=utf-8")
-    if packed:
-        response.headers["Content-Encoding"] = "gzip"
-    response.headers["Cache-Control"] = f"public, max-age={KEPT_FOR}"
-    # Browsers load a module from another origin only with this header, and the file holds no secret.
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-    response.vary.add("Accept-Encoding")
-    response.set_etag(tag)
-    response.make_conditional(request)
-    return response
+    return public_file(SCRIPT, JAVASCRIPT, DAY)
 
 
-@cache
-def _plain() -> tuple[bytes, str]:
-    return _tagged(SCRIPT.read_bytes())
+@views.get("/otp.js")
+@operation(summary="The form, as a script", answer=None, media="text/javascript")
+def get_form_script() -> Response:
+    """Define `<otp-form>` and one global, `Otp`. Pages in production load a version of it by its hash."""
+    return public_file(_FILES[VERSION, "otp.js"], JAVASCRIPT, DAY)
 
 
-@cache
-def _packed() -> tuple[bytes, str]:
-    return _tagged(gzip.compress(_plain()[0], mtime=0))
+@views.get("/otp.mjs")
+@operation(summary="The form, as a module", answer=None, media="text/javascript")
+def get_form_module() -> Response:
+    """Define `<otp-form>` and export `OtpClient`."""
+    return public_file(_FILES[VERSION, "otp.mjs"], JAVASCRIPT, DAY)
 
 
-def _tagged(body: bytes) -> tuple[bytes, str]:
-    return body, hashlib.sha256(body).hexdigest()[:32]
+@views.get("/otp-<release>/<file>")
+def get_form_file(release: str, file: str) -> Response:
+    """Return a script, a language such as `de.json`, or `integrity.json` with the hashes of all of them.
+
+    No operation of the API: pages load these files by address, and no client calls them.
+    """
+    found = _FILES.get((release, file))
+    if found is None:
+        raise errors.NotFound
+    return public_file(found, _TYPES[found.suffix], YEAR)

@@ -1,0 +1,67 @@
+// The words for one person: which language, which plural, how a time is said. Knows words, never what they are about.
+
+import english from "../languages/en.json" with { type: "json" };
+
+export type Words = typeof english;
+export type Name = keyof Words;
+
+const MINUTE = 60;
+const HOUR = MINUTE * MINUTE;
+const RIGHT_TO_LEFT = new Set(["ar", "fa", "he", "ur"]);
+const known: Record<string, Words> = { en: english };
+/** The languages that the service has files for. */
+const SERVED = new Set(["ar", "de", "en", "es", "fr", "hi", "id", "it", "nl", "pt", "tr", "zh"]);
+
+/** Adds a language, or other words for one; what is left out stays English. */
+export function addLanguage(tag: string, words: Partial<Words>): void {
+  known[tag] = { ...english, ...words };
+}
+
+/** Gives the first wanted language that there are words for, loaded from `folder` if need be; otherwise English. */
+export async function loadLanguage(wanted: readonly string[], folder: string): Promise<Language> {
+  const tags = wanted.map((tag) => tag.toLowerCase().split("-")[0]!);
+  const tag = tags.find((one) => one in known || (folder && SERVED.has(one))) ?? "en";
+  if (!(tag in known)) {
+    try {
+      const answer = await fetch(`${folder}/${tag}.json`, { credentials: "omit", signal: AbortSignal.timeout(3000) });
+      addLanguage(tag, await answer.json());
+    } catch {
+      return new Language("en", english);
+    }
+  }
+  return new Language(tag, known[tag]!);
+}
+
+export class Language {
+  constructor(
+    readonly tag: string,
+    readonly words: Words,
+  ) {}
+
+  get direction(): "rtl" | "ltr" {
+    return RIGHT_TO_LEFT.has(this.tag) ? "rtl" : "ltr";
+  }
+
+  /** The text of `name` with its values. */
+  say(name: Name, values: Record<string, string | number> = {}): string {
+    return this.words[name].replace(/\{(\w+)\}/g, (_, key: string) => String(values[key] ?? ""));
+  }
+
+  /** The text of `name` for a count: the first form for one, the last for all others. */
+  count(name: Name, n: number): string {
+    const forms = this.words[name].split("|");
+    const form = new Intl.PluralRules(this.tag).select(n) === "one" ? forms[0] : forms.at(-1);
+    return form!.replace("{n}", String(n));
+  }
+
+  /** In how long, as people say it: "in 5 minutes". */
+  when(seconds: number): string {
+    const [unit, size] = seconds < MINUTE ? (["second", 1] as const) : seconds < HOUR ? (["minute", MINUTE] as const) : (["hour", HOUR] as const);
+    return new Intl.RelativeTimeFormat(this.tag).format(Math.ceil(seconds / size), unit);
+  }
+}
+
+/** A countdown: "0:24". */
+export function clock(seconds: number): string {
+  return `${Math.floor(seconds / MINUTE)}:${String(seconds % MINUTE).padStart(2, "0")}`;
+}
