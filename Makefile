@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE =
 # Whole files, in the order of tests/conftest.py: what takes longest begins first.
 BESIDE = -n 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test bench lock form form-check widget widget-check clean
+.PHONY: run test bench lock form widget widget-check clean
 
 run: $(VENV)/.run
 	@exec $(VENV)/bin/otp-service demo $(ARGS)
@@ -57,17 +57,13 @@ lock: $(VENV)/.test
 	$(COMPILE) --build-deps-for=editable --extra demo --extra test --extra ci -o tests/requirements-ci.txt pyproject.toml
 	printf '%s\n' $(NATIVE) | $(COMPILE) -o native-requirements.txt -
 
-# The form, built from clients/js into what the service serves; form-check tells whether that was done.
+# The form, built from clients/js into what the service serves; tests/form/test_package.py tells whether that was done.
 JS = clients/js
-FORM = otp_service/http/pages/form
-BUILD = npm --prefix $(JS) ci --silent --ignore-scripts --no-audit --no-fund && cd $(JS) && npm run --silent build && node build.mjs --into
 
 form:
-	@version=$$(node -p 'require("./$(JS)/package.json").version') && $(BUILD) ../../$(FORM)/$$version
-
-form-check:
-	@folder=$$(mktemp -d) && version=$$(node -p 'require("./$(JS)/package.json").version') && \
-	  ($(BUILD) "$$folder") && diff -r "$$folder" $(FORM)/$$version && rm -r "$$folder"
+	@npm --prefix $(JS) ci --silent --ignore-scripts --no-audit --no-fund
+	@cd $(JS) && npm run --silent build && \
+	  OTP_FORM_FOLDER=../../otp_service/http/pages/form/$$(node -p 'require("./package.json").version') node build.mjs
 
 # The human check's widget, copied from its npm package. To update: change WIDGET, `make widget`, look at the diff.
 WIDGET = 3.2.2

@@ -1,13 +1,12 @@
-// Builds the files of the npm package into dist/. With `--into FOLDER`, it builds instead what the service serves:
-// the scripts, the languages, and the hashes by which a page can pin them.
+// Builds the files of the npm package into dist/. With OTP_FORM_FOLDER, it builds into that folder what the service
+// serves: the scripts, the languages, and the hashes by which a page can pin them.
 import { createHash } from "node:crypto";
 import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
-import { parseArgs } from "node:util";
 import { build, transform } from "esbuild";
 
-const { values } = parseArgs({ options: { into: { type: "string" } } });
+const served = process.env.OTP_FORM_FOLDER;
 const { version } = JSON.parse(await readFile("package.json", "utf8"));
-const folder = values.into ?? "dist";
+const folder = served ?? "dist";
 const hashes = {};
 
 const sheets = {
@@ -44,7 +43,7 @@ async function write(name, contents) {
 await mkdir(folder, { recursive: true });
 await write("otp.js", await bundle("classic", { format: "iife", globalName: "Otp" }));
 await write("otp.mjs", await bundle("module", { format: "esm" }));
-if (values.into) {
+if (served) {
   for (const name of (await readdir("languages")).sort()) {
     await write(name, JSON.stringify(JSON.parse(await readFile(`languages/${name}`, "utf8"))));
   }

@@ -250,6 +250,11 @@ def _answers(path: str, about: Operation) -> dict[str, Any]:
         budget = ("RateLimit", "RateLimit-Policy") if errors.TooManyRequests in about.problems else ()
         answer = _response("OK.", "application/json", {"schema": about.answer}, "X-Request-Id", *budget)
     found = {str(about.status): answer}
+    if "<file>" in path:
+        answer["content"]["application/json"] = {
+            "schema": {"type": "object"},
+            "example": {"send": "Send code"},
+        }
     if about.media == "text/javascript":
         answer["headers"]["ETag"] = openapi_shared.HEADERS["ETag"]
         found["304"] = {

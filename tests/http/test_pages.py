@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from otp_service.http import app as http_app
-from otp_service.http.pages.scripts import SCRIPT
+from otp_service.http.pages.scripts import FORMS, SCRIPT, VERSION
 from tests.conftest import ORIGIN, PUBLISHABLE, make_core
 
 WIDGET = "/otp/human-check/widget.js"
@@ -54,6 +54,42 @@ def test_any_page_may_load_the_widget(client: FlaskClient, origin: str | None) -
     assert answer.headers["Cache-Control"] == "public, max-age=86400"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.data == SCRIPT.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "kept"),
+    [
+        ("/otp.js", "otp.js", "max-age=86400"),
+        ("/otp.mjs", "otp.mjs", "max-age=86400"),
+        (f"/otp-{VERSION}/otp.js", "otp.js", "max-age=31536000, immutable"),
+        (f"/otp-{VERSION}/otp.mjs", "otp.mjs", "max-age=31536000, immutable"),
+        (f"/otp-{VERSION}/hi.json", "hi.json", "max-age=31536000, immutable"),
+        (f"/otp-{VERSION}/integrity.json", "integrity.json", "max-age=31536000, immutable"),
+    ],
+)
+def test_any_page_may_load_the_form(client: FlaskClient, path: str, name: str, kept: str) -> None:
+    """From any origin, which a page that checks a hash needs; a version's files may be kept for ever."""
+    answer = client.get(path, headers={"Origin": "https://anywhere.example"})
+    assert answer.status_code == 200
+    assert answer.content_type == (
+        "application/json" if name.endswith("json") else "text/javascript; charset=utf-8"
+    )
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert answer.headers["Cache-Control"] == f"public, {kept}"
+    assert answer.data == (FORMS / VERSION / name).read_bytes()
+    packed = client.get(path, headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert packed.headers["ETag"] != answer.headers["ETag"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/otp-9.9.9/otp.js", f"/otp-{VERSION}/form.css", f"/otp-{VERSION}/..%2Fotp.js", "/otp-/otp.js"]
+)
+def test_there_are_only_the_files_of_released_versions(client: FlaskClient, path: str) -> None:
+    """Anything else is a problem document that no cache keeps."""
+    answer = client.get(path)
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (404, "no-store")
 
 
 @pytest.mark.parametrize(("accepted", "encoding"), [("gzip, br", "gzip"), ("br", None), ("gzip;q=0", None)])
@@ -108,4 +144,5 @@ def test_the_wheel_carries_widget_licence_and_page(tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(tmp_path / done.stdout.strip()).namelist())
     wanted = {*(f"altcha/{name}" for name in ("altcha.min.js", "LICENSE.txt"))}
     wanted |= {f"example/page.{kind}" for kind in ("html", "css", "js")}
+    wanted |= {f"form/{VERSION}/{file.name}" for file in (FORMS / VERSION).iterdir()}
     assert {f"otp_service/http/pages/{name}" for name in wanted} <= names

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 CONTRACT = Path(__file__).parents[1] / "contract"
+CLIENT = Path(__file__).parents[2] / "clients" / "js"
 
 
 class Tools:

@@ -37,7 +37,10 @@ export class OtpForm extends Base {
   #resendAt = 0;
   #expiresAt = 0;
   #warned = false;
-  #busy = false;
+  /** The call that runs, and when it will have ended: another act waits for it, the same one is not done twice. */
+  #doing = "";
+  #acts = new Set<string>();
+  #done: Promise<void> = Promise.resolve();
   #tried = new Set<string>();
   #act: Act | undefined;
   #length = 0;
@@ -219,10 +222,10 @@ export class OtpForm extends Base {
 
   async #refresh(): Promise<void> {
     const id = this.#challenge?.challenge_id;
-    if (!id || this.#busy || this.#view!.step !== "code") return;
+    if (!id || this.#doing || this.#view!.step !== "code") return;
     try {
       const challenge = await this.#client.status(id);
-      if (this.#challenge?.challenge_id === id && this.#view!.step === "code" && !this.#busy) this.#update(challenge);
+      if (this.#challenge?.challenge_id === id && this.#view!.step === "code" && !this.#doing) this.#update(challenge);
     } catch (error) {
       // The next one may come through.
       if (problemOf(error).code === "challenge_not_found" && this.#view!.step === "code") this.#end("expired");
@@ -270,7 +273,7 @@ export class OtpForm extends Base {
   }
 
   async #resend(channel: Channel | undefined): Promise<void> {
-    const { challenge_id: id } = this.#challenge!;
+    const id = this.#challenge!.challenge_id;
     this.#webotp.stop();
     const answer = await this.#do(`resend ${id} ${channel ?? ""}`, (key, proof) =>
       this.#client.resend(id, { ...(channel && { channel }), ...proof }, { idempotencyKey: key }),
@@ -361,14 +364,21 @@ export class OtpForm extends Base {
 
   // Calls ---------------------------------------------------------------------------------------------------------
 
-  /** Makes a call once at a time, with the same key while its outcome is unknown, and with a solved check if asked. */
+  /** Makes one call at a time, with the same key while its outcome is unknown, and with a solved check if asked. */
   async #do<T>(
     what: string,
     call: (key: string, proof: { human_proof?: string }) => Promise<T>,
     explained: (problem: Problem) => boolean = () => false,
   ): Promise<T | undefined> {
-    if (this.#busy) return undefined;
-    this.#busy = this.#view!.busy = true;
+    if (this.#acts.has(what)) return undefined; // pressed twice
+    this.#acts.add(what);
+    const { step } = this.#view!;
+    while (this.#doing) await this.#done;
+    if (this.#view!.step !== step) return void this.#acts.delete(what); // it came too late
+    this.#doing = what;
+    let end = () => {};
+    this.#done = new Promise((resolve) => (end = resolve));
+    this.#view!.busy = true;
     if (this.#act?.what !== what) this.#act = { what, key: newKey() };
     const { key } = this.#act;
     try {
@@ -378,11 +388,14 @@ export class OtpForm extends Base {
     } catch (error) {
       const problem = problemOf(error);
       if (problem.code !== "no_answer" && !LATER.has(problem.code)) this.#act = undefined;
-      this.#busy = this.#view!.busy = false;
+      this.#view!.busy = false;
       if (!explained(problem)) this.#fail(problem);
       return undefined;
     } finally {
-      this.#busy = this.#view!.busy = false;
+      this.#view!.busy = false;
+      this.#doing = "";
+      this.#acts.delete(what);
+      end();
     }
   }
 

@@ -1,4 +1,4 @@
-// What both builds export; in a browser they also define <otp-form>.
+// What both builds export.
 
 import { OtpForm } from "./form.js";
 
@@ -8,4 +8,7 @@ export { version } from "./origin.js";
 export { addLanguage, type Words } from "./words.js";
 export { OtpForm };
 
-if (globalThis.customElements && !customElements.get("otp-form")) customElements.define("otp-form", OtpForm);
+/** Defines <otp-form>, once the script's origin is known: elements that are there already start at once. */
+export function define(): void {
+  if (globalThis.customElements && !customElements.get("otp-form")) customElements.define("otp-form", OtpForm);
+}

@@ -24,6 +24,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/errors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What each error means
+         * @description Show a section for each code: cause, what the person sees, what to do. A problem's `type` points to it.
+         */
+        get: operations["errorsGet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -1503,7 +1523,7 @@ export interface components {
         };
         /** @description Problem details (RFC 9457). */
         Problem: {
-            /** @description A URN that ends with the code. */
+            /** @description Where the code is explained: GET it. */
             type: string;
             /** @description The code in words. */
             title: string;
@@ -1791,7 +1811,7 @@ export interface components {
             content: {
                 /**
                  * @example {
-                 *       "type": "urn:otp-service:problem:challenge_not_found",
+                 *       "type": "/errors#challenge_not_found",
                  *       "title": "Challenge not found",
                  *       "status": 404,
                  *       "detail": "There is no open challenge with this id. Start a new one with POST /otp/send.",
@@ -1935,16 +1955,6 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "urn:otp-service:problem:key_conflict",
-                 *       "title": "Key conflict",
-                 *       "status": 409,
-                 *       "detail": "The key's current state does not allow this.",
-                 *       "code": "key_conflict",
-                 *       "request_id": "Zk1p0Yk5c1n"
-                 *     }
-                 */
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -2050,7 +2060,7 @@ export interface components {
             content: {
                 /**
                  * @example {
-                 *       "type": "urn:otp-service:problem:not_found",
+                 *       "type": "/errors#not_found",
                  *       "title": "Not found",
                  *       "status": 404,
                  *       "detail": "There is nothing at this path. See openapi.yaml for the paths that exist.",
@@ -2101,24 +2111,6 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "urn:otp-service:problem:policy_conflict",
-                 *       "title": "Policy conflict",
-                 *       "status": 409,
-                 *       "detail": "Version 12 of the policy is in force. Review it, then apply yours again.",
-                 *       "code": "policy_conflict",
-                 *       "request_id": "Zk1p0Yk5c1n",
-                 *       "errors": [
-                 *         {
-                 *           "field": "expected",
-                 *           "rule": "must be the version in force"
-                 *         }
-                 *       ],
-                 *       "version": 12,
-                 *       "warnings": []
-                 *     }
-                 */
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -2326,6 +2318,30 @@ export interface operations {
             default: components["responses"]["Unread"];
         };
     };
+    errorsGet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example <h3 id="wrong_code">wrong_code</h3> */
+                    "text/html": string;
+                };
+            };
+            400: components["responses"]["MalformedRequest"];
+            default: components["responses"]["Unread"];
+        };
+    };
     healthCheck: {
         parameters: {
             query?: never;
@@ -2437,7 +2453,16 @@ export interface operations {
             401: components["responses"]["NoKey"];
             403: components["responses"]["NoRole"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["PolicyConflict"];
+            /** @description `key_conflict`, `policy_conflict` */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["XRequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             422: components["responses"]["InvalidPolicy"];
             503: components["responses"]["Busy"];
             default: components["responses"]["Unread"];
@@ -3628,7 +3653,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "urn:otp-service:problem:no_sends_left",
+                     *       "type": "/errors#no_sends_left",
                      *       "title": "No sends left",
                      *       "status": 409,
                      *       "detail": "No more codes can be sent for this challenge. Start a new one later.",
@@ -3730,7 +3755,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "urn:otp-service:problem:idempotency_key_spent",
+                     *       "type": "/errors#idempotency_key_spent",
                      *       "title": "Idempotency key spent",
                      *       "status": 409,
                      *       "detail": "This Idempotency-Key belongs to a challenge that is over. Use a new key to start another.",
@@ -3960,7 +3985,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "urn:otp-service:problem:no_attempts_left",
+                     *       "type": "/errors#no_attempts_left",
                      *       "title": "No attempts left",
                      *       "status": 410,
                      *       "detail": "This challenge has no attempts left. Start a new one with POST /otp/send.",

@@ -13,7 +13,7 @@ let sheet: CSSStyleSheet | undefined;
 export function adoptStyle(root: Document | ShadowRoot): void {
   if (!sheet) {
     sheet = new CSSStyleSheet();
-    sheet.replaceSync(css.replaceAll("--dark:1", DARK));
+    sheet.replaceSync(css.replace(/--dark: ?1/g, DARK));
   }
   if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
 }

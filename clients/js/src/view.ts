@@ -78,7 +78,7 @@ export class View {
     this.step = step;
     const typed = step === "number" || step === "code";
     const number = step === "number";
-    this.root.className = `otp-${step}`;
+    this.root.className = `otp-at-${step}`;
     this.#title.textContent = this.#word(({ number: "title", code: "codeTitle", ended: "endTitle", done: "done" } as const)[step]);
     this.#lead.hidden = number || step === "done";
     if (why) this.#lead.textContent = this.#word(why);

@@ -54,11 +54,14 @@ def get_form_module() -> Response:
 
 
 @views.get("/otp-<release>/<file>")
+@operation(
+    summary="A file of one version of the form",
+    answer=None,
+    media="text/javascript",
+    problems=(errors.NotFound,),
+)
 def get_form_file(release: str, file: str) -> Response:
-    """Return a script, a language such as `de.json`, or `integrity.json` with the hashes of all of them.
-
-    No operation of the API: pages load these files by address, and no client calls them.
-    """
+    """Return a script, a language such as `de.json`, or `integrity.json` with the hashes of all of them."""
     found = _FILES.get((release, file))
     if found is None:
         raise errors.NotFound

@@ -35,3 +35,7 @@ class PathSchema(Strict):
     app = text_field(
         "must be the name of an app", r"[a-z][a-z0-9_-]{0,31}", "The app's name in the policy.", "web"
     )
+    release = text_field(
+        "must be a version of the form", r"[0-9]+\.[0-9]+\.[0-9]+", "The form's version.", "1.0.0"
+    )
+    file = text_field("must be the name of a file", r"[a-z]+\.(js|mjs|json)", "The file.", "otp.js")

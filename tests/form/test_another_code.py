@@ -1,0 +1,166 @@
+"""Another code: countdown, channels by name, what is true about the message, expiry, and what is announced."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, Route, expect
+
+from otp_service.sandbox import Outcome
+from tests.support.form_site import NUMBER, FormSite, code_field, cool_down, wrong
+from tests.support.patience import until
+
+pytest_plugins = ("tests.support.browser", "tests.support.form_fixtures")
+pytestmark = pytest.mark.needs_chromium
+
+LISTEN = """() => {
+  window.said = [];
+  const region = document.querySelector('otp-form [role=status]');
+  new MutationObserver(() => said.push(region.textContent)).observe(region, { childList: true });
+}"""
+
+
+def again(page: Page) -> Locator:
+    """Find the button that sends another code by the same channel."""
+    return page.get_by_role("button", name="Send again")
+
+
+def test_resend_is_always_there_with_the_time_left_beside_it(page: Page, site: FormSite) -> None:
+    """It can be reached and read while it waits; pressing it early sends nothing."""
+    page.clock.install()
+    site.sent(page)
+    site.code()
+    expect(again(page)).to_be_visible()
+    expect(again(page)).to_have_attribute("aria-disabled", "true")
+    expect(page.locator(".otp-wait")).to_have_text(re.compile(r"^New code in 0:(30|2\d)$"))
+    page.clock.run_for(10_000)
+    expect(page.locator(".otp-wait")).to_have_text(re.compile(r"^New code in 0:(20|1\d)$"))
+    again(page).focus()
+    page.keyboard.press("Enter")
+    page.clock.run_for(21_000)
+    expect(page.locator(".otp-wait")).to_have_text("No code yet?")
+    expect(again(page)).to_be_focused()
+    assert len(site.inbox()) == 1
+
+
+def test_focus_stays_on_the_button_that_sent(page: Page, site: FormSite) -> None:
+    """It counts down again; the earlier code stays in the field."""
+    site.sent(page)
+    site.code()
+    page.keyboard.type("12")
+    cool_down(page, site)
+    again(page).focus()
+    page.keyboard.press("Enter")
+    expect(again(page)).to_have_attribute("aria-disabled", "true")
+    expect(again(page)).to_be_focused()
+    site.code(NUMBER, 2)
+    expect(code_field(page)).to_have_value("12")
+    expect(page.locator("otp-form [role=status]")).to_have_text("A new code is on its way.")
+
+
+def test_other_channels_are_buttons_with_their_names(page: Page, site: FormSite) -> None:
+    """A person chooses a call; the line says that it rings."""
+    site.sent(page)
+    cool_down(page, site)
+    call = page.get_by_role("button", name="Call me")
+    expect(call).to_have_attribute("aria-disabled", "false")
+    expect(page.get_by_role("button", name="Send by WhatsApp")).to_be_visible()
+    site.outcome("voice", Outcome.SILENT)
+    call.click()
+    expect(page.locator(".otp-lead")).to_contain_text(
+        "We are calling +1 202 555 0100. Listen for a 6-digit code."
+    )
+    assert site.inbox()[0]["channel"] == "voice"
+    expect(page.get_by_role("button", name="Send by SMS")).to_be_visible()
+
+
+def test_the_line_says_what_became_of_the_message(page: Page, site: FormSite) -> None:
+    """An SMS that fails: the line names the other channel and why; a click is not needed."""
+    site.outcome("sms", Outcome.UNDELIVERED)
+    site.outcome("whatsapp", Outcome.ACCEPTED)
+    site.sent(page)
+    line = (
+        "We sent a 6-digit code to +1 202 555 0100 by WhatsApp, because the SMS did not arrive. Change number"
+    )
+    expect(page.locator(".otp-lead")).to_have_text(line)
+    code_field(page).fill(site.code(NUMBER, 2))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name=re.compile("is verified"))).to_be_visible()
+
+
+def test_a_code_that_no_channel_delivers_has_one_way_out(page: Page, site: FormSite) -> None:
+    """The form ends and offers a new code."""
+    for channel in ("sms", "whatsapp", "voice"):
+        site.outcome(channel, Outcome.REFUSED)
+    site.sent(page)
+    expect(page.get_by_text("The code could not be delivered.")).to_be_visible()
+    expect(page.locator("otp-form button:visible")).to_have_text(["Get a new code"])
+
+
+def test_expiry_is_warned_of_once_and_has_one_way_out(page: Page, site: FormSite) -> None:
+    """At sixty seconds the form says so, also to screen readers; at the end it asks for nothing but a new code."""
+    site.sent(page)
+    site.code()
+    page.evaluate(LISTEN)
+    expect(page.locator(".otp-note")).to_be_empty()
+    site.later(245)
+    expect(page.locator(".otp-note")).to_have_text(re.compile(r"The code works for 0:\d\d more\."))
+    until(lambda: page.evaluate("said.length") > 0)
+    site.later(300)
+    expect(page.get_by_text("The code has expired.")).to_be_visible()
+    assert sum("works for" in text for text in page.evaluate("said")) == 1
+    expect(page.locator("otp-form button:visible")).to_have_text(["Get a new code"])
+    expect(page.locator("otp-form input:visible")).to_have_count(0)
+    expect(page.get_by_role("heading")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(code_field(page)).to_be_focused()
+    site.code(NUMBER, 2)
+
+
+def test_no_more_than_three_changes_are_announced_in_a_minute(page: Page, site: FormSite) -> None:
+    """A message that moves from channel to channel is shown each time, but does not talk over the person."""
+    page.clock.install()
+    site.sent(page)
+    channels = ["sms", "whatsapp", "voice"]
+    reads: list[str] = []
+
+    def moved(route: Route) -> None:
+        answer = route.fetch().json()
+        reads.append(channels[len(reads) % 3])
+        changed = {"channel": reads[-1], "deliveries": [{"channel": reads[-1], "status": "delivered"}]}
+        headers = {"Access-Control-Allow-Origin": "*", "Content-Type": "application/json"}
+        route.fulfill(status=200, headers=headers, body=json.dumps({**answer, **changed}))
+
+    page.evaluate(LISTEN)
+    page.route(re.compile(r"/otp/[^/]{20,}$"), moved)
+    for number in range(1, 10):
+        page.clock.run_for(2000)
+        until(lambda: page.evaluate("1") and len(reads) >= number)  # noqa: B023 - called before the next round
+        expect(page.locator(".otp-lead")).to_contain_text(
+            {"sms": "SMS", "whatsapp": "WhatsApp", "voice": "phone call"}[reads[-1]]
+        )
+    assert len(page.evaluate("said")) == 3
+
+
+def test_focus_is_not_lost_when_a_way_goes(page: Page, site: FormSite) -> None:
+    """The buttons change with the channel; a focused one that goes hands its focus on."""
+    site.sent(page)
+    cool_down(page, site)
+    whatsapp = page.get_by_role("button", name="Send by WhatsApp")
+    expect(whatsapp).to_have_attribute("aria-disabled", "false")
+    whatsapp.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".otp-lead")).to_contain_text("by WhatsApp")
+    assert page.evaluate("document.activeElement.closest('otp-form') !== null")
+
+
+def test_the_fields_error_goes_when_another_code_is_on_its_way(page: Page, site: FormSite) -> None:
+    """What was wrong about the old code says nothing about the new one."""
+    site.sent(page)
+    page.keyboard.type(wrong(site.code()))
+    page.keyboard.press("Enter")
+    expect(page.locator(".otp-error")).not_to_be_empty()
+    cool_down(page, site)
+    again(page).click()
+    expect(page.locator(".otp-error")).to_be_empty()
