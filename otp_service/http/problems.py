@@ -104,18 +104,22 @@ def unexpected_problem(error: Exception) -> Response:
     return problem(errors.InternalError())
 
 
-def raw_problem(error: errors.OtpError) -> bytes:
-    """Write an error as a complete HTTP response, for what does not reach the application."""
+def raw_problem(error: errors.OtpError) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Return status, headers and body of an error, for what does not reach the application."""
     request_id, status = new_request_id(), STATUS[type(error)]
     body = _body(error, request_id)
     log("http.refused", status=status, code=error.code, request_id=request_id)
-    later = "" if error.retry_after is None else f"Retry-After: {error.retry_after}\r\n"
-    head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\nContent-Type: {PROBLEM_TYPE}\r\n"
-        f"Content-Length: {len(body)}\r\nX-Request-Id: {request_id}\r\nCache-Control: no-store\r\n"
-        f"X-Content-Type-Options: nosniff\r\nVary: Origin\r\n{later}\r\n"
-    )
-    return head.encode() + body
+    headers = [
+        ("Content-Type", PROBLEM_TYPE),
+        ("Content-Length", str(len(body))),
+        ("X-Request-Id", request_id),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Vary", "Origin"),
+    ]
+    if error.retry_after is not None:
+        headers.append(("Retry-After", str(error.retry_after)))
+    return f"{status} {HTTPStatus(status).phrase}", headers, body
 
 
 def _body(error: errors.OtpError, request_id: str) -> bytes:

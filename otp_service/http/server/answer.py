@@ -16,8 +16,8 @@ from wsgiref.types import WSGIApplication
 from otp_service.errors import OtpError
 from otp_service.http.server.reader import Request
 
-Refuse = Callable[[OtpError], bytes]
-"""Writes an error as a complete HTTP response that ends the connection."""
+Refuse = Callable[[OtpError], tuple[str, list[tuple[str, str]], bytes]]
+"""Gives status, headers and body of an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,10 @@ class Application:
         self._wsgi = wsgi
         self._refuse = refuse
 
-    def refuse(self, error: OtpError) -> Answer:
-        """Answer in place of the application."""
-        return Answer(self._refuse(error), last=True)
+    def refuse(self, error: OtpError, method: str = "") -> Answer:
+        """Answer in place of the application, and end the connection. `method` is the request's, if it is known."""
+        status, headers, body = self._refuse(error)
+        return Answer(_head(status, headers, last=True) + (b"" if method == "HEAD" else body), last=True)
 
     def answer(self, request: Request, addresses: dict[str, str], *, last: bool) -> Answer:
         """Call the application. `addresses` are the REMOTE_ and SERVER_ variables of the connection.

@@ -70,14 +70,15 @@ class AnswerThreads:
                 LOG.error("server.failed", exc_info=fault)
 
     def _answer(self, connection: Connection, request: Request, since: float) -> Answer:
+        method = request.environ["REQUEST_METHOD"]
         if self._clock() - since > self._bounds.waiting:
-            return self._application.refuse(Busy(retry_after=_BUSY))
+            return self._application.refuse(Busy(retry_after=_BUSY), method)
         last = self.last or not request.keep_alive
         self._began[threading.get_ident()] = self._clock()
         try:
             return self._application.answer(request, connection.addresses, last=last)
         except Exception as fault:  # noqa: BLE001 - Flask answers errors itself; whatever it is, the thread lives on
             LOG.error("server.failed", exc_info=fault)
-            return self._application.refuse(InternalError())
+            return self._application.refuse(InternalError(), method)
         finally:
             del self._began[threading.get_ident()]

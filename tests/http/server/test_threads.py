@@ -18,9 +18,9 @@ from tests.support.served import echo
 CONNECTION: Any = type("Addressed", (), {"addresses": {}})()
 
 
-def request(path: str, body: bytes = b"") -> Request:
+def request(path: str, body: bytes = b"", method: str = "POST") -> Request:
     """Make a request."""
-    return Request({"REQUEST_METHOD": "POST", "PATH_INFO": path}, body, keep_alive=True)
+    return Request({"REQUEST_METHOD": method, "PATH_INFO": path}, body, keep_alive=True)
 
 
 class Blocking:
@@ -50,14 +50,18 @@ def test_a_request_that_waited_too_long_is_refused_unanswered() -> None:
     threads.submit(CONNECTION, request("/slow"))
     assert blocking.began.wait(PATIENCE)
     threads.submit(CONNECTION, request("/late"))
+    threads.submit(CONNECTION, request("/head", method="HEAD"))
     now[0] = 5.1
     threads.submit(CONNECTION, request("/new"))
     blocking.go.set()
-    found = dict(answers.get(timeout=PATIENCE) for _ in range(3))
+    found = dict(answers.get(timeout=PATIENCE) for _ in range(4))
     assert found["/slow"].startswith(b"HTTP/1.1 200 ")
     assert found["/new"].startswith(b"HTTP/1.1 200 ")
     assert found["/late"].startswith(b"HTTP/1.1 503 ")
     assert b"\r\nRetry-After: 1\r\n" in found["/late"]
+    assert b"\r\nDate: " in found["/late"], "RFC 9110, section 6.6.1"
+    assert found["/late"].endswith(b"}\n")
+    assert found["/head"].endswith(b"\r\n\r\n"), "RFC 9110, section 9.3.2"
 
 
 def test_bodies_that_wait_have_a_bound() -> None:
