@@ -258,6 +258,11 @@ class Settings:
         "time without a sign of a worker after which a send is refused with `no_worker`",
         default="10s",
     )
+    send_wait: int = _setting(
+        _duration("1s", "10m", like="5s or 1m", units="sm"),
+        "longest time that a new send may have to wait for a worker; beyond it, it is refused with `busy`",
+        default="5s",
+    )
     private_events: bool = _setting(
         _yes_no, "whether events may go to private addresses, for closed networks", default="no"
     )

@@ -121,6 +121,7 @@ def make_settings(redis_url: str, **changes: object) -> Settings:
         "worker_name": "test",
         "worker_metrics": 0,
         "worker_silence": 10,
+        "send_wait": 5,
         "private_events": True,
         "captcha_secret": "",
         "example_key": "",

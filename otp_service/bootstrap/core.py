@@ -4,6 +4,7 @@ Knows every class and what it needs. Must not know HTTP or a terminal.
 """
 
 import os
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
@@ -15,6 +16,7 @@ from otp_service.delivery.account_health import AccountHealth
 from otp_service.delivery.charges import Charges
 from otp_service.delivery.dispatcher import Dispatcher
 from otp_service.delivery.expiry import Expiry
+from otp_service.delivery.pace import Pace
 from otp_service.delivery.receipt_pull import ReceiptPull
 from otp_service.delivery.receipts import Receipts
 from otp_service.delivery.replies import Replies
@@ -149,8 +151,20 @@ class Core(Verifying):
             hasher=self.hasher,
             seal=self.seal,
             outbox=self.outbox,
+            pace=self.pace,
             metrics=self.metrics,
             reach=self._reach,
+        )
+
+    @cached_property
+    def pace(self) -> Pace:
+        """Measures how fast this process sends."""
+        return Pace(
+            queue=self.store.due,
+            board=self.store.pace_board,
+            now=self.store.facts.time,
+            name=f"{self.settings.worker_name or socket.gethostname()}:{os.getpid()}",
+            places=self._hash_slots,
         )
 
     @cached_property

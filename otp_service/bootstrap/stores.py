@@ -7,6 +7,7 @@ from otp_service.challenge.eraser import ChallengeEraser
 from otp_service.challenge.keys import ChallengeKeys
 from otp_service.challenge.store import USUAL_RETENTION, ChallengeStore, Retention
 from otp_service.delivery.membership import Membership
+from otp_service.delivery.pace_board import PaceBoard
 from otp_service.events.queue import EventQueue
 from otp_service.guard.pins import PinStore
 from otp_service.guard.suppressions import Suppressions
@@ -41,6 +42,7 @@ class Stores:
         self.events = EventQueue(
             scripts, self.partitions, due=self.events_due, challenges=keys, ttl=keep_events
         )
+        self.pace_board = PaceBoard(scripts, prefix=prefix)
         self.facts = Facts(scripts, prefix=prefix)
         self.suppressions = Suppressions(scripts, prefix=prefix)
         self.pins = PinStore(scripts, prefix=prefix)

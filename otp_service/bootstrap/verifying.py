@@ -9,6 +9,7 @@ from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.editing import PolicyEditing
 from otp_service.crypto.code_hashes import Hasher
 from otp_service.crypto.tokens import Signer
+from otp_service.delivery.send_wait import SendWait
 from otp_service.delivery.worker_watch import WorkerWatch
 from otp_service.events.outbox import Outbox
 from otp_service.guard.admission import Admission
@@ -109,6 +110,11 @@ class Verifying(PolicyEditing):
         )
 
     @cached_property
+    def send_wait(self) -> SendWait:
+        """Refuses sends that would wait too long."""
+        return SendWait(self.store.pace_board, self.metrics, limit=self.settings.send_wait)
+
+    @cached_property
     def refunds(self) -> Refunds:
         """Gives charges back when the store failed."""
         return Refunds()
@@ -125,6 +131,7 @@ class Verifying(PolicyEditing):
             signer=self.signer,
             admission=self.admission,
             workers=self.workers,
+            wait=self.send_wait,
             refunds=self.refunds,
             metrics=self.metrics,
         )
@@ -137,6 +144,7 @@ class Verifying(PolicyEditing):
             seal=self.seal,
             admission=self.admission,
             workers=self.workers,
+            wait=self.send_wait,
             refunds=self.refunds,
         )
 

@@ -65,8 +65,8 @@ def _workers(core: Core) -> list[Worker]:
             beside=beside,
         )
         for queue, handle, at_once, beside in (
-            (core.store.due, core.dispatcher.dispatch, read.worker_sends, core.expiry.run),
-            (core.store.events_due, core.webhook_sender.send, EVENTS_AT_ONCE, None),
+            (core.store.due, core.dispatcher.dispatch, read.worker_sends, (core.expiry.run, core.pace.run)),
+            (core.store.events_due, core.webhook_sender.send, EVENTS_AT_ONCE, ()),
         )
     ]
 

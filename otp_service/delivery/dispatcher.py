@@ -18,6 +18,7 @@ from otp_service.crypto.code_hashes import Claim, Hasher, UnknownPepper, draw
 from otp_service.crypto.sealing import Seal
 from otp_service.delivery.charges import Charges
 from otp_service.delivery.message import compose
+from otp_service.delivery.pace import Pace
 from otp_service.delivery.receipt_pull import ReceiptPull
 from otp_service.delivery.send_recorder import SendRecorder
 from otp_service.delivery.settlement import Settlement
@@ -60,6 +61,7 @@ class Dispatcher:
         hasher: Hasher,
         seal: Seal,
         outbox: Outbox,
+        pace: Pace,
         metrics: Metrics,
         reach: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -75,6 +77,7 @@ class Dispatcher:
         self._hasher = hasher
         self._seal = seal
         self._outbox = outbox
+        self._pace = pace
         self._metrics = metrics
         self._reach = reach
 
@@ -97,8 +100,9 @@ class Dispatcher:
         elif lease.what == "waited":
             self._after_wait(lease)
         else:
-            with suppress(Busy):  # a key is missing: when the lease ends, a worker may hold it
-                self._deliver(lease, stopping, unused)
+            with suppress(Busy), self._pace.in_hand() as leave:
+                # Busy: a key is missing; when the lease ends, a worker may hold it
+                self._deliver(lease, stopping, unused, leave)
 
     def _after_wait(self, lease: Lease) -> None:
         """Do what follows for a message that left: a receipt came, or its step's time is over."""
@@ -111,7 +115,9 @@ class Dispatcher:
         self._reach("decided")
         self._settle_move(lease, move)
 
-    def _deliver(self, lease: Lease, stopping: Stopping, unused: _Drawn | None) -> None:
+    def _deliver(
+        self, lease: Lease, stopping: Stopping, unused: _Drawn | None, leave: Callable[[], None]
+    ) -> None:
         active = self._active()
         person = unseal(self._seal, lease.challenge)
         lease, chosen = self._choose(active, lease, person.e164)
@@ -137,6 +143,7 @@ class Dispatcher:
         if not self._challenges.arm(lease, reference, drawn.code_hash, chosen.account):
             return
         self._reach("armed")
+        leave()
         move, outcome = self._send(active, lease, chosen, message, stopping)
         if move == Again(0) and outcome.reason in NOTHING_LEFT:
             self._dispatch(lease.challenge.id, stopping, drawn)

@@ -6,7 +6,7 @@ Knows partitions, capacity and time. Must not know what a challenge or an event 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
@@ -45,7 +45,7 @@ class Worker:
         metrics: Metrics,
         name: str,
         at_once: int,
-        beside: Beside | None = None,
+        beside: Sequence[Beside] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`at_once` is the maximum number of items that are handled at once. `clock` (seconds) is the log's."""
@@ -77,7 +77,7 @@ class Worker:
         """Work until stopped."""
         helpers = [
             threading.Thread(target=self._help, args=(work,), daemon=True)
-            for work in (self._listen, self._beat_until_stopped, self._work_beside)
+            for work in (self._listen, self._beat_until_stopped, *map(self._bound, self._beside))
         ]
         for helper in helpers:
             helper.start()
@@ -116,9 +116,8 @@ class Worker:
             self._read_at = {p: self._read_at.get(p, 0.0) for p in sorted(ours)}
             self._changed.notify_all()
 
-    def _work_beside(self) -> None:
-        if self._beside:
-            self._beside(self._partitions, self._stop)
+    def _bound(self, work: Beside) -> Callable[[], None]:
+        return lambda: work(self._partitions, self._stop)
 
     def _partitions(self) -> list[str]:
         with self._changed:

@@ -34,6 +34,7 @@ def prepared(configuration: Configuration, *, shared_metrics: bool) -> Flask:
     core.follow_keys()
     core.conversion.follow()
     core.workers.follow()
+    core.send_wait.follow()
     core.refunds.follow()
     return web(core, shared_metrics=shared_metrics)
 

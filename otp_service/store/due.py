@@ -62,6 +62,12 @@ class DueQueue:
         open_ = [first for first in self._scripts.lowest(keys, 0, now) if first is not None]
         return max(0, now - min(new + open_, default=now))
 
+    def waiting(self, partitions: Sequence[str], now: int) -> tuple[int, int]:
+        """Count what is due in partitions: what is open, and what is new. Raises StoreUnavailable."""
+        keys = self._keys(partitions)
+        found = self._scripts.counts([*((key, 0, now) for key in keys), *((key, "-inf", -1) for key in keys)])
+        return sum(found[: len(keys)]), sum(found[len(keys) :])
+
     def with_ended(self, partitions: Sequence[str], now: int) -> list[str]:
         """Choose the partitions where something has ended. Reads them in one round trip. Raises StoreUnavailable."""
         first = self._scripts.lowest(self._keys(partitions), BAND, BAND + now) if partitions else []

@@ -141,12 +141,13 @@ class Scripts:
         return next((value for key in keys if (value := self._get(key))), None)
 
     def lowest(self, keys: Sequence[str], low: float | str, high: float | str) -> list[int | None]:
-        """Read the lowest score between two bounds of each sorted set, which may be in different slots.
-
-        This takes one round trip. A set without such a score has None.
-        """
+        """Read the lowest score between two bounds of each sorted set, or None, in one round trip."""
         found = self.bounded(partial(_lowest, keys, low, high), "lowest")
         return [int(first[0][1]) if first else None for first in found]
+
+    def counts(self, ranges: Sequence[tuple[str, float | str, float | str]]) -> list[int]:
+        """Count the scores of sorted sets between bounds, each a key with a low and a high one, in one round trip."""
+        return self.bounded(partial(_counts, ranges), "counts")
 
     def delete(self, keys: Iterable[str]) -> int:
         """Delete keys, which may be in different slots; return how many existed."""
@@ -277,6 +278,13 @@ def _lowest(
     pipeline = client.pipeline(transaction=False)
     for key in keys:
         pipeline.zrangebyscore(key, low, high, start=0, num=1, withscores=True)
+    return pipeline.execute()
+
+
+def _counts(ranges: Sequence[tuple[str, float | str, float | str]], client: Client) -> list[int]:
+    pipeline = client.pipeline(transaction=False)
+    for key, low, high in ranges:
+        pipeline.zcount(key, low, high)
     return pipeline.execute()
 
 

@@ -22,6 +22,7 @@ class Metrics:
         self._declare_guard(self.registry)
         self._declare_queues(self.registry)
         self._of_script = cache(self.store_seconds.labels)
+        self._declare_waits(self.registry)
 
     def observe_store(self, script: str, seconds: float) -> None:
         """Count one call to the store."""
@@ -171,4 +172,19 @@ class Metrics:
             ["queue"],
             registry=registry,
             multiprocess_mode="livesum",
+        )
+
+    def _declare_waits(self, registry: CollectorRegistry) -> None:
+        """Declare how long sends wait, and which are refused because of it."""
+        self.shed = Counter(
+            "otp_sends_shed",
+            "Sends and resends that were refused because they would have waited too long",
+            ["act"],
+            registry=registry,
+        )
+        self.send_wait = Gauge(
+            "otp_send_wait_seconds",
+            "Estimate of how long a new send would wait for a worker, as the API sees it",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
         )

@@ -13,6 +13,7 @@ from otp_service.challenge.sealed import PersonalData, log_challenge, unseal
 from otp_service.challenge.store import ChallengeStore
 from otp_service.challenge.view import View
 from otp_service.crypto.sealing import Seal
+from otp_service.delivery.send_wait import SendWait
 from otp_service.delivery.worker_watch import WorkerWatch
 from otp_service.errors import (
     ChallengeNotFound,
@@ -48,6 +49,7 @@ class Resend:
         seal: Seal,
         admission: Admission,
         workers: WorkerWatch,
+        wait: SendWait,
         refunds: Refunds,
     ) -> None:
         self._challenges = challenges
@@ -55,6 +57,7 @@ class Resend:
         self._seal = seal
         self._admission = admission
         self._workers = workers
+        self._wait = wait
         self._refunds = refunds
 
     def resend(
@@ -67,14 +70,15 @@ class Resend:
         """Schedule another message of a challenge. The guard treats it as another send by the same caller.
 
         Raises ChallengeNotFound, ChannelNotAvailable, ResendTooEarly, NoSendsLeft, NoRoute, NumberOptedOut,
-        TooManyRequests, HumanCheckRequired, HumanCheckFailed, HumanCheckUnavailable, IdempotencyKeyReused, NoWorker
-        or StoreUnavailable. Then nothing is sent.
+        TooManyRequests, HumanCheckRequired, HumanCheckFailed, HumanCheckUnavailable, IdempotencyKeyReused, NoWorker,
+        Busy or StoreUnavailable. Then nothing is sent.
         """
         now, challenge = self._own.read_pending(caller, challenge_id)
         operation = self._operation(caller, challenge, request, idempotency_key)
         if operation is None:
             return self._own.view(challenge, now)
         self._workers.require()
+        self._wait.require("resend")
         step = _choose_step(challenge, request.channel, now)
         person = unseal(self._seal, challenge)
         entry = _guard_entry(caller, challenge, person, step, request)

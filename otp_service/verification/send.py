@@ -19,6 +19,7 @@ from otp_service.crypto.code_hashes import Hasher
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Signer
 from otp_service.delivery.conversion import Conversion
+from otp_service.delivery.send_wait import SendWait
 from otp_service.delivery.worker_watch import WorkerWatch
 from otp_service.errors import (
     BindingIncomplete,
@@ -78,6 +79,7 @@ class Send:
         signer: Signer,
         admission: Admission,
         workers: WorkerWatch,
+        wait: SendWait,
         refunds: Refunds,
         metrics: Metrics,
     ) -> None:
@@ -90,6 +92,7 @@ class Send:
         self._signer = signer
         self._admission = admission
         self._workers = workers
+        self._wait = wait
         self._refunds = refunds
         self._metrics = metrics
 
@@ -98,7 +101,7 @@ class Send:
 
         Raises Invalid, BindingIncomplete, NoRoute, ChannelNotAvailable, NumberOptedOut, TooManyRequests,
         HumanCheckRequired, HumanCheckFailed, HumanCheckUnavailable, IdempotencyKeyReused, IdempotencyKeySpent,
-        NoWorker or StoreUnavailable. Then nothing is stored or sent.
+        NoWorker, Busy or StoreUnavailable. Then nothing is stored or sent.
         """
         number = self._read_number(request)
         _check_server_fields(caller, request)
@@ -108,6 +111,7 @@ class Send:
         if operation.record and (known := self._challenges.recall(*operation.records)):
             return self._replay(known, operation)
         self._workers.require()
+        self._wait.require("send")
         entry = self._guard_entry(caller, request, number, plan)
         id_ = self._challenges.new_id(operation.record)
         with self._refunds.after_failure(
@@ -125,6 +129,7 @@ class Send:
             if not opened.known.endswith(operation.fingerprints[0]):
                 self._admission.refund(entry, operation.id)
             return self._replay(opened.known, operation)
+        self._wait.accept()
         self._metrics.challenges.labels(caller.app.name, "opened").inc()
         log_challenge("challenge.opened", opened.challenge, number.e164, request_id=caller.request_id)
         return view.of(opened.challenge, opened.now, phone.mask(number.e164))

@@ -128,7 +128,7 @@ def test_a_worker_ends_what_has_expired_in_its_partitions(spine: Spine) -> None:
     for id_ in ids:
         brought(store, id_)
     store.scripts.offset += PLAN.ttl * 1000
-    worker = a_worker(spine, Handled(store), beside=swept.expiry.run)
+    worker = a_worker(spine, Handled(store), beside=[swept.expiry.run])
     thread = threading.Thread(target=worker.run)
     thread.start()
     until(lambda: all(seen(store, id_).state is State.EXPIRED for id_ in ids))

@@ -33,6 +33,7 @@ TESTS = tuple(
         "store/test_facts",
         "delivery/test_expiry",
         "delivery/test_membership",
+        "delivery/test_send_wait",
         "delivery/test_conversion",
         "delivery/test_worker_watch",
         "delivery/test_receipt_pull",
@@ -374,6 +375,13 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("< 0 then", "< -9 then"),
         KEEPTTL,
     ],
+    "pace_write": [
+        OFFSET,
+        ("< now - life", "< now"),
+        ('redis.call("HDEL", pace_key, known[at])', ""),
+        ('redis.call("PEXPIRE", pace_key, life)', ""),
+    ],
+    "pace_read": [OFFSET],
     "put_events": [
         OFFSET,
         ("if not seen[name] then", "if true then"),

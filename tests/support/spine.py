@@ -30,10 +30,12 @@ from otp_service.delivery.charges import Charges
 from otp_service.delivery.conversion import Conversion
 from otp_service.delivery.dispatcher import Dispatcher
 from otp_service.delivery.expiry import Expiry
+from otp_service.delivery.pace import Pace
 from otp_service.delivery.receipt_pull import ReceiptPull
 from otp_service.delivery.receipts import Receipts
 from otp_service.delivery.replies import Replies
 from otp_service.delivery.send_recorder import SendRecorder
+from otp_service.delivery.send_wait import SendWait
 from otp_service.delivery.settlement import Settlement
 from otp_service.delivery.step_chooser import StepChooser
 from otp_service.delivery.worker import Worker
@@ -313,6 +315,8 @@ class Spine:
     phone: Phone
     caller: Caller
     workers: WorkerWatch
+    wait: SendWait
+    pace: Pace
     refunds: Refunds
     metrics: Metrics
 
@@ -337,13 +341,16 @@ class Spine:
             metrics=self.metrics,
             name=name,
             at_once=sends,
-            beside=Expiry(
-                challenges=self.store.challenges,
-                queue=self.store.due,
-                now=self.store.facts.time,
-                tell=self.dispatcher.dispatch,
-                metrics=self.metrics,
-            ).run,
+            beside=[
+                self.pace.run,
+                Expiry(
+                    challenges=self.store.challenges,
+                    queue=self.store.due,
+                    now=self.store.facts.time,
+                    tell=self.dispatcher.dispatch,
+                    metrics=self.metrics,
+                ).run,
+            ],
         )
 
 
@@ -453,6 +460,8 @@ def make_spine(
     )
     replies = Replies(facts=store.facts, suppressions=store.suppressions, seal=seal, metrics=metrics)
     workers = WorkerWatch(store.membership(store.due), [store.due], metrics, silence=10)
+    wait = SendWait(store.pace_board, metrics, limit=5)
+    pace = Pace(queue=store.due, board=store.pace_board, now=store.facts.time, name="one", places=hash_slots)
     refunds = Refunds()
     charges = Charges(admission)
     dispatcher = Dispatcher(
@@ -469,6 +478,7 @@ def make_spine(
         hasher=hasher,
         seal=seal,
         outbox=outbox,
+        pace=pace,
         metrics=metrics,
     )
     return Spine(
@@ -481,11 +491,17 @@ def make_spine(
             signer=signer,
             admission=admission,
             workers=workers,
+            wait=wait,
             refunds=refunds,
             metrics=metrics,
         ),
         resend=Resend(
-            challenges=store.challenges, seal=seal, admission=admission, workers=workers, refunds=refunds
+            challenges=store.challenges,
+            seal=seal,
+            admission=admission,
+            workers=workers,
+            wait=wait,
+            refunds=refunds,
         ),
         check=Check(
             challenges=store.challenges,
@@ -514,6 +530,8 @@ def make_spine(
         phone=phone,
         caller=Caller(app=app, active=active, request_id="0123456789abcdef"),
         workers=workers,
+        wait=wait,
+        pace=pace,
         refunds=refunds,
         metrics=metrics,
     )

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from redis.client import PubSub
@@ -110,7 +110,7 @@ def a_worker(
     membership: Membership | None = None,
     scripts: Scripts | None = None,
     clock: Callable[[], float] = time.monotonic,
-    beside: Beside | None = None,
+    beside: Sequence[Beside] = (),
 ) -> Worker:
     """Make a worker with the test's handler."""
     return Worker(
