@@ -75,7 +75,7 @@ class GuessStore:
         Raises StoreUnavailable also if a promotion may forget that end.
         """
         act, proof, life = (token.jti, token.written(), token.life) if token else (operation(), "", 0)
-        arguments = (app, id_, act, state, "" if via is None else via, proof, life, *self._due.wake(id_))
+        arguments = (app, id_, act, state, "" if via is None else via, proof, life, self._due.wake_channel)
         end = Call("finish", self._names.of(id_), arguments)
         if state is State.VERIFIED:
             what, now, *ended = self._scripts.call_durably_with(end, beside)

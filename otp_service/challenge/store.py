@@ -97,7 +97,7 @@ class ChallengeStore(GuessStore):
             self._retention.challenges,
             fingerprint,
             self._retention.idempotency,
-            *self._due.wake(challenge.id),
+            self._due.wake_channel,
         )
         if what == "known":
             return Opened(now, None, stored)
@@ -124,7 +124,7 @@ class ChallengeStore(GuessStore):
             app,
             id_,
             json.dumps(record.write_delivery(delivery)),
-            *self._due.wake(id_),
+            self._due.wake_channel,
         )
         what, now = answer[:2]
         if what == "queued":
@@ -194,7 +194,7 @@ class ChallengeStore(GuessStore):
             "account": account,
         } | _written_move(move, lease)
         answer = self._scripts.call(
-            "settle", self._names.of(id_), id_, lease.operation, json.dumps(ending), *self._due.wake(id_)
+            "settle", self._names.of(id_), id_, lease.operation, json.dumps(ending), self._due.wake_channel
         )
         return record.read(id_, answer[2]) if answer[0] == "settled" else None
 
@@ -224,7 +224,7 @@ class ChallengeStore(GuessStore):
             "failed": status in FAILED,
         }
         answer = self._scripts.call(
-            "record_receipt", self._names.of(id_), id_, json.dumps(receipt), *self._due.wake(id_)
+            "record_receipt", self._names.of(id_), id_, json.dumps(receipt), self._due.wake_channel
         )
         if answer[0] != "changed":
             return answer[0], None, 0
@@ -242,7 +242,7 @@ class ChallengeStore(GuessStore):
     def release(self, lease: Lease) -> None:
         """Hand back a claimed delivery that was not sent."""
         id_ = lease.challenge.id
-        self._scripts.call("release", self._names.of(id_), id_, lease.operation, *self._due.wake(id_))
+        self._scripts.call("release", self._names.of(id_), id_, lease.operation, self._due.wake_channel)
 
 
 def _listed(statuses: Sequence[Status]) -> str:

@@ -6,11 +6,14 @@ Knows partitions, capacity and time. Must not know what a challenge or an event 
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from math import ceil
 
 from otp_service.delivery.membership import LIFE, Membership
+from otp_service.delivery.reads import POLL, Reads, first
 from otp_service.errors import StoreUnavailable
 from otp_service.store.connection import AWAY
 from otp_service.store.due import DueQueue
@@ -19,8 +22,6 @@ from otp_service.telemetry.failures import Failures
 from otp_service.telemetry.logs import LOG
 from otp_service.telemetry.metrics import Metrics
 
-POLL = 1.0
-"""Seconds until a partition is read even without a wake-up, as a wake-up may be lost."""
 BEAT = 1.0
 """Seconds between two beats, by which a worker shows that it is alive."""
 BACK_OFF = 0.25
@@ -64,8 +65,9 @@ class Worker:
         self._changed = threading.Condition()
         self._busy: dict[str, bool] = {}
         """The ids of the items being handled; True if an item became due again meanwhile."""
-        self._read_at: dict[str, float] = {}
-        """When to read each partition of this worker (monotonic seconds)."""
+        self._reads = Reads()
+        self._woken: list[str] = []
+        """Ids that were announced as due, and need no read of their partition."""
 
     def stop(self) -> None:
         """Take no more items; running ones are finished or released. Safe in the thread of a signal handler."""
@@ -111,9 +113,8 @@ class Worker:
     def _share(self, workers: list[str]) -> None:
         """Take every n-th partition. Two workers may briefly share one; each item is still claimed by one of them."""
         rank, count = workers.index(self._name), len(workers)
-        ours = set(self._queue.partitions()[rank::count])
         with self._changed:
-            self._read_at = {p: self._read_at.get(p, 0.0) for p in sorted(ours)}
+            self._reads.share(self._queue.partitions()[rank::count])
             self._changed.notify_all()
 
     def _bound(self, work: Beside) -> Callable[[], None]:
@@ -121,7 +122,7 @@ class Worker:
 
     def _partitions(self) -> list[str]:
         with self._changed:
-            return list(self._read_at)
+            return self._reads.partitions()
 
     # When to read a partition.
 
@@ -130,6 +131,9 @@ class Worker:
             try:
                 subscription = self._scripts.listen(self._queue.wake_channel)
                 with subscription:
+                    with self._changed:
+                        self._reads.everything()  # what was announced before was not heard
+                        self._changed.notify_all()
                     while not self._stop.is_set():
                         message = subscription.get_message(timeout=POLL)
                         if message:
@@ -137,74 +141,85 @@ class Worker:
             except AWAY:
                 self._stop.wait(BACK_OFF)
 
-    def _wake(self, partition: str) -> None:
+    def _wake(self, announced: str) -> None:
+        """Take what was announced: an id, or a partition, which may say in how many milliseconds something is due."""
+        partition, rest = announced[:2], announced[2:]
         with self._changed:
-            if partition in self._read_at:
-                self._sooner(partition, 0)
-                self._changed.notify_all()
+            if partition not in self._reads.partitions():
+                return
+            self._reads.wake()
+            if rest.startswith("+"):
+                self._reads.sooner(partition, int(rest) / 1000)
+            elif rest and len(self._woken) < self._at_once:
+                self._woken.append(announced)
+            else:
+                self._reads.sooner(partition, 0)
+            self._changed.notify_all()
 
     def _round(self, pool: ThreadPoolExecutor) -> None:
-        for partition in self._ready():
-            free = self._at_once - len(self._busy)
-            if free <= 0 or self._stop.is_set():
+        with self._changed:
+            ready, woken, self._woken = self._reads.ready(), self._woken, []
+        self._take_woken(pool, woken, backlog=bool(ready))
+        for partitions in self._queue.by_server(ready):
+            if self._free() <= 0 or self._stop.is_set():
                 break
             try:
-                self._take(pool, partition, free)
+                self._take(pool, partitions)
             except StoreUnavailable:
-                self._later(partition, BACK_OFF)
+                with self._changed:
+                    self._reads.later(partitions, BACK_OFF)
         with self._changed:
             if not self._stop.is_set():
                 self._changed.wait(self._pause())
 
-    def _ready(self) -> list[str]:
-        """List the partitions to read now, the one that has waited longest first."""
-        now = time.monotonic()
-        with self._changed:
-            return sorted((p for p, at in self._read_at.items() if at <= now), key=self._read_at.__getitem__)
+    def _free(self) -> int:
+        return self._at_once - len(self._busy)
 
     def _pause(self) -> float:
-        if len(self._busy) >= self._at_once:
-            return POLL
-        return max(0.0, min([POLL, *(at - time.monotonic() for at in self._read_at.values())]))
-
-    def _later(self, partition: str, seconds: float) -> None:
-        with self._changed:
-            if partition in self._read_at:
-                self._read_at[partition] = time.monotonic() + seconds
+        return POLL if self._free() <= 0 else 0.0 if self._woken else self._reads.pause()
 
     # Taking and handling items.
 
-    def _take(self, pool: ThreadPoolExecutor, partition: str, free: int) -> None:
-        self._later(partition, POLL)  # first, so that a wake-up during the read is not lost
-        due = self._queue.due(partition, self._at_once)
-        more = len(due.ids) >= self._at_once
-        for id_, since in due.ids.items():
-            with self._changed:
-                if id_ in self._busy:
-                    self._busy[id_] = True
-                    continue
-                if free <= 0:
-                    more = True
-                    break
-                self._busy[id_] = False
-            free -= 1
-            self._metrics.deadline_lag.labels(self._queue.name).observe((due.now - since) / 1000)
-            self._metrics.in_flight.labels(self._queue.name).inc()
-            pool.submit(self._handle, id_, self._stop.is_set).add_done_callback(
-                lambda done, id_=id_, partition=partition: self._done(done, id_, partition)  # type: ignore[misc]
-            )
-        if more:
-            self._sooner(partition, 0)
-        elif due.following is not None:
-            self._sooner(partition, (due.following - due.now) / 1000)
+    def _take_woken(self, pool: ThreadPoolExecutor, woken: Sequence[str], *, backlog: bool) -> None:
+        """Begin what was announced. If more is due than that, its partition is read instead, which knows the order."""
+        for id_ in woken:
+            if backlog or not self._begin(pool, id_):
+                with self._changed:
+                    self._reads.sooner(id_[:2], 0)
 
-    def _sooner(self, partition: str, seconds: float) -> None:
+    def _take(self, pool: ThreadPoolExecutor, partitions: Sequence[str]) -> None:
+        """Read partitions, and begin what is due in them as far as there is room."""
         with self._changed:
-            if partition in self._read_at:
-                at = time.monotonic() + max(0.0, seconds)
-                self._read_at[partition] = min(self._read_at[partition], at)
+            self._reads.later(partitions)  # first, so that a wake-up during the read is not lost
+            handled = Counter(id_[:2] for id_ in self._busy)
+        limit = ceil(self._at_once / len(partitions)) + max(handled.values(), default=0)
+        found = self._queue.due(partitions, limit)
+        left = {partition for partition, due in found.items() if len(due.ids) >= limit}
+        for id_ in first(found):
+            due = found[id_[:2]]
+            if self._begin(pool, id_):
+                self._metrics.deadline_lag.labels(self._queue.name).observe((due.now - due.ids[id_]) / 1000)
+            else:
+                left.add(id_[:2])
+        with self._changed:
+            self._reads.plan(found, left)
 
-    def _done(self, done: Future[None], id_: str, partition: str) -> None:
+    def _begin(self, pool: ThreadPoolExecutor, id_: str) -> bool:
+        """Handle an item unless it is being handled, after which its partition is read. Return False without room."""
+        with self._changed:
+            if id_ in self._busy:
+                self._busy[id_] = True
+                return True
+            if self._free() <= 0:
+                return False
+            self._busy[id_] = False
+        self._metrics.in_flight.labels(self._queue.name).inc()
+        pool.submit(self._handle, id_, self._stop.is_set).add_done_callback(
+            lambda done: self._done(done, id_)
+        )
+        return True
+
+    def _done(self, done: Future[None], id_: str) -> None:
         self._metrics.in_flight.labels(self._queue.name).dec()
         error = done.exception()
         if error and not isinstance(error, StoreUnavailable):
@@ -213,6 +228,6 @@ class Worker:
             )
         with self._changed:
             again = self._busy.pop(id_)
-            if partition in self._read_at and (again or error):
-                self._sooner(partition, BACK_OFF if error else 0.0)
+            if again or error:
+                self._reads.sooner(id_[:2], BACK_OFF if error else 0.0)
             self._changed.notify_all()

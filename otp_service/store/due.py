@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from otp_service.store.partitions import Partitions
 from otp_service.store.scripts import Scripts
+from otp_service.store.spread import by_server, call_over, counts, lowest
 
 BAND = 10**13
 """The distance between two bands of scores, as the scripts have it."""
@@ -21,13 +22,19 @@ BAND = 10**13
 class Due:
     """What is due in a partition. Times are milliseconds of the store's clock.
 
-    `ids` maps each id to the time when it became due, what goes first comes first. `following` is when the next one
-    will be due, apart from endings.
+    `ids` maps each id to the time when it became due, what goes first comes first; `new` are those that wait for their
+    first work. `following` is when the next one will be due, apart from endings.
     """
 
     now: int
     ids: dict[str, int]
+    new: frozenset[str]
     following: int | None
+
+    @property
+    def order(self) -> list[tuple[bool, int, str]]:
+        """List the ids with what decides which of several partitions goes first: open before new, the oldest first."""
+        return [(id_ in self.new, since, id_) for id_, since in self.ids.items()]
 
 
 class DueQueue:
@@ -38,7 +45,8 @@ class DueQueue:
         self._partitions = partitions
         self.name = name
         self.wake_channel = f"{partitions.prefix}:wake:{name}"
-        """The channel that announces partitions with something new."""
+        """Announces an id that is due; or a partition with something new, as the first two digits of its ids; or a
+        partition and in how many milliseconds something will be due in it (`00+30000`)."""
 
     def partitions(self) -> list[str]:
         """List all partitions."""
@@ -48,29 +56,27 @@ class DueQueue:
         """Return the key of the set with this id."""
         return self._partitions.key(id_[:2], self.name)
 
-    def wake(self, id_: str) -> tuple[str, str]:
-        """Return the channel on which a script announces an id, and what it says there: the id's partition."""
-        return self.wake_channel, id_[:2]
-
     def overdue(self, now: int) -> int:
         """Return for how long the oldest item has been due at `now`, 0 if none is (milliseconds).
 
         Endings do not count. Raises StoreUnavailable.
         """
         keys = self._keys(self.partitions())
-        new = [BAND + first for first in self._scripts.lowest(keys, "-inf", -1) if first is not None]
-        open_ = [first for first in self._scripts.lowest(keys, 0, now) if first is not None]
+        new = [BAND + first for first in lowest(self._scripts, keys, "-inf", -1) if first is not None]
+        open_ = [first for first in lowest(self._scripts, keys, 0, now) if first is not None]
         return max(0, now - min(new + open_, default=now))
 
     def waiting(self, partitions: Sequence[str], now: int) -> tuple[int, int]:
         """Count what is due in partitions: what is open, and what is new. Raises StoreUnavailable."""
         keys = self._keys(partitions)
-        found = self._scripts.counts([*((key, 0, now) for key in keys), *((key, "-inf", -1) for key in keys)])
+        found = counts(
+            self._scripts, [*((key, 0, now) for key in keys), *((key, "-inf", -1) for key in keys)]
+        )
         return sum(found[: len(keys)]), sum(found[len(keys) :])
 
     def with_ended(self, partitions: Sequence[str], now: int) -> list[str]:
         """Choose the partitions where something has ended. Reads them in one round trip. Raises StoreUnavailable."""
-        first = self._scripts.lowest(self._keys(partitions), BAND, BAND + now) if partitions else []
+        first = lowest(self._scripts, self._keys(partitions), BAND, BAND + now) if partitions else []
         return [partition for partition, one in zip(partitions, first, strict=True) if one is not None]
 
     def ended(self, partition: str, limit: int) -> list[str]:
@@ -78,11 +84,31 @@ class DueQueue:
         ids: list[str] = self._scripts.call("list_ended", [self.key(partition)], limit)[1:]
         return ids
 
-    def due(self, partition: str, limit: int) -> Due:
-        """Return at most `limit` ids that are due in a partition. Raises StoreUnavailable."""
-        now, following, *found = self._scripts.call("due", [self.key(partition)], limit)
-        ids = {id_: int(since) for id_, since in zip(found[::2], found[1::2], strict=True)}
-        return Due(now, ids, int(following) if following else None)
+    def due(self, partitions: Sequence[str], limit: int) -> dict[str, Due]:
+        """Return what is due in partitions, at most `limit` ids of each, in one round trip. Raises StoreUnavailable.
+
+        Give it partitions of one server, as `by_server` lists them, so that no other one delays them.
+        """
+        found: dict[str, Due] = {}
+        for places, (now, *schedules) in call_over(self._scripts, "due", self._keys(partitions), limit):
+            found |= {partitions[place]: Due(now, {}, frozenset(), None) for place in places}
+            for place, following, *scored in schedules:
+                found[partitions[places[place - 1]]] = _due(now, following, scored)
+        return found
+
+    def by_server(self, partitions: Sequence[str]) -> list[list[str]]:
+        """Group partitions by the server that holds them."""
+        return by_server(self._scripts, partitions, self._keys(partitions))
 
     def _keys(self, partitions: Sequence[str]) -> list[str]:
         return [self._partitions.key(partition, self.name) for partition in partitions]
+
+
+def _due(now: int, following: str | None, scored: Sequence[str]) -> Due:
+    scores = {id_: int(score) for id_, score in zip(scored[::2], scored[1::2], strict=True)}
+    return Due(
+        now,
+        {id_: score + BAND if score < 0 else score for id_, score in scores.items()},
+        frozenset(id_ for id_, score in scores.items() if score < 0),
+        int(following) if following else None,
+    )

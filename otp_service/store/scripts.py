@@ -123,7 +123,7 @@ class Scripts:
     def _run(self, *calls: Call, durability: Durability = NOT_REPLICATED) -> Any:  # noqa: ANN401 - as `call`
         """Run scripts in one round trip, and return what the first one answers."""
         name, key = "+".join([call.name for call in calls]), calls[0].keys[0]
-        answers = self.bounded(lambda client: self._evaluate(client, key, calls, durability), name, key)
+        answers = self.bounded(lambda client: self.evaluate(client, key, calls, durability), name, key)
         if durability.replicas:
             self._check_replicas(name, int(answers[-1]), durability)
         return answers[0]
@@ -139,15 +139,6 @@ class Scripts:
     def first(self, keys: Iterable[str]) -> str | None:
         """Read the first value found under any of these keys, which may be in different slots."""
         return next((value for key in keys if (value := self._get(key))), None)
-
-    def lowest(self, keys: Sequence[str], low: float | str, high: float | str) -> list[int | None]:
-        """Read the lowest score between two bounds of each sorted set, or None, in one round trip."""
-        found = self.bounded(partial(_lowest, keys, low, high), "lowest")
-        return [int(first[0][1]) if first else None for first in found]
-
-    def counts(self, ranges: Sequence[tuple[str, float | str, float | str]]) -> list[int]:
-        """Count the scores of sorted sets between bounds, each a key with a low and a high one, in one round trip."""
-        return self.bounded(partial(_counts, ranges), "counts")
 
     def delete(self, keys: Iterable[str]) -> int:
         """Delete keys, which may be in different slots; return how many existed."""
@@ -236,7 +227,12 @@ class Scripts:
         finally:
             self._making.release()
 
-    def _evaluate(self, client: Client, key: str, calls: Sequence[Call], durability: Durability) -> list[Any]:
+    def holder_of(self, key: str) -> str:
+        """Name the server of a cluster that holds a key; empty for a single server or an unknown one."""
+        return holder_of(self._client, key)
+
+    def evaluate(self, client: Client, key: str, calls: Sequence[Call], durability: Durability) -> list[Any]:
+        """Run scripts at the server that holds a key, once; within `bounded`. Raises AWAY."""
         waits = [wait(durability.replicas, durability.milliseconds)] if durability.replicas else []
         if self._sources.are_sent(calls):
             with suppress(
@@ -270,22 +266,6 @@ def _page(server: Redis, cursor: int, pattern: str, _: Client) -> tuple[int, lis
         pipeline.get(key)
     texts = pipeline.execute()
     return following, [(str(key), text) for key, text in zip(keys, texts, strict=True) if text is not None]
-
-
-def _lowest(
-    keys: Sequence[str], low: float | str, high: float | str, client: Client
-) -> list[list[tuple[str, float]]]:
-    pipeline = client.pipeline(transaction=False)
-    for key in keys:
-        pipeline.zrangebyscore(key, low, high, start=0, num=1, withscores=True)
-    return pipeline.execute()
-
-
-def _counts(ranges: Sequence[tuple[str, float | str, float | str]], client: Client) -> list[int]:
-    pipeline = client.pipeline(transaction=False)
-    for key, low, high in ranges:
-        pipeline.zcount(key, low, high)
-    return pipeline.execute()
 
 
 def _is_passing(error: Exception) -> bool:

@@ -197,7 +197,7 @@ def _request(report: Mapping[str, str]) -> bytes:
 def _check(spine: Spine, stands: Mapping[str, Status]) -> None:
     """Let a worker do what is due, then look at every challenge: one message each, and where it must stand."""
     for partition in spine.store.partitions.names():
-        while ids := spine.store.due.due(partition, 100).ids:
+        while ids := spine.store.due.due([partition], 100)[partition].ids:
             for id_ in ids:
                 spine.dispatcher.dispatch(id_, lambda: False)
     assert spine.phone.inbox.empty(), "a second message left"

@@ -180,7 +180,7 @@ def test_a_first_message_that_was_released_keeps_its_place(store: Stores) -> Non
     for lease in leases:
         store.challenges.release(lease)
         store.scripts.offset += 1
-    assert list(store.due.due(partition, 10).ids) == [tried, passed, first, second]
+    assert list(store.due.due([partition], 10)[partition].ids) == [tried, passed, first, second]
 
 
 def test_only_the_holder_of_a_lease_can_hand_it_back(store: Stores) -> None:

@@ -58,7 +58,7 @@ def test_a_stored_challenge_is_scheduled_for_now(store: Stores, valkey: ValkeySe
     """It is due at once, in the schedule of its own partition and in no other."""
     challenge = opened(store)
     assert deadline(valkey, store, challenge.id) == challenge.deliveries[0].at
-    where = [p for p in store.partitions.names() if challenge.id in store.due.due(p, 10).ids]
+    where = [p for p in store.partitions.names() if challenge.id in store.due.due([p], 10)[p].ids]
     assert where == [challenge.id[:2]]
 
 

@@ -84,12 +84,12 @@ def test_the_app_of_a_watched_challenge_is_told_when_it_expires(store: Stores, v
     store.scripts.offset += PLAN.ttl * 1000
     swept.expiry.sweep(store.partitions.names(), threading.Event())
     assert (seen(store, id_).state, swept.told) == (State.EXPIRED, [])
-    assert store.due.due(id_[:2], 10).ids == {}
+    assert store.due.due([id_[:2]], 10)[id_[:2]].ids == {}
     assert claimed(store, id_).what == "over"
     swept.sweep()
     assert swept.told == []
     store.scripts.offset += CLAIM_LEASE
-    assert store.due.due(id_[:2], 10).ids == {}
+    assert store.due.due([id_[:2]], 10)[id_[:2]].ids == {}
     swept.sweep()
     assert swept.told == [id_]
     assert deadline(valkey, store, id_) is None

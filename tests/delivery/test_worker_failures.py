@@ -4,7 +4,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import pytest
@@ -287,11 +287,14 @@ def test_a_worker_can_be_stopped_while_its_store_is_silent() -> None:
                 return [worker]  # as if it had known its share before
 
         class Silent(DueQueue):
-            def due(self, partition: str, limit: int) -> Due:
-                looks.append(partition)
+            def by_server(self, partitions: Sequence[str]) -> list[list[str]]:
+                return [[partition] for partition in partitions]
+
+            def due(self, partitions: Sequence[str], limit: int) -> dict[str, Due]:
+                looks.extend(partitions)
                 begun.set()
                 assert stopped.wait(PATIENCE)
-                return super().due(partition, limit)
+                return super().due(partitions, limit)
 
         store = Stores(scripts, prefix="test", partitions=64)
         worker = Worker(

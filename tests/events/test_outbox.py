@@ -58,7 +58,7 @@ def wanted(*types: str) -> Events:
 def queued_events(store: Stores) -> QueuedEvents:
     """Take all queued events, so that none is left; gives their contents."""
     found: QueuedEvents = []
-    for id_ in [id_ for p in store.partitions.names() for id_ in store.events_due.due(p, 100).ids]:
+    for id_ in [id_ for p in store.partitions.names() for id_ in store.events_due.due([p], 100)[p].ids]:
         event = store.events.claim(id_)
         assert event is not None
         store.events.finish(id_)

@@ -58,7 +58,7 @@ def queued_event(store: Stores, app: str = "web") -> str:
 
 def due(store: Stores) -> set[str]:
     """List the events that are due."""
-    return {id_ for p in store.partitions.names() for id_ in store.events_due.due(p, 100).ids}
+    return {id_ for p in store.partitions.names() for id_ in store.events_due.due([p], 100)[p].ids}
 
 
 def running() -> bool:

@@ -210,10 +210,13 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ('"LIMIT", 0, count', '"LIMIT", 0, 100000'),
         ('range("(" .. now, "(" .. BAND, 1)[2] or', ""),
         ('"(" .. BAND', '"+inf"'),
-        ("add(range(0, now, limit), 0)\n", ""),
-        ("limit = limit - 1", ""),
-        ('add(range("-inf", now - BAND, limit), BAND)', ""),
-        ("now - BAND, limit), BAND", "now - BAND, limit), 0"),
+        ("ipairs(range(0, now, limit))", "ipairs({})"),
+        ("limit - (#found - 2) / 2", "limit"),
+        ('range("-inf", now - BAND, left)', "{}"),
+        ("now - BAND, left", "now, left"),
+        ("found[2] or found[3]", "found[3]"),
+        ("found[2] or found[3]", "found[2]"),
+        ("{place, range", "{1, range"),
     ],
     "list_ended": [
         OFFSET,
@@ -788,7 +791,7 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
 # These wake workers up, which the store's tests do not see; breaking them must fail a worker's test.
 WAKE_TESTS = ("tests/delivery/test_worker.py", "tests/delivery/test_worker_failures.py")
 WAKES: dict[str, list[tuple[str, str]]] = {
-    "open": [('redis.call("PUBLISH", wake, partition)', "")],
+    "open": [('redis.call("PUBLISH", wake, id)', "")],
 }
 
 

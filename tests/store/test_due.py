@@ -19,10 +19,10 @@ def test_what_is_new_is_due_in_the_order_in_which_it_came(store: Stores) -> None
     for _ in range(3):
         ids.append(here(store))
         store.scripts.offset += 1000
-    found = store.due.due(partition, 2)
+    found = store.due.due([partition], 2)[partition]
     assert list(found.ids) == ids[:2]
     assert found.now - found.ids[ids[0]] >= 3000
-    assert list(store.due.due(partition, 10).ids) == ids
+    assert list(store.due.due([partition], 10)[partition].ids) == ids
 
 
 def test_what_is_open_goes_before_what_is_new(store: Stores) -> None:
@@ -36,9 +36,9 @@ def test_what_is_open_goes_before_what_is_new(store: Stores) -> None:
     store.scripts.offset += CLAIM_LEASE
     resent(store, again)
     new = here(store)
-    assert list(store.due.due(partition, 10).ids) == [failed, lost, again, old, new]
-    assert list(store.due.due(partition, 4).ids) == [failed, lost, again, old]
-    assert list(store.due.due(partition, 2).ids) == [failed, lost]
+    assert list(store.due.due([partition], 10)[partition].ids) == [failed, lost, again, old, new]
+    assert list(store.due.due([partition], 4)[partition].ids) == [failed, lost, again, old]
+    assert list(store.due.due([partition], 2)[partition].ids) == [failed, lost]
 
 
 def test_an_ending_is_not_among_what_is_due(store: Stores) -> None:
@@ -48,21 +48,21 @@ def test_an_ending_is_not_among_what_is_due(store: Stores) -> None:
     brought(store, resting)
     lease, reference = armed(store, waiting)
     ended(store, lease, reference, Verdict.UNKNOWN)
-    found = store.due.due(partition, 10)
+    found = store.due.due([partition], 10)[partition]
     assert found.ids == {}
     assert found.following is not None
     assert 0 < found.following - lease.now - PLAN.steps[0].wait * 1000 + 1 < 1000
     store.scripts.offset += PLAN.steps[0].wait * 1000
     store.challenges.settle(claimed(store, waiting), Hold())
-    assert store.due.due(partition, 10).following is None
+    assert store.due.due([partition], 10)[partition].following is None
     assert store.due.ended(partition, 10) == []
     assert store.due.with_ended(store.partitions.names(), store.facts.time()) == []
     store.scripts.offset += PLAN.ttl * 1000
-    assert store.due.due(partition, 10).ids == {}
+    assert store.due.due([partition], 10)[partition].ids == {}
     assert sorted(store.due.ended(partition, 10)) == sorted([resting, waiting])
     assert len(store.due.ended(partition, 1)) == 1
     assert store.due.with_ended(store.partitions.names(), store.facts.time()) == [partition]
-    assert store.due.due(store.partitions.names()[1], 10).following is None
+    assert store.due.due([store.partitions.names()[1]], 10)[store.partitions.names()[1]].following is None
 
 
 def test_how_late_a_queue_is_counts_from_its_oldest_work(store: Stores) -> None:

@@ -108,7 +108,7 @@ def _receive(core: Core, asked: Details) -> None:
 
 def _send_event(core: Core, asked: Details) -> None:
     """Take an event, and die before or after it was posted; never is its end written down."""
-    (event_id,) = core.store.events_due.due(asked["id"][:2], 2).ids
+    (event_id,) = core.store.events_due.due([asked["id"][:2]], 2)[asked["id"][:2]].ids
     if asked["point"] == "taken":
         core.store.events.claim(event_id)
     else:

@@ -547,7 +547,7 @@ def open_spine(server: ValkeyServer, *, connections: int = 16, **parts: Any) -> 
 
 def queued_events(store: Stores) -> list[str]:
     """List the ids of the events that are due."""
-    return [id_ for p in store.partitions.names() for id_ in store.events_due.due(p, 100).ids]
+    return [id_ for p in store.partitions.names() for id_ in store.events_due.due([p], 100)[p].ids]
 
 
 @contextmanager

@@ -70,15 +70,15 @@ class Handled:
 
 
 class Watching(DueQueue):
-    """A queue that counts the reads of its partitions."""
+    """A queue that counts how often it is read."""
 
     def __init__(self, store: Stores) -> None:
         super().__init__(store.scripts, store.partitions, "due")
         self.looks = 0
 
-    def due(self, partition: str, limit: int) -> Due:
+    def due(self, partitions: Sequence[str], limit: int) -> dict[str, Due]:
         """Read, and count it."""
-        found = super().due(partition, limit)
+        found = super().due(partitions, limit)
         self.looks += 1
         return found
 

@@ -403,7 +403,7 @@ class Histories(RuleBasedStateMachine):
     def what_is_due_is_as_the_model_says(self) -> None:
         """Each partition lists what is due and when the next deadline is."""
         for partition in self.store.partitions.names():
-            found = self.store.due.due(partition, 1000)
+            found = self.store.due.due([partition], 1000)[partition]
             self.at(found.now)
             ours = {id_: known for id_, known in self.known.items() if id_[:2] == partition}
             deadlines = {id_: known.due for id_, known in ours.items() if not known.ending}

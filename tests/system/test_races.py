@@ -124,7 +124,7 @@ def test_parallel_sends_with_one_key_make_one_challenge(spine: Spine, valkey: Va
     )
     assert all(isinstance(view, View) for view in views)
     assert len({view.challenge_id for view in views if isinstance(view, View)}) == 1
-    due = [id_ for p in spine.store.partitions.names() for id_ in spine.store.due.due(p, 1000).ids]
+    due = [id_ for p in spine.store.partitions.names() for id_ in spine.store.due.due([p], 1000)[p].ids]
     assert len(due) == 1
     with valkey.client() as client:
         assert len(list(client.scan_iter(f"{{{prefix_of(spine.store)}:*}}:c:*", count=10_000))) == 1
@@ -159,7 +159,7 @@ def test_the_guard_admits_exactly_its_limit(valkey: ValkeyServer) -> None:
     with open_spine(valkey, connections=HALF_CROWD, guard=guard) as spine:
         results = together(HALF_CROWD, lambda _: spine.send.send(spine.caller, SendRequest(to=NUMBERS[0])))
         assert counted([*results]) == {View.__name__: 7, TooManyRequests.__name__: HALF_CROWD - 7}
-        assert sum(len(spine.store.due.due(p, 1000).ids) for p in spine.store.partitions.names()) == 7
+        assert sum(len(spine.store.due.due([p], 1000)[p].ids) for p in spine.store.partitions.names()) == 7
 
 
 def test_parallel_spenders_have_one_winner(spine: Spine) -> None:

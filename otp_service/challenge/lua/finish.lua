@@ -4,12 +4,12 @@
 -- code that it must repeat is kept. The token's times are whole seconds.
 -- Returns {"done", now, challenge} or {"gone", now}.
 -- KEYS: due, challenge
--- ARGV: app, id, operation, state, via, proof, life, wake, partition
+-- ARGV: app, id, operation, state, via, proof, life, wake
 -- include: now
 -- include: end_deliveries
 local due_key, challenge_key = KEYS[1], KEYS[2]
 local app, id, operation, state, via = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local proof, life, wake, partition = ARGV[6] ~= "" and cjson.decode(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9]
+local proof, life, wake = ARGV[6] ~= "" and cjson.decode(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)
@@ -43,7 +43,7 @@ if proof and redis.call("PTTL", challenge_key) < life then
 end
 if challenge.watched then
   redis.call("ZADD", due_key, now, id) -- its app has to be told
-  redis.call("PUBLISH", wake, partition)
+  redis.call("PUBLISH", wake, id)
 else
   redis.call("ZREM", due_key, id)
 end

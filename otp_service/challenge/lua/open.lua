@@ -2,12 +2,12 @@
 -- nothing. All times are milliseconds.
 -- Returns {"opened", now, challenge} or {"known", now, idempotency record}.
 -- KEYS: due, challenge, idempotency (optional)
--- ARGV: id, record, ttl, retention, fingerprint, idempotency ttl, wake, partition
+-- ARGV: id, record, ttl, retention, fingerprint, idempotency ttl, wake
 -- include: now
 -- include: bands
 local due_key, challenge_key, idempotency_key = KEYS[1], KEYS[2], KEYS[3]
 local id, record, ttl, retention = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local fingerprint, idempotency_ttl, wake, partition = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local fingerprint, idempotency_ttl, wake = ARGV[5], ARGV[6], ARGV[7]
 
 local stored = redis.call("GET", challenge_key)
 if stored then
@@ -28,5 +28,5 @@ stored = cjson.encode(challenge)
 redis.call("SET", challenge_key, stored, "PX", ttl + retention)
 redis.call("ZADD", due_key, now - BAND, id)
 redis.call("PEXPIRE", due_key, 2 * (ttl + retention))
-redis.call("PUBLISH", wake, partition)
+redis.call("PUBLISH", wake, id)
 return {"opened", now, stored}

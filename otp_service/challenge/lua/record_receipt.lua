@@ -8,10 +8,10 @@
 -- ends a challenge.
 -- Returns {"changed", now, challenge, place}, {"known", now} or {"none", now}.
 -- KEYS: due, challenge
--- ARGV: id, receipt, wake, partition
+-- ARGV: id, receipt, wake
 -- include: now
 local due_key, challenge_key = KEYS[1], KEYS[2]
-local id, receipt, wake, partition = ARGV[1], cjson.decode(ARGV[2]), ARGV[3], ARGV[4]
+local id, receipt, wake = ARGV[1], cjson.decode(ARGV[2]), ARGV[3]
 local account, upstream_id, reference = receipt.account, receipt.upstream_id, receipt.reference
 local overruled, reason = receipt.overruled, receipt.reason
 
@@ -57,6 +57,6 @@ if moves or held or challenge.watched and rests then
   if redis.call("PTTL", due_key) < 0 then -- nothing else was scheduled in the partition
     redis.call("PEXPIRE", due_key, 2 * redis.call("PTTL", challenge_key))
   end
-  redis.call("PUBLISH", wake, partition)
+  redis.call("PUBLISH", wake, id)
 end
 return {"changed", now, stored, place - 1}

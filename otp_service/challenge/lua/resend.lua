@@ -1,11 +1,11 @@
 -- Adds a delivery to a pending challenge and schedules it, once for each operation id.
 -- Returns {"queued", now, challenge}, {"early", now, milliseconds left}, {"spent", now} or {"gone", now}.
 -- KEYS: due, challenge
--- ARGV: app, id, delivery, wake, partition
+-- ARGV: app, id, delivery, wake
 -- include: now
 local due_key, challenge_key = KEYS[1], KEYS[2]
 local app, id, delivery = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
-local wake, partition = ARGV[4], ARGV[5]
+local wake = ARGV[4]
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)
@@ -38,5 +38,5 @@ challenge.lease = nil -- its holder would decide on a delivery that is no longer
 stored = cjson.encode(challenge)
 redis.call("SET", challenge_key, stored, "KEEPTTL")
 redis.call("ZADD", due_key, now, id)
-redis.call("PUBLISH", wake, partition)
+redis.call("PUBLISH", wake, id)
 return {"queued", now, stored}

@@ -8,12 +8,12 @@
 -- follows.
 -- Returns {"settled", now, challenge} or {"lost", now}.
 -- KEYS: due, challenge
--- ARGV: id, operation, ending, wake, partition
+-- ARGV: id, operation, ending, wake
 -- include: now
 -- include: bands
 -- include: end_deliveries
 local due_key, challenge_key = KEYS[1], KEYS[2]
-local id, operation, ending, wake, partition = ARGV[1], ARGV[2], cjson.decode(ARGV[3]), ARGV[4], ARGV[5]
+local id, operation, ending, wake = ARGV[1], ARGV[2], cjson.decode(ARGV[3]), ARGV[4]
 local reference, status, overruled, reason = ending.reference, ending.status, ending.overruled, ending.reason
 local upstream_id, account, move, pause = ending.upstream_id, ending.account, ending.move, ending.pause
 
@@ -90,15 +90,17 @@ if leads then
       deadline = now -- its app has to be told, but not of a message that is sent again
     end
     redis.call("ZADD", due_key, deadline >= challenge.expires and deadline + BAND or deadline, id)
-    if move ~= "hold" or deadline == now then
-      redis.call("PUBLISH", wake, partition)
+    if deadline <= now then
+      redis.call("PUBLISH", wake, id)
+    elseif deadline < challenge.expires then
+      redis.call("PUBLISH", wake, string.sub(id, 1, 2) .. "+" .. deadline - now)
     end
   end
 end
 if not leads and challenge.state and challenge.watched and changed then
   challenge.lease = nil
   redis.call("ZADD", due_key, now, id) -- the challenge ended before this was known: tell its app
-  redis.call("PUBLISH", wake, partition)
+  redis.call("PUBLISH", wake, id)
 end
 stored = cjson.encode(challenge)
 redis.call("SET", challenge_key, stored, "KEEPTTL")
