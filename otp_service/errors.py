@@ -64,8 +64,8 @@ class InvalidNumber(Invalid):
     code = "invalid_number"
     detail = "This is not a phone number that is known here. Include the country code, as in +14155552671."
 
-    def __init__(self, rule: str, field: str = "to") -> None:
-        super().__init__({field: [rule]})
+    def __init__(self, rule: str, field: str = "to", *, detail: str | None = None) -> None:
+        super().__init__({field: [rule]}, detail)
 
 
 class MalformedJson(OtpError):

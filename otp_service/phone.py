@@ -100,9 +100,9 @@ def _plain(text: str) -> str:
 
 def _read(text: str, country: str | None) -> PhoneNumber:
     if _EXTENSION.search(text):
-        raise InvalidNumber("must have no extension, because a message cannot reach one")
+        raise _with_extension()
     if any(unicodedata.category(char)[0] == "L" for char in text):
-        raise InvalidNumber("must be written in digits, not letters")
+        raise InvalidNumber("must be written in digits, not letters", detail="This number has letters.")
     try:
         number = phonenumbers.parse(text, country)
     except NumberParseException as error:
@@ -110,8 +110,13 @@ def _read(text: str, country: str | None) -> PhoneNumber:
             raise InvalidNumber("must start with + and a country code, or come with 'country'") from None
         raise InvalidNumber("must be a phone number") from None
     if number.extension:
-        raise InvalidNumber("must have no extension, because a message cannot reach one")
+        raise _with_extension()
     return number
+
+
+def _with_extension() -> InvalidNumber:
+    rule = "must have no extension, because a message cannot reach one"
+    return InvalidNumber(rule, detail="This number has an extension.")
 
 
 def is_country(code: str) -> bool:

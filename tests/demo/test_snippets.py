@@ -82,7 +82,7 @@ def test_an_apps_hash_stands_in_the_message(demo: Demo) -> None:
 def test_every_block_has_a_language_that_is_checked(file: Path) -> None:
     """A new kind of block needs a test, or the word `not-run` beside it."""
     fences = re.findall(r"^ *```(\S.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
-    plain = {"sh", "python", "js", "toml", "simulated", "text"}
+    plain = {"sh", "python", "js", "toml", "simulated", "text", "json"}
     of_others = {"swift", "kotlin", "html"}  # the page says that they are not executed
     assert [
         fence for fence in fences if fence not in plain | of_others and not fence.endswith(" not-run")

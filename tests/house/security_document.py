@@ -19,7 +19,7 @@ from otp_service.crypto import lifetimes
 from otp_service.crypto.code_hashes import TICKETS_PER_SLOT
 from otp_service.delivery import conversion, membership, replies, settlement, step_chooser
 from otp_service.events import queue, sender, standard_webhooks
-from otp_service.guard import captcha, human_check
+from otp_service.guard import captcha, human_check, pins
 from otp_service.guard.slot import CHARGED
 from otp_service.http import body
 from otp_service.http.server import bounds, head, processes
@@ -334,7 +334,24 @@ def _leases() -> Iterator[Sequence[str]]:
 
 def _resources() -> Iterator[Sequence[str]]:
     yield "what", "figure", "where", "when reached"
-    yield from chain(_of_clients(), _of_hashing(), _of_the_store(), _of_upstreams(), _of_apps())
+    yield from chain(
+        _of_clients(), _of_operators(), _of_hashing(), _of_the_store(), _of_upstreams(), _of_apps()
+    )
+
+
+def _of_operators() -> Iterator[Sequence[str]]:
+    yield (
+        "issued keys that are valid",
+        f"{keyring.MOST_KEYS:,}",
+        "`access/keyring.py`",
+        "409 `key_conflict`, until one ends or is revoked",
+    )
+    yield (
+        "pins",
+        f"{pins.MOST_PINS:,}",
+        "`guard/pins.py`",
+        "422 `invalid_request`, until one ends or is lifted",
+    )
 
 
 def _of_clients() -> Iterator[Sequence[str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from otp_service import policy
-from tests.house import cli_document, made, settings_document
+from tests.house import api_document, cli_document, made, settings_document
 from tests.support.documents import DOCUMENTS, PROJECT, blocks
 
 MOST_LINES = 150
@@ -24,7 +24,20 @@ def anchors(file: Path) -> set[str]:
     return {re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+FOR_OTHERS = [
+    PROJECT / name
+    for name in (
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "llms.txt",
+        "clients/python/README.md",
+        "examples/README.md",
+    )
+]
+"""Pages that are not read in order: whoever needs one is led to it."""
+
+
+@pytest.mark.parametrize("file", [*PAGES, *FOR_OTHERS], ids=lambda file: f"{file.parent.name}-{file.name}")
 def test_every_link_leads_somewhere(file: Path) -> None:
     """It finds a link to a renamed file or heading."""
     for link in re.findall(r"\]\(([^)\s]+)\)", file.read_text(encoding="utf-8")):
@@ -66,6 +79,19 @@ def test_every_policy_that_is_shown_is_valid(file: Path) -> None:
     """A reader can copy it."""
     for text in blocks(file.read_text(encoding="utf-8"), "toml"):
         policy.parse(text)
+
+
+def test_machines_are_led_to_every_page() -> None:
+    """llms.txt lists each document."""
+    listed = set(re.findall(r"\]\((docs/[a-z/-]+\.md)\)", (PROJECT / "llms.txt").read_text(encoding="utf-8")))
+    assert listed == {str(file.relative_to(PROJECT)) for file in (PROJECT / "docs").rglob("*.md")}
+
+
+def test_calls_are_listed_as_the_specification_has_them() -> None:
+    """A change of openapi.yaml without a new reference fails here."""
+    text = api_document.FILE.read_text(encoding="utf-8")
+    wanted = made.filled(text, api_document.MODULE, api_document.reference())
+    assert text == wanted, f"python -m {api_document.MODULE}"
 
 
 def test_commands_are_listed_as_the_command_line_has_them() -> None:

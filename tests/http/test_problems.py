@@ -357,3 +357,22 @@ def test_without_its_store_the_service_says_so_and_does_nothing(away: Api, name:
     answer = call_named(away, name, SECRET)
     assert problem_of(answer) == (503, "store_unavailable")
     assert int(answer.headers["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize(
+    ("to", "detail"),
+    [
+        (
+            "+12025550100 ext. 5",
+            "This number has an extension. 'to' must have no extension, because a message cannot reach one.",
+        ),
+        ("+1 800 FLOWERS", "This number has letters. 'to' must be written in digits, not letters."),
+        (
+            "+1 555",
+            f"{errors.InvalidNumber.detail} 'to' must be a number that is known in its country.",
+        ),
+    ],
+)
+def test_a_wrong_number_is_told_what_is_wrong_with_it(api: Api, to: str, detail: str) -> None:
+    """Advice about the country code would mislead a person who wrote one."""
+    assert members(api.send(to))["detail"] == detail
