@@ -40,7 +40,8 @@ def crowd(served: Served, sent: bytes, count: int) -> ExitStack:
 @pytest.mark.parametrize("sent", NEVER_READY.values(), ids=NEVER_READY)
 def test_a_crowd_of_slow_clients_keeps_nobody_waiting(sent: bytes) -> None:
     """Many times more than there are threads, and all still there when the others have their answers."""
-    with serving() as served, crowd(served, sent, 1000):
+    patient = Bounds(request=10 * PATIENCE, waiting=10 * PATIENCE)
+    with serving(bounds=patient) as served, crowd(served, sent, 1000):
         until(lambda: len(served.front.connections) == 1000)
         with served.connect() as kept:
             for _ in range(20):
