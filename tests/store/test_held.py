@@ -12,6 +12,7 @@ from redis import BlockingConnectionPool
 from redis.connection import Connection
 from redis.exceptions import ConnectionError as Unreachable
 from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import TimeoutError as TimedOut
 
 from otp_service.store.held import IDLE, HeldConnections, packed
 from tests.support.patience import PATIENCE, until
@@ -91,6 +92,26 @@ def test_a_caller_waits_for_a_connection(valkey: ValkeyServer) -> None:
     pool = BlockingConnectionPool.from_url(valkey.url, max_connections=1, decode_responses=True)
     held = HeldConnections(pool, patience=PATIENCE)
     assert together(20, lambda place: held.exchange([("ECHO", place)])) == [[str(n)] for n in range(20)]
+    held.close()
+
+
+def test_a_server_that_stays_silent_is_told_from_one_that_is_gone(valkey: ValkeyServer) -> None:
+    """The limit of a connection holds for an answer that does not come, on a new connection and on a rested one."""
+    clock = Clock()
+    pool = BlockingConnectionPool.from_url(valkey.url, decode_responses=True, socket_timeout=0.2)
+    held = HeldConnections(pool, patience=0, clock=clock)
+
+    def echoes() -> bool:
+        try:
+            return held.exchange([("ECHO", "own")]) == ["own"]
+        except TimedOut:  # a slow machine
+            return False
+
+    for _ in range(2):
+        with pytest.raises(TimedOut):
+            held.exchange([("BLPOP", "nothing", 0)])
+        until(echoes)
+        clock.now += IDLE
     held.close()
 
 
