@@ -1,16 +1,21 @@
 """What the client does when the network fails: it repeats with the same key, and ends in time."""
 
+import contextlib
 import json
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from otp_client import NoAnswer, OtpClient, Problem, UnexpectedAnswer, problems
-from otp_client.transport import MOST_BYTES, MOST_SECONDS, Call, Transport
-from tests.clients.test_fields import ANSWER
+from otp_client import NoAnswer, OtpClient, OtpError, Problem, UnexpectedAnswer, problems
+from otp_client.transport import MOST_BYTES, MOST_SECONDS, Call, Transport, _members
+from tests.clients.test_fields import ANSWER, CLAIMS
+from tests.clients.test_tokens import Service
 from tests.support.fault_server import (
     Action,
     FaultServer,
@@ -299,3 +304,74 @@ def test_a_wrong_set_up_is_told_at_once(base_url: str, key: str, timeout: float)
     with pytest.raises(ValueError, match="must be") as caught:
         OtpClient(base_url, key, timeout=timeout)
     assert not key or key not in str(caught.value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=8), below, max_size=3),
+    max_leaves=8,
+)
+MEMBERS = (
+    "code",
+    "status",
+    "errors",
+    "retry_after",
+    "checks_left",
+    "human_check",
+    "version",
+    "warnings",
+    "deliveries",
+)
+ODD = st.dictionaries(st.sampled_from([*ANSWER, *CLAIMS, *MEMBERS, "keys"]), JSON)
+
+
+def odd_answers(server: FaultServer, status: int, body: object) -> None:
+    """Make each call to a server that answers all of them alike; each is understood, or told as one of our errors."""
+    server.play(say(http_json(body, f"{status} Odd")))
+    waits = Waits()
+    transport = Transport(
+        f"http://127.0.0.1:{server.port}", KEY, timeout=PATIENCE, clock=waits.now, sleep=waits.sleep
+    )
+    with client_of(server) as client:
+        client._transport = transport  # noqa: SLF001 - the constructor takes no clock
+        for act in (
+            lambda: client.send("+12025550100"),
+            lambda: client.verify("abc", "000000"),
+            lambda: client.status("abc"),
+            lambda: client.redeem("a.b.c"),
+            lambda: client.check_token(Service().token(), app="web"),
+        ):
+            with contextlib.suppress(OtpError):
+                act()
+    transport.close()
+
+
+@settings(max_examples=60)
+@given(st.sampled_from([200, 202, 400, 403, 409, 429, 500]), ODD)
+def test_no_answer_raises_anything_but_our_errors(status: int, body: dict[str, Any]) -> None:
+    """Whatever stands between client and service, a caller needs to expect OtpError only."""
+    with FaultServer() as server:
+        odd_answers(server, status, body)
+
+
+@pytest.mark.parametrize("code", sorted(problems.CODES))
+@pytest.mark.parametrize("member", [None, 5, "x", [], [5], {}, {"kind": []}])
+def test_a_problem_with_odd_members_is_one_of_our_errors(code: str, member: object) -> None:
+    """Of each code."""
+    odd = dict.fromkeys(MEMBERS, member) | {"code": code, "status": 400}
+    with pytest.raises(OtpError):
+        _members(400, odd)
+
+
+def test_nothing_secret_is_logged_at_any_level(server: FaultServer, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither by the client nor by the libraries below it: no key, number, code or token."""
+    caplog.set_level(logging.DEBUG)
+    server.play_each([close], [say(GOOD)], [say(refusal("wrong_code", 400, checks_left=1))])
+    with client_of(server) as client:
+        client.send("+12025550100")
+        for act in (lambda: client.verify("abc", "314159"), lambda: client.redeem("a.secret.token")):
+            with pytest.raises(Problem):
+                act()
+    assert caplog.records
+    for secret in (KEY, "2025550100", "314159", "secret.token"):
+        assert secret not in caplog.text

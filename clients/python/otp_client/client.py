@@ -191,7 +191,11 @@ class OtpClient:
             raise UnexpectedAnswer(200, "The answer lacks fields that otp-service always gives") from None
 
     def _read_keys(self) -> Mapping[str, Any]:
-        return self._transport.call(Call(method="GET", path="/.well-known/jwks.json"))
+        key_set = self._transport.call(Call(method="GET", path="/.well-known/jwks.json"))
+        keys = key_set.get("keys")
+        if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
+            raise UnexpectedAnswer(200, "This is not a key set")
+        return key_set
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:

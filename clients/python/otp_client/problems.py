@@ -377,3 +377,5 @@ def _all_kinds(kind: type[Problem]) -> list[type[Problem]]:
 
 
 _BY_CODE = {kind.CODE: kind for kind in _all_kinds(Problem) if kind.CODE}
+CODES = frozenset(_BY_CODE)
+"""All codes that have a class of their own."""
