@@ -6,12 +6,13 @@ declares are not in the ring.
 
 import json
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 
-from otp_service.access.api_keys import digest, draw
+from otp_service.access.api_keys import PREFIXES, digest, draw
 from otp_service.errors import KeyConflict, NotFound, OtpError, StoreUnavailable
 from otp_service.store.polling import start_polling
 from otp_service.store.scripts import Scripts
@@ -223,8 +224,16 @@ class _LastRead:
 class LiveKeys:
     """The keys as one process last read them. A lookup makes no call to the store."""
 
-    def __init__(self, keyring: Keyring, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        keyring: Keyring,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        report: Callable[[str, float], None] = lambda _kind, _seconds: None,
+    ) -> None:
+        """`report` is told after each refresh in how many seconds the next key of each kind ends, if ever."""
         self._keyring = keyring
+        self._report = report
         self._clock = clock
         self._last_read: _LastRead | None = None
         self._uses: dict[str, int] = {}
@@ -258,7 +267,16 @@ class LiveKeys:
             self._last_read = _LastRead(ring.head, {key.digest: key for key in ring.keys}, now, at)
         elif last is not None:
             self._last_read = replace(last, now=now, at=at)
+        self._report_ends(now)
         self._record_uses(at)
+
+    def _report_ends(self, now: int) -> None:
+        """Report the end of the next key of each kind. A key with a successor may end, and one that ended is past."""
+        keys = self._last_read.by_digest.values() if self._last_read else ()
+        for kind in PREFIXES:
+            ends = (key.expires for key in keys if key.kind == kind and not key.replaced_by)
+            coming = (end for end in ends if end is not None and end > now)
+            self._report(kind, (min(coming, default=math.inf) - now) / 1000)
 
     def _record_uses(self, at: float) -> None:
         """Record uses, each key's at most once in USES_PAUSE seconds. A request never waits for this."""

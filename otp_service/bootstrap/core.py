@@ -82,7 +82,9 @@ class Core(Verifying):
     @cached_property
     def live_keys(self) -> LiveKeys:
         """The issued keys, as this process last read them."""
-        return LiveKeys(self.keyring)
+        return LiveKeys(
+            self.keyring, report=lambda kind, seconds: self.metrics.key_ends.labels(kind).set(seconds)
+        )
 
     @cached_property
     def ops_places(self) -> Places:

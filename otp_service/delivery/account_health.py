@@ -4,6 +4,7 @@ Knows which outcomes count for or against an account. Must not know challenges o
 """
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -53,6 +54,8 @@ class AccountHealth:
             return
         with suppress(StoreUnavailable):  # the next send closes it
             self._breakers.close(account, channel)
+            for where in (channel, WHOLE):
+                self._metrics.breaker_open_until.labels(account, where).set(0)
             log("breaker.closed", upstream=account, channel=channel)
 
     def _fault(self, account: str, channel: str, reason: str, signal: Signal) -> None:
@@ -70,6 +73,7 @@ class AccountHealth:
 
     def _opened(self, account: str, where: str, reason: str, seconds: float) -> None:
         self._metrics.breaker_openings.labels(account, where, reason).inc()
+        self._metrics.breaker_open_until.labels(account, where).set(time.time() + seconds)
         log(
             "breaker.opened",
             logging.WARNING,

@@ -5,6 +5,7 @@ All processes share this work. Knows when to ask. Must not know how an upstream 
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from otp_service.errors import StoreUnavailable
@@ -61,9 +62,12 @@ class Balances:
             return
         for row in rows:
             self._metrics.balance.labels(name, row.service).set(row.credits)
-        low = active.policy.upstreams[name].low_balance
-        for row in _in_use(rows, active.policy, name):
-            if low is not None and row.credits < low and not row.postpaid:
+        self._metrics.balance_read.labels(name).set(time.time())
+        low, used = active.policy.upstreams[name].low_balance, _in_use(rows, active.policy, name)
+        for row in rows:
+            is_low = row in used and low is not None and row.credits < low and not row.postpaid
+            self._metrics.balance_low.labels(name, row.service).set(is_low)
+            if is_low:
                 log("balance.low", logging.WARNING, upstream=name, service=row.service, credits=row.credits)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from otp_service.challenge.model import Challenge, State, Status
 from otp_service.challenge.store import ChallengeStore, Lease
-from otp_service.challenge.transitions import GiveUp, Move
+from otp_service.challenge.transitions import GiveUp, Move, Next
 from otp_service.crypto.sealing import Seal
 from otp_service.errors import StoreUnavailable
 from otp_service.telemetry.metrics import Metrics
@@ -36,7 +36,7 @@ class Settlement:
 
     def settle_move(self, lease: Lease, move: Move) -> None:
         """Write down what follows where nothing was sent."""
-        self._count_end(self._challenges.settle(lease, move), move)
+        self._count_move(lease, self._challenges.settle(lease, move), move)
 
     def settle_outcome(
         self,
@@ -62,7 +62,7 @@ class Settlement:
                     raise
                 time.sleep(PAUSE)
             else:
-                self._count_end(settled, move)
+                self._count_move(lease, settled, move)
                 return
 
     def _settle(
@@ -84,6 +84,10 @@ class Settlement:
             account=account,
         )
 
-    def _count_end(self, settled: Challenge | None, move: Move) -> None:
+    def _count_move(self, lease: Lease, settled: Challenge | None, move: Move) -> None:
+        """Count a step that was given up, and a challenge that ended, unless another worker settled it."""
+        if isinstance(move, Next) and settled:
+            following = lease.challenge.plan.steps[move.step].channel
+            self._metrics.fallbacks.labels(lease.challenge.step.channel, following).inc()
         if isinstance(move, GiveUp) and settled and settled.state is State.UNDELIVERABLE:
             self._metrics.challenges.labels(settled.app, State.UNDELIVERABLE).inc()

@@ -61,7 +61,7 @@ class WorkerWatch:
         start_polling("workers", self.refresh)
 
     def refresh(self) -> None:
-        """Read the beats, and sometimes how late the queues are. Raises StoreUnavailable."""
+        """Read the beats, and sometimes how late and how long the queues are. Raises StoreUnavailable."""
         try:
             now, alive, beat = self._membership.read()
         except StoreUnavailable:
@@ -73,6 +73,7 @@ class WorkerWatch:
         if self._polls % OLDEST_EVERY == 0:
             for queue in self._queues:
                 self._metrics.oldest_overdue.labels(queue.name).set(queue.overdue(now) / 1000)
+                self._metrics.queued.labels(queue.name).set(queue.size())
         self._polls += 1
 
     def require(self) -> None:

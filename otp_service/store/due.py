@@ -74,6 +74,10 @@ class DueQueue:
         )
         return sum(found[: len(keys)]), sum(found[len(keys) :])
 
+    def size(self) -> int:
+        """Count all that is in the queue, due or not, in one round trip. Raises StoreUnavailable."""
+        return sum(counts(self._scripts, [(key, "-inf", "+inf") for key in self._keys(self.partitions())]))
+
     def with_ended(self, partitions: Sequence[str], now: int) -> list[str]:
         """Choose the partitions where something has ended. Reads them in one round trip. Raises StoreUnavailable."""
         first = lowest(self._scripts, self._keys(partitions), BAND, BAND + now) if partitions else []

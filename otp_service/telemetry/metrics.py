@@ -3,6 +3,7 @@
 Knows names only. Must not know when something is counted.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
@@ -44,6 +45,12 @@ class Metrics:
         self.request_seconds = Histogram(
             "otp_http_request_seconds", "Time to answer", ["route"], buckets=_SLOW, registry=registry
         )
+        self.key_ends = _newest(
+            registry,
+            "otp_api_key_ends_seconds",
+            "Seconds until the next issued API key without a successor expires; +Inf if none will",
+            ["kind"],
+        )
         self.challenges = Counter(
             "otp_challenges", "Challenges opened, and how they ended", ["app", "result"], registry=registry
         )
@@ -51,12 +58,7 @@ class Metrics:
         self.hash_seconds = Histogram(
             "otp_hash_seconds", "Time of one Argon2 run", buckets=_FAST, registry=registry
         )
-        self.hash_waiting = Gauge(
-            "otp_hash_waiting",
-            "Callers that wait for a free hashing slot",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
+        self.hash_waiting = _summed(registry, "otp_hash_waiting", "Callers that wait for a free hashing slot")
 
     def _declare_deliveries(self, registry: CollectorRegistry) -> None:
         """Declare what happens to codes on their way."""
@@ -88,6 +90,12 @@ class Metrics:
             ["channel", "upstream", "stage", "result"],
             registry=registry,
         )
+        self.fallbacks = Counter(
+            "otp_fallbacks",
+            "Steps that were given up for the next one, by the channel of each",
+            ["channel", "next"],
+            registry=registry,
+        )
         self.inbound = Counter(
             "otp_inbound", "Messages from people by what they ask for", ["channel", "word"], registry=registry
         )
@@ -103,18 +111,36 @@ class Metrics:
             ["upstream", "channel", "reason"],
             registry=registry,
         )
+        self.breaker_open_until = Gauge(
+            "otp_breaker_open_until_seconds",
+            "Until when a breaker that this process opened stays open, in seconds since 1970; 0 if it was closed",
+            ["upstream", "channel"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.charges = Counter(
             "otp_upstream_charges",
             "What upstreams charged, in their own unit",
             ["channel", "upstream"],
             registry=registry,
         )
-        self.balance = Gauge(
+        self.balance = _newest(
+            registry,
             "otp_upstream_balance",
             "Credit left at an upstream, in its own unit",
             ["upstream", "service"],
-            registry=registry,
-            multiprocess_mode="livemostrecent",
+        )
+        self.balance_low = _newest(
+            registry,
+            "otp_upstream_balance_low",
+            "1 if a service in use has less credit than low_balance of the policy",
+            ["upstream", "service"],
+        )
+        self.balance_read = _newest(
+            registry,
+            "otp_upstream_balance_read_seconds",
+            "When this process last read a balance, in seconds since 1970",
+            ["upstream"],
         )
 
     def _declare_guard(self, registry: CollectorRegistry) -> None:
@@ -132,6 +158,12 @@ class Metrics:
     def _declare_queues(self, registry: CollectorRegistry) -> None:
         """Declare how the store and the workers keep up."""
         self.events = Counter("otp_events", "Events for apps by result", ["app", "result"], registry=registry)
+        self.queued = _newest(
+            registry,
+            "otp_queued",
+            "Open challenges (queue due) and events that their app has not accepted (queue evt), as the API sees it",
+            ["queue"],
+        )
         self.deadline_lag = Histogram(
             "otp_deadline_lag_seconds",
             "How late due work was claimed",
@@ -139,19 +171,14 @@ class Metrics:
             buckets=_SLOW,
             registry=registry,
         )
-        self.oldest_overdue = Gauge(
+        self.oldest_overdue = _newest(
+            registry,
             "otp_oldest_overdue_seconds",
             "For how long the oldest due work has waited for a worker, as the API sees it",
             ["queue"],
-            registry=registry,
-            multiprocess_mode="livemostrecent",
         )
-        self.workers = Gauge(
-            "otp_workers",
-            "Workers that are alive, as the API sees it",
-            ["queue"],
-            registry=registry,
-            multiprocess_mode="livemostrecent",
+        self.workers = _newest(
+            registry, "otp_workers", "Workers that are alive, as the API sees it", ["queue"]
         )
         self.store_seconds = Histogram(
             "otp_store_call_seconds",
@@ -166,13 +193,7 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
-        self.in_flight = Gauge(
-            "otp_in_flight",
-            "Work that workers are doing now",
-            ["queue"],
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
+        self.in_flight = _summed(registry, "otp_in_flight", "Work that workers are doing now", ["queue"])
 
     def _declare_waits(self, registry: CollectorRegistry) -> None:
         """Declare how long sends wait, and which are refused because of it."""
@@ -182,9 +203,18 @@ class Metrics:
             ["act"],
             registry=registry,
         )
-        self.send_wait = Gauge(
+        self.send_wait = _newest(
+            registry,
             "otp_send_wait_seconds",
             "Estimate of how long a new send would wait for a worker, as the API sees it",
-            registry=registry,
-            multiprocess_mode="livemostrecent",
         )
+
+
+def _newest(registry: CollectorRegistry, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
+    """Declare what all processes of the API see alike: the value that was set last counts."""
+    return Gauge(name, text, labels, registry=registry, multiprocess_mode="livemostrecent")
+
+
+def _summed(registry: CollectorRegistry, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
+    """Declare what each process has a part of."""
+    return Gauge(name, text, labels, registry=registry, multiprocess_mode="livesum")

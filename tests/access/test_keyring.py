@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import secrets
 from collections.abc import Callable, Iterator
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otp_service.access import api_keys
-from otp_service.access.api_keys import digest
+from otp_service.access.api_keys import PREFIXES, digest
 from otp_service.access.keyring import KEEP_ENDED, OVERLAP, USES_PAUSE, Key, Keyring, LiveKeys
 from otp_service.errors import KeyConflict, NotFound, StoreUnavailable
 from otp_service.store.polling import POLL_EVERY
@@ -526,3 +527,24 @@ def test_a_lifetime_of_nothing_is_refused_where_a_key_must_live(text: str) -> No
     """A key that ends at once would be issued for nothing; an overlap may be nothing."""
     with pytest.raises(ValueError, match="from 1s to 3650d"):
         api_keys.read_lifetime(text, shortest=1)
+
+
+def test_the_end_of_the_next_key_is_reported(ring: Keyring, clock: Clock) -> None:
+    """Of each kind. What was rotated or revoked may end; what has ended is past."""
+    found: dict[str, float] = {}
+    live = LiveKeys(ring, clock=clock, report=found.__setitem__)
+    live.refresh()
+    assert found == dict.fromkeys(PREFIXES, math.inf)
+    issued(ring)
+    issued(ring, 3 * DAY)
+    issued(ring, 9 * DAY, "publishable")
+    _, rotated = issued(ring, 2 * DAY)
+    ring.rotate(rotated.id, by="anna", reason="r", lifetime=20 * DAY)
+    ring.revoke(issued(ring, DAY)[1].id, by="anna", reason="r")
+    live.refresh()
+    assert found["secret"] == pytest.approx(3 * DAY, abs=60)
+    assert found["publishable"] == pytest.approx(9 * DAY, abs=60)
+    later(ring, 4 * DAY)
+    live.refresh()
+    assert found["secret"] == pytest.approx(16 * DAY, abs=60)
+    assert found["ops"] == found["webhook"] == math.inf

@@ -1,5 +1,6 @@
 """Delivery reports open the breaker of an account, independently of the outcomes of sends."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -31,3 +32,22 @@ def test_an_account_that_accepts_all_messages_and_delivers_none_is_paused(spine:
     gone = ["upstream_gone"] * (TOLERANCE - 1)
     assert reports(*gone, None, *gone, "unreachable") == "closed"
     assert reports("upstream_gone") == "open"
+
+
+def test_operators_see_until_when_an_account_is_paused(spine: Spine) -> None:
+    """A figure for an alert: a moment ahead while the breaker is open, and 0 once a message went through."""
+    health, figures = spine.account_health, spine.metrics.registry
+
+    def open_until(channel: str) -> float | None:
+        return figures.get_sample_value(
+            "otp_breaker_open_until_seconds", {"upstream": "main", "channel": channel}
+        )
+
+    before = time.time()
+    health.record_outcome("main", "sms", Outcome(Verdict.REFUSED, "throttled", retry_after=30))
+    until = open_until("*")
+    assert until is not None
+    assert before + 30 <= until <= time.time() + 30
+    assert open_until("sms") is None
+    health.record_outcome("main", "sms", Outcome(Verdict.ACCEPTED, ""), clean=False)
+    assert (open_until("*"), open_until("sms")) == (0, 0)

@@ -1,6 +1,7 @@
 """Balances of upstream accounts are read and exported, and a low balance causes a warning."""
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -186,3 +187,22 @@ def test_an_account_that_does_not_answer_keeps_its_last_figure(
     assert figure(metrics, "spare", "T") == 7
     assert [name for name, _ in logged] == ["balance.low", "balance.unknown"]
     assert logged[1][1] == {"upstream": "main", "reason": "timeout"}
+
+
+def test_which_balance_is_low_and_when_it_was_read_are_exported(store: Stores) -> None:
+    """An alert needs no threshold of its own. What is not in use, or is paid later, is never low."""
+    rows = [
+        row("T", 99, channel="sms"),
+        row("P", 0, channel="sms"),
+        row("VOC", 100, channel="voice"),
+        row("V", -5, channel="voice", postpaid=True),
+    ]
+    before = time.time()
+    balances, metrics = watch(store, low_balance=100, main=AccountDouble(*rows))
+    balances.read_due()
+    read = metrics.registry.get_sample_value
+    low = [read("otp_upstream_balance_low", {"upstream": "main", "service": one.service}) for one in rows]
+    assert low == [1, 0, 0, 0]
+    when = read("otp_upstream_balance_read_seconds", {"upstream": "main"})
+    assert when is not None
+    assert before <= when <= time.time()

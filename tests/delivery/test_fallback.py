@@ -265,3 +265,24 @@ def test_a_late_receipt_neither_moves_nor_revives_what_followed(journeys: Journe
     journeys.push("sms", first.upstream_id, Stage.FAILED)
     assert seen(journeys.core.store, id_).deliveries[0].status is Status.DELIVERED
     assert journeys.to_the_end(id_).state is State.EXPIRED
+
+
+def test_each_step_that_is_given_up_is_counted(journeys: Journeys) -> None:
+    """By the channel that failed and the one that follows, so that operators see where messages are lost."""
+    journeys.mend_all()
+
+    def counted() -> float:
+        return (
+            journeys.core.metrics.registry.get_sample_value(
+                "otp_fallbacks_total", {"channel": "sms", "next": "voice"}
+            )
+            or 0
+        )
+
+    before = counted()
+    journeys.upstream.ends = {"sms": "failed_receipt"}
+    journeys.rest(journeys.start(*steps(["sms", "voice"])))
+    assert counted() == before + 1
+    journeys.upstream.ends = {}
+    journeys.rest(journeys.start(*steps(["sms", "voice"])))
+    assert counted() == before + 1

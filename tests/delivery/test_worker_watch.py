@@ -171,3 +171,17 @@ def test_the_api_shows_how_late_work_is(spine: Spine) -> None:
         pass_time(spine, watch, 0)
     assert shown("otp_workers") == 1
     assert shown("otp_oldest_overdue_seconds") == pytest.approx(late, abs=1)
+
+
+def test_the_api_shows_how_much_is_queued(spine: Spine) -> None:
+    """Open challenges, and events that their app has not accepted, whether they are due or wait for a later try."""
+    metrics = Metrics()
+    watch = watching(spine, metrics)
+    id_ = opened(spine.store).id
+    spine.store.events.put(id_, ["a", "b"], {"a": {"n": 1}, "b": {"n": 2}})
+    event = next(iter(spine.store.events_due.due([id_[:2]], 1)[id_[:2]].ids))
+    assert spine.store.events.claim(event)
+    spine.store.events.finish(event, 3600)
+    watch.refresh()
+    shown = [metrics.registry.get_sample_value("otp_queued", {"queue": queue}) for queue in ("due", "evt")]
+    assert shown == [1, 2]
