@@ -28,6 +28,7 @@ from otp_service.errors import (
 )
 from otp_service.events.outbox import Outbox
 from otp_service.guard.admission import Admission
+from otp_service.guard.rules import GuardedSend, asked_of
 from otp_service.store.partitions import operation
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
@@ -161,17 +162,18 @@ class Check:
             raise self._answer_wrong_code(check)
         via, caller = live[place][0], check.caller
         token = self._prover.new_token(*check.guess.names[:1])
+        asked = _asked_by(check)
         now, won = self._challenges.finish(
             check.challenge.id,
             caller.app.name,
             State.VERIFIED,
             via,
             token,
-            beside=self._recorder.counting_success(caller, check.challenge, check.person),
+            beside=self._recorder.counting_success(caller, check.challenge, asked),
         )
         if won is None:
             return self._repeat_after_defeat(check)
-        self._recorder.record_success(caller, won, check.person, won.deliveries[via], now)
+        self._recorder.record_success(caller, won, asked, won.deliveries[via], now)
         at = won.proof.ends // 1000 - TOKEN_LIFETIME if won.proof else now // 1000
         issue = Issue(token.jti, at, token.kid)
         return self._prover.prove(won, check.person, issue, now, remember_device=check.guess.device)
@@ -219,6 +221,14 @@ class Check:
             return IdempotencyKeyReused()
         self._recorder.record_repeated(check.caller, check.challenge, check.person)
         return WrongCode(first.left)
+
+
+def _asked_by(check: _Check) -> GuardedSend:
+    """Return what is known about the send whose code came back, and about who typed it."""
+    address = check.caller.address or check.person.address or None
+    return replace(
+        asked_of(check.challenge, check.person.e164), address=address, session=check.person.session
+    )
 
 
 def _listed(ids: Iterable[str]) -> str:

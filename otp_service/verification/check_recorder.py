@@ -4,9 +4,7 @@ Knows what each of them counts. Must not know how a code is checked.
 """
 
 from contextlib import suppress
-from dataclasses import replace
 
-from otp_service import phone
 from otp_service.challenge import transitions
 from otp_service.challenge.model import Challenge, Delivery
 from otp_service.challenge.sealed import PersonalData, log_challenge
@@ -14,7 +12,7 @@ from otp_service.delivery.conversion import Conversion
 from otp_service.errors import StoreUnavailable
 from otp_service.events.outbox import Outbox
 from otp_service.guard.admission import Admission
-from otp_service.guard.rules import asked_of
+from otp_service.guard.rules import GuardedSend, asked_of
 from otp_service.store.sources import Call
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
@@ -52,24 +50,22 @@ class CheckRecorder:
             with suppress(StoreUnavailable):  # the app is told when the challenge expires instead
                 self._outbox.queue_exhausted(challenge)
 
-    def counting_success(self, caller: Caller, challenge: Challenge, person: PersonalData) -> list[Call]:
+    def counting_success(self, caller: Caller, challenge: Challenge, asked: GuardedSend) -> list[Call]:
         """Return the calls that count a right code for the guard: once for a challenge, whoever ends it."""
         guard = caller.active.policy.guard_of(caller.app.name)
-        address = caller.address or person.address or None
-        asked = replace(asked_of(challenge, person.e164), address=address, session=person.session)
         sent_at = transitions.charged_at(challenge)
         return self._admission.counting_success(guard, asked, sent_at, f"{challenge.id[-8:]}v")
 
     def record_success(
-        self, caller: Caller, won: Challenge, person: PersonalData, delivery: Delivery, now: int
+        self, caller: Caller, won: Challenge, asked: GuardedSend, delivery: Delivery, now: int
     ) -> None:
         """Count a right code, which `delivery` brought."""
-        self._record_result(caller, "verified", won, person.e164, channel=delivery.channel)
+        self._record_result(caller, "verified", won, asked.number.e164, channel=delivery.channel)
         self._metrics.challenges.labels(caller.app.name, "verified").inc()
         self._metrics.verified.labels(delivery.channel, delivery.upstream).inc()
         seconds = (now - delivery.at) / 1000
         self._metrics.verify_seconds.labels(delivery.channel).observe(seconds)
-        country = phone.country_of(person.e164)
+        country = asked.number.country
         self._conversion.count_verified(now, delivery.channel, country, delivery.upstream, seconds)
 
     def _record_result(

@@ -434,8 +434,8 @@ def _of_hashing() -> Iterator[Sequence[str]]:
 def _of_the_store() -> Iterator[Sequence[str]]:
     yield (
         "the store: connections of each process",
-        f"threads + {foundation.SPARE_CONNECTIONS}",
-        "`bootstrap/foundation.py`",
+        f"threads + {foundation.SPARE_CONNECTIONS} for scripts, and as many at most for scans and subscriptions",
+        "`bootstrap/foundation.py`, `store/held.py`",
         f"a caller waits {span(connection.USUAL_LIMITS.pool)}, then it counts as unavailable",
     )
     yield (
