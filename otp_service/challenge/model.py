@@ -157,6 +157,7 @@ class Challenge:
     `via` is the place of the delivery that brought the right code. `known` is how well the guard knew the caller.
     `policy` is the version that the plan was copied from. `watched` means that the app wants events; `told` names those
     that were queued. `set_by` is who set purpose, reference and binding: a "page" or a "server".
+    `owed` is the place of a delivery that was dropped as too late, until its charge has been given back.
     """
 
     id: str
@@ -181,6 +182,7 @@ class Challenge:
     set_by: str = "page"
     answers: tuple[Answer, ...] = ()
     proof: Proof | None = None
+    owed: int | None = None
 
     def status(self, now: int) -> State:
         """Return the state at `now`: time or guesses end a challenge before the store records it."""

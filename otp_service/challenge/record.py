@@ -101,6 +101,7 @@ def read(id_: str, stored: str) -> Challenge:
         told=tuple(record.get("told", ())),
         answers=tuple(_answers(record.get("asked", {}))),
         proof=_proof(record),
+        owed=record.get("owed"),
         **{name: record.get(name, "") for name in _TEXTS},
         **{name: record.get(name, default) for name, default in _DEFAULTS.items()},
     )

@@ -16,7 +16,7 @@ from otp_service.telemetry.logs import log
 
 
 class PersonalData(NamedTuple):
-    """The number (E.164), the address and the session that a server named, and the binding as canonical JSON."""
+    """The number (E.164), the address of the caller, the session that a server named, and the binding as JSON."""
 
     e164: str
     address: str = ""

@@ -13,7 +13,7 @@ from otp_service.challenge import record
 from otp_service.challenge.guess_store import GuessStore
 from otp_service.challenge.keys import ChallengeKeys
 from otp_service.challenge.model import FAILED, Challenge, Delivery, State, Status, overruled_by
-from otp_service.challenge.transitions import Again, GiveUp, Hold, Move, Next, Wait
+from otp_service.challenge.transitions import MIN_TIME_LEFT, Again, GiveUp, Hold, Move, Next, Wait
 from otp_service.store.due import DueQueue
 from otp_service.store.partitions import Partitions, operation
 from otp_service.store.scripts import Scripts
@@ -52,7 +52,7 @@ class Lease:
     """A challenge that one worker holds for a while.
 
     `what` says what to do: `send` (send the newest delivery), `waited` (decide what follows), `over` (it has ended,
-    tell its app) or `ended` (it expired just now). `operation` identifies the lease.
+    tell its app), `owed` (give back a charge) or `ended` (it expired just now). `operation` identifies the lease.
     """
 
     what: str
@@ -136,7 +136,7 @@ class ChallengeStore(GuessStore):
     def claim(self, id_: str) -> Lease | None:
         """Lease a challenge that is due. Return None if nothing is left to do."""
         act = operation()
-        answer = self._scripts.call("claim", self._names.of(id_), id_, act, CLAIM_LEASE)
+        answer = self._scripts.call("claim", self._names.of(id_), id_, act, CLAIM_LEASE, MIN_TIME_LEFT)
         if answer[0] == "none":
             return None
         return Lease(answer[0], answer[1], record.read(id_, answer[2]), act)
@@ -144,7 +144,7 @@ class ChallengeStore(GuessStore):
     def end_expired(self, ids: Sequence[str]) -> list[tuple[str, State | None, str]]:
         """End those of some challenges of one partition whose time is over. Return id, state and app of each.
 
-        Those that ended before, and whose app has yet to be told, have no state.
+        Those without a state need a claim: their app has yet to be told, or a charge to be given back.
         """
         keys = [self._names.schedule(ids[0]), *map(self._names.challenge, ids)]
         _, *ended = self._scripts.call("end_expired", keys, *ids)
@@ -152,6 +152,11 @@ class ChallengeStore(GuessStore):
             (id_, State(state) if state else None, app)
             for id_, state, app in zip(*[iter(ended)] * 3, strict=True)
         ]
+
+    def record_repaid(self, lease: Lease) -> None:
+        """Record that the charge of a dropped delivery has been given back."""
+        id_ = lease.challenge.id
+        self._scripts.call("repaid", self._names.of(id_), id_, lease.operation)
 
     def arm(self, lease: Lease, reference: str, code_hash: str, upstream: str) -> bool:
         """Mark the newest delivery as being sent by an account. Return False if it must not be sent."""
@@ -164,6 +169,7 @@ class ChallengeStore(GuessStore):
             "only": " ".join(lease.challenge.last.only),
             "wait": lease.challenge.step.wait * 1000,
             "lease": SEND_LEASE,
+            "least": MIN_TIME_LEFT,
             "live": lease.challenge.plan.live_codes,
         }
         answer = self._scripts.call("arm", self._names.of(id_), id_, lease.operation, json.dumps(sending))

@@ -8,6 +8,7 @@ from functools import partial
 
 from otp_service.challenge import transitions
 from otp_service.challenge.model import Challenge
+from otp_service.challenge.sealed import PersonalData
 from otp_service.guard import rules
 from otp_service.guard.admission import Admission, Entry
 from otp_service.policy import Guard
@@ -33,6 +34,19 @@ class Charges:
         )
         operation = f"{challenge.id[-8:]}{len(challenge.deliveries)}"
         return self._admission.admit_fallback(entry, operation).verdict
+
+    def give_back(self, guard: Guard, challenge: Challenge, person: PersonalData) -> None:
+        """Give back the charge of the delivery that is owed, once. Raises StoreUnavailable."""
+        place = challenge.owed or 0
+        delivery = challenge.deliveries[place]
+        asked = replace(
+            rules.asked_of(challenge, person.e164),
+            channel=delivery.channel,
+            address=person.address or None,
+            session=person.session,
+        )
+        make = rules.lines_of_fallback if delivery.automatic else rules.lines_of_send
+        self._admission.give_back(make(guard, asked), f"late{challenge.id[-8:]}{place}", delivery.at)
 
     def count_message(self, guard: Guard, challenge: Challenge, e164: str, outcome: Outcome) -> None:
         """Count a message that an upstream accepted.

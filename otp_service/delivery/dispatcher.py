@@ -95,6 +95,8 @@ class Dispatcher:
             if lease.challenge.state is not State.EXHAUSTED:  # counted with its last guess
                 self._metrics.challenges.labels(lease.challenge.app, lease.challenge.state).inc()
             log("challenge.ended", challenge=challenge_id[:8], state=lease.challenge.state)
+        elif lease.what == "owed":
+            self._give_back(lease)
         elif lease.what == "over":
             self._outbox.queue_events(lease.challenge, over=lease.operation)
         elif lease.what == "waited":
@@ -103,6 +105,17 @@ class Dispatcher:
             with suppress(Busy), self._pace.in_hand() as leave:
                 # Busy: a key is missing; when the lease ends, a worker may hold it
                 self._deliver(lease, stopping, unused, leave)
+
+    def _give_back(self, lease: Lease) -> None:
+        """Give back the charge of a delivery that was dropped as too late."""
+        challenge = lease.challenge
+        with suppress(Busy):  # a key is missing: when the lease ends, a worker may hold it
+            guard = self._active().policy.guard_of(challenge.app)
+            self._charges.give_back(guard, challenge, unseal(self._seal, challenge))
+            self._challenges.record_repaid(lease)
+            if challenge.state is not State.PENDING:
+                self._metrics.challenges.labels(challenge.app, challenge.state).inc()
+                log("challenge.ended", challenge=challenge.id[:8], state=challenge.state)
 
     def _after_wait(self, lease: Lease) -> None:
         """Do what follows for a message that left: a receipt came, or its step's time is over."""

@@ -160,6 +160,10 @@ class Admission:
         with suppress(StoreUnavailable):
             self._limiter.refund(entry.lines, operation, allowance)
 
+    def give_back(self, lines: Sequence[Line], operation: str, moment: int) -> None:
+        """Undo, once, the charge of a message that was accepted at `moment` (milliseconds) and never sent."""
+        self._limiter.give_back(lines, operation, moment)
+
     def count(self, lines: Sequence[Line]) -> None:
         """Count what happened after a send. Does nothing if the store is away."""
         with suppress(StoreUnavailable):

@@ -84,6 +84,10 @@ class Limiter:
         """Undo the charge of an operation, if it was made by the same call. The call's proof is valid again."""
         self._run(self._call("refund", lines, operation, allowance=allowance))
 
+    def give_back(self, lines: Sequence[Line], operation: str, moment: int) -> None:
+        """Undo, once for each operation, a charge that was made just before `moment` and may be forgotten by now."""
+        self._run(self._call("give_back", lines, operation, moment=moment))
+
     def count(self, lines: Sequence[Line]) -> None:
         """Count what happened, whatever the limits say."""
         self._run(self.counting(lines, secrets.token_urlsafe(9)))
@@ -113,6 +117,7 @@ class Limiter:
         *,
         allowance: Allowance = _NOTHING,
         pins: PinNames = _NO_PINS,
+        moment: int = 0,
     ) -> Call:
         keys = [
             self._slot.operation(operation),
@@ -124,7 +129,7 @@ class Limiter:
         plan: dict[str, Any] = {
             "call": allowance.call,
             "keep": self._keep_blocks,
-            "remember": CHARGED if act == "charge" else REMEMBER,
+            "remember": CHARGED if act in {"charge", "give_back"} else REMEMBER,
             "spent": SPENT,
             "proof": bool(allowance.proof),
             "enough": min(allowance.enough, _ENDLESS),
@@ -132,6 +137,7 @@ class Limiter:
             "trusted": allowance.trusted,
             "destinations": list(pins.destinations),
             "callers": list(pins.callers),
+            "moment": moment,
         }
         written = ",".join([writer.write(line) for line in lines])
         plan["subjects"] = writer.subjects

@@ -187,7 +187,7 @@ class Send:
         self, caller: Caller, request: SendRequest, entry: Entry, plan: Plan, id_: str
     ) -> Challenge:
         data = PersonalData(
-            entry.asked.number.e164, request.address or "", request.session, canonical(request.binding)
+            entry.asked.number.e164, entry.asked.address or "", request.session, canonical(request.binding)
         )
         return Challenge(
             id=id_,

@@ -22,6 +22,7 @@ from tests.bench.costs import checking, hashing, memory, reaching
 from tests.bench.fallback import falling_back
 from tests.bench.figures import Figure
 from tests.bench.guard import guarding, slot_limit
+from tests.bench.overload import overloaded
 from tests.bench.receipts import receiving
 
 Part = Callable[[], Iterator[Figure]]
@@ -54,6 +55,7 @@ def parts(options: argparse.Namespace) -> Mapping[str, Part]:
         "curve": each(
             lambda profile: throughput.curve(profile, seconds, DRAWN.format(profile=profile), shares)
         ),
+        "overload": each(lambda profile: overloaded(profile, 2 if options.smoke else 58)),
         "slow": lambda: throughput.slow_upstream("fast", seconds, loads[-1]),
     }
 

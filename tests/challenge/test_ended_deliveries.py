@@ -43,7 +43,13 @@ def cancel(store: Stores, id_: str) -> None:
 def expire(store: Stores, id_: str) -> None:
     """End the challenge by its expiry."""
     store.scripts.offset += TTL
-    assert claimed(store, id_).what == "ended"
+    lease = store.challenges.claim(id_)
+    if lease is None:  # what was not sent was dropped
+        lease = claimed(store, id_)
+        assert lease.what == "owed"
+        store.challenges.record_repaid(lease)
+        lease = store.challenges.claim(id_)
+    assert lease is None or lease.what == "ended"
 
 
 def exhaust(store: Stores, id_: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import State, Status
 from otp_service.challenge.store import CLAIM_LEASE, SEND_LEASE
+from otp_service.challenge.transitions import Hold
 from otp_service.upstream.port import Verdict
 from tests.support.spine import (
     PLAN,
@@ -84,16 +85,24 @@ def test_an_outcome_is_stored_after_the_end_and_moves_nothing(
 
 @pytest.mark.parametrize(
     ("verdict", "end"),
-    [(Verdict.ACCEPTED, State.EXPIRED), (Verdict.UNKNOWN, State.EXPIRED), (None, State.UNDELIVERABLE)],
+    [
+        (Verdict.ACCEPTED, State.EXPIRED),
+        (Verdict.UNKNOWN, State.EXPIRED),
+        (Verdict.REFUSED, State.UNDELIVERABLE),
+    ],
 )
 def test_the_end_says_whether_a_message_went_out(
-    store: Stores, valkey: ValkeyServer, verdict: Verdict | None, end: State
+    store: Stores, valkey: ValkeyServer, verdict: Verdict, end: State
 ) -> None:
     """It ends as expired if an upstream took a message, else as undeliverable. Its hashes are removed."""
     challenge = opened(store)
-    if verdict:
-        lease, reference = armed(store, challenge.id)
-        ended(store, lease, reference, verdict)
+    lease, reference = armed(store, challenge.id)
+    store.challenges.settle(
+        lease,
+        Hold(),
+        reference=reference,
+        status=Status(verdict) if verdict is not Verdict.ACCEPTED else Status.ACCEPTED,
+    )
     store.scripts.offset += PLAN.ttl * 1000
     assert seen(store, challenge.id).status(store.facts.time()) is end
     lease = claimed(store, challenge.id)

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, Step, overruled_by
 from otp_service.challenge.store import CLAIM_LEASE, SEND_LEASE, Lease
-from otp_service.challenge.transitions import Again, GiveUp, Hold, Move, Next, Wait
+from otp_service.challenge.transitions import MIN_TIME_LEFT, Again, GiveUp, Hold, Move, Next, Wait
 from tests.support.spine import PatientScripts, deadline, new_challenge, new_delivery
 from tests.support.valkey_server import ValkeyServer
 
@@ -41,6 +41,7 @@ PLANS = (
 )
 MOVES = (Hold(), Wait(7), Again(3), Next(0), GiveUp())
 NOT_LEFT = {Status.QUEUED, Status.CLAIMED}
+NEVER_CAME = {Status.SUPERSEDED, Status.NOT_SENT, Status.REFUSED, Status.FAILED}
 AT_THE_END = {Status.QUEUED: Status.NOT_SENT, Status.CLAIMED: Status.NOT_SENT, Status.SENDING: Status.UNKNOWN}
 """What a delivery under way is when its challenge has ended."""
 
@@ -74,6 +75,24 @@ class Known:
         )
         self.now = replace(self.now, state=state, deliveries=deliveries)
         self.due, self.ending = None, False
+
+    def drop(self, now: int, *, charged: bool) -> None:
+        """Drop the newest delivery as too late."""
+        self.change(status=Status.NOT_SENT, reason="too_late")
+        place, expires, self.lease = len(self.now.deliveries) - 1, self.now.expires, ""
+        if all(d.status in NEVER_CAME for d in self.now.deliveries):
+            self.end(State.UNDELIVERABLE)
+        elif not charged:
+            self.due, self.ending = expires, True
+        if charged:
+            self.now = replace(self.now, owed=place)
+            self.due, self.ending = now, True
+
+    def is_charged(self) -> bool:
+        """Whether the guard charged the newest delivery before it was claimed."""
+        last, before = self.now.last, self.now.deliveries[-2:-1]
+        replaces = any(d.status is Status.REFUSED for d in before)
+        return bool(not last.automatic or last.tried or last.deferrals or replaces)
 
     def settle_exhausted(self) -> None:
         """After the last guess, what was not sent is not sent any more."""
@@ -191,7 +210,10 @@ class Histories(RuleBasedStateMachine):
         now, ended = self.store.challenges.finish(id_, app, state, via)
         self.at(now)
         if app == "web" and known.is_open(now) and not (state is State.CANCELLED and known.exhausted):
+            left = known.due, known.ending
             known.end(state)
+            if known.now.owed is not None:
+                known.due, known.ending = left
             known.now = replace(known.now, via=via)
             assert ended == known.now
         else:
@@ -206,7 +228,7 @@ class Histories(RuleBasedStateMachine):
         fresh = new_delivery(known.now.plan, len(known.now.plan.steps) - 1, operation)
         what, now, answer = self.store.challenges.resend(id_, "web", fresh)
         self.at(now)
-        if not known.is_open(now) or known.exhausted:
+        if not known.is_open(now) or known.exhausted or known.now.owed is not None:
             assert (what, answer) == ("gone", None)
         elif any(d.operation == fresh.operation for d in known.now.deliveries):
             assert (what, answer) == ("queued", known.now)
@@ -233,7 +255,22 @@ class Histories(RuleBasedStateMachine):
         if known.due is None or known.due > now:
             assert lease is None
             return multiple()
-        if now >= known.now.expires:
+        expires, last = known.now.expires, known.now.last
+        if known.now.owed is not None:
+            assert lease is not None
+            known.lease, known.due, expected = lease.operation, now + CLAIM_LEASE, "owed"
+        elif (
+            last.status in NOT_LEFT
+            and now > expires - MIN_TIME_LEFT
+            and not (known.exhausted and now < expires)
+        ):
+            charged = known.is_charged()
+            known.drop(now, charged=charged)
+            if charged or known.now.state is State.PENDING:
+                assert lease is None
+                return multiple()
+            expected = "ended"
+        elif now >= expires:
             arrived = {Status.SENDING, Status.ACCEPTED, Status.UNKNOWN}
             sent = any(d.status in arrived for d in known.now.deliveries)
             expected = "ended"
@@ -289,8 +326,11 @@ class Histories(RuleBasedStateMachine):
         armed = self.store.challenges.arm(lease, reference, f"hash-{reference}", "main")
         now = self.at()
         last = known.now.last
-        ours = known.is_open(now) and known.lease == lease.operation
-        if ours and last.status is Status.CLAIMED:
+        ours = known.now.state is State.PENDING and known.lease == lease.operation
+        if ours and last.status is Status.CLAIMED and now > known.now.expires - MIN_TIME_LEFT:
+            known.drop(now, charged=True)
+            assert not armed
+        elif ours and last.status is Status.CLAIMED:
             known.change(
                 status=Status.SENDING,
                 reference=reference,
@@ -304,7 +344,8 @@ class Histories(RuleBasedStateMachine):
                 known.change(place, code_hash="")
             assert armed
         else:
-            assert armed == (ours and last.status is Status.SENDING and last.reference == reference)
+            again = last.status is Status.SENDING and last.reference == reference
+            assert armed == (ours and again and now < known.now.expires)
         self.touched = lease.challenge.id
 
     @rule(
@@ -349,6 +390,8 @@ class Histories(RuleBasedStateMachine):
     def _move(self, known: Known, lease: Lease, move: Move, tried: int = 0) -> None:
         if known.now.state is not State.PENDING or known.lease != lease.operation:
             return
+        if known.now.owed is not None:
+            return
         now, expires = self.latest, known.now.expires
         known.lease = ""
         if known.exhausted:
@@ -373,6 +416,18 @@ class Histories(RuleBasedStateMachine):
             case GiveUp():
                 known.end(State.UNDELIVERABLE)
         known.ending = known.due is not None and known.due >= expires
+
+    @rule(lease=leases)
+    def repay(self, lease: Lease) -> None:
+        """Record that a charge was given back, with any lease."""
+        known = self.known[lease.challenge.id]
+        self.store.challenges.record_repaid(lease)
+        self.at()
+        if known.lease == lease.operation and known.now.owed is not None:
+            known.lease, known.now = "", replace(known.now, owed=None)
+            known.ending = known.now.state is State.PENDING
+            known.due = known.now.expires if known.ending else None
+        self.touched = lease.challenge.id
 
     @rule(lease=leases)
     def release(self, lease: Lease) -> None:
@@ -419,7 +474,7 @@ class Histories(RuleBasedStateMachine):
         """Pending challenges are scheduled, codes, guesses and sends keep their limits, and ends keep no codes."""
         for known in self.known.values():
             now = known.now
-            assert (known.due is not None) == (now.state is State.PENDING)
+            assert (known.due is not None) == (now.state is State.PENDING or now.owed is not None)
             assert now.state is State.PENDING or not any(d.status in AT_THE_END for d in now.deliveries)
             assert len(now.live_hashes()) <= (now.plan.live_codes if now.state is State.PENDING else 0)
             assert now.attempts <= now.plan.max_attempts

@@ -1,15 +1,17 @@
 -- Leases a challenge that is due to one worker, and says what to do: "send" (send the newest delivery), "waited" (decide
--- what follows), "over" (the challenge has ended: tell its app). Ends a challenge that has expired ("ended"). If the
--- newest delivery is "sending", its worker died: its outcome is unknown. The operation id identifies the lease.
+-- what follows), "over" (the challenge has ended: tell its app), "owed" (a charge is to be given back). Ends a challenge that has expired ("ended"). If the
+-- newest delivery is "sending", its worker died: its outcome is unknown. One with less than `least` milliseconds of use left
+-- is dropped. The operation id identifies the lease.
 -- Returns {what, now, challenge} or {"none", now}.
 -- KEYS: due, challenge
--- ARGV: id, operation, lease
+-- ARGV: id, operation, lease, least
 -- include: now
 -- include: bands
 -- include: end_deliveries
 -- include: expire
+-- include: drop_late
 local due_key, challenge_key = KEYS[1], KEYS[2]
-local id, operation, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local id, operation, lease, least = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local found = redis.call("ZSCORE", due_key, id)
 if not found then
@@ -19,24 +21,25 @@ local score = tonumber(found)
 local band = score < 0 and -BAND or score >= BAND and BAND or 0
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)
-if not challenge or (challenge.state and not challenge.watched) then
+if not challenge or (challenge.state and not challenge.watched and not challenge.owed) then
   redis.call("ZREM", due_key, id)
   return {"none", now}
 end
 local last = challenge.deliveries[#challenge.deliveries]
 if score - band > now then
   if challenge.lease == operation then -- repeated after a lost reply
-    return {challenge.state and "over" or last.status == "claimed" and "send" or "waited", now, stored}
+    return {challenge.owed and "owed" or challenge.state and "over" or last.status == "claimed" and "send" or "waited", now, stored}
   end
   return {"none", now}
 end
 
 local what
 local exhausted = #(challenge.attempts or {}) >= challenge.guesses
-if challenge.state then
+local not_left = last.status == "queued" or last.status == "claimed"
+if challenge.owed or challenge.state then
   challenge.lease = operation
   redis.call("ZADD", due_key, now + lease + band, id)
-  what = "over"
+  what = challenge.owed and "owed" or "over"
 elseif exhausted and now < challenge.expires then
   -- nothing more is sent, but the last guess may still be being checked: the end waits for the expiry
   if last.status == "sending" then
@@ -45,11 +48,20 @@ elseif exhausted and now < challenge.expires then
   end
   redis.call("ZADD", due_key, challenge.expires + BAND, id)
   return {"none", now}
+elseif not_left and now > challenge.expires - least then
+  local before = challenge.deliveries[#challenge.deliveries - 1]
+  local replaces = before and before.status == "refused"
+  local is_charged = not last.automatic or last.tried or last.deferrals or replaces
+  drop_late(challenge, challenge_key, due_key, id, is_charged)
+  if is_charged or not challenge.state then
+    return {"none", now}
+  end
+  return {"ended", now, redis.call("GET", challenge_key)}
 elseif now >= challenge.expires then
   expire(challenge, challenge_key, due_key, id)
   return {"ended", now, redis.call("GET", challenge_key)}
 else
-  if last.status == "queued" or last.status == "claimed" then
+  if not_left then
     last.status = "claimed"
     what = "send"
   else

@@ -1,6 +1,6 @@
 -- Ends those of some challenges whose time is over, and removes those that are gone from the schedule.
--- Returns {now, id, state, app, ...} with each challenge that this call ended, and without a state each whose app has yet to
--- be told that it ended before.
+-- Returns {now, id, state, app, ...} with each challenge that this call ended, and without a state each for which more is
+-- left to do: its app has yet to be told, or a charge to be given back.
 -- KEYS: due, challenge, ...
 -- ARGV: id, ...
 -- include: now
@@ -17,7 +17,9 @@ for place, id in ipairs(ARGV) do
   local challenge_key = KEYS[place + 1]
   local stored = redis.call("GET", challenge_key)
   local challenge = stored and cjson.decode(stored)
-  if not challenge or challenge.state and not challenge.watched then
+  if challenge and challenge.owed then
+    report(id, "", challenge.app)
+  elseif not challenge or challenge.state and not challenge.watched then
     redis.call("ZREM", due_key, id)
   elseif not challenge.state and now >= challenge.expires then
     expire(challenge, challenge_key, due_key, id)

@@ -44,7 +44,7 @@ end
 if challenge.watched then
   redis.call("ZADD", due_key, now, id) -- its app has to be told
   redis.call("PUBLISH", wake, id)
-else
+elseif not challenge.owed then
   redis.call("ZREM", due_key, id)
 end
 return {"done", now, stored}

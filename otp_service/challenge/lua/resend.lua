@@ -12,6 +12,9 @@ local challenge = stored and cjson.decode(stored)
 if not challenge or challenge.app ~= app or challenge.state or now >= challenge.expires then
   return {"gone", now}
 end
+if challenge.owed then -- the delivery before was dropped, as this one would be
+  return {"gone", now}
+end
 if #(challenge.attempts or {}) >= challenge.guesses then
   return {"gone", now}
 end

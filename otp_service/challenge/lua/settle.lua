@@ -45,7 +45,7 @@ if status ~= "" then
   if upstream_id ~= "" then mine.uid = upstream_id end
 end
 
-local leads = not challenge.state and challenge.lease == operation
+local leads = not challenge.state and not challenge.owed and challenge.lease == operation
   and (status == "" or last.ref == reference)
 if leads then
   challenge.lease = nil

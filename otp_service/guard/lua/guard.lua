@@ -1,5 +1,6 @@
 -- Decides about a send, and charges it to all lines or to none. `act` is "charge", "preview" (changes nothing), "refund"
--- (undoes what this `call` charged) or "count" (counts what happened, whatever the limits). Once per operation.
+-- (undoes what this `call` charged), "give_back" (undoes what was charged just before `moment`) or "count" (counts what
+-- happened, whatever the limits). Once per operation.
 -- The plan has `call`, `keep`, `remember` and `spent` (how long ended blocks, operations and used proofs are kept), `proof`
 -- (whether there is one, and how far over a threshold it is `enough` for), `cheap`, `trusted`, `destinations` and
 -- `callers` (names of pins, the most exact first), `lines`, and `subjects` (of each counter, for blocks).
@@ -21,6 +22,7 @@ local operation_key, index_key, pins_key, proof_key = KEYS[1], KEYS[2], KEYS[3],
 local act, plan = ARGV[1], cjson.decode(ARGV[2])
 local PARTS, CONVERSION_PARTS, BLOCKS = 10, 15, 10000
 local DAY, CLOSED = 86400000, 3600000 -- a network is new after a day; what only others can reopen says "in an hour"
+local NEAR = 5000 -- between a charge and the message that it is for
 local HEAVY = 1 -- a stopped place requires checks as heavy as one at twice its threshold
 
 local read = {}
@@ -299,7 +301,7 @@ local function charge(line, moment, sign)
     local last, sent = fields[line.mark .. "l"] or "0", tonumber(fields[line.mark .. "n"] or 0)
     if sign < 0 then
       write(key, line.mark .. "n", math.max(0, sent - 1))
-      if tonumber(last) == moment then write(key, line.mark .. "l", fields[line.mark .. "b"] or 0) end
+      if tonumber(last) <= moment and moment - tonumber(last) < NEAR then write(key, line.mark .. "l", fields[line.mark .. "b"] or 0) end
       return
     end
     sent = now - tonumber(last) < line.forget and sent or 0
@@ -390,6 +392,14 @@ if act == "count" then
     write_all()
   end
   return {"added", now, "[]", "null"}
+end
+if act == "give_back" then
+  if not charged_at then
+    for _, line in ipairs(plan.lines) do charge(line, plan.moment, -1) end
+    redis.call("SET", operation_key, now .. " back   ", "PX", plan.remember)
+    write_all()
+  end
+  return {"refunded", now, "[]", "null"}
 end
 if act == "refund" then
   if charged_at and charged_by == plan.call then
