@@ -143,6 +143,6 @@ def test_the_wheel_carries_widget_licence_and_page(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     names = set(zipfile.ZipFile(tmp_path / done.stdout.strip()).namelist())
     wanted = {*(f"altcha/{name}" for name in ("altcha.min.js", "LICENSE.txt"))}
-    wanted |= {f"example/page.{kind}" for kind in ("html", "css", "js")}
+    wanted |= {f"example/page.{kind}" for kind in ("html", "css", "js")} | {"errors.html"}
     wanted |= {f"form/{VERSION}/{file.name}" for file in (FORMS / VERSION).iterdir()}
     assert {f"otp_service/http/pages/{name}" for name in wanted} <= names
