@@ -29,13 +29,15 @@ def main() -> None:
 
 
 def share_metrics(arguments: list[str], environment: MutableMapping[str, str]) -> None:
-    """Create the folder where the processes of `serve` share metrics; remove it when the command ends."""
+    """Create the folder where processes of `serve` or of a worker share metrics; remove it when the command ends."""
     if folder := environment.get(SHARED_METRICS):
         Path(folder).mkdir(parents=True, exist_ok=True)
-    elif arguments[:1] == ["serve"]:
+    elif arguments[:1] == ["serve"] or (
+        arguments[:1] == ["worker"] and environment.get("OTP_WORKER_METRICS", "0") != "0"
+    ):
         made = environment[SHARED_METRICS] = tempfile.mkdtemp(prefix="otp-metrics-")
         owner = os.getpid()
-        # Gunicorn's processes are forks and run the same exit handlers, but the folder belongs to their parent.
+        # The processes are forks and may run the same exit handlers, but the folder belongs to their parent.
         atexit.register(_remove, made, owner)
 
 

@@ -248,10 +248,17 @@ class Settings:
     trusted_proxies: int = _setting(
         _number(0, 8), "number of proxies in front, each of which adds to X-Forwarded-For", default="0"
     )
-    worker_sends: int = _setting(_number(1, 128), "sends at once in each worker", default="64")
+    worker_processes: int = _setting(
+        _number(0, 64), "processes of each worker; 0: as many as it may use cores", default="0"
+    )
+    worker_sends: int = _setting(
+        _number(1, 512),
+        "sends at once in each worker process, nearly all of them at an upstream",
+        default="128",
+    )
     worker_name: str = _setting(str, "stable name of this worker; empty: the host name", default="")
     worker_metrics: int = _setting(
-        _number(0, MAX_PORT), "port for the metrics of a worker; 0: none", default="0"
+        _number(0, MAX_PORT), "port for the metrics of a worker's processes; 0: none", default="0"
     )
     worker_silence: int = _setting(
         _duration("5s", "1h", like="10s or 1m", units="smh"),

@@ -117,6 +117,7 @@ def make_settings(redis_url: str, **changes: object) -> Settings:
         "processes": 1,
         "threads": 16,
         "trusted_proxies": 0,
+        "worker_processes": 1,
         "worker_sends": 16,
         "worker_name": "test",
         "worker_metrics": 0,

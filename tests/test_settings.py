@@ -96,6 +96,7 @@ WRONG: Mapping[str, list[str]] = {
     "OTP_PROCESSES": ["0", "65", "two"],
     "OTP_THREADS": ["0", "257"],
     "OTP_TRUSTED_PROXIES": ["-1", "9", "*", "10.0.0.0/8"],
+    "OTP_WORKER_PROCESSES": ["-1", "65", "all"],
     "OTP_WORKER_SENDS": ["0", "513"],
     "OTP_WORKER_NAME": [],
     "OTP_WORKER_METRICS": ["-1", "65536", "9100/tcp"],

@@ -23,6 +23,7 @@ from otp_service.delivery.replies import Replies
 from otp_service.delivery.send_recorder import SendRecorder
 from otp_service.delivery.settlement import Settlement
 from otp_service.delivery.step_chooser import StepChooser
+from otp_service.delivery.turns import Turns
 from otp_service.errors import StoreUnavailable
 from otp_service.events.sender import WebhookSender
 from otp_service.events.signing_secrets import read_secrets
@@ -32,6 +33,9 @@ from otp_service.ops.places import Places
 from otp_service.store.connection import USUAL_LIMITS, Limits
 from otp_service.store.eviction import EvictionWatch
 from otp_service.upstream.breakers import Breakers
+
+SPARE_TURNS = 4
+"""Sends beside those that hash, or wait for an upstream: some are being claimed, others written down."""
 
 
 class Core(Verifying):
@@ -137,7 +141,11 @@ class Core(Verifying):
             challenges=self.store.challenges,
             suppressions=self.store.suppressions,
             steps=StepChooser(
-                facts=self.store.facts, breakers=self.breakers, seal=self.seal, metrics=self.metrics
+                facts=self.store.facts,
+                breakers=self.breakers,
+                seal=self.seal,
+                metrics=self.metrics,
+                turns=self.turns,
             ),
             charges=charges,
             recorder=SendRecorder(
@@ -155,8 +163,14 @@ class Core(Verifying):
             outbox=self.outbox,
             pace=self.pace,
             metrics=self.metrics,
+            turns=self.turns,
             reach=self._reach,
         )
+
+    @cached_property
+    def turns(self) -> Turns:
+        """How many sends use the processor at once."""
+        return Turns(self._hash_slots + SPARE_TURNS)
 
     @cached_property
     def pace(self) -> Pace:

@@ -23,6 +23,7 @@ from otp_service.delivery.receipt_pull import ReceiptPull
 from otp_service.delivery.send_recorder import SendRecorder
 from otp_service.delivery.settlement import Settlement
 from otp_service.delivery.step_chooser import ChosenStep, StepChooser
+from otp_service.delivery.turns import Turns
 from otp_service.errors import Busy
 from otp_service.events.outbox import Outbox
 from otp_service.guard.suppressions import Suppressions
@@ -63,6 +64,7 @@ class Dispatcher:
         outbox: Outbox,
         pace: Pace,
         metrics: Metrics,
+        turns: Turns,
         reach: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`active` gives the policy in force. `reach` is called at each point where a test may kill the process."""
@@ -79,6 +81,7 @@ class Dispatcher:
         self._outbox = outbox
         self._pace = pace
         self._metrics = metrics
+        self._turns = turns
         self._reach = reach
 
     def dispatch(self, challenge_id: str, stopping: Stopping) -> None:
@@ -123,7 +126,8 @@ class Dispatcher:
         self._outbox.queue_events(challenge)
         self._reach("told")
         if transitions.is_worth_asking(challenge, lease.now):
-            challenge = self._receipt_pull.pull(self._active(), challenge) or challenge
+            with self._turns.aside():
+                challenge = self._receipt_pull.pull(self._active(), challenge) or challenge
         move = transitions.after_wait(challenge, lease.now)
         self._reach("decided")
         self._settle_move(lease, move)
@@ -205,7 +209,8 @@ class Dispatcher:
         challenge, account = lease.challenge, chosen.account
         channel = challenge.step.channel
         started = time.perf_counter()
-        outcome = active.senders[channel, account](message)
+        with self._turns.aside():
+            outcome = active.senders[channel, account](message)
         self._reach("sent")
         seconds = time.perf_counter() - started
         self._recorder.record_health(account, channel, outcome, seconds=seconds, clean=chosen.passage.clean)

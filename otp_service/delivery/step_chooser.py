@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from otp_service.challenge import transitions
 from otp_service.challenge.model import Challenge, Step
 from otp_service.crypto.sealing import Seal
+from otp_service.delivery.turns import Turns
 from otp_service.policy.active import ActivePolicy
 from otp_service.store.facts import Facts
 from otp_service.telemetry.failures import Failures
@@ -33,11 +34,14 @@ class ChosenStep:
 class StepChooser:
     """Chooses steps. Its methods raise StoreUnavailable."""
 
-    def __init__(self, *, facts: Facts, breakers: Breakers, seal: Seal, metrics: Metrics) -> None:
+    def __init__(
+        self, *, facts: Facts, breakers: Breakers, seal: Seal, metrics: Metrics, turns: Turns
+    ) -> None:
         self._facts = facts
         self._breakers = breakers
         self._seal = seal
         self._metrics = metrics
+        self._turns = turns
         self._failures = Failures()
 
     def choose(self, active: ActivePolicy, challenge: Challenge, e164: str) -> ChosenStep | float | None:
@@ -77,7 +81,8 @@ class StepChooser:
         if known := self._facts.get(*names):
             return known == "yes"
         try:
-            found = account.lookup(e164)
+            with self._turns.aside():
+                found = account.lookup(e164)
         except UpstreamError as error:
             self._failures.failed("lookup.failed", kind=error.reason, reason=error.reason)
             return True

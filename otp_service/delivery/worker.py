@@ -14,6 +14,7 @@ from math import ceil
 
 from otp_service.delivery.membership import LIFE, Membership
 from otp_service.delivery.reads import POLL, Reads, first
+from otp_service.delivery.turns import Turns
 from otp_service.errors import StoreUnavailable
 from otp_service.store.connection import AWAY
 from otp_service.store.due import DueQueue
@@ -46,10 +47,11 @@ class Worker:
         metrics: Metrics,
         name: str,
         at_once: int,
+        turns: Turns | None = None,
         beside: Sequence[Beside] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`at_once` is the maximum number of items that are handled at once. `clock` (seconds) is the log's."""
+        """Handle at most `at_once` items, and begin each in its turn (by default all have one). `clock`: the log's."""
         self._membership = membership
         self._queue = queue
         self._scripts = scripts
@@ -57,6 +59,8 @@ class Worker:
         self._metrics = metrics
         self._name = name
         self._at_once = at_once
+        self._turns = turns or Turns(at_once)
+        self._turns.on_free = self._notify
         self._beside = beside
         self._failures = Failures(clock)
         self.broken = False
@@ -72,6 +76,9 @@ class Worker:
     def stop(self) -> None:
         """Take no more items; running ones are finished or released. Safe in the thread of a signal handler."""
         self._stop.set()
+        self._notify()
+
+    def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
 
@@ -102,8 +109,6 @@ class Worker:
             self.broken = True
             self.stop()
 
-    # Sharing the partitions.
-
     def _beat_until_stopped(self) -> None:
         while not self._stop.is_set():
             with suppress(StoreUnavailable):  # the store's own log says so
@@ -123,8 +128,6 @@ class Worker:
     def _partitions(self) -> list[str]:
         with self._changed:
             return self._reads.partitions()
-
-    # When to read a partition.
 
     def _listen(self) -> None:
         while not self._stop.is_set():
@@ -173,12 +176,10 @@ class Worker:
                 self._changed.wait(self._pause())
 
     def _free(self) -> int:
-        return self._at_once - len(self._busy)
+        return min(self._at_once - len(self._busy), self._turns.free)
 
     def _pause(self) -> float:
         return POLL if self._free() <= 0 else 0.0 if self._woken else self._reads.pause()
-
-    # Taking and handling items.
 
     def _take_woken(self, pool: ThreadPoolExecutor, woken: Sequence[str], *, backlog: bool) -> None:
         """Begin what was announced. If more is due than that, its partition is read instead, which knows the order."""
@@ -213,6 +214,7 @@ class Worker:
             if self._free() <= 0:
                 return False
             self._busy[id_] = False
+        self._turns.take()
         self._metrics.in_flight.labels(self._queue.name).inc()
         pool.submit(self._handle, id_, self._stop.is_set).add_done_callback(
             lambda done: self._done(done, id_)
@@ -230,4 +232,4 @@ class Worker:
             again = self._busy.pop(id_)
             if again or error:
                 self._reads.sooner(id_[:2], BACK_OFF if error else 0.0)
-            self._changed.notify_all()
+        self._turns.give_back()

@@ -38,6 +38,7 @@ from otp_service.delivery.send_recorder import SendRecorder
 from otp_service.delivery.send_wait import SendWait
 from otp_service.delivery.settlement import Settlement
 from otp_service.delivery.step_chooser import StepChooser
+from otp_service.delivery.turns import Turns
 from otp_service.delivery.worker import Worker
 from otp_service.delivery.worker_watch import WorkerWatch
 from otp_service.events.outbox import Outbox
@@ -464,11 +465,12 @@ def make_spine(
     pace = Pace(queue=store.due, board=store.pace_board, now=store.facts.time, name="one", places=hash_slots)
     refunds = Refunds()
     charges = Charges(admission)
+    turns = Turns(200)
     dispatcher = Dispatcher(
         active=lambda: active,
         challenges=store.challenges,
         suppressions=store.suppressions,
-        steps=StepChooser(facts=store.facts, breakers=breakers, seal=seal, metrics=metrics),
+        steps=StepChooser(facts=store.facts, breakers=breakers, seal=seal, metrics=metrics, turns=turns),
         charges=charges,
         recorder=SendRecorder(
             account_health=account_health, conversion=conversion, charges=charges, metrics=metrics
@@ -479,6 +481,7 @@ def make_spine(
         seal=seal,
         outbox=outbox,
         pace=pace,
+        turns=turns,
         metrics=metrics,
     )
     return Spine(
