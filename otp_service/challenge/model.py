@@ -107,7 +107,8 @@ class Plan:
 class Delivery:
     """One try to deliver one code.
 
-    `reference` identifies the message to the upstream. `code_hash` is a PHC string. `chosen` means that the person
+    `reference` identifies the message to the upstream. `code_hash` is the
+    digest of a PHC string: the rest belongs to the challenge. `chosen` means that the person
     chose the channel, `automatic` that the system fell back to it. `upstream` is the account that sent the message,
     `tried` are the accounts that could not. `ends` is when the step's wait is over. `only` are the channels that the
     guard allows for this delivery and for those that follow it automatically; empty means all.

@@ -14,6 +14,7 @@ from otp_service.challenge.guess_store import GuessStore
 from otp_service.challenge.keys import ChallengeKeys
 from otp_service.challenge.model import FAILED, Challenge, Delivery, State, Status, overruled_by
 from otp_service.challenge.transitions import MIN_TIME_LEFT, Again, GiveUp, Hold, Move, Next, Wait
+from otp_service.crypto.code_hashes import digest_of
 from otp_service.store.due import DueQueue
 from otp_service.store.partitions import Partitions, operation
 from otp_service.store.scripts import Scripts
@@ -163,7 +164,7 @@ class ChallengeStore(GuessStore):
         id_ = lease.challenge.id
         sending = {
             "reference": reference,
-            "hash": code_hash,
+            "hash": digest_of(code_hash),  # salt and scheme are the challenge's
             "step": lease.challenge.last.step,
             "upstream": "" if lease.challenge.step.upstreams == (upstream,) else upstream,
             "only": " ".join(lease.challenge.last.only),

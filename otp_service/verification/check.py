@@ -103,7 +103,8 @@ class Check:
         with self._hasher.ticket(TICKET_WAIT):
             what, now, challenge = self._take_attempt(caller, challenge_id, len(code), guess)
             person = unseal(self._seal, challenge)
-            code_hash = self._hash(code, challenge, person.binding if binding is None else canonical(binding))
+            bound = person.binding if binding is None else canonical(binding)
+            code_hash = digest_of(self._hash(code, challenge, bound))
         check = _Check(caller=caller, guess=guess, challenge=challenge, person=person, code_hash=code_hash)
         match what:
             case "counted":
@@ -186,7 +187,7 @@ class Check:
             check.guess,
             "wrong",
             left,
-            digest_of(check.code_hash),
+            check.code_hash,
             beside=self._recorder.counting_failure(check.caller, challenge, check.person),
         )
         self._recorder.record_wrong_code(check.caller, challenge, check.person)
@@ -217,7 +218,7 @@ class Check:
     def _repeat_wrong_code(self, check: _Check) -> OtpError:
         """Return the first answer to a wrong guess, or the error that says that it was another one."""
         [first] = [answer for answer in check.challenge.answers if answer.name in check.guess.names]
-        if place_of(digest_of(check.code_hash), [first.code_hash]) is None:
+        if place_of(check.code_hash, [first.code_hash]) is None:
             return IdempotencyKeyReused()
         self._recorder.record_repeated(check.caller, check.challenge, check.person)
         return WrongCode(first.left)

@@ -103,6 +103,8 @@ class Send:
         HumanCheckRequired, HumanCheckFailed, HumanCheckUnavailable, IdempotencyKeyReused, IdempotencyKeySpent,
         NoWorker, Busy or StoreUnavailable. Then nothing is stored or sent.
         """
+        if not idempotency_key:  # no repetition of what was accepted: refuse it before it costs anything
+            self._wait.require("send")
         number = self._read_number(request)
         _check_server_fields(caller, request)
         _check_binding(caller, request)
@@ -111,7 +113,8 @@ class Send:
         if operation.record and (known := self._challenges.recall(*operation.records)):
             return self._replay(known, operation)
         self._workers.require()
-        self._wait.require("send")
+        if operation.record:
+            self._wait.require("send")
         entry = self._guard_entry(caller, request, number, plan)
         id_ = self._challenges.new_id(operation.record)
         with self._refunds.after_failure(
