@@ -1,5 +1,6 @@
 """Each error as a problem document."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from copy import copy
@@ -351,12 +352,23 @@ def test_an_unexpected_error_reveals_nothing(api: Api) -> None:
     assert "RuntimeError" not in answer.text
 
 
-@pytest.mark.parametrize("name", ["send", "verify", "status", "resend", "cancel", "redeem"])
+@pytest.mark.parametrize("name", ["send", "verify", "status", "resend", "cancel"])
 def test_without_its_store_the_service_says_so_and_does_nothing(away: Api, name: str) -> None:
     """Every call that needs the store is refused, with the seconds to wait."""
     answer = call_named(away, name, SECRET)
     assert problem_of(answer) == (503, "store_unavailable")
     assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_without_its_store_the_service_tells_forged_tokens_from_its_own(away: Api) -> None:
+    """A forged one is refused for good; whether a signed one is spent, only the store knows."""
+    signed = away.core.signer.sign(
+        {"sub": "s", "phone_number": NUMBER},
+        Issue("jti", int(time.time()), away.core.signer.kid),
+        audience="web",
+    )
+    assert problem_of(away.redeem(signed)) == (503, "store_unavailable")
+    assert problem_of(away.redeem("a.b.c")) == (400, "token_invalid")
 
 
 @pytest.mark.parametrize(

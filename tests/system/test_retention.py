@@ -63,6 +63,7 @@ def every_trace(house: House) -> None:
     core.dispatcher.dispatch(id_, lambda: False)
     proof = core.check.verify(caller, id_, house.upstream.codes["sms"])
     core.redeem.redeem(caller, proof.token)
+    core.conversion.write()
     core.breakers.record_fault("main", "sms", None, 5)
     core.policies.apply("", author="a test", reason="a test")
 
