@@ -5,9 +5,10 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,14 @@ from otp_service.bootstrap.activation import configure
 from otp_service.bootstrap.core import Core
 from otp_service.challenge.model import Status
 from otp_service.cli import main as cli
-from otp_service.store.connection import Limits
+from otp_service.delivery.reads import IDLE_POLL
 from otp_service.verification.caller import Caller
 from otp_service.verification.send import SendRequest
 from tests.conftest import POLICY, UPSTREAM_TOKEN
+from tests.support.deployments import Cluster
 from tests.support.fault_server import FaultServer, Received, http_json
 from tests.support.numbers import crowd
-from tests.support.patience import PATIENCE, until
+from tests.support.patience import PATIENCE, PATIENT_LIMITS, until
 from tests.support.ports import free_port
 from tests.support.valkey_server import ValkeyServer
 
@@ -36,7 +38,8 @@ WATCHED = "".join(
 )
 """Rules that count and refuse nothing."""
 NUMBERS = crowd()
-SLOW_MACHINE = Limits(connect=PATIENCE, reply=PATIENCE, pool=PATIENCE, budget=3 * PATIENCE)
+IDLE = 10.0
+"""Seconds for which an idle worker is watched."""
 
 
 @pytest.fixture
@@ -78,20 +81,20 @@ def settings(
 @pytest.fixture
 def core(settings: dict[str, str]) -> Iterator[Core]:
     """Make a process of the same deployment that asks for messages."""
-    made = Core(configure(settings), threads=4, hash_slots=1, role="api", limits=SLOW_MACHINE)
+    made = Core(configure(settings), threads=4, hash_slots=1, role="api", limits=PATIENT_LIMITS)
     made.active.refresh()
     yield made
     made.close()
 
 
 @contextmanager
-def working(settings: dict[str, str], core: Core) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a worker until the block ends; both of its processes are at work, and all end well."""
+def working(settings: dict[str, str], core: Core, count: int = 2) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a worker until the block ends; all of its processes are at work, and all end well."""
     process = subprocess.Popen(
         [sys.executable, "-m", "otp_service", "worker"], env=CLEAN | settings, stdout=subprocess.DEVNULL
     )
     try:
-        until(lambda: alive(core) == 2)
+        until(lambda: alive(core) == count)
         yield process
     finally:
         children = of(process)
@@ -213,3 +216,26 @@ def test_a_worker_whose_parent_is_killed_ends_with_it(settings: dict[str, str], 
     process.kill()
     process.wait(timeout=PATIENCE)
     until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+
+
+@pytest.mark.parametrize("kind", ["one server", "cluster"])
+def test_an_idle_worker_takes_a_hundredth_of_a_core(settings: dict[str, str], kind: str) -> None:
+    """With 64 partitions: it sleeps until something is announced, and reads all partitions at once now and then."""
+    with ExitStack() as stack:
+        if kind == "cluster":
+            settings["OTP_REDIS_URL"] = stack.enter_context(closing(Cluster())).url
+        settings |= {"OTP_WORKER_PROCESSES": "1", "OTP_PARTITIONS": "64"}
+        core = Core(configure(settings), threads=4, hash_slots=1, role="api", limits=PATIENT_LIMITS)
+        stack.callback(core.close)
+        worker = stack.enter_context(working(settings, core, count=1))
+        (child,) = of(worker)
+        time.sleep(2 * IDLE_POLL)  # until it reads as seldom as it does when idle
+        before = processor_time(child)
+        time.sleep(IDLE)
+        assert processor_time(child) - before <= IDLE / 100
+
+
+def processor_time(process: int) -> float:
+    """Return the seconds of processor that a process has used."""
+    parts = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
