@@ -145,12 +145,6 @@ def _issuer(text: str) -> str:
     return text
 
 
-def _publishable(text: str) -> str:
-    if not re.fullmatch(r"(pk_[A-Za-z0-9_-]{1,128})?", text):
-        raise _ProblemError("must be a publishable key, pk_..., because a page shows it to everyone")
-    return text
-
-
 def _prefix(text: str) -> str:
     # Braces would move the keys of a challenge to different slots of a cluster.
     if not re.fullmatch(r"[A-Za-z0-9:._-]{1,64}", text):
@@ -278,9 +272,6 @@ class Settings:
         "secret for the siteverify call of the CAPTCHA vendor that the policy names",
         default="",
         secret=True,
-    )
-    example_key: str = _setting(
-        _publishable, "publishable key for the example page at /try; empty: no page", default=""
     )
     log_level: str = _setting(_choice(*LOG_LEVELS), "lowest level that is logged", default="info")
     upstream_tokens: Mapping[str, str] = field(repr=False, default_factory=dict)

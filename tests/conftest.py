@@ -125,7 +125,6 @@ def make_settings(redis_url: str, **changes: object) -> Settings:
         "send_wait": 5,
         "private_events": True,
         "captcha_secret": "",
-        "example_key": "",
         "log_level": "info",
         "event_secrets": {"OTP_EVENTS_SPARE": f"whsec_{base64.b64encode(bytes(32)).decode()}"},
         "upstream_tokens": {"OTP_UPSTREAM_MAIN_TOKEN": UPSTREAM_TOKEN},

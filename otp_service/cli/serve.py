@@ -6,13 +6,15 @@ Knows what each process of the server is made from. Must not know what it serves
 import os
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
+from pathlib import Path
 
 import click
 from flask import Flask
 
 from otp_service.bootstrap.activation import configure
 from otp_service.bootstrap.configuration import Configuration
-from otp_service.http.app import prepared
+from otp_service.http.app import mount, prepared
 from otp_service.http.body import MAX_POLICY
 from otp_service.http.problems import raw_problem
 from otp_service.http.server import processes
@@ -22,7 +24,8 @@ from otp_service.telemetry import logs
 
 
 @click.command
-def serve() -> None:
+@click.option("--shop", type=click.Path(path_type=Path), hidden=True, help="Also serve the demo's shop.")
+def serve(*, shop: Path | None) -> None:
     """Serve the HTTP API. Settings come from OTP_* variables."""
     configuration = configure(os.environ)
     read = configuration.settings
@@ -32,8 +35,8 @@ def serve() -> None:
 
     start_logging()
     processes.serve(
-        _application(configuration),
-        prepare=lambda: _application(configure(os.environ)),
+        _application(configuration, shop),
+        prepare=lambda: _application(configure(os.environ), shop),
         refuse=raw_problem,
         listen=[address for address in (read.listen, read.ops_listen) if address],
         processes=read.processes,
@@ -44,9 +47,15 @@ def serve() -> None:
     )
 
 
-def _application(configuration: Configuration) -> Callable[[], Flask]:
+def _application(configuration: Configuration, shop: Path | None) -> Callable[[], Flask]:
     """Log the policy's warnings once; return what makes the application in each process."""
     if configuration.policy_file:
         for warning in configuration.policy_file.policy.warnings:
             logs.warn(warning)
-    return partial(prepared, configuration, shared_metrics=SHARED_METRICS in os.environ)
+    make = partial(prepared, configuration, shared_metrics=SHARED_METRICS in os.environ)
+    return partial(_with_shop, make, shop) if shop else make
+
+
+def _with_shop(make: Callable[[], Flask], file: Path) -> Flask:
+    shop = import_module("otp_service.demo.shop.shop")  # a service in production never loads it
+    return mount(make(), "/demo", shop.create_shop(shop.ShopConfig.read(file)))

@@ -25,7 +25,8 @@ _TEMPLATES = Path(__file__).parent
 def folders(var: Path) -> Iterator[Path]:
     """Clear `var` of an earlier run's state, and yield a new folder with a short name for the store's socket."""
     var.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (var / "demo.json").unlink(missing_ok=True)
+    for name in ("demo.json", "shop.json", "shop.db"):
+        (var / name).unlink(missing_ok=True)
     for folder in ("valkey", "metrics"):
         shutil.rmtree(var / folder, ignore_errors=True)
         (var / folder).mkdir(mode=0o700)
@@ -33,7 +34,8 @@ def folders(var: Path) -> Iterator[Path]:
     try:
         yield sockets
     finally:
-        (var / "demo.json").unlink(missing_ok=True)
+        for name in ("demo.json", "shop.json", "shop.db"):
+            (var / name).unlink(missing_ok=True)
         shutil.rmtree(sockets, ignore_errors=True)
 
 
@@ -45,6 +47,8 @@ def policy(options: DemoOptions, keys: DemoKeys) -> str:
         publishable=digest(keys.publishable_key),
         secret=digest(keys.secret_key),
         ops=digest(keys.ops_key),
+        payment_publishable=digest(keys.shop.publishable_key),
+        payment_secret=digest(keys.shop.secret_key),
         webhook=digest(keys.webhook_secret),
         sandbox=options.local_sandbox,
     )
@@ -67,13 +71,32 @@ def write_demo_json(options: DemoOptions, keys: DemoKeys, settings: Mapping[str,
     content = {
         "api": options.api,
         "sandbox": options.sandbox,
-        **vars(keys),
+        **keys.shown(),
         "settings": {name: value for name, value in settings.items() if name.startswith("OTP_")},
     }
-    new = options.var / "demo.json.new"
+    _write(options.var / "demo.json", content)
+
+
+def write_shop_json(options: DemoOptions, keys: DemoKeys) -> None:
+    """Write what the shop reads when it starts, readable by its owner only."""
+    content = {
+        "api": options.local_api,
+        "sandbox": options.local_sandbox,
+        "key": keys.publishable_key,
+        "secret_key": keys.secret_key,
+        "payment_key": keys.shop.publishable_key,
+        "payment_secret_key": keys.shop.secret_key,
+        "cookie_secret": keys.shop.cookie_secret,
+        "database": str(options.var / "shop.db"),
+    }
+    _write(options.var / "shop.json", content)
+
+
+def _write(path: Path, content: Mapping[str, object]) -> None:
+    new = path.with_name(f"{path.name}.new")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(content, file, indent=2)
-    new.replace(options.var / "demo.json")
+    new.replace(path)
 
 
 def _filled(name: str, **values: str) -> str:

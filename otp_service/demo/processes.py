@@ -80,7 +80,6 @@ def service_settings(options: DemoOptions, keys: DemoKeys, redis_url: str, polic
         "OTP_DEVICE_KEYS": f"d1:{secrets.token_urlsafe(32)}",
         "OTP_UPSTREAM_SANDBOX_TOKEN": keys.upstream_token,
         "OTP_LISTEN": f"{options.listen_host}:{options.port}",
-        "OTP_EXAMPLE_KEY": keys.publishable_key,
         "OTP_WORKER_NAME": "demo",  # stable, so that a restarted worker needs no grace time
         **{n: v for n, v in os.environ.items() if n in _PASSED_ON or n.startswith("OTP_EVENTS_")},
     }
@@ -90,7 +89,7 @@ def service(options: DemoOptions, keys: DemoKeys, settings: Mapping[str, str]) -
     """Return the sandbox, the API and the worker."""
     return [
         _sandbox(options, keys),
-        Child("api", [*_OTP_SERVICE, "serve"], settings),
+        Child("api", [*_OTP_SERVICE, "serve", "--shop", str(options.var / "shop.json")], settings),
         Child("worker", [*_OTP_SERVICE, "worker"], settings),
     ]
 

@@ -54,6 +54,7 @@ def _run(options: DemoOptions, sockets: Path, stop: threading.Event) -> int:
     keys = DemoKeys.draw()
     policy = options.var / "policy.toml"
     policy.write_text(documents.policy(options, keys), encoding="utf-8")
+    documents.write_shop_json(options, keys)
     redis_url, store = processes.store(options.var, sockets)
     settings = processes.service_settings(options, keys, redis_url, policy)
     supervisor = Supervisor([*store, *processes.service(options, keys, settings)], options.var / "metrics")

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 
 from flask import Flask
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from otp_service import settings
 from otp_service.bootstrap.activation import configure
@@ -15,7 +16,6 @@ from otp_service.bootstrap.core import Core, cores
 from otp_service.http import middleware, public, receipts
 from otp_service.http.ops import access, guard, numbers, policy, upstreams
 from otp_service.http.pages import errors, scripts
-from otp_service.http.pages.example import example
 from otp_service.ops.places import OPS_PLACES
 
 
@@ -47,6 +47,10 @@ def web(core: Core, *, shared_metrics: bool = False) -> Flask:
     middleware.install(app)
     for module in (public, receipts, policy, upstreams, numbers, guard, access, scripts, errors):
         app.register_blueprint(module.views)
-    if key := core.settings.example_key:
-        app.register_blueprint(example(key))
+    return app
+
+
+def mount(app: Flask, prefix: str, other: Flask) -> Flask:
+    """Let another application answer everything below a path."""
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {prefix: other})  # type: ignore[method-assign]
     return app

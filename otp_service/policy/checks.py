@@ -51,6 +51,7 @@ def report_contradictions(draft: Draft, findings: Findings) -> None:
         _check_match(draft, f"route[{place}].match", route.match, findings)
         _check_reach(place, reach, findings)
         _check_steps(draft, f"route[{place}]", route, findings)
+        _check_payments(draft, place, findings)
 
 
 def _hashes(draft: Draft) -> Iterator[tuple[str, str]]:
@@ -178,7 +179,6 @@ def _check_steps(draft: Draft, place: str, route: Route, findings: Findings) -> 
     for at, step in enumerate(route.steps):
         here = f"{place}.steps[{at}]"
         _check_accounts(draft, here, step, findings)
-        _check_payments(draft, here, route.match, step, findings)
         if step.until == "read" and step.channel and step.channel not in _REPORTS_READING:
             findings.add(f"{here}.until", f"{step.channel} does not report that a message was read")
         broken = findings.is_unread(here) or findings.is_broken("challenge.max_sends")
@@ -199,17 +199,21 @@ def _check_accounts(draft: Draft, place: str, step: StepRule, findings: Findings
             findings.add(place, f"upstream {name} has no {step.channel} table")
 
 
-def _check_payments(draft: Draft, place: str, match: Match, step: StepRule, findings: Findings) -> None:
+def _check_payments(draft: Draft, at: int, findings: Findings) -> None:
     """Find steps whose words the vendor keeps, for an app whose messages must say amount and payee."""
+    route, earlier = draft.routes[at], [before.match for before in draft.routes[:at]]
     for app in draft.apps.values():
-        if not app.binding or (match.apps and app.name not in match.apps):
-            continue
-        for name in step.upstreams:
-            if name in draft.upstreams and _says_code_only(draft.upstreams[name], step.channel):
-                findings.add(
-                    place,
-                    f"{step.channel} of {name} cannot say amount and payee for app {app.name}",
-                )
+        own = Match(apps=(app.name,))
+        comes = not route.match.apps or app.name in route.match.apps
+        if not app.binding or not comes or own in earlier or Match() in earlier:
+            continue  # none of its sends comes to this route
+        for place, step in enumerate(route.steps):
+            for name in step.upstreams:
+                if name in draft.upstreams and _says_code_only(draft.upstreams[name], step.channel):
+                    findings.add(
+                        f"route[{at}].steps[{place}]",
+                        f"{step.channel} of {name} cannot say amount and payee for app {app.name}",
+                    )
 
 
 def _says_code_only(upstream: Upstream, channel: str) -> bool:

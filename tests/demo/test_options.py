@@ -14,7 +14,7 @@ from tests.support.ports import free_port
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])  # noqa: S104 - not listened on
 def test_the_example_page_works_under_both_names_of_this_machine(host: str) -> None:
-    """http://localhost:PORT/try and http://127.0.0.1:PORT/try are two origins; a person may open either."""
+    """http://localhost:PORT/demo and http://127.0.0.1:PORT/demo are two origins; a person may open either."""
     options = DemoOptions(host=host, port=8000, sandbox_port=8025, var=Path("var"), latency=0, error_rate=0)
     assert {"http://localhost:8000", "http://127.0.0.1:8000"} <= set(options.origins)
     origins = ", ".join(f'"{origin}"' for origin in options.origins)

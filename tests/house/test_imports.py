@@ -27,8 +27,8 @@ def table(text: str) -> tuple[frozenset[str], ...]:
 LAYERS = table(DESIGN.read_text(encoding="utf-8"))
 MAY_IMPORT = {
     "click": {"cli"},
-    "flask": {"http", "sandbox", "cli"},
-    "werkzeug": {"http", "sandbox"},
+    "flask": {"http", "sandbox", "cli", "demo"},
+    "werkzeug": {"http", "sandbox", "demo"},
     "redis": {"store", "delivery"},
     "pytest": {"testing"},
     "requests": {"upstream", "net", "guard", "sandbox", "demo", "testing"},

@@ -1,4 +1,4 @@
-"""What browsers load: the widget's script for any page, and the example page only where it is wanted."""
+"""What browsers load from any page: the form and the human check's widget."""
 
 import hashlib
 import re
@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from otp_service.http import app as http_app
 from otp_service.http.pages.scripts import FORMS, SCRIPT, VERSION
-from tests.conftest import ORIGIN, PUBLISHABLE, make_core
+from tests.conftest import ORIGIN, make_core
 
 WIDGET = "/otp/human-check/widget.js"
 ROOT = Path(__file__).parents[2]
@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def client() -> Iterator[FlaskClient]:
-    """A client of an API that shows the example page; its store need not exist."""
-    core = make_core("unix:///nowhere", "http://127.0.0.1:9", example_key=PUBLISHABLE)
+    """A client of an API; its store need not exist."""
+    core = make_core("unix:///nowhere", "http://127.0.0.1:9")
     yield http_app.web(core).test_client()
     core.close()
 
@@ -111,38 +111,22 @@ def test_a_cache_that_asks_again_gets_no_second_copy(client: FlaskClient) -> Non
     assert client.get(WIDGET, headers={"If-None-Match": '"old"'}).status_code == 200
 
 
-def test_the_example_page_is_off_unless_it_has_a_key() -> None:
-    """Production serves neither the page nor its files."""
-    core = make_core("unix:///nowhere", "http://127.0.0.1:9")
-    plain = http_app.web(core).test_client()
-    assert {plain.get(path).status_code for path in ("/try", "/try/files/page.js")} == {404}
-    core.close()
+def test_the_demos_shop_is_not_part_of_the_service(client: FlaskClient) -> None:
+    """Production serves neither the shop nor its files."""
+    assert {client.get(path).status_code for path in ("/demo", "/demo/login", "/demo/static/shop.css")} == {
+        404
+    }
 
 
-def test_the_example_page_runs_nothing_but_its_own_files(client: FlaskClient) -> None:
-    """Its policy allows one style by a nonce that is always new; the page contains no script."""
-    pages = [client.get("/try") for _ in range(2)]
-    nonces = set()
-    for page in pages:
-        (nonce,) = re.findall(r"'nonce-([\w-]+)'", page.headers["Content-Security-Policy"])
-        assert f'content="{nonce}"' in page.text
-        nonces.add(nonce)
-        assert "script-src 'self';" in page.headers["Content-Security-Policy"]
-        assert page.headers["Cache-Control"] == "no-store"
-        assert PUBLISHABLE in page.text
-    assert len(nonces) == 2
-    for kind in ("js", "css"):
-        with client.get(f"/try/files/page.{kind}") as file:
-            assert file.status_code == 200
-
-
-def test_the_wheel_carries_widget_licence_and_page(tmp_path: Path) -> None:
+def test_the_wheel_carries_the_widget_the_form_and_the_shop(tmp_path: Path) -> None:
     """An installed package serves them as a checkout does."""
     script = "import sys; from flit_core.buildapi import build_wheel; print(build_wheel(sys.argv[1]))"
     command = [sys.executable, "-c", script, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     names = set(zipfile.ZipFile(tmp_path / done.stdout.strip()).namelist())
     wanted = {*(f"altcha/{name}" for name in ("altcha.min.js", "LICENSE.txt"))}
-    wanted |= {f"example/page.{kind}" for kind in ("html", "css", "js")} | {"errors.html"}
+    wanted |= {"errors.html"}
     wanted |= {f"form/{VERSION}/{file.name}" for file in (FORMS / VERSION).iterdir()}
-    assert {f"otp_service/http/pages/{name}" for name in wanted} <= names
+    shop = ("templates/page.html", "static/shop.css", "static/phone.js", "static/icon.svg")
+    wanted = {f"http/pages/{name}" for name in wanted} | {f"demo/shop/{name}" for name in shop}
+    assert {f"otp_service/{name}" for name in wanted} <= names

@@ -752,6 +752,19 @@ def test_an_app_for_payments_has_no_step_that_says_the_code_only(step: str, prob
     assert [each.split(" (line")[0] for each in found] == [f"route[0].steps[0]: {problem}"]
 
 
+def test_a_route_that_no_payment_comes_to_may_say_the_code_only() -> None:
+    """An earlier route takes every send of the app; one that takes some of them leaves the others."""
+    more = 'mip = { sender = "a", template = "t" }\n'
+    app = APP.replace('brand = "Acme"', 'brand = "Acme"\nbinding = "in_message"')
+    own = '[[route]]\nmatch = {}\nsteps = [{ channel = "sms", upstream = "main" }]\n'
+    rest = '[[route]]\nsteps = [{ channel = "mip", upstream = "main" }]\n'
+    taken = own.replace("match = {}", 'match = { app = ["web"] }')
+    some = own.replace("match = {}", 'match = { app = ["web"], country = ["IN"] }')
+    policy.parse(app + UPSTREAM + more + taken + rest)
+    (found,) = refused(app + UPSTREAM + more + some + rest)
+    assert found.startswith("route[1].steps[0]: mip of main cannot say amount and payee for app web")
+
+
 def test_the_longest_payment_is_judged() -> None:
     """With an amount and a payee of 40 characters, in its own texts and in the built-in ones."""
     paying = GOOD.replace('brand = "Acme"', 'brand = "Acme"\nbinding = "in_message"')
