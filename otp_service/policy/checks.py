@@ -47,11 +47,11 @@ def report_contradictions(draft: Draft, findings: Findings) -> None:
     _check_countries(draft, reach, findings)
     _check_tiers(draft, findings)
     _check_route_names(draft, findings)
+    _check_payments(draft, findings)
     for place, route in enumerate(draft.routes):
         _check_match(draft, f"route[{place}].match", route.match, findings)
         _check_reach(place, reach, findings)
         _check_steps(draft, f"route[{place}]", route, findings)
-        _check_payments(draft, place, findings)
 
 
 def _hashes(draft: Draft) -> Iterator[tuple[str, str]]:
@@ -199,21 +199,21 @@ def _check_accounts(draft: Draft, place: str, step: StepRule, findings: Findings
             findings.add(place, f"upstream {name} has no {step.channel} table")
 
 
-def _check_payments(draft: Draft, at: int, findings: Findings) -> None:
+def _check_payments(draft: Draft, findings: Findings) -> None:
     """Find steps whose words the vendor keeps, for an app whose messages must say amount and payee."""
-    route, earlier = draft.routes[at], [before.match for before in draft.routes[:at]]
     for app in draft.apps.values():
-        own = Match(apps=(app.name,))
-        comes = not route.match.apps or app.name in route.match.apps
-        if not app.binding or not comes or own in earlier or Match() in earlier:
-            continue  # none of its sends comes to this route
-        for place, step in enumerate(route.steps):
-            for name in step.upstreams:
-                if name in draft.upstreams and _says_code_only(draft.upstreams[name], step.channel):
+        for at, route in draft.routes_of(app.name) if app.binding else ():
+            for place, step in enumerate(route.steps):
+                for name in _saying_code_only(draft, step):
                     findings.add(
                         f"route[{at}].steps[{place}]",
                         f"{step.channel} of {name} cannot say amount and payee for app {app.name}",
                     )
+
+
+def _saying_code_only(draft: Draft, step: StepRule) -> list[str]:
+    known = [name for name in step.upstreams if name in draft.upstreams]
+    return [name for name in known if _says_code_only(draft.upstreams[name], step.channel)]
 
 
 def _says_code_only(upstream: Upstream, channel: str) -> bool:

@@ -4,7 +4,7 @@ Pure. Collects all problems with their places and lines. Must not know the rules
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from marshmallow import ValidationError
@@ -23,7 +23,7 @@ from otp_service.policy.forms import (
 )
 from otp_service.policy.guard_forms import FORMS, GUARD, changed
 from otp_service.policy.limits import Guard
-from otp_service.policy.model import App, ChallengeRules, Operator, Route, Upstream
+from otp_service.policy.model import App, ChallengeRules, Match, Operator, Route, Upstream
 from otp_service.policy.places import join, line_of
 
 MOST_FINDINGS = 50
@@ -115,6 +115,16 @@ class Draft:
     templates: Mapping[str, Mapping[str, str]]
     hosts: tuple[str, ...]
     """Hosts to which texts and brands may lead, beside those of apps."""
+
+    def routes_of(self, app: str) -> list[tuple[int, Route]]:
+        """Return the routes that a send of an app can come to, by place: none after one that takes all of them."""
+        found = []
+        for at, route in enumerate(self.routes):
+            if not route.match.apps or app in route.match.apps:
+                found.append((at, route))
+                if replace(route.match, apps=()) == Match():
+                    break
+        return found
 
 
 def read(document: Mapping[str, Any], findings: Findings) -> Draft:

@@ -68,7 +68,10 @@ def _longest_code(draft: Draft) -> str:
 
 def _warn_of_parts(draft: Draft, app: App, findings: Findings) -> None:
     """Find SMS that would be charged as several parts, with everything that a send may add to them."""
-    lines = any(step.lines == "on" for route in draft.routes for step in route.steps if step.channel == "sms")
+    own = [step for _, route in draft.routes_of(app.name) for step in route.steps if step.channel == "sms"]
+    if app.binding and not own:
+        return
+    lines = any(step.lines == "on" for step in own)
     host = max((app.host(origin) for origin in app.origins), key=len, default="")
     for locale, template, place in _templates(draft, app, "sms"):
         text = templates.compose(

@@ -765,6 +765,15 @@ def test_a_route_that_no_payment_comes_to_may_say_the_code_only() -> None:
     assert found.startswith("route[1].steps[0]: mip of main cannot say amount and payee for app web")
 
 
+def test_an_app_without_sms_needs_no_short_payments() -> None:
+    """RCS and calls have room for amount and payee in every language."""
+    paying = GOOD.replace('brand = "Acme"', 'brand = "Acme"\nbinding = "in_message"')
+    assert any("the SMS in ar of app web" in each for each in warned(paying))
+    route = '[[route]]\nmatch = { app = ["web"] }\nsteps = [{ channel = "rcs", upstream = "main" }]\n'
+    rcs = f'rcs = {{ sender = "a" }}\n{route}'
+    assert not any("of app web" in each for each in warned(paying.replace("[[route]]", f"{rcs}[[route]]", 1)))
+
+
 def test_the_longest_payment_is_judged() -> None:
     """With an amount and a payee of 40 characters, in its own texts and in the built-in ones."""
     paying = GOOD.replace('brand = "Acme"', 'brand = "Acme"\nbinding = "in_message"')
