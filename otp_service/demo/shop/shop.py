@@ -101,7 +101,7 @@ views = Blueprint("shop", __name__)
 def know_the_person() -> None:
     """Look the customer up that the cookie names."""
     g.nonce = secrets.token_urlsafe(16)
-    g.person = parts().accounts.find(session.get("sub", ""))
+    g.person = parts().accounts.read_account(session.get("sub", ""))
 
 
 @views.after_app_request
@@ -205,7 +205,7 @@ class Accounts:
         with sqlite3.connect(database) as store:
             store.execute("CREATE TABLE IF NOT EXISTS account (sub TEXT PRIMARY KEY, phone TEXT, name TEXT)")
 
-    def find(self, sub: str) -> dict[str, Any] | None:
+    def read_account(self, sub: str) -> dict[str, Any] | None:
         """Return a customer, or nothing."""
         with sqlite3.connect(self._database) as store:
             row = store.execute("SELECT phone, name FROM account WHERE sub = ?", (sub,)).fetchone()
@@ -213,7 +213,7 @@ class Accounts:
 
     def remember(self, sub: str, number: str, name: str) -> None:
         """Keep a customer; a login without a name keeps the old one."""
-        known = self.find(sub) or {"name": ""}
+        known = self.read_account(sub) or {"name": ""}
         with sqlite3.connect(self._database) as store:
             store.execute(
                 "REPLACE INTO account VALUES (?, ?, ?)", (sub, number, name or known["name"] or "Guest")
