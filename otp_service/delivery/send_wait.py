@@ -25,7 +25,7 @@ IDLE_EVERY = 1.0
 """Seconds between two reads while none are."""
 STALE = 10.0
 """Seconds after which what was read says nothing any more."""
-CAUTION = 1.5
+CAUTION = 2.0
 """By how much an estimate is lengthened, so that nearly all that is accepted is in time."""
 LONGEST = 30
 """The longest time after which a caller is asked to come back (seconds)."""

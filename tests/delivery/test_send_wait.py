@@ -174,7 +174,7 @@ def test_a_send_is_refused_when_it_would_wait_too_long(spine: Spine) -> None:
     """Retry-After says when the queue will be short enough, if nobody else comes."""
     wait = a_wait(spine)
     assert refused(wait) is None
-    report(spine, Share(10, 100, 40.0), Share(0, 130, 40.0))
+    report(spine, Share(10, 60, 40.0), Share(0, 100, 40.0))
     wait.refresh()
     assert refused(wait) is None
     report(spine, Share(10, 150, 40.0), Share(0, 320, 40.0))
