@@ -14,7 +14,6 @@ from otp_service.challenge.guess_store import GuessStore
 from otp_service.challenge.keys import ChallengeKeys
 from otp_service.challenge.model import FAILED, Challenge, Delivery, State, Status, overruled_by
 from otp_service.challenge.transitions import MIN_TIME_LEFT, Again, GiveUp, Hold, Move, Next, Wait
-from otp_service.crypto.code_hashes import digest_of
 from otp_service.store.due import DueQueue
 from otp_service.store.partitions import Partitions, operation
 from otp_service.store.scripts import Scripts
@@ -160,11 +159,14 @@ class ChallengeStore(GuessStore):
         self._scripts.call("repaid", self._names.of(id_), id_, lease.operation)
 
     def arm(self, lease: Lease, reference: str, code_hash: str, upstream: str) -> bool:
-        """Mark the newest delivery as being sent by an account. Return False if it must not be sent."""
+        """Mark the newest delivery as being sent by an account. Return False if it must not be sent.
+
+        Of the code's hash only the digest is given: salt and scheme are the challenge's.
+        """
         id_ = lease.challenge.id
         sending = {
             "reference": reference,
-            "hash": digest_of(code_hash),  # salt and scheme are the challenge's
+            "hash": code_hash,
             "step": lease.challenge.last.step,
             "upstream": "" if lease.challenge.step.upstreams == (upstream,) else upstream,
             "only": " ".join(lease.challenge.last.only),

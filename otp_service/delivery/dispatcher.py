@@ -14,7 +14,7 @@ from otp_service.challenge.model import Challenge, State
 from otp_service.challenge.sealed import unreadable, unseal
 from otp_service.challenge.store import ChallengeStore, Lease
 from otp_service.challenge.transitions import Again, Move
-from otp_service.crypto.code_hashes import Claim, Hasher, UnknownPepper, draw
+from otp_service.crypto.code_hashes import Claim, Hasher, UnknownPepper, digest_of, draw
 from otp_service.crypto.sealing import Seal
 from otp_service.delivery.charges import Charges
 from otp_service.delivery.message import compose
@@ -200,7 +200,7 @@ class Dispatcher:
             code_hash = self._hasher.hash_unless(stopping, code, claim, challenge.scheme)
         except UnknownPepper:
             raise unreadable(challenge.id) from None
-        return _Drawn(code, code_hash) if code_hash else None
+        return _Drawn(code, digest_of(code_hash)) if code_hash else None
 
     def _send(
         self, active: ActivePolicy, lease: Lease, chosen: ChosenStep, message: Message, stopping: Stopping

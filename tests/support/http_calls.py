@@ -67,7 +67,7 @@ def paths() -> list[tuple[str, set[str]]]:
 def filled_path(template: str) -> str:
     """Fill the variable parts of a path of openapi.yaml."""
     values = {"challenge_id": NO_ID, "number": "1", "old": "1", "new": "2", "upstream": "main", "secret": "s"}
-    values |= {"key_id": "0" * 10, "app": "web"}
+    values |= {"key_id": "0" * 10, "app": "web", "release": "1.0.0", "file": "otp.mjs"}
     return template.format(**values)
 
 
