@@ -10,7 +10,7 @@ from otp_service.challenge.transitions import (
     Next,
     Wait,
 )
-from otp_service.crypto.code_hashes import Claim
+from otp_service.crypto.code_hashes import Claim, digest_of
 from otp_service.guard.slot import CHARGED
 from otp_service.policy import Route, StepRule
 from otp_service.verification.caller import Caller
@@ -66,7 +66,8 @@ def brought_to(spine: Spine, caller: Caller, number: str, messages: int) -> None
         challenge = seen(store, id_)
         claim = Claim(id_, challenge.purpose, "")
         reference, upstream_id = secrets.token_urlsafe(21), secrets.token_hex(19)
-        lease, _ = armed(store, id_, spine.hasher.hash("123456", claim, challenge.scheme), reference)
+        code_hash = spine.hasher.hash("123456", claim, challenge.scheme)
+        lease, _ = armed(store, id_, digest_of(code_hash), reference)
         left = challenge.expires - lease.now
         store.challenges.index_message(secrets.token_urlsafe(16), id_, left)
         is_last = place == messages - 1

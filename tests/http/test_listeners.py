@@ -22,6 +22,7 @@ from tests.support.valkey_server import ValkeyServer
 
 PUBLIC, INSIDE = 8000, 8001
 EVERYWHERE = {"/healthz", "/readyz", "/errors"}
+FILLED = {"<release>": "1.0.0", "<file>": "otp.js"}
 
 
 # Every path, by the port that the server says.
@@ -44,7 +45,9 @@ def status(app: Flask, path: str, port: int, method: str = "GET") -> int:
 def paths(app: Flask) -> dict[str, str]:
     """List every path of the application, filled in, with one of its methods."""
     return {
-        re.sub("<[^>]+>", "1", rule.rule): min((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        re.sub("<[^>]+>", lambda part: FILLED.get(part[0], "1"), rule.rule): min(
+            (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        )
         for rule in app.url_map.iter_rules()
     }
 

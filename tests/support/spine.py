@@ -22,7 +22,7 @@ from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, Step
 from otp_service.challenge.store import Lease
 from otp_service.challenge.transitions import after_outcome
-from otp_service.crypto.code_hashes import Claim, Hasher
+from otp_service.crypto.code_hashes import Claim, Hasher, digest_of
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Signer
 from otp_service.delivery.account_health import AccountHealth
@@ -325,7 +325,7 @@ class Spine:
         """Deliver a code that the test chooses, as a worker would."""
         challenge = seen(self.store, id_)
         code_hash = self.hasher.hash(code, Claim(id_, challenge.purpose, ""), challenge.scheme)
-        lease, reference = armed(self.store, id_, code_hash)
+        lease, reference = armed(self.store, id_, digest_of(code_hash))
         ended(self.store, lease, reference, Verdict.ACCEPTED)
 
     def opened(self, number: str = NUMBERS[0], key: str | None = None) -> str:

@@ -21,6 +21,7 @@ from tests.support.patience import PATIENCE
 
 pytest_plugins = ("tests.support.demo_fixtures",)
 SENDS = 80
+KEY_FILES = ("demo.json", "shop.json")
 """Ordinary sends: twenty over each channel, of which every fifth is cancelled."""
 CHANNELS = ("sms", "whatsapp", "voice", "rcs")
 CLOSING = {"rate_limited": "throttled", "unavailable": "unavailable", "unauthenticated": "bad_token"}
@@ -346,9 +347,10 @@ def test_nothing_in_events(run: Run, canaries: list[str]) -> None:
 
 
 def test_nothing_in_the_files(run: Run, canaries: list[str]) -> None:
-    """Every file under var/ but demo.json, the store's append-only file among them."""
+    """Every file under var/ but the keys', which are for their owner only; the append-only file is among them."""
     demo = run.demo
-    files = [path for path in demo.var.rglob("*") if path.is_file() and path.name != "demo.json"]
+    files = [path for path in demo.var.rglob("*") if path.is_file() and path.name not in KEY_FILES]
+    assert {(demo.var / name).stat().st_mode & 0o777 for name in KEY_FILES} == {0o600}
     assert any(path.suffix == ".aof" and path.stat().st_size > 100_000 for path in files)
     for path in files:
         assert found(canaries, path.read_bytes().decode("latin-1")) == set(), path
