@@ -158,15 +158,15 @@ class ChallengeStore(GuessStore):
         id_ = lease.challenge.id
         self._scripts.call("repaid", self._names.of(id_), id_, lease.operation)
 
-    def arm(self, lease: Lease, reference: str, code_hash: str, upstream: str) -> bool:
+    def arm(self, lease: Lease, reference: str, digest: str, upstream: str) -> bool:
         """Mark the newest delivery as being sent by an account. Return False if it must not be sent.
 
-        Of the code's hash only the digest is given: salt and scheme are the challenge's.
+        `digest` is that of the code's hash: salt and scheme are the challenge's.
         """
         id_ = lease.challenge.id
         sending = {
             "reference": reference,
-            "hash": code_hash,
+            "hash": digest,
             "step": lease.challenge.last.step,
             "upstream": "" if lease.challenge.step.upstreams == (upstream,) else upstream,
             "only": " ".join(lease.challenge.last.only),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from otp_service.crypto.code_hashes import PROFILES, Claim, Hasher
+from otp_service.crypto.code_hashes import PROFILES, Claim, Hasher, digest_of
 from otp_service.verification.caller import Caller
 from otp_service.verification.send import SendRequest
 from tests.bench.figures import Figure
@@ -63,7 +63,8 @@ def checking(rounds: int, profile: str) -> Iterator[Figure]:
             lease = core.store.challenges.claim(id_)
             assert lease is not None
             claim, scheme = Claim(id_, "login", ""), lease.challenge.scheme
-            core.store.challenges.arm(lease, "reference", hasher.hash("123456", claim, scheme), "main")
+            digest = digest_of(hasher.hash("123456", claim, scheme))
+            core.store.challenges.arm(lease, "reference", digest, "main")
             codes.append((id_, "123456"))
 
         sent = median_ms(open_challenge, rounds)
