@@ -2,6 +2,7 @@
 
 import random
 
+from otp_service.challenge.guess import Guess
 from otp_service.challenge.model import State, Status
 from otp_service.challenge.transitions import (
     Again,
@@ -48,6 +49,9 @@ def test_every_key_has_a_time_to_live(valkey: ValkeyServer) -> None:
                     store.challenges.settle(lease, dice.choice(MOVES))
                 case _:
                     store.scripts.offset += dice.randrange(10_000)
+        answered, guess = opened(store).id, Guess(names=("name",))
+        store.challenges.take_attempt(answered, "web", 6, guess)
+        store.challenges.record_answer(answered, guess, "wrong", 4, "digest")
         id_ = opened(store, watched=True).id
         _, reference = armed(store, id_)
         store.challenges.record_receipt(
