@@ -1,6 +1,7 @@
 """The server's loop by real connections: who is slow delays nobody, and everything ends in time."""
 
 import json
+import logging
 import select
 import socket
 import threading
@@ -104,6 +105,16 @@ def test_an_idle_connection_ends_without_a_reset(sent: bytes) -> None:
     """Its client reads an ordinary end."""
     with serving(bounds=Bounds(request=SHORT, idle=SHORT)) as served, served.connect(sent) as client:
         assert rest(client).endswith(b"GET 0" if sent else b"")
+
+
+def test_a_slow_client_is_no_error_of_the_service(caplog: pytest.LogCaptureFixture) -> None:
+    """The log counts those that were given up, at the level of information."""
+    caplog.set_level(logging.INFO)
+    with serving(bounds=Bounds(request=SHORT)) as served, served.connect(HEAD) as client:
+        while client.recv(65536):
+            pass
+        until(lambda: "http.slow_client" in caplog.messages)
+    assert {one.levelno for one in caplog.records if one.getMessage() == "http.slow_client"} == {logging.INFO}
 
 
 def test_requests_that_come_together_are_answered_in_their_order() -> None:
