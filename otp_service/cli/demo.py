@@ -44,6 +44,7 @@ _PORT = click.IntRange(1, 65535)
     metavar="URL",
     help="Origin of pages that may call the API, such as http://localhost:5000. Can be repeated.",
 )
+@click.option("--verbose", is_flag=True, help="Log everything that happens, not only what went wrong.")
 def demo(
     *,
     host: str,
@@ -53,6 +54,7 @@ def demo(
     latency: float,
     error_rate: float,
     origins: tuple[str, ...],
+    verbose: bool,
 ) -> int:
     """Run the whole product on this machine, with a sandbox upstream."""
     return supervisor.run(
@@ -64,5 +66,6 @@ def demo(
             latency=latency,
             error_rate=error_rate,
             more_origins=origins,
+            log_level="info" if verbose else "warning",
         )
     )

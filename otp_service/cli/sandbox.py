@@ -13,6 +13,7 @@ from otp_service.http.body import MAX_POLICY
 from otp_service.http.problems import raw_problem
 from otp_service.http.server import processes
 from otp_service.sandbox import SandboxConfig, create_sandbox
+from otp_service.settings import LOG_LEVELS
 from otp_service.telemetry import logs
 
 
@@ -26,6 +27,13 @@ from otp_service.telemetry import logs
 )
 @click.option("--report-url", metavar="URL", help="Where delivery reports and replies go.")
 @click.option("--reach-out", is_flag=True, help="Post reports also beyond private networks.")
+@click.option(
+    "--log-level",
+    type=click.Choice(LOG_LEVELS),
+    default="info",
+    show_default=True,
+    help="Lowest level that is logged.",
+)
 @click.option("--threads", type=int, default=128, show_default=True, help="Requests answered at once.")
 def sandbox(
     *,
@@ -34,6 +42,7 @@ def sandbox(
     error_rate: float,
     report_url: str | None,
     reach_out: bool,
+    log_level: str,
     threads: int,
 ) -> None:
     """Stand in for the upstream. $SANDBOX_TOKEN is the access token that it accepts."""
@@ -51,7 +60,7 @@ def sandbox(
         )
     except ValueError as error:
         raise ConfigurationError(str(error).split("; ")) from None
-    logs.start_logging("sandbox", "info")
+    logs.start_logging("sandbox", log_level)
     make_app = partial(create_sandbox, config)
     processes.serve(
         make_app,

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 import click
-from flask import Flask
+from flask import Flask, redirect
 
 from otp_service.bootstrap.activation import configure
 from otp_service.bootstrap.configuration import Configuration
@@ -58,4 +58,6 @@ def _application(configuration: Configuration, shop: Path | None) -> Callable[[]
 
 def _with_shop(make: Callable[[], Flask], file: Path) -> Flask:
     shop = import_module("otp_service.demo.shop.shop")  # a service in production never loads it
-    return mount(make(), "/demo", shop.create_shop(shop.ShopConfig.read(file)))
+    app = mount(make(), "/demo", shop.create_shop(shop.ShopConfig.read(file)))
+    app.add_url_rule("/", "home", lambda: redirect("/demo"))
+    return app

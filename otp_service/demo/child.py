@@ -30,6 +30,8 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     crashes: int = 0
     started: float = 0.0
+    said: str | None = None
+    """The last line of a program that does not log JSON: why it ended, if it did."""
 
     def start(self) -> None:
         """Start it in its own session: Ctrl-C then reaches only the demo, which stops its processes in order."""
@@ -48,7 +50,8 @@ class Child:
     def _relay(self, lines: IO[bytes]) -> None:
         """Put each line of a program that does not log JSON into the log."""
         for line in lines:
-            logs.log("demo.child_said", child=self.name, line=line.decode(errors="replace").strip())
+            self.said = line.decode(errors="replace").strip()
+            logs.log("demo.child_said", child=self.name, line=self.said)
 
     @property
     def has_ended(self) -> bool:

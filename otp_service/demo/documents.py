@@ -3,19 +3,21 @@
 Knows the folder `var`, the policy's template, demo.json and the welcome. Must not know processes.
 """
 
+import fcntl
 import json
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from string import Template
 
 from otp_service.access.api_keys import digest
 from otp_service.demo.keys import DemoKeys
 from otp_service.demo.options import DemoOptions
+from otp_service.errors import ConfigurationError
 
 EXAMPLE_NUMBER = "+12025550100"
 _TEMPLATES = Path(__file__).parent
@@ -23,8 +25,34 @@ _TEMPLATES = Path(__file__).parent
 
 @contextmanager
 def folders(var: Path) -> Iterator[Path]:
-    """Clear `var` of an earlier run's state, and yield a new folder with a short name for the store's socket."""
+    """Take `var`, clear it of an earlier run's state, and yield a new folder with a short name for the store's socket.
+
+    Raises ConfigurationError if another demo runs there.
+    """
     var.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _taken(var):
+        yield from _cleared(var)
+
+
+@contextmanager
+def _taken(var: Path) -> Iterator[None]:
+    """Hold the folder until this process is gone, however it ends."""
+    with (var / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigurationError([_in_use(var)]) from None
+        yield
+
+
+def _in_use(var: Path) -> str:
+    where = ""
+    with suppress(OSError, ValueError, KeyError):
+        where = f" at {json.loads((var / 'demo.json').read_text(encoding='utf-8'))['api']}"
+    return f"a demo already runs in {var}{where}: use that one, stop it with Ctrl-C, or choose a folder with --var DIR"
+
+
+def _cleared(var: Path) -> Iterator[Path]:
     for name in ("demo.json", "shop.json", "shop.db"):
         (var / name).unlink(missing_ok=True)
     for folder in ("valkey", "metrics"):

@@ -27,7 +27,7 @@ _NAMES = ("localhost", "127.0.0.1")
 class DemoOptions:
     """Where the demo listens and keeps its files, and how its sandbox behaves; `latency` is in seconds.
 
-    Pages of `more_origins` may call it, too.
+    Pages of `more_origins` may call it, too. Its processes log at `log_level`.
     """
 
     host: str
@@ -37,6 +37,7 @@ class DemoOptions:
     latency: float
     error_rate: float
     more_origins: tuple[str, ...] = ()
+    log_level: str = "warning"
 
     def problems(self) -> Iterator[str]:
         """Yield everything that prevents a start: ports that are in use, a host that is not allowed."""

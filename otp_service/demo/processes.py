@@ -80,6 +80,7 @@ def service_settings(options: DemoOptions, keys: DemoKeys, redis_url: str, polic
         "OTP_DEVICE_KEYS": f"d1:{secrets.token_urlsafe(32)}",
         "OTP_UPSTREAM_SANDBOX_TOKEN": keys.upstream_token,
         "OTP_LISTEN": f"{options.listen_host}:{options.port}",
+        "OTP_LOG_LEVEL": options.log_level,
         "OTP_WORKER_NAME": "demo",  # stable, so that a restarted worker needs no grace time
         **{n: v for n, v in os.environ.items() if n in _PASSED_ON or n.startswith("OTP_EVENTS_")},
     }
@@ -98,6 +99,7 @@ def _sandbox(options: DemoOptions, keys: DemoKeys) -> Child:
     listen = f"{options.listen_host}:{options.sandbox_port}"
     command = [*_OTP_SERVICE, "sandbox", "--listen", listen]
     command += ["--latency", str(options.latency), "--error-rate", str(options.error_rate)]
+    command += ["--log-level", options.log_level]
     command += ["--report-url", f"{options.local_api}/webhooks/mobtexting/sandbox"]
     own = {"SANDBOX_TOKEN": keys.upstream_token, "SANDBOX_REPORT_SECRET": keys.webhook_secret}
     return Child("sandbox", command, _plain() | own)

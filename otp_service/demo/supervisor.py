@@ -3,6 +3,7 @@
 Starts them as child processes, restarts one that ends, and stops them all together. Must not know what they do.
 """
 
+import logging
 import signal
 import threading
 import time
@@ -31,14 +32,14 @@ MAX_CRASHES = 3
 def run(options: DemoOptions) -> int:
     """Run the demo until Ctrl-C or SIGTERM and return the exit code.
 
-    Raises ConfigurationError if a port is in use or the host is not allowed.
+    Raises ConfigurationError if a port or the folder is in use, or the host is not allowed.
     """
     problems = list(options.problems())
     if problems:
         raise ConfigurationError(problems)
     stop = threading.Event()
     stop_on_signals(stop)
-    logs.start_logging("demo", "info")
+    logs.start_logging("demo", options.log_level)
     with documents.folders(options.var) as sockets:
         return _run(replace(options, var=options.var.resolve()), sockets, stop)
 
@@ -51,7 +52,7 @@ def stop_on_signals(stop: threading.Event) -> None:
 
 
 def _run(options: DemoOptions, sockets: Path, stop: threading.Event) -> int:
-    keys = DemoKeys.draw()
+    keys = DemoKeys.read_or_draw(options.var / "keys.json")
     policy = options.var / "policy.toml"
     policy.write_text(documents.policy(options, keys), encoding="utf-8")
     documents.write_shop_json(options, keys)
@@ -90,11 +91,13 @@ class Supervisor:
             while waiting and not stop.is_set():
                 now = time.monotonic()
                 if now > began + READY_WITHIN or self._ended():
+                    for child in self._ended():
+                        logs.log("demo.ended_early", logging.ERROR, child=child.name, said=child.said)
                     logs.warn("demo.not_ready: a process did not start, see above")
                     return False
                 if now > told + SAY_EVERY:
                     told = now
-                    logs.log("demo.starting", seconds=round(now - began))
+                    print(f"Starting, {now - began:.0f} s so far ...", flush=True)
                 waiting = [url for url in waiting if not _answers(session, url)]
                 stop.wait(0.05 if waiting else 0)
         return not stop.is_set()
@@ -105,10 +108,10 @@ class Supervisor:
             for child in self._ended():
                 self._remove_gauges(child)
                 if child.count_crash() >= MAX_CRASHES:
-                    logs.log("demo.gave_up", child=child.name)
+                    logs.log("demo.gave_up", logging.ERROR, child=child.name, said=child.said)
                     return 1
                 exit_code = child.process and child.process.returncode
-                logs.log("demo.restarted", child=child.name, exit_code=exit_code)
+                logs.log("demo.restarted", logging.WARNING, child=child.name, exit_code=exit_code)
                 child.start()
         return 0
 

@@ -24,8 +24,8 @@ def start_demo(tmp_path: Path, ending: list[Demo]) -> Iterator[StartDemo]:
     """Starts demos of a test's own, which end with it."""
     started: list[Demo] = []
 
-    def start(*options: str, **environment: str) -> Demo:
-        started.append(Demo(tmp_path, *options, environment=environment))
+    def start(*options: str, verbose: bool = True, **environment: str) -> Demo:
+        started.append(Demo(tmp_path, *options, environment=environment, verbose=verbose))
         return started[-1]
 
     yield start

@@ -26,7 +26,13 @@ BUSY = 503
 class Demo:
     """`otp-service demo` and how to talk to it."""
 
-    def __init__(self, folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        environment: Mapping[str, str] | None = None,
+        verbose: bool = True,
+    ) -> None:
         """Start it in `folder` and wait until it is ready. It uses the `fast` hash profile by default."""
         self.folder = folder
         self.var = folder / "var"
@@ -35,7 +41,15 @@ class Demo:
         ports = ("--port", str(port), "--sandbox-port", str(sandbox_port))
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "otp_service", "demo", *ports, *options],
+                [
+                    sys.executable,
+                    "-m",
+                    "otp_service",
+                    "demo",
+                    *ports,
+                    *options,
+                    *(("--verbose",) if verbose else ()),
+                ],
                 cwd=folder,
                 env={**os.environ, "OTP_HASH_PROFILE": "fast", **(environment or {})},
                 stdout=log,
