@@ -19,12 +19,22 @@ class Standing:
     reset: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excess:
+    """Why the guard refused: a `rule` whose `counter` is beyond its `threshold` within `window` seconds."""
+
+    rule: str
+    counter: float
+    threshold: float
+    window: float
+
+
 class OtpError(Exception):
     """A request that cannot be served, with the reason that the caller may see.
 
     `code` is stable. `detail` says what happened and what to do next. `broken` is the field or header at fault and the
     rule that it breaks, if any. `retry_after` is in whole seconds. Only servers may see the guard's
-    `rule` that refused, and the `standing` of its budget.
+    `rule` that refused, and the `standing` of its budget; only operators see its `excess`.
     """
 
     code = "error"
@@ -32,6 +42,7 @@ class OtpError(Exception):
     broken: tuple[str, str] | None = None
     rule: str | None = None
     standing: Standing | None = None
+    excess: Excess | None = None
 
     def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
         self.detail = detail or type(self).detail

@@ -119,6 +119,7 @@ class Core(Verifying):
             facts=self.store.facts,
             account_health=self.account_health,
             seal=self.seal,
+            journal=self.journal,
             metrics=self.metrics,
         )
 
@@ -144,6 +145,7 @@ class Core(Verifying):
                 facts=self.store.facts,
                 breakers=self.breakers,
                 seal=self.seal,
+                journal=self.journal,
                 metrics=self.metrics,
                 turns=self.turns,
             ),
@@ -152,9 +154,15 @@ class Core(Verifying):
                 account_health=self.account_health,
                 conversion=self.conversion,
                 charges=charges,
+                journal=self.journal,
                 metrics=self.metrics,
             ),
-            settlement=Settlement(challenges=self.store.challenges, seal=self.seal, metrics=self.metrics),
+            settlement=Settlement(
+                challenges=self.store.challenges,
+                seal=self.seal,
+                journal=self.journal,
+                metrics=self.metrics,
+            ),
             receipt_pull=ReceiptPull(
                 challenges=self.store.challenges, budget=self.store.get_budget, receipts=self.receipts
             ),
@@ -162,6 +170,7 @@ class Core(Verifying):
             seal=self.seal,
             outbox=self.outbox,
             pace=self.pace,
+            journal=self.journal,
             metrics=self.metrics,
             turns=self.turns,
             reach=self._reach,
@@ -191,6 +200,7 @@ class Core(Verifying):
             queue=self.store.due,
             now=self.store.facts.time,
             tell=self.dispatcher.dispatch,
+            journal=self.journal,
             metrics=self.metrics,
         )
 

@@ -15,6 +15,7 @@ from otp_service.events.outbox import Outbox
 from otp_service.guard.admission import Admission
 from otp_service.guard.captcha import SiteVerify
 from otp_service.guard.human_check import ProofOfWork
+from otp_service.history.journal import Journal, process_time
 from otp_service.policy import Policy
 from otp_service.store.connection import USUAL_LIMITS, Limits
 from otp_service.telemetry.metrics import Metrics
@@ -60,6 +61,18 @@ class Verifying(PolicyEditing):
         return self.active().policy
 
     @cached_property
+    def journal(self) -> Journal:
+        """Takes notes of what happens, for whoever listens."""
+        return Journal(
+            clock=lambda: process_time() + self.scripts.offset, dropped=self.metrics.notes_dropped.inc
+        )
+
+    def close(self) -> None:
+        """Hand over what was noted, then close all connections."""
+        self.journal.hand_over()
+        super().close()
+
+    @cached_property
     def hasher(self) -> Hasher:
         """Hashes codes."""
         return Hasher(
@@ -83,6 +96,7 @@ class Verifying(PolicyEditing):
             challenges=self.store.challenges,
             queue=self.store.events,
             facts=self.store.facts,
+            journal=self.journal,
         )
 
     @cached_property
@@ -95,6 +109,7 @@ class Verifying(PolicyEditing):
             proof_of_work=ProofOfWork(*self.settings.lookup_keys.values()),
             captcha=cache(partial(SiteVerify, secret=self.settings.captcha_secret)),
             outbox=self.outbox,
+            journal=self.journal,
             metrics=self.metrics,
             clock=self.store.facts.time,
         )
@@ -133,6 +148,7 @@ class Verifying(PolicyEditing):
             workers=self.workers,
             wait=self.send_wait,
             refunds=self.refunds,
+            journal=self.journal,
             metrics=self.metrics,
         )
 
@@ -146,6 +162,7 @@ class Verifying(PolicyEditing):
             workers=self.workers,
             wait=self.send_wait,
             refunds=self.refunds,
+            journal=self.journal,
         )
 
     @cached_property
@@ -159,15 +176,18 @@ class Verifying(PolicyEditing):
             signer=self.signer,
             admission=self.admission,
             outbox=self.outbox,
+            journal=self.journal,
             metrics=self.metrics,
         )
 
     @cached_property
     def manage(self) -> Manage:
         """Reads and cancels challenges."""
-        return Manage(challenges=self.store.challenges, seal=self.seal, metrics=self.metrics)
+        return Manage(
+            challenges=self.store.challenges, seal=self.seal, journal=self.journal, metrics=self.metrics
+        )
 
     @cached_property
     def redeem(self) -> Redeem:
         """Redeems tokens."""
-        return Redeem(facts=self.store.facts, seal=self.seal, signer=self.signer)
+        return Redeem(facts=self.store.facts, seal=self.seal, signer=self.signer, journal=self.journal)

@@ -45,6 +45,14 @@ def unseal(seal: Seal, challenge: Challenge) -> PersonalData:
         raise unreadable(challenge.id) from None
 
 
+def country_in(seal: Seal, challenge: Challenge) -> str:
+    """Return the country of a challenge's number, empty if this process lacks the key."""
+    try:
+        return phone.country_of(open_data(seal, challenge).e164)
+    except Unsealable:
+        return ""
+
+
 def unreadable(challenge_id: str) -> Busy:
     """Log that this process lacks a key of a challenge. Return the error that says so."""
     log("challenge.unreadable", logging.ERROR, challenge=challenge_id[:8])

@@ -66,6 +66,7 @@ def _work(configuration: Configuration, count: int, place: int) -> int:
     core = Core(configuration, threads=read.worker_sends + EVENTS_AT_ONCE, hash_slots=slots, role="worker")
     core.follow()
     core.conversion.follow()
+    core.journal.follow()
     if place == 0:
         Balances(
             active=core.active, facts=core.store.facts, budget=core.store.get_budget, metrics=core.metrics

@@ -4,7 +4,6 @@ Knows which message was charged for which channel. Must not know how the guard c
 """
 
 from dataclasses import replace
-from functools import partial
 
 from otp_service.challenge import transitions
 from otp_service.challenge.model import Challenge
@@ -28,6 +27,7 @@ class Charges:
             asked=replace(rules.asked_of(challenge, e164), channel=channel),
             rules=guard,
             request_id=challenge.last.request_id,
+            challenge=challenge.id,
             cheap=any(
                 steps[place].channel in guard.cheap_channels for place in transitions.candidates(challenge)
             ),
@@ -48,6 +48,12 @@ class Charges:
         make = rules.lines_of_fallback if delivery.automatic else rules.lines_of_send
         self._admission.give_back(make(guard, asked), f"late{challenge.id[-8:]}{place}", delivery.at)
 
+    def price(self, guard: Guard, challenge: Challenge, country: str, outcome: Outcome) -> float:
+        """Return what the newest delivery costs: as the upstream reported it, or as the policy says."""
+        if outcome.charges is not None:
+            return outcome.charges
+        return guard.money.price(challenge.last.channel, country)
+
     def count_message(self, guard: Guard, challenge: Challenge, e164: str, outcome: Outcome) -> None:
         """Count a message that an upstream accepted.
 
@@ -55,9 +61,8 @@ class Charges:
         between its cost and what was charged before.
         """
         asked, first = rules.asked_of(challenge, e164), challenge.deliveries[0]
-        price = partial(guard.money.price, country=asked.number.country)
-        cost = price(challenge.last.channel) if outcome.charges is None else outcome.charges
-        paid = price(_charged_channel(challenge))
+        cost = self.price(guard, challenge, asked.number.country, outcome)
+        paid = guard.money.price(_charged_channel(challenge), asked.number.country)
         was_sent = any(d.upstream for d in challenge.deliveries[:-1])
         self._admission.count(rules.after_sending(guard, asked, None if was_sent else first.at, cost - paid))
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from otp_service.challenge import transitions
 from otp_service.challenge.model import Challenge, State
-from otp_service.challenge.sealed import unreadable, unseal
+from otp_service.challenge.notes import about_challenge, about_delivery
+from otp_service.challenge.sealed import country_in, unreadable, unseal
 from otp_service.challenge.store import ChallengeStore, Lease
 from otp_service.challenge.transitions import Again, Move
 from otp_service.crypto.code_hashes import Claim, Hasher, UnknownPepper, digest_of, draw
@@ -27,6 +28,8 @@ from otp_service.delivery.turns import Turns
 from otp_service.errors import Busy
 from otp_service.events.outbox import Outbox
 from otp_service.guard.suppressions import Suppressions
+from otp_service.history.journal import Journal
+from otp_service.history.note import What
 from otp_service.policy.active import ActivePolicy
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
@@ -63,6 +66,7 @@ class Dispatcher:
         seal: Seal,
         outbox: Outbox,
         pace: Pace,
+        journal: Journal,
         metrics: Metrics,
         turns: Turns,
         reach: Callable[[str], None] = lambda _: None,
@@ -80,6 +84,7 @@ class Dispatcher:
         self._seal = seal
         self._outbox = outbox
         self._pace = pace
+        self._journal = journal
         self._metrics = metrics
         self._turns = turns
         self._reach = reach
@@ -95,9 +100,7 @@ class Dispatcher:
             return
         self._reach("claimed")
         if lease.what == "ended":
-            if lease.challenge.state is not State.EXHAUSTED:  # counted with its last guess
-                self._metrics.challenges.labels(lease.challenge.app, lease.challenge.state).inc()
-            log("challenge.ended", challenge=challenge_id[:8], state=lease.challenge.state)
+            self._record_end(lease.challenge)
         elif lease.what == "owed":
             self._give_back(lease)
         elif lease.what == "over":
@@ -116,9 +119,16 @@ class Dispatcher:
             guard = self._active().policy.guard_of(challenge.app)
             self._charges.give_back(guard, challenge, unseal(self._seal, challenge))
             self._challenges.record_repaid(lease)
+            dropped = {"reason": "too_late", "country": country_in(self._seal, challenge)}
+            self._journal.add(about_delivery(What.DROPPED, challenge, challenge.owed or 0, **dropped))
             if challenge.state is not State.PENDING:
-                self._metrics.challenges.labels(challenge.app, challenge.state).inc()
-                log("challenge.ended", challenge=challenge.id[:8], state=challenge.state)
+                self._record_end(challenge)
+
+    def _record_end(self, challenge: Challenge) -> None:
+        if challenge.state is not State.EXHAUSTED:  # counted with its last guess
+            self._metrics.challenges.labels(challenge.app, challenge.state).inc()
+            self._journal.add(about_challenge(What.ENDED, challenge, result=challenge.state))
+        log("challenge.ended", challenge=challenge.id[:8], state=challenge.state)
 
     def _after_wait(self, lease: Lease) -> None:
         """Do what follows for a message that left: a receipt came, or its step's time is over."""
@@ -170,6 +180,7 @@ class Dispatcher:
     ) -> tuple[Lease, ChosenStep | float | None]:
         """Choose step and account, and charge a message that the system sends by itself."""
         if self._suppressions.read(*self._seal.indexes("suppressed", e164)) is not None:
+            self._journal.add(about_delivery(What.SKIPPED, lease.challenge, reason="suppressed"))
             return lease, None
         chosen = self._steps.choose(active, lease.challenge, e164)
         if isinstance(chosen, ChosenStep) and transitions.needs_charge(lease.challenge):
@@ -215,7 +226,9 @@ class Dispatcher:
         seconds = time.perf_counter() - started
         self._recorder.record_health(account, channel, outcome, seconds=seconds, clean=chosen.passage.clean)
         guard = self._active().policy.guard_of(challenge.app)
-        self._recorder.record_delivery(guard, challenge, message.to, account, outcome, now=lease.now)
+        self._recorder.record_delivery(
+            guard, challenge, message.to, account, outcome, now=lease.now, seconds=seconds
+        )
         move = transitions.after_outcome(challenge, outcome, account, lease.now)
         self._settlement.settle_outcome(
             lease, move, outcome, reference=message.reference, account=account, stopping=stopping

@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from otp_service.challenge.model import State
 from otp_service.challenge.store import ChallengeStore
 from otp_service.errors import StoreUnavailable
+from otp_service.history.journal import Journal
+from otp_service.history.note import Note, What
 from otp_service.store.due import DueQueue
 from otp_service.telemetry.failures import Failures
 from otp_service.telemetry.logs import log
@@ -37,6 +39,7 @@ class Expiry:
         queue: DueQueue,
         now: Callable[[], int],
         tell: Callable[[str, Callable[[], bool]], None],
+        journal: Journal,
         metrics: Metrics,
     ) -> None:
         """`now` is the store's time (milliseconds). `tell` does what is left for a challenge that has ended."""
@@ -44,6 +47,7 @@ class Expiry:
         self._queue = queue
         self._now = now
         self._tell = tell
+        self._journal = journal
         self._metrics = metrics
         self._failures = Failures()
 
@@ -82,4 +86,5 @@ class Expiry:
                 continue
             if state is not State.EXHAUSTED:  # counted with its last guess
                 self._metrics.challenges.labels(app, state).inc()
+                self._journal.add(Note(what=What.ENDED, challenge=id_, app=app, result=state))
             log("challenge.ended", challenge=id_[:8], state=state)

@@ -8,10 +8,14 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from otp_service.challenge.model import Challenge, Delivery, Status
+from otp_service.challenge.model import Challenge, Status
+from otp_service.challenge.notes import about_delivery
+from otp_service.challenge.sealed import country_in
 from otp_service.challenge.store import ChallengeStore
 from otp_service.crypto.sealing import Seal
 from otp_service.delivery.account_health import AccountHealth
+from otp_service.history.journal import Journal
+from otp_service.history.note import What
 from otp_service.policy.active import ActivePolicy
 from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
@@ -43,6 +47,7 @@ class Receipts:
         facts: Facts,
         account_health: AccountHealth,
         seal: Seal,
+        journal: Journal,
         metrics: Metrics,
     ) -> None:
         self._active = active
@@ -50,6 +55,7 @@ class Receipts:
         self._facts = facts
         self._account_health = account_health
         self._seal = seal
+        self._journal = journal
         self._metrics = metrics
 
     def record_receipt(self, upstream: str, receipt: Receipt) -> str:
@@ -111,15 +117,16 @@ class Receipts:
                 in_parts=receipt.in_parts,
             )
             if challenge is not None:
-                self._after_change(upstream, receipt, status, challenge, challenge.deliveries[place])
+                self._after_change(upstream, receipt, status, challenge, place)
             if result != "none":
                 return result
         return "none"
 
     def _after_change(
-        self, upstream: str, receipt: Receipt, status: Status, challenge: Challenge, delivery: Delivery
+        self, upstream: str, receipt: Receipt, status: Status, challenge: Challenge, place: int
     ) -> None:
         """Log the new status and count it for the health of the account."""
+        delivery = challenge.deliveries[place]
         log(
             "delivery.reported",
             challenge=challenge.id[:8],
@@ -130,6 +137,9 @@ class Receipts:
             status=status,
             reason=receipt.reason,
         )
+        facts = {"result": status, "reason": receipt.reason, "word": receipt.word or ""}
+        country = country_in(self._seal, challenge)
+        self._journal.add(about_delivery(What.REPORTED, challenge, place, country=country, **facts))
         fault = receipt.reason if status is Status.FAILED else None
         if status is not Status.SENT:
             self._account_health.record_report(upstream, delivery.channel, fault)

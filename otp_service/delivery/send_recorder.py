@@ -3,15 +3,20 @@
 Knows what is counted for which outcome. Must not decide what follows.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from otp_service import phone
 from otp_service.challenge.model import Challenge
+from otp_service.challenge.notes import about_delivery
 from otp_service.challenge.sealed import log_challenge
 from otp_service.delivery.account_health import AccountHealth
 from otp_service.delivery.charges import Charges
 from otp_service.delivery.conversion import Conversion
 from otp_service.errors import StoreUnavailable
+from otp_service.history.journal import Journal
+from otp_service.history.note import Note, What
 from otp_service.policy import Guard
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.port import Outcome, Verdict
@@ -21,11 +26,18 @@ class SendRecorder:
     """Records sends. Raises nothing: while the store is away, counts are lost."""
 
     def __init__(
-        self, *, account_health: AccountHealth, conversion: Conversion, charges: Charges, metrics: Metrics
+        self,
+        *,
+        account_health: AccountHealth,
+        conversion: Conversion,
+        charges: Charges,
+        journal: Journal,
+        metrics: Metrics,
     ) -> None:
         self._account_health = account_health
         self._conversion = conversion
         self._charges = charges
+        self._journal = journal
         self._metrics = metrics
 
     def record_health(
@@ -36,9 +48,20 @@ class SendRecorder:
         self._account_health.record_outcome(account, channel, outcome, clean=clean)
 
     def record_delivery(
-        self, guard: Guard, challenge: Challenge, e164: str, account: str, outcome: Outcome, *, now: int
+        self,
+        guard: Guard,
+        challenge: Challenge,
+        e164: str,
+        account: str,
+        outcome: Outcome,
+        *,
+        now: int,
+        seconds: float,
     ) -> None:
-        """Record how the newest delivery ended. `now` is the store's time in milliseconds."""
+        """Record how the newest delivery ended. `now` is the store's time in milliseconds, when it was claimed.
+
+        The upstream took `seconds`.
+        """
         channel = challenge.step.channel
         self._metrics.deliveries.labels(channel, account, outcome.verdict, outcome.reason).inc()
         if outcome.charges:
@@ -53,7 +76,24 @@ class SendRecorder:
             verdict=outcome.verdict,
             reason=outcome.reason,
         )
+        country = phone.country_of(e164)
+        price = self._charges.price(guard, challenge, country, outcome)
+        facts = {"country": country, "account": account, "seconds": seconds}
+        self._journal.add(_outcome_note(challenge, outcome, price, facts))
         if outcome.verdict is Verdict.ACCEPTED:
             with suppress(StoreUnavailable):  # operators see one code fewer
-                self._conversion.count_sent(now, channel, phone.country_of(e164), account)
+                self._conversion.count_sent(now, channel, country, account)
             self._charges.count_message(guard, challenge, e164, outcome)
+
+
+def _outcome_note(challenge: Challenge, outcome: Outcome, price: float, facts: Mapping[str, Any]) -> Note:
+    """Make the note of an outcome; `price` is what a message costs that left."""
+    left = outcome.verdict in {Verdict.ACCEPTED, Verdict.UNKNOWN}
+    return about_delivery(
+        What.SENT if left else What.NOT_SENT,
+        challenge,
+        result=outcome.verdict,
+        reason=outcome.reason,
+        price=price if left else None,
+        **facts,
+    )

@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable
 
 from otp_service.challenge.model import Challenge, State, Status
+from otp_service.challenge.notes import about_challenge, about_delivery
 from otp_service.challenge.store import ChallengeStore, Lease
 from otp_service.challenge.transitions import GiveUp, Move, Next
 from otp_service.crypto.sealing import Seal
 from otp_service.errors import StoreUnavailable
+from otp_service.history.journal import Journal
+from otp_service.history.note import Note, What
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.port import Outcome, Verdict
 
@@ -29,9 +32,10 @@ _STATUS = {
 class Settlement:
     """Settles leased challenges. Its methods raise StoreUnavailable."""
 
-    def __init__(self, *, challenges: ChallengeStore, seal: Seal, metrics: Metrics) -> None:
+    def __init__(self, *, challenges: ChallengeStore, seal: Seal, journal: Journal, metrics: Metrics) -> None:
         self._challenges = challenges
         self._seal = seal
+        self._journal = journal
         self._metrics = metrics
 
     def settle_move(self, lease: Lease, move: Move) -> None:
@@ -89,5 +93,16 @@ class Settlement:
         if isinstance(move, Next) and settled:
             following = lease.challenge.plan.steps[move.step].channel
             self._metrics.fallbacks.labels(lease.challenge.step.channel, following).inc()
+            self._journal.add(_fallback(lease.challenge, settled, following))
         if isinstance(move, GiveUp) and settled and settled.state is State.UNDELIVERABLE:
             self._metrics.challenges.labels(settled.app, State.UNDELIVERABLE).inc()
+            self._journal.add(about_challenge(What.ENDED, settled, result=State.UNDELIVERABLE))
+
+
+def _fallback(before: Challenge, settled: Challenge, following: str) -> Note:
+    """Make the note of a step that is given up for the next one."""
+    place = len(before.deliveries) - 1
+    given_up = settled.deliveries[place]
+    why = given_up.reason or given_up.status
+    facts = {"channel": before.step.channel, "following": following, "reason": why}
+    return about_delivery(What.FELL_BACK, settled, place, **facts)

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 from otp_service.challenge import transitions
 from otp_service.challenge.model import Challenge, Step
+from otp_service.challenge.notes import about_delivery
 from otp_service.crypto.sealing import Seal
 from otp_service.delivery.turns import Turns
+from otp_service.history.journal import Journal
+from otp_service.history.note import What
 from otp_service.policy.active import ActivePolicy
 from otp_service.store.facts import Facts
 from otp_service.telemetry.failures import Failures
@@ -35,11 +38,19 @@ class StepChooser:
     """Chooses steps. Its methods raise StoreUnavailable."""
 
     def __init__(
-        self, *, facts: Facts, breakers: Breakers, seal: Seal, metrics: Metrics, turns: Turns
+        self,
+        *,
+        facts: Facts,
+        breakers: Breakers,
+        seal: Seal,
+        journal: Journal,
+        metrics: Metrics,
+        turns: Turns,
     ) -> None:
         self._facts = facts
         self._breakers = breakers
         self._seal = seal
+        self._journal = journal
         self._metrics = metrics
         self._turns = turns
         self._failures = Failures()
@@ -53,15 +64,22 @@ class StepChooser:
         for place in transitions.candidates(challenge):
             step = challenge.plan.steps[place]
             if not self._is_met(active, step, e164):
-                self._metrics.skips.labels(step.channel, step.condition).inc()
+                self._skip(challenge, step, step.condition)
                 continue
             for account in _accounts(active, challenge, place):
                 passage = self._breakers.ask(account, step.channel)
                 if passage.state != "open":
                     return ChosenStep(place, account, passage)
                 pauses.append(passage.pause)
-            self._metrics.skips.labels(step.channel, "no account").inc()
+            self._skip(challenge, step, "no account")
         return min(pauses, default=None)
+
+    def _skip(self, challenge: Challenge, step: Step, why: str) -> None:
+        self._metrics.skips.labels(step.channel, why).inc()
+        reason = why.replace(" ", "_")
+        self._journal.add(
+            about_delivery(What.SKIPPED, challenge, channel=step.channel, account="", reason=reason)
+        )
 
     def _is_met(self, active: ActivePolicy, step: Step, e164: str) -> bool:
         """Check a step's condition. A lookup that fails counts as met, so that it never stops a code."""

@@ -11,6 +11,8 @@ from otp_service.challenge.store import ChallengeStore
 from otp_service.events.from_challenge import Event, blocked_event, events_of
 from otp_service.events.queue import EventQueue
 from otp_service.events.standard_webhooks import EventType
+from otp_service.history.journal import Journal
+from otp_service.history.note import Note, What
 from otp_service.policy.active import ActivePolicy
 from otp_service.store.facts import Facts
 
@@ -28,11 +30,13 @@ class Outbox:
         challenges: ChallengeStore,
         queue: EventQueue,
         facts: Facts,
+        journal: Journal,
     ) -> None:
         self._active = active
         self._challenges = challenges
         self._queue = queue
         self._facts = facts
+        self._journal = journal
 
     def queue_blocked(self, app: str, rule: str, counter: str) -> None:
         """Queue an event for a send that the guard refused.
@@ -75,6 +79,9 @@ class Outbox:
             if event.type in wanted
         }
         self._queue.put(id_, [event.name for event in unsent], records, over=over)
+        for event in unsent:
+            if event.name in records and event.type is not EventType.BLOCKED:
+                self._journal.add(Note(what=What.TOLD, at=now, challenge=id_, app=app, reason=event.type))
 
     def _wanted(self, app: str) -> Sequence[str]:
         found = self._active().policy.apps.get(app)

@@ -15,6 +15,7 @@ from otp_service import phone
 from otp_service.crypto.lifetimes import DEVICE_LIFETIME
 from otp_service.crypto.sealing import Seal
 from otp_service.errors import (
+    Excess,
     HumanCheckFailed,
     HumanCheckRequired,
     HumanCheckUnavailable,
@@ -45,6 +46,9 @@ from otp_service.guard.rules import (
     lines_of_fallback,
     lines_of_send,
 )
+from otp_service.history.journal import Journal
+from otp_service.history.note import Note, What
+from otp_service.history.refusals import refusal
 from otp_service.net.shares import Shares
 from otp_service.policy import Guard
 from otp_service.store.sources import Call
@@ -72,7 +76,8 @@ threads."""
 class Entry:
     """A send that asks for admission. `cheap` is True if a cheap channel could be used; `proof` is of a human check.
 
-    `now` is the store's time (milliseconds) if it is already known, so that a send reads it only once.
+    `now` is the store's time (milliseconds) if it is already known, so that a send reads it only once. `challenge` is
+    the id of the one that the send belongs to, if it exists.
     """
 
     asked: GuardedSend
@@ -82,6 +87,7 @@ class Entry:
     proof: str = ""
     browser: bool = True
     now: int = 0
+    challenge: str = ""
     call: str = field(default_factory=lambda: secrets.token_urlsafe(6))
     """Names this request, of several that may be the same operation."""
 
@@ -89,6 +95,17 @@ class Entry:
     def lines(self) -> list[Line]:
         """List the lines of the rules that apply."""
         return lines_of_send(self.rules, self.asked)
+
+    def as_note(self) -> Note:
+        """Make a note of this send's refusal, without the reason."""
+        return Note(
+            what=What.REFUSED,
+            challenge=self.challenge,
+            request_id=self.request_id,
+            app=self.asked.app,
+            country=self.asked.number.country,
+            channel=self.asked.channel,
+        )
 
 
 class Admission:
@@ -103,6 +120,7 @@ class Admission:
         proof_of_work: ProofOfWork,
         captcha: Callable[[str], SiteVerify],
         outbox: Outbox,
+        journal: Journal,
         metrics: Metrics,
         clock: Callable[[], int],
     ) -> None:
@@ -114,6 +132,7 @@ class Admission:
         self._captcha = captcha
         self._captcha_shares = Shares(CAPTCHA_SHARE)
         self._outbox = outbox
+        self._journal = journal
         self._metrics = metrics
         self._clock = clock
 
@@ -146,7 +165,7 @@ class Admission:
         )
         self._report(entry, decision)
         if decision.verdict == "refuse":
-            self._refusal(entry, decision)
+            self._journal.add(refusal(entry.as_note(), self._refusal(entry, decision)))
         return decision
 
     def allows_unknown(self, e164: str) -> bool:
@@ -251,6 +270,12 @@ class Admission:
             app=app,
             request_id=entry.request_id,
         )
+        error = self._error_for(entry, decision)
+        error.excess = _as_excess(finding)
+        return error
+
+    def _error_for(self, entry: Entry, decision: Decision) -> OtpError:
+        finding, app = decision.deciding, entry.asked.app
         if decision.verdict == "human_check":
             return HumanCheckRequired(self._posed(entry, decision))
         if decision.verdict == "spent":
@@ -271,6 +296,10 @@ class Admission:
         return self._proof_of_work.pose(
             self._bounds(entry.asked)[0], effort=effort_for(decision.over), now=decision.now
         )
+
+
+def _as_excess(finding: Finding) -> Excess:
+    return Excess(rule=finding.rule, counter=finding.value, threshold=finding.limit, window=finding.seconds)
 
 
 def _as_standing(finding: Finding) -> Standing | None:

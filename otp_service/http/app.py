@@ -33,6 +33,7 @@ def prepared(configuration: Configuration, *, shared_metrics: bool) -> Flask:
     core.follow()
     core.follow_keys()
     core.conversion.follow()
+    core.journal.follow()
     core.workers.follow()
     core.send_wait.follow()
     core.refunds.follow()

@@ -299,7 +299,7 @@ class Policy:
 
         Raises NoRoute, or ChannelNotAvailable if no step has the requested channel.
         """
-        _, route = self.route_for(number, app, purpose)
+        place, route = self.route_for(number, app, purpose)
         rules = self.challenge
         return Plan(
             steps=tuple(
@@ -320,6 +320,7 @@ class Policy:
             cooldown=rules.cooldown,
             live_codes=rules.earlier_codes + 1,
             after_choice=route.after_choice or rules.after_choice,
+            route=route.name or str(place),
         )
 
     def wait(self, step: StepRule, country: str, learned: Learned) -> int:

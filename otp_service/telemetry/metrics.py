@@ -195,6 +195,9 @@ class Metrics:
         )
         self.in_flight = _summed(registry, "otp_in_flight", "Work that workers are doing now", ["queue"])
 
+        about = "Notes of what happened that were dropped before they were written"
+        self.notes_dropped = Counter("otp_notes_dropped", about, registry=registry)
+
     def _declare_waits(self, registry: CollectorRegistry) -> None:
         """Declare how long sends wait, and which are refused because of it."""
         self.shed = Counter(

@@ -29,6 +29,7 @@ from otp_service.errors import (
 from otp_service.events.outbox import Outbox
 from otp_service.guard.admission import Admission
 from otp_service.guard.rules import GuardedSend, asked_of
+from otp_service.history.journal import Journal
 from otp_service.store.partitions import operation
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
@@ -67,6 +68,7 @@ class Check:
         signer: Signer,
         admission: Admission,
         outbox: Outbox,
+        journal: Journal,
         metrics: Metrics,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -76,7 +78,7 @@ class Check:
         self._seal = seal
         self._prover = Prover(seal, signer)
         self._recorder = CheckRecorder(
-            admission=admission, conversion=conversion, outbox=outbox, metrics=metrics
+            admission=admission, conversion=conversion, outbox=outbox, journal=journal, metrics=metrics
         )
         self._metrics = metrics
         self._sleep = sleep
@@ -132,7 +134,7 @@ class Check:
             if challenge is not None:
                 return what, now, challenge
             if what != "running" or pause is None:
-                self._recorder.record_refused(caller, what)
+                self._recorder.record_refused(caller, what, challenge_id)
                 raise _attempt_error(what, challenge_id)
             self._sleep(pause)
         raise AssertionError  # the last pause is None
@@ -174,7 +176,7 @@ class Check:
         )
         if won is None:
             return self._repeat_after_defeat(check)
-        self._recorder.record_success(caller, won, asked, won.deliveries[via], now)
+        self._recorder.record_success(caller, won, asked, now, token=token.jti)
         at = won.proof.ends // 1000 - TOKEN_LIFETIME if won.proof else now // 1000
         issue = Issue(token.jti, at, token.kid)
         return self._prover.prove(won, check.person, issue, now, remember_device=check.guess.device)

@@ -5,14 +5,18 @@ Knows what each of them counts. Must not know how a code is checked.
 
 from contextlib import suppress
 
+from otp_service import phone
 from otp_service.challenge import transitions
-from otp_service.challenge.model import Challenge, Delivery
+from otp_service.challenge.model import Challenge
+from otp_service.challenge.notes import about_challenge, about_delivery
 from otp_service.challenge.sealed import PersonalData, log_challenge
 from otp_service.delivery.conversion import Conversion
 from otp_service.errors import StoreUnavailable
 from otp_service.events.outbox import Outbox
 from otp_service.guard.admission import Admission
 from otp_service.guard.rules import GuardedSend, asked_of
+from otp_service.history.journal import Journal
+from otp_service.history.note import Note, What
 from otp_service.store.sources import Call
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
@@ -22,20 +26,33 @@ class CheckRecorder:
     """Records each check once."""
 
     def __init__(
-        self, *, admission: Admission, conversion: Conversion, outbox: Outbox, metrics: Metrics
+        self,
+        *,
+        admission: Admission,
+        conversion: Conversion,
+        outbox: Outbox,
+        journal: Journal,
+        metrics: Metrics,
     ) -> None:
         self._admission = admission
         self._conversion = conversion
         self._outbox = outbox
+        self._journal = journal
         self._metrics = metrics
 
-    def record_refused(self, caller: Caller, what: str) -> None:
+    def record_refused(self, caller: Caller, what: str, challenge_id: str) -> None:
         """Count a check that was refused before a code was compared."""
+        if what != "gone":  # the id may be made up
+            request, app = caller.request_id, caller.app.name
+            self._journal.add(
+                Note(what=What.GUESSED, challenge=challenge_id, request_id=request, app=app, result=what)
+            )
         self._metrics.checks.labels(caller.app.name, what).inc()
 
     def record_repeated(self, caller: Caller, challenge: Challenge, person: PersonalData) -> None:
         """Count a check that got its first answer again."""
         self._record_result(caller, "repeated", challenge, person.e164)
+        self._add(What.GUESSED, caller, challenge, person.e164, result="repeated")
 
     def counting_failure(self, caller: Caller, challenge: Challenge, person: PersonalData) -> list[Call]:
         """Return the calls that count a wrong code for the guard."""
@@ -45,8 +62,10 @@ class CheckRecorder:
     def record_wrong_code(self, caller: Caller, challenge: Challenge, person: PersonalData) -> None:
         """Count a wrong code. Tell the app if it was the last guess."""
         self._record_result(caller, "wrong_code", challenge, person.e164)
+        self._add(What.GUESSED, caller, challenge, person.e164, result="wrong")
         if not challenge.checks_left:
             self._metrics.challenges.labels(caller.app.name, "exhausted").inc()
+            self._add(What.ENDED, caller, challenge, person.e164, result="exhausted")
             with suppress(StoreUnavailable):  # the app is told when the challenge expires instead
                 self._outbox.queue_exhausted(challenge)
 
@@ -57,9 +76,10 @@ class CheckRecorder:
         return self._admission.counting_success(guard, asked, sent_at, f"{challenge.id[-8:]}v")
 
     def record_success(
-        self, caller: Caller, won: Challenge, asked: GuardedSend, delivery: Delivery, now: int
+        self, caller: Caller, won: Challenge, asked: GuardedSend, now: int, *, token: str
     ) -> None:
-        """Count a right code, which `delivery` brought."""
+        """Count a right code, which the delivery at `won.via` brought. `token` is the `jti` of its proof."""
+        delivery = won.deliveries[won.via or 0]
         self._record_result(caller, "verified", won, asked.number.e164, channel=delivery.channel)
         self._metrics.challenges.labels(caller.app.name, "verified").inc()
         self._metrics.verified.labels(delivery.channel, delivery.upstream).inc()
@@ -67,6 +87,17 @@ class CheckRecorder:
         self._metrics.verify_seconds.labels(delivery.channel).observe(seconds)
         country = asked.number.country
         self._conversion.count_verified(now, delivery.channel, country, delivery.upstream, seconds)
+        facts = {"at": now, "country": country, "request_id": caller.request_id, "seconds": seconds}
+        self._journal.add(
+            about_delivery(What.GUESSED, won, won.via or 0, result="right", token=token, **facts)
+        )
+        self._journal.add(about_delivery(What.ENDED, won, won.via or 0, result="verified", **facts))
+
+    def _add(self, what: What, caller: Caller, challenge: Challenge, e164: str, *, result: str) -> None:
+        country = phone.country_of(e164)
+        self._journal.add(
+            about_challenge(what, challenge, request_id=caller.request_id, country=country, result=result)
+        )
 
     def _record_result(
         self, caller: Caller, result: str, challenge: Challenge, e164: str, **fields: object

@@ -4,11 +4,14 @@ Knows that each of these may be repeated. Must not know HTTP, Redis or vendors.
 """
 
 from otp_service.challenge.model import Challenge, State
+from otp_service.challenge.notes import about_challenge
 from otp_service.challenge.sealed import log_challenge
 from otp_service.challenge.store import ChallengeStore
 from otp_service.challenge.view import View
 from otp_service.crypto.sealing import Seal
 from otp_service.errors import ChallengeNotFound
+from otp_service.history.journal import Journal
+from otp_service.history.note import What
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.caller import Caller
 from otp_service.verification.own_challenges import OwnChallenges
@@ -17,9 +20,10 @@ from otp_service.verification.own_challenges import OwnChallenges
 class Manage:
     """`GET` and `DELETE /otp/{id}`."""
 
-    def __init__(self, *, challenges: ChallengeStore, seal: Seal, metrics: Metrics) -> None:
+    def __init__(self, *, challenges: ChallengeStore, seal: Seal, journal: Journal, metrics: Metrics) -> None:
         self._challenges = challenges
         self._own = OwnChallenges(challenges, seal)
+        self._journal = journal
         self._metrics = metrics
 
     def status(self, caller: Caller, challenge_id: str) -> View:
@@ -42,5 +46,7 @@ class Manage:
                 raise ChallengeNotFound
             return now, ended  # another call cancelled it at the same time
         self._metrics.challenges.labels(caller.app.name, "cancelled").inc()
+        request = caller.request_id
+        self._journal.add(about_challenge(What.ENDED, ended, at=now, request_id=request, result="cancelled"))
         log_challenge("challenge.cancelled", ended, self._own.number(ended), request_id=caller.request_id)
         return now, ended

@@ -11,6 +11,8 @@ from otp_service.challenge.sealed import canonical
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Signer
 from otp_service.errors import IdempotencyKeyReused, TokenInvalid, TokenMismatch, TokenSpent
+from otp_service.history.journal import Journal
+from otp_service.history.note import Note, What
 from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
 from otp_service.verification.caller import Caller
@@ -23,10 +25,11 @@ UNMET = "must be what the token was issued for"
 class Redeem:
     """`POST /otp/token/redeem`."""
 
-    def __init__(self, *, facts: Facts, seal: Seal, signer: Signer) -> None:
+    def __init__(self, *, facts: Facts, seal: Seal, signer: Signer, journal: Journal) -> None:
         self._facts = facts
         self._seal = seal
         self._signer = signer
+        self._journal = journal
 
     def redeem(
         self,
@@ -54,6 +57,8 @@ class Redeem:
         if not self._use(f"token:{claims['jti']}", claims, operations):
             raise TokenSpent
         log("token.redeemed", app=caller.app.name, request_id=caller.request_id)
+        app, request = caller.app.name, caller.request_id
+        self._journal.add(Note(what=What.REDEEMED, token=claims["jti"], request_id=request, app=app))
         return claims
 
     def _use(self, name: str, claims: Mapping[str, Any], operations: Iterable[str]) -> bool:

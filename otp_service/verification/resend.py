@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from otp_service import phone
 from otp_service.challenge import transitions, view
 from otp_service.challenge.model import Challenge, Delivery, Status
+from otp_service.challenge.notes import about_challenge, about_delivery
 from otp_service.challenge.sealed import PersonalData, log_challenge, unseal
 from otp_service.challenge.store import ChallengeStore
 from otp_service.challenge.view import View
@@ -25,6 +26,9 @@ from otp_service.errors import (
 )
 from otp_service.guard.admission import Admission, Entry
 from otp_service.guard.rules import GuardedSend, known_as
+from otp_service.history.journal import Journal
+from otp_service.history.note import What
+from otp_service.history.refusals import noting_refusals
 from otp_service.verification.caller import Caller
 from otp_service.verification.own_challenges import OwnChallenges
 from otp_service.verification.refunds import Refunds
@@ -51,6 +55,7 @@ class Resend:
         workers: WorkerWatch,
         wait: SendWait,
         refunds: Refunds,
+        journal: Journal,
     ) -> None:
         self._challenges = challenges
         self._own = OwnChallenges(challenges, seal)
@@ -59,6 +64,7 @@ class Resend:
         self._workers = workers
         self._wait = wait
         self._refunds = refunds
+        self._journal = journal
 
     def resend(
         self,
@@ -74,6 +80,20 @@ class Resend:
         Busy or StoreUnavailable. Then nothing is sent.
         """
         now, challenge = self._own.read_pending(caller, challenge_id)
+        about = about_challenge(
+            What.RESENT, challenge, request_id=caller.request_id, channel=request.channel or ""
+        )
+        with noting_refusals(self._journal, lambda: [about]):
+            return self._resend(caller, now, challenge, request, idempotency_key)
+
+    def _resend(
+        self,
+        caller: Caller,
+        now: int,
+        challenge: Challenge,
+        request: ResendRequest,
+        idempotency_key: str | None,
+    ) -> View:
         operation = self._operation(caller, challenge, request, idempotency_key)
         if operation is None:
             return self._own.view(challenge, now)
@@ -84,7 +104,7 @@ class Resend:
         entry = _guard_entry(caller, challenge, person, step, request)
         charge = f"{challenge.id[-8:]}{operation}"
         with self._refunds.after_failure(
-            is_done=lambda: self._has(challenge_id, operation),
+            is_done=lambda: self._has(challenge.id, operation),
             give_back=lambda: self._admission.refund(entry, charge),
             keyed=bool(idempotency_key),
         ):
@@ -96,6 +116,7 @@ class Resend:
         if not isinstance(answer, Challenge):
             self._admission.refund(entry, charge)
             raise _refusal(what, answer or 0)
+        self._journal.add(about_delivery(What.RESENT, answer, at=now, country=entry.asked.number.country))
         log_challenge("challenge.resent", answer, person.e164, request_id=caller.request_id)
         return view.of(answer, now, phone.mask(person.e164))
 
@@ -152,6 +173,7 @@ def _guard_entry(
         ),
         rules=rules,
         request_id=caller.request_id,
+        challenge=challenge.id,
         cheap=any(one.channel in rules.cheap_channels for one in left),
         proof=request.human_proof,
         browser=caller.is_page,

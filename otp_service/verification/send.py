@@ -34,6 +34,7 @@ from otp_service.guard.admission import Admission, Entry
 from otp_service.guard.decision import Decision
 from otp_service.guard.history import Past
 from otp_service.guard.rules import GuardedSend, Known
+from otp_service.history.journal import Journal
 from otp_service.messages.payments import fields_of
 from otp_service.phone import Number
 from otp_service.policy import Guard
@@ -44,6 +45,7 @@ from otp_service.verification.caller import Caller
 from otp_service.verification.own_challenges import OwnChallenges
 from otp_service.verification.refunds import Refunds
 from otp_service.verification.repetition import fingerprints, names_of
+from otp_service.verification.send_notes import SendNotes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,7 @@ class Send:
         workers: WorkerWatch,
         wait: SendWait,
         refunds: Refunds,
+        journal: Journal,
         metrics: Metrics,
     ) -> None:
         self._challenges = challenges
@@ -94,6 +97,7 @@ class Send:
         self._workers = workers
         self._wait = wait
         self._refunds = refunds
+        self._journal = journal
         self._metrics = metrics
 
     def send(self, caller: Caller, request: SendRequest, idempotency_key: str | None = None) -> View:
@@ -103,19 +107,26 @@ class Send:
         HumanCheckRequired, HumanCheckFailed, HumanCheckUnavailable, IdempotencyKeyReused, IdempotencyKeySpent,
         NoWorker, Busy or StoreUnavailable. Then nothing is stored or sent.
         """
-        if not idempotency_key:  # no repetition of what was accepted: refuse it before it costs anything
+        notes = _notes_of(self._journal, caller, request)
+        with notes.written():
+            return self._send(caller, request, idempotency_key, notes)
+
+    def _send(self, caller: Caller, request: SendRequest, key: str | None, notes: SendNotes) -> View:
+        if not key:  # no repetition of what was accepted: refuse it before it costs anything
             self._wait.require("send")
         number = self._read_number(request)
+        notes.add_number(number)
         _check_server_fields(caller, request)
         _check_binding(caller, request)
         plan = self._plan(caller, request, number)
-        operation = self._operation(caller, request, number, idempotency_key)
+        operation = self._operation(caller, request, number, key)
         if operation.record and (known := self._challenges.recall(*operation.records)):
             return self._replay(known, operation)
         self._workers.require()
         if operation.record:
             self._wait.require("send")
         entry = self._guard_entry(caller, request, number, plan)
+        notes.add_decision(known=entry.asked.known, route=plan.route)
         id_ = self._challenges.new_id(operation.record)
         with self._refunds.after_failure(
             is_done=lambda: self._challenges.read_challenge(id_)[1] is not None,
@@ -133,6 +144,7 @@ class Send:
                 self._admission.refund(entry, operation.id)
             return self._replay(opened.known, operation)
         self._wait.accept()
+        notes.admitted(opened.challenge, decision.verdict, opened.now)
         self._metrics.challenges.labels(caller.app.name, "opened").inc()
         log_challenge("challenge.opened", opened.challenge, number.e164, request_id=caller.request_id)
         return view.of(opened.challenge, opened.now, phone.mask(number.e164))
@@ -271,6 +283,11 @@ class _Operation:
     def record(self) -> str:
         """The newest name of the idempotency record, empty if the request has no idempotency key."""
         return self.records[0] if self.records else ""
+
+
+def _notes_of(journal: Journal, caller: Caller, request: SendRequest) -> SendNotes:
+    chosen = request.channel or ""
+    return SendNotes(journal, caller, purpose=request.purpose, reference=request.reference, channel=chosen)
 
 
 def _first_delivery(plan: Plan, caller: Caller, *, chosen: bool) -> Delivery:

@@ -10,6 +10,7 @@ from otp_service.challenge.model import State
 from otp_service.challenge.store import CLAIM_LEASE
 from otp_service.challenge.transitions import Hold
 from otp_service.delivery.expiry import BATCH, Expiry
+from otp_service.history.journal import Journal
 from otp_service.store.due import BAND
 from otp_service.telemetry.metrics import Metrics
 from tests.support.patience import until
@@ -30,6 +31,7 @@ class Swept:
             queue=store.due,
             now=store.facts.time,
             tell=self._put_events,
+            journal=Journal(),
             metrics=self.metrics,
         )
 

@@ -10,6 +10,7 @@ from otp_service.challenge.model import State
 from otp_service.errors import NumberOptedOut, WrongCode
 from otp_service.events.outbox import BLOCKED_PAUSE, Outbox
 from otp_service.events.standard_webhooks import EventType
+from otp_service.history.journal import Journal
 from otp_service.policy import App, Events, Policy
 from otp_service.policy.active import ActivePolicy
 from otp_service.upstream.port import Reply
@@ -47,7 +48,13 @@ def outbox(store: Stores, events: Events | None, *, version: int = 1) -> Outbox:
     """Make the outbox of a process that follows a version of the policy."""
     policy = Policy(apps={"web": App(name="web", brand="Acme", events=events)}, upstreams={}, routes=())
     active = ActivePolicy(version=version, policy=policy, senders={}, accounts={})
-    return Outbox(active=lambda: active, challenges=store.challenges, queue=store.events, facts=store.facts)
+    return Outbox(
+        active=lambda: active,
+        challenges=store.challenges,
+        queue=store.events,
+        facts=store.facts,
+        journal=Journal(),
+    )
 
 
 def wanted(*types: str) -> Events:
@@ -121,7 +128,11 @@ def test_a_guess_is_answered_although_its_event_cannot_be_queued(journeys: Journ
     journeys.rest(id_)
     with proxied_store("redis://127.0.0.1:9", "nobody") as away:
         core.check._recorder._outbox = Outbox(  # noqa: SLF001 - a store of its own
-            active=core.active, challenges=away.challenges, queue=away.events, facts=away.facts
+            active=core.active,
+            challenges=away.challenges,
+            queue=away.events,
+            facts=away.facts,
+            journal=core.journal,
         )
         guess_wrong(journeys, id_, GUESSES)
     assert "challenge.failed" not in types(queued_events(core.store))

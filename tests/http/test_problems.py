@@ -172,7 +172,9 @@ def _(api: Api) -> TestResponse:
             challenges=core.store.challenges,
             queue=core.store.events,
             facts=core.store.facts,
+            journal=core.journal,
         ),
+        journal=core.journal,
         metrics=core.metrics,
     )
     challenge_id = api.opened()

@@ -47,6 +47,7 @@ from otp_service.guard.captcha import SiteVerify
 from otp_service.guard.history import History
 from otp_service.guard.human_check import ProofOfWork
 from otp_service.guard.limiter import Limiter
+from otp_service.history.journal import Journal, process_time
 from otp_service.policy import App, Budget, Guard, Policy, Route, StepRule, Window
 from otp_service.policy.active import ActivePolicy
 from otp_service.policy.limits import Consecutive, ConversionRule, Cooldown, Countries, DeviceStanding
@@ -319,6 +320,7 @@ class Spine:
     wait: SendWait
     pace: Pace
     refunds: Refunds
+    journal: Journal
     metrics: Metrics
 
     def code_for(self, id_: str, code: str) -> None:
@@ -349,6 +351,7 @@ class Spine:
                     queue=self.store.due,
                     now=self.store.facts.time,
                     tell=self.dispatcher.dispatch,
+                    journal=self.journal,
                     metrics=self.metrics,
                 ).run,
             ],
@@ -437,7 +440,14 @@ def make_spine(
     seal = Seal(
         {"n1": secrets.token_bytes(32)}, {"l1": secrets.token_bytes(32)}, subject_key=secrets.token_bytes(32)
     )
-    outbox = Outbox(active=lambda: active, challenges=store.challenges, queue=store.events, facts=store.facts)
+    journal = Journal(clock=lambda: process_time() + scripts.offset)
+    outbox = Outbox(
+        active=lambda: active,
+        challenges=store.challenges,
+        queue=store.events,
+        facts=store.facts,
+        journal=journal,
+    )
     limiter = Limiter(scripts, seal, prefix=prefix, keep_blocks=86_400_000)
     history = History(scripts, seal, store.pins, prefix=prefix)
     admission = Admission(
@@ -447,6 +457,7 @@ def make_spine(
         proof_of_work=ProofOfWork(secrets.token_bytes(32), draw=draw),
         captcha=lambda url: SiteVerify(url, "unused"),
         outbox=outbox,
+        journal=journal,
         metrics=metrics,
         clock=store.facts.time,
     )
@@ -457,6 +468,7 @@ def make_spine(
         facts=store.facts,
         account_health=account_health,
         seal=seal,
+        journal=journal,
         metrics=metrics,
     )
     replies = Replies(facts=store.facts, suppressions=store.suppressions, seal=seal, metrics=metrics)
@@ -470,17 +482,29 @@ def make_spine(
         active=lambda: active,
         challenges=store.challenges,
         suppressions=store.suppressions,
-        steps=StepChooser(facts=store.facts, breakers=breakers, seal=seal, metrics=metrics, turns=turns),
+        steps=StepChooser(
+            facts=store.facts,
+            breakers=breakers,
+            seal=seal,
+            journal=journal,
+            metrics=metrics,
+            turns=turns,
+        ),
         charges=charges,
         recorder=SendRecorder(
-            account_health=account_health, conversion=conversion, charges=charges, metrics=metrics
+            account_health=account_health,
+            conversion=conversion,
+            charges=charges,
+            journal=journal,
+            metrics=metrics,
         ),
-        settlement=Settlement(challenges=store.challenges, seal=seal, metrics=metrics),
+        settlement=Settlement(challenges=store.challenges, seal=seal, journal=journal, metrics=metrics),
         receipt_pull=ReceiptPull(challenges=store.challenges, budget=store.get_budget, receipts=receipts),
         hasher=hasher,
         seal=seal,
         outbox=outbox,
         pace=pace,
+        journal=journal,
         turns=turns,
         metrics=metrics,
     )
@@ -496,6 +520,7 @@ def make_spine(
             workers=workers,
             wait=wait,
             refunds=refunds,
+            journal=journal,
             metrics=metrics,
         ),
         resend=Resend(
@@ -505,6 +530,7 @@ def make_spine(
             workers=workers,
             wait=wait,
             refunds=refunds,
+            journal=journal,
         ),
         check=Check(
             challenges=store.challenges,
@@ -514,10 +540,11 @@ def make_spine(
             signer=signer,
             admission=admission,
             outbox=outbox,
+            journal=journal,
             metrics=metrics,
         ),
-        manage=Manage(challenges=store.challenges, seal=seal, metrics=metrics),
-        redeem=Redeem(facts=store.facts, seal=seal, signer=signer),
+        manage=Manage(challenges=store.challenges, seal=seal, journal=journal, metrics=metrics),
+        redeem=Redeem(facts=store.facts, seal=seal, signer=signer, journal=journal),
         limiter=limiter,
         history=history,
         dispatcher=dispatcher,
@@ -536,6 +563,7 @@ def make_spine(
         wait=wait,
         pace=pace,
         refunds=refunds,
+        journal=journal,
         metrics=metrics,
     )
 

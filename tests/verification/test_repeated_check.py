@@ -41,6 +41,7 @@ def checking(
         signer=core.signer,
         admission=core.admission,
         outbox=core.outbox,
+        journal=core.journal,
         metrics=core.metrics,
         sleep=sleep,
     )
