@@ -90,7 +90,8 @@ class Plan:
 
     `ttl` is in seconds. `cooldown` lists the seconds to wait after each message before another can be asked for. The
     newest `live_codes` codes are accepted. `after_choice` says what follows when a channel that the person chose
-    fails: "continue" with the other steps, or "stop". `route` names the policy's route: its name, or its place.
+    fails: "continue" with the other steps, or "stop". `route` names the policy's route: its name, or its place. `arm`
+    names the half of a split that was drawn.
     """
 
     steps: tuple[Step, ...]
@@ -102,6 +103,7 @@ class Plan:
     live_codes: int = 4
     after_choice: str = "continue"
     route: str = ""
+    arm: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def write(challenge: Challenge) -> str:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
 
 
-_PLAN_DEFAULTS = {"live_codes": 4, "after_choice": "continue", "route": ""}
+_PLAN_DEFAULTS = {"live_codes": 4, "after_choice": "continue", "route": "", "arm": ""}
 
 
 _SURE_PARTS = 3

@@ -109,7 +109,7 @@ def simulate(
     )
     return shown | {
         "problem": problem,
-        "route": {"place": place, "name": route.name or None, "match": _match(route), "passed_over": over},
+        "route": {"place": place, **_route(route, question.channel), "passed_over": over},
         "steps": [_step(policy, app, rule, number, question, learned) for rule in rules],
         "challenge": asdict(policy.challenge) | {"chosen": question.channel is not None},
     }
@@ -122,6 +122,12 @@ def _taken(policy: Policy, route: Route, channel: str | None) -> list[StepRule]:
     if channel and after_choice == "stop":
         return chosen[:1]
     return chosen + [rule for rule in route.steps if rule.channel != channel]
+
+
+def _route(route: Route, channel: str | None) -> dict[str, Any]:
+    """Show a route, with its split unless a channel is chosen, which leaves nothing to draw."""
+    shown = {"name": route.name or None, "match": _match(route)}
+    return shown | {"split": asdict(route.split)} if route.split and channel is None else shown
 
 
 def _match(route: Route) -> dict[str, list[str]]:

@@ -23,6 +23,7 @@ from otp_service.policy.model import (
     StepRule,
     Upstream,
 )
+from otp_service.policy.split import Split
 from otp_service.upstream.channels import CHANNELS
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Policy",
     "ReceiptSettings",
     "Route",
+    "Split",
     "StepRule",
     "Upstream",
     "Window",

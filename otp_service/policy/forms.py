@@ -39,6 +39,7 @@ from otp_service.policy.model import (
     StepRule,
     Upstream,
 )
+from otp_service.policy.split_form import SplitForm
 from otp_service.upstream.channels import (
     CHANNELS,
     MipSettings,
@@ -346,6 +347,7 @@ class RouteForm(Form):
     match = fields.Raw(load_default=dict)
     steps = some(fields.Raw(), required=True)
     after_choice = fields.String(validate=_AFTER_CHOICE)
+    split = Inner(SplitForm)
 
 
 class TemplatesForm(Form):

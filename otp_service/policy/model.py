@@ -14,6 +14,7 @@ from otp_service.durations import MINUTE
 from otp_service.errors import ChannelNotAvailable, NoRoute
 from otp_service.phone import Number, calling_code
 from otp_service.policy.limits import Guard
+from otp_service.policy.split import Split
 from otp_service.upstream.channels import (
     MipSettings,
     RcsSettings,
@@ -238,12 +239,16 @@ def _draw(weights: Mapping[str, int], share: float) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A match and an ordered list of steps. Without `after_choice`, that of `[challenge]` applies."""
+    """A match and an ordered list of steps. Without `after_choice`, that of `[challenge]` applies.
+
+    A `split` gives some of the people the steps in another order.
+    """
 
     steps: tuple[StepRule, ...]
     match: Match = field(default_factory=Match)
     name: str = ""
     after_choice: AfterChoice | None = None
+    split: Split | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,12 +300,13 @@ class Policy:
     def plan(
         self, number: Number, app: str, purpose: str, channel: str | None, *, dice: Dice, learned: Learned
     ) -> Plan:
-        """Make the plan for a number. A requested channel is tried first.
+        """Make the plan for a number. A requested channel is tried first; without one, a split may draw an order.
 
         Raises NoRoute, or ChannelNotAvailable if no step has the requested channel.
         """
         place, route = self.route_for(number, app, purpose)
         rules = self.challenge
+        ordered, arm = _ordered(route, channel, dice)
         return Plan(
             steps=tuple(
                 Step(
@@ -311,7 +317,7 @@ class Policy:
                     condition=step.condition,
                     lines=step.lines,
                 )
-                for step in _first(route.steps, channel)
+                for step in ordered
             ),
             code_length=rules.code_length,
             ttl=rules.ttl,
@@ -321,6 +327,7 @@ class Policy:
             live_codes=rules.earlier_codes + 1,
             after_choice=route.after_choice or rules.after_choice,
             route=route.name or str(place),
+            arm=arm,
         )
 
     def wait(self, step: StepRule, country: str, learned: Learned) -> int:
@@ -330,6 +337,13 @@ class Policy:
         low, high = self.challenge.auto_wait
         seconds = learned(step.channel, country)
         return high if seconds is None else math.ceil(min(high, max(low, seconds)))
+
+
+def _ordered(route: Route, channel: str | None, dice: Dice) -> tuple[list[StepRule], str]:
+    """Order a route's steps, and name the arm of its split: none if a channel was requested, as nothing is drawn."""
+    if route.split is None or channel is not None:
+        return _first(route.steps, channel), ""
+    return route.split.draw(route.steps, dice)
 
 
 def _first(steps: Sequence[StepRule], channel: str | None) -> list[StepRule]:

@@ -72,6 +72,21 @@ def test_it_says_which_route_and_why_no_earlier_one() -> None:
     assert ask(app="other", purpose="payment")["route"]["name"] == "payments"
 
 
+def test_it_shows_the_split_that_may_change_the_order() -> None:
+    """The steps are shown as written, the split beside the route; a chosen channel leaves nothing to draw."""
+    split = 'split = { share = 0.1, order = ["voice", "sms"] }\nmatch = { country = ["US", "DE"] }'
+    rules = policy.parse(TEXT.replace('match = { country = ["US", "DE"] }', split))
+
+    def routed(**fields: Any) -> Any:  # noqa: ANN401 - those of Question
+        answer = simulate(rules, Question(to=NUMBER, **fields), lambda *_: None, lambda *_: DECISION)
+        assert answer["steps"][0]["channel"] == fields.get("channel", "sms")
+        return answer["route"].get("split")
+
+    assert routed() == {"share": 0.1, "order": ("voice", "sms")}
+    assert routed(channel="voice") is None
+    assert "split" not in ask()["route"]
+
+
 def test_it_shows_every_step_with_accounts_condition_and_success() -> None:
     """The steps are in the order of their tries; a channel that the person chose comes first."""
     first, second = ask()["steps"]

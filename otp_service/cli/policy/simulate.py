@@ -74,6 +74,8 @@ def _as_text(answer: dict[str, Any]) -> str:
     lines += [
         f"  not route {one['place']}: it is for {_toml(one['because'])}" for one in route["passed_over"]
     ]
+    if "split" in route:
+        lines.append(_split(**route["split"]))
     for place, step in enumerate(answer["steps"], start=1):
         lines.append(_step(place, step))
         lines += [f"       | {line}" for line in step["text"].splitlines()]
@@ -84,6 +86,10 @@ def _as_text(answer: dict[str, Any]) -> str:
     ]
     lines += [_finding(one) for one in answer["verdict"]["findings"]]
     return "\n".join(lines)
+
+
+def _split(share: float, order: list[str]) -> str:
+    return f"split: {share:.0%} of the people, drawn at random, get {', then '.join(order)} instead of this order"
 
 
 def _registered(step: dict[str, Any]) -> list[str]:
