@@ -1,23 +1,19 @@
 """A port for operators alone: what is answered where, by real processes, and no header that changes it."""
 
-import os
 import re
 import secrets
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import requests
 from flask import Flask
 
-from otp_service.cli.secrets import new_secret
 from tests.conftest import OPS, POLICY, PUBLISHABLE, SECRET
-from tests.support.http_api import NOBODY, UPSTREAM_TOKEN, Api, close, make_api
-from tests.support.patience import PATIENCE, until
+from tests.support.http_api import NOBODY, Api, close, make_api
+from tests.support.patience import PATIENCE
 from tests.support.ports import HOST, free_port
+from tests.support.service_process import serving, settings
 from tests.support.valkey_server import ValkeyServer
 
 PUBLIC, INSIDE = 8000, 8001
@@ -84,38 +80,9 @@ def served(tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyServer) -> It
     limits += "".join(f'[guard.{rule}]\nmode = "off"\n' for rule in ("cooldown", "prefix"))
     file.write_text(POLICY.replace("UPSTREAM/", f"{NOBODY}/") + limits, encoding="utf-8")
     public, inside = free_port(), free_port()
-    own = {
-        "OTP_REDIS_URL": valkey.url,
-        "OTP_REDIS_PREFIX": f"t{secrets.token_hex(6)}",
-        "OTP_POLICY_FILE": str(file),
-        "OTP_ISSUER": "https://otp.example.com",
-        "OTP_UPSTREAM_MAIN_TOKEN": UPSTREAM_TOKEN,
-        "OTP_LISTEN": f"{HOST}:{public}",
-        "OTP_OPS_LISTEN": f"{HOST}:{inside}",
-        "OTP_TRUSTED_PROXIES": "1",
-        "OTP_PROCESSES": "2",
-        "OTP_PEPPERS": f"p1:{new_secret()}",
-        "OTP_NUMBER_KEYS": f"n1:{new_secret()}",
-        "OTP_LOOKUP_KEYS": f"l1:{new_secret()}",
-        "OTP_SUBJECT_KEY": new_secret(),
-        "OTP_SIGNING_KEYS": f"s1:{new_secret()}",
-        "OTP_DEVICE_KEYS": f"d1:{new_secret()}",
-    }
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("OTP_")}
-    command = [sys.executable, "-m", "otp_service", "serve"]
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        process = subprocess.Popen(command, env=clean | own, stdout=nowhere)
-    try:
-        until(lambda: _listens(public) and _listens(inside))
+    own = {"OTP_LISTEN": f"{HOST}:{public}", "OTP_OPS_LISTEN": f"{HOST}:{inside}"}
+    with serving(settings(valkey, file, **own), public, inside):
         yield public, inside
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((HOST, port)) == 0
 
 
 def asked(port: int, head: str, body: str = "") -> int:

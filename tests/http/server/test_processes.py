@@ -5,21 +5,19 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from otp_service.errors import ConfigurationError
 from otp_service.http.server.listeners import drop_new_handshakes, open_listeners
+from tests.support.load import GET, loaded
 from tests.support.patience import PATIENCE, until
 from tests.support.ports import HOST, free_port
 from tests.support.served import answer
-
-GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @contextmanager
@@ -53,63 +51,6 @@ def asked(port: int) -> str:
         return answer(client)[2].decode()
 
 
-class Load:
-    """Clients that ask without a pause; each keeps its connection until it is told that it ends."""
-
-    def __init__(self, port: int, clients: int, *, until_refused: bool = False) -> None:
-        self.answered = 0
-        self.refused = 0
-        self.texts: Counter[str] = Counter()
-        self.lost: list[str] = []
-        self._port = port
-        self._until_refused = until_refused
-        self._going = True
-        self._threads = [
-            threading.Thread(target=self._run, args=(number % 4 == 3,)) for number in range(clients)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def _run(self, always_new: bool) -> None:  # noqa: FBT001 - a thread's argument
-        while self._going:
-            try:
-                client = socket.create_connection((HOST, self._port), timeout=PATIENCE)
-            except ConnectionRefusedError:
-                self.refused += 1
-                if self._until_refused:
-                    return
-                continue
-            with client:
-                self._ask(client, always_new=always_new)
-
-    def _ask(self, client: socket.socket, *, always_new: bool) -> None:
-        try:
-            while self._going:
-                client.sendall(GET)
-                status, headers, body = answer(client)
-                assert status == 200
-                self.answered += 1
-                self.texts[body.decode().split()[0]] += 1
-                if always_new or headers["connection"] == "close":
-                    return
-        except (OSError, AssertionError) as error:
-            self.lost.append(repr(error))
-
-    def reach(self, answers: int) -> None:
-        """Wait until there have been so many more answers."""
-        wanted = self.answered + answers
-        until(lambda: self.answered >= wanted, progress=lambda: self.answered)
-
-    def end(self) -> None:
-        """Let each client have its last answer."""
-        self._going = False
-        self.join()
-
-    def join(self) -> None:
-        """Wait until no client is left."""
-        until(lambda: not any(thread.is_alive() for thread in self._threads), progress=lambda: self.answered)
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """What the service reads when it starts."""
@@ -118,14 +59,9 @@ def file(tmp_path: Path) -> Path:
     return file
 
 
-@contextmanager
-def loaded(port: int, clients: int, *, until_refused: bool = False) -> Iterator[Load]:
-    """Ask with so many clients until the block ends."""
-    load = Load(port, clients, until_refused=until_refused)
-    try:
-        yield load
-    finally:
-        load.end()
+def to(port: int) -> Callable[[], socket.socket]:
+    """Return what connects to a port."""
+    return partial(socket.create_connection, (HOST, port), PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +74,7 @@ def test_a_successor_on_the_same_port_takes_over_without_a_lost_request(
     port = free_port()
     with ExitStack() as started:
         running = started.enter_context(service(port, file))
-        load = started.enter_context(loaded(port, 8))
+        load = started.enter_context(loaded(to(port), 8))
         for number in range(rounds):
             load.reach(answers)
             file.write_text(f"round-{number}")
@@ -157,7 +93,7 @@ def test_a_successor_on_the_same_port_takes_over_without_a_lost_request(
 def test_a_stop_resets_none_of_64_clients(file: Path) -> None:
     """Each gets its last answer with `Connection: close`, and is refused when it comes again."""
     port = free_port()
-    with service(port, file) as running, loaded(port, 64, until_refused=True) as load:
+    with service(port, file) as running, loaded(to(port), 64, until_refused=True) as load:
         load.reach(500)
         running.terminate()
         load.join()
@@ -169,7 +105,7 @@ def test_a_stop_resets_none_of_64_clients(file: Path) -> None:
 def test_a_reload_replaces_the_processes_without_a_lost_request(file: Path) -> None:
     """SIGHUP: the new processes say what the file says now."""
     port = free_port()
-    with service(port, file) as running, loaded(port, 8) as load:
+    with service(port, file) as running, loaded(to(port), 8) as load:
         load.reach(100)
         file.write_text("second")
         running.send_signal(signal.SIGHUP)
