@@ -245,3 +245,57 @@ def test_sessions_and_devices_are_not_stopped_with_strangers(counters: Counters)
     assert not passes(counters.charge(CONVERSION, asked()))
     assert passes(counters.charge(CONVERSION, asked(session="s", known="session")))
     assert passes(counters.charge(CONVERSION, asked(known="device")))
+
+
+def test_a_stop_of_an_apps_own_rule_doubles_and_lasts(counters: Counters) -> None:
+    """It is remembered for that app, as the common rule's is for all."""
+    rules = changed(CONVERSION, {"conversion": {"sends": 4}}, "strict")
+    who, holds = asked(app="strict"), []
+    for _ in range(2):
+        sent(counters, 4, rules=rules)
+        counters.scripts.offset += 3 * MINUTE * 1000
+        holds.append(counters.charge(rules, who).deciding.pause)
+        counters.scripts.offset += holds[-1] - 1000
+        assert counters.charge(rules, who).verdict == "refuse"
+        counters.scripts.offset += 1001
+    assert holds == [15 * MINUTE * 1000, 30 * MINUTE * 1000]
+
+
+def test_each_place_has_one_reason(counters: Counters) -> None:
+    """A stopped place is not also too busy; one that waits for its probes is not also judged."""
+    rules = only({"conversion": {"sends": 4, "probes": 3}})
+    for _ in range(2):
+        sent(counters, 4, rules=rules)
+        counters.scripts.offset += 3 * MINUTE * 1000
+        let_in_blindly(counters, 9)
+        found = counters.charge(rules, asked())
+        assert [(one.limit, one.level) for one in found.findings] == [(4, "human_check"), (4, "refuse")]
+        counters.scripts.offset += found.deciding.pause + 1
+    let_in_blindly(counters, 9)
+    found = counters.charge(rules, asked())
+    assert [(one.limit, one.value) for one in found.findings] == [(3, 9)] * 2
+
+
+def let_in_blindly(counters: Counters, count: int) -> None:
+    """Charge sends under rules that only watch."""
+    watching = only({"conversion": {"sends": 4, "mode": "watch"}})
+    for _ in range(count):
+        assert passes(counters.charge(watching, asked()))
+
+
+def test_a_busy_place_is_asked_again_after_the_grace(counters: Counters) -> None:
+    """Then the first of its messages are judged; after a second at least."""
+    counters.charge(only({"conversion": {"sends": 1}}), asked())
+    for grace, pause in (("1m", MINUTE * 1000), ("0s", 1000)):
+        rules = only({"conversion": {"sends": 1, "grace": grace}})
+        assert {one.pause for one in counters.charge(rules, asked()).findings} == {pause}
+
+
+def test_what_was_verified_in_the_whole_window_may_be_in_flight(counters: Counters) -> None:
+    """Not only in its newest part."""
+    rules = only({"conversion": {"sends": 1, "within": "15m", "grace": "1m"}})
+    for _ in range(3):
+        sent(counters, 2, 2, rules)
+        counters.scripts.offset += 4 * MINUTE * 1000
+    verdicts = [counters.charge(rules, asked()).verdict for _ in range(7)]
+    assert verdicts == ["allow"] * 6 + ["human_check"]

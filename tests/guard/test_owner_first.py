@@ -22,6 +22,7 @@ from otp_service.guard.rules import (
 )
 from otp_service.policy import Guard
 from tests.support.counters import KEEP, NO_PINS, NUMBER, Counters, asked, only, passes
+from tests.support.valkey_server import ValkeyServer
 
 HERE, NEAR, THERE, FAR = "192.0.2.1", "192.0.2.99", "198.51.100.1", "2001:db8:7:1::1"
 """Three networks: HERE and NEAR share a /24."""
@@ -300,6 +301,33 @@ def test_a_rotation_of_lookup_keys_forgives_no_wrong_code(counters: Counters) ->
         limiter("l1").count(after_failure(rules, asked()))
     limiter("l2", "l1").count(after_success(rules, asked(), [0]))
     assert limiter("l2", "l1").preview(lines, Allowance(), NO_PINS).verdict == "allow"
+
+
+def test_a_pause_after_wrong_codes_outlives_a_rotation_of_lookup_keys(
+    counters: Counters, valkey: ValkeyServer
+) -> None:
+    """It ends when it would have ended; what was moved expires, as what was written."""
+    rules = only({"consecutive": {"most": 10, "step": "30s", "longest": "10m"}})
+    ring = {"l2": secrets.token_bytes(32), "l1": secrets.token_bytes(32)}
+
+    def limiter(*ids: str) -> Limiter:
+        seal = Seal({"n1": b"n" * 32}, {id_: ring[id_] for id_ in ids}, subject_key=b"s" * 32)
+        return Limiter(counters.scripts, seal, prefix=counters.prefix, keep_blocks=KEEP)
+
+    for _ in range(2):
+        limiter("l1").count(after_failure(rules, asked()))
+    lines = lines_of_send(rules, asked())
+    for seconds, keys, verdict in (
+        (0, ("l2", "l1"), "refuse"),
+        (50, ("l2",), "refuse"),
+        (11, ("l2",), "allow"),
+    ):
+        later(counters, seconds)
+        assert limiter(*keys).charge(lines, f"{seconds}", Allowance(), NO_PINS).verdict == verdict
+    left = [key for key, fields in counters.stored().items() if ":streak:" in key and "kn" in fields]
+    assert len(left) == 1
+    with valkey.client() as client:
+        assert STREAK_KEPT - HOUR * 1000 < client.pttl(left[0]) <= STREAK_KEPT
 
 
 def test_a_right_code_ends_the_pauses_and_failures_of_its_kind(counters: Counters) -> None:

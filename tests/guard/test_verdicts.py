@@ -1,5 +1,6 @@
 """The guard's verdicts on a real server: modes, human checks, lists, and which limit a caller hears of."""
 
+from otp_service.durations import HOUR, MINUTE
 from otp_service.guard.decision import Decision, Finding
 from otp_service.guard.limiter import Allowance
 from otp_service.guard.rules import after_failure, after_sending, after_success
@@ -145,3 +146,26 @@ def test_money_is_shown_in_the_unit_of_its_limits(counters: Counters) -> None:
     [finding] = counters.charge(rules, asked()).findings
     block = counters.block("money")
     assert (finding.value, finding.limit) == (block.value, block.limit) == (3.0, 3.0)
+
+
+def test_a_caller_is_told_when_there_is_more_room(counters: Counters) -> None:
+    """When the oldest part of what was counted leaves the window; a whole window if nothing was counted before."""
+    rules = only({"app": {"refuse": ["5/h"]}})
+    resets = []
+    for _ in range(3):
+        standing = counters.charge(rules, asked()).standing
+        assert standing is not None
+        resets.append(standing.reset)
+        counters.scripts.offset += 20 * MINUTE * 1000
+    part = HOUR // 10
+    assert resets[0] == HOUR
+    assert 40 * MINUTE <= resets[1] <= 40 * MINUTE + part
+    assert 20 * MINUTE <= resets[2] <= 20 * MINUTE + part
+
+
+def test_a_limit_that_only_watches_is_not_told(counters: Counters) -> None:
+    """A caller who kept to it would wait for nothing."""
+    rules = only({"app": {"refuse": ["2/h"], "mode": "watch"}, "number": {"refuse": ["9/h"]}})
+    standing = counters.charge(rules, asked()).standing
+    assert standing is not None
+    assert (standing.rule, standing.left) == ("number", 8)

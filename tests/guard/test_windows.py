@@ -276,3 +276,12 @@ def test_an_apps_own_hold_applies_to_that_app_only(counters: Counters) -> None:
     counters.scripts.offset += 2 * HOUR * 1000
     assert not passes(counters.charge(held, asked(app="bank")))
     assert passes(counters.charge(base, asked()))
+
+
+def test_a_hold_of_a_rule_that_only_watched_does_not_begin(counters: Counters) -> None:
+    """Whoever enforces it after a look at what it would do refuses nobody for what happened before."""
+    watching = only({"number": {"refuse": ["1/m"], "hold": "1d", "mode": "watch"}})
+    for _ in range(3):
+        assert passes(counters.charge(watching, asked()))
+    counters.scripts.offset += 5 * MINUTE * 1000
+    assert passes(counters.charge(changed(watching, {"number": {"mode": "enforce"}}), asked()))

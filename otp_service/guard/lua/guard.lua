@@ -14,7 +14,7 @@
 -- All times are milliseconds. All keys share one slot.
 -- Returns {verdict, now, findings, nearest}. The verdict is allow, cheap, human_check, spent (the proof was used before)
 -- or refuse. Findings are JSON of {rule, level, value, limit, ms, pause, over, on} for each line beyond a threshold;
--- nearest is the same for the budget with the smallest share left, or null.
+-- nearest is {rule, limit, ms, left, pause} of the budget that refuses with the smallest share left, or null.
 -- KEYS: operation, index of blocks, pins, proof, counter, ...
 -- ARGV: act, plan (JSON)
 -- include: now
@@ -130,7 +130,7 @@ end
 local function trickle(line, fields, sum, limit, ms, pause)
   local most, every = line.trickle[1], line.trickle[2]
   local met = tonumber(fields["w" .. (line.from or "")] or 0)
-  if met > 0 and now < met + DAY then
+  if now < met + DAY then
     return trip(line, "refuse", sum, limit, ms, pause)
   end
   local left, parts = counted(fields, line.mark .. "t" .. every, every)
@@ -161,9 +161,10 @@ function judge.count(line)
       end
     end
     local left = limit - sum - line.cost
-    if level == "refuse" and line.cost > 0 and (not nearest or left / limit < nearest.left / nearest.limit) then
-      nearest = {rule = line.rule, level = level, value = sum + line.cost, limit = limit, ms = ms, left = left,
-        pause = parts[1] and parts[1][1] - now or ms, on = line.on}
+    local counts = level == "refuse" and line.on and line.cost > 0
+    if counts and (not nearest or left / limit < nearest.left / nearest.limit) then
+      local pause = parts[1] and parts[1][1] - now or ms
+      nearest = {rule = line.rule, limit = limit, ms = ms, left = left, pause = pause}
     end
   end
 end
@@ -198,7 +199,7 @@ function judge.streak(line)
   local pause = last + math.min(failures * line.step, line.longest) - now
   if failures >= line.most then
     trip(line, "refuse", failures, line.most, 0, CLOSED)
-  elseif failures > 0 and pause > 0 then
+  elseif pause > 0 then
     trip(line, "refuse", failures, 0, 0, pause)
   end
 end
@@ -283,11 +284,10 @@ end
 
 -- Takes one back from the part in which it was counted: a little before or after the moment that is known.
 local function take_from_bucket(key, start, moment, ms)
-  local fields, width = fields_of(key), math.ceil(ms / PARTS)
-  local bucket = bucket_of(moment, ms, PARTS)
+  local fields, bucket = fields_of(key), bucket_of(moment, ms, PARTS)
   for _, at in ipairs({bucket, bucket - 1, bucket + 1}) do
     local name = start .. "." .. at
-    if tonumber(fields[name] or 0) > 0 and (at + 1) * width + ms > now then
+    if tonumber(fields[name] or 0) > 0 then
       return write(key, name, fields[name] - 1)
     end
   end
