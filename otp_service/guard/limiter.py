@@ -81,7 +81,7 @@ class Limiter:
         return self._decide("preview", lines, secrets.token_urlsafe(9), allowance, pins)
 
     def refund(self, lines: Sequence[Line], operation: str, allowance: Allowance = _NOTHING) -> None:
-        """Undo the charge of an operation, if it was made by the same call. The call's proof is valid again."""
+        """Undo the charge of an operation, if the same call was the last to ask for it. Its proof is valid again."""
         self._run(self._call("refund", lines, operation, allowance=allowance))
 
     def give_back(self, lines: Sequence[Line], operation: str, moment: int) -> None:

@@ -4,8 +4,8 @@ Knows that a call without an answer may have been done, or may still be done a m
 charged or stored.
 
 A call whose fate is unknown is looked at twice, a poll apart: a store that answers again works off what it received
-before. A request with an Idempotency-Key needs none of this. Its charge is remembered by its key, so that the
-repetition is not charged again; giving it back could leave that repetition without a charge.
+before. The charge of a request with an Idempotency-Key stays for its repetition, which then owns it. It is given back
+when no repetition came for a while.
 """
 
 import threading
@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from otp_service.errors import StoreUnavailable
 from otp_service.store.polling import start_polling
 
+REPEATED_WITHIN = 30.0
+"""Seconds for which a charge stays for the repetition of its request: several times what a client is told to wait."""
 PATIENCE = 50.0
 """Seconds for which a refund is tried: less than the guard remembers a charge."""
 MOST = 10_000
@@ -35,6 +37,7 @@ class _Refund:
     is_done: Callable[[], bool]
     give_back: Callable[[], None]
     since: float
+    due: float
     was_absent: bool = False
 
 
@@ -54,13 +57,13 @@ class Refunds:
         """Name the Idempotency-Key if the store fails in this block, and give the charge back if nothing was done.
 
         `is_done` reads from the store whether the block was done after all; it raises StoreUnavailable. `keyed`: the
-        request has an Idempotency-Key, so that its charge stays for its repetition.
+        request has an Idempotency-Key, so that its charge stays for its repetition for a while.
         """
         try:
             yield
         except StoreUnavailable as error:
-            if not keyed:
-                self._pending.append(_Refund(is_done, give_back, self._clock()))
+            now = self._clock()
+            self._pending.append(_Refund(is_done, give_back, now, now + REPEATED_WITHIN * keyed))
             raise StoreUnavailable(DETAIL, retry_after=error.retry_after) from error
 
     def follow(self) -> None:
@@ -82,7 +85,10 @@ class Refunds:
 
     def _is_left(self, refund: _Refund) -> bool:
         """Decide about one charge; return whether to look at it again."""
-        if self._clock() - refund.since > PATIENCE or refund.is_done():
+        now = self._clock()
+        if now < refund.due:
+            return True
+        if now - refund.since > PATIENCE or refund.is_done():
             return False
         if refund.was_absent:
             refund.give_back()

@@ -129,7 +129,7 @@ class Send:
         notes.add_decision(known=entry.asked.known, route=plan.route)
         id_ = self._challenges.new_id(operation.record)
         with self._refunds.after_failure(
-            is_done=lambda: self._challenges.read_challenge(id_)[1] is not None,
+            is_done=lambda: operation.is_done(self._challenges, id_),
             give_back=lambda: self._admission.refund(entry, operation.id),
             keyed=bool(operation.record),
         ):
@@ -283,6 +283,13 @@ class _Operation:
     def record(self) -> str:
         """The newest name of the idempotency record, empty if the request has no idempotency key."""
         return self.records[0] if self.records else ""
+
+    def is_done(self, challenges: ChallengeStore, id_: str) -> bool:
+        """Read whether a challenge was opened, by this request or by a repetition. Raises StoreUnavailable."""
+        if not self.records:
+            return challenges.read_challenge(id_)[1] is not None
+        known = challenges.recall(*self.records)
+        return known is not None and known[ID_LENGTH:] in self.fingerprints
 
 
 def _notes_of(journal: Journal, caller: Caller, request: SendRequest) -> SendNotes:

@@ -62,12 +62,13 @@ def test_a_charge_that_has_left_its_window_is_no_credit(counters: Counters) -> N
 def test_only_the_pause_of_the_message_itself_ends(counters: Counters, after: int) -> None:
     """One that began after it, or well before it, belongs to another message. It is accepted after it is charged."""
     rules = only({"cooldown": {"ladder": ["30s"]}})
-    for _ in range(3):
-        charged = counters.charge(rules, asked())
-        assert passes(charged)
+    charged = []
+    for _ in range(4):
         counters.scripts.offset += 31_000
-    last = counters.charge(rules, asked()).now
-    for operation, moment in (("later", last + 10_000), ("earlier", charged.now)):
+        charged.append(counters.charge(rules, asked()))
+    assert all(map(passes, charged))
+    last = charged[-1].now
+    for operation, moment in (("later", last + 10_000), ("earlier", charged[-2].now)):
         given_back(counters, rules, moment, operation)
         assert not passes(counters.preview(rules, asked()))
     given_back(counters, rules, last + after)

@@ -20,6 +20,7 @@ from otp_service.guard.rules import (
     lines_of_fallback,
     lines_of_send,
 )
+from otp_service.guard.slot import CHARGED
 from otp_service.policy import Guard
 from tests.support.counters import KEEP, NO_PINS, NUMBER, Counters, asked, only, passes
 from tests.support.valkey_server import ValkeyServer
@@ -107,21 +108,24 @@ def test_what_the_service_sends_by_itself_gets_no_trickle(counters: Counters) ->
     assert counters.charge(rules, asked(address=FAR), allowance=trusted).verdict == "allow"
 
 
-def test_a_refund_undoes_what_its_own_call_charged(counters: Counters) -> None:
-    """Another call of the same operation may have opened the challenge: its charge stays."""
+def test_a_refund_undoes_the_charge_of_the_last_call(counters: Counters, valkey: ValkeyServer) -> None:
+    """Of two calls of one operation the later one may have opened the challenge: the earlier one takes nothing."""
     rules = only({"number": {"refuse": ["1/h"]}, "standing": {}})
     who = asked(known="device")
-    mine, other = Allowance(call="mine"), Allowance(call="other")
-    assert passes(counters.charge(rules, who, "one", mine))
-    assert passes(counters.charge(rules, who, "one", other))
-    counters.limiter.refund(lines_of_send(rules, who), "one", other)
+    earlier, later_one = Allowance(call="earlier"), Allowance(call="later")
+    assert passes(counters.charge(rules, who, "one", earlier))
+    [remembered] = [key for key in counters.stored() if ":o:" in key]
+    with valkey.client() as client:
+        client.pexpire(remembered, 5000)
+    assert passes(counters.charge(rules, who, "one", later_one))
+    counters.limiter.refund(lines_of_send(rules, who), "one", earlier)
     assert not passes(counters.preview(rules, who))
     assert counters.history.read_past(NUMBER).unverified == 1
-    counters.limiter.refund(lines_of_send(rules, who), "one", mine)
-    assert passes(counters.preview(rules, who))
-    assert counters.history.read_past(NUMBER).unverified == 0
-    counters.limiter.refund(lines_of_send(rules, who), "one", mine)
-    assert counters.history.read_past(NUMBER).unverified == 0
+    assert CHARGED - 10_000 < counters.lives()["o"] <= CHARGED
+    for _ in range(2):
+        counters.limiter.refund(lines_of_send(rules, who), "one", later_one)
+        assert passes(counters.preview(rules, who))
+        assert counters.history.read_past(NUMBER).unverified == 0
 
 
 def test_a_refund_gives_back_the_trickle_the_network_and_the_proof(counters: Counters) -> None:
@@ -130,7 +134,8 @@ def test_a_refund_gives_back_the_trickle_the_network_and_the_proof(counters: Cou
     for _ in range(2):
         assert passes(counters.charge(rules, asked(address=HERE)))
     shown = Allowance(proof="shown", call="a")
-    assert passes(counters.charge(rules, asked(address=THERE), "one", shown))
+    for call in ("earlier", "a"):
+        assert passes(counters.charge(rules, asked(address=THERE), "one", replace(shown, call=call)))
     counters.limiter.refund(lines_of_send(rules, asked(address=THERE)), "one", shown)
     assert passes(counters.charge(rules, asked(address=THERE), "two", shown))
     assert counters.charge(rules, asked(address=FAR), "three", shown).verdict == "refuse"

@@ -760,6 +760,13 @@ GUARD: dict[str, list[tuple[str, str]]] = {
         ('redis.call("ZREMRANGEBYSCORE", index_key, "-inf", now - plan.keep)', ""),
         ('redis.call("ZREMRANGEBYRANK", index_key, 0, -BLOCKS - 1)', ""),
         ('redis.call("PEXPIRE", index_key, 86400000 + plan.keep)', ""),
+        ('if act == "charge" and charged_at then', "if false then"),
+        ("charged_as, plan.call, charged_marks", "charged_as, charged_by, charged_marks"),
+        ("plan.call, charged_marks, charged_met}", 'plan.call, "", charged_met}'),
+        (
+            '" ")\n  redis.call("SET", operation_key, record, "PX", plan.remember)',
+            '" ")\n  redis.call("SET", operation_key, record, "KEEPTTL")',
+        ),
         # The rest of what the script decides.
         (
             "  if not charged_at then\n    for _, line in ipairs(plan.lines) do charge(line, plan.moment, -1)",

@@ -402,10 +402,11 @@ def make_spine(
     store: Stores | None = None,
     steps: Sequence[Step] = STEPS,
     draw: Callable[[int], int] = secrets.randbelow,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Spine:
     """Put the use cases together on a connection, with the cheapest hash and a route over `steps`.
 
-    `draw` hides the answer of a human check, as in ProofOfWork.
+    `draw` hides the answer of a human check, as in ProofOfWork. `clock` is the one by which refunds wait (seconds).
     """
     phone = phone or Phone()
     app = App(name="web", brand="Acme")
@@ -475,7 +476,7 @@ def make_spine(
     workers = WorkerWatch(store.membership(store.due), [store.due], metrics, silence=10)
     wait = SendWait(store.pace_board, metrics, limit=5)
     pace = Pace(queue=store.due, board=store.pace_board, now=store.facts.time, name="one", places=hash_slots)
-    refunds = Refunds()
+    refunds = Refunds(clock)
     charges = Charges(admission)
     turns = Turns(200)
     dispatcher = Dispatcher(

@@ -1,6 +1,6 @@
 """A send that the store loses between its charge and its storing leaves no charge behind."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 
 from otp_service.errors import StoreUnavailable, TooManyRequests
 from otp_service.policy.limits import Cooldown
-from otp_service.verification.refunds import PATIENCE, Refunds
+from otp_service.verification.refunds import PATIENCE, REPEATED_WITHIN, Refunds
 from otp_service.verification.resend import ResendRequest
 from tests.support.spine import NUMBERS, OPEN, PatientScripts, Spine, make_spine, seen
 from tests.support.valkey_server import ValkeyServer
@@ -17,15 +17,22 @@ COOLDOWN = 30
 STRICT = replace(OPEN, cooldown=Cooldown(ladder=(COOLDOWN, 60)))
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class Failing(PatientScripts):
     """Scripts of which one finds the store away, before or after it has run."""
 
     def __init__(self, server: ValkeyServer) -> None:
         super().__init__(server)
         self.away, self.but_runs = frozenset[str](), False
+        self.before: dict[str, Callable[[], None]] = {}
+        """What happens once before a script runs."""
 
     def call(self, name: str, keys: Sequence[str], *arguments: str | float) -> Any:  # noqa: ANN401 - as Scripts
         """Run a script, or fail."""
+        self.before.pop(name, _nothing)()
         if name not in self.away:
             return super().call(name, keys, *arguments)
         if self.but_runs:
@@ -41,10 +48,27 @@ def failing(valkey: ValkeyServer) -> Iterator[Failing]:
     scripts.close()
 
 
+class Clock:
+    """The clock of a process: seconds."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Give the time."""
+        return self.now
+
+
 @pytest.fixture
-def spine(failing: Failing) -> Spine:
+def clock() -> Clock:
+    """Give the clock by which the process of `spine` waits with its refunds."""
+    return Clock()
+
+
+@pytest.fixture
+def spine(failing: Failing, clock: Clock) -> Spine:
     """Give the use cases with the usual cooldown."""
-    return make_spine(failing, guard=STRICT)
+    return make_spine(failing, guard=STRICT, clock=clock)
 
 
 def lose(
@@ -120,6 +144,84 @@ def test_the_same_key_is_charged_and_sent_once(
     if seconds < COOLDOWN:
         with pytest.raises(TooManyRequests):
             spine.opened(NUMBERS[0])
+
+
+@pytest.mark.parametrize(("script", "but_runs"), [("open", False), ("guard", True)])
+def test_a_key_that_is_not_repeated_keeps_no_charge(
+    spine: Spine, failing: Failing, clock: Clock, script: str, *, but_runs: bool
+) -> None:
+    """After a while the next send meets no cooldown of a message that never came; not before, for the repetition."""
+    lose(spine, failing, script, but_runs=but_runs, key="a-key")
+    clock.now = REPEATED_WITHIN - 1
+    work(spine)
+    with pytest.raises(TooManyRequests):
+        spine.opened(NUMBERS[0])
+    clock.now = REPEATED_WITHIN
+    work(spine)
+    spine.opened(NUMBERS[0])
+
+
+def test_a_repetition_keeps_the_charge_that_its_first_try_left(
+    spine: Spine, failing: Failing, clock: Clock
+) -> None:
+    """The first try waits longer than for its repetition, and finds that the message is stored."""
+    lose(spine, failing, "open", key="a-key")
+    spine.opened(NUMBERS[0], "a-key")
+    clock.now = REPEATED_WITHIN
+    work(spine)
+    with pytest.raises(TooManyRequests):
+        spine.opened(NUMBERS[0])
+
+
+def test_a_repetition_that_is_under_way_owns_the_charge(spine: Spine, failing: Failing, clock: Clock) -> None:
+    """It was admitted, but has not stored its message yet when the first try gives up waiting for it."""
+    lose(spine, failing, "open", key="a-key")
+    clock.now = REPEATED_WITHIN
+    spine.refunds.work()
+    failing.before["open"] = spine.refunds.work
+    spine.opened(NUMBERS[0], "a-key")
+    assert not failing.before
+    with pytest.raises(TooManyRequests):
+        spine.opened(NUMBERS[0])
+
+
+def test_a_repetition_that_fails_takes_nothing_from_the_first_try(
+    spine: Spine, failing: Failing, clock: Clock
+) -> None:
+    """The client did not wait for the answer: both were under way, and the first one stored the message."""
+    failing.before["open"] = lambda: lose(spine, failing, "open", key="a-key")
+    spine.opened(NUMBERS[0], "a-key")
+    clock.now = REPEATED_WITHIN
+    work(spine)
+    with pytest.raises(TooManyRequests):
+        spine.opened(NUMBERS[0])
+
+
+def test_another_request_with_the_same_key_is_no_repetition(
+    spine: Spine, failing: Failing, clock: Clock
+) -> None:
+    """It is another operation, whose message says nothing of the one that failed."""
+    lose(spine, failing, "open", key="a-key")
+    spine.opened(NUMBERS[1], "a-key")
+    clock.now = REPEATED_WITHIN
+    work(spine)
+    spine.opened(NUMBERS[0])
+
+
+def test_a_repetition_that_fails_too_gives_the_charge_back(
+    spine: Spine, failing: Failing, clock: Clock
+) -> None:
+    """Whoever came last owns it: once, and as long as the guard remembers it."""
+    lose(spine, failing, "open", key="a-key")
+    clock.now = 20
+    lose(spine, failing, "open", key="a-key")
+    clock.now = REPEATED_WITHIN
+    work(spine)
+    with pytest.raises(TooManyRequests):
+        spine.opened(NUMBERS[0])
+    clock.now = 20 + REPEATED_WITHIN
+    work(spine)
+    spine.opened(NUMBERS[0])
 
 
 def test_a_lost_resend_is_given_back_too(spine: Spine, failing: Failing) -> None:

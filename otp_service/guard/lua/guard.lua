@@ -1,5 +1,5 @@
 -- Decides about a send, and charges it to all lines or to none. `act` is "charge", "preview" (changes nothing), "refund"
--- (undoes what this `call` charged), "give_back" (undoes what was charged just before `moment`) or "count" (counts what
+-- (undoes what was charged, if this `call` asked for it last), "give_back" (undoes what was charged just before `moment`) or "count" (counts what
 -- happened, whatever the limits). Once per operation.
 -- The plan has `call`, `keep`, `remember` and `spent` (how long ended blocks, operations and used proofs are kept), `proof`
 -- (whether there is one, and how far over a threshold it is `enough` for), `cheap`, `trusted`, `destinations` and
@@ -468,6 +468,11 @@ local function keep_block(one, passed)
   redis.call("ZADD", index_key, block["until"], line.rule .. string.sub(key, #index_key - 6))
 end
 
+-- The newest call of an operation owns its charge, so that an older one that failed takes nothing from it.
+if act == "charge" and charged_at then
+  local record = table.concat({charged_at, charged_as, plan.call, charged_marks, charged_met}, " ")
+  redis.call("SET", operation_key, record, "PX", plan.remember)
+end
 if act == "charge" and not charged_at then
   local passed = verdict == "allow" or verdict == "cheap"
   if passed then
