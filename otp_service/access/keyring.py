@@ -5,7 +5,6 @@ declares are not in the ring.
 """
 
 import json
-import logging
 import math
 import secrets
 import time
@@ -16,7 +15,7 @@ from otp_service.access.api_keys import PREFIXES, digest, draw
 from otp_service.errors import KeyConflict, NotFound, OtpError, StoreUnavailable
 from otp_service.store.polling import start_polling
 from otp_service.store.scripts import Scripts
-from otp_service.telemetry.logs import log, redact
+from otp_service.telemetry.logs import Record, log, redact
 
 LABEL = 80
 """Characters that a key's label may have."""
@@ -69,7 +68,9 @@ class Ring:
 class Keyring:
     """All issued keys. Every method raises StoreUnavailable if the server does not answer in time."""
 
-    def __init__(self, scripts: Scripts, *, prefix: str, most: int = MOST_KEYS) -> None:
+    def __init__(self, scripts: Scripts, *, prefix: str, most: int = MOST_KEYS, record: Record = log) -> None:
+        """`record` writes down who changed which key."""
+        self._record = record
         self._scripts = scripts
         self._key = f"{prefix}:keys"
         self._most = most
@@ -89,7 +90,7 @@ class Keyring:
         if not stored:
             raise _full(self._most)
         issued = _key(stored)
-        _log_change("key.issued", issued, by=by, why=label)
+        self._record_change("key.issued", issued, by=by, why=label)
         return key, issued
 
     def rotate(
@@ -119,7 +120,7 @@ class Keyring:
         if what != "rotated":
             raise _refusal(what)
         issued = _key(rest[0])
-        _log_change("key.rotated", before, by=by, why=reason, successor=issued.id, overlap=overlap)
+        self._record_change("key.rotated", before, by=by, why=reason, successor=issued.id, overlap=overlap)
         return key, issued
 
     def revoke(self, id_: str, *, by: str, reason: str) -> Key:
@@ -129,7 +130,7 @@ class Keyring:
         if what != "revoked":
             raise _refusal(what)
         revoked = _key(rest[0])
-        _log_change("key.revoked", revoked, by=by, why=reason)
+        self._record_change("key.revoked", revoked, by=by, why=reason)
         return revoked
 
     def read(self, known: int = -1) -> tuple[int, Ring | None]:
@@ -160,6 +161,10 @@ class Keyring:
     def record_uses(self, uses: Mapping[str, int]) -> None:
         """Record when keys, by id, were last used (milliseconds)."""
         self._scripts.call("keys_record_uses", [self._key], *(part for use in uses.items() for part in use))
+
+    def _record_change(self, what: str, key: Key, *, by: str, why: str, **more: object) -> None:
+        about = {"key_id": key.id, "kind": key.kind, "owner": key.owner, "role": key.role}
+        self._record(what, **about, by=by, why=why, **more)
 
 
 def _drawn(kind: str, by: str) -> tuple[str, dict[str, str]]:
@@ -194,21 +199,6 @@ def _key(stored: str) -> Key:
 
 
 _NAMES = tuple(field.name for field in fields(Key))
-
-
-def _log_change(what: str, key: Key, *, by: str, why: str, **more: object) -> None:
-    """Write a change to a key into the log, which is the audit trail."""
-    log(
-        what,
-        logging.INFO,
-        key_id=key.id,
-        kind=key.kind,
-        owner=key.owner,
-        role=key.role,
-        by=by,
-        why=why,
-        **more,
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import cached_property
 
 from otp_service.access.keyring import LiveKeys
+from otp_service.access.sessions import Sessions
 from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.verifying import Verifying
 from otp_service.delivery.account_health import AccountHealth
@@ -91,6 +92,11 @@ class Core(Verifying):
         )
 
     @cached_property
+    def sessions(self) -> Sessions:
+        """The sessions of the console."""
+        return Sessions(self.scripts, self.seal, prefix=self.settings.redis_prefix)
+
+    @cached_property
     def ops_places(self) -> Places:
         """The operators' calls that run at once."""
         return Places()
@@ -131,6 +137,7 @@ class Core(Verifying):
             suppressions=self.store.suppressions,
             seal=self.seal,
             metrics=self.metrics,
+            record=self.audit_trail.record,
         )
 
     @cached_property

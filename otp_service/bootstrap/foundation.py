@@ -13,6 +13,7 @@ from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.store import Retention
 from otp_service.crypto.sealing import Seal
 from otp_service.errors import StoreUnavailable
+from otp_service.ops.audit_trail import AuditTrail
 from otp_service.policy import Policy
 from otp_service.policy.active import NO_POLICY
 from otp_service.policy.versions import Policies
@@ -62,8 +63,10 @@ class Foundation:
             durability=Durability(read.redis_wait_replicas, read.redis_wait_ms),
         )
         self.store = _stores(self.scripts, read)
-        self.policies = Policies(self.scripts, prefix=read.redis_prefix)
-        self.keyring = Keyring(self.scripts, prefix=read.redis_prefix)
+        self.audit_trail = AuditTrail(self.scripts, prefix=read.redis_prefix)
+        record = self.audit_trail.record
+        self.policies = Policies(self.scripts, prefix=read.redis_prefix, record=record)
+        self.keyring = Keyring(self.scripts, prefix=read.redis_prefix, record=record)
         self.seal = Seal(read.number_keys, read.lookup_keys, read.subject_key)
 
     def policy_in_force(self) -> Policy:

@@ -62,17 +62,22 @@ class Operations(Foundation):
             history=self.history,
             preview=self.preview,
             clock=self.store.facts.time,
+            record=self.audit_trail.record,
         )
 
     @cached_property
     def pins(self) -> Pins:
         """The operators' view of pins."""
-        return Pins(pins=self.store.pins, seal=self.seal, clock=self.store.facts.time)
+        return Pins(
+            pins=self.store.pins, seal=self.seal, clock=self.store.facts.time, record=self.audit_trail.record
+        )
 
     @cached_property
     def recycled_numbers(self) -> RecycledNumbers:
         """Records numbers that have new owners."""
-        return RecycledNumbers(history=self.history, clock=self.store.facts.time)
+        return RecycledNumbers(
+            history=self.history, clock=self.store.facts.time, record=self.audit_trail.record
+        )
 
     @cached_property
     def erasure(self) -> Erasure:
@@ -84,6 +89,7 @@ class Operations(Foundation):
             suppressions=self.store.suppressions,
             seal=self.seal,
             counters=self.history.erase,
+            record=self.audit_trail.record,
         )
 
     @cached_property

@@ -12,7 +12,7 @@ from otp_service.errors import InvalidNumber
 from otp_service.guard.suppressions import Suppressions
 from otp_service.messages import opt_out
 from otp_service.store.facts import Facts
-from otp_service.telemetry.logs import log
+from otp_service.telemetry.logs import Record, log
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.port import Reply
 
@@ -25,7 +25,11 @@ SUPPRESSED_FOR = 10 * 365 * 24 * 3600
 class Replies:
     """Records replies, and shows and lifts the suppressions that they cause. Its methods raise StoreUnavailable."""
 
-    def __init__(self, *, facts: Facts, suppressions: Suppressions, seal: Seal, metrics: Metrics) -> None:
+    def __init__(
+        self, *, facts: Facts, suppressions: Suppressions, seal: Seal, metrics: Metrics, record: Record = log
+    ) -> None:
+        """`record` writes down what operators do."""
+        self._record = record
         self._facts = facts
         self._suppressions = suppressions
         self._seal = seal
@@ -71,5 +75,5 @@ class Replies:
         """Allow messages to a number again; False if it was not suppressed. Raises InvalidNumber."""
         number = phone.parse(to, country, possible=True).e164
         lifted = self._suppressions.remove(*self._seal.indexes("suppressed", number))
-        log("suppression.lifted", to=phone.mask(number), found=lifted, by=by)
+        self._record("suppression.lifted", to=phone.mask(number), found=lifted, by=by)
         return lifted

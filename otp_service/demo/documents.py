@@ -82,12 +82,13 @@ def policy(options: DemoOptions, keys: DemoKeys) -> str:
     )
 
 
-def welcome(options: DemoOptions) -> str:
-    """Return what the demo prints when it is ready."""
+def welcome(options: DemoOptions, keys: DemoKeys) -> str:
+    """Return what the demo prints when it is ready; the operator's key is in it, for a person at this machine."""
     return _filled(
         "welcome.txt",
         api=options.api,
         sandbox=options.sandbox,
+        ops_key=keys.ops_key,
         number=EXAMPLE_NUMBER,
         var=str(options.var),
         command=str(Path(sys.executable).parent / "otp-service"),

@@ -64,7 +64,7 @@ def _run(options: DemoOptions, sockets: Path, stop: threading.Event) -> int:
         if not supervisor.wait_ready([f"{options.api}/readyz", f"{options.sandbox}/healthz"], stop):
             return 0 if stop.is_set() else 1
         documents.write_demo_json(options, keys, settings)
-        print(documents.welcome(options), flush=True)
+        print(documents.welcome(options, keys), flush=True)
         return supervisor.supervise(stop)
     finally:
         supervisor.end()

@@ -14,6 +14,7 @@ from otp_service.bootstrap.activation import configure
 from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.core import Core, cores
 from otp_service.http import middleware, public, receipts
+from otp_service.http.console import site
 from otp_service.http.ops import access, guard, numbers, policy, upstreams
 from otp_service.http.pages import errors, scripts
 from otp_service.ops.places import OPS_PLACES
@@ -48,6 +49,7 @@ def web(core: Core, *, shared_metrics: bool = False) -> Flask:
     middleware.install(app)
     for module in (public, receipts, policy, upstreams, numbers, guard, access, scripts, errors):
         app.register_blueprint(module.views)
+    app.register_blueprint(site.console())
     return app
 
 

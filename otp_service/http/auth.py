@@ -52,13 +52,27 @@ def authenticate(kinds: Sequence[str], role: str) -> None:
     found = _identity(g.active.policy, digest(key))
     if found is None:
         raise errors.UnknownKey
-    g.key_kind, g.app, g.operator, g.role = found.kind, found.app, found.operator, found.role
+    _remember(found)
     if g.key_kind not in kinds:
         raise errors.KeyNotAllowed(f"This call needs {' or '.join(_KEY_NAMES[kind] for kind in kinds)}.")
     if g.key_kind == "ops":
         require_role(role)
     if g.key_kind == "publishable":
         _check_origin(g.app)
+
+
+def is_operator(hashed: str) -> bool:
+    """Tell whether an operator has the key with this hash, and keep who it is for this request."""
+    g.active = core().active()
+    found = _identity(g.active.policy, hashed)
+    if found is None or found.kind != "ops":
+        return False
+    _remember(found)
+    return True
+
+
+def _remember(found: _Identity) -> None:
+    g.key_kind, g.app, g.operator, g.role = found.kind, found.app, found.operator, found.role
 
 
 def _identity(policy: Policy, hashed: str) -> _Identity | None:
@@ -96,11 +110,12 @@ def caller() -> Caller:
         active=g.active,
         request_id=g.request_id,
         origin=request.headers.get("Origin"),
-        address=_address() if g.key_kind == "publishable" else None,
+        address=peer_address() if g.key_kind == "publishable" else None,
         record_standing=set_standing,
     )
 
 
-def _address() -> str:
+def peer_address() -> str:
+    """Return the address that this request comes from."""
     forwarded = request.headers.get("X-Forwarded-For")
     return client_address(forwarded, request.remote_addr, core().settings.trusted_proxies)

@@ -4,10 +4,9 @@ The policy is edited as text, so that comments stay. The result is parsed and co
 differ. Knows how tables are written in a TOML document. Must not know what else a policy says.
 """
 
-import json
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +14,8 @@ from typing import Any
 from otp_service.access.keyring import Key, Keyring
 from otp_service.errors import Invalid, KeyConflict, NotFound, PolicyConflict
 from otp_service.ops.policy_changes import Applied, PolicyChanges
+from otp_service.ops.policy_text import quoted, tables_of
 from otp_service.policy import ROLES, Policy
-from otp_service.policy.places import headers_of
 
 APP_KEY_KINDS = ("publishable", "secret")
 """The keys of an app; a new one gets one of each."""
@@ -105,9 +104,9 @@ def with_app(text: str, name: str, brand: str, origins: Sequence[str]) -> str:
     if name in apps:
         raise Invalid({"name": ["must not be an app already"]})
     apps[name] = {"brand": brand} | ({"origins": list(origins)} if origins else {})
-    lines = [f"[app.{name}]", f"brand = {_quoted(brand)}"]
+    lines = [f"[app.{name}]", f"brand = {quoted(brand)}"]
     if origins:
-        lines.append(f"origins = [{', '.join(map(_quoted, origins))}]")
+        lines.append(f"origins = [{', '.join(map(quoted, origins))}]")
     return _verified("\n".join([text.rstrip(), "", *lines, ""]), before)
 
 
@@ -128,25 +127,11 @@ def without_app(text: str, name: str) -> str:
     kept: list[str] = []
     start = 0
     path: tuple[str, ...] = ()
-    for following, named in [*_tables(text, lines), (len(lines), ())]:
+    for following, named in [*tables_of(text, lines), (len(lines), ())]:
         if path[:2] != ("app", name):
             kept += lines[start:following]
         start, path = following, named
     return _verified("".join(kept).rstrip() + "\n", after)
-
-
-def _tables(text: str, lines: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield where each table starts, including the comments directly above its header, and its path."""
-    for line, path in headers_of(text):
-        start = at = line - 1
-        while start and lines[start - 1].lstrip().startswith("#"):
-            start -= 1
-        # a comment at the top is about the whole document
-        yield start or at, path
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)  # TOML has the same escapes
 
 
 def _verified(text: str, wanted: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from otp_service.guard.preview import Preview
 from otp_service.guard.rules import FAMILIARITY, LINE_DIGITS, GuardedSend, Known, limits_of, lines_of_send
 from otp_service.ops.audit import AuditNote, mask_address
 from otp_service.policy import Guard, Policy
-from otp_service.telemetry.logs import log
+from otp_service.telemetry.logs import Record
 
 _OF_ONE_APP = frozenset({"session", "app", "money"})
 BLOCK_ID = re.compile(rf"(?:{'|'.join(MARKS)}):[a-z-]{{1,20}}:[A-Za-z0-9_-]{{0,22}}")
@@ -30,9 +30,16 @@ class Blocks:
     """The operators' view of blocks. Its methods raise StoreUnavailable."""
 
     def __init__(
-        self, *, blocks: BlockStore, history: History, preview: Preview, clock: Callable[[], int]
+        self,
+        *,
+        blocks: BlockStore,
+        history: History,
+        preview: Preview,
+        clock: Callable[[], int],
+        record: Record,
     ) -> None:
-        """`clock` gives the store's time in milliseconds."""
+        """`clock` gives the store's time in milliseconds, and `record` writes each act down."""
+        self._record = record
         self._blocks = blocks
         self._history = history
         self._preview = preview
@@ -92,7 +99,9 @@ class Blocks:
         block = self._blocks.read(id_) if BLOCK_ID.fullmatch(id_) else None
         if not block or not self._blocks.lift(id_):
             raise NotFound("There is no such block, or it was lifted before.")
-        log("block.lifted", rule=block.rule, subject=_logged(block), by=audit.by, reason=audit.reason)
+        self._record(
+            "block.lifted", rule=block.rule, subject=_logged(block), by=audit.by, reason=audit.reason
+        )
 
 
 def _place_of_route(policy: Policy, asked: GuardedSend) -> int | None:

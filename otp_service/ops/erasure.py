@@ -18,7 +18,7 @@ from otp_service.events.queue import EventQueue
 from otp_service.guard.suppressions import Suppressions
 from otp_service.policy import CHANNELS
 from otp_service.store.facts import Facts
-from otp_service.telemetry.logs import log
+from otp_service.telemetry.logs import Record
 
 RETRY_AFTER = 60
 TOO_LARGE = "The store is too large to be read in one request. Nothing was erased. Use otp-service forget."
@@ -49,8 +49,13 @@ class Erasure:
         suppressions: Suppressions,
         seal: Seal,
         counters: Callable[[str], int],
+        record: Record,
     ) -> None:
-        """`counters` erases what the guard holds about a number (E.164) and returns how many records there were."""
+        """`counters` erases what the guard holds about a number (E.164) and returns how many records there were.
+
+        `record` writes each act down.
+        """
+        self._record = record
         self._challenges = challenges
         self._events = events
         self._facts = facts
@@ -87,7 +92,9 @@ class Erasure:
         erased.removed["open_channels"] = self._facts.delete(*marks)
         erased.removed["lookups"] = self._facts.delete(*(f"mobile:{index}" for index in numbers))
         self._suppression(e164, erased, and_suppression=and_suppression)
-        log("number.forgotten", to=phone.mask(e164), by=by, suppressed=erased.suppressed, **erased.removed)
+        self._record(
+            "number.forgotten", to=phone.mask(e164), by=by, suppressed=erased.suppressed, **erased.removed
+        )
         return erased
 
     def _challenges_of(self, e164: str, erased: Erased, until: float) -> set[str]:

@@ -15,7 +15,7 @@ from otp_service.errors import Invalid, InvalidNumber, NotFound
 from otp_service.guard.networks import IPV6_SUBSCRIBER, subscriber
 from otp_service.guard.pins import PinStore
 from otp_service.ops.audit import AuditNote, mask_address
-from otp_service.telemetry.logs import log, redact
+from otp_service.telemetry.logs import Record, redact
 
 PREFIX = re.compile(r"\+[1-9][0-9]{0,10}")
 PinKind = Literal["number", "prefix", "address"]
@@ -34,8 +34,9 @@ class Pin:
 class Pins:
     """The operators' view of pins. Its methods raise StoreUnavailable."""
 
-    def __init__(self, *, pins: PinStore, seal: Seal, clock: Callable[[], int]) -> None:
-        """`clock` gives the store's time in milliseconds."""
+    def __init__(self, *, pins: PinStore, seal: Seal, clock: Callable[[], int], record: Record) -> None:
+        """`clock` gives the store's time in milliseconds, and `record` writes each act down."""
+        self._record = record
         self._pins = pins
         self._seal = seal
         self._clock = clock
@@ -56,7 +57,7 @@ class Pins:
         if pin.kind == "number":
             record["sealed"] = self._seal.close(subject, name)
         self._pins.write(name, record)
-        log(
+        self._record(
             "pin.set",
             kind=pin.kind,
             subject=_logged(pin.kind, subject),
@@ -71,7 +72,7 @@ class Pins:
         indexes = self._seal.indexes("number", wanted) if kind == "number" else (wanted,)
         if not sum(self._pins.remove(f"{kind} {index}") for index in indexes):
             raise NotFound("There is no such pin.")
-        log("pin.taken", kind=kind, subject=_logged(kind, wanted), by=audit.by, reason=audit.reason)
+        self._record("pin.taken", kind=kind, subject=_logged(kind, wanted), by=audit.by, reason=audit.reason)
 
     def _name(self, kind: PinKind, subject: str) -> str:
         return f"number {self._seal.index('number', subject)}" if kind == "number" else f"{kind} {subject}"

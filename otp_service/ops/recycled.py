@@ -11,7 +11,7 @@ from otp_service.durations import DAY
 from otp_service.errors import InvalidNumber
 from otp_service.guard.history import MOST_RECYCLED, History
 from otp_service.ops.audit import AuditNote
-from otp_service.telemetry.logs import log
+from otp_service.telemetry.logs import Record
 
 RECYCLED_FOR = 90
 """Days that a number counts as recycled: carriers keep a number for about that long before they assign it again."""
@@ -20,8 +20,9 @@ RECYCLED_FOR = 90
 class RecycledNumbers:
     """Records recycled numbers."""
 
-    def __init__(self, *, history: History, clock: Callable[[], int]) -> None:
-        """`clock` gives the store's time in milliseconds."""
+    def __init__(self, *, history: History, clock: Callable[[], int], record: Record) -> None:
+        """`clock` gives the store's time in milliseconds, and `record` writes each act down."""
+        self._record = record
         self._history = history
         self._clock = clock
 
@@ -38,7 +39,7 @@ class RecycledNumbers:
         while batch := list(islice(left, MOST_RECYCLED)):
             self._history.record_recycled(batch, now, days * DAY)
             taken += len(batch)
-        log("numbers.recycled", taken=taken, wrong=len(wrong), by=audit.by, reason=audit.reason)
+        self._record("numbers.recycled", taken=taken, wrong=len(wrong), by=audit.by, reason=audit.reason)
         return taken, wrong
 
 

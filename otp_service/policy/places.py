@@ -46,6 +46,16 @@ def headers_of(text: str) -> list[tuple[int, tuple[str, ...]]]:
     return reader.headers
 
 
+def spans_of(text: str) -> Mapping[str, tuple[int, int]]:
+    """Map the place of each value to where it starts and ends in a document with LF line ends.
+
+    A table with a header of its own has none. Raises ValueError as `lines_of`.
+    """
+    reader = _Reader(text)
+    reader.read()
+    return reader.spans
+
+
 def line_of(place: str, known: Mapping[str, int]) -> int:
     """Return the line of a place. If it is missing, return the line of the nearest table around it, or 1."""
     end = len(place)
@@ -63,6 +73,7 @@ class _Reader:
         self._ends = list(accumulate(len(line) + 1 for line in text.split("\n")))
         self._lines: dict[str, int] = {}
         self.headers: list[tuple[int, tuple[str, ...]]] = []
+        self.spans: dict[str, tuple[int, int]] = {}
         self._elements: dict[str, int] = {}
         """The number of elements that each array of tables has so far."""
 
@@ -132,6 +143,7 @@ class _Reader:
 
     def _value(self, place: str) -> None:
         self._pass(_BLANK)
+        start = self._at
         if self._next("["):
             for index, _ in enumerate(self._items("]")):
                 self._lines[f"{place}[{index}]"] = self._line()
@@ -141,6 +153,7 @@ class _Reader:
                 self._pair(place)
         else:
             self._take(_SCALAR)
+        self.spans[place] = (start, start + len(self._text[start : self._at].rstrip()))
 
     def _items(self, end: str) -> Iterator[None]:
         """Yield at each item of an array or inline table, then skip its end."""

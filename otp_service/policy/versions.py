@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from otp_service.errors import PolicyConflict
 from otp_service.store.scripts import Scripts
-from otp_service.telemetry.logs import log, redact
+from otp_service.telemetry.logs import Record, log, redact
 
 MOST_VERSIONS = 200
 """The newest versions, which can be shown and applied again."""
@@ -30,7 +30,9 @@ class Version:
 class Policies:
     """All versions. Every method raises StoreUnavailable if the server does not answer in time."""
 
-    def __init__(self, scripts: Scripts, *, prefix: str) -> None:
+    def __init__(self, scripts: Scripts, *, prefix: str, record: Record = log) -> None:
+        """`record` writes down who put which version in force."""
+        self._record = record
         self._scripts = scripts
         self._key = f"{prefix}:policy"
 
@@ -71,7 +73,7 @@ class Policies:
         if what == "conflict":
             raise PolicyConflict(number)
         if what == "applied":
-            log("policy.applied", version=number, author=author, reason=reason)
+            self._record("policy.applied", version=number, author=author, reason=reason)
         applied = self.version(number)
         if applied is None:
             raise PolicyConflict(number)  # so many newer versions that this one is no longer kept

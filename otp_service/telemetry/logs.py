@@ -10,11 +10,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 LOG = logging.getLogger("otp")
+Record = Callable[..., None]
+"""Writes an act of an operator down: its name and its fields. `log` is one."""
 
 # What must never appear in a log, whatever its source: keys, tokens, and as many digits as a code has.
 _SECRETS = re.compile(
@@ -43,12 +45,16 @@ class _JsonLines(logging.Formatter):
             "pid": record.process,
             "event": redact(record.getMessage()),
         }
-        for name, value in getattr(record, "fields", {}).items():
-            event[name] = value if name in _IDS else _clean(value)
+        event |= shown_fields(getattr(record, "fields", {}))
         if record.exc_info and record.exc_info[1]:
             event["error"] = type(record.exc_info[1]).__name__
             event["where"] = _where(record.exc_info[1])
         return json.dumps(event, ensure_ascii=True, default=str)
+
+
+def shown_fields(fields: Mapping[str, object]) -> dict[str, object]:
+    """Return fields as the log may show them, without secrets and numbers."""
+    return {name: value if name in _IDS else _clean(value) for name, value in fields.items()}
 
 
 def _clean(value: object) -> object:

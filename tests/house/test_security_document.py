@@ -183,7 +183,8 @@ def named_in(tree: ast.Module) -> Iterator[str]:
 
 
 LOGGING = {
-    *("log", "log_challenge", "_log_change", "error", "critical", "warning"),
+    *("log", "log_challenge", "error", "critical", "warning"),
+    *("record", "_record", "_record_change"),  # of acts, which the store keeps, too
     *("failed", "succeeded"),  # of a failure that repeats
 }
 

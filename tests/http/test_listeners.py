@@ -18,7 +18,7 @@ from tests.support.valkey_server import ValkeyServer
 
 PUBLIC, INSIDE = 8000, 8001
 EVERYWHERE = {"/healthz", "/readyz", "/errors"}
-FILLED = {"<release>": "1.0.0", "<file>": "otp.js"}
+FILLED = {"<release>": "1.0.0", "<file>": "otp.js", "<asset>": "console.css"}
 
 
 # Every path, by the port that the server says.

@@ -13,6 +13,7 @@ from otp_service.crypto.sealing import Seal, Unsealable
 from otp_service.errors import Busy, ChallengeNotFound, InvalidNumber, NoRoute
 from otp_service.guard.rules import FAMILIARITY
 from otp_service.policy import CHANNELS
+from otp_service.telemetry.logs import log
 from otp_service.verification.send import SendRequest
 from tests.support.deployments import Cluster
 from tests.support.fault_server import FaultServer
@@ -155,6 +156,7 @@ def test_a_challenge_that_nobody_can_open_is_told(house: House) -> None:
         suppressions=core.store.suppressions,
         seal=without,
         counters=lambda _: 0,
+        record=log,
     )
     erased = erasure.forget(ERASED, by="anna")
     assert (erased.unreadable, erased.removed["challenges"]) == (1, 0)

@@ -92,7 +92,7 @@ def apply_policy() -> dict[str, Any]:
             by=g.operator,
             reason=wanted["reason"],
             expected=wanted.get("expected"),
-            same_access_as=_same_access(),
+            same_access_as=same_access(),
         )
     )
 
@@ -118,7 +118,7 @@ def rollback_policy() -> dict[str, Any]:
     wanted = load(PolicyRollbackSchema)
     return shown_change(
         core().policy_changes.rollback(
-            wanted.get("version"), by=g.operator, reason=wanted["reason"], same_access_as=_same_access()
+            wanted.get("version"), by=g.operator, reason=wanted["reason"], same_access_as=same_access()
         )
     )
 
@@ -156,7 +156,7 @@ def simulate_send() -> dict[str, Any]:
     return core().simulator.simulate(policy, Question(**wanted))
 
 
-def _same_access() -> Policy | None:
+def same_access() -> Policy | None:
     """Return the policy whose access must not change, or None for an admin, who may change it."""
     active: Policy = g.active.policy
     return None if g.role == ROLES[-1] else active

@@ -98,7 +98,7 @@ def views(app: Flask) -> dict[str, tuple[str, str]]:
     """List every view below /ops with its path, filled in, and method."""
     found = {}
     for rule in app.url_map.iter_rules():
-        if rule.rule.startswith("/ops"):
+        if rule.rule.startswith("/ops") and not rule.rule.startswith("/ops/console"):
             arguments = dict.fromkeys(rule.arguments, "1") | {"key_id": NO_KEY, "app": "web"}
             _, path = rule.build({name: arguments[name] for name in rule.arguments}) or ("", "")
             (method,) = (rule.methods or set()) - {"HEAD", "OPTIONS"}

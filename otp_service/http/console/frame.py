@@ -1,0 +1,142 @@
+"""The frame around every page: who is signed in, what a role may do, headers, and how a refusal looks.
+
+Knows sessions, roles and the order of checks. Must not know what is on a page.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from otp_service import errors
+from otp_service.http.auth import is_operator, require_role
+from otp_service.http.body import MAX_POLICY
+from otp_service.http.console import cookie
+from otp_service.http.console.forms import is_of_this_session, is_same_origin
+from otp_service.http.problems import STATUS, unexpected_problem
+from otp_service.http.view import core
+from otp_service.policy import ROLES
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    ),
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+View = Callable[..., Any]
+NAVIGATION = (
+    ("console.now.show", "Now"),
+    ("console.policy.show", "Routes"),
+    ("console.guard.show", "Blocks"),
+    ("console.upstreams.show", "Upstreams"),
+    ("console.access.show", "Apps and keys"),
+    ("console.audit.show", "Audit"),
+)
+
+
+class WrongForm(errors.OtpError):
+    """A form was not sent by a page of the console in this session."""
+
+    code = "wrong_form"
+    detail = (
+        "This form is not of your present session. Nothing was done. Open the page again, then repeat it."
+    )
+
+
+def install(site: Blueprint) -> None:
+    """Put the frame around all pages of a blueprint."""
+    site.before_request(_admit)
+    site.after_request(_protect)
+    site.register_error_handler(errors.OtpError, refusal)
+    site.register_error_handler(Exception, _failure)
+    site.context_processor(_shared)
+
+
+def for_role(role: str) -> Callable[[View], View]:
+    """Let only operators with this role or a higher one use a view; it takes one of the operators' places."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(**arguments: Any) -> Any:  # noqa: ANN401 - what the view takes and answers
+            require_role(role, "This part of the console")
+            with core().ops_places.take():
+                return view(**arguments)
+
+        guarded.console_role = role  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate
+
+
+def for_all(view: View) -> View:
+    """Let anyone use a view: the sign-in, and files that hold nothing of the service."""
+    view.open_to_all = True  # type: ignore[attr-defined]
+    return view
+
+
+def _admit() -> AnyResponse | None:
+    """Let a request in that belongs to a session; lead others to the sign-in.
+
+    A form must come from a page of this origin (Sec-Fetch-Site, or else Origin) and carry the session's token.
+    """
+    request.max_content_length = request.max_form_memory_size = MAX_POLICY
+    if request.method == "POST" and not is_same_origin(request):
+        raise WrongForm
+    view = _view()
+    if getattr(view, "open_to_all", False):
+        return None
+    id_ = cookie.read()
+    g.session = core().sessions.read(id_) if id_ else None
+    if g.session is None or not is_operator(g.session.key_digest):
+        return redirect(url_for("console.sign_in.show", next=_path_to_return_to()), 303)
+    if request.method == "POST" and not is_of_this_session(request, g.session.form_token):
+        raise WrongForm
+    return None
+
+
+def _view() -> View | None:
+    return current_app.view_functions.get(request.endpoint or "")
+
+
+def _path_to_return_to() -> str | None:
+    return request.path if request.method == "GET" else None
+
+
+def _protect(response: Response) -> Response:
+    response.headers.extend(HEADERS)
+    response.vary.add("Cookie")
+    return response
+
+
+def refusal(error: errors.OtpError) -> tuple[str, int]:
+    """Show a refusal as a page."""
+    status = 403 if isinstance(error, WrongForm) else STATUS[type(error)]
+    return render_template("console/refusal.html", error=error, status=status), status
+
+
+def _failure(error: Exception) -> tuple[str, int]:
+    unexpected_problem(error)
+    return refusal(errors.InternalError())
+
+
+def _shared() -> dict[str, Any]:
+    """Return what every template may use."""
+    session = g.get("session")
+    return {
+        "may": may,
+        "operator": g.get("operator"),
+        "role": g.get("role"),
+        "form_token": session.form_token if session else "",
+        "navigation": NAVIGATION,
+    }
+
+
+def may(role: str) -> bool:
+    """Tell whether the operator has this role or a higher one."""
+    own = g.get("role")
+    return own is not None and ROLES.index(own) >= ROLES.index(role)

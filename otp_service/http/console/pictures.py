@@ -1,0 +1,66 @@
+"""Pictures as figures: where bars begin and how long they are, in percent of the whole.
+
+Pure. Knows waits and counts. Must not know SVG: templates draw, and write each figure beside its bar as text.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from otp_service.policy import Policy, Route, StepRule
+
+
+@dataclass(frozen=True, slots=True)
+class StepBar:
+    """A step of a route: when it begins at the latest (seconds), how long until the next one, and where its bar is."""
+
+    rule: StepRule
+    begins: int
+    wait: int
+    learned: bool
+    left: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePicture:
+    """A route, the numbers that take it in words, and its steps on one line of time."""
+
+    route: Route
+    match: str
+    bars: tuple[StepBar, ...]
+
+
+_WORDS = {"countries": "to", "prefixes": "numbers from", "types": "type", "apps": "app", "purposes": "for"}
+
+
+def draw_routes(policy: Policy) -> list[RoutePicture]:
+    """Draw each route of a policy. A wait that is learned is drawn with its upper bound."""
+    return [
+        RoutePicture(route, _match(route, first=place == 0), tuple(_bars(policy, route)))
+        for place, route in enumerate(policy.routes)
+    ]
+
+
+def _bars(policy: Policy, route: Route) -> Iterator[StepBar]:
+    waits = [policy.challenge.auto_wait[1] if rule.wait is None else rule.wait for rule in route.steps]
+    whole = max(1, sum(waits))
+    begins = 0
+    for rule, wait in zip(route.steps, waits, strict=True):
+        yield StepBar(
+            rule=rule,
+            begins=begins,
+            wait=wait,
+            learned=rule.wait is None,
+            left=round(100 * begins / whole, 2),
+            width=round(max(1.0, 100 * wait / whole), 2),
+        )
+        begins += wait
+
+
+def _match(route: Route, *, first: bool) -> str:
+    parts = [
+        f"{word} {', '.join(wanted)}"
+        for name, word in _WORDS.items()
+        if (wanted := getattr(route.match, name))
+    ]
+    return "; ".join(parts) or ("all numbers" if first else "all other numbers")

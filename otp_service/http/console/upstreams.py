@@ -1,0 +1,35 @@
+"""Upstreams: each account's balance and breakers.
+
+Knows how they are shown. Must not know an upstream's words.
+"""
+
+from flask import Blueprint, g, render_template
+
+from otp_service.http.console.frame import for_role
+from otp_service.http.view import core
+
+views = Blueprint("upstreams", __name__)
+
+
+@views.get("/upstreams")
+@for_role("read")
+def show() -> str:
+    """Ask each account for its balance, and show what its breakers let pass."""
+    breakers = read_breakers()
+    accounts = [
+        account
+        | {
+            "breakers": breakers[account["name"]],
+            "low": g.active.policy.upstreams[account["name"]].low_balance,
+        }
+        for account in core().asked_balances.read(g.active)
+    ]
+    return render_template("console/upstreams.html", accounts=accounts)
+
+
+def read_breakers() -> dict[str, dict[str, str]]:
+    """Read the state of each breaker, by account and channel."""
+    channels: dict[str, list[str]] = {name: [] for name in g.active.accounts}
+    for channel, name in g.active.senders:
+        channels[name].append(channel)
+    return core().breakers.states(channels)
