@@ -17,6 +17,10 @@ try:
 except ImportError:  # the extra is not installed
     jwt = None  # type: ignore[assignment]
 
+WITHOUT_EXTRA = (
+    "Checking tokens offline needs PyJWT: pip install 'pyjwt[crypto]>=2.13,<3', "
+    "which is the extra 'offline' of otp-service-client."
+)
 TYPE = "otp-verification+jwt"
 KEYS_LIVE = 300.0
 """Seconds for which the service lets its key set be kept."""
@@ -44,7 +48,7 @@ class TokenChecker:
     def check(self, token: str, app: str, expect: Mapping[str, Any], leeway: float) -> Claims:
         """Check a token and return its claims. Raises TokenInvalid, TokenMismatch, or what `read_keys` raises."""
         if jwt is None:
-            raise RuntimeError("To check tokens offline: pip install 'otp-service-client[offline]'")
+            raise RuntimeError(WITHOUT_EXTRA)
         try:
             header = jwt.get_unverified_header(token)
             key = self._key(header["kid"]) if header.get("typ") == TYPE else None
