@@ -92,7 +92,7 @@ def test_an_sms_that_fails_is_seen_to_fall_back_to_whatsapp(shop: Page) -> None:
     shop.get_by_role("button", name="SMS fails").click()
     sign(shop, "+1 202 555 0105")
     expect(shop.get_by_role("button", name="SMS fails")).to_have_attribute("aria-pressed", "true")
-    expect(shop.locator(".otp-lead")).to_contain_text("by WhatsApp, because the SMS did not arrive")
+    expect(shop.locator(".otp-lead")).to_contain_text("by WhatsApp, because it did not arrive by SMS")
     expect(newest(shop)).to_contain_text("WhatsApp to +12025550105")
     expect(shop.locator("#messages li").nth(1)).to_contain_text("It did not reach this phone.")
     shop.get_by_label("Security code").fill(read_code(shop))

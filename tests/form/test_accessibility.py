@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.form.test_human_check import hard_check
 from tests.support.form_site import SPELLED, FormSite, code_field, to_field, wrong
+from tests.support.languages import LANGUAGES, words
 from tests.support.node_tools import CLIENT, Tools
 from tests.support.patience import PATIENCE
 
@@ -178,15 +179,6 @@ def test_a_page_can_choose_light_or_dark(page: Page, site: FormSite, theme: str)
     assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 29, 26)"}[theme]
 
 
-LANGUAGES = sorted(file.stem for file in (CLIENT / "languages").glob("*.json"))
-
-
-def words(tag: str) -> dict[str, str]:
-    """Read the words of a language."""
-    found: dict[str, str] = json.loads((CLIENT / "languages" / f"{tag}.json").read_text(encoding="utf-8"))
-    return found
-
-
 @pytest.mark.parametrize("tag", LANGUAGES)
 def test_each_language_has_all_words_and_their_values(tag: str) -> None:
     """The same names in the same order, and in each text the same values as in English."""
@@ -194,6 +186,7 @@ def test_each_language_has_all_words_and_their_values(tag: str) -> None:
     assert list(own) == list(english)
     for name, text in own.items():
         assert text.strip() == text != ""
+        assert re.search(r" [?!:;»]", text) is None, "a line must not begin with a mark: U+202F before it"
         for form in text.split("|"):
             assert set(re.findall(r"\{\w+\}", form)) == set(
                 re.findall(r"\{\w+\}", english[name].split("|")[0])

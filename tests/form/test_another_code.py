@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from otp_service.sandbox import Outcome
-from tests.support.form_site import NUMBER, FormSite, code_field, cool_down, wrong
+from tests.support.form_site import NUMBER, FormSite, asked_for, code_field, cool_down, watch_calls, wrong
 from tests.support.patience import until
 
 pytest_plugins = ("tests.support.browser", "tests.support.form_fixtures")
@@ -70,6 +70,7 @@ def test_other_channels_are_buttons_with_their_names(page: Page, site: FormSite)
     expect(page.locator(".otp-lead")).to_contain_text(
         "We are calling +1 202 555 0100. Listen for a 6-digit code."
     )
+    expect(page.get_by_role("heading")).to_have_text("Answer your phone")
     assert site.inbox()[0]["channel"] == "voice"
     expect(page.get_by_role("button", name="Send by SMS")).to_be_visible()
 
@@ -79,9 +80,7 @@ def test_the_line_says_what_became_of_the_message(page: Page, site: FormSite) ->
     site.outcome("sms", Outcome.UNDELIVERED)
     site.outcome("whatsapp", Outcome.ACCEPTED)
     site.sent(page)
-    line = (
-        "We sent a 6-digit code to +1 202 555 0100 by WhatsApp, because the SMS did not arrive. Change number"
-    )
+    line = "We sent a 6-digit code to +1 202 555 0100 by WhatsApp, because it did not arrive by SMS. Change number"
     expect(page.locator(".otp-lead")).to_have_text(line)
     code_field(page).fill(site.code(NUMBER, 2))
     page.keyboard.press("Enter")
@@ -133,7 +132,7 @@ def test_no_more_than_three_changes_are_announced_in_a_minute(page: Page, site: 
         route.fulfill(status=200, headers=headers, body=json.dumps({**answer, **changed}))
 
     page.evaluate(LISTEN)
-    page.route(re.compile(r"/otp/[^/]{20,}$"), moved)
+    page.route(STATE, moved)
     for number in range(1, 10):
         page.clock.run_for(2000)
         until(lambda: page.evaluate("1") and len(reads) >= number)  # noqa: B023 - called before the next round
@@ -164,3 +163,109 @@ def test_the_fields_error_goes_when_another_code_is_on_its_way(page: Page, site:
     cool_down(page, site)
     again(page).click()
     expect(page.locator(".otp-error")).to_be_empty()
+
+
+def test_a_failure_is_said_until_the_next_try(page: Page, site: FormSite) -> None:
+    """A limit stands under the form; when the same act succeeds, it has gone."""
+    site.sent(page)
+    button = cool_down(page, site)
+    problem = {"status": 429, "code": "too_many_requests", "detail": "Wait.", "retry_after": 540}
+    headers = {"Access-Control-Allow-Origin": "*", "Content-Type": "application/problem+json"}
+    page.route(
+        re.compile("/resend$"),
+        lambda route: route.fulfill(status=429, headers=headers, body=json.dumps(problem)),
+    )
+    button.click()
+    expect(page.locator(".otp-note")).to_have_text("Too many codes were asked for. Try again in 9 minutes.")
+    page.unroute_all()
+    button.click()
+    expect(page.locator("otp-form [role=status]")).to_have_text("A new code is on its way.")
+    expect(page.locator(".otp-note")).to_be_empty()
+
+
+CHANGES = """() => {
+  window.changes = [];
+  const again = document.querySelector('.otp-ways button');
+  new MutationObserver(() => changes.push(again.getAttribute('aria-disabled')))
+    .observe(again, { attributeFilter: ['aria-disabled'] });
+}"""
+
+
+STATE = re.compile(r"/otp/[^/]{20,}$")
+
+
+def hold_readings(page: Page) -> list[Route]:
+    """Hold every answer about the state of a challenge; gives what is held."""
+    held: list[Route] = []
+    page.route(STATE, lambda route: held.append(route))  # noqa: PLW0108 - playwright marks what it is given
+    return held
+
+
+SIDE_BY_SIDE = """
+  window.readings = window.most = 0;
+  const send = window.fetch;
+  window.fetch = (input, init) => {
+    if (init?.method !== "GET") return send(input, init);
+    most = Math.max(most, (readings += 1));
+    return send(input, init).finally(() => (readings -= 1));
+  };
+"""
+
+
+def test_the_state_is_read_once_at_a_time(page: Page, site: FormSite) -> None:
+    """A slow answer is waited for, so that it cannot come after a newer one, and a slow service gets no crowd."""
+    page.add_init_script(SIDE_BY_SIDE)
+    page.clock.install()
+    site.sent(page)
+    site.code()
+    held = hold_readings(page)
+    until(lambda: reads_more(page) and len(held) > 0, pause=0.05)
+    page.clock.run_for(6000)
+    assert page.evaluate("most") == 1
+
+
+def reads_more(page: Page) -> bool:
+    """Let the time pass in which a page reads the state once more."""
+    page.clock.run_for(2000)
+    return True
+
+
+def test_a_state_of_before_is_not_shown_after(page: Page, site: FormSite) -> None:
+    """An answer that was on its way when the person asked for a new code says nothing about what came of it."""
+    site.sent(page)
+    cool_down(page, site)
+    held = hold_readings(page)
+    until(lambda: page.evaluate("1") and len(held) == 1)
+    old = held[0].fetch()
+    page.evaluate(CHANGES)
+    again(page).click()
+    expect(page.locator("otp-form [role=status]")).to_have_text("A new code is on its way.")
+    site.code(NUMBER, 2)
+    held[0].fulfill(response=old)
+    until(lambda: page.evaluate("1") and len(held) == 2)
+    page.unroute_all()
+    expect(page.locator(".otp-lead")).to_contain_text("has arrived")
+    assert "false" not in page.evaluate("changes")
+
+
+def test_what_waits_for_a_call_is_not_done_when_that_ended_the_step(page: Page, site: FormSite) -> None:
+    """A new code that was asked for while the right one was checked is not sent."""
+    watch_calls(page)
+    site.sent(page)
+    cool_down(page, site)
+    held: list[Route] = []
+    page.route(
+        re.compile("/otp/verify$"), lambda route: held.append(route) if post(route) else route.continue_()
+    )
+    page.keyboard.type(site.code())
+    page.keyboard.press("Enter")
+    until(lambda: page.evaluate("1") and len(held) == 1)
+    again(page).click()
+    held[0].continue_()
+    expect(page.get_by_role("heading", name=re.compile("is verified"))).to_be_visible()
+    assert asked_for(page, "resend") == 0
+
+
+def post(route: Route) -> bool:
+    """Tell whether this is the request itself, not the browser's question whether it may be made."""
+    return route.request.method == "POST"

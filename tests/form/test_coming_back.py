@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.form_site import NUMBER, SPELLED, FormSite, code_field, to_field
+from tests.support.patience import until
 
 pytest_plugins = ("tests.support.browser", "tests.support.form_fixtures")
 pytestmark = pytest.mark.needs_chromium
@@ -140,7 +141,7 @@ def test_a_challenge_that_is_over_is_not_come_back_to(page: Page, site: FormSite
     site.later(3600)
     page.reload()
     expect(to_field(page)).to_be_visible()
-    page.wait_for_function("sessionStorage.length === 0")
+    until(lambda: page.evaluate("sessionStorage.length") == 0, pause=0.05)
 
 
 def test_a_challenge_of_the_server_begins_at_its_code(page: Page, site: FormSite) -> None:

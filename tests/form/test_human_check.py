@@ -10,6 +10,7 @@ from playwright.sync_api import Page, Route, expect
 
 from otp_service.guard.human_check import ProofOfWork
 from tests.support.form_site import NUMBER, SPELLED, FormSite, code_field, cool_down, form_site, to_field
+from tests.support.languages import words
 from tests.support.spine import OPEN_GUARD
 from tests.support.valkey_server import ValkeyServer
 
@@ -89,8 +90,18 @@ def test_the_check_is_seen_said_and_reached_by_tab(page: Page, site: FormSite) -
     expect(page.locator("style#altcha-css")).to_have_count(1)
     words = "One moment. We are checking that you are not a robot."
     expect(page.locator("otp-form [role=status]")).to_have_text(words)
+    expect(page.locator("altcha-widget label")).to_have_text(words)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('altcha-widget') !== null")
+
+
+def test_the_check_speaks_the_persons_language(page: Page, site: FormSite) -> None:
+    """Its words are the form's, not the widget's own, which are English."""
+    hard_check(page)
+    site.open(page, lang="ar")
+    to_field(page).fill(SPELLED)
+    page.keyboard.press("Enter")
+    expect(page.locator("altcha-widget label")).to_have_text(words("ar")["check"])
 
 
 def test_a_check_that_cannot_be_solved_says_so(page: Page, site: FormSite) -> None:

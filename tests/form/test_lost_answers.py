@@ -26,6 +26,8 @@ def test_a_person_gets_in_although_an_answer_is_lost(page: Page, site: FormSite,
     keys = {name: drop_answers(page, patterns[name]) for name in patterns if lost in {name, "all"}}
     site.sent(page)
     cool_down(page, site).click()
+    # Waited for in the page: the browser's requests go on only while this thread listens to it.
+    expect(page.locator("otp-form [role=status]")).to_have_text("A new code is on its way.")
     code_field(page).fill(site.code(NUMBER, 2))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name=DONE)).to_be_visible()

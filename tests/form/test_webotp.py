@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.form_site import SPELLED, FormSite, code_field, cool_down, to_field, wrong
+from tests.support.patience import until
 
 pytest_plugins = ("tests.support.browser", "tests.support.form_fixtures")
 pytestmark = pytest.mark.needs_chromium
@@ -73,7 +74,7 @@ def test_it_ends_when_the_person_does_something_else(asking: Page, site: FormSit
         asking.evaluate("dispatchEvent(new PageTransitionEvent('pagehide'))")
     else:
         asking.evaluate("document.querySelector('otp-form').remove()")
-    asking.wait_for_function("asked[0].aborted")
+    until(lambda: asked(asking)[0], pause=0.05)
 
 
 def test_a_browser_without_it_loses_nothing(page: Page, site: FormSite) -> None:

@@ -150,6 +150,24 @@ def code_field(page: Page) -> Locator:
     return page.locator("otp-form input[autocomplete=one-time-code]")
 
 
+def watch_calls(page: Page) -> None:
+    """Note in each page that opens what it asks for, at the moment at which it does so; `asked_for` gives it."""
+    page.add_init_script("""
+      window.asked = [];
+      const send = window.fetch;
+      window.fetch = (input, init) => {
+        asked.push(`${init?.method ?? "GET"} ${String(input).split("/").at(-1)}`);
+        return send(input, init);
+      };
+    """)
+
+
+def asked_for(page: Page, what: str) -> int:
+    """Count the calls that the page has made whose method or last part of the path is this."""
+    count: int = page.evaluate("what => asked.filter((one) => one.split(' ').includes(what)).length", what)
+    return count
+
+
 def wrong(code: str, step: int = 1) -> str:
     """Give another code of the same length."""
     return f"{(int(code) + step) % 10 ** len(code):0{len(code)}d}"

@@ -4,7 +4,8 @@
 import { OtpError, type Problem } from "./problems.js";
 import type { components } from "./spec.js";
 
-export * from "./problems.js";
+export { OtpError } from "./problems.js";
+export type * from "./problems.js";
 
 type Schemas = components["schemas"];
 /** A challenge as a screen may show it. */

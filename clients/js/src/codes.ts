@@ -1,6 +1,8 @@
 // Reads a code from what a person typed or pasted: digits of any script, with spaces or dashes, or a whole message.
 // Pure: knows texts only.
 
+import { plain } from "./spelling.js";
+
 /** What a text holds: the code in ASCII digits, or why there is none. */
 export type Found = { code: string } | { none: "empty" | "form" | "several" };
 
@@ -27,23 +29,4 @@ function candidates(text: string, length: number): string[] {
 function runs(text: string, before: string, run: string, after: string): string[] {
   const pattern = new RegExp(`${before}(?<![\\d\\p{Lu}\\p{Ll}])${run}(?![\\d\\p{Lu}\\p{Ll}])${after}`, "gu");
   return Array.from(text.matchAll(pattern), ([found]) => found.replace(/\D/g, ""));
-}
-
-/** Folds digits of any script to ASCII, every space and dash to a plain one, and drops what cannot be seen. */
-function plain(text: string): string {
-  return text
-    .normalize("NFKC")
-    .replace(/(?!\s)[\p{Cf}\p{Cc}\ufe0f\u20e3]/gu, "")
-    .replace(/[\s\u2800]+/g, " ")
-    .replace(/[\p{Pd}\u2212\u30fc]/gu, "-")
-    .replace(/\p{Nd}/gu, digit)
-    .trim();
-}
-
-/** A script's ten digits stand together, 0 first: count how many digits stand before this one. */
-function digit(char: string): string {
-  const point = char.codePointAt(0)!;
-  let before = 0;
-  while (/\p{Nd}/u.test(String.fromCodePoint(point - before - 1))) before += 1;
-  return String(before % 10);
 }

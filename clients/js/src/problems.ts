@@ -47,3 +47,9 @@ export class OtpError extends Error {
     super(`${problem.code}: ${problem.detail}`);
   }
 }
+
+/** Gives the problem of a call that failed; any other error is a mistake of this code, and goes on. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof OtpError) return error.problem;
+  throw error;
+}

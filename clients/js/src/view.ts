@@ -34,7 +34,6 @@ export class View {
   readonly root: HTMLDivElement;
   readonly to: HTMLInputElement;
   readonly code: HTMLInputElement;
-  readonly check: HTMLDivElement;
   step: Step = "number";
   readonly #title: HTMLElement;
   readonly #lead = make("p", { class: "otp-lead" });
@@ -42,6 +41,7 @@ export class View {
   readonly #label: HTMLLabelElement;
   readonly #error: HTMLElement;
   readonly #field: HTMLElement;
+  readonly #check = make("div", { class: "otp-check", hidden: true });
   readonly #button: HTMLButtonElement;
   readonly #again: HTMLElement;
   readonly #wait = make("span", { class: "otp-wait" });
@@ -66,10 +66,9 @@ export class View {
     this.#error = make("p", { class: "otp-error", id: `${id}error` });
     this.#change = this.#link(this.#word("change"), () => acts.changeNumber());
     this.#field = make("div", {}, this.#label, this.#hint, this.to, this.code, this.#error);
-    this.check = make("div", { class: "otp-check", hidden: true });
     this.#button = make("button", { class: "otp-button", type: "submit" });
     this.#again = make("div", { class: "otp-again" }, this.#wait, this.#ways);
-    this.root = make("div", { lang: language.tag, dir: language.direction }, this.#title, this.#lead, this.#field, this.check, this.#button, this.#again, this.#note, this.#status);
+    this.root = make("div", { lang: language.tag, dir: language.direction }, this.#title, this.#lead, this.#field, this.#check, this.#button, this.#again, this.#note, this.#status);
     this.show("number");
   }
 
@@ -98,7 +97,9 @@ export class View {
   /** Shows what is true about a running challenge; `to` is the number as the person typed it, or masked. */
   showChallenge(challenge: Challenge, to: string, changeable: boolean): void {
     this.#hint.textContent = this.language.say("codeHint", { n: challenge.code_length });
-    const [before = "", after = ""] = deliveryLine(challenge, this.language).split("{to}");
+    const { title, line } = deliveryLine(challenge, this.language);
+    if (this.#title.textContent !== title) this.#title.textContent = title;
+    const [before = "", after = ""] = line.split("{to}");
     const key = before + to + after;
     if (this.#line !== key || !this.#lead.contains(this.#change)) {
       const held = this.#change.matches(":focus");
@@ -154,6 +155,18 @@ export class View {
     if (!always && this.#said.length >= MOST_IN_WINDOW) return;
     this.#said.push(now);
     this.#status.textContent = this.#status.textContent === text ? `${text}\u00a0` : text;
+  }
+
+  /** Says that a human check is made, and gives the place for it. */
+  openCheck(): HTMLElement {
+    this.#check.hidden = false;
+    this.say(this.#word("check"), true);
+    return this.#check;
+  }
+
+  closeCheck(): void {
+    this.#check.hidden = true;
+    this.#check.replaceChildren();
   }
 
   /** The line about the message. */

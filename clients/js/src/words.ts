@@ -57,7 +57,17 @@ export class Language {
   /** In how long, as people say it: "in 5 minutes". */
   when(seconds: number): string {
     const [unit, size] = seconds < MINUTE ? (["second", 1] as const) : seconds < HOUR ? (["minute", MINUTE] as const) : (["hour", HOUR] as const);
-    return new Intl.RelativeTimeFormat(this.tag).format(Math.ceil(seconds / size), unit);
+    return new Intl.RelativeTimeFormat(this.#digits).format(Math.ceil(seconds / size), unit);
+  }
+
+  /** How long, as people say it: "60 seconds". */
+  seconds(n: number): string {
+    return new Intl.NumberFormat(this.#digits, { style: "unit", unit: "second", unitDisplay: "long" }).format(n);
+  }
+
+  /** With the digits of the codes, which are those of the countdown, too. */
+  get #digits(): string {
+    return `${this.tag}-u-nu-latn`;
   }
 }
 
