@@ -42,7 +42,7 @@ _PORT = click.IntRange(1, 65535)
     "origins",
     multiple=True,
     metavar="URL",
-    help="Origin of pages that may call the API, such as http://localhost:5000. Can be repeated.",
+    help="Origin of pages that may call the API, such as http://localhost:8080. Can be repeated.",
 )
 @click.option("--verbose", is_flag=True, help="Log everything that happens, not only what went wrong.")
 def demo(

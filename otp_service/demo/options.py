@@ -21,6 +21,8 @@ _REACHABLE_AT = {
 """The hosts to listen on, and how this machine reaches each: the policy allows plain HTTP to itself only."""
 _NAMES = ("localhost", "127.0.0.1")
 """The names of this machine that a policy allows in origins with plain HTTP."""
+_PORTS_OF_APPS = (3000, 5000)
+"""Where the usual frameworks serve an app that is being written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class DemoOptions:
             yield "--port and --sandbox-port are the same: choose two different ports"
         for origin in self.more_origins:
             if not re.match(ORIGIN, origin):
-                yield f"--origin {origin} is not an origin, such as http://localhost:5000"
+                yield f"--origin {origin} is not an origin, such as http://localhost:8080"
 
     @property
     def listen_host(self) -> str:
@@ -80,8 +82,9 @@ class DemoOptions:
     @property
     def origins(self) -> list[str]:
         """The origins of browsers that may call the API, by either name of this machine."""
-        own = (f"http://{host}:{port}" for port in (self.port, self.sandbox_port) for host in _NAMES)
-        return list(dict.fromkeys(["http://localhost:3000", *own, *self.more_origins]))
+        ports = (*_PORTS_OF_APPS, self.port, self.sandbox_port)
+        own = (f"http://{host}:{port}" for port in ports for host in _NAMES)
+        return list(dict.fromkeys([*own, *self.more_origins]))
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -33,16 +33,17 @@ def test_a_demo_on_any_host_has_settings_that_a_process_takes(host: str) -> None
 
 
 def test_an_origin_is_named_once() -> None:
-    """The demo may listen on the port of the page that integrators develop."""
+    """The demo may listen on a port of the usual frameworks, whose pages may call it."""
     options = DemoOptions(
         host="localhost", port=3000, sandbox_port=8025, var=Path("var"), latency=0, error_rate=0
     )
     assert options.origins.count("http://localhost:3000") == 1
+    assert "http://127.0.0.1:5000" in options.origins
 
 
 def test_other_pages_may_call_if_their_origin_is_named() -> None:
     """What is not an origin is told before anything starts."""
-    named = ("https://shop.example.com", "http://localhost:5000", "https://shop.example.com/", 'x"', "null")
+    named = ("https://shop.example.com", "http://localhost:8080", "https://shop.example.com/", 'x"', "null")
     options = DemoOptions(
         host="127.0.0.1",
         port=free_port(),

@@ -16,9 +16,13 @@ pytest_plugins = ("tests.support.demo_fixtures",)
 CLIENT = PROJECT / "clients" / "python" / "README.md"
 ELSEWHERE = {
     **dict.fromkeys(blocks(section("docs/integrate.md", "Test your app"), "python"), "tests/testing"),
+    **dict.fromkeys(
+        blocks(section("docs/quickstart.md", "3. Put the form on a page of your own"), "python"),
+        "tests/examples",
+    ),
     **dict.fromkeys(blocks(CLIENT.read_text(encoding="utf-8"), "python"), "tests/clients"),
 }
-"""Snippets that other tests run, because they need more than a demo."""
+"""Snippets that other tests run, because they need more than a demo, or serve for ever."""
 RETRIEVER = ("docs/integrate/mobile.md", "Android")
 
 

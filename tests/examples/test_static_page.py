@@ -1,5 +1,6 @@
-"""The static page of the examples, in a real browser: the form verifies a number and posts the token."""
+"""The static page of the examples and the app of the quickstart, in a real browser: a number, a code, a token."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -8,8 +9,9 @@ from flask import Flask, request
 from playwright.sync_api import Page, expect
 
 from otp_client import OtpClient
+from tests.examples.test_signups import running
 from tests.support.demo_process import Demo, StartDemo
-from tests.support.documents import PROJECT
+from tests.support.documents import PROJECT, blocks, section
 from tests.support.numbers import DELIVERED
 from tests.support.patience import PATIENCE
 from tests.support.ports import HOST, free_port
@@ -60,16 +62,34 @@ def site(demo: Demo, port: int) -> Iterator[Site]:
         yield made
 
 
-def test_the_form_posts_a_token_that_the_backend_redeems(demo: Demo, site: Site, page: Page) -> None:
-    """A number, the code that arrives, and one token for a sign-up."""
-    page.goto(site.url)
+def verify(page: Page, demo: Demo) -> None:
+    """Type a number, and the code that arrives, which the form submits by itself."""
     page.locator("otp-form input[type=tel]").fill(DELIVERED)
     page.keyboard.press("Enter")
     code = page.locator("otp-form input[autocomplete=one-time-code]")
     expect(code).to_be_focused()
     code.fill(demo.code(DELIVERED))
-    page.keyboard.press("Enter")
+
+
+def test_the_form_posts_a_token_that_the_backend_redeems(demo: Demo, site: Site, page: Page) -> None:
+    """A number, the code that arrives, and one token for a sign-up."""
+    page.goto(site.url)
+    verify(page, demo)
     expect(page.get_by_text("Welcome")).to_be_visible()
     (posted,) = site.posted
     with OtpClient(demo.keys["api"], demo.keys["secret_key"], timeout=PATIENCE) as client:
         assert client.redeem(posted["otp_token"], purpose="signup").phone_number == DELIVERED
+
+
+def test_the_app_of_the_quickstart_signs_a_person_up(demo: Demo, port: int, page: Page) -> None:
+    """Copied from the page, started as it says, beside the demo's keys."""
+    (app,) = blocks(section("docs/quickstart.md", "3. Put the form on a page of your own"), "python")
+    (demo.folder / "app.py").write_text(app, encoding="utf-8")
+    command = [sys.executable, "-m", "flask", "run", "--port", str(port)]
+    with running(demo, command, demo.folder, port) as url:
+        page.goto(url)
+        verify(page, demo)
+        expect(page.get_by_text(f"Welcome. {DELIVERED} is yours.")).to_be_visible()
+        page.context.clear_cookies()
+        refused = page.request.post(url, form={"otp_token": "not.a.token"})
+        assert (refused.status, "Welcome" in refused.text()) == (400, False)
