@@ -1,0 +1,75 @@
+"""Lighthouse gives the shop and the form in it 100 for accessibility and for best practices."""
+
+import json
+import re
+import shutil
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from tests.support.browser import ARGS
+from tests.support.demo_process import Demo
+from tests.support.node_tools import Tools
+from tests.support.sandbox_server import Serving
+
+pytest_plugins = ("tests.support.demo_fixtures",)
+pytestmark = [pytest.mark.needs_node, pytest.mark.needs_chromium]
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def lighthouse(tmp_path_factory: pytest.TempPathFactory) -> Tools:
+    """Lighthouse, from the lock file of this folder."""
+    return Tools(tmp_path_factory.mktemp("lighthouse"), HERE)
+
+
+def findings(lighthouse: Tools, address: str) -> dict[str, list[str]]:
+    """Load a page as Lighthouse does, and list for each category what costs points."""
+    report = lighthouse.folder / "report.json"
+    done = lighthouse.run(
+        "lighthouse",
+        address,
+        "--quiet",
+        "--no-enable-error-reporting",
+        "--only-categories=accessibility,best-practices",
+        "--output=json",
+        f"--output-path={report}",
+        f"--chrome-flags=--headless=new {' '.join(ARGS)}",
+        CHROME_PATH=shutil.which("chromium") or "",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    return {
+        name: [
+            one["id"]
+            for one in category["auditRefs"]
+            if one["weight"] and told["audits"][one["id"]]["score"] not in {None, 1}
+        ]
+        for name, category in told["categories"].items()
+    }
+
+
+@pytest.mark.parametrize("path", ["/demo", "/demo/sign-up"])
+def test_lighthouse_finds_nothing(lighthouse: Tools, demo: Demo, path: str) -> None:
+    """The first page, and the one with the form."""
+    assert findings(lighthouse, demo.keys["api"] + path) == {"accessibility": [], "best-practices": []}
+
+
+def test_lighthouse_would_find_something(lighthouse: Tools) -> None:
+    """A page without language, title and document type, so that silence means something."""
+    flask = Flask("bad")
+    flask.add_url_rule("/", view_func=lambda: "<p>Hello")
+    with closing(Serving(flask)) as server:
+        found = findings(lighthouse, server.url)
+    assert {"document-title", "html-has-lang"} <= set(found["accessibility"])
+    assert "doctype" in found["best-practices"]
+
+
+def test_the_lock_file_names_no_registry() -> None:
+    """Whoever installs it asks the registry that is set up there; every file has its hash."""
+    lock = (HERE / "package-lock.json").read_text(encoding="utf-8")
+    assert '"resolved"' not in lock
+    assert not re.search(r'"integrity": "(?!sha512-)', lock)
