@@ -55,7 +55,7 @@ def app(package: Tools) -> Tools:
     }
     (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": {**compiler, "types": []}}))
     (folder / "node.d.ts").write_text("declare const process: { env: Record<string, string | undefined> };\n")
-    for name in ("story.ts", "mistakes.ts"):
+    for name in ("story.ts", "mistakes.ts", "page.ts"):
         shutil.copy(HERE / name, folder)
     done = package.run("tsc", "--project", "app")
     assert done.returncode == 0, done.stdout

@@ -1,5 +1,6 @@
 // The human check: loads the service's widget, which works in this form, and gives its result. Knows the widget only.
 
+import type { OtpFormEvents } from "./events.js";
 import type { HumanCheck } from "./problems.js";
 import type { Language } from "./words.js";
 
@@ -36,7 +37,7 @@ function ask(check: HumanCheck, place: HTMLElement, language: Language): Promise
   line.textContent = language.words.check;
   place.append(line);
   return new Promise((resolve) => {
-    const detail = { check, place, respond: resolve };
+    const detail: OtpFormEvents["otp-human-check"]["detail"] = { check, place, respond: resolve };
     const untaken = place.dispatchEvent(new CustomEvent("otp-human-check", { detail, bubbles: true, cancelable: true }));
     if (untaken) resolve(undefined);
   });

@@ -6,6 +6,7 @@ import { Calls, type Call } from "./calls.js";
 import { OtpClient, type Challenge, type Channel, type Verified } from "./client.js";
 import { CodeEntry } from "./code_entry.js";
 import { Countdown } from "./countdown.js";
+import type { OtpFormEvents } from "./events.js";
 import { solveCheck } from "./human.js";
 import { Memory } from "./memory.js";
 import { version } from "./origin.js";
@@ -15,9 +16,10 @@ import { explain, isOfNumber, isOfSetup } from "./refusal.js";
 import { sameNumber } from "./spelling.js";
 import { View } from "./view.js";
 import { WebOtp } from "./webotp.js";
-import { loadLanguage, type Language, type Name } from "./words.js";
+import { loadLanguage, type Language } from "./words.js";
 
-const ENDS: Record<string, Name> = { expired: "expired", exhausted: "exhausted", undeliverable: "undelivered", cancelled: "expired" };
+type End = OtpFormEvents["otp-ended"]["detail"]["why"];
+const ENDS: Record<string, End> = { expired: "expired", exhausted: "exhausted", undeliverable: "undelivered", cancelled: "expired" };
 
 export class Journey {
   readonly view: View;
@@ -195,7 +197,7 @@ export class Journey {
     });
   }
 
-  #end(why: Name): void {
+  #end(why: End): void {
     const { view } = this;
     if (view.step === "ended") return;
     const held = view.root.contains(document.activeElement);
@@ -288,7 +290,7 @@ export class Journey {
     this.#emit("otp-problem", { code: problem.code });
   }
 
-  #emit(name: string, detail: object): boolean {
+  #emit<N extends keyof OtpFormEvents>(name: N, detail: OtpFormEvents[N]["detail"]): boolean {
     return this.form.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, cancelable: true }));
   }
 }

@@ -4,6 +4,7 @@ import { OtpForm } from "./form.js";
 
 export * from "./client.js";
 export { findCode } from "./codes.js";
+export type { OtpFormEvents } from "./events.js";
 export { version } from "./origin.js";
 export { addLanguage, type Words } from "./words.js";
 export { OtpForm };

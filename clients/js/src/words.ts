@@ -1,9 +1,13 @@
 // The words for one person: which language, which plural, how a time is said. Knows words, never what they are about.
 
-import english from "../languages/en.json" with { type: "json" };
+import texts from "../languages/en.json" with { type: "json" };
+import type { Name } from "./names.js";
 
-export type Words = typeof english;
-export type Name = keyof Words;
+export type { Name } from "./names.js";
+/** The texts of a language; `{n}`, `{to}` and their like stand for values. */
+export type Words = Record<Name, string>;
+
+const english: Words = texts;
 
 const MINUTE = 60;
 const HOUR = MINUTE * MINUTE;
