@@ -159,7 +159,6 @@ class Core(Verifying):
             charges=charges,
             recorder=SendRecorder(
                 account_health=self.account_health,
-                conversion=self.conversion,
                 charges=charges,
                 journal=self.journal,
                 metrics=self.metrics,

@@ -4,12 +4,11 @@ Knows how these parts are made. Must not import what sends, hashes, serves HTTP 
 """
 
 import time
-from contextlib import suppress
 from functools import cached_property
 
 from otp_service.bootstrap.foundation import Foundation
-from otp_service.delivery.conversion import Conversion
-from otp_service.errors import StoreUnavailable
+from otp_service.figures.counters import Counters
+from otp_service.figures.learned import LearnedWaits
 from otp_service.guard.blocks import BlockStore
 from otp_service.guard.history import History
 from otp_service.guard.limiter import Limiter
@@ -17,6 +16,7 @@ from otp_service.guard.preview import Preview
 from otp_service.ops.blocks import Blocks
 from otp_service.ops.difference import Differences
 from otp_service.ops.erasure import Erasure
+from otp_service.ops.figures import FiguresReader
 from otp_service.ops.pins import Pins
 from otp_service.ops.recycled import RecycledNumbers
 from otp_service.ops.simulation import Simulator
@@ -44,15 +44,19 @@ class Operations(Foundation):
         return Preview(self.limiter, self.seal)
 
     @cached_property
-    def conversion(self) -> Conversion:
-        """Counts the codes of each channel that were sent and verified."""
-        return Conversion(self.scripts, prefix=self.settings.redis_prefix, clock=time.monotonic)
+    def counters(self) -> Counters:
+        """Counts what happens."""
+        return Counters(self.scripts, prefix=self.settings.redis_prefix)
 
-    def close(self) -> None:
-        """Write what was counted, then close all connections."""
-        with suppress(StoreUnavailable):  # then what was counted last is lost
-            self.conversion.write()
-        super().close()
+    @cached_property
+    def learned_waits(self) -> LearnedWaits:
+        """Learns how long codes take from what was counted."""
+        return LearnedWaits(self.counters, clock=time.monotonic)
+
+    @cached_property
+    def figures(self) -> FiguresReader:
+        """The operators' view of what was counted."""
+        return FiguresReader(self.counters, clock=self.store.facts.time)
 
     @cached_property
     def blocks(self) -> Blocks:
@@ -101,7 +105,7 @@ class Operations(Foundation):
     def simulator(self) -> Simulator:
         """Says what a number would get."""
         return Simulator(
-            learned_wait=self.conversion.learned_wait,
+            learned_wait=self.learned_waits.wait,
             decide=self.preview.decide,
             clock=self.store.facts.time,
         )

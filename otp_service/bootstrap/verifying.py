@@ -63,9 +63,11 @@ class Verifying(PolicyEditing):
     @cached_property
     def journal(self) -> Journal:
         """Takes notes of what happens, for whoever listens."""
-        return Journal(
+        journal = Journal(
             clock=lambda: process_time() + self.scripts.offset, dropped=self.metrics.notes_dropped.inc
         )
+        journal.listen(self.counters.take)
+        return journal
 
     def close(self) -> None:
         """Hand over what was noted, then close all connections."""
@@ -140,7 +142,7 @@ class Verifying(PolicyEditing):
         return Send(
             challenges=self.store.challenges,
             facts=self.store.facts,
-            conversion=self.conversion,
+            learned_wait=self.learned_waits.wait,
             hasher=self.hasher,
             seal=self.seal,
             signer=self.signer,
@@ -170,7 +172,6 @@ class Verifying(PolicyEditing):
         """Checks codes."""
         return Check(
             challenges=self.store.challenges,
-            conversion=self.conversion,
             hasher=self.hasher,
             seal=self.seal,
             signer=self.signer,

@@ -17,6 +17,7 @@ def about_challenge(what: What, challenge: Challenge, **facts: Any) -> Note:  # 
         challenge=challenge.id,
         app=challenge.app,
         route=challenge.plan.route,
+        arm=challenge.plan.arm,
         policy=challenge.policy,
         known=challenge.known,
     )

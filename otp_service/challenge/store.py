@@ -7,7 +7,7 @@ time, in milliseconds.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from otp_service.challenge import record
 from otp_service.challenge.guess_store import GuessStore
@@ -45,6 +45,15 @@ class Opened:
     now: int
     challenge: Challenge | None
     known: str = ""
+
+
+class Recorded(NamedTuple):
+    """What became of a report: `changed`, `known` or `none`, and what it changed."""
+
+    result: str
+    challenge: Challenge | None = None
+    place: int = 0
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +226,12 @@ class ChallengeStore(GuessStore):
         status: Status,
         reason: str,
         in_parts: bool = False,
-    ) -> tuple[str, Challenge | None, int]:
+    ) -> Recorded:
         """Store what an account reports of a message that it sent.
 
-        Return `changed` with the challenge and the delivery's place, `known` if that was known already, or `none` if
-        the account sent no such message. `in_parts` means that each part of the message may be reported.
+        Return `changed` with the challenge, the delivery's place and its status before, `known` if that was known
+        already, or `none` if the account sent no such message. `in_parts` means that each part of the message may be
+        reported.
         """
         receipt = {
             "account": account,
@@ -236,8 +246,8 @@ class ChallengeStore(GuessStore):
             "record_receipt", self._names.of(id_), id_, json.dumps(receipt), self._due.wake_channel
         )
         if answer[0] != "changed":
-            return answer[0], None, 0
-        return "changed", record.read(id_, answer[2]), answer[3]
+            return Recorded(answer[0])
+        return Recorded("changed", record.read(id_, answer[2]), answer[3], answer[4])
 
     def index_message(self, name: str, id_: str, left: int) -> None:
         """Store an upstream's name of a message of a challenge that expires in `left` milliseconds."""

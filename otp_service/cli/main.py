@@ -21,6 +21,8 @@ _LINES = {
     "keys": "Issue, replace, revoke and list API keys.",
     "blocks": "Show what the guard refuses, and lift it.",
     "pins": "Allow or refuse numbers, prefixes and addresses in every case.",
+    "figures": "Show what was asked for, let in, sent, delivered and verified.",
+    "advice": "Say which order of steps verifies more people.",
     "recycled": "Record numbers that have new owners.",
     "forget": "Erase everything known about a number.",
     "rekey": "Re-encrypt suppressed and pinned numbers with the newest keys.",

@@ -65,7 +65,6 @@ def _work(configuration: Configuration, count: int, place: int) -> int:
     slots = max(1, usable_cores() // count)
     core = Core(configuration, threads=read.worker_sends + EVENTS_AT_ONCE, hash_slots=slots, role="worker")
     core.follow()
-    core.conversion.follow()
     core.journal.follow()
     if place == 0:
         Balances(

@@ -226,9 +226,7 @@ class Dispatcher:
         seconds = time.perf_counter() - started
         self._recorder.record_health(account, channel, outcome, seconds=seconds, clean=chosen.passage.clean)
         guard = self._active().policy.guard_of(challenge.app)
-        self._recorder.record_delivery(
-            guard, challenge, message.to, account, outcome, now=lease.now, seconds=seconds
-        )
+        self._recorder.record_delivery(guard, challenge, message.to, account, outcome, seconds=seconds)
         move = transitions.after_outcome(challenge, outcome, account, lease.now)
         self._settlement.settle_outcome(
             lease, move, outcome, reference=message.reference, account=account, stopping=stopping

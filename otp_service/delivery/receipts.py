@@ -107,7 +107,7 @@ class Receipts:
 
     def _record_status(self, upstream: str, receipt: Receipt, status: Status) -> str:
         for challenge_id, reference in self._challenges_of(upstream, receipt):
-            result, challenge, place = self._challenges.record_receipt(
+            result, challenge, place, before = self._challenges.record_receipt(
                 challenge_id,
                 upstream,
                 upstream_id=receipt.upstream_id or "",
@@ -117,15 +117,15 @@ class Receipts:
                 in_parts=receipt.in_parts,
             )
             if challenge is not None:
-                self._after_change(upstream, receipt, status, challenge, place)
+                self._after_change(upstream, receipt, status, challenge, place, before)
             if result != "none":
                 return result
         return "none"
 
     def _after_change(
-        self, upstream: str, receipt: Receipt, status: Status, challenge: Challenge, place: int
+        self, upstream: str, receipt: Receipt, status: Status, challenge: Challenge, place: int, before: str
     ) -> None:
-        """Log the new status and count it for the health of the account."""
+        """Log the new status and count it for the health of the account; `before` is the one that it overruled."""
         delivery = challenge.deliveries[place]
         log(
             "delivery.reported",
@@ -137,7 +137,7 @@ class Receipts:
             status=status,
             reason=receipt.reason,
         )
-        facts = {"result": status, "reason": receipt.reason, "word": receipt.word or ""}
+        facts = {"result": status, "before": before, "reason": receipt.reason, "word": receipt.word or ""}
         country = country_in(self._seal, challenge)
         self._journal.add(about_delivery(What.REPORTED, challenge, place, country=country, **facts))
         fault = receipt.reason if status is Status.FAILED else None

@@ -1,10 +1,9 @@
-"""Records how a send ended: log, metrics, the health of the account, conversion and the guard's counters.
+"""Records how a send ended: log, metrics, the health of the account and the guard's counters.
 
 Knows what is counted for which outcome. Must not decide what follows.
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from otp_service import phone
@@ -13,8 +12,6 @@ from otp_service.challenge.notes import about_delivery
 from otp_service.challenge.sealed import log_challenge
 from otp_service.delivery.account_health import AccountHealth
 from otp_service.delivery.charges import Charges
-from otp_service.delivery.conversion import Conversion
-from otp_service.errors import StoreUnavailable
 from otp_service.history.journal import Journal
 from otp_service.history.note import Note, What
 from otp_service.policy import Guard
@@ -29,13 +26,11 @@ class SendRecorder:
         self,
         *,
         account_health: AccountHealth,
-        conversion: Conversion,
         charges: Charges,
         journal: Journal,
         metrics: Metrics,
     ) -> None:
         self._account_health = account_health
-        self._conversion = conversion
         self._charges = charges
         self._journal = journal
         self._metrics = metrics
@@ -55,13 +50,9 @@ class SendRecorder:
         account: str,
         outcome: Outcome,
         *,
-        now: int,
         seconds: float,
     ) -> None:
-        """Record how the newest delivery ended. `now` is the store's time in milliseconds, when it was claimed.
-
-        The upstream took `seconds`.
-        """
+        """Record how the newest delivery ended. The upstream took `seconds`."""
         channel = challenge.step.channel
         self._metrics.deliveries.labels(channel, account, outcome.verdict, outcome.reason).inc()
         if outcome.charges:
@@ -81,8 +72,6 @@ class SendRecorder:
         facts = {"country": country, "account": account, "seconds": seconds}
         self._journal.add(_outcome_note(challenge, outcome, price, facts))
         if outcome.verdict is Verdict.ACCEPTED:
-            with suppress(StoreUnavailable):  # operators see one code fewer
-                self._conversion.count_sent(now, channel, country, account)
             self._charges.count_message(guard, challenge, e164, outcome)
 
 

@@ -15,7 +15,7 @@ from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.core import Core, cores
 from otp_service.http import middleware, public, receipts
 from otp_service.http.console import site
-from otp_service.http.ops import access, guard, numbers, policy, upstreams
+from otp_service.http.ops import access, figures, guard, numbers, policy, upstreams
 from otp_service.http.pages import errors, scripts
 from otp_service.ops.places import OPS_PLACES
 
@@ -33,7 +33,6 @@ def prepared(configuration: Configuration, *, shared_metrics: bool) -> Flask:
     core = Core(configuration, threads=threads, hash_slots=max(1, cores() // read.processes), role="api")
     core.follow()
     core.follow_keys()
-    core.conversion.follow()
     core.journal.follow()
     core.workers.follow()
     core.send_wait.follow()
@@ -47,7 +46,7 @@ def web(core: Core, *, shared_metrics: bool = False) -> Flask:
     app.extensions["otp"] = core
     app.config["SHARED_METRICS"] = shared_metrics
     middleware.install(app)
-    for module in (public, receipts, policy, upstreams, numbers, guard, access, scripts, errors):
+    for module in (public, receipts, policy, upstreams, figures, numbers, guard, access, scripts, errors):
         app.register_blueprint(module.views)
     app.register_blueprint(site.console())
     return app

@@ -42,7 +42,7 @@ def load(schema: type[Schema], *, optional: bool = False) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = _instance(schema).load(_strict_json(raw))
     except ValidationError as error:
-        raise errors.Invalid(_field_rules(error.normalized_messages())) from None  # type: ignore[no-untyped-call]
+        raise errors.Invalid(field_rules(error.normalized_messages())) from None  # type: ignore[no-untyped-call]
     return loaded
 
 
@@ -106,7 +106,7 @@ def _no_constant(_: str) -> Never:
     raise errors.Invalid({"body": ["must not contain NaN or Infinity, which are not JSON"]})
 
 
-def _field_rules(messages: Mapping[str, Any]) -> dict[str, list[str]]:
+def field_rules(messages: Mapping[str, Any]) -> dict[str, list[str]]:
     """Write marshmallow's messages by field; an entry of a list is `origins[0]`."""
     rules: dict[str, list[str]] = {}
     for name, found in messages.items():

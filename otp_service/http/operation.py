@@ -32,6 +32,7 @@ class Operation:
     answer: type[Schema] | None
     status: int = 200
     body: type[Schema] | None = None
+    query: type[Schema] | None = None
     keys: tuple[str, ...] = ()
     role: str = ROLES[-1]
     """The lowest role of an operator who may call it."""
@@ -39,6 +40,8 @@ class Operation:
     problems: tuple[type[errors.OtpError], ...] = ()
     media: str = "text/plain"
     """Media type of an answer without a schema."""
+    csv: bool = False
+    """Whether it also answers with CSV."""
     large: bool = False
     """Whether the body may be as large as a policy, or as a batch of reports."""
     open_on_own_port: bool = False

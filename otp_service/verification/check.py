@@ -15,7 +15,6 @@ from otp_service.crypto.code_hashes import Claim, Hasher, UnknownPepper, digest_
 from otp_service.crypto.lifetimes import TOKEN_LIFETIME
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Issue, Signer
-from otp_service.delivery.conversion import Conversion
 from otp_service.errors import (
     Busy,
     ChallengeNotFound,
@@ -62,7 +61,6 @@ class Check:
         self,
         *,
         challenges: ChallengeStore,
-        conversion: Conversion,
         hasher: Hasher,
         seal: Seal,
         signer: Signer,
@@ -77,9 +75,7 @@ class Check:
         self._hasher = hasher
         self._seal = seal
         self._prover = Prover(seal, signer)
-        self._recorder = CheckRecorder(
-            admission=admission, conversion=conversion, outbox=outbox, journal=journal, metrics=metrics
-        )
+        self._recorder = CheckRecorder(admission=admission, outbox=outbox, journal=journal, metrics=metrics)
         self._metrics = metrics
         self._sleep = sleep
         self._schemes = _listed(hasher.schemes)

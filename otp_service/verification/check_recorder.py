@@ -10,7 +10,6 @@ from otp_service.challenge import transitions
 from otp_service.challenge.model import Challenge
 from otp_service.challenge.notes import about_challenge, about_delivery
 from otp_service.challenge.sealed import PersonalData, log_challenge
-from otp_service.delivery.conversion import Conversion
 from otp_service.errors import StoreUnavailable
 from otp_service.events.outbox import Outbox
 from otp_service.guard.admission import Admission
@@ -29,13 +28,11 @@ class CheckRecorder:
         self,
         *,
         admission: Admission,
-        conversion: Conversion,
         outbox: Outbox,
         journal: Journal,
         metrics: Metrics,
     ) -> None:
         self._admission = admission
-        self._conversion = conversion
         self._outbox = outbox
         self._journal = journal
         self._metrics = metrics
@@ -86,7 +83,6 @@ class CheckRecorder:
         seconds = (now - delivery.at) / 1000
         self._metrics.verify_seconds.labels(delivery.channel).observe(seconds)
         country = asked.number.country
-        self._conversion.count_verified(now, delivery.channel, country, delivery.upstream, seconds)
         facts = {"at": now, "country": country, "request_id": caller.request_id, "seconds": seconds}
         self._journal.add(
             about_delivery(What.GUESSED, won, won.via or 0, result="right", token=token, **facts)

@@ -5,7 +5,7 @@ Knows the order: number, plan, repetition, guard, store. Must not know HTTP, Red
 
 import random
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
@@ -18,7 +18,6 @@ from otp_service.challenge.view import View
 from otp_service.crypto.code_hashes import Hasher
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Signer
-from otp_service.delivery.conversion import Conversion
 from otp_service.delivery.send_wait import SendWait
 from otp_service.delivery.worker_watch import WorkerWatch
 from otp_service.errors import (
@@ -75,7 +74,7 @@ class Send:
         *,
         challenges: ChallengeStore,
         facts: Facts,
-        conversion: Conversion,
+        learned_wait: Callable[[Callable[[], int], str, str], float | None],
         hasher: Hasher,
         seal: Seal,
         signer: Signer,
@@ -89,7 +88,7 @@ class Send:
         self._challenges = challenges
         self._own = OwnChallenges(challenges, seal)
         self._facts = facts
-        self._conversion = conversion
+        self._learned_wait = learned_wait
         self._hasher = hasher
         self._seal = seal
         self._signer = signer
@@ -172,7 +171,7 @@ class Send:
     def _learned(self, channel: str, country: str) -> float | None:
         """Return the wait that was learned (seconds). If the store is down, the send is refused a moment later."""
         try:
-            return self._conversion.learned_wait(self._facts.time, channel, country)
+            return self._learned_wait(self._facts.time, channel, country)
         except StoreUnavailable:
             return None
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import State, Status, overruled_by
+from otp_service.challenge.store import Recorded
 from otp_service.challenge.transitions import (
     Hold,
     Move,
@@ -74,7 +75,7 @@ def test_a_receipt_ends_nothing_and_wakes_no_end(store: Stores, valkey: ValkeySe
         answer = store.challenges.record_receipt(
             id_, "main", upstream_id="", reference=reference, status=status, reason="late"
         )
-        assert answer == ("known", None, 0)
+        assert answer == Recorded("known")
         assert seen(store, id_) == won
     ended(store, lease, reference, Verdict.REFUSED)
     assert seen(store, id_) == won
@@ -93,17 +94,17 @@ def test_a_receipt_is_matched_by_either_id(store: Stores) -> None:
         none = store.challenges.record_receipt(
             id_, "main", upstream_id=upstream_id, reference=other, status=Status.READ, reason=""
         )
-        assert none == ("none", None, 0)
+        assert none == Recorded("none")
     assert seen(store, id_) == before
     for upstream_id, other, place in (("up-1", second, 0), ("up-2", "", 1)):
-        what, _, found = store.challenges.record_receipt(
+        what, _, found, status = store.challenges.record_receipt(
             id_, "main", upstream_id=upstream_id, reference=other, status=Status.SENT, reason=""
         )
-        assert (what, found) == ("changed", place)
-    what, _, found = store.challenges.record_receipt(
+        assert (what, found, status) == ("changed", place, Status.ACCEPTED)
+    what, _, found, status = store.challenges.record_receipt(
         id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason=""
     )
-    assert (what, found) == ("changed", 0)
+    assert (what, found, status) == ("changed", 0, Status.SENT)
     unknown = store.challenges.new_id()
     assert (
         store.challenges.record_receipt(
@@ -129,7 +130,7 @@ def test_a_receipt_is_matched_by_its_account(store: Stores) -> None:
     third = store.challenges.record_receipt(
         id_, "third", upstream_id="up", reference="second", status=Status.READ, reason=""
     )
-    assert third == ("none", None, 0)
+    assert third == Recorded("none")
 
 
 def test_a_failure_is_due_at_once(store: Stores, valkey: ValkeyServer) -> None:

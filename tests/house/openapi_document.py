@@ -27,7 +27,14 @@ from otp_service.http.schemas.problem import ProblemSchema
 from otp_service.http.server import refusals
 from otp_service.policy import ROLES
 from tests.conftest import make_core
-from tests.house import openapi_examples, openapi_reports, openapi_shared, openapi_webhooks, openapi_yaml
+from tests.house import (
+    openapi_examples,
+    openapi_query,
+    openapi_reports,
+    openapi_shared,
+    openapi_webhooks,
+    openapi_yaml,
+)
 
 FILE = Path(__file__).parents[2] / "openapi.yaml"
 HEADER = "# Made by python -m tests.house.openapi_document from the views and schemas of otp_service.\n"
@@ -179,6 +186,8 @@ def _operation(app: Flask, rule: Rule, about: Operation, method: str) -> dict[st
         "requestBody": None,
         "responses": dict(sorted(_responses(rule.rule, about).items())),
     }
+    if about.query:
+        operation["parameters"] += openapi_query.parameters(about.query)
     if about.idempotent:
         operation["parameters"].append(_IDEMPOTENCY)
     if about.body:
@@ -249,6 +258,11 @@ def _answers(path: str, about: Operation) -> dict[str, Any]:
     else:
         budget = ("RateLimit", "RateLimit-Policy") if errors.TooManyRequests in about.problems else ()
         answer = _response("OK.", "application/json", {"schema": about.answer}, "X-Request-Id", *budget)
+    if about.csv:
+        answer["content"]["text/csv"] = {
+            "schema": {"type": "string"},
+            "example": openapi_examples.TEXTS["text/csv"],
+        }
     found = {str(about.status): answer}
     if "<file>" in path:
         answer["content"]["application/json"] = {

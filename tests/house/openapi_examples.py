@@ -16,6 +16,7 @@ from otp_service.verification.redeem import UNMET
 REQUEST_ID = "Zk1p0Yk5c1n"
 TEXTS = {
     "text/plain": 'otp_http_requests_total{route="/otp/send",status="202"} 4711.0\n',
+    "text/csv": "channel,asked,let_in,sent,verified\r\nsms,1000,990,990,812\r\n",
     "text/html": '<h3 id="wrong_code">wrong_code</h3>\n',
     "text/javascript": "customElements.define('altcha-widget', AltchaWidget);\n",
 }

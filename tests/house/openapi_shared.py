@@ -259,6 +259,7 @@ _NAMES_OF_FORMS = {
     "^(?:[0-9]{1,9})$": "Digits",
     "^[0-9]{1,9}[smhd]$": "Duration",
     r"^(?:[^\x00-\x1f\x7f]{1,200})$": "Line",
+    "^(?:[0-9A-Z:hd-]{2,20})$": "FiguresTime",
     1_000_000_000: "VersionNumber",
 }
 """Names of forms that fields of several names have, by pattern or maximum."""

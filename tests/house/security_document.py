@@ -17,8 +17,9 @@ from otp_service.challenge import store, transitions
 from otp_service.cli.worker import EVENTS_AT_ONCE
 from otp_service.crypto import lifetimes
 from otp_service.crypto.code_hashes import TICKETS_PER_SLOT
-from otp_service.delivery import conversion, membership, replies, settlement, step_chooser
+from otp_service.delivery import membership, replies, settlement, step_chooser
 from otp_service.events import queue, sender, standard_webhooks
+from otp_service.figures import counters, periods
 from otp_service.guard import captcha, human_check, pins
 from otp_service.guard.slot import CHARGED
 from otp_service.http import body
@@ -316,7 +317,9 @@ def _remembered() -> Iterator[Sequence[str]]:
     yield "STOP of a person", span(replies.SUPPRESSED_FOR), "`delivery/replies.py`"
     yield "channel that a person opened by a message", span(replies.OPEN_FOR), "`delivery/replies.py`"
     yield "result of a paid lookup", span(step_chooser.LOOKUP_KEPT), "`delivery/step_chooser.py`"
-    yield "figures of a day, without people", _ms(conversion.KEEP), "`delivery/conversion.py`"
+    days, hours = periods.KEPT["day"] + 1, periods.KEPT["hour"] + 1
+    yield "figures by hour and by day, without people", f"{hours} h and {days} d", "`figures/periods.py`"
+    yield "number of a process's last batch of figures", _ms(counters.KEEP_WRITTEN), "`figures/counters.py`"
     yield "versions of the policy", f"the newest {versions.MOST_VERSIONS}", "`policy/versions.py`"
     yield "endpoint disabled by a 410", span(sender.OFF_FOR), "`events/sender.py`"
 

@@ -162,7 +162,6 @@ def _(api: Api) -> TestResponse:
     hasher = Hasher(read.peppers, read.hash_profile, slots=1)
     check = Check(
         challenges=core.store.challenges,
-        conversion=core.conversion,
         hasher=hasher,
         seal=Seal(read.number_keys, read.lookup_keys, read.subject_key),
         signer=core.signer,

@@ -27,7 +27,6 @@ from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Signer
 from otp_service.delivery.account_health import AccountHealth
 from otp_service.delivery.charges import Charges
-from otp_service.delivery.conversion import Conversion
 from otp_service.delivery.dispatcher import Dispatcher
 from otp_service.delivery.expiry import Expiry
 from otp_service.delivery.pace import Pace
@@ -42,6 +41,8 @@ from otp_service.delivery.turns import Turns
 from otp_service.delivery.worker import Worker
 from otp_service.delivery.worker_watch import WorkerWatch
 from otp_service.events.outbox import Outbox
+from otp_service.figures.counters import Counters
+from otp_service.figures.learned import LearnedWaits
 from otp_service.guard.admission import Admission
 from otp_service.guard.captcha import SiteVerify
 from otp_service.guard.history import History
@@ -437,7 +438,7 @@ def make_spine(
     )
     prefix = prefix_of(store)
     breakers = Breakers(scripts, prefix=prefix)
-    conversion = Conversion(scripts, prefix=prefix, clock=time.monotonic)
+    counters = Counters(scripts, prefix=prefix)
     seal = Seal(
         {"n1": secrets.token_bytes(32)}, {"l1": secrets.token_bytes(32)}, subject_key=secrets.token_bytes(32)
     )
@@ -494,7 +495,6 @@ def make_spine(
         charges=charges,
         recorder=SendRecorder(
             account_health=account_health,
-            conversion=conversion,
             charges=charges,
             journal=journal,
             metrics=metrics,
@@ -513,7 +513,7 @@ def make_spine(
         send=Send(
             challenges=store.challenges,
             facts=store.facts,
-            conversion=conversion,
+            learned_wait=LearnedWaits(counters, clock=time.monotonic).wait,
             hasher=hasher,
             seal=seal,
             signer=signer,
@@ -535,7 +535,6 @@ def make_spine(
         ),
         check=Check(
             challenges=store.challenges,
-            conversion=conversion,
             hasher=hasher,
             seal=seal,
             signer=signer,

@@ -8,7 +8,7 @@ import pytest
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.guess import Guess, TokenId
 from otp_service.challenge.model import Answer, Challenge, State, Status
-from otp_service.challenge.store import SEND_LEASE
+from otp_service.challenge.store import SEND_LEASE, Recorded
 from otp_service.challenge.transitions import Again, GiveUp, Next
 from otp_service.crypto.sealing import Seal
 from otp_service.events import queue
@@ -320,7 +320,7 @@ def _record_receipt(flaky: Stores, store: Stores, id_: str) -> None:
     found = flaky.challenges.record_receipt(
         id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason=""
     )
-    assert found == ("known", None, 0)
+    assert found == Recorded("known")
     assert seen(store, id_).last.status is Status.DELIVERED
 
 

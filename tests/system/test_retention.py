@@ -44,7 +44,9 @@ WINDOWS = {
     r"\{P:guard\}:o:[A-Za-z0-9_.-]+": MINUTE,
     rf"\{{P:guard\}}:x:{NAME}": 10 * 365 * DAY,  # until START, or an operator lifts it
     r"\{P:b:main\}:sms": HOUR,  # a breaker; nothing of a number
-    r"P:f:[0-9]+": 8 * DAY,  # figures of a day; nothing of a number
+    r"\{P:f:hour[0-9]+\}": 49 * HOUR,  # figures; nothing of a number
+    r"\{P:f:day[0-9]+\}": 36 * DAY,
+    r"\{P:f:(hour|day)[0-9]+\}:[0-9a-f]{16}": DAY,  # the number of a process's last batch
 }
 """The longest that a key of each kind may live, in milliseconds; P is the prefix."""
 FOR_GOOD = {"P:policy", "{P:guard}:pins"}
@@ -63,7 +65,7 @@ def every_trace(house: House) -> None:
     core.dispatcher.dispatch(id_, lambda: False)
     proof = core.check.verify(caller, id_, house.upstream.codes["sms"])
     core.redeem.redeem(caller, proof.token)
-    core.conversion.write()
+    core.journal.hand_over()
     core.breakers.record_fault("main", "sms", None, 5)
     core.policies.apply("", author="a test", reason="a test")
 

@@ -12,7 +12,8 @@ from otp_service.challenge.transitions import (
     Next,
     Wait,
 )
-from otp_service.delivery.conversion import Conversion
+from otp_service.figures.counters import Counters
+from otp_service.history.note import Note, What
 from otp_service.policy.versions import Policies
 from otp_service.upstream.breakers import Breakers
 from tests.support.spine import (
@@ -69,9 +70,7 @@ def test_every_key_has_a_time_to_live(valkey: ValkeyServer) -> None:
         for pause in (None, 0.0):
             breakers.record_fault("main", "sms", pause, 2)
         assert breakers.ask("main", "sms").state == "probe"
-        Conversion(spine.scripts, prefix=prefix_of(store), clock=lambda: 0).count_verified(
-            1, "sms", "IN", "main", 2
-        )
+        Counters(spine.scripts, prefix=prefix_of(store)).take([Note(what=What.ASKED, at=1)])
         policies = Policies(spine.scripts, prefix=prefix_of(store))
         policies.apply("text", author="anna", reason="a test")
         store.facts.use_once("token", 300)

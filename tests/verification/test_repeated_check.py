@@ -35,7 +35,6 @@ def checking(
     """Make the use case with another hasher, and with a sleep and a store that a test chooses."""
     return Check(
         challenges=challenges or core.store.challenges,  # type: ignore[arg-type]
-        conversion=core.conversion,
         hasher=hasher,
         seal=core.seal,
         signer=core.signer,

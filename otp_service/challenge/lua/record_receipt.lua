@@ -6,7 +6,7 @@
 -- The challenge is due at once if the newest delivery failed, if its app has to be told (unless the newest delivery is
 -- still to be sent or being sent), or if a worker is deciding what follows; that worker loses its lease. A receipt never
 -- ends a challenge.
--- Returns {"changed", now, challenge, place}, {"known", now} or {"none", now}.
+-- Returns {"changed", now, challenge, place, status before}, {"known", now} or {"none", now}.
 -- KEYS: due, challenge
 -- ARGV: id, receipt, wake
 -- include: now
@@ -41,6 +41,7 @@ local mine = deliveries[place]
 if not string.find(overruled, "," .. mine.status .. ",", 1, true) then
   return {"known", now}
 end
+local before = mine.status
 mine.status = receipt.status
 mine.reason = reason ~= "" and reason or nil
 local moves = receipt.failed and place == #deliveries and not challenge.state and now < challenge.expires
@@ -59,4 +60,4 @@ if moves or held or challenge.watched and rests then
   end
   redis.call("PUBLISH", wake, id)
 end
-return {"changed", now, stored, place - 1}
+return {"changed", now, stored, place - 1, before}

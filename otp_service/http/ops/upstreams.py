@@ -1,6 +1,6 @@
-"""The operators' HTTP API for upstream accounts: their state and their figures.
+"""The operators' HTTP API for upstream accounts: their state.
 
-Knows how balances and figures are shown. Must not know an upstream's words.
+Knows how balances are shown. Must not know an upstream's words.
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, g
 
 from otp_service.http.operation import OPS_KEYS, operation
-from otp_service.http.schemas.upstreams import FiguresSchema, UpstreamsSchema
+from otp_service.http.schemas.upstreams import UpstreamsSchema
 from otp_service.http.view import core
 
 views = Blueprint("ops_upstreams", __name__, url_prefix="/ops")
@@ -25,29 +25,3 @@ def list_upstreams() -> dict[str, Any]:
     return {
         "upstreams": [one | {"breakers": states[one["name"]]} for one in core().asked_balances.read(g.active)]
     }
-
-
-@views.get("/figures")
-@operation(summary="Show conversion", answer=FiguresSchema, keys=OPS_KEYS, role="read")
-def list_figures() -> dict[str, Any]:
-    """Return how many codes were sent and verified in the last seven days, and how quickly."""
-    rows = core().conversion.read_rows(core().store.facts.time())
-    return {
-        "figures": [
-            {
-                "channel": row.channel,
-                "country": row.country,
-                "upstream": row.upstream,
-                "sent": row.sent,
-                "verified": row.verified,
-                "conversion": round(row.verified / row.sent, 4) if row.sent else None,
-                "median_seconds": _rounded(row.seconds(0.5)),
-                "p90_seconds": _rounded(row.seconds(0.9)),
-            }
-            for row in rows
-        ]
-    }
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 1)

@@ -1,9 +1,8 @@
-"""Upstream accounts: their state, their conversion, and the answers to what they push."""
+"""Upstream accounts: their state, and the answers to what they push."""
 
 from marshmallow import Schema, fields
 
-from otp_service.http.schemas.fields import shown, shown_list, shown_word
-from otp_service.upstream.channels import CHANNELS
+from otp_service.http.schemas.fields import shown, shown_list
 
 
 class BalanceSchema(Schema):
@@ -44,26 +43,3 @@ class ReceivedSchema(Schema):
     challenge = fields.String(
         metadata={"description": "The value of the upstream's handshake, repeated.", "example": "9f2c"}
     )
-
-
-class FigureSchema(Schema):
-    """What became of the codes of one channel, country and upstream account within seven days."""
-
-    channel = shown_word(CHANNELS, "The channel.", "sms")
-    country = shown(fields.String, "The country of the numbers (ISO 3166 alpha-2).", "GB")
-    upstream = shown(fields.String, "The upstream account.", "main")
-    sent = shown(fields.Integer, "How many codes the account accepted.", 1000)
-    verified = shown(fields.Integer, "How many of them were typed.", 812)
-    conversion = shown(fields.Float, "The share that was typed.", 0.812, allow_none=True)
-    median_seconds = shown(
-        fields.Float, "Half of the typed codes were typed within this time.", 14.2, allow_none=True
-    )
-    p90_seconds = shown(
-        fields.Float, "Nine out of ten typed codes were typed within this time.", 41.0, allow_none=True
-    )
-
-
-class FiguresSchema(Schema):
-    """Conversion over the last seven days."""
-
-    figures = shown_list(FigureSchema, "One row for each channel, country and upstream account.")

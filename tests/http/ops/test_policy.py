@@ -1,4 +1,4 @@
-"""The operators' HTTP API: a policy is checked, applied, followed, brought back; upstreams, figures, silence."""
+"""The operators' HTTP API: a policy is checked, applied, followed, brought back; upstreams, silence."""
 
 import logging
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from otp_service.upstream.port import Outcome, Reply, Verdict
 from otp_service.verification.caller import Caller
 from otp_service.verification.send import SendRequest
 from tests.conftest import OPS, PUBLISHABLE, SECRET
-from tests.support.http_api import GOOD, NOTHING, NUMBER, Api, documented, wrong
+from tests.support.http_api import GOOD, NOTHING, NUMBER, Api, documented
 from tests.support.numbers import crowd
 from tests.support.patience import until
 from tests.support.spine import together
@@ -330,17 +330,6 @@ def test_operators_see_an_open_breaker(api: Api) -> None:
     states = members(ask(api, "GET", "upstreams"))["upstreams"][0]["breakers"]
     assert states["*"] == "closed"
     assert states["sms"].startswith("open for ")
-
-
-def test_figures_show_how_many_codes_were_typed(live: Api) -> None:
-    """One code sent and typed gives a conversion of 1 for its country and account."""
-    assert members(ask(live, "GET", "figures")) == {"figures": []}
-    challenge_id, code = live.sent()
-    live.verify(challenge_id, wrong(code))
-    live.verify(challenge_id, code)
-    (row,) = members(ask(live, "GET", "figures"))["figures"]
-    assert (row["channel"], row["country"], row["upstream"]) == ("sms", "US", "main")
-    assert (row["sent"], row["verified"], row["conversion"]) == (1, 1, 1.0)
 
 
 def test_a_suppression_can_be_read_and_lifted(api: Api, caplog: pytest.LogCaptureFixture) -> None:
