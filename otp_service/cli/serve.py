@@ -16,6 +16,7 @@ from otp_service.bootstrap.activation import configure
 from otp_service.bootstrap.configuration import Configuration
 from otp_service.http.app import mount, prepared
 from otp_service.http.body import MAX_POLICY
+from otp_service.http.door import Door
 from otp_service.http.problems import raw_problem
 from otp_service.http.server import processes
 from otp_service.ops.places import OPS_PLACES
@@ -43,6 +44,7 @@ def serve(*, shop: Path | None) -> None:
         threads=read.threads + OPS_PLACES,
         max_body=MAX_POLICY,
         on_start=start_logging,
+        make_door=lambda app: Door.of(app.extensions["otp"]),
         on_end=lambda app: app.extensions["otp"].close(),
     )
 

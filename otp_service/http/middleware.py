@@ -112,12 +112,19 @@ def _allow_origin(response: Response) -> None:
         if request.method == "OPTIONS":
             log("http.foreign_origin", origin=_shown(origin), request_id=g.request_id)
         return
-    response.headers["Access-Control-Allow-Origin"] = origin
-    response.headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-Id"
+    response.headers.update(readable_by(origin))
     if request.method == "OPTIONS":
         response.headers["Access-Control-Allow-Methods"] = "GET, POST, DELETE"
         response.headers["Access-Control-Allow-Headers"] = ", ".join([*_HEADERS, *_tracing_headers()])
         response.headers["Access-Control-Max-Age"] = "600"
+
+
+def readable_by(origin: str) -> dict[str, str]:
+    """Return the headers that let pages of an origin read an answer."""
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Expose-Headers": "Retry-After, X-Request-Id",
+    }
 
 
 _HEADERS = ("Authorization", "Content-Type", "Idempotency-Key")

@@ -9,14 +9,17 @@ import pytest
 import requests
 from flask import Flask
 
+from otp_service.delivery.pace_board import PaceBoard, Share
 from tests.conftest import OPS, POLICY, PUBLISHABLE, SECRET
 from tests.support.http_api import NOBODY, Api, close, make_api
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, until
 from tests.support.ports import HOST, free_port
 from tests.support.service_process import serving, settings
+from tests.support.spine import PatientScripts
 from tests.support.valkey_server import ValkeyServer
 
 PUBLIC, INSIDE = 8000, 8001
+PREFIX = f"t{secrets.token_hex(6)}"
 EVERYWHERE = {"/healthz", "/readyz", "/errors"}
 FILLED = {"<release>": "1.0.0", "<file>": "otp.js", "<asset>": "console.css"}
 
@@ -81,7 +84,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyServer) -> It
     file.write_text(POLICY.replace("UPSTREAM/", f"{NOBODY}/") + limits, encoding="utf-8")
     public, inside = free_port(), free_port()
     own = {"OTP_LISTEN": f"{HOST}:{public}", "OTP_OPS_LISTEN": f"{HOST}:{inside}"}
-    with serving(settings(valkey, file, **own), public, inside):
+    with serving(settings(valkey, file, OTP_REDIS_PREFIX=PREFIX, **own), public, inside):
         yield public, inside
 
 
@@ -180,3 +183,19 @@ def test_of_two_headers_the_last_entry_counts(
         body = f'{{"to": "+1202555{secrets.randbelow(100):04}"}}'
         found.append(asked(served[0], f"{head}\r\n{lines}", body))
     assert found == [202, expected]
+
+
+def test_while_too_much_is_requested_a_send_does_not_reach_the_application(
+    served: tuple[int, int], valkey: ValkeyServer
+) -> None:
+    """Not even its key is looked at. This test is the last of the file, because it takes a while to be over."""
+    scripts = PatientScripts(valkey)
+    board = PaceBoard(scripts, prefix=PREFIX)
+
+    def sent(more: str = "") -> int:
+        board.write("worker", Share(0, 1000, 1.0))
+        return asked(served[0], f"POST /otp/send HTTP/1.1\r\nHost: {HOST}{more}")
+
+    until(lambda: {sent() for _ in range(10)} == {503})
+    assert sent("\r\nIdempotency-Key: a") == 401
+    scripts.close()

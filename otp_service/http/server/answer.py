@@ -7,7 +7,7 @@ import io
 import re
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
@@ -18,6 +18,21 @@ from otp_service.http.server.reader import Request
 
 Refuse = Callable[[OtpError], tuple[str, list[tuple[str, str]], bytes]]
 """Gives status, headers and body of an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What keeps a request from the application, and headers of the answer besides those of the error."""
+
+    error: OtpError
+    headers: Sequence[tuple[str, str]] = ()
+
+
+Door = Callable[[Mapping[str, str]], Refusal | None]
+"""Says at once, and without waiting for anything, whether a request is refused before the application is called.
+
+It gets the WSGI variables of the request and its connection, and refuses no HEAD.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +58,11 @@ class Application:
         """Answer in place of the application, and end the connection. `method` is the request's, if it is known."""
         status, headers, body = self._refuse(error)
         return Answer(_head(status, headers, last=True) + (b"" if method == "HEAD" else body), last=True)
+
+    def turn_away(self, refusal: Refusal, *, last: bool) -> Answer:
+        """Answer a request, which is no HEAD, with what the door said."""
+        status, headers, body = self._refuse(refusal.error)
+        return Answer(_head(status, [*headers, *refusal.headers], last=last) + body, last=last)
 
     def answer(self, request: Request, addresses: dict[str, str], *, last: bool) -> Answer:
         """Call the application. `addresses` are the REMOTE_ and SERVER_ variables of the connection.

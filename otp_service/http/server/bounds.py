@@ -22,6 +22,10 @@ class Bounds:
     """For a request to wait for a thread. After that its client has given up, or soon will."""
     answering: float = 60
     """For a call of the application: each ends much earlier by limits of its own, so one that does not is stuck."""
+    holding: float = 1
+    """For a refusal whose client came back before the time that it was told."""
+    held: int = 1024
+    """Of such refusals that wait at once; beyond that they end their connection."""
     connections: int = 4096
     buffered: int = 32 * 1024 * 1024
     """Of unfinished requests and unread answers."""

@@ -23,6 +23,8 @@ class State(Enum):
     ANSWERING = auto()
     """It belongs to a thread, or waits for one. Otherwise it belongs to the loop."""
     SENDING = auto()
+    HELD = auto()
+    """What it shall send waits for its time."""
     LINGERING = auto()
     """Nothing is sent any more; what comes is thrown away."""
 
@@ -31,7 +33,7 @@ class Connection:
     """A connection of a client."""
 
     __slots__ = (
-        *("addresses", "deadline", "file", "last", "outgoing", "reader", "since", "sock", "state"),
+        *("addresses", "deadline", "file", "last", "outgoing", "reader", "since", "sock", "state", "told"),
         *("_taken", "unread", "used"),
     )
 
@@ -51,6 +53,8 @@ class Connection:
         self.last = self.unread = self.used = False
         self._taken = True
         self.since = self.deadline = 0.0
+        self.told = 0.0
+        """When the client was told to come again, if it was refused."""
 
     def wait(self, seconds: float) -> None:
         """Set the time for what comes next."""

@@ -4,9 +4,6 @@ One thread waits for all connections at once, so that a slow or silent one costs
 sees a request when all of it has come. Knows sockets, time and memory. Must not know what the application does.
 """
 
-import errno
-import logging
-import resource
 import socket
 import time
 from collections.abc import Iterable
@@ -14,16 +11,17 @@ from contextlib import suppress
 
 from otp_service.errors import OtpError
 from otp_service.http.server import pressure
-from otp_service.http.server.answer import Answer, Application
+from otp_service.http.server.answer import Answer, Application, Door, Refusal
+from otp_service.http.server.arrivals import Arrivals
 from otp_service.http.server.bounds import USUAL, Bounds
 from otp_service.http.server.connection import Connection, State
 from otp_service.http.server.connections import Connections
+from otp_service.http.server.held import HeldRefusals
 from otp_service.http.server.reader import Request
 from otp_service.http.server.refusals import RequestTimeout
 from otp_service.http.server.threads import AnswerThreads
 from otp_service.telemetry.logs import log
 
-_OTHER_FILES = 200
 _READ = 64 * 1024
 _SWEEP = 0.5
 _GROWTH = 1024 * 1024
@@ -41,17 +39,18 @@ class Front:
         threads: int,
         max_body: int,
         bounds: Bounds = USUAL,
+        door: Door = lambda _: None,
     ) -> None:
         self._application = application
+        self._door = door
         self._max_body = max_body
         self._bounds = bounds
-        self._most = min(bounds.connections, _files(bounds.connections + _OTHER_FILES) - _OTHER_FILES)
-        self._listeners = {listener.fileno(): listener for listener in listeners}
         self.connections = Connections()
         """Without those on which an answer is streamed."""
-        for file in self._listeners:
-            self.connections.watch(file)
+        self._arrivals = Arrivals(listeners, self.connections, max_body=max_body, bounds=bounds)
         self.threads = AnswerThreads(application, threads=threads, done=self._done, bounds=bounds)
+        self.held = HeldRefusals(bounds)
+        """The refusals that wait for their time."""
         self._grown = 0  # bytes that have come to be in memory since all were counted
         self._next_sweep = 0.0
 
@@ -61,11 +60,12 @@ class Front:
 
     def turn(self, seconds: float) -> None:
         """Wait for something to do, at most this long, and do it."""
-        for file in self.connections.poll(min(seconds, _SWEEP)):
-            if listener := self._listeners.get(file):
-                self._accept(listener)
+        for file in self.connections.poll(self.held.until_next(min(seconds, _SWEEP))):
+            if file in self._arrivals:
+                self._arrivals.accept(file)
             elif connection := self.connections.get(file):
                 self._go_on(connection)
+        self._send_held(self.held.due(all_of_them=self.threads.last))
         now = time.monotonic()
         if now >= self._next_sweep or self._grown > _GROWTH:
             self._next_sweep = now + _SWEEP
@@ -73,41 +73,12 @@ class Front:
 
     def stop(self) -> None:
         """Take the connections that wait, close the listeners, and let each connection end with its next answer."""
-        for listener in self._listeners.values():
-            while self._accept(listener):
-                pass
-            listener.close()
-        self._listeners = {}
+        self._arrivals.end()
         self.threads.last = True
         end = time.monotonic() + self._bounds.stopping
         for connection in self.connections.of_the_loop():
             if connection.idle:
                 connection.deadline = min(connection.deadline, end)
-
-    def _accept(self, listener: socket.socket) -> bool:
-        if len(self.connections) >= self._most:
-            self._make_room()
-        try:
-            sock, peer = listener.accept()
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            if error.errno != errno.ECONNABORTED:  # the system has no more files
-                self._make_room()
-            return False
-        sock.settimeout(0)
-        connection = Connection(sock, peer, listener.getsockname(), self._max_body)
-        connection.wait(self._bounds.request)
-        self.connections.add(connection)
-        return True
-
-    def _make_room(self) -> None:
-        """Close a sixteenth of the connections: those that look least like a client at work."""
-        ours = self.connections.of_the_loop()
-        chosen = pressure.in_the_way(ours, max(1, self._most // 16), time.monotonic())
-        for connection in chosen:
-            self.connections.close(connection, reset=True)
-        log("http.crowded", logging.WARNING, connections=len(ours), closed=len(chosen))
 
     # Reading and sending. Only the owner of a connection calls these.
 
@@ -145,6 +116,9 @@ class Front:
             self.connections.arm(connection, State.READING)
             return
         connection.state = State.ANSWERING
+        if refusal := self._door(request.environ | connection.addresses):
+            self._turn_away(connection, request, refusal)
+            return
         try:
             self.threads.submit(connection, request)
         except OtpError as error:
@@ -153,6 +127,25 @@ class Front:
     def _refuse(self, connection: Connection, error: OtpError) -> None:
         connection.drop_received(self._max_body)
         self._reply(connection, self._application.refuse(error), unread=True)
+
+    def _send_held(self, connections: Iterable[Connection]) -> None:
+        for connection in connections:
+            if self.connections.get(connection.file) is connection:
+                self._send_reply(connection)
+
+    def _turn_away(self, connection: Connection, request: Request, refusal: Refusal) -> None:
+        """Refuse at once, or later and without a thread if the client was told to come later than now."""
+        delay = self.held.delay(connection, refusal.error.retry_after or 0)
+        if delay and self.held.full:
+            self._refuse(connection, refusal.error)
+            return
+        answer = self._application.turn_away(refusal, last=self.threads.last or not request.keep_alive)
+        if delay:
+            connection.answer_with(answer.made, last=answer.last, unread=False)
+            connection.wait(delay + self._bounds.request)
+            self.held.add(connection, delay)
+        else:
+            self._reply(connection, answer, unread=False)
 
     def _done(self, connection: Connection, request: Request, answer: Answer) -> None:
         if answer.stream:  # this takes a thread, and a stop does not wait for it
@@ -163,6 +156,9 @@ class Front:
 
     def _reply(self, connection: Connection, answer: Answer, *, unread: bool) -> None:
         connection.answer_with(answer.made, last=answer.last, unread=unread)
+        self._send_reply(connection)
+
+    def _send_reply(self, connection: Connection) -> None:
         connection.wait(self._bounds.request)
         self._send(connection)
 
@@ -225,13 +221,3 @@ class Front:
             return False
         self._refuse(connection, RequestTimeout())
         return True
-
-
-def _files(wanted: int) -> int:
-    """Allow this process as many open files as it wants and the system lets it, and return how many."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return wanted
-    raised = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
-    return raised

@@ -17,7 +17,7 @@ def in_the_way(connections: Iterable[Connection], count: int, now: float) -> Seq
 
 
 def _worth(connection: Connection, now: float) -> tuple[int, float]:
-    if connection.state is State.LINGERING:
+    if connection.state in {State.LINGERING, State.HELD}:
         return 0, connection.since
     if connection.idle and connection.used:
         return 2, connection.since

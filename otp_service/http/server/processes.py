@@ -21,7 +21,7 @@ from prometheus_client import multiprocess
 
 from otp_service import child_process
 from otp_service.errors import ConfigurationError
-from otp_service.http.server.answer import Application, Refuse
+from otp_service.http.server.answer import Application, Door, Refuse
 from otp_service.http.server.bounds import USUAL, Bounds
 from otp_service.http.server.front import Front
 from otp_service.http.server.listeners import drop_new_handshakes, open_listeners
@@ -54,6 +54,7 @@ class _Worker(Worker):  # type: ignore[misc]
             threads=self.cfg.threads,
             max_body=served.max_body,
             bounds=served.bounds,
+            door=served.make_door(self.wsgi),
         )
         front.wake_by(self.PIPE[0])
         while self.alive and self.ppid == os.getppid():
@@ -92,12 +93,14 @@ class _Server(BaseApplication):  # type: ignore[misc]
         refuse: Refuse,
         max_body: int,
         bounds: Bounds,
+        make_door: Callable[[Flask], Door],
         on_end: Callable[[Flask], None],
         options: Mapping[str, Any],
     ) -> None:
         self.refuse = refuse
         self.max_body = max_body
         self.bounds = bounds
+        self.make_door = make_door
         self.on_end = on_end
         self._prepare = prepare
         self._make_app = make_app
@@ -131,6 +134,7 @@ def serve(
     threads: int,
     max_body: int,
     on_start: Callable[[], None],
+    make_door: Callable[[Flask], Door] = lambda _app: lambda _environ: None,
     on_end: Callable[[Flask], None] = lambda _app: None,
     bounds: Bounds = USUAL,
 ) -> None:
@@ -138,9 +142,8 @@ def serve(
 
     `listen` are addresses as HOST:PORT; SERVER_PORT tells an application which of them a request came to.
     `refuse` answers requests that are malformed, too long or too slow. The application gets bodies of `max_body` bytes
-    at most; of a longer one it gets the length alone, and must refuse it.
-    `make_app`, `on_start` and `on_end` run in each process. At each SIGHUP `prepare` runs before the forks and gives
-    another `make_app`. A process that dies is replaced. Raises ConfigurationError if it cannot listen.
+    at most; of a longer one it gets the length alone, and must refuse it. Each process makes its own application and
+    door, and is replaced if it dies. At each SIGHUP `prepare` runs before the forks. Raises ConfigurationError.
     """
     listeners = open_listeners(listen)
     server = _Server(
@@ -149,6 +152,7 @@ def serve(
         refuse,
         max_body,
         bounds,
+        make_door,
         on_end,
         {
             "bind": list(listen),
