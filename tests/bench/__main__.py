@@ -21,12 +21,14 @@ from tests.bench import figures, throughput
 from tests.bench.costs import checking, hashing, memory, reaching
 from tests.bench.fallback import falling_back
 from tests.bench.figures import Figure
+from tests.bench.growth import COUNTS, SOON, growing
 from tests.bench.guard import guarding, slot_limit
 from tests.bench.overload import overloaded
 from tests.bench.receipts import receiving
 
 Part = Callable[[], Iterator[Figure]]
 BOTH = ("fast", "owasp")
+GROWN = "var/bench/growth.svg"
 DRAWN = "var/bench/latency-{profile}.svg"
 
 
@@ -48,6 +50,9 @@ def parts(options: argparse.Namespace) -> Mapping[str, Part]:
         "fallback": lambda: falling_back(scale, options.profile),
         "receipts": lambda: receiving(options.receipts or scale * 250),
         "reach": lambda: reaching(scale * 2, options.profile),
+        "growth": lambda: growing(
+            "fast", seconds, GROWN, *(((100, 1000, 10_000), 10) if options.smoke else (COUNTS, SOON))
+        ),
         "slot": lambda: slot_limit(scale * 250),
         "frame": lambda: throughput.frame(seconds, loads[:2]),
         "throughput": each(lambda profile: throughput.pairs(profile, seconds, loads)),
@@ -106,6 +111,7 @@ def main() -> None:
     found = list(
         figures.show(itertools.chain.from_iterable(_run(name, known[name]) for name in chosen), earlier)
     )
+    print("", *figures.verdict(found), sep="\n", flush=True)
     figures.write(options.json, found, _about())
 
 

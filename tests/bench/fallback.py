@@ -45,7 +45,10 @@ def _running(profile: str) -> Iterator[tuple[Journeys, Timed]]:
     receipts = f'pull = false\nreceipts = {{ secrets = ["{digest(SECRET)}"] }}'
     with FaultServer() as well, black_hole() as dead:
         well.respond(upstream)
-        text = four_channels(account("main", well.url, receipts), account("spare", dead))
+        text = four_channels(
+            account("main", well.url, receipts),
+            account("spare", dead, connect_timeout=CONNECT_LIMIT_MS / 1000),
+        )
         core = open_core(server, text, hash_profile=profile)
         worker = Worker(
             queue=core.store.due,

@@ -101,6 +101,7 @@ def product(profile: str, **settings: str) -> Iterator[Target]:
             upstream_port=upstream_port,
             to=r"(49\d{9,12})",
             code=r"\b(\d{6})\b",
+            store=store.socket,
             pids={"api": api.pid, "worker": worker.pid, "store": store.pid},
         )
 

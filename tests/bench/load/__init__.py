@@ -58,6 +58,8 @@ class Target:
     to: str = ""
     code: str = ""
     delay: int = 0
+    store: Path | None = None
+    """Socket of the store."""
     pids: Mapping[str, int]
 
     def slower(self, delay: int) -> "Target":
