@@ -231,8 +231,3 @@ def _parts(made: type) -> list[str]:
         for name, part in vars(base).items()
         if isinstance(part, cached_property)
     ]
-
-
-def cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

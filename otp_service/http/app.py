@@ -12,11 +12,12 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from otp_service import settings
 from otp_service.bootstrap.activation import configure
 from otp_service.bootstrap.configuration import Configuration
-from otp_service.bootstrap.core import Core, cores
+from otp_service.bootstrap.core import Core
 from otp_service.http import middleware, public, receipts
 from otp_service.http.console import site
 from otp_service.http.ops import access, figures, guard, numbers, policy, upstreams
 from otp_service.http.pages import errors, scripts
+from otp_service.ops.hash_speed import usable_cores
 from otp_service.ops.places import OPS_PLACES
 
 
@@ -30,7 +31,9 @@ def prepared(configuration: Configuration, *, shared_metrics: bool) -> Flask:
     """Make the WSGI application of one API process."""
     read = configuration.settings
     threads = read.threads + OPS_PLACES
-    core = Core(configuration, threads=threads, hash_slots=max(1, cores() // read.processes), role="api")
+    core = Core(
+        configuration, threads=threads, hash_slots=max(1, usable_cores() // read.processes), role="api"
+    )
     core.follow()
     core.follow_keys()
     core.journal.follow()

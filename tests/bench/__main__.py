@@ -25,6 +25,8 @@ from tests.bench.growth import COUNTS, SOON, growing
 from tests.bench.guard import guarding, slot_limit
 from tests.bench.overload import overloaded
 from tests.bench.receipts import receiving
+from tests.bench.resident import staying
+from tests.bench.start import starting
 
 Part = Callable[[], Iterator[Figure]]
 BOTH = ("fast", "owasp")
@@ -61,6 +63,8 @@ def parts(options: argparse.Namespace) -> Mapping[str, Part]:
             lambda profile: throughput.curve(profile, seconds, DRAWN.format(profile=profile), shares)
         ),
         "overload": each(lambda profile: overloaded(profile, 2 if options.smoke else 58)),
+        "start": lambda: starting(1 if options.smoke else 5),
+        "memory": lambda: staying("owasp", options.minutes * 60 or seconds * 2),
         "slow": lambda: throughput.slow_upstream("fast", seconds, loads[-1]),
     }
 
@@ -75,6 +79,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--profile", default="owasp", choices=[name for name in PROFILES if name != "testing"]
+    )
+    parser.add_argument(
+        "--minutes", type=int, default=0, help="how long the memory is watched (else some seconds)"
     )
     parser.add_argument("--receipts", type=int, default=0, metavar="COUNT", help="receipts to push")
     return parser.parse_args()
@@ -111,6 +118,8 @@ def main() -> None:
     found = list(
         figures.show(itertools.chain.from_iterable(_run(name, known[name]) for name in chosen), earlier)
     )
+    compared = throughput.against_peers({one.name: one.value for one in found})
+    found += figures.show(compared, earlier)
     print("", *figures.verdict(found), sep="\n", flush=True)
     figures.write(options.json, found, _about())
 

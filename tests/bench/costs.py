@@ -19,6 +19,8 @@ from tests.support.spine import OPEN_GUARD
 from tests.support.valkey_server import ValkeyServer, stored_bytes
 
 CLAIM = Claim("00" + "a" * 22, "login", "")
+REACH_MS = 50
+"""Within which an idle worker hands a message on, besides the hash."""
 OPEN = POLICY + OPEN_GUARD
 """A policy whose limits let the crowd pass."""
 
@@ -110,7 +112,8 @@ def reaching(rounds: int, profile: str) -> Iterator[Figure]:
         finally:
             demo.close()
     besides = median - hash_ms(profile)
-    yield Figure("202 -> at the upstream, idle", median, "ms", f"{besides:.1f} besides the hash")
+    yield Figure("202 -> at the upstream, idle", median, "ms", profile)
+    yield Figure("  besides the hash", besides, "ms", most=REACH_MS)
 
 
 def _reach(demo: Demo, number: str) -> float:

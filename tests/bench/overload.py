@@ -18,6 +18,8 @@ PROBE_EVERY = 0.05
 """Seconds between two probes of health."""
 AFTER = 5
 """Seconds after the load until all must be normal again."""
+GOODPUT, HANDED, HEALTH_MS, NORMAL_MS = 0.9, 5, 200, 150
+"""What comes through, of the peak; seconds from 202 to upstream; milliseconds of a probe, and of the same way after."""
 QUIET = 0.3
 """Load after the overload, as a share of the most that came through."""
 
@@ -59,16 +61,25 @@ def overloaded(profile: str, seconds: float) -> Iterator[Figure]:
     refused = sum(count for what, count in seen.errors.items() if what.endswith(" 503"))
     lost = sum(count for what, count in seen.errors.items() if not what.endswith(" 503"))
     yield Figure(
-        f"overload, goodput, {profile}", seen.per_second / peak, "of peak", f"{how}, {refused} refused"
+        f"overload, goodput, {profile}",
+        seen.per_second / peak,
+        "of peak",
+        f"{how}, {refused} refused",
+        least=GOODPUT,
     )
     yield Figure(
-        f"  202 to upstream p95, {profile}", seen.ms["handed"]["p95"] / 1000, "s", f"{seen.ms['handed']}"
+        f"  202 to upstream p95, overload, {profile}",
+        seen.ms["handed"]["p95"] / 1000,
+        "s",
+        f"{seen.ms['handed']}",
+        most=HANDED,
     )
-    yield Figure(f"  accepted and lost, {profile}", lost, "sends", f"errors {dict(seen.errors)}")
-    yield Figure(f"  /healthz p99, {profile}", health, "ms", f"{len(probe.took)} probes")
+    yield Figure(f"  accepted and lost, {profile}", lost, "sends", f"errors {dict(seen.errors)}", most=0)
+    yield Figure(f"  /healthz p99, {profile}", health, "ms", f"{len(probe.took)} probes", most=HEALTH_MS)
     yield Figure(
         f"  202 to upstream p95, {AFTER} s after, {profile}",
         after.ms["handed"]["p95"],
         "ms",
         f"at {QUIET:.0%} of peak; errors {dict(after.errors)}",
+        most=NORMAL_MS,
     )

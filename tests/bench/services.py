@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -60,8 +60,11 @@ steps = [{{ channel = "sms", upstream = "standin", until = "accepted" }}]
 
 
 @contextmanager
-def product(profile: str, **settings: str) -> Iterator[Target]:
-    """Run store, API and worker as in production, with every guarantee on and limits wide enough for the load."""
+def product(profile: str, *, within: Sequence[str] = (), **settings: str) -> Iterator[Target]:
+    """Run store, API and worker as in production, with every guarantee on and limits wide enough for the load.
+
+    `within` is a command that runs API and worker, such as one that limits them.
+    """
     port, upstream_port = free_port(), free_port()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -87,7 +90,9 @@ def product(profile: str, **settings: str) -> Iterator[Target]:
         }
         log = folder / "log"
         api, worker = (
-            stack.enter_context(_running([sys.executable, "-m", "otp_service", word], environment, log))
+            stack.enter_context(
+                _running([*within, sys.executable, "-m", "otp_service", word], environment, log)
+            )
             for word in ("serve", "worker")
         )
         until(lambda: _is_ready(f"http://127.0.0.1:{port}/readyz", (api, worker), log))

@@ -2,10 +2,11 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from otp_service.crypto.code_hashes import Claim, Hasher
+from tests.bench.costs import hash_ms
 from tests.bench.drawing import Curve, draw
 from tests.bench.figures import Figure
 from tests.bench.load import Seen, run
@@ -15,6 +16,12 @@ CONNECTIONS = (8, 32, 200)
 PEAK_AT = 32
 SHARE = 0.7
 """Load of the open loop, as a share of the most that came through."""
+FAST_CPU = 5
+"""Milliseconds that a pair may cost in all with the profile `fast`."""
+OF_THE_BOUND, OF_THE_PEER, OF_QUICK = 0.95, 1.2, 0.95
+"""Shares of what hashing allows (`owasp`), of a peer's own routes (`fast`), of an upstream that answers at once."""
+SEND_MS, CHECK_HASHES, HANDED_MS = 15, 2.5, 150
+"""Bounds of the open loop; that of a check is in hashes."""
 CURVE = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9)
 _CLAIM = Claim("00" + "a" * 22, "login", "")
 
@@ -43,13 +50,19 @@ def hash_bound(profile: str, seconds: float) -> Figure:
 
 def pairs(profile: str, seconds: float, loads: Sequence[int] = CONNECTIONS) -> Iterator[Figure]:
     """Measure the product: closed loops, then an open loop at 70 % of the peak."""
-    yield hash_bound(profile, min(3, seconds))
+    bound = hash_bound(profile, min(3, seconds))
+    yield bound
     with product(profile) as target:
         peak = 0.0
         for connections in loads:
             seen = run(target, connections=connections, seconds=seconds)
             peak = max(peak, seen.per_second)
-            yield from _closed(f"{profile}, {connections} connections", seen)
+            name = f"{profile}, {connections} connections"
+            yield from _closed(name, seen, most_cpu=FAST_CPU if profile == "fast" else None)
+            least = OF_THE_BOUND if profile == "owasp" else None
+            yield Figure(
+                f"  share of the bound, {name}", seen.per_second / bound.value, "of bound", least=least
+            )
         yield from _opened(profile, run(target, rate=peak * SHARE, seconds=seconds), peak)
 
 
@@ -70,6 +83,17 @@ def peers(seconds: float) -> Iterator[Figure]:
             for connections in CONNECTIONS[:2]:
                 seen = run(target, connections=connections, seconds=seconds)
                 yield from _closed(f"{name}, {connections} connections", seen)
+
+
+def against_peers(found: Mapping[str, float]) -> Iterator[Figure]:
+    """Compare what the product and the peer did in the same run, where both are known."""
+    for connections in CONNECTIONS[:2]:
+        ours = found.get(f"fast, {connections} connections")
+        for name, least in (("own routes", OF_THE_PEER), ("bare calls", None)):
+            theirs = found.get(f"better-auth, {name}, {connections} connections")
+            if ours and theirs:
+                title = f"fast beside better-auth's {name}, {connections} connections"
+                yield Figure(title, ours / theirs, "of theirs", "the same run", least=least)
 
 
 def curve(profile: str, seconds: float, path: str, shares: Sequence[float] = CURVE) -> Iterator[Figure]:
@@ -97,10 +121,11 @@ def slow_upstream(profile: str, seconds: float, connections: int) -> Iterator[Fi
             run(one, connections=connections, seconds=seconds).per_second
             for one in (target, target.slower(500))
         )
-    yield Figure(f"upstream of 500 ms, {profile}", slow / quick, "of quick", f"{connections} connections")
+    how = f"{connections} connections"
+    yield Figure(f"upstream of 500 ms, {profile}", slow / quick, "of quick", how, least=OF_QUICK)
 
 
-def _closed(name: str, seen: Seen) -> Iterator[Figure]:
+def _closed(name: str, seen: Seen, *, most_cpu: float | None = None) -> Iterator[Figure]:
     cpu = ", ".join(f"{part} {value:.1f}" for part, value in seen.cpu_ms.items())
     memory = ", ".join(f"{part} {value:.0f}" for part, value in seen.resident_mib.items())
     errors = f"; errors {dict(seen.errors)}" if seen.errors else ""
@@ -108,16 +133,21 @@ def _closed(name: str, seen: Seen) -> Iterator[Figure]:
         name, seen.per_second, "pairs/s", f"p99 of a pair {seen.ms['journey']['p99']:.0f} ms{errors}"
     )
     yield Figure(
-        f"  CPU of a pair, {name}", seen.cpu, "ms", f"{cpu}; others used {seen.others_cores:.2f} cores"
+        f"  CPU of a pair, {name}",
+        seen.cpu,
+        "ms",
+        f"{cpu}; others used {seen.others_cores:.2f} cores",
+        most=most_cpu,
     )
     yield Figure(f"  memory, {name}", sum(seen.resident_mib.values()), "MiB", memory)
 
 
 def _opened(profile: str, seen: Seen, peak: float) -> Iterator[Figure]:
     how = f"open loop at {SHARE:.0%} of {peak:.0f}/s"
-    for name, part, quantile in (
-        ("send p99", "send", "p99"),
-        ("check p99", "verify", "p99"),
-        ("202 to upstream p95", "handed", "p95"),
+    hashed = hash_ms(profile, 5)
+    for name, part, quantile, most in (
+        ("send p99", "send", "p99", SEND_MS),
+        ("check p99", "verify", "p99", CHECK_HASHES * hashed),
+        ("202 to upstream p95", "handed", "p95", HANDED_MS),
     ):
-        yield Figure(f"{name}, {profile}", seen.ms[part][quantile], "ms", how)
+        yield Figure(f"{name}, {profile}", seen.ms[part][quantile], "ms", how, most=round(most, 1))
