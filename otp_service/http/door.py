@@ -1,6 +1,6 @@
 """Refuses new sends before they reach a view, while more are requested than can be sent.
 
-A view would refuse them, too, but at ten times the cost. Knows which requests are new sends. Must not know sockets.
+A view would refuse them, too, but at five times the cost. Knows which requests are new sends. Must not know sockets.
 """
 
 from collections.abc import Mapping

@@ -11,6 +11,7 @@ import logging
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,13 +32,17 @@ from tests.bench.start import starting
 Part = Callable[[], Iterator[Figure]]
 BOTH = ("fast", "owasp")
 GROWN = "var/bench/growth.svg"
+OVERLOAD = {"fast": 20, "owasp": 58}
+"""Seconds of the overload, by profile."""
+MOST_SECONDS = 600
+"""That a whole run may take."""
 DRAWN = "var/bench/latency-{profile}.svg"
 
 
 def parts(options: argparse.Namespace) -> Mapping[str, Part]:
     """Name the parts of a run, in their order."""
     scale = 1 if options.smoke else 20
-    seconds = 1 if options.smoke else 8
+    seconds = 1 if options.smoke else 6
     profiles = BOTH[:1] if options.smoke else BOTH
     loads = throughput.CONNECTIONS[:1] if options.smoke else throughput.CONNECTIONS
     shares = throughput.CURVE[:1] if options.smoke else throughput.CURVE
@@ -49,8 +54,8 @@ def parts(options: argparse.Namespace) -> Mapping[str, Part]:
         "costs": lambda: itertools.chain(
             hashing(scale), checking(scale * 5, options.profile), memory(scale * 50), guarding(scale * 50)
         ),
-        "fallback": lambda: falling_back(scale, options.profile),
-        "receipts": lambda: receiving(options.receipts or scale * 250),
+        "fallback": lambda: falling_back(max(1, scale // 2), options.profile),
+        "receipts": lambda: receiving(options.receipts or scale * 125),
         "reach": lambda: reaching(scale * 2, options.profile),
         "growth": lambda: growing(
             "fast", seconds, GROWN, *(((100, 1000, 10_000), 10) if options.smoke else (COUNTS, SOON))
@@ -60,9 +65,9 @@ def parts(options: argparse.Namespace) -> Mapping[str, Part]:
         "throughput": each(lambda profile: throughput.pairs(profile, seconds, loads)),
         "peer": lambda: iter(()) if options.smoke else throughput.peers(seconds),
         "curve": each(
-            lambda profile: throughput.curve(profile, seconds, DRAWN.format(profile=profile), shares)
+            lambda profile: throughput.curve(profile, min(seconds, 4), DRAWN.format(profile=profile), shares)
         ),
-        "overload": each(lambda profile: overloaded(profile, 2 if options.smoke else 58)),
+        "overload": each(lambda profile: overloaded(profile, 2 if options.smoke else OVERLOAD[profile])),
         "start": lambda: starting(1 if options.smoke else 5),
         "memory": lambda: staying("owasp", options.minutes * 60 or seconds * 2),
         "slow": lambda: throughput.slow_upstream("fast", seconds, loads[-1]),
@@ -108,6 +113,7 @@ def _run(name: str, part: Part) -> Iterator[Figure]:
 
 def main() -> None:
     """Print the table and write it as JSON."""
+    started = time.perf_counter()
     options = _options()
     logging.disable()  # of what is measured in this process
     earlier = figures.read(options.against) if options.against else {}
@@ -120,6 +126,9 @@ def main() -> None:
     )
     compared = throughput.against_peers({one.name: one.value for one in found})
     found += figures.show(compared, earlier)
+    if not options.part and not options.minutes:
+        took = Figure("all parts", time.perf_counter() - started, "s", most=MOST_SECONDS)
+        found += figures.show([took], earlier)
     print("", *figures.verdict(found), sep="\n", flush=True)
     figures.write(options.json, found, _about())
 

@@ -23,7 +23,7 @@ from tests.support.patience import until
 
 CONNECTIONS = 32
 COUNTS = (1_000, 100_000, 1_000_000)
-SOON, LATE = 45, 1800
+SOON, LATE = 30, 1800
 """Seconds until copies end: so that the run sees it, or so that it does not."""
 KEPT = 10
 """Seconds that ended copies are kept."""

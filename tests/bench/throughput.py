@@ -22,7 +22,7 @@ OF_THE_BOUND, OF_THE_PEER, OF_QUICK = 0.95, 1.2, 0.95
 """Shares of what hashing allows (`owasp`), of a peer's own routes (`fast`), of an upstream that answers at once."""
 SEND_MS, CHECK_HASHES, HANDED_MS = 15, 2.5, 150
 """Bounds of the open loop; that of a check is in hashes."""
-CURVE = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9)
+CURVE = (0.3, 0.5, 0.7, 0.9)
 _CLAIM = Claim("00" + "a" * 22, "login", "")
 
 
