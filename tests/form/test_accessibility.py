@@ -9,32 +9,16 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.form.test_human_check import hard_check
+from tests.support.axe import findings
 from tests.support.form_site import SPELLED, FormSite, code_field, to_field, wrong
 from tests.support.languages import LANGUAGES, words
-from tests.support.node_tools import CLIENT, Tools
 from tests.support.patience import PATIENCE
 
-pytest_plugins = ("tests.support.browser", "tests.support.form_fixtures")
+pytest_plugins = ("tests.support.axe_fixtures", "tests.support.browser", "tests.support.form_fixtures")
 pytestmark = [pytest.mark.needs_chromium, pytest.mark.needs_node]
 
 Visit = Callable[[Page, str], None]
 LEAST_TARGET = 24
-
-
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The source of axe, from the lock file of clients/js."""
-    tools = Tools(tmp_path_factory.mktemp("axe"), CLIENT)
-    return (tools.folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
-
-
-def findings(page: Page, axe: str) -> list[Any]:
-    """Run all of axe's rules, best practices too, and list what they find."""
-    page.evaluate(axe)
-    found: list[Any] = page.evaluate(
-        "axe.run().then((result) => result.violations.map((one) => [one.id, one.nodes[0].html]))"
-    )
-    return found
 
 
 def walk(page: Page, site: FormSite, lang: str, visit: Visit, theme: str = "") -> None:

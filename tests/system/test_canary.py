@@ -272,6 +272,7 @@ def _operate(demo: Demo, answers: Answers) -> None:
     answers.call("POST", "/ops/policy/check", {"text": secret.replace(number, "x")}, key="ops_key")
     answers.call("POST", "/ops/policy/rollback", {"reason": "back"}, key="ops_key")
     _guard(answers, number)
+    _click(demo, answers, number)
     for path in (
         "blocks",
         "pins",
@@ -284,6 +285,39 @@ def _operate(demo: Demo, answers: Answers) -> None:
     ):
         answers.call("GET", f"/ops/{path}", key="ops_key")
         answers.call("GET", f"/ops/{path}", key="secret_key")
+
+
+def _click(demo: Demo, answers: Answers, number: str) -> None:
+    """Do in the console what operators do, with numbers and keys where they do not belong, too."""
+    home, own = f"{demo.keys['api']}/ops/console", {"Sec-Fetch-Site": "same-origin"}
+    texts = answers.texts
+    with requests.Session() as browser:
+
+        def post(page: str, **fields: str) -> requests.Response:
+            answer = browser.post(f"{home}/{page}", data=fields, headers=own, timeout=PATIENCE)
+            texts.append(f"{answer.status_code} {dict(answer.headers)} {answer.text}")
+            return answer
+
+        for key in (demo.keys["secret_key"], number, demo.keys["ops_key"]):
+            post("sign-in", key=key, next=f"/ops/console/{number}")
+        page = browser.get(f"{home}/routes", timeout=PATIENCE).text
+        token = re.findall(r'name="form_token" value="([^"]+)"', page)[0]
+        for path in ("", "routes", "routes/history", "blocks", "upstreams", "keys", "audit", "audit.csv"):
+            answer = browser.get(f"{home}/{path}", timeout=PATIENCE)
+            assert answer.ok, answer.text
+            texts.append(answer.text)
+        form = {"form_token": token, "reason": f"because of {number}"}
+        post("blocks/explain", to=number, **form)
+        post("pins", kind="number", subject=number, what="refuse", **form)
+        post("blocks", **form)
+        post("pins/lift", kind="number", subject=number, **form)
+        post("pins/lift", kind="address", subject=number, **form)
+        post("blocks/lift", id=number, **form)
+        text = (demo.var / "policy.toml").read_text()
+        post("routes", act="simulate", to=number, text=text, **form)
+        post("routes", act="review", text=f"{text}\n# reviewed", **form)
+        post("keys/revoke", id=number, **form)
+        post("sign-out", **form)
 
 
 def _guard(answers: Answers, number: str) -> None:
