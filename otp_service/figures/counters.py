@@ -64,10 +64,10 @@ class Counters:
                 yield number * LENGTH[span.unit], read_cell(name), count
 
     def _gather(self, note: Note) -> None:
-        for unit, length in LENGTH.items():
-            period = (unit, note.at // length)
-            for cell, count in count_note(note):
-                counts = self._gathered.setdefault(period, Counter())
+        added = list(count_note(note))
+        for unit, length in LENGTH.items() if added else ():
+            counts = self._gathered.setdefault((unit, note.at // length), Counter())
+            for cell, count in added:
                 known = cell in counts or len(counts) < self._most
                 counts[cell if known else cell.among_others()] += count
         self._drop_old(note.at)

@@ -44,6 +44,7 @@ WINDOWS = {
     r"\{P:guard\}:o:[A-Za-z0-9_.-]+": MINUTE,
     rf"\{{P:guard\}}:x:{NAME}": 10 * 365 * DAY,  # until START, or an operator lifts it
     r"\{P:b:main\}:sms": HOUR,  # a breaker; nothing of a number
+    r"P:audit": 400 * DAY,  # operators' acts; numbers are masked
     r"\{P:f:hour[0-9]+\}": 49 * HOUR,  # figures; nothing of a number
     r"\{P:f:day[0-9]+\}": 36 * DAY,
     r"\{P:f:(hour|day)[0-9]+\}:[0-9a-f]{16}": DAY,  # the number of a process's last batch
