@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE =
 # Whole files, in the order of tests/conftest.py: what takes longest begins first.
 BESIDE = -n 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test bench lock form widget widget-check clean
+.PHONY: run test bench lock form widget widget-check release clean
 
 run: $(VENV)/.run
 	@exec $(VENV)/bin/otp-service demo $(ARGS)
@@ -80,6 +80,11 @@ widget-check:
 	@folder=$$(mktemp -d) && mkdir "$$folder"/found && $(UNPACK) "$$folder"/found && \
 	  (cd "$$folder"/found && sha256sum --check --strict --quiet) < $(VENDORED)/SHA256SUMS && rm -r "$$folder"
 	@cd $(VENDORED) && sha256sum --check --strict --quiet SHA256SUMS
+
+# The release of the version that is checked out: `make release KEY=~/.ssh/id_ed25519` signs it with that key.
+release: $(VENV)/.test
+	@test -n "$(KEY)" || { echo "Which key signs it? make release KEY=~/.ssh/id_ed25519"; exit 1; }
+	@$(VENV)/bin/python -m tests.release --key "$(KEY)"
 
 clean:
 	rm -rf $(VENV) var .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

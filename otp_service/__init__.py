@@ -4,4 +4,4 @@ Knows its version. Must not import anything: docs/design.md says what each folde
 Start with `cli/serve.py` and `cli/worker.py`, the two processes, or with `verification/send.py`.
 """
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class Demo:
         *options: str,
         environment: Mapping[str, str] | None = None,
         verbose: bool = True,
+        command: Sequence[str] = (sys.executable, "-m", "otp_service"),
     ) -> None:
         """Start it in `folder` and wait until it is ready. It uses the `fast` hash profile by default."""
         self.folder = folder
@@ -42,9 +43,7 @@ class Demo:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [
-                    sys.executable,
-                    "-m",
-                    "otp_service",
+                    *command,
                     "demo",
                     *ports,
                     *options,

@@ -8,7 +8,7 @@ from otp_client.client import OtpClient
 from otp_client.model import Binding, Challenge, Channel, Claims, Delivery, Status, Verified
 from otp_client.problems import FieldError, HumanCheck, NoAnswer, OtpError, Problem, UnexpectedAnswer
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 __all__ = [
     "Binding",
