@@ -25,16 +25,32 @@ export class Upstream {
 
   forget(digits) { this.#waiting.delete(digits); }
 
+  // A request may have several messages, each a node: the answer has a row for each, in their order.
   #take(text, response) {
     const at = performance.now();
-    const [to, code] = [this.#options.to, this.#options.code].map((pattern) => pattern.exec(text)?.[1]);
-    const digits = to?.replace(/\D/g, '');
-    this.#waiting.get(digits)?.({ code, at });
-    this.#waiting.delete(digits);
+    const messages = nodes(text);
+    for (const message of messages) this.#hand(message, at);
     const answer = () => {
       response.writeHead(200, { 'content-type': 'application/json' });
-      response.end(this.#options.answer.replace('{id}', `bench-${++this.#count}:1`));
+      response.end(this.#answer(messages.length));
     };
     if (this.#options.delay) setTimeout(answer, this.#options.delay); else answer();
   }
+
+  #hand(message, at) {
+    const [to, code] = [this.#options.to, this.#options.code].map((pattern) => pattern.exec(message)?.[1]);
+    const digits = to?.replace(/\D/g, '');
+    this.#waiting.get(digits)?.({ code, at });
+    this.#waiting.delete(digits);
+  }
+
+  #answer(count) {
+    const rows = (row) => Array.from({ length: count }, () => row.replace('{id}', `bench-${++this.#count}:1`)).join();
+    return this.#options.answer.replace(/(?<=\[).*(?=\])/, rows);
+  }
+}
+
+function nodes(text) {
+  if (!text.startsWith('{')) return [text];
+  return JSON.parse(text).nodes?.map((node) => JSON.stringify(node)) ?? [text];
 }
