@@ -15,9 +15,12 @@ from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.verifying import Verifying
 from otp_service.delivery.account_health import AccountHealth
 from otp_service.delivery.charges import Charges
+from otp_service.delivery.choice import Choice
 from otp_service.delivery.dispatcher import Dispatcher
 from otp_service.delivery.expiry import Expiry
 from otp_service.delivery.pace import Pace
+from otp_service.delivery.preparation import Preparation
+from otp_service.delivery.presumption import Presumption
 from otp_service.delivery.receipt_pull import ReceiptPull
 from otp_service.delivery.receipts import Receipts
 from otp_service.delivery.replies import Replies
@@ -141,21 +144,23 @@ class Core(Verifying):
         )
 
     @cached_property
+    def presumption(self) -> Presumption:
+        """Arms deliveries for their usual accounts."""
+        return Presumption(
+            challenges=self.store.challenges,
+            suppressions=self.store.suppressions,
+            breakers=self.breakers,
+            seal=self.seal,
+        )
+
+    @cached_property
     def dispatcher(self) -> Dispatcher:
         """Sends codes."""
         charges = Charges(self.admission)
         return Dispatcher(
             active=self.active,
             challenges=self.store.challenges,
-            suppressions=self.store.suppressions,
-            steps=StepChooser(
-                facts=self.store.facts,
-                breakers=self.breakers,
-                seal=self.seal,
-                journal=self.journal,
-                metrics=self.metrics,
-                turns=self.turns,
-            ),
+            choice=self._choice(charges),
             charges=charges,
             recorder=SendRecorder(
                 account_health=self.account_health,
@@ -163,8 +168,10 @@ class Core(Verifying):
                 journal=self.journal,
                 metrics=self.metrics,
             ),
+            presumption=self.presumption,
             settlement=Settlement(
                 challenges=self.store.challenges,
+                receipts=self.receipts,
                 seal=self.seal,
                 journal=self.journal,
                 metrics=self.metrics,
@@ -172,7 +179,7 @@ class Core(Verifying):
             receipt_pull=ReceiptPull(
                 challenges=self.store.challenges, budget=self.store.get_budget, receipts=self.receipts
             ),
-            hasher=self.hasher,
+            preparation=Preparation(hasher=self.hasher, seal=self.seal),
             seal=self.seal,
             outbox=self.outbox,
             pace=self.pace,
@@ -180,6 +187,20 @@ class Core(Verifying):
             metrics=self.metrics,
             turns=self.turns,
             reach=self._reach,
+        )
+
+    def _choice(self, charges: Charges) -> Choice:
+        steps = StepChooser(
+            facts=self.store.facts,
+            breakers=self.breakers,
+            seal=self.seal,
+            journal=self.journal,
+            metrics=self.metrics,
+            turns=self.turns,
+        )
+        suppressions = self.store.suppressions
+        return Choice(
+            suppressions=suppressions, steps=steps, charges=charges, seal=self.seal, journal=self.journal
         )
 
     @cached_property

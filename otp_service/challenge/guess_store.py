@@ -78,7 +78,7 @@ class GuessStore:
         arguments = (app, id_, act, state, "" if via is None else via, proof, life, self._due.wake_channel)
         end = Call("finish", self._names.of(id_), arguments)
         if state is State.VERIFIED:
-            what, now, *ended = self._scripts.call_durably_with(end, beside)
+            [(what, now, *ended)] = self._scripts.call_in_turn([end], beside, durably=True)
         else:
             what, now, *ended = self._scripts.call(end.name, end.keys, *end.arguments)
         return now, record.read(id_, ended[0]) if what == "done" else None

@@ -7,21 +7,16 @@ time, in milliseconds.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from otp_service.challenge import record
-from otp_service.challenge.guess_store import GuessStore
 from otp_service.challenge.keys import ChallengeKeys
 from otp_service.challenge.model import FAILED, Challenge, Delivery, State, Status, overruled_by
-from otp_service.challenge.transitions import MIN_TIME_LEFT, Again, GiveUp, Hold, Move, Next, Wait
+from otp_service.challenge.send_store import SendStore, listed
 from otp_service.store.due import DueQueue
-from otp_service.store.partitions import Partitions, operation
+from otp_service.store.partitions import Partitions
 from otp_service.store.scripts import Scripts
-
-CLAIM_LEASE = 8_000
-"""Milliseconds to draw a code and hash it. After that, another worker takes the delivery."""
-SEND_LEASE = 9_000
-"""Milliseconds to wait for the upstream's answer, longer than any account's timeout. Then the outcome is unknown."""
+from otp_service.store.sources import Call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,22 +51,8 @@ class Recorded(NamedTuple):
     before: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A challenge that one worker holds for a while.
-
-    `what` says what to do: `send` (send the newest delivery), `waited` (decide what follows), `over` (it has ended,
-    tell its app), `owed` (give back a charge) or `ended` (it expired just now). `operation` identifies the lease.
-    """
-
-    what: str
-    now: int
-    challenge: Challenge
-    operation: str
-
-
-class ChallengeStore(GuessStore):
-    """All challenges, with what checks do. Every method raises StoreUnavailable if the server does not answer."""
+class ChallengeStore(SendStore):
+    """All challenges. Every method raises StoreUnavailable if the server does not answer in time."""
 
     def __init__(
         self,
@@ -142,14 +123,6 @@ class ChallengeStore(GuessStore):
 
     # For workers, and for delivery reports.
 
-    def claim(self, id_: str) -> Lease | None:
-        """Lease a challenge that is due. Return None if nothing is left to do."""
-        act = operation()
-        answer = self._scripts.call("claim", self._names.of(id_), id_, act, CLAIM_LEASE, MIN_TIME_LEFT)
-        if answer[0] == "none":
-            return None
-        return Lease(answer[0], answer[1], record.read(id_, answer[2]), act)
-
     def end_expired(self, ids: Sequence[str]) -> list[tuple[str, State | None, str]]:
         """End those of some challenges of one partition whose time is over. Return id, state and app of each.
 
@@ -161,60 +134,6 @@ class ChallengeStore(GuessStore):
             (id_, State(state) if state else None, app)
             for id_, state, app in zip(*[iter(ended)] * 3, strict=True)
         ]
-
-    def record_repaid(self, lease: Lease) -> None:
-        """Record that the charge of a dropped delivery has been given back."""
-        id_ = lease.challenge.id
-        self._scripts.call("repaid", self._names.of(id_), id_, lease.operation)
-
-    def arm(self, lease: Lease, reference: str, digest: str, upstream: str) -> bool:
-        """Mark the newest delivery as being sent by an account. Return False if it must not be sent.
-
-        `digest` is that of the code's hash: salt and scheme are the challenge's.
-        """
-        id_ = lease.challenge.id
-        sending = {
-            "reference": reference,
-            "hash": digest,
-            "step": lease.challenge.last.step,
-            "upstream": "" if lease.challenge.step.upstreams == (upstream,) else upstream,
-            "only": " ".join(lease.challenge.last.only),
-            "wait": lease.challenge.step.wait * 1000,
-            "lease": SEND_LEASE,
-            "least": MIN_TIME_LEFT,
-            "live": lease.challenge.plan.live_codes,
-        }
-        answer = self._scripts.call("arm", self._names.of(id_), id_, lease.operation, json.dumps(sending))
-        return bool(answer[0] == "armed")
-
-    def settle(
-        self,
-        lease: Lease,
-        move: Move,
-        *,
-        reference: str = "",
-        status: Status | None = None,
-        reason: str = "",
-        upstream_id: str = "",
-        account: str = "",
-    ) -> Challenge | None:
-        """Store how a leased delivery ended and what follows. What follows counts only while the lease holds.
-
-        `account` could not take the message. Return the challenge as it is then, None if it is gone.
-        """
-        id_ = lease.challenge.id
-        ending = {
-            "reference": reference,
-            "status": status or "",
-            "overruled": _listed(overruled_by(status)) if status else "",
-            "reason": reason,
-            "upstream_id": upstream_id,
-            "account": account,
-        } | _written_move(move, lease)
-        answer = self._scripts.call(
-            "settle", self._names.of(id_), id_, lease.operation, json.dumps(ending), self._due.wake_channel
-        )
-        return record.read(id_, answer[2]) if answer[0] == "settled" else None
 
     def record_receipt(
         self,
@@ -238,7 +157,7 @@ class ChallengeStore(GuessStore):
             "upstream_id": upstream_id,
             "reference": reference,
             "status": status,
-            "overruled": _listed(overruled_by(status, in_parts=in_parts)),
+            "overruled": listed(overruled_by(status, in_parts=in_parts)),
             "reason": reason,
             "failed": status in FAILED,
         }
@@ -251,47 +170,14 @@ class ChallengeStore(GuessStore):
 
     def index_message(self, name: str, id_: str, left: int) -> None:
         """Store an upstream's name of a message of a challenge that expires in `left` milliseconds."""
+        call = self.indexing_message(name, id_, left)
+        self._scripts.call(call.name, call.keys, *call.arguments)
+
+    def indexing_message(self, name: str, id_: str, left: int) -> Call:
+        """Return the call that stores an upstream's name of a message."""
         ttl = max(1, left + self._retention.challenges)
-        self._scripts.call("put", [self._names.message(name)], id_, ttl)
+        return Call("put", [self._names.message(name)], (id_, ttl))
 
     def challenge_of_message(self, *names: str) -> str | None:
         """Return the id of the challenge with a message that an upstream knows by one of these names."""
         return self._scripts.first(self._names.message(name) for name in names)
-
-    def release(self, lease: Lease) -> None:
-        """Hand back a claimed delivery that was not sent."""
-        id_ = lease.challenge.id
-        self._scripts.call("release", self._names.of(id_), id_, lease.operation, self._due.wake_channel)
-
-
-def _listed(statuses: Sequence[Status]) -> str:
-    """Write statuses in the form in which scripts search them: each between commas."""
-    return f",{','.join(statuses)},"
-
-
-def _written_move(move: Move, lease: Lease) -> dict[str, Any]:
-    """Write a move as `settle.lua` reads it, with its pause in milliseconds and the delivery that it adds."""
-    match move:
-        case Hold():
-            return {"move": "hold", "pause": max(0, lease.challenge.expires - lease.now)}
-        case Wait(seconds):
-            return {"move": "wait", "pause": -1 if seconds is None else int(seconds * 1000)}
-        case Again(seconds):
-            return {"move": "again", "pause": int(seconds * 1000)}
-        case Next(step):
-            last = lease.challenge.last
-            delivery = Delivery(
-                step,
-                lease.challenge.plan.steps[step].channel,
-                Status.QUEUED,
-                0,
-                "",
-                last.request_id,
-                # A repeated step is still the one that the person chose.
-                chosen=last.chosen and step == last.step,
-                automatic=True,
-                only=last.only,
-            )
-            return {"move": "next", "pause": 0, "following": record.write_delivery(delivery)}
-        case GiveUp():
-            return {"move": "give_up", "pause": 0}

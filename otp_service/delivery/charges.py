@@ -11,6 +11,7 @@ from otp_service.challenge.sealed import PersonalData
 from otp_service.guard import rules
 from otp_service.guard.admission import Admission, Entry
 from otp_service.policy import Guard
+from otp_service.store.sources import Call
 from otp_service.upstream.port import Outcome
 
 
@@ -54,8 +55,8 @@ class Charges:
             return outcome.charges
         return guard.money.price(challenge.last.channel, country)
 
-    def count_message(self, guard: Guard, challenge: Challenge, e164: str, outcome: Outcome) -> None:
-        """Count a message that an upstream accepted.
+    def counting_message(self, guard: Guard, challenge: Challenge, e164: str, outcome: Outcome) -> list[Call]:
+        """Return the calls that count a message which an upstream accepted.
 
         The first message of a challenge counts for its conversion. Each message counts for money: the difference
         between its cost and what was charged before.
@@ -64,7 +65,8 @@ class Charges:
         cost = self.price(guard, challenge, asked.number.country, outcome)
         paid = guard.money.price(_charged_channel(challenge), asked.number.country)
         was_sent = any(d.upstream for d in challenge.deliveries[:-1])
-        self._admission.count(rules.after_sending(guard, asked, None if was_sent else first.at, cost - paid))
+        lines = rules.after_sending(guard, asked, None if was_sent else first.at, cost - paid)
+        return self._admission.counting(lines)
 
 
 def _charged_channel(challenge: Challenge) -> str:

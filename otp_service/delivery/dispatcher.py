@@ -1,51 +1,41 @@
 """What a worker does for a challenge that is due: send its code, or see how the message did and decide what follows.
 
 Brings the pure transitions, the store and the upstreams together. Must not know Redis or vendors. The steps of a send
-are in modules of their own: `step_chooser`, `charges`, `message`, `send_recorder` and `settlement`.
+are in modules of their own: `presumption`, `choice`, `step_chooser`, `charges`, `preparation`, `message`,
+`send_recorder` and `settlement`.
 """
 
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from otp_service.challenge import transitions
 from otp_service.challenge.model import Challenge, State
 from otp_service.challenge.notes import about_challenge, about_delivery
-from otp_service.challenge.sealed import country_in, unreadable, unseal
-from otp_service.challenge.store import ChallengeStore, Lease
+from otp_service.challenge.sealed import PersonalData, country_in, unseal
+from otp_service.challenge.send_store import Lease
+from otp_service.challenge.store import ChallengeStore
 from otp_service.challenge.transitions import Again, Move
-from otp_service.crypto.code_hashes import Claim, Hasher, UnknownPepper, digest_of, draw
 from otp_service.crypto.sealing import Seal
 from otp_service.delivery.charges import Charges
-from otp_service.delivery.message import compose
+from otp_service.delivery.choice import Choice
 from otp_service.delivery.pace import Pace
+from otp_service.delivery.preparation import Drawn, Preparation, Prepared, Stopping
+from otp_service.delivery.presumption import Presumption
 from otp_service.delivery.receipt_pull import ReceiptPull
 from otp_service.delivery.send_recorder import SendRecorder
 from otp_service.delivery.settlement import Settlement
-from otp_service.delivery.step_chooser import ChosenStep, StepChooser
+from otp_service.delivery.step_chooser import ChosenStep
 from otp_service.delivery.turns import Turns
 from otp_service.errors import Busy
 from otp_service.events.outbox import Outbox
-from otp_service.guard.suppressions import Suppressions
 from otp_service.history.journal import Journal
 from otp_service.history.note import What
 from otp_service.policy.active import ActivePolicy
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.faults import NOTHING_LEFT
-from otp_service.upstream.port import Message, Outcome
-
-Stopping = Callable[[], bool]
-"""Says whether the process is to stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """A code, and its hash as a PHC string."""
-
-    code: str = field(repr=False)
-    code_hash: str
 
 
 class Dispatcher:
@@ -56,13 +46,13 @@ class Dispatcher:
         *,
         active: Callable[[], ActivePolicy],
         challenges: ChallengeStore,
-        suppressions: Suppressions,
-        steps: StepChooser,
+        choice: Choice,
         charges: Charges,
         recorder: SendRecorder,
         settlement: Settlement,
         receipt_pull: ReceiptPull,
-        hasher: Hasher,
+        preparation: Preparation,
+        presumption: Presumption,
         seal: Seal,
         outbox: Outbox,
         pace: Pace,
@@ -74,13 +64,13 @@ class Dispatcher:
         """`active` gives the policy in force. `reach` is called at each point where a test may kill the process."""
         self._active = active
         self._challenges = challenges
-        self._suppressions = suppressions
-        self._steps = steps
+        self._choice = choice
         self._charges = charges
         self._recorder = recorder
         self._settlement = settlement
         self._receipt_pull = receipt_pull
-        self._hasher = hasher
+        self._preparation = preparation
+        self._presumption = presumption
         self._seal = seal
         self._outbox = outbox
         self._pace = pace
@@ -93,7 +83,7 @@ class Dispatcher:
         """Do what is due for a challenge. Raises StoreUnavailable; the challenge then stays due."""
         self._dispatch(challenge_id, stopping, None)
 
-    def _dispatch(self, challenge_id: str, stopping: Stopping, unused: _Drawn | None) -> None:
+    def _dispatch(self, challenge_id: str, stopping: Stopping, unused: Drawn | None) -> None:
         """Do what is due; `unused` is a code of the newest delivery that never left."""
         lease = self._challenges.claim(challenge_id)
         if lease is None:
@@ -143,81 +133,70 @@ class Dispatcher:
         self._settle_move(lease, move)
 
     def _deliver(
-        self, lease: Lease, stopping: Stopping, unused: _Drawn | None, leave: Callable[[], None]
+        self, lease: Lease, stopping: Stopping, unused: Drawn | None, leave: Callable[[], None]
     ) -> None:
         active = self._active()
         person = unseal(self._seal, lease.challenge)
-        lease, chosen = self._choose(active, lease, person.e164)
+        ready = None
+        if account := self._presumption.account(active, lease.challenge):
+            ready = self._prepare(active, lease, person, unused, stopping)
+            if ready is None:
+                return
+            presumed = self._presumption.arm(lease, account, ready)
+            if presumed.what == "armed":
+                self._reach("armed")
+                leave()
+                self._send(active, lease, presumed.step, ready, stopping)
+            if presumed.what != "barred":
+                return
+        self._deliver_by_choice(active, lease, person, ready.drawn if ready else unused, stopping, leave)
+
+    def _deliver_by_choice(
+        self,
+        active: ActivePolicy,
+        lease: Lease,
+        person: PersonalData,
+        unused: Drawn | None,
+        stopping: Stopping,
+        leave: Callable[[], None],
+    ) -> None:
+        """Deliver by the step and the account that are found by asking for one after another."""
+        lease, chosen = self._choice.choose(active, lease, person.e164)
         if not isinstance(chosen, ChosenStep):
             self._settle_move(lease, transitions.after_no_step(lease.challenge, lease.now, chosen))
             return
         lease = replace(lease, challenge=transitions.with_step(lease.challenge, chosen.place))
-        reference = self._seal.reference(lease.challenge.id)
-        drawn = unused or self._draw(lease.challenge, person.binding, stopping)
-        if drawn is None:
-            self._challenges.release(lease)
+        ready = self._prepare(active, lease, person, unused, stopping)
+        if ready is None or not self._challenges.arm(
+            lease, ready.message.reference, ready.drawn.digest, chosen.account
+        ):
             return
-        message = compose(
-            active.policy,
-            lease.challenge,
-            person.e164,
-            code=drawn.code,
-            reference=reference,
-            now=lease.now,
-            binding=person.binding,
-        )
-        self._reach("hashed")
-        if not self._challenges.arm(lease, reference, drawn.code_hash, chosen.account):
-            return
+        self._presumption.record_choice(lease.challenge.step.channel, chosen)
         self._reach("armed")
         leave()
-        move, outcome = self._send(active, lease, chosen, message, stopping)
-        if move == Again(0) and outcome.reason in NOTHING_LEFT:
-            self._dispatch(lease.challenge.id, stopping, drawn)
+        self._send(active, lease, chosen, ready, stopping)
 
-    def _choose(
-        self, active: ActivePolicy, lease: Lease, e164: str
-    ) -> tuple[Lease, ChosenStep | float | None]:
-        """Choose step and account, and charge a message that the system sends by itself."""
-        if self._suppressions.read(*self._seal.indexes("suppressed", e164)) is not None:
-            self._journal.add(about_delivery(What.SKIPPED, lease.challenge, reason="suppressed"))
-            return lease, None
-        chosen = self._steps.choose(active, lease.challenge, e164)
-        if isinstance(chosen, ChosenStep) and transitions.needs_charge(lease.challenge):
-            return self._charge(active, lease, e164, chosen)
-        return lease, chosen
-
-    def _charge(
-        self, active: ActivePolicy, lease: Lease, e164: str, chosen: ChosenStep
-    ) -> tuple[Lease, ChosenStep | float | None]:
-        """Charge a fallback. Return the step that the guard leaves it, if any, and the lease limited to such steps."""
-        guard = active.policy.guard_of(lease.challenge.app)
-        channel = lease.challenge.plan.steps[chosen.place].channel
-        verdict = self._charges.charge_fallback(guard, lease.challenge, e164, channel)
-        if verdict == "refuse":
-            return lease, None
-        if verdict != "cheap":
-            return lease, chosen
-        lease = replace(lease, challenge=transitions.limited_to(lease.challenge, guard.cheap_channels))
-        if channel in guard.cheap_channels:
-            return lease, chosen
-        return lease, self._steps.choose(active, lease.challenge, e164)
-
-    def _draw(self, challenge: Challenge, binding: str, stopping: Stopping) -> _Drawn | None:
-        """Draw a code and hash it; None if the process is to stop. Raises Busy."""
-        code = draw(challenge.plan.code_length)
-        claim = Claim(challenge.id, challenge.purpose, binding)
-        try:
-            code_hash = self._hasher.hash_unless(stopping, code, claim, challenge.scheme)
-        except UnknownPepper:
-            raise unreadable(challenge.id) from None
-        return _Drawn(code, digest_of(code_hash)) if code_hash else None
+    def _prepare(
+        self,
+        active: ActivePolicy,
+        lease: Lease,
+        person: PersonalData,
+        unused: Drawn | None,
+        stopping: Stopping,
+    ) -> Prepared | None:
+        """Draw a code and compose its message; None, with the delivery handed back, if the process is to stop."""
+        ready = self._preparation.prepare(active, lease, person, unused, stopping)
+        if ready is None:
+            self._challenges.release(lease)
+        else:
+            self._reach("hashed")
+        return ready
 
     def _send(
-        self, active: ActivePolicy, lease: Lease, chosen: ChosenStep, message: Message, stopping: Stopping
-    ) -> tuple[Move, Outcome]:
-        """Send a message, then record and settle its outcome."""
-        challenge, account = lease.challenge, chosen.account
+        self, active: ActivePolicy, lease: Lease, chosen: ChosenStep, ready: Prepared, stopping: Stopping
+    ) -> None:
+        """Send a message, then record and settle its outcome. If it can leave by another account, do that at once."""
+        challenge, account, message = lease.challenge, chosen.account, ready.message
         channel = challenge.step.channel
         started = time.perf_counter()
         with self._turns.aside():
@@ -226,15 +205,22 @@ class Dispatcher:
         seconds = time.perf_counter() - started
         self._recorder.record_health(account, channel, outcome, seconds=seconds, clean=chosen.passage.clean)
         guard = self._active().policy.guard_of(challenge.app)
-        self._recorder.record_delivery(guard, challenge, message.to, account, outcome, seconds=seconds)
+        counting = self._recorder.record_delivery(
+            guard, challenge, message.to, account, outcome, seconds=seconds
+        )
         move = transitions.after_outcome(challenge, outcome, account, lease.now)
         self._settlement.settle_outcome(
-            lease, move, outcome, reference=message.reference, account=account, stopping=stopping
+            lease,
+            move,
+            outcome,
+            reference=message.reference,
+            account=account,
+            counting=counting,
+            stopping=stopping,
         )
-        if outcome.upstream_id:
-            self._receipt_pull.take_early(account, channel, outcome.upstream_id)
         self._reach("settled")
-        return move, outcome
+        if move == Again(0) and outcome.reason in NOTHING_LEFT:
+            self._dispatch(challenge.id, stopping, ready.drawn)
 
     def _settle_move(self, lease: Lease, move: Move) -> None:
         self._settlement.settle_move(lease, move)

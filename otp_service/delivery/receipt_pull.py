@@ -22,10 +22,6 @@ class ReceiptPull:
         self._budget = budget
         self._receipts = receipts
 
-    def take_early(self, upstream: str, channel: str, upstream_id: str) -> None:
-        """Record the receipt that came before the answer to its send, if any. Raises StoreUnavailable."""
-        self._receipts.record_early(upstream, channel, upstream_id)
-
     def pull(self, active: ActivePolicy, challenge: Challenge) -> Challenge | None:
         """Ask for the receipt of the newest delivery and record it. Raises StoreUnavailable.
 

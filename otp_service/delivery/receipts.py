@@ -5,7 +5,7 @@ Knows which challenge a report belongs to. Must not know vendors' words or how a
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from otp_service.challenge.model import Challenge, Status
@@ -18,6 +18,7 @@ from otp_service.history.journal import Journal
 from otp_service.history.note import What
 from otp_service.policy.active import ActivePolicy
 from otp_service.store.facts import Facts
+from otp_service.store.sources import Call
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.channels import MIN_SECONDS
@@ -71,10 +72,15 @@ class Receipts:
         self._metrics.receipts.labels(receipt.channel, upstream, receipt.stage, result).inc()
         return result
 
-    def record_early(self, upstream: str, channel: str, upstream_id: str) -> None:
-        """Record the receipt of a message that came before the answer to its send."""
-        kept = self._facts.get(*self._early(upstream, upstream_id))
-        if kept:
+    def reading_early(self, upstream: str, upstream_id: str) -> list[Call]:
+        """Return the calls that read the receipt of a message that came before the answer to its send."""
+        return self._facts.reading(*self._early(upstream, upstream_id))
+
+    def record_early(
+        self, upstream: str, channel: str, upstream_id: str, answers: Sequence[str | None]
+    ) -> None:
+        """Record the receipt of a message that came before the answer to its send, if a call found one."""
+        for kept in filter(None, answers):
             stage, reason, in_parts = json.loads(kept)
             receipt = Receipt(
                 channel=channel,

@@ -15,6 +15,7 @@ from otp_service.delivery.charges import Charges
 from otp_service.history.journal import Journal
 from otp_service.history.note import Note, What
 from otp_service.policy import Guard
+from otp_service.store.sources import Call
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.port import Outcome, Verdict
 
@@ -51,8 +52,11 @@ class SendRecorder:
         outcome: Outcome,
         *,
         seconds: float,
-    ) -> None:
-        """Record how the newest delivery ended. The upstream took `seconds`."""
+    ) -> list[Call]:
+        """Record how the newest delivery ended. The upstream took `seconds`.
+
+        Return the calls by which the guard counts the message.
+        """
         channel = challenge.step.channel
         self._metrics.deliveries.labels(channel, account, outcome.verdict, outcome.reason).inc()
         if outcome.charges:
@@ -72,7 +76,8 @@ class SendRecorder:
         facts = {"country": country, "account": account, "seconds": seconds}
         self._journal.add(_outcome_note(challenge, outcome, price, facts))
         if outcome.verdict is Verdict.ACCEPTED:
-            self._charges.count_message(guard, challenge, e164, outcome)
+            return self._charges.counting_message(guard, challenge, e164, outcome)
+        return []
 
 
 def _outcome_note(challenge: Challenge, outcome: Outcome, price: float, facts: Mapping[str, Any]) -> Note:

@@ -4,16 +4,22 @@ Knows how verdicts become statuses. Must not decide what follows.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from otp_service.challenge.model import Challenge, State, Status
 from otp_service.challenge.notes import about_challenge, about_delivery
-from otp_service.challenge.store import ChallengeStore, Lease
+from otp_service.challenge.send_store import Around, Lease
+from otp_service.challenge.store import ChallengeStore
 from otp_service.challenge.transitions import GiveUp, Move, Next
 from otp_service.crypto.sealing import Seal
+from otp_service.delivery.receipts import Receipts
 from otp_service.errors import StoreUnavailable
+from otp_service.guard.slot import REMEMBER
 from otp_service.history.journal import Journal
 from otp_service.history.note import Note, What
+from otp_service.store.sources import Call
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.port import Outcome, Verdict
 
@@ -21,6 +27,8 @@ PATIENCE = 60.0
 """Seconds that a worker keeps trying to write down the outcome of a message that left."""
 PAUSE = 0.25
 """Seconds between two such tries."""
+RECOGNISED = REMEMBER / 2000
+"""Seconds for which a count may be tried again; after that it could count twice, so it is lost instead."""
 _STATUS = {
     Verdict.ACCEPTED: Status.ACCEPTED,
     Verdict.REFUSED: Status.REFUSED,
@@ -32,8 +40,17 @@ _STATUS = {
 class Settlement:
     """Settles leased challenges. Its methods raise StoreUnavailable."""
 
-    def __init__(self, *, challenges: ChallengeStore, seal: Seal, journal: Journal, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        *,
+        challenges: ChallengeStore,
+        receipts: Receipts,
+        seal: Seal,
+        journal: Journal,
+        metrics: Metrics,
+    ) -> None:
         self._challenges = challenges
+        self._receipts = receipts
         self._seal = seal
         self._journal = journal
         self._metrics = metrics
@@ -50,35 +67,49 @@ class Settlement:
         *,
         reference: str,
         account: str,
+        counting: Sequence[Call],
         stopping: Callable[[], bool],
     ) -> None:
-        """Write down the outcome of a send and what follows.
+        """Write down the outcome of a send and what follows, and a receipt that came before it.
 
         The message has left, so this tries again for PATIENCE seconds while the store is away, unless the process
-        is `stopping`.
+        is `stopping`. `counting` is sent along only as long as the guard recognises a repetition.
         """
-        until = time.monotonic() + PATIENCE
+        started = time.monotonic()
+        around = self._around(lease, outcome, account, counting)
         while True:
             try:
-                settled = self._settle(lease, move, outcome, reference, account)
+                settled, early = self._settle(around, lease, move, outcome, reference, account)
             except StoreUnavailable:
-                if stopping() or time.monotonic() > until:
+                spent = time.monotonic() - started
+                if stopping() or spent > PATIENCE:
                     raise
+                if spent > RECOGNISED:
+                    around = replace(around, beside=())
                 time.sleep(PAUSE)
             else:
                 self._count_move(lease, settled, move)
+                if outcome.upstream_id:
+                    channel = lease.challenge.step.channel
+                    self._receipts.record_early(account, channel, outcome.upstream_id, early)
                 return
 
+    def _around(self, lease: Lease, outcome: Outcome, account: str, counting: Sequence[Call]) -> Around:
+        """List what goes along: the index first, so that a receipt is either kept before it is read, or finds it."""
+        if not outcome.upstream_id:
+            return Around(beside=counting)
+        index = self._challenges.indexing_message(
+            self._seal.index("message", account, outcome.upstream_id),
+            lease.challenge.id,
+            lease.challenge.expires - lease.now,
+        )
+        return Around([index], self._receipts.reading_early(account, outcome.upstream_id), counting)
+
     def _settle(
-        self, lease: Lease, move: Move, outcome: Outcome, reference: str, account: str
-    ) -> Challenge | None:
-        if outcome.upstream_id:
-            self._challenges.index_message(
-                self._seal.index("message", account, outcome.upstream_id),
-                lease.challenge.id,
-                lease.challenge.expires - lease.now,
-            )
-        return self._challenges.settle(
+        self, around: Around, lease: Lease, move: Move, outcome: Outcome, reference: str, account: str
+    ) -> tuple[Challenge | None, list[Any]]:
+        return self._challenges.settle_among(
+            around,
             lease,
             move,
             reference=reference,

@@ -183,10 +183,9 @@ class Admission:
         """Undo, once, the charge of a message that was accepted at `moment` (milliseconds) and never sent."""
         self._limiter.give_back(lines, operation, moment)
 
-    def count(self, lines: Sequence[Line]) -> None:
-        """Count what happened after a send. Does nothing if the store is away."""
-        with suppress(StoreUnavailable):
-            self._limiter.count(lines)
+    def counting(self, lines: Sequence[Line]) -> list[Call]:
+        """Return the calls, if any, that count what happened after a send."""
+        return [self._limiter.counting(lines, secrets.token_urlsafe(9))] if lines else []
 
     def counting_failure(self, rules: Guard, asked: GuardedSend) -> Call:
         """Return the call that counts a wrong code."""
@@ -239,7 +238,8 @@ class Admission:
                 raise HumanCheckUnavailable(retry_after=1)
             passed = self._captcha(rules.url).passed(entry.proof, asked.address)
         if not passed:
-            self.count(after_refused_proof(entry.rules, asked))
+            with suppress(StoreUnavailable):
+                self._limiter.count(after_refused_proof(entry.rules, asked))
             raise HumanCheckFailed
         return Proof(self._seal.index("proof", entry.proof), math.inf)
 

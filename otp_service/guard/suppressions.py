@@ -9,6 +9,7 @@ from typing import Any
 
 from otp_service.guard.slot import Slot
 from otp_service.store.scripts import Scripts
+from otp_service.store.sources import Call
 
 SCOPE = "x"
 
@@ -30,8 +31,13 @@ class Suppressions:
 
     def read(self, *names: str) -> dict[str, Any] | None:
         """Return the record of a number under any of its names; None if it is not on the list."""
-        found = self._scripts.call("read_first", [self.key(name) for name in names])
+        call = self.reading(*names)
+        found = self._scripts.call(call.name, call.keys)
         return json.loads(found) if found else None
+
+    def reading(self, *names: str) -> Call:
+        """Return the call that reads a number, and answers nothing if it is not on the list."""
+        return Call("read_first", [self.key(name) for name in names])
 
     def remove(self, *names: str) -> bool:
         """Take a number off the list under all of its names; False if it was not on it."""

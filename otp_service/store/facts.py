@@ -5,6 +5,7 @@ Knows the keys of facts. Must not know what a fact means.
 
 from otp_service.store.partitions import operation
 from otp_service.store.scripts import Scripts
+from otp_service.store.sources import Call
 
 
 class Facts:
@@ -21,6 +22,10 @@ class Facts:
     def get(self, *names: str) -> str | None:
         """Return the first fact that exists under one of these names."""
         return self._scripts.first(map(self._key, names))
+
+    def reading(self, *names: str) -> list[Call]:
+        """Return the calls that read facts, each of which answers nothing if there is none."""
+        return [Call("read_first", [self._key(name)]) for name in names]
 
     def delete(self, *names: str) -> int:
         """Delete facts; return how many existed."""

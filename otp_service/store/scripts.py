@@ -93,40 +93,43 @@ class Scripts:
 
         Raises StoreUnavailable if the server does not answer in time.
         """
-        return self._run(Call(name, keys, arguments))
+        return self._run(Call(name, keys, arguments))[0]
 
     def call_durably(self, name: str, keys: Sequence[str], *arguments: str | float) -> Any:  # noqa: ANN401 - as `call`
         """Run a script that must write, and wait until enough replicas have what it wrote.
 
         Raises StoreUnavailable, which says if the script ran and a promotion may undo it.
         """
-        return self._run(Call(name, keys, arguments), durability=self._durability)
+        return self._run(Call(name, keys, arguments), durability=self._durability)[0]
 
-    def call_durably_with(self, call: Call, beside: Sequence[Call]) -> Any:  # noqa: ANN401 - as `call`
-        """Run a script as `call_durably`, and others after it whatever it answers: in one round trip if they can be.
+    def call_in_turn(
+        self, calls: Sequence[Call], beside: Sequence[Call] = (), *, durably: bool = False
+    ) -> list[Any]:
+        """Run scripts one after another, whatever they answer: in one round trip if they can be.
 
-        In a cluster the others follow in a second one, and nothing is said if they do not run.
+        In a cluster nothing is said if those `beside` do not run. Raises StoreUnavailable; any of them may have run.
         """
-        if isinstance(self._client, RedisCluster):
-            answer = self._run(call, durability=self._durability)
-            self.call_each(beside)
-            return answer
-        return self._run(call, *beside, durability=self._durability)
+        durability = self._durability if durably else NOT_REPLICATED
+        if not isinstance(self._client, RedisCluster):
+            return self._run(*calls, *beside, durability=durability)[: len(calls)]
+        answers = [a for _, near in groupby(calls, _slot) for a in self._run(*near, durability=durability)]
+        self.call_each(beside)
+        return answers
 
     def call_each(self, calls: Sequence[Call]) -> None:
         """Run scripts, in one round trip if they can be. Nothing is said of those that do not run."""
         apart = isinstance(self._client, RedisCluster)
-        for _, together in groupby(calls, lambda call: apart and key_slot(call.keys[0].encode())):
+        for _, together in groupby(calls, lambda call: apart and _slot(call)):
             with suppress(StoreUnavailable):
                 self._run(*together)
 
-    def _run(self, *calls: Call, durability: Durability = NOT_REPLICATED) -> Any:  # noqa: ANN401 - as `call`
-        """Run scripts in one round trip, and return what the first one answers."""
+    def _run(self, *calls: Call, durability: Durability = NOT_REPLICATED) -> list[Any]:
+        """Run scripts in one round trip, and return what each of them answers."""
         name, key = "+".join([call.name for call in calls]), calls[0].keys[0]
         answers = self.bounded(lambda client: self.evaluate(client, key, calls, durability), name, key)
         if durability.replicas:
-            self._check_replicas(name, int(answers[-1]), durability)
-        return answers[0]
+            self._check_replicas(name, int(answers.pop()), durability)
+        return answers
 
     def _check_replicas(self, name: str, acknowledged: int, wanted: Durability) -> None:
         """Raise StoreUnavailable if too few replicas have what was written."""
@@ -250,6 +253,11 @@ class Scripts:
             if isinstance(answer, Exception):
                 raise answer
         return answers
+
+
+def _slot(call: Call) -> int:
+    """Return the slot of a call's keys."""
+    return int(key_slot(call.keys[0].encode()))
 
 
 def _servers(client: Client) -> list[Redis]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from otp_service.store.scripts import Scripts
+from otp_service.store.sources import Call
 from otp_service.upstream.faults import FIRST_PAUSE, LONGEST_PAUSE, PROBE_LEASE
 
 WHOLE = "*"
@@ -30,6 +31,12 @@ class Passage:
     clean: bool
 
 
+def passage(answer: tuple[str, int, int]) -> Passage:
+    """Read what `breaker_ask.lua` answers."""
+    state, pause, known = answer
+    return Passage(state, pause / 1000, clean=not known)
+
+
 class Breakers:
     """All breakers. Every method raises StoreUnavailable if the server does not answer in time."""
 
@@ -42,9 +49,13 @@ class Breakers:
 
         The caller of a `probe` must record how it ended; otherwise another probe passes when its lease is over.
         """
+        call = self.asking(account, channel)
+        return passage(self._scripts.call(call.name, call.keys, *call.arguments))
+
+    def asking(self, account: str, channel: str) -> Call:
+        """Return the call that asks; `passage` reads its answer."""
         keys = [self._key(account, channel), self._key(account, WHOLE)]
-        state, pause, known = self._scripts.call("breaker_ask", keys, int(PROBE_LEASE * 1000))
-        return Passage(state, pause / 1000, clean=not known)
+        return Call("breaker_ask", keys, (int(PROBE_LEASE * 1000),))
 
     def record_fault(self, account: str, channel: str, pause: float | None, tolerance: int) -> float:
         """Record a fault. Opens after `tolerance` faults in a row; for `pause` seconds, if the upstream says how long.

@@ -7,7 +7,7 @@ import pytest
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import State, Status
-from otp_service.challenge.store import CLAIM_LEASE, SEND_LEASE
+from otp_service.challenge.send_store import CLAIM_LEASE, SEND_LEASE
 from otp_service.challenge.transitions import Again, GiveUp, Hold, Move, Next, Wait
 from otp_service.upstream.port import Verdict
 from tests.support.spine import PLAN, armed, claimed, deadline, ended, new_delivery, opened, seen

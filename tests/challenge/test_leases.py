@@ -6,7 +6,7 @@ import pytest
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import State, Status
-from otp_service.challenge.store import CLAIM_LEASE, SEND_LEASE
+from otp_service.challenge.send_store import CLAIM_LEASE, SEND_LEASE
 from otp_service.challenge.transitions import (
     Again,
     Hold,

@@ -7,7 +7,7 @@ import pytest
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import State
-from otp_service.challenge.store import CLAIM_LEASE
+from otp_service.challenge.send_store import CLAIM_LEASE
 from otp_service.challenge.transitions import Hold
 from otp_service.delivery.expiry import BATCH, Expiry
 from otp_service.history.journal import Journal

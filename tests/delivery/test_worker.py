@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from otp_service.challenge.model import Status
-from otp_service.challenge.store import CLAIM_LEASE
+from otp_service.challenge.send_store import CLAIM_LEASE
 from otp_service.upstream.port import Message, Outcome, Verdict
 from tests.support.patience import PATIENCE, until
 from tests.support.spine import (

@@ -25,6 +25,7 @@ TESTS = tuple(
         "challenge/test_too_late",
         "challenge/test_resending",
         "challenge/test_leases",
+        "challenge/test_disarming",
         "challenge/test_reports",
         "challenge/test_settling",
         "challenge/test_watched",
@@ -51,6 +52,7 @@ TESTS = tuple(
     )
 )
 AT_ONCE = 2
+CLEARED = "last.ref, last.hash, last.up, last.ends = nil, nil, nil, nil"
 HANGS_AFTER = 600.0
 """Seconds after which a broken script has visibly broken the tests."""
 SLOW = "a_kib"
@@ -478,6 +480,26 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         KEEPTTL,
     ],
     "claim_event": [OFFSET, ("event.op == operation", "false"), ("event.tries = tries + 1", ""), KEEPTTL],
+    "disarm": [
+        OFFSET,
+        (" or challenge.lease ~= operation", ""),
+        ('if last.status == "claimed" then', "if false then"),
+        ('last.status ~= "sending" or ', ""),
+        (" or last.ref ~= reference", ""),
+        ('last.status = "claimed"', ""),
+        (CLEARED, ""),
+        (CLEARED, "last.ref = nil"),
+        (
+            CLEARED,
+            "last.ref, last.hash, last.ends = nil, nil, nil",
+        ),
+        (
+            CLEARED,
+            "last.ref, last.hash, last.up = nil, nil, nil",
+        ),
+        ('redis.call("ZADD", due_key, now + lease, id)', ""),
+        KEEPTTL,
+    ],
     "release": [
         OFFSET,
         (" or challenge.lease ~= operation", ""),

@@ -13,7 +13,7 @@ from typing import Any
 from otp_service import settings
 from otp_service.access import keyring
 from otp_service.bootstrap import foundation, operations
-from otp_service.challenge import store, transitions
+from otp_service.challenge import send_store, transitions
 from otp_service.cli.worker import EVENTS_AT_ONCE
 from otp_service.crypto import lifetimes
 from otp_service.crypto.code_hashes import TICKETS_PER_SLOT
@@ -325,8 +325,8 @@ def _remembered() -> Iterator[Sequence[str]]:
 
 
 def _leases() -> Iterator[Sequence[str]]:
-    yield "lease for drawing and hashing", _ms(store.CLAIM_LEASE), "`challenge/store.py`"
-    yield "lease for sending", _ms(store.SEND_LEASE), "`challenge/store.py`"
+    yield "lease for drawing and hashing", _ms(send_store.CLAIM_LEASE), "`challenge/send_store.py`"
+    yield "lease for sending", _ms(send_store.SEND_LEASE), "`challenge/send_store.py`"
     yield "lease for an event", _ms(queue.LEASE), "`events/queue.py`"
     yield "lease of a breaker's probe", span(faults.PROBE_LEASE), "`upstream/faults.py`"
     yield "worker without a heartbeat", span(membership.LIFE), "`delivery/membership.py`"

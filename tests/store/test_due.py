@@ -1,7 +1,7 @@
 """What is due, in which order, and when the next will be."""
 
 from otp_service.bootstrap.stores import Stores
-from otp_service.challenge.store import CLAIM_LEASE
+from otp_service.challenge.send_store import CLAIM_LEASE
 from otp_service.challenge.transitions import Hold, Next
 from otp_service.upstream.port import Verdict
 from tests.support.spine import PLAN, armed, brought, claimed, ended, new_challenge, opened, resent

@@ -20,16 +20,19 @@ from redis.retry import Retry
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, Step
-from otp_service.challenge.store import Lease
+from otp_service.challenge.send_store import Lease
 from otp_service.challenge.transitions import after_outcome
 from otp_service.crypto.code_hashes import Claim, Hasher, digest_of
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Signer
 from otp_service.delivery.account_health import AccountHealth
 from otp_service.delivery.charges import Charges
+from otp_service.delivery.choice import Choice
 from otp_service.delivery.dispatcher import Dispatcher
 from otp_service.delivery.expiry import Expiry
 from otp_service.delivery.pace import Pace
+from otp_service.delivery.preparation import Preparation
+from otp_service.delivery.presumption import Presumption
 from otp_service.delivery.receipt_pull import ReceiptPull
 from otp_service.delivery.receipts import Receipts
 from otp_service.delivery.replies import Replies
@@ -54,6 +57,7 @@ from otp_service.policy.active import ActivePolicy
 from otp_service.policy.limits import Consecutive, ConversionRule, Cooldown, Countries, DeviceStanding
 from otp_service.store.due import BAND
 from otp_service.store.scripts import Scripts
+from otp_service.store.sources import Call
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers
 from otp_service.upstream.port import Message, Outcome, Verdict
@@ -157,6 +161,14 @@ class PatientScripts(Scripts):
         """Run a script and remember its answer."""
         self._heard.answer = super().call(name, keys, *arguments)
         return self._heard.answer
+
+    def call_in_turn(
+        self, calls: Sequence[Call], beside: Sequence[Call] = (), *, durably: bool = False
+    ) -> list[Any]:
+        """Run scripts and remember the answer of the last one."""
+        answers = super().call_in_turn(calls, beside, durably=durably)
+        self._heard.answer = answers[-1]
+        return answers
 
     @property
     def answer(self) -> Any:  # noqa: ANN401 - the script's
@@ -483,14 +495,19 @@ def make_spine(
     dispatcher = Dispatcher(
         active=lambda: active,
         challenges=store.challenges,
-        suppressions=store.suppressions,
-        steps=StepChooser(
-            facts=store.facts,
-            breakers=breakers,
+        choice=Choice(
+            suppressions=store.suppressions,
+            steps=StepChooser(
+                facts=store.facts,
+                breakers=breakers,
+                seal=seal,
+                journal=journal,
+                metrics=metrics,
+                turns=turns,
+            ),
+            charges=charges,
             seal=seal,
             journal=journal,
-            metrics=metrics,
-            turns=turns,
         ),
         charges=charges,
         recorder=SendRecorder(
@@ -499,9 +516,14 @@ def make_spine(
             journal=journal,
             metrics=metrics,
         ),
-        settlement=Settlement(challenges=store.challenges, seal=seal, journal=journal, metrics=metrics),
+        presumption=Presumption(
+            challenges=store.challenges, suppressions=store.suppressions, breakers=breakers, seal=seal
+        ),
+        settlement=Settlement(
+            challenges=store.challenges, receipts=receipts, seal=seal, journal=journal, metrics=metrics
+        ),
         receipt_pull=ReceiptPull(challenges=store.challenges, budget=store.get_budget, receipts=receipts),
-        hasher=hasher,
+        preparation=Preparation(hasher=hasher, seal=seal),
         seal=seal,
         outbox=outbox,
         pace=pace,

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from otp_service.errors import WrongCode
+from otp_service.policy import Guard
 from otp_service.policy.limits import ConversionRule
 from otp_service.verification.proof import Verification
 from otp_service.verification.resend import ResendRequest
@@ -22,11 +23,11 @@ CODE, WRONG = "123456", "654321"
 
 
 @contextmanager
-def counted(url: str) -> Iterator[tuple[Spine, list[str]]]:
+def counted(url: str, guard: Guard = OPEN) -> Iterator[tuple[Spine, list[str]]]:
     """Give the use cases on a store, and what they ask of it: the names of the scripts of each round trip."""
     trips: list[str] = []
     scripts = scripts_at(url, observe=lambda name, _: trips.append(name))
-    yield make_spine(scripts), trips
+    yield make_spine(scripts, guard=guard), trips
     scripts.close()
 
 
@@ -118,6 +119,39 @@ def test_an_act_needs_few_round_trips(alone: ValkeyServer, act: str) -> None:
         do()
         assert trips == expected
         assert scripts_run(alone) - before == sum(name != "get" for trip in trips for name in trip.split("+"))
+
+
+def delivering(spine: Spine) -> Callable[[], object]:
+    """Prepare a delivery whose message is accepted, as a worker does it that is told of a send."""
+    id_ = spine.opened()
+    return lambda: spine.dispatcher.dispatch(id_, lambda: False)
+
+
+COUNTED = replace(OPEN, conversion=ConversionRule(mode="watch"))
+"""Rules by which the guard counts a message that was accepted."""
+
+
+def test_a_delivery_needs_three_round_trips(alone: ValkeyServer) -> None:
+    """One server: claim it; ask whether it may be sent and arm it; settle it, with the index and what is counted."""
+    with counted(alone.url, guard=COUNTED) as (spine, trips):
+        delivering(spine)()  # the server has all scripts from now on
+        deliver = delivering(spine)
+        trips.clear()
+        before = scripts_run(alone)
+        deliver()
+        assert trips == ["claim", "read_first+breaker_ask+arm", "put+settle+read_first+guard"]
+        assert scripts_run(alone) - before == sum(len(trip.split("+")) for trip in trips)
+        assert spine.phone.inbox.qsize() == 2
+
+
+def test_a_delivery_on_a_cluster_needs_eight_calls(cluster: Cluster) -> None:
+    """What is asked and what is counted has slots of its own there."""
+    with counted(cluster.url, guard=COUNTED) as (spine, trips):
+        deliver = delivering(spine)
+        trips.clear()
+        deliver()
+        asked = ["claim", "read_first", "breaker_ask", "arm"]
+        assert trips == [*asked, "put", "settle", "read_first", "guard"]
 
 
 def test_acts_on_a_cluster_need_few_calls(cluster: Cluster) -> None:

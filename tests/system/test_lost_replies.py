@@ -8,7 +8,8 @@ import pytest
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.guess import Guess, TokenId
 from otp_service.challenge.model import Answer, Challenge, State, Status
-from otp_service.challenge.store import SEND_LEASE, Recorded
+from otp_service.challenge.send_store import SEND_LEASE
+from otp_service.challenge.store import Recorded
 from otp_service.challenge.transitions import Again, GiveUp, Next
 from otp_service.crypto.sealing import Seal
 from otp_service.events import queue
@@ -151,6 +152,13 @@ def _arm(flaky: Stores, store: Stores, id_: str) -> None:
     lease = claimed(store, id_)
     assert flaky.challenges.arm(lease, "reference", "hash", "main")
     assert seen(store, id_).live_hashes() == [(0, "hash")]
+
+
+def _disarm(flaky: Stores, store: Stores, id_: str) -> None:
+    lease, reference = armed(store, id_)
+    assert flaky.challenges.disarm(lease, reference)
+    assert seen(store, id_).live_hashes() == []
+    assert store.challenges.arm(lease, reference, "other", "main")
 
 
 def _settle(verdict: Verdict, deliveries: int, deferrals: int) -> Callable[[Stores, Stores, str], None]:
@@ -412,6 +420,7 @@ TWICE = {
     "claim": Twice(_fresh, _claim),
     "claim, waited": Twice(_fresh, _claim_waited),
     "arm": Twice(_fresh, _arm),
+    "disarm": Twice(_fresh, _disarm),
     "settle, accepted": Twice(_fresh, _settle(Verdict.ACCEPTED, 1, 0)),
     "settle, refused": Twice(_fresh, _settle(Verdict.REFUSED, 2, 0)),
     "settle, deferred": Twice(_fresh, _settle(Verdict.DEFERRED, 1, 1)),

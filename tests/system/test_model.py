@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, Step, overruled_by
-from otp_service.challenge.store import CLAIM_LEASE, SEND_LEASE, Lease
+from otp_service.challenge.send_store import CLAIM_LEASE, SEND_LEASE, Lease
 from otp_service.challenge.transitions import MIN_TIME_LEFT, Again, GiveUp, Hold, Move, Next, Wait
 from tests.support.spine import PatientScripts, deadline, new_challenge, new_delivery
 from tests.support.valkey_server import ValkeyServer

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from otp_service.challenge.model import State, Status
-from otp_service.challenge.store import CLAIM_LEASE, SEND_LEASE
+from otp_service.challenge.send_store import CLAIM_LEASE, SEND_LEASE
 from otp_service.challenge.view import View
 from otp_service.errors import Busy, NoAttemptsLeft, ResendTooEarly, TooManyRequests, WrongCode
 from otp_service.policy import Budget, Window

@@ -4,7 +4,7 @@ import pytest
 
 from otp_service.bootstrap.core import Core
 from otp_service.challenge.model import State
-from otp_service.challenge.store import CLAIM_LEASE
+from otp_service.challenge.send_store import CLAIM_LEASE
 from otp_service.errors import Busy, WrongCode
 from otp_service.verification.caller import Caller
 from otp_service.verification.send import SendRequest
