@@ -109,6 +109,17 @@ def _duration(
     return parse
 
 
+def _history(text: str) -> int:
+    return 0 if text == "0" else _duration("1h", "90d")(text)
+
+
+def _memory(text: str) -> int:
+    match = re.fullmatch(r"(1[6-9]|[2-9][0-9]|[1-9][0-9]{2,3})MB|([1-9]|[1-5][0-9]|6[0-4])GB", text)
+    if not match:
+        raise _ProblemError("must be a size from 16MB to 9999MB, or to 64GB, as in 256MB or 2GB")
+    return int(match[1] or match[2]) * (1024**2 if match[1] else 1024**3)
+
+
 def _choice(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
@@ -228,6 +239,10 @@ class Settings:
     )
     keep_events: int = _setting(
         _duration("1h", "14d"), "how long an event is kept that its app does not accept", default="4d"
+    )
+    keep_history: int = _setting(_history, "how long the story of a challenge is kept; 0: none", default="7d")
+    history_memory: int = _setting(
+        _memory, "memory of the store that kept history may take; then the oldest is dropped", default="256MB"
     )
     listen: str = _setting(_listen, "where the API listens", default="127.0.0.1:8000")
     ops_listen: str = _setting(

@@ -112,6 +112,8 @@ def make_settings(redis_url: str, **changes: object) -> Settings:
         "keep_challenges": 600,
         "keep_idempotency": 86_400,
         "keep_events": 4 * 86_400,
+        "keep_history": 7 * 86_400,
+        "history_memory": 256 * 1024**2,
         "listen": "127.0.0.1:0",
         "ops_listen": "",
         "processes": 1,

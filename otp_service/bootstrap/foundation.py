@@ -95,4 +95,5 @@ def _stores(scripts: Scripts, read: Settings) -> Stores:
             idempotency=read.keep_idempotency * 1000,
         ),
         keep_events=read.keep_events * 1000,
+        keep_history=read.keep_history * 1000,
     )

@@ -13,6 +13,8 @@ from otp_service.guard.blocks import BlockStore
 from otp_service.guard.history import History
 from otp_service.guard.limiter import Limiter
 from otp_service.guard.preview import Preview
+from otp_service.history.dropper import Dropper
+from otp_service.history.scan import Scan
 from otp_service.ops.blocks import Blocks
 from otp_service.ops.difference import Differences
 from otp_service.ops.erasure import Erasure
@@ -20,6 +22,7 @@ from otp_service.ops.figures import FiguresReader
 from otp_service.ops.pins import Pins
 from otp_service.ops.recycled import RecycledNumbers
 from otp_service.ops.simulation import Simulator
+from otp_service.ops.stories import Stories
 
 BLOCKS_KEPT = 24 * 3_600_000
 """Milliseconds that a block which has ended can still be explained."""
@@ -94,6 +97,23 @@ class Operations(Foundation):
             seal=self.seal,
             counters=self.history.erase,
             record=self.audit_trail.record,
+            stories=self.dropper.erase_number,
+        )
+
+    @cached_property
+    def dropper(self) -> Dropper:
+        """Drops stories of challenges."""
+        return Dropper(self.store.stories, self.seal)
+
+    @cached_property
+    def stories(self) -> Stories:
+        """Finds and tells the stories of challenges."""
+        keep = self.settings.keep_history * 1000
+        return Stories(
+            stories=self.store.stories,
+            challenges=self.store.challenges,
+            seal=self.seal,
+            scan=Scan(self.store.stories, clock=self.store.facts.time, keep=keep),
         )
 
     @cached_property

@@ -11,6 +11,7 @@ from otp_service.delivery.pace_board import PaceBoard
 from otp_service.events.queue import EventQueue
 from otp_service.guard.pins import PinStore
 from otp_service.guard.suppressions import Suppressions
+from otp_service.history.store import StoryStore
 from otp_service.store.due import DueQueue
 from otp_service.store.facts import Facts
 from otp_service.store.partitions import Partitions
@@ -29,8 +30,9 @@ class Stores:
         partitions: int,
         retention: Retention = USUAL_RETENTION,
         keep_events: int = 4 * 24 * 3_600_000,
+        keep_history: int = 7 * 24 * 3_600_000,
     ) -> None:
-        """`keep_events` is how long an event that its app does not accept is kept (milliseconds)."""
+        """`keep_events` is how long an event that its app does not accept is kept (ms), `keep_history` a story."""
         self.scripts = scripts
         self.prefix = prefix
         self.partitions = Partitions(prefix, partitions)
@@ -42,6 +44,7 @@ class Stores:
         self.events = EventQueue(
             scripts, self.partitions, due=self.events_due, challenges=keys, ttl=keep_events
         )
+        self.stories = StoryStore(scripts, self.partitions, keep=keep_history)
         self.pace_board = PaceBoard(scripts, prefix=prefix)
         self.facts = Facts(scripts, prefix=prefix)
         self.suppressions = Suppressions(scripts, prefix=prefix)

@@ -16,6 +16,7 @@ from otp_service.guard.admission import Admission
 from otp_service.guard.captcha import SiteVerify
 from otp_service.guard.human_check import ProofOfWork
 from otp_service.history.journal import Journal, process_time
+from otp_service.history.writer import HistoryWriter
 from otp_service.policy import Policy
 from otp_service.store.connection import USUAL_LIMITS, Limits
 from otp_service.telemetry.metrics import Metrics
@@ -63,11 +64,12 @@ class Verifying(PolicyEditing):
     @cached_property
     def journal(self) -> Journal:
         """Takes notes of what happens, for whoever listens."""
-        journal = Journal(
-            clock=lambda: process_time() + self.scripts.offset, dropped=self.metrics.notes_dropped.inc
-        )
-        journal.listen(self.counters.take)
-        return journal
+        dropped = self.metrics.notes_dropped.inc
+        made = Journal(clock=lambda: process_time() + self.scripts.offset, dropped=dropped)
+        made.listen(self.counters.take)
+        if self.settings.keep_history:
+            made.listen(HistoryWriter(self.store.stories, self.seal, clock=made.clock, dropped=dropped))
+        return made
 
     def close(self) -> None:
         """Hand over what was noted, then close all connections."""

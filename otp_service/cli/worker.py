@@ -67,6 +67,7 @@ def _work(configuration: Configuration, count: int, place: int) -> int:
     core.follow()
     core.journal.follow()
     if place == 0:
+        core.sweeper.follow()
         Balances(
             active=core.active, facts=core.store.facts, budget=core.store.get_budget, metrics=core.metrics
         ).start()

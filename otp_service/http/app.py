@@ -15,7 +15,7 @@ from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.core import Core
 from otp_service.http import middleware, public, receipts
 from otp_service.http.console import site
-from otp_service.http.ops import access, figures, guard, numbers, policy, upstreams
+from otp_service.http.ops import access, challenges, figures, guard, numbers, policy, upstreams
 from otp_service.http.pages import errors, scripts
 from otp_service.ops.hash_speed import usable_cores
 from otp_service.ops.places import OPS_PLACES
@@ -49,7 +49,8 @@ def web(core: Core, *, shared_metrics: bool = False) -> Flask:
     app.extensions["otp"] = core
     app.config["SHARED_METRICS"] = shared_metrics
     middleware.install(app)
-    for module in (public, receipts, policy, upstreams, figures, numbers, guard, access, scripts, errors):
+    modules = (public, receipts, policy, upstreams, figures, challenges, numbers, guard, access)
+    for module in (*modules, scripts, errors):
         app.register_blueprint(module.views)
     app.register_blueprint(site.console())
     return app

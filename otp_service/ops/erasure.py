@@ -6,7 +6,7 @@ repeated: a record that leads to others is erased last.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from otp_service import phone
@@ -49,11 +49,13 @@ class Erasure:
         suppressions: Suppressions,
         seal: Seal,
         counters: Callable[[str], int],
+        stories: Callable[[str, Iterable[str]], int],
         record: Record,
     ) -> None:
         """`counters` erases what the guard holds about a number (E.164) and returns how many records there were.
 
-        `record` writes each act down.
+        `stories` erases the stories of a number, and those of the challenges that are named. `record` writes each act
+        down.
         """
         self._record = record
         self._challenges = challenges
@@ -62,6 +64,7 @@ class Erasure:
         self._suppressions = suppressions
         self._seal = seal
         self._counters = counters
+        self._stories = stories
 
     def forget(
         self,
@@ -86,6 +89,8 @@ class Erasure:
         self._erase_traces(ids, erased, progress)
         erased.removed["challenges"] = sum(map(self._challenges.erase, ids))
         self._erase_traces(ids, erased, progress)  # traces that a worker left meanwhile
+        progress("stories")
+        erased.removed["stories"] = self._stories(e164, ids)
         erased.removed["counters"] = self._counters(e164)
         numbers = self._seal.indexes("number", e164)
         marks = [f"open:{channel}:{index}" for channel in CHANNELS for index in numbers]

@@ -152,6 +152,14 @@ BY_HAND: dict[str, Any] = {
     "Unpin": {"kind": "prefix", "subject": "+4479", "reason": "the attack is over"},
     "Lift": {"id": "prefix:prefix:ab3dEf9hIjklMnopQrStuv", "reason": "a customer's new range"},
     "Recycled": {"numbers": ["+12025550100"], "days": 90, "reason": "the carrier's list of May"},
+    "Note": {
+        "what": "sent",
+        "at": 1_700_000_000_000,
+        "channel": "sms",
+        "account": "main",
+        "result": "accepted",
+    },
+    "Search": {"number": "+1 202 555 0100", "limit": 20},
     "Number": {"to": "+1 202 555 0100"},
     "Forget": {"to": "+1 202 555 0100", "and_suppression": False},
 }

@@ -261,16 +261,20 @@ _NAMES_OF_FORMS = {
     r"^(?:[^\x00-\x1f\x7f]{1,200})$": "Line",
     "^(?:[0-9A-Z:hd-]{2,20})$": "FiguresTime",
     1_000_000_000: "VersionNumber",
+    160: "PhoneNumber",
+    "^(?:[A-Za-z0-9_-]{1,64})$": "Id",
+    "^(?:[a-z0-9._-]{1,64})$": "Word",
+    9_999_999_999_999: "Time",
 }
-"""Names of forms that fields of several names have, by pattern or maximum."""
-_NAMES_OF_FIELDS = {"data": "MessageData", "to": "PhoneNumber"}
+"""Names of forms that fields of several names have, by pattern, maximum or length."""
+_NAMES_OF_FIELDS = {"data": "MessageData"}
 
 
 def _schema_name(form: Mapping[str, Any], fields: frozenset[str]) -> str:
     """Name a form: by what it is, else by the only field that has it."""
     if "enum" in form and form["enum"][0] in _NAMES_OF_ENUMS:
         return _NAMES_OF_ENUMS[form["enum"][0]]
-    if (mark := form.get("pattern", form.get("maximum"))) in _NAMES_OF_FORMS:
+    if (mark := form.get("pattern", form.get("maximum", form.get("maxLength")))) in _NAMES_OF_FORMS:
         return _NAMES_OF_FORMS[mark]
     fields -= {"items"}
     if len(fields) != 1:

@@ -299,6 +299,7 @@ def _remembered() -> Iterator[Sequence[str]]:
         ("challenge, after its expiry", "OTP_KEEP_CHALLENGES"),
         ("idempotency key", "OTP_KEEP_IDEMPOTENCY"),
         ("event that its app does not accept", "OTP_KEEP_EVENTS"),
+        ("story of a challenge, after its end, to the next full hours", "OTP_KEEP_HISTORY"),
     ):
         yield (
             what,

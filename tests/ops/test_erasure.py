@@ -88,6 +88,7 @@ def test_nothing_of_a_number_is_left_anywhere(house: House, caplog: pytest.LogCa
     ids = house.live(ERASED)
     assert kinds_of(traces(house, ERASED, ids)) >= {
         *("c", "due", "e", "i", "u", "k"),
+        *("h", "hl", "hx", "ht"),
         *("x", "r", "number", "streak", "blocks", "pins"),
     }
     others = {number: traces(house, number, theirs[number]) for number in OTHERS}
@@ -100,6 +101,7 @@ def test_nothing_of_a_number_is_left_anywhere(house: House, caplog: pytest.LogCa
         "challenges": 2,
         "idempotency_keys": 1,
         "messages": 4,
+        "stories": 3,  # of two challenges, and of a request that was refused
         "counters": 4,  # with its wrong codes in a row, its pin, and that it has a new owner
         "open_channels": len(CHANNELS),
         "lookups": 1,
@@ -157,6 +159,7 @@ def test_a_challenge_that_nobody_can_open_is_told(house: House) -> None:
         seal=without,
         counters=lambda _: 0,
         record=log,
+        stories=lambda _number, _ids: 0,
     )
     erased = erasure.forget(ERASED, by="anna")
     assert (erased.unreadable, erased.removed["challenges"]) == (1, 0)

@@ -98,6 +98,7 @@ class House:
         receive_reply(core, number, "STOP")
         with pytest.raises(NoRoute):  # as a page is told
             core.send.send(self.caller, request)
+        core.journal.hand_over()
         return {id_, running}
 
     def pin(self, number: str) -> None:
@@ -111,6 +112,7 @@ _READ: dict[str, Any] = {
     "zset": lambda store, key: store.zrange(key, 0, -1, withscores=True),
     "hash": lambda store, key: store.hgetall(key),
     "string": lambda store, key: store.get(key),
+    "list": lambda store, key: store.lrange(key, 0, -1),
 }
 
 

@@ -273,6 +273,7 @@ def _operate(demo: Demo, answers: Answers) -> None:
     answers.call("POST", "/ops/policy/rollback", {"reason": "back"}, key="ops_key")
     _guard(answers, number)
     _click(demo, answers, number)
+    _read_stories(answers, number)
     for path in (
         "blocks",
         "pins",
@@ -318,6 +319,24 @@ def _click(demo: Demo, answers: Answers, number: str) -> None:
         post("routes", act="review", text=f"{text}\n# reviewed", **form)
         post("keys/revoke", id=number, **form)
         post("sign-out", **form)
+
+
+def _read_stories(answers: Answers, number: str) -> None:
+    """Search in every way, and read each timeline."""
+    for body in (
+        {"number": number},
+        {"number": next(crowd())},
+        {"reference": "r-1"},
+        {"reference": number},
+        {"challenge_id": number},
+        {"request_id": number},
+        {"since": 0, "limit": 100},
+        {"since": 0, "reason": number},
+    ):
+        found = answers.call("POST", "/ops/challenges/search", body, key="ops_key").json()
+        for one in found.get("challenges", ()):
+            answers.call("GET", f"/ops/challenges/{one['id']}", key="ops_key")
+    answers.call("GET", f"/ops/challenges/{number}", key="ops_key")
 
 
 def _guard(answers: Answers, number: str) -> None:

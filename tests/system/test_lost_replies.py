@@ -18,6 +18,8 @@ from otp_service.guard.history import History
 from otp_service.guard.limiter import Allowance, Limiter
 from otp_service.guard.pins import PinNames
 from otp_service.guard.rules import GuardedSend, after_failure, lines_of_send
+from otp_service.history.store import Lines
+from otp_service.history.story import read_story
 from otp_service.phone import parse
 from otp_service.policy import Budget, Guard, Window
 from otp_service.policy.limits import Consecutive, Cooldown, Countries
@@ -403,6 +405,28 @@ def _read_challenge(flaky: Stores, store: Stores, id_: str) -> None:
     assert flaky.challenges.read_challenge(id_)[1] == seen(store, id_)
 
 
+LINES = Lines("00" + "a" * 22, "c482000", "a|1|Aweb\n", ["n" * 22])
+
+
+def _write_story(flaky: Stores, store: Stores, id_: str) -> None:
+    flaky.stories.write(0, [LINES])
+    assert len(read_story(LINES.id, store.stories.read([LINES.id])[LINES.id]).notes) == 1
+    assert store.stories.search_names(LINES.names) == [LINES.id]
+
+
+def _drop_story(flaky: Stores, store: Stores, id_: str) -> None:
+    store.stories.write(0, [LINES, replace(LINES, id="00" + "b" * 22)])
+    flaky.stories.drop({LINES.id: LINES.names})
+    assert store.stories.search_names(LINES.names) == ["00" + "b" * 22]
+    assert sum(store.stories.count_bytes().values()) == len(LINES.text) + LINES.cost
+
+
+def _unlist_story(flaky: Stores, store: Stores, id_: str) -> None:
+    store.stories.write(0, [LINES, replace(LINES, id="00" + "b" * 22)])
+    assert flaky.stories.unlist(LINES.hour, [LINES.id]) == 1
+    assert store.stories.read_hour(LINES.hour, 0, -1) == ["00" + "b" * 22]
+
+
 def _fresh(store: Stores) -> str:
     return opened(store).id
 
@@ -456,6 +480,9 @@ TWICE = {
     "read_first": Twice(_fresh, _read_first),
     "erase": Twice(_fresh, _erase),
     "rename": Twice(_fresh, _rename),
+    "write_stories": Twice(_fresh, _write_story),
+    "drop_stories": Twice(_fresh, _drop_story),
+    "unlist_stories": Twice(_fresh, _unlist_story),
 }
 
 

@@ -15,9 +15,15 @@ from tests.support.numbers import crowd
 from tests.support.valkey_server import ValkeyServer
 
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
-RETENTION = {"keep_challenges": 300, "keep_idempotency": 7200, "keep_events": 10_800}
+RETENTION = {
+    "keep_challenges": 300,
+    "keep_idempotency": 7200,
+    "keep_events": 10_800,
+    "keep_history": 7 * 86_400,
+}
 LIFE = TTL * SECOND + RETENTION["keep_challenges"] * SECOND
 EVENTS = RETENTION["keep_events"] * SECOND
+HISTORY = RETENTION["keep_history"] * SECOND + 3 * HOUR
 COUNTED = DAY + DAY // 10 + BLOCKS_KEPT
 """The longest window that a rule may have, until the last part of it has left, and a block that began at its end."""
 PART = r"\{P:[0-9a-f]{2}\}"
@@ -33,6 +39,11 @@ WINDOWS = {
     rf"P:k:mobile:{NAME}": DAY,
     r"P:s:blocked:[a-z_:]+": MINUTE,  # an app and a rule; nothing of a number
     rf"P:s:token:{NAME}": 5 * MINUTE,
+    rf"{PART}:h:{NAME}": HISTORY,
+    rf"{PART}:hl:[cr][0-9]{{6}}": HISTORY,  # ids alone
+    rf"{PART}:hx:[0-9a-f]{{1,3}}": HISTORY,  # parts of HMACs, and ids
+    rf"{PART}:hb": HISTORY,  # bytes by the hour; nothing of a number
+    rf"P:ht:{NAME}": 5 * MINUTE,  # an HMAC of a token's id, and a challenge's id
     rf"\{{P:guard\}}:r:{NAME}": 90 * DAY,
     rf"\{{P:guard\}}:k:{NAME}": 180 * DAY,  # HMACs of sessions
     rf"\{{P:guard\}}:number:{NAME}": COUNTED,

@@ -111,10 +111,10 @@ class _Number(fields.String):
         return number
 
 
-def number_field(about: str, example: str) -> fields.String:
+def number_field(about: str, example: str, *, required: bool = True) -> fields.String:
     """Make a field for a phone number as a person types or pastes it."""
     return _Number(
-        required=True,
+        required=required,
         metadata={"description": about, "example": example, "minLength": 3, "maxLength": NUMBER_TEXT},
         error_messages=_STRING,
     )

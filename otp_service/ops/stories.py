@@ -1,0 +1,129 @@
+"""The stories of challenges, as operators find and read them.
+
+Knows by what a story is found, and what an audit line of a search says. Must not know how a story is stored or shown.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from otp_service import phone
+from otp_service.challenge.sealed import open_data
+from otp_service.challenge.store import ChallengeStore
+from otp_service.crypto.sealing import Seal, Unsealable
+from otp_service.errors import ChallengeNotFound, Invalid
+from otp_service.history.names import names_like
+from otp_service.history.scan import Scan, Wanted
+from otp_service.history.store import StoryStore
+from otp_service.history.story import Story, read_story
+from otp_service.ops.timeline import merged, summary, told
+from otp_service.store.partitions import ID_LENGTH
+from otp_service.telemetry.logs import log
+
+LIMIT = 20
+"""Stories of a page, if the caller names no other number."""
+KINDS = ("number", "reference", "challenge_id", "request_id", "since")
+"""The fields of which a search has exactly one; `since` is that of a time range."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What is searched for: one of KINDS. A time range (milliseconds) may be narrowed by `wanted`."""
+
+    number: str = ""
+    country: str | None = None
+    reference: str = ""
+    challenge_id: str = ""
+    request_id: str = ""
+    since: int | None = None
+    until: int | None = None
+    wanted: Wanted = field(default_factory=Wanted)
+    cursor: str = ""
+    limit: int = LIMIT
+
+    @property
+    def kind(self) -> str:
+        """The field that is searched by. Raises Invalid unless it is exactly one."""
+        given = [kind for kind in KINDS if getattr(self, kind) not in ("", None)]
+        if len(given) != 1:
+            raise Invalid({"body": [f"must have exactly one of {', '.join(KINDS)}"]})
+        ranged = self.until is not None or self.wanted != Wanted()
+        if given != ["since"] and ranged:
+            raise Invalid({"since": ["is required with until, app, channel, state or reason"]})
+        return given[0]
+
+
+class Stories:
+    """Finds and tells stories. Its methods raise StoreUnavailable."""
+
+    def __init__(self, *, stories: StoryStore, challenges: ChallengeStore, seal: Seal, scan: Scan) -> None:
+        self._stories = stories
+        self._challenges = challenges
+        self._seal = seal
+        self._scan = scan
+
+    def search(self, search: Search, *, by: str) -> dict[str, Any]:
+        """Return a page of summaries, newest first, and the cursor of the next page. Raises Invalid, InvalidNumber."""
+        kind = search.kind
+        if kind == "since":
+            found, cursor = self._scan.page(
+                search.since or 0, search.until, search.wanted, search.cursor, search.limit
+            )
+        else:
+            found, cursor = self._named(search, kind)
+        shown = [summary(story, self._to(story)) for story in map(self._with_live, found)]
+        log("challenges.searched", by=by, kind="range" if kind == "since" else kind, found=len(shown))
+        return {"challenges": shown, "next_cursor": cursor}
+
+    def read_timeline(self, id_: str) -> dict[str, Any]:
+        """Return the timeline of a challenge, or of a send that opened none. Raises ChallengeNotFound."""
+        story = self._read(id_)
+        if story is None:
+            raise ChallengeNotFound
+        return told(story, self._to(story))
+
+    def _named(self, search: Search, kind: str) -> tuple[list[Story], str | None]:
+        """Find the stories with a name, a page of them."""
+        if kind == "challenge_id":
+            story = self._read(search.challenge_id)
+            return ([story] if story else []), None
+        value = str(getattr(search, kind))
+        if kind == "number":
+            value = phone.parse(value, search.country, possible=True).e164
+        ids = self._stories.search_names(names_like(self._seal, kind, value))
+        first = _place(search.cursor)
+        page = self._stories.read(ids[first : first + search.limit])
+        last = first + search.limit
+        found = [read_story(id_, text) for id_, text in page.items()]
+        found = [story for story in found if story.notes]
+        return sorted(found, key=lambda story: -story.notes[0].at), str(last) if last < len(ids) else None
+
+    def _read(self, id_: str) -> Story | None:
+        """Read a story with its live record; None if neither exists."""
+        if len(id_) != ID_LENGTH:
+            return None
+        text = self._stories.read([id_]).get(id_)
+        story = self._with_live(read_story(id_, text) if text else Story(id_, is_challenge=True, notes=()))
+        return story if story.notes else None
+
+    def _with_live(self, story: Story) -> Story:
+        """Add what the live record tells of a story that has not ended, or whose last report is to come."""
+        if not story.is_challenge:
+            return story
+        now, live = self._challenges.read_challenge(story.id)
+        return merged(story, live, now)
+
+    def _to(self, story: Story) -> str | None:
+        """Return the masked number of a story; None if it has none, or if its key is gone."""
+        try:
+            if story.sealed:
+                return phone.mask(self._seal.open(story.sealed, story.id))
+            live = self._challenges.read_challenge(story.id)[1]
+            return phone.mask(open_data(self._seal, live).e164) if live else None
+        except Unsealable:
+            return None
+
+
+def _place(cursor: str) -> int:
+    if not cursor.isascii() or not (cursor or "0").isdigit() or len(cursor) > len("1000000"):
+        raise Invalid({"cursor": ["must be next_cursor of the page before"]})
+    return int(cursor or 0)
