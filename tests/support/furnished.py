@@ -65,28 +65,26 @@ class House:
 
     def live(self, number: str) -> set[str]:
         """Let a number go through everything; gives the ids of its challenges."""
-        core = self.core
+        core, caller = self.core, replace(self.caller, request_id=secrets.token_urlsafe(12))
         request = SendRequest(to=number, reference="order 7", binding={"amount": "12.00"})
-        id_ = core.send.send(self.caller, request, f"the key for {number}, a page's").challenge_id
+        id_ = core.send.send(caller, request, f"the key for {number}, a page's").challenge_id
         core.dispatcher.dispatch(id_, lambda: False)
         push(core, id_, Stage.SENT)
         push(core, id_, Stage.FAILED)  # on to the next channel
         core.dispatcher.dispatch(id_, lambda: False)
         push(core, id_, Stage.DELIVERED)
         core.scripts.offset += 2000
-        core.resend.resend(
-            self.caller, id_, ResendRequest(channel="voice"), "once more, over another channel"
-        )
+        core.resend.resend(caller, id_, ResendRequest(channel="voice"), "once more, over another channel")
         core.dispatcher.dispatch(id_, lambda: False)
         core.check.verify(
-            self.caller, id_, self.upstream.codes["voice"], idempotency_key="the key of a check, a page's"
+            caller, id_, self.upstream.codes["voice"], idempotency_key="the key of a check, a page's"
         )
         core.dispatcher.dispatch(id_, lambda: False)  # tells the app
-        running = core.send.send(self.caller, replace(request, purpose="signup")).challenge_id
+        running = core.send.send(caller, replace(request, purpose="signup")).challenge_id
         with pytest.raises(TooManyRequests):
-            core.send.send(self.caller, request)  # makes a block
+            core.send.send(caller, request)  # makes a block
         with pytest.raises(WrongCode):
-            core.check.verify(self.caller, running, "000000", idempotency_key="the key of a check, a page's")
+            core.check.verify(caller, running, "000000", idempotency_key="the key of a check, a page's")
         self.pin(number)
         recycled = Slot(core.settings.redis_prefix).key(RECYCLED, core.seal.index("recycled", number))
         core.scripts.call(
@@ -97,7 +95,7 @@ class House:
         core.store.facts.put(f"mobile:{core.seal.index('number', number)}", "yes", 60)
         receive_reply(core, number, "STOP")
         with pytest.raises(NoRoute):  # as a page is told
-            core.send.send(self.caller, request)
+            core.send.send(caller, request)
         core.journal.hand_over()
         return {id_, running}
 
