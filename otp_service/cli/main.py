@@ -24,6 +24,7 @@ _LINES = {
     "figures": "Show what was asked for, let in, sent, delivered and verified.",
     "advice": "Say which order of steps verifies more people.",
     "recycled": "Record numbers that have new owners.",
+    "challenges": "Find challenges and refused sends, and show what happened.",
     "forget": "Erase everything known about a number.",
     "rekey": "Re-encrypt suppressed and pinned numbers with the newest keys.",
     "bench-hash": "Measure this machine's hashes, and which profile fits a rate.",

@@ -3,6 +3,7 @@
 Knows by what a story is found, and what an audit line of a search says. Must not know how a story is stored or shown.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,10 @@ from otp_service.telemetry.logs import log
 
 LIMIT = 20
 """Stories of a page, if the caller names no other number."""
+EXPORTED = 500
+"""Stories of a page of an export."""
+VERSION = 1
+"""The version of the form in which stories are exported: see docs/history.md."""
 KINDS = ("number", "reference", "challenge_id", "request_id", "since")
 """The fields of which a search has exactly one; `since` is that of a time range."""
 
@@ -80,6 +85,16 @@ class Stories:
         if story is None:
             raise ChallengeNotFound
         return told(story, self._to(story))
+
+    def export(self, since: int, *, by: str) -> Iterator[dict[str, Any]]:
+        """Yield all that is known of each story that began since then (milliseconds), the newest first."""
+        log("challenges.exported", by=by)
+        cursor: str | None = ""
+        while cursor is not None:
+            found, cursor = self._scan.page(since, None, Wanted(), cursor, EXPORTED)
+            for story in found:
+                whole = story if story.state else self._with_live(story)
+                yield {"version": VERSION} | told(whole, self._to(whole))
 
     def _named(self, search: Search, kind: str) -> tuple[list[Story], str | None]:
         """Find the stories with a name, a page of them."""

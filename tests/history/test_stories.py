@@ -19,6 +19,7 @@ from otp_service.history.store import HOUR, StoryStore
 from otp_service.history.sweeper import Sweeper
 from otp_service.history.writer import HistoryWriter
 from otp_service.ops.stories import Search, Stories
+from otp_service.ops.timeline import deliveries
 from otp_service.policy import Budget, Window
 from otp_service.upstream.port import Outcome, Receipt, Stage, Verdict
 from otp_service.verification.resend import ResendRequest
@@ -231,6 +232,15 @@ def test_a_status_is_never_worse_than_the_best_report(desk: Desk) -> None:
         assert desk.told(id_)["deliveries"][0]["status"] == "delivered"
         desk.spine.store.challenge_eraser.erase(id_)
         assert desk.told(id_)["deliveries"][0]["status"] == "delivered"
+
+
+def test_the_best_of_the_kept_statuses_is_shown() -> None:
+    """Also if the notes of two reports were written by processes whose clocks differ."""
+    reports = [
+        Note(what=What.REPORTED, at=1, channel="sms", place=0, result=result) for result in ("read", "failed")
+    ]
+    for notes in (reports, reports[::-1]):
+        assert [one["status"] for one in deliveries(notes)] == ["read"]
 
 
 def test_every_request_about_a_challenge_finds_it(desk: Desk) -> None:

@@ -1,0 +1,81 @@
+"""The `challenges` command: what it finds, shows and exports."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from otp_service.bootstrap.core import Core
+from otp_service.errors import TooManyRequests
+from otp_service.verification.caller import Caller
+from otp_service.verification.send import SendRequest
+from tests.support.http_api import NUMBER, Run
+
+pytest_plugins = ["tests.support.command_fixtures"]
+
+
+def sent(product: Core) -> str:
+    """Send once, and be refused once; gives the challenge's id."""
+    caller = Caller(app=product.policy.apps["web"], active=product.active(), request_id="q" * 11)
+    id_ = product.send.send(caller, SendRequest(to=NUMBER, reference="order-1")).challenge_id
+    again = Caller(app=caller.app, active=caller.active, request_id="z" * 11)
+    with pytest.raises(TooManyRequests):
+        product.send.send(again, SendRequest(to=NUMBER))
+    product.journal.hand_over()
+    return id_
+
+
+@pytest.mark.parametrize("by", ["id", "order-1", "q" * 11])
+def test_a_challenge_is_found_by_what_an_operator_knows(run: Run, product: Core, by: str) -> None:
+    """An id, a reference and a request's id each find this one alone."""
+    id_ = sent(product)
+    code, out, _ = run("challenges", "find", id_ if by == "id" else by)
+    (line,) = out.splitlines()
+    assert code == 0
+    assert line.startswith(f"{id_}  ")
+    assert line.endswith("+1********00 US  app web: pending")
+
+
+def test_a_number_finds_the_refused_send_as_well(run: Run, product: Core) -> None:
+    """The audit line names who searched, and not the number."""
+    id_ = sent(product)
+    code, out, err = run("challenges", "find", NUMBER, "--json", "--author", "bo")
+    found = json.loads(out)
+    assert code == 0
+    assert {one["state"] for one in found} == {"pending", "refused"}
+    assert id_ in {one["id"] for one in found}
+    (audit,) = [json.loads(line) for line in err.splitlines()]
+    assert (audit["event"], audit["by"], audit["kind"]) == ("challenges.searched", "bo", "number")
+    assert NUMBER[-6:] not in err + out
+
+
+def test_what_is_not_known_is_said(run: Run, product: Core) -> None:
+    """With a code that a script sees."""
+    assert product.store.stories.count_bytes() == {}
+    assert run("challenges", "find", "nobody")[:2] == (1, "nothing is known of it\n")
+    assert run("challenges", "show", "0" * 24)[0] == 1
+
+
+def test_a_story_is_told_line_by_line(run: Run, product: Core) -> None:
+    """The refusal says rule, counter and threshold."""
+    sent(product)
+    (refused,) = json.loads(run("challenges", "find", "z" * 11, "--json")[1])
+    code, out, _ = run("challenges", "show", refused["id"])
+    first, *_, last = out.splitlines()
+    assert code == 0
+    assert first.endswith("refused (too_many_requests by cooldown)")
+    assert "refused" in last
+    assert "rule cooldown: 1 of 1 in 30 s (too_many_requests)  request_id=zzzzzzzzzzz" in last
+
+
+def test_all_are_exported_as_lines(run: Run, product: Core) -> None:
+    """Each has the version of its form and the fields that the documentation lists, and no others."""
+    id_ = sent(product)
+    code, out, _ = run("challenges", "export", "--since", "1h")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert id_ in {one["id"] for one in records}
+    assert [one["version"] for one in records] == [1, 1]
+    text = (Path(__file__).parents[2] / "docs" / "history.md").read_text()
+    assert all(f"`{name}`" in text for one in records for name in one)
+    assert NUMBER[-6:] not in out
