@@ -14,7 +14,7 @@ from otp_service.history.line import needle, time_of
 from otp_service.history.store import HOUR, StoryStore, hour_of
 from otp_service.history.story import HUMAN_CHECK, REFUSED, Story, read_story
 
-MOST = 1500
+MOST = 600
 """Stories that are read for one page; with more, the page is shorter than it could be, and has a cursor."""
 CHUNK = 100
 CURSOR_RULE = "must be next_cursor of the page before"
@@ -37,13 +37,19 @@ class Wanted:
             return "cr"
         return "r" if self.state in {REFUSED, HUMAN_CHECK} else "c"
 
-    def needles(self) -> list[str]:
-        """List texts that the lines of a wanted story contain."""
-        return [
-            needle(name, value)
-            for name, value in (("app", self.app), ("country", self.country), ("channel", self.channel))
-            if value
-        ]
+    def may_fit(self, text: str) -> bool:
+        """Return whether the lines of a story contain what is wanted; reading them would take ten times as long."""
+        return all(any(one in text for one in either) for either in self._needles())
+
+    def _needles(self) -> Iterator[list[str]]:
+        """Yield texts of which the lines of a wanted story contain one each time."""
+        for name in ("app", "country", "channel"):
+            if value := getattr(self, name):
+                yield [needle(name, value)]
+        if self.reason:
+            yield [needle("reason", self.reason), needle("rule", self.reason)]
+        if self.state not in {"", "pending", REFUSED, HUMAN_CHECK}:
+            yield [needle("result", self.state)]
 
     def fits(self, story: Story) -> bool:
         """Return whether a story is wanted."""
@@ -110,7 +116,7 @@ class Scan:
         now = self._clock()
         last = now if until is None else min(until, now)
         first = max(since, now - self._keep - 3 * HOUR)
-        needles, found, read = wanted.needles(), dict[str, Story](), 0
+        found, read = dict[str, Story](), 0
         for hour, tails in self._hours(first, last, wanted.kinds, cursor):
             while newest := _newest(tails):
                 if len(found) == limit or read == self._most:
@@ -118,7 +124,7 @@ class Scan:
                 tail, (at, id_, text) = newest
                 tail.take()
                 read += 1
-                if first <= at <= last and all(one in text for one in needles):
+                if first <= at <= last and wanted.may_fit(text):
                     story = read_story(id_, text)
                     if story.notes and wanted.fits(story):
                         found[id_] = story
