@@ -31,7 +31,6 @@ from otp_service.delivery.turns import Turns
 from otp_service.errors import StoreUnavailable
 from otp_service.events.sender import WebhookSender
 from otp_service.events.signing_secrets import read_secrets
-from otp_service.history.sweeper import Sweeper
 from otp_service.net.public_only import PublicClient
 from otp_service.ops.balances import AskedBalances
 from otp_service.ops.places import Places
@@ -230,17 +229,6 @@ class Core(Verifying):
             tell=self.dispatcher.dispatch,
             journal=self.journal,
             metrics=self.metrics,
-        )
-
-    @cached_property
-    def sweeper(self) -> Sweeper:
-        """Drops stories that are too old or too many."""
-        return Sweeper(
-            stories=self.store.stories,
-            facts=self.store.facts,
-            dropper=self.dropper,
-            keep=self.settings.keep_history * 1000,
-            memory=self.settings.history_memory,
         )
 
     @cached_property

@@ -15,6 +15,7 @@ from otp_service.guard.limiter import Limiter
 from otp_service.guard.preview import Preview
 from otp_service.history.dropper import Dropper
 from otp_service.history.scan import Scan
+from otp_service.history.sweeper import Sweeper
 from otp_service.ops.blocks import Blocks
 from otp_service.ops.difference import Differences
 from otp_service.ops.erasure import Erasure
@@ -104,6 +105,17 @@ class Operations(Foundation):
     def dropper(self) -> Dropper:
         """Drops stories of challenges."""
         return Dropper(self.store.stories, self.seal)
+
+    @cached_property
+    def sweeper(self) -> Sweeper:
+        """Drops stories that are too old or too many."""
+        return Sweeper(
+            stories=self.store.stories,
+            facts=self.store.facts,
+            dropper=self.dropper,
+            keep=self.settings.keep_history * 1000,
+            memory=self.settings.history_memory,
+        )
 
     @cached_property
     def stories(self) -> Stories:
