@@ -49,10 +49,23 @@ def in_force() -> Draft:
 
 def from_form() -> Draft:
     """Read the draft of the form, and check it. Raises Busy."""
-    expected = field("expected")
-    return checked(
-        text_of_form(), int(expected) if re.fullmatch(r"[0-9]{1,9}", expected) else 0, changed=True
-    )
+    return with_text(text_of_form())
+
+
+def with_text(text: str) -> Draft:
+    """Put another text into the draft of the form, and check it. Raises Busy."""
+    return checked(text, _expected(), changed=True)
+
+
+def unchecked() -> Draft:
+    """Read the draft of the form as it is, when it cannot be checked now."""
+    return Draft(text_of_form(), _expected(), changed=True)
+
+
+def _expected() -> int:
+    """Read the version from which the draft began; 0 if the form names none."""
+    given = field("expected")
+    return int(given) if re.fullmatch(r"[0-9]{1,9}", given) else 0
 
 
 def text_of_form() -> str:

@@ -40,7 +40,13 @@ def show() -> Answer:
 @for_role("read")
 def edit() -> Answer:
     """Do what the pressed button says with the text of the form, and show the result. Nothing is applied."""
-    name, _, rest = field("act").partition(" ")
+    try:
+        return _pressed(*field("act").partition(" ")[::2])
+    except errors.Busy as error:  # what was typed stays on the page
+        return _page(drafts.unchecked(), refused=error)
+
+
+def _pressed(name: str, rest: str) -> Answer:
     if name == "simulate":
         return _simulated(drafts.from_form())
     if name == "discard":
@@ -116,12 +122,7 @@ def _edited(change: Callable[[str], str]) -> Answer:
         text = change(drafts.text_of_form())
     except errors.Invalid as error:
         return _page(drafts.from_form(), refused=error)
-    return _page(replace(drafts.from_form(), **_checked(text)))
-
-
-def _checked(text: str) -> dict[str, Any]:
-    draft = drafts.checked(text, 0)
-    return {"text": text, "policy": draft.policy, "problems": draft.problems}
+    return _page(drafts.with_text(text))
 
 
 def _simulated(draft: Draft) -> Answer:

@@ -3,6 +3,7 @@
 Knows the form, and that tries are limited. Must not know how a session is stored.
 """
 
+import re
 from http import HTTPStatus
 
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
@@ -15,8 +16,10 @@ from otp_service.http.console import cookie
 from otp_service.http.console.forms import field
 from otp_service.http.console.frame import for_all, for_role
 from otp_service.http.view import core
+from otp_service.store.partitions import ID_LENGTH
 
 views = Blueprint("sign_in", __name__)
+_PAGE = re.compile(rf"[a-z/-]{{0,40}}|challenges/[A-Za-z0-9_-]{{{ID_LENGTH}}}")
 UNKNOWN = "This is not the key of an operator. Check that it is complete: it starts with ops_."
 TOO_OFTEN = "Too many wrong keys came from your address. Try again in 15 minutes."
 NOT_KEPT = "Your browser did not keep the session. Use HTTPS: over plain HTTP the console works on this machine only."
@@ -81,10 +84,10 @@ def _form(problem: str, *, came_from_elsewhere: bool = False) -> str:
 
 
 def _wanted() -> str:
-    """Return the page to go to: one of the console's own, whatever the request says."""
+    """Return the page to go to: one that the console may have, whatever the request says, and never a number."""
     home: str = url_for("console.now.show")
     wanted = request.values.get("next", "")
-    return wanted if wanted.startswith(home) and wanted.isascii() and wanted.isprintable() else home
+    return wanted if _PAGE.fullmatch(wanted.removeprefix(home)) and wanted.startswith(home) else home
 
 
 def _plain(response: AnyResponse) -> Response:

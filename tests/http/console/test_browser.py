@@ -100,6 +100,7 @@ def test_a_person_changes_a_fallback_and_brings_it_back(
     before = site.site.core.policies.head()
     page.get_by_role("link", name="Routes").click()
     page.get_by_role("button", name="Move Voice up in route 1").click()
+    expect(page.locator(".steps b")).to_have_text(["SMS", "Voice", "WhatsApp"])
     page.get_by_role("button", name="Move Voice up in route 1").click()
     expect(page.locator(".steps b")).to_have_text(["Voice", "SMS", "WhatsApp"])
     page.get_by_role("button", name="Review and apply").click()
@@ -127,7 +128,7 @@ def test_no_page_can_be_framed(browser: Browser, site: ConsoleSite) -> None:
     page.on("console", lambda line: told.append(line.text))
     page.route("http://frame.localhost/", lambda route: route.fulfill(body=FRAME.format(site.home)))
     page.goto("http://frame.localhost/")
-    assert page.frames[1].locator("h1").count() == 0
+    assert page.frames[1].url.startswith("chrome-error:")
     assert any("frame-ancestors" in line for line in told)
     context.close()
 
