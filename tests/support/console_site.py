@@ -18,6 +18,7 @@ PAGES = {
     "blocks": "blocks",
     "upstreams": "upstreams",
     "apps and keys": "keys",
+    "advice": "advice",
     "audit": "audit",
 }
 """Every page that a link leads to, by name."""

@@ -35,6 +35,7 @@ NAVIGATION = (
     ("console.guard.show", "Blocks"),
     ("console.upstreams.show", "Upstreams"),
     ("console.access.show", "Apps and keys"),
+    ("console.advice.show", "Advice"),
     ("console.audit.show", "Audit"),
 )
 

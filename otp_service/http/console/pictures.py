@@ -3,8 +3,9 @@
 Pure. Knows waits and counts. Must not know SVG: templates draw, and write each figure beside its bar as text.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from otp_service.policy import Policy, Route, StepRule
 
@@ -64,3 +65,28 @@ def _match(route: Route, *, first: bool) -> str:
         if (wanted := getattr(route.match, name))
     ]
     return "; ".join(parts) or ("all numbers" if first else "all other numbers")
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelBar:
+    """One stage of the way of codes: its name, its count, and its part of all that was asked for."""
+
+    name: str
+    count: int
+    part: float
+
+
+_STAGES = (("asked", "Asked"), ("let_in", "Let in"), ("sent_first", "Sent"), ("verified", "Verified"))
+
+
+def draw_funnel(total: Mapping[str, Any]) -> list[FunnelBar]:
+    """Draw the way from asked to verified, counted in challenges: fallbacks are not sent twice here."""
+    counts = {**total, "sent_first": total["first_sent"]}
+    whole = max(1, *(counts[name] for name, _ in _STAGES))
+    return [FunnelBar(words, counts[name], counts[name] / whole) for name, words in _STAGES]
+
+
+def draw_spark(counts: Sequence[int]) -> str:
+    """Return the points of a line for counts, in a box of 100 by 20."""
+    most, last = max(1, *counts), max(1, len(counts) - 1)
+    return " ".join(f"{100 * at / last:.1f},{19 - 18 * count / most:.1f}" for at, count in enumerate(counts))

@@ -7,6 +7,7 @@ from flask import Blueprint
 
 from otp_service.http.console import (
     access,
+    advice,
     audit,
     files,
     frame,
@@ -20,7 +21,7 @@ from otp_service.http.console import (
 )
 
 PREFIX = "/ops/console"
-PAGES = (now, policy, policy_history, guard, upstreams, access, audit, sign_in, files)
+PAGES = (now, policy, policy_history, guard, upstreams, access, advice, audit, sign_in, files)
 
 
 def console() -> Blueprint:

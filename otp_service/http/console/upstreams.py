@@ -1,6 +1,6 @@
-"""Upstreams: each account's balance and breakers.
+"""Upstreams: each account's balance and breakers, how quickly its codes are typed, and why it refused messages.
 
-Knows how they are shown. Must not know an upstream's words.
+Knows how figures are shown. Must not know an upstream's words.
 """
 
 from flask import Blueprint, g, render_template
@@ -14,7 +14,7 @@ views = Blueprint("upstreams", __name__)
 @views.get("/upstreams")
 @for_role("read")
 def show() -> str:
-    """Ask each account for its balance, and show what its breakers let pass."""
+    """Ask each account for its balance, and show what its breakers let pass and what the last week's figures say."""
     breakers = read_breakers()
     accounts = [
         account
@@ -24,7 +24,10 @@ def show() -> str:
         }
         for account in core().asked_balances.read(g.active)
     ]
-    return render_template("console/upstreams.html", accounts=accounts)
+    figures = core().figures.read(from_="7d", by="account,channel,country")["rows"]
+    return render_template(
+        "console/upstreams.html", accounts=accounts, figures=[row for row in figures if row["account"]]
+    )
 
 
 def read_breakers() -> dict[str, dict[str, str]]:

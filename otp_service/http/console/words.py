@@ -14,13 +14,18 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 def install(site: Blueprint) -> None:
     """Let templates use these words."""
-    for filter_ in (moment, machine_time, duration, share, channel_name):
+    for filter_ in (moment, clock, machine_time, duration, share, channel_name):
         site.add_app_template_filter(filter_)
 
 
 def moment(milliseconds: float) -> str:
     """Write a moment as people read it, in UTC."""
     return _moment(milliseconds).strftime("%d %b %Y %H:%M:%S").lstrip("0")
+
+
+def clock(milliseconds: float) -> str:
+    """Write the time of the day, in UTC."""
+    return _moment(milliseconds).strftime("%H:%M:%S")
 
 
 def machine_time(milliseconds: float) -> str:

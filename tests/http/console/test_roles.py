@@ -31,7 +31,7 @@ ACTS = {
 }
 """The least role of each act; a new one must be put into this table."""
 OPEN = {"sign_in.show", "sign_in.sign_in", "sign_in.begin", "files.get_file"}
-PAGES = ("", "routes", "routes/history", "routes/history/1", "blocks", "upstreams", "keys", "audit")
+PAGES = ("", "routes", "routes/history", "routes/history/1", "blocks", "upstreams", "keys", "advice", "audit")
 
 
 def views(app: Flask) -> Iterator[tuple[str, str, str]]:

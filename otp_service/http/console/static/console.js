@@ -75,3 +75,22 @@ if (editor) {
   number(new Set());
   if (list.children.length) check();
 }
+
+// A page that shows the present loads itself again, but only while a person is there: a session that nobody uses ends.
+const present = document.querySelector("[data-refresh]");
+if (present) {
+  const MOST = 20 * 60 * 1000; // milliseconds without a sign of a person
+  const kind = performance.getEntriesByType("navigation")[0]?.type;
+  const seen = () => { try { sessionStorage.setItem("seen", Date.now()); } catch { /* the page then loads once */ } };
+  if (kind !== "reload") seen();
+  for (const sign of ["pointerdown", "keydown"]) addEventListener(sign, seen);
+  const again = () => {
+    let last = 0;
+    try { last = Number(sessionStorage.getItem("seen")); } catch { /* as above */ }
+    const busy = document.hidden || document.activeElement instanceof HTMLInputElement;
+    if (Date.now() - last > MOST) return;
+    if (busy) setTimeout(again, 1000);
+    else location.reload();
+  };
+  setTimeout(again, 1000 * Number(present.dataset.refresh));
+}
