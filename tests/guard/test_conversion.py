@@ -299,3 +299,14 @@ def test_what_was_verified_in_the_whole_window_may_be_in_flight(counters: Counte
         counters.scripts.offset += 4 * MINUTE * 1000
     verdicts = [counters.charge(rules, asked()).verdict for _ in range(7)]
     assert verdicts == ["allow"] * 6 + ["human_check"]
+
+
+def test_what_stopped_a_place_does_not_stop_it_again(counters: Counters) -> None:
+    """Though it is still in the window, if stops are shorter than that."""
+    rules = only({"conversion": {"sends": 4, "within": "30m", "hold": "5m"}})
+    sent(counters, 4, rules=rules)
+    counters.scripts.offset += 5 * MINUTE * 1000
+    pause = counters.charge(rules, asked()).deciding.pause
+    assert pause == 5 * MINUTE * 1000
+    counters.scripts.offset += pause + 1
+    assert passes(counters.charge(rules, asked()))

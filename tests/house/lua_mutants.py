@@ -26,6 +26,7 @@ TESTS = tuple(
         "challenge/test_resending",
         "challenge/test_leases",
         "challenge/test_disarming",
+        "challenge/test_left_to_do",
         "challenge/test_reports",
         "challenge/test_settling",
         "challenge/test_watched",

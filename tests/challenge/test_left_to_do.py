@@ -1,0 +1,197 @@
+"""Where a challenge waits for what is left to do: open ones are due, endings are listed apart. It always expires."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from otp_service.bootstrap.stores import Stores
+from otp_service.challenge.model import State, Status
+from otp_service.challenge.transitions import MIN_TIME_LEFT, Hold, Next
+from tests.support.spine import (
+    PLAN,
+    PatientScripts,
+    armed,
+    brought,
+    claimed,
+    new_delivery,
+    opened,
+    prefix_of,
+    seen,
+)
+from tests.support.valkey_server import ValkeyServer
+
+LATE = PLAN.ttl * 1000 - MIN_TIME_LEFT + 1
+EXPIRY = PLAN.ttl * 1000
+LONG = replace(PLAN, cooldown=(1,))
+
+
+class Repeating(PatientScripts):
+    """Scripts of which each runs twice, as after a lost reply; the second answer counts."""
+
+    def call(self, name: str, keys: Sequence[str], *arguments: str | float) -> Any:  # noqa: ANN401 - as Scripts
+        """Run a script twice."""
+        super().call(name, keys, *arguments)
+        return super().call(name, keys, *arguments)
+
+
+@pytest.fixture
+def repeating(valkey: ValkeyServer) -> Iterator[Stores]:
+    """Give stores whose acts are all repeated."""
+    scripts = Repeating(valkey)
+    yield Stores(scripts, prefix=f"t{secrets.token_hex(6)}", partitions=4)
+    scripts.close()
+
+
+def waits(store: Stores, id_: str) -> str:
+    """Say where the only challenge waits: due, for its turn to be due, among the endings, or nowhere."""
+    found = store.due.due([id_[:2]], 10)[id_[:2]]
+    ended = store.due.ended(id_[:2], 10) == [id_]
+    where = ["due"] * (id_ in found.ids) + ["later"] * (found.following is not None) + ["ended"] * ended
+    assert len(where) <= 1
+    return where[0] if where else "nowhere"
+
+
+def expires(server: ValkeyServer, store: Stores, id_: str) -> bool:
+    """Tell whether a challenge's record has a time to live."""
+    with server.client() as client:
+        return bool(client.pttl(f"{{{prefix_of(store)}:{id_[:2]}}}:c:{id_[2:]}") > 0)
+
+
+def test_a_leased_challenge_is_no_ending(store: Stores) -> None:
+    """It is open: its lease ends, and then it is due."""
+    id_ = opened(store).id
+    assert waits(store, id_) == "due"
+    claimed(store, id_)
+    assert waits(store, id_) == "later"
+
+
+def test_each_partition_has_what_is_its_own(store: Stores) -> None:
+    """Of several that are read at once."""
+    id_ = opened(store).id
+    others = [name for name in store.partitions.names() if name != id_[:2]]
+    found = store.due.due([*others, id_[:2]], 10)
+    assert list(found[id_[:2]].ids) == [id_]
+    assert all(not found[name].ids for name in others)
+
+
+@pytest.mark.parametrize("armed_before", [False, True])
+def test_a_challenge_without_guesses_only_waits_for_its_end(
+    store: Stores, valkey: ValkeyServer, *, armed_before: bool
+) -> None:
+    """Nothing more is sent. Its last guess may still be checked until it expires."""
+    id_ = opened(store).id
+    if armed_before:
+        armed(store, id_)
+    for _ in range(PLAN.max_attempts):
+        store.challenges.take_attempt(id_, "web", 6)
+    store.scripts.offset += EXPIRY // 2
+    assert store.challenges.claim(id_) is None
+    assert waits(store, id_) == "nowhere"
+    assert seen(store, id_).last.status is (Status.UNKNOWN if armed_before else Status.NOT_SENT)
+    store.scripts.offset += EXPIRY // 2 + 1
+    assert waits(store, id_) == "ended"
+    assert store.challenges.end_expired([id_]) == [(id_, State.EXHAUSTED, "web")]
+    assert waits(store, id_) == "nowhere"
+    assert expires(valkey, store, id_)
+
+
+def test_a_message_is_not_armed_again_after_its_time(store: Stores) -> None:
+    """A worker that asks whether it may send gets no old permission."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    assert store.challenges.arm(lease, reference, "hash", "main")
+    store.scripts.offset += EXPIRY
+    assert not store.challenges.arm(lease, reference, "hash", "main")
+
+
+def test_a_late_message_that_was_not_charged_leaves_its_challenge_to_its_end(
+    store: Stores, valkey: ValkeyServer
+) -> None:
+    """An earlier message may have come: its code is valid until the challenge expires."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    store.challenges.settle(lease, Next(1), reference=reference, status=Status.ACCEPTED)
+    store.scripts.offset += LATE
+    assert store.challenges.claim(id_) is None
+    after = seen(store, id_)
+    assert (after.state, after.owed, after.last.status) == (State.PENDING, None, Status.NOT_SENT)
+    assert after.live_hashes() == [(0, "hash")]
+    assert expires(valkey, store, id_)
+    assert waits(store, id_) == "nowhere"
+    store.scripts.offset += MIN_TIME_LEFT
+    assert waits(store, id_) == "ended"
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_challenge_whose_messages_all_failed_ends_when_the_next_is_late(
+    store: Stores, valkey: ValkeyServer, *, watched: bool
+) -> None:
+    """Nothing is owed for a fallback that was not charged. Its app is told, if it listens; no code is valid."""
+    id_ = opened(store, watched=watched).id
+    lease, reference = armed(store, id_)
+    store.challenges.settle(lease, Next(1), reference=reference, status=Status.FAILED)
+    store.scripts.offset += LATE
+    assert claimed(store, id_).what == "ended"
+    assert (seen(store, id_).state, seen(store, id_).live_hashes()) == (State.UNDELIVERABLE, [])
+    assert waits(store, id_) == ("ended" if watched else "nowhere")
+    assert expires(valkey, store, id_)
+
+
+def test_a_message_that_was_superseded_did_not_come(store: Stores) -> None:
+    """Both messages stayed here, so that the challenge ends."""
+    id_ = opened(store, LONG).id
+    store.scripts.offset += LATE
+    assert store.challenges.resend(id_, "web", new_delivery(LONG))[0] == "queued"
+    assert store.challenges.claim(id_) is None
+    after = seen(store, id_)
+    assert [one.status for one in after.deliveries] == [Status.SUPERSEDED, Status.NOT_SENT]
+    assert (after.state, after.owed) == (State.UNDELIVERABLE, 1)
+
+
+def test_a_worker_whose_message_was_dropped_holds_nothing(store: Stores) -> None:
+    """Whoever leases the challenge for it gives the charge back."""
+    id_ = opened(store).id
+    store.scripts.offset += LATE - 2000
+    lease = claimed(store, id_)
+    store.scripts.offset += 2000
+    assert not store.challenges.arm(lease, "reference", "hash", "main")
+    store.challenges.record_repaid(lease)
+    assert seen(store, id_).owed == 0
+
+
+@pytest.mark.parametrize("sent_before", [False, True])
+def test_what_is_owed_is_said_again(repeating: Stores, valkey: ValkeyServer, *, sent_before: bool) -> None:
+    """A worker whose lease was granted, but whose answer was lost, learns what it leased."""
+    store = repeating
+    id_ = opened(store, LONG).id
+    if sent_before:
+        brought(store, id_)
+    store.scripts.offset += LATE
+    if sent_before:
+        store.challenges.resend(id_, "web", new_delivery(LONG))
+    lease = claimed(store, id_)
+    assert lease.what == "owed"
+    assert waits(store, id_) == "nowhere"
+    store.challenges.record_repaid(lease)
+    assert seen(store, id_).owed is None
+    store.challenges.record_repaid(lease)
+    assert expires(valkey, store, id_)
+    store.scripts.offset += MIN_TIME_LEFT
+    assert waits(store, id_) == ("ended" if sent_before else "nowhere")
+
+
+def test_what_is_left_to_do_after_the_end_is_said_again(repeating: Stores) -> None:
+    """Its app has to be told, once; the lease of an ending is an ending."""
+    store = repeating
+    id_ = opened(store, watched=True).id
+    brought(store, id_)
+    store.scripts.offset += EXPIRY
+    assert store.challenges.end_expired([id_])[-1] == (id_, None, "web")
+    assert waits(store, id_) == "ended"
+    lease = claimed(store, id_)
+    assert lease.what == "over"
+    assert waits(store, id_) == "nowhere"
+    store.challenges.settle(lease, Hold())
