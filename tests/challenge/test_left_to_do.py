@@ -1,6 +1,5 @@
 """Where a challenge waits for what is left to do: open ones are due, endings are listed apart. It always expires."""
 
-import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,7 +8,8 @@ import pytest
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import State, Status
-from otp_service.challenge.transitions import MIN_TIME_LEFT, Hold, Next
+from otp_service.challenge.store import Lease
+from otp_service.challenge.transitions import MIN_TIME_LEFT, Next, Wait
 from tests.support.spine import (
     PLAN,
     PatientScripts,
@@ -38,11 +38,17 @@ class Repeating(PatientScripts):
 
 
 @pytest.fixture
-def repeating(valkey: ValkeyServer) -> Iterator[Stores]:
-    """Give stores whose acts are all repeated."""
+def repeating(store: Stores, valkey: ValkeyServer) -> Iterator[Stores]:
+    """Give the stores of the same deployment, of which each act is repeated."""
     scripts = Repeating(valkey)
-    yield Stores(scripts, prefix=f"t{secrets.token_hex(6)}", partitions=4)
+    yield Stores(scripts, prefix=prefix_of(store), partitions=4)
     scripts.close()
+
+
+def claimed_twice(store: Stores, repeating: Stores, id_: str) -> Lease:
+    """Lease a challenge that must be due; the first answer is lost."""
+    repeating.scripts.offset = store.scripts.offset
+    return claimed(repeating, id_)
 
 
 def waits(store: Stores, id_: str) -> str:
@@ -163,35 +169,48 @@ def test_a_worker_whose_message_was_dropped_holds_nothing(store: Stores) -> None
 
 
 @pytest.mark.parametrize("sent_before", [False, True])
-def test_what_is_owed_is_said_again(repeating: Stores, valkey: ValkeyServer, *, sent_before: bool) -> None:
+def test_what_is_owed_is_said_again(
+    store: Stores, repeating: Stores, valkey: ValkeyServer, *, sent_before: bool
+) -> None:
     """A worker whose lease was granted, but whose answer was lost, learns what it leased."""
-    store = repeating
     id_ = opened(store, LONG).id
     if sent_before:
         brought(store, id_)
     store.scripts.offset += LATE
     if sent_before:
         store.challenges.resend(id_, "web", new_delivery(LONG))
-    lease = claimed(store, id_)
+    assert store.challenges.claim(id_) is None
+    assert waits(store, id_) == "ended"
+    lease = claimed_twice(store, repeating, id_)
     assert lease.what == "owed"
     assert waits(store, id_) == "nowhere"
-    store.challenges.record_repaid(lease)
-    assert seen(store, id_).owed is None
-    store.challenges.record_repaid(lease)
+    for _ in range(2):
+        store.challenges.record_repaid(lease)
+        assert seen(store, id_).owed is None
     assert expires(valkey, store, id_)
     store.scripts.offset += MIN_TIME_LEFT
     assert waits(store, id_) == ("ended" if sent_before else "nowhere")
 
 
-def test_what_is_left_to_do_after_the_end_is_said_again(repeating: Stores) -> None:
-    """Its app has to be told, once; the lease of an ending is an ending."""
-    store = repeating
+def test_that_a_wait_is_over_is_said_again(store: Stores, repeating: Stores) -> None:
+    """The message has left: a worker whose answer was lost must not send it once more."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    store.challenges.settle(lease, Wait(), reference=reference, status=Status.UNKNOWN)
+    store.scripts.offset += PLAN.steps[0].wait * 1000
+    assert claimed_twice(store, repeating, id_).what == "waited"
+
+
+def test_what_is_left_to_do_after_the_end_is_said_again(store: Stores, repeating: Stores) -> None:
+    """Its app has to be told. The lease of an ending is an ending, and what follows a message has its turn."""
     id_ = opened(store, watched=True).id
-    brought(store, id_)
+    first = claimed_twice(store, repeating, id_)
+    assert first.what == "send"
+    armed_twice = [store.challenges.arm(first, "reference", "hash", "main") for _ in range(2)]
+    assert armed_twice == [True, True]
     store.scripts.offset += EXPIRY
-    assert store.challenges.end_expired([id_])[-1] == (id_, None, "web")
+    assert store.challenges.end_expired([id_]) == [(id_, State.EXPIRED, "web")]
+    assert store.challenges.end_expired([id_]) == [(id_, None, "web")]
     assert waits(store, id_) == "ended"
-    lease = claimed(store, id_)
-    assert lease.what == "over"
+    assert claimed_twice(store, repeating, id_).what == "over"
     assert waits(store, id_) == "nowhere"
-    store.challenges.settle(lease, Hold())

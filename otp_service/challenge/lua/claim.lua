@@ -18,7 +18,7 @@ if not found then
   return {"none", now}
 end
 local score = tonumber(found)
-local band = score < 0 and -BAND or score >= BAND and BAND or 0
+local band = score >= BAND and BAND or 0 -- what is new is due
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)
 if not challenge or (challenge.state and not challenge.watched and not challenge.owed) then
