@@ -10,12 +10,15 @@ from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import State, Status
 from otp_service.challenge.store import Lease
 from otp_service.challenge.transitions import MIN_TIME_LEFT, Next, Wait
+from otp_service.upstream.port import Verdict
 from tests.support.spine import (
     PLAN,
     PatientScripts,
     armed,
     brought,
     claimed,
+    deadline,
+    ended,
     new_delivery,
     opened,
     prefix_of,
@@ -190,6 +193,44 @@ def test_what_is_owed_is_said_again(
     assert expires(valkey, store, id_)
     store.scripts.offset += MIN_TIME_LEFT
     assert waits(store, id_) == ("ended" if sent_before else "nowhere")
+
+
+def test_an_app_is_told_of_an_end_as_soon_as_its_charge_is_given_back(
+    store: Stores, valkey: ValkeyServer
+) -> None:
+    """Nothing else is left to wait for."""
+    id_ = opened(store, watched=True).id
+    store.scripts.offset += LATE
+    assert store.challenges.claim(id_) is None
+    lease, before = claimed(store, id_), store.facts.time()
+    store.challenges.record_repaid(lease)
+    due = deadline(valkey, store, id_)
+    assert due is not None
+    assert before <= due <= store.facts.time()
+
+
+def test_who_has_given_a_charge_back_holds_nothing(store: Stores) -> None:
+    """A report of the first message that comes then finds no worker that decides, so that nothing is due."""
+    id_ = opened(store, LONG).id
+    lease, reference = armed(store, id_)
+    ended(store, lease, reference, Verdict.ACCEPTED)
+    store.scripts.offset += LATE
+    store.challenges.resend(id_, "web", new_delivery(LONG))
+    assert store.challenges.claim(id_) is None
+    store.challenges.record_repaid(claimed(store, id_))
+    changed, _, _ = store.challenges.record_receipt(
+        id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason=""
+    )
+    assert changed == "changed"
+    assert waits(store, id_) == "nowhere"
+
+
+def test_a_worker_that_owes_nothing_gives_nothing_back(store: Stores) -> None:
+    """Its message leaves."""
+    id_ = opened(store).id
+    lease = claimed(store, id_)
+    store.challenges.record_repaid(lease)
+    assert store.challenges.arm(lease, "reference", "hash", "main")
 
 
 def test_that_a_wait_is_over_is_said_again(store: Stores, repeating: Stores) -> None:
