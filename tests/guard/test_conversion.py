@@ -310,3 +310,11 @@ def test_what_stopped_a_place_does_not_stop_it_again(counters: Counters) -> None
     assert pause == 5 * MINUTE * 1000
     counters.scripts.offset += pause + 1
     assert passes(counters.charge(rules, asked()))
+
+
+def test_a_place_is_judged_by_enough_sends_and_stays_open_at_its_share(counters: Counters) -> None:
+    """Nine of ten that are needed, none of them verified; then ten of which a fifth is verified."""
+    for count, verified in ((9, 0), (11, 4)):
+        sent(counters, count, verified)
+        counters.scripts.offset += 3 * MINUTE * 1000
+        assert counters.charge(CONVERSION, asked()).verdict == "allow"

@@ -62,6 +62,14 @@ def test_who_fills_a_numbers_window_leaves_a_way_in_for_other_networks(counters:
     assert passes(solving(counters, rules, asked(address=FAR)))
 
 
+def test_a_short_refusal_leaves_no_way_in(counters: Counters) -> None:
+    """Its window is over before the next message would leave beyond it."""
+    rules = only({"number": {"refuse": ["2/10m"], "trickle": ["1/45m"]}})
+    for _ in range(2):
+        assert passes(counters.charge(rules, asked(address=HERE)))
+    assert solving(counters, rules, asked(address=THERE)).verdict == "refuse"
+
+
 def test_a_network_is_new_again_after_a_day(counters: Counters) -> None:
     """Until then its messages fill the window for it alone; the marks of networks do not pile up."""
     rules = only({"number": {"refuse": ["2/d"], "trickle": ["1/10m"]}})
