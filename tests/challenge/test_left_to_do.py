@@ -8,8 +8,8 @@ import pytest
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import State, Status
-from otp_service.challenge.store import Lease
-from otp_service.challenge.transitions import MIN_TIME_LEFT, Next, Wait
+from otp_service.challenge.send_store import Lease
+from otp_service.challenge.transitions import MIN_TIME_LEFT, Again, Hold, Next, Wait
 from otp_service.upstream.port import Verdict
 from tests.support.spine import (
     PLAN,
@@ -231,6 +231,51 @@ def test_a_worker_that_owes_nothing_gives_nothing_back(store: Stores) -> None:
     lease = claimed(store, id_)
     store.challenges.record_repaid(lease)
     assert store.challenges.arm(lease, "reference", "hash", "main")
+
+
+def test_who_leased_what_is_owed_decides_nothing_else(store: Stores) -> None:
+    """It still holds the lease when the charge is given back."""
+    id_ = opened(store, LONG).id
+    brought(store, id_)
+    store.scripts.offset += LATE
+    store.challenges.resend(id_, "web", new_delivery(LONG))
+    assert store.challenges.claim(id_) is None
+    lease = claimed(store, id_)
+    store.challenges.settle(lease, Hold())
+    store.challenges.record_repaid(lease)
+    assert seen(store, id_).owed is None
+
+
+def test_a_message_that_is_handed_back_is_due_now(store: Stores, valkey: ValkeyServer) -> None:
+    """And its challenge expires as before."""
+    id_ = opened(store, LONG).id
+    brought(store, id_)
+    store.scripts.offset += 2000
+    assert store.challenges.resend(id_, "web", new_delivery(LONG))[0] == "queued"
+    lease, before = claimed(store, id_), store.facts.time()
+    store.challenges.release(lease)
+    due = deadline(valkey, store, id_)
+    assert due is not None
+    assert before <= due <= store.facts.time()
+    assert expires(valkey, store, id_)
+
+
+def test_a_fallback_is_as_old_as_the_decision_for_it(store: Stores) -> None:
+    """From then on it waits to be sent."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    before = store.facts.time()
+    store.challenges.settle(lease, Next(1), reference=reference, status=Status.FAILED)
+    assert before <= seen(store, id_).last.at <= store.facts.time()
+
+
+def test_a_pause_without_an_account_to_ask_is_no_deferral(store: Stores) -> None:
+    """Nobody said "not now", so that it uses up none of the tries."""
+    id_ = opened(store).id
+    for account, deferrals in (("", 0), ("main", 1)):
+        store.challenges.settle(claimed(store, id_), Again(1), account=account)
+        assert seen(store, id_).last.deferrals == deferrals
+        store.scripts.offset += 1000
 
 
 def test_that_a_wait_is_over_is_said_again(store: Stores, repeating: Stores) -> None:
