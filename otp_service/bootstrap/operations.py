@@ -126,6 +126,7 @@ class Operations(Foundation):
             challenges=self.store.challenges,
             seal=self.seal,
             scan=Scan(self.store.stories, clock=self.store.facts.time, keep=keep),
+            record=self.audit_trail.record,
         )
 
     @cached_property

@@ -18,7 +18,7 @@ from otp_service.history.store import StoryStore
 from otp_service.history.story import Story, read_story
 from otp_service.ops.timeline import merged, summary, told
 from otp_service.store.partitions import ID_LENGTH
-from otp_service.telemetry.logs import log
+from otp_service.telemetry.logs import Record
 
 LIMIT = 20
 """Stories of a page, if the caller names no other number."""
@@ -60,7 +60,11 @@ class Search:
 class Stories:
     """Finds and tells stories. Its methods raise StoreUnavailable."""
 
-    def __init__(self, *, stories: StoryStore, challenges: ChallengeStore, seal: Seal, scan: Scan) -> None:
+    def __init__(
+        self, *, stories: StoryStore, challenges: ChallengeStore, seal: Seal, scan: Scan, record: Record
+    ) -> None:
+        """`record` writes each search down."""
+        self._record = record
         self._stories = stories
         self._challenges = challenges
         self._seal = seal
@@ -76,7 +80,9 @@ class Stories:
         else:
             found, cursor = self._named(search, kind)
         shown = [summary(story, self._to(story)) for story in map(self._with_live, found)]
-        log("challenges.searched", by=by, kind="range" if kind == "since" else kind, found=len(shown))
+        self._record(
+            "challenges.searched", by=by, kind="range" if kind == "since" else kind, found=len(shown)
+        )
         return {"challenges": shown, "next_cursor": cursor}
 
     def read_timeline(self, id_: str) -> dict[str, Any]:
@@ -88,7 +94,7 @@ class Stories:
 
     def export(self, since: int, *, by: str) -> Iterator[dict[str, Any]]:
         """Yield all that is known of each story that began since then (milliseconds), the newest first."""
-        log("challenges.exported", by=by)
+        self._record("challenges.exported", by=by)
         cursor: str | None = ""
         while cursor is not None:
             found, cursor = self._scan.page(since, None, Wanted(), cursor, EXPORTED)

@@ -21,6 +21,7 @@ from otp_service.history.writer import HistoryWriter
 from otp_service.ops.stories import Search, Stories
 from otp_service.ops.timeline import deliveries
 from otp_service.policy import Budget, Window
+from otp_service.telemetry.logs import log
 from otp_service.upstream.port import Outcome, Receipt, Stage, Verdict
 from otp_service.verification.resend import ResendRequest
 from otp_service.verification.send import SendRequest
@@ -97,7 +98,7 @@ def at_desk(spine: Spine, *, memory: int = 256 * 1024**2) -> Desk:
     kept = StoryStore(spine.scripts, store.partitions, keep=KEEP)
     spine.journal.listen(HistoryWriter(kept, spine.seal, clock=spine.journal.clock, dropped=lambda _: None))
     reader = Scan(kept, clock=store.facts.time, keep=KEEP)
-    stories = Stories(stories=kept, challenges=store.challenges, seal=spine.seal, scan=reader)
+    stories = Stories(stories=kept, challenges=store.challenges, seal=spine.seal, scan=reader, record=log)
     sweeper = Sweeper(
         stories=kept, facts=store.facts, dropper=Dropper(kept, spine.seal), keep=KEEP, memory=memory
     )
@@ -468,6 +469,7 @@ def test_a_key_that_is_rotated_still_finds_and_opens(desk: Desk) -> None:
             challenges=desk.spine.store.challenges,
             seal=seal,
             scan=Scan(desk.kept, clock=desk.spine.store.facts.time, keep=KEEP),
+            record=log,
         )
         found = told.search(Search(number=NUMBERS[0]), by="anna")["challenges"]
         assert [one["id"] for one in found] == ids

@@ -10,8 +10,10 @@ from otp_service.ops.pins import Pin
 from tests.support.form_site import NUMBER, FormSite, form_site
 from tests.support.valkey_server import ValkeyServer
 
+OTHER = "12025550101"
 PAGES = {
     "now": "",
+    "find": "find",
     "routes": "routes",
     "history": "routes/history",
     "version": "routes/history/1",
@@ -58,4 +60,7 @@ def console_site(valkey: ValkeyServer) -> Iterator[ConsoleSite]:
         core.pins.write(Pin(kind="prefix", subject="+4479", what="refuse"), note)
         core.pins.write(Pin(kind="number", subject=f"+{NUMBER}", what="allow"), note)
         core.breakers.record_fault("main", "whatsapp", 600, 1)
+        for place, number in enumerate((NUMBER, NUMBER, OTHER)):
+            site.send_by_server(number, reference=f"order-{place}")
+        core.journal.hand_over()
         yield ConsoleSite(site)

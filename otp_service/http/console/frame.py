@@ -31,6 +31,7 @@ HEADERS = {
 View = Callable[..., Any]
 NAVIGATION = (
     ("console.now.show", "Now"),
+    ("console.find.show", "Find"),
     ("console.policy.show", "Routes"),
     ("console.guard.show", "Blocks"),
     ("console.upstreams.show", "Upstreams"),

@@ -88,7 +88,7 @@ def _fires(rows: dict[str, list[dict[str, Any]]], now: int) -> Iterator[Fire]:
             f"{channel_name(fall.channel)} to {fall.country}: {share(fall.now)} verified, same hour yesterday "
             f"{share(fall.before)} ({fall.sent} sent)"
         )
-        yield Fire("bad", "conversion", text, url_for("console.upstreams.show"))
+        yield Fire("bad", "conversion", text, url_for("console.find.show"))
     for account, channel, sent in list_silent(rows["account"], now):
         text = f"{account}, {channel_name(channel)}: {sent} sent in the last hours, and no report of any."
         yield Fire("bad", "receipts stopped", text, url_for("console.upstreams.show"))
@@ -100,7 +100,7 @@ def _fires(rows: dict[str, list[dict[str, Any]]], now: int) -> Iterator[Fire]:
 def _workers() -> Iterator[Fire]:
     if not core().store.membership(core().store.due).read()[1]:
         text = "No worker is alive: no code is sent."
-        yield Fire("bad", "workers gone", text, url_for("console.upstreams.show"))
+        yield Fire("bad", "workers gone", text, url_for("console.find.show"))
 
 
 def _breakers() -> Iterator[Fire]:
@@ -117,11 +117,11 @@ def _late(now: int) -> Iterator[Fire]:
     overdue = due.overdue(now)
     if overdue > LATE:
         text = f"The oldest delivery is {duration(overdue / 1000)} late; {due.size()} challenges are open."
-        yield Fire("bad", "late", text, url_for("console.upstreams.show"))
+        yield Fire("bad", "late", text, url_for("console.find.show"))
     wait = core().send_wait.estimate("send")
     if wait > SLOW:
         text = f"A new send waits about {duration(min(wait, HOUR))} for the workers, who hash as fast as they can."
-        yield Fire("bad", "hashing queue", text, url_for("console.upstreams.show"))
+        yield Fire("bad", "hashing queue", text, url_for("console.find.show"))
 
 
 def _balances() -> Iterator[Fire]:

@@ -10,6 +10,7 @@ from otp_service.http.console import (
     advice,
     audit,
     files,
+    find,
     frame,
     guard,
     now,
@@ -21,7 +22,7 @@ from otp_service.http.console import (
 )
 
 PREFIX = "/ops/console"
-PAGES = (now, policy, policy_history, guard, upstreams, access, advice, audit, sign_in, files)
+PAGES = (now, find, policy, policy_history, guard, upstreams, access, advice, audit, sign_in, files)
 
 
 def console() -> Blueprint:

@@ -1,0 +1,82 @@
+"""Find: one box for a number, a reference or an id, and the story of a challenge as a line of time.
+
+Knows what a text in the box may be. Must not know how a story is found. A number is in a form only,
+never in an address.
+"""
+
+import re
+
+from flask import Blueprint, g, redirect, render_template, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from otp_service import errors
+from otp_service.http.console.forms import field
+from otp_service.http.console.frame import for_role
+from otp_service.http.console.story_words import told_steps
+from otp_service.http.view import core
+from otp_service.ops.stories import Search
+from otp_service.store.partitions import ID_LENGTH
+
+views = Blueprint("find", __name__)
+Answer = str | AnyResponse | tuple[str, int]
+HOUR = 3_600_000
+_NUMBER = re.compile(r"[1-9][0-9 ().-]{6,24}")
+_ID = re.compile(rf"[A-Za-z0-9_-]{{{ID_LENGTH}}}")
+
+
+@views.get("/find")
+@for_role("read")
+def show() -> str:
+    """Show the newest challenges and refused sends of the last hour."""
+    newest = core().stories.search(Search(since=core().store.facts.time() - HOUR), by=g.operator)
+    return _page(newest["challenges"], newest=True)
+
+
+@views.post("/find")
+@for_role("read")
+def search() -> Answer:
+    """Find by what is in the box; one story is shown at once."""
+    asked = field("q")
+    try:
+        found = _found(asked)
+    except errors.Invalid as error:
+        return _page([], refused=error), 422
+    if len(found) == 1:
+        return redirect(url_for(".show_story", challenge_id=found[0]["id"]), 303)
+    return _page(found)
+
+
+@views.get("/challenges/<challenge_id>")
+@for_role("read")
+def show_story(challenge_id: str) -> str:
+    """Tell what happened to a challenge, or to a refused send."""
+    story = core().stories.read_timeline(challenge_id)
+    return render_template("console/story.html", story=story, steps=told_steps(story["timeline"]))
+
+
+def _found(asked: str) -> list[dict[str, object]]:
+    """Search by what the text may be, one kind after another. Raises Invalid."""
+    if not asked:
+        raise errors.Invalid({"q": ["must be a number, a reference, or the id of a challenge or a request"]})
+    for search in _searches(asked):
+        found: list[dict[str, object]] = core().stories.search(search, by=g.operator)["challenges"]
+        if found:
+            return found
+    return []
+
+
+def _searches(asked: str) -> list[Search]:
+    if asked.startswith("+"):
+        return [Search(number=asked)]
+    kinds = [Search(challenge_id=asked)] if _ID.fullmatch(asked) else []
+    named = [*kinds, Search(reference=asked), Search(request_id=asked)]
+    return [*named, Search(number=f"+{asked}")] if _NUMBER.fullmatch(asked) else named
+
+
+def _page(
+    found: list[dict[str, object]],
+    *,
+    newest: bool = False,
+    refused: errors.OtpError | None = None,
+) -> str:
+    return render_template("console/find.html", found=found, newest=newest, refused=refused)

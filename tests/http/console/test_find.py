@@ -1,0 +1,93 @@
+"""Find: by number, reference or id to the story of a challenge, in words and with waits to scale."""
+
+import json
+import re
+
+import pytest
+
+from otp_service.history.note import What
+from otp_service.http.console.story_words import LEAST, LINE, sentence, told_steps
+from tests.support.console_pages import HOME, Console, console_of
+from tests.support.http_api import NUMBER, Api
+
+pytest_plugins = ["tests.support.http_fixtures"]
+
+
+def opened(api: Api) -> tuple[Console, str]:
+    """Open a challenge, and the console."""
+    console = console_of(api)
+    id_ = api.opened(NUMBER, reference="order-7")
+    api.core.journal.hand_over()
+    return console, id_
+
+
+def test_one_box_takes_a_number_a_reference_and_ids(api: Api) -> None:
+    """Each leads to the story at once; the number is in no address, and on no page."""
+    console, id_ = opened(api)
+    request_id = api.answers[-1].headers["X-Request-Id"]
+    spelled = f"{NUMBER[:2]} ({NUMBER[2:5]}) {NUMBER[5:8]}-{NUMBER[8:]}"
+    for asked in (NUMBER, NUMBER.removeprefix("+"), spelled, "order-7", id_, request_id, f"  {id_} "):
+        answer = console.post("find", q=asked)
+        assert answer.headers.get("Location") == f"{HOME}challenges/{id_}", asked
+    story = console.get(f"challenges/{id_}").text
+    assert "A code was asked for" in story
+    assert "order-7" in story
+    seen = "".join(f"{answer.headers} {answer.text}" for answer in console.answers)
+    assert NUMBER.removeprefix("+") not in seen
+
+
+def test_what_is_not_kept_is_said(api: Api) -> None:
+    """No result, a number that is none, an empty box, a story that is gone."""
+    console, _ = opened(api)
+    assert "Nothing is kept under this" in console.post("find", q="another").text
+    assert "Nothing is kept under this" in console.post("find", q="+12025550199").text
+    assert console.post("find", q="+999").status_code == 422
+    assert console.post("find", q="").status_code == 422
+    assert console.get("challenges/none").status_code == 404
+
+
+def test_several_are_listed_newest_first_and_the_last_hour_unasked(api: Api) -> None:
+    """Each with its state, and a link to its story."""
+    console, first = opened(api)
+    api.later(60)
+    second = api.opened(NUMBER, reference="order-8")
+    api.core.journal.hand_over()
+    for page in (console.post("find", q=NUMBER).text, console.get("find").text):
+        assert re.findall(r"/challenges/([\w-]+)", page) == [second, first]
+
+
+def test_a_search_is_in_the_audit_trail_without_what_was_searched(api: Api) -> None:
+    """Who, by which kind, and how many were found."""
+    console, _ = opened(api)
+    console.post("find", q=NUMBER)
+    act = api.core.audit_trail.read()[0]
+    assert (act.name, act.by, act.about) == ("challenges.searched", "anna", {"kind": "number", "found": 1})
+    assert NUMBER not in json.dumps(console.get("audit").text)
+
+
+def test_waits_are_drawn_to_scale() -> None:
+    """All together fill the line; the shortest is still seen, and none is drawn where nothing was waited for."""
+    notes = [{"what": "asked", "at": at} for at in (0, 0, 1, 30_000, 40_000)]
+    assert [step.height for step in told_steps(notes)] == [0, 0, LEAST, LINE * 3 // 4, LINE // 4]
+    assert [step.wait for step in told_steps(notes)][2:] == [0.001, 29.999, 10.0]
+    assert told_steps([]) == []
+
+
+@pytest.mark.parametrize("what", list(What))
+def test_every_kind_of_note_has_a_sentence(what: What) -> None:
+    """Also with nothing but its kind, and none says the word of the API."""
+    _, text = sentence({"what": str(what), "at": 0})
+    assert text[0].isupper()
+    assert "_" not in text
+
+
+def test_a_fallback_is_told_with_its_reason() -> None:
+    """In the words of people."""
+    note = {
+        "what": "fell_back",
+        "at": 0,
+        "channel": "sms",
+        "following": "whatsapp",
+        "reason": "not_delivered",
+    }
+    assert sentence(note) == ("bad", "SMS was given up: not delivered; WhatsApp follows")
