@@ -150,3 +150,13 @@ def test_a_status_that_is_already_known_adds_no_step(store: Stores) -> None:
     store.challenges.settle(claimed(store, id_), Next(1), reference=reference, status=Status.ACCEPTED)
     assert len(seen(store, id_).deliveries) == 1
     assert claimed(store, id_).challenge.last.status is Status.ACCEPTED
+
+
+def test_a_delivery_that_no_account_could_take_yet_was_not_tried(store: Stores, valkey: ValkeyServer) -> None:
+    """It waited for a breaker, so it was neither charged nor deferred, and a worker hands it back in its old place."""
+    id_ = opened(store).id
+    store.challenges.settle(claimed(store, id_), Again(3))
+    store.scripts.offset += 3_000
+    lease = claimed(store, id_)
+    store.challenges.release(lease)
+    assert deadline(valkey, store, id_) == lease.challenge.last.at

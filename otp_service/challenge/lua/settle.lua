@@ -71,7 +71,7 @@ if leads then
       table.insert(last.tried, account)
     else
       last.tried = nil
-      last.deferrals = (last.deferrals or 0) + (account ~= "" and 1 or 0)
+      if account ~= "" then last.deferrals = (last.deferrals or 0) + 1 end
     end
   elseif move == "next" then
     local delivery = ending.following
