@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 import secrets
+import signal
 import stat
 import subprocess
 import sys
@@ -141,8 +142,7 @@ def test_it_verifies_a_number_without_rights_and_without_writing(
         assert [end(process) for process in running] == [0, 0]
     finally:
         for process in running:
-            process.kill()
-            process.wait()
+            end(process, signal.SIGKILL)
     assert "Traceback" not in log.read_text()
 
 

@@ -53,7 +53,6 @@ class Image:
             "--mount",
             "--pid",
             "--fork",
-            "--kill-child",
             "/bin/sh",
             "-c",
             ENTER,
@@ -89,11 +88,11 @@ class Image:
         return [f"{place}/{program}"]
 
 
-def end(process: "subprocess.Popen[bytes]") -> int:
-    """End what was started, as an engine does; gives the exit code."""
-    inner = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    for pid in inner:
-        os.kill(int(pid), signal.SIGTERM)
+def end(process: "subprocess.Popen[bytes]", by: signal.Signals = signal.SIGTERM) -> int:
+    """End what was started, as an engine does; gives the exit code. It is alone in its namespace, so all of it ends."""
+    if process.poll() is None:
+        for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            os.kill(int(pid), by)
     return process.wait()
 
 
