@@ -61,6 +61,6 @@ def console_site(valkey: ValkeyServer) -> Iterator[ConsoleSite]:
         core.pins.write(Pin(kind="number", subject=f"+{NUMBER}", what="allow"), note)
         core.breakers.record_fault("main", "whatsapp", 600, 1)
         for place, number in enumerate((NUMBER, NUMBER, OTHER)):
-            site.send_by_server(number, reference=f"order-{place}")
+            site.send_by_server(f"+{number}", reference=f"order-{place}")
         core.journal.hand_over()
         yield ConsoleSite(site)

@@ -21,7 +21,7 @@ from tests.support.patience import PATIENCE
 
 pytest_plugins = ("tests.support.demo_fixtures",)
 SENDS = 80
-KEY_FILES = ("demo.json", "shop.json")
+KEY_FILES = ("demo.json", "shop.json", "keys.json")
 """Ordinary sends: twenty over each channel, of which every fifth is cancelled."""
 CHANNELS = ("sms", "whatsapp", "voice", "rcs")
 CLOSING = {"rate_limited": "throttled", "unavailable": "unavailable", "unauthenticated": "bad_token"}
