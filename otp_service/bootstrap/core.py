@@ -72,6 +72,7 @@ class Core(Verifying):
         with suppress(StoreUnavailable):  # nothing works without the store, and following goes on
             self.active.refresh()
         self.active.follow()
+        self.followers.follow(self.name, self.report)
         with suppress(StoreUnavailable):
             self.eviction.refresh()
         self.eviction.follow()
@@ -81,6 +82,11 @@ class Core(Verifying):
         with suppress(StoreUnavailable):  # callers with an issued key are told to retry until it is read
             self.live_keys.refresh()
         self.live_keys.follow()
+
+    @property
+    def name(self) -> str:
+        """What operators call this process."""
+        return f"{self.role} {self.settings.worker_name or socket.gethostname()}:{os.getpid()}"
 
     @cached_property
     def eviction(self) -> EvictionWatch:

@@ -7,9 +7,11 @@ from functools import cached_property
 
 from otp_service.bootstrap.activation import Activation
 from otp_service.bootstrap.operations import Operations
+from otp_service.bootstrap.secrets_needed import held_secrets, needed_secrets
 from otp_service.ops.apps import Apps
 from otp_service.ops.policy_changes import PolicyChanges
 from otp_service.policy.active import PolicyFollower
+from otp_service.policy.followers import Report
 
 
 class PolicyEditing(Operations):
@@ -34,12 +36,20 @@ class PolicyEditing(Operations):
     @cached_property
     def policy_changes(self) -> PolicyChanges:
         """Checks and applies policies."""
-        return PolicyChanges(policies=self.policies, check=self.activation.check)
+        return PolicyChanges(
+            policies=self.policies,
+            check=self.activation.check,
+            lacking=lambda loaded: self.followers.lacking(needed_secrets(loaded)),
+        )
 
     @cached_property
     def apps(self) -> Apps:
         """Adds and removes apps."""
         return Apps(changes=self.policy_changes, keyring=self.keyring)
+
+    def report(self) -> Report:
+        """Say which version this process works with, and which secrets it has."""
+        return Report(self.active.version, self.active.newest, held_secrets(self.settings))
 
     def close(self) -> None:
         """Close all connections, also those to upstreams."""

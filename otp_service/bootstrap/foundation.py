@@ -16,6 +16,7 @@ from otp_service.errors import StoreUnavailable
 from otp_service.ops.audit_trail import AuditTrail
 from otp_service.policy import Policy
 from otp_service.policy.active import NO_POLICY
+from otp_service.policy.followers import Followers
 from otp_service.policy.versions import Policies
 from otp_service.settings import Settings
 from otp_service.store.connection import USUAL_LIMITS, Limits, connect
@@ -47,6 +48,7 @@ class Foundation:
         read = configuration.settings
         self.configuration = configuration
         self.settings = read
+        self.role = role
         self.threads = threads
         client = partial(
             connect,
@@ -67,6 +69,7 @@ class Foundation:
         record = self.audit_trail.record
         self.policies = Policies(self.scripts, prefix=read.redis_prefix, record=record)
         self.keyring = Keyring(self.scripts, prefix=read.redis_prefix, record=record)
+        self.followers = Followers(self.scripts, prefix=read.redis_prefix)
         self.seal = Seal(read.number_keys, read.lookup_keys, read.subject_key)
 
     def policy_in_force(self) -> Policy:

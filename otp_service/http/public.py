@@ -181,6 +181,7 @@ def check_readiness() -> tuple[dict[str, Any], int, dict[str, str]]:
         return {"status": "unavailable", "parts": states}, 503, {"Retry-After": "2"}
     states["eviction"] = core().eviction.state
     states["workers"] = _state(core().workers.ping)
+    states["policy"] = "; ".join(core().followers.behind()) or "ok"
     return {"status": "ok", "parts": states}, 200, {}
 
 

@@ -4,7 +4,7 @@ Knows what is checked before a change, and which changes are for admins only. Mu
 versions are stored.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,17 +26,32 @@ class Applied:
 class PolicyChanges:
     """Checks and applies policies. Its methods raise StoreUnavailable."""
 
-    def __init__(self, *, policies: Policies, check: Callable[[str], Policy]) -> None:
-        """`check` parses a text; it raises ConfigurationError if no process could run it."""
+    def __init__(
+        self,
+        *,
+        policies: Policies,
+        check: Callable[[str], Policy],
+        lacking: Callable[[Policy], Sequence[str]] = lambda _: (),
+    ) -> None:
+        """`check` parses a text; it raises ConfigurationError if this process could not run it.
+
+        `lacking` says which other processes could not.
+        """
         self._policies = policies
         self._check = check
+        self._lacking = lacking
 
     def check(self, text: str) -> Policy:
         """Parse a policy that could be applied. Raises PolicyInvalid with every problem."""
         return parse_checked(text, self._check)
 
-    def _check_change(self, text: str) -> Policy:
-        return parse_checked(text, self._check, f"{PolicyInvalid.detail} Nothing was changed.")
+    def warnings_about(self, loaded: Policy) -> tuple[str, ...]:
+        """Return the warnings about a policy, with the running processes that could not use it."""
+        return (*loaded.warnings, *self._lacking(loaded))
+
+    def _check_change(self, text: str) -> tuple[Policy, tuple[str, ...]]:
+        loaded = parse_checked(text, self._check, f"{PolicyInvalid.detail} Nothing was changed.")
+        return loaded, self.warnings_about(loaded)
 
     def apply(
         self,
@@ -52,12 +67,12 @@ class PolicyChanges:
         With `same_access_as` who may call, and where codes and events go, must stay as they are; the policy given
         there counts while the store holds none. Raises PolicyInvalid, PolicyConflict, RoleNotAllowed.
         """
-        loaded = self._check_change(text)
-        with _warnings_in_conflict(loaded):
+        loaded, warnings = self._check_change(text)
+        with _in_conflict(warnings):
             if same_access_as is not None:
                 expected = self._with_same_access(loaded, same_access_as, expected)
             version, changed = self._policies.apply(text, author=by, reason=reason, expected=expected)
-        return Applied(version, loaded.warnings, changed)
+        return Applied(version, warnings, changed)
 
     def rollback(
         self, number: int | None, *, by: str, reason: str, same_access_as: Policy | None = None
@@ -90,13 +105,13 @@ class PolicyChanges:
         """
         newest = version_of(self._policies)
         text = change(newest.text)
-        loaded = self._check_change(text)
-        with _warnings_in_conflict(loaded):
+        _, warnings = self._check_change(text)
+        with _in_conflict(warnings):
             if (head := self._policies.head()) != newest.number:
                 raise PolicyConflict(head)
             before()
             version, changed = self._policies.apply(text, author=by, reason=reason, expected=newest.number)
-        return Applied(version, loaded.warnings, changed)
+        return Applied(version, warnings, changed)
 
     def _with_same_access(self, loaded: Policy, first: Policy, expected: int | None) -> int:
         """Refuse a change of access; return the version that was compared, so that no other comes in between.
@@ -117,12 +132,12 @@ class PolicyChanges:
 
 
 @contextmanager
-def _warnings_in_conflict(loaded: Policy) -> Iterator[None]:
+def _in_conflict(warnings: tuple[str, ...]) -> Iterator[None]:
     """Give the warnings about a policy to the conflict that prevents it: whoever tries again wants to know them."""
     try:
         yield
     except PolicyConflict as error:
-        raise PolicyConflict(error.version, loaded.warnings) from None
+        raise PolicyConflict(error.version, warnings) from None
 
 
 def version_of(policies: Policies, number: int | None = None) -> Version:

@@ -61,6 +61,16 @@ class PolicyFollower:
             raise StoreUnavailable(NO_POLICY, retry_after=2)
         return self._active
 
+    @property
+    def version(self) -> int:
+        """The version that this process works with; 0 if it has none of the store."""
+        return self._active.version if self._active else 0
+
+    @property
+    def newest(self) -> int:
+        """The newest version that this process has seen, whether it can use it or not."""
+        return self._number
+
     def follow(self) -> None:
         """Start a daemon thread that refreshes the active policy again and again."""
         start_polling("policy", self.refresh)

@@ -6,6 +6,7 @@ import pytest
 
 from otp_service.delivery.membership import LIFE
 from otp_service.delivery.worker_watch import RETRY_AFTER
+from otp_service.policy.followers import Report
 from tests.conftest import OPS
 from tests.support.http_api import (
     Api,
@@ -30,7 +31,7 @@ def test_a_process_is_ready_while_its_store_takes_writes(api: Api, away: Api) ->
     ready, unready = (one.call("GET", "/readyz", key=None) for one in (api, away))
     assert (ready.status_code, ready.json) == (
         200,
-        {"status": "ok", "parts": {"store": "ok", "eviction": "ok", "workers": "no_worker"}},
+        {"status": "ok", "parts": {"store": "ok", "eviction": "ok", "workers": "no_worker", "policy": "ok"}},
     )
     assert "Retry-After" not in ready.headers
     assert (unready.status_code, unready.json) == (
@@ -43,11 +44,21 @@ def test_a_process_is_ready_while_its_store_takes_writes(api: Api, away: Api) ->
 def test_without_a_worker_a_process_is_ready_and_says_so(api: Api) -> None:
     """The status stays 200, because codes can still be checked. A worker that beats is seen at once."""
     core = api.core
-    parts = {"store": "ok", "eviction": "ok", "workers": "no_worker"}
+    parts = {"store": "ok", "eviction": "ok", "workers": "no_worker", "policy": "ok"}
     assert api.call("GET", "/readyz", key=None).json == {"status": "ok", "parts": parts}
     core.store.membership(core.store.due).beat("one", LIFE)
     ready = api.call("GET", "/readyz", key=None)
     assert (ready.status_code, ready.json) == (200, {"status": "ok", "parts": parts | {"workers": "ok"}})
+
+
+def test_a_process_that_keeps_an_older_policy_is_named(api: Api) -> None:
+    """In the body of /readyz of every process, because the one that lacks a secret may serve no probe."""
+    core = api.core
+    core.followers.write("worker b:2", Report(3, 4, ()))
+    core.followers.write("api a:1", Report(4, 4, ()))
+    ready = api.call("GET", "/readyz", key=None)
+    assert ready.status_code == 200
+    assert (ready.json or {})["parts"]["policy"] == "worker b:2 keeps version 3, not 4"
 
 
 def test_a_send_without_workers_is_refused_with_a_time_to_wait(live: Api) -> None:

@@ -70,7 +70,8 @@ def get_policy_version(number: int) -> dict[str, Any]:
 )
 def check_policy() -> dict[str, Any]:
     """Report all errors with line numbers, and warn about likely mistakes."""
-    return {"warnings": list(core().policy_changes.check(load(PolicyTextSchema)["text"]).warnings)}
+    changes = core().policy_changes
+    return {"warnings": list(changes.warnings_about(changes.check(load(PolicyTextSchema)["text"])))}
 
 
 @views.put("/policy")

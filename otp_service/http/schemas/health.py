@@ -13,7 +13,8 @@ class HealthSchema(Schema):
         keys=fields.String(),
         values=fields.String(),
         metadata={
-            "description": "The state of each part: ok, or the code of its problem; of eviction, the store's policy.",
-            "example": {"store": "ok", "eviction": "ok", "workers": "ok"},
+            "description": "The state of each part: ok, or the code of its problem; of eviction, the store's policy; "
+            "of policy, the processes that cannot use the newest version.",
+            "example": {"store": "ok", "eviction": "ok", "workers": "ok", "policy": "ok"},
         },
     )

@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.core import Core
 from otp_service.delivery.account_health import AccountHealth
+from otp_service.policy.followers import Report
 from otp_service.store.polling import POLL_EVERY
 from otp_service.upstream.port import Outcome, Reply, Verdict
 from otp_service.verification.caller import Caller
@@ -101,6 +102,17 @@ def test_a_policy_can_be_checked_applied_compared_and_rolled_back(
     listed = members(ask(api, "GET", "policy/history"))["versions"]
     assert [one["version"] for one in listed] == [3, 2, 1]
     assert all("text" not in one for one in listed)
+
+
+def test_a_change_names_processes_that_lack_a_secret(api: Api) -> None:
+    """A check and an apply say who would keep the policy before; a change of an app says so, too."""
+    own = api.core.report()
+    api.core.followers.write("api a:1", own)
+    api.core.followers.write("worker b:2", Report(own.version, own.newest, own.secrets[1:]))
+    said = f"{own.secrets[0]} is missing in worker b:2: it keeps version {own.version} until it has it and gets SIGHUP"
+    assert members(ask(api, "POST", "policy/check", {"text": GOOD})) == {"warnings": [said]}
+    assert members(apply(api, GOOD))["warnings"] == [said]
+    assert said in members(ask(api, "POST", "policy/rollback", {"reason": "x", "version": 1}))["warnings"]
 
 
 @pytest.mark.parametrize(
