@@ -9,7 +9,9 @@ from otp_service.bootstrap.activation import Activation
 from otp_service.bootstrap.operations import Operations
 from otp_service.bootstrap.secrets_needed import held_secrets, needed_secrets
 from otp_service.ops.apps import Apps
+from otp_service.ops.keyless_apps import keyless_apps
 from otp_service.ops.policy_changes import PolicyChanges
+from otp_service.policy import Policy
 from otp_service.policy.active import PolicyFollower
 from otp_service.policy.followers import Report
 
@@ -39,8 +41,13 @@ class PolicyEditing(Operations):
         return PolicyChanges(
             policies=self.policies,
             check=self.activation.check,
-            lacking=lambda loaded: self.followers.lacking(needed_secrets(loaded)),
+            warn=self.warnings_here,
         )
+
+    def warnings_here(self, loaded: Policy) -> list[str]:
+        """Warn of what is missing around a policy: secrets of running processes, keys. Raises StoreUnavailable."""
+        now, keys = self.keyring.read_all()
+        return [*self.followers.lacking(needed_secrets(loaded)), *keyless_apps(loaded, keys, now)]
 
     @cached_property
     def apps(self) -> Apps:

@@ -73,6 +73,7 @@ def _policy_problems(base: PolicyEditing, newest: Version | None) -> Iterator[st
         yield from (f"error: version {newest.number}: {problem}" for problem in error.problems)
         return
     yield from _findings(active.policy)
+    yield from (f"warning: {missing}" for missing in base.warnings_here(active.policy))
     yield from _upstream_problems(active)
 
 

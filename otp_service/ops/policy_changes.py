@@ -5,10 +5,10 @@ versions are stored.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from otp_service.errors import NotFound, PolicyConflict, PolicyInvalid, RoleNotAllowed
+from otp_service.errors import NotFound, PolicyConflict, PolicyInvalid, RoleNotAllowed, StoreUnavailable
 from otp_service.ops.checked_policy import parse_checked
 from otp_service.policy import CHANNELS, ROLES, Policy
 from otp_service.policy.versions import Policies, Version
@@ -31,27 +31,33 @@ class PolicyChanges:
         *,
         policies: Policies,
         check: Callable[[str], Policy],
-        lacking: Callable[[Policy], Sequence[str]] = lambda _: (),
+        warn: Callable[[Policy], Sequence[str]] = lambda _: (),
     ) -> None:
         """`check` parses a text; it raises ConfigurationError if this process could not run it.
 
-        `lacking` says which other processes could not.
+        `warn` says what is missing around a policy, such as a secret in another process.
         """
         self._policies = policies
         self._check = check
-        self._lacking = lacking
+        self._warn = warn
 
     def check(self, text: str) -> Policy:
         """Parse a policy that could be applied. Raises PolicyInvalid with every problem."""
         return parse_checked(text, self._check)
 
     def warnings_about(self, loaded: Policy) -> tuple[str, ...]:
-        """Return the warnings about a policy, with the running processes that could not use it."""
-        return (*loaded.warnings, *self._lacking(loaded))
+        """Return the warnings about a policy, and about what is missing around it."""
+        return (*loaded.warnings, *self._warn(loaded))
 
-    def _check_change(self, text: str) -> tuple[Policy, tuple[str, ...]]:
-        loaded = parse_checked(text, self._check, f"{PolicyInvalid.detail} Nothing was changed.")
-        return loaded, self.warnings_about(loaded)
+    def _check_change(self, text: str) -> Policy:
+        return parse_checked(text, self._check, f"{PolicyInvalid.detail} Nothing was changed.")
+
+    def _applied(self, loaded: Policy, version: Version, *, changed: bool) -> Applied:
+        """Look around after the change: what came with it, such as keys, is there now."""
+        warnings = loaded.warnings
+        with suppress(StoreUnavailable):  # the change is made, and that is the answer
+            warnings = self.warnings_about(loaded)
+        return Applied(version, warnings, changed)
 
     def apply(
         self,
@@ -67,12 +73,12 @@ class PolicyChanges:
         With `same_access_as` who may call, and where codes and events go, must stay as they are; the policy given
         there counts while the store holds none. Raises PolicyInvalid, PolicyConflict, RoleNotAllowed.
         """
-        loaded, warnings = self._check_change(text)
-        with _in_conflict(warnings):
+        loaded = self._check_change(text)
+        with _in_conflict(loaded.warnings):
             if same_access_as is not None:
                 expected = self._with_same_access(loaded, same_access_as, expected)
             version, changed = self._policies.apply(text, author=by, reason=reason, expected=expected)
-        return Applied(version, warnings, changed)
+        return self._applied(loaded, version, changed=changed)
 
     def rollback(
         self, number: int | None, *, by: str, reason: str, same_access_as: Policy | None = None
@@ -105,13 +111,13 @@ class PolicyChanges:
         """
         newest = version_of(self._policies)
         text = change(newest.text)
-        _, warnings = self._check_change(text)
-        with _in_conflict(warnings):
+        loaded = self._check_change(text)
+        with _in_conflict(loaded.warnings):
             if (head := self._policies.head()) != newest.number:
                 raise PolicyConflict(head)
             before()
             version, changed = self._policies.apply(text, author=by, reason=reason, expected=newest.number)
-        return Applied(version, warnings, changed)
+        return self._applied(loaded, version, changed=changed)
 
     def _with_same_access(self, loaded: Policy, first: Policy, expected: int | None) -> int:
         """Refuse a change of access; return the version that was compared, so that no other comes in between.

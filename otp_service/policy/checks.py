@@ -259,12 +259,6 @@ def report_warnings(draft: Draft, findings: Findings) -> None:
     for place, digest in _hashes(draft):
         if _EXAMPLE.fullmatch(digest):
             findings.add(place, "is the hash of the example, which no key has")
-    for name, app in draft.apps.items():
-        if not app.publishable_keys and not app.secret_keys:
-            findings.add(
-                join("app", name),
-                "has no publishable_keys or secret_keys (only issued keys can call as this app)",
-            )
     for at, route in enumerate(draft.routes):
         if all(step.condition for step in route.steps):
             findings.add(

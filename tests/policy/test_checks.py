@@ -100,13 +100,6 @@ def test_a_key_is_used_once(more: str, place: str) -> None:
     ]
 
 
-def test_an_app_without_keys_causes_a_warning() -> None:
-    """Keys can be issued for it while the service runs; until then, no caller can be this app."""
-    rule = "has no publishable_keys or secret_keys (only issued keys can call as this app)"
-    assert warned(f'{GOOD}[app.b]\nbrand = "B"') == [f"app.b: {rule} (line 14)"]
-    assert warned(f'{GOOD}[app.b]\nbrand = "B"\nsecret_keys = []') == [f"app.b: {rule} (line 14)"]
-
-
 def test_an_operator_has_one_of_three_roles() -> None:
     """The default is admin."""
     operator = f'[operator.ben]\nkeys = ["{digest("ops_ben")}"]\n'

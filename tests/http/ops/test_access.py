@@ -359,12 +359,7 @@ def test_an_app_can_be_created_shown_listed_and_removed(in_force: Api) -> None:
     api = in_force
     body = {"name": "shop", "brand": "Shop", "origins": ["https://shop.example"], "reason": "it opens"}
     made = members(ask(api, "POST", "apps", body))
-    assert (made["version"], made["author"], made["reason"], made["warnings"][0][:9]) == (
-        2,
-        "anna",
-        "it opens",
-        "app.shop:",
-    )
+    assert (made["version"], made["author"], made["reason"], made["warnings"]) == (2, "anna", "it opens", [])
     api.core.active.refresh()
     assert [calls_with(api, one["key"]) for one in made["keys"]] == [202, 202]
     shown = members(ask(api, "GET", "apps/shop"))
