@@ -46,6 +46,7 @@ TESTS = tuple(
         "system/test_time_to_live",
         "upstream/test_breakers",
         "policy/test_versions",
+        "policy/test_followers",
         "access/test_keyring",
         "access/test_sessions",
         "ops/test_audit_trail",
@@ -482,6 +483,14 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("if untried and event.op then", "if untried then"),
         ("event.tries - 1, nil", "event.tries, nil"),
         KEEPTTL,
+    ],
+    "follow": [
+        ('if own_name ~= "" then', "if false then"),
+        ('if own_name ~= "" then', "if true then"),
+        ("now + ttl, own_report", "now, own_report"),
+        ('redis.call("PEXPIRE", followers_key, ttl)', ""),
+        ("tonumber(ends) <= now", "false"),
+        ('redis.call("HDEL", followers_key, found[place])', ""),
     ],
     "policy_apply": [
         ('redis.call("HGET", key, "op") == operation', "false"),

@@ -19,9 +19,15 @@ def scripts(valkey: ValkeyServer) -> Iterator[PatientScripts]:
 
 
 @pytest.fixture
-def followers(scripts: PatientScripts) -> Followers:
+def prefix() -> str:
+    """Begins the names of all keys of one deployment."""
+    return f"t{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+def followers(scripts: PatientScripts, prefix: str) -> Followers:
     """The processes of one deployment."""
-    return Followers(scripts, prefix=f"t{secrets.token_hex(6)}")
+    return Followers(scripts, prefix=prefix)
 
 
 def test_a_process_that_keeps_an_older_version_is_named(followers: Followers) -> None:
@@ -45,16 +51,27 @@ def test_a_process_that_lacks_a_secret_is_named_with_it(followers: Followers) ->
 
 @pytest.mark.parametrize(("gone", "named"), [(LIFE - 1000, True), (LIFE + 1, False)])
 def test_a_process_that_is_gone_is_forgotten(
-    followers: Followers, scripts: PatientScripts, gone: int, *, named: bool
+    followers: Followers,
+    scripts: PatientScripts,
+    valkey: ValkeyServer,
+    prefix: str,
+    gone: int,
+    *,
+    named: bool,
 ) -> None:
-    """Its reports count as long as it might only be slow."""
+    """Its reports count as long as it might only be slow; then they leave the store."""
     followers.write("worker b:2", Report(3, 4, ()))
     scripts.offset += gone
     followers.write("api a:1", Report(4, 4, ()))
     assert bool(followers.behind()) is named
+    client = valkey.client()
+    assert client.hexists(f"{prefix}:followers", "worker b:2") is named
+    assert 0 < client.pttl(f"{prefix}:followers") <= LIFE
 
 
 def test_nobody_reports(followers: Followers) -> None:
     """A deployment that has not started yet lacks nothing."""
     assert followers.lacking(["OTP_EVENTS_WEB"]) == []
     assert followers.behind() == []
+    followers.write("api a:1", Report(4, 4, ()))
+    assert len(followers.lacking(["OTP_EVENTS_WEB"])) == 1
