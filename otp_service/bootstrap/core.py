@@ -3,8 +3,6 @@
 Knows every class and what it needs. Must not know HTTP or a terminal.
 """
 
-import os
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
@@ -56,10 +54,7 @@ class Core(Verifying):
         offset: int = 0,
         reach: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Make all parts at once; the arguments are those of `Verifying`.
-
-        `reach` is called at points where a process may die, for tests.
-        """
+        """Make all parts at once, as `Verifying`; tests are told by `reach` where a process may die."""
         super().__init__(
             configuration, threads=threads, hash_slots=hash_slots, role=role, limits=limits, offset=offset
         )
@@ -82,11 +77,6 @@ class Core(Verifying):
         with suppress(StoreUnavailable):  # callers with an issued key are told to retry until it is read
             self.live_keys.refresh()
         self.live_keys.follow()
-
-    @property
-    def name(self) -> str:
-        """What operators call this process."""
-        return f"{self.role} {self.settings.worker_name or socket.gethostname()}:{os.getpid()}"
 
     @cached_property
     def eviction(self) -> EvictionWatch:
@@ -221,7 +211,7 @@ class Core(Verifying):
             queue=self.store.due,
             board=self.store.pace_board,
             now=self.store.facts.time,
-            name=f"{self.settings.worker_name or socket.gethostname()}:{os.getpid()}",
+            name=self.name,
             places=self._hash_slots,
         )
 

@@ -4,6 +4,8 @@ Knows how these are made from a configuration. Must not import what sends, hashe
 a test starts a command and looks at what was imported.
 """
 
+import os
+import socket
 from collections.abc import Callable
 from functools import partial
 
@@ -71,6 +73,11 @@ class Foundation:
         self.keyring = Keyring(self.scripts, prefix=read.redis_prefix, record=record)
         self.followers = Followers(self.scripts, prefix=read.redis_prefix)
         self.seal = Seal(read.number_keys, read.lookup_keys, read.subject_key)
+
+    @property
+    def name(self) -> str:
+        """What operators call this process."""
+        return f"{self.role} {self.settings.worker_name or socket.gethostname()}:{os.getpid()}"
 
     def policy_in_force(self) -> Policy:
         """Read the policy in force; it is the policy file's while the store holds none.

@@ -3,7 +3,7 @@
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -436,7 +436,13 @@ def _store(demo: Demo) -> Redis:
 
 
 def _value(client: Redis, name: str) -> object:
-    kind = client.type(name)
-    if kind == "hash":
-        return client.hgetall(name)
-    return client.get(name) if kind == "string" else client.zrange(name, 0, -1, withscores=True)
+    read: dict[str, Callable[[], object]] = {
+        "string": lambda: client.get(name),
+        "hash": lambda: client.hgetall(name),
+        "zset": lambda: client.zrange(name, 0, -1, withscores=True),
+        "list": lambda: client.lrange(name, 0, -1),
+        "set": lambda: client.smembers(name),
+        "stream": lambda: client.xrange(name),
+        "none": lambda: None,  # it has ended meanwhile
+    }
+    return read[str(client.type(name))]()
