@@ -14,7 +14,7 @@ run: $(VENV)/.run
 	@exec $(VENV)/bin/otp-service demo $(ARGS)
 
 test: $(VENV)/.test
-	@$(VENV)/bin/python -m pytest $(BESIDE) -m "not slow and not needs_chromium and not needs_prometheus and not needs_nginx and not needs_node" $(ARGS)
+	@$(VENV)/bin/python -m pytest $(BESIDE) -m "not slow and not needs_chromium and not needs_image and not needs_prometheus and not needs_nginx and not needs_node" $(ARGS)
 
 bench: $(VENV)/.test
 	@$(VENV)/bin/python -m tests.bench $(ARGS)

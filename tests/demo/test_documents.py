@@ -22,7 +22,9 @@ RETRIEVER = ("docs/integrate/mobile.md", "Android")
 SECRETS = ("docs/operate.md", "Deploy")
 CHECK = ("docs/operate.md", "Change the policy")
 MAKE = ("README.md", "Start")
-"""Run by everyone who runs the tests: `make test` is how they start. RETRIEVER is run by test_snippets.py."""
+RELEASE = ("docs/deploy.md", "Check a release")
+"""Run by everyone who runs the tests: `make test` is how they start. RETRIEVER is run by
+test_snippets.py, RELEASE by release/test_release.py."""
 
 
 def version_in_force(said: str) -> int:
@@ -33,7 +35,7 @@ def version_in_force(said: str) -> int:
 def test_every_block_of_commands_is_run_here() -> None:
     """A new block in a document needs a test that runs it."""
     written = sum(len(blocks(file.read_text(encoding="utf-8"), "sh")) for file in DOCUMENTS if file.exists())
-    run = (FIRST_CODE, FALLBACK, REPETITION, HUMAN_CHECK, EVENTS, RETRIEVER, SECRETS, CHECK, MAKE)
+    run = (FIRST_CODE, FALLBACK, REPETITION, HUMAN_CHECK, EVENTS, RETRIEVER, SECRETS, CHECK, MAKE, RELEASE)
     assert written == sum(len(session(*part)) for part in run)
 
 

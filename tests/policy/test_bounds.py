@@ -73,7 +73,8 @@ def test_after_fifty_problems_no_more_are_looked_for() -> None:
 
 def test_warnings_end_after_fifty_too() -> None:
     """A policy that warns of everything is accepted with the first of them."""
-    text = GOOD + "".join(f'[app.n{at}]\nbrand = "No {at}"\n' for at in range(60))
+    tables = (f'[app.n{at}]\nbrand = "No {at}"\nsecret_keys = ["{at:064}"]\n' for at in range(60))
+    text = GOOD + "".join(tables)
     assert len(policy.parse(text).warnings) == MOST_FINDINGS + 1
 
 

@@ -150,6 +150,7 @@ def test_a_plan_is_a_copy_of_all_rules() -> None:
         cooldown=(9,),
         live_codes=2,
         after_choice="stop",
+        route="0",
     )
 
 

@@ -41,7 +41,7 @@ NAVIGATION = (
 )
 
 
-class WrongForm(errors.OtpError):
+class WrongForm(Exception):
     """A form was not sent by a page of the console in this session."""
 
     code = "wrong_form"
@@ -55,6 +55,7 @@ def install(site: Blueprint) -> None:
     site.before_request(_admit)
     site.after_request(_protect)
     site.register_error_handler(errors.OtpError, refusal)
+    site.register_error_handler(WrongForm, refusal)
     site.register_error_handler(Exception, _failure)
     site.context_processor(_shared)
 
@@ -115,7 +116,7 @@ def _protect(response: Response) -> Response:
     return response
 
 
-def refusal(error: errors.OtpError) -> tuple[str, int]:
+def refusal(error: errors.OtpError | WrongForm) -> tuple[str, int]:
     """Show a refusal as a page."""
     status = 403 if isinstance(error, WrongForm) else STATUS[type(error)]
     return render_template("console/refusal.html", error=error, status=status), status

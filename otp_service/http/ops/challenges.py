@@ -37,7 +37,7 @@ def search_challenges() -> dict[str, Any]:
     return core().stories.search(Search(**given, wanted=Wanted(**wanted)), by=g.operator)
 
 
-@views.get("/<challenge_id>")
+@views.get("/<challenge:challenge_id>")
 @operation(
     summary="Read a timeline",
     answer=TimelineSchema,

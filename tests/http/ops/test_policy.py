@@ -53,7 +53,7 @@ def other(api: Api) -> Iterator[Core]:
 # Who may call.
 
 OPS_CALLS = [
-    (path.format(number="1", old="1", new="1", key_id="0" * 10, app="web"), method.upper())
+    (path.format(number="1", old="1", new="1", key_id="0" * 10, app="web", challenge_id="1"), method.upper())
     for path, item in documented()["paths"].items()
     for method in item
     if path.startswith("/ops/")
