@@ -61,7 +61,7 @@ def _because(note: Note) -> str:
 
 def _asked(note: Note) -> tuple[str, str]:
     origin = note.get("origin", "")
-    return "", f"A code was asked for{' by ' + origin if origin else ''}"
+    return "", f"A code was asked for{' by a ' + origin if origin else ''}"
 
 
 def _sent(note: Note) -> tuple[str, str]:
