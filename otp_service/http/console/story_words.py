@@ -60,8 +60,9 @@ def _because(note: Note) -> str:
 
 
 def _asked(note: Note) -> tuple[str, str]:
-    origin = note.get("origin", "")
-    return "", f"A code was asked for{' by a ' + origin if origin else ''}"
+    origin = str(note.get("origin", ""))
+    who = f"a {origin}" if origin in {"page", "server"} else f"a page of {origin}"
+    return "", f"A code was asked for by {who}" if origin else "A code was asked for"
 
 
 def _sent(note: Note) -> tuple[str, str]:

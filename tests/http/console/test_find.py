@@ -81,6 +81,19 @@ def test_every_kind_of_note_has_a_sentence(what: What) -> None:
     assert "_" not in text
 
 
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"origin": "server"}, "A code was asked for by a server"),
+        ({"origin": "https://a.example"}, "A code was asked for by a page of https://a.example"),
+        ({}, "A code was asked for"),
+    ],
+)
+def test_who_asked_is_told(facts: dict[str, str], told: str) -> None:
+    """A page by its origin, where the browser said it."""
+    assert sentence({"what": "asked", "at": 0, **facts})[1] == told
+
+
 def test_a_fallback_is_told_with_its_reason() -> None:
     """In the words of people."""
     note = {
