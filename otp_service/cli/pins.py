@@ -3,8 +3,8 @@
 Knows options and how answers look in a terminal. Must not know how pins are kept.
 """
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import click
 
@@ -38,12 +38,24 @@ def pins() -> None:
 @on_store
 def list_pins(base: Operations) -> None:
     """List what is always allowed or refused."""
-    found = base.pins.read_all()
-    if not found:
-        print("nothing is pinned")
+    _print(base.pins.read_all())
+
+
+@pins.command("show")
+@reason_option
+@author_option
+@on_store
+def show_pins(base: Operations, *, reason: str, by: str) -> None:
+    """List pins with whole numbers; the audit trail says who looked, and why."""
+    _print(base.pins.show_numbers(AuditNote(by=by, reason=reason)))
+
+
+def _print(found: Sequence[Mapping[str, Any]]) -> None:
     for pin in found:
         until = f"until {format_time(pin['until'])}" if pin["until"] else "permanently"
         print(f"{pin['what']} {pin['kind']} {pin['subject']} {until}, by {pin['by']}: {pin['reason']}")
+    if not found:
+        print("nothing is pinned")
 
 
 @pins.command

@@ -75,6 +75,8 @@ def test_pins_in_a_terminal(run: Run, product: Core) -> None:
     listed = sorted(run("pins", "list")[1].splitlines())
     assert listed[0] == "allow number +1********00 permanently, by bo: pumping"
     assert listed[1].startswith("refuse prefix +1202 until 20")
+    shown = run("pins", "show", *why)[1]
+    assert f"allow number {NUMBER} permanently, by bo: pumping\n" in shown
     product.store.scripts.offset += 3 * 3_600_000
     assert run("pins", "lift", "number", NUMBER, *why)[:2] == (0, "lifted\n")
     code, _, err = run("pins", "lift", "number", NUMBER, *why)

@@ -249,6 +249,18 @@ def test_a_pin_is_set_listed_and_taken_away(
     assert dict(taken) == {**whose, "reason": "over"}
 
 
+def test_an_admin_may_see_whole_numbers_and_is_written_down(api: Api, log: pytest.LogCaptureFixture) -> None:
+    """The act says who, why and how many numbers, never which."""
+    for kind, subject in (("number", NUMBER), ("prefix", "+1202")):
+        ask(api, "POST", "pins", {"kind": kind, "subject": subject, "what": "allow", "reason": "a test"})
+    shown = told(ask(api, "POST", "pins/show", {"reason": "a complaint"}))["pins"]
+    assert {pin["subject"] for pin in shown} == {NUMBER, "+1202"}
+    [looked] = written(log, "pins.shown")
+    assert dict(looked) == {"numbers": 1, "by": "anna", "reason": "a complaint"}
+    assert api.core.audit_trail.read()[0].name == "pins.shown"
+    assert told(ask(api, "POST", "pins/show", {}), 422)["errors"][0]["field"] == "reason"
+
+
 def test_pins_decide_who_is_let_in(api: Api) -> None:
     """A refused prefix gets no codes, except for a number with a pin of its own; a pin ends after its hours."""
 

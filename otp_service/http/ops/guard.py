@@ -19,6 +19,7 @@ from otp_service.http.schemas.guard import (
     PinSchema,
     PinsSchema,
     UnpinSchema,
+    WhySchema,
 )
 from otp_service.http.view import core
 from otp_service.ops.audit import AuditNote
@@ -88,6 +89,13 @@ def create_pin() -> dict[str, Any]:
     made = Pin(kind=wanted["kind"], subject=wanted["subject"], what=wanted["what"], until=until)
     core().pins.write(made, _audit_note(wanted))
     return {"done": True}
+
+
+@views.post("/pins/show")
+@operation(summary="List pins with whole numbers", body=WhySchema, answer=PinsSchema, keys=OPS_KEYS)
+def show_pins() -> dict[str, Any]:
+    """Show whole numbers to an admin. The audit trail says who looked, and why."""
+    return {"pins": core().pins.show_numbers(_audit_note(load(WhySchema)))}
 
 
 @views.post("/pins/lift")

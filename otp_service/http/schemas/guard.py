@@ -153,6 +153,12 @@ class PinsSchema(Schema):
     pins = shown_list(PinShownSchema, "The pins.")
 
 
+class WhySchema(Strict):
+    """Why an operator wants to see something."""
+
+    reason = reason_field()
+
+
 class DoneSchema(Schema):
     """Confirmation."""
 

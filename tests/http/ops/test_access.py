@@ -92,6 +92,7 @@ ADMIN = OPERATE | {
     "ops_access.revoke_key",
     "ops_access.create_app",
     "ops_access.remove_app",
+    "ops_guard.show_pins",
 }
 MAY = {"read": READ, "operate": OPERATE, "admin": ADMIN}
 """The table of who may call what; a new view of /ops must be put into it."""
