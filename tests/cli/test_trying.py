@@ -6,6 +6,7 @@ import re
 import pytest
 
 from otp_service.cli.main import run
+from otp_service.demo.trying import Service
 from tests.support.demo_process import Demo
 from tests.support.ports import free_port
 
@@ -55,3 +56,13 @@ def test_a_service_that_is_not_there_or_not_named_is_told(
     monkeypatch.delenv("OTP_API_KEY")
     assert run(["watch", "some", "--api", "http://127.0.0.1:1"]) == 2
     assert "OTP_API_KEY must hold" in capsys.readouterr().err
+
+
+def test_a_challenge_is_followed_from_pending_to_its_end(demo: Demo) -> None:
+    """The code is checked while somebody watches."""
+    service, number = Service(demo.keys["api"], demo.keys["secret_key"]), "+12025550165"
+    id_ = service.send({"to": number})["challenge_id"]
+    watched = service.follow(id_)
+    assert next(watched)["status"] == "pending"
+    service.verify(id_, demo.code(number))
+    assert [shown["status"] for shown in watched] == ["verified"]
