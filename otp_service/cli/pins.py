@@ -46,7 +46,7 @@ def list_pins(base: Operations) -> None:
 @author_option
 @on_store
 def show_pins(base: Operations, *, reason: str, by: str) -> None:
-    """List pins with whole numbers; the audit trail says who looked, and why."""
+    """List pins with whole numbers. Who looked is written down."""
     _print(base.pins.show_numbers(AuditNote(by=by, reason=reason)))
 
 
