@@ -13,6 +13,7 @@ from tests.bench.load import run
 from tests.bench.processes import family, memories
 from tests.bench.resident import CONNECTIONS, MOST_MIB
 from tests.bench.services import product
+from tests.support.patience import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_node]
 
@@ -30,6 +31,7 @@ def test_serve_and_worker_work_within_the_least_memory_that_the_documentation_na
     assert f"`ulimit -s {STACK // 1024}` and `ulimit -d {DATA // 1024}`" in SAID
     limited = ("prlimit", f"--data={DATA}", f"--stack={STACK}")
     with product("owasp", within=limited, OTP_WORKER_PROCESSES="2") as target:
+        until(lambda: len(list(family(target.pids["worker"]))) == 3)  # it may begin after the API
         before = {name: list(family(target.pids[name])) for name in least}
         seen = run(target, connections=CONNECTIONS, seconds=20)
         assert {name: list(family(target.pids[name])) for name in least} == before
