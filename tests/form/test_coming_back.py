@@ -154,6 +154,7 @@ def test_a_challenge_of_the_server_begins_at_its_code(page: Page, site: FormSite
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name=DONE)).to_be_visible()
     site.open(page, challenge=site.send_by_server())
+    expect(page.locator(".otp-lead")).to_contain_text("has arrived")
     site.later(3600)
     expect(page.locator(".otp-lead")).to_have_text("The code has expired.")
 
