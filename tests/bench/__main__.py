@@ -26,7 +26,7 @@ from tests.bench.growth import COUNTS, SOON, growing
 from tests.bench.guard import guarding, slot_limit
 from tests.bench.overload import overloaded
 from tests.bench.receipts import receiving
-from tests.bench.resident import staying
+from tests.bench.resident import idling, staying
 from tests.bench.start import starting
 
 Part = Callable[[], Iterator[Figure]]
@@ -68,6 +68,7 @@ def parts(options: argparse.Namespace) -> Mapping[str, Part]:
             lambda profile: throughput.curve(profile, min(seconds, 4), DRAWN.format(profile=profile), shares)
         ),
         "overload": each(lambda profile: overloaded(profile, 2 if options.smoke else OVERLOAD[profile])),
+        "idle": lambda: idling(seconds * 5),
         "start": lambda: starting(1 if options.smoke else 5),
         "memory": lambda: staying("owasp", options.minutes * 60 or seconds * 2),
         "slow": lambda: throughput.slow_upstream("fast", seconds, loads[-1]),

@@ -1,5 +1,6 @@
-"""How much memory processes have, read from /proc."""
+"""How much memory and processor time processes have used, read from /proc."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,3 +38,13 @@ def memory(pid: int) -> Memory:
 def memories(pid: int) -> list[Memory]:
     """Read the memory of each process of a family, the parent first."""
     return [memory(each) for each in family(pid)]
+
+
+def processor_seconds(pid: int) -> float:
+    """Add up the processor time of a process and all its descendants that are alive."""
+
+    def of(each: int) -> int:
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    return sum(map(of, family(pid))) / os.sysconf("SC_CLK_TCK")

@@ -108,3 +108,9 @@ def stored_bytes(client: Redis) -> int:
         used: int = sum(pipe.execute())
     tables: int = client.memory_stats()["overhead.db.hashtable.lut"]
     return used + tables
+
+
+def scripts_run(server: ValkeyServer) -> int:
+    """Count the scripts that a server has run."""
+    stats = server.client().info("commandstats")
+    return sum(stats.get(f"cmdstat_{how}", {"calls": 0})["calls"] for how in ("eval", "evalsha"))

@@ -16,7 +16,7 @@ from otp_service.verification.resend import ResendRequest
 from otp_service.verification.send import SendRequest
 from tests.support.deployments import Cluster
 from tests.support.spine import NUMBERS, OPEN, PLAN, Spine, make_spine, open_spine, prefix_of, together
-from tests.support.valkey_server import ValkeyServer
+from tests.support.valkey_server import ValkeyServer, scripts_run
 from tests.support.watched import scripts_at
 
 CODE, WRONG = "123456", "654321"
@@ -37,13 +37,6 @@ def alone() -> Iterator[ValkeyServer]:
     server = ValkeyServer()
     yield server
     server.close()
-
-
-def scripts_run(server: ValkeyServer) -> int:
-    """Count the scripts that a server has run."""
-    with server.client() as client:
-        stats = client.info("commandstats")
-    return sum(stats.get(f"cmdstat_{how}", {"calls": 0})["calls"] for how in ("eval", "evalsha"))
 
 
 def with_code(spine: Spine, session: str = "") -> str:
