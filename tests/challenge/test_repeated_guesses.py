@@ -23,10 +23,10 @@ def take(store: Stores, id_: str, made: Guess, digits: int = 6) -> str:
     return store.challenges.take_attempt(id_, "web", digits, made)[0]
 
 
-def win(store: Stores, id_: str, name: str) -> Challenge:
-    """Verify a challenge for a guess with this name."""
+def win(store: Stores, id_: str, name: str, via: int = 0) -> Challenge:
+    """Verify a challenge for a guess with this name, by the code of delivery `via`."""
     token = TokenId(jti="jti", kid="s1", life=LIFE, name=name)
-    won = store.challenges.finish(id_, "web", State.VERIFIED, 0, token)[1]
+    won = store.challenges.finish(id_, "web", State.VERIFIED, via, token)[1]
     assert won is not None
     return won
 
@@ -103,13 +103,14 @@ def test_the_winner_may_ask_again_until_its_token_expires(store: Stores, id_: st
     assert take(store, id_, guess(*NAMES)) == "gone"
 
 
-def test_only_the_code_that_won_keeps_its_hash(store: Stores, id_: str) -> None:
+@pytest.mark.parametrize("via", [0, 1])
+def test_only_the_code_that_won_keeps_its_hash(store: Stores, id_: str, via: int) -> None:
     """Other live codes are forgotten, and all of them when the winner has no key."""
     store.scripts.offset += 60_000
     store.challenges.resend(id_, "web", new_delivery())
     brought(store, id_, "second")
     take(store, id_, guess(*NAMES))
-    assert win(store, id_, NAMES[0]).live_hashes() == [(0, "hash")]
+    assert win(store, id_, NAMES[0], via).live_hashes() == [(via, ("hash", "second")[via])]
     other = opened(store).id
     brought(store, other)
     assert win(store, other, "").live_hashes() == []

@@ -133,11 +133,12 @@ def test_what_could_not_be_written_is_written_later_and_is_bounded(
     assert found[OTHERS] >= 3
 
 
-def test_names_beyond_the_most_are_counted_together(make: Callable[..., Counters]) -> None:
+@pytest.mark.parametrize("batches", ["a b c d a", "abcda", "a bc da"])
+def test_names_beyond_the_most_are_counted_together(make: Callable[..., Counters], batches: str) -> None:
     """What is counted and why stay; all else is a star. A name that is known keeps its own counter."""
     counters = make(most=2)
-    for app in ("a", "b", "c", "d", "a"):
-        counters.take([replace(SENT, app=app)])
+    for apps in batches.split():
+        counters.take([replace(SENT, app=app) for app in apps])
     counters.take([replace(SENT, what=What.REFUSED, app="e", reason="number_limit", rule="number")])
     cells = {cell: count for _, cell, count in make().read(span(NOON, NOON, NOON + 1))}
     assert {cell.app: count for cell, count in cells.items() if cell.what == "sent"} == {
