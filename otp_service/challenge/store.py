@@ -99,8 +99,16 @@ class ChallengeStore(SendStore):
 
     def read_challenge(self, id_: str) -> tuple[int, Challenge | None]:
         """Return the time and a challenge, None if it is unknown."""
-        now, stored = self._scripts.call("read_with_time", [self._names.challenge(id_)])
-        return now, record.read(id_, stored) if stored else None
+        return self.read_challenges([id_])[0]
+
+    def read_challenges(self, ids: Sequence[str]) -> list[tuple[int, Challenge | None]]:
+        """Do as `read_challenge` for many, in one round trip to each server and partition."""
+        calls = [Call("read_with_time", [self._names.challenge(id_)]) for id_ in ids]
+        found = self._scripts.call_in_turn(calls)
+        return [
+            (now, record.read(id_, stored) if stored else None)
+            for id_, (now, stored) in zip(ids, found, strict=True)
+        ]
 
     def resend(self, id_: str, app: str, delivery: Delivery) -> tuple[str, int, Challenge | int | None]:
         """Add a delivery.

@@ -4,7 +4,7 @@ Knows how a block is named and stored. Must not know when one begins: `lua/guard
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from otp_service.guard.decision import in_units
 from otp_service.guard.lines import MARKS, Line
 from otp_service.guard.slot import REMEMBER, Slot, counter_index
 from otp_service.store.scripts import Scripts
+from otp_service.store.sources import Call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ class BlockStore:
     def longest(self, limit: int = 100) -> list[Block]:
         """List blocks, those that last longest first."""
         ids = self._scripts.call("guard_list_blocks", [self._index_key], limit)
-        return [block for id_ in ids if (block := self.read(id_))]
+        return self.read_each(ids)
 
     def id_of(self, line: Line) -> str:
         """Name the block that a line may have; empty if the line keeps no counter."""
@@ -57,11 +58,15 @@ class BlockStore:
 
     def read(self, id_: str) -> Block | None:
         """Return a block; None if there is none, or it is no longer kept."""
-        rule, scope, index = id_.split(":")
-        stored = self._scripts.call(
-            "guard_read_block", [self._slot.counter(scope, index)], f"{MARKS[rule]}block"
-        )
-        return self._block(id_, index, json.loads(stored)) if stored else None
+        return next(iter(self.read_each([id_])), None)
+
+    def read_each(self, ids: Sequence[str]) -> list[Block]:
+        """Return those of these blocks that are still kept, in one round trip."""
+        found = self._scripts.call_in_turn([self._reading(*id_.split(":")) for id_ in ids])
+        return [self._block(id_, json.loads(kept)) for id_, kept in zip(ids, found, strict=True) if kept]
+
+    def _reading(self, rule: str, scope: str, index: str) -> Call:
+        return Call("guard_read_block", [self._slot.counter(scope, index)], (f"{MARKS[rule]}block",))
 
     def lift(self, id_: str) -> bool:
         """Remove a block and the counter behind it; False if there was none."""
@@ -71,8 +76,9 @@ class BlockStore:
         keys = [self._index_key, self._slot.counter(scope, index), self._slot.new_operation()]
         return bool(self._scripts.call("guard_lift_block", keys, id_, MARKS[rule], REMEMBER))
 
-    def _block(self, id_: str, index: str, stored: Mapping[str, Any]) -> Block:
-        who, ms, rule = stored["who"], stored.get("ms"), id_.partition(":")[0]
+    def _block(self, id_: str, stored: Mapping[str, Any]) -> Block:
+        rule, _, index = id_.split(":")
+        who, ms = stored["who"], stored.get("ms")
         return Block(
             id=id_,
             rule=rule,

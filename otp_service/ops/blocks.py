@@ -81,7 +81,7 @@ class Blocks:
         )
         decision, now = self._preview.decide(rules, asked), self._clock()
         lines = lines_of_send(rules, asked)
-        found = (self._blocks.read(id_) for id_ in map(self._blocks.id_of, lines) if id_)
+        found = self._blocks.read_each([id_ for line in lines if (id_ := self._blocks.id_of(line))])
         return {
             "to": phone.mask(number.e164),
             "country": number.country,
@@ -91,7 +91,7 @@ class Blocks:
             "verdict": decision.verdict,
             "findings": [asdict(one) for one in decision.findings],
             "rules": list(limits_of(rules, lines)),
-            "blocks": [_shown(block, now, [rules]) for block in found if block],
+            "blocks": [_shown(block, now, [rules]) for block in found],
         }
 
     def lift(self, id_: str, audit: AuditNote) -> None:

@@ -3,11 +3,12 @@
 Knows by what a story is found, and what an audit line of a search says. Must not know how a story is stored or shown.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from otp_service import phone
+from otp_service.challenge.model import Challenge
 from otp_service.challenge.sealed import open_data
 from otp_service.challenge.store import ChallengeStore
 from otp_service.crypto.sealing import Seal, Unsealable
@@ -26,6 +27,8 @@ EXPORTED = 500
 """Stories of a page of an export."""
 VERSION = 1
 """The version of the form in which stories are exported: see docs/history.md."""
+_Seen = tuple[Story, str | None]
+"""A story with what its live record adds, and its masked number."""
 KINDS = ("number", "reference", "challenge_id", "request_id", "since")
 """The fields of which a search has exactly one; `since` is that of a time range."""
 
@@ -74,12 +77,13 @@ class Stories:
         """Return a page of summaries, newest first, and the cursor of the next page. Raises Invalid, InvalidNumber."""
         kind = search.kind
         if kind == "since":
-            found, cursor = self._scan.page(
+            listed, cursor = self._scan.page(
                 search.since or 0, search.until, search.wanted, search.cursor, search.limit
             )
+            found = self._with_live(listed)
         else:
             found, cursor = self._named(search, kind)
-        shown = [summary(story, self._to(story)) for story in map(self._with_live, found)]
+        shown = [summary(story, to) for story, to in found]
         self._record(
             "challenges.searched", by=by, kind="range" if kind == "since" else kind, found=len(shown)
         )
@@ -87,10 +91,9 @@ class Stories:
 
     def read_timeline(self, id_: str) -> dict[str, Any]:
         """Return the timeline of a challenge, or of a send that opened none. Raises ChallengeNotFound."""
-        story = self._read(id_)
-        if story is None:
-            raise ChallengeNotFound
-        return told(story, self._to(story))
+        for story, to in self._read(id_):
+            return told(story, to)
+        raise ChallengeNotFound
 
     def export(self, since: int, *, by: str) -> Iterator[dict[str, Any]]:
         """Yield all that is known of each story that began since then (milliseconds), the newest first."""
@@ -98,15 +101,13 @@ class Stories:
         cursor: str | None = ""
         while cursor is not None:
             found, cursor = self._scan.page(since, None, Wanted(), cursor, EXPORTED)
-            for story in found:
-                whole = story if story.state else self._with_live(story)
-                yield {"version": VERSION} | told(whole, self._to(whole))
+            for story, to in self._with_live(found):
+                yield {"version": VERSION} | told(story, to)
 
-    def _named(self, search: Search, kind: str) -> tuple[list[Story], str | None]:
+    def _named(self, search: Search, kind: str) -> tuple[Sequence[_Seen], str | None]:
         """Find the stories with a name, a page of them."""
         if kind == "challenge_id":
-            story = self._read(search.challenge_id)
-            return ([story] if story else []), None
+            return self._read(search.challenge_id), None
         value = str(getattr(search, kind))
         if kind == "number":
             value = phone.parse(value, search.country, possible=True).e164
@@ -114,31 +115,33 @@ class Stories:
         first = _place(search.cursor)
         page = self._stories.read(ids[first : first + search.limit])
         last = first + search.limit
-        found = [read_story(id_, text) for id_, text in page.items()]
-        found = [story for story in found if story.notes]
-        return sorted(found, key=lambda story: -story.notes[0].at), str(last) if last < len(ids) else None
+        found = self._with_live([read_story(id_, text) for id_, text in page.items()])
+        newest_first = sorted(found, key=lambda seen: -seen[0].notes[0].at)
+        return newest_first, str(last) if last < len(ids) else None
 
-    def _read(self, id_: str) -> Story | None:
-        """Read a story with its live record; None if neither exists."""
+    def _read(self, id_: str) -> Sequence[_Seen]:
+        """Read a story with its live record; nothing if neither exists."""
         if len(id_) != ID_LENGTH:
-            return None
+            return []
         text = self._stories.read([id_]).get(id_)
-        story = self._with_live(read_story(id_, text) if text else Story(id_, is_challenge=True, notes=()))
-        return story if story.notes else None
+        return self._with_live([read_story(id_, text) if text else Story(id_, is_challenge=True, notes=())])
 
-    def _with_live(self, story: Story) -> Story:
-        """Add what the live record tells of a story that has not ended, or whose last report is to come."""
-        if not story.is_challenge:
-            return story
-        now, live = self._challenges.read_challenge(story.id)
-        return merged(story, live, now)
+    def _with_live(self, stories: Sequence[Story]) -> Sequence[_Seen]:
+        """Add what the live records tell of stories that have not ended, or whose last report is to come."""
+        ids = [story.id for story in stories if story.is_challenge]
+        live = dict(zip(ids, self._challenges.read_challenges(ids), strict=True))
+        found = [(story, *live.get(story.id, (0, None))) for story in stories]
+        return [
+            (whole, self._to(whole, record))
+            for story, now, record in found
+            if (whole := merged(story, record, now)).notes
+        ]
 
-    def _to(self, story: Story) -> str | None:
+    def _to(self, story: Story, live: Challenge | None) -> str | None:
         """Return the masked number of a story; None if it has none, or if its key is gone."""
         try:
             if story.sealed:
                 return phone.mask(self._seal.open(story.sealed, story.id))
-            live = self._challenges.read_challenge(story.id)[1]
             return phone.mask(open_data(self._seal, live).e164) if live else None
         except Unsealable:
             return None

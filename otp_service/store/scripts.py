@@ -125,7 +125,9 @@ class Scripts:
 
     def _run(self, *calls: Call, durability: Durability = NOT_REPLICATED) -> list[Any]:
         """Run scripts in one round trip, and return what each of them answers."""
-        name, key = "+".join([call.name for call in calls]), calls[0].keys[0]
+        if not calls:
+            return []
+        name, key = "+".join(dict.fromkeys(call.name for call in calls)), calls[0].keys[0]
         answers = self.bounded(lambda client: self.evaluate(client, key, calls, durability), name, key)
         if durability.replicas:
             self._check_replicas(name, int(answers.pop()), durability)

@@ -8,6 +8,7 @@ from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.guess import LEASE, MOST_REPEATS, Guess, TokenId
 from otp_service.challenge.model import Answer, Challenge, State
 from tests.support.spine import PLAN, brought, new_delivery, opened, seen
+from tests.support.valkey_server import ValkeyServer
 
 NAMES = ("newest", "older")
 LIFE = 300_000
@@ -115,6 +116,22 @@ def test_only_the_code_that_won_keeps_its_hash(store: Stores, id_: str, via: int
     brought(store, other)
     assert win(store, other, "").live_hashes() == []
     assert take(store, other, guess(*NAMES)) == "gone"
+
+
+@pytest.mark.parametrize("life", [LIFE, 100 * LIFE])
+def test_a_record_lives_on_for_as_long_as_its_token(
+    store: Stores, id_: str, valkey: ValkeyServer, life: int
+) -> None:
+    """A token that outlives the record keeps it; a shorter one takes nothing from it."""
+    with valkey.client() as client:
+        [key] = client.scan_iter(f"*:c:{id_[2:]}")
+        before = client.pttl(key)
+        store.challenges.finish(
+            id_, "web", State.VERIFIED, 0, TokenId(jti="jti", kid="s1", life=life, name=NAMES[0])
+        )
+        after = client.pttl(key)
+    assert LIFE < after <= max(before, life)
+    assert (after > before) is (life > before)
 
 
 def test_repetitions_of_the_winner_count_until_they_are_found_to_be_the_same(store: Stores, id_: str) -> None:

@@ -167,7 +167,7 @@ class PatientScripts(Scripts):
     ) -> list[Any]:
         """Run scripts and remember the answer of the last one."""
         answers = super().call_in_turn(calls, beside, durably=durably)
-        self._heard.answer = answers[-1]
+        self._heard.answer = answers[-1] if answers else None
         return answers
 
     @property
