@@ -78,8 +78,7 @@ class Scripts:
         self._observe = observe
         """Gets the name and the seconds of each call; the name is `error` if it failed."""
         self._limits = limits
-        self._clock = clock
-        self._sleep = sleep
+        self._clock, self._sleep = clock, sleep
         self._durability = durability
         self._failures, self._unacknowledged = Failures(clock), Failures(clock)
         self._silences = Silences(RETRY_AFTER)

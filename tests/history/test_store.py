@@ -56,6 +56,23 @@ def test_a_batch_of_any_size_is_written_found_and_dropped(stories: StoryStore) -
     assert stories.count_bytes() == {}
 
 
+def test_what_was_named_last_is_found_first(stories: StoryStore) -> None:
+    """By the hour in which a name was added, not by the id."""
+    batch = many(3)
+    for hours, one in zip((5, 7, 6), batch, strict=True):
+        stories.write(hours * KEEP, [one])
+    assert stories.search_names(["s" * 22]) == [batch[place].id for place in (1, 2, 0)]
+
+
+def test_a_story_that_is_dropped_twice_is_taken_off_the_count_once(stories: StoryStore) -> None:
+    """Two processes may drop the same ones."""
+    batch = many(8)
+    stories.write(0, batch)
+    gone = {batch[0].id: batch[0].names}
+    assert (stories.drop(gone), stories.drop(gone)) == (1, 0)
+    assert stories.count_bytes() == {HOUR: sum(len(one.text) + one.cost for one in batch[1:])}
+
+
 def test_the_same_in_a_cluster(cluster: Cluster) -> None:
     """Keys of several slots are asked for apart."""
     scripts = scripts_at(cluster.url, connections=4, limits=PATIENT_LIMITS)
