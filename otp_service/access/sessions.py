@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from otp_service.access.api_keys import digest
 from otp_service.crypto.sealing import Seal
+from otp_service.store.recent import Recent
 from otp_service.store.scripts import Scripts
 
 IDLE = 30 * 60_000
@@ -33,6 +34,7 @@ class Sessions:
 
     def __init__(self, scripts: Scripts, seal: Seal, *, prefix: str) -> None:
         self._scripts = scripts
+        self._recent = Recent(scripts)
         self._seal = seal
         self._prefix = prefix
 
@@ -57,11 +59,7 @@ class Sessions:
 
     def may_try(self, subscriber: str) -> bool:
         """Count a try to sign in from an address, and tell whether it may be made."""
-        operation = secrets.token_urlsafe(6)
-        allowed = self._scripts.call(
-            "session_try", [self._tries(subscriber)], operation, MOST_TRIES, TRIES_WITHIN
-        )
-        return bool(allowed)
+        return not self._recent.take(self._tries(subscriber), MOST_TRIES, TRIES_WITHIN)
 
     def forget_tries(self, subscriber: str) -> None:
         """Forget the tries of an address, after the right key."""

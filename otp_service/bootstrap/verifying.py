@@ -22,6 +22,7 @@ from otp_service.store.connection import USUAL_LIMITS, Limits
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.check import Check
 from otp_service.verification.manage import Manage
+from otp_service.verification.options import Options
 from otp_service.verification.redeem import Redeem
 from otp_service.verification.refunds import Refunds
 from otp_service.verification.resend import Resend
@@ -155,6 +156,11 @@ class Verifying(PolicyEditing):
             journal=self.journal,
             metrics=self.metrics,
         )
+
+    @cached_property
+    def options(self) -> Options:
+        """Tells which channels a number would get."""
+        return Options(self.scripts, self.seal, prefix=self.settings.redis_prefix)
 
     @cached_property
     def resend(self) -> Resend:

@@ -114,7 +114,7 @@ def limits_of(rules: Guard, found: Iterable[Line]) -> Iterator[dict[str, Any]]:
 
 
 def _all(guard: Guard, asked: GuardedSend) -> Iterator[Line]:
-    yield from _fixed(guard, asked)
+    yield from fixed_lines(guard, asked.number)
     yield from _of_address(guard, asked)
     if asked.session:
         subject = (asked.app, asked.session)
@@ -130,10 +130,11 @@ def _all(guard: Guard, asked: GuardedSend) -> Iterator[Line]:
     yield from _of_number(guard, asked)
 
 
-def _fixed(guard: Guard, asked: GuardedSend) -> Iterator[Line]:
-    if not guard.countries.has(asked.number.place):
+def fixed_lines(guard: Guard, number: Number) -> Iterator[Line]:
+    """List what is refused to a number's country and kind, whoever asks and however often."""
+    if not guard.countries.has(number.place):
         yield lines.fixed("countries", guard.countries.mode)
-    if asked.number.type in guard.number_types.refuse:
+    if number.type in guard.number_types.refuse:
         yield lines.fixed("number_types", guard.number_types.mode)
 
 

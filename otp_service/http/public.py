@@ -16,6 +16,8 @@ from otp_service.http.body import idempotency_key, load
 from otp_service.http.operation import CLIENT_KEYS, OPS_KEYS, operation
 from otp_service.http.schemas.challenge import (
     ChallengeSchema,
+    OptionsRequestSchema,
+    OptionsSchema,
     ResendSchema,
     SendSchema,
     VerifiedSchema,
@@ -24,6 +26,7 @@ from otp_service.http.schemas.challenge import (
 from otp_service.http.schemas.health import HealthSchema
 from otp_service.http.schemas.tokens import ClaimsSchema, KeySetSchema, RedeemSchema
 from otp_service.http.view import core
+from otp_service.verification.options import OptionsRequest
 from otp_service.verification.resend import ResendRequest
 from otp_service.verification.send import SendRequest
 
@@ -65,6 +68,21 @@ def send_code() -> tuple[dict[str, Any], int]:
     """Start a challenge. The answer does not wait for the message: see `deliveries` later."""
     wanted = SendRequest(**load(SendSchema))
     return _shown(core().send.send(caller(), wanted, idempotency_key())), 202
+
+
+@views.post("/otp/options")
+@operation(
+    summary="List the channels that a number would get",
+    body=OptionsRequestSchema,
+    answer=OptionsSchema,
+    keys=CLIENT_KEYS,
+    problems=(errors.InvalidNumber, errors.NoRoute, errors.TooManyRequests),
+)
+def list_options() -> dict[str, Any]:
+    """Nothing is sent or kept of the number. All numbers of a country and kind get the same answer."""
+    wanted = OptionsRequest(**load(OptionsRequestSchema))
+    channels = core().options.read(caller(), wanted)
+    return {"channels": [{"channel": name, "first": not place} for place, name in enumerate(channels)]}
 
 
 @views.post("/otp/verify")

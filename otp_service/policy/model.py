@@ -297,6 +297,11 @@ class Policy:
                 return place, route
         raise NoRoute
 
+    def channels(self, number: Number, app: str, purpose: str) -> tuple[str, ...]:
+        """List the channels of a number's route in the order of its steps. Raises NoRoute."""
+        _, route = self.route_for(number, app, purpose)
+        return tuple(dict.fromkeys(step.channel for step in route.steps))
+
     def plan(
         self, number: Number, app: str, purpose: str, channel: str | None, *, dice: Dice, learned: Learned
     ) -> Plan:

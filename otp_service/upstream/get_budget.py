@@ -3,7 +3,7 @@
 Knows the keys of the counters. Must not know what the requests are for.
 """
 
-from otp_service.store.partitions import operation
+from otp_service.store.recent import Recent
 from otp_service.store.scripts import Scripts
 
 WINDOW = 66
@@ -14,10 +14,9 @@ class GetBudget:
     """The budgets of all accounts."""
 
     def __init__(self, scripts: Scripts, *, prefix: str) -> None:
-        self._scripts = scripts
+        self._recent = Recent(scripts)
         self._prefix = prefix
 
     def take(self, account: str, limit: int) -> bool:
         """Take one of `limit` requests a minute. Return False if none is left. Raises StoreUnavailable."""
-        key = f"{self._prefix}:n:gets:{account}"
-        return bool(self._scripts.call("get_budget", [key], operation(), limit, WINDOW * 1000))
+        return not self._recent.take(f"{self._prefix}:n:gets:{account}", limit, WINDOW * 1000)

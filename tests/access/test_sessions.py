@@ -75,14 +75,3 @@ def test_tries_are_limited_by_address_and_time(store: Stores, sessions: Sessions
         sessions.may_try("192.0.2.1")
     sessions.forget_tries("192.0.2.1")
     assert sessions.may_try("192.0.2.1")
-
-
-def test_a_repeated_call_counts_one_try(store: Stores, valkey: ValkeyServer) -> None:
-    """The same operation reached the server twice: one member, with a time to live."""
-    key = f"{store.prefix}:tries:x"
-    for _ in range(3):
-        assert store.scripts.call("session_try", [key], "once", 1, TRIES_WITHIN) == 1
-    assert store.scripts.call("session_try", [key], "another", 1, TRIES_WITHIN) == 0
-    with valkey.client() as client:
-        assert client.zcard(key) == 1
-        assert 0 < int(client.pttl(key)) <= TRIES_WITHIN

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from otp_client import Challenge, Channel, Claims, Delivery, OtpClient, Status, Verified, model
+from otp_client import Challenge, Channel, Claims, Delivery, Option, OtpClient, Status, Verified, model
 from tests.support.http_api import documented
 
 SCHEMAS = documented()["components"]["schemas"]
@@ -27,6 +27,7 @@ def properties(name: str) -> set[str]:
     [
         (OtpClient.send, "Send", set()),
         (OtpClient.verify, "Verify", set()),
+        (OtpClient.options, "OptionsRequest", set()),
         (OtpClient.resend, "Resend", {"challenge_id"}),
         (OtpClient.redeem, "Redeem", {"expect"} ^ properties("Expect")),
     ],
@@ -41,7 +42,13 @@ def test_a_method_takes_the_fields_of_its_request(
 
 @pytest.mark.parametrize(
     ("kind", "schema"),
-    [(Challenge, "Challenge"), (Delivery, "Delivery"), (Verified, "Verified"), (Claims, "Claims")],
+    [
+        (Challenge, "Challenge"),
+        (Delivery, "Delivery"),
+        (Option, "Option"),
+        (Verified, "Verified"),
+        (Claims, "Claims"),
+    ],
 )
 def test_a_value_has_the_fields_of_its_answer(kind: Any, schema: str) -> None:  # noqa: ANN401 - dataclasses
     """A new field of the service fails here until the client has it."""

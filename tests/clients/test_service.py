@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from otp_client import Challenge, OtpClient, problems
+from otp_client import Challenge, Option, OtpClient, problems
 from tests.support.demo_process import Demo
 from tests.support.fault_proxy import FaultProxy
 from tests.support.numbers import crowd
@@ -60,6 +60,16 @@ def test_a_number_is_proven(client: OtpClient, demo: Demo) -> None:
     assert offline.phone_number == to
     with pytest.raises(problems.TokenSpent):
         client.redeem(verified.token)
+
+
+def test_the_channels_of_a_number_are_told_before_a_send(client: OtpClient) -> None:
+    """In the order of its route."""
+    first, *others = client.options("(202) 555-0100", country="US", purpose="login", address="192.0.2.1")
+    assert first == Option(channel="sms", first=True)
+    assert others
+    assert not any(one.first for one in others)
+    with pytest.raises(problems.InvalidNumber):
+        client.options("+1 202")
 
 
 def test_a_challenge_is_resent_and_cancelled(client: OtpClient, demo: Demo) -> None:

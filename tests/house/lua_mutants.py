@@ -42,6 +42,7 @@ TESTS = tuple(
         "history/test_stories",
         "delivery/test_worker_watch",
         "delivery/test_receipt_pull",
+        "store/test_recent",
         "upstream/test_get_budget",
         "system/test_time_to_live",
         "upstream/test_breakers",
@@ -175,13 +176,18 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ('redis.call("PEXPIRE", workers_key, 2 * ttl)', ""),
         ("table.sort(names)", ""),
     ],
-    "get_budget": [
+    "take_recent": [
         OFFSET,
         ('redis.call("ZSCORE", log_key, operation)', "false"),
         ('redis.call("ZREMRANGEBYSCORE", log_key, "-inf", now - window)', ""),
         ("now - window)", "now)"),
-        (">= limit", "> limit"),
-        (">= limit", "> limit + 9"),
+        (">= most", "> most"),
+        (">= most", "> most + 9"),
+        ('redis.call("ZRANGE", log_key, 0, 0, "WITHSCORES")[2] + window - now', "window"),
+        (
+            'redis.call("ZRANGE", log_key, 0, 0, "WITHSCORES")',
+            'redis.call("ZRANGE", log_key, -1, -1, "WITHSCORES")',
+        ),
         ('redis.call("ZADD", log_key, now, operation)', ""),
         ('redis.call("PEXPIRE", log_key, window)', ""),
     ],
@@ -372,13 +378,6 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("or now >= record.ends", ""),
         ("math.min(now + idle, record.ends)", "now + idle"),
         ("math.min(now + idle, record.ends)", "record.idle_ends"),
-    ],
-    "session_try": [
-        OFFSET,
-        ('redis.call("ZREMRANGEBYSCORE", tries_key, "-inf", now - window)', ""),
-        ('redis.call("ZSCORE", tries_key, operation)', "false"),
-        ('redis.call("ZCARD", tries_key) >= most', "false"),
-        ('redis.call("PEXPIRE", tries_key, window)', ""),
     ],
     "audit_write": [
         OFFSET,

@@ -178,7 +178,7 @@ def test_a_fault_in_a_script_is_not_mistaken_for_an_outage(valkey: ValkeyServer)
     seen_calls: list[str] = []
     with store_at(valkey.url, observe=lambda name, _: seen_calls.append(name)) as store:
         with pytest.raises(ResponseError):
-            store.scripts.call("get_budget", ["counter"])  # without its arguments
+            store.scripts.call("take_recent", ["counter"])  # without its arguments
         assert seen_calls == []
 
 

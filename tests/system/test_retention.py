@@ -1,12 +1,14 @@
 """No key outlives its stated window: each kind of key has a row here, and a time to live within it."""
 
 import re
+from dataclasses import replace
 from itertools import islice
 
 import pytest
 
 from otp_service.bootstrap.operations import BLOCKS_KEPT
 from otp_service.verification.caller import Caller
+from otp_service.verification.options import OptionsRequest
 from otp_service.verification.send import SendRequest
 from tests.support.fault_server import FaultServer
 from tests.support.furnished import House, open_house
@@ -55,6 +57,7 @@ WINDOWS = {
     r"\{P:guard\}:o:[A-Za-z0-9_.-]+": MINUTE,
     rf"\{{P:guard\}}:x:{NAME}": 10 * 365 * DAY,  # until START, or an operator lifts it
     r"\{P:b:main\}:sms": HOUR,  # a breaker; nothing of a number
+    rf"P:asked:{NAME}": MINUTE,  # an HMAC of an address
     r"P:audit": 400 * DAY,  # operators' acts; numbers are masked
     r"\{P:f:hour[0-9]+\}": 49 * HOUR,  # figures; nothing of a number
     r"\{P:f:day[0-9]+\}": 36 * DAY,
@@ -79,6 +82,7 @@ def every_trace(house: House) -> None:
     core.redeem.redeem(caller, proof.token)
     core.journal.hand_over()
     core.breakers.record_fault("main", "sms", None, 5)
+    core.options.read(replace(caller, address="192.0.2.1"), OptionsRequest(to=fine))
     core.policies.apply("", author="a test", reason="a test")
 
 

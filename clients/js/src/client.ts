@@ -14,10 +14,13 @@ export type Challenge = Schemas["Challenge"];
 export type Verified = Schemas["Verified"];
 /** What a redeemed token proves. */
 export type Claims = Schemas["Claims"];
+/** The channels that a number would get, in their order. */
+export type Options = Schemas["Options"];
 /** A channel that can carry a code. */
 export type Channel = Challenge["channel"];
 export type SendFields = Omit<Schemas["Send"], "to">;
 export type VerifyFields = Omit<Schemas["Verify"], "challenge_id" | "code">;
+export type OptionsFields = Omit<Schemas["OptionsRequest"], "to">;
 export type ResendFields = Schemas["Resend"];
 /** What a token must be for. */
 export type Expect = NonNullable<Schemas["Redeem"]["expect"]>;
@@ -66,6 +69,11 @@ export class OtpClient {
   /** Starts a challenge: sends a code to a number, in any common notation. */
   send(to: string, fields: SendFields = {}, options?: CallOptions): Promise<Challenge> {
     return this.#call("POST", "/otp/send", { ...fields, to }, options);
+  }
+
+  /** Lists the channels that a number would get, before anything is sent. */
+  options(to: string, fields: OptionsFields = {}, options?: CallOptions): Promise<Options> {
+    return this.#call("POST", "/otp/options", { ...fields, to }, options);
   }
 
   /** Checks a code as the person typed it. The right one gives a token for your backend to redeem. */

@@ -5,7 +5,7 @@ Start with `client.py`; `problems.py` has the errors.
 """
 
 from otp_client.client import OtpClient
-from otp_client.model import Binding, Challenge, Channel, Claims, Delivery, Status, Verified
+from otp_client.model import Binding, Challenge, Channel, Claims, Delivery, Option, Status, Verified
 from otp_client.problems import FieldError, HumanCheck, NoAnswer, OtpError, Problem, UnexpectedAnswer
 
 __version__ = "1.0.0"
@@ -19,6 +19,7 @@ __all__ = [
     "FieldError",
     "HumanCheck",
     "NoAnswer",
+    "Option",
     "OtpClient",
     "OtpError",
     "Problem",

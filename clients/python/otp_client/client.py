@@ -14,9 +14,11 @@ from otp_client.model import (
     Challenge,
     Channel,
     Claims,
+    Option,
     Verified,
     challenge_from,
     claims_from,
+    options_from,
     verified_from,
 )
 from otp_client.problems import ChallengeNotFound, UnexpectedAnswer
@@ -83,6 +85,16 @@ class OtpClient:
             "human_proof": human_proof,
         }
         return self._post("/otp/send", body, idempotency_key, challenge_from)
+
+    def options(
+        self, to: str, *, country: str | None = None, purpose: str | None = None, address: str | None = None
+    ) -> tuple[Option, ...]:
+        """List the channels that a number would get, in their order, before anything is sent.
+
+        The person's `address` needs a secret key; each address may ask 60 times a minute.
+        """
+        body = _given({"to": to, "country": country, "purpose": purpose, "address": address})
+        return self._call(Call(method="POST", path="/otp/options", body=body), options_from)
 
     def verify(
         self,

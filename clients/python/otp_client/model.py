@@ -35,6 +35,14 @@ class Delivery:
     status: DeliveryStatus
 
 
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A channel that a number would get. A send that names no channel begins with the `first`."""
+
+    channel: Channel
+    first: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
     """The state of a challenge, with what a screen shows."""
@@ -88,6 +96,11 @@ class Claims:
     reference: str | None = None
     session: str | None = None
     """An opaque id of the session that a server named; not the name itself."""
+
+
+def options_from(answer: Mapping[str, Any]) -> tuple[Option, ...]:
+    """Read the channels of a number. Raises KeyError or TypeError if a field is missing."""
+    return tuple(Option(channel=one["channel"], first=one["first"]) for one in answer["channels"])
 
 
 def challenge_from(answer: Mapping[str, Any]) -> Challenge:

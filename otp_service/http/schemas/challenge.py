@@ -54,6 +54,26 @@ class RouteSchema(NumberSchema):
     )
 
 
+class OptionsRequestSchema(NumberSchema):
+    """Body of POST /otp/options."""
+
+    purpose = purpose_field("What the proof would be for; `login` if omitted.", load_default="login")
+    address = address_field("The person's IP address, limited like a browser's; secret key only.")
+
+
+class OptionSchema(Schema):
+    """A channel that could be used."""
+
+    channel = shown_word(CHANNELS, "The channel.", "sms")
+    first = shown(fields.Boolean, "Whether a send that names no channel begins with it.", example=True)
+
+
+class OptionsSchema(Schema):
+    """The channels that a number would get, in the order in which they are used."""
+
+    channels = shown_list(OptionSchema, "The channels.")
+
+
 class SendSchema(RouteSchema):
     """Body of POST /otp/send."""
 
