@@ -9,7 +9,7 @@ from werkzeug.routing import BaseConverter, Map
 class _ChallengeId(BaseConverter):
     """A challenge's id. The names of calls beside it are none: GET /otp/send is a wrong method, not an unknown id."""
 
-    regex = r"(?!(?:send|verify|search)\Z)[^/]+"
+    regex = r"(?!(?:send|options|verify|search)\Z)[^/]+"
     part_isolating = True
 
 

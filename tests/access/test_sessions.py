@@ -46,9 +46,11 @@ def test_reading_lets_a_session_last_but_not_for_ever(store: Stores, sessions: S
         assert sessions.read(id_)
     later(store, LONGEST - passed)
     assert sessions.read(id_) is None
-    idle = sessions.begin(DIGEST)
+    idle, unread = sessions.begin(DIGEST), sessions.begin(DIGEST)
+    assert sessions.read(idle)
     later(store, IDLE)
     assert sessions.read(idle) is None
+    assert sessions.read(unread) is None
 
 
 def test_a_sessions_record_goes_with_it(store: Stores, sessions: Sessions, valkey: ValkeyServer) -> None:

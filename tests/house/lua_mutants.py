@@ -374,8 +374,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     ],
     "session_read": [
         OFFSET,
-        ("now >= record.idle_ends or", ""),
-        ("or now >= record.ends", ""),
+        ("now >= record.idle_ends", "false"),
         ("math.min(now + idle, record.ends)", "now + idle"),
         ("math.min(now + idle, record.ends)", "record.idle_ends"),
     ],

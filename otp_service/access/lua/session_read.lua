@@ -9,7 +9,7 @@ if not stored then
   return false
 end
 local record = cjson.decode(stored)
-if now >= record.idle_ends or now >= record.ends then
+if now >= record.idle_ends then
   redis.call("DEL", session_key)
   return false
 end
