@@ -161,6 +161,16 @@ class RoleNotAllowed(OtpError):
         super().__init__(f"{what} needs an operator with the role {role}.")
 
 
+class OperatorLimited(OtpError):
+    """The operator is limited to some apps, and this concerns all of them."""
+
+    code = "operator_limited"
+    detail = (
+        "You are limited to some apps, and this concerns all of them. Ask an operator who is not limited."
+    )
+    broken = ("Authorization", "must contain a key of an operator who is not limited to apps")
+
+
 class OriginNotAllowed(OtpError):
     """A page used the key from an origin that is not one of its app's."""
 

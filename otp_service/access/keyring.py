@@ -8,7 +8,7 @@ import json
 import math
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 
 from otp_service.access.api_keys import PREFIXES, digest, draw
@@ -17,6 +17,7 @@ from otp_service.store.polling import start_polling
 from otp_service.store.scripts import Scripts
 from otp_service.telemetry.logs import Record, log, redact
 
+NO_KEY = "There is no key with this id."
 LABEL = 80
 """Characters that a key's label may have."""
 OVERLAP = 24 * 3600
@@ -33,8 +34,10 @@ USES_PAUSE = 60.0
 class Key:
     """The record of a key. Times are milliseconds of the store's clock; None means never.
 
-    `owner` is an app, or an operator for an `ops` key; an `ops` key has a `role`. Keys that replaced one another form a
-    line: `line` is the id of the first one. `ended_by` and `ended_why` are set when the key was rotated or revoked.
+    `owner` is an app, or an operator for an `ops` key; an `ops` key has a `role`, and `limited_to` has the apps, with
+    commas between them, to which the policy limited the operator when it was issued. Keys that replaced one another
+    form a line: `line` is the id of the first one. `ended_by` and `ended_why` are set when the key was rotated or
+    revoked.
     """
 
     id: str
@@ -45,12 +48,18 @@ class Key:
     line: str
     created: int
     role: str = ""
+    limited_to: str = ""
     label: str = ""
     expires: int | None = None
     replaced_by: str = ""
     ended_by: str = ""
     ended_why: str = ""
     used: int | None = None
+
+    @property
+    def apps(self) -> tuple[str, ...]:
+        """The apps that an operator's key is limited to; none if it is not."""
+        return tuple(filter(None, self.limited_to.split(",")))
 
     def is_live(self, now: int) -> bool:
         """Tell whether the key is valid at a time."""
@@ -76,14 +85,29 @@ class Keyring:
         self._most = most
 
     def issue(
-        self, kind: str, owner: str, *, by: str, role: str = "", label: str = "", lifetime: int | None = None
+        self,
+        kind: str,
+        owner: str,
+        *,
+        by: str,
+        role: str = "",
+        limited_to: Iterable[str] = (),
+        label: str = "",
+        lifetime: int | None = None,
     ) -> tuple[str, Key]:
         """Issue a key, valid for `lifetime` seconds. Returns the key, which is stored nowhere, and its record.
 
         Raises KeyConflict if there are MOST_KEYS valid keys.
         """
         key, drawn = _drawn(kind, by)
-        record = drawn | {"kind": kind, "owner": owner, "role": role, "label": redact(label)}
+        apps = ",".join(sorted(limited_to))
+        record = drawn | {
+            "kind": kind,
+            "owner": owner,
+            "role": role,
+            "limited_to": apps,
+            "label": redact(label),
+        }
         stored = self._scripts.call(
             "key_issue", [self._key], json.dumps(record), _milliseconds(lifetime), self._most
         )
@@ -189,7 +213,7 @@ def _full(most: int) -> KeyConflict:
 
 def _refusal(what: str) -> OtpError:
     if what == "none":
-        return NotFound("There is no key with this id.")
+        return NotFound(NO_KEY)
     return KeyConflict("This key has expired or been revoked. Create a new one.")
 
 

@@ -14,7 +14,7 @@ from otp_service.bootstrap.operations import Operations
 from otp_service.cli.options import Duration, author_option, demo_option, format_time, reason_option
 from otp_service.cli.session import on_store
 from otp_service.events.signing_secrets import draw_secret
-from otp_service.ops.apps import APP_KEY_KINDS, check_owner
+from otp_service.ops.apps import APP_KEY_KINDS, check_owner, limits_of
 from otp_service.policy import ROLES
 from otp_service.typed import is_line
 
@@ -71,8 +71,17 @@ def create(
 
     The key is shown once. It is valid everywhere within two seconds.
     """
-    check_owner(base.policy_in_force(), kind=kind, owner=owner, role=role or "")
-    key, record = base.keyring.issue(kind, owner, by=by, role=role or "", label=label, lifetime=expires)
+    policy = base.policy_in_force()
+    check_owner(policy, kind=kind, owner=owner, role=role or "")
+    key, record = base.keyring.issue(
+        kind,
+        owner,
+        by=by,
+        role=role or "",
+        limited_to=limits_of(policy, kind=kind, owner=owner),
+        label=label,
+        lifetime=expires,
+    )
     print(*describe_issued(key, record), sep="\n")
 
 
@@ -125,7 +134,8 @@ def describe_issued(key: str, record: Key) -> Iterable[str]:
     """Show a new key, which nothing shows again."""
     until = f"until {format_time(record.expires)}" if record.expires else "until it is revoked"
     yield f"key: {key}   (shown once)"
-    yield f"id:  {record.id}   ({record.kind} key of {record.owner}, {until})"
+    only = f", for {', '.join(record.apps)} only" if record.apps else ""
+    yield f"id:  {record.id}   ({record.kind} key of {record.owner}{only}, {until})"
 
 
 _COLUMNS = "{:<10}  {:<11}  {:<24}  {:<20}  {:<20}  {:<20}  {}"
@@ -138,7 +148,7 @@ def describe_keys(found: Sequence[Key], now: int) -> Iterable[str]:
         yield _COLUMNS.format(
             key.id,
             key.kind,
-            f"{key.owner} ({key.role})" if key.role else key.owner,
+            f"{key.owner} ({' '.join([key.role, *key.apps])})" if key.role else key.owner,
             format_time(key.created),
             format_time(key.expires) if key.expires else "never",
             format_time(key.used) if key.used else "not yet",

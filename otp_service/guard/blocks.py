@@ -4,7 +4,7 @@ Knows how a block is named and stored. Must not know when one begins: `lua/guard
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +47,12 @@ class BlockStore:
 
     def longest(self, limit: int = 100) -> list[Block]:
         """List blocks, those that last longest first."""
+        return self.read_each(self.longest_ids(limit))
+
+    def longest_ids(self, limit: int, *, rules: Collection[str] = MARKS) -> list[str]:
+        """List the ids of those of the blocks that last longest, so many, whose rule is one of these."""
         ids = self._scripts.call("guard_list_blocks", [self._index_key], limit)
-        return self.read_each(ids)
+        return [id_ for id_ in ids if id_.partition(":")[0] in rules]
 
     def id_of(self, line: Line) -> str:
         """Name the block that a line may have; empty if the line keeps no counter."""

@@ -22,9 +22,13 @@ CURSOR_RULE = "must be next_cursor of the page before"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What a story must have; empty means anything. `reason` is that of any trouble, or the guard's rule."""
+    """What a story must have; empty means anything. `reason` is that of any trouble, or the guard's rule.
+
+    `apps` are those of which one must be the story's; None means any.
+    """
 
     app: str = ""
+    apps: frozenset[str] | None = None
     country: str = ""
     channel: str = ""
     state: str = ""
@@ -46,6 +50,8 @@ class Wanted:
         for name in ("app", "country", "channel"):
             if value := getattr(self, name):
                 yield [needle(name, value)]
+        if self.apps is not None:
+            yield [needle("app", app) for app in self.apps]
         if self.reason:
             yield [needle("reason", self.reason), needle("rule", self.reason)]
         if self.state not in {"", "pending", REFUSED, HUMAN_CHECK}:
@@ -55,6 +61,7 @@ class Wanted:
         """Return whether a story is wanted."""
         return (
             self.app in {"", story.fact("app")}
+            and (self.apps is None or story.fact("app") in self.apps)
             and self.country in {"", story.fact("country")}
             and (not self.channel or self.channel in story.channels)
             and self.state in {"", story.state or "pending"}

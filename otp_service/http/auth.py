@@ -13,6 +13,7 @@ from otp_service.access.api_keys import digest
 from otp_service.http.client_address import client_address
 from otp_service.http.standing import set_standing
 from otp_service.http.view import core
+from otp_service.ops.scope import EVERYTHING, Scope, scope_of
 from otp_service.policy import ROLES, App, Policy
 from otp_service.verification.caller import Caller
 
@@ -31,6 +32,7 @@ class _Identity:
     app: App | None = None
     operator: str | None = None
     role: str = ""
+    scope: Scope = EVERYTHING
 
 
 def bearer() -> str:
@@ -39,11 +41,11 @@ def bearer() -> str:
     return credential.strip() if scheme.lower() == "bearer" else ""
 
 
-def authenticate(kinds: Sequence[str], role: str) -> None:
+def authenticate(kinds: Sequence[str], role: str, *, by_app: bool) -> None:
     """Identify the caller by its key and keep the result for this request.
 
     Raises MissingKey, UnknownKey, KeyNotAllowed if the key is of none of these kinds, RoleNotAllowed if an operator
-    has a lower role than `role`, or OriginNotAllowed.
+    has a lower role than `role`, OperatorLimited unless the call is `by_app`, or OriginNotAllowed.
     """
     key = bearer()
     if not key:
@@ -57,6 +59,7 @@ def authenticate(kinds: Sequence[str], role: str) -> None:
         raise errors.KeyNotAllowed(f"This call needs {' or '.join(_KEY_NAMES[kind] for kind in kinds)}.")
     if g.key_kind == "ops":
         require_role(role)
+        require_scope(by_app=by_app)
     if g.key_kind == "publishable":
         _check_origin(g.app)
 
@@ -73,6 +76,7 @@ def is_operator(hashed: str) -> bool:
 
 def _remember(found: _Identity) -> None:
     g.key_kind, g.app, g.operator, g.role = found.kind, found.app, found.operator, found.role
+    g.scope = found.scope
 
 
 def _identity(policy: Policy, hashed: str) -> _Identity | None:
@@ -81,12 +85,14 @@ def _identity(policy: Policy, hashed: str) -> _Identity | None:
         app, kind = declared
         return _Identity(kind, app=app)
     if operator := policy.operator_of(hashed):
-        return _Identity("ops", operator=operator, role=policy.operators[operator].role)
+        role = policy.operators[operator].role
+        return _Identity("ops", operator=operator, role=role, scope=scope_of(policy, operator))
     issued = core().live_keys.key_of(hashed)
     if issued is None:
         return None
     if issued.kind == "ops":
-        return _Identity("ops", operator=issued.owner, role=issued.role)
+        scope = scope_of(policy, issued.owner).within(issued.apps)
+        return _Identity("ops", operator=issued.owner, role=issued.role, scope=scope)
     known = policy.apps.get(issued.owner)
     return _Identity(issued.kind, app=known) if known else None
 
@@ -95,6 +101,12 @@ def require_role(role: str, what: str = "This call") -> None:
     """Raise RoleNotAllowed unless the operator who calls has this role or a higher one."""
     if ROLES.index(g.role) < ROLES.index(role):
         raise errors.RoleNotAllowed(role, what)
+
+
+def require_scope(*, by_app: bool) -> None:
+    """Raise OperatorLimited if the operator is limited to apps, unless what is asked shows and does only these."""
+    if g.scope.is_limited and not by_app:
+        raise errors.OperatorLimited
 
 
 def _check_origin(app: App) -> None:

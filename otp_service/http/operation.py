@@ -36,6 +36,8 @@ class Operation:
     keys: tuple[str, ...] = ()
     role: str = ROLES[-1]
     """The lowest role of an operator who may call it."""
+    by_app: bool = False
+    """Whether operators who are limited to apps may call it: it shows and does only what belongs to these."""
     idempotent: bool = False
     problems: tuple[type[errors.OtpError], ...] = ()
     media: str = "text/plain"
@@ -58,7 +60,7 @@ def operation(**kwargs: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
             if described.large:
                 request.max_content_length = MAX_POLICY
             if described.keys and not (described.open_on_own_port and core().settings.ops_port):
-                authenticate(described.keys, described.role)
+                authenticate(described.keys, described.role, by_app=described.by_app)
             with _place(described):
                 return view(**arguments)
 

@@ -11,10 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from otp_service.access.keyring import Key, Keyring
-from otp_service.errors import Invalid, KeyConflict, NotFound, PolicyConflict
+from otp_service.access.keyring import NO_KEY, Key, Keyring
+from otp_service.errors import Invalid, KeyConflict, NotFound, OperatorLimited, PolicyConflict
 from otp_service.ops.policy_changes import Applied, PolicyChanges
 from otp_service.ops.policy_text import quoted, tables_of
+from otp_service.ops.scope import EVERYTHING, Scope, scope_of
 from otp_service.policy import ROLES, Policy
 
 APP_KEY_KINDS = ("publishable", "secret")
@@ -80,9 +81,30 @@ class Apps:
                 self._keyring.revoke(key.id, by=by, reason=reason)
 
 
-def check_owner(policy: Policy, *, kind: str, owner: str, role: str) -> None:
-    """Check that a key of this kind can be issued to this owner. Raises Invalid."""
-    if kind in APP_KEY_KINDS and owner not in policy.apps:
+def owns_key(scope: Scope, key: Key) -> bool:
+    """Tell whether a key is within a scope. Operators' keys belong to no app."""
+    return scope.has(key.owner if key.kind in APP_KEY_KINDS else "")
+
+
+def require_key(keyring: Keyring, id_: str, scope: Scope) -> None:
+    """Check that a key is within a scope: another app's is as unknown as one that never was. Raises NotFound."""
+    if scope.is_limited and not owns_key(scope, keyring.read_key(id_)):
+        raise NotFound(NO_KEY)
+
+
+def limits_of(policy: Policy, *, kind: str, owner: str) -> frozenset[str]:
+    """Return the apps to which a new key of an operator is limited, also when the policy has forgotten its owner."""
+    return (scope_of(policy, owner).apps if kind not in APP_KEY_KINDS else None) or frozenset()
+
+
+def check_owner(policy: Policy, *, kind: str, owner: str, role: str, scope: Scope = EVERYTHING) -> None:
+    """Check that a key of this kind can be issued to this owner, by an operator of a scope.
+
+    Raises Invalid, or OperatorLimited if only some apps are within the scope and the key is an operator's.
+    """
+    if kind not in APP_KEY_KINDS and scope.is_limited:
+        raise OperatorLimited
+    if kind in APP_KEY_KINDS and not (owner in policy.apps and scope.has(owner)):
         raise Invalid({"owner": ["must be an app of the policy in force"]})
     if kind in APP_KEY_KINDS and role:
         raise Invalid({"role": ["must be left out: only operators have one"]})

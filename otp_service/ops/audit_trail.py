@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from otp_service.errors import StoreUnavailable
+from otp_service.ops.scope import EVERYTHING, Scope
 from otp_service.store.scripts import Scripts
 from otp_service.telemetry.logs import log, shown_fields
 
@@ -19,6 +20,8 @@ KEEP = 400 * 24 * 3_600_000
 MOST_ACTS = 100_000
 """Acts that are kept at most, of 200 to 400 bytes each: a script that acts without end must not fill the store."""
 PAGE = 50
+_OF_APPS = ("publishable", "secret")
+"""Kinds of keys whose owner is an app."""
 _WHO, _WHY = ("by", "author"), ("reason", "why")
 
 
@@ -31,6 +34,12 @@ class Act:
     by: str
     reason: str
     about: Mapping[str, object]
+
+    @property
+    def app(self) -> str:
+        """The app to which it was done: the owner of a key, or the one that is named; empty if it concerns all."""
+        named = self.about.get("owner") if self.about.get("kind") in _OF_APPS else self.about.get("app")
+        return str(named or "")
 
 
 class AuditTrail:
@@ -57,11 +66,13 @@ class AuditTrail:
         found = self._scripts.call("audit_read", [self._key], bound, limit)
         return [_act(stored, int(at)) for stored, at in zip(found[::2], found[1::2], strict=True)]
 
-    def read_all(self) -> Iterator[Act]:
-        """Yield all acts, newest first, without holding them all. Raises StoreUnavailable."""
-        before = None
+    def read_all(self, scope: Scope = EVERYTHING, before: int | None = None) -> Iterator[Act]:
+        """Yield acts, newest first, of those before a moment, without holding them all. Raises StoreUnavailable.
+
+        Acts that belong to no single app are within the scope of everything alone.
+        """
         while page := self.read(before, limit=1000):
-            yield from page
+            yield from (act for act in page if scope.has(act.app))
             before = page[-1].at
 
     def _write(self, name: str, fields: dict[str, object]) -> None:

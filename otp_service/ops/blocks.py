@@ -5,9 +5,10 @@ Brings the guard's blocks and the audit log together. Must not know HTTP, a term
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 from otp_service import phone
@@ -19,10 +20,14 @@ from otp_service.guard.lines import MARKS
 from otp_service.guard.preview import Preview
 from otp_service.guard.rules import FAMILIARITY, LINE_DIGITS, GuardedSend, Known, limits_of, lines_of_send
 from otp_service.ops.audit import AuditNote, mask_address
+from otp_service.ops.scope import EVERYTHING, Scope
 from otp_service.policy import Guard, Policy
 from otp_service.telemetry.logs import Record
 
-_OF_ONE_APP = frozenset({"session", "app", "money"})
+_OF_ONE_APP = frozenset({"session", "app", "money", "unproven"})
+"""Rules whose counters belong to one app; their subjects begin with it."""
+SEARCHED, BATCH = 10_000, 100
+"""Blocks that are looked through for those of some apps, the longest first, and how many are read at once."""
 BLOCK_ID = re.compile(rf"(?:{'|'.join(MARKS)}):[a-z-]{{1,20}}:[A-Za-z0-9_-]{{0,22}}")
 
 
@@ -45,10 +50,23 @@ class Blocks:
         self._preview = preview
         self._clock = clock
 
-    def read_all(self, policy: Policy, limit: int = 100) -> list[dict[str, Any]]:
-        """List blocks, those that last longest first. A block of a rule that the policy sets off is not active."""
+    def read_all(
+        self, policy: Policy, limit: int = 100, *, scope: Scope = EVERYTHING
+    ) -> list[dict[str, Any]]:
+        """List blocks, those that last longest first. A block of a rule that the policy sets off is not active.
+
+        Blocks of counters that apps share are within the scope of everything alone.
+        """
         now = self._clock()
-        return [_shown(block, now, _guards_of(policy, block)) for block in self._blocks.longest(limit)]
+        found = islice(self._of_apps(scope), limit) if scope.is_limited else self._blocks.longest(limit)
+        return [_shown(block, now, _guards_of(policy, block)) for block in found]
+
+    def _of_apps(self, scope: Scope) -> Iterator[Block]:
+        """Yield the blocks of the apps of a scope, those that last longest first."""
+        ids = self._blocks.longest_ids(SEARCHED, rules=_OF_ONE_APP)
+        for first in range(0, len(ids), BATCH):
+            found = self._blocks.read_each(ids[first : first + BATCH])
+            yield from (block for block in found if scope.has(_app_of(block)))
 
     def explain(
         self,
@@ -94,14 +112,13 @@ class Blocks:
             "blocks": [_shown(block, now, [rules]) for block in found],
         }
 
-    def lift(self, id_: str, audit: AuditNote) -> None:
-        """Forget a block and what was counted behind it. Raises NotFound."""
+    def lift(self, id_: str, audit: AuditNote, *, scope: Scope = EVERYTHING) -> None:
+        """Forget a block and what was counted behind it. Raises NotFound, also for one outside a scope."""
         block = self._blocks.read(id_) if BLOCK_ID.fullmatch(id_) else None
-        if not block or not self._blocks.lift(id_):
+        if not block or not scope.has(_app_of(block)) or not self._blocks.lift(id_):
             raise NotFound("There is no such block, or it was lifted before.")
-        self._record(
-            "block.lifted", rule=block.rule, subject=_logged(block), by=audit.by, reason=audit.reason
-        )
+        about = {"rule": block.rule, "subject": _logged(block), "app": _app_of(block)}
+        self._record("block.lifted", **about, by=audit.by, reason=audit.reason)
 
 
 def _place_of_route(policy: Policy, asked: GuardedSend) -> int | None:
@@ -120,8 +137,12 @@ def _check_address(address: str | None) -> None:
 
 def _guards_of(policy: Policy, block: Block) -> list[Guard]:
     """List the rules under which a block may be met: those of its app, or of all apps if they share the counter."""
-    owner = block.subject.partition(" ")[0] if block.rule in _OF_ONE_APP else ""
-    return [policy.guard_of(app) for app in policy.apps if owner in {app, ""}]
+    return [policy.guard_of(app) for app in policy.apps if _app_of(block) in {app, ""}]
+
+
+def _app_of(block: Block) -> str:
+    """Return the app to which a block belongs; empty if all apps share the counter."""
+    return block.subject.partition(" ")[0] if block.rule in _OF_ONE_APP else ""
 
 
 def _shown(block: Block, now: int, guards: Iterable[Guard]) -> dict[str, Any]:

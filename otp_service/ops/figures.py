@@ -15,6 +15,7 @@ from otp_service.figures.cells import DIMENSIONS
 from otp_service.figures.counters import Counters
 from otp_service.figures.periods import KEPT, last_days, oldest, span
 from otp_service.figures.summary import BY, TooManyRows, summarise
+from otp_service.ops.scope import EVERYTHING, Scope
 from otp_service.policy import Policy
 
 MOST_ROWS = 5000
@@ -33,7 +34,9 @@ class FiguresReader:
         self._counters = counters
         self._clock = clock
 
-    def read(self, *, from_: str = "", to: str = "", by: str = "", filter_: str = "") -> dict[str, Any]:
+    def read(
+        self, *, from_: str = "", to: str = "", by: str = "", filter_: str = "", scope: Scope = EVERYTHING
+    ) -> dict[str, Any]:
         """Return rows by what is asked for, and their sum. Raises Invalid, which names the field and its rule."""
         now = self._clock()
         start, end = read_time("from", from_ or USUAL_FROM, now), read_time("to", to, now) if to else now
@@ -41,7 +44,7 @@ class FiguresReader:
             raise Invalid({"from": [f"must be within the last {KEPT['day']} days"]})
         if start >= end:
             raise Invalid({"from": ["must be before to"]})
-        asked, only = read_by(by), read_filter(filter_)
+        asked, only = read_by(by), _within(read_filter(filter_), scope)
         hours = span(now, start, min(end, now))
         try:
             rows, total = summarise(self._counters.read(hours), asked, only, most=MOST_ROWS)
@@ -61,6 +64,13 @@ class FiguresReader:
         """Say which order of steps verifies more people, as far as the data of all days can tell."""
         days = last_days(self._clock(), KEPT["day"])
         return {"from": days.start, "to": days.end, **advise(policy.routes, self._counters.read(days))}
+
+
+def _within(only: dict[str, set[str]], scope: Scope) -> dict[str, set[str]]:
+    """Let only what is of a scope's apps count."""
+    if scope.apps is None:
+        return only
+    return only | {"app": only.get("app", set(scope.apps)) & scope.apps}
 
 
 def read_time(field: str, text: str, now: int) -> int:

@@ -4,7 +4,8 @@ Knows by what a story is found, and what an audit line of a search says. Must no
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from otp_service import phone
@@ -14,9 +15,10 @@ from otp_service.challenge.store import ChallengeStore
 from otp_service.crypto.sealing import Seal, Unsealable
 from otp_service.errors import ChallengeNotFound, Invalid
 from otp_service.history.names import names_like
-from otp_service.history.scan import Scan, Wanted
+from otp_service.history.scan import CURSOR_RULE, Scan, Wanted
 from otp_service.history.store import StoryStore
 from otp_service.history.story import Story, read_story
+from otp_service.ops.scope import EVERYTHING, Scope
 from otp_service.ops.timeline import merged, summary, told
 from otp_service.store.partitions import ID_LENGTH
 from otp_service.telemetry.logs import Record
@@ -27,6 +29,9 @@ EXPORTED = 500
 """Stories of a page of an export."""
 VERSION = 1
 """The version of the form in which stories are exported: see docs/history.md."""
+BATCH = 100
+"""Stories that are read at once while those of some apps are looked for."""
+_CURSOR = "cursor"
 _Seen = tuple[Story, str | None]
 """A story with what its live record adds, and its masked number."""
 KINDS = ("number", "reference", "challenge_id", "request_id", "since")
@@ -73,25 +78,19 @@ class Stories:
         self._seal = seal
         self._scan = scan
 
-    def search(self, search: Search, *, by: str) -> dict[str, Any]:
+    def search(self, search: Search, *, by: str, scope: Scope = EVERYTHING) -> dict[str, Any]:
         """Return a page of summaries, newest first, and the cursor of the next page. Raises Invalid, InvalidNumber."""
         kind = search.kind
-        if kind == "since":
-            listed, cursor = self._scan.page(
-                search.since or 0, search.until, search.wanted, search.cursor, search.limit
-            )
-            found = self._with_live(listed)
-        else:
-            found, cursor = self._named(search, kind)
+        found, cursor = self._listed(search, scope) if kind == "since" else self._named(search, kind, scope)
         shown = [summary(story, to) for story, to in found]
         self._record(
             "challenges.searched", by=by, kind="range" if kind == "since" else kind, found=len(shown)
         )
         return {"challenges": shown, "next_cursor": cursor}
 
-    def read_timeline(self, id_: str) -> dict[str, Any]:
+    def read_timeline(self, id_: str, *, scope: Scope = EVERYTHING) -> dict[str, Any]:
         """Return the timeline of a challenge, or of a send that opened none. Raises ChallengeNotFound."""
-        for story, to in self._read(id_):
+        for story, to in self._read(id_, scope):
             return told(story, to)
         raise ChallengeNotFound
 
@@ -104,27 +103,52 @@ class Stories:
             for story, to in self._with_live(found):
                 yield {"version": VERSION} | told(story, to)
 
-    def _named(self, search: Search, kind: str) -> tuple[Sequence[_Seen], str | None]:
+    def _listed(self, search: Search, scope: Scope) -> tuple[Sequence[_Seen], str | None]:
+        """List the stories of a time range, a page of them. A cursor tells how many there are, of whichever app."""
+        wanted = replace(search.wanted, apps=scope.apps)
+        cursor = self._opened(search.cursor) if scope.is_limited else search.cursor
+        listed, following = self._scan.page(search.since or 0, search.until, wanted, cursor, search.limit)
+        if following and scope.is_limited:
+            following = self._seal.close(following, _CURSOR)
+        return self._with_live(listed), following
+
+    def _opened(self, cursor: str) -> str:
+        try:
+            return self._seal.open(cursor, _CURSOR) if cursor else ""
+        except Unsealable:
+            raise Invalid({"cursor": [CURSOR_RULE]}) from None
+
+    def _named(self, search: Search, kind: str, scope: Scope) -> tuple[Sequence[_Seen], str | None]:
         """Find the stories with a name, a page of them."""
         if kind == "challenge_id":
-            return self._read(search.challenge_id), None
+            return self._read(search.challenge_id, scope), None
         value = str(getattr(search, kind))
         if kind == "number":
             value = phone.parse(value, search.country, possible=True).e164
         ids = self._stories.search_names(names_like(self._seal, kind, value))
         first = _place(search.cursor)
-        page = self._stories.read(ids[first : first + search.limit])
         last = first + search.limit
+        if scope.is_limited:  # a page of what is left: one that lacks some would tell of other apps
+            ids = list(islice(self._within(ids, scope), last + 1))
+        page = self._stories.read(ids[first:last])
         found = self._with_live([read_story(id_, text) for id_, text in page.items()])
         newest_first = sorted(found, key=lambda seen: -seen[0].notes[0].at)
         return newest_first, str(last) if last < len(ids) else None
 
-    def _read(self, id_: str) -> Sequence[_Seen]:
-        """Read a story with its live record; nothing if neither exists."""
+    def _within(self, ids: Sequence[str], scope: Scope) -> Iterator[str]:
+        """Yield those of stories that are of an app of a scope."""
+        for first in range(0, len(ids), BATCH):
+            batch = ids[first : first + BATCH]
+            texts = self._stories.read(batch)
+            yield from (id_ for id_ in batch if id_ in texts and _is_of(read_story(id_, texts[id_]), scope))
+
+    def _read(self, id_: str, scope: Scope) -> Sequence[_Seen]:
+        """Read a story with its live record; nothing if neither exists within a scope."""
         if len(id_) != ID_LENGTH:
             return []
         text = self._stories.read([id_]).get(id_)
-        return self._with_live([read_story(id_, text) if text else Story(id_, is_challenge=True, notes=())])
+        story = read_story(id_, text) if text else Story(id_, is_challenge=True, notes=())
+        return [seen for seen in self._with_live([story]) if _is_of(seen[0], scope)]
 
     def _with_live(self, stories: Sequence[Story]) -> Sequence[_Seen]:
         """Add what the live records tell of stories that have not ended, or whose last report is to come."""
@@ -145,6 +169,10 @@ class Stories:
             return phone.mask(open_data(self._seal, live).e164) if live else None
         except Unsealable:
             return None
+
+
+def _is_of(story: Story, scope: Scope) -> bool:
+    return scope.has(str(story.fact("app")))
 
 
 def _place(cursor: str) -> int:

@@ -42,6 +42,7 @@ def report_contradictions(draft: Draft, findings: Findings) -> None:
         unknown=lambda at: findings.is_broken(f"route[{at}].match"),
     )
     _check_keys(draft, findings)
+    _check_operators(draft, findings)
     _check_registered(draft, findings)
     _check_timeouts(draft, findings)
     _check_countries(draft, reach, findings)
@@ -77,6 +78,14 @@ def _check_keys(draft: Draft, findings: Findings) -> None:
         if digest in seen:
             findings.add(place, f"{digest[:8]}... is used twice, see {seen[digest]}")
         seen.setdefault(digest, place)
+
+
+def _check_operators(draft: Draft, findings: Findings) -> None:
+    """Find operators who are limited to an app that is none: who means one app must not get another, or all."""
+    for name, operator in draft.operators.items():
+        for place, app in _listed(f"{join('operator', name)}.apps", operator.apps):
+            if app not in draft.apps:
+                findings.add(place, f"there is no app {app}")
 
 
 def _check_registered(draft: Draft, findings: Findings) -> None:

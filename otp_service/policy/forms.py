@@ -175,8 +175,9 @@ class OperatorForm(Form):
     """`[operator.NAME]`."""
 
     shape = Operator
-    keys = some(_key_hash(), required=True)
+    keys = fields.List(_key_hash())
     role = fields.String(validate=one_of(*ROLES))
+    apps = some(fields.String())
 
 
 class ChallengeForm(Form):

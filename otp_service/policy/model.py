@@ -102,12 +102,14 @@ class Operator:
     """A person who may use the operators' API. Keys are SHA-256 hashes in hex.
 
     The default role is `admin`: whoever edits the policy can already do anything, and the first issued key needs an
-    admin.
+    admin. With `apps`, the operator sees and does only what belongs to these; without, everything. Keys that are issued
+    to an operator of this name have the same limit.
     """
 
     name: str
     keys: tuple[str, ...] = ()
     role: str = "admin"
+    apps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

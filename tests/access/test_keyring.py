@@ -156,12 +156,15 @@ def test_every_change_is_logged_with_its_author_and_reason(
 
 
 def test_a_successor_has_the_same_owner_and_the_rotated_key_ends_later(ring: Keyring) -> None:
-    """Kind, owner, role and label are copied. The rotated key ends after the overlap, a day by default."""
-    key, first = ring.issue("ops", "ben", by="anna", role="operate", label="laptop")
+    """Kind, owner, role, limit and label are copied. The rotated key ends after the overlap, a day by default."""
+    key, first = ring.issue(
+        "ops", "ben", by="anna", role="operate", limited_to=["web", "shop"], label="laptop"
+    )
     later(ring, 1)  # keys stand in the order in which they were made
     fresh, second = ring.rotate(first.id, by="anna", reason="r")
     assert fresh != key
     assert (second.kind, second.owner, second.role, second.label) == ("ops", "ben", "operate", "laptop")
+    assert second.apps == first.apps == ("shop", "web")
     assert (second.line, second.expires) == (first.id, None)
     before = ring.read_key(first.id)
     assert (before.replaced_by, before.expires) == (second.id, second.created + OVERLAP * 1000)

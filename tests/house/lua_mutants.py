@@ -400,6 +400,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ('redis.call("HINCRBY", ring, "head", 1)', ""),
     ],
     "key_rotate": [
+        ("successor.limited_to = key.limited_to", ""),
         OFFSET,
         ("not make_room(ring, most)", "false"),
         ("if made then", "if false then"),

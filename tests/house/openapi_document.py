@@ -323,7 +323,7 @@ def _by_status(about: Operation) -> dict[int, list[type[errors.OtpError]]]:
     if about.keys:
         kinds += [*_WITH_KEY, *_WITH_STORE]
     if about.keys == ("ops",):
-        kinds += [errors.RoleNotAllowed, errors.Busy]
+        kinds += [errors.RoleNotAllowed, errors.Busy] + [errors.OperatorLimited] * (not about.by_app)
     if "publishable" in about.keys:
         kinds.append(errors.OriginNotAllowed)  # only browsers' keys are tied to origins
     if about.body:

@@ -241,6 +241,13 @@ def _(api: Api) -> TestResponse:
     return api.call("POST", "/ops/policy/rollback", key=key, body={"reason": "test"})
 
 
+@reaches(errors.OperatorLimited)
+def _(api: Api) -> TestResponse:
+    key, _ = api.core.keyring.issue("ops", "ben", by="a test", role="read", limited_to=["web"])
+    api.core.live_keys.refresh()
+    return api.call("GET", "/ops/upstreams", key=key)
+
+
 @reaches(errors.KeyConflict)
 def _(api: Api) -> TestResponse:
     _, record = api.core.keyring.issue("ops", "ben", by="a test", role="read")

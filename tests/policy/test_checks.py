@@ -815,3 +815,26 @@ def test_a_common_budget_has_at_most_eight_limits() -> None:
     assert [problem.partition(":")[0] for problem in refused(text + 'refuse = ["7/h", "8/h", "9/h"]\n')] == [
         "guard.app"
     ]
+
+
+# Operators.
+
+
+@pytest.mark.parametrize(
+    ("apps", "problem"),
+    [
+        ('["web", "shop"]', "operator.ben.apps[1]: there is no app shop (line 17)"),
+        ("[]", "operator.ben.apps: must not be empty (line 17)"),
+        ('"web"', "operator.ben.apps: not a valid list (line 17)"),
+    ],
+)
+def test_a_limit_of_an_operator_names_apps(apps: str, problem: str) -> None:
+    """An empty list would read as no app, and mean all."""
+    [found] = refused(f"{GOOD}[operator.ben]\napps = {apps}\n")
+    assert re.sub(r"line [0-9]+", "line 17", found) == problem
+
+
+def test_an_operator_needs_no_key_in_the_policy() -> None:
+    """Keys are issued to its name; it has the role of an admin, and no limit."""
+    ben = policy.parse(f"{GOOD}[operator.ben]\n").operators["ben"]
+    assert (ben.keys, ben.role, ben.apps) == ((), "admin", ())

@@ -248,6 +248,12 @@ class OriginNotAllowed(Problem):
     CODE = "origin_not_allowed"
 
 
+class OperatorLimited(Problem):
+    """The operator is limited to some apps, and this concerns all of them."""
+
+    CODE = "operator_limited"
+
+
 class RoleNotAllowed(Problem):
     """The operator's role does not allow this."""
 

@@ -38,6 +38,7 @@ end
 successor.kind = key.kind
 successor.owner = key.owner
 successor.role = key.role
+successor.limited_to = key.limited_to
 successor.label = key.label
 successor.line = key.line
 successor.created = now

@@ -14,9 +14,9 @@ from otp_service import errors
 from otp_service.access.api_keys import read_lifetime
 from otp_service.access.keyring import LABEL, Key
 from otp_service.http.console.forms import field, reason
-from otp_service.http.console.frame import for_role
+from otp_service.http.console.frame import for_role, is_limited
 from otp_service.http.view import core
-from otp_service.ops.apps import check_owner
+from otp_service.ops.apps import check_owner, limits_of, owns_key, require_key
 from otp_service.policy import ROLES
 
 views = Blueprint("access", __name__)
@@ -26,14 +26,14 @@ _HOUR = 3600
 
 
 @views.get("/keys")
-@for_role("read")
+@for_role("read", by_app=True)
 def show() -> str:
     """Show apps and keys."""
     return _page()
 
 
 @views.post("/keys")
-@for_role("admin")
+@for_role("admin", by_app=True)
 def issue() -> Answer:
     """Issue a key."""
 
@@ -41,12 +41,15 @@ def issue() -> Answer:
         kind, owner, role = field("kind"), field("owner"), field("role")
         if kind not in {"publishable", "secret", "ops"}:
             raise errors.Invalid({"kind": ["must be publishable, secret or ops"]})
-        check_owner(g.active.policy, kind=kind, owner=owner, role=role if kind == "ops" else "")
+        check_owner(
+            g.active.policy, kind=kind, owner=owner, role=role if kind == "ops" else "", scope=g.scope
+        )
         issued = core().keyring.issue(
             kind,
             owner,
             by=g.operator,
             role=role if kind == "ops" else "",
+            limited_to=limits_of(g.active.policy, kind=kind, owner=owner),
             label=_label(),
             lifetime=_lifetime(),
         )
@@ -56,22 +59,24 @@ def issue() -> Answer:
 
 
 @views.post("/keys/rotate")
-@for_role("admin")
+@for_role("admin", by_app=True)
 def rotate() -> Answer:
     """Issue a successor; the old key stays valid for a day."""
 
     def act() -> str:
+        require_key(core().keyring, field("id"), g.scope)
         return _page(new=[core().keyring.rotate(field("id"), by=g.operator, reason=reason())])
 
     return _or_refused(act)
 
 
 @views.post("/keys/revoke")
-@for_role("admin")
+@for_role("admin", by_app=True)
 def revoke() -> Answer:
     """End a key."""
 
     def act() -> str:
+        require_key(core().keyring, field("id"), g.scope)
         core().keyring.revoke(field("id"), by=g.operator, reason=reason())
         return _page(done="The key is revoked. It works nowhere within two seconds.")
 
@@ -120,9 +125,12 @@ def _page(new: Shown = (), **more: Any) -> str:  # noqa: ANN401 - of the templat
     now, keys = core().keyring.read_all()
     return render_template(
         "console/access.html",
-        apps=g.active.policy.apps.values(),
-        operators=g.active.policy.operators.values(),
-        keys=sorted(keys, key=lambda key: (not key.is_live(now), key.owner, key.created)),
+        apps=[app for app in g.active.policy.apps.values() if g.scope.has(app.name)],
+        operators=() if is_limited() else g.active.policy.operators.values(),
+        keys=sorted(
+            (key for key in keys if owns_key(g.scope, key)),
+            key=lambda key: (not key.is_live(now), key.owner, key.created),
+        ),
         now=now,
         roles=ROLES,
         new=new,

@@ -7,11 +7,11 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, g, render_template, request
 
-from otp_service.http.console.frame import for_role
+from otp_service.http.console.frame import for_role, is_limited
 from otp_service.http.console.words import machine_time
 from otp_service.http.view import core
 from otp_service.ops.audit_trail import PAGE, Act
@@ -21,27 +21,28 @@ COLUMNS = ("at", "act", "by", "reason", "about")
 
 
 @views.get("/audit")
-@for_role("read")
+@for_role("read", by_app=True)
 def show() -> str:
     """Show acts, newest first."""
-    acts = core().audit_trail.read(_before())
+    trail, before = core().audit_trail, _before()
+    acts = list(islice(trail.read_all(g.scope, before), PAGE)) if is_limited() else trail.read(before)
     more = acts[-1].at if len(acts) == PAGE else None
     return render_template("console/audit.html", acts=acts, more=more)
 
 
 @views.get("/audit.csv")
-@for_role("read")
+@for_role("read", by_app=True)
 def export_table() -> Response:
     """Return all acts that are kept, as a table."""
-    lines = chain([_line(COLUMNS)], map(_row, core().audit_trail.read_all()))
+    lines = chain([_line(COLUMNS)], map(_row, core().audit_trail.read_all(g.scope)))
     return _file(lines, "audit.csv", "text/csv; charset=utf-8")
 
 
 @views.get("/audit.jsonl")
-@for_role("read")
+@for_role("read", by_app=True)
 def export_lines() -> Response:
     """Return all acts that are kept, as one JSON object a line."""
-    lines = (json.dumps(_record(act)) + "\n" for act in core().audit_trail.read_all())
+    lines = (json.dumps(_record(act)) + "\n" for act in core().audit_trail.read_all(g.scope))
     return _file(lines, "audit.jsonl", "application/jsonl")
 
 

@@ -25,15 +25,17 @@ _ID = re.compile(rf"[A-Za-z0-9_-]{{{ID_LENGTH}}}")
 
 
 @views.get("/find")
-@for_role("read")
+@for_role("read", by_app=True)
 def show() -> str:
     """Show the newest challenges and refused sends of the last hour."""
-    newest = core().stories.search(Search(since=core().store.facts.time() - HOUR), by=g.operator)
+    newest = core().stories.search(
+        Search(since=core().store.facts.time() - HOUR), by=g.operator, scope=g.scope
+    )
     return _page(newest["challenges"], newest=True)
 
 
 @views.post("/find")
-@for_role("read")
+@for_role("read", by_app=True)
 def search() -> Answer:
     """Find by what is in the box; one story is shown at once."""
     asked = field("q")
@@ -47,10 +49,10 @@ def search() -> Answer:
 
 
 @views.get("/challenges/<challenge_id>")
-@for_role("read")
+@for_role("read", by_app=True)
 def show_story(challenge_id: str) -> str:
     """Tell what happened to a challenge, or to a refused send."""
-    story = core().stories.read_timeline(challenge_id)
+    story = core().stories.read_timeline(challenge_id, scope=g.scope)
     return render_template("console/story.html", story=story, steps=told_steps(story["timeline"]))
 
 
@@ -59,7 +61,9 @@ def _found(asked: str) -> list[dict[str, object]]:
     if not asked:
         raise errors.Invalid({"q": ["must be a number, a reference, or the id of a challenge or a request"]})
     for search in _searches(asked):
-        found: list[dict[str, object]] = core().stories.search(search, by=g.operator)["challenges"]
+        found: list[dict[str, object]] = core().stories.search(search, by=g.operator, scope=g.scope)[
+            "challenges"
+        ]
         if found:
             return found
     return []

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, current_app, g, redirect, render_template
 from werkzeug.wrappers import Response as AnyResponse
 
 from otp_service import errors
-from otp_service.http.auth import is_operator, require_role
+from otp_service.http.auth import is_operator, require_role, require_scope
 from otp_service.http.body import MAX_POLICY
 from otp_service.http.console import cookie
 from otp_service.http.console.forms import is_of_this_session, is_same_origin
@@ -60,17 +60,22 @@ def install(site: Blueprint) -> None:
     site.context_processor(_shared)
 
 
-def for_role(role: str) -> Callable[[View], View]:
-    """Let only operators with this role or a higher one use a view; it takes one of the operators' places."""
+def for_role(role: str, *, by_app: bool = False) -> Callable[[View], View]:
+    """Let only operators with this role or a higher one use a view; it takes one of the operators' places.
+
+    Operators who are limited to apps may use it if it is `by_app`: it shows and does only what belongs to these.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(**arguments: Any) -> Any:  # noqa: ANN401 - what the view takes and answers
             require_role(role, "This part of the console")
+            require_scope(by_app=by_app)
             with core().ops_places.take():
                 return view(**arguments)
 
         guarded.console_role = role  # type: ignore[attr-defined]
+        guarded.by_app = by_app  # type: ignore[attr-defined]
         return guarded
 
     return decorate
@@ -135,8 +140,18 @@ def _shared() -> dict[str, Any]:
         "operator": g.get("operator"),
         "role": g.get("role"),
         "form_token": session.form_token if session else "",
-        "navigation": NAVIGATION,
+        "limited": is_limited(),
+        "navigation": [page for page in NAVIGATION if _may_open(page[0])],
     }
+
+
+def is_limited() -> bool:
+    """Tell whether the operator is limited to some apps."""
+    return "scope" in g and g.scope.is_limited
+
+
+def _may_open(endpoint: str) -> bool:
+    return not is_limited() or getattr(current_app.view_functions[endpoint], "by_app", False)
 
 
 def may(role: str) -> bool:

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from otp_service import errors
 from otp_service.http.console.forms import audit_note, field
-from otp_service.http.console.frame import for_role
+from otp_service.http.console.frame import for_role, is_limited
 from otp_service.http.view import core
 from otp_service.ops.pins import Pin
 
@@ -23,7 +23,7 @@ MOST_HOURS = 24 * 365
 
 
 @views.get("/blocks")
-@for_role("read")
+@for_role("read", by_app=True)
 def show() -> str:
     """Show blocks and pins."""
     return _page(done=DONE.get(request.args.get("done", ""), ""))
@@ -48,12 +48,12 @@ def explain() -> Answer:
 
 
 @views.post("/blocks/lift")
-@for_role("operate")
+@for_role("operate", by_app=True)
 def lift() -> Answer:
     """Lift a block."""
 
     def act() -> AnyResponse:
-        core().blocks.lift(field("id"), audit_note(g.operator))
+        core().blocks.lift(field("id"), audit_note(g.operator), scope=g.scope)
         return redirect(url_for(".show", done="lifted"), 303)
 
     return _or_refused(act)
@@ -94,9 +94,9 @@ def _or_refused(act: Callable[[], Answer]) -> Answer:
 def _page(**more: Any) -> str:  # noqa: ANN401 - of the template
     return render_template(
         "console/guard.html",
-        blocks=core().blocks.read_all(g.active.policy),
-        pins=core().pins.read_all(),
-        apps=list(g.active.policy.apps),
+        blocks=core().blocks.read_all(g.active.policy, scope=g.scope),
+        pins=[] if is_limited() else core().pins.read_all(),
+        apps=[app for app in g.active.policy.apps if g.scope.has(app)],
         now=core().store.facts.time(),
         **more,
     )

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Blueprint, g, render_template, url_for
 
 from otp_service.http.console.fires import HOUR, hours_of, list_falls, list_silent
-from otp_service.http.console.frame import for_role
+from otp_service.http.console.frame import for_role, is_limited
 from otp_service.http.console.pictures import draw_funnel, draw_spark
 from otp_service.http.console.upstreams import read_breakers
 from otp_service.http.console.words import channel_name, duration, share
@@ -34,12 +34,12 @@ class Fire:
 
 
 @views.get("/")
-@for_role("read")
+@for_role("read", by_app=True)
 def show() -> str:
     """Show what needs a person, worst first, and the way of the last day's codes."""
     now = core().store.facts.time()
-    by_hour = core().figures.read(from_="47h", by="time,account,channel,country")["rows"]
-    day = core().figures.read(by="channel")
+    by_hour = core().figures.read(from_="47h", by="time,account,channel,country", scope=g.scope)["rows"]
+    day = core().figures.read(by="channel", scope=g.scope)
     fires = sorted(_fires(_added(by_hour), now), key=lambda fire: fire.tone != "bad")
     return render_template(
         "console/now.html",
@@ -81,20 +81,30 @@ def _spark(rows: list[dict[str, Any]], channel: str, now: int) -> str:
 
 
 def _fires(rows: dict[str, list[dict[str, Any]]], now: int) -> Iterator[Fire]:
-    yield from _workers()
-    yield from _breakers()
-    for fall in list_falls(rows["country"], now):
+    """Yield what needs a person; to an operator of some apps, what the figures and blocks of these say."""
+    if not is_limited():
+        yield from _workers()
+        yield from _breakers()
+        yield from _silent(rows["account"], now)
+        yield from _late(now)
+        yield from _balances()
+    yield from _falls(rows["country"], now)
+    yield from _blocks()
+
+
+def _falls(rows: list[dict[str, Any]], now: int) -> Iterator[Fire]:
+    for fall in list_falls(rows, now):
         text = (
             f"{channel_name(fall.channel)} to {fall.country}: {share(fall.now)} verified, same hour yesterday "
             f"{share(fall.before)} ({fall.sent} sent)"
         )
         yield Fire("bad", "conversion", text, url_for("console.find.show"))
-    for account, channel, sent in list_silent(rows["account"], now):
+
+
+def _silent(rows: list[dict[str, Any]], now: int) -> Iterator[Fire]:
+    for account, channel, sent in list_silent(rows, now):
         text = f"{account}, {channel_name(channel)}: {sent} sent in the last hours, and no report of any."
         yield Fire("bad", "receipts stopped", text, url_for("console.upstreams.show"))
-    yield from _late(now)
-    yield from _balances()
-    yield from _blocks()
 
 
 def _workers() -> Iterator[Fire]:
@@ -142,7 +152,7 @@ def _balances() -> Iterator[Fire]:
 
 def _blocks() -> Iterator[Fire]:
     found: dict[str, tuple[int, int]] = {}
-    for block in core().blocks.read_all(g.active.policy):
+    for block in core().blocks.read_all(g.active.policy, scope=g.scope):
         if block["active"] and block["on"]:
             count, refused = found.get(block["rule"], (0, 0))
             found[block["rule"]] = count + 1, refused + block["refused"]

@@ -64,7 +64,7 @@ def begin() -> AnyResponse:
 
 
 @views.post("/sign-out")
-@for_role("read")
+@for_role("read", by_app=True)
 def sign_out() -> AnyResponse:
     """End the session."""
     core().sessions.end(cookie.read())

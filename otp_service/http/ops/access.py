@@ -28,7 +28,7 @@ from otp_service.http.schemas.access import (
     NewKeySchema,
 )
 from otp_service.http.view import core
-from otp_service.ops.apps import APP_KEY_KINDS, Changed, check_owner
+from otp_service.ops.apps import APP_KEY_KINDS, Changed, check_owner, limits_of, owns_key, require_key
 from otp_service.policy import App
 
 views = Blueprint("ops_access", __name__, url_prefix="/ops")
@@ -38,11 +38,11 @@ views = Blueprint("ops_access", __name__, url_prefix="/ops")
 
 
 @views.get("/keys")
-@operation(summary="List issued keys", answer=IssuedKeysSchema, keys=OPS_KEYS, role="read")
+@operation(summary="List issued keys", answer=IssuedKeysSchema, keys=OPS_KEYS, role="read", by_app=True)
 def list_keys() -> dict[str, Any]:
     """Show when each was last used, and keys that ended within 90 days; none that the policy declares."""
     now, keys = core().keyring.read_all()
-    return {"keys": [_shown(key, now) for key in keys]}
+    return {"keys": [_shown(key, now) for key in keys if owns_key(g.scope, key)]}
 
 
 @views.post("/keys")
@@ -53,19 +53,21 @@ def list_keys() -> dict[str, Any]:
     status=201,
     keys=OPS_KEYS,
     role="admin",
-    problems=(errors.KeyConflict,),
+    by_app=True,
+    problems=(errors.KeyConflict, errors.OperatorLimited),
 )
 def create_key() -> tuple[dict[str, Any], int]:
     """Return the key, which is shown only this once. It works everywhere within two seconds."""
     wanted = load(KeyCreateSchema)
     kind, owner, role = wanted["kind"], wanted["owner"], wanted.get("role", "")
-    check_owner(g.active.policy, kind=kind, owner=owner, role=role)
+    check_owner(g.active.policy, kind=kind, owner=owner, role=role, scope=g.scope)
     return _issued(
         *core().keyring.issue(
             kind,
             owner,
             by=g.operator,
             role=role,
+            limited_to=limits_of(g.active.policy, kind=kind, owner=owner),
             label=wanted.get("label", ""),
             lifetime=wanted.get("expires"),
         )
@@ -80,11 +82,13 @@ def create_key() -> tuple[dict[str, Any], int]:
     status=201,
     keys=OPS_KEYS,
     role="admin",
+    by_app=True,
     problems=(errors.NotFound, errors.KeyConflict),
 )
 def rotate_key(key_id: str) -> tuple[dict[str, Any], int]:
     """Issue a new key for the same owner. The old one stays valid for a while."""
     wanted = load(KeyRotateSchema)
+    require_key(core().keyring, key_id, g.scope)
     return _issued(
         *core().keyring.rotate(
             key_id,
@@ -103,17 +107,20 @@ def rotate_key(key_id: str) -> tuple[dict[str, Any], int]:
     answer=IssuedKeySchema,
     keys=OPS_KEYS,
     role="admin",
+    by_app=True,
     problems=(errors.NotFound, errors.KeyConflict),
 )
 def revoke_key(key_id: str) -> dict[str, Any]:
     """Make it invalid everywhere within two seconds."""
-    revoked = core().keyring.revoke(key_id, by=g.operator, reason=load(KeyRevokeSchema)["reason"])
+    reason = load(KeyRevokeSchema)["reason"]
+    require_key(core().keyring, key_id, g.scope)
+    revoked = core().keyring.revoke(key_id, by=g.operator, reason=reason)
     return _shown(revoked, revoked.expires or revoked.created)
 
 
 def _shown(key: Key, now: int) -> dict[str, Any]:
     """Return what may be shown of a key: never its whole hash."""
-    record = asdict(key)
+    record = asdict(key) | {"limited_to": key.apps}
     return record | {"fingerprint": record.pop("digest")[:8], "live": key.is_live(now)}
 
 
@@ -125,11 +132,11 @@ def _issued(key: str, record: Key) -> dict[str, Any]:
 
 
 @views.get("/apps")
-@operation(summary="List apps", answer=AppsSchema, keys=OPS_KEYS, role="read")
+@operation(summary="List apps", answer=AppsSchema, keys=OPS_KEYS, role="read", by_app=True)
 def list_apps() -> dict[str, Any]:
     """Show the apps of the policy in force and their keys."""
     now, keys = core().keyring.read_all()
-    return {"apps": [_app(one, now, keys) for one in g.active.policy.apps.values()]}
+    return {"apps": [_app(one, now, keys) for one in g.active.policy.apps.values() if g.scope.has(one.name)]}
 
 
 @views.get("/apps/<app>")
@@ -138,12 +145,13 @@ def list_apps() -> dict[str, Any]:
     answer=AppSchema,
     keys=OPS_KEYS,
     role="read",
+    by_app=True,
     problems=(errors.NotFound,),
 )
 def get_app(app: str) -> dict[str, Any]:
     """Show one app of the policy in force and its keys."""
     known = g.active.policy.apps.get(app)
-    if known is None:
+    if known is None or not g.scope.has(app):
         raise errors.NotFound("There is no app with this name.")
     return _app(known, *core().keyring.read_all())
 

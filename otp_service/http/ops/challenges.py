@@ -26,6 +26,7 @@ _NARROWING = ("app", "channel", "state", "reason")
     answer=FoundSchema,
     keys=OPS_KEYS,
     role="read",
+    by_app=True,
     problems=(errors.InvalidNumber,),
 )
 def search_challenges() -> dict[str, Any]:
@@ -34,7 +35,7 @@ def search_challenges() -> dict[str, Any]:
     wanted = {name: given.pop(name) for name in _NARROWING if name in given}
     if "since" in given and "country" in given:
         wanted["country"] = given.pop("country")
-    return core().stories.search(Search(**given, wanted=Wanted(**wanted)), by=g.operator)
+    return core().stories.search(Search(**given, wanted=Wanted(**wanted)), by=g.operator, scope=g.scope)
 
 
 @views.get("/<challenge:challenge_id>")
@@ -43,8 +44,9 @@ def search_challenges() -> dict[str, Any]:
     answer=TimelineSchema,
     keys=OPS_KEYS,
     role="read",
+    by_app=True,
     problems=(errors.ChallengeNotFound,),
 )
 def read_timeline(challenge_id: str) -> dict[str, Any]:
     """Tell what happened to a challenge or to a refused send, in order of time."""
-    return core().stories.read_timeline(challenge_id)
+    return core().stories.read_timeline(challenge_id, scope=g.scope)

@@ -24,6 +24,7 @@ views = Blueprint("ops_figures", __name__, url_prefix="/ops")
     answer=FiguresSchema,
     keys=OPS_KEYS,
     role="read",
+    by_app=True,
     problems=(errors.Invalid,),
     csv=True,
 )
@@ -35,6 +36,7 @@ def list_figures() -> dict[str, Any] | Response:
         to=asked.get("to", ""),
         by=asked.get("by", ""),
         filter_=asked.get("filter", ""),
+        scope=g.scope,
     )
     if accepts_csv(asked.get("format")):
         return csv_answer(as_table(found["rows"], found["by"]))

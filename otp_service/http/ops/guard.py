@@ -29,10 +29,10 @@ views = Blueprint("ops_guard", __name__, url_prefix="/ops")
 
 
 @views.get("/blocks")
-@operation(summary="List blocks", answer=BlocksSchema, keys=OPS_KEYS, role="read")
+@operation(summary="List blocks", answer=BlocksSchema, keys=OPS_KEYS, role="read", by_app=True)
 def list_blocks() -> dict[str, Any]:
     """Show what the guard refuses now, and blocks that ended within a day."""
-    return {"blocks": core().blocks.read_all(g.active.policy)}
+    return {"blocks": core().blocks.read_all(g.active.policy, scope=g.scope)}
 
 
 @views.post("/blocks/explain")
@@ -56,12 +56,13 @@ def explain_send() -> dict[str, Any]:
     answer=DoneSchema,
     keys=OPS_KEYS,
     role="operate",
+    by_app=True,
     problems=(errors.NotFound,),
 )
 def lift_block() -> dict[str, Any]:
     """Remove it and reset its counter."""
     wanted = load(LiftSchema)
-    core().blocks.lift(wanted["id"], _audit_note(wanted))
+    core().blocks.lift(wanted["id"], _audit_note(wanted), scope=g.scope)
     return {"done": True}
 
 

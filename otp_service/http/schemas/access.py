@@ -69,6 +69,12 @@ class IssuedKeySchema(Schema):
     kind = shown_word(_KINDS, "Its kind.", "secret")
     owner = shown(fields.String, "The app or, for an ops key, the operator.", "web")
     role = shown_word(["", *ROLES], "The operator's role; empty for an app.", "")
+    limited_to = shown(
+        fields.List,
+        "The apps that an operator's key is limited to; none for all.",
+        [],
+        cls_or_instance=fields.String(),
+    )
     label = shown(fields.String, "What the key is for.", "checkout servers")
     fingerprint = shown(fields.String, "The first eight hexadecimal digits of its SHA-256.", "9f86d081")
     live = shown(fields.Boolean, "Whether it is valid now.", example=True)

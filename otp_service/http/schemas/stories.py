@@ -64,7 +64,7 @@ class SearchSchema(Strict):
     reason = _word_field("Only those with this trouble: a reason, or a rule of the guard.", "number")
     cursor = text_field(
         "must be next_cursor of the page before",
-        r"[0-9a-z-]{1,64}",
+        r"[A-Za-z0-9._-]{1,160}",
         "The next_cursor of the page before.",
         "472222-c118-r7",
     )
