@@ -117,8 +117,9 @@ class Blocks:
         block = self._blocks.read(id_) if BLOCK_ID.fullmatch(id_) else None
         if not block or not scope.has(_app_of(block)) or not self._blocks.lift(id_):
             raise NotFound("There is no such block, or it was lifted before.")
-        about = {"rule": block.rule, "subject": _logged(block), "app": _app_of(block)}
-        self._record("block.lifted", **about, by=audit.by, reason=audit.reason)
+        about = {"rule": block.rule, "subject": _logged(block)}
+        of_app = {"app": app} if (app := _app_of(block)) else {}
+        self._record("block.lifted", **about, **of_app, by=audit.by, reason=audit.reason)
 
 
 def _place_of_route(policy: Policy, asked: GuardedSend) -> int | None:

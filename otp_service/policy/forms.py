@@ -175,7 +175,7 @@ class OperatorForm(Form):
     """`[operator.NAME]`."""
 
     shape = Operator
-    keys = fields.List(_key_hash())
+    keys = some(_key_hash())
     role = fields.String(validate=one_of(*ROLES))
     apps = some(fields.String())
 
