@@ -32,9 +32,8 @@ class Excess:
 class OtpError(Exception):
     """A request that cannot be served, with the reason that the caller may see.
 
-    `code` is stable. `detail` says what happened and what to do next. `broken` is the field or header at fault and the
-    rule that it breaks, if any. `retry_after` is in whole seconds. Only servers may see the guard's
-    `rule` that refused, and the `standing` of its budget; only operators see its `excess`.
+    `code` is stable. `detail` says what happened and what to do next. `broken` is the field or header at fault, and its
+    rule. `retry_after` is in seconds. Only servers may see the guard's `rule` and `standing`, only operators `excess`.
     """
 
     code = "error"
@@ -165,9 +164,7 @@ class OperatorLimited(OtpError):
     """The operator is limited to some apps, and this concerns all of them."""
 
     code = "operator_limited"
-    detail = (
-        "You are limited to some apps, and this concerns all of them. Ask an operator who is not limited."
-    )
+    detail = "You are limited to some apps, and this concerns all. Ask an operator who is not limited."
     broken = ("Authorization", "must contain a key of an operator who is not limited to apps")
 
 
@@ -238,8 +235,8 @@ class ChannelNotAvailable(Invalid):
     detail = "This channel is not available for this number."
 
     def __init__(self, available: Iterable[str]) -> None:
-        names = ", ".join(dict.fromkeys(available))
-        super().__init__({"channel": [f"must be one of {names}"]}, f"{type(self).detail} Available: {names}.")
+        some = ", ".join(dict.fromkeys(available))
+        super().__init__({"channel": [f"must be one of {some}"]}, f"{type(self).detail} Available: {some}.")
 
 
 class NoRoute(OtpError):
@@ -323,6 +320,14 @@ class TokenSpent(OtpError):
     broken = ("token", "must not have been redeemed before")
 
 
+class ReviewToken(OtpError):
+    """The token is of a review number, which nobody proved, and the app did not say that it accepts one."""
+
+    code = "review_token"
+    detail = "This token is of a review number: nobody proved it. Where that is enough, set accept_review."
+    broken = ("accept_review", "must be true for a token of a review number")
+
+
 class TokenMismatch(Invalid):
     """The token proves something else than its app expects. It is not spent."""
 
@@ -331,23 +336,20 @@ class TokenMismatch(Invalid):
 
 
 class PolicyConflict(OtpError):
-    """The version in force is not the one that the change was based on."""
+    """`version` is in force, not the one that the change was based on; `warnings` are about what was not applied."""
 
     code = "policy_conflict"
     broken = ("expected", "must be the version in force")
 
     def __init__(self, version: int, warnings: Sequence[str] = ()) -> None:
-        """`version` is in force. `warnings` are about the policy that was not applied."""
         super().__init__(f"Version {version} of the policy is in force. Review it, then apply yours again.")
-        self.version = version
-        self.warnings = warnings
+        self.version, self.warnings = version, warnings
 
 
 class KeyConflict(OtpError):
     """The key's current state does not allow this."""
 
-    code = "key_conflict"
-    detail = "The key's current state does not allow this."
+    code, detail = "key_conflict", "The key's current state does not allow this."
 
 
 class PolicyInvalid(Invalid):
@@ -380,8 +382,7 @@ class StoreUnavailable(OtpError):
 
     code = "store_unavailable"
     detail = "The service cannot reach its store. Try again after retry_after seconds, with the same Idempotency-Key."
-    made = False
-    """Whether the change was made all the same, and only replicas lack it."""
+    made = False  # or the change was made all the same, and only replicas lack it
 
 
 class NoWorker(OtpError):

@@ -161,6 +161,7 @@ class Challenge:
     `via` is the place of the delivery that brought the right code. `known` is how well the guard knew the caller.
     `policy` is the version that the plan was copied from. `watched` means that the app wants events; `told` names those
     that were queued. `set_by` is who set purpose, reference and binding: a "page" or a "server".
+    `review` is the hash of the code of a review number: nothing is sent, and no other code is accepted.
     `owed` is the place of a delivery that was dropped as too late, until its charge has been given back.
     """
 
@@ -180,6 +181,7 @@ class Challenge:
     host: str = ""
     reference: str = ""
     known: str = ""
+    review: str = ""
     policy: int = 0
     watched: bool = False
     told: tuple[str, ...] = ()
@@ -230,4 +232,6 @@ class Challenge:
 
     def live_hashes(self) -> list[tuple[int, str]]:
         """Return the place and the hash of each delivery with a code that is accepted."""
+        if self.review:
+            return [(len(self.deliveries) - 1, self.review)]
         return [(place, d.code_hash) for place, d in enumerate(self.deliveries) if d.code_hash]

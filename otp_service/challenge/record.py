@@ -11,7 +11,7 @@ from typing import Any
 
 from otp_service.challenge.model import Answer, Challenge, Delivery, Plan, Proof, State, Status, Step
 
-_TEXTS = ("locale", "app_hash", "host", "reference", "known")
+_TEXTS = ("locale", "app_hash", "host", "reference", "known", "review")
 _DEFAULTS = {"purpose": "login", "policy": 0, "watched": False, "set_by": "page"}
 
 

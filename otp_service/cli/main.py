@@ -18,6 +18,7 @@ _LINES = {
     "secrets": "Generate a new set of secret settings.",
     "policy": "Show the policy, change it, ask what a number would get.",
     "apps": "Add, show and remove apps of the policy.",
+    "review": "Add, list and remove numbers for the reviewers of an app store.",
     "keys": "Issue, replace, revoke and list API keys.",
     "blocks": "Show what the guard refuses, and lift it.",
     "pins": "Allow or refuse numbers, prefixes and addresses in every case.",

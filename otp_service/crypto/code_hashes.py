@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Self
 
 from argon2.low_level import Type, hash_secret
 
@@ -60,6 +61,11 @@ class Claim:
     challenge_id: str
     purpose: str
     binding: str
+
+    @classmethod
+    def of_review(cls, app: str, e164: str, binding: str = "") -> Self:
+        """Bind the code of a review number to its app and number; such a code has no binding."""
+        return cls(f"review {app} {e164}", "", binding)
 
     def encode(self, code: str) -> bytes:
         """Join all parts, each after its length, so that no two claims have the same encoding."""

@@ -20,6 +20,7 @@ from otp_service.errors import TokenInvalid
 ALGORITHM = "EdDSA"
 TYPE = "otp-verification+jwt"
 DEVICE_TYPE = "otp-device+jwt"
+REVIEW_TYPE = "otp-review+jwt"
 _REQUIRED = ["iss", "aud", "sub", "iat", "exp", "jti"]
 
 
@@ -96,11 +97,13 @@ class Signer:
     """Signs with the newest key, checks with any key of the ring.
 
     Device tokens have a ring of their own, whose public keys are not published, and an audience of their own: a backend
-    that forgets to check the type of a token cannot take one for a proof.
+    that forgets to check the type of a token cannot take one for a proof. Tokens of review numbers have an audience of
+    their own for the same reason.
     """
 
     def __init__(self, seeds: Mapping[str, bytes], device_seeds: Mapping[str, bytes], issuer: str) -> None:
         self._tokens = _Ring(seeds, issuer, TYPE, TOKEN_LIFETIME)
+        self._reviews = _Ring(seeds, issuer, REVIEW_TYPE, TOKEN_LIFETIME)
         self._devices = _Ring(device_seeds, issuer, DEVICE_TYPE, DEVICE_LIFETIME)
 
     @property
@@ -114,6 +117,17 @@ class Signer:
         Raises UnknownSigningKey.
         """
         return self._tokens.sign(claims, audience, issue)
+
+    def sign_review(self, claims: Mapping[str, Any], issue: Issue, *, audience: str) -> str:
+        """Sign `claims` of a review number, which nobody proved, as `sign` does."""
+        return self._reviews.sign(claims, _review_audience(audience), issue)
+
+    def check_review(self, token: str, *, audience: str, now: int | None) -> dict[str, Any] | None:
+        """Return the claims of a valid token of a review number of this app, as `check` does; None for any other."""
+        try:
+            return self._reviews.check(token, _review_audience(audience), now, [*_REQUIRED, "phone_number"])
+        except TokenInvalid:
+            return None
 
     def sign_device(self, subject: str, issue: Issue, *, audience: str) -> str:
         """Sign that a device verified `subject`'s number, valid for DEVICE_LIFETIME, with the newest key of devices."""
@@ -142,6 +156,11 @@ class Signer:
 def _device_audience(app: str) -> str:
     """Name the audience of an app's device tokens. No app has a name with a colon."""
     return f"device:{app}"
+
+
+def _review_audience(app: str) -> str:
+    """Name the audience of an app's tokens of review numbers. No app has a name with a colon."""
+    return f"review:{app}"
 
 
 def _public(kid: str, key: Ed25519PrivateKey) -> dict[str, str]:

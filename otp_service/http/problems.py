@@ -30,6 +30,7 @@ STATUS: Mapping[type[errors.OtpError], int] = {
     errors.KeyNotAllowed: 403,
     errors.RoleNotAllowed: 403,
     errors.OperatorLimited: 403,
+    errors.ReviewToken: 403,
     errors.OriginNotAllowed: 403,
     errors.HumanCheckRequired: 403,
     errors.ChallengeNotFound: 404,

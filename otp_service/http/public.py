@@ -169,7 +169,13 @@ def cancel_challenge(challenge_id: str) -> dict[str, Any]:
     answer=ClaimsSchema,
     keys=("secret",),
     idempotent=True,
-    problems=(errors.TokenInvalid, errors.TokenMismatch, errors.TokenSpent, errors.IdempotencyKeyReused),
+    problems=(
+        errors.TokenInvalid,
+        errors.ReviewToken,
+        errors.TokenMismatch,
+        errors.TokenSpent,
+        errors.IdempotencyKeyReused,
+    ),
 )
 def redeem_token() -> dict[str, Any]:
     """Return its claims. Without this call, or a check with the public keys, do not trust what a browser says."""

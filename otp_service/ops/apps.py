@@ -129,7 +129,7 @@ def with_app(text: str, name: str, brand: str, origins: Sequence[str]) -> str:
     lines = [f"[app.{name}]", f"brand = {quoted(brand)}"]
     if origins:
         lines.append(f"origins = [{', '.join(map(quoted, origins))}]")
-    return _verified("\n".join([text.rstrip(), "", *lines, ""]), before)
+    return verified("\n".join([text.rstrip(), "", *lines, ""]), before)
 
 
 def _without_one_of(text: str, name: str) -> str:
@@ -145,24 +145,32 @@ def without_app(text: str, name: str) -> str:
     if name not in after.get("app", {}):
         raise NotFound("There is no app of this name.")
     del after["app"][name]
+    return without_tables(text, ("app", name), after)
+
+
+def without_tables(text: str, below: tuple[str, ...], wanted: dict[str, Any]) -> str:
+    """Remove the tables at a path and below it, with the comments in them and directly above. Raises Invalid."""
     lines = re.split(r"(?<=\n)", text)
     kept: list[str] = []
     start = 0
     path: tuple[str, ...] = ()
     for following, named in [*tables_of(text, lines), (len(lines), ())]:
-        if path[:2] != ("app", name):
+        if path[: len(below)] != below:
             kept += lines[start:following]
         start, path = following, named
-    return _verified("".join(kept).rstrip() + "\n", after)
+    return verified("".join(kept).rstrip() + "\n", wanted)
 
 
-def _verified(text: str, wanted: dict[str, Any]) -> str:
+def verified(text: str, wanted: dict[str, Any]) -> str:
     """Check that an edited text means exactly what is wanted. Raises Invalid."""
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         found = None
     for document in (found, wanted):
+        for app in (document or {}).get("app", {}).values():
+            if not app.get("review"):
+                app.pop("review", None)
         if document and not document.get("app"):
             document.pop("app", None)
     if found != wanted:

@@ -165,6 +165,7 @@ def _access(policy: Policy) -> tuple[object, ...]:
         name: (
             app.brand,
             app.binding,
+            app.review,
             app.origins,
             app.publishable_keys,
             app.secret_keys,

@@ -139,7 +139,9 @@ def _beginning(live: Challenge) -> Iterator[Note]:
 def _untold_delivery(
     story: Story, live: Challenge, place: int, delivery: Delivery, now: int
 ) -> Iterator[Note]:
-    """List what a delivery shows: that it was sent, and what was reported of it."""
+    """List what a delivery shows: that it was sent, and what was reported of it. To a review number nothing was."""
+    if live.review:
+        return
     mine = [note for note in story.notes if note.place == place]
     sent = any(note.what is What.SENT for note in mine)
     reported = {note.result for note in mine if note.what is What.REPORTED}

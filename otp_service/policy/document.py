@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from otp_service.errors import ConfigurationError
-from otp_service.policy import bounds, checks, links, sender_checks, split_checks, text_checks
+from otp_service.policy import bounds, checks, links, review_checks, sender_checks, split_checks, text_checks
 from otp_service.policy.draft import Draft, EnoughFound, Findings, read
 from otp_service.policy.model import Policy
 from otp_service.policy.places import lines_of
@@ -46,6 +46,7 @@ def _checked(document: Mapping[str, Any], problems: Findings) -> Draft:
             draft = read(document, problems)
             checks.report_contradictions(draft, problems)
             split_checks.report_contradictions(draft, problems)
+            review_checks.report_contradictions(draft, problems)
             links.report_links(draft, problems)
     if draft is None or problems:
         raise ConfigurationError([f"policy: {problem}" for problem in problems.report()])
@@ -54,7 +55,7 @@ def _checked(document: Mapping[str, Any], problems: Findings) -> Draft:
 
 def _warnings(draft: Draft, warnings: Findings) -> list[str]:
     with suppress(EnoughFound):
-        for module in (checks, text_checks, sender_checks):
+        for module in (checks, text_checks, sender_checks, review_checks):
             module.report_warnings(draft, warnings)
     return warnings.report()
 

@@ -25,6 +25,8 @@ from otp_service.policy.guard_forms import FORMS, GUARD, changed
 from otp_service.policy.limits import Guard
 from otp_service.policy.model import App, ChallengeRules, Match, Operator, Route, Upstream
 from otp_service.policy.places import join, line_of
+from otp_service.policy.review import Review
+from otp_service.policy.review_form import ReviewForm
 
 MOST_FINDINGS = 50
 """Problems that are reported at once, and likewise warnings."""
@@ -158,9 +160,21 @@ def _app(raw: Any, name: str, findings: Findings, guard: Guard) -> App:  # noqa:
     place = join("app", name)
     rules = raw.get("guard") if isinstance(raw, dict) else None
     own = None if rules is None else _guard(rules, f"{place}.guard", findings, guard, name)
-    rest = {key: value for key, value in raw.items() if key != "guard"} if isinstance(raw, dict) else raw
-    app: App = _table(AppForm(), rest, place, findings, name=name, guard=own)
+    rest = {key: value for key, value in raw.items() if key not in _APART} if isinstance(raw, dict) else raw
+    review = _review(raw.get("review", {}) if isinstance(raw, dict) else {}, f"{place}.review", findings)
+    app: App = _table(AppForm(), rest, place, findings, name=name, guard=own, review=review)
     return app
+
+
+_APART = frozenset({"guard", "review"})
+"""Tables of an app that have forms of their own."""
+
+
+def _review(raw: Any, place: str, findings: Findings) -> dict[str, Review]:  # noqa: ANN401 - as above
+    if not isinstance(raw, dict):
+        findings.add(place, "must be a table for each number")
+        return {}
+    return {number: _table(ReviewForm(), one, join(place, number), findings) for number, one in raw.items()}
 
 
 def _guard(raw: Any, place: str, findings: Findings, base: Guard, app: str = "") -> Guard:  # noqa: ANN401 - as above

@@ -4,6 +4,7 @@ Pure. Must not know any table.
 """
 
 import re
+from calendar import monthrange, timegm
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -56,6 +57,21 @@ class Duration(fields.Field[int]):
             return read_duration(value, max_digits=6)
         except ValueError:
             raise ValidationError('must be a time such as "30s", "5m" or "24h"') from None
+
+
+class Day(fields.Field[int]):
+    """The milliseconds from 1970 to the beginning of a day in UTC, written as "2026-11-27"."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:  # noqa: ANN401 - marshmallow's signature
+        match = (
+            re.fullmatch(r"(2[0-9]{3})-(0[1-9]|1[0-2])-([0-3][0-9])", value)
+            if isinstance(value, str)
+            else None
+        )
+        year, month, day = map(int, match.groups()) if match else (2000, 1, 0)
+        if not 0 < day <= monthrange(year, month)[1]:
+            raise ValidationError('must be a day such as "2026-11-27"')
+        return timegm((year, month, day, 0, 0, 0)) * 1000
 
 
 def check_url(url: str) -> None:

@@ -51,6 +51,7 @@ from otp_service.upstream.channels import (
 )
 
 _AUTO = "auto"
+_PURPOSE_RULE = "must be 1 to 32 lower-case letters, digits, '.', '-' or '_'"
 
 
 # Fields.

@@ -14,6 +14,7 @@ from otp_service.durations import MINUTE
 from otp_service.errors import ChannelNotAvailable, NoRoute
 from otp_service.phone import Number, calling_code
 from otp_service.policy.limits import Guard
+from otp_service.policy.review import Review
 from otp_service.policy.split import Split
 from otp_service.upstream.channels import (
     MipSettings,
@@ -71,6 +72,7 @@ class Events:
 class App:
     """A client of the service. Keys are SHA-256 hashes in hex. Without a `guard`, the common rules apply.
 
+    `review` has its review numbers (E.164).
     `binding` "in_message" means that each message says the amount and the payee of its binding (PSD2 RTS, article 5).
     """
 
@@ -82,6 +84,7 @@ class App:
     events: Events | None = None
     guard: Guard | None = None
     binding: str = ""
+    review: Mapping[str, Review] = field(default_factory=dict)
 
     def host(self, origin: str | None) -> str:
         """Return the host that the code is bound to: the requesting page's, or else the first that is a site's."""

@@ -36,6 +36,7 @@ from otp_service.verification.check_recorder import CheckRecorder
 from otp_service.verification.own_challenges import check_form
 from otp_service.verification.proof import Prover, Verification
 from otp_service.verification.repetition import names_of
+from otp_service.verification.review import claim_of
 
 TICKET_WAIT = 1.0
 """Seconds that a check waits for a ticket before it is refused."""
@@ -102,7 +103,7 @@ class Check:
             what, now, challenge = self._take_attempt(caller, challenge_id, len(code), guess)
             person = unseal(self._seal, challenge)
             bound = person.binding if binding is None else canonical(binding)
-            code_hash = digest_of(self._hash(code, challenge, bound))
+            code_hash = digest_of(self._hash(code, challenge, claim_of(challenge, person, bound)))
         check = _Check(caller=caller, guess=guess, challenge=challenge, person=person, code_hash=code_hash)
         match what:
             case "counted":
@@ -146,9 +147,8 @@ class Check:
                 self._challenges.record_answer(challenge_id, guess, "unchecked")
             raise
 
-    def _hash(self, code: str, challenge: Challenge, binding: str) -> str:
+    def _hash(self, code: str, challenge: Challenge, claim: Claim) -> str:
         try:
-            claim = Claim(challenge.id, challenge.purpose, binding)
             return self._hasher.hash(code, claim, challenge.scheme)
         except UnknownPepper:
             raise unreadable(challenge.id) from None

@@ -67,7 +67,12 @@ class CheckRecorder:
                 self._outbox.queue_exhausted(challenge)
 
     def counting_success(self, caller: Caller, challenge: Challenge, asked: GuardedSend) -> list[Call]:
-        """Return the calls that count a right code for the guard: once for a challenge, whoever ends it."""
+        """Return the calls that count a right code for the guard: once for a challenge, whoever ends it.
+
+        The code of a review number proves nothing, and many know it: it forgives nothing.
+        """
+        if challenge.review:
+            return []
         guard = caller.active.policy.guard_of(caller.app.name)
         sent_at = transitions.charged_at(challenge)
         return self._admission.counting_success(guard, asked, sent_at, f"{challenge.id[-8:]}v")
@@ -79,6 +84,9 @@ class CheckRecorder:
         delivery = won.deliveries[won.via or 0]
         self._record_result(caller, "verified", won, asked.number.e164, channel=delivery.channel)
         self._metrics.challenges.labels(caller.app.name, "verified").inc()
+        if won.review:
+            self._record_review(caller, won, asked, now, token=token)
+            return
         self._metrics.verified.labels(delivery.channel, delivery.upstream).inc()
         seconds = (now - delivery.at) / 1000
         self._metrics.verify_seconds.labels(delivery.channel).observe(seconds)
@@ -88,6 +96,14 @@ class CheckRecorder:
             about_delivery(What.GUESSED, won, won.via or 0, result="right", token=token, **facts)
         )
         self._journal.add(about_delivery(What.ENDED, won, won.via or 0, result="verified", **facts))
+
+    def _record_review(
+        self, caller: Caller, won: Challenge, asked: GuardedSend, now: int, *, token: str
+    ) -> None:
+        """Note the right code of a review number: no channel brought it, and its time teaches nothing."""
+        facts = {"at": now, "country": asked.number.country, "request_id": caller.request_id}
+        self._journal.add(about_challenge(What.GUESSED, won, result="right", token=token, **facts))
+        self._journal.add(about_challenge(What.ENDED, won, result="verified", **facts))
 
     def _add(self, what: What, caller: Caller, challenge: Challenge, e164: str, *, result: str) -> None:
         country = phone.country_of(e164)

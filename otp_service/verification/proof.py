@@ -19,6 +19,8 @@ from otp_service.crypto.tokens import Issue, Signer, UnknownSigningKey, new_jti
 
 AMR = {"sms": "sms", "voice": "tel"}
 """Authentication method references of RFC 8176 for the channels that have one."""
+REVIEW_AMR = ["review"]
+"""That of a review number, which nobody proved; no name of RFC 8176 means this."""
 SESSION = "token session"
 """What the HMAC of a session in a token is made for: the token passes through the browser, which need not know it."""
 
@@ -50,8 +52,10 @@ class Prover:
         """Issue the tokens of a challenge that was verified; the same issue gives the same tokens. Raises Busy."""
         subject = self._seal.subject(won.app, person.e164)
         try:
-            token = self._signer.sign(self._claims(won, person, subject), issue, audience=won.app)
-            device = self._signer.sign_device(subject, issue, audience=won.app) if remember_device else None
+            sign = self._signer.sign_review if won.review else self._signer.sign
+            token = sign(self._claims(won, person, subject), issue, audience=won.app)
+            remembered = remember_device and not won.review  # no device proved the number
+            device = self._signer.sign_device(subject, issue, audience=won.app) if remembered else None
         except UnknownSigningKey:
             raise unreadable(won.id) from None
         left = issue.at + TOKEN_LIFETIME - now // 1000
@@ -63,10 +67,10 @@ class Prover:
         claims: dict[str, Any] = {
             "sub": subject,
             "phone_number": person.e164,
-            "phone_number_verified": True,
+            "phone_number_verified": not won.review,
             "purpose": won.purpose,
             "set_by": won.set_by,
-            "amr": ["otp", *([AMR[channel]] if channel in AMR else [])],
+            "amr": REVIEW_AMR if won.review else ["otp", *([AMR[channel]] if channel in AMR else [])],
             "channel": channel,
         }
         if person.binding:

@@ -10,7 +10,7 @@ from typing import Any
 from otp_service.challenge.sealed import canonical
 from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Signer
-from otp_service.errors import IdempotencyKeyReused, TokenInvalid, TokenMismatch, TokenSpent
+from otp_service.errors import IdempotencyKeyReused, ReviewToken, TokenInvalid, TokenMismatch, TokenSpent
 from otp_service.history.journal import Journal
 from otp_service.history.note import Note, What
 from otp_service.store.facts import Facts
@@ -37,14 +37,15 @@ class Redeem:
         token: str,
         expect: Mapping[str, Any] | None = None,
         *,
+        accept_review: bool = False,
         idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         """Spend a verification token and return its claims. The same key and body get them again.
 
-        `expect` has any of `purpose`, `binding`, `reference` and `session`. Raises TokenInvalid, TokenMismatch,
-        TokenSpent, IdempotencyKeyReused or StoreUnavailable.
+        `expect` has any of `purpose`, `binding`, `reference` and `session`. Raises TokenInvalid, ReviewToken for one of
+        a review number unless `accept_review`, TokenMismatch, TokenSpent, IdempotencyKeyReused or StoreUnavailable.
         """
-        claims = self._signer.check(token, audience=caller.app.name, now=None)
+        claims = self._claims(caller, token, accept_review=accept_review)
         if unmet := list(self._unmet(caller, claims, expect or {})):
             self._check_time(claims)
             raise TokenMismatch({f"expect.{name}": [UNMET] for name in unmet})
@@ -59,6 +60,16 @@ class Redeem:
         log("token.redeemed", app=caller.app.name, request_id=caller.request_id)
         app, request = caller.app.name, caller.request_id
         self._journal.add(Note(what=What.REDEEMED, token=claims["jti"], request_id=request, app=app))
+        return claims
+
+    def _claims(self, caller: Caller, token: str, *, accept_review: bool) -> dict[str, Any]:
+        """Return the claims of a token, which may have expired. Raises TokenInvalid or ReviewToken."""
+        claims = self._signer.check_review(token, audience=caller.app.name, now=None)
+        if claims is None:
+            return self._signer.check(token, audience=caller.app.name, now=None)
+        if not accept_review:
+            self._check_time(claims)
+            raise ReviewToken
         return claims
 
     def _use(self, name: str, claims: Mapping[str, Any], operations: Iterable[str]) -> bool:

@@ -195,7 +195,7 @@ def _new_delivery(
     return Delivery(
         step,
         challenge.plan.steps[step].channel,
-        Status.QUEUED,
+        Status.ACCEPTED if challenge.review else Status.QUEUED,
         0,
         operation,
         caller.request_id,

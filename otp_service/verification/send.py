@@ -44,6 +44,7 @@ from otp_service.verification.caller import Caller
 from otp_service.verification.own_challenges import OwnChallenges
 from otp_service.verification.refunds import Refunds
 from otp_service.verification.repetition import fingerprints, names_of
+from otp_service.verification.review import for_review, review_of
 from otp_service.verification.send_notes import SendNotes
 
 
@@ -135,6 +136,7 @@ class Send:
             decision = self._admission.admit(entry, operation.id)
             caller.record_standing(decision.standing)
             made = self._new_challenge(caller, request, entry, _cautious(plan, entry.rules, decision), id_)
+            made = for_review(made, review_of(caller.app, number.e164, request, self._facts.time))
             opened = self._challenges.open(
                 made, idempotency=operation.record, fingerprint=operation.fingerprints[0]
             )

@@ -51,7 +51,7 @@ class SendNotes:
         self._asked = replace(self._asked, known=known, route=route)
 
     def admitted(self, challenge: Challenge, verdict: str, now: int) -> None:
-        """Say that a challenge was opened at `now`, as the guard decided."""
+        """Say that a challenge was opened at `now`, as the guard decided, or that it is of a review number."""
         asked = replace(self._asked, challenge=challenge.id, at=min(now, self._asked.at))
         self._journal.add(asked)
         self._journal.add(
@@ -66,6 +66,6 @@ class SendNotes:
                 reference=asked.reference,
                 channel=challenge.last.channel,
                 plan=written_plan(challenge.plan),
-                result=verdict,
+                result="review" if challenge.review else verdict,
             )
         )

@@ -248,6 +248,13 @@ def _(api: Api) -> TestResponse:
     return api.call("GET", "/ops/upstreams", key=key)
 
 
+@reaches(errors.ReviewToken)
+def _(api: Api) -> TestResponse:
+    issue = Issue("review", api.core.store.facts.time() // 1000, api.core.signer.kid)
+    claims = {"sub": "s", "phone_number": NUMBER}
+    return api.redeem(api.core.signer.sign_review(claims, issue, audience="web"))
+
+
 @reaches(errors.KeyConflict)
 def _(api: Api) -> TestResponse:
     _, record = api.core.keyring.issue("ops", "ben", by="a test", role="read")

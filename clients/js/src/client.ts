@@ -31,6 +31,11 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
+export interface RedeemOptions extends CallOptions {
+  /** Whether a token of a review number is accepted, too, which nobody proved. */
+  acceptReview?: boolean;
+}
+
 export interface ClientOptions {
   /** Milliseconds for a call with all its repetitions; 20,000 if omitted. */
   deadline?: number;
@@ -96,9 +101,12 @@ export class OtpClient {
     return this.#call("DELETE", path(id), undefined, options);
   }
 
-  /** Spends a token once and returns its claims; for servers, with a secret key. */
-  redeem(token: string, expect?: Expect, options?: CallOptions): Promise<Claims> {
-    return this.#call("POST", "/otp/token/redeem", expect ? { token, expect } : { token }, options);
+  /** Spends a token once and returns its claims; for servers, with a secret key. One of a review number needs `acceptReview`. */
+  redeem(token: string, expect?: Expect, options: RedeemOptions = {}): Promise<Claims> {
+    const body: Schemas["Redeem"] = { token };
+    if (expect) body.expect = expect;
+    if (options.acceptReview) body.accept_review = true;
+    return this.#call("POST", "/otp/token/redeem", body, options);
   }
 
   async #call<T>(method: string, target: string, body?: object, options: CallOptions = {}): Promise<T> {

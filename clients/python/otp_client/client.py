@@ -142,14 +142,16 @@ class OtpClient:
         binding: Binding | None = None,
         reference: str | None = None,
         session: str | None = None,
+        accept_review: bool | None = None,
         idempotency_key: str | None = None,
     ) -> Claims:
         """Check a token and spend it, once; needs a secret key. A token for something else than given is not spent.
 
-        Raises TokenInvalid, TokenSpent or TokenMismatch, among others.
+        One of a review number, whose `amr` is `review`, needs `accept_review`: nobody proved the number.
+        Raises TokenInvalid, TokenSpent, TokenMismatch or ReviewToken, among others.
         """
         expect = _given({"purpose": purpose, "binding": binding, "reference": reference, "session": session})
-        body = {"token": token, "expect": expect or None}
+        body = {"token": token, "expect": expect or None, "accept_review": accept_review}
         return self._post("/otp/token/redeem", body, idempotency_key, claims_from)
 
     def check_token(

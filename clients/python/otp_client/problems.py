@@ -248,6 +248,12 @@ class OriginNotAllowed(Problem):
     CODE = "origin_not_allowed"
 
 
+class ReviewToken(Problem):
+    """The token is of a review number, which nobody proved; `redeem` takes it with `accept_review`."""
+
+    CODE = "review_token"
+
+
 class OperatorLimited(Problem):
     """The operator is limited to some apps, and this concerns all of them."""
 

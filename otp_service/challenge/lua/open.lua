@@ -1,5 +1,5 @@
 -- Opens a challenge and schedules its first delivery: both or neither. A repeated call with the same id changes
--- nothing. All times are milliseconds.
+-- nothing. That of a review number has nothing to send, so only its end is scheduled. All times are milliseconds.
 -- Returns {"opened", now, challenge} or {"known", now, idempotency record}.
 -- KEYS: due, challenge, idempotency (optional)
 -- ARGV: id, record, ttl, retention, fingerprint, idempotency ttl, wake
@@ -26,7 +26,9 @@ challenge.expires = now + ttl
 challenge.deliveries[1].at = now
 stored = cjson.encode(challenge)
 redis.call("SET", challenge_key, stored, "PX", ttl + retention)
-redis.call("ZADD", due_key, now - BAND, id)
+redis.call("ZADD", due_key, challenge.review and challenge.expires + BAND or now - BAND, id)
 redis.call("PEXPIRE", due_key, 2 * (ttl + retention))
-redis.call("PUBLISH", wake, id)
+if not challenge.review then
+  redis.call("PUBLISH", wake, id)
+end
 return {"opened", now, stored}

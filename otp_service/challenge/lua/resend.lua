@@ -40,6 +40,8 @@ deliveries[#deliveries + 1] = delivery
 challenge.lease = nil -- its holder would decide on a delivery that is no longer the newest
 stored = cjson.encode(challenge)
 redis.call("SET", challenge_key, stored, "KEEPTTL")
-redis.call("ZADD", due_key, now, id)
-redis.call("PUBLISH", wake, id)
+if not challenge.review then -- a review number gets nothing: its challenge waits for its end
+  redis.call("ZADD", due_key, now, id)
+  redis.call("PUBLISH", wake, id)
+end
 return {"queued", now, stored}

@@ -5,6 +5,7 @@ from marshmallow import Schema, fields
 from otp_service.http.schemas.fields import (
     Strict,
     binding_field,
+    boolean_field,
     purpose_field,
     reference_field,
     session_field,
@@ -43,19 +44,29 @@ class RedeemSchema(Strict):
         },
     )
 
+    accept_review = boolean_field(
+        "Whether a token of a review number is accepted, too, which nobody proved; false if omitted.",
+        example=False,
+        default=False,
+    )
+
 
 class ClaimsSchema(Schema):
     """The claims of a verification token."""
 
     iss = shown(fields.String, "The service that signed it.", "https://otp.example.com")
-    aud = shown(fields.String, "The app that it was issued for.", "web")
+    aud = shown(
+        fields.String,
+        "The app that it was issued for; for a review number after `review:`.",
+        "web",
+    )
     sub = shown(
         fields.String,
         "An opaque id of the number, always the same within one app.",
         "p0Yk5c1nS0a7mD2xQ4tLkg",
     )
     phone_number = shown(fields.String, "The verified number (E.164).", "+12025550100")
-    phone_number_verified = shown(fields.Boolean, "Always true.", example=True)
+    phone_number_verified = shown(fields.Boolean, "True, except for a review number.", example=True)
     purpose = shown(fields.String, "What the proof is for.", "login")
     set_by = shown_word(
         ["page", "server"],
@@ -64,7 +75,7 @@ class ClaimsSchema(Schema):
     )
     amr = shown(
         fields.List,
-        "How the number was verified (RFC 8176).",
+        "How the number was verified (RFC 8176), or `review`.",
         ["otp", "sms"],
         cls_or_instance=fields.String(),
     )

@@ -186,6 +186,17 @@ def test_a_view_that_names_no_role_is_for_admins() -> None:
         ),
         (("[app.other]", '[guard.human_check]\nurl = "https://evil.example"\n[app.other]'), False),
         (("[app.other]", '[app.other.guard.human_check]\nsite_key = "own"\n[app.other]'), False),
+        (
+            (
+                "[operator.anna]",
+                (
+                    '[app.other.review."+12025550150"]\npurposes = ["login"]\ndigits = 6\nsince = "2026-11-27"\n'
+                    f'expires = "2026-12-01"\ncode = "owasp.p1 $argon2id$v=19$m=8,t=1,p=1${"A" * 22}${"b" * 22}"\n'
+                    "[operator.anna]"
+                ),
+            ),
+            False,
+        ),
         (("[app.other]", '[guard.number]\nrefuse = ["9/h"]\n[app.other]'), True),
         (("total_timeout = 6.0", "total_timeout = 5.5"), True),
     ],
