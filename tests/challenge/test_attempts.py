@@ -101,7 +101,7 @@ def test_the_millisecond_of_the_expiry_is_the_first_that_does_not_count(store: S
     """Guesses of a wrong length, repeated across the expiry, are answered differently from that millisecond on."""
     challenge = opened(store)
     turns: dict[int, str] = {}
-    while challenge.expires not in turns:
+    while challenge.expires not in turns or min(turns) >= challenge.expires:
         store.scripts.offset += challenge.expires - store.facts.time() - 5
         now = 0
         while now <= challenge.expires:
@@ -109,7 +109,6 @@ def test_the_millisecond_of_the_expiry_is_the_first_that_does_not_count(store: S
             assert now > challenge.expires - 10_000
             turns[now] = what
     assert {now: what for now, what in turns.items() if (what == "gone") != (now >= challenge.expires)} == {}
-    assert min(turns) < challenge.expires
 
 
 @pytest.mark.parametrize("ttl", [30, 600])
