@@ -1,5 +1,6 @@
 # make run  - set up and start the whole product on this machine
 # make test - set up and pass the tests
+# make prove - measure the headline figures
 PY ?= python3
 VENV := .venv
 ARGS ?=
@@ -8,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE =
 # Whole files, in the order of tests/conftest.py: what takes longest begins first.
 BESIDE = -n 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test bench lock form widget widget-check release clean
+.PHONY: run test bench prove lock form widget widget-check release clean
 
 run: $(VENV)/.run
 	@exec $(VENV)/bin/otp-service demo $(ARGS)
@@ -18,6 +19,10 @@ test: $(VENV)/.test
 
 bench: $(VENV)/.test
 	@$(VENV)/bin/python -m tests.bench $(ARGS)
+
+# The headline figures, each with JSON and a picture in docs/evidence.
+prove: $(VENV)/.test
+	@$(VENV)/bin/python -m tests.prove $(ARGS)
 
 # A pip of any age installs from the lock files; hashes are checked for every file.
 $(VENV)/.run: requirements-demo.txt pyproject.toml

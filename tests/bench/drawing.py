@@ -1,4 +1,4 @@
-"""Draws curves as SVG: a person would rather look than read."""
+"""Draws curves and bars as SVG: a person would rather look than read."""
 
 import math
 from collections.abc import Sequence
@@ -45,9 +45,35 @@ def draw(path: str, *, title: str, across: str, up: str, curves: Sequence[Curve]
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in curve.points))
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2" />')
         parts.append(_text(MARGIN + 12, 60 + 18 * number, curve.name, "start", colour=colour))
+    _write(path, title, HEIGHT, parts)
+
+
+def draw_bars(
+    path: str, *, title: str, series: Sequence[str], rows: Sequence[tuple[str, Sequence[float]]]
+) -> None:
+    """Write a group of bars for each row, one for each of the series; the longest is as wide as there is room."""
+    most = max((value for _, values in rows for value in values), default=0) or 1
+    group = 14 * len(series) + 12
+    height, left = MARGIN + 40 + group * len(rows), 220
+    parts = [_text(WIDTH / 2, 24, title, size=15)]
+    for number, name in enumerate(series):
+        colour = COLOURS[number % len(COLOURS)]
+        parts.append(_text(left + 110 * number, 46, name, "start", colour=colour))
+    for place, (label, values) in enumerate(rows):
+        top = 62 + place * group
+        parts.append(_text(left - 10, top + 7 * len(series) + 4, label, "end"))
+        for number, value in enumerate(values):
+            y, width = top + 14 * number, value / most * (WIDTH - left - 80)
+            colour = COLOURS[number % len(COLOURS)]
+            parts.append(f'<rect x="{left}" y="{y}" width="{width:.1f}" height="11" fill="{colour}" />')
+            parts.append(_text(left + width + 6, y + 10, f"{value:,.0f}", "start", colour=colour))
+    _write(path, title, height, parts)
+
+
+def _write(path: str, title: str, height: float, parts: Sequence[str]) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" '
         f'font-family="system-ui, sans-serif" role="img" aria-label="{escape(title)}">'
         f'<rect width="100%" height="100%" fill="#fff" />{"".join(parts)}</svg>\n'
     )

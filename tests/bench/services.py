@@ -49,21 +49,30 @@ kind = "mobtexting"
 base_url = "http://127.0.0.1:$port/api/v2/"
 token_env = "OTP_UPSTREAM_STANDIN_TOKEN"
 sms = {{ service = "T", sender = "ACMEIN" }}
+whatsapp = {{ sender = "919000000001", template = "otp_login" }}
 tolerance = 1000
 
 [upstream.standin.receipts]
 secrets = ["{digest(WEBHOOK)}"]
 
 [[route]]
-steps = [{{ channel = "sms", upstream = "standin", until = "accepted" }}]
+steps = [$steps]
 """
+AT_ONCE = '{ channel = "sms", upstream = "standin", until = "accepted" }'
+FALLING_BACK = (
+    '{ channel = "sms", upstream = "standin", wait = "60s" }, '
+    '{ channel = "whatsapp", upstream = "standin", until = "accepted" }'
+)
+"""Steps of a route."""
 
 
 @contextmanager
-def product(profile: str, *, within: Sequence[str] = (), **settings: str) -> Iterator[Target]:
+def product(
+    profile: str, *, within: Sequence[str] = (), steps: str = AT_ONCE, **settings: str
+) -> Iterator[Target]:
     """Run store, API and worker as in production, with every guarantee on and limits wide enough for the load.
 
-    `within` is a command that runs API and worker, such as one that limits them.
+    `within` is a command that runs API and worker, such as one that limits them; `steps` are those of the only route.
     """
     port, upstream_port = free_port(), free_port()
     with ExitStack() as stack:
@@ -71,7 +80,7 @@ def product(profile: str, *, within: Sequence[str] = (), **settings: str) -> Ite
         store = ValkeyServer(options={"appendfsync": "everysec"})
         stack.callback(store.close)
         policy = folder / "policy.toml"
-        policy.write_text(_POLICY.replace("$port", str(upstream_port)))
+        policy.write_text(_POLICY.replace("$port", str(upstream_port)).replace("$steps", steps))
         environment = {
             "OTP_REDIS_URL": store.url,
             "OTP_POLICY_FILE": str(policy),

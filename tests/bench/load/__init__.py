@@ -58,6 +58,8 @@ class Target:
     to: str = ""
     code: str = ""
     delay: int = 0
+    failing: Mapping[str, object] | None = None
+    """Which messages the upstream reports as failed, and how it does so: see `upstream.mjs`."""
     store: Path | None = None
     """Socket of the store."""
     pids: Mapping[str, int]
@@ -98,6 +100,7 @@ def run(
         "to": target.to,
         "code": target.code,
         "delay": target.delay,
+        "failing": target.failing,
         "answer": ANSWER,
     }
     orders = {

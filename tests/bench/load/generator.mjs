@@ -115,7 +115,7 @@ const mine = (own.user + own.system) / 1e6;
 console.log(JSON.stringify({
   journeys: seen.journeys,
   per_second: seen.journeys / seconds,
-  ms: Object.fromEntries(Object.entries(seen.ms).map(([name, values]) => [name, quantiles(values)])),
+  ms: Object.fromEntries(Object.entries({ ...seen.ms, fell_back: upstream?.fellBack ?? [] }).map(([name, values]) => [name, quantiles(values)])),
   errors: seen.errors,
   cpu_ms: Object.fromEntries(Object.entries(cpu).map(([name, value]) => [name, value * 1000 / seen.journeys])),
   resident_mib: resident,
