@@ -1,4 +1,4 @@
-"""The table of the headline figures in README.md and docs/evidence/README.md, made from the evidence.
+"""The table of the headline figures in README.md and docs/evidence.md, made from the evidence.
 
 `python -m tests.prove.page` writes it, `--check` ends with an error if it is not what the evidence says.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.prove import evidence, fallback, load, pumping, races
 
 CLAIMS = (races.CLAIM, pumping.CLAIM, fallback.CLAIM, load.CLAIM)
-PAGES = {Path("README.md"): "docs/evidence/", Path("docs/evidence/README.md"): ""}
+PAGES = {Path("README.md"): "docs/evidence/", Path("docs/evidence.md"): "evidence/"}
 """Pages with the table, and where the evidence is from there."""
 _TABLE = re.compile(r"(?<=<!-- evidence -->\n).*?(?=<!-- /evidence -->)", re.DOTALL)
 

@@ -1,6 +1,6 @@
 """A send that the store loses between its charge and its storing leaves no charge behind."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +8,8 @@ import pytest
 
 from otp_service.errors import StoreUnavailable, TooManyRequests
 from otp_service.policy.limits import Cooldown
+from otp_service.store.replication import NOT_REPLICATED, Durability
+from otp_service.store.sources import Call
 from otp_service.verification.refunds import PATIENCE, REPEATED_WITHIN, Refunds
 from otp_service.verification.resend import ResendRequest
 from tests.support.spine import NUMBERS, OPEN, PatientScripts, Spine, make_spine, seen
@@ -30,13 +32,14 @@ class Failing(PatientScripts):
         self.before: dict[str, Callable[[], None]] = {}
         """What happens once before a script runs."""
 
-    def call(self, name: str, keys: Sequence[str], *arguments: str | float) -> Any:  # noqa: ANN401 - as Scripts
-        """Run a script, or fail."""
-        self.before.pop(name, _nothing)()
-        if name not in self.away:
-            return super().call(name, keys, *arguments)
+    def _run(self, *calls: Call, durability: Durability = NOT_REPLICATED) -> list[Any]:
+        """Run scripts, or fail."""
+        for call in calls:
+            self.before.pop(call.name, _nothing)()
+        if not self.away & {call.name for call in calls}:
+            return super()._run(*calls, durability=durability)
         if self.but_runs:
-            super().call(name, keys, *arguments)
+            super()._run(*calls, durability=durability)
         raise StoreUnavailable(retry_after=2)
 
 
