@@ -106,8 +106,9 @@ def _node(bus: int) -> ValkeyServer:
 class Sentinel:
     """A master, a replica, and a Sentinel that makes the replica the master when the master is gone."""
 
-    def __init__(self) -> None:
-        self.master = ValkeyServer(port=free_port(), options={"repl-diskless-sync-delay": "0"})
+    def __init__(self, **options: str) -> None:
+        """`options` are the master's own."""
+        self.master = ValkeyServer(port=free_port(), options={"repl-diskless-sync-delay": "0"} | options)
         self.replica = ValkeyServer(port=free_port())
         ask(self.replica, "REPLICAOF", HOST, self.master.port)
         self._port = free_port()

@@ -1,0 +1,89 @@
+"""Soak the product in faults: minutes of people who sign in while everything breaks, then a judge reads the history.
+
+python -m tests.soak --minutes 30 --seed 7
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.soak.clients import People
+from tests.soak.faults import PROMOTES, plan
+from tests.soak.judge import Verdict, judge
+from tests.soak.stand import Stand
+from tests.support.numbers import crowd
+from tests.support.patience import until
+
+MOST_MINUTES = 120
+
+
+def soak(seconds: float, seed: int) -> tuple[Verdict, dict[str, Any]]:
+    """Run for so long; gives the verdict, and what happened."""
+    injected, promotions = Counter[str](), list[tuple[float, float]]()
+    with Stand() as stand:
+        ends = time.monotonic() + seconds
+        with People(stand, seed, crowd()) as people:
+            for step in plan(seed):
+                time.sleep(min(step.pause, max(0.0, ends - time.monotonic())))
+                if time.monotonic() >= ends:
+                    break
+                _show(
+                    f"{ends - time.monotonic():6.0f} s left, {len(people.journeys)} journeys: {step.fault.name}"
+                )
+                began = time.monotonic()
+                step.fault.inject(stand, random.Random(step.seed), step.lasts)
+                injected[step.fault.name] += 1
+                if step.fault.name in PROMOTES:
+                    promotions.append((began, time.monotonic()))
+            _show("no more faults; everybody finishes")
+        until(stand.is_ready)
+        inboxes = {one.number: stand.inbox(one.number) for one in people.journeys}
+        verdict = judge(people.journeys, inboxes, promotions, people.statuses, list(stand.logs()))
+        after = stand.call("POST", "/otp/send", {"to": next(reversed([*crowd()]))})
+        verdict.demand("it serves again, without a restart", after.status_code == 202, after.text)
+    return verdict, {
+        "seed": seed,
+        "seconds": seconds,
+        "faults": dict(injected),
+        "journeys": len(people.journeys),
+        "verified": sum(one.checks["right verified"] for one in people.journeys),
+        "answers": {str(status): count for status, count in sorted(people.statuses.items())},
+        "longest_answer_seconds": round(people.longest, 1),
+        "looked": dict(verdict.looked),
+        "excused_by_promotion": dict(verdict.excused),
+        "violations": verdict.violations,
+    }
+
+
+def _show(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Soak and print what happened as JSON; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=0)
+    parser.add_argument("--seconds", type=float, default=0)
+    parser.add_argument(
+        "--seed", type=int, default=random.randrange(1000), help="the same seed, the same faults"
+    )
+    parser.add_argument("--json", type=Path, help="also write it here")
+    given = parser.parse_args()
+    seconds = min(MOST_MINUTES * 60, given.minutes * 60 + given.seconds) or 60
+    verdict, happened = soak(seconds, given.seed)
+    text = json.dumps(happened, indent=1)
+    print(text)
+    if given.json:
+        given.json.write_text(text + "\n")
+    if verdict.violations:
+        _show(f"{len(verdict.violations)} violations; repeat with --seed {given.seed}")
+    return 1 if verdict.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

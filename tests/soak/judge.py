@@ -1,0 +1,90 @@
+"""What is demanded of a history, by the invariants of docs/design.md.
+
+A promotion may lose the last moment of what was written without waiting for a replica: docs/operate.md says what. So
+what ends a journey strangely is a violation only if no promotion fell into it. Nothing excuses a second use.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from otp_service.policy.model import ChallengeRules
+from tests.conftest import OPS, SECRET, UPSTREAM_TOKEN
+from tests.soak.clients import Journey
+from tests.soak.stand import WEBHOOK
+
+MOST_GUESSES = ChallengeRules().max_attempts
+DEFINITE = frozenset({0, 200, 202, 403, 404, 409, 422, 429, 503})
+"""Statuses that a caller may see through all faults; 0 for a connection that broke."""
+NOT_THROUGH = frozenset({"queued", "sending"})
+
+
+@dataclass
+class Verdict:
+    """Violations by invariant, and how often each invariant was looked at."""
+
+    looked: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+    excused: Counter[str] = field(default_factory=Counter)
+
+    def demand(self, invariant: str, holds: object, about: str = "", *, excuse: bool = False) -> None:
+        """Look at one invariant once."""
+        self.looked[invariant] += 1
+        if holds:
+            return
+        if excuse:
+            self.excused[invariant] += 1
+        else:
+            self.violations.append(f"{invariant}: {about}")
+
+
+def judge(
+    journeys: Sequence[Journey],
+    inboxes: dict[str, list[dict[str, Any]]],
+    promotions: Sequence[tuple[float, float]],
+    statuses: Counter[int],
+    logs: Sequence[str],
+) -> Verdict:
+    """Judge a history. `promotions` are when each began and ended (monotonic seconds)."""
+    verdict = Verdict()
+    for one in journeys:
+        _judge_journey(verdict, one, inboxes.get(one.number, []), promoted=_meets(one, promotions))
+    for status, count in statuses.items():
+        verdict.demand("answers are definite", status in DEFINITE, f"{count} answers with {status}")
+    known = [SECRET, OPS, UPSTREAM_TOKEN, WEBHOOK, *(one.number.lstrip("+") for one in journeys)]
+    found = re.compile("|".join(map(re.escape, known)))
+    for log in logs:
+        leak = found.search(log)
+        verdict.demand(
+            "no secret or number in a log", not leak, log[max(0, leak.start() - 60) :][:90] if leak else ""
+        )
+    return verdict
+
+
+def _judge_journey(verdict: Verdict, one: Journey, inbox: list[dict[str, Any]], *, promoted: bool) -> None:
+    if one.sent != "accepted":
+        verdict.demand("a send is answered definitely", one.sent, str(one.sent))
+        return
+    about = f"{one.challenge_id[:6]}… {dict(one.checks)} {one.last.get('deliveries')}"
+    verdict.demand("a code verifies once", one.checks["right verified"] <= 1, about)
+    verdict.demand("no wrong code is right", not one.checks["wrong verified"], about)
+    verdict.demand("five guesses", one.checks["wrong wrong_code"] <= MOST_GUESSES, about)
+    verdict.demand("a token is redeemed once", one.redeemed <= len(one.tokens) <= 1, about)
+    verdict.demand(
+        "a right code is never called wrong", not one.checks["right wrong_code"], about, excuse=promoted
+    )
+    deliveries = one.last.get("deliveries", [])
+    ended = one.last.get("status", "") == "undeliverable" or bool(inbox)
+    verdict.demand("an accepted send ends", ended, about, excuse=promoted)
+    through = deliveries and deliveries[-1]["status"] not in NOT_THROUGH
+    verdict.demand("no delivery is stuck", through, about, excuse=promoted)
+    for channel, count in Counter(row["channel"] for row in inbox).items():
+        unknown = sum(d["channel"] == channel and d["status"] == "unknown" for d in deliveries)
+        holds = count <= 1 + unknown
+        verdict.demand("no message twice without need", holds, f"{channel} {count}: {about}", excuse=promoted)
+
+
+def _meets(one: Journey, promotions: Sequence[tuple[float, float]]) -> bool:
+    return any(began <= one.ended and one.began <= ended for began, ended in promotions)

@@ -1,0 +1,260 @@
+"""What is put through the soak: two of `serve`, two of `worker`, a master, a replica and a Sentinel, and the sandbox.
+
+The master's append-only file is on a small disk of its own, which can be filled; without the right to mount one, on
+the machine's. The processes' clocks can be moved, where libfaketime is installed.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+from flask import Flask, Response
+from redis.exceptions import RedisError
+
+from otp_service.access.api_keys import digest
+from otp_service.cli.secrets import new_secret
+from otp_service.sandbox import create_sandbox
+from tests.conftest import OPS, PUBLISHABLE, SECRET, UPSTREAM_TOKEN
+from tests.support.deployments import Sentinel, ask
+from tests.support.patience import PATIENCE, until
+from tests.support.ports import HOST, free_port
+from tests.support.sandbox_server import Serving, usual
+from tests.support.service_process import settings
+from tests.support.spine import OPEN_GUARD
+from tests.support.valkey_server import ValkeyServer
+
+WEBHOOK = "whs_only-for-the-soak-only-for-the-soak"
+DISK = "512m"
+"""Size of the disk for the store's files: small enough to be filled in a moment."""
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+WAIT_REPLICAS = {"OTP_REDIS_WAIT_REPLICAS": "1", "OTP_REDIS_WAIT_MS": "200"}
+POLICY = f"""guard.countries.allow = ["*"]
+challenge.ttl = "4m"
+[app.web]
+brand = "Acme"
+publishable_keys = ["{digest(PUBLISHABLE)}"]
+origins = ["https://app.example.com"]
+secret_keys = ["{digest(SECRET)}"]
+[operator.anna]
+keys = ["{digest(OPS)}"]
+[upstream.main]
+kind = "mobtexting"
+base_url = "UPSTREAM/api/v2/"
+token_env = "OTP_UPSTREAM_MAIN_TOKEN"
+sms = {{ service = "T", sender = "ACMEIN" }}
+whatsapp = {{ sender = "919000000001", template = "otp_login" }}
+voice = {{ bridge = "918045000000" }}
+[upstream.main.receipts]
+secrets = ["{digest(WEBHOOK)}"]
+[[route]]
+steps = [
+  {{ channel = "sms", upstream = "main", wait = "6s" }},
+  {{ channel = "whatsapp", upstream = "main", wait = "6s" }},
+  {{ channel = "voice", upstream = "main", wait = "6s" }},
+]
+{OPEN_GUARD}
+"""
+
+
+class SlowSandbox:
+    """The sandbox, each of whose answers can be delayed."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app, self.seconds = app, 0.0
+        app.before_request(self._wait)
+
+    def _wait(self) -> Response | None:
+        time.sleep(self.seconds)
+        return None
+
+
+class Stand:
+    """Everything that runs, with the names of its parts: `serve-0`, `worker-1` and so on. A context manager."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="otp-soak-")))
+        self.port = free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.disk = self._small_disk()
+        on_disk = {"dir": str(self.disk)} if self.disk else {}
+        self.store = Sentinel(**on_disk, appendfsync="everysec")
+        self._stack.callback(self.store.close)
+        sandbox = create_sandbox(
+            usual(
+                tokens=frozenset({UPSTREAM_TOKEN}),
+                report_url=f"{self.url}/webhooks/mobtexting/main",
+                report_secret=WEBHOOK,
+                report_delay=0.3,
+            )
+        )
+        self.upstream = SlowSandbox(sandbox)
+        served = Serving(sandbox)
+        self._stack.callback(served.close)
+        self._stack.callback(sandbox.extensions["sandbox"].close)
+        policy = self.folder / "policy.toml"
+        policy.write_text(POLICY.replace("UPSTREAM", served.url))
+        self._settings = settings(self.store.master, policy, **WAIT_REPLICAS) | {
+            "OTP_REDIS_URL": self.store.url,
+            "OTP_LISTEN": f"{HOST}:{self.port}",
+            "OTP_PROCESSES": "1",
+            "OTP_WORKER_PROCESSES": "1",
+            "OTP_HASH_PROFILE": "fast",
+            "OTP_LOG_LEVEL": "info",
+        }
+        self._secrets: dict[str, list[str]] = {}
+        for name in ("OTP_PEPPERS", "OTP_SIGNING_KEYS"):
+            self._write_secrets(name, [self._settings.pop(name)])
+            self._settings[f"{name}_FILE"] = str(self.folder / name)
+        (self.folder / "clock").write_text("+0")
+
+    def __enter__(self) -> Self:
+        """Start the processes, and wait until they can serve."""
+        for name in self.names():
+            self.start(name)
+        until(self.is_ready)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End everything."""
+        for process in self.processes.values():
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait(PATIENCE)
+        self._stack.close()
+
+    @staticmethod
+    def names() -> list[str]:
+        """List the processes of the product."""
+        return ["serve-0", "serve-1", "worker-0", "worker-1"]
+
+    def start(self, name: str) -> None:
+        """Start a process. Its log is appended to."""
+        kind, _, number = name.partition("-")
+        own = {"OTP_WORKER_NAME": f"w{number}"} if kind == "worker" else {}
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("OTP_")}
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "otp_service", kind],
+                env=clean | self._settings | own | self._clock(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def restart(self, name: str, how: signal.Signals) -> None:
+        """End a process and start its successor."""
+        self.processes[name].send_signal(how)
+        self.processes[name].wait(PATIENCE)
+        self.start(name)
+
+    def is_ready(self) -> bool:
+        """Tell whether the API answers that it can serve, with workers."""
+        with suppress(requests.RequestException):
+            answer = requests.get(f"{self.url}/readyz", timeout=5)
+            return answer.ok and answer.json()["parts"]["workers"] == "ok"
+        return False
+
+    def logs(self) -> Iterable[str]:
+        """Give the logs of all processes."""
+        return (path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
+
+    # The store.
+
+    def servers(self) -> list[ValkeyServer]:
+        """List both servers, the one that takes writes first."""
+        both = [self.store.master, self.store.replica]
+        return sorted(both, key=lambda one: not leads(one))
+
+    def promoted(self) -> bool:
+        """Tell whether one of the servers leads, with a replica that follows it."""
+        leading, other = self.servers()
+        if not leads(leading) or leads(other):
+            return False
+        with suppress(RedisError):
+            return bool(ask(other, "INFO", "replication")["master_link_status"] == "up")
+        return False
+
+    def _small_disk(self) -> Path | None:
+        """Put the append-only files of the master on a disk that can be filled; None if nothing can be mounted."""
+        disk = self.folder / "disk"
+        disk.mkdir()
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(disk)], check=False
+        )
+        if mounted.returncode:
+            return None
+        self._stack.callback(subprocess.run, ["umount", "-l", str(disk)], check=False)
+        return disk
+
+    # Clocks and secrets.
+
+    def move_clocks(self, seconds: float) -> None:
+        """Set the clocks of all processes to so many seconds from the right time."""
+        (self.folder / "clock").write_text(f"{seconds:+g}")
+
+    def _clock(self) -> dict[str, str]:
+        if not FAKETIME.exists():
+            return {}
+        return {
+            "LD_PRELOAD": str(FAKETIME),
+            "FAKETIME_TIMESTAMP_FILE": str(self.folder / "clock"),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def rotate(self, name: str) -> None:
+        """Bring in a new secret as docs/operate.md says: known to all processes first, then used."""
+        old = self._secrets[name]
+        made = f"k{time.monotonic_ns():x}:{new_secret()}"
+        for entries in ([*old, made], [made, *old][:3]):
+            self._write_secrets(name, entries)
+            self.reload()
+
+    def reload(self) -> None:
+        """Let each process read its settings again, and wait until others have taken the place of its children."""
+        for process in self.processes.values():
+            before = _children(process.pid)
+            process.send_signal(signal.SIGHUP)
+            until(partial(_are_others, process.pid, before))
+
+    def _write_secrets(self, name: str, entries: list[str]) -> None:
+        self._secrets[name] = entries
+        (self.folder / name).write_text(",".join(entries))
+
+    def call(
+        self, method: str, path: str, body: object = None, *, key: str = SECRET, **headers: str
+    ) -> requests.Response:
+        """Call the API once."""
+        sent = {"Authorization": f"Bearer {key}"} | {n.replace("_", "-"): v for n, v in headers.items()}
+        return requests.request(method, self.url + path, json=body, headers=sent, timeout=20)
+
+    def inbox(self, number: str) -> list[dict[str, Any]]:
+        """List what arrived for a number, newest first."""
+        client = self.upstream.app.test_client()
+        rows: list[dict[str, Any]] = client.get("/inbox", query_string={"to": number}).json or []
+        return rows
+
+
+def _children(pid: int) -> set[str]:
+    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
+
+def _are_others(pid: int, before: set[str]) -> bool:
+    return bool(_children(pid)) and not _children(pid) & before
+
+
+def leads(server: ValkeyServer) -> bool:
+    """Tell whether a server answers and takes writes."""
+    with suppress(RedisError):
+        return bool(ask(server, "INFO", "replication")["role"] == "master")
+    return False
