@@ -53,6 +53,7 @@ def soak(seconds: float, seed: int) -> tuple[Verdict, dict[str, Any]]:
         "journeys": len(people.journeys),
         "verified": sum(one.checks["right verified"] for one in people.journeys),
         "answers": {str(status): count for status, count in sorted(people.statuses.items())},
+        "unavailable": {code: count for code, count in people.unavailable.items() if count},
         "longest_answer_seconds": round(people.longest, 1),
         "looked": dict(verdict.looked),
         "excused_by_promotion": dict(verdict.excused),

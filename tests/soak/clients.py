@@ -54,6 +54,8 @@ class People:
         self.journeys: list[Journey] = []
         self.statuses: Counter[int] = Counter()
         """All answers, by status; 0 for those that were lost."""
+        self.unavailable: Counter[str] = Counter()
+        """Why answers were 503: the problems' codes."""
         self.longest = 0.0
         """Seconds that an answer took at most."""
         self._threads = [
@@ -133,5 +135,6 @@ class People:
             status = 0
         with self._lock:
             self.statuses[status] += 1
+            self.unavailable[str(content.get("code"))] += status == requests.codes.unavailable
             self.longest = max(self.longest, time.monotonic() - began)
         return status, content

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from otp_service.sandbox import Outcome
 from otp_service.sandbox.outcomes import Selection
 from tests.conftest import OPS
-from tests.soak.stand import DISK, FAKETIME, Stand
+from tests.soak.stand import DISK, Stand
 from tests.support.deployments import ask
 from tests.support.patience import until
 
@@ -27,7 +27,6 @@ class Fault:
     name: str
     inject: Callable[[Stand, random.Random, float], None]
     lasts: tuple[float, float] = (0, 0)
-    needs_clock: bool = False
 
 
 def _kill(kind: str) -> Callable[[Stand, random.Random, float], None]:
@@ -158,7 +157,7 @@ FAULTS = (
     Fault("slow upstream", _slow_upstream, (2, 8)),
     Fault("failing upstream", _fail_upstream, (2, 8)),
     Fault("full disk of the store", _fill_disk, (1, 4)),
-    Fault("clock steps", _step_clocks, (1, 6), needs_clock=True),
+    Fault("clock steps", _step_clocks, (1, 6)),
     Fault("policy change", _change_policy),
     Fault("key rotation", _rotate),
 )
@@ -179,7 +178,7 @@ class Step:
 def plan(seed: int) -> Iterator[Step]:
     """Draw faults without end; the same seed gives the same ones. Each kind comes once before any comes again."""
     dice = random.Random(seed)
-    known = [one for one in FAULTS if FAKETIME.exists() or not one.needs_clock]
+    known = list(FAULTS)
     while True:
         dice.shuffle(known)
         for fault in known:

@@ -1,7 +1,7 @@
 """What is put through the soak: two of `serve`, two of `worker`, a master, a replica and a Sentinel, and the sandbox.
 
 The master's append-only file is on a small disk of its own, which can be filled; without the right to mount one, on
-the machine's. The processes' clocks can be moved, where libfaketime is installed.
+the machine's. The processes' clocks can be moved.
 """
 
 import os
@@ -35,7 +35,7 @@ from tests.support.valkey_server import ValkeyServer
 WEBHOOK = "whs_only-for-the-soak-only-for-the-soak"
 DISK = "512m"
 """Size of the disk for the store's files: small enough to be filled in a moment."""
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+MOVED_CLOCK = Path(__file__).with_name("moved_clock")
 WAIT_REPLICAS = {"OTP_REDIS_WAIT_REPLICAS": "1", "OTP_REDIS_WAIT_MS": "200"}
 POLICY = f"""guard.countries.allow = ["*"]
 challenge.ttl = "4m"
@@ -103,7 +103,7 @@ class Stand:
         self._stack.callback(served.close)
         self._stack.callback(sandbox.extensions["sandbox"].close)
         policy = self.folder / "policy.toml"
-        policy.write_text(POLICY.replace("UPSTREAM", served.url))
+        policy.write_text(POLICY.replace("UPSTREAM/", f"{served.url}/"))
         self._settings = settings(self.store.master, policy, **WAIT_REPLICAS) | {
             "OTP_REDIS_URL": self.store.url,
             "OTP_LISTEN": f"{HOST}:{self.port}",
@@ -120,9 +120,13 @@ class Stand:
 
     def __enter__(self) -> Self:
         """Start the processes, and wait until they can serve."""
-        for name in self.names():
-            self.start(name)
-        until(self.is_ready)
+        try:
+            for name in self.names():
+                self.start(name)
+            until(self.is_ready, explain=lambda: "\n".join(log[-500:] for log in self.logs()))
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -189,11 +193,11 @@ class Stand:
         disk = self.folder / "disk"
         disk.mkdir()
         mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(disk)], check=False
+            ["/bin/mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(disk)], check=False
         )
         if mounted.returncode:
             return None
-        self._stack.callback(subprocess.run, ["umount", "-l", str(disk)], check=False)
+        self._stack.callback(subprocess.run, ["/bin/umount", "-l", str(disk)], check=False)
         return disk
 
     # Clocks and secrets.
@@ -203,14 +207,7 @@ class Stand:
         (self.folder / "clock").write_text(f"{seconds:+g}")
 
     def _clock(self) -> dict[str, str]:
-        if not FAKETIME.exists():
-            return {}
-        return {
-            "LD_PRELOAD": str(FAKETIME),
-            "FAKETIME_TIMESTAMP_FILE": str(self.folder / "clock"),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
+        return {"PYTHONPATH": str(MOVED_CLOCK), "MOVED_CLOCK": str(self.folder / "clock")}
 
     def rotate(self, name: str) -> None:
         """Bring in a new secret as docs/operate.md says: known to all processes first, then used."""
