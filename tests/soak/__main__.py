@@ -32,9 +32,7 @@ def soak(seconds: float, seed: int) -> tuple[Verdict, dict[str, Any]]:
                 time.sleep(min(step.pause, max(0.0, ends - time.monotonic())))
                 if time.monotonic() >= ends:
                     break
-                _show(
-                    f"{ends - time.monotonic():6.0f} s left, {len(people.journeys)} journeys: {step.fault.name}"
-                )
+                _show(f"{ends - time.monotonic():6.0f} s left, {people.progress()}: {step.fault.name}")
                 began = time.monotonic()
                 step.fault.inject(stand, random.Random(step.seed), step.lasts)
                 injected[step.fault.name] += 1

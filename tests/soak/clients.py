@@ -19,7 +19,7 @@ from tests.soak.stand import Stand
 PEOPLE = 50
 REPEATS = 40
 """Times that a call is repeated before its fate counts as unknown."""
-LOOKS = 240
+MOST_LOOKS = 240
 """Times that a person looks for a code, four a second."""
 
 
@@ -75,6 +75,11 @@ class People:
         for thread in self._threads:
             thread.join()
 
+    def progress(self) -> str:
+        """Say in a line how far they are."""
+        away = sum(self.unavailable.values())
+        return f"{len(self.journeys)} journeys, {self.statuses.total()} answers, {away} of them 503"
+
     def _live(self, dice: random.Random) -> None:
         while not self._stop.wait(dice.uniform(0.1, 1.5)):
             with self._lock:
@@ -89,7 +94,7 @@ class People:
         if what != "ok":
             return
         journey.challenge_id = answer["challenge_id"]
-        journey.code = self._look(journey)
+        journey.code = self._await_code(journey)
         for _ in range(dice.choice((0, 0, 1, 4, 7)) if journey.code else 0):
             wrong = f"{(int(journey.code) + dice.randrange(1, 10**6)) % 10**6:06d}"
             self._check(journey, wrong, "wrong")
@@ -101,9 +106,9 @@ class People:
                 journey.redeemed += what == "ok"
         _, journey.last = self._ask("GET", f"/otp/{journey.challenge_id}", None)
 
-    def _look(self, journey: Journey) -> str:
+    def _await_code(self, journey: Journey) -> str:
         """Wait for a code, as long as a person would; "" if none came."""
-        for _ in range(LOOKS):
+        for _ in range(MOST_LOOKS):
             rows = self._stand.inbox(journey.number)
             if rows and rows[0].get("code"):
                 return str(rows[0]["code"])

@@ -81,8 +81,8 @@ def _cut_links(stand: Stand, _: random.Random, __: float) -> None:
 
 
 def _lose_replies(stand: Stand, _: random.Random, seconds: float) -> None:
-    """Hold all commands for longer than a caller waits: they run, and nobody hears of it."""
-    ask(stand.servers()[0], "CLIENT", "PAUSE", int(seconds * 1000), "ALL")
+    """Hold all scripts for longer than a caller waits: they run, and nobody hears of it."""
+    ask(stand.servers()[0], "CLIENT", "PAUSE", int(seconds * 1000), "WRITE")
     time.sleep(seconds)
 
 

@@ -1,0 +1,85 @@
+"""A short soak, and that the judge would see what must not happen."""
+
+from collections import Counter
+
+import pytest
+
+from tests.soak.__main__ import soak
+from tests.soak.clients import Journey
+from tests.soak.faults import FAULTS, plan
+from tests.soak.judge import judge
+
+GOOD = Journey(
+    number="+12015550100",
+    began=1.0,
+    ended=2.0,
+    challenge_id="00" + "A" * 22,
+    code="123456",
+    sent="accepted",
+    checks=Counter({"right verified": 1, "wrong wrong_code": 2}),
+    tokens={"token"},
+    redeemed=1,
+    last={"status": "verified", "deliveries": [{"channel": "sms", "status": "delivered"}]},
+)
+INBOX = {GOOD.number: [{"channel": "sms", "code": "123456"}]}
+
+
+def violations(**changes: object) -> list[str]:
+    """Judge a journey that went differently."""
+    found = Journey(**{name: changes.get(name, getattr(GOOD, name)) for name in Journey.__dataclass_fields__})  # type: ignore[arg-type]
+    return judge([found], INBOX, [], Counter({200: 3}), ["nothing"]).violations
+
+
+@pytest.mark.parametrize(
+    ("changes", "invariant"),
+    [
+        ({"checks": Counter({"right verified": 2})}, "a code verifies once"),
+        ({"checks": Counter({"wrong verified": 1})}, "no wrong code is right"),
+        ({"checks": Counter({"wrong wrong_code": 6})}, "five guesses"),
+        ({"redeemed": 2}, "a token is redeemed once"),
+        ({"checks": Counter({"right wrong_code": 1})}, "a right code is never called wrong"),
+        ({"last": {"deliveries": [{"channel": "sms", "status": "sending"}]}}, "no delivery is stuck"),
+        ({"number": "+12015550101"}, "an accepted send ends"),
+    ],
+)
+def test_the_judge_sees_each_violation(changes: dict[str, object], invariant: str) -> None:
+    """And nothing else is one."""
+    assert violations() == []
+    assert [text.partition(":")[0] for text in violations(**changes)] == [invariant]
+
+
+def test_answers_and_logs_are_judged() -> None:
+    """An error that nobody expects, a number in a log, a message that came twice."""
+    twice = {GOOD.number: INBOX[GOOD.number] * 2}
+    found = judge([GOOD], twice, [], Counter({500: 1}), [f"to {GOOD.number}"]).violations
+    assert [text.partition(":")[0] for text in found] == [
+        "no message twice without need",
+        "answers are definite",
+        "no secret or number in a log",
+    ]
+
+
+def test_a_promotion_excuses_what_it_may_lose_and_no_second_use() -> None:
+    """Of those journeys that it fell into."""
+    lost = Journey("+12015550102", 1.0, 2.0, "c", "123456", "accepted", Counter({"right wrong_code": 1}))
+    for promotions, count in (([(1.5, 1.6)], 0), ([(2.5, 3.0)], 3)):
+        assert len(judge([lost], INBOX, promotions, Counter(), []).violations) == count
+    lost.checks["right verified"] = 2
+    assert len(judge([lost], INBOX, [(1.5, 1.6)], Counter(), []).violations) == 1
+
+
+def test_a_seed_gives_the_same_faults_again() -> None:
+    """Each kind once before any comes again."""
+    one, two = plan(7), plan(7)
+    steps = [next(one) for _ in range(2 * len(FAULTS))]
+    assert steps == [next(two) for _ in steps]
+    assert {step.fault.name for step in steps[: len(FAULTS)]} == {fault.name for fault in FAULTS}
+
+
+@pytest.mark.slow
+def test_a_minute_of_faults_violates_nothing() -> None:
+    """`python -m tests.soak --minutes 30` is the same for longer."""
+    verdict, happened = soak(60, seed=1)
+    assert verdict.violations == [], happened
+    assert happened["verified"], happened
+    assert len(happened["faults"]) > len(FAULTS) / 3, happened
