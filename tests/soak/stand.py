@@ -62,6 +62,8 @@ steps = [
   {{ channel = "voice", upstream = "main", wait = "6s" }},
 ]
 {OPEN_GUARD}
+[guard.guessing]
+mode = "off"
 """
 
 
