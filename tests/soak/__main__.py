@@ -32,6 +32,9 @@ def soak(seconds: float, seed: int) -> tuple[Verdict, dict[str, Any]]:
                 time.sleep(min(step.pause, max(0.0, ends - time.monotonic())))
                 if time.monotonic() >= ends:
                     break
+                if step.fault.needs_disk and stand.disk is None:
+                    _show(f"left out, as nothing can be mounted here: {step.fault.name}")
+                    continue
                 _show(f"{ends - time.monotonic():6.0f} s left, {people.progress()}: {step.fault.name}")
                 began = time.monotonic()
                 step.fault.inject(stand, random.Random(step.seed), step.lasts)

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from otp_service.sandbox import Outcome
 from otp_service.sandbox.outcomes import Selection
 from tests.conftest import OPS
-from tests.soak.stand import DISK, Stand
+from tests.soak.stand import Stand
 from tests.support.deployments import ask
 from tests.support.patience import until
 
@@ -27,6 +27,8 @@ class Fault:
     name: str
     inject: Callable[[Stand, random.Random, float], None]
     lasts: tuple[float, float] = (0, 0)
+    needs_disk: bool = False
+    """Whether it needs a disk of the store's own, which only root can mount."""
 
 
 def _kill(kind: str) -> Callable[[Stand, random.Random, float], None]:
@@ -68,6 +70,7 @@ def _freeze_store(stand: Stand, _: random.Random, seconds: float) -> None:
 
 def _promote(stand: Stand, _: random.Random, __: float) -> None:
     """Kill the server that takes writes. Its successor is waited for, and it comes back as a replica."""
+    until(stand.promoted)
     leading, other = stand.servers()
     leading.kill()
     until(lambda: ask(other, "INFO", "replication")["role"] == "master")
@@ -108,8 +111,8 @@ def _fail_upstream(stand: Stand, dice: random.Random, seconds: float) -> None:
 
 
 def _fill_disk(stand: Stand, _: random.Random, seconds: float) -> None:
-    """Leave no room for the append-only file; the server refuses writes until there is some."""
-    assert stand.disk is not None, f"no disk of {DISK} could be mounted"
+    """Leave no room for the append-only file: who takes writes refuses them until there is some, a replica ends."""
+    assert stand.disk is not None
     filler = stand.disk / FILLER
     with suppress(OSError), filler.open("wb") as file:
         while True:
@@ -117,6 +120,8 @@ def _fill_disk(stand: Stand, _: random.Random, seconds: float) -> None:
             file.flush()
     time.sleep(seconds)
     filler.unlink()
+    stand.revive()
+    until(stand.promoted)
 
 
 def _step_clocks(stand: Stand, dice: random.Random, seconds: float) -> None:
@@ -156,7 +161,7 @@ FAULTS = (
     Fault("flushed scripts", _flush_scripts),
     Fault("slow upstream", _slow_upstream, (2, 8)),
     Fault("failing upstream", _fail_upstream, (2, 8)),
-    Fault("full disk of the store", _fill_disk, (1, 4)),
+    Fault("full disk of the store", _fill_disk, (1, 4), needs_disk=True),
     Fault("clock steps", _step_clocks, (1, 6)),
     Fault("policy change", _change_policy),
     Fault("key rotation", _rotate),

@@ -190,6 +190,13 @@ class Stand:
             return bool(ask(other, "INFO", "replication")["master_link_status"] == "up")
         return False
 
+    def revive(self) -> None:
+        """Start a server again that ended by itself, as whoever runs it would."""
+        for server in (self.store.master, self.store.replica):
+            if server.has_ended():
+                server.kill()
+                server.start()
+
     def _small_disk(self) -> Path | None:
         """Put the append-only files of the master on a disk that can be filled; None if nothing can be mounted."""
         disk = self.folder / "disk"

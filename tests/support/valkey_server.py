@@ -83,6 +83,10 @@ class ValkeyServer:
             self._process.wait()
             self._process = None
 
+    def has_ended(self) -> bool:
+        """Tell whether it ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
     def freeze(self) -> None:
         """Let it take connections and answer nothing."""
         assert self._process is not None
