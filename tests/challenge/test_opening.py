@@ -7,6 +7,7 @@ import pytest
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import Step
 from otp_service.challenge.store import Retention
+from tests.support.patience import until
 from tests.support.spine import (
     PLAN,
     brought,
@@ -18,6 +19,15 @@ from tests.support.spine import (
     seen,
 )
 from tests.support.valkey_server import ValkeyServer
+
+
+def test_a_challenge_is_announced_to_the_workers(store: Stores) -> None:
+    """As soon as it is stored: none waits until its partition is read."""
+    heard = store.scripts.listen(store.due.wake_channel)
+    with heard:
+        until(lambda: heard.subscribed)
+        made = opened(store).id
+        until(lambda: (heard.get_message(timeout=1) or {}).get("data") == made)
 
 
 def test_a_challenge_comes_back_as_it_was_stored(store: Stores) -> None:

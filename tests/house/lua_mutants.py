@@ -457,6 +457,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("or now - BAND", "or now"),
         ('redis.call("PEXPIRE", due_key, 2 * (ttl + retention))', ""),
         ("2 * (ttl + retention)", "ttl"),
+        ('redis.call("PUBLISH", wake, id)', ""),
     ],
     "breaker_ask": [
         OFFSET,
@@ -1072,12 +1073,6 @@ RECORDS: dict[str, list[tuple[str, str]]] = {
     ],
 }
 
-# These wake workers up, which the store's tests do not see; breaking them must fail a worker's test.
-WAKE_TESTS = ("tests/delivery/test_worker.py", "tests/delivery/test_worker_failures.py")
-WAKES: dict[str, list[tuple[str, str]]] = {
-    "open": [('redis.call("PUBLISH", wake, id)', "")],
-}
-
 
 def mutants(only: list[str]) -> list[tuple[Mutant, tuple[str, ...]]]:
     """List all mutants with the tests that must notice."""
@@ -1087,7 +1082,6 @@ def mutants(only: list[str]) -> list[tuple[Mutant, tuple[str, ...]]]:
             (CHANGES, TESTS),
             (GUARD, GUARD_TESTS),
             (RECORDS, RECORD_TESTS),
-            (WAKES, WAKE_TESTS),
         )
         for script, changes in table.items()
         for old, new in changes

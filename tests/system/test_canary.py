@@ -303,11 +303,24 @@ def _click(demo: Demo, answers: Answers, number: str) -> None:
             post("sign-in", key=key, next=f"/ops/console/{number}")
         page = browser.get(f"{home}/routes", timeout=PATIENCE).text
         token = re.findall(r'name="form_token" value="([^"]+)"', page)[0]
-        for path in ("", "routes", "routes/history", "blocks", "upstreams", "keys", "audit", "audit.csv"):
+        for path in (
+            "",
+            "routes",
+            "routes/history",
+            "blocks",
+            "upstreams",
+            "keys",
+            "audit",
+            "audit.csv",
+            "find",
+            "advice",
+        ):
             answer = browser.get(f"{home}/{path}", timeout=PATIENCE)
             assert answer.ok, answer.text
             texts.append(answer.text)
         form = {"form_token": token, "reason": f"because of {number}"}
+        for asked in (number, number[2:], next(crowd()), "r-1"):
+            post("find", q=asked, **form)
         post("blocks/explain", to=number, **form)
         post("pins", kind="number", subject=number, what="refuse", **form)
         post("blocks", **form)
@@ -345,6 +358,8 @@ def _guard(answers: Answers, number: str) -> None:
     answers.call("POST", "/ops/pins", pin, key="ops_key")
     answers.call("POST", "/otp/send", {"to": number, "human_proof": "bm9uZQ==", "device_token": "a.b.c"})
     answers.call("POST", "/otp/send", {"to": number, "session": number}, key="secret_key")
+    answers.call("POST", "/otp/options", {"to": number})
+    answers.call("POST", "/otp/options", {"to": f"{number}000", "address": number}, key="secret_key")
     answers.call("POST", "/ops/blocks/explain", {"to": number, "address": "192.0.2.1"}, key="ops_key")
     answers.call("GET", "/ops/pins", key="ops_key")
     answers.call(
