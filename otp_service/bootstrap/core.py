@@ -28,7 +28,6 @@ from otp_service.delivery.step_chooser import StepChooser
 from otp_service.delivery.turns import Turns
 from otp_service.errors import StoreUnavailable
 from otp_service.events.sender import WebhookSender
-from otp_service.events.signing_secrets import read_secrets
 from otp_service.net.public_only import PublicClient
 from otp_service.ops.balances import AskedBalances
 from otp_service.ops.places import Places
@@ -232,7 +231,7 @@ class Core(Verifying):
         """Posts events to apps."""
         return WebhookSender(
             policy=lambda: self.policy,
-            secrets={name: read_secrets(secret) for name, secret in self.settings.event_secrets.items()},
+            secrets=self.event_secrets,
             queue=self.store.events,
             facts=self.store.facts,
             client=PublicClient(allow_private=self.settings.private_events),

@@ -35,6 +35,8 @@ def needed_secrets(loaded: Policy) -> dict[str, str]:
     for app in loaded.apps.values():
         if app.events:
             needed.setdefault(app.events.secret_env, f"the secret that signs events of app.{app.name}")
+        if app.decision:
+            needed.setdefault(app.decision.secret_env, f"the secret that signs questions to app.{app.name}")
     guards = [loaded.guard, *(app.guard for app in loaded.apps.values() if app.guard)]
     if any(guard.human_check.kind == "siteverify" for guard in guards):
         needed[_CAPTCHA] = "the secret of the vendor that guard.human_check names"
@@ -48,7 +50,8 @@ def held_secrets(read: Settings) -> tuple[str, ...]:
 
 
 def _event_problems(loaded: Policy, secrets: Mapping[str, str]) -> Iterator[str]:
-    names = {app.events.secret_env for app in loaded.apps.values() if app.events}
+    hooks = [hook for app in loaded.apps.values() for hook in (app.events, app.decision) if hook]
+    names = {hook.secret_env for hook in hooks}
     for name in sorted(names & {given for given, secret in secrets.items() if secret}):
         try:
             read_secrets(secrets[name])

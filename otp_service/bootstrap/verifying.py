@@ -3,6 +3,7 @@
 Knows how these use cases are made, and what they share. Must not know how a code reaches a person.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property, partial
 
 from otp_service.bootstrap.configuration import Configuration
@@ -12,11 +13,14 @@ from otp_service.crypto.tokens import Signer
 from otp_service.delivery.send_wait import SendWait
 from otp_service.delivery.worker_watch import WorkerWatch
 from otp_service.events.outbox import Outbox
+from otp_service.events.signing_secrets import read_secrets
 from otp_service.guard.admission import Admission
 from otp_service.guard.captcha import SiteVerify
+from otp_service.guard.decision_hook import MOST_BYTES, WITHIN, Decisions
 from otp_service.guard.human_check import ProofOfWork
 from otp_service.history.journal import Journal, process_time
 from otp_service.history.writer import HistoryWriter
+from otp_service.net.public_only import PublicClient
 from otp_service.policy import Policy
 from otp_service.store.connection import USUAL_LIMITS, Limits
 from otp_service.telemetry.metrics import Metrics
@@ -75,6 +79,7 @@ class Verifying(PolicyEditing):
     def close(self) -> None:
         """Hand over what was noted, then close all connections."""
         self.journal.hand_over()
+        self.decisions.close()
         super().close()
 
     @cached_property
@@ -105,6 +110,22 @@ class Verifying(PolicyEditing):
         )
 
     @cached_property
+    def event_secrets(self) -> Mapping[str, Sequence[bytes]]:
+        """What signs requests to apps, by the name of its setting, each with the newest first."""
+        return {name: read_secrets(secret) for name, secret in self.settings.event_secrets.items()}
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        """Asks apps about sends."""
+        client = PublicClient(
+            allow_private=self.settings.private_events,
+            connect_limit=WITHIN,
+            total_limit=WITHIN,
+            most=MOST_BYTES,
+        )
+        return Decisions(self.event_secrets, self.metrics, client=client)
+
+    @cached_property
     def admission(self) -> Admission:
         """Decides whether a send may go out."""
         return Admission(
@@ -113,6 +134,7 @@ class Verifying(PolicyEditing):
             seal=self.seal,
             proof_of_work=ProofOfWork(*self.settings.lookup_keys.values()),
             captcha=cache(partial(SiteVerify, secret=self.settings.captcha_secret)),
+            decisions=self.decisions,
             outbox=self.outbox,
             journal=self.journal,
             metrics=self.metrics,

@@ -29,10 +29,11 @@ from otp_service.errors import (
 from otp_service.events.outbox import Outbox
 from otp_service.guard.captcha import SiteVerify
 from otp_service.guard.decision import Decision, Finding
+from otp_service.guard.decision_hook import Decisions, Question
 from otp_service.guard.history import History, Past
 from otp_service.guard.human_check import Proof, ProofOfWork, effort_for
 from otp_service.guard.limiter import Allowance, Limiter
-from otp_service.guard.lines import Line
+from otp_service.guard.lines import Line, decided
 from otp_service.guard.networks import subscriber
 from otp_service.guard.pins import pin_names
 from otp_service.guard.preview import pins_of
@@ -51,12 +52,14 @@ from otp_service.history.note import Note, What
 from otp_service.history.refusals import refusal
 from otp_service.net.shares import Shares
 from otp_service.policy import Guard
+from otp_service.policy.model import DecisionHook
 from otp_service.store.sources import Call
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
 
 _FOR_GOOD: dict[str, type[NoRoute | NumberOptedOut]] = {
     "countries": NoRoute,
+    "decision": NoRoute,
     "number_types": NoRoute,
     "recycled": NoRoute,
     "pin_destination": NoRoute,
@@ -88,6 +91,8 @@ class Entry:
     browser: bool = True
     now: int = 0
     challenge: str = ""
+    hook: DecisionHook | None = None
+    """The app's endpoint that is asked about the send, if it has one."""
     call: str = field(default_factory=lambda: secrets.token_urlsafe(6))
     """Names this request, of several that may be the same operation."""
 
@@ -119,6 +124,7 @@ class Admission:
         seal: Seal,
         proof_of_work: ProofOfWork,
         captcha: Callable[[str], SiteVerify],
+        decisions: Decisions,
         outbox: Outbox,
         journal: Journal,
         metrics: Metrics,
@@ -131,6 +137,7 @@ class Admission:
         self._proof_of_work = proof_of_work
         self._captcha = captcha
         self._captcha_shares = Shares(CAPTCHA_SHARE)
+        self._decisions = decisions
         self._outbox = outbox
         self._journal = journal
         self._metrics = metrics
@@ -143,6 +150,8 @@ class Admission:
         """
         lines, pins = entry.lines, pins_of(self._seal, entry.asked)
         allowance = Allowance(call=entry.call, cheap=entry.cheap, trusted=entry.asked.known in TRUSTED)
+        if entry.hook:
+            lines += self._decided(entry, entry.hook, self._limiter.preview(lines, allowance, pins).verdict)
         if entry.proof and not allowance.trusted:
             id_, enough = self._verified(entry, lambda: self._limiter.preview(lines, allowance, pins))
             allowance = replace(allowance, proof=id_, enough=enough)
@@ -151,6 +160,13 @@ class Admission:
         if decision.verdict in {"allow", "cheap"}:
             return decision
         raise self._refusal(entry, decision)
+
+    def _decided(self, entry: Entry, hook: DecisionHook, verdict: str) -> list[Line]:
+        """Ask the app's endpoint about what the guard would not refuse anyway; return the line that says so."""
+        if verdict == "refuse" or (verdict == "human_check" and not entry.proof):
+            return []
+        level = self._decisions.ask(Question(hook, entry.asked, entry.request_id))
+        return [] if level == "allow" else [decided(level)]
 
     def admit_fallback(self, entry: Entry, operation: str) -> Decision:
         """Charge a message that the service sends by itself, so that no human check is possible.

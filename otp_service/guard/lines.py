@@ -66,6 +66,11 @@ def fixed(rule: str, mode: str) -> Line:
     return Line(rule=rule, owner="destination", kind="fixed", on=mode == "enforce", figures=_REFUSAL)
 
 
+def decided(level: Level) -> Line:
+    """Make the line of what an app's own endpoint decided."""
+    return Line(rule="decision", owner="service", kind="fixed", figures=Figures(level=level))
+
+
 def listed(rule: str, listed_rule: Listed, owner: Owner, e164: str) -> Line:
     """Make the line of a list of numbers."""
     on, figures = listed_rule.mode == "enforce", _of_list(listed_rule)

@@ -91,12 +91,14 @@ class PostResult:
     """The result of one try.
 
     `status` is None if there was no answer. `retry_after` is in seconds, if the receiver sent it. `reason` is a stable
-    word of ours for logs and metrics: `answered`, `timeout`, `forbidden_address`...
+    word of ours for logs and metrics: `answered`, `timeout`, `forbidden_address`... `body` is the beginning of the
+    answer's, if the client reads it.
     """
 
     status: int | None
     retry_after: float | None
     reason: str
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +115,14 @@ class PublicClient:
     connect_limit: float = CONNECT_LIMIT
     total_limit: float = TOTAL_LIMIT
     resolve: Resolve = lookup
+    most: int = 0
+    """Bytes of an answer that are wanted; one more is read, to tell that there are more. 0: the body is not read."""
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> PostResult:
         """Post JSON once and return the answer, or the reason why there is none. Network errors are not raised.
 
-        Redirects are not followed. Proxies and netrc of the environment are ignored. The body of the answer is not
-        read. A lookup cannot be interrupted, but nothing is sent after one that took too long.
+        Redirects are not followed. Proxies and netrc of the environment are ignored. A lookup cannot be interrupted,
+        but nothing is sent after one that took too long.
         """
         started = time.monotonic()
         try:
@@ -165,11 +169,13 @@ class PublicClient:
         try:
             with adapter.send(
                 request.prepare(),
+                stream=True,
                 timeout=cast("Any", timeout),  # a documented kind of timeout that the stubs leave out
                 verify=self.ca_bundle or True,
             ) as response:
                 retry_after = _seconds(response.headers.get("Retry-After"), datetime.now(UTC))
-                return PostResult(response.status_code, retry_after, "answered")
+                body = response.raw.read(self.most + 1) if self.most else b""
+                return PostResult(response.status_code, retry_after, "answered", body)
         except NotConnectedError:
             raise
         except requests.Timeout:

@@ -11,6 +11,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from otp_service.durations import MINUTE
 from otp_service.messages import templates
 from otp_service.phone import TYPES
+from otp_service.policy.endpoint_forms import DecisionForm, EventsForm
 from otp_service.policy.fields import (
     ONE_LINE,
     ORIGIN,
@@ -26,13 +27,11 @@ from otp_service.policy.fields import (
     some,
 )
 from otp_service.policy.model import (
-    EVENTS,
     MAX_TTL,
     PATHS,
     ROLES,
     App,
     ChallengeRules,
-    Events,
     Match,
     Operator,
     ReceiptSettings,
@@ -114,11 +113,6 @@ def _key_hash() -> fields.String:
     return _hash("a key in hex, as otp-service keys draw prints it")
 
 
-def _setting(start: str) -> fields.String:
-    rule = validate.Regexp(rf"{start}[A-Z0-9_]+\Z", error=f"must start with {start}")
-    return fields.String(required=True, validate=rule)
-
-
 def _check_bounds(bounds: list[int]) -> None:
     if len(bounds) != 2 or bounds[0] > bounds[1]:  # noqa: PLR2004 - a lower and an upper one
         raise ValidationError('must be two times with the lower first, such as ["10s", "60s"]')
@@ -135,20 +129,6 @@ def _template_check(channel: str) -> Callable[[str], None]:
 
 
 # Tables.
-
-
-class _EventsForm(Form):
-    shape = Events
-    url = fields.String(
-        required=True,
-        validate=validate.Regexp(
-            r"(https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?|http://(localhost|127\.0\.0\.1))"
-            r"(:[0-9]{1,5})?(/[!-~]*)?\Z",
-            error="must be an https:// URL (http:// for localhost only)",
-        ),
-    )
-    secret_env = _setting("OTP_EVENTS_")
-    types = fields.List(fields.String(validate=one_of(*EVENTS)))
 
 
 class AppForm(Form):
@@ -168,7 +148,8 @@ class AppForm(Form):
     )
     publishable_keys = fields.List(_key_hash())
     secret_keys = fields.List(_key_hash())
-    events = Inner(_EventsForm)
+    events = Inner(EventsForm)
+    decision = Inner(DecisionForm)
     binding = fields.String(validate=one_of("in_message"))
 
 
@@ -282,7 +263,10 @@ class UpstreamForm(Form):
     blank: ClassVar = {"kind": "", "base_url": "", "token_env": ""}
     kind = fields.String(required=True, validate=one_of("mobtexting"))
     base_url = fields.Url(required=True, schemes={"http", "https"}, require_tld=False, validate=check_url)
-    token_env = _setting("OTP_UPSTREAM_")
+    token_env = fields.String(
+        required=True,
+        validate=validate.Regexp(r"OTP_UPSTREAM_[A-Z0-9_]+\Z", error="must start with OTP_UPSTREAM_"),
+    )
     auth = fields.String(
         validate=validate.OneOf(["header", "query", "body"], error="must be header, query or body")
     )

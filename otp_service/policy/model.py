@@ -69,6 +69,15 @@ class Events:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionHook:
+    """The app's own endpoint that is asked about each send. `on_failure` is what an answer that does not come means."""
+
+    url: str
+    secret_env: str
+    on_failure: Literal["allow", "refuse"] = "allow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """A client of the service. Keys are SHA-256 hashes in hex. Without a `guard`, the common rules apply.
 
@@ -82,6 +91,7 @@ class App:
     publishable_keys: tuple[str, ...] = ()
     secret_keys: tuple[str, ...] = ()
     events: Events | None = None
+    decision: DecisionHook | None = None
     guard: Guard | None = None
     binding: str = ""
     review: Mapping[str, Review] = field(default_factory=dict)

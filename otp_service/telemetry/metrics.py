@@ -154,6 +154,13 @@ class Metrics:
             ["rule", "level", "mode"],
             registry=registry,
         )
+        self.decision_seconds = Histogram(
+            "otp_decision_seconds",
+            "Time until an app's endpoint decided about a send, by its answer; failed: none in time",
+            ["app", "answer"],
+            buckets=_FAST,
+            registry=registry,
+        )
 
     def _declare_queues(self, registry: CollectorRegistry) -> None:
         """Declare how the store and the workers keep up."""

@@ -94,8 +94,7 @@ class Send:
         self._seal = seal
         self._signer = signer
         self._admission = admission
-        self._workers = workers
-        self._wait = wait
+        self._workers, self._wait = workers, wait
         self._refunds = refunds
         self._journal = journal
         self._metrics = metrics
@@ -244,6 +243,7 @@ class Send:
             proof=request.human_proof,
             browser=caller.is_page,
             now=now,
+            hook=caller.app.decision,
         )
 
     def _recognise(self, caller: Caller, request: SendRequest, e164: str) -> tuple[Known, int]:

@@ -247,13 +247,14 @@ def _field(holder: Any, key: Any) -> str:  # noqa: ANN401 - JSON
 
 
 _NAMES_OF_ENUMS = {
-    "allow": "PinChoice",
+    "allow human_check": "GuardVerdict",
+    "allow refuse": "PinChoice",
     "number": "PinKind",
     "publishable": "KeyKind",
     "sms": "Channel",
     "human_check": "Level",
 }
-"""Names of enums, by their first value."""
+"""Names of enums, by their first value or their first two."""
 _NAMES_OF_FORMS = {
     "^(?:[a-z][a-z0-9_-]{0,31})$": "Name",
     "^(?:[0-9]{1,9})$": "Digits",
@@ -272,8 +273,10 @@ _NAMES_OF_FIELDS = {"data": "MessageData"}
 
 def _schema_name(form: Mapping[str, Any], fields: frozenset[str]) -> str:
     """Name a form: by what it is, else by the only field that has it."""
-    if "enum" in form and form["enum"][0] in _NAMES_OF_ENUMS:
-        return _NAMES_OF_ENUMS[form["enum"][0]]
+    words = form.get("enum", ())
+    for first in (" ".join(map(str, words[:2])), *words[:1]):
+        if first in _NAMES_OF_ENUMS:
+            return _NAMES_OF_ENUMS[first]
     if (mark := form.get("pattern", form.get("maximum", form.get("maxLength")))) in _NAMES_OF_FORMS:
         return _NAMES_OF_FORMS[mark]
     fields -= {"items"}

@@ -3,12 +3,13 @@
 Knows what each event holds. tests/house/test_openapi_webhooks.py holds it against events as the code makes them.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 from marshmallow import Schema
 
 from otp_service.challenge.model import State
 from otp_service.events.standard_webhooks import EventType
+from otp_service.guard.decision_hook import TYPE, Level
 from otp_service.http.schemas.challenge import ChallengeSchema, DeliverySchema
 from otp_service.http.schemas.tokens import ClaimsSchema
 from otp_service.upstream.channels import CHANNELS
@@ -36,6 +37,19 @@ _HEADERS = {
         "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
     ),
 }
+
+
+_PARAMETERS = [
+    {
+        "name": header,
+        "in": "header",
+        "required": True,
+        "description": about,
+        "schema": {"type": "string"},
+        "example": example,
+    }
+    for header, (about, example) in _HEADERS.items()
+]
 
 
 def _said(field: str, schema: type[Schema] = ChallengeSchema) -> str:
@@ -78,6 +92,35 @@ _DATA: dict[EventType, Fields] = {
     EventType.BLOCKED: {"rule": ({"type": "string"}, "The guard's rule that refused.", "number")},
 }
 _OPTIONAL = {"reference"}
+_TEXT = {"type": "string"}
+_QUESTION: Fields = {
+    "app": (_TEXT, "Whose send it is: the app's name.", "web"),
+    "to": (_TEXT, "The number, in E.164.", "+12025550100"),
+    "country": (_TEXT, "The number's country (ISO 3166 alpha-2).", "US"),
+    "number_type": (_TEXT, "The kind of number, as the metadata knows it.", "fixed_line_or_mobile"),
+    "purpose": (_TEXT, _said("purpose"), "login"),
+    "channel": ({"type": "string", "enum": list(CHANNELS)}, "The first channel of the send.", "sms"),
+    "known": (
+        _TEXT,
+        "Who asks: stranger, server, session, returning, device or vouched.",
+        "stranger",
+    ),
+    "address": (_TEXT, "The person's IP address; empty if it is not known.", "192.0.2.1"),
+    "session": (_TEXT, "The session that a server named; empty if none.", ""),
+    "request_id": (_TEXT, "The id of the request, as its answer has it.", "Zk1p0Yk5c1n"),
+}
+_ANSWERS = {
+    "type": "object",
+    "description": "What an app decides about a send.",
+    "required": ["decision"],
+    "properties": {
+        "decision": {
+            "type": "string",
+            "enum": [*get_args(Level)],
+            "description": "Let it go out, demand a human check, keep to cheap channels, or refuse it.",
+        }
+    },
+}
 
 
 def name_of(type_: EventType) -> str:
@@ -87,7 +130,8 @@ def name_of(type_: EventType) -> str:
 
 def webhooks() -> dict[str, Any]:
     """Describe the request of each event and what the service makes of an app's answer."""
-    return {str(type_): {"post": _operation(type_)} for type_ in EventType}
+    events = {str(type_): {"post": _operation(type_)} for type_ in EventType}
+    return events | {TYPE: {"post": _DECISION}}
 
 
 def _operation(type_: EventType) -> dict[str, Any]:
@@ -97,17 +141,7 @@ def _operation(type_: EventType) -> dict[str, Any]:
         "tags": ["Verification"],
         "summary": SUMMARIES[type_],
         "security": [],
-        "parameters": [
-            {
-                "name": header,
-                "in": "header",
-                "required": True,
-                "description": about,
-                "schema": {"type": "string"},
-                "example": example,
-            }
-            for header, (about, example) in _HEADERS.items()
-        ],
+        "parameters": _PARAMETERS,
         "requestBody": {
             "required": True,
             "content": {
@@ -130,6 +164,42 @@ _RESPONSES = {
 }
 
 
+_DECISION = {
+    "operationId": "decisionRequested",
+    "tags": ["Verification"],
+    "summary": "An app that has a decision endpoint is asked about a send",
+    "security": [],
+    "parameters": _PARAMETERS,
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/DecisionRequested"},
+                "example": {
+                    "type": TYPE,
+                    "timestamp": "2026-09-21T14:13:20.000Z",
+                    "data": {name: example for name, (_, _, example) in _QUESTION.items()},
+                },
+            }
+        },
+    },
+    "responses": {
+        "200": {
+            "description": "The decision.",
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/Decision"},
+                    "example": {"decision": "allow"},
+                }
+            },
+        },
+        "default": {
+            "description": "No decision, as one that comes after 300 ms: `on_failure` of the policy says what follows."
+        },
+    },
+}
+
+
 def _example(type_: EventType) -> dict[str, Any]:
     fields = _fields(type_)
     data = {name: example for name, (_, _, example) in fields.items()}
@@ -143,7 +213,8 @@ def _fields(type_: EventType) -> Fields:
 def schemas() -> dict[str, Any]:
     """Give the schema of each event's body."""
     about = {"description": "What every event about a challenge holds.", **_data(_ABOUT)}
-    return {"EventData": about, **{name_of(type_): _schema(type_) for type_ in EventType}}
+    events = {"EventData": about, **{name_of(type_): _schema(type_) for type_ in EventType}}
+    return events | {"DecisionRequested": _ASKED, "Decision": _ANSWERS}
 
 
 def _schema(type_: EventType) -> dict[str, Any]:
@@ -170,3 +241,15 @@ def _data(fields: Fields) -> dict[str, Any]:
         "required": [name for name in fields if name not in _OPTIONAL],
         "properties": {name: form | {"description": about} for name, (form, about, _) in fields.items()},
     }
+
+
+_ASKED = {
+    "type": "object",
+    "description": "A question about a send, before it is charged.",
+    "required": ["type", "timestamp", "data"],
+    "properties": {
+        "type": {"const": TYPE},
+        "timestamp": {"type": "string", "format": "date-time", "description": "When it was asked."},
+        "data": _data(_QUESTION),
+    },
+}

@@ -20,6 +20,7 @@ from openapi_spec_validator import validate
 
 from otp_service import http
 from otp_service.events.standard_webhooks import EventType
+from otp_service.guard.decision_hook import TYPE
 from otp_service.http import schemas
 from otp_service.http.console import site
 from otp_service.http.operation import Operation
@@ -267,7 +268,7 @@ def test_operation_ids_make_names_of_methods() -> None:
 
 def test_every_event_has_its_webhook() -> None:
     """No more events than the service sends, and none left out."""
-    assert set(documented()["webhooks"]) == {str(one) for one in EventType}
+    assert set(documented()["webhooks"]) == {str(one) for one in EventType} | {TYPE}
 
 
 def test_the_document_stays_small() -> None:
@@ -277,7 +278,8 @@ def test_the_document_stays_small() -> None:
         for _, _, operation in operations()
     }
     largest = sorted(((size, name) for name, size in sizes.items()), reverse=True)
-    most = FIRST_BYTES + MOST_BYTES_EACH * max(0, len(sizes) - FIRST_OPERATIONS)
+    asked = len(documented()["webhooks"]) - len(EventType)
+    most = FIRST_BYTES + MOST_BYTES_EACH * max(0, len(sizes) + asked - FIRST_OPERATIONS)
     assert len(openapi_document.FILE.read_bytes()) <= most, f"bytes of each operation: {largest}"
     large = {name for name, size in sizes.items() if size > MOST_BYTES_EACH}
     assert large <= {"codeSend", "codeResend", "codeVerify", "tokenRedeem"}, largest

@@ -379,10 +379,10 @@ def test_the_example_and_its_comments_are_valid() -> None:
     text = (Path(__file__).parents[2] / "docs" / "policy.example.toml").read_text(encoding="utf-8")
     read = policy.parse(text)
     assert {warning.split(": ")[1] for warning in read.warnings} == {
-        "India delivers no SMS without entity_id and template_id or template_ids (DLT) (line 113)",
+        "India delivers no SMS without entity_id and template_id or template_ids (DLT) (line 118)",
         "is the hash of the example, which no key has (line 7)",
         "is the hash of the example, which no key has (line 8)",
-        "is the hash of the example, which no key has (line 22)",
+        "is the hash of the example, which no key has (line 27)",
     }
     assert read.guard == Guard(countries=Countries(allow=("IN",)))
     lines = [re.sub(r"\A# (?=[a-z_]+ = |\[)", "", line) for line in text.splitlines()]

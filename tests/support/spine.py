@@ -48,10 +48,12 @@ from otp_service.figures.counters import Counters
 from otp_service.figures.learned import LearnedWaits
 from otp_service.guard.admission import Admission
 from otp_service.guard.captcha import SiteVerify
+from otp_service.guard.decision_hook import Decisions
 from otp_service.guard.history import History
 from otp_service.guard.human_check import ProofOfWork
 from otp_service.guard.limiter import Limiter
 from otp_service.history.journal import Journal, process_time
+from otp_service.net.public_only import PublicClient
 from otp_service.policy import App, Budget, Guard, Policy, Route, StepRule, Window
 from otp_service.policy.active import ActivePolicy
 from otp_service.policy.limits import Consecutive, ConversionRule, Cooldown, Countries, DeviceStanding
@@ -470,6 +472,7 @@ def make_spine(
         seal=seal,
         proof_of_work=ProofOfWork(secrets.token_bytes(32), draw=draw),
         captcha=lambda url: SiteVerify(url, "unused"),
+        decisions=Decisions({}, metrics, client=PublicClient()),
         outbox=outbox,
         journal=journal,
         metrics=metrics,

@@ -1,0 +1,43 @@
+"""Forms of an app's own endpoints: for its events, and for the decision about a send.
+
+Knows the policy document's syntax. Must not know what is sent to an endpoint.
+"""
+
+from marshmallow import fields, validate
+
+from otp_service.policy.fields import Form, one_of
+from otp_service.policy.model import EVENTS, DecisionHook, Events
+
+
+def _endpoint() -> fields.String:
+    return fields.String(
+        required=True,
+        validate=validate.Regexp(
+            r"(https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?|http://(localhost|127\.0\.0\.1))"
+            r"(:[0-9]{1,5})?(/[!-~]*)?\Z",
+            error="must be an https:// URL (http:// for localhost only)",
+        ),
+    )
+
+
+def _secret() -> fields.String:
+    rule = validate.Regexp(r"OTP_EVENTS_[A-Z0-9_]+\Z", error="must start with OTP_EVENTS_")
+    return fields.String(required=True, validate=rule)
+
+
+class EventsForm(Form):
+    """`[app.NAME.events]`."""
+
+    shape = Events
+    url = _endpoint()
+    secret_env = _secret()
+    types = fields.List(fields.String(validate=one_of(*EVENTS)))
+
+
+class DecisionForm(Form):
+    """`[app.NAME.decision]`."""
+
+    shape = DecisionHook
+    url = _endpoint()
+    secret_env = _secret()
+    on_failure = fields.String(validate=one_of("allow", "refuse"))

@@ -1,0 +1,124 @@
+"""Sends of an app with an endpoint of its own that decides: what follows from its answers, and when it is asked."""
+
+from collections.abc import Iterator
+
+import pytest
+from werkzeug.test import TestResponse
+
+from otp_service.events import signing_secrets
+from tests.conftest import OPS, ORIGIN, POLICY, PUBLISHABLE, SECRET
+from tests.support.fault_server import FaultServer, http_json
+from tests.support.http_api import NUMBER, Api, close, make_api
+from tests.support.http_calls import problem, with_idempotency_key
+from tests.support.proofs import encoded, proof
+from tests.support.valkey_server import ValkeyServer
+
+EVENTS_SECRET = signing_secrets.draw_secret()
+
+
+class Deciding:
+    """An endpoint that answers what the test says."""
+
+    def __init__(self, server: FaultServer) -> None:
+        self.answer = "allow"
+        self.server = server
+        server.respond(lambda _: http_json({"decision": self.answer}))
+
+    @property
+    def asked(self) -> int:
+        """How often it was asked."""
+        return len(self.server.received)
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Deciding]:
+    """Serve an endpoint that allows everything."""
+    with FaultServer() as running:
+        yield Deciding(running)
+
+
+@pytest.fixture
+def api(valkey: ValkeyServer, endpoint: Deciding) -> Iterator[Api]:
+    """Build an application whose app has the endpoint."""
+    hook = f'[app.web.decision]\nurl = "{endpoint.server.url}decide"\nsecret_env = "OTP_EVENTS_WEB"\n'
+    text = POLICY.replace("[app.other]", hook + "[app.other]")
+    made = make_api(valkey, text=text, event_secrets={"OTP_EVENTS_WEB": EVENTS_SECRET}, private_events=True)
+    yield made
+    close(made)
+
+
+def send(api: Api, key: str = SECRET, *, again: str = "", **fields: object) -> TestResponse:
+    """Ask for a code."""
+    origin = ORIGIN if key == PUBLISHABLE else None
+    headers = with_idempotency_key(again) if again else None
+    body = {"to": NUMBER, **fields}
+    return api.call("POST", "/otp/send", key=key, origin=origin, body=body, headers=headers)
+
+
+def test_what_is_allowed_is_sent_and_another_app_is_not_asked_about(api: Api, endpoint: Deciding) -> None:
+    """One question for each send of this app."""
+    assert send(api).status_code == 202
+    assert endpoint.asked == 1
+    assert send(api, "sk_test-of-another-app", to="+12025550101").status_code == 202
+    assert endpoint.asked == 1
+
+
+@pytest.mark.parametrize("key", [SECRET, PUBLISHABLE])
+def test_what_is_refused_is_not_charged(api: Api, endpoint: Deciding, key: str) -> None:
+    """A server learns the rule, a page does not; the next send meets no cooldown."""
+    endpoint.answer = "refuse"
+    found = problem(send(api, key), 422, "no_route")
+    assert found.get("rule") == ("decision" if key == SECRET else None)
+    endpoint.answer = "allow"
+    assert send(api, key).status_code == 202
+
+
+def test_a_human_check_is_posed_and_passes_when_it_is_solved(api: Api, endpoint: Deciding) -> None:
+    """The endpoint is asked again with the proof, and its answer is met by it."""
+    endpoint.answer = "human_check"
+    found = problem(send(api, PUBLISHABLE), 403, "human_check_required")
+    solved = encoded(proof(found["human_check"]))
+    assert send(api, PUBLISHABLE, human_proof=solved).status_code == 202
+    assert endpoint.asked == 2
+
+
+def test_who_is_told_to_use_a_cheap_channel_has_to_have_one(api: Api, endpoint: Deciding) -> None:
+    """This route has none."""
+    endpoint.answer = "cheap"
+    problem(send(api), 422, "no_route")
+
+
+def test_it_is_asked_after_what_refuses_for_free(api: Api, endpoint: Deciding) -> None:
+    """A cooldown is not told to it; neither is a number that is none."""
+    assert send(api).status_code == 202
+    problem(send(api), 429, "too_many_requests")
+    problem(send(api, to="+1 202"), 422, "invalid_number")
+    assert endpoint.asked == 1
+
+
+def test_a_repetition_is_not_asked_about(api: Api, endpoint: Deciding) -> None:
+    """The same Idempotency-Key is the same send."""
+    first = send(api, again="the-key-of-one-send")
+    endpoint.answer = "refuse"
+    assert send(api, again="the-key-of-one-send").json == first.json
+    assert endpoint.asked == 1
+
+
+def test_a_resend_is_asked_about(api: Api, endpoint: Deciding) -> None:
+    """A SIM may have been swapped in between."""
+    id_ = (send(api).json or {})["challenge_id"]
+    api.core.scripts.offset += 60_000
+    endpoint.answer = "refuse"
+    problem(api.call("POST", f"/otp/{id_}/resend", body={}), 422, "no_route")
+    endpoint.answer = "allow"
+    assert api.call("POST", f"/otp/{id_}/resend", body={}).status_code == 202
+    assert endpoint.asked == 3
+
+
+def test_the_story_says_who_refused(api: Api, endpoint: Deciding) -> None:
+    """Under the request's id, with the rule."""
+    endpoint.answer = "refuse"
+    request_id = send(api).headers["X-Request-Id"]
+    api.core.journal.hand_over()
+    found = api.call("POST", "/ops/challenges/search", key=OPS, body={"request_id": request_id}).json or {}
+    assert [one["rule"] for one in found["challenges"]] == ["decision"]
