@@ -4,7 +4,7 @@ Knows names only. Must not know when something is counted.
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
@@ -62,17 +62,14 @@ class Metrics:
 
     def _declare_deliveries(self, registry: CollectorRegistry) -> None:
         """Declare what happens to codes on their way."""
-        self.deliveries = Counter(
-            "otp_deliveries",
-            "Sends by outcome",
-            ["channel", "upstream", "verdict", "reason"],
-            registry=registry,
+        counter = partial(Counter, registry=registry)
+        self.deliveries = counter(
+            "otp_deliveries", "Sends by outcome", ["channel", "upstream", "verdict", "reason"]
         )
-        self.verified = Counter(
+        self.verified = counter(
             "otp_verified_codes",
             "Codes that were verified, by the channel and upstream that delivered them",
             ["channel", "upstream"],
-            registry=registry,
         )
         self.verify_seconds = Histogram(
             "otp_verify_seconds",
@@ -81,23 +78,17 @@ class Metrics:
             buckets=(2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 300, 600),
             registry=registry,
         )
-        self.skips = Counter(
-            "otp_skipped_steps", "Steps that were skipped, by reason", ["channel", "why"], registry=registry
+        self.skips = counter("otp_skipped_steps", "Steps that were skipped, by reason", ["channel", "why"])
+        self.receipts = counter(
+            "otp_receipts", "Delivery reports by stage and effect", ["channel", "upstream", "stage", "result"]
         )
-        self.receipts = Counter(
-            "otp_receipts",
-            "Delivery reports by stage and effect",
-            ["channel", "upstream", "stage", "result"],
-            registry=registry,
-        )
-        self.fallbacks = Counter(
+        self.fallbacks = counter(
             "otp_fallbacks",
             "Steps that were given up for the next one, by the channel of each",
             ["channel", "next"],
-            registry=registry,
         )
-        self.inbound = Counter(
-            "otp_inbound", "Messages from people by what they ask for", ["channel", "word"], registry=registry
+        self.inbound = counter(
+            "otp_inbound", "Messages from people by what they ask for", ["channel", "word"]
         )
 
     def _declare_upstreams(self, registry: CollectorRegistry) -> None:
