@@ -62,6 +62,16 @@ def test_the_design_names_what_exists() -> None:
     assert not [name for name in tests if not (PROJECT / "tests" / f"{name}.py").exists()]
 
 
+def test_the_tests_of_recovery_exist() -> None:
+    """Each claim names the test that tries it."""
+    text = (PROJECT / "docs" / "recovery.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z]+/test_\w+\.py)(?:::(\w+))?`", text)
+    assert len(named) > 8
+    for file, test in named:
+        assert f"def {test}(" in (PROJECT / "tests" / file).read_text(encoding="utf-8") if test else True
+        assert (PROJECT / "tests" / file).exists()
+
+
 def test_the_readme_is_one_page() -> None:
     """A newcomer reads all of it."""
     assert len((PROJECT / "README.md").read_text(encoding="utf-8").splitlines()) <= MOST_LINES
