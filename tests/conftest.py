@@ -26,7 +26,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("shared")
 
-LONGEST_FIRST = ("system", "demo", "store", "delivery", "mobtexting", "net")
+LONGEST_FIRST = ("system", "prove", "soak", "release", "demo", "store", "delivery", "mobtexting", "net")
 """Folders whose tests work or wait for long, so that their files must not begin when all others have ended."""
 
 PUBLISHABLE, SECRET, OPS = "pk_test-publishable-key", "sk_test-secret-key", "ops_test-operators-key"

@@ -12,10 +12,11 @@ from flask import Flask
 
 from tests.support.browser import ARGS
 from tests.support.demo_process import Demo
+from tests.support.form_site import FormSite
 from tests.support.node_tools import Tools
 from tests.support.sandbox_server import Serving
 
-pytest_plugins = ("tests.support.demo_fixtures",)
+pytest_plugins = ("tests.support.demo_fixtures", "tests.support.form_fixtures")
 pytestmark = [pytest.mark.needs_node, pytest.mark.needs_chromium]
 HERE = Path(__file__).parent
 
@@ -56,6 +57,12 @@ def findings(lighthouse: Tools, address: str) -> dict[str, list[str]]:
 def test_lighthouse_finds_nothing(lighthouse: Tools, demo: Demo, path: str) -> None:
     """The first page, and the one with the form."""
     assert findings(lighthouse, demo.keys["api"] + path) == {"accessibility": [], "best-practices": []}
+
+
+def test_lighthouse_finds_nothing_at_the_step_of_the_code(lighthouse: Tools, site: FormSite) -> None:
+    """Under the strictest policy for content, with a message on its way."""
+    address = site.address(challenge=site.send_by_server(), restart="/elsewhere")
+    assert findings(lighthouse, address) == {"accessibility": [], "best-practices": []}
 
 
 def test_lighthouse_would_find_something(lighthouse: Tools) -> None:
