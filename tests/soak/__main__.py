@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.soak.clients import People
-from tests.soak.faults import PROMOTES, plan
+from tests.soak.faults import plan
 from tests.soak.judge import Verdict, judge
 from tests.soak.stand import Stand
 from tests.support.numbers import crowd
@@ -24,7 +24,7 @@ MOST_MINUTES = 120
 
 def soak(seconds: float, seed: int) -> tuple[Verdict, dict[str, Any]]:
     """Run for so long; gives the verdict, and what happened."""
-    injected, promotions = Counter[str](), list[tuple[float, float]]()
+    injected = Counter[str]()
     with Stand() as stand:
         ends = time.monotonic() + seconds
         with People(stand, seed, crowd()) as people:
@@ -36,15 +36,12 @@ def soak(seconds: float, seed: int) -> tuple[Verdict, dict[str, Any]]:
                     _show(f"left out, as nothing can be mounted here: {step.fault.name}")
                     continue
                 _show(f"{ends - time.monotonic():6.0f} s left, {people.progress()}: {step.fault.name}")
-                began = time.monotonic()
                 step.fault.inject(stand, random.Random(step.seed), step.lasts)
                 injected[step.fault.name] += 1
-                if step.fault.name in PROMOTES:
-                    promotions.append((began, time.monotonic()))
             _show("no more faults; everybody finishes")
         until(stand.is_ready)
         inboxes = {one.number: stand.inbox(one.number) for one in people.journeys}
-        verdict = judge(people.journeys, inboxes, promotions, people.statuses, list(stand.logs()))
+        verdict = judge(people.journeys, inboxes, stand.promotions, people.statuses, list(stand.logs()))
         after = stand.call("POST", "/otp/send", {"to": next(reversed([*crowd()]))})
         verdict.demand("it serves again, without a restart", after.status_code == 202, after.text)
     return verdict, {
@@ -57,6 +54,7 @@ def soak(seconds: float, seed: int) -> tuple[Verdict, dict[str, Any]]:
         "unavailable": {code: count for code, count in people.unavailable.items() if count},
         "longest_answer_seconds": round(people.longest, 1),
         "looked": dict(verdict.looked),
+        "promotions": len(stand.promotions),
         "excused_by_promotion": dict(verdict.excused),
         "violations": verdict.violations,
     }

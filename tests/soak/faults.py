@@ -166,8 +166,6 @@ FAULTS = (
     Fault("policy change", _change_policy),
     Fault("key rotation", _rotate),
 )
-PROMOTES = frozenset({"stopped store", "kill -9 of the store, promotion"})
-"""Faults after which a replica leads, which may lack the last moment."""
 
 
 @dataclass(frozen=True, slots=True)

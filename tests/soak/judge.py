@@ -19,6 +19,8 @@ MOST_GUESSES = ChallengeRules().max_attempts
 BROKEN = range(500, 600)
 AWAY = 503
 """The one error of a server that a caller may see through all faults."""
+FOUND_WITHIN = 10.0
+"""Seconds between the last moment of a master and its successor, and until a worker acts on what that one knows."""
 NOT_THROUGH = frozenset({"queued", "sending"})
 
 
@@ -44,11 +46,11 @@ class Verdict:
 def judge(
     journeys: Sequence[Journey],
     inboxes: dict[str, list[dict[str, Any]]],
-    promotions: Sequence[tuple[float, float]],
+    promotions: Sequence[float],
     statuses: Counter[int],
     logs: Sequence[str],
 ) -> Verdict:
-    """Judge a history. `promotions` are when each began and ended (monotonic seconds)."""
+    """Judge a history. `promotions` are when a replica became the master (monotonic seconds)."""
     verdict = Verdict()
     for one in journeys:
         _judge_journey(verdict, one, inboxes.get(one.number, []), promoted=_meets(one, promotions))
@@ -89,5 +91,5 @@ def _judge_journey(verdict: Verdict, one: Journey, inbox: list[dict[str, Any]], 
         verdict.demand("no message twice without need", holds, f"{channel} {count}: {about}", excuse=promoted)
 
 
-def _meets(one: Journey, promotions: Sequence[tuple[float, float]]) -> bool:
-    return any(began <= one.ended and one.began <= ended for began, ended in promotions)
+def _meets(one: Journey, promotions: Sequence[float]) -> bool:
+    return any(one.began - FOUND_WITHIN <= moment <= one.ended + FOUND_WITHIN for moment in promotions)

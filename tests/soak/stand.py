@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
@@ -119,6 +120,9 @@ class Stand:
             self._write_secrets(name, [self._settings.pop(name)])
             self._settings[f"{name}_FILE"] = str(self.folder / name)
         (self.folder / "clock").write_text("+0")
+        self.promotions: list[float] = []
+        """When a replica became the master, whatever led to it (monotonic seconds)."""
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def __enter__(self) -> Self:
         """Start the processes, and wait until they can serve."""
@@ -175,6 +179,13 @@ class Stand:
         return (path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
 
     # The store.
+
+    def _watch(self) -> None:
+        """Note each promotion. On a busy machine there are some that no fault was meant to cause."""
+        with suppress(RedisError, OSError), self.store.promotions() as heard:
+            while True:
+                if heard.get_message(timeout=1):
+                    self.promotions.append(time.monotonic())
 
     def servers(self) -> list[ValkeyServer]:
         """List both servers, the one that takes writes first."""

