@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.demo_process import Demo
 from tests.support.documents import DOCUMENTS, PROJECT, blocks, section, session, shell
+from tests.support.patience import until
 from tests.support.ports import free_port
 
 pytest_plugins = ("tests.support.demo_fixtures",)
@@ -18,6 +19,7 @@ FALLBACK = ("docs/integrate.md", "When a code does not arrive")
 REPETITION = ("docs/integrate.md", "Repeat a request")
 HUMAN_CHECK = ("docs/integrate.md", "Human check")
 EVENTS = ("docs/integrate.md", "Receive events")
+DECISION = ("docs/integrate.md", "Decide about each send")
 RETRIEVER = ("docs/integrate/mobile.md", "Android")
 SECRETS = ("docs/operate.md", "Deploy")
 CHECK = ("docs/operate.md", "Change the policy")
@@ -35,7 +37,10 @@ def version_in_force(said: str) -> int:
 def test_every_block_of_commands_is_run_here() -> None:
     """A new block in a document needs a test that runs it."""
     written = sum(len(blocks(file.read_text(encoding="utf-8"), "sh")) for file in DOCUMENTS if file.exists())
-    run = (FIRST_CODE, FALLBACK, REPETITION, HUMAN_CHECK, EVENTS, RETRIEVER, SECRETS, CHECK, MAKE, RELEASE)
+    run = (
+        *(FIRST_CODE, FALLBACK, REPETITION, HUMAN_CHECK, EVENTS, DECISION),
+        *(RETRIEVER, SECRETS, CHECK, MAKE, RELEASE),
+    )
     assert written == sum(len(session(*part)) for part in run)
 
 
@@ -101,3 +106,20 @@ def test_events_arrive_at_an_endpoint(demo: Demo) -> None:
         ("challenge.delivered", "whatsapp"),
     }
     assert len(events) == 4
+
+
+def test_an_app_decides_about_a_send(demo: Demo) -> None:
+    """The number that its own source names is refused. On a busy machine its answer may come too late."""
+    first, (endpoint, apply, send) = session(*FIRST_CODE)[0], session(*DECISION)
+    port = str(free_port())
+    applied = shell(f"{first}\n{apply}".replace("8003", port), demo.folder)
+    demo.wait_for_policy(version_in_force(applied))
+    last = iter(range(12, 99))
+
+    def is_refused() -> bool:
+        spaced = f"+1 202 555 01{next(last)}"
+        script = f"{first}\n{endpoint}\n{send}".replace("8003", port)
+        script = script.replace("+12025550112", spaced.replace(" ", "")).replace("+1 202 555 0112", spaced)
+        return '"code": "no_route"' in shell(script, demo.folder)
+
+    until(is_refused)
