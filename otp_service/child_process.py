@@ -23,10 +23,15 @@ PATIENCE = 30
 """Seconds that a caller waits for its turn and for the work together, however busy the machine is."""
 
 
-def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
-    """Ask the kernel to send this process a signal when its parent ends, for whatever reason (prctl(2))."""
+def die_with_parent(parent: int, number: signal.Signals = signal.SIGTERM) -> None:
+    """Ask the kernel to send this process a signal when its parent ends, for whatever reason (prctl(2)).
+
+    `parent` is the id of the process that made this one: if it has ended by now, nothing would be sent any more.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class TooMuchWork(Exception):

@@ -63,12 +63,13 @@ class Processes:
             self._places[self._start(place)] = place
 
     def _start(self, place: int) -> int:
+        parent = os.getpid()
         if child := os.fork():
             return child
         status = 1
         try:
             # One that outlives its killed parent would go on under a name that the parent's successor takes.
-            child_process.die_with_parent(signal.SIGKILL)
+            child_process.die_with_parent(parent, signal.SIGKILL)
             # A terminal's Ctrl+C and its end reach every process; the parent decides what they mean.
             for number in (signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)

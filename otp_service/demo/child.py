@@ -3,11 +3,13 @@
 Knows processes. Must not know which programs a demo consists of.
 """
 
+import os
 import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import IO
 
 from otp_service import child_process
@@ -40,7 +42,7 @@ class Child:
             self.command,
             env=dict(self.environment),
             start_new_session=True,
-            preexec_fn=child_process.die_with_parent,  # noqa: PLW1509 - one system call, before any thread matters
+            preexec_fn=partial(child_process.die_with_parent, os.getpid()),  # noqa: PLW1509 - one system call, before any thread matters
             stdout=None if self.speaks_json else subprocess.PIPE,
             stderr=None if self.speaks_json else subprocess.STDOUT,
         )

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -57,7 +58,7 @@ class RunningService:
                 env={"OTP_HASH_PROFILE": "fast", **os.environ},
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                preexec_fn=child_process.die_with_parent,  # noqa: PLW1509 - one system call
+                preexec_fn=partial(child_process.die_with_parent, os.getpid()),  # noqa: PLW1509 - one system call
             )
         try:
             said = self._wait_until_ready(folder / "var" / "demo.json")

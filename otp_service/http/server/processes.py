@@ -164,16 +164,16 @@ def serve(
             "control_socket_disable": True,
             "accesslog": None,
             "logger_class": _Log,
-            "post_fork": lambda _server, _worker: _start(on_start),
+            "post_fork": lambda server, _worker: _start(server.pid, on_start),
             "child_exit": lambda _server, worker: _forget(worker.pid),
         },
     )
     _Arbiter(server, listeners).run()
 
 
-def _start(on_start: Callable[[], None]) -> None:
+def _start(parent: int, on_start: Callable[[], None]) -> None:
     # A process that outlives its killed parent would keep the port from the parent's successor.
-    child_process.die_with_parent(signal.SIGKILL)
+    child_process.die_with_parent(parent, signal.SIGKILL)
     on_start()
 
 

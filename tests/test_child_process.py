@@ -1,0 +1,42 @@
+"""Processes that end with their parent, however early it ends."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.patience import PATIENCE
+
+CHILD = """
+import os, signal, sys, time
+from otp_service.child_process import die_with_parent
+parent = os.getpid()
+ready, tell = os.pipe()
+if os.fork():
+    {parent}
+{child}
+print("it goes on")
+"""
+LATE = "while os.getppid() == parent: time.sleep(0.01)\ndie_with_parent(parent)"
+EARLY = "die_with_parent(parent, signal.SIGKILL)\nprint('ready', flush=True)\nos.write(tell, b'.')\ntime.sleep(1000)"
+
+
+@pytest.mark.parametrize(
+    ("child", "parent", "said"),
+    [(LATE, "os._exit(0)", ""), (EARLY, "os.read(ready, 1); os._exit(0)", "ready\n")],
+    ids=["before it asks", "after it asks"],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2)")
+def test_a_process_whose_parent_has_ended_ends(child: str, parent: str, said: str) -> None:
+    """A parent that ended before the kernel was asked sends no signal any more. The pipe ends with the process."""
+    program = CHILD.format(parent=parent, child=child)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert (done.stdout, done.stderr) == (said, "")
