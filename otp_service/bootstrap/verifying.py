@@ -16,7 +16,7 @@ from otp_service.events.outbox import Outbox
 from otp_service.events.signing_secrets import read_secrets
 from otp_service.guard.admission import Admission
 from otp_service.guard.captcha import SiteVerify
-from otp_service.guard.decision_hook import MOST_BYTES, WITHIN, Decisions
+from otp_service.guard.decision_hook import MOST_BYTES, Decisions
 from otp_service.guard.human_check import ProofOfWork
 from otp_service.history.journal import Journal, process_time
 from otp_service.history.writer import HistoryWriter
@@ -117,12 +117,7 @@ class Verifying(PolicyEditing):
     @cached_property
     def decisions(self) -> Decisions:
         """Asks apps about sends."""
-        client = PublicClient(
-            allow_private=self.settings.private_events,
-            connect_limit=WITHIN,
-            total_limit=WITHIN,
-            most=MOST_BYTES,
-        )
+        client = PublicClient(allow_private=self.settings.private_events, most=MOST_BYTES)
         return Decisions(self.event_secrets, self.metrics, client=client)
 
     @cached_property

@@ -33,7 +33,7 @@ from otp_service.guard.decision_hook import Decisions, Question
 from otp_service.guard.history import History, Past
 from otp_service.guard.human_check import Proof, ProofOfWork, effort_for
 from otp_service.guard.limiter import Allowance, Limiter
-from otp_service.guard.lines import Line, decided
+from otp_service.guard.lines import Line
 from otp_service.guard.networks import subscriber
 from otp_service.guard.pins import pin_names
 from otp_service.guard.preview import pins_of
@@ -101,6 +101,11 @@ class Entry:
         """List the lines of the rules that apply."""
         return lines_of_send(self.rules, self.asked)
 
+    @property
+    def question(self) -> Question | None:
+        """What the app's endpoint is asked, if it has one."""
+        return Question(self.hook, self.asked, self.request_id) if self.hook else None
+
     def as_note(self) -> Note:
         """Make a note of this send's refusal, without the reason."""
         return Note(
@@ -146,27 +151,28 @@ class Admission:
     def admit(self, entry: Entry, operation: str) -> Decision:
         """Charge a send to all rules, or charge nothing and raise the error for the caller.
 
-        Raises NoRoute, NumberOptedOut, TooManyRequests, HumanCheckRequired, HumanCheckFailed or HumanCheckUnavailable.
+        Raises NoRoute, NumberOptedOut, TooManyRequests, HumanCheckRequired, HumanCheckFailed or HumanCheckUnavailable,
+        or Busy if the app's endpoint has to decide and did not.
         """
         lines, pins = entry.lines, pins_of(self._seal, entry.asked)
         allowance = Allowance(call=entry.call, cheap=entry.cheap, trusted=entry.asked.known in TRUSTED)
-        if entry.hook:
-            lines += self._decided(entry, entry.hook, self._limiter.preview(lines, allowance, pins).verdict)
+        decided = self._decisions.lines(
+            entry.question,
+            lambda: self._limiter.preview(lines, allowance, pins, operation).verdict,
+            proof=bool(entry.proof),
+        )
+        lines = [*lines, *(decided or ())]
         if entry.proof and not allowance.trusted:
             id_, enough = self._verified(entry, lambda: self._limiter.preview(lines, allowance, pins))
             allowance = replace(allowance, proof=id_, enough=enough)
         decision = self._limiter.charge(lines, operation, allowance, pins)
         self._report(entry, decision)
-        if decision.verdict in {"allow", "cheap"}:
-            return decision
-        raise self._refusal(entry, decision)
-
-    def _decided(self, entry: Entry, hook: DecisionHook, verdict: str) -> list[Line]:
-        """Ask the app's endpoint about what the guard would not refuse anyway; return the line that says so."""
-        if verdict == "refuse" or (verdict == "human_check" and not entry.proof):
-            return []
-        level = self._decisions.ask(Question(hook, entry.asked, entry.request_id))
-        return [] if level == "allow" else [decided(level)]
+        if decision.verdict not in {"allow", "cheap"}:
+            raise self._refusal(entry, decision)
+        if decided is None:  # there is room now that was not there a moment ago: the next try asks
+            self.refund(entry, operation)
+            raise TooManyRequests(retry_after=1)
+        return decision
 
     def admit_fallback(self, entry: Entry, operation: str) -> Decision:
         """Charge a message that the service sends by itself, so that no human check is possible.

@@ -12,13 +12,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from secrets import token_urlsafe
 from typing import Literal, get_args
 
+from otp_service.errors import Busy
 from otp_service.events import standard_webhooks
+from otp_service.guard.lines import Line, decided
 from otp_service.guard.rules import GuardedSend
 from otp_service.net.public_only import PostResult, PublicClient
 from otp_service.net.shares import Shares
@@ -31,12 +34,16 @@ WITHIN = 0.3
 """Seconds for everything: lookup, connection, TLS and the answer."""
 THREADS, APP_SHARE = 16, 8
 """Questions under way in a process, and how many of them may be one app's."""
+RETRY_AFTER = 2
+UNANSWERED = (
+    "The app did not decide about this send in time, and its policy lets nothing leave without that. Nothing was "
+    "sent. Try again after retry_after seconds."
+)
 MOST_BYTES = 1024
 """Bytes of an answer."""
 Level = Literal["allow", "human_check", "cheap", "refuse"]
 """What an endpoint may answer, the mildest first."""
 _LEVELS = frozenset(get_args(Level))
-_ON_FAILURE: Mapping[str, Level] = {"allow": "allow", "refuse": "refuse"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,33 +67,56 @@ class Decisions:
         clock: Callable[[], float] = time.time,
         within: float = WITHIN,
     ) -> None:
-        """`secrets` are by the name of their setting, each with the newest first; `clock` is the wall's (seconds)."""
+        """`secrets` are by the name of their setting, each with the newest first; `clock` is the wall's (seconds).
+
+        `within` (seconds) takes the place of the limits of `client`.
+        """
         self._secrets = secrets
         self._metrics = metrics
         self._client = client
         self._clock = clock
-        self._within = within
+        self.within = within
         self._shares = Shares(APP_SHARE)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="decision")
 
+    def lines(
+        self, question: Question | None, preview: Callable[[], str], *, proof: bool
+    ) -> list[Line] | None:
+        """Ask about a send, and return the lines that the answer adds to its own.
+
+        None if its app was not asked: by `preview`, the guard refuses the send anyway, or wants a check that the
+        caller has no `proof` of. Raises Busy.
+        """
+        if question is None:
+            return []
+        verdict = preview()
+        if verdict not in {"allow", "cheap"} and not (verdict == "human_check" and proof):
+            return None
+        level = self.ask(question)
+        return [] if level == "allow" else [decided(level)]
+
     def ask(self, question: Question) -> Level:
-        """Return what the endpoint answers in time, or else what the policy says for a failure."""
+        """Return what the endpoint answers in time, or allow if the policy says so for a failure.
+
+        Raises Busy if the policy says that nothing leaves without an answer.
+        """
         began, app = time.monotonic(), question.asked.app
         level, reason = self._answered(question)
         seconds = time.monotonic() - began
         self._metrics.decision_seconds.labels(app, level or "failed").observe(seconds)
         if level:
             return level
-        instead = _ON_FAILURE[question.hook.on_failure]
         log(
             "decision.failed",
             logging.WARNING,
             app=app,
             reason=reason,
-            instead=instead,
+            instead=question.hook.on_failure,
             request_id=question.request_id,
         )
-        return instead
+        if question.hook.on_failure == "refuse":
+            raise Busy(UNANSWERED, retry_after=RETRY_AFTER)
+        return "allow"
 
     def _answered(self, question: Question) -> tuple[Level | None, str]:
         """Return the answer, or the reason why there is none."""
@@ -96,17 +126,20 @@ class Decisions:
         now = self._clock()
         body = _body(question, now)
         headers = standard_webhooks.sign(f"dec_{token_urlsafe(12)}", int(now), body, secrets)
-        ends = time.monotonic() + self._within
-        with self._shares.take(question.asked.app) as taken:
-            if not taken:
+        client = replace(self._client, connect_limit=self.within, total_limit=self.within)
+        ends = time.monotonic() + self.within
+        with ExitStack() as held:
+            if not held.enter_context(self._shares.take(question.asked.app)):
                 return None, "full"
-            started = self._pool.submit(self._client.post, question.hook.url, headers, body)
-            try:
-                answer = started.result(max(0.0, ends - time.monotonic()))
-            except TooLate:
-                started.cancel()
-                return None, "late"
-        return _read(answer)
+            started = self._pool.submit(client.post, question.hook.url, headers, body)
+            # The share is held until the thread is free again: a lookup cannot be interrupted.
+            share = held.pop_all()
+            started.add_done_callback(lambda _: share.close())
+        try:
+            return _read(started.result(max(0.0, ends - time.monotonic())))
+        except TooLate:
+            started.cancel()
+            return None, "late"
 
     def close(self) -> None:
         """Ask no more; what is under way ends by itself."""

@@ -76,9 +76,11 @@ class Limiter:
         """Charge a send to all lines or to none, once per operation."""
         return self._decide("charge", lines, operation, allowance, pins)
 
-    def preview(self, lines: Sequence[Line], allowance: Allowance, pins: PinNames) -> Decision:
-        """Return what `charge` would decide, and change nothing."""
-        return self._decide("preview", lines, secrets.token_urlsafe(9), allowance, pins)
+    def preview(
+        self, lines: Sequence[Line], allowance: Allowance, pins: PinNames, operation: str = ""
+    ) -> Decision:
+        """Return what `charge` would decide, and change nothing. An `operation` that was charged is let in again."""
+        return self._decide("preview", lines, operation or secrets.token_urlsafe(9), allowance, pins)
 
     def refund(self, lines: Sequence[Line], operation: str, allowance: Allowance = _NOTHING) -> None:
         """Undo the charge of an operation, if the same call was the last to ask for it. Its proof is valid again."""

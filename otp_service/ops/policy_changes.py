@@ -170,6 +170,7 @@ def _access(policy: Policy) -> tuple[object, ...]:
             app.publishable_keys,
             app.secret_keys,
             app.events,
+            app.decision,
             policy.guard_of(name).human_check,
         )
         for name, app in policy.apps.items()

@@ -177,7 +177,7 @@ def _guard_entry(
         cheap=any(one.channel in rules.cheap_channels for one in left),
         proof=request.human_proof,
         browser=caller.is_page,
-        hook=caller.app.decision,
+        hook=None if challenge.review else caller.app.decision,
     )
 
 

@@ -37,6 +37,7 @@ from otp_service.history.journal import Journal
 from otp_service.messages.payments import fields_of
 from otp_service.phone import Number
 from otp_service.policy import Guard
+from otp_service.policy.model import DecisionHook
 from otp_service.store.facts import Facts
 from otp_service.store.partitions import ID_LENGTH
 from otp_service.telemetry.metrics import Metrics
@@ -243,7 +244,7 @@ class Send:
             proof=request.human_proof,
             browser=caller.is_page,
             now=now,
-            hook=caller.app.decision,
+            hook=_hook_of(caller, request, number, self._facts.time),
         )
 
     def _recognise(self, caller: Caller, request: SendRequest, e164: str) -> tuple[Known, int]:
@@ -296,6 +297,14 @@ class _Operation:
 def _notes_of(journal: Journal, caller: Caller, request: SendRequest) -> SendNotes:
     chosen = request.channel or ""
     return SendNotes(journal, caller, purpose=request.purpose, reference=request.reference, channel=chosen)
+
+
+def _hook_of(
+    caller: Caller, request: SendRequest, number: Number, clock: Callable[[], int]
+) -> DecisionHook | None:
+    """Return whom to ask about a send: nobody about that of a review number, as nothing is sent."""
+    hook = caller.app.decision
+    return None if hook and review_of(caller.app, number.e164, request, clock) else hook
 
 
 def _first_delivery(plan: Plan, caller: Caller, *, chosen: bool) -> Delivery:

@@ -3,13 +3,15 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from standardwebhooks.webhooks import Webhook
 
 from otp_service import phone
+from otp_service.errors import Busy
 from otp_service.events import signing_secrets
-from otp_service.guard.decision_hook import APP_SHARE, MOST_BYTES, Decisions, Question
+from otp_service.guard.decision_hook import APP_SHARE, MOST_BYTES, RETRY_AFTER, Decisions, Question
 from otp_service.guard.rules import GuardedSend
 from otp_service.net.public_only import PublicClient
 from otp_service.policy.model import DecisionHook
@@ -44,7 +46,7 @@ def metrics() -> Metrics:
 
 def decisions(metrics: Metrics, within: float = PATIENCE) -> Decisions:
     """Ask with time to spare, unless the test is about a late answer."""
-    client = PublicClient(allow_private=True, connect_limit=within, total_limit=within, most=MOST_BYTES)
+    client = PublicClient(allow_private=True, most=MOST_BYTES)
     secrets = {"OTP_EVENTS_WEB": signing_secrets.read_secrets(SECRET)}
     return Decisions(secrets, metrics, client=client, within=within)
 
@@ -53,6 +55,16 @@ def question(server: FaultServer, on_failure: str = "allow", setting: str = "OTP
     """Ask about one send."""
     hook = DecisionHook(url=f"{server.url}decide", secret_env=setting, on_failure=on_failure)  # type: ignore[arg-type]
     return Question(hook, ASKED, "request-7")
+
+
+def fails(asking: Decisions, asked: Question) -> None:
+    """See that there is no answer: the send is let out, or the caller is told when to come again."""
+    if asked.hook.on_failure == "allow":
+        assert asking.ask(asked) == "allow"
+        return
+    with pytest.raises(Busy) as caught:
+        asking.ask(asked)
+    assert caught.value.retry_after == RETRY_AFTER
 
 
 def counted(metrics: Metrics, answer: str) -> float:
@@ -108,7 +120,7 @@ def test_what_is_no_answer_is_a_failure(
 ) -> None:
     """The policy says what a failure means. It is asked once."""
     server.respond(lambda _: answer)
-    assert decisions(metrics).ask(question(server, on_failure)) == on_failure
+    fails(decisions(metrics), question(server, on_failure))
     assert len(server.received) == 1
     assert counted(metrics, "failed") == 1
 
@@ -120,12 +132,12 @@ def test_an_answer_that_does_not_come_in_time_is_a_failure(
 ) -> None:
     """Silence, a broken connection, a few bytes a second."""
     server.play(action)  # type: ignore[arg-type]
-    assert decisions(metrics, within=0.3).ask(question(server, on_failure)) == on_failure
+    fails(decisions(metrics, within=0.3), question(server, on_failure))
 
 
 def test_without_a_secret_nothing_is_asked(server: FaultServer, metrics: Metrics) -> None:
     """Nobody could tell the question from a forged one."""
-    assert decisions(metrics).ask(question(server, "refuse", "OTP_EVENTS_OTHER")) == "refuse"
+    fails(decisions(metrics), question(server, "refuse", "OTP_EVENTS_OTHER"))
     assert server.received == []
 
 
@@ -150,6 +162,20 @@ def test_an_app_has_its_share_of_the_questions(server: FaultServer, metrics: Met
     for thread in threads:
         thread.join()
     assert found == ["refuse"] * APP_SHARE
+
+
+def test_a_late_question_keeps_its_share_until_its_thread_is_free(
+    server: FaultServer, metrics: Metrics
+) -> None:
+    """An endpoint whose name cannot be looked up takes no more threads than its app may have."""
+    gate, asking = threading.Event(), decisions(metrics, within=0.3)
+    slow = replace(asking._client, resolve=lambda *_: [(gate.wait(PATIENCE) and "127.0.0.1") or ""])  # noqa: SLF001
+    asking._client = slow  # noqa: SLF001 - its own constructor takes a client, too
+    for _ in range(APP_SHARE + 2):
+        fails(asking, question(server))
+    assert asking._pool._work_queue.qsize() == 0  # noqa: SLF001 - nobody waits for a thread
+    assert len(asking._pool._threads) <= APP_SHARE  # noqa: SLF001
+    gate.set()
 
 
 def test_an_answer_is_read_whole_however_it_comes(server: FaultServer, metrics: Metrics) -> None:

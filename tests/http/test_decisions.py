@@ -1,15 +1,18 @@
 """Sends of an app with an endpoint of its own that decides: what follows from its answers, and when it is asked."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from werkzeug.test import TestResponse
 
 from otp_service.events import signing_secrets
 from tests.conftest import OPS, ORIGIN, POLICY, PUBLISHABLE, SECRET
+from tests.policy.test_review import HASH
 from tests.support.fault_server import FaultServer, http_json
-from tests.support.http_api import NUMBER, Api, close, make_api
+from tests.support.http_api import NOBODY, NUMBER, Api, close, make_api
 from tests.support.http_calls import problem, with_idempotency_key
+from tests.support.patience import PATIENCE
 from tests.support.proofs import encoded, proof
 from tests.support.valkey_server import ValkeyServer
 
@@ -37,12 +40,19 @@ def endpoint() -> Iterator[Deciding]:
         yield Deciding(running)
 
 
+def make(valkey: ValkeyServer, text: str) -> Api:
+    """Build an application that may call this machine, with time to spare for an answer."""
+    made = make_api(valkey, text=text, event_secrets={"OTP_EVENTS_WEB": EVENTS_SECRET}, private_events=True)
+    made.core.decisions.within = PATIENCE
+    return made
+
+
 @pytest.fixture
 def api(valkey: ValkeyServer, endpoint: Deciding) -> Iterator[Api]:
     """Build an application whose app has the endpoint."""
     hook = f'[app.web.decision]\nurl = "{endpoint.server.url}decide"\nsecret_env = "OTP_EVENTS_WEB"\n'
     text = POLICY.replace("[app.other]", hook + "[app.other]")
-    made = make_api(valkey, text=text, event_secrets={"OTP_EVENTS_WEB": EVENTS_SECRET}, private_events=True)
+    made = make(valkey, text)
     yield made
     close(made)
 
@@ -122,3 +132,35 @@ def test_the_story_says_who_refused(api: Api, endpoint: Deciding) -> None:
     api.core.journal.hand_over()
     found = api.call("POST", "/ops/challenges/search", key=OPS, body={"request_id": request_id}).json or {}
     assert [one["rule"] for one in found["challenges"]] == ["decision"]
+
+
+def test_without_an_answer_nothing_leaves_if_the_policy_says_so(valkey: ValkeyServer) -> None:
+    """For the moment: the caller may come again, and nothing was charged."""
+    hook = f'[app.web.decision]\nurl = "{NOBODY}/"\nsecret_env = "OTP_EVENTS_WEB"\non_failure = "refuse"\n'
+    text = POLICY.replace("[app.other]", hook + "[app.other]")
+    api = make(valkey, text)
+    found = problem(send(api), 503, "busy")
+    assert found["retry_after"]
+    assert "did not decide" in found["detail"]
+    close(api)
+
+
+def test_a_review_number_is_not_asked_about(valkey: ValkeyServer, endpoint: Deciding) -> None:
+    """Nothing is sent to it, and the reviewers get in whatever the endpoint says."""
+    endpoint.answer = "refuse"
+    hook = f'[app.web.decision]\nurl = "{endpoint.server.url}decide"\nsecret_env = "OTP_EVENTS_WEB"\n'
+    today = datetime.now(UTC).date()
+    review = f"""[app.web.review."{NUMBER}"]
+code = "{HASH}"
+digits = 6
+purposes = ["login"]
+since = "{today}"
+expires = "{today + timedelta(days=9)}"
+"""
+    text = POLICY.replace("[app.other]", f"{hook}{review}[app.other]")
+    api = make(valkey, text)
+    assert send(api).status_code == 202
+    assert endpoint.asked == 0
+    problem(send(api, to="+12025550151"), 422, "no_route")
+    assert endpoint.asked == 1
+    close(api)

@@ -5,8 +5,10 @@ import pytest
 from otp_service.access.api_keys import digest
 from otp_service.bootstrap.core import Core
 from otp_service.errors import NotFound, PolicyConflict, PolicyInvalid, RoleNotAllowed
+from otp_service.events.signing_secrets import draw_secret
 from otp_service.ops.policy_changes import PolicyChanges, version_of
-from tests.conftest import POLICY, SECRET
+from tests.conftest import POLICY, SECRET, make_core
+from tests.support.valkey_server import ValkeyServer
 
 GOOD = POLICY.replace("UPSTREAM/", "http://127.0.0.1:9/")
 SLOWER = GOOD.replace('wait = "5s"', 'wait = "25s"')
@@ -78,6 +80,24 @@ def test_access_must_stay_the_same_unless_it_may_change(core: Core, changes: Pol
     with pytest.raises(RoleNotAllowed):
         changes.rollback(2, by="ben", reason="r", same_access_as=kept)
     assert core.policies.head() == 4
+
+
+def test_where_numbers_go_is_access(valkey: ValkeyServer) -> None:
+    """Who may change waits only cannot send people's numbers to an endpoint of their own, nor let all sends pass."""
+
+    def hooked(host: str, then: str) -> str:
+        hook = f'url = "https://{host}/"\nsecret_env = "OTP_EVENTS_WEB"\non_failure = "{then}"\n'
+        return GOOD.replace("[app.other]", f"[app.web.decision]\n{hook}[app.other]")
+
+    kept = hooked("app.example.com", "refuse")
+    core = make_core(valkey.url, "unused", text=kept, event_secrets={"OTP_EVENTS_WEB": draw_secret()})
+    core.active.refresh()
+    for text in (hooked("evil.example.com", "refuse"), hooked("app.example.com", "allow"), GOOD):
+        with pytest.raises(RoleNotAllowed):
+            core.policy_changes.apply(text, by="ben", reason="r", same_access_as=core.policy)
+    slower = kept.replace('wait = "5s"', 'wait = "25s"')
+    assert core.policy_changes.apply(slower, by="ben", reason="r", same_access_as=core.policy).changed
+    core.close()
 
 
 def test_access_is_compared_with_the_version_that_is_replaced(core: Core, changes: PolicyChanges) -> None:
