@@ -89,6 +89,9 @@ def test_another_code_can_be_requested(api: Api, code: str) -> None:
     api.later(60)
     again = members(api.resend(id_, body={"channel": "voice"}))
     assert [one["status"] for one in again["deliveries"]] == ["accepted", "accepted"]
+    [due] = [value for key, value in api.kept().items() if key.endswith(":due")]
+    assert isinstance(due, list)
+    assert due[0][1] > api.core.store.facts.time() + 200_000, "it only waits for its end"
     api.dispatch(id_)
     assert [one["status"] for one in members(api.status(id_))["deliveries"]] == ["accepted", "accepted"]
     assert members(api.verify(id_, code))["status"] == "verified"
