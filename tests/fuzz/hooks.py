@@ -18,6 +18,7 @@ BEYOND = re.compile(
     | secret\ key | with\ a\ publishable\ key
     | duration\ such\ as      # whose bounds have several units
     | \[app\.NAME\]
+    | must\ be\ before\ to | exactly\ one\ of   # of several fields together
     """,
     re.VERBOSE,
 )

@@ -191,7 +191,8 @@ def _operation(app: Flask, rule: Rule, about: Operation, method: str) -> dict[st
     if about.idempotent:
         operation["parameters"].append(_IDEMPOTENCY)
     if about.body:
-        required = any(field.required for field in about.body().fields.values())
+        fields = about.body().fields
+        required = "since" in fields or any(field.required for field in fields.values())
         content = {"application/json": {"schema": about.body}}
         operation["requestBody"] = {"required": required, "content": content}
     if operation["tags"] == ["Callbacks"]:
