@@ -23,7 +23,9 @@ USUAL_FROM = "24h"
 TIME_RULE = "must be a time before now such as 24h or 7d, a day such as 2026-11-26, or a time such as 2026-11-26T09:00Z"
 BY_RULE = f"must be a list of {', '.join(BY)}, each once, with commas between them"
 FILTER_RULE = f"must be pairs such as country:IN, with commas between them, of {', '.join(DIMENSIONS)}"
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?Z)?")
+_DAY_OR_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?Z)?"
+TIME_FORM = rf"[0-9]{{1,4}}[hd]|{_DAY_OR_TIME}"
+"""What a time looks like; whether there is such a day, `read_time` knows."""
 
 
 class FiguresReader:
@@ -76,7 +78,7 @@ def _within(only: dict[str, set[str]], scope: Scope) -> dict[str, set[str]]:
 def read_time(field: str, text: str, now: int) -> int:
     """Read a time before now, a day, or a time in UTC, as milliseconds since 1970. Raises Invalid."""
     try:
-        if _TIME.fullmatch(text):
+        if re.fullmatch(_DAY_OR_TIME, text):
             return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
         return now - read_duration(text, units="hd", max_digits=4) * 1000
     except ValueError:

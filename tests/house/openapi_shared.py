@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from otp_service.http.schemas.problem import ProblemSchema
+from otp_service.ops.figures import TIME_FORM
 
 HEADERS = {
     "X-Request-Id": {
@@ -260,7 +261,7 @@ _NAMES_OF_FORMS = {
     "^(?:[0-9]{1,9})$": "Digits",
     "^[0-9]{1,9}[smhd]$": "Duration",
     r"^(?:[^\x00-\x1f\x7f]{1,200})$": "Line",
-    "^(?:[0-9A-Z:hd-]{2,20})$": "FiguresTime",
+    f"^(?:{TIME_FORM})$": "FiguresTime",
     1_000_000_000: "VersionNumber",
     160: "PhoneNumber",
     "^(?:[A-Za-z0-9_-]{1,64})$": "Id",

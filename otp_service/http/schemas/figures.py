@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields, validate
 
 from otp_service.http.schemas.fields import Strict, shown, shown_list, text_field
-from otp_service.ops.figures import BY_RULE, FILTER_RULE, TIME_RULE
+from otp_service.ops.figures import BY_RULE, FILTER_RULE, TIME_FORM, TIME_RULE
 
 
 class FiguresQuerySchema(Strict):
@@ -13,10 +13,10 @@ class FiguresQuerySchema(Strict):
         """Names that Python keeps for itself."""
 
         include = {  # noqa: RUF012 - typed so by its base
-            "from": text_field(TIME_RULE, r"[0-9A-Z:hd-]{2,20}", "From when; 24h if omitted.", "7d")
+            "from": text_field(TIME_RULE, TIME_FORM, "From when; 24h if omitted.", "7d")
         }
 
-    to = text_field(TIME_RULE, r"[0-9A-Z:hd-]{2,20}", "Until when; now if omitted.", "2026-11-26")
+    to = text_field(TIME_RULE, TIME_FORM, "Until when; now if omitted.", "2026-11-26")
     by = text_field(BY_RULE, r"[a-z,]{1,60}", "What to break down by.", "country,channel")
     filter = text_field(FILTER_RULE, r"[a-z]+:[^\x00-\x1f]{0,500}", "What counts.", "country:IN,channel:sms")
     format = fields.String(
