@@ -93,7 +93,9 @@ def export(base: Operations, *, since: int, by: str) -> None:
 
 def _line(one: Mapping[str, Any]) -> str:
     why = " ".join(part for part in (one["reason"], one["rule"] and f"by {one['rule']}") if part)
-    said = f"{one['state']}{f' ({why})' if why else ''}"
+    message = one["message"] if one["state"] == "pending" else None
+    present = f", {message['channel']} {message['status']}" if message else ""
+    said = f"{one['state']}{present}{f' ({why})' if why else ''}"
     to = one["to"] or "a number that is not known"
     return f"{one['id']}  {format_time(one['at'])}  {to} {one['country']}  app {one['app']}: {said}"
 

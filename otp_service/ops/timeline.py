@@ -4,12 +4,13 @@ Pure. Brings kept notes and the live record together, so that a running challeng
 moment ago. A status is never worse than the best report that came. Must not know how a story is found.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 from otp_service.challenge.model import Challenge, Delivery, State, Status, overruled_by
 from otp_service.challenge.notes import about_challenge, about_delivery, written_plan
+from otp_service.history.line import in_order
 from otp_service.history.note import Note, What
 from otp_service.history.story import Story
 
@@ -29,6 +30,7 @@ _OF_STORY = {
 _SHOWN = [one.name for one in fields(Note) if one.name not in _OF_STORY]
 _REPORTED = frozenset({Status.SENT, Status.DELIVERED, Status.READ, Status.FAILED})
 _SENT = frozenset({Status.UNKNOWN, Status.ACCEPTED, *_REPORTED})
+_DID_NOT_ARRIVE = frozenset({Status.REFUSED, Status.FAILED})
 
 
 def merged(story: Story, live: Challenge | None, now: int) -> Story:
@@ -36,12 +38,12 @@ def merged(story: Story, live: Challenge | None, now: int) -> Story:
     if live is None:
         return story
     notes = [*story.notes, *_untold(story, live, now)]
-    return replace(story, notes=sorted(notes, key=lambda note: note.at))
+    return replace(story, notes=in_order(notes))
 
 
 def summary(story: Story, to: str | None) -> dict[str, Any]:
     """Return what a list of stories shows of one; `to` is the masked number, None if it cannot be read."""
-    last = _last_trouble(story.notes)
+    last = _last_trouble(story)
     return {
         "id": story.id,
         "kind": "challenge" if story.is_challenge else "refused",
@@ -55,7 +57,8 @@ def summary(story: Story, to: str | None) -> dict[str, Any]:
         "request_id": story.fact("request_id"),
         "route": story.fact("route"),
         "channels": list(dict.fromkeys(note.channel for note in story.notes if note.channel)),
-        "reason": last.reason if last else "",
+        "message": newest_message(story),
+        "reason": last.reason or last.result if last else "",
         "rule": last.rule if last else "",
     }
 
@@ -78,6 +81,49 @@ def entry(note: Note) -> dict[str, Any]:
 
 def deliveries(notes: Sequence[Note]) -> list[dict[str, Any]]:
     """Return each delivery with its best status, in order."""
+    found = _by_place(notes)
+    return [{**found[place], "status": str(found[place]["status"])} for place in sorted(found)]
+
+
+def newest_message(story: Story) -> dict[str, str] | None:
+    """Return channel and status of the newest message, which may wait to be sent; None if there was none to send."""
+    if (begun := _newest(story.notes)) is None:
+        return None
+    _, place, channel = begun
+    waiting = Status.NOT_SENT if story.state or _is_dropped(story.notes, place) else Status.QUEUED
+    known = _by_place(story.notes).get(place, {"channel": channel, "status": waiting})
+    return {"channel": known["channel"], "status": str(known["status"])}
+
+
+def _newest(notes: Sequence[Note]) -> tuple[int, int, str] | None:
+    """Return where in the notes the newest message begins, its place, and the channel that was chosen for it."""
+    newest = None
+    for where, note in enumerate(notes):
+        begun = _begun(note)
+        if begun and (newest is None or begun[0] > newest[1]):
+            newest = where, *begun
+    return newest
+
+
+def _begun(note: Note) -> tuple[int, str] | None:
+    """Return place and channel of the message that begins with a note."""
+    match note.what:
+        case What.ADMITTED if note.result != "review":
+            return 0, note.channel
+        case What.FELL_BACK if note.place is not None:
+            return note.place + 1, note.following
+        case _ if note.place is not None and (note.what is What.RESENT or _status(note)):
+            return note.place, note.channel
+        case _:
+            return None
+
+
+def _is_dropped(notes: Sequence[Note], place: int) -> bool:
+    return any(note.what is What.DROPPED and note.place == place for note in notes)
+
+
+def _by_place(notes: Sequence[Note]) -> dict[int, dict[str, Any]]:
+    """Return the best status of each delivery. What one account did not take, another one may have taken."""
     found: dict[int, dict[str, Any]] = {}
     for note in notes:
         status = _status(note)
@@ -90,10 +136,10 @@ def deliveries(notes: Sequence[Note]) -> list[dict[str, Any]]:
             one["account"] = note.account
         if note.channel:
             one["channel"] = note.channel
-        if one["status"] is status or one["status"] in overruled_by(status):
+        if one["status"] in {status, Status.REFUSED, *overruled_by(status)}:
             reason = note.reason if status in {Status.REFUSED, Status.FAILED, Status.UNKNOWN} else ""
             one |= {"status": status, "reason": reason}
-    return [{**found[place], "status": str(found[place]["status"])} for place in sorted(found)]
+    return found
 
 
 def _status(note: Note) -> Status | None:
@@ -109,11 +155,24 @@ def _status(note: Note) -> Status | None:
             return None
 
 
-def _last_trouble(notes: Sequence[Note]) -> Note | None:
-    """Return the last note of something that did not go as planned."""
-    troubles = {What.REFUSED, What.HUMAN_CHECK, What.NOT_SENT, What.FELL_BACK, What.DROPPED}
-    found = [note for note in notes if note.what in troubles or note.result == Status.FAILED]
-    return found[-1] if found else None
+def _last_trouble(story: Story) -> Note | None:
+    """Return the last note of something that did not go as planned, unless a better report overruled it.
+
+    Of a challenge that goes on, this is about its newest message: what became of those before it is over.
+    """
+    known = _by_place(story.notes)
+    found = [(where, note) for where, note in enumerate(story.notes) if _is_trouble(note, known)]
+    if not story.state and (newest := _newest(story.notes)):
+        begun, place, _ = newest
+        found = [one for one in found if (one[0] > begun if one[1].place is None else one[1].place >= place)]
+    return found[-1][1] if found else None
+
+
+def _is_trouble(note: Note, known: Mapping[int, Mapping[str, Any]]) -> bool:
+    """Say whether a note is of something that did not go as planned, and still stands."""
+    if note.what is What.NOT_SENT or (note.what is What.REPORTED and note.result == Status.FAILED):
+        return note.place is None or known[note.place]["status"] in _DID_NOT_ARRIVE
+    return note.what in {What.REFUSED, What.HUMAN_CHECK, What.FELL_BACK, What.DROPPED}
 
 
 def _untold(story: Story, live: Challenge, now: int) -> Iterator[Note]:

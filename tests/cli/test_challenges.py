@@ -33,7 +33,7 @@ def test_a_challenge_is_found_by_what_an_operator_knows(run: Run, product: Core,
     (line,) = out.splitlines()
     assert code == 0
     assert line.startswith(f"{id_}  ")
-    assert line.endswith("+1********00 US  app web: pending")
+    assert line.endswith("+1********00 US  app web: pending, sms queued")
 
 
 def test_a_number_finds_the_refused_send_as_well(run: Run, product: Core) -> None:

@@ -16,10 +16,11 @@ from otp_service.history.dropper import Dropper
 from otp_service.history.note import Note, What
 from otp_service.history.scan import Scan, Wanted
 from otp_service.history.store import HOUR, StoryStore
+from otp_service.history.story import Story
 from otp_service.history.sweeper import Sweeper
 from otp_service.history.writer import HistoryWriter
 from otp_service.ops.stories import Search, Stories
-from otp_service.ops.timeline import deliveries
+from otp_service.ops.timeline import deliveries, summary
 from otp_service.policy import Budget, Window
 from otp_service.telemetry.logs import log
 from otp_service.upstream.port import Outcome, Receipt, Stage, Verdict
@@ -171,7 +172,8 @@ def test_a_message_that_fails_and_the_one_that_replaces_it(valkey: ValkeyServer)
             ("sms", "failed"),
             ("voice", "accepted"),
         ]
-        assert (told["state"], told["reason"]) == ("pending", "failed")
+        assert (told["state"], told["reason"]) == ("pending", "")
+        assert told["message"] == {"channel": "voice", "status": "accepted"}
 
 
 def test_a_refused_send_is_told_under_its_request_id(valkey: ValkeyServer) -> None:
@@ -233,6 +235,78 @@ def test_a_status_is_never_worse_than_the_best_report(desk: Desk) -> None:
         assert desk.told(id_)["deliveries"][0]["status"] == "delivered"
         desk.spine.store.challenge_eraser.erase(id_)
         assert desk.told(id_)["deliveries"][0]["status"] == "delivered"
+
+
+def test_a_running_challenge_tells_of_its_newest_message_only(valkey: ValkeyServer) -> None:
+    """Before it is sent, after it was, and when it has failed; what became of the one before is over."""
+    with open_spine(valkey, phone=Phone(Outcome(Verdict.ACCEPTED, "accepted", upstream_id="m1"))) as spine:
+        desk = at_desk(spine)
+        id_ = desk.send()
+
+        def said() -> tuple[str, str, str]:
+            told = desk.told(id_)
+            return told["message"]["channel"], told["message"]["status"], told["reason"]
+
+        assert said() == ("sms", "queued", "")
+        desk.deliver(id_)
+        assert said() == ("sms", "accepted", "")
+        desk.report(id_, Stage.FAILED)
+        assert said() == ("sms", "failed", "failed")
+        desk.spine.dispatcher.dispatch(id_, lambda: False)
+        assert said() == ("voice", "queued", "")
+        desk.deliver(id_)
+        assert said() == ("voice", "accepted", "")
+        desk.report(id_, Stage.FAILED)
+        assert said() == ("voice", "failed", "failed")
+        desk.spine.manage.cancel(desk.request(), id_)
+        assert said() == ("voice", "failed", "failed")
+
+
+def test_what_a_better_report_overruled_is_no_trouble(desk: Desk) -> None:
+    """In whichever order the reports come, before and after the end."""
+    for stages in ((Stage.FAILED, Stage.DELIVERED), (Stage.DELIVERED, Stage.FAILED)):
+        id_ = desk.send()
+        desk.deliver(id_)
+        for stage in stages:
+            desk.report(id_, stage, 0)
+        assert (desk.told(id_)["reason"], desk.told(id_)["message"]["status"]) == ("", "delivered")
+        desk.spine.manage.cancel(desk.request(), id_)
+        assert desk.told(id_)["reason"] == ""
+
+
+def test_what_one_account_defers_another_one_may_take() -> None:
+    """The message was not refused then; if none takes it, it was."""
+    deferred, accepted = (
+        Note(what=what, at=at, channel="sms", account=account, place=0, result=result, reason=result)
+        for what, at, account, result in (
+            (What.NOT_SENT, 1, "main", "deferred"),
+            (What.SENT, 2, "spare", "accepted"),
+        )
+    )
+    notes = [Note(what=What.ADMITTED, at=1, channel="sms", result="allow"), deferred]
+    for told_, status, reason in ((notes, "refused", "deferred"), ([*notes, accepted], "accepted", "")):
+        found = summary(Story("c", is_challenge=True, notes=told_), None)
+        assert (found["message"]["status"], found["reason"]) == (status, reason)
+    assert deliveries([deferred, accepted])[0]["account"] == "spare"
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ((), "queued"),
+        ((Note(what=What.DROPPED, at=2, place=0, channel="sms"),), "not_sent"),
+        ((Note(what=What.ENDED, at=2, result="cancelled"),), "not_sent"),
+    ],
+)
+def test_a_message_that_never_left_says_so(more: tuple[Note, ...], status: str) -> None:
+    """It waits, unless it came too late or its challenge has ended; to a review number there is none."""
+    first = Note(what=What.ADMITTED, at=1, channel="sms", result="allow")
+    assert summary(Story("c", is_challenge=True, notes=(first, *more)), None)["message"] == {
+        "channel": "sms",
+        "status": status,
+    }
+    review = replace(first, result="review")
+    assert summary(Story("c", is_challenge=True, notes=(review,)), None)["message"] is None
 
 
 def test_the_best_of_the_kept_statuses_is_shown() -> None:

@@ -83,6 +83,17 @@ def _figure(about: str) -> fields.Float:
     return fields.Float(metadata={"description": about})
 
 
+class NewestMessageSchema(Schema):
+    """The message that is on its way, or was the last one."""
+
+    channel = shown_word(CHANNELS, "Its channel.", "sms")
+    status = shown_word(
+        [status.value for status in Status],
+        "The best status that was reported; queued before it is sent.",
+        "sent",
+    )
+
+
 class SummarySchema(Schema):
     """A challenge or a refused send, in short."""
 
@@ -98,7 +109,15 @@ class SummarySchema(Schema):
     request_id = _text("The X-Request-Id of the send.", "Zk3xQ9bLw2TtY7aC")
     route = _text("The route of the policy: its name, or its place.", "0")
     channels = shown(fields.List, "The channels that were tried.", ["sms"], cls_or_instance=fields.String())
-    reason = _text("Why it did not go as planned, the last time; may be empty.", "undelivered")
+    message = fields.Nested(
+        NewestMessageSchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "The newest message; null if there was none to send."},
+    )
+    reason = _text(
+        "What last did not go as planned, while pending with the newest message; may be empty.", "undelivered"
+    )
     rule = _text("The rule of the guard that refused it, if one did.", "number")
 
 

@@ -54,6 +54,7 @@ def test_several_are_listed_newest_first_and_the_last_hour_unasked(api: Api) -> 
     api.core.journal.hand_over()
     for page in (console.post("find", q=NUMBER).text, console.get("find").text):
         assert re.findall(r"/challenges/([\w-]+)", page) == [second, first]
+        assert page.count("SMS queued") == 2
 
 
 def test_a_search_is_in_the_audit_trail_without_what_was_searched(api: Api) -> None:
