@@ -222,8 +222,7 @@ class Core(Verifying):
             queue=self.store.due,
             now=self.store.facts.time,
             tell=self.dispatcher.dispatch,
-            journal=self.journal,
-            metrics=self.metrics,
+            record=self.dispatcher.record_end,
         )
 
     @cached_property

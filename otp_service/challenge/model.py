@@ -49,6 +49,7 @@ _KNOWN = (
 """The statuses of a message that was sent. Each overrules all before it, so the order in which answers and receipts
 arrive makes no difference: a message that was reported as failed, but also as delivered, was delivered."""
 FAILED = frozenset({Status.REFUSED, Status.FAILED})
+ARRIVED = frozenset({Status.DELIVERED, Status.READ})
 _MAY_HAVE_ARRIVED = frozenset(_KNOWN) - FAILED
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from otp_service.challenge import record
 from otp_service.challenge.keys import ChallengeKeys
-from otp_service.challenge.model import FAILED, Challenge, Delivery, State, Status, overruled_by
+from otp_service.challenge.model import ARRIVED, FAILED, Challenge, Delivery, Status, overruled_by
 from otp_service.challenge.send_store import SendStore, listed
 from otp_service.store.due import DueQueue
 from otp_service.store.partitions import Partitions
@@ -43,12 +43,16 @@ class Opened:
 
 
 class Recorded(NamedTuple):
-    """What became of a report: `changed`, `known` or `none`, and what it changed."""
+    """What became of a report: `changed`, `known` or `none`, and what it changed.
+
+    `first` means that it is the first that says of any message of the challenge that it arrived.
+    """
 
     result: str
     challenge: Challenge | None = None
     place: int = 0
     before: str = ""
+    first: bool = False
 
 
 class ChallengeStore(SendStore):
@@ -131,16 +135,16 @@ class ChallengeStore(SendStore):
 
     # For workers, and for delivery reports.
 
-    def end_expired(self, ids: Sequence[str]) -> list[tuple[str, State | None, str]]:
-        """End those of some challenges of one partition whose time is over. Return id, state and app of each.
+    def end_expired(self, ids: Sequence[str]) -> list[tuple[str, Challenge | None]]:
+        """End those of some challenges of one partition whose time is over. Return each that this call ended.
 
-        Those without a state need a claim: their app has yet to be told, or a charge to be given back.
+        For an id without a challenge a claim is needed: its app has yet to be told, or a charge to be given back.
         """
         keys = [self._names.schedule(ids[0]), *map(self._names.challenge, ids)]
-        _, *ended = self._scripts.call("end_expired", keys, *ids)
+        ended = self._scripts.call("end_expired", keys, *ids)
         return [
-            (id_, State(state) if state else None, app)
-            for id_, state, app in zip(*[iter(ended)] * 3, strict=True)
+            (id_, record.read(id_, stored) if stored else None)
+            for id_, stored in zip(*[iter(ended)] * 2, strict=True)
         ]
 
     def record_receipt(
@@ -156,8 +160,8 @@ class ChallengeStore(SendStore):
     ) -> Recorded:
         """Store what an account reports of a message that it sent.
 
-        Return `changed` with the challenge, the delivery's place and its status before, `known` if that was known
-        already, or `none` if the account sent no such message. `in_parts` means that each part of the message may be
+        Return `changed` with what changed, `known` if that was known already, or `none` if the account sent no such
+        message. `in_parts` means that each part of the message may be
         reported.
         """
         receipt = {
@@ -168,13 +172,14 @@ class ChallengeStore(SendStore):
             "overruled": listed(overruled_by(status, in_parts=in_parts)),
             "reason": reason,
             "failed": status in FAILED,
+            "arrived": status in ARRIVED,
         }
         answer = self._scripts.call(
             "record_receipt", self._names.of(id_), id_, json.dumps(receipt), self._due.wake_channel
         )
         if answer[0] != "changed":
             return Recorded(answer[0])
-        return Recorded("changed", record.read(id_, answer[2]), answer[3], answer[4])
+        return Recorded("changed", record.read(id_, answer[2]), answer[3], answer[4], bool(answer[5]))
 
     def index_message(self, name: str, id_: str, left: int) -> None:
         """Store an upstream's name of a message of a challenge that expires in `left` milliseconds."""

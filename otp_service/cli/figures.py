@@ -22,6 +22,7 @@ _SHOWN = (
     "refused",
     "sent",
     "delivered",
+    "reached",
     "fell_back",
     "failed",
     "verified",

@@ -6,6 +6,7 @@ StoreUnavailable.
 
 from dataclasses import replace
 
+from otp_service import phone
 from otp_service.challenge import transitions
 from otp_service.challenge.notes import about_delivery
 from otp_service.challenge.send_store import Lease
@@ -44,7 +45,10 @@ class Choice:
         Without one, return the seconds until an account may be used again, or None if there is none to wait for.
         """
         if self._suppressions.read(*self._seal.indexes("suppressed", e164)) is not None:
-            self._journal.add(about_delivery(What.SKIPPED, lease.challenge, reason="suppressed"))
+            country = phone.country_of(e164)
+            self._journal.add(
+                about_delivery(What.SKIPPED, lease.challenge, country=country, reason="suppressed")
+            )
             return lease, None
         chosen = self._steps.choose(active, lease.challenge, e164)
         if isinstance(chosen, ChosenStep) and transitions.needs_charge(lease.challenge):

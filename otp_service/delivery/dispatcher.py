@@ -90,7 +90,7 @@ class Dispatcher:
             return
         self._reach("claimed")
         if lease.what == "ended":
-            self._record_end(lease.challenge)
+            self.record_end(lease.challenge)
         elif lease.what == "owed":
             self._give_back(lease)
         elif lease.what == "over":
@@ -112,12 +112,14 @@ class Dispatcher:
             dropped = {"reason": "too_late", "country": country_in(self._seal, challenge)}
             self._journal.add(about_delivery(What.DROPPED, challenge, challenge.owed or 0, **dropped))
             if challenge.state is not State.PENDING:
-                self._record_end(challenge)
+                self.record_end(challenge)
 
-    def _record_end(self, challenge: Challenge) -> None:
+    def record_end(self, challenge: Challenge) -> None:
+        """Count a challenge whose time was over when it ended."""
         if challenge.state is not State.EXHAUSTED:  # counted with its last guess
             self._metrics.challenges.labels(challenge.app, challenge.state).inc()
-            self._journal.add(about_challenge(What.ENDED, challenge, result=challenge.state))
+            country = country_in(self._seal, challenge)
+            self._journal.add(about_challenge(What.ENDED, challenge, country=country, result=challenge.state))
         log("challenge.ended", challenge=challenge.id[:8], state=challenge.state)
 
     def _after_wait(self, lease: Lease) -> None:

@@ -11,15 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from otp_service.challenge.model import State
+from otp_service.challenge.model import Challenge
 from otp_service.challenge.store import ChallengeStore
 from otp_service.errors import StoreUnavailable
-from otp_service.history.journal import Journal
-from otp_service.history.note import Note, What
 from otp_service.store.due import DueQueue
 from otp_service.telemetry.failures import Failures
-from otp_service.telemetry.logs import log
-from otp_service.telemetry.metrics import Metrics
 
 BATCH = 100
 """Challenges that one call ends."""
@@ -39,16 +35,17 @@ class Expiry:
         queue: DueQueue,
         now: Callable[[], int],
         tell: Callable[[str, Callable[[], bool]], None],
-        journal: Journal,
-        metrics: Metrics,
+        record: Callable[[Challenge], None],
     ) -> None:
-        """`now` is the store's time (milliseconds). `tell` does what is left for a challenge that has ended."""
+        """`now` is the store's time (milliseconds). `record` counts a challenge that has ended.
+
+        `tell` does what is left for one that had ended before.
+        """
         self._challenges = challenges
         self._queue = queue
         self._now = now
         self._tell = tell
-        self._journal = journal
-        self._metrics = metrics
+        self._record = record
         self._failures = Failures()
 
     def run(self, partitions: Callable[[], Sequence[str]], stop: threading.Event) -> None:
@@ -80,11 +77,8 @@ class Expiry:
     def _end(self, ids: Sequence[str], stop: threading.Event) -> None:
         if not ids:
             return
-        for id_, state, app in self._challenges.end_expired(ids):
-            if state is None:
+        for id_, challenge in self._challenges.end_expired(ids):
+            if challenge is None:
                 self._tell(id_, stop.is_set)
-                continue
-            if state is not State.EXHAUSTED:  # counted with its last guess
-                self._metrics.challenges.labels(app, state).inc()
-                self._journal.add(Note(what=What.ENDED, challenge=id_, app=app, result=state))
-            log("challenge.ended", challenge=id_[:8], state=state)
+            else:
+                self._record(challenge)

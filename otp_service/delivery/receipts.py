@@ -11,7 +11,7 @@ from dataclasses import replace
 from otp_service.challenge.model import Challenge, Status
 from otp_service.challenge.notes import about_delivery
 from otp_service.challenge.sealed import country_in
-from otp_service.challenge.store import ChallengeStore
+from otp_service.challenge.store import ChallengeStore, Recorded
 from otp_service.crypto.sealing import Seal
 from otp_service.delivery.account_health import AccountHealth
 from otp_service.history.journal import Journal
@@ -113,7 +113,7 @@ class Receipts:
 
     def _record_status(self, upstream: str, receipt: Receipt, status: Status) -> str:
         for challenge_id, reference in self._challenges_of(upstream, receipt):
-            result, challenge, place, before = self._challenges.record_receipt(
+            recorded = self._challenges.record_receipt(
                 challenge_id,
                 upstream,
                 upstream_id=receipt.upstream_id or "",
@@ -122,17 +122,17 @@ class Receipts:
                 reason=receipt.reason if status is Status.FAILED else "",
                 in_parts=receipt.in_parts,
             )
-            if challenge is not None:
-                self._after_change(upstream, receipt, status, challenge, place, before)
-            if result != "none":
-                return result
+            if recorded.challenge is not None:
+                self._after_change(upstream, receipt, status, recorded.challenge, recorded)
+            if recorded.result != "none":
+                return recorded.result
         return "none"
 
     def _after_change(
-        self, upstream: str, receipt: Receipt, status: Status, challenge: Challenge, place: int, before: str
+        self, upstream: str, receipt: Receipt, status: Status, challenge: Challenge, recorded: Recorded
     ) -> None:
-        """Log the new status and count it for the health of the account; `before` is the one that it overruled."""
-        delivery = challenge.deliveries[place]
+        """Log the new status and count it for the health of the account."""
+        delivery = challenge.deliveries[recorded.place]
         log(
             "delivery.reported",
             challenge=challenge.id[:8],
@@ -143,9 +143,19 @@ class Receipts:
             status=status,
             reason=receipt.reason,
         )
-        facts = {"result": status, "before": before, "reason": receipt.reason, "word": receipt.word or ""}
-        country = country_in(self._seal, challenge)
-        self._journal.add(about_delivery(What.REPORTED, challenge, place, country=country, **facts))
+        self._journal.add(
+            about_delivery(
+                What.REPORTED,
+                challenge,
+                recorded.place,
+                country=country_in(self._seal, challenge),
+                result=status,
+                before=recorded.before,
+                first=recorded.first,
+                reason=receipt.reason,
+                word=receipt.word or "",
+            )
+        )
         fault = receipt.reason if status is Status.FAILED else None
         if status is not Status.SENT:
             self._account_health.record_report(upstream, delivery.channel, fault)

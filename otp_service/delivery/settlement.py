@@ -10,6 +10,7 @@ from typing import Any
 
 from otp_service.challenge.model import Challenge, State, Status
 from otp_service.challenge.notes import about_challenge, about_delivery
+from otp_service.challenge.sealed import country_in
 from otp_service.challenge.send_store import Around, Lease
 from otp_service.challenge.store import ChallengeStore
 from otp_service.challenge.transitions import GiveUp, Move, Next
@@ -124,16 +125,18 @@ class Settlement:
         if isinstance(move, Next) and settled:
             following = lease.challenge.plan.steps[move.step].channel
             self._metrics.fallbacks.labels(lease.challenge.step.channel, following).inc()
-            self._journal.add(_fallback(lease.challenge, settled, following))
+            country = country_in(self._seal, settled)
+            self._journal.add(_fallback(lease.challenge, settled, following, country))
         if isinstance(move, GiveUp) and settled and settled.state is State.UNDELIVERABLE:
             self._metrics.challenges.labels(settled.app, State.UNDELIVERABLE).inc()
-            self._journal.add(about_challenge(What.ENDED, settled, result=State.UNDELIVERABLE))
+            country = country_in(self._seal, settled)
+            self._journal.add(about_challenge(What.ENDED, settled, country=country, result=settled.state))
 
 
-def _fallback(before: Challenge, settled: Challenge, following: str) -> Note:
+def _fallback(before: Challenge, settled: Challenge, following: str, country: str) -> Note:
     """Make the note of a step that is given up for the next one."""
     place = len(before.deliveries) - 1
     given_up = settled.deliveries[place]
     why = given_up.reason or given_up.status
     facts = {"channel": before.step.channel, "following": following, "reason": why}
-    return about_delivery(What.FELL_BACK, settled, place, **facts)
+    return about_delivery(What.FELL_BACK, settled, place, country=country, **facts)

@@ -4,8 +4,9 @@ Knows the conditions of steps and asks the breakers of accounts. Must not know h
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from otp_service import phone
 from otp_service.challenge import transitions
 from otp_service.challenge.model import Challenge, Step
 from otp_service.challenge.notes import about_delivery
@@ -64,22 +65,21 @@ class StepChooser:
         for place in transitions.candidates(challenge):
             step = challenge.plan.steps[place]
             if not self._is_met(active, step, e164):
-                self._skip(challenge, step, step.condition)
+                self._skip(challenge, step, e164, step.condition)
                 continue
             for account in _accounts(active, challenge, place):
                 passage = self._breakers.ask(account, step.channel)
                 if passage.state != "open":
                     return ChosenStep(place, account, passage)
                 pauses.append(passage.pause)
-            self._skip(challenge, step, "no account")
+            self._skip(challenge, step, e164, "no account")
         return min(pauses, default=None)
 
-    def _skip(self, challenge: Challenge, step: Step, why: str) -> None:
+    def _skip(self, challenge: Challenge, step: Step, e164: str, why: str) -> None:
         self._metrics.skips.labels(step.channel, why).inc()
-        reason = why.replace(" ", "_")
-        self._journal.add(
-            about_delivery(What.SKIPPED, challenge, channel=step.channel, account="", reason=reason)
-        )
+        country, reason = phone.country_of(e164), why.replace(" ", "_")
+        about = about_delivery(What.SKIPPED, challenge, channel=step.channel, account="", reason=reason)
+        self._journal.add(replace(about, country=country))
 
     def _is_met(self, active: ActivePolicy, step: Step, e164: str) -> bool:
         """Check a step's condition. A lookup that fails counts as met, so that it never stops a code."""

@@ -41,6 +41,8 @@ def _sent(note: Note) -> Counts:
 def _reported(note: Note) -> Counts:
     if note.result in _ARRIVED and note.before not in _ARRIVED:
         yield "delivered", "", 1
+        if note.first:
+            yield "reached", "", 1
     elif note.result == "failed":
         yield "failed", note.reason, 1
 

@@ -27,6 +27,7 @@ MEASURES = (
     "resent",
     "refused_later",
     "delivered",
+    "reached",
     "failed",
     "verified",
     "ended",

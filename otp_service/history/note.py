@@ -50,7 +50,8 @@ class Note:
     `request_id`. `place` is that of the delivery in its challenge, from 0. A guard's `counter` is beyond its
     `threshold` within `window` seconds. `seconds` are from sending to the code, or how long an answer took. `price` is
     what the message cost, in the unit of the guard's money. `token` is the `jti` of a proof. `word` is the upstream's
-    own word, `before` the status that a report overruled. `arm` is the half of a split to which the person was
+    own word, `before` the status that a report overruled; it is `first` if no message of the challenge had arrived
+    before. `arm` is the half of a split to which the person was
     assigned. `plan` lists steps as `channel:account+account`.
     """
 
@@ -76,6 +77,7 @@ class Note:
     place: int | None = None
     result: str = ""
     before: str = ""
+    first: bool = False
     reason: str = ""
     rule: str = ""
     word: str = ""

@@ -25,6 +25,7 @@ _OF_STORY = {
     "known",
     "arm",
     "policy",
+    "first",
 }
 """Fields of notes that the story says once, or that are not shown."""
 _SHOWN = [one.name for one in fields(Note) if one.name not in _OF_STORY]

@@ -5,7 +5,7 @@ Knows that each of these may be repeated. Must not know HTTP, Redis or vendors.
 
 from otp_service.challenge.model import Challenge, State
 from otp_service.challenge.notes import about_challenge
-from otp_service.challenge.sealed import log_challenge
+from otp_service.challenge.sealed import country_in, log_challenge
 from otp_service.challenge.store import ChallengeStore
 from otp_service.challenge.view import View
 from otp_service.crypto.sealing import Seal
@@ -23,6 +23,7 @@ class Manage:
     def __init__(self, *, challenges: ChallengeStore, seal: Seal, journal: Journal, metrics: Metrics) -> None:
         self._challenges = challenges
         self._own = OwnChallenges(challenges, seal)
+        self._seal = seal
         self._journal = journal
         self._metrics = metrics
 
@@ -46,7 +47,7 @@ class Manage:
                 raise ChallengeNotFound
             return now, ended  # another call cancelled it at the same time
         self._metrics.challenges.labels(caller.app.name, "cancelled").inc()
-        request = caller.request_id
-        self._journal.add(about_challenge(What.ENDED, ended, at=now, request_id=request, result="cancelled"))
+        facts = {"at": now, "request_id": caller.request_id, "country": country_in(self._seal, ended)}
+        self._journal.add(about_challenge(What.ENDED, ended, result=ended.state, **facts))
         log_challenge("challenge.cancelled", ended, self._own.number(ended), request_id=caller.request_id)
         return now, ended

@@ -10,7 +10,7 @@ from otp_service import phone
 from otp_service.challenge import transitions, view
 from otp_service.challenge.model import Challenge, Delivery, Status
 from otp_service.challenge.notes import about_challenge, about_delivery
-from otp_service.challenge.sealed import PersonalData, log_challenge, unseal
+from otp_service.challenge.sealed import PersonalData, country_in, log_challenge, unseal
 from otp_service.challenge.store import ChallengeStore
 from otp_service.challenge.view import View
 from otp_service.crypto.sealing import Seal
@@ -80,10 +80,13 @@ class Resend:
         Busy or StoreUnavailable. Then nothing is sent.
         """
         now, challenge = self._own.read_pending(caller, challenge_id)
-        about = about_challenge(
-            What.RESENT, challenge, request_id=caller.request_id, channel=request.channel or ""
-        )
-        with noting_refusals(self._journal, lambda: [about]):
+        about = {"request_id": caller.request_id, "channel": request.channel or ""}
+        with noting_refusals(
+            self._journal,
+            lambda: [
+                about_challenge(What.RESENT, challenge, country=country_in(self._seal, challenge), **about)
+            ],
+        ):
             return self._resend(caller, now, challenge, request, idempotency_key)
 
     def _resend(

@@ -102,7 +102,8 @@ def test_a_challenge_without_guesses_only_waits_for_its_end(
     assert seen(store, id_).last.status is (Status.UNKNOWN if armed_before else Status.NOT_SENT)
     store.scripts.offset += EXPIRY // 2 + 1
     assert waits(store, id_) == "ended"
-    assert store.challenges.end_expired([id_]) == [(id_, State.EXHAUSTED, "web")]
+    assert store.challenges.end_expired([id_]) == [(id_, seen(store, id_))]
+    assert seen(store, id_).state is State.EXHAUSTED
     assert waits(store, id_) == "nowhere"
     assert expires(valkey, store, id_)
 
@@ -295,8 +296,9 @@ def test_what_is_left_to_do_after_the_end_is_said_again(store: Stores, repeating
     armed_twice = [store.challenges.arm(first, "reference", "hash", "main") for _ in range(2)]
     assert armed_twice == [True, True]
     store.scripts.offset += EXPIRY
-    assert store.challenges.end_expired([id_]) == [(id_, State.EXPIRED, "web")]
-    assert store.challenges.end_expired([id_]) == [(id_, None, "web")]
+    assert store.challenges.end_expired([id_]) == [(id_, seen(store, id_))]
+    assert seen(store, id_).state is State.EXPIRED
+    assert store.challenges.end_expired([id_]) == [(id_, None)]
     assert waits(store, id_) == "ended"
     assert claimed_twice(store, repeating, id_).what == "over"
     assert waits(store, id_) == "nowhere"

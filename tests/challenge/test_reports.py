@@ -82,6 +82,28 @@ def test_a_receipt_ends_nothing_and_wakes_no_end(store: Stores, valkey: ValkeySe
     assert deadline(valkey, store, id_) is None
 
 
+def test_the_first_message_that_arrives_is_told_once(store: Stores) -> None:
+    """Whichever of a challenge's messages it is, and whatever is reported in between."""
+    id_ = opened(store).id
+    lease, first = armed(store, id_)
+    store.challenges.settle(lease, Next(1), reference=first, status=Status.ACCEPTED)
+    lease, second = armed(store, id_)
+    store.challenges.settle(lease, Wait(), reference=second, status=Status.ACCEPTED)
+    told = [
+        store.challenges.record_receipt(
+            id_, "main", upstream_id="", reference=reference, status=status, reason=""
+        ).first
+        for reference, status in (
+            (first, Status.SENT),
+            (second, Status.DELIVERED),
+            (first, Status.FAILED),
+            (second, Status.READ),
+            (first, Status.DELIVERED),
+        )
+    ]
+    assert told == [False, True, False, False, False]
+
+
 def test_a_receipt_is_matched_by_either_id(store: Stores) -> None:
     """The upstream's id is tried before our reference. A receipt that matches neither changes nothing."""
     id_ = opened(store).id
@@ -97,11 +119,11 @@ def test_a_receipt_is_matched_by_either_id(store: Stores) -> None:
         assert none == Recorded("none")
     assert seen(store, id_) == before
     for upstream_id, other, place in (("up-1", second, 0), ("up-2", "", 1)):
-        what, _, found, status = store.challenges.record_receipt(
+        what, _, found, status, _ = store.challenges.record_receipt(
             id_, "main", upstream_id=upstream_id, reference=other, status=Status.SENT, reason=""
         )
         assert (what, found, status) == ("changed", place, Status.ACCEPTED)
-    what, _, found, status = store.challenges.record_receipt(
+    what, _, found, status, _ = store.challenges.record_receipt(
         id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason=""
     )
     assert (what, found, status) == ("changed", 0, Status.SENT)

@@ -44,7 +44,7 @@ def test_a_first_message_that_is_too_late_ends_undeliverable(
     assert (after.last.status, after.last.reason) == (Status.NOT_SENT, "too_late")
     assert store.due.due([id_[:2]], 10)[id_[:2]].ids == {}
     assert store.due.ended(id_[:2], 10) == [id_]
-    assert store.challenges.end_expired([id_]) == [(id_, None, "web")]
+    assert store.challenges.end_expired([id_]) == [(id_, None)]
     lost = claimed(store, id_)
     assert lost.what == "owed"
     store.scripts.offset += CLAIM_LEASE

@@ -24,6 +24,7 @@ class Script:
     expected: Counter[str] = field(default_factory=Counter)
     by_country: Counter[tuple[str, str]] = field(default_factory=Counter)
     by_channel: Counter[tuple[str, str]] = field(default_factory=Counter)
+    by_route: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def journey(self, at: int) -> Iterator[Note]:
         """Play one journey that begins at `at`."""
@@ -38,13 +39,18 @@ class Script:
             return
         about = replace(asked, challenge="c", route=ROUTES[country])
         yield self._counted("let_in", replace(about, what=What.ADMITTED, channel=CHANNELS[0]))
+        reached = False
         for place, channel in enumerate(CHANNELS):
             sent = replace(
                 about, place=place, channel=channel, account=draw.choice(ACCOUNTS), at=at + 40_000 * place
             )
             yield self._counted("sent", replace(sent, what=What.SENT, result="accepted", price=0.25))
             if draw.random() < 0.9:
-                yield self._counted("delivered", self._reported(sent, "delivered", "sent"))
+                arrived = replace(self._reported(sent, "delivered", "sent"), first=not reached)
+                if not reached:
+                    self._count("reached", arrived)
+                reached = True
+                yield self._counted("delivered", arrived)
                 yield self._reported(sent, "read", "delivered")
             else:
                 yield self._counted(
@@ -56,15 +62,17 @@ class Script:
                 return
             if place == 0:
                 yield self._counted("fell_back", replace(sent, what=What.FELL_BACK, following=CHANNELS[1]))
-        yield self._counted(
-            "ended", Note(what=What.ENDED, at=at + 300_000, challenge="c", app=app, result="expired")
-        )
+        yield self._counted("ended", replace(about, what=What.ENDED, at=at + 300_000, result="expired"))
 
     def _reported(self, sent: Note, result: str, before: str) -> Note:
         return replace(sent, what=What.REPORTED, result=result, before=before)
 
     def _counted(self, what: str, note: Note) -> Note:
+        self._count(what, note)
+        return note
+
+    def _count(self, what: str, note: Note) -> None:
         self.expected[what] += 1
         self.by_country[what, note.country] += 1
         self.by_channel[what, note.channel] += 1
-        return note
+        self.by_route[what, note.route] += 1

@@ -17,7 +17,7 @@ from otp_service.figures.periods import DAY, HOUR, KEPT, Span, last_days, span
 from otp_service.figures.summary import summarise
 from otp_service.history.note import Note, What
 from otp_service.store.scripts import SCAN_COUNT, Scripts
-from tests.figures.scripted import Script
+from tests.figures.scripted import COUNTRIES, Script
 from tests.support.spine import PatientScripts
 from tests.support.valkey_server import ValkeyServer
 
@@ -68,20 +68,25 @@ def test_ten_thousand_journeys_of_four_processes_give_exact_counts(make: Callabl
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, scripted))
-    expected, by_country, by_channel = Counter[str](), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    expected: Counter[str] = Counter()
+    known: dict[str, Counter[tuple[str, str]]] = {
+        "country": Counter(),
+        "channel": Counter(),
+        "route": Counter(),
+    }
     for script in scripted:
         expected += script.expected
-        by_country += script.by_country
-        by_channel += script.by_channel
+        for by, counts in known.items():
+            counts.update(getattr(script, f"by_{by}"))
     assert expected["asked"] == 10_000
+    assert expected["let_in"] == expected["verified"] + expected["ended"] > expected["reached"] > 0
+    assert {country for what, country in known["country"] if what == "ended"} == set(COUNTRIES)
     reader = make()
     for hours in (span(now, start, now), last_days(now, 2)):
-        for by, known in (("country", by_country), ("channel", by_channel)):
+        for by, counts in known.items():
             rows, whole = summarise(reader.read(hours), [by], {}, most=100)
             assert {what: whole[what] for what in expected} == dict(expected)
-            assert {(what, row[by]): row[what] for row in rows for what in expected if row[what]} == dict(
-                known
-            )
+            assert {(what, row[by]): row[what] for row in rows for what in expected if row[what]} == counts
             assert whole["money"] == 0.25 * expected["sent"]
 
 

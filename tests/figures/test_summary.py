@@ -27,6 +27,7 @@ NOTES = st.lists(
         arm=_WORDS,
         result=_WORDS,
         before=_WORDS,
+        first=st.booleans(),
         reason=st.text(max_size=60),
         rule=_WORDS,
         place=st.none() | st.integers(0, 4),
@@ -86,6 +87,16 @@ def test_a_message_that_is_read_was_delivered_once() -> None:
     reports = [("delivered", "sent"), ("read", "delivered"), ("read", "sent"), ("sent", "accepted")]
     notes = [Note(what=What.REPORTED, at=1, result=result, before=before) for result, before in reports]
     assert summarise(counted(notes), [], {}, most=1)[1]["delivered"] == 2
+
+
+def test_a_challenge_with_two_messages_that_arrive_was_reached_once() -> None:
+    """Both messages were delivered, one person was reached."""
+    notes = [
+        Note(what=What.REPORTED, at=1, place=place, result="delivered", before="sent", first=place == 0)
+        for place in (0, 1)
+    ]
+    total = summarise(counted(notes), [], {}, most=1)[1]
+    assert (total["delivered"], total["reached"]) == (2, 1)
 
 
 def test_a_refused_resend_is_no_refused_send() -> None:

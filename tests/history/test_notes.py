@@ -1,6 +1,7 @@
 """What is noted of a send, a check and a delivery: each act once, with what figures and stories need of it."""
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import pytest
 
 from otp_service.challenge.model import State
 from otp_service.errors import OtpError, WrongCode
+from otp_service.figures.counting import count_note
 from otp_service.history.note import Note, What
 from otp_service.policy import Budget, Guard, Window
 from otp_service.upstream.port import Outcome, Receipt, Stage, Verdict
@@ -235,6 +237,83 @@ def test_an_expired_challenge_is_noted(spine: Spine, ear: Ear) -> None:
     spine.store.scripts.offset += 301_000
     spine.dispatcher.dispatch(id_, lambda: False)
     assert ear.whats() == ["ended expired"]
+
+
+def swept(spine: Spine) -> None:
+    """End in bulk what has expired."""
+    while spine.expiry.sweep(spine.store.partitions.names(), threading.Event()):
+        pass
+
+
+def test_what_expires_in_bulk_is_noted_with_country_and_route(spine: Spine, ear: Ear) -> None:
+    """As any other end, and counted once; what is exhausted was noted with its last guess."""
+    id_ = spine.opened()
+    delivered(spine, id_)
+    exhausted = spine.opened(NUMBERS[1])
+    code = delivered(spine, exhausted)
+    for _ in range(5):
+        with pytest.raises(WrongCode):
+            spine.check.verify(spine.caller, exhausted, other(code))
+    ear.notes()
+    spine.store.scripts.offset += 301_000
+    swept(spine)
+    swept(spine)
+    (ended,) = ear.notes()
+    assert (ended.what, ended.result, ended.challenge) == (What.ENDED, "expired", id_)
+    assert (ended.app, ended.country, ended.route) == ("web", "US", "0")
+    counts = {"app": "web", "result": "expired"}
+    assert spine.metrics.registry.get_sample_value("otp_challenges_total", counts) == 1
+
+
+def cancelled(spine: Spine) -> None:
+    """Ask again too early, and cancel."""
+    id_ = spine.opened()
+    delivered(spine, id_)
+    with pytest.raises(OtpError):
+        spine.resend.resend(spine.caller, id_)
+    spine.manage.cancel(spine.caller, id_)
+
+
+def undeliverable(spine: Spine) -> None:
+    """Have every account refuse."""
+    spine.breakers.record_fault("main", "sms", 600, 1)
+    id_ = spine.opened()
+    delivered(spine, id_)
+    spine.dispatcher.dispatch(id_, lambda: False)
+
+
+def fallen_back(spine: Spine) -> None:
+    """Fall back, expire."""
+    id_ = spine.opened()
+    for _ in range(2):
+        delivered(spine, id_)
+    spine.store.scripts.offset += 301_000
+    spine.dispatcher.dispatch(id_, lambda: False)
+
+
+@pytest.mark.parametrize(
+    ("phone", "play"),
+    [
+        (Phone(), cancelled),
+        (Phone(REFUSED, REFUSED), undeliverable),
+        (Phone(REFUSED), fallen_back),
+    ],
+)
+def test_all_that_figures_count_of_a_challenge_has_country_and_route(
+    valkey: ValkeyServer, phone: Phone, play: Callable[[Spine], None]
+) -> None:
+    """So that no breakdown has a row of its own for what is known."""
+    with open_spine(valkey, phone=phone) as spine:
+        ear = Ear(spine)
+        play(spine)
+        cells = [
+            (cell.what, cell.app, cell.country, cell.route)
+            for note in ear.notes()
+            for cell, _ in count_note(note)
+            if note.challenge and note.what is not What.ASKED
+        ]
+        assert len(cells) >= 3
+        assert {cell[1:] for cell in cells} == {("web", "US", "0")}, cells
 
 
 def test_steps_that_are_passed_over_are_noted(spine: Spine, ear: Ear) -> None:

@@ -339,7 +339,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("not challenge.state and now", "now"),
         ("now >= challenge.expires", "true"),
         ("KEYS[place + 1]", "KEYS[2]"),
-        ('report(id, "", challenge.app)', ""),
+        ('report(id, "")', ""),
     ],
     "end_deliveries": [
         ('queued = "not_sent", ', ""),
@@ -509,6 +509,12 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("delivery.up or ", ""),
         (" and not challenge.state and now < challenge.expires", ""),
         (" and rests", ""),
+        ("receipt.arrived and not challenge.arrived", "receipt.arrived"),
+        ("receipt.arrived and not challenge.arrived", "not challenge.arrived"),
+        (
+            "challenge.arrived = challenge.arrived or receipt.arrived or nil",
+            "challenge.arrived = receipt.arrived or nil",
+        ),
         ("< 0 then", "< -9 then"),
         KEEPTTL,
     ],

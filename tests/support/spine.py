@@ -361,15 +361,19 @@ class Spine:
             at_once=sends,
             beside=[
                 self.pace.run,
-                Expiry(
-                    challenges=self.store.challenges,
-                    queue=self.store.due,
-                    now=self.store.facts.time,
-                    tell=self.dispatcher.dispatch,
-                    journal=self.journal,
-                    metrics=self.metrics,
-                ).run,
+                self.expiry.run,
             ],
+        )
+
+    @property
+    def expiry(self) -> Expiry:
+        """Ends challenges in bulk."""
+        return Expiry(
+            challenges=self.store.challenges,
+            queue=self.store.due,
+            now=self.store.facts.time,
+            tell=self.dispatcher.dispatch,
+            record=self.dispatcher.record_end,
         )
 
 

@@ -1,16 +1,17 @@
 -- Ends those of some challenges whose time is over, and removes those that are gone from the schedule.
--- Returns {now, id, state, app, ...} with each challenge that this call ended, and without a state each for which more is
--- left to do: its app has yet to be told, or a charge to be given back.
+-- Returns {id, record, ...} with each challenge that this call ended, and with an empty record each for which more is left to
+-- do: its app has yet to be told, or a charge to be given back.
 -- KEYS: due, challenge, ...
 -- ARGV: id, ...
 -- include: now
 -- include: bands
 -- include: end_deliveries
 -- include: expire
-local due_key, ended = KEYS[1], {now}
+local due_key, ended = KEYS[1], {}
 
-local function report(id, state, app)
-  for _, part in ipairs({id, state, app}) do ended[#ended + 1] = part end
+local function report(id, record)
+  ended[#ended + 1] = id
+  ended[#ended + 1] = record
 end
 
 for place, id in ipairs(ARGV) do
@@ -18,14 +19,13 @@ for place, id in ipairs(ARGV) do
   local stored = redis.call("GET", challenge_key)
   local challenge = stored and cjson.decode(stored)
   if challenge and challenge.owed then
-    report(id, "", challenge.app)
+    report(id, "")
   elseif not challenge or challenge.state and not challenge.watched then
     redis.call("ZREM", due_key, id)
   elseif not challenge.state and now >= challenge.expires then
-    expire(challenge, challenge_key, due_key, id)
-    report(id, challenge.state, challenge.app)
+    report(id, expire(challenge, challenge_key, due_key, id))
   elseif challenge.state then
-    report(id, "", challenge.app)
+    report(id, "")
   end
 end
 return ended

@@ -2,11 +2,12 @@
 -- reference. Reports of other accounts are ignored.
 -- `receipt` is a JSON object: `account`, `upstream_id` and `reference` (either may be ""), `status`, `overruled` (the
 -- statuses that `status` overrules, so that late, repeated and reordered receipts change nothing), `reason`, and
--- `failed` (whether `status` is a failure).
+-- `failed` and `arrived` (whether `status` is a failure, or says that the message reached the person).
 -- The challenge is due at once if the newest delivery failed, if its app has to be told (unless the newest delivery is
 -- still to be sent or being sent), or if a worker is deciding what follows; that worker loses its lease. A receipt never
 -- ends a challenge.
--- Returns {"changed", now, challenge, place, status before}, {"known", now} or {"none", now}.
+-- Returns {"changed", now, challenge, place, status before, whether no message of the challenge had arrived before},
+-- {"known", now} or {"none", now}.
 -- KEYS: due, challenge
 -- ARGV: id, receipt, wake
 -- include: now
@@ -44,6 +45,8 @@ end
 local before = mine.status
 mine.status = receipt.status
 mine.reason = reason ~= "" and reason or nil
+local first = receipt.arrived and not challenge.arrived
+challenge.arrived = challenge.arrived or receipt.arrived or nil
 local moves = receipt.failed and place == #deliveries and not challenge.state and now < challenge.expires
 local under_way = {queued = true, claimed = true, sending = true}
 local rests = challenge.state or not under_way[deliveries[#deliveries].status]
@@ -60,4 +63,4 @@ if moves or held or challenge.watched and rests then
   end
   redis.call("PUBLISH", wake, id)
 end
-return {"changed", now, stored, place - 1, before}
+return {"changed", now, stored, place - 1, before, first and 1 or 0}

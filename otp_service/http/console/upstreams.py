@@ -9,6 +9,8 @@ from otp_service.http.console.frame import for_role
 from otp_service.http.view import core
 
 views = Blueprint("upstreams", __name__)
+_OF_MESSAGES = ("sent", "not_sent", "delivered", "failed", "verified")
+"""The counts of a row without which it tells nothing of messages: a step that was given up is none."""
 
 
 @views.get("/upstreams")
@@ -25,9 +27,8 @@ def show() -> str:
         for account in core().asked_balances.read(g.active)
     ]
     figures = core().figures.read(from_="7d", by="account,channel,country")["rows"]
-    return render_template(
-        "console/upstreams.html", accounts=accounts, figures=[row for row in figures if row["account"]]
-    )
+    messages = [row for row in figures if row["account"] and any(row[what] for what in _OF_MESSAGES)]
+    return render_template("console/upstreams.html", accounts=accounts, figures=messages)
 
 
 def read_breakers() -> dict[str, dict[str, str]]:

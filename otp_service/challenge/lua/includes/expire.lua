@@ -1,4 +1,4 @@
--- Ends a challenge whose time is over. If its app has to be told, it stays among the endings, due at once.
+-- Ends a challenge whose time is over and returns its record. If its app has to be told, it stays among the endings, due at once.
 -- Needs `now`, `bands` and `end_deliveries`.
 local function expire(challenge, challenge_key, due_key, id)
   local arrived, sent = {accepted = true, unknown = true, sent = true, delivered = true, read = true}, false
@@ -8,10 +8,12 @@ local function expire(challenge, challenge_key, due_key, id)
   end
   local exhausted = #(challenge.attempts or {}) >= challenge.guesses
   challenge.state = exhausted and "exhausted" or sent and "expired" or "undeliverable"
-  redis.call("SET", challenge_key, cjson.encode(challenge), "KEEPTTL")
+  local record = cjson.encode(challenge)
+  redis.call("SET", challenge_key, record, "KEEPTTL")
   if challenge.watched then
     redis.call("ZADD", due_key, now + BAND, id)
   else
     redis.call("ZREM", due_key, id)
   end
+  return record
 end
