@@ -7,10 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 
-from otp_service.access.keyring import LiveKeys
-from otp_service.access.sessions import Sessions
 from otp_service.bootstrap.configuration import Configuration
-from otp_service.bootstrap.verifying import Verifying
+from otp_service.bootstrap.watching import Watching
 from otp_service.delivery.account_health import AccountHealth
 from otp_service.delivery.charges import Charges
 from otp_service.delivery.choice import Choice
@@ -27,19 +25,13 @@ from otp_service.delivery.settlement import Settlement
 from otp_service.delivery.step_chooser import StepChooser
 from otp_service.delivery.turns import Turns
 from otp_service.errors import StoreUnavailable
-from otp_service.events.sender import WebhookSender
-from otp_service.net.public_only import PublicClient
-from otp_service.ops.balances import AskedBalances
-from otp_service.ops.places import Places
 from otp_service.store.connection import USUAL_LIMITS, Limits
-from otp_service.store.eviction import EvictionWatch
-from otp_service.upstream.breakers import Breakers
 
 SPARE_TURNS = 4
 """Sends beside those that hash, or wait for an upstream: some are being claimed, others written down."""
 
 
-class Core(Verifying):
+class Core(Watching):
     """All parts: the use cases of apps and operators, and what workers do."""
 
     def __init__(
@@ -53,7 +45,7 @@ class Core(Verifying):
         offset: int = 0,
         reach: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Make all parts at once, as `Verifying`; tests are told by `reach` where a process may die."""
+        """Make all parts at once, as `Watching`; tests are told by `reach` where a process may die."""
         super().__init__(
             configuration, threads=threads, hash_slots=hash_slots, role=role, limits=limits, offset=offset
         )
@@ -76,38 +68,6 @@ class Core(Verifying):
         with suppress(StoreUnavailable):  # callers with an issued key are told to retry until it is read
             self.live_keys.refresh()
         self.live_keys.follow()
-
-    @cached_property
-    def eviction(self) -> EvictionWatch:
-        """Watches whether the store evicts keys."""
-        return EvictionWatch(self.scripts, self.metrics.store_evicts.set)
-
-    @cached_property
-    def live_keys(self) -> LiveKeys:
-        """The issued keys, as this process last read them."""
-        return LiveKeys(
-            self.keyring, report=lambda kind, seconds: self.metrics.key_ends.labels(kind).set(seconds)
-        )
-
-    @cached_property
-    def sessions(self) -> Sessions:
-        """The sessions of the console."""
-        return Sessions(self.scripts, self.seal, prefix=self.settings.redis_prefix)
-
-    @cached_property
-    def ops_places(self) -> Places:
-        """The operators' calls that run at once."""
-        return Places()
-
-    @cached_property
-    def asked_balances(self) -> AskedBalances:
-        """Asks accounts for their balance."""
-        return AskedBalances(budget=self.store.get_budget)
-
-    @cached_property
-    def breakers(self) -> Breakers:
-        """The circuit breakers of upstream accounts."""
-        return Breakers(self.scripts, prefix=self.settings.redis_prefix)
 
     @cached_property
     def account_health(self) -> AccountHealth:
@@ -223,18 +183,6 @@ class Core(Verifying):
             now=self.store.facts.time,
             tell=self.dispatcher.dispatch,
             record=self.dispatcher.record_end,
-        )
-
-    @cached_property
-    def webhook_sender(self) -> WebhookSender:
-        """Posts events to apps."""
-        return WebhookSender(
-            policy=lambda: self.policy,
-            secrets=self.event_secrets,
-            queue=self.store.events,
-            facts=self.store.facts,
-            client=PublicClient(allow_private=self.settings.private_events),
-            metrics=self.metrics,
         )
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from otp_service.bootstrap.foundation import Foundation
 from otp_service.figures.counters import Counters
 from otp_service.figures.learned import LearnedWaits
+from otp_service.figures.silence import Silences
 from otp_service.guard.blocks import BlockStore
 from otp_service.guard.history import History
 from otp_service.guard.limiter import Limiter
@@ -51,6 +52,11 @@ class Operations(Foundation):
     def counters(self) -> Counters:
         """Counts what happens."""
         return Counters(self.scripts, prefix=self.settings.redis_prefix)
+
+    @cached_property
+    def silences(self) -> Silences:
+        """Counts messages without reports."""
+        return Silences(self.scripts, prefix=self.settings.redis_prefix)
 
     @cached_property
     def learned_waits(self) -> LearnedWaits:

@@ -37,6 +37,8 @@ def needed_secrets(loaded: Policy) -> dict[str, str]:
             needed.setdefault(app.events.secret_env, f"the secret that signs events of app.{app.name}")
         if app.decision:
             needed.setdefault(app.decision.secret_env, f"the secret that signs questions to app.{app.name}")
+    if loaded.alerts:
+        needed.setdefault(loaded.alerts.secret_env, "the secret that signs alerts for operators")
     guards = [loaded.guard, *(app.guard for app in loaded.apps.values() if app.guard)]
     if any(guard.human_check.kind == "siteverify" for guard in guards):
         needed[_CAPTCHA] = "the secret of the vendor that guard.human_check names"
@@ -50,8 +52,8 @@ def held_secrets(read: Settings) -> tuple[str, ...]:
 
 
 def _event_problems(loaded: Policy, secrets: Mapping[str, str]) -> Iterator[str]:
-    hooks = [hook for app in loaded.apps.values() for hook in (app.events, app.decision) if hook]
-    names = {hook.secret_env for hook in hooks}
+    endpoints = [loaded.alerts, *(one for app in loaded.apps.values() for one in (app.events, app.decision))]
+    names = {endpoint.secret_env for endpoint in endpoints if endpoint}
     for name in sorted(names & {given for given, secret in secrets.items() if secret}):
         try:
             read_secrets(secrets[name])

@@ -72,6 +72,7 @@ class Verifying(PolicyEditing):
         dropped = self.metrics.notes_dropped.inc
         made = Journal(clock=lambda: process_time() + self.scripts.offset, dropped=dropped)
         made.listen(self.counters.take)
+        made.listen(self.silences.take)
         if self.settings.keep_history:
             made.listen(HistoryWriter(self.store.stories, self.seal, clock=made.clock, dropped=dropped))
         return made

@@ -1,25 +1,25 @@
-"""Watches the balances of upstream accounts: reads each once a minute, exports it, and warns if it is low.
+"""Watches the balances of upstream accounts: reads each every ten seconds, exports it, and warns once it is low.
 
 All processes share this work. Knows when to ask. Must not know how an upstream is asked.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 
+from otp_service.delivery.low_balances import LowBalances
 from otp_service.errors import StoreUnavailable
 from otp_service.policy import Policy, Upstream
 from otp_service.policy.active import ActivePolicy
 from otp_service.store.facts import Facts
-from otp_service.telemetry.logs import log
+from otp_service.telemetry.failures import Failures
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.get_budget import GetBudget
 from otp_service.upstream.port import Balance, UpstreamError
 
-EVERY = 60
-"""Seconds between two requests to an account."""
-POLL = 5.0
+EVERY = 10
+"""Seconds between two requests to an account: a low balance is seen within 15 s."""
+POLL = 2.5
 """Seconds between two checks whether an account is due."""
 
 
@@ -33,6 +33,8 @@ class Balances:
         self._facts = facts
         self._budget = budget
         self._metrics = metrics
+        self._low = LowBalances(facts)
+        self._alarm = Failures()
 
     def start(self) -> None:
         """Start a daemon thread that watches until the process ends."""
@@ -47,7 +49,7 @@ class Balances:
                 continue
 
     def read_due(self) -> None:
-        """Read the balance of each account that no process has read for a minute. Raises StoreUnavailable."""
+        """Read the balance of each account that no process has just read. Raises StoreUnavailable."""
         active = self._active()
         for name in active.accounts:
             limit = active.policy.upstreams[name].gets_per_minute
@@ -58,17 +60,23 @@ class Balances:
         try:
             rows = active.accounts[name].balance()
         except UpstreamError as error:
-            log("balance.unknown", logging.WARNING, upstream=name, reason=error.reason)
+            self._alarm.failed("balance.unknown", kind=name, upstream=name, reason=error.reason)
             return
         for row in rows:
             self._metrics.balance.labels(name, row.service).set(row.credits)
         self._metrics.balance_read.labels(name).set(time.time())
         low, used = active.policy.upstreams[name].low_balance, _in_use(rows, active.policy, name)
+        short = []
         for row in rows:
             is_low = row in used and low is not None and row.credits < low and not row.postpaid
             self._metrics.balance_low.labels(name, row.service).set(is_low)
             if is_low:
-                log("balance.low", logging.WARNING, upstream=name, service=row.service, credits=row.credits)
+                short.append(row)
+                service, left = row.service, row.credits
+                self._alarm.failed(
+                    "balance.low", kind=(name, service), upstream=name, service=service, credits=left
+                )
+        self._low.write(name, short)
 
 
 def _in_use(rows: Sequence[Balance], policy: Policy, name: str) -> list[Balance]:

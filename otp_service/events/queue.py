@@ -70,6 +70,17 @@ class EventQueue:
             *events,
         )
 
+    def put_for(self, owner: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Queue events that belong to no challenge, in the partition of their owner."""
+        id_ = self._partitions.new_id(owner)
+        named = {str(place): record for place, record in enumerate(records)}
+        self.put(id_, list(named), named)
+
+    def due_for(self, owner: str, limit: int) -> list[str]:
+        """List what is due in the partition of an owner, at most `limit` events."""
+        partition = self._partitions.home(owner)
+        return list(self._due.due([partition], limit)[partition].ids)
+
     def claim(self, id_: str) -> QueuedEvent | None:
         """Lease an event that is due. Return None if it is gone or another worker holds it."""
         tries, record = self._scripts.call("claim_event", self._keys(id_), id_, LEASE, operation())

@@ -1,4 +1,4 @@
-"""Sends queued events to the endpoints of apps: signs, posts, retries and gives up.
+"""Sends queued events to the endpoints of apps and of operators: signs, posts, retries and gives up.
 
 Knows the queue, the schedule and the endpoints. Must not know what an event means.
 """
@@ -14,7 +14,7 @@ from otp_service.events.queue import EventQueue, QueuedEvent
 from otp_service.events.standard_webhooks import Disable, Done, Retry
 from otp_service.net.public_only import PostResult, PublicClient
 from otp_service.net.shares import Shares
-from otp_service.policy import Policy
+from otp_service.policy import Endpoint, Policy
 from otp_service.store.facts import Facts
 from otp_service.telemetry.logs import log
 from otp_service.telemetry.metrics import Metrics
@@ -27,10 +27,12 @@ CROWDED = 1.0
 """Seconds to postpone an event whose app has its share under way."""
 NOT_NOW = 300.0
 """Seconds to postpone an event if this process does not know its endpoint or secret."""
+OPERATORS = ""
+"""The app of events for operators: no app has this name."""
 
 
 class WebhookSender:
-    """Sends events from the queue to the endpoints of their apps."""
+    """Sends events from the queue to the endpoints of their apps, or of the operators."""
 
     def __init__(
         self,
@@ -63,17 +65,17 @@ class WebhookSender:
 
     def _deliver(self, queued: QueuedEvent) -> None:
         app, event_id = queued.record["app"], queued.id
-        found = self._policy().apps.get(app)
-        secrets = self._secrets.get(found.events.secret_env, ()) if found and found.events else ()
-        if not (found and found.events and secrets):
+        endpoint = self._endpoint(app)
+        secrets = self._secrets.get(endpoint.secret_env, ()) if endpoint else ()
+        if not (endpoint and secrets):
             # A newer policy version, or a process with newer settings, may know the endpoint.
             self._queue.finish(event_id, NOT_NOW)
             self._count(queued, "postponed", "no_endpoint", None)
             return
-        if self._is_off(app, found.events.url):
+        if self._is_off(app, endpoint.url):
             self._end(queued, "dropped")
             return
-        answer = self._post(queued, found.events.url, secrets)
+        answer = self._post(queued, endpoint.url, secrets)
         match standard_webhooks.after_answer(queued.tries + 1, answer, random.random):
             case Done():
                 self._end(queued, "delivered")
@@ -81,16 +83,21 @@ class WebhookSender:
                 self._queue.finish(event_id, seconds)
                 self._count(queued, "retried", answer.reason, answer.status)
             case Disable():
-                self._facts.put(f"off:{app}", found.events.url, OFF_FOR)
+                self._facts.put(f"off:{app}", endpoint.url, OFF_FOR)
                 self._end(queued, "disabled")
             case _:
                 self._end(queued, "given_up", answer.reason)
 
+    def _endpoint(self, app: str) -> Endpoint | None:
+        policy = self._policy()
+        if app == OPERATORS:
+            return policy.alerts
+        found = policy.apps.get(app)
+        return found.events if found else None
+
     def _post(self, queued: QueuedEvent, url: str, secrets: Sequence[bytes]) -> PostResult:
         record: Mapping[str, Any] = queued.record
-        body = standard_webhooks.write_body(
-            standard_webhooks.EventType(record["type"]), record["at"], record["data"]
-        )
+        body = standard_webhooks.write_body(record["type"], record["at"], record["data"])
         return self._client.post(
             url, standard_webhooks.sign(queued.id, int(time.time()), body, secrets), body
         )
@@ -103,7 +110,7 @@ class WebhookSender:
         self._count(queued, result, reason, None)
 
     def _count(self, queued: QueuedEvent, result: str, reason: str, status: int | None) -> None:
-        app = queued.record["app"]
+        app = queued.record["app"] or "(operators)"
         self._metrics.events.labels(app, result).inc()
         log(
             f"event.{result}",

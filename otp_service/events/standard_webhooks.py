@@ -61,7 +61,7 @@ class GaveUp:
     """Every try failed; the event is not sent again automatically."""
 
 
-def write_body(type_: EventType, at_ms: int, data: Mapping[str, Any]) -> bytes:
+def write_body(type_: str, at_ms: int, data: Mapping[str, Any]) -> bytes:
     """Write an event that happened at `at_ms` (milliseconds since 1970). Raises ValueError above 20 kB."""
     at = (_EPOCH + timedelta(milliseconds=at_ms)).isoformat(timespec="milliseconds")
     event = {"type": type_, "timestamp": at.replace("+00:00", "Z"), "data": data}

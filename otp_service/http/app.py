@@ -40,6 +40,7 @@ def prepared(configuration: Configuration, *, shared_metrics: bool) -> Flask:
     core.workers.follow()
     core.send_wait.follow()
     core.refunds.follow()
+    core.teller.follow()
     return web(core, shared_metrics=shared_metrics)
 
 

@@ -182,4 +182,4 @@ def _access(policy: Policy) -> tuple[object, ...]:
         )
         for name, one in policy.upstreams.items()
     }
-    return policy.operators, apps, upstreams, policy.templates, frozenset(policy.hosts)
+    return policy.operators, policy.alerts, apps, upstreams, policy.templates, frozenset(policy.hosts)

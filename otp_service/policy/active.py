@@ -30,6 +30,10 @@ class ActivePolicy:
     senders: Mapping[tuple[str, str], ChannelSender]
     accounts: Mapping[str, UpstreamAccount]
 
+    def channels_of_accounts(self) -> dict[str, list[str]]:
+        """List the channels over which each account sends."""
+        return {name: [channel for channel, one in self.senders if one == name] for name in self.accounts}
+
 
 class PolicyFollower:
     """Gives the newest active policy, always from one version only.

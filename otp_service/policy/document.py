@@ -31,6 +31,7 @@ def parse(text: str) -> Policy:
         routes=draft.routes,
         challenge=draft.challenge,
         guard=draft.guard,
+        alerts=draft.alerts,
         templates=draft.templates,
         hosts=tuple(draft.hosts),
         warnings=tuple(_warnings(draft, Findings(lines))),

@@ -9,6 +9,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
+from otp_service.policy.endpoint_forms import AlertsForm
 from otp_service.policy.fields import Form
 from otp_service.policy.forms import (
     AppForm,
@@ -23,7 +24,7 @@ from otp_service.policy.forms import (
 )
 from otp_service.policy.guard_forms import FORMS, GUARD, changed
 from otp_service.policy.limits import Guard
-from otp_service.policy.model import App, ChallengeRules, Match, Operator, Route, Upstream
+from otp_service.policy.model import App, ChallengeRules, Endpoint, Match, Operator, Route, Upstream
 from otp_service.policy.places import join, line_of
 from otp_service.policy.review import Review
 from otp_service.policy.review_form import ReviewForm
@@ -114,6 +115,7 @@ class Draft:
     routes: tuple[Route, ...]
     challenge: ChallengeRules
     guard: Guard
+    alerts: Endpoint | None
     templates: Mapping[str, Mapping[str, str]]
     hosts: tuple[str, ...]
     """Hosts to which texts and brands may lead, beside those of apps."""
@@ -151,6 +153,7 @@ def read(document: Mapping[str, Any], findings: Findings) -> Draft:
         ),
         challenge=_table(ChallengeForm(), tables.get("challenge", {}), "challenge", findings),
         guard=guard,
+        alerts=_table(AlertsForm(), tables["alerts"], "alerts", findings) if "alerts" in tables else None,
         templates=templates,
         hosts=hosts,
     )

@@ -1,12 +1,14 @@
-"""Forms of an app's own endpoints: for its events, and for the decision about a send.
+"""Forms of endpoints: an app's own for its events and for the decision about a send, and the operators'.
 
 Knows the policy document's syntax. Must not know what is sent to an endpoint.
 """
 
+from typing import ClassVar
+
 from marshmallow import fields, validate
 
 from otp_service.policy.fields import Form, one_of
-from otp_service.policy.model import EVENTS, DecisionHook, Events
+from otp_service.policy.model import EVENTS, DecisionHook, Endpoint, Events
 
 
 def _endpoint() -> fields.String:
@@ -41,3 +43,12 @@ class DecisionForm(Form):
     url = _endpoint()
     secret_env = _secret()
     on_failure = fields.String(validate=one_of("allow", "refuse"))
+
+
+class AlertsForm(Form):
+    """`[alerts]`."""
+
+    shape = Endpoint
+    blank: ClassVar = {"url": "", "secret_env": ""}
+    url = _endpoint()
+    secret_env = _secret()

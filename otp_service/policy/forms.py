@@ -377,4 +377,5 @@ class DocumentForm(Form):
     operator = Named(fields.Raw())
     challenge = fields.Raw()
     guard = fields.Raw()
+    alerts = fields.Raw()
     template = fields.Raw()

@@ -60,20 +60,24 @@ Learned = Callable[[str, str], float | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Events:
-    """Where an app receives events. No `types` means all. `secret_env` names the setting that holds the secret."""
+class Endpoint:
+    """Where requests of the service go. `secret_env` names the setting that holds the secret which signs them."""
 
     url: str
     secret_env: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events(Endpoint):
+    """Where an app receives events. No `types` means all."""
+
     types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionHook:
+class DecisionHook(Endpoint):
     """The app's own endpoint that is asked about each send. `on_failure` is what an answer that does not come means."""
 
-    url: str
-    secret_env: str
     on_failure: Literal["allow", "refuse"] = "allow"
 
 
@@ -268,7 +272,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The whole policy. `templates` are by channel and locale; `hosts` are those to which texts may lead."""
+    """The whole policy. `templates` are by channel and locale; `hosts` are those to which texts may lead.
+
+    `alerts` is the operators' own endpoint.
+    """
 
     apps: Mapping[str, App]
     upstreams: Mapping[str, Upstream]
@@ -276,6 +283,7 @@ class Policy:
     operators: Mapping[str, Operator] = field(default_factory=dict)
     challenge: ChallengeRules = field(default_factory=ChallengeRules)
     guard: Guard = field(default_factory=Guard)
+    alerts: Endpoint | None = None
     templates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     hosts: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -126,7 +126,7 @@ def test_many_processes_ask_and_warn_once(store: Stores, logged: Logged) -> None
         balances.read_due()
     assert main.times == 1
     assert logged == [("balance.low", {"upstream": "main", "service": "T", "credits": 99.9})]
-    assert EVERY == 60
+    assert EVERY <= 10  # a low balance is to be seen within 15 s
 
 
 def test_a_low_balance_counts_only_for_services_in_use(store: Stores, logged: Logged) -> None:

@@ -1,4 +1,4 @@
-"""The events that the service sends to apps, for openapi.yaml (Standard Webhooks 1.0.0).
+"""The events that the service sends to apps and operators, for openapi.yaml (Standard Webhooks 1.0.0).
 
 Knows what each event holds. tests/house/test_openapi_webhooks.py holds it against events as the code makes them.
 """
@@ -7,6 +7,9 @@ from typing import Any, get_args
 
 from marshmallow import Schema
 
+from otp_service.alerts.alert import Severity
+from otp_service.alerts.bulletin import AlertType
+from otp_service.alerts.lookout import KINDS
 from otp_service.challenge.model import State
 from otp_service.events.standard_webhooks import EventType
 from otp_service.guard.decision_hook import TYPE, Level
@@ -14,8 +17,10 @@ from otp_service.http.schemas.challenge import ChallengeSchema, DeliverySchema
 from otp_service.http.schemas.tokens import ClaimsSchema
 from otp_service.upstream.channels import CHANNELS
 
-Fields = dict[str, tuple[dict[str, Any], str, str]]
+Fields = dict[str, tuple[dict[str, Any], str, Any]]
 """Each field's form, description and example."""
+AnyType = EventType | AlertType
+TYPES: tuple[AnyType, ...] = (*EventType, *AlertType)
 ENDED = (State.EXHAUSTED, State.EXPIRED, State.UNDELIVERABLE)
 """States in which a challenge failed."""
 SUMMARIES = {
@@ -25,6 +30,8 @@ SUMMARIES = {
     EventType.VERIFIED: "The person typed the right code",
     EventType.FAILED: "The challenge ended without a right code",
     EventType.BLOCKED: "The guard refused a send",
+    AlertType.FIRING: "Operators are told that something needs a person",
+    AlertType.RESOLVED: "Operators are told that it is over",
 }
 _HEADERS = {
     "webhook-id": (
@@ -67,7 +74,31 @@ _ABOUT: Fields = {
     "reference": ({"type": "string"}, _said("reference"), "signup-4711"),
 }
 _CHANNEL = ({"type": "string", "enum": list(CHANNELS)}, _said("channel", DeliverySchema), "sms")
-_DATA: dict[EventType, Fields] = {
+_ALERT: Fields = {
+    "alert": ({"type": "string", "enum": list(KINDS)}, "What kind of state it is.", "breaker_open"),
+    "subject": (
+        {"type": "string"},
+        "What it is about, such as an account and a channel; may be empty.",
+        "main/sms",
+    ),
+    "severity": ({"type": "string", "enum": [*get_args(Severity)]}, "How bad it is.", "critical"),
+    "text": (
+        {"type": "string"},
+        "A sentence for people.",
+        "main, SMS: open. Other accounts and steps are used meanwhile.",
+    ),
+    "since": (
+        {"type": "integer"},
+        "When it was first seen (milliseconds since 1970).",
+        1_790_000_000_000,
+    ),
+    "page": (
+        {"type": "string"},
+        "The page of the console with its rows, below the operators' address.",
+        "/ops/console/upstreams",
+    ),
+}
+_DATA: dict[AnyType, Fields] = {
     EventType.SENT: {"channel": _CHANNEL},
     EventType.DELIVERED: {"channel": _CHANNEL},
     EventType.FELL_BACK: {
@@ -90,7 +121,11 @@ _DATA: dict[EventType, Fields] = {
         )
     },
     EventType.BLOCKED: {"rule": ({"type": "string"}, "The guard's rule that refused.", "number")},
+    AlertType.FIRING: _ALERT,
+    AlertType.RESOLVED: _ALERT,
 }
+_APART = {EventType.BLOCKED, *AlertType}
+"""Types that are about no challenge."""
 _OPTIONAL = {"reference"}
 _TEXT = {"type": "string"}
 _QUESTION: Fields = {
@@ -123,22 +158,22 @@ _ANSWERS = {
 }
 
 
-def name_of(type_: EventType) -> str:
+def name_of(type_: AnyType) -> str:
     """Give the name of an event's schema and, from a small letter, of its operation."""
     return "".join(word.capitalize() for word in str(type_).replace(".", "_").split("_"))
 
 
 def webhooks() -> dict[str, Any]:
     """Describe the request of each event and what the service makes of an app's answer."""
-    events = {str(type_): {"post": _operation(type_)} for type_ in EventType}
+    events = {str(type_): {"post": _operation(type_)} for type_ in TYPES}
     return events | {TYPE: {"post": _DECISION}}
 
 
-def _operation(type_: EventType) -> dict[str, Any]:
+def _operation(type_: AnyType) -> dict[str, Any]:
     name = name_of(type_)
     return {
         "operationId": name[0].lower() + name[1:],
-        "tags": ["Verification"],
+        "tags": ["Operators" if isinstance(type_, AlertType) else "Verification"],
         "summary": SUMMARIES[type_],
         "security": [],
         "parameters": _PARAMETERS,
@@ -156,8 +191,10 @@ def _operation(type_: EventType) -> dict[str, Any]:
 
 
 _RESPONSES = {
-    "2XX": {"description": "The app has it."},
-    "410": {"description": "The app wants no more events: the service sends none to this URL for a while."},
+    "2XX": {"description": "The receiver has it."},
+    "410": {
+        "description": "The receiver wants no more events: the service sends none to this URL for a while."
+    },
     "default": {
         "description": "The service sends it again, nine times in three days. A Retry-After makes it wait longer."
     },
@@ -200,24 +237,25 @@ _DECISION = {
 }
 
 
-def _example(type_: EventType) -> dict[str, Any]:
+def _example(type_: AnyType) -> dict[str, Any]:
     fields = _fields(type_)
     data = {name: example for name, (_, _, example) in fields.items()}
     return {"type": str(type_), "timestamp": "2026-09-21T14:13:20.000Z", "data": data}
 
 
-def _fields(type_: EventType) -> Fields:
-    return _DATA[type_] if type_ is EventType.BLOCKED else _ABOUT | _DATA[type_]
+def _fields(type_: AnyType) -> Fields:
+    return _DATA[type_] if type_ in _APART else _ABOUT | _DATA[type_]
 
 
 def schemas() -> dict[str, Any]:
     """Give the schema of each event's body."""
     about = {"description": "What every event about a challenge holds.", **_data(_ABOUT)}
-    events = {"EventData": about, **{name_of(type_): _schema(type_) for type_ in EventType}}
+    alert = {"description": "What every event about an alert holds.", **_data(_ALERT)}
+    events = {"EventData": about, "AlertData": alert, **{name_of(type_): _schema(type_) for type_ in TYPES}}
     return events | {"DecisionRequested": _ASKED, "Decision": _ANSWERS}
 
 
-def _schema(type_: EventType) -> dict[str, Any]:
+def _schema(type_: AnyType) -> dict[str, Any]:
     return {
         "type": "object",
         "description": f"{SUMMARIES[type_]}.",
@@ -225,11 +263,15 @@ def _schema(type_: EventType) -> dict[str, Any]:
         "properties": {
             "type": {"const": str(type_)},
             "timestamp": {"type": "string", "format": "date-time", "description": "When it happened."},
-            "data": _data(_DATA[type_])
-            if type_ is EventType.BLOCKED
-            else {"allOf": [_BASE, _data(_DATA[type_])]},
+            "data": _data_of(type_),
         },
     }
+
+
+def _data_of(type_: AnyType) -> dict[str, Any]:
+    if isinstance(type_, AlertType):
+        return {"$ref": "#/components/schemas/AlertData"}
+    return _data(_DATA[type_]) if type_ in _APART else {"allOf": [_BASE, _data(_DATA[type_])]}
 
 
 _BASE = {"$ref": "#/components/schemas/EventData"}

@@ -11,14 +11,16 @@ from openapi_schema_validator import OAS31Validator
 
 from otp_service import errors
 from otp_service.access.api_keys import digest
+from otp_service.alerts import bulletin
+from otp_service.alerts.alert import Alert
 from otp_service.challenge.model import Challenge, Delivery, Plan, State, Status, Step
 from otp_service.events import from_challenge, standard_webhooks
-from otp_service.events.standard_webhooks import EventType
 from otp_service.http import app as http_app
 from otp_service.http.problems import STATUS, raw_problem
 from otp_service.http.server import refusals
 from tests.conftest import OPS, ORIGIN, POLICY, PUBLISHABLE, SECRET, make_core
 from tests.house import openapi_reports
+from tests.house.openapi_webhooks import TYPES
 from tests.support.http_api import (
     NO_ID,
     NOBODY,
@@ -176,6 +178,15 @@ def events() -> list[from_challenge.Event]:
     return made
 
 
+def alerts() -> list[bulletin.News]:
+    """Return an event of each type that operators receive."""
+    alert = Alert("breaker_open", "main/sms", "critical", "main, SMS: open.", "upstreams")
+    _, none = bulletin.follow({}, [alert], 0)
+    told, firing = bulletin.follow(bulletin.follow({}, [alert], 0)[0], [alert], bulletin.SETTLE)
+    _, resolved = bulletin.follow(told, [], bulletin.SETTLE + bulletin.QUIET)
+    return [*none, *firing, *resolved]
+
+
 def closed(schema: Any) -> Any:  # noqa: ANN401 - YAML
     """Return a schema of an event that takes no field which it does not name."""
     whole = followed(schema)
@@ -194,15 +205,14 @@ def closed(schema: Any) -> Any:  # noqa: ANN401 - YAML
 
 def test_every_event_is_as_its_webhook_says() -> None:
     """No field more, none less, and each word of an enum; no type is left out."""
-    seen: dict[EventType, set[str]] = {}
-    for event in events():
-        content = documented()["webhooks"][str(event.type)]["post"]["requestBody"]["content"][
-            "application/json"
-        ]
-        body = json.loads(standard_webhooks.write_body(event.type, 1_790_000_000_000, event.data))
+    seen: dict[str, set[str]] = {}
+    made: list[tuple[str, dict[str, Any]]] = [(one.type, one.data) for one in events()]
+    for type_, data in [*made, *((one.type, one.data) for one in alerts())]:
+        content = documented()["webhooks"][type_]["post"]["requestBody"]["content"]["application/json"]
+        body = json.loads(standard_webhooks.write_body(type_, 1_790_000_000_000, data))
         OAS31Validator(closed(content["schema"])).validate(body)
-        seen.setdefault(event.type, set()).update(body["data"])
-    for type_ in EventType:
+        seen.setdefault(type_, set()).update(body["data"])
+    for type_ in TYPES:
         content = documented()["webhooks"][str(type_)]["post"]["requestBody"]["content"]["application/json"]
         assert set(closed(content["schema"])["properties"]["data"]["properties"]) == seen[type_]
 

@@ -6,6 +6,8 @@ import pytest
 import yaml
 from openapi_spec_validator import validate
 
+from otp_service.alerts.bulletin import AlertType
+from otp_service.events.standard_webhooks import EventType
 from tests.house import openapi_cut
 from tests.house.openapi_document import FILE, TAGS
 
@@ -41,10 +43,12 @@ def test_all_tags_give_the_whole_document() -> None:
     assert part(*TAGS) == yaml.safe_load(FILE.read_text(encoding="utf-8"))
 
 
-def test_events_are_a_part_of_verification_only() -> None:
-    """An operators' client needs none."""
-    assert "webhooks" in part("Verification")
-    assert "webhooks" not in part("Operators")
+def test_events_are_where_their_receivers_look() -> None:
+    """Those of challenges are for apps, alerts are for operators, and others get none."""
+    assert set(part("Operators")["webhooks"]) == {str(one) for one in AlertType}
+    assert {str(one) for one in EventType} < set(part("Verification")["webhooks"])
+    assert not set(part("Operators")["webhooks"]) & set(part("Verification")["webhooks"])
+    assert "webhooks" not in part("Tokens")
     assert "upstreamSecret" not in part("Operators")["components"]["securitySchemes"]
 
 

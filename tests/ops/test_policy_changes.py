@@ -100,6 +100,19 @@ def test_where_numbers_go_is_access(valkey: ValkeyServer) -> None:
     core.close()
 
 
+def test_where_alerts_go_is_access(valkey: ValkeyServer) -> None:
+    """They tell of the whole service, and silence would hide what was done."""
+    core = make_core(valkey.url, "unused", text=GOOD, event_secrets={"OTP_EVENTS_WEB": draw_secret()})
+    core.active.refresh()
+    told = f'{GOOD}[alerts]\nurl = "https://evil.example.com"\nsecret_env = "OTP_EVENTS_WEB"\n'
+    with pytest.raises(RoleNotAllowed):
+        core.policy_changes.apply(told, by="ben", reason="r", same_access_as=core.policy)
+    with pytest.raises(PolicyInvalid) as error:
+        core.policy_changes.apply(told.replace("_WEB", "_NONE"), by="anna", reason="r")
+    assert "OTP_EVENTS_NONE is required: the secret that signs alerts" in f"{error.value.rules()}"
+    core.close()
+
+
 def test_access_is_compared_with_the_version_that_is_replaced(core: Core, changes: PolicyChanges) -> None:
     """Not with one that this process has not followed yet."""
     stale = core.policy

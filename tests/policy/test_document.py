@@ -16,6 +16,7 @@ from otp_service.errors import ConfigurationError
 from otp_service.policy import (
     CHANNELS,
     ChallengeRules,
+    Endpoint,
     Events,
     Guard,
     Match,
@@ -131,6 +132,10 @@ types = ["challenge.verified", "challenge.failed"]
 
 [operator.anna]
 keys = ["{OPS_HASH}"]
+
+[alerts]
+url = "https://pager.example.com"
+secret_env = "OTP_EVENTS_OPS"
 
 [challenge]
 code_length = 8
@@ -265,6 +270,7 @@ steps = [{{ channel = "mip", upstream = "main" }}]
         secret_env="OTP_EVENTS_WEB",
         types=("challenge.verified", "challenge.failed"),
     )
+    assert read.alerts == Endpoint(url="https://pager.example.com", secret_env="OTP_EVENTS_OPS")
     assert read.operators == {"anna": Operator(name="anna", keys=(OPS_HASH,))}
     assert read.challenge == ChallengeRules(
         code_length=8,
@@ -379,7 +385,7 @@ def test_the_example_and_its_comments_are_valid() -> None:
     text = (Path(__file__).parents[2] / "docs" / "policy.example.toml").read_text(encoding="utf-8")
     read = policy.parse(text)
     assert {warning.split(": ")[1] for warning in read.warnings} == {
-        "India delivers no SMS without entity_id and template_id or template_ids (DLT) (line 118)",
+        "India delivers no SMS without entity_id and template_id or template_ids (DLT) (line 122)",
         "is the hash of the example, which no key has (line 7)",
         "is the hash of the example, which no key has (line 8)",
         "is the hash of the example, which no key has (line 27)",
@@ -589,6 +595,15 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
         (
             'url = "http://127.0.0.1"\nsecret_env = "OTP_EVENTS_A"\ntypes = ["verified"]',
             f"app.web.events.types[0]: must be one of {', '.join(policy.EVENTS)}",
+        ),
+    ],
+    "[alerts]": [
+        ('url = "http://x.example"\nsecret_env = "OTP_EVENTS_A"', f"alerts.url: {URL_RULE}"),
+        ('url = "https://x.example"\nsecret_env = "OPS"', "alerts.secret_env: must start with OTP_EVENTS_"),
+        ('url = "https://x.example"', "alerts.secret_env: missing data for required field"),
+        (
+            'url = "https://x.example"\nsecret_env = "OTP_EVENTS_A"\ntypes = []',
+            "alerts.types: unknown field",
         ),
     ],
     "[upstream.main.receipts]": [

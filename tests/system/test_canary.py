@@ -12,6 +12,7 @@ import pytest
 import requests
 from redis import Redis
 
+from otp_service.alerts.bulletin import AlertType
 from otp_service.events import signing_secrets
 from otp_service.events.standard_webhooks import EventType
 from tests.support.demo_process import Demo
@@ -108,7 +109,9 @@ def _use(demo: Demo, answers: Answers, endpoint: Endpoint) -> None:
     _push(demo, answers)
     _operate(demo, answers)
     _fail(demo, answers)
-    endpoint.wait(lambda posts: _kinds(posts) == set(EventType) and _delivered(posts) == set(CHANNELS))
+    endpoint.wait(
+        lambda posts: _kinds(posts) >= {*EventType, AlertType.FIRING} and _delivered(posts) == set(CHANNELS)
+    )
 
 
 def _kinds(posts: Iterable[Post]) -> set[str]:
@@ -121,9 +124,10 @@ def _delivered(posts: Iterable[Post]) -> set[str]:
 
 
 def _post_events_to(demo: Demo, answers: Answers, endpoint: Endpoint) -> None:
-    """Have the demo's app hear of its challenges."""
+    """Have the demo's app hear of its challenges, and operators of what needs them."""
     text = (demo.var / "policy.toml").read_text()
-    text += f'[app.demo.events]\nurl = "{endpoint.url}"\nsecret_env = "OTP_EVENTS_DEMO"\n'
+    there = f'url = "{endpoint.url}"\nsecret_env = "OTP_EVENTS_DEMO"\n'
+    text += f"[app.demo.events]\n{there}[alerts]\n{there}"
     applied = answers.call("PUT", "/ops/policy", {"text": text, "reason": "to hear"}, key="ops_key")
     demo.wait_for_policy(applied.json()["version"])
 
@@ -405,7 +409,7 @@ def test_nothing_in_answers_and_metrics(run: Run, canaries: list[str]) -> None:
 
 
 def test_nothing_in_events(run: Run, canaries: list[str]) -> None:
-    """Every event that an app was told, body and headers, in all tries."""
+    """Every event that an app or operators were told, body and headers, in all tries."""
     posts = run.endpoint.posts
     assert len(posts) > SENDS
     for post in posts:

@@ -6,7 +6,9 @@ from itertools import islice
 
 import pytest
 
+from otp_service.alerts.teller import EVERY
 from otp_service.bootstrap.operations import BLOCKS_KEPT
+from otp_service.delivery.low_balances import LowBalances
 from otp_service.verification.caller import Caller
 from otp_service.verification.options import OptionsRequest
 from otp_service.verification.send import SendRequest
@@ -57,6 +59,10 @@ WINDOWS = {
     r"\{P:guard\}:o:[A-Za-z0-9_.-]+": MINUTE,
     rf"\{{P:guard\}}:x:{NAME}": 10 * 365 * DAY,  # until START, or an operator lifts it
     r"\{P:b:main\}:sms": HOUR,  # a breaker; nothing of a number
+    r"P:awaited": 7 * DAY,  # messages without reports by account and channel; nothing of a number
+    r"P:k:low:main": DAY,  # a low balance
+    r"P:k:alerts": 7 * DAY,  # what operators were told; nothing of a number
+    r"P:s:alerts:look": MINUTE,
     rf"P:asked:{NAME}": MINUTE,  # an HMAC of an address
     r"P:audit": 400 * DAY,  # operators' acts; numbers are masked
     r"\{P:f:hour[0-9]+\}": 49 * HOUR,  # figures; nothing of a number
@@ -84,6 +90,9 @@ def every_trace(house: House) -> None:
     core.breakers.record_fault("main", "sms", None, 5)
     core.options.read(replace(caller, address="192.0.2.1"), OptionsRequest(to=fine))
     core.policies.apply("", author="a test", reason="a test")
+    LowBalances(core.store.facts).write("main", [])
+    core.teller.queue_news()
+    core.store.facts.use_once("alerts:look", EVERY)
 
 
 @pytest.fixture(scope="module")

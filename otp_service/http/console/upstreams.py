@@ -17,7 +17,7 @@ _OF_MESSAGES = ("sent", "not_sent", "delivered", "failed", "verified")
 @for_role("read")
 def show() -> str:
     """Ask each account for its balance, and show what its breakers let pass and what the last week's figures say."""
-    breakers = read_breakers()
+    breakers = core().breakers.states(g.active.channels_of_accounts())
     accounts = [
         account
         | {
@@ -29,11 +29,3 @@ def show() -> str:
     figures = core().figures.read(from_="7d", by="account,channel,country")["rows"]
     messages = [row for row in figures if row["account"] and any(row[what] for what in _OF_MESSAGES)]
     return render_template("console/upstreams.html", accounts=accounts, figures=messages)
-
-
-def read_breakers() -> dict[str, dict[str, str]]:
-    """Read the state of each breaker, by account and channel."""
-    channels: dict[str, list[str]] = {name: [] for name in g.active.accounts}
-    for channel, name in g.active.senders:
-        channels[name].append(channel)
-    return core().breakers.states(channels)

@@ -1,4 +1,4 @@
-"""How moments, durations and amounts are written on pages.
+"""How moments are written on pages.
 
 Pure, but for the one function that makes templates know the others. Must not know what they are about.
 """
@@ -7,9 +7,7 @@ from datetime import UTC, datetime
 
 from flask import Blueprint
 
-CHANNELS = {"sms": "SMS", "whatsapp": "WhatsApp", "rcs": "RCS", "mip": "MIP", "voice": "Voice"}
-"""The names of channels for people."""
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+from otp_service.alerts.alert import channel_name, duration, share
 
 
 def install(site: Blueprint) -> None:
@@ -31,26 +29,6 @@ def clock(milliseconds: float) -> str:
 def machine_time(milliseconds: float) -> str:
     """Write a moment as programs read it."""
     return _moment(milliseconds).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def duration(seconds: float) -> str:
-    """Write a time in its two largest units, such as 2 h 5 min."""
-    left, parts = round(seconds), []
-    for size, unit in _UNITS:
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or ("0 s" if not seconds else f"{seconds:.1f} s")
-
-
-def share(part: float) -> str:
-    """Write a share as a percentage."""
-    return f"{part * 100:.0f} %"
-
-
-def channel_name(channel: str) -> str:
-    """Write a channel's name."""
-    return CHANNELS.get(channel, channel)
 
 
 def _moment(milliseconds: float) -> datetime:

@@ -18,10 +18,7 @@ views = Blueprint("ops_upstreams", __name__, url_prefix="/ops")
 @operation(summary="List upstream accounts", answer=UpstreamsSchema, keys=OPS_KEYS, role="read")
 def list_upstreams() -> dict[str, Any]:
     """Ask each account for its balance, and show its circuit breakers."""
-    channels: dict[str, list[str]] = {name: [] for name in g.active.accounts}
-    for channel, name in g.active.senders:
-        channels[name].append(channel)
-    states = core().breakers.states(channels)
+    states = core().breakers.states(g.active.channels_of_accounts())
     return {
         "upstreams": [one | {"breakers": states[one["name"]]} for one in core().asked_balances.read(g.active)]
     }

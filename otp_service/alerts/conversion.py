@@ -1,6 +1,6 @@
-"""What needs a person, from figures: conversion that fell, receipts that stopped.
+"""Conversion that fell, from the figures of hours.
 
-Pure. Knows which difference is large enough to say so. Must not know where figures are read or how a page looks.
+Pure. Knows which difference is large enough to say so. Must not know where figures are read.
 """
 
 from collections import defaultdict
@@ -10,7 +10,9 @@ from typing import Any
 
 HOUR = 3_600_000
 LEAST = 20
-"""Messages in an hour below which its shares say nothing."""
+"""Messages in an hour below which its share says nothing."""
+SETTLED = 300_000
+"""Milliseconds after which most of an hour's messages had time to be verified."""
 FALLEN = 0.75
 """The part of yesterday's share below which conversion has fallen."""
 Row = Mapping[str, Any]
@@ -37,8 +39,10 @@ def hours_of(rows: Iterable[Row], *names: str) -> dict[tuple[str, ...], dict[int
 
 def list_falls(rows: Iterable[Row], now: int) -> Iterator[Fall]:
     """Yield what fell, in this hour if it is old enough to tell, or else in the last one."""
+    this = now // HOUR * HOUR
+    told = (this, this - HOUR) if now - this >= SETTLED else (this - HOUR,)
     for (channel, country), hours in hours_of(rows, "channel", "country").items():
-        for hour in (now // HOUR * HOUR, (now // HOUR - 1) * HOUR):
+        for hour in told:
             new, old = hours.get(hour), hours.get(hour - 24 * HOUR)
             if new is None or old is None or min(new["sent"], old["sent"]) < LEAST:
                 continue
@@ -46,14 +50,3 @@ def list_falls(rows: Iterable[Row], now: int) -> Iterator[Fall]:
             if share < FALLEN * before:
                 yield Fall(channel, country, share, before, new["sent"])
             break
-
-
-def list_silent(rows: Iterable[Row], now: int) -> Iterator[tuple[str, str, int]]:
-    """Yield the accounts and channels that reported before, and report nothing now, with the messages of the hour."""
-    for (account, channel), hours in hours_of(rows, "account", "channel").items():
-        recent = [hours[at] for at in (now // HOUR * HOUR, (now // HOUR - 1) * HOUR) if at in hours]
-        sent = sum(row["sent"] for row in recent)
-        reports = sum(row["delivered"] + row["failed"] for row in recent)
-        earlier = sum(row["delivered"] for at, row in hours.items() if at < (now // HOUR - 1) * HOUR)
-        if sent >= LEAST and not reports and earlier:
-            yield account, channel, sent

@@ -1,9 +1,8 @@
-"""What is said to need a person, from figures of hours, and what is not."""
+"""Which falls of conversion are said to need a person, and which are not."""
 
 from typing import Any
 
-from otp_service.http.console.fires import FALLEN, HOUR, LEAST, Fall, list_falls, list_silent
-from otp_service.http.console.pictures import draw_funnel, draw_spark
+from otp_service.alerts.conversion import FALLEN, HOUR, LEAST, SETTLED, Fall, list_falls
 
 NOW = 500_000 * HOUR + 40 * 60_000
 THIS, LAST, YESTERDAY = NOW // HOUR * HOUR, (NOW // HOUR - 1) * HOUR, (NOW // HOUR - 24) * HOUR
@@ -11,7 +10,7 @@ THIS, LAST, YESTERDAY = NOW // HOUR * HOUR, (NOW // HOUR - 1) * HOUR, (NOW // HO
 
 def row(time: int, sent: int, verified: int = 0, **more: object) -> dict[str, Any]:
     """Give the figures of an hour."""
-    usual = {"channel": "sms", "country": "IN", "account": "main", "delivered": 0, "failed": 0}
+    usual = {"channel": "sms", "country": "IN"}
     return {**usual, "time": time, "sent": sent, "verified": verified, **more}
 
 
@@ -44,38 +43,11 @@ def test_countries_and_channels_are_told_apart() -> None:
     assert [fall.country for fall in list_falls(rows, NOW)] == ["IN"]
 
 
-def test_an_account_that_reports_no_more_is_said() -> None:
-    """It did before, and messages leave."""
-    before = row(YESTERDAY, 100, delivered=90)
-    assert list(list_silent([before, row(LAST, 10), row(THIS, 10)], NOW)) == [("main", "sms", 20)]
-    assert list(list_silent([before, row(THIS, LEAST - 1)], NOW)) == []
-    assert list(list_silent([before, row(THIS, 100, delivered=1)], NOW)) == []
-    assert list(list_silent([before, row(THIS, 100, failed=1)], NOW)) == []
-    assert list(list_silent([row(THIS, 100)], NOW)) == []
-
-
-def test_a_funnel_counts_challenges() -> None:
-    """A second message of a challenge makes no stage longer than the one before it."""
-    total = {
-        "asked": 10,
-        "let_in": 8,
-        "sent": 14,
-        "first_sent": 8,
-        "delivered": 12,
-        "reached": 7,
-        "verified": 6,
-    }
-    assert [(bar.name, bar.count, bar.part) for bar in draw_funnel(total)] == [
-        ("Asked", 10, 1.0),
-        ("Let in", 8, 0.8),
-        ("Sent", 8, 0.8),
-        ("Delivered", 7, 0.7),
-        ("Verified", 6, 0.6),
-    ]
-    assert [bar.part for bar in draw_funnel(dict.fromkeys(total, 0))] == [0.0] * 5
-
-
-def test_a_line_of_counts_fits_its_box() -> None:
-    """From left to right, the highest count at the top."""
-    assert draw_spark([0, 2, 4]) == "0.0,19.0 50.0,10.0 100.0,1.0"
-    assert draw_spark([0]) == "0.0,19.0"
+def test_an_hour_that_has_just_begun_says_nothing() -> None:
+    """Its messages had no time to be verified; the hour before is asked instead."""
+    begun = NOW // HOUR * HOUR + SETTLED - 1
+    rows = [row(YESTERDAY, 100, 80), row(THIS, 100, 0)]
+    assert list(list_falls(rows, begun)) == []
+    assert len(list(list_falls(rows, begun + 1))) == 1
+    (fall,) = list_falls([row(YESTERDAY - HOUR, 100, 80), row(LAST, 100, 10)], begun)
+    assert fall.now == 0.1
