@@ -38,6 +38,7 @@ TESTS = tuple(
         "delivery/test_membership",
         "delivery/test_send_wait",
         "figures/test_counters",
+        "figures/test_silence",
         "history/test_store",
         "history/test_stories",
         "delivery/test_worker_watch",

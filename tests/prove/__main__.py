@@ -1,7 +1,7 @@
 """Prove the headline figures: one command for each, JSON and a picture of each in docs/evidence.
 
 make prove                      all of them, about an hour
-make prove ARGS=races           one of them: races, pumping, fallback, load or faults
+make prove ARGS=races           one of them: races, pumping, fallback, load, alerts or faults
 make prove ARGS="load --smoke"  in seconds and into a folder that is thrown away, to see that it works
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.bench.drawing import draw_bars
 from tests.bench.figures import Figure, show, verdict
-from tests.prove import evidence, fallback, faults, load, page, pumping, races
+from tests.prove import alerts, evidence, fallback, faults, load, page, pumping, races
 from tests.prove.evidence import Claim
 
 Measure = Callable[[str], Iterator[Figure]]
@@ -37,6 +37,7 @@ def measures(*, smoke: bool) -> Mapping[str, tuple[Claim, Measure]]:
         "pumping": (pumping.CLAIM, lambda _: pumping.pumping(people=pumped[0], numbers=pumped[1])),
         "fallback": (fallback.CLAIM, partial(fallback.falling_back, seconds, shares=shares)),
         "faults": (faults.CLAIM, partial(faults.failing, 0.2 if smoke else 30)),
+        "alerts": (alerts.CLAIM, partial(alerts.alerting, names=1 if smoke else len(alerts.FAULTS))),
         "load": (load.CLAIM, partial(load.loading, seconds, whole=not smoke)),
     }
 

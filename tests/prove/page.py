@@ -7,9 +7,9 @@ import re
 import sys
 from pathlib import Path
 
-from tests.prove import evidence, fallback, faults, load, pumping, races
+from tests.prove import alerts, evidence, fallback, faults, load, pumping, races
 
-CLAIMS = (races.CLAIM, pumping.CLAIM, fallback.CLAIM, load.CLAIM, faults.CLAIM)
+CLAIMS = (races.CLAIM, pumping.CLAIM, fallback.CLAIM, load.CLAIM, alerts.CLAIM, faults.CLAIM)
 PAGES = {Path("README.md"): "docs/evidence/", Path("docs/evidence.md"): "evidence/"}
 """Pages with the table, and where the evidence is from there."""
 _TABLE = re.compile(r"(?<=<!-- evidence -->\n).*?(?=<!-- /evidence -->)", re.DOTALL)

@@ -11,7 +11,7 @@ from tests.support.patience import PATIENCE
 
 @pytest.mark.slow
 @pytest.mark.needs_node
-@pytest.mark.parametrize("name", ["races", "pumping", "fallback", "load"])
+@pytest.mark.parametrize("name", ["races", "pumping", "fallback", "load", "alerts"])
 def test_each_figure_is_proven_by_its_command(name: str) -> None:
     """Briefly, so that nothing is kept; a command that measures nothing ends with an error."""
     command = [sys.executable, "-m", "tests.prove", name, "--smoke"]
