@@ -64,6 +64,15 @@ def test_every_part_of_a_step_comes_back(store: Stores, step: Step) -> None:
     assert challenge.plan.steps == (step, step)
 
 
+def test_what_is_opened_has_no_code_yet(store: Stores, valkey: ValkeyServer) -> None:
+    """Not for the first message, nor for a later step: the worker draws each just before it sends it."""
+    made = opened(store, replace(PLAN, steps=PLAN.steps * 3))
+    with valkey.client() as client:
+        (stored,) = [client.get(key) for key in client.scan_iter(f"*{prefix_of(store)}*:c:*")]
+    assert [one.code_hash for one in seen(store, made.id).deliveries] == [""]
+    assert "argon2" not in f"{stored}"
+
+
 def test_a_stored_challenge_is_scheduled_for_now(store: Stores, valkey: ValkeyServer) -> None:
     """It is due at once, in the schedule of its own partition and in no other."""
     challenge = opened(store)

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -55,6 +56,19 @@ def test_an_account_that_never_reported_is_not_silent(make: Callable[[], Silence
     silences.take([Note(what=What.REPORTED, at=1, channel="voice", account="main")])
     silences.take([SENT] * 50)
     assert silences.read() == [Silence("main", "voice", 0, 0)]
+
+
+def test_a_batch_counts_for_each_account_and_channel(make: Callable[[], Silences]) -> None:
+    """In one call: what one of them reports says nothing of another."""
+    silences = make()
+    other, call = replace(REPORTED, account="other"), replace(REPORTED, channel="voice")
+    silences.take([REPORTED, other, call])
+    silences.take([SENT, replace(SENT, account="other"), replace(SENT, account="other"), call])
+    assert {(one.account, one.channel): one.messages for one in silences.read()} == {
+        ("main", "sms"): 1,
+        ("other", "sms"): 2,
+        ("main", "voice"): 0,
+    }
 
 
 def test_nothing_else_is_counted(make: Callable[[], Silences]) -> None:

@@ -87,6 +87,8 @@ def test_a_fallback_does_not_count_as_requested_by_its_caller(valkey: ValkeyServ
         "session": {"refuse": ["2/h"]},
         "app": {"human_check": ["1/h"]},
         "cooldown": {},
+        "conversion": {"sends": 1, "share": 0.5},
+        "standing": {"unverified": 1},
     }
     with chain(valkey, tables) as sends:
         sends.run(sends.start(session="s"))

@@ -78,7 +78,8 @@ COUNTED: Mapping[str, Counted] = {
     "everything": Counted("messages of all apps", f"OWASP API4:2023; figures: {_OWN}"),
     "guessing": Counted(
         "wrong codes over all numbers",
-        f"{_OWN}: 2,000 guesses at six digits hit 0.002 times on average",
+        f"{_OWN}: 2,000 guesses at six digits hit 0.002 times on average, "
+        "at most four times as often while earlier codes are valid",
     ),
     "country": Counted(
         "messages to one country, separately by kind of caller",
@@ -423,7 +424,7 @@ def _of_clients() -> Iterator[Sequence[str]]:
 def _of_hashing() -> Iterator[Sequence[str]]:
     yield (
         "Argon2 runs at once",
-        "number of cores, over all API processes",
+        "cores of the machine divided by its API processes, at least one in each; likewise in workers",
         "`bootstrap/core.py`",
         "the check waits",
     )

@@ -12,10 +12,18 @@ import pytest
 
 import otp_service
 from otp_service import settings
+from otp_service.access import sessions
+from otp_service.access.keyring import MOST_KEYS
+from otp_service.challenge.guess import MOST_REPEATS
 from otp_service.cli import main as cli
+from otp_service.guard.networks import PLACE, WIDER
+from otp_service.guard.pins import MOST_PINS
+from otp_service.ops import audit_trail
+from otp_service.ops.places import OPS_PLACES
 from otp_service.policy.guard_forms import FORMS, GUARD
 from otp_service.policy.limits import RULES, Guard
 from otp_service.policy.model import EVENTS, ChallengeRules, Upstream
+from otp_service.policy.review import LONGEST as LONGEST_REVIEW
 from otp_service.telemetry.metrics import Metrics
 from tests.conftest import OPS, POLICY, PUBLISHABLE
 from tests.house import made, security_document
@@ -219,6 +227,45 @@ def test_the_figures_are_what_the_code_says() -> None:
     assert wanted == TEXT, "python -m tests.house.security_document"
 
 
+WORDS = {2: "two", 3: "three", 4: "four", 5: "five", 100: "a hundred"}
+
+
+def sentences() -> Iterator[str]:
+    """Yield what sentences of the document say about figures, as the code has them."""
+    guard, most = Guard(), ChallengeRules().max_attempts
+    number, unproven = guard.number, guard.unproven
+    pause = unproven.trickle[0].seconds // 60
+    hour, day = (window.limit for window in unproven.refuse)
+    yield f"Strangers together cause at most {number.refuse[-1].limit} messages a day to one phone"
+    yield f"(IPv4 /{PLACE[4]}, IPv6 /{PLACE[6]})"
+    yield f"one such message leaves every {number.trickle[0].seconds // 60} minutes"
+    yield f"up to {number.refuse[-1].limit} messages a day and one more every {pause} minutes"
+    yield f"{hour} in an hour and {day} in a day, or {WORDS[int(unproven.ratio)]} for each verified one"
+    yield f"plus {unproven.trickle[0].limit} every {pause} minutes"
+    yield f"counted by /64, /{WIDER[0][0]} and /{WIDER[1][0]}"
+    yield f"At {guard.consecutive.most} that kind is closed"
+    yield f"{WORDS[guard.standing.unverified]} sends in a row that are not verified"
+    yield f"{WORDS[most]} guesses end it"
+    yield f"{WORDS[most]} guesses per challenge"
+    yield f"at most {WORDS[1 + ChallengeRules().earlier_codes]} of 10⁶ are right at once"
+    yield f"Operators' calls have {WORDS[OPS_PLACES]} places in each process"
+    yield f"a challenge answers {WORDS[MOST_REPEATS]} repetitions"
+    yield f"{MOST_KEYS:,} valid keys and {MOST_PINS:,} pins"
+    yield f"these for {audit_trail.KEEP // DAY_MS} days, the newest {audit_trail.MOST_ACTS:,}"
+    yield f"{LONGEST_REVIEW} days"
+    yield f"{sessions.LONGEST // HOUR_MS} hours at most; {sessions.TRIES_WITHIN // 60_000} minutes"
+    yield f"API keys have {8 * 24} random bits"
+
+
+DAY_MS, HOUR_MS = 86_400_000, 3_600_000
+
+
+def test_the_figures_in_sentences_are_the_codes() -> None:
+    """Each sentence with a figure stands in the document with the figure that holds."""
+    text = re.sub(r"\s+", " ", TEXT)
+    assert [said for said in sentences() if said not in text] == []
+
+
 def test_the_check_finds_drift(tmp_path: Path) -> None:
     """The command that CI runs fails for a wrong figure without changing it; another run corrects it."""
     file = tmp_path / "security.md"
@@ -295,3 +342,17 @@ def test_a_refusal_of_the_guard_is_logged(valkey: ValkeyServer, log: Log) -> Non
     refused = next(event for event in log.events() if event["event"] == "guard.refused")
     assert (refused["rule"], refused["verdict"], refused["app"]) == ("countries", "refuse", "web")
     assert refused["request_id"] == answer.headers["X-Request-Id"]
+    tripped = next(event for event in log.events() if event["event"] == "guard.tripped")
+    assert (tripped["rule"], tripped["mode"], tripped["app"]) == ("countries", "enforce", "web")
+    assert NUMBER not in log.stream.getvalue()
+
+
+def test_what_a_rule_would_refuse_is_logged_while_it_is_watched(valkey: ValkeyServer, log: Log) -> None:
+    """The mode says that the message left (ASVS 16.3.3)."""
+    api = make_api(valkey, text=f'{POLICY}[guard.number]\nmode = "watch"\nrefuse = ["1/h"]\n')
+    first = api.send()
+    api.later(40)  # than the cooldown
+    assert [first.status_code, api.send().status_code] == [202, 202]
+    close(api)
+    tripped = [event for event in log.events() if event["event"] == "guard.tripped"]
+    assert [(one["rule"], one["mode"], one["verdict"]) for one in tripped] == [("number", "watch", "allow")]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import OPS, ORIGIN
-from tests.support.http_api import NO_ID, Api
+from tests.support.http_api import NO_ID, NUMBER, Api
 from tests.support.http_calls import BODY, paths, preflight
 
 pytest_plugins = ["tests.support.http_fixtures"]
@@ -74,6 +74,9 @@ EVERY_KIND: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/healthz", {"key": None}),
     ("GET", "/readyz", {"key": None}),
     ("GET", "/metrics", {"key": OPS}),
+    ("GET", "/ops/blocks", {"key": OPS}),
+    ("GET", "/ops/figures?format=csv", {"key": OPS}),
+    ("POST", "/ops/challenges/search", {"key": OPS, "body": {"number": NUMBER}}),
     ("POST", "/otp/send", {"body": BODY}),
     ("POST", "/otp/send", {"raw": b"{"}),
     ("POST", "/otp/send", {"key": None, "body": BODY}),

@@ -128,6 +128,9 @@ def _post_events_to(demo: Demo, answers: Answers, endpoint: Endpoint) -> None:
     text = (demo.var / "policy.toml").read_text()
     there = f'url = "{endpoint.url}"\nsecret_env = "OTP_EVENTS_DEMO"\n'
     text += f"[app.demo.events]\n{there}[alerts]\n{there}"
+    text = text.replace(
+        "[upstream.sandbox]", "[upstream.sandbox]\nlow_balance = 1e9", 1
+    )  # an alert that lasts
     applied = answers.call("PUT", "/ops/policy", {"text": text, "reason": "to hear"}, key="ops_key")
     demo.wait_for_policy(applied.json()["version"])
 
@@ -356,12 +359,16 @@ def _read_stories(answers: Answers, number: str) -> None:
     answers.call("GET", f"/ops/challenges/{number}", key="ops_key")
 
 
+ADDRESS = "198.51.100.77"
+"""A person's address, as a server names it."""
+
+
 def _guard(answers: Answers, number: str) -> None:
     """Refuse a number, explain it, and let it pass again; with devices, sessions and proofs that are none."""
     pin = {"kind": "number", "subject": number, "what": "refuse", "reason": f"not {number}"}
     answers.call("POST", "/ops/pins", pin, key="ops_key")
     answers.call("POST", "/otp/send", {"to": number, "human_proof": "bm9uZQ==", "device_token": "a.b.c"})
-    answers.call("POST", "/otp/send", {"to": number, "session": number}, key="secret_key")
+    answers.call("POST", "/otp/send", {"to": number, "session": number, "address": ADDRESS}, key="secret_key")
     answers.call("POST", "/otp/options", {"to": number})
     answers.call("POST", "/otp/options", {"to": f"{number}000", "address": number}, key="secret_key")
     answers.call("POST", "/ops/blocks/explain", {"to": number, "address": "192.0.2.1"}, key="ops_key")
@@ -389,7 +396,7 @@ def canaries(run: Run) -> list[str]:
     keys += [
         part for secret in EVENT_SECRETS for part in (secret, secret.removeprefix(signing_secrets.PREFIX))
     ]
-    return [*{message["code"] for message in messages}, *numbers, *plain, *keys, *run.answers.tokens]
+    return [*{message["code"] for message in messages}, *numbers, *plain, *keys, *run.answers.tokens, ADDRESS]
 
 
 def test_nothing_in_the_log(run: Run, canaries: list[str]) -> None:

@@ -164,8 +164,9 @@ def keys_of(spine: Spine) -> list[str]:
 def test_a_recycled_number_knows_no_session_of_before(spine: Spine) -> None:
     """The number may belong to another person now."""
     by_session(spine, OWNER, "the-owners")
-    spine.history.erase(OWNER)  # as `recycled` does with each number
-    assert by_session(spine, OWNER, "the-owners") == "session"
+    assert spine.history.read_past(OWNER, "web", "the-owners", 3600).met
+    spine.history.record_recycled([OWNER], spine.store.facts.time(), 3600)
+    assert not spine.history.read_past(OWNER, "web", "the-owners", 3600).met
 
 
 SPELLINGS = (
