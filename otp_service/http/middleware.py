@@ -7,7 +7,7 @@ import re
 import time
 from functools import cache
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from otp_service import errors
@@ -15,7 +15,10 @@ from otp_service.http import paths
 from otp_service.http.body import MAX_BODY
 from otp_service.http.problems import http_problem, new_request_id, problem, unexpected_problem
 from otp_service.http.view import core
+from otp_service.telemetry.failures import Failures
 from otp_service.telemetry.logs import log
+
+_FOREIGN = "otp_foreign_origins"
 
 
 def install(app: Flask) -> None:
@@ -24,6 +27,7 @@ def install(app: Flask) -> None:
     app.url_map.merge_slashes = False  # a redirect would repeat a POST at another path
     paths.install(app.url_map)
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions[_FOREIGN] = Failures()
     app.before_request(_begin)
     app.after_request(_end)
     app.register_error_handler(errors.OtpError, problem)
@@ -110,7 +114,9 @@ def _allow_origin(response: Response) -> None:
         return
     if not any(origin in app.origins for app in apps):
         if request.method == "OPTIONS":
-            log("http.foreign_origin", origin=_shown(origin), request_id=g.request_id)
+            # No page learns the reason from its browser. One line a minute, whatever strangers send.
+            failures: Failures = current_app.extensions[_FOREIGN]
+            failures.failed("http.foreign_origin", origin=_shown(origin), request_id=g.request_id)
         return
     response.headers.update(readable_by(origin))
     if request.method == "OPTIONS":

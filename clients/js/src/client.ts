@@ -61,9 +61,11 @@ export class OtpClient {
   readonly #deadline: number;
   readonly #timeout: number;
   readonly #fetch: typeof fetch;
+  #explained = false;
 
   /** `url` is the service's address, `key` a publishable key in a page and a secret key on a server. */
   constructor(url: string, key: string, options: ClientOptions = {}) {
+    if (key.startsWith("sk_") && "document" in globalThis) throw new Error("A page shows its key to everyone: use the publishable key (pk_...), never a secret one.");
     this.#url = url.replace(/\/+$/, "");
     this.#key = key;
     this.#deadline = options.deadline ?? 20_000;
@@ -143,11 +145,21 @@ export class OtpClient {
       return { problem: typeof content?.code === "string" ? content : noAnswer(answer.status) };
     } catch {
       signal?.throwIfAborted();
+      if (!limit.signal.aborted) void this.#explain();
       return { problem: noAnswer(0) };
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
     }
+  }
+
+  /** Tells the developer of a page what no browser says: the service is there, but may not know the page's origin. */
+  async #explain(): Promise<void> {
+    const page = (globalThis as { location?: Location }).location?.origin;
+    if (!page || this.#explained) return;
+    this.#explained = true;
+    const found = await this.#fetch(`${this.#url}/otp.mjs`, { method: "HEAD", credentials: "omit" }).catch(() => null);
+    if (found?.ok) console.warn(`otp: ${this.#url} answers, but its answer to this page was lost. Is ${page} one of the app's origins?`);
   }
 }
 

@@ -57,6 +57,7 @@ export class Journey {
         input: (event) => this.#entry.typed(event as InputEvent),
       },
       Number(form.getAttribute("heading") ?? 2),
+      form.hasAttribute("country") ? "abroadHint" : "toHint",
     );
     this.#entry = new CodeEntry(this.view, () => form.getAttribute("auto-submit") !== "off" && this.#verify());
     this.#calls = new Calls({

@@ -1,7 +1,7 @@
 // The names of all words: each language has a text for each. Knows names only.
 
 export type Name =
-  | "title" | "toLabel" | "toHint" | "send" | "codeTitle" | "callTitle" | "sending" | "sent" | "arrived"
+  | "title" | "toLabel" | "toHint" | "abroadHint" | "send" | "codeTitle" | "callTitle" | "sending" | "sent" | "arrived"
   | "instead" | "calling" | "failed" | "change" | "codeLabel" | "codeHint" | "verify" | "wait" | "none" | "again"
   | "call" | "by" | "fresh" | "expires" | "noTo" | "badTo" | "noRoute" | "noCode" | "badCode" | "several" | "wrong"
   | "tries" | "limit" | "busy" | "offline" | "setup" | "check" | "noCheck" | "noSends" | "endTitle" | "expired"

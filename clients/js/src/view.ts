@@ -53,7 +53,7 @@ export class View {
   #line = "";
   #said: number[] = [];
 
-  constructor(readonly language: Language, private readonly acts: Acts, level: number) {
+  constructor(readonly language: Language, private readonly acts: Acts, level: number, private readonly toHint: Name) {
     const id = `otp-${++views}-`;
     const described = `${id}hint ${id}error`;
     const plain = { autocapitalize: "off", autocorrect: "off", spellcheck: "false", "aria-describedby": described };
@@ -86,7 +86,7 @@ export class View {
     this.code.hidden = number;
     this.#label.htmlFor = number ? this.to.id : this.code.id;
     this.#label.textContent = this.#word(number ? "toLabel" : "codeLabel");
-    this.#hint.textContent = number ? this.#word("toHint") : "";
+    this.#hint.textContent = number ? this.#word(this.toHint) : "";
     this.#button.hidden = step === "done";
     this.#button.textContent = this.#word(({ number: "send", code: "verify", ended: "restart", done: "verify" } as const)[step]);
     this.#again.hidden = step !== "code";
