@@ -12,6 +12,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from redis.exceptions import RedisError
+
 from tests.soak.clients import People
 from tests.soak.faults import plan
 from tests.soak.judge import Verdict, judge
@@ -36,8 +38,11 @@ def soak(seconds: float, seed: int) -> tuple[Verdict, dict[str, Any]]:
                     _show(f"left out, as nothing can be mounted here: {step.fault.name}")
                     continue
                 _show(f"{ends - time.monotonic():6.0f} s left, {people.progress()}: {step.fault.name}")
-                step.fault.inject(stand, random.Random(step.seed), step.lasts)
-                injected[step.fault.name] += 1
+                try:
+                    step.fault.inject(stand, random.Random(step.seed), step.lasts)
+                    injected[step.fault.name] += 1
+                except RedisError:
+                    _show("        the store did not take it: the fault before it lasts")
             _show("no more faults; everybody finishes")
         until(stand.is_ready)
         inboxes = {one.number: stand.inbox(one.number) for one in people.journeys}

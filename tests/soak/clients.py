@@ -69,10 +69,10 @@ class People:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Let each finish the journey that was begun."""
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Let each finish the journey that was begun, unless the soak itself failed: some could wait for ever then."""
         self._stop.set()
-        for thread in self._threads:
+        for thread in self._threads if error is None else ():
             thread.join()
 
     def progress(self) -> str:

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from otp_service.sandbox import Outcome
 from otp_service.sandbox.outcomes import Selection
 from tests.conftest import OPS
-from tests.soak.stand import Stand
+from tests.soak.stand import Stand, leads
 from tests.support.deployments import ask
 from tests.support.patience import until
 
@@ -73,7 +73,7 @@ def _promote(stand: Stand, _: random.Random, __: float) -> None:
     until(stand.promoted)
     leading, other = stand.servers()
     leading.kill()
-    until(lambda: ask(other, "INFO", "replication")["role"] == "master")
+    until(lambda: leads(other))  # which may be too busy to say so at first
     leading.start()
     until(stand.promoted)
 
