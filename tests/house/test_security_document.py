@@ -20,10 +20,10 @@ from otp_service.guard.networks import PLACE, WIDER
 from otp_service.guard.pins import MOST_PINS
 from otp_service.ops import audit_trail
 from otp_service.ops.places import OPS_PLACES
+from otp_service.policy import review
 from otp_service.policy.guard_forms import FORMS, GUARD
 from otp_service.policy.limits import RULES, Guard
 from otp_service.policy.model import EVENTS, ChallengeRules, Upstream
-from otp_service.policy.review import LONGEST as LONGEST_REVIEW
 from otp_service.telemetry.metrics import Metrics
 from tests.conftest import OPS, POLICY, PUBLISHABLE
 from tests.house import made, security_document
@@ -252,7 +252,7 @@ def sentences() -> Iterator[str]:
     yield f"a challenge answers {WORDS[MOST_REPEATS]} repetitions"
     yield f"{MOST_KEYS:,} valid keys and {MOST_PINS:,} pins"
     yield f"these for {audit_trail.KEEP // DAY_MS} days, the newest {audit_trail.MOST_ACTS:,}"
-    yield f"{LONGEST_REVIEW} days"
+    yield f"{review.LONGEST} days"
     yield f"{sessions.LONGEST // HOUR_MS} hours at most; {sessions.TRIES_WITHIN // 60_000} minutes"
     yield f"API keys have {8 * 24} random bits"
 

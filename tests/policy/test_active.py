@@ -9,6 +9,8 @@ from otp_service.errors import ConfigurationError, StoreUnavailable
 from otp_service.policy import Policy
 from otp_service.policy.active import ActivePolicy, PolicyFollower
 from otp_service.policy.versions import Policies, Version
+from otp_service.store.polling import POLL_EVERY
+from tests.support.patience import until
 from tests.support.spine import PatientScripts, together
 from tests.support.valkey_server import ValkeyServer
 
@@ -39,6 +41,17 @@ def active_policy(number: int, text: str) -> ActivePolicy:
     """Give an active policy that holds nothing but its number and the text."""
     policy = Policy(apps={}, upstreams={}, routes=(), warnings=(text,))
     return ActivePolicy(version=number, policy=policy, senders={}, accounts={})
+
+
+def test_a_new_version_is_followed_within_two_seconds(policies: Policies) -> None:
+    """A thread looks every second, and then builds it."""
+    active = PolicyFollower(policies, built)
+    active.follow()
+    applied(policies, "one")
+    until(lambda: active.version == 1)
+    applied(policies, "two")
+    until(lambda: active.version == 2)
+    assert POLL_EVERY <= 1
 
 
 def test_a_process_follows_the_version_in_force(policies: Policies) -> None:
