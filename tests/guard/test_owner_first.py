@@ -70,18 +70,36 @@ def test_a_short_refusal_leaves_no_way_in(counters: Counters) -> None:
     assert solving(counters, rules, asked(address=THERE)).verdict == "refuse"
 
 
-def test_a_network_is_new_again_after_a_day(counters: Counters) -> None:
-    """Until then its messages fill the window for it alone; the marks of networks do not pile up."""
+def test_a_network_is_new_again_after_thirty_days(counters: Counters) -> None:
+    """Until then it is one of those that fill the window, whoever else asks. Then its mark goes, too."""
     rules = only({"number": {"refuse": ["2/d"], "trickle": ["1/10m"]}})
     assert passes(counters.charge(rules, asked(address=HERE)))
-    assert passes(counters.charge(rules, asked(address=THERE)))
-    later(counters, DAY - MINUTE)
-    assert solving(counters, rules, asked(address=HERE)).verdict == "refuse"
-    later(counters, 2 * MINUTE)
+    for _ in range(27):  # a day and the tenth part of one, until what was counted has left
+        later(counters, 11 * DAY // 10)
+        assert [passes(counters.charge(rules, asked(address=THERE))) for _ in range(2)] == [True, True]
+        assert solving(counters, rules, asked(address=HERE)).verdict == "refuse"
+    later(counters, 3 * DAY // 10)
     assert passes(solving(counters, rules, asked(address=HERE)))
+    assert marks(counters) == 2
+
+
+def marks(counters: Counters) -> int:
+    """Count the networks that are remembered of a number, whose key lives for a day or two after the last message."""
     [fields] = [found for key, found in counters.stored().items() if ":number:" in key]
-    assert sum(name.startswith("w") for name in fields) == 1
-    assert counters.lives()["number"] > DAY * 1000
+    assert DAY * 1000 < counters.lives()["number"] < 3 * DAY * 1000
+    return sum(name.startswith("w") for name in fields)
+
+
+def test_networks_do_not_pile_up(counters: Counters) -> None:
+    """Those that are too old go, and of too many the one that was met first."""
+    rules = only({"number": {"refuse": ["1000/d"], "trickle": ["1/10m"]}})
+    for place in range(260):
+        address = f"10.{place // 256}.{place % 256}.1"
+        assert passes(counters.charge(rules, asked(address=address)))
+    assert marks(counters) == 256
+    later(counters, 31 * DAY)
+    assert passes(counters.charge(rules, asked(address=HERE)))
+    assert marks(counters) == 1
 
 
 def test_a_network_whose_code_was_right_is_new(counters: Counters) -> None:

@@ -1,20 +1,25 @@
-"""Lighthouse gives the shop and the form in it 100 for accessibility and for best practices."""
+"""Lighthouse gives the shop, the form in it and the console 100 for accessibility and for best practices."""
 
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from flask import Flask
 
 from tests.support.browser import ARGS
+from tests.support.console_site import PAGES, console_site
 from tests.support.demo_process import Demo
 from tests.support.form_site import FormSite
 from tests.support.node_tools import Tools
+from tests.support.patience import PATIENCE
 from tests.support.sandbox_server import Serving
+from tests.support.valkey_server import ValkeyServer
 
 pytest_plugins = ("tests.support.demo_fixtures", "tests.support.form_fixtures")
 pytestmark = [pytest.mark.needs_node, pytest.mark.needs_chromium]
@@ -27,8 +32,8 @@ def lighthouse(tmp_path_factory: pytest.TempPathFactory) -> Tools:
     return Tools(tmp_path_factory.mktemp("lighthouse"), HERE)
 
 
-def findings(lighthouse: Tools, address: str) -> dict[str, list[str]]:
-    """Load a page as Lighthouse does, and list for each category what costs points."""
+def findings(lighthouse: Tools, address: str, **headers: str) -> dict[str, list[str]]:
+    """Load a page as Lighthouse does, with more headers, and list for each category what costs points."""
     report = lighthouse.folder / "report.json"
     done = lighthouse.run(
         "lighthouse",
@@ -37,6 +42,7 @@ def findings(lighthouse: Tools, address: str) -> dict[str, list[str]]:
         "--no-enable-error-reporting",
         "--only-categories=accessibility,best-practices",
         "--output=json",
+        f"--extra-headers={json.dumps(headers)}",
         f"--output-path={report}",
         f"--chrome-flags=--headless=new {' '.join(ARGS)}",
         CHROME_PATH=shutil.which("chromium") or "",
@@ -63,6 +69,28 @@ def test_lighthouse_finds_nothing_at_the_step_of_the_code(lighthouse: Tools, sit
     """Under the strictest policy for content, with a message on its way."""
     address = site.address(challenge=site.send_by_server(), restart="/elsewhere")
     assert findings(lighthouse, address) == {"accessibility": [], "best-practices": []}
+
+
+@pytest.fixture(scope="module")
+def console(valkey: ValkeyServer) -> Iterator[tuple[str, str]]:
+    """Give the address of a console with something on each page, and the cookie of a session."""
+    with console_site(valkey) as site, requests.Session() as browser:
+        browser.trust_env = False
+        key = {"key": (None, site.key)}
+        headers = {"Sec-Fetch-Site": "same-origin"}
+        answer = browser.post(f"{site.home}sign-in", files=key, headers=headers, timeout=PATIENCE)
+        assert "<h1>Now</h1>" in answer.text
+        yield site.home, "; ".join(f"{one.name}={one.value}" for one in browser.cookies)
+
+
+@pytest.mark.parametrize("name", ["now", "routes", "upstreams"])
+def test_lighthouse_finds_nothing_in_the_console(
+    lighthouse: Tools, console: tuple[str, str], name: str
+) -> None:
+    """The pages with the most in them, of an operator who is signed in."""
+    home, cookie = console
+    found = findings(lighthouse, home + PAGES[name], Cookie=cookie)
+    assert found == {"accessibility": [], "best-practices": []}
 
 
 def test_lighthouse_would_find_something(lighthouse: Tools) -> None:

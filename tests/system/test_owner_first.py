@@ -94,9 +94,5 @@ def test_no_stranger_shuts_an_owner_on_a_new_device_out_for_longer_than_an_hour(
     assert len(owner.waited) == days
     assert max(owner.waited) <= HOUR
     most = max(sum(first <= one < first + DAY for one in siege.left) for first in siege.left)
-    assert most <= 10 + len(DAILY_TRICKLE)
+    assert most <= 10
     assert len(siege.left) > days
-
-
-DAILY_TRICKLE = ("the /48", "five networks of IPv4")
-"""What may leave beyond the figure once a day: one message for each network that had none for a day."""

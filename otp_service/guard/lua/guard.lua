@@ -21,7 +21,10 @@
 local operation_key, index_key, pins_key, proof_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local act, plan = ARGV[1], cjson.decode(ARGV[2])
 local PARTS, CONVERSION_PARTS, BLOCKS = 10, 15, 10000
-local DAY, CLOSED = 86400000, 3600000 -- a network is new after a day; what only others can reopen says "in an hour"
+local DAY, CLOSED = 86400000, 3600000 -- what only others can reopen says "in an hour"
+-- A network is new again after 30 days, or once no message came for a day or two: then all is forgotten. After one day, a few
+-- networks would be new in turn, and each time one of them is, an owner waits for one pause more.
+local MET, NETWORKS = 30 * DAY, 256
 local NEAR = 5000 -- between a charge and the message that it is for
 local HEAVY = 1 -- a stopped place requires checks as heavy as one at twice its threshold
 
@@ -126,11 +129,11 @@ function judge.listed(line)
 end
 
 -- Beyond a refusal that lasts, a little still leaves: for the heaviest check, and only for a network that is new here
--- today. Who fills the windows from a few networks cannot fill this, so the pause of all others is short.
+-- of late. Who fills the windows from a few networks cannot fill this, so the pause of all others is short.
 local function trickle(line, fields, sum, limit, ms, pause)
   local most, every = line.trickle[1], line.trickle[2]
   local met = tonumber(fields["w" .. (line.from or "")] or 0)
-  if now < met + DAY then
+  if now < met + MET then
     return trip(line, "refuse", sum, limit, ms, pause)
   end
   local left, parts = counted(fields, line.mark .. "t" .. every, every)
@@ -349,7 +352,20 @@ local function charge(line, moment, sign)
   end
 end
 
--- Counts what left beyond a refusal, and marks the network as met today. Returns the marks of such lines, and when the
+-- Forgets networks that were met too long ago, and of too many the one that was met first.
+local function forget_networks(key)
+  local count, first, oldest = 0, math.huge, nil
+  for name, at in pairs(fields_of(key)) do
+    if string.sub(name, 1, 1) == "w" then
+      count = count + 1
+      if tonumber(at) < first then first, oldest = tonumber(at), name end
+      if now >= at + MET then remove(key, name) end
+    end
+  end
+  if count >= NETWORKS then remove(key, oldest) end
+end
+
+-- Counts what left beyond a refusal, and marks the network as met now. Returns the marks of such lines, and when the
 -- network was met before.
 local function charge_trickles()
   local marks, met = "", nil
@@ -361,9 +377,7 @@ local function charge_trickles()
     end
     if not met and line.trickle and (line.from or "") ~= "" then -- lines with a network share their key
       met = tonumber(fields_of(key)["w" .. line.from] or 0)
-      for name, at in pairs(fields_of(key)) do
-        if string.sub(name, 1, 1) == "w" and now >= at + DAY then remove(key, name) end
-      end
+      forget_networks(key)
       write(key, "w" .. line.from, now)
       live(key, DAY)
     end
