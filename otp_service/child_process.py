@@ -4,12 +4,15 @@ Knows system calls; what Linux alone has does nothing elsewhere. Must not know w
 """
 
 import ctypes
+import math
 import os
 import resource
 import signal
 import subprocess
 import sys
 import threading
+import time
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
@@ -19,6 +22,10 @@ MOST_SECONDS = 3.0
 """Seconds of CPU that one piece of work may take, with the start of its process."""
 MOST_MEMORY = 512
 """MiB of address space that it may have."""
+SOON = 10.0
+"""Seconds within which a second piece of work makes a third one likely, as while someone types."""
+SPARE = 60.0
+"""Seconds for which a process that was started ahead waits for its work."""
 PATIENCE = 30
 """Seconds that a caller waits for its turn and for the work together, however busy the machine is."""
 
@@ -45,7 +52,8 @@ class NoTurn(Exception):
 class LimitedWork:
     """Work that anyone may ask for, done by a module of ours in a process with limits, one piece at a time.
 
-    In a thread it would delay all others, because Python runs one thread at a time.
+    In a thread it would delay all others, because Python runs one thread at a time. Most of the time goes into the
+    start of the process, so while work comes often, the next process is started ahead.
     """
 
     def __init__(
@@ -55,33 +63,85 @@ class LimitedWork:
         seconds: float = MOST_SECONDS,
         memory: int = MOST_MEMORY,
         patience: float = PATIENCE,
+        spare: float = SPARE,
     ) -> None:
-        """Name a module that calls `work` when it is run. Its process may use `seconds` of CPU and `memory` MiB."""
+        """Name a module that calls `work` when it is run. Its process may use `seconds` of CPU and `memory` MiB.
+
+        One that was started ahead waits for `spare` seconds.
+        """
         self._command = [sys.executable, "-m", module, str(seconds), str(memory)]
         self._turn = threading.Lock()
         self._turn_within, self._end_within = patience / 3, patience * 2 / 3
+        self._ahead: list[subprocess.Popen[bytes]] = []
+        """The process that was started ahead, if there is one."""
+        self._timer = threading.Timer(0, lambda: None)
+        self._spare = spare
+        self._did = -math.inf
+        weakref.finalize(self, _end_all, self._ahead)
 
     def do(self, given: bytes) -> bytes:
         """Return what the module makes of the input. Raises TooMuchWork or NoTurn."""
         if not self._turn.acquire(timeout=self._turn_within):
             raise NoTurn
         try:
-            ended = subprocess.run(  # noqa: S603 - our own module
-                self._command,
-                input=given,
-                capture_output=True,
-                timeout=self._end_within,
-                check=False,
-                env=without_secrets(os.environ),
-            )
-        except subprocess.TimeoutExpired:
-            raise NoTurn from None
+            process = self._begun()
+            try:
+                answer, _ = process.communicate(given, self._end_within)
+            except subprocess.TimeoutExpired:
+                _end_all([process])
+                raise NoTurn from None
+            self._begin_ahead()
         finally:
             self._turn.release()
-        if ended.returncode in {-signal.SIGPROF, -signal.SIGKILL, _OUT_OF_MEMORY}:
+        if process.returncode in {-signal.SIGPROF, -signal.SIGKILL, _OUT_OF_MEMORY}:
             raise TooMuchWork
-        ended.check_returncode()
-        return ended.stdout
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, self._command)
+        return answer
+
+    def _begun(self) -> subprocess.Popen[bytes]:
+        """Return a process that reads its input: the one that was started ahead, if it still lives."""
+        self._timer.cancel()
+        if self._ahead and self._ahead[0].poll() is None:
+            return self._ahead.pop()
+        _end_all(self._ahead)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(  # noqa: S603 - our own module
+            self._command, stdin=pipe, stdout=pipe, stderr=pipe, env=without_secrets(os.environ)
+        )
+
+    def _begin_ahead(self) -> None:
+        """Start the next process if work comes often. It ends if none comes for a while."""
+        now, before = time.monotonic(), self._did
+        self._did = now
+        if now - before < SOON:
+            self._ahead.append(self._begun())
+            self._timer = threading.Timer(self._spare, _end_idle, (weakref.ref(self), self._ahead[0]))
+            self._timer.daemon = True
+            self._timer.start()
+
+    def waiting(self) -> list[int]:
+        """List the ids of processes that were started ahead."""
+        return [process.pid for process in self._ahead]
+
+    def end_idle(self, process: subprocess.Popen[bytes]) -> None:
+        """End a process that was started ahead, if it still waits."""
+        with self._turn:
+            if process in self._ahead:
+                _end_all(self._ahead)
+
+
+def _end_idle(work_of: "weakref.ref[LimitedWork]", process: subprocess.Popen[bytes]) -> None:
+    if (found := work_of()) is not None:
+        found.end_idle(process)
+
+
+def _end_all(processes: list[subprocess.Popen[bytes]]) -> None:
+    while processes:
+        process = processes.pop()
+        process.kill()
+        with suppress(BrokenPipeError), process:  # which closes its pipes, and waits
+            pass
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,9 @@
 """How large a policy may be: a text that would stall a process is refused before it costs anything."""
 
+import os
+import signal
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from otp_service.policy import bounds
 from otp_service.policy.draft import MOST_FINDINGS
 from otp_service.policy.limited import MODULE, LimitedParser
 from tests.support.http_api import GOOD
+from tests.support.patience import until
 
 DEEP = bounds.MOST_PARTS + 1
 ROUTE = '[[route]]\nmatch = {{ app = ["web"], prefix = ["{}"] }}\nsteps = [{{ channel = "sms", upstream = "main" }}]\n'
@@ -168,6 +172,37 @@ def test_a_child_that_takes_too_long_is_stopped_and_the_caller_told_to_come_agai
         with pytest.raises(Busy) as caught:
             parser.parse(GOOD)
         assert caught.value.retry_after
+
+
+def test_while_someone_types_the_next_child_is_started_ahead() -> None:
+    """From the second text on; what it gives is the same, also after it was ended meanwhile."""
+    process = LimitedWork(MODULE)
+    parser = LimitedParser(process)
+    for _ in range(2):
+        assert not process.waiting()
+        assert parser.parse(GOOD) == policy.parse(GOOD)
+    (ahead,) = process.waiting()
+    with pytest.raises(ConfigurationError):
+        parser.parse("[app]")
+    (other,) = process.waiting()
+    assert other != ahead
+    os.kill(other, signal.SIGKILL)
+    until(lambda: Path(f"/proc/{other}/stat").read_text().split()[2] == "Z")
+    assert parser.parse(GOOD) == policy.parse(GOOD)
+
+
+def test_a_child_that_was_started_ahead_in_vain_ends() -> None:
+    """When no work comes for a while, and with what would have given it some."""
+    idle = LimitedWork(MODULE, spare=0)
+    for _ in range(2):
+        LimitedParser(idle).parse(GOOD)
+    until(lambda: not idle.waiting())
+    process = LimitedWork(MODULE)
+    for _ in range(2):
+        LimitedParser(process).parse(GOOD)
+    (ahead,) = process.waiting()
+    del process
+    until(lambda: not Path(f"/proc/{ahead}").exists())
 
 
 def test_the_child_gets_no_secret() -> None:

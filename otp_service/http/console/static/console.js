@@ -3,7 +3,7 @@
 
 const editor = document.querySelector("textarea[data-check]");
 if (editor) {
-  const WAIT = 150; // milliseconds without a key until the text is checked
+  const WAIT = 100; // milliseconds without a key until the text is checked
   const gutter = document.querySelector(".gutter");
   const list = document.getElementById("mistakes");
   const said = document.getElementById("typed");
