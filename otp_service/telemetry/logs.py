@@ -22,12 +22,13 @@ Record = Callable[..., None]
 _SECRETS = re.compile(
     r"\b(?:(?:pk|sk|ops|whs)_[A-Za-z0-9_-]{8,}|whsec_[A-Za-z0-9+/=]{8,})|(?i:bearer)\s+\S+|eyJ[A-Za-z0-9_-]+\.\S+|access_token=[^&\s]+"
 )
-_DIGITS = re.compile(r"\+?\d(?:[\s().-]{0,3}\d){5,}")
+_DIGITS = re.compile(r"(?P<kept>\b127\.0\.0\.1(?![\d.]))|\+?\d(?:[\s().-]{0,3}\d){5,}")
+"""What may be a code or a number; this machine's own address is neither."""
 
 
 def redact(text: str) -> str:
     """Replace keys, tokens and every run of six or more digits."""
-    return _DIGITS.sub("[digits]", _SECRETS.sub("[secret]", text))
+    return _DIGITS.sub(lambda found: found["kept"] or "[digits]", _SECRETS.sub("[secret]", text))
 
 
 class _JsonLines(logging.Formatter):
