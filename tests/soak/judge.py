@@ -6,7 +6,7 @@ what ends a journey strangely is a violation only if no promotion fell into it. 
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,14 +58,28 @@ def judge(
         verdict.demand(
             "answers are definite", status == AWAY or status not in BROKEN, f"{count} answers with {status}"
         )
-    known = [SECRET, OPS, UPSTREAM_TOKEN, WEBHOOK, *(one.number.lstrip("+") for one in journeys)]
-    found = re.compile("|".join(map(re.escape, known)))
+    numbers = frozenset(one.number.lstrip("+") for one in journeys)
     for log in logs:
-        leak = found.search(log)
+        leak = next(_leaks(log, numbers), None)
         verdict.demand(
-            "no secret or number in a log", not leak, log[max(0, leak.start() - 60) :][:90] if leak else ""
+            "no secret or number in a log",
+            leak is None,
+            "" if leak is None else log[max(0, leak - 60) :][:90],
         )
     return verdict
+
+
+def _leaks(log: str, numbers: frozenset[str]) -> Iterator[int]:
+    """Yield where a secret or a number stands, also within more digits. One pattern of all takes for ever."""
+    yield from (
+        place for secret in (SECRET, OPS, UPSTREAM_TOKEN, WEBHOOK) if (place := log.find(secret)) >= 0
+    )
+    lengths = {len(number) for number in numbers}
+    for digits in re.finditer(r"[0-9]{7,}", log):
+        for length in lengths:
+            for start in range(digits.start(), digits.end() - length + 1):
+                if log[start : start + length] in numbers:
+                    yield start
 
 
 def _judge_journey(verdict: Verdict, one: Journey, inbox: list[dict[str, Any]], *, promoted: bool) -> None:
