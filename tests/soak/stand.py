@@ -99,6 +99,7 @@ class Stand:
                 report_url=f"{self.url}/webhooks/mobtexting/main",
                 report_secret=WEBHOOK,
                 report_delay=0.3,
+                inbox_size=1_000_000,  # the judge reads all of it
             )
         )
         self.upstream = SlowSandbox(sandbox)
