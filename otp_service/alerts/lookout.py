@@ -119,7 +119,9 @@ class Lookout:
     def _late(self, now: int) -> Iterator[Alert]:
         overdue = self._queue.overdue(now)
         if overdue > LATE:
-            text = f"The oldest delivery is {duration(overdue / 1000)} late; {self._queue.size()} challenges are open."
+            size = self._queue.size()
+            open_ = "1 challenge is open" if size == 1 else f"{size} challenges are open"
+            text = f"The oldest delivery is {duration(overdue / 1000)} late; {open_}."
             yield Alert("deliveries_late", "", "critical", text, "find")
         wait = self._wait()
         if wait > SLOW:

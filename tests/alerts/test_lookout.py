@@ -1,5 +1,6 @@
 """What is found to need a person, on a real store: each state alone, as the console and the endpoint get it."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -52,9 +53,14 @@ def only(api: Api) -> Alert:
     (found,) = found_by(api)
     assert found.kind in KINDS
     page = console_of(api, OPS).answers[-1].get_data(as_text=True)
-    assert found.text in page.replace("&#39;", "'")
+    assert timeless(found.text) in timeless(page.replace("&#39;", "'"))
     assert "1 problem" in page
     return found
+
+
+def timeless(text: str) -> str:
+    """Leave out numbers: a second may pass between two looks at what counts seconds."""
+    return re.sub(r"[0-9]+", "N", text)
 
 
 def days(core: Core, *, before: int, now: int, sent: int = 100) -> None:
@@ -95,7 +101,7 @@ def test_an_open_breaker(api: Api) -> None:
     api.core.breakers.record_fault("main", "sms", 600, 1)
     found = only(api)
     assert (found.kind, found.subject, found.page) == ("breaker_open", "main/sms", "upstreams")
-    assert found.text == "main, SMS: open for 600 s. Other accounts and steps are used meanwhile."
+    assert timeless(found.text) == "main, SMS: open for N s. Other accounts and steps are used meanwhile."
 
 
 def test_reports_that_stopped(api: Api) -> None:
@@ -107,7 +113,8 @@ def test_reports_that_stopped(api: Api) -> None:
     api.core.scripts.offset += SILENT
     found = only(api)
     assert (found.kind, found.subject) == ("reports_stopped", "main/sms")
-    assert found.text == f"main, SMS: no report for 10 s, while {LEAST} messages left."
+    assert timeless(found.text) == "main, SMS: no report for N s, while N messages left."
+    assert f" {LEAST} messages" in found.text
     silences.take([REPORTED])
     assert found_by(api) == []
     silences.take([SENT] * (LEAST - 1))
@@ -122,7 +129,7 @@ def test_deliveries_that_are_late(api: Api) -> None:
     api.core.scripts.offset += LATE + 1_000
     found = only(api)
     assert (found.kind, found.page) == ("deliveries_late", "find")
-    assert found.text.endswith("late; 1 challenges are open.")
+    assert found.text.endswith("late; 1 challenge is open.")
 
 
 @pytest.mark.parametrize(("rate", "said"), [(10.0, "20 s"), (None, "1 h")])

@@ -95,7 +95,7 @@ def _judge_journey(verdict: Verdict, one: Journey, inbox: list[dict[str, Any]], 
         "a right code is never called wrong", not one.checks["right wrong_code"], about, excuse=promoted
     )
     deliveries = one.last.get("deliveries", [])
-    ended = one.last.get("status", "") == "undeliverable" or bool(inbox or one.code)
+    ended = one.last.get("status", "") == "undeliverable" or bool(inbox)
     verdict.demand("an accepted send ends", ended, about, excuse=promoted)
     through = deliveries and deliveries[-1]["status"] not in NOT_THROUGH
     verdict.demand("no delivery is stuck", through, about, excuse=promoted)
