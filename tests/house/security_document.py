@@ -21,6 +21,7 @@ from otp_service.delivery import membership, replies, settlement, step_chooser
 from otp_service.events import queue, sender, standard_webhooks
 from otp_service.figures import counters, periods
 from otp_service.guard import captcha, human_check, pins
+from otp_service.guard.networks import WIDER
 from otp_service.guard.slot import CHARGED
 from otp_service.http import body
 from otp_service.http.server import bounds, head, processes
@@ -66,7 +67,7 @@ COUNTED: Mapping[str, Counted] = {
     ),
     "address": Counted(
         "messages requested from one client address, separately by kind of caller; an IPv6 /64 counts as "
-        "one, a /56 as 4 and a /48 as 16 addresses",
+        f"one, a /{WIDER[0][0]} as {WIDER[0][1]} and a /{WIDER[1][0]} as {WIDER[1][1]} addresses",
         "a counter separate from the number's: OWASP Bot Management sheet; 10 in 1 min and the hold: Huawei WAF guide; "
         "the others: own starting values",
     ),
