@@ -120,10 +120,6 @@ class LimitedWork:
             self._timer.daemon = True
             self._timer.start()
 
-    def waiting(self) -> list[int]:
-        """List the ids of processes that were started ahead."""
-        return [process.pid for process in self._ahead]
-
     def end_idle(self, process: subprocess.Popen[bytes]) -> None:
         """End a process that was started ahead, if it still waits."""
         with self._turn:

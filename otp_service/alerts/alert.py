@@ -1,4 +1,4 @@
-"""Something that needs a person, and how durations and shares are written for people.
+"""Something that needs a person.
 
 Pure. Must not know where a state is read.
 """
@@ -8,9 +8,16 @@ from typing import Literal
 
 Severity = Literal["critical", "warning"]
 Page = Literal["find", "upstreams", "blocks"]
-CHANNEL_NAMES = {"sms": "SMS", "whatsapp": "WhatsApp", "rcs": "RCS", "mip": "MIP", "voice": "Voice"}
-"""The names of channels for people."""
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+Kind = Literal[
+    "workers_gone",
+    "breaker_open",
+    "reports_stopped",
+    "deliveries_late",
+    "hashing_queue",
+    "balance_low",
+    "conversion_fell",
+    "refused_by",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +27,7 @@ class Alert:
     Kind and subject together say which alert it is, for as long as the state lasts. No subject names a person.
     """
 
-    kind: str
+    kind: Kind
     subject: str
     severity: Severity
     text: str
@@ -30,23 +37,3 @@ class Alert:
     def key(self) -> str:
         """Name the alert among all."""
         return f"{self.kind}:{self.subject}"
-
-
-def duration(seconds: float) -> str:
-    """Write a time in its two largest units, such as 2 h 5 min."""
-    left, parts = round(seconds), []
-    for size, unit in _UNITS:
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or ("0 s" if not seconds else f"{seconds:.1f} s")
-
-
-def share(part: float) -> str:
-    """Write a share as a percentage."""
-    return f"{part * 100:.0f} %"
-
-
-def channel_name(channel: str) -> str:
-    """Write a channel's name."""
-    return CHANNEL_NAMES.get(channel, channel)

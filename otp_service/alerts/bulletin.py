@@ -77,14 +77,14 @@ def _news(before: Bulletin, after: Bulletin) -> Iterator[News]:
 
 
 def _data(one: Followed) -> dict[str, Any]:
-    alert = asdict(one.alert)
+    alert = one.alert
     return {
-        "alert": alert["kind"],
-        "subject": alert["subject"],
-        "severity": alert["severity"],
-        "text": alert["text"],
+        "alert": alert.kind,
+        "subject": alert.subject,
+        "severity": alert.severity,
+        "text": alert.text,
         "since": one.since,
-        "page": CONSOLE + alert["page"],
+        "page": CONSOLE + alert.page,
     }
 
 

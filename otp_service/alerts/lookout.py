@@ -4,11 +4,12 @@ Knows where each state is read, and from when on it needs someone. Must not know
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from otp_service.alerts.alert import Alert, channel_name, duration, share
+from otp_service.alerts.alert import Alert
 from otp_service.alerts.conversion import LEAST, Row, list_falls
+from otp_service.alerts.words import channel_name, duration, share
 from otp_service.delivery.low_balances import LowBalances
 from otp_service.delivery.membership import Membership
 from otp_service.figures.silence import Silences
@@ -20,17 +21,6 @@ from otp_service.policy.active import ActivePolicy
 from otp_service.store.due import DueQueue
 from otp_service.upstream.breakers import Breakers
 
-KINDS = (
-    "workers_gone",
-    "breaker_open",
-    "reports_stopped",
-    "deliveries_late",
-    "hashing_queue",
-    "balance_low",
-    "conversion_fell",
-    "refused_by",
-)
-"""All kinds of alerts."""
 LATE = 5_000
 """Milliseconds after which a delivery that is due is late."""
 SLOW = 2.0
@@ -39,7 +29,6 @@ SILENT = 10_000
 """Milliseconds without any report, while messages leave, after which reports have stopped."""
 LONGEST = 3600.0
 """The longest wait that is said, in seconds: nothing leaves, and there is no telling."""
-_COUNTS = ("sent", "verified")
 
 
 class Lookout:
@@ -147,20 +136,9 @@ class Lookout:
 
 
 def _falls(rows: Iterable[Row], now: int) -> Iterator[Alert]:
-    for fall in list_falls(_sums(rows), now):
+    for fall in list_falls(rows, now):
         text = (
             f"{channel_name(fall.channel)} to {fall.country}: {share(fall.now)} verified, same hour yesterday "
             f"{share(fall.before)} ({fall.sent} sent)"
         )
         yield Alert("conversion_fell", f"{fall.channel}/{fall.country}", "critical", text, "find")
-
-
-def _sums(rows: Iterable[Row]) -> list[Mapping[str, Any]]:
-    """Add up what else rows were told apart by."""
-    names, found = ("time", "channel", "country"), dict[tuple[Any, ...], dict[str, Any]]()
-    for row in rows:
-        about = {name: row[name] for name in names}
-        one = found.setdefault(tuple(about.values()), about | dict.fromkeys(_COUNTS, 0))
-        for count in _COUNTS:
-            one[count] += row[count]
-    return list(found.values())

@@ -58,6 +58,11 @@ class GiveUp:
 Move = Hold | Wait | Again | Next | GiveUp
 
 
+def pause_after(deferrals: int) -> float:
+    """Return the seconds until a delivery that did not leave is tried again, after so many earlier deferrals."""
+    return 2.0**deferrals
+
+
 def after_outcome(challenge: Challenge, outcome: Outcome, account: str, now: int) -> Move:
     """Decide what follows when `account` has answered for the newest delivery."""
     delivery, step = challenge.last, challenge.step
@@ -72,7 +77,7 @@ def after_outcome(challenge: Challenge, outcome: Outcome, account: str, now: int
     if accounts_left and (outcome.verdict is Verdict.DEFERRED or outcome.reason in ACCOUNT_FAULTS):
         return Again(0)
     if outcome.verdict is Verdict.DEFERRED and delivery.deferrals < MAX_DEFERRALS:
-        pause = max(outcome.retry_after or 0, 2.0**delivery.deferrals)
+        pause = max(outcome.retry_after or 0, pause_after(delivery.deferrals))
         if _is_in_time(challenge, now + 1000 * pause) and (pause <= step.wait or not next_step):
             return Again(pause)
     return next_step or _end(challenge)

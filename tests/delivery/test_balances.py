@@ -8,6 +8,7 @@ import pytest
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.delivery.balances import EVERY, Balances
+from otp_service.delivery.low_balances import LowBalances
 from otp_service.policy import Policy, Route, StepRule, Upstream
 from otp_service.policy.active import ActivePolicy
 from otp_service.telemetry.logs import LOG
@@ -126,6 +127,9 @@ def test_many_processes_ask_and_warn_once(store: Stores, logged: Logged) -> None
         balances.read_due()
     assert main.times == 1
     assert logged == [("balance.low", {"upstream": "main", "service": "T", "credits": 99.9})]
+    policy = watch(store, low_balance=100, main=main)[0]._active().policy  # noqa: SLF001 - of these accounts
+    low = LowBalances(store.facts).read(policy)
+    assert [(one.account, one.service, one.credits, one.limit) for one in low] == [("main", "T", 99.9, 100)]
     assert EVERY <= 10  # a low balance is to be seen within 15 s
 
 

@@ -7,9 +7,8 @@ from typing import Any, get_args
 
 from marshmallow import Schema
 
-from otp_service.alerts.alert import Severity
+from otp_service.alerts.alert import Kind, Severity
 from otp_service.alerts.bulletin import AlertType
-from otp_service.alerts.lookout import KINDS
 from otp_service.challenge.model import State
 from otp_service.events.standard_webhooks import EventType
 from otp_service.guard.decision_hook import TYPE, Level
@@ -75,7 +74,7 @@ _ABOUT: Fields = {
 }
 _CHANNEL = ({"type": "string", "enum": list(CHANNELS)}, _said("channel", DeliverySchema), "sms")
 _ALERT: Fields = {
-    "alert": ({"type": "string", "enum": list(KINDS)}, "What kind of state it is.", "breaker_open"),
+    "alert": ({"type": "string", "enum": [*get_args(Kind)]}, "What kind of state it is.", "breaker_open"),
     "subject": (
         {"type": "string"},
         "What it is about, such as an account and a channel; may be empty.",

@@ -496,7 +496,7 @@ def _of_upstreams() -> Iterator[Sequence[str]]:
     )
     yield (
         "retries of a delivery that did not leave",
-        f"{retries}, after {_spans([2**n for n in range(retries)])}, or as the upstream asks",
+        f"{retries}, after {_spans([transitions.pause_after(n) for n in range(retries)])}, or as the upstream asks",
         "`challenge/transitions.py`",
         "the next step",
     )

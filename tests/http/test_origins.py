@@ -137,10 +137,11 @@ def test_headers_of_a_pages_monitoring_pass_the_preflight(api: Api) -> None:
 def test_a_foreign_origin_is_logged_so_that_a_missing_one_is_found(
     api: Api, caplog: pytest.LogCaptureFixture, origin: str, shown: str
 ) -> None:
-    """A browser tells its page nothing, so the log is where a developer finds the reason."""
+    """A browser tells its page nothing, so the log is where a developer finds the reason; strangers cannot fill it."""
     with caplog.at_level("INFO", "otp"):
         api.call("OPTIONS", "/otp/send", key=None, origin=origin, headers=preflight("POST"))
         api.call("OPTIONS", "/otp/send", key=None, origin=ORIGIN, headers=preflight("POST"))
+        api.call("OPTIONS", "/otp/send", key=None, origin="https://other.example", headers=preflight("POST"))
     [line] = [record for record in caplog.records if record.message == "http.foreign_origin"]
     assert vars(line)["fields"]["origin"] == shown
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from otp_service.alerts.alert import channel_name
+from otp_service.alerts.words import channel_name
 
 Note = Mapping[str, Any]
 LINE, LEAST = 200, 4

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from flask import Blueprint
 
-from otp_service.alerts.alert import channel_name, duration, share
+from otp_service.alerts.words import channel_name, duration, share
 
 
 def install(site: Blueprint) -> None:
