@@ -71,6 +71,7 @@ def test_other_channels_are_buttons_with_their_names(page: Page, site: FormSite)
         "We are calling +1 202 555 0100. Listen for a 6-digit code."
     )
     expect(page.get_by_role("heading")).to_have_text("Answer your phone")
+    site.code(NUMBER, 2)
     assert site.inbox()[0]["channel"] == "voice"
     expect(page.get_by_role("button", name="Send by SMS")).to_be_visible()
 
