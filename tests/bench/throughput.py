@@ -55,7 +55,7 @@ def pairs(profile: str, seconds: float, loads: Sequence[int] = CONNECTIONS) -> I
     with product(profile) as target:
         peak = 0.0
         for connections in loads:
-            seen = run(target, connections=connections, seconds=seconds)
+            seen = run(target, connections=connections, seconds=seconds, warmup=min(4, seconds))
             peak = max(peak, seen.per_second)
             name = f"{profile}, {connections} connections"
             yield from _closed(name, seen, most_cpu=FAST_CPU if profile == "fast" else None)

@@ -4,6 +4,9 @@
 // Closed loop (`connections`): each connection does one journey after another. Open loop (`rate`): journeys begin at
 // random times, `rate` a second on average, however long the others take, and are timed from when they were to begin,
 // so that a stalled service cannot hide its delay.
+//
+// A closed loop counts what ended while it measured, whenever that began: what is under way at the start makes up for
+// what is under way at the end. An open loop counts what was to begin while it measured, and waits for its end.
 import { readFileSync } from 'node:fs';
 import { Connection, encode } from './connection.mjs';
 import { cpuSeconds, machineSeconds, residentMiB } from './processes.mjs';
@@ -45,7 +48,7 @@ async function journey(connection, began) {
   const values = { to: `+${digits}` };
   const message = upstream?.expect(digits);
   const times = {};
-  const counts = measuring;
+  const inTime = measuring;
   try {
     const body = await call(orders.send, values, connection);
     const sent = performance.now();
@@ -59,12 +62,12 @@ async function journey(connection, began) {
       times.verify = performance.now() - asked;
     }
     times.journey = performance.now() - began;
-    if (!counts || !measuring) return;
+    if (!(orders.rate ? inTime : measuring)) return;
     seen.journeys += 1;
     for (const [name, value] of Object.entries(times)) seen.ms[name].push(value);
   } catch (error) {
     upstream?.forget(digits);
-    if (measuring) seen.errors[error.message] = (seen.errors[error.message] ?? 0) + 1;
+    if (orders.rate ? inTime : measuring) seen.errors[error.message] = (seen.errors[error.message] ?? 0) + 1;
   }
 }
 
@@ -110,7 +113,7 @@ const cpu = Object.fromEntries(used().map(([name, value], place) => [name, value
 const all = machineSeconds() - before.machine;
 const resident = Object.fromEntries(Object.entries(orders.pids).map(([name, pid]) => [name, residentMiB(pid)]));
 running = false;
-await Promise.race([Promise.all(work), pause(5)]);
+await Promise.race([Promise.all(work), pause(orders.rate ? CODE_WITHIN / 1000 : 5)]);
 const mine = (own.user + own.system) / 1e6;
 console.log(JSON.stringify({
   journeys: seen.journeys,
