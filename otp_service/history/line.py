@@ -4,8 +4,9 @@ Knows the form of a line. Must not know where it is stored. A line holds no numb
 first lines of its story say already.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
+from operator import attrgetter
 
 from otp_service.history.note import Note, What
 
@@ -68,20 +69,30 @@ _SAID = frozenset((what, "request_id") for what in (*_SENDS, What.ADMITTED))
 _EPOCH = 1_600_000_000_000
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ESCAPED = {"%": "%25", "|": "%7C", "\n": "%0A"}
+_ESCAPES = str.maketrans(_ESCAPED)
 _LONGEST = 100
 """Characters of a field; the rest is cut off."""
 
 
 def write_line(note: Note) -> str:
     """Write a note, with a line break at its end."""
-    letters = _OF_ONE | (_OF_ALL if note.what is What.ASKED else _OF_ADMITTED)
+    letters, values_of = _FORMS[note.what]
     parts = [_LETTERS[note.what], _base36(max(0, note.at - _EPOCH))]
-    for name, letter in letters.items():
-        value = getattr(note, name)
-        if value in _EMPTY or (note.what, name) in _SAID or (name == "reason" and value == note.result):
-            continue
-        parts.append(letter + _written(value))
+    for letter, value in zip(letters, values_of(note), strict=True):
+        if value not in _EMPTY and not (letter == _REASON and value == note.result):
+            parts.append(letter + _written(value))
     return "|".join(parts) + "\n"
+
+
+def _form(what: What) -> tuple[str, Callable[[Note], tuple[object, ...]]]:
+    """Return the letters of the fields that a line of such a note has, and what reads them."""
+    named = _OF_ONE | (_OF_ALL if what is What.ASKED else _OF_ADMITTED)
+    names = [name for name in named if (what, name) not in _SAID]
+    return "".join(named[name] for name in names), attrgetter(*names)
+
+
+_FORMS = {what: _form(what) for what in What}
+_REASON = _OF_ONE["reason"]
 
 
 def read_lines(text: str) -> list[Note]:
@@ -133,10 +144,7 @@ def _value(kind: str, text: str) -> object:
 def _written(value: object) -> str:
     if isinstance(value, float):
         return f"{round(value, 3):.12g}"
-    text = str(value)[:_LONGEST]
-    for plain, escaped in _ESCAPED.items():
-        text = text.replace(plain, escaped)
-    return text
+    return str(value)[:_LONGEST].translate(_ESCAPES)
 
 
 def _base36(number: int) -> str:

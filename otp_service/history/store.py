@@ -76,9 +76,11 @@ class StoryStore:
         named = [(name, lines.id) for lines in batch for name in lines.names]
         self._over_buckets("index_stories", named, self._life, now // HOUR)
 
-    def put_token(self, name: str, id_: str, seconds: int) -> None:
-        """Store for so long which challenge a token proves."""
-        self._scripts.call("put", [self._token(name)], id_, seconds * 1000)
+    def put_tokens(self, ids: Mapping[str, str], seconds: int) -> None:
+        """Store for so long which challenge each token proves, by the token's name. May be repeated."""
+        for names in self._together(list(ids), self._token):
+            keys = [self._token(name) for name in names]
+            self._scripts.call("put_tokens", keys, seconds * 1000, *(ids[name] for name in names))
 
     def id_of_token(self, names: Iterable[str]) -> str | None:
         """Return the challenge that a token proves, by any of its names."""

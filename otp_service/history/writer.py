@@ -70,12 +70,16 @@ class HistoryWriter:
 
     def _write(self, batch: Sequence[Note]) -> None:
         drafts: dict[str, _Draft] = {}
+        tokens: dict[str, str] = {}
         for note in batch:
             if note.what is What.REDEEMED and not note.challenge:
                 self._tokens.append((0, note))
                 continue
             id_ = note.challenge or self._store.refused_id(self._seal, note.request_id)
+            if note.token:
+                tokens[self._token_names(note)[0]] = id_
             self._add(drafts.setdefault(id_, _Draft()), id_, note)
+        self._store.put_tokens(tokens, TOKEN_LIFETIME)
         self._store.write(
             self._clock(),
             [
@@ -86,8 +90,6 @@ class HistoryWriter:
 
     def _add(self, draft: _Draft, id_: str, note: Note) -> None:
         """Add a note to its story. The first one says when it began, and for which number."""
-        if note.token:
-            self._store.put_token(self._token_names(note)[0], id_, TOKEN_LIFETIME)
         draft.lines.append(write_line(note))
         draft.notes.append(note)
         if note.what is What.ASKED:

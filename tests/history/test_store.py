@@ -120,7 +120,8 @@ def test_an_erased_story_leaves_its_list_and_its_token(stories: StoryStore) -> N
     """The others stay in it."""
     batch = many(3)
     stories.write(0, batch)
-    stories.put_token("t" * 22, batch[1].id, 60)
+    stories.put_tokens({"t" * 22: batch[1].id, "u" * 22: batch[2].id}, 60)
     assert stories.erase({batch[1].id: batch[1].names}) == 1
     assert stories.read_hour(HOUR, 0, -1) == [batch[0].id, batch[2].id]
     assert stories.id_of_token(["t" * 22]) is None
+    assert stories.id_of_token(["u" * 22]) == batch[2].id

@@ -248,6 +248,10 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("for at = 2, #ARGV do", "for at = 2, 2 do"),
         ('redis.call("PEXPIRE", list_key, life)', ""),
     ],
+    "put_tokens": [
+        ('ARGV[place + 1], "PX", ttl', "ARGV[place + 1]"),
+        ("ARGV[place + 1]", "ARGV[2]"),
+    ],
     "unlist_stories": [
         ('redis.call("LINDEX", list_key, 0) == id', "true"),
         ('redis.call("LPOP", list_key)', ""),
