@@ -4,6 +4,7 @@ Knows system calls; what Linux alone has does nothing elsewhere. Must not know w
 """
 
 import ctypes
+import gc
 import math
 import os
 import resource
@@ -26,6 +27,8 @@ SOON = 10.0
 """Seconds within which a second piece of work makes a third one likely, as while someone types."""
 SPARE = 60.0
 """Seconds for which a process that was started ahead waits for its work."""
+GARBAGE = 20_000
+"""Objects that may be made, beyond those that have gone, before cycles among the newest are searched for."""
 PATIENCE = 30
 """Seconds that a caller waits for its turn and for the work together, however busy the machine is."""
 
@@ -39,6 +42,16 @@ def die_with_parent(parent: int, number: signal.Signals = signal.SIGTERM) -> Non
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def settle() -> None:
+    """Take what a start has made out of the search for garbage, and search less often: these objects stay.
+
+    By default the whole of them is walked through again and again, for cycles that hardly any request leaves.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
 
 
 class TooMuchWork(Exception):

@@ -40,3 +40,26 @@ def test_a_process_whose_parent_has_ended_ends(child: str, parent: str, said: st
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert (done.stdout, done.stderr) == (said, "")
+
+
+SETTLED = """
+import gc, weakref
+from otp_service.child_process import settle
+class Ring:
+    def __init__(self): self.itself = self
+begun = [Ring() for _ in range(1000)]
+settle()
+assert not any(isinstance(one, Ring) for one in gc.get_objects())
+gone = []
+for _ in range(100_000):
+    weakref.finalize(Ring(), gone.append, 1)
+print("collected" if gone else "never collected")
+"""
+
+
+def test_what_a_start_has_made_is_not_searched_for_garbage_and_what_comes_later_is() -> None:
+    """So that a search costs little, and memory stays bounded."""
+    done = subprocess.run(
+        [sys.executable, "-c", SETTLED], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.stdout == "collected\n", done.stderr

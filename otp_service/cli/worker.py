@@ -14,6 +14,7 @@ from functools import partial
 import click
 from prometheus_client import CollectorRegistry, multiprocess, start_http_server
 
+from otp_service import child_process
 from otp_service.bootstrap.activation import configure
 from otp_service.bootstrap.configuration import Configuration
 from otp_service.bootstrap.core import Core
@@ -78,6 +79,7 @@ def _work(configuration: Configuration, count: int, place: int) -> int:
     # In a thread: a handler runs on the main thread, which may hold the lock that stop() takes.
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=stop).start())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    child_process.settle()
     _run_all(workers, stop)
     core.close()
     return FAILED if any(each.broken for each in workers) else 0
