@@ -1,6 +1,8 @@
 # make run  - set up and start the whole product on this machine
 # make test - set up and pass the tests
 # make prove - measure the headline figures
+# make fuzz - search for inputs that break a reader
+# make mutants - break the code, and see whether a test notices
 PY ?= python3
 VENV := .venv
 ARGS ?=
@@ -9,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE =
 # Whole files, in the order of tests/conftest.py: what takes longest begins first.
 BESIDE = -n 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test bench prove lock form widget widget-check release clean
+.PHONY: run test bench prove fuzz mutants lock form widget widget-check release clean
 
 run: $(VENV)/.run
 	@exec $(VENV)/bin/otp-service demo $(ARGS)
@@ -23,6 +25,13 @@ bench: $(VENV)/.test
 # The headline figures, each with JSON and a picture in docs/evidence.
 prove: $(VENV)/.test
 	@$(VENV)/bin/python -m tests.prove $(ARGS)
+
+# Tests that judge the tests: `make fuzz ARGS="numbers --seconds 600"` and `make mutants`.
+fuzz: $(VENV)/.judge
+	@$(VENV)/bin/python -m tests.fuzz.guided $(ARGS)
+
+mutants: $(VENV)/.judge
+	@$(VENV)/bin/python -m tests.mutants $(ARGS)
 
 # A pip of any age installs from the lock files; hashes are checked for every file.
 $(VENV)/.run: requirements-demo.txt pyproject.toml
@@ -49,6 +58,11 @@ $(VENV)/.ci: $(VENV)/.test tests/requirements-ci.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements-ci.txt
 	@touch $@
 
+# What only `make fuzz` and `make mutants` need.
+$(VENV)/.judge: $(VENV)/.test tests/requirements-judge.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements-judge.txt
+	@touch $@
+
 # Extras stay in the lock: an old pip looks for `coverage[toml]` by itself and takes a newer one than `coverage==` pins.
 COMPILE = CUSTOM_COMPILE_COMMAND="make lock" $(VENV)/bin/pip-compile --quiet --allow-unsafe --no-strip-extras \
   --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
@@ -60,6 +74,7 @@ lock: $(VENV)/.test
 	$(COMPILE) --build-deps-for=editable --extra demo -o requirements-demo.txt pyproject.toml
 	$(COMPILE) --build-deps-for=editable --extra demo --extra test -o tests/requirements.txt pyproject.toml
 	$(COMPILE) --build-deps-for=editable --extra demo --extra test --extra ci -o tests/requirements-ci.txt pyproject.toml
+	$(COMPILE) --build-deps-for=editable --extra demo --extra test --extra judge -o tests/requirements-judge.txt pyproject.toml
 	printf '%s\n' $(NATIVE) | $(COMPILE) -o native-requirements.txt -
 
 # The form, built from clients/js into what the service serves; tests/form/test_package.py tells whether that was done.
@@ -92,4 +107,4 @@ release: $(VENV)/.test
 	@$(VENV)/bin/python -m tests.release --key "$(KEY)"
 
 clean:
-	rm -rf $(VENV) var .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) var mutants .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

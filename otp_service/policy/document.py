@@ -14,6 +14,11 @@ from otp_service.policy import bounds, checks, links, review_checks, sender_chec
 from otp_service.policy.draft import Draft, EnoughFound, Findings, read
 from otp_service.policy.model import Policy
 from otp_service.policy.places import lines_of
+from otp_service.typed import is_line
+
+_LONGEST = 1000
+"""Characters of a sentence about a problem; a key or a name that it repeats may be longer."""
+_BASIC = 0xFFFF
 
 
 def parse(text: str) -> Policy:
@@ -34,7 +39,7 @@ def parse(text: str) -> Policy:
         alerts=draft.alerts,
         templates=draft.templates,
         hosts=tuple(draft.hosts),
-        warnings=tuple(_warnings(draft, Findings(lines))),
+        warnings=tuple(map(_sentence, _warnings(draft, Findings(lines)))),
     )
 
 
@@ -50,7 +55,7 @@ def _checked(document: Mapping[str, Any], problems: Findings) -> Draft:
             review_checks.report_contradictions(draft, problems)
             links.report_links(draft, problems)
     if draft is None or problems:
-        raise ConfigurationError([f"policy: {problem}" for problem in problems.report()])
+        raise _refusal(*problems.report())
     return draft
 
 
@@ -63,10 +68,10 @@ def _warnings(draft: Draft, warnings: Findings) -> list[str]:
 
 def _load(text: str) -> dict[str, Any]:
     if problem := bounds.text_problem(text):
-        raise ConfigurationError([f"policy: {problem}"])
+        raise _refusal(problem)
     document = _parsed(text)
     if problem := bounds.total_problem(document):
-        raise ConfigurationError([f"policy: {problem}"])
+        raise _refusal(problem)
     return document
 
 
@@ -77,4 +82,20 @@ def _parsed(text: str) -> dict[str, Any]:
         what = str(error)
         line = found[1] if (found := re.search(r"\(at line (\d+),", what)) else text.count("\n") + 1
         rule = re.sub(r" \(at [^()]*\)\Z", "", what)
-        raise ConfigurationError([f"policy: is not valid TOML: {rule} (line {line})"]) from None
+        raise _refusal(f"is not valid TOML: {rule} (line {line})") from None
+
+
+def _refusal(*problems: str) -> ConfigurationError:
+    return ConfigurationError([f"policy: {_sentence(problem)}" for problem in problems])
+
+
+def _sentence(problem: str) -> str:
+    """Write a sentence that repeats parts of the document on one line, as terminals and logs show it."""
+    if len(problem) > _LONGEST:
+        problem = f"{problem[: _LONGEST // 2]}...{problem[-_LONGEST // 2 :]}"
+    return problem if is_line(problem) else "".join(map(_shown, problem))
+
+
+def _shown(char: str) -> str:
+    """Write a character as TOML may spell it if it cannot be seen, moves what is around it, or ends the line."""
+    return char if is_line(char) else f"\\u{ord(char):04X}" if ord(char) <= _BASIC else f"\\U{ord(char):08X}"

@@ -888,6 +888,31 @@ def test_a_document_too_large_for_the_reader_is_refused() -> None:
     assert len(refused(f"a = {'9' * 10_000}")) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (r"we\nb", r"we\u000Ab"),
+        (r"we\u001b[2Jb", r"we\u001B[2Jb"),
+        (r"\u202Ebew", r"\u202Ebew"),
+        (r"we\U000E0001b", r"we\U000E0001b"),
+        ("w\u00e9b", "w\u00e9b"),
+    ],
+)
+def test_a_name_that_moves_the_cursor_moves_nothing_where_problems_are_read(name: str, shown: str) -> None:
+    """A terminal or a log shows one line for each problem, whatever the document spells in a key or a value."""
+    problems = refused(f'{GOOD}[app."{name}"]\nbrand = "Acme"\nsecret_keys = ["{OPS_HASH}"]\n')
+    rule = "a name has up to 32 lowercase letters, digits, - and _"
+    assert problems == [f'policy: app."{shown}": {rule}']
+
+
+def test_a_name_of_thousands_of_characters_is_cut_where_problems_are_read() -> None:
+    """The beginning tells the place, and the end the line."""
+    [problem] = refused_with_lines(GOOD.replace('upstream = "main"', f'upstream = "{"x" * 200_000}"'))
+    assert len(problem) == len("policy: ...") + 1000
+    assert problem.startswith("policy: route[0].steps[0].upstream: there is no upstream xxx")
+    assert re.search(r"xxx \(line [0-9]+\)$", problem)
+
+
 def test_all_problems_are_reported_at_once_in_the_order_of_the_document() -> None:
     """Mistakes of several tables, and contradictions between tables, each with its line."""
     text = """\

@@ -1,11 +1,12 @@
 """The store's scripts against a model of them in plain Python, over random histories.
 
 The model knows the rules of docs/design.md and nothing of Redis. Every script answers with the time at which it
-ran, so the model decides for exactly that time. The long run is `MODEL_RUN=long pytest tests/system/test_model.py`.
+ran, so the model decides for exactly that time. `MODEL_RUN=thorough` makes the run long, and `pytest -s` says how long.
 """
 
 import os
 import secrets
+import sys
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -29,10 +30,10 @@ from otp_service.challenge.transitions import MIN_TIME_LEFT, Again, GiveUp, Hold
 from tests.support.spine import PatientScripts, deadline, new_challenge, new_delivery
 from tests.support.valkey_server import ValkeyServer
 
-LONG = settings(
+THOROUGH = settings(
     deadline=None, max_examples=2000, stateful_step_count=50, suppress_health_check=[*HealthCheck]
 )
-USUAL = settings(LONG, max_examples=70, stateful_step_count=30, phases=[Phase.reuse, Phase.generate])
+USUAL = settings(THOROUGH, max_examples=70, stateful_step_count=30, phases=[Phase.reuse, Phase.generate])
 """Without shrinking: a history that fails is replayed against a real server, which takes long."""
 STEPS = (Step("sms", ("main",), 20), Step("voice", ("main",), 20))
 PLANS = (
@@ -114,11 +115,15 @@ class Histories(RuleBasedStateMachine):
     """Random histories of a few challenges. The model and the scripts must agree after each step."""
 
     server: ClassVar[ValkeyServer]
+    begun: ClassVar = 0
+    """Histories so far, and steps of all of them."""
+    steps: ClassVar = 0
     ids = Bundle("ids")
     leases = Bundle("leases")
 
     def __init__(self) -> None:
         super().__init__()
+        Histories.begun += 1
         self.scripts = PatientScripts(self.server, 2)
         self.store = Stores(self.scripts, prefix=f"m{secrets.token_hex(6)}", partitions=2)
         self.known: dict[str, Known] = {}
@@ -472,6 +477,7 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def what_the_product_promises_holds(self) -> None:
         """Pending challenges are scheduled, codes, guesses and sends keep their limits, and ends keep no codes."""
+        Histories.steps += 1
         for known in self.known.values():
             now = known.now
             assert (known.due is not None) == (now.state is State.PENDING or now.owed is not None)
@@ -482,6 +488,9 @@ class Histories(RuleBasedStateMachine):
 
 def test_the_scripts_do_what_the_model_does(valkey: ValkeyServer) -> None:
     """Model and scripts agree on every answer, record and deadline of every history."""
-    Histories.server = valkey
-    Histories.TestCase.settings = LONG if os.environ.get("MODEL_RUN") == "long" else USUAL
+    chosen = THOROUGH if os.environ.get("MODEL_RUN") == "thorough" else USUAL
+    Histories.server, Histories.begun, Histories.steps = valkey, 0, 0
+    Histories.TestCase.settings = chosen
     Histories.TestCase().runTest()
+    sys.stdout.write(f"{Histories.begun} histories, {Histories.steps} steps\n")
+    assert Histories.begun >= chosen.max_examples

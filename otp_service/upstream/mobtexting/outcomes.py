@@ -121,6 +121,8 @@ _NOT_THE_PHONE: Final = re.compile(
 _NO_ENTITY: Final = re.compile(r"\bentity\b", re.IGNORECASE)
 _ON_ITS_WAY: Final = {Stage.PENDING, Stage.SENT, Stage.DELIVERED, Stage.READ}
 _MAX_WAIT: Final = 86_400.0  # seconds; a longer Retry-After is cut to this
+MOST_CHARGED: Final = 100_000
+"""What one message may cost, in the upstream's unit, in currencies with large figures, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,8 @@ def for_recipient(reading: Reading, row: Mapping[str, Any] | None) -> Reading:
 def outcome_of(reading: Reading, now: datetime) -> Outcome:
     """Return the outcome of a send. `now` is the start of a wait until a Retry-After with a date.
 
-    The price in a row is `charges` or, in the format of the newer channels, `credits`.
+    The price in a row is `charges` or, in the format of the newer channels, `credits`. What is below 0 or above
+    MOST_CHARGED is no price: budgets of money must neither grow by it nor be used up by it.
     """
     row = reading.row
     return Outcome(
@@ -212,8 +215,13 @@ def outcome_of(reading: Reading, now: datetime) -> Outcome:
         reading.reason,
         upstream_id=identifier(row.get("id")),
         retry_after=reading.wait(now),
-        charges=number(row.get("charges", row.get("credits"))),
+        charges=_price(row.get("charges", row.get("credits"))),
     )
+
+
+def _price(value: object) -> float | None:
+    figure = number(value)
+    return figure if figure is not None and 0 <= figure <= MOST_CHARGED else None
 
 
 def _status_reason(word: str, *, retry_after: bool = False) -> str | None:

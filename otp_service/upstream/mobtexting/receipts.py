@@ -232,7 +232,13 @@ def _flat(found: list[list[T]]) -> list[T]:
 
 
 def _length(body: Content, fields: Fields) -> float | None:
-    """Return the seconds of a call, from its `duration` or its two times; None if it has neither."""
+    """Return the seconds of a call; None if the report does not tell, or says that it ended before it began."""
+    seconds = _said_length(body, fields)
+    return seconds if seconds is not None and seconds >= 0 else None
+
+
+def _said_length(body: Content, fields: Fields) -> float | None:
+    """Read the seconds of a call from its `duration` or its two times; None if it has neither."""
     told = scalar(_first(body, fields.seconds)) or ""
     clock = _CLOCK.fullmatch(told.strip())
     if clock:

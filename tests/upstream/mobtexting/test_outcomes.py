@@ -273,6 +273,22 @@ def test_an_accepted_row_gives_id_and_charges(server: FaultServer, client: Mobte
     assert send(client) == Outcome(A, "accepted", upstream_id="a1b2:1", charges=1.0)
 
 
+@pytest.mark.parametrize("charges", [-0.5, "-1", 1e305, "100001", "NaN", "free", True, []])
+def test_a_price_that_is_none_does_not_lose_the_outcome_of_a_message_that_left(
+    server: FaultServer, client: MobtextingClient, charges: object
+) -> None:
+    """A credit note, or a figure beyond all prices: neither a counter nor a budget can count it."""
+    server.play(say(http_json({"status": 200, "data": [{**row("AWAITING-DLR"), "charges": charges}]})))
+    assert send(client) == Outcome(A, "accepted", upstream_id="a1b2:1")
+
+
+@pytest.mark.parametrize("charges", [0, "0.0", 100_000])
+def test_every_price_is_read(server: FaultServer, client: MobtextingClient, charges: object) -> None:
+    """From nothing to what a message costs in the currency with the largest figures."""
+    server.play(say(http_json({"status": 200, "data": [{**row("AWAITING-DLR"), "charges": charges}]})))
+    assert send(client).charges == float(str(charges))
+
+
 def test_a_refused_row_keeps_its_id(server: FaultServer, client: MobtextingClient) -> None:
     """A report may still follow."""
     server.play(say(http_json(sent("DNDNUMB"))))

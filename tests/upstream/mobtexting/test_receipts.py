@@ -163,6 +163,15 @@ class TestShapes:
         assert isinstance(receipt, Receipt)
         assert receipt.seconds == seconds
 
+    @pytest.mark.parametrize("told", [{"duration": "-2"}, {"duration": "", "end_at": "2026-11-23T17:29:59"}])
+    def test_a_call_that_ended_before_it_began_is_not_taken_for_one_that_was_hung_up(
+        self, told: dict[str, object]
+    ) -> None:
+        """The upstream's clock may be set back within a call: a code that was heard is not sent once more."""
+        (receipt,) = parse(CALL | told)
+        assert isinstance(receipt, Receipt)
+        assert (receipt.stage, receipt.seconds) == (Stage.DELIVERED, None)
+
     def test_custom_and_cid_are_both_kept(self) -> None:
         """Either may be ours; the same text counts once."""
         (receipt,) = parse(SMS | {"custom": "theirs", "foreign_id": "theirs"})
