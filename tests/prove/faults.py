@@ -27,6 +27,10 @@ def failing(minutes: float, picture: str, seed: int = SEED) -> Iterator[Figure]:
     for invariant, count in verdict.looked.items():
         excused = verdict.excused[invariant]
         yield Figure(f"  {invariant}", count, "looks", f"{excused} excused by a promotion" if excused else "")
+    yield Figure("promotions", happened["promotions"], "times", "of the store's replica, by the Sentinel")
+    yield Figure(
+        "damaged files of the store", happened["files_of_the_store_damaged"], "times", "after a full disk"
+    )
     yield Figure("longest answer", happened["longest_answer_seconds"], "s")
     yield Figure("violations", len(verdict.violations), "", "; ".join(verdict.violations[:3]), most=0)
     rows = [(name, [float(count)]) for name, count in sorted(happened["faults"].items())]

