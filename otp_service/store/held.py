@@ -155,6 +155,8 @@ class Exchanges:
 
 
 _WAIT = "WAIT"
+_FOLLOWS = "WAIT cannot be used with replica"
+"""How a server answers WAIT that was the master and is a replica now."""
 _ELSEWHERE = (AskError, TryAgainError, ClusterDownError)
 """Answers of a node that does not hold the key, or not yet, or not any more. MOVED is an AskError, too."""
 
@@ -179,6 +181,8 @@ def _answer(connection: Any) -> Any:  # noqa: ANN401 - whatever the server answe
     try:
         return connection.read_response()
     except ResponseError as error:
+        if str(error).startswith(_FOLLOWS):
+            raise Unreachable("the master of before is a replica now") from error
         return error
 
 

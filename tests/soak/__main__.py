@@ -12,14 +12,15 @@ import sys
 import time
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import requests
 from redis.exceptions import RedisError
 
-from tests.soak.clients import People
-from tests.soak.faults import plan
+from tests.soak.clients import LOST, People
+from tests.soak.faults import LOSING, Step, plan
 from tests.soak.judge import Verdict, judge
 from tests.soak.stand import Stand
 from tests.support.numbers import crowd
@@ -29,49 +30,61 @@ MOST_MINUTES = 40
 """So long do the fictional numbers last at about a thousand sign-ins a minute."""
 
 
+@dataclass
+class Course:
+    """What was done to the stand: how often each fault came, answers lost in it, and those that did not end."""
+
+    injected: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+    stuck: list[str] = field(default_factory=list)
+
+    def run(self, stand: Stand, people: People, seed: int, ends: float) -> None:
+        """Inject one fault after the other until `ends` (monotonic seconds)."""
+        for step in plan(seed):
+            time.sleep(min(step.pause, max(0.0, ends - time.monotonic())))
+            if time.monotonic() >= ends:
+                break
+            if step.fault.needs_disk and stand.disk is None:
+                _show(f"left out, as nothing can be mounted here: {step.fault.name}")
+                continue
+            _show(f"{ends - time.monotonic():6.0f} s left, {people.progress()}: {step.fault.name}")
+            before = people.statuses[LOST]
+            self._inject(stand, step)
+            self.lost[step.fault.name] += people.statuses[LOST] - before
+
+    def _inject(self, stand: Stand, step: Step) -> None:
+        try:
+            step.fault.inject(stand, random.Random(step.seed), step.lasts)
+            self.injected[step.fault.name] += 1
+        except RedisError:
+            _show("        the store did not take it: the fault before it lasts")
+        except (AssertionError, subprocess.SubprocessError) as error:
+            self.stuck.append(f"{step.fault.name}: {error!r}")
+            _show(f"        nothing moves any more after {self.stuck[-1]}")
+
+
 def soak(seconds: float, seed: int) -> tuple[Verdict, dict[str, Any]]:
     """Run for so long; gives the verdict, and what happened."""
-    injected, stuck = Counter[str](), list[str]()
+    course = Course()
     with Stand() as stand:
-        ends = time.monotonic() + seconds
         with People(stand, seed, crowd()) as people:
-            for step in plan(seed):
-                time.sleep(min(step.pause, max(0.0, ends - time.monotonic())))
-                if time.monotonic() >= ends:
-                    break
-                if step.fault.needs_disk and stand.disk is None:
-                    _show(f"left out, as nothing can be mounted here: {step.fault.name}")
-                    continue
-                _show(f"{ends - time.monotonic():6.0f} s left, {people.progress()}: {step.fault.name}")
-                try:
-                    step.fault.inject(stand, random.Random(step.seed), step.lasts)
-                    injected[step.fault.name] += 1
-                except RedisError:
-                    _show("        the store did not take it: the fault before it lasts")
-                except (AssertionError, subprocess.SubprocessError) as error:
-                    stuck.append(f"{step.fault.name}: {error!r}")
-                    _show(f"        nothing moves any more after {stuck[-1]}")
+            course.run(stand, people, seed, time.monotonic() + seconds)
             _show("no more faults; everybody finishes")
         with suppress(AssertionError):
             until(stand.is_ready)
         inboxes = {one.number: stand.inbox(one.number) for one in people.journeys}
         verdict = judge(people.journeys, inboxes, stand.promotions, people.statuses, list(stand.logs()))
-        for _ in range(injected.total()):
-            verdict.demand("a fault ends", holds=True)
-        for about in stuck:
-            verdict.demand("a fault ends", holds=False, about=about)
-        troubles = stand.troubles + [f"{name} ended by itself" for name in stand.ended()]
-        verdict.demand(
-            "processes end when they are told to, and only then", not troubles, "; ".join(troubles)
-        )
-        verdict.demand("it serves again, without a restart", *_serves(stand))
+        _judge_stand(verdict, stand, course)
+        if verdict.violations:
+            _show(f"the logs are in {stand.rescue_logs()}")
     return verdict, {
         "seed": seed,
         "seconds": seconds,
-        "faults": dict(injected),
+        "faults": dict(course.injected),
         "journeys": len(people.journeys),
         "verified": sum(one.checks["right verified"] for one in people.journeys),
         "answers": {str(status): count for status, count in sorted(people.statuses.items())},
+        "lost_answers": dict(+course.lost),
         "unavailable": {code: count for code, count in people.unavailable.items() if count},
         "longest_answer_seconds": round(people.longest, 1),
         "looked": dict(verdict.looked),
@@ -80,6 +93,19 @@ def soak(seconds: float, seed: int) -> tuple[Verdict, dict[str, Any]]:
         "excused_by_promotion": dict(verdict.excused),
         "violations": verdict.violations,
     }
+
+
+def _judge_stand(verdict: Verdict, stand: Stand, course: Course) -> None:
+    for name, count in course.injected.items():
+        lost = course.lost[name]
+        for _ in range(count):
+            verdict.demand("a fault ends", holds=True)
+        verdict.demand("only kill -9 loses an answer", name in LOSING or not lost, f"{name}: {lost} answers")
+    for about in course.stuck:
+        verdict.demand("a fault ends", holds=False, about=about)
+    troubles = stand.troubles + [f"{name} ended by itself" for name in stand.ended()]
+    verdict.demand("processes end when they are told to, and only then", not troubles, "; ".join(troubles))
+    verdict.demand("it serves again, without a restart", *_serves(stand))
 
 
 def _serves(stand: Stand) -> tuple[bool, str]:

@@ -21,6 +21,8 @@ from tests.support.patience import until
 PEOPLE = 50
 REPEATS = 40
 """Times that a call is repeated before its fate counts as unknown."""
+LOST = 0
+"""Stands for the status of an answer that never came."""
 MOST_LOOKS = 240
 """Times that a person looks for a code, four a second."""
 
@@ -55,7 +57,7 @@ class People:
         self._lock = threading.Lock()
         self.journeys: list[Journey] = []
         self.statuses: Counter[int] = Counter()
-        """All answers, by status; 0 for those that were lost."""
+        """All answers, by status; LOST for those that did not come."""
         self.unavailable: Counter[str] = Counter()
         """Why answers were 503: the problems' codes."""
         self.longest = 0.0
@@ -88,7 +90,8 @@ class People:
     def progress(self) -> str:
         """Say in a line how far they are."""
         away = sum(self.unavailable.values())
-        return f"{len(self.journeys)} journeys, {self.statuses.total()} answers, {away} of them 503"
+        said = f"{len(self.journeys)} journeys, {self.statuses.total()} answers, {away} of them 503"
+        return f"{said}, {self.statuses[LOST]} lost"
 
     def _live(self, dice: random.Random) -> None:
         while not self._stop.wait(dice.uniform(0.1, 1.5)):
@@ -143,12 +146,12 @@ class People:
         return "unknown", answer
 
     def _ask_once(self, method: str, path: str, body: object, key: str) -> tuple[int, dict[str, Any]]:
-        began, status, content = time.monotonic(), 0, dict[str, Any]()
+        began, status, content = time.monotonic(), LOST, dict[str, Any]()
         try:
             answer = self._stand.call(method, path, body, Idempotency_Key=key)
             status, content = answer.status_code, answer.json()
         except (requests.RequestException, ValueError):
-            status = 0
+            status = LOST
         with self._lock:
             self.statuses[status] += 1
             self.unavailable[str(content.get("code"))] += status == requests.codes.unavailable

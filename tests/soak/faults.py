@@ -34,6 +34,7 @@ class Fault:
 def _kill(kind: str) -> Callable[[Stand, random.Random, float], None]:
     def kill(stand: Stand, dice: random.Random, _: float) -> None:
         stand.restart(f"{kind}-{dice.randrange(2)}", signal.SIGKILL)
+        until(stand.is_ready)
 
     return kill
 
@@ -150,6 +151,8 @@ def _rotate(stand: Stand, dice: random.Random, _: float) -> None:
     stand.rotate(dice.choice(("OTP_PEPPERS", "OTP_SIGNING_KEYS")))
 
 
+LOSING = frozenset({"kill -9 of an API process"})
+"""Faults in which a call may stay without an answer."""
 FAULTS = (
     Fault("kill -9 of an API process", _kill("serve")),
     Fault("kill -9 of a worker", _kill("worker")),

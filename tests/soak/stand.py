@@ -5,6 +5,7 @@ the machine's. The processes' clocks can be moved.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -90,10 +91,12 @@ class Stand:
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="otp-soak-")))
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
+        self._ops = {name: f"{HOST}:{free_port()}" for name in self.names() if name.startswith("serve")}
+        """Where each of `serve` answers operators: there it says of itself whether it is ready."""
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.disk = self._small_disk()
         on_disk = {"dir": str(self.disk)} if self.disk else {}
-        self.store = Sentinel(**on_disk, appendfsync="everysec")
+        self.store = Sentinel(writes_alone=False, **on_disk, appendfsync="everysec")
         self._stack.callback(self.store.close)
         sandbox = create_sandbox(
             usual(
@@ -158,7 +161,7 @@ class Stand:
     def start(self, name: str) -> None:
         """Start a process. Its log is appended to."""
         kind, _, number = name.partition("-")
-        own = {"OTP_WORKER_NAME": f"w{number}"} if kind == "worker" else {}
+        own = {"OTP_WORKER_NAME": f"w{number}"} if kind == "worker" else {"OTP_OPS_LISTEN": self._ops[name]}
         clean = {key: value for key, value in os.environ.items() if not key.startswith("OTP_")}
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
@@ -187,11 +190,18 @@ class Stand:
         return [name for name, process in self.processes.items() if process.poll() is not None]
 
     def is_ready(self) -> bool:
-        """Tell whether the API answers that it can serve, with workers."""
+        """Tell whether each process of the API answers that it can serve, with workers."""
         with suppress(requests.RequestException):
-            answer = requests.get(f"{self.url}/readyz", timeout=5)
-            return answer.ok and answer.json()["parts"]["workers"] == "ok"
+            answers = [requests.get(f"http://{place}/readyz", timeout=5) for place in self._ops.values()]
+            return all(answer.ok and answer.json()["parts"]["workers"] == "ok" for answer in answers)
         return False
+
+    def rescue_logs(self) -> str:
+        """Copy the processes' logs to a place that stays; gives where."""
+        kept = tempfile.mkdtemp(prefix="otp-soak-logs-")
+        for path in self.folder.glob("*.log"):
+            shutil.copy(path, kept)
+        return kept
 
     def logs(self) -> Iterable[str]:
         """Give the logs of all processes."""
@@ -280,7 +290,8 @@ class Stand:
     ) -> requests.Response:
         """Call the API once."""
         sent = {"Authorization": f"Bearer {key}"} | {n.replace("_", "-"): v for n, v in headers.items()}
-        return requests.request(method, self.url + path, json=body, headers=sent, timeout=20)
+        url = f"http://{self._ops['serve-0']}" if path.startswith("/ops") else self.url
+        return requests.request(method, url + path, json=body, headers=sent, timeout=20)
 
     def inbox(self, number: str) -> list[dict[str, Any]]:
         """List what arrived for a number, newest first."""

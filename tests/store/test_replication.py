@@ -111,6 +111,14 @@ def test_a_repetition_asks_for_its_own_write(primary: ValkeyServer) -> None:
             assert store.facts.use_before("token", FAR, "name")
 
 
+def test_a_master_that_has_become_a_replica_is_away_and_no_bug(primary: ValkeyServer) -> None:
+    """A guess that writes nothing is not refused there, but WAIT is: that was a 500 within a soak's promotions."""
+    with durable_store(primary.url) as store:
+        ask(primary, "REPLICAOF", HOST, free_port())
+        with pytest.raises(StoreUnavailable):
+            store.challenges.take_attempt("00" + "A" * 22, "web", 6)
+
+
 def test_a_dropped_script_is_loaded_again(primary: ValkeyServer) -> None:
     """As for every other call."""
     with replica_of(primary), durable_store(primary.url) as store:

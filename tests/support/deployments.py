@@ -119,10 +119,11 @@ def _node(bus: int) -> ValkeyServer:
 class Sentinel:
     """A master, a replica, and a Sentinel that makes the replica the master when the master is gone."""
 
-    def __init__(self, **options: str) -> None:
-        """`options` are the master's own."""
-        self.master = ValkeyServer(port=free_port(), options={"repl-diskless-sync-delay": "0"} | options)
-        self.replica = ValkeyServer(port=free_port(), options={"repl-diskless-sync-delay": "0"})
+    def __init__(self, *, writes_alone: bool = True, **options: str) -> None:
+        """`options` are the master's own. Without `writes_alone`, who leads takes writes with a replica only."""
+        both = {"repl-diskless-sync-delay": "0", "min-replicas-to-write": "0" if writes_alone else "1"}
+        self.master = ValkeyServer(port=free_port(), options=both | options)
+        self.replica = ValkeyServer(port=free_port(), options=both)
         ask(self.replica, "REPLICAOF", HOST, self.master.port)
         self._port = free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="otp-sentinel-"))
