@@ -14,6 +14,7 @@ from otp_service.bootstrap.operations import Operations
 from otp_service.cli.exit_codes import FAILED
 from otp_service.cli.options import Duration, Options, Result, author_option, demo_option, format_time
 from otp_service.cli.session import on_store
+from otp_service.history.note import What
 from otp_service.ops.stories import Search
 
 _PAGE = 100
@@ -107,6 +108,8 @@ def _told(one: Mapping[str, Any]) -> str:
         words.append(f"to {one['following']}")
     if "account" in one:
         words.append(f"by {one['account']}")
+    if one["what"] == What.DECIDED:
+        words.append("by on_failure" if "reason" in one else "by the app's endpoint")
     if "rule" in one:
         counted = f"{one['counter']:g} of {one['threshold']:g} in {one['window']:g} s"
         words.append(f"rule {one['rule']}: {counted}")

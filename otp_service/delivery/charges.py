@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from otp_service.challenge import transitions
 from otp_service.challenge.model import Challenge
+from otp_service.challenge.notes import about_challenge
 from otp_service.challenge.sealed import PersonalData
 from otp_service.guard import rules
 from otp_service.guard.admission import Admission, Entry
+from otp_service.history.note import What
 from otp_service.policy import Guard
 from otp_service.store.sources import Call
 from otp_service.upstream.port import Outcome
@@ -23,18 +25,21 @@ class Charges:
 
     def charge_fallback(self, guard: Guard, challenge: Challenge, e164: str, channel: str) -> str:
         """Charge the newest delivery over `channel`. Return `allow`, `cheap` or `refuse`. Raises StoreUnavailable."""
-        steps = challenge.plan.steps
+        steps, request_id = challenge.plan.steps, challenge.last.request_id
+        asked = replace(rules.asked_of(challenge, e164), channel=channel)
         entry = Entry(
-            asked=replace(rules.asked_of(challenge, e164), channel=channel),
+            asked=asked,
             rules=guard,
-            request_id=challenge.last.request_id,
-            challenge=challenge.id,
+            request_id=request_id,
             cheap=any(
                 steps[place].channel in guard.cheap_channels for place in transitions.candidates(challenge)
             ),
         )
         operation = f"{challenge.id[-8:]}{len(challenge.deliveries)}"
-        return self._admission.admit_fallback(entry, operation).verdict
+        about = about_challenge(
+            What.REFUSED, challenge, request_id=request_id, country=asked.number.country, channel=channel
+        )
+        return self._admission.admit_fallback(entry, operation, about).verdict
 
     def give_back(self, guard: Guard, challenge: Challenge, person: PersonalData) -> None:
         """Give back the charge of the delivery that is owed, once. Raises StoreUnavailable."""

@@ -29,7 +29,7 @@ from otp_service.errors import (
 from otp_service.events.outbox import Outbox
 from otp_service.guard.captcha import SiteVerify
 from otp_service.guard.decision import Decision, Finding
-from otp_service.guard.decision_hook import Decisions, Question
+from otp_service.guard.decision_hook import Answer, Decisions, Question
 from otp_service.guard.history import History, Past
 from otp_service.guard.human_check import Proof, ProofOfWork, effort_for
 from otp_service.guard.limiter import Allowance, Limiter
@@ -48,7 +48,7 @@ from otp_service.guard.rules import (
     lines_of_send,
 )
 from otp_service.history.journal import Journal
-from otp_service.history.note import Note, What
+from otp_service.history.note import Note
 from otp_service.history.refusals import refusal
 from otp_service.net.shares import Shares
 from otp_service.policy import Guard
@@ -79,8 +79,7 @@ threads."""
 class Entry:
     """A send that asks for admission. `cheap` is True if a cheap channel could be used; `proof` is of a human check.
 
-    `now` is the store's time (milliseconds) if it is already known, so that a send reads it only once. `challenge` is
-    the id of the one that the send belongs to, if it exists.
+    `now` is the store's time (milliseconds) if it is already known, so that a send reads it only once.
     """
 
     asked: GuardedSend
@@ -90,9 +89,10 @@ class Entry:
     proof: str = ""
     browser: bool = True
     now: int = 0
-    challenge: str = ""
     hook: DecisionHook | None = None
     """The app's endpoint that is asked about the send, if it has one."""
+    record_answer: Callable[[Answer], None] = lambda _: None
+    """Receives what follows from the endpoint's answer, or from the lack of one."""
     call: str = field(default_factory=lambda: secrets.token_urlsafe(6))
     """Names this request, of several that may be the same operation."""
 
@@ -104,18 +104,7 @@ class Entry:
     @property
     def question(self) -> Question | None:
         """What the app's endpoint is asked, if it has one."""
-        return Question(self.hook, self.asked, self.request_id) if self.hook else None
-
-    def as_note(self) -> Note:
-        """Make a note of this send's refusal, without the reason."""
-        return Note(
-            what=What.REFUSED,
-            challenge=self.challenge,
-            request_id=self.request_id,
-            app=self.asked.app,
-            country=self.asked.number.country,
-            channel=self.asked.channel,
-        )
+        return Question(self.hook, self.asked, self.request_id, self.record_answer) if self.hook else None
 
 
 class Admission:
@@ -174,10 +163,10 @@ class Admission:
             raise TooManyRequests(retry_after=1)
         return decision
 
-    def admit_fallback(self, entry: Entry, operation: str) -> Decision:
+    def admit_fallback(self, entry: Entry, operation: str, about: Note) -> Decision:
         """Charge a message that the service sends by itself, so that no human check is possible.
 
-        The verdict is allow, cheap or refuse. A refused message is not charged.
+        The verdict is allow, cheap or refuse. What is refused is not charged; `about` is its note without the reason.
         """
         decision = self._limiter.charge(
             lines_of_fallback(entry.rules, entry.asked),
@@ -187,7 +176,7 @@ class Admission:
         )
         self._report(entry, decision)
         if decision.verdict == "refuse":
-            self._journal.add(refusal(entry.as_note(), self._refusal(entry, decision)))
+            self._journal.add(refusal(about, self._refusal(entry, decision)))
         return decision
 
     def allows_unknown(self, e164: str) -> bool:

@@ -23,6 +23,7 @@ from otp_service.errors import Busy
 from otp_service.events import standard_webhooks
 from otp_service.guard.lines import Line, decided
 from otp_service.guard.rules import GuardedSend
+from otp_service.history.note import Note, What
 from otp_service.net.public_only import PostResult, PublicClient
 from otp_service.net.shares import Shares
 from otp_service.policy.model import DecisionHook
@@ -44,15 +45,31 @@ MOST_BYTES = 1024
 Level = Literal["allow", "human_check", "cheap", "refuse"]
 """What an endpoint may answer, the mildest first."""
 _LEVELS = frozenset(get_args(Level))
+_FAILURES = {"timeout": "late"}
+"""Our words for those of the client; others stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What follows for a send, after `seconds`. `failure` says why the policy decided, empty if the endpoint did."""
+
+    level: Level
+    failure: str
+    seconds: float
+
+    def as_note(self, about: Note) -> Note:
+        """Make the note of it; `about` says which send it is about."""
+        return replace(about, what=What.DECIDED, result=self.level, reason=self.failure, seconds=self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: whose hook it is, the send, and the request that it came with."""
+    """What is asked: whose hook it is, the send, and the request that it came with. `record` receives what follows."""
 
     hook: DecisionHook
     asked: GuardedSend
     request_id: str
+    record: Callable[[Answer], None] = lambda _: None
 
 
 class Decisions:
@@ -104,6 +121,7 @@ class Decisions:
         level, reason = self._answered(question)
         seconds = time.monotonic() - began
         self._metrics.decision_seconds.labels(app, level or "failed").observe(seconds)
+        question.record(Answer(level or question.hook.on_failure, reason, seconds))
         if level:
             return level
         log(
@@ -166,7 +184,7 @@ def _body(question: Question, now: float) -> bytes:
 
 def _read(answer: PostResult) -> tuple[Level | None, str]:
     if answer.status != HTTPStatus.OK:
-        return None, answer.reason if answer.status is None else "bad_status"
+        return None, _FAILURES.get(answer.reason, answer.reason) if answer.status is None else "bad_status"
     if len(answer.body) > MOST_BYTES:
         return None, "too_long"
     try:

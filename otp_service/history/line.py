@@ -12,6 +12,7 @@ from otp_service.history.note import Note, What
 
 _LETTERS: dict[What, str] = {
     What.ASKED: "a",
+    What.DECIDED: "o",
     What.ADMITTED: "l",
     What.REFUSED: "r",
     What.HUMAN_CHECK: "h",
@@ -62,9 +63,9 @@ _NAMES = {letter: name for name, letter in (_OF_ALL | _OF_ONE).items()}
 _KINDS = {one.name: str(one.type) for one in fields(Note)}
 _SENDS = frozenset({What.SENT, What.NOT_SENT, What.REPORTED, What.FELL_BACK, What.DROPPED, What.SKIPPED})
 """What happens without a request of its own."""
-_FIRST = {What.ASKED: 0, What.ADMITTED: 1}
+_FIRST = {What.ASKED: 0, What.DECIDED: 1, What.ADMITTED: 2}
 _EMPTY = ("", None)
-_SAID = frozenset((what, "request_id") for what in (*_SENDS, What.ADMITTED))
+_SAID = frozenset((what, "request_id") for what in (*_SENDS, What.DECIDED, What.ADMITTED))
 """What a line need not say: the request was named when it was asked."""
 _EPOCH = 1_600_000_000_000
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"

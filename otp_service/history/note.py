@@ -8,10 +8,15 @@ from enum import StrEnum
 
 
 class What(StrEnum):
-    """What happened. A send that is no repetition is ASKED, and then one of ADMITTED, HUMAN_CHECK and REFUSED."""
+    """What happened. A send that is no repetition is ASKED, and then one of ADMITTED, HUMAN_CHECK and REFUSED.
+
+    If its app has an endpoint that decides, DECIDED may come between.
+    """
 
     ASKED = "asked"
     """An app asked for a new challenge."""
+    DECIDED = "decided"
+    """The app's endpoint was asked; `result` is what follows, `reason` why the policy decided instead, if it did."""
     ADMITTED = "admitted"
     """The challenge was stored and its first message scheduled; `result` is the guard's verdict, allow or cheap."""
     REFUSED = "refused"

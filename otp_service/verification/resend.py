@@ -4,7 +4,7 @@ Knows the order: repetition, step, guard, store. Must not know HTTP, Redis or ve
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from otp_service import phone
 from otp_service.challenge import transitions, view
@@ -25,6 +25,7 @@ from otp_service.errors import (
     ResendTooEarly,
 )
 from otp_service.guard.admission import Admission, Entry
+from otp_service.guard.decision_hook import Answer
 from otp_service.guard.rules import GuardedSend, known_as
 from otp_service.history.journal import Journal
 from otp_service.history.note import What
@@ -104,7 +105,10 @@ class Resend:
         self._wait.require("resend")
         step = _choose_step(challenge, request.channel, now)
         person = unseal(self._seal, challenge)
-        entry = _guard_entry(caller, challenge, person, step, request)
+        entry = replace(
+            _guard_entry(caller, challenge, person, step, request),
+            record_answer=lambda answer: self._add_answer(caller, challenge, answer),
+        )
         charge = f"{challenge.id[-8:]}{operation}"
         with self._refunds.after_failure(
             is_done=lambda: self._has(challenge.id, operation),
@@ -122,6 +126,12 @@ class Resend:
         self._journal.add(about_delivery(What.RESENT, answer, at=now, country=entry.asked.number.country))
         log_challenge("challenge.resent", answer, person.e164, request_id=caller.request_id)
         return view.of(answer, now, phone.mask(person.e164))
+
+    def _add_answer(self, caller: Caller, challenge: Challenge, answer: Answer) -> None:
+        """Take a note of what the app's own endpoint decided."""
+        country = country_in(self._seal, challenge)
+        about = about_challenge(What.DECIDED, challenge, request_id=caller.request_id, country=country)
+        self._journal.add(answer.as_note(about))
 
     def _has(self, challenge_id: str, operation: str) -> bool:
         """Read whether an operation added its delivery. Raises StoreUnavailable."""
@@ -176,7 +186,6 @@ def _guard_entry(
         ),
         rules=rules,
         request_id=caller.request_id,
-        challenge=challenge.id,
         cheap=any(one.channel in rules.cheap_channels for one in left),
         proof=request.human_proof,
         browser=caller.is_page,

@@ -89,16 +89,12 @@ class Send:
     ) -> None:
         self._challenges = challenges
         self._own = OwnChallenges(challenges, seal)
-        self._facts = facts
-        self._learned_wait = learned_wait
-        self._hasher = hasher
-        self._seal = seal
-        self._signer = signer
+        self._facts, self._learned_wait = facts, learned_wait
+        self._hasher, self._seal, self._signer = hasher, seal, signer
         self._admission = admission
         self._workers, self._wait = workers, wait
         self._refunds = refunds
-        self._journal = journal
-        self._metrics = metrics
+        self._journal, self._metrics = journal, metrics
 
     def send(self, caller: Caller, request: SendRequest, idempotency_key: str | None = None) -> View:
         """Open a challenge and schedule its first message.
@@ -119,14 +115,14 @@ class Send:
         _check_server_fields(caller, request)
         _check_binding(caller, request)
         plan = self._plan(caller, request, number)
+        notes.add_route(plan.route)
         operation = self._operation(caller, request, number, key)
         if operation.record and (known := self._challenges.recall(*operation.records)):
             return self._replay(known, operation)
         self._workers.require()
         if operation.record:
             self._wait.require("send")
-        entry = self._guard_entry(caller, request, number, plan)
-        notes.add_decision(known=entry.asked.known, route=plan.route)
+        entry = self._guard_entry(caller, request, number, plan, notes)
         id_ = self._challenges.new_id(operation.record)
         with self._refunds.after_failure(
             is_done=lambda: operation.is_done(self._challenges, id_),
@@ -225,9 +221,12 @@ class Send:
             set_by="page" if caller.is_page else "server",
         )
 
-    def _guard_entry(self, caller: Caller, request: SendRequest, number: Number, plan: Plan) -> Entry:
+    def _guard_entry(
+        self, caller: Caller, request: SendRequest, number: Number, plan: Plan, notes: SendNotes
+    ) -> Entry:
         rules = caller.active.policy.guard_of(caller.app.name)
         known, now = self._recognise(caller, request, number.e164)
+        notes.add_known(known)
         return Entry(
             asked=GuardedSend(
                 number=number,
@@ -245,6 +244,7 @@ class Send:
             browser=caller.is_page,
             now=now,
             hook=_hook_of(caller, request, number, self._facts.time),
+            record_answer=notes.add_answer,
         )
 
     def _recognise(self, caller: Caller, request: SendRequest, e164: str) -> tuple[Known, int]:

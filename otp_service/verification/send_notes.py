@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from otp_service.challenge.model import Challenge
 from otp_service.challenge.notes import about_challenge, written_plan
+from otp_service.guard.decision_hook import Answer
 from otp_service.history.journal import Journal
 from otp_service.history.note import Note, What
 from otp_service.history.refusals import noting_refusals
@@ -35,25 +36,38 @@ class SendNotes:
             reference=reference,
             channel=channel,
         )
+        self._answers: list[Note] = []
 
     @contextmanager
     def written(self) -> Iterator[None]:
         """Take a note of the error with which the block ends, if any."""
-        with noting_refusals(self._journal, lambda: [self._asked, replace(self._asked, at=0)]):
+        with noting_refusals(
+            self._journal, lambda: [self._asked, *self._answers, replace(self._asked, at=0)]
+        ):
             yield
 
     def add_number(self, number: Number) -> None:
         """Say for which number it is."""
         self._asked = replace(self._asked, number=number.e164, country=number.country)
 
-    def add_decision(self, *, known: str, route: str) -> None:
-        """Say how well the caller is known, and which route serves the number."""
-        self._asked = replace(self._asked, known=known, route=route)
+    def add_route(self, route: str) -> None:
+        """Say which route serves the number."""
+        self._asked = replace(self._asked, route=route)
+
+    def add_known(self, known: str) -> None:
+        """Say how well the caller is known."""
+        self._asked = replace(self._asked, known=known)
+
+    def add_answer(self, answer: Answer) -> None:
+        """Say what the app's own endpoint decided."""
+        self._answers.append(answer.as_note(replace(self._asked, at=self._journal.clock(), channel="")))
 
     def admitted(self, challenge: Challenge, verdict: str, now: int) -> None:
         """Say that a challenge was opened at `now`, as the guard decided, or that it is of a review number."""
         asked = replace(self._asked, challenge=challenge.id, at=min(now, self._asked.at))
         self._journal.add(asked)
+        for answer in self._answers:
+            self._journal.add(replace(answer, challenge=challenge.id, at=min(now, answer.at)))
         self._journal.add(
             about_challenge(
                 What.ADMITTED,

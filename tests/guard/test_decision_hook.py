@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from standardwebhooks.webhooks import Webhook
 from otp_service import phone
 from otp_service.errors import Busy
 from otp_service.events import signing_secrets
-from otp_service.guard.decision_hook import APP_SHARE, MOST_BYTES, RETRY_AFTER, Decisions, Question
+from otp_service.guard.decision_hook import APP_SHARE, MOST_BYTES, RETRY_AFTER, Answer, Decisions, Question
 from otp_service.guard.rules import GuardedSend
 from otp_service.net.public_only import PublicClient
 from otp_service.policy.model import DecisionHook
@@ -123,6 +124,18 @@ def test_what_is_no_answer_is_a_failure(
     fails(decisions(metrics), question(server, on_failure))
     assert len(server.received) == 1
     assert counted(metrics, "failed") == 1
+
+
+def test_who_asks_learns_what_follows_and_why(server: FaultServer, metrics: Metrics) -> None:
+    """The endpoint's own answer, or the policy's with the reason, before an error is raised."""
+    recorded: list[Answer] = []
+    asking, asked = decisions(metrics), replace(question(server, "refuse"), record=recorded.append)
+    for answer in ("cheap", "maybe"):
+        server.respond(lambda _: http_json({"decision": answer}))  # noqa: B023 - it is asked in this turn
+        with suppress(Busy):
+            asking.ask(asked)
+    assert [(one.level, one.failure) for one in recorded] == [("cheap", ""), ("refuse", "unknown_answer")]
+    assert all(one.seconds > 0 for one in recorded)
 
 
 @pytest.mark.parametrize("on_failure", ["allow", "refuse"])

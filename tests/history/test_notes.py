@@ -183,6 +183,7 @@ def test_a_refused_send_says_rule_counter_and_threshold(valkey: ValkeyServer) ->
         assert (refused.request_id, refused.number, refused.country) == ("f" * 16, NUMBERS[0], "US")
         assert (refused.reason, refused.rule) == ("too_many_requests", "number")
         assert (refused.counter, refused.threshold, refused.window) == (1, 1, 3600)
+        assert {asked.route, refused.route} == {"0"}
 
 
 def test_a_send_to_what_is_no_number_is_noted_without_one(spine: Spine, ear: Ear) -> None:
@@ -291,19 +292,31 @@ def fallen_back(spine: Spine) -> None:
     spine.dispatcher.dispatch(id_, lambda: False)
 
 
+def not_charged(spine: Spine) -> None:
+    """Have the guard refuse the message that would replace the first one."""
+    id_ = spine.opened()
+    delivered(spine, id_)
+    spine.receipts.record_receipt(
+        "main", Receipt(channel="sms", stage=Stage.FAILED, reason="undelivered", upstream_id="m1")
+    )
+    for _ in range(2):
+        spine.dispatcher.dispatch(id_, lambda: False)
+
+
 @pytest.mark.parametrize(
-    ("phone", "play"),
+    ("phone", "play", "guard"),
     [
-        (Phone(), cancelled),
-        (Phone(REFUSED, REFUSED), undeliverable),
-        (Phone(REFUSED), fallen_back),
+        (Phone(), cancelled, OPEN),
+        (Phone(REFUSED, REFUSED), undeliverable, OPEN),
+        (Phone(REFUSED), fallen_back, OPEN),
+        (Phone(Outcome(Verdict.ACCEPTED, "accepted", upstream_id="m1")), not_charged, STRICT),
     ],
 )
 def test_all_that_figures_count_of_a_challenge_has_country_and_route(
-    valkey: ValkeyServer, phone: Phone, play: Callable[[Spine], None]
+    valkey: ValkeyServer, phone: Phone, play: Callable[[Spine], None], guard: Guard
 ) -> None:
     """So that no breakdown has a row of its own for what is known."""
-    with open_spine(valkey, phone=phone) as spine:
+    with open_spine(valkey, phone=phone, guard=guard) as spine:
         ear = Ear(spine)
         play(spine)
         cells = [
@@ -342,3 +355,4 @@ def test_a_fallback_that_the_guard_refuses_is_noted_with_its_rule(valkey: Valkey
         fell_back, refused, *_ = ear.notes()
         assert fell_back.what is What.FELL_BACK
         assert (refused.what, refused.rule, refused.challenge) == (What.REFUSED, "number", id_)
+        assert (refused.channel, refused.known, refused.policy) == ("voice", "server", 1)

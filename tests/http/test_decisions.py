@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
@@ -9,7 +10,7 @@ from werkzeug.test import TestResponse
 from otp_service.events import signing_secrets
 from tests.conftest import OPS, ORIGIN, POLICY, PUBLISHABLE, SECRET
 from tests.policy.test_review import HASH
-from tests.support.fault_server import FaultServer, http_json
+from tests.support.fault_server import FaultServer, hang, http_json
 from tests.support.http_api import NOBODY, NUMBER, Api, close, make_api
 from tests.support.http_calls import problem, with_idempotency_key
 from tests.support.patience import PATIENCE
@@ -125,13 +126,74 @@ def test_a_resend_is_asked_about(api: Api, endpoint: Deciding) -> None:
     assert endpoint.asked == 3
 
 
-def test_the_story_says_who_refused(api: Api, endpoint: Deciding) -> None:
-    """Under the request's id, with the rule."""
-    endpoint.answer = "refuse"
-    request_id = send(api).headers["X-Request-Id"]
+def story(api: Api, answer: TestResponse) -> dict[str, Any]:
+    """Read the story of a send, found by the id of its request."""
     api.core.journal.hand_over()
-    found = api.call("POST", "/ops/challenges/search", key=OPS, body={"request_id": request_id}).json or {}
-    assert [one["rule"] for one in found["challenges"]] == ["decision"]
+    wanted = {"request_id": answer.headers["X-Request-Id"]}
+    found = api.call("POST", "/ops/challenges/search", key=OPS, body=wanted).json or {}
+    [one] = found["challenges"]
+    return api.call("GET", f"/ops/challenges/{one['id']}", key=OPS).json or {}
+
+
+def decisions(told: dict[str, Any]) -> list[tuple[str, str | None]]:
+    """List what an endpoint decided in a story, each with why the policy decided in its place."""
+    steps = [step for step in told["timeline"] if step["what"] == "decided"]
+    assert all(0 <= step["seconds"] < 2 * PATIENCE for step in steps)
+    return [(step["result"], step.get("reason")) for step in steps]
+
+
+def test_the_story_says_who_refused(api: Api, endpoint: Deciding) -> None:
+    """Under the request's id, with the rule, and what the endpoint answered before it."""
+    endpoint.answer = "refuse"
+    told = story(api, send(api))
+    assert told["rule"] == "decision"
+    assert [step["what"] for step in told["timeline"]] == ["asked", "decided", "refused"]
+    assert decisions(told) == [("refuse", None)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "whats"),
+    [("allow", ["asked", "decided", "admitted"]), ("human_check", ["asked", "decided", "human_check"])],
+)
+def test_every_answer_is_in_the_story(api: Api, endpoint: Deciding, answer: str, whats: list[str]) -> None:
+    """Also one that lets the send out: whoever looks sees that the endpoint was asked, and what it took."""
+    endpoint.answer = answer
+    told = story(api, send(api, PUBLISHABLE))
+    assert [step["what"] for step in told["timeline"]] == whats
+    assert decisions(told) == [(answer, None)]
+    assert told["channels"] in (["sms"], [])
+
+
+def test_the_answer_about_a_resend_is_in_the_story(api: Api, endpoint: Deciding) -> None:
+    """Beside that about the send."""
+    sent = send(api)
+    id_ = (sent.json or {})["challenge_id"]
+    api.core.scripts.offset += 60_000
+    endpoint.answer = "refuse"
+    problem(api.call("POST", f"/otp/{id_}/resend", body={}), 422, "no_route")
+    assert decisions(story(api, sent)) == [("allow", None), ("refuse", None)]
+
+
+def test_a_send_that_is_not_asked_about_has_no_answer_in_its_story(api: Api) -> None:
+    """As the guard refuses it anyway."""
+    assert send(api).status_code == 202
+    assert decisions(story(api, send(api))) == []
+
+
+def test_a_failure_that_lets_a_send_out_is_told_with_its_reason(api: Api, endpoint: Deciding) -> None:
+    """The send leaves, and the story says that the policy decided, and not the endpoint."""
+    endpoint.answer = "perhaps"
+    assert decisions(story(api, send(api))) == [("allow", "unknown_answer")]
+
+
+def test_an_answer_that_is_late_is_told_as_late(api: Api, endpoint: Deciding) -> None:
+    """With the time after which it was given up."""
+    api.core.decisions.within = 0.3
+    endpoint.server.play(hang)
+    told = story(api, send(api))
+    assert decisions(told) == [("allow", "late")]
+    [step] = [one for one in told["timeline"] if one["what"] == "decided"]
+    assert step["seconds"] >= 0.29
 
 
 def test_without_an_answer_nothing_leaves_if_the_policy_says_so(valkey: ValkeyServer) -> None:
@@ -142,6 +204,10 @@ def test_without_an_answer_nothing_leaves_if_the_policy_says_so(valkey: ValkeySe
     found = problem(send(api), 503, "busy")
     assert found["retry_after"]
     assert "did not decide" in found["detail"]
+    told = story(api, send(api))
+    assert [step["what"] for step in told["timeline"]] == ["asked", "decided", "refused"]
+    assert decisions(told) == [("refuse", "connect_failed")]
+    assert told["reason"] == "busy"
     close(api)
 
 

@@ -65,6 +65,16 @@ def _asked(note: Note) -> tuple[str, str]:
     return "", f"A code was asked for by {who}" if origin else "A code was asked for"
 
 
+def _decided(note: Note) -> tuple[str, str]:
+    """Tell the answer of an app's endpoint from the policy's, which decides without one."""
+    result, failure = (str(note.get(name, "")).replace("_", " ") for name in ("result", "reason"))
+    took = f" after {note['seconds'] * 1000:.0f} ms" if note.get("seconds") is not None else ""
+    if failure:
+        return "bad", f"The app's endpoint gave no answer{took} ({failure}); its policy decided: {result}"
+    tone = "bad" if result in {"refuse", "human check"} else ""
+    return tone, f"The app's endpoint decided{took}{f': {result}' if result else ''}"
+
+
 def _sent(note: Note) -> tuple[str, str]:
     if note.get("result") == "unknown":
         return "bad", f"{_by(note)}: no answer came, so it is unknown whether it left"
@@ -106,6 +116,7 @@ def _fell_back(note: Note) -> tuple[str, str]:
 
 _TOLD: Mapping[str, Callable[[Note], tuple[str, str]]] = {
     "asked": _asked,
+    "decided": _decided,
     "admitted": lambda note: ("", f"The guard let it in ({note.get('result', 'allow')})"),
     "refused": lambda note: ("bad", f"Refused{_because(note)}"),
     "human_check": lambda note: ("bad", f"A human check was asked for{_because(note)}"),

@@ -158,7 +158,7 @@ class NoteSchema(Schema):
     account = _fact("The upstream account.")
     place = _figure("The place of the message, from 0.")
     result = _fact("How it ended.")
-    reason = _fact("Why.")
+    reason = _fact("Why; of decided: why on_failure took the place of the endpoint's answer.")
     rule = _fact("The rule of the guard.")
     word = _fact("The upstream's own word.")
     counter = _figure("What the rule counted.")

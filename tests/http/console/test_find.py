@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -93,6 +94,25 @@ def test_every_kind_of_note_has_a_sentence(what: What) -> None:
 def test_who_asked_is_told(facts: dict[str, str], told: str) -> None:
     """A page by its origin, where the browser said it."""
     assert sentence({"what": "asked", "at": 0, **facts})[1] == told
+
+
+@pytest.mark.parametrize(
+    ("facts", "tone", "told"),
+    [
+        ({"result": "allow", "seconds": 0.0123}, "", "The app's endpoint decided after 12 ms: allow"),
+        ({"result": "refuse", "seconds": 0.2}, "bad", "The app's endpoint decided after 200 ms: refuse"),
+        (
+            {"result": "allow", "reason": "late", "seconds": 0.3},
+            "bad",
+            "The app's endpoint gave no answer after 300 ms (late); its policy decided: allow",
+        ),
+    ],
+)
+def test_the_answer_of_an_apps_endpoint_is_told_apart_from_its_policys(
+    facts: dict[str, Any], tone: str, told: str
+) -> None:
+    """With how long the person waited for it."""
+    assert sentence({"what": "decided", "at": 0, **facts}) == (tone, told)
 
 
 def test_a_fallback_is_told_with_its_reason() -> None:
