@@ -15,6 +15,9 @@ from otp_service.cli.exit_codes import FAILED
 from otp_service.cli.main import run
 from otp_service.settings import SHARED_METRICS
 
+_SHOWN = ("OTP_WORKER_METRICS", "OTP_WORKER_METRICS_FILE")
+"""Settings of which one names where a worker shows metrics."""
+
 
 def main() -> None:
     """Run a command and exit with its status."""
@@ -32,9 +35,7 @@ def share_metrics(arguments: list[str], environment: MutableMapping[str, str]) -
     """Create the folder where processes of `serve` or of a worker share metrics; remove it when the command ends."""
     if folder := environment.get(SHARED_METRICS):
         Path(folder).mkdir(parents=True, exist_ok=True)
-    elif arguments[:1] == ["serve"] or (
-        arguments[:1] == ["worker"] and environment.get("OTP_WORKER_METRICS", "0") != "0"
-    ):
+    elif arguments[:1] == ["serve"] or (arguments[:1] == ["worker"] and any(map(environment.get, _SHOWN))):
         made = environment[SHARED_METRICS] = tempfile.mkdtemp(prefix="otp-metrics-")
         owner = os.getpid()
         # The processes are forks and may run the same exit handlers, but the folder belongs to their parent.

@@ -172,7 +172,7 @@ def _listen(text: str) -> str:
 
 def _other_listen(text: str) -> str:
     if text and _port(_listen(text)) == 0:
-        raise _ProblemError("must name a port other than 0, because requests are told apart by their port")
+        raise _ProblemError("must name a port other than 0, so that others know where to ask")
     return text
 
 
@@ -266,8 +266,8 @@ class Settings:
         default="128",
     )
     worker_name: str = _setting(str, "stable name of this worker; empty: the host name", default="")
-    worker_metrics: int = _setting(
-        _number(0, MAX_PORT), "port for the metrics of a worker's processes; 0: none", default="0"
+    worker_metrics: str = _setting(
+        _other_listen, "address for a worker's metrics, such as 127.0.0.1:9464; empty: none", default=""
     )
     worker_silence: int = _setting(
         _duration("5s", "1h", like="10s or 1m", units="smh"),

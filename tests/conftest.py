@@ -122,7 +122,7 @@ def make_settings(redis_url: str, **changes: object) -> Settings:
         "worker_processes": 1,
         "worker_sends": 16,
         "worker_name": "test",
-        "worker_metrics": 0,
+        "worker_metrics": "",
         "worker_silence": 10,
         "send_wait": 5,
         "private_events": True,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 import click
-from prometheus_client import CollectorRegistry, multiprocess, start_http_server
+from prometheus_client import CollectorRegistry, multiprocess
 
 from otp_service import child_process
 from otp_service.bootstrap.activation import configure
@@ -23,6 +23,7 @@ from otp_service.delivery.balances import Balances
 from otp_service.delivery.processes import Processes, Work
 from otp_service.delivery.worker import Worker
 from otp_service.errors import ConfigurationError
+from otp_service.http.server.metrics_page import MetricsListener, show_metrics
 from otp_service.ops.hash_speed import usable_cores
 from otp_service.settings import SHARED_METRICS
 from otp_service.telemetry import logs
@@ -38,10 +39,11 @@ def worker() -> int:
     read = configuration.settings
     logs.start_logging("worker", read.log_level)
     count = read.worker_processes or usable_cores()
+    metrics = MetricsListener()
     processes = Processes(
-        partial(_work, configuration, count),
+        partial(_work, configuration, count, metrics.listen(read.worker_metrics)),
         count,
-        prepare=partial(_prepare_again, count),
+        prepare=partial(_prepare_again, count, metrics),
         forget=_forget_metrics,
     )
     logs.log("worker.started", processes=count, sends=read.worker_sends)
@@ -50,17 +52,18 @@ def worker() -> int:
     return 0 if ended_well else FAILED
 
 
-def _prepare_again(count: int) -> Work | None:
+def _prepare_again(count: int, metrics: MetricsListener) -> Work | None:
     """Read settings and policy file again; None with the problems in the log if they cannot be used."""
     try:
-        return partial(_work, configure(os.environ), count)
+        configuration = configure(os.environ)
+        return partial(_work, configuration, count, metrics.listen(configuration.settings.worker_metrics))
     except ConfigurationError as error:
         for problem in error.problems:
             logs.log("reload.refused", logging.ERROR, problem=problem)
         return None
 
 
-def _work(configuration: Configuration, count: int, place: int) -> int:
+def _work(configuration: Configuration, count: int, metrics: socket.socket | None, place: int) -> int:
     """Do the work of one process until SIGTERM, which is blocked until the workers can be stopped."""
     read = configuration.settings
     slots = max(1, usable_cores() // count)
@@ -72,8 +75,8 @@ def _work(configuration: Configuration, count: int, place: int) -> int:
         Balances(
             active=core.active, facts=core.store.facts, budget=core.store.get_budget, metrics=core.metrics
         ).start()
-        if read.worker_metrics:
-            start_http_server(read.worker_metrics, registry=_of_all_processes(core))
+        if metrics:
+            show_metrics(metrics, _of_all_processes(core))
     workers = _workers(core, f"{read.worker_name or socket.gethostname()}.{place}")
     stop = partial(_stop_all, workers)
     # In a thread: a handler runs on the main thread, which may hold the lock that stop() takes.

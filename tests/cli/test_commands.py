@@ -531,6 +531,14 @@ def test_only_serve_makes_a_folder_for_shared_metrics() -> None:
     assert Path(environment["PROMETHEUS_MULTIPROC_DIR"]).is_dir()
 
 
+@pytest.mark.parametrize("setting", ["OTP_WORKER_METRICS", "OTP_WORKER_METRICS_FILE"])
+def test_a_worker_that_shows_metrics_makes_one_too(setting: str) -> None:
+    """Or the page would show those of one of its processes."""
+    environment = {setting: "127.0.0.1:9464"}
+    __main__.share_metrics(["worker"], environment)
+    assert Path(environment["PROMETHEUS_MULTIPROC_DIR"]).is_dir()
+
+
 def test_a_folder_that_is_named_is_made_and_kept(tmp_path: Path) -> None:
     """A folder that the environment names can be shared between commands."""
     folder = tmp_path / "a" / "b"

@@ -3,6 +3,7 @@
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -196,7 +197,7 @@ def test_a_stop_under_load_loses_nothing(settings: dict[str, str], core: Core, u
 def test_one_port_shows_the_metrics_of_all_processes(settings: dict[str, str], core: Core) -> None:
     """Whichever process sent a message."""
     port = free_port()
-    with working(settings | {"OTP_WORKER_METRICS": str(port)}, core):
+    with working(settings | {"OTP_WORKER_METRICS": f"127.0.0.1:{port}"}, core):
         ids = requested(core, 20)
         until(lambda: settled(core, ids))
         page = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE).text
@@ -204,6 +205,60 @@ def test_one_port_shows_the_metrics_of_all_processes(settings: dict[str, str], c
         float(line.split()[-1]) for line in page.splitlines() if line.startswith("otp_deliveries_total{")
     ]
     assert sum(counted) == 20
+
+
+def others_reach(port: int) -> bool:
+    """Tell whether a port is open on another address of this machine."""
+    with socket.socket() as knocking:
+        return knocking.connect_ex(("127.0.0.2", port)) == 0
+
+
+def test_metrics_are_shown_on_the_address_that_is_named_and_no_other(
+    settings: dict[str, str], core: Core
+) -> None:
+    """They survive a reload, which may move them."""
+    first, second = free_port(), free_port()
+    moved = Path(settings["OTP_POLICY_FILE"]).with_name("metrics")
+    moved.write_text(f"127.0.0.1:{first}")
+    with working(settings | {"OTP_WORKER_METRICS_FILE": str(moved)}, core) as worker:
+        until(lambda: shown(first))
+        assert not others_reach(first)
+        before = of(worker)
+        worker.send_signal(signal.SIGHUP)
+        until(lambda: len(of(worker)) == 2 and not of(worker) & before)
+        until(lambda: shown(first))
+        before = of(worker)
+        moved.write_text(f"127.0.0.1:{second}")
+        worker.send_signal(signal.SIGHUP)
+        until(lambda: len(of(worker)) == 2 and not of(worker) & before)
+        until(lambda: shown(second))
+        assert not shown(first)
+
+
+def shown(port: int) -> bool:
+    """Tell whether metrics are shown on a port of loopback."""
+    try:
+        page = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE)
+    except requests.ConnectionError:
+        return False
+    return "otp_store_call_seconds" in page.text
+
+
+def test_a_worker_whose_metrics_address_is_taken_does_not_start(settings: dict[str, str]) -> None:
+    """It names the setting and the address; as another worker of the same user would share the port otherwise."""
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = subprocess.run(
+            [sys.executable, "-m", "otp_service", "worker"],
+            env=CLEAN | settings | {"OTP_WORKER_METRICS": address},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert done.returncode != 0
+    assert f"OTP_WORKER_METRICS: cannot listen on {address}: another program listens there" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_worker_whose_parent_is_killed_ends_with_it(settings: dict[str, str], core: Core) -> None:

@@ -19,16 +19,16 @@ SEND_BUFFER = 128 * 1024
 """Bytes that the kernel keeps for a client that reads slowly."""
 
 
-def open_listeners(addresses: Sequence[str]) -> list[socket.socket]:
+def open_listeners(addresses: Sequence[str], *, shared: bool = True) -> list[socket.socket]:
     """Listen on each HOST:PORT. Raises ConfigurationError with the address that cannot be had.
 
-    SO_REUSEPORT lets the successor of a service listen on the same port before this one stops. Only processes of the
-    same user can share a port so (socket(7)).
+    If they are `shared`, SO_REUSEPORT lets the successor of a service listen on the same port before this one stops.
+    Only processes of the same user can share a port so (socket(7)).
     """
     listeners, problems = [], []
     for address in addresses:
         try:
-            listeners.append(_listener(address))
+            listeners.append(_listener(address, shared=shared))
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
             reason = "another program listens there" if taken else f"{error.strerror}"
@@ -40,7 +40,7 @@ def open_listeners(addresses: Sequence[str]) -> list[socket.socket]:
     return listeners
 
 
-def _listener(address: str) -> socket.socket:
+def _listener(address: str, *, shared: bool) -> socket.socket:
     host, _, port = address.rpartition(":")
     family, kind, protocol, _, found = socket.getaddrinfo(
         host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -48,7 +48,7 @@ def _listener(address: str) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
         # Accepted connections inherit these two.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
