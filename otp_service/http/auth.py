@@ -6,10 +6,11 @@ Knows the Authorization and Origin headers. Must not know what is asked.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask import g, request
+from flask import current_app, g, request
 
 from otp_service import errors
 from otp_service.access.api_keys import digest
+from otp_service.http import origins
 from otp_service.http.client_address import client_address
 from otp_service.http.standing import set_standing
 from otp_service.http.view import core
@@ -17,6 +18,8 @@ from otp_service.ops.scope import EVERYTHING, Scope, scope_of
 from otp_service.policy import ROLES, App, Policy
 from otp_service.verification.caller import Caller
 
+LEAKS = "otp_leaked_keys"
+"""The extension of an application that logs secret keys in pages."""
 _KEY_NAMES = {
     "publishable": "a publishable key (pk_...)",
     "secret": "a secret key (sk_...)",
@@ -45,7 +48,7 @@ def authenticate(kinds: Sequence[str], role: str, *, by_app: bool) -> None:
     """Identify the caller by its key and keep the result for this request.
 
     Raises MissingKey, UnknownKey, KeyNotAllowed if the key is of none of these kinds, RoleNotAllowed if an operator
-    has a lower role than `role`, OperatorLimited unless the call is `by_app`, or OriginNotAllowed.
+    has a lower role than `role`, OperatorLimited unless the call is `by_app`, OriginNotAllowed or SecretKeyInPage.
     """
     key = bearer()
     if not key:
@@ -62,6 +65,8 @@ def authenticate(kinds: Sequence[str], role: str, *, by_app: bool) -> None:
         require_scope(by_app=by_app)
     if g.key_kind == "publishable":
         _check_origin(g.app)
+    if g.key_kind == "secret":
+        _check_no_page(g.app)
 
 
 def is_operator(hashed: str) -> bool:
@@ -113,6 +118,20 @@ def _check_origin(app: App) -> None:
     origin = request.headers.get("Origin")
     if origin is not None and origin not in app.origins:
         raise errors.OriginNotAllowed
+
+
+def _check_no_page(app: App) -> None:
+    """Raise SecretKeyInPage if a page sent the secret key. The log has one line a minute for each app."""
+    origin = request.headers.get("Origin")
+    if origins.is_from_another_page(origin, request.headers.get("Sec-Fetch-Site")):
+        current_app.extensions[LEAKS].failed(
+            "http.secret_key_in_page",
+            kind=app.name,
+            app=app.name,
+            origin=origins.shown(origin or ""),
+            request_id=g.request_id,
+        )
+        raise origins.SecretKeyInPage
 
 
 def caller() -> Caller:

@@ -11,7 +11,7 @@ from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from otp_service import errors
-from otp_service.http import paths
+from otp_service.http import auth, origins, paths
 from otp_service.http.body import MAX_BODY
 from otp_service.http.problems import http_problem, new_request_id, problem, unexpected_problem
 from otp_service.http.view import core
@@ -27,7 +27,7 @@ def install(app: Flask) -> None:
     app.url_map.merge_slashes = False  # a redirect would repeat a POST at another path
     paths.install(app.url_map)
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.extensions[_FOREIGN] = Failures()
+    app.extensions |= {_FOREIGN: Failures(), auth.LEAKS: Failures()}
     app.before_request(_begin)
     app.after_request(_end)
     app.register_error_handler(errors.OtpError, problem)
@@ -116,7 +116,7 @@ def _allow_origin(response: Response) -> None:
         if request.method == "OPTIONS":
             # No page learns the reason from its browser. One line a minute, whatever strangers send.
             failures: Failures = current_app.extensions[_FOREIGN]
-            failures.failed("http.foreign_origin", origin=_shown(origin), request_id=g.request_id)
+            failures.failed("http.foreign_origin", origin=origins.shown(origin), request_id=g.request_id)
         return
     response.headers.update(readable_by(origin))
     if request.method == "OPTIONS":
@@ -141,8 +141,3 @@ def _tracing_headers() -> list[str]:
     """List the headers that a page's monitoring wants to add (W3C Trace Context, Sentry, Datadog, Zipkin)."""
     wanted = request.headers.get("Access-Control-Request-Headers", "").lower().split(",")
     return sorted({name.strip() for name in wanted if _TRACING.fullmatch(name.strip())})
-
-
-def _shown(origin: str) -> str:
-    """Return an origin for the log, or a placeholder if a client put something else there."""
-    return origin if re.fullmatch(r"null|[a-z][a-z0-9+.-]{0,20}://[!-~]{1,200}", origin) else "(other)"

@@ -13,6 +13,7 @@ from flask import Response, g, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
 from otp_service import errors
+from otp_service.http import origins
 from otp_service.http.server import refusals
 from otp_service.http.standing import set_standing
 from otp_service.telemetry.logs import LOG, log
@@ -32,6 +33,7 @@ STATUS: Mapping[type[errors.OtpError], int] = {
     errors.OperatorLimited: 403,
     errors.ReviewToken: 403,
     errors.OriginNotAllowed: 403,
+    origins.SecretKeyInPage: 403,
     errors.HumanCheckRequired: 403,
     errors.ChallengeNotFound: 404,
     errors.NotFound: 404,

@@ -19,6 +19,7 @@ from werkzeug.routing import Rule
 from otp_service import __version__, errors
 from otp_service.http import app as http_app
 from otp_service.http.operation import Operation
+from otp_service.http.origins import SecretKeyInPage
 from otp_service.http.problems import STATUS
 from otp_service.http.schemas.fields import Strict
 from otp_service.http.schemas.health import HealthSchema
@@ -327,6 +328,8 @@ def _by_status(about: Operation) -> dict[int, list[type[errors.OtpError]]]:
         kinds += [errors.RoleNotAllowed, errors.Busy] + [errors.OperatorLimited] * (not about.by_app)
     if "publishable" in about.keys:
         kinds.append(errors.OriginNotAllowed)  # only browsers' keys are tied to origins
+    if "secret" in about.keys:
+        kinds.append(SecretKeyInPage)
     if about.body:
         kinds.append(errors.Invalid)
     found: dict[int, list[type[errors.OtpError]]] = {}

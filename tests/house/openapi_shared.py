@@ -158,7 +158,12 @@ _WITHOUT_BODY = {"304": "Unchanged", "2XX": "EventTaken", "410": "EventsUnwanted
 
 
 _PROBLEM_NAMES = {
-    ("human_check_required", "key_not_allowed", "origin_not_allowed"): "HumanCheckRequired",
+    (
+        "human_check_required",
+        "key_not_allowed",
+        "origin_not_allowed",
+        "secret_key_in_page",
+    ): "HumanCheckRequired",
     ("busy", "human_check_unavailable", "no_worker", "store_unavailable"): "NotSent",
     ("human_check_unavailable", "store_unavailable"): "NoHumanCheck",
     ("invalid_number", "invalid_request"): "InvalidNumber",
@@ -168,7 +173,7 @@ _PROBLEM_NAMES = {
     ("store_unavailable",): "NoStore",
     ("busy", "store_unavailable"): "Busy",
     ("key_not_allowed", "role_not_allowed"): "NoRole",
-    ("key_not_allowed", "origin_not_allowed"): "NoOrigin",
+    ("key_not_allowed", "origin_not_allowed", "secret_key_in_page"): "NoOrigin",
 }
 """Names of answers by the codes of their problems; others have the names of all."""
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.conftest import OPS, ORIGIN, OTHER_SECRET, PUBLISHABLE
-from tests.support.http_api import Api, documented
+from tests.conftest import OPS, ORIGIN, OTHER_SECRET, PUBLISHABLE, SECRET
+from tests.support.http_api import NO_ID, Api, documented
 from tests.support.http_calls import BODY, filled_path, methods_of, paths, preflight
 
 pytest_plugins = ["tests.support.http_fixtures"]
@@ -64,6 +64,65 @@ def test_a_servers_key_is_not_tied_to_origins(api: Api, origin: str) -> None:
     answer = api.call("POST", "/otp/send", origin=origin, body=BODY)
     assert answer.status_code == 202
     assert answer.headers.get("Access-Control-Allow-Origin") == (ORIGIN if origin == ORIGIN else None)
+
+
+BROWSERS = [
+    {"Origin": ORIGIN, "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"},
+    {"Origin": ORIGIN, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"},
+    {"Origin": "null", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"},
+    {"Origin": "capacitor://localhost", "Sec-Fetch-Site": "cross-site"},
+]
+"""Pages, an opened file, a hybrid app."""
+BACKENDS = [
+    {},
+    {"Sec-Fetch-Mode": "cors", "User-Agent": "node"},
+    {"Origin": ORIGIN},
+    {"Origin": "https://otp.example.com", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"},
+    {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "no-cors"},
+    {"Sec-Fetch-Site": "cross-site"},
+]
+"""A library, Node's fetch, jsdom, an API explorer on this origin, Electron's own process, a proxy that drops Origin."""
+
+
+@pytest.mark.parametrize("headers", BROWSERS)
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/otp/send"), ("GET", f"/otp/{NO_ID}"), ("POST", "/otp/token/redeem")]
+)
+def test_a_secret_key_in_a_page_is_refused(api: Api, headers: dict[str, str], method: str, path: str) -> None:
+    """Whatever it calls; a page of the app's origin can read why."""
+    answer = api.call(method, path, body=BODY if method == "POST" else None, headers=headers)
+    assert (answer.status_code, (answer.json or {})["code"]) == (403, "secret_key_in_page")
+    assert answer.headers.get("Access-Control-Allow-Origin") == (
+        ORIGIN if headers["Origin"] == ORIGIN else None
+    )
+    assert api.kept() == {}
+
+
+@pytest.mark.parametrize("headers", BACKENDS)
+def test_what_a_backend_sends_is_no_page(api: Api, headers: dict[str, str]) -> None:
+    """A browser says both headers, and only of another origin."""
+    assert api.call("POST", "/otp/send", body=BODY, headers=headers).status_code == 202
+
+
+def test_a_publishable_key_is_for_pages(api: Api) -> None:
+    """The rule is about secret keys alone."""
+    answer = api.call("POST", "/otp/send", key=PUBLISHABLE, body=BODY, headers=BROWSERS[0])
+    assert answer.status_code == 202
+
+
+def test_a_secret_key_in_a_page_is_logged_once_a_minute_without_the_key(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For each app, with the page's origin, so that operators find it and replace the key."""
+    with caplog.at_level("INFO", "otp"):
+        for key in (SECRET, SECRET, OTHER_SECRET):
+            api.call("POST", "/otp/send", key=key, body=BODY, headers=BROWSERS[1])
+    lines = [vars(record) for record in caplog.records if record.message == "http.secret_key_in_page"]
+    assert [(line["levelname"], line["fields"]["app"], line["fields"]["origin"]) for line in lines] == [
+        ("WARNING", "web", ORIGIN),
+        ("WARNING", "other", ORIGIN),
+    ]
+    assert not any(key in f"{line}" for line in lines for key in (SECRET, OTHER_SECRET))
 
 
 def test_an_origin_is_allowed_for_its_own_app_only(api: Api) -> None:

@@ -16,6 +16,7 @@ from otp_service.crypto.sealing import Seal
 from otp_service.crypto.tokens import Issue
 from otp_service.events.outbox import Outbox
 from otp_service.http import app as http_app
+from otp_service.http.origins import SecretKeyInPage
 from otp_service.http.problems import STATUS
 from otp_service.http.server import refusals
 from otp_service.upstream.port import Reply
@@ -64,6 +65,16 @@ reaches(errors.KeyNotAllowed)(lambda api: api.call("POST", "/otp/send", key=OPS,
 
 reaches(errors.OriginNotAllowed)(
     lambda api: api.call("POST", "/otp/send", key=PUBLISHABLE, origin="https://evil.example", body={})
+)
+
+reaches(SecretKeyInPage)(
+    lambda api: api.call(
+        "POST",
+        "/otp/send",
+        origin="https://app.example.com",
+        body={},
+        headers={"Sec-Fetch-Site": "same-site"},
+    )
 )
 
 reaches(errors.ChallengeNotFound)(lambda api: api.status(NO_ID))

@@ -248,6 +248,12 @@ class OriginNotAllowed(Problem):
     CODE = "origin_not_allowed"
 
 
+class SecretKeyInPage(Problem):
+    """A web page sent a secret key, which whoever opens the page can read: replace the key."""
+
+    CODE = "secret_key_in_page"
+
+
 class ReviewToken(Problem):
     """The token is of a review number, which nobody proved; `redeem` takes it with `accept_review`."""
 
