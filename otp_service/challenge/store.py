@@ -14,7 +14,7 @@ from otp_service.challenge.keys import ChallengeKeys
 from otp_service.challenge.model import ARRIVED, FAILED, Challenge, Delivery, Status, overruled_by
 from otp_service.challenge.send_store import SendStore, listed
 from otp_service.store.due import DueQueue
-from otp_service.store.partitions import Partitions
+from otp_service.store.partitions import Partitions, operation
 from otp_service.store.scripts import Scripts
 from otp_service.store.sources import Call
 
@@ -141,7 +141,7 @@ class ChallengeStore(SendStore):
         For an id without a challenge a claim is needed: its app has yet to be told, or a charge to be given back.
         """
         keys = [self._names.schedule(ids[0]), *map(self._names.challenge, ids)]
-        ended = self._scripts.call("end_expired", keys, *ids)
+        ended = self._scripts.call("end_expired", keys, operation(), *ids)
         return [
             (id_, record.read(id_, stored) if stored else None)
             for id_, stored in zip(*[iter(ended)] * 2, strict=True)
@@ -175,7 +175,12 @@ class ChallengeStore(SendStore):
             "arrived": status in ARRIVED,
         }
         answer = self._scripts.call(
-            "record_receipt", self._names.of(id_), id_, json.dumps(receipt), self._due.wake_channel
+            "record_receipt",
+            self._names.of(id_),
+            id_,
+            operation(),
+            json.dumps(receipt),
+            self._due.wake_channel,
         )
         if answer[0] != "changed":
             return Recorded(answer[0])

@@ -1,5 +1,6 @@
 """How delivery reports change a challenge, in whatever order they come."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otp_service.bootstrap.stores import Stores
+from otp_service.challenge.keys import SCOPE
 from otp_service.challenge.model import State, Status, overruled_by
 from otp_service.challenge.store import Recorded
 from otp_service.challenge.transitions import (
@@ -102,6 +104,23 @@ def test_the_first_message_that_arrives_is_told_once(store: Stores) -> None:
         )
     ]
     assert told == [False, True, False, False, False]
+
+
+def test_what_a_call_changed_is_kept_while_it_may_be_repeated(store: Stores, valkey: ValkeyServer) -> None:
+    """Whatever comes in between; not for longer, as the record is small."""
+    id_ = opened(store).id
+    lease, reference = armed(store, id_)
+    store.challenges.settle(lease, Wait(), reference=reference, status=Status.ACCEPTED)
+    sizes = []
+    for status in (Status.SENT, Status.DELIVERED, Status.READ):
+        store.challenges.record_receipt(
+            id_, "main", upstream_id="", reference=reference, status=status, reason=""
+        )
+        with valkey.client() as client:
+            stored = client.get(store.partitions.key_of(id_, SCOPE))
+        sizes.append(len(json.loads(f"{stored}")["heard"]))
+        store.scripts.offset += 6_000
+    assert sizes == [1, 2, 2]
 
 
 def test_a_receipt_is_matched_by_either_id(store: Stores) -> None:

@@ -330,8 +330,30 @@ def _record_receipt(flaky: Stores, store: Stores, id_: str) -> None:
     found = flaky.challenges.record_receipt(
         id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason=""
     )
-    assert found == Recorded("known")
+    assert found == Recorded("changed", seen(store, id_), 0, Status.ACCEPTED, first=True)
     assert seen(store, id_).last.status is Status.DELIVERED
+    again = store.challenges.record_receipt(
+        id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason=""
+    )
+    assert again == Recorded("known")
+
+
+def _end_expired(flaky: Stores, store: Stores, id_: str) -> None:
+    store.scripts.offset += 1000 * PLAN.ttl
+    flaky.scripts.offset = store.scripts.offset
+    assert flaky.challenges.end_expired([id_]) == [(id_, seen(store, id_))]
+    assert seen(store, id_).state is State.UNDELIVERABLE
+    assert store.challenges.end_expired([id_]) == []
+
+
+def _claim_expired(flaky: Stores, store: Stores, id_: str) -> None:
+    armed(store, id_)
+    store.scripts.offset += 1000 * PLAN.ttl
+    flaky.scripts.offset = store.scripts.offset
+    lease = flaky.challenges.claim(id_)
+    assert lease is not None
+    assert (lease.what, lease.challenge) == ("ended", seen(store, id_))
+    assert store.challenges.claim(id_) is None
 
 
 def _settle_account(flaky: Stores, store: Stores, id_: str) -> None:
@@ -453,6 +475,8 @@ TWICE = {
     "settle, given up": Twice(_fresh, _give_up),
     "settle, another account": Twice(_fresh, _settle_account),
     "record_receipt": Twice(_fresh, _record_receipt),
+    "end_expired": Twice(_fresh, _end_expired),
+    "claim, expired": Twice(_fresh, _claim_expired),
     "put_events": Twice(_fresh, _put_events),
     "claim_event": Twice(_an_event, _claim_event),
     "finish_event": Twice(_an_event, _finish_event),

@@ -13,14 +13,17 @@
 local due_key, challenge_key = KEYS[1], KEYS[2]
 local id, operation, lease, least = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
+local stored = redis.call("GET", challenge_key)
+local challenge = stored and cjson.decode(stored)
+if challenge and challenge.state and challenge.op == operation then -- ended by this call, whose reply was lost
+  return {"ended", now, stored}
+end
 local found = redis.call("ZSCORE", due_key, id)
 if not found then
   return {"none", now}
 end
 local score = tonumber(found)
 local band = score >= BAND and BAND or 0 -- what is new is due
-local stored = redis.call("GET", challenge_key)
-local challenge = stored and cjson.decode(stored)
 if not challenge or (challenge.state and not challenge.watched and not challenge.owed) then
   redis.call("ZREM", due_key, id)
   return {"none", now}
@@ -52,13 +55,13 @@ elseif not_left and now > challenge.expires - least then
   local before = challenge.deliveries[#challenge.deliveries - 1]
   local replaces = before and before.status == "refused"
   local is_charged = not last.automatic or last.tried or last.deferrals or replaces
-  drop_late(challenge, challenge_key, due_key, id, is_charged)
+  drop_late(challenge, challenge_key, due_key, id, is_charged, operation)
   if is_charged or not challenge.state then
     return {"none", now}
   end
   return {"ended", now, redis.call("GET", challenge_key)}
 elseif now >= challenge.expires then
-  expire(challenge, challenge_key, due_key, id)
+  expire(challenge, challenge_key, due_key, id, operation)
   return {"ended", now, redis.call("GET", challenge_key)}
 else
   if not_left then

@@ -1,5 +1,6 @@
 -- Stores what an account reports of a message that it sent. The message is found by the upstream's id, else by our
--- reference. Reports of other accounts are ignored.
+-- reference. Reports of other accounts are ignored. The operation id identifies this call: what it changed is kept in
+-- `heard` for longer than a call is repeated, so that a repeated one is answered like the first.
 -- `receipt` is a JSON object: `account`, `upstream_id` and `reference` (either may be ""), `status`, `overruled` (the
 -- statuses that `status` overrules, so that late, repeated and reordered receipts change nothing), `reason`, and
 -- `failed` and `arrived` (whether `status` is a failure, or says that the message reached the person).
@@ -9,17 +10,28 @@
 -- Returns {"changed", now, challenge, place, status before, whether no message of the challenge had arrived before},
 -- {"known", now} or {"none", now}.
 -- KEYS: due, challenge
--- ARGV: id, receipt, wake
+-- ARGV: id, operation, receipt, wake
 -- include: now
 local due_key, challenge_key = KEYS[1], KEYS[2]
-local id, receipt, wake = ARGV[1], cjson.decode(ARGV[2]), ARGV[3]
+local id, operation, receipt, wake = ARGV[1], ARGV[2], cjson.decode(ARGV[3]), ARGV[4]
 local account, upstream_id, reference = receipt.account, receipt.upstream_id, receipt.reference
 local overruled, reason = receipt.overruled, receipt.reason
+local repeated_for = 10000 -- milliseconds
 
 local stored = redis.call("GET", challenge_key)
 local challenge = stored and cjson.decode(stored)
 if not challenge then
   return {"none", now}
+end
+local heard = {}
+for _, one in ipairs(challenge.heard or {}) do
+  local act, at, found, was, is_first = unpack(one)
+  if act == operation then
+    return {"changed", now, stored, found, was, is_first}
+  end
+  if now - at < repeated_for then
+    heard[#heard + 1] = one
+  end
 end
 local deliveries = challenge.deliveries
 local place
@@ -47,6 +59,8 @@ mine.status = receipt.status
 mine.reason = reason ~= "" and reason or nil
 local first = receipt.arrived and not challenge.arrived
 challenge.arrived = challenge.arrived or receipt.arrived or nil
+heard[#heard + 1] = {operation, now, place - 1, before, first and 1 or 0}
+challenge.heard = heard
 local moves = receipt.failed and place == #deliveries and not challenge.state and now < challenge.expires
 local under_way = {queued = true, claimed = true, sending = true}
 local rests = challenge.state or not under_way[deliveries[#deliveries].status]
