@@ -8,6 +8,7 @@ make prove ARGS="load --smoke"  in seconds and into a folder that is thrown away
 import argparse
 import logging
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -75,6 +76,7 @@ def main() -> int:
     known = measures(smoke=options.smoke)
     if unknown := set(options.names) - set(known):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing that was started stays
     logging.disable()  # of what is measured in this process
     held = True
     with tempfile.TemporaryDirectory() as scratch:

@@ -66,17 +66,17 @@ def _freeze_store(stand: Stand, _: random.Random, seconds: float) -> None:
     leading.freeze()
     time.sleep(seconds)
     leading.thaw()
-    until(stand.promoted)
+    until(stand.mended)
 
 
 def _promote(stand: Stand, _: random.Random, __: float) -> None:
     """Kill the server that takes writes. Its successor is waited for, and it comes back as a replica."""
-    until(stand.promoted)
+    until(stand.mended)
     leading, other = stand.servers()
     leading.kill()
     until(lambda: leads(other))  # which may be too busy to say so at first
     stand.bring_back(leading)
-    until(stand.promoted)
+    until(stand.mended)
 
 
 def _cut_links(stand: Stand, _: random.Random, __: float) -> None:
@@ -121,8 +121,7 @@ def _fill_disk(stand: Stand, _: random.Random, seconds: float) -> None:
             file.flush()
     time.sleep(seconds)
     filler.unlink()
-    stand.revive()
-    until(stand.promoted)
+    until(stand.mended)
 
 
 def _step_clocks(stand: Stand, dice: random.Random, seconds: float) -> None:

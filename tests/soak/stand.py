@@ -230,11 +230,12 @@ class Stand:
             return bool(ask(other, "INFO", "replication")["master_link_status"] == "up")
         return False
 
-    def revive(self) -> None:
-        """Start a server again that ended by itself, as whoever runs it would."""
+    def mended(self) -> bool:
+        """Start what has ended of the store, as whoever runs it would; tell whether it is whole."""
         for server in (self.store.master, self.store.replica):
-            if server.has_ended():
+            if server.has_ended():  # a replica does so a while after its disk was full
                 self.bring_back(server)
+        return self.promoted()
 
     def bring_back(self, server: ValkeyServer) -> None:
         """Start a server of the store that has ended."""
