@@ -16,15 +16,12 @@ from otp_service.http import app as http_app
 from otp_service.settings import Settings
 from otp_service.verification.caller import Caller
 from tests.support.deployments import Cluster
+from tests.support.examples import PROFILE
 from tests.support.patience import PATIENT_LIMITS
 from tests.support.spine import open_store
 from tests.support.valkey_server import ValkeyServer
 
-# How long an example takes says nothing about the product on a shared machine.
-hypothesis.settings.register_profile(
-    "shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
-)
-hypothesis.settings.load_profile("shared")
+hypothesis.settings.load_profile(PROFILE)
 
 LONGEST_FIRST = ("system", "prove", "soak", "release", "demo", "store", "delivery", "mobtexting", "net")
 """Folders whose tests work or wait for long, so that their files must not begin when all others have ended."""

@@ -156,7 +156,9 @@ def after_wait(challenge: Challenge, now: int) -> Move:
     if delivery.status in _SUCCESS[step.until]:
         return Hold()
     if delivery.ends is not None and now < delivery.ends:
-        return _rest(challenge, now) if next_step or delivery.status is Status.UNKNOWN else Hold()
+        return (
+            _rest(challenge, delivery.ends, now) if next_step or delivery.status is Status.UNKNOWN else Hold()
+        )
     if next_step:
         return next_step
     if delivery.status is not Status.UNKNOWN:
@@ -166,9 +168,9 @@ def after_wait(challenge: Challenge, now: int) -> Move:
     return Next(delivery.step) if may_repeat else Hold()
 
 
-def _rest(challenge: Challenge, now: int) -> Wait:
-    """Wait until it is time to ask the upstream, or until the step's wait is over."""
-    left = _asking_time(challenge) - now
+def _rest(challenge: Challenge, ends: int, now: int) -> Wait:
+    """Wait until it is time to ask the upstream, or until the step's wait `ends`."""
+    left = _asking_time(ends, challenge.step.wait) - now
     return Wait(left / 1000) if challenge.last.status is Status.ACCEPTED and left > 0 else Wait()
 
 
@@ -183,14 +185,13 @@ def is_worth_asking(challenge: Challenge, now: int) -> bool:
         and challenge.step.until in {"sent", "delivered"}
         and delivery.ends is not None
         and now < delivery.ends
-        and now >= _asking_time(challenge)
+        and now >= _asking_time(delivery.ends, challenge.step.wait)
         and _next_step(challenge, now) is not None
     )
 
 
-def _asking_time(challenge: Challenge) -> float:
-    wait = challenge.step.wait
-    return (challenge.last.ends or 0) - 1000 * (wait - _asking_delay(wait))
+def _asking_time(ends: int, wait: int) -> float:
+    return ends - 1000 * (wait - _asking_delay(wait))
 
 
 def _asking_delay(wait: int) -> float:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from otp_service.challenge.model import State, Status, overruled_by
 from tests.support.challenge_values import EXPIRES, OPENED, a_challenge, a_delivery
-from tests.support.spine import PATIENT
+from tests.support.examples import PATIENT
 
 KNOWN = [*overruled_by(Status.READ), Status.READ]
 

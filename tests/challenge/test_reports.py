@@ -19,8 +19,8 @@ from otp_service.challenge.transitions import (
     after_wait,
 )
 from otp_service.upstream.port import Verdict
+from tests.support.examples import PATIENT
 from tests.support.spine import (
-    PATIENT,
     PLAN,
     armed,
     claimed,

@@ -21,6 +21,7 @@ from otp_service.challenge.transitions import (
     after_outcome,
     after_wait,
     candidates,
+    charged_at,
     charged_place,
     is_worth_asking,
     limited_to,
@@ -30,7 +31,7 @@ from otp_service.challenge.transitions import (
 )
 from otp_service.upstream.port import Outcome, Verdict
 from tests.support.challenge_values import EXPIRES, OPENED, PLAN, STEPS, a_challenge, a_delivery
-from tests.support.spine import PATIENT
+from tests.support.examples import PATIENT
 
 
 def ended(verdict: Verdict, retry_after: float | None = None) -> Outcome:
@@ -247,6 +248,30 @@ def test_news_before_the_wait_is_over(status: Status, now: int, expected: Move, 
     assert is_worth_asking(challenge, now) is asks
 
 
+@pytest.mark.parametrize(("wait", "asked_after"), [(30, 27), (9, 6), (6, 4), (3, 2)])
+def test_an_upstream_is_asked_late_in_a_wait_but_in_time(wait: int, asked_after: int) -> None:
+    """Three seconds before its end, or with a third of a short wait left."""
+    steps = (replace(STEPS[0], wait=wait), STEPS[1])
+    sent = a_challenge(
+        a_delivery(Status.ACCEPTED, ends=OPENED + 1000 * wait), plan=replace(PLAN, steps=steps)
+    )
+    assert after_outcome(sent, ended(Verdict.ACCEPTED), "main", OPENED) == Wait(asked_after)
+    assert after_wait(sent, OPENED) == Wait(asked_after)
+    times = [OPENED + 1000 * asked_after + late for late in (-1, 0)]
+    assert [is_worth_asking(sent, now) for now in times] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("until", "asks"), [("accepted", False), ("sent", True), ("delivered", True), ("read", False)]
+)
+def test_an_upstream_is_asked_what_a_report_can_tell(until: str, *, asks: bool) -> None:
+    """Whether a message was sent or delivered; acceptance is known, and nobody reports later that it was read."""
+    steps = (replace(STEPS[0], until=until), STEPS[1])
+    sent = a_challenge(a_delivery(Status.ACCEPTED, ends=ENDS), plan=replace(PLAN, steps=steps))
+    assert is_worth_asking(sent, ENDS - 1) is asks
+    assert not is_worth_asking(replace(sent, deliveries=(replace(sent.last, ends=None),)), ENDS - 1)
+
+
 def test_an_upstream_is_asked_only_if_the_answer_matters() -> None:
     """If no step follows, or the step waits for what no upstream can tell, nothing happens before the wait is over."""
     ends = a_delivery(Status.ACCEPTED, ends=ENDS)
@@ -272,7 +297,32 @@ def test_another_step_begins_anew() -> None:
     moved = with_step(challenge, 2)
     assert (moved.last.step, moved.last.channel, moved.step) == (2, "voice", STEPS[2])
     assert (moved.last.tried, moved.last.deferrals) == ((), 0)
-    assert moved.deliveries[:-1] == challenge.deliveries[:-1]
+    again = a_challenge(a_delivery(Status.UNKNOWN), a_delivery(Status.REFUSED, 1), a_delivery(Status.CLAIMED))
+    assert with_step(again, 2).deliveries[:-1] == again.deliveries[:-1]
+
+
+def test_a_limit_to_channels_is_the_newest_deliverys_only() -> None:
+    """What was sent before stays as it was."""
+    challenge = a_challenge(
+        a_delivery(Status.UNKNOWN), a_delivery(Status.REFUSED, 1), a_delivery(Status.CLAIMED, 2)
+    )
+    limited = limited_to(challenge, ["sms", "voice"])
+    assert limited.deliveries[:-1] == challenge.deliveries[:-1]
+    assert limited.last == replace(challenge.last, only=("sms", "voice"))
+
+
+def test_a_message_that_replaces_a_refused_one_is_not_charged_again() -> None:
+    """What an upstream refused was never sent. A fallback from any other message, and a resend, cost one each."""
+    tried = [
+        a_delivery(Status.REFUSED, 0, at=1),
+        a_delivery(Status.REFUSED, 1, at=2, automatic=True),
+        a_delivery(Status.UNKNOWN, 2, at=3, automatic=True),
+        a_delivery(Status.REFUSED, 0, at=4, automatic=True),
+        a_delivery(Status.ACCEPTED, 0, at=5),
+    ]
+    assert charged_at(a_challenge(*tried)) == [1, 4, 5]
+    places = [charged_place(a_challenge(*tried[: end + 1])) for end in range(len(tried))]
+    assert places == [0, 0, 0, 3, 4]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from otp_service.challenge import view
 from otp_service.challenge.model import State, Status
 from tests.support.challenge_values import EXPIRES, OPENED, PLAN, STEPS, a_challenge, a_delivery
-from tests.support.spine import PATIENT
+from tests.support.examples import PATIENT
 
 MASKED = "+1*********71"
 

@@ -30,8 +30,8 @@ from otp_service.crypto.code_hashes import (
     place_of,
 )
 from otp_service.errors import Busy
+from tests.support.examples import PATIENT
 from tests.support.patience import PATIENCE
-from tests.support.spine import PATIENT
 
 PEPPER, OTHER_PEPPER = b"p" * 32, b"q" * 32
 CLAIM = Claim("00challenge-id", "login", "")
@@ -204,6 +204,16 @@ def test_moving_a_border_changes_the_encoding(text: str, places: tuple[int, int,
     split = Claim(text[:a], text[a:b], text[b:c]).encode(text[c:])
     whole = Claim(text, "", "").encode("")
     assert (split == whole) == (a == b == c == len(text))
+
+
+def test_the_code_of_a_review_number_is_bound_to_its_app_and_number() -> None:
+    """As it is stored in policies: another spelling would void the codes that app stores have."""
+    claim = Claim.of_review("web", "+12025550100")
+    assert claim == Claim("review web +12025550100", "", "")
+    assert Claim.of_review("web", "+12025550100", "12.00 EUR") == Claim(
+        "review web +12025550100", "", "12.00 EUR"
+    )
+    assert claim.encode("000000") == (b"\0\0\0\x17review web +12025550100\0\0\0\0\0\0\0\0\0\0\0\x06000000")
 
 
 # Peppers.

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from otp_service.crypto.sealing import Seal, Unsealable
-from tests.support.spine import PATIENT
+from tests.support.examples import PATIENT
 
 OLD, NEW, SUBJECT = b"o" * 32, b"n" * 32, b"s" * 32
 LOOKUP = {"l1": b"l" * 32}

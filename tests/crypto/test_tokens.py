@@ -13,8 +13,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otp_service.crypto.lifetimes import TOKEN_LIFETIME
-from otp_service.crypto.tokens import TYPE, Issue, Signer, UnknownSigningKey, new_jti
+from otp_service.crypto.lifetimes import DEVICE_LIFETIME, TOKEN_LIFETIME
+from otp_service.crypto.tokens import (
+    DEVICE_TYPE,
+    REVIEW_TYPE,
+    TYPE,
+    Issue,
+    Signer,
+    UnknownSigningKey,
+    new_jti,
+)
 from otp_service.errors import TokenInvalid
 
 ISSUER, AUDIENCE, NOW = "https://otp.example.com", "web", 1_790_000_000
@@ -263,9 +271,14 @@ def test_published_keys_check_tokens_and_hold_nothing_private() -> None:
     """The set names every key with what RFC 8037 asks for; PyJWT needs no more."""
     published = signer().key_set()
     assert [key["kid"] for key in published["keys"]] == ["s2", "s1"]
-    for key in published["keys"]:
-        assert set(key) == {"kty", "crv", "use", "alg", "kid", "x"}
-    assert base64.urlsafe_b64decode(published["keys"][0]["x"] + "=") == PUBLIC
+    assert published["keys"][0] == {
+        "kty": "OKP",
+        "crv": "Ed25519",
+        "use": "sig",
+        "alg": "EdDSA",
+        "kid": "s2",
+        "x": part(PUBLIC),
+    }
     text = json.dumps(published)
     assert part(SEED) not in text
     assert part(OLDER) not in text
@@ -310,6 +323,49 @@ def test_a_verification_token_is_no_device_token() -> None:
     ):
         with pytest.raises(TokenInvalid):
             made.check_device(text, subject, audience=audience, now=NOW)
+
+
+def test_a_device_token_ends_by_the_stores_clock() -> None:
+    """The last second is valid, the next is not: a device that was sold is forgotten."""
+    device = signer().sign_device("a", issue(), audience=AUDIENCE)
+    header = jwt.get_unverified_header(device)
+    assert (header["typ"], header["kid"]) == (DEVICE_TYPE, "d1")
+    last = NOW + DEVICE_LIFETIME - 1
+    assert signer().check_device(device, "a", audience=AUDIENCE, now=last)["exp"] == last + 1
+    with pytest.raises(TokenInvalid):
+        signer().check_device(device, "a", audience=AUDIENCE, now=last + 1)
+
+
+def test_a_token_of_a_review_number_is_accepted_by_those_who_ask_for_one_only() -> None:
+    """It has a type and an audience of its own, because nobody proved its number."""
+    issued = issue("s1")
+    text = signer().sign_review(CLAIMS, issued, audience=AUDIENCE)
+    header = jwt.get_unverified_header(text)
+    assert (header["typ"], header["kid"]) == (REVIEW_TYPE, "s1")
+    claims = signer().check_review(text, audience=AUDIENCE, now=NOW + TOKEN_LIFETIME - 1)
+    assert claims is not None
+    assert claims.items() >= CLAIMS.items()
+    assert (claims["aud"], claims["jti"], claims["exp"]) == ("review:web", issued.jti, NOW + TOKEN_LIFETIME)
+    assert signer().check_review(text, audience=AUDIENCE, now=None) == claims
+    with pytest.raises(TokenInvalid):
+        check(text)
+    with pytest.raises(TokenInvalid):
+        check(text, audience="review:web")
+
+
+def test_no_other_token_is_one_of_a_review_number() -> None:
+    """Nor is an expired one, one of another app, or one that names no number."""
+    text = signer().sign_review(CLAIMS, issue(), audience=AUDIENCE)
+    nameless = signer().sign_review({"sub": "a"}, issue(), audience=AUDIENCE)
+    for given_text, audience, now in (
+        (token(), AUDIENCE, NOW),
+        (signer().sign(CLAIMS, issue(), audience="review:web"), AUDIENCE, NOW),
+        (text, "other", NOW),
+        (text, AUDIENCE, NOW + TOKEN_LIFETIME),
+        (nameless, AUDIENCE, NOW),
+        ("", AUDIENCE, None),
+    ):
+        assert signer().check_review(given_text, audience=audience, now=now) is None
 
 
 def test_a_device_outlives_a_rotation_of_the_keys_of_verification_tokens() -> None:

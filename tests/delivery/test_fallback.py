@@ -13,6 +13,7 @@ from otp_service.challenge.model import State, Status
 from otp_service.policy import StepRule
 from otp_service.upstream.port import Stage
 from otp_service.verification.resend import ResendRequest
+from tests.support.examples import PATIENT
 from tests.support.fault_server import FaultServer
 from tests.support.journeys import (
     CHANNELS,
@@ -24,7 +25,7 @@ from tests.support.journeys import (
     open_core,
     steps,
 )
-from tests.support.spine import PATIENT, seen
+from tests.support.spine import seen
 from tests.support.valkey_server import ValkeyServer
 
 WAYS = {

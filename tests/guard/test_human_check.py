@@ -24,8 +24,8 @@ from otp_service.guard.human_check import (
     enough_until,
 )
 from otp_service.policy.limits import HumanRules
+from tests.support.examples import PATIENT
 from tests.support.proofs import encoded, proof
-from tests.support.spine import PATIENT
 
 KEY = b"k" * 32
 CHECK = ProofOfWork(KEY)

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otp_service.guard.decision import Decision, Finding
-from otp_service.guard.networks import subscriber
+from otp_service.guard.networks import place_of, subscriber, wider_networks
 from otp_service.guard.rules import FAMILIARITY, GuardedSend, lines_of_send
 from otp_service.phone import parse
 from otp_service.policy import RULES, Budget, Guard, Window
 from otp_service.policy.limits import Countries
-from tests.support.spine import PATIENT
+from tests.support.examples import PATIENT
 
 OPEN = Guard(countries=Countries(allow=("US",)))
 CALLERS = ("address", "session")
@@ -170,6 +170,18 @@ def test_an_address_identifies_a_subscriber(address: str, expected: str) -> None
 
 
 @PATIENT
+@given(st.integers(2**64, 2**128 - 1))
+def test_networks_are_the_first_bits_of_an_address(number: int) -> None:
+    """Of any IPv6 address: 64 bits are a subscriber, 56 and 48 are wider networks, 48 are a place."""
+    address = str(ipaddress.IPv6Address(number))
+    parts = {
+        bits: f"{ipaddress.IPv6Address(number >> 128 - bits << 128 - bits)}/{bits}" for bits in (48, 56, 64)
+    }
+    assert subscriber(address) == parts[64]
+    assert wider_networks(address) == ((parts[56], 4), (parts[48], 16))
+    assert place_of(address) == parts[48]
+
+
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 def test_moving_within_a_network_does_not_escape_a_limit(network: int, one: int, other: int) -> None:
     """All addresses of an IPv6 subscriber are one subscriber."""

@@ -15,7 +15,7 @@ from otp_service.guard.rules import after_sending, lines_of_send
 from otp_service.policy.guard_forms import changed
 from otp_service.policy.limits import Figures
 from tests.support.counters import Counters, asked, only, open_counters, passes
-from tests.support.spine import PATIENT
+from tests.support.examples import PATIENT
 from tests.support.valkey_server import ValkeyServer
 
 PARTS = 10

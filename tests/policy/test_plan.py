@@ -265,6 +265,21 @@ def test_shares_of_the_first_try_follow_the_weights() -> None:
     assert 0.72 < first["main"] / 4000 < 0.78
 
 
+def test_a_share_that_rounding_leaves_over_is_the_last_accounts() -> None:
+    """No draw is without an account."""
+    assert plan(weighted(a=4, b=3, c=1), dice=lambda: 1.0).steps[0].upstreams == ("c", "b", "a")
+
+
+def test_the_channels_of_a_number_are_those_of_its_route_each_once() -> None:
+    """In the order of the steps."""
+    steps = [replace(SMS, channel=channel) for channel in ("voice", "sms", "voice", "rcs")]
+    policy = policy_of(Route(match=Match(countries=("IN",)), steps=(SMS,)), Route(steps=tuple(steps)))
+    assert policy.channels(INDIAN, "web", "login") == ("sms",)
+    assert policy.channels(BRITISH, "web", "login") == ("voice", "sms", "rcs")
+    with pytest.raises(NoRoute):
+        policy_of().channels(BRITISH, "web", "login")
+
+
 def test_accounts_in_a_list_keep_their_order() -> None:
     """Nothing is drawn for them."""
     step = replace(SMS, upstreams=("main", "spare", "third"))

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeVar
 
-from hypothesis import settings
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -78,8 +77,6 @@ from tests.support.watched import scripts_at
 T = TypeVar("T")
 FAR = 4_000_000_000
 """A time (seconds) that no test lives to see."""
-PATIENT = settings(deadline=None)
-"""A property test with this may be slow: only what it says may fail it."""
 STEPS = (Step("sms", ("main",), 30, "accepted"), Step("voice", ("main",), 30, "accepted"))
 PLAN = Plan(STEPS, code_length=6, ttl=300, max_attempts=5, max_sends=4, cooldown=(30, 60))
 WIDE = Budget(refuse=(Window(1_000_000, 3600),))

@@ -15,7 +15,8 @@ from otp_service.errors import Invalid, TooManyRequests
 from otp_service.guard.history import MOST_SESSIONS, History
 from otp_service.policy.limits import Cooldown
 from otp_service.verification.send import SendRequest
-from tests.support.spine import NUMBERS, OPEN, PATIENT, Spine, open_spine, seen
+from tests.support.examples import PATIENT
+from tests.support.spine import NUMBERS, OPEN, Spine, open_spine, seen
 from tests.support.valkey_server import ValkeyServer
 
 OWNER, OTHER = NUMBERS[:2]
