@@ -11,8 +11,8 @@ LOAD = 0.7
 """The share of a core that is planned to be busy: waits grow steeply above it."""
 API, WORKER, STORE = 0.0035, 0.0027, 0.0010
 """Seconds of a core that one send with one check costs besides its two hashes: `make bench`, part `throughput`."""
-SLOT = 3500
-"""Sends a second that the guard's one slot takes with all rules on: `make bench`, part `slot`."""
+SLOT = 2400
+"""Sends a second, each delivered and checked, that the guard's one slot takes: `make bench`, part `cluster`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

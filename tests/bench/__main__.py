@@ -19,11 +19,12 @@ from pathlib import Path
 from otp_service import __version__
 from otp_service.crypto.code_hashes import PROFILES
 from tests.bench import figures, throughput
+from tests.bench.cluster import clustered
 from tests.bench.costs import checking, hashing, memory, reaching
 from tests.bench.fallback import falling_back
 from tests.bench.figures import Figure
 from tests.bench.growth import COUNTS, SOON, growing
-from tests.bench.guard import guarding, slot_limit
+from tests.bench.guard import guarding
 from tests.bench.overload import overloaded
 from tests.bench.receipts import receiving
 from tests.bench.resident import idling, staying
@@ -32,6 +33,7 @@ from tests.bench.start import starting
 Part = Callable[[], Iterator[Figure]]
 BOTH = ("fast", "owasp")
 GROWN = "var/bench/growth.svg"
+CLUSTER = "var/bench/cluster.svg"
 OVERLOAD = {"fast": 20, "owasp": 58}
 """Seconds of the overload, by profile."""
 MOST_SECONDS = 600
@@ -60,7 +62,9 @@ def parts(options: argparse.Namespace) -> Mapping[str, Part]:
         "growth": lambda: growing(
             "fast", seconds, GROWN, *(((100, 1000, 10_000), 10) if options.smoke else (COUNTS, SOON))
         ),
-        "slot": lambda: slot_limit(scale * 250),
+        "cluster": lambda: clustered(
+            min(seconds, 4), scale * 100, CLUSTER, *(((3,),) if options.smoke else ())
+        ),
         "frame": lambda: throughput.frame(seconds, loads[:2]),
         "throughput": each(lambda profile: throughput.pairs(profile, seconds, loads)),
         "peer": lambda: iter(()) if options.smoke else throughput.peers(seconds),

@@ -19,8 +19,10 @@ class Curve:
     points: Sequence[tuple[float, float]]
 
 
-def draw(path: str, *, title: str, across: str, up: str, curves: Sequence[Curve]) -> None:
-    """Write curves over shared axes that begin at zero."""
+def draw(
+    path: str, *, title: str, across: str, up: str, curves: Sequence[Curve], names_at: float = 60
+) -> None:
+    """Write curves over shared axes that begin at zero. `names_at` is where their names begin, from above."""
     right = _round_up(max(x for curve in curves for x, _ in curve.points))
     top = _round_up(max(y for curve in curves for _, y in curve.points))
 
@@ -44,7 +46,7 @@ def draw(path: str, *, title: str, across: str, up: str, curves: Sequence[Curve]
         colour = COLOURS[number % len(COLOURS)]
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in curve.points))
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2" />')
-        parts.append(_text(MARGIN + 12, 60 + 18 * number, curve.name, "start", colour=colour))
+        parts.append(_text(MARGIN + 12, names_at + 18 * number, curve.name, "start", colour=colour))
     _write(path, title, HEIGHT, parts)
 
 

@@ -1,22 +1,13 @@
 """What the guard of a send costs: calls of the store, and this process's own time."""
 
-import itertools
-import socket
 import statistics
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
-
-from redis import Redis
 
 from otp_service.crypto.tokens import Issue, new_jti
 from otp_service.policy import Budget, Guard, Window
 from otp_service.policy.limits import Cooldown, Countries
-from otp_service.store.connection import Client
-from otp_service.store.held import Command, packed
 from otp_service.verification.send import SendRequest
 from tests.bench.figures import Figure
 from tests.support.counters import Counters, asked
@@ -40,8 +31,8 @@ BUDGETS = (
 )
 
 
-def _all_rules() -> Guard:
-    """Give every rule, each with room for all."""
+def all_rules() -> Guard:
+    """Give every rule with three windows and more, each with room for all."""
     base = Guard(countries=Countries(allow=("*",)), cooldown=Cooldown(ladder=(1,)))
     wide = {name: replace(getattr(base, name), human_check=ROOM[:1], refuse=ROOM) for name in BUDGETS}
     assert all(isinstance(rule, Budget) for rule in wide.values())
@@ -53,7 +44,7 @@ def guarding(rounds: int) -> Iterator[Figure]:
     server = ValkeyServer(options={"appendfsync": "everysec"})
     try:
         scripts = PatientScripts(server)
-        counters, rules, numbers = Counters(scripts, server), _all_rules(), crowd()
+        counters, rules, numbers = Counters(scripts, server), all_rules(), crowd()
         own, wall = [], []
         for place in range(rounds):
             ask = asked(next(numbers), address=f"10.0.{place // 250}.{place % 250}", session="s")
@@ -68,63 +59,6 @@ def guarding(rounds: int) -> Iterator[Figure]:
         yield _calls(server, rules)
     finally:
         server.close()
-
-
-class _Recorder(PatientScripts):
-    """Remembers each call of a script as the bytes that went over the wire."""
-
-    def __init__(self, server: ValkeyServer) -> None:
-        super().__init__(server)
-        self.wire: list[bytes] = []
-
-    def _exchange(self, client: Client, key: str, commands: Sequence[Command]) -> list[Any]:
-        self.wire.append(packed(commands))
-        return super()._exchange(client, key, commands)
-
-
-def slot_limit(sends: int) -> Iterator[Figure]:
-    """Measure how many sends a second one node can guard: a slot has one node, however large the cluster.
-
-    The calls of so many sends are recorded, the store is emptied, and then they come as fast as it takes them.
-    """
-    server = ValkeyServer(options={"appendfsync": "everysec"})
-    try:
-        scripts = _Recorder(server)
-        counters, rules = Counters(scripts, server), _all_rules()
-        for place, number in enumerate(itertools.islice(crowd(), sends)):
-            ask = asked(
-                number, address=f"10.{place // 62500}.{place // 250 % 250}.{place % 250}", session="s"
-            )
-            assert counters.charge(rules, ask).verdict == "allow"
-        with server.client() as client:
-            client.flushall()
-            before = _cpu_seconds(client)
-            took = _replay(server.socket, b"".join(scripts.wire))
-            busy = (_cpu_seconds(client) - before) / took
-        scripts.close()
-        note = f"{len(scripts.wire) / sends:.1f} calls of all rules a send; store at {busy:.0%} of one core"
-        yield Figure("the guard's one slot takes", sends / took, "sends/s", note)
-    finally:
-        server.close()
-
-
-def _replay(path: Path, wire: bytes) -> float:
-    """Send recorded calls without waiting for answers; return the seconds until the last is answered."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(path))
-        started = time.perf_counter()
-        sender = threading.Thread(target=connection.sendall, args=(wire + packed([("PING",)]),))
-        sender.start()
-        heard = b""
-        while not heard.endswith(b"+PONG\r\n"):
-            heard = heard[-16:] + connection.recv(1 << 20)
-        sender.join()
-        return time.perf_counter() - started
-
-
-def _cpu_seconds(client: Redis) -> float:
-    told = client.info("cpu")
-    return float(told["used_cpu_user"] + told["used_cpu_sys"])
 
 
 def _calls(server: ValkeyServer, rules: Guard) -> Figure:

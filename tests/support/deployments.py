@@ -35,13 +35,15 @@ def leads(server: ValkeyServer) -> bool:
 
 
 class Cluster:
-    """Three masters that share the slots."""
+    """Masters that share the slots: three, as a cluster has at least if it is to get over the loss of one."""
 
-    def __init__(self) -> None:
-        buses = [free_port() for _ in range(3)]
-        self.nodes = [_node(bus) for bus in buses]
+    def __init__(self, primaries: int = 3, options: dict[str, str] | None = None) -> None:
+        """`options` are those of all servers, beside the ones that make a cluster."""
+        buses = [free_port() for _ in range(primaries)]
+        self._options = options or {}
+        self.nodes = [_node(bus, self._options) for bus in buses]
         self._buses = buses
-        self._replicas: list[ValkeyServer] = []
+        self.replicas: list[ValkeyServer] = []
         try:
             self._join(buses)
         except BaseException:
@@ -50,8 +52,8 @@ class Cluster:
 
     def add_replica(self, primary: ValkeyServer) -> ValkeyServer:
         """Give a primary a replica that has all of its data."""
-        replica = _node(free_port())
-        self._replicas.append(replica)
+        replica = _node(free_port(), self._options)
+        self.replicas.append(replica)
         id_ = ask(primary, "CLUSTER", "MYID")
         ask(replica, "CLUSTER", "MEET", HOST, primary.port, self._buses[self.nodes.index(primary)])
         until(lambda: id_ in ask(replica, "CLUSTER", "NODES"))
@@ -59,6 +61,11 @@ class Cluster:
         until(lambda: ask(replica, "INFO", "replication").get("master_link_status") == "up")
         until(lambda: all(f" {id_} " in ask(node, "CLUSTER", "NODES") for node in self.nodes))
         return replica
+
+    @property
+    def _share(self) -> int:
+        """How many slots each master begins with, but for the last one, which may have fewer."""
+        return -(-SLOTS // len(self.nodes))
 
     @contextmanager
     def moving(self, key: str) -> Iterator[None]:
@@ -76,10 +83,15 @@ class Cluster:
             ask(node, "CLUSTER", "SETSLOT", slot, "NODE", ids[target])
 
     def _join(self, buses: list[int]) -> None:
-        share = SLOTS // len(self.nodes) + 1
         for place, node in enumerate(self.nodes):
             ask(node, "CLUSTER", "SET-CONFIG-EPOCH", place + 1)
-            ask(node, "CLUSTER", "ADDSLOTSRANGE", place * share, min((place + 1) * share, SLOTS) - 1)
+            ask(
+                node,
+                "CLUSTER",
+                "ADDSLOTSRANGE",
+                place * self._share,
+                min((place + 1) * self._share, SLOTS) - 1,
+            )
             for other, bus in list(zip(self.nodes, buses, strict=True))[:place]:
                 ask(node, "CLUSTER", "MEET", HOST, other.port, bus)
         until(lambda: all(self._sees_all(node) for node in self.nodes))
@@ -89,13 +101,17 @@ class Cluster:
         """The address as the product's setting takes it."""
         return "redis+cluster://" + ",".join(f"{HOST}:{node.port}" for node in self.nodes)
 
+    def holder_of(self, slot: int) -> ValkeyServer:
+        """Return the master that has a slot."""
+        return self.nodes[slot // self._share]
+
     def _sees_all(self, node: ValkeyServer) -> bool:
         info = ask(node, "CLUSTER", "INFO")
         return "cluster_state:ok" in info and f"cluster_size:{len(self.nodes)}" in info
 
     def close(self) -> None:
         """End all nodes."""
-        for node in [*self.nodes, *self._replicas]:
+        for node in [*self.nodes, *self.replicas]:
             node.close()
 
 
@@ -103,7 +119,7 @@ def _following(leading: ValkeyServer) -> Iterator[str]:
     yield from ("--replicaof", HOST, str(leading.port), "--replica-priority", "0")
 
 
-def _node(bus: int) -> ValkeyServer:
+def _node(bus: int, options: dict[str, str]) -> ValkeyServer:
     """Start a node whose cluster bus is on this port."""
     return ValkeyServer(
         port=free_port(),
@@ -112,6 +128,7 @@ def _node(bus: int) -> ValkeyServer:
             "cluster-port": str(bus),
             "cluster-node-timeout": "2000",
             "repl-diskless-sync-delay": "0",
+            **options,
         },
     )
 
