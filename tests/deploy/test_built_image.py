@@ -8,23 +8,33 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from otp_service import __version__
 from otp_service.access import api_keys
 from tests.house import licences
 from tests.release.parts import of_image
-from tests.support.container import Image, build, end
+from tests.support.composed import ADDRESSES, SERVICES, Composed, furnish
+from tests.support.container import Image, build
 from tests.support.documents import PROJECT
+from tests.support.engine import Process, end
+from tests.support.own_network import own_network
 from tests.support.patience import PATIENCE, until
 from tests.support.ports import HOST, free_port
+from tests.support.prometheus import alerts
 from tests.support.sandbox_server import TOKEN, Start
+from tests.support.service_process import listens
 from tests.support.valkey_server import ValkeyServer
 
+Inbox = Callable[..., list[dict[str, object]]]
 pytestmark = [pytest.mark.slow, pytest.mark.needs_image]
 pytest_plugins = ("tests.support.sandbox_fixtures",)
 MOST_BYTES = 130_000_000
@@ -146,18 +156,26 @@ def test_it_verifies_a_number_without_rights_and_without_writing(
     assert "Traceback" not in log.read_text()
 
 
-def _verify(api: str, key: str, log: Path, inbox: "object") -> None:
-    session = requests.Session()
-    session.trust_env = False
-    session.headers["Authorization"] = f"Bearer {key}"
+def _verify(api: str, key: str, log: Path, inbox: Inbox) -> None:
+    with requests.Session() as app:
+        app.trust_env = False
+        app.headers["Authorization"] = f"Bearer {key}"
+        _check(app, api, *_send(app, api, NUMBER, log, inbox))
+
+
+def _send(app: requests.Session, api: str, to: str, log: Path, inbox: Inbox) -> tuple[str, str]:
+    """Ask for a code as soon as the service takes it; return the challenge and the code that came."""
     answers: list[requests.Response] = []
+    once = secrets.token_hex(16)
 
     def sent() -> bool:
         try:
-            body = {"to": NUMBER, "purpose": "login"}
             answers.append(
-                session.post(
-                    f"{api}/otp/send", json=body, headers={"Idempotency-Key": once}, timeout=PATIENCE
+                app.post(
+                    f"{api}/otp/send",
+                    json={"to": to, "purpose": "login"},
+                    headers={"Idempotency-Key": once},
+                    timeout=PATIENCE,
                 )
             )
         except requests.ConnectionError:
@@ -165,17 +183,16 @@ def _verify(api: str, key: str, log: Path, inbox: "object") -> None:
         assert answers[-1].status_code in {202, 503}, answers[-1].text
         return answers[-1].status_code == 202
 
-    once = secrets.token_hex(16)
     until(sent, progress=lambda: log.stat().st_size, explain=log.read_text, pause=0.05)
-    messages: list[dict[str, str]] = []
+    until(lambda: bool(inbox(to=to)), progress=lambda: log.stat().st_size, explain=log.read_text, pause=0.05)
+    return answers[-1].json()["challenge_id"], str(inbox(to=to)[0]["code"])
 
-    def arrived() -> bool:
-        messages[:] = inbox(to=NUMBER)  # type: ignore[operator]
-        return bool(messages)
 
-    until(arrived, progress=lambda: log.stat().st_size, explain=log.read_text, pause=0.05)
-    body = {"challenge_id": answers[-1].json()["challenge_id"], "code": messages[0]["code"]}
-    answer = session.post(f"{api}/otp/verify", json=body, headers={"Idempotency-Key": once}, timeout=PATIENCE)
+def _check(app: requests.Session, api: str, challenge: str, code: str) -> None:
+    """See that a code verifies its number."""
+    body = {"challenge_id": challenge, "code": code}
+    headers = {"Idempotency-Key": secrets.token_hex(16)}
+    answer = app.post(f"{api}/otp/verify", json=body, headers=headers, timeout=PATIENCE)
     assert answer.json()["status"] == "verified"
 
 
@@ -192,3 +209,106 @@ def _has_no_rights(pid: int) -> None:
     mounts = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
     writable = {one[4] for one in mounts if "ro" not in one[5].split(",")}
     assert {one for one in writable if not one.startswith(("/dev", "/proc"))} == {"/tmp"}  # noqa: S108
+
+
+@pytest.mark.needs_nginx
+@pytest.mark.needs_prometheus
+def test_what_compose_starts_verifies_numbers_behind_tls_and_is_watched(
+    image: Image, start: Start, tmp_path: Path
+) -> None:
+    """Each service by its own lines of compose.yaml. A code that was sent before all of them restart is verified after.
+
+    Through the proxy nothing of the operators' is reached. Prometheus finds the API and the worker and has the alerts.
+    """
+    key, folder = api_keys.draw("publishable"), tmp_path / "beside"
+    certificate = furnish(folder)
+    with own_network(ADDRESSES):
+        sandbox = start()
+        policy = POLICY.format(
+            publishable=api_keys.digest(key),
+            operator=api_keys.digest(api_keys.draw("ops")),
+            sandbox=sandbox.url,
+        )
+        (folder / "policy.toml").write_text(policy)
+        drawn = image.run("secrets", folder=folder, log=tmp_path / "log")
+        (folder / "secrets.env").write_text(f"{drawn}\nOTP_UPSTREAM_MAIN_TOKEN={TOKEN}\n")
+        composed = Composed(image, folder)
+        with requests.Session() as app:
+            app.trust_env, app.verify = False, str(certificate)
+            app.headers["Authorization"] = f"Bearer {key}"
+            with _running(composed):
+                _check(app, PROXY, *_send(app, PROXY, NUMBER, composed.log("worker"), sandbox.inbox))
+                sent = _send(app, PROXY, OTHER, composed.log("worker"), sandbox.inbox)
+                for place in ("/ops/policy", "/metrics"):
+                    assert app.get(f"{PROXY}{place}", timeout=PATIENCE).status_code == 404
+                assert "otp_challenges_total" in app.get(f"{OPERATORS}/metrics", timeout=PATIENCE).text
+                _is_watched(app)
+            with _running(composed):
+                _check(app, PROXY, *sent)
+    said = "".join(composed.log(name).read_text() for name in SERVICES if composed.log(name).exists())
+    assert "Traceback" not in said
+    assert "Permission denied" not in said
+
+
+PROXY, OPERATORS, PROMETHEUS = f"https://{HOST}", f"http://{HOST}:8001", f"http://{HOST}:9090"
+OTHER = "+12025550101"
+LAST = {"proxy": signal.SIGQUIT}
+"""How an engine ends a service if its image does not want SIGTERM."""
+
+
+@contextmanager
+def _running(composed: Composed) -> Iterator[None]:
+    """Run the services, each when those are healthy on which it depends; at the end they end in peace."""
+    running: dict[str, Process] = {}
+    try:
+        for name in ("valkey", "api", "worker", "proxy", "prometheus"):
+            running[name] = composed.start(name)
+            for before in SERVICES[name].get("depends_on", ()):
+                assert before in running
+            until(lambda name=name: _serves(composed, name, running[name]), pause=0.2)  # type: ignore[misc]
+        yield
+        ended = {name: end(one, LAST.get(name, signal.SIGTERM)) for name, one in reversed(running.items())}
+        assert set(ended.values()) == {0}, ended
+    finally:
+        for one in running.values():
+            end(one, signal.SIGKILL)
+
+
+def _serves(composed: Composed, name: str, process: Process) -> bool:
+    """Say whether a service does what it is for: by its health check, or it listens, if it has none."""
+    assert process.poll() is None, f"{name} has ended: {composed.log(name).read_text()}"
+    if name == "valkey":  # its health check needs a tool that is in its image only
+        return _pings()
+    if "healthcheck" in SERVICES[name]:
+        return composed.is_healthy(name)
+    return listens({"worker": 9464, "proxy": 443, "prometheus": 9090}[name])
+
+
+def _pings() -> bool:
+    try:
+        with Redis(host=ADDRESSES["valkey"]) as client:
+            return bool(client.ping())
+    except RedisConnectionError:
+        return False
+
+
+def _is_watched(app: requests.Session) -> None:
+    """See that Prometheus reads each process, with its own names of them, and judges all alerts."""
+
+    def ask(path: str) -> dict[str, Any]:
+        found: dict[str, Any] = app.get(f"{PROMETHEUS}/api/v1/{path}", timeout=PATIENCE).json()["data"]
+        return found
+
+    def health() -> dict[str, str]:
+        return {one["scrapePool"]: one["health"] for one in ask("targets")["activeTargets"]}
+
+    until(
+        lambda: health() == {"otp-api": "up", "otp-worker": "up"},
+        progress=health,
+        explain=lambda: str(health()),
+        pause=0.2,
+    )
+    until(lambda: bool(ask("query?query=otp_challenges_total>0")["result"]), pause=0.2)
+    rules = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
+    assert {rule["name"] for rule in rules} == set(alerts())
+    assert {rule.get("lastError", "") for rule in rules} == {""}

@@ -11,7 +11,9 @@ import yaml
 
 from otp_service import __version__
 from tests.house import compose_proxy
+from tests.support.composed import ADDRESSES, Composed, furnish
 from tests.support.documents import PROJECT
+from tests.support.own_network import own_network
 
 FILE = PROJECT / "compose.yaml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -58,6 +60,48 @@ def test_prometheus_reads_its_configuration(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "rules found" in done.stdout
+
+
+@pytest.mark.needs_nginx
+def test_nginx_reads_its_configuration(tmp_path: Path) -> None:
+    """As it is mounted, with the rights that it is given, where the services have their names."""
+    furnish(tmp_path)
+    composed = Composed(None, tmp_path)
+    with own_network(ADDRESSES):
+        code = composed.container("proxy", ("nginx", "-t")).start(composed.log("proxy")).wait()
+    said = composed.log("proxy").read_text()
+    assert (code, "test is successful" in said) == (0, True), said
+
+
+@pytest.mark.parametrize(
+    ("file", "listed", "fields"),
+    [
+        ("grafana-source.yaml", "datasources", {"name", "type", "url", "isDefault"}),
+        ("grafana-dashboards.yaml", "providers", {"name", "type", "options"}),
+    ],
+)
+def test_grafana_is_given_fields_that_it_reads(file: str, listed: str, fields: set[str]) -> None:
+    """It ignores a field that it does not know, and so what was meant by it. These are names of its own readers."""
+    given = yaml.safe_load((PROJECT / "deploy" / "compose" / file).read_text(encoding="utf-8"))
+    assert set(given) == {"apiVersion", listed}
+    assert given["apiVersion"] == 1
+    assert [set(one) for one in given[listed]] == [fields]
+
+
+def test_grafana_finds_the_dashboard_and_its_source() -> None:
+    """The dashboard is mounted where its provider looks, and the source is Prometheus by its name."""
+    folder = PROJECT / "deploy" / "compose"
+    [provider] = yaml.safe_load((folder / "grafana-dashboards.yaml").read_text(encoding="utf-8"))["providers"]
+    [source] = yaml.safe_load((folder / "grafana-source.yaml").read_text(encoding="utf-8"))["datasources"]
+    mounts = [one.split(":")[:2] for one in SERVICES["grafana"]["volumes"]]
+    assert ["./deploy/grafana", provider["options"]["path"]] in mounts
+    assert provider["type"] == "file"
+    assert source["type"] == "prometheus"
+    assert source["url"] == "http://prometheus:9090"
+    assert "prometheus" in SERVICES
+    for name, kind in (("grafana-source.yaml", "datasources"), ("grafana-dashboards.yaml", "dashboards")):
+        [place] = [to for what, to in mounts if what.endswith(name)]
+        assert place.startswith(f"/etc/grafana/provisioning/{kind}/")
 
 
 @pytest.mark.parametrize("name", SERVICES)

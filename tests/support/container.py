@@ -1,40 +1,22 @@
 """The image, built without an engine, and processes in it as an engine would start them.
 
-Knows mmdebstrap, buildah and the kernel's namespaces. Must not know what the service does. It needs root.
+Knows mmdebstrap and buildah. Must not know what the service does. It needs root.
 """
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.support.documents import PROJECT
+from tests.support.engine import Container, Mount, Process
 
 PYTHON = ("ca-certificates", "python3", "python3-venv")
 """What the base of the Dockerfile has, beside a bare Debian."""
-ENTER = """
-set -eu
-root=$1 folder=$2
-shift 2
-mount --make-rprivate /
-mount --bind "$root" "$root"
-mount -o remount,bind,ro,nosuid "$root"
-mount -t tmpfs -o mode=1777,nosuid,nodev,size=64m tmp "$root/tmp"
-mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
-mount --rbind /dev "$root/dev"
-mount --bind "$folder" "$root/mnt"
-mount -o remount,bind,ro "$root/mnt"
-rights=-all,+setuid,+setgid,+sys_chroot
-exec setpriv --no-new-privs --bounding-set "$rights" --inh-caps=-all \\
-  chroot --userspec="$USER_OF_IMAGE" "$root" "$@"
-"""
-"""A root that is read-only, a /tmp in memory, no capability and no way to gain one; and a folder at /mnt."""
 
 
 @dataclass(frozen=True)
@@ -45,32 +27,28 @@ class Image:
     settings: Mapping[str, Any]
     size: int
 
-    def start(self, *command: str, folder: Path, log: Path, **environment: str) -> "subprocess.Popen[bytes]":
+    def start(self, *command: str, folder: Path, log: Path, **environment: str) -> Process:
         """Start its entry point with other words than its own; `folder` is read-only at /mnt."""
-        named = dict(one.split("=", 1) for one in self.settings["Env"])
-        words = [
-            "/usr/bin/unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "/bin/sh",
-            "-c",
-            ENTER,
-            "enter",
-        ]
-        with log.open("ab") as output:
-            return subprocess.Popen(
-                [*words, str(self.root), str(folder), *self._entry(named), *command],
-                env={
-                    **named,
-                    "PATH": os.environ["PATH"],
-                    "USER_OF_IMAGE": self.settings["User"],
-                    **environment,
-                },
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        made = self.container(
+            (*self.settings["Entrypoint"], *command), environment, mounts=[(str(folder), "/mnt", "ro")]
+        )
+        return made.start(log)
+
+    def container(
+        self, command: Sequence[str], environment: Mapping[str, str], *, mounts: Sequence[Mount] = ()
+    ) -> Container:
+        """Return a container with its user and its environment, a read-only root, a /tmp in memory and no rights."""
+        user, _, group = self.settings["User"].partition(":")
+        return Container(
+            root=str(self.root),
+            command=command,
+            environment=dict(one.split("=", 1) for one in self.settings["Env"]) | dict(environment),
+            folder=self.settings["WorkingDir"],
+            user=int(user),
+            group=int(group),
+            mounts=mounts,
+            tmpfs=["/tmp"],  # noqa: S108 - inside of it
+        )
 
     def run(self, *command: str, folder: Path, log: Path, **environment: str) -> str:
         """Run it to its end; gives what it prints."""
@@ -79,21 +57,6 @@ class Image:
         said = log.read_text()
         assert code == 0, said
         return said
-
-    def _entry(self, named: Mapping[str, str]) -> list[str]:
-        [program] = self.settings["Entrypoint"]
-        [place] = [
-            one for one in named["PATH"].split(":") if (self.root / one.lstrip("/") / program).exists()
-        ]
-        return [f"{place}/{program}"]
-
-
-def end(process: "subprocess.Popen[bytes]", by: signal.Signals = signal.SIGTERM) -> int:
-    """End what was started, as an engine does; gives the exit code. It is alone in its namespace, so all of it ends."""
-    if process.poll() is None:
-        for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
-            os.kill(int(pid), by)
-    return process.wait()
 
 
 def build(folder: Path) -> Image:
@@ -125,8 +88,6 @@ def build(folder: Path) -> Image:
     about = json.loads(buildah("inspect", "--type", "image", "otp-service"))
     root = folder / "root"
     _run("cp", "--archive", buildah("mount", buildah("from", "otp-service")), str(root))
-    for place in ("dev", "proc", "mnt"):  # as engines do
-        (root / place).mkdir()
     return Image(root, about["OCIv1"]["config"], _bytes(root))
 
 
