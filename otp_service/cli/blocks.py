@@ -11,6 +11,7 @@ import click
 from otp_service.bootstrap.operations import Operations
 from otp_service.cli.options import author_option, demo_option, format_time, reason_option
 from otp_service.cli.session import on_store
+from otp_service.cli.split import told_split
 from otp_service.ops.audit import AuditNote
 
 ASKED_BY: Mapping[str, str] = {
@@ -79,6 +80,10 @@ def explain(
     for one in found["findings"]:
         counted = _counted(one) if one["limit"] else "applies"
         print(f"  {one['rule']}: {counted}, so {one['level']}{'' if one['on'] else ' (only watched)'}")
+    if found["route"] is not None:
+        print(f"  served by route {found['route']}: {', then '.join(found['steps'])}")
+    if found["split"]:
+        print(f"  {told_split(**found['split'])}")
     for rule in found["rules"]:
         print(f"  checked: {rule['rule']} ({rule['mode']}) {', '.join(rule['limits'])}".rstrip())
     for block in found["blocks"]:

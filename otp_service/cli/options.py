@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
@@ -39,18 +39,31 @@ def _remember_demo(context: click.Context, _: click.Parameter, folder: Path | No
         context.meta[_DEMO] = folder
 
 
-def environment() -> Mapping[str, str]:
-    """Return the settings of this process, or those of the demo that `--demo` names. Raises WrongOption."""
+def demo_folder() -> Path | None:
+    """Return the folder that `--demo` names, None without it."""
     folder: Path | None = click.get_current_context().meta.get(_DEMO)
-    if folder is None:
-        return os.environ
+    return folder
+
+
+def read_demo(folder: Path, *names: str) -> list[Any]:
+    """Return what the running demo of a folder says of itself under some names. Raises WrongOption."""
     file = folder / "demo.json"
     if not file.exists():
         raise WrongOption(f"No demo is running in {folder}. Start it with make run.")
     try:
-        settings: dict[str, str] = json.loads(read_file(file))["settings"]
+        said = json.loads(read_file(file))
+        return [said[name] for name in names]
     except (ValueError, KeyError, TypeError):
         raise WrongOption(f"{file} is not the file of a running demo") from None
+
+
+def environment() -> Mapping[str, str]:
+    """Return the settings of this process, or those of the demo that `--demo` names. Raises WrongOption."""
+    folder = demo_folder()
+    if folder is None:
+        return os.environ
+    settings: Mapping[str, str]
+    [settings] = read_demo(folder, "settings")
     return settings
 
 

@@ -1,21 +1,22 @@
-"""What `send`, `verify` and `watch` share: which service they ask, and how a refusal is told.
+"""What `send`, `verify` and `watch` share: which service they ask, how a refusal is told, and what to do next.
 
 Knows the terminal. Must not know any single command.
 """
 
-import json
 import os
 import re
+import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import wraps
-from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
 import click
 
 from otp_service.cli.exit_codes import FAILED
-from otp_service.cli.refusals import WrongOption, read_file
+from otp_service.cli.options import demo_folder, demo_option, read_demo
+from otp_service.cli.refusals import WrongOption
 from otp_service.demo.trying import NoAnswer, Refused, Service
 
 Options = ParamSpec("Options")
@@ -25,62 +26,73 @@ _NEXT = {
     "wrong_code": "Look at the newest message and try again.",
     "challenge_not_found": "Start again with otp-service send.",
     "no_attempts_left": "Start again with otp-service send.",
-    "unknown_key": f"Set {KEY} to a key of an app; otp-service keys list shows which there are.",
-    "no_route": "otp-service policy simulate NUMBER says why.",
-    "too_many_requests": "otp-service blocks explain NUMBER says why.",
+    "unknown_key": f"Set {KEY} to a key of an app; this lists which there are: otp-service keys{{demo}} list",
+    "key_not_allowed": f"Set {KEY} to a key of an app, sk_... or pk_...",
+    "no_route": "This says why: otp-service policy{demo} simulate NUMBER",
+    "channel_not_available": "This shows the channels of a number: otp-service policy{demo} simulate NUMBER",
+    "too_many_requests": "This says which limit it was: otp-service blocks{demo} explain NUMBER",
+    "human_check_required": "A terminal cannot pass one. This says why: otp-service blocks{demo} explain NUMBER",
+    "no_worker": "Start one with otp-service worker. This says what else is missing: otp-service check",
 }
+"""What to do next, by the code of a problem; `{demo}` is the option that names a demo, if one is asked."""
 
 
-def on_service(
-    act: Callable[Concatenate[Service, Options], int | None],
-) -> Callable[Options, int | None]:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A service that is asked. `option` is how the person named it, and `inbox` where a demo shows its messages."""
+
+    service: Service
+    option: str
+    inbox: str = ""
+
+    @property
+    def demo(self) -> str:
+        """The option that operators' commands take for the same service; empty for one that is no demo."""
+        return f" {self.option}" if self.inbox else ""
+
+
+def on_service(act: Callable[Concatenate[Place, Options], int | None]) -> Callable[Options, int | None]:
     """Give the command the service it asks, add `--demo` and `--api`, and tell refusals in words."""
 
-    @click.option("--demo", type=click.Path(path_type=Path), metavar="DIR", help="Ask the demo of DIR.")
+    @demo_option
     @click.option("--api", metavar="URL", help=f"Ask the service at URL, with the key in ${KEY}.")
     @wraps(act)
     def asked(*arguments: Options.args, **options: Options.kwargs) -> int | None:
-        folder, url = options.pop("demo"), options.pop("api")
+        place = _place(options.pop("api"))  # type: ignore[arg-type]
         try:
-            return act(_service(folder, url), *arguments, **options)  # type: ignore[arg-type]
-        except NoAnswer as error:
-            print(error, file=sys.stderr)
-        except Refused as error:
-            print(*_told(error.problem), sep="\n", file=sys.stderr)
-        return FAILED
+            return act(place, *arguments, **options)
+        except (NoAnswer, Refused) as error:
+            told = _told(error.problem, place) if isinstance(error, Refused) else [str(error)]
+            print(*told, *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+            return FAILED
 
     return asked
 
 
-def _service(folder: Path | None, url: str | None) -> Service:
+def _place(url: str | None) -> Place:
+    folder = demo_folder()
     if (folder is None) == (url is None):
         raise WrongOption("Give either --demo DIR or --api URL.")
     if folder is not None:
-        return _of_demo(folder / "demo.json")
+        api, key, inbox = read_demo(folder, "api", "secret_key", "sandbox")
+        option = f"--demo {shlex.quote(str(folder))}"
+        return Place(Service(api, key), option, inbox)
     if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url or ""):
         raise WrongOption("--api must be an address such as https://otp.example.com.")
     key = os.environ.get(KEY, "")
     if not re.fullmatch(r"[\x21-\x7e]+", key):
         raise WrongOption(f"{KEY} must hold a key of an app.")
-    return Service((url or "").rstrip("/"), key)
+    return Place(Service((url or "").rstrip("/"), key), f"--api {shlex.quote(url or '')}")
 
 
-def _of_demo(file: Path) -> Service:
-    if not file.exists():
-        raise WrongOption(f"No demo is running in {file.parent}. Start it with make run.")
-    try:
-        said = json.loads(read_file(file))
-        return Service(said["api"], said["secret_key"])
-    except (ValueError, KeyError, TypeError):
-        raise WrongOption(f"{file} is not the file of a running demo") from None
-
-
-def _told(problem: Mapping[str, Any]) -> list[str]:
+def _told(problem: Mapping[str, Any], place: Place) -> Iterator[str]:
     """Write a refusal: what happened, which rules were broken, what to do next."""
     detail = str(problem.get("detail") or problem["code"])
-    if "retry_after" in problem:
-        detail = detail.replace("retry_after", str(problem["retry_after"]))
-    rules = [f"  - {one['field']}: {one['rule']}" for one in problem.get("errors", ())]
-    left = [f"checks left: {problem['checks_left']}"] if "checks_left" in problem else []
-    following = _NEXT.get(problem["code"])
-    return [detail, *rules, *left, *([following] if following else [])]
+    yield detail.replace("retry_after", str(problem["retry_after"])) if "retry_after" in problem else detail
+    for one in problem.get("errors", ()):
+        if one["rule"] not in detail:
+            yield f"  - {one['field']}: {one['rule']}"
+    if "checks_left" in problem:
+        yield f"checks left: {problem['checks_left']}"
+    if following := _NEXT.get(problem["code"]):
+        yield following.format(demo=place.demo)

@@ -8,19 +8,18 @@ import re
 import click
 
 from otp_service.cli.refusals import WrongOption
-from otp_service.cli.trying import on_service
-from otp_service.demo.trying import Service
+from otp_service.cli.trying import Place, on_service
 
 
 @click.command
 @click.argument("id_", metavar="ID")
 @on_service
-def watch(service: Service, *, id_: str) -> None:
+def watch(place: Place, *, id_: str) -> None:
     """Print each change of a challenge until it ends."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", id_):
         raise WrongOption("ID must be the id of a challenge.")
     before = None
-    for shown in service.follow(id_):
+    for shown in place.service.follow(id_):
         message = shown["deliveries"][-1]["status"] if shown["deliveries"] else "none"
         now = (shown["status"], shown["channel"], message, shown["checks_left"])
         if now != before:

@@ -105,7 +105,7 @@ class Blocks:
             "country": number.country,
             "app": name,
             "known": known,
-            "route": _place_of_route(policy, asked),
+            **_route(policy, asked),
             "verdict": decision.verdict,
             "findings": [asdict(one) for one in decision.findings],
             "rules": list(limits_of(rules, lines)),
@@ -122,11 +122,13 @@ class Blocks:
         self._record("block.lifted", **about, **of_app, by=audit.by, reason=audit.reason)
 
 
-def _place_of_route(policy: Policy, asked: GuardedSend) -> int | None:
-    """Return the place of the route that serves a send; None if there is none, so that nothing would leave."""
+def _route(policy: Policy, asked: GuardedSend) -> dict[str, Any]:
+    """Show the route that serves a send, with its split; its place is None if there is none: nothing would leave."""
     with suppress(NoRoute):
-        return policy.route_for(asked.number, asked.app, asked.purpose)[0]
-    return None
+        place, route = policy.route_for(asked.number, asked.app, asked.purpose)
+        split = asdict(route.split) if route.split else None
+        return {"route": place, "steps": [step.channel for step in route.steps], "split": split}
+    return {"route": None, "steps": [], "split": None}
 
 
 def _check_address(address: str | None) -> None:

@@ -8,7 +8,7 @@ from otp_service import errors
 from otp_service.bootstrap.core import Core
 from otp_service.verification.caller import Caller
 from otp_service.verification.send import SendRequest
-from tests.support.http_api import GOOD, NUMBER, Run
+from tests.support.http_api import GOOD, NUMBER, SPLIT, Run
 
 pytest_plugins = ["tests.support.command_fixtures"]
 
@@ -41,6 +41,7 @@ def test_blocks_in_a_terminal(run: Run, product: Core, tmp_path: Path) -> None:
     stranger = run("blocks", "explain", NUMBER, "--address", ADDRESS)[1]
     assert stranger.startswith("+1********00 (US), app web, asked by a stranger: allow\n")
     assert "  checked: address (enforce) 6 in 600 s: human_check, 10 in 60 s: refuse" in stranger
+    assert "  served by route 0: sms\n  checked: " in stranger
     guernsey = run("blocks", "explain", "+447911123456")[1].splitlines()
     assert guernsey[0].startswith("+44********56 (GG), ")
     assert not any("no route" in line for line in guernsey)
@@ -65,6 +66,20 @@ def test_blocks_in_a_terminal(run: Run, product: Core, tmp_path: Path) -> None:
         "  - address: must be an IP address\n"
     )
     assert run("blocks", "explain", NUMBER, "--app", "none")[2].endswith("  - app: there is no app none\n")
+
+
+def test_the_split_of_a_route_is_explained(run: Run, product: Core, tmp_path: Path) -> None:
+    """In the words of `policy simulate`."""
+    assert product.policy.apps
+    policy = tmp_path / "policy.toml"
+    policy.write_text(SPLIT)
+    assert run("policy", "apply", str(policy), "--reason", "compare")[0] == 0
+    explained, simulated = (
+        run(*command, NUMBER)[1] for command in (("blocks", "explain"), ("policy", "simulate"))
+    )
+    split = "split: 50% of the people, drawn at random, get voice, then sms instead of this order\n"
+    assert f"  served by route 0: sms, then voice\n  {split}" in explained
+    assert split in simulated
 
 
 def test_pins_in_a_terminal(run: Run, product: Core) -> None:

@@ -11,7 +11,7 @@ from otp_service import errors
 from otp_service.durations import MINUTE
 from otp_service.policy import parse
 from tests.conftest import OPS, PUBLISHABLE
-from tests.support.http_api import GOOD, NOTHING, NUMBER, Api
+from tests.support.http_api import GOOD, NOTHING, NUMBER, SPLIT, Api
 
 pytest_plugins = ["tests.support.http_fixtures", "tests.support.command_fixtures"]
 
@@ -184,6 +184,16 @@ def test_the_country_and_the_route_of_a_number_are_explained(
     policy = parse(GOOD.replace("[[route]]", '[[route]]\nmatch = { country = ["GB", "US"] }'))
     explained = api.core.blocks.explain(policy, to)
     assert (explained["country"], explained["route"]) == (country, route)
+
+
+def test_the_split_of_a_numbers_route_is_explained(api: Api) -> None:
+    """Some of the people get the steps in another order, which no single send shows."""
+    explained = api.core.blocks.explain(parse(SPLIT), NUMBER)
+    assert (explained["steps"], explained["split"]) == (
+        ["sms", "voice"],
+        {"share": 0.5, "order": ("voice", "sms")},
+    )
+    assert told(ask(api, "POST", "blocks/explain", {"to": NUMBER}))["split"] is None
 
 
 def test_a_send_is_explained_as_its_app_and_address_would_meet_it(api: Api) -> None:

@@ -27,6 +27,12 @@ UPSTREAM_TOKEN = "0123456789abcdef0123456789abcdef"
 NOBODY = "http://127.0.0.1:9"
 GOOD = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
 """A policy whose upstream nobody answers for."""
+SPLIT = GOOD.replace(
+    GOOD[GOOD.index("[[route]]") :],
+    '[[route]]\nname = "all"\nsplit = { share = 0.5, order = ["voice", "sms"] }\n'
+    'steps = [{ channel = "sms", upstream = "main" }, { channel = "voice", upstream = "main" }]\n',
+).replace("\nsms = {", '\nvoice = { bridge = "918045000001" }\nsms = {')
+"""The same with a split."""
 Run = Callable[..., tuple[int, str, str]]
 """Runs a command and returns exit code, output and errors."""
 NO_ID = "00" + "A" * 22

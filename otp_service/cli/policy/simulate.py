@@ -13,6 +13,7 @@ from otp_service.bootstrap.editing import PolicyEditing
 from otp_service.cli.exit_codes import FAILED
 from otp_service.cli.policy.versions import on_policy
 from otp_service.cli.refusals import read_file
+from otp_service.cli.split import told_split
 from otp_service.ops.simulation import Question
 from otp_service.policy import CHANNELS
 
@@ -75,7 +76,7 @@ def _as_text(answer: dict[str, Any]) -> str:
         f"  not route {one['place']}: it is for {_toml(one['because'])}" for one in route["passed_over"]
     ]
     if "split" in route:
-        lines.append(_split(**route["split"]))
+        lines.append(told_split(**route["split"]))
     for place, step in enumerate(answer["steps"], start=1):
         lines.append(_step(place, step))
         lines += [f"       | {line}" for line in step["text"].splitlines()]
@@ -86,10 +87,6 @@ def _as_text(answer: dict[str, Any]) -> str:
     ]
     lines += [_finding(one) for one in answer["verdict"]["findings"]]
     return "\n".join(lines)
-
-
-def _split(share: float, order: list[str]) -> str:
-    return f"split: {share:.0%} of the people, drawn at random, get {', then '.join(order)} instead of this order"
 
 
 def _registered(step: dict[str, Any]) -> list[str]:

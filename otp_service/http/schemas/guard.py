@@ -81,6 +81,15 @@ class ExplainedSchema(Schema):
     route = shown(
         fields.Integer, "The place of the route that serves it. `null`: none does.", 0, allow_none=True
     )
+    steps = shown(
+        fields.List, "The channels of its steps, in order.", ["sms", "voice"], cls_or_instance=fields.String()
+    )
+    split = shown(
+        fields.Dict,
+        "The `share` of the people, drawn at random, who get the steps in another `order`. `null`: nobody.",
+        {"share": 0.1, "order": ["voice", "sms"]},
+        allow_none=True,
+    )
     known = shown_word(
         get_args(Known),
         "The kind of caller; `returning`: a session that verified this number.",

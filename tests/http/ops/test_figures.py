@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from otp_service.ops.figures import BY_RULE, FILTER_RULE, TIME_RULE
 from tests.conftest import OPS
-from tests.support.http_api import GOOD, Api, close, make_api, wrong
+from tests.support.http_api import SPLIT, Api, close, make_api, wrong
 from tests.support.http_calls import members
 from tests.support.numbers import crowd
 from tests.support.valkey_server import ValkeyServer
@@ -95,13 +95,7 @@ def test_a_question_that_cannot_be_answered_is_refused(api: Api, query: str, fie
 @pytest.fixture
 def split(valkey: ValkeyServer) -> Iterator[Api]:
     """Build an application whose only route has a split."""
-    route = GOOD[GOOD.index("[[route]]") :]
-    text = GOOD.replace(
-        route,
-        '[[route]]\nname = "all"\nsplit = { share = 0.5, order = ["voice", "sms"] }\n'
-        'steps = [{ channel = "sms", upstream = "main" }, { channel = "voice", upstream = "main" }]\n',
-    ).replace("\nsms = {", '\nvoice = { bridge = "918045000001" }\nsms = {')
-    made = make_api(valkey, text=text)
+    made = make_api(valkey, text=SPLIT)
     yield made
     close(made)
 
