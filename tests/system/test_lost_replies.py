@@ -10,7 +10,7 @@ from otp_service.challenge.guess import Guess, TokenId
 from otp_service.challenge.model import Answer, Challenge, State, Status
 from otp_service.challenge.send_store import SEND_LEASE
 from otp_service.challenge.store import Recorded
-from otp_service.challenge.transitions import Again, GiveUp, Next
+from otp_service.challenge.transitions import MIN_TIME_LEFT, Again, GiveUp, Next
 from otp_service.crypto.sealing import Seal
 from otp_service.events import queue
 from otp_service.guard.blocks import BlockStore
@@ -41,6 +41,9 @@ from tests.support.spine import (
     seen,
 )
 from tests.support.valkey_server import ValkeyServer
+
+LATE = PLAN.ttl * 1000 - MIN_TIME_LEFT + 1
+"""Milliseconds after which a code has too little time left."""
 
 
 @pytest.fixture
@@ -356,6 +359,26 @@ def _claim_expired(flaky: Stores, store: Stores, id_: str) -> None:
     assert store.challenges.claim(id_) is None
 
 
+def _claim_late(flaky: Stores, store: Stores, id_: str) -> None:
+    """Drop a fallback that was not charged: the challenge ends with it."""
+    lease, reference = armed(store, id_)
+    store.challenges.settle(lease, Next(1), reference=reference, status=Status.FAILED)
+    store.scripts.offset += LATE
+    flaky.scripts.offset = store.scripts.offset
+    lost = flaky.challenges.claim(id_)
+    assert lost is not None
+    assert (lost.what, lost.challenge) == ("ended", seen(store, id_))
+
+
+def _claim_late_and_charged(flaky: Stores, store: Stores, id_: str) -> None:
+    """Drop a first message: its end is counted by whoever gives its charge back, here the repeated call."""
+    store.scripts.offset += LATE
+    flaky.scripts.offset = store.scripts.offset
+    lost = flaky.challenges.claim(id_)
+    assert lost is not None
+    assert (lost.what, lost.challenge.owed) == ("owed", 0)
+
+
 def _settle_account(flaky: Stores, store: Stores, id_: str) -> None:
     lease, reference = armed(store, id_)
     flaky.challenges.settle(lease, Again(0), reference=reference, status=Status.REFUSED, account="main")
@@ -477,6 +500,8 @@ TWICE = {
     "record_receipt": Twice(_fresh, _record_receipt),
     "end_expired": Twice(_fresh, _end_expired),
     "claim, expired": Twice(_fresh, _claim_expired),
+    "claim, too late": Twice(_fresh, _claim_late),
+    "claim, too late and charged": Twice(_fresh, _claim_late_and_charged),
     "put_events": Twice(_fresh, _put_events),
     "claim_event": Twice(_an_event, _claim_event),
     "finish_event": Twice(_an_event, _finish_event),
