@@ -107,6 +107,7 @@ class Processes:
             self._end(child, time.monotonic() + GRACE)
             self._due = dict.fromkeys(self._due, 0.0)
             self._start_due()
+        log("reload.done", processes=self._count)
 
     def _stop_all(self) -> None:
         self._due.clear()

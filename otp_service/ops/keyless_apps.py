@@ -14,4 +14,4 @@ def keyless_apps(loaded: Policy, issued: Iterable[Key], now: int) -> Iterator[st
     owners = {key.owner for key in issued if key.kind != "ops" and key.is_live(now)}
     for name, app in loaded.apps.items():
         if not app.publishable_keys and not app.secret_keys and name not in owners:
-            yield f"app.{name} has no key yet, so nobody can call as this app: otp-service keys issue"
+            yield f"app.{name} has no key yet, so nobody can call as this app: otp-service keys create"

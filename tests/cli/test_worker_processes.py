@@ -91,9 +91,10 @@ def core(settings: dict[str, str]) -> Iterator[Core]:
 @contextmanager
 def working(settings: dict[str, str], core: Core, count: int = 2) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a worker until the block ends; all of its processes are at work, and all end well."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "otp_service", "worker"], env=CLEAN | settings, stdout=subprocess.DEVNULL
-    )
+    with log_of(settings).open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "otp_service", "worker"], env=CLEAN | settings, stdout=log
+        )
     try:
         until(lambda: alive(core) == count)
         yield process
@@ -103,6 +104,16 @@ def working(settings: dict[str, str], core: Core, count: int = 2) -> Iterator["s
         code = process.wait(timeout=PATIENCE)
     assert code == 0
     assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def log_of(settings: dict[str, str]) -> Path:
+    """Name the file with the log of a worker."""
+    return Path(settings["OTP_POLICY_FILE"]).with_name("log")
+
+
+def reloads(settings: dict[str, str]) -> int:
+    """Count the reloads that a worker says it has done."""
+    return log_of(settings).read_text().count('"event": "reload.done", "processes": 2')
 
 
 def alive(core: Core) -> int:
@@ -180,9 +191,11 @@ def test_a_reload_with_a_broken_policy_changes_nothing(settings: dict[str, str],
         ids = requested(core, 10)
         until(lambda: settled(core, ids))
         assert of(worker) == before
+        assert reloads(settings) == 0
         policy.write_text(good)
         worker.send_signal(signal.SIGHUP)
         until(lambda: len(of(worker)) == 2 and not of(worker) & before)
+        until(lambda: reloads(settings) == 1)
 
 
 def test_a_stop_under_load_loses_nothing(settings: dict[str, str], core: Core, upstream: FaultServer) -> None:

@@ -198,7 +198,7 @@ def test_an_app_that_comes_without_keys_causes_a_warning(apps: Apps) -> None:
     """It names what to do next."""
     bare = apps.create("bare", brand="B", origins=[], by="anna", reason="r", with_keys=False)
     assert bare.keys == ()
-    assert "app.bare has no key yet, so nobody can call as this app: otp-service keys issue" in bare.warnings
+    assert "app.bare has no key yet, so nobody can call as this app: otp-service keys create" in bare.warnings
 
 
 def test_a_removed_apps_keys_end_so_that_no_later_app_inherits_them(core: Core, apps: Apps) -> None:

@@ -5,7 +5,7 @@ from otp_service.bootstrap.core import Core
 from tests.conftest import POLICY
 
 GOOD = POLICY.replace("UPSTREAM/", "http://127.0.0.1:9/")
-SAID = "app.b has no key yet, so nobody can call as this app: otp-service keys issue"
+SAID = "app.b has no key yet, so nobody can call as this app: otp-service keys create"
 
 
 def warned(core: Core, table: str) -> list[str]:

@@ -79,6 +79,12 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         super().__init__(app)
         self.LISTENERS = list(listeners)
 
+    def reload(self) -> None:
+        """Replace the processes one by one, and say so if they have the new configuration."""
+        super().reload()
+        if self.app.reloaded:
+            log("reload.done", processes=self.num_workers)
+
     def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002 - Gunicorn's
         if graceful and self.LISTENERS:
             drop_new_handshakes(self.LISTENERS)
@@ -106,12 +112,16 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._prepare = prepare
         self._make_app = make_app
         self._options = options
+        self.reloaded = False
+        """Whether the last reload has the new configuration."""
         super().__init__()
 
     def reload(self) -> None:
         """Prepare again. If that fails, the application that ran before stays in force."""
+        self.reloaded = False
         try:
             self._make_app = self._prepare()
+            self.reloaded = True
         except ConfigurationError as error:
             for problem in error.problems:
                 log("reload.refused", logging.ERROR, problem=problem)

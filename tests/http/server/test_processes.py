@@ -115,6 +115,22 @@ def test_a_reload_replaces_the_processes_without_a_lost_request(file: Path) -> N
         load.end()
         assert (load.lost, load.refused) == ([], 0)
         assert load.texts["first"] - before < 500
+        says(running, '"event": "reload.done", "processes": 2')
+
+
+def says(running: subprocess.Popen[str], text: str) -> None:
+    """Wait until the log of a service has a text."""
+    assert running.stdout
+    log, read = running.stdout.fileno(), bytearray()
+    os.set_blocking(log, False)
+
+    def has_text() -> bool:
+        with suppress(BlockingIOError):
+            read.extend(os.read(log, 65536))
+        return text.encode() in read
+
+    until(has_text)
+    os.set_blocking(log, True)
 
 
 def test_a_killed_process_is_replaced(file: Path) -> None:
