@@ -21,12 +21,12 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excess:
-    """Why the guard refused: a `rule` whose `counter` is beyond its `threshold` within `window` seconds."""
+    """Why the guard refused: a `rule`; if it counts, a `counter` is beyond its `threshold` within `window` seconds."""
 
     rule: str
-    counter: float
-    threshold: float
-    window: float
+    counter: float | None = None
+    threshold: float | None = None
+    window: float | None = None
 
 
 class OtpError(Exception):

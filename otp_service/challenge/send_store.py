@@ -6,7 +6,7 @@ Knows the scripts. Must not know how a message is sent or why anything follows.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 from otp_service.challenge import record
 from otp_service.challenge.guess_store import GuessStore
@@ -33,6 +33,17 @@ class Lease:
     now: int
     challenge: Challenge
     operation: str
+
+
+class Settled(NamedTuple):
+    """What became of a lease: the challenge as it is then, and the move that was made at `now`.
+
+    `move` is the word of `settle.lua` (hold, wait, again, next or give_up), empty if the lease was lost meanwhile.
+    """
+
+    challenge: Challenge
+    now: int
+    move: str
 
 
 class Ending(TypedDict, total=False):
@@ -105,23 +116,25 @@ class SendStore(GuessStore):
         )
         return bool(answer[0] == "claimed")
 
-    def settle(self, lease: Lease, move: Move, **ending: Unpack[Ending]) -> Challenge | None:
+    def settle(self, lease: Lease, move: Move, **ending: Unpack[Ending]) -> Settled | None:
         """Store how a leased delivery ended and what follows. What follows counts only while the lease holds.
 
-        Return the challenge as it is then, None if it is gone.
+        Return what became of it, None if the challenge is gone.
         """
         return self.settle_among(Around(), lease, move, **ending)[0]
 
     def settle_among(
         self, around: Around, lease: Lease, move: Move, **ending: Unpack[Ending]
-    ) -> tuple[Challenge | None, list[Any]]:
+    ) -> tuple[Settled | None, list[Any]]:
         """Settle among other calls, in one exchange if they can be. Return what those after it answer, too."""
         id_ = lease.challenge.id
         written = json.dumps(_written_ending(**ending) | _written_move(move, lease))
         call = Call("settle", self._names.of(id_), (id_, lease.operation, written, self._due.wake_channel))
         answers = self._scripts.call_in_turn([*around.before, call, *around.after], around.beside)
         answer, *following = answers[len(around.before) :]
-        return record.read(id_, answer[2]) if answer[0] == "settled" else None, following
+        if answer[0] != "settled":
+            return None, following
+        return Settled(record.read(id_, answer[2]), answer[1], answer[3]), following
 
     def release(self, lease: Lease) -> None:
         """Hand back a claimed delivery that was not sent."""

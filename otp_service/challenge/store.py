@@ -45,7 +45,8 @@ class Opened:
 class Recorded(NamedTuple):
     """What became of a report: `changed`, `known` or `none`, and what it changed.
 
-    `first` means that it is the first that says of any message of the challenge that it arrived.
+    `first` means that it is the first that says of any message of the challenge that it arrived. `at` is when it was
+    recorded (the store's time in milliseconds).
     """
 
     result: str
@@ -53,6 +54,7 @@ class Recorded(NamedTuple):
     place: int = 0
     before: str = ""
     first: bool = False
+    at: int = 0
 
 
 class ChallengeStore(SendStore):
@@ -184,7 +186,9 @@ class ChallengeStore(SendStore):
         )
         if answer[0] != "changed":
             return Recorded(answer[0])
-        return Recorded("changed", record.read(id_, answer[2]), answer[3], answer[4], bool(answer[5]))
+        return Recorded(
+            "changed", record.read(id_, answer[2]), answer[3], answer[4], bool(answer[5]), answer[1]
+        )
 
     def index_message(self, name: str, id_: str, left: int) -> None:
         """Store an upstream's name of a message of a challenge that expires in `left` milliseconds."""

@@ -119,7 +119,10 @@ class Dispatcher:
         if challenge.state is not State.EXHAUSTED:  # counted with its last guess
             self._metrics.challenges.labels(challenge.app, challenge.state).inc()
             country = country_in(self._seal, challenge)
-            self._journal.add(about_challenge(What.ENDED, challenge, country=country, result=challenge.state))
+            at = challenge.expires if challenge.state is State.EXPIRED else 0
+            self._journal.add(
+                about_challenge(What.ENDED, challenge, at=at, country=country, result=challenge.state)
+            )
         log("challenge.ended", challenge=challenge.id[:8], state=challenge.state)
 
     def _after_wait(self, lease: Lease) -> None:

@@ -81,13 +81,14 @@ class Receipts:
     ) -> None:
         """Record the receipt of a message that came before the answer to its send, if a call found one."""
         for kept in filter(None, answers):
-            stage, reason, in_parts = json.loads(kept)
+            stage, reason, in_parts, said = json.loads(kept)
             receipt = Receipt(
                 channel=channel,
                 stage=Stage(stage),
                 reason=reason,
                 upstream_id=upstream_id,
                 in_parts=in_parts,
+                said=said,
             )
             self.record_receipt(upstream, receipt)
 
@@ -99,7 +100,7 @@ class Receipts:
         result = self._record_status(upstream, receipt, status)
         if result != "none" or not receipt.upstream_id:
             return result
-        kept = json.dumps([receipt.stage, receipt.reason, receipt.in_parts])
+        kept = json.dumps([receipt.stage, receipt.reason, receipt.in_parts, receipt.said])
         self._facts.put(self._early(upstream, receipt.upstream_id)[0], kept, EARLY_FOR)
         return self._record_status(upstream, receipt, status)
 
@@ -148,12 +149,13 @@ class Receipts:
                 What.REPORTED,
                 challenge,
                 recorded.place,
+                at=recorded.at,
                 country=country_in(self._seal, challenge),
                 result=status,
                 before=recorded.before,
                 first=recorded.first,
                 reason=receipt.reason,
-                word=receipt.word or "",
+                word=receipt.said or "",
             )
         )
         fault = receipt.reason if status is Status.FAILED else None

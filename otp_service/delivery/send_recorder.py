@@ -88,6 +88,7 @@ def _outcome_note(challenge: Challenge, outcome: Outcome, price: float, facts: M
         challenge,
         result=outcome.verdict,
         reason=outcome.reason,
+        word=outcome.said or "",
         price=price if left else None,
         **facts,
     )

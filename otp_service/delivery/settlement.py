@@ -4,16 +4,16 @@ Knows how verdicts become statuses. Must not decide what follows.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from otp_service.challenge.model import Challenge, State, Status
 from otp_service.challenge.notes import about_challenge, about_delivery
 from otp_service.challenge.sealed import country_in
-from otp_service.challenge.send_store import Around, Lease
+from otp_service.challenge.send_store import Around, Lease, Settled
 from otp_service.challenge.store import ChallengeStore
-from otp_service.challenge.transitions import GiveUp, Move, Next
+from otp_service.challenge.transitions import Move, Next
 from otp_service.crypto.sealing import Seal
 from otp_service.delivery.receipts import Receipts
 from otp_service.errors import StoreUnavailable
@@ -36,6 +36,9 @@ _STATUS = {
     Verdict.DEFERRED: Status.REFUSED,
     Verdict.UNKNOWN: Status.UNKNOWN,
 }
+NO_REPORT = "no_report"
+"""Why a step is given up whose wait is over, although nothing went wrong."""
+_WAITED_FOR = frozenset({Status.ACCEPTED, Status.SENT, Status.DELIVERED})
 
 
 class Settlement:
@@ -108,7 +111,7 @@ class Settlement:
 
     def _settle(
         self, around: Around, lease: Lease, move: Move, outcome: Outcome, reference: str, account: str
-    ) -> tuple[Challenge | None, list[Any]]:
+    ) -> tuple[Settled | None, list[Any]]:
         return self._challenges.settle_among(
             around,
             lease,
@@ -120,23 +123,25 @@ class Settlement:
             account=account,
         )
 
-    def _count_move(self, lease: Lease, settled: Challenge | None, move: Move) -> None:
-        """Count a step that was given up, and a challenge that ended, unless another worker settled it."""
-        if isinstance(move, Next) and settled:
+    def _count_move(self, lease: Lease, settled: Settled | None, move: Move) -> None:
+        """Count a step that was given up, and a challenge that ended, unless something else came first."""
+        if settled is None:
+            return
+        challenge, now, moved = settled
+        facts = {"at": now, "country": country_in(self._seal, challenge)}
+        if isinstance(move, Next) and moved == "next":
             following = lease.challenge.plan.steps[move.step].channel
             self._metrics.fallbacks.labels(lease.challenge.step.channel, following).inc()
-            country = country_in(self._seal, settled)
-            self._journal.add(_fallback(lease.challenge, settled, following, country))
-        if isinstance(move, GiveUp) and settled and settled.state is State.UNDELIVERABLE:
-            self._metrics.challenges.labels(settled.app, State.UNDELIVERABLE).inc()
-            country = country_in(self._seal, settled)
-            self._journal.add(about_challenge(What.ENDED, settled, country=country, result=settled.state))
+            self._journal.add(_fallback(lease.challenge, challenge, following, facts))
+        if moved == "give_up":
+            self._metrics.challenges.labels(challenge.app, State.UNDELIVERABLE).inc()
+            self._journal.add(about_challenge(What.ENDED, challenge, result=challenge.state, **facts))
 
 
-def _fallback(before: Challenge, settled: Challenge, following: str, country: str) -> Note:
+def _fallback(before: Challenge, settled: Challenge, following: str, about: Mapping[str, Any]) -> Note:
     """Make the note of a step that is given up for the next one."""
     place = len(before.deliveries) - 1
     given_up = settled.deliveries[place]
-    why = given_up.reason or given_up.status
+    why = given_up.reason or (NO_REPORT if given_up.status in _WAITED_FOR else given_up.status)
     facts = {"channel": before.step.channel, "following": following, "reason": why}
-    return about_delivery(What.FELL_BACK, settled, place, country=country, **facts)
+    return about_delivery(What.FELL_BACK, settled, place, **facts, **about)

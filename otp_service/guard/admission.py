@@ -310,6 +310,8 @@ class Admission:
 
 
 def _as_excess(finding: Finding) -> Excess:
+    if not finding.limit:
+        return Excess(rule=finding.rule)
     return Excess(rule=finding.rule, counter=finding.value, threshold=finding.limit, window=finding.seconds)
 
 

@@ -50,7 +50,7 @@ class Outcome:
 
     `reason` is a stable word of this service (`bad_token`, `no_credits`, `timeout`...), safe for logs and metrics.
     `upstream_id` is the upstream's id of the message, `retry_after` is in seconds, `charges` is in the upstream's
-    unit; each is None if the upstream did not give it.
+    unit, `said` its own status word if it is safe to show; each is None if the upstream did not give it.
     """
 
     verdict: Verdict
@@ -58,6 +58,7 @@ class Outcome:
     upstream_id: str | None = None
     retry_after: float | None = None
     charges: float | None = None
+    said: str | None = field(default=None, compare=False)
 
 
 class Stage(StrEnum):
@@ -80,8 +81,8 @@ class Stage(StrEnum):
 class Receipt:
     """One delivery report.
 
-    `reason` is a stable word of this service. `word` is the upstream's word if it is unknown and safe to show. At least
-    one of `upstream_id` and `reference` is set; `other_references` may be ours, too.
+    `reason` is a stable word of this service. `said` is the upstream's own word if it is safe to show, `word` the same
+    if it is new. At least one of `upstream_id` and `reference` is set; `other_references` may be ours, too.
     `seconds` is how long an answered call lasted, if the report tells. `in_parts` means that the message is an SMS of
     several parts, each of which may have a report.
     """
@@ -93,6 +94,7 @@ class Receipt:
     reference: str | None = None
     other_references: tuple[str, ...] = ()
     word: str | None = None
+    said: str | None = field(default=None, compare=False)
     seconds: float | None = None
     in_parts: bool = False
 

@@ -139,8 +139,13 @@ def test_a_lost_lease_adds_no_steps(store: Stores, verdict: Verdict) -> None:
     store.scripts.offset += SEND_LEASE
     other = claimed(store, id_)
     ended(store, slow, reference, verdict)
-    store.challenges.settle(other, Next(1))
+    settled = store.challenges.settle(other, Next(1))
+    assert settled is not None
+    assert settled.move == "next"
     ended(store, slow, reference, verdict)
+    lost = store.challenges.settle(slow, Next(1))
+    assert lost is not None
+    assert lost.move == ""
     deliveries = seen(store, id_).deliveries
     assert [d.step for d in deliveries] == [0, 1]
     assert deliveries[1].status is Status.QUEUED

@@ -138,11 +138,11 @@ def test_a_receipt_is_matched_by_either_id(store: Stores) -> None:
         assert none == Recorded("none")
     assert seen(store, id_) == before
     for upstream_id, other, place in (("up-1", second, 0), ("up-2", "", 1)):
-        what, _, found, status, _ = store.challenges.record_receipt(
+        what, _, found, status, *_ = store.challenges.record_receipt(
             id_, "main", upstream_id=upstream_id, reference=other, status=Status.SENT, reason=""
         )
         assert (what, found, status) == ("changed", place, Status.ACCEPTED)
-    what, _, found, status, _ = store.challenges.record_receipt(
+    what, _, found, status, *_ = store.challenges.record_receipt(
         id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason=""
     )
     assert (what, found, status) == ("changed", 0, Status.SENT)

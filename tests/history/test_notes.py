@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from otp_service.challenge.model import State
+from otp_service.challenge.transitions import Next
 from otp_service.errors import OtpError, WrongCode
 from otp_service.figures.counting import count_note
 from otp_service.history.note import Note, What
@@ -15,7 +16,7 @@ from otp_service.policy import Budget, Guard, Window
 from otp_service.upstream.port import Outcome, Receipt, Stage, Verdict
 from otp_service.verification.resend import ResendRequest
 from otp_service.verification.send import SendRequest
-from tests.support.spine import NUMBERS, OPEN, Phone, Spine, open_spine, seen
+from tests.support.spine import NUMBERS, OPEN, STEPS, Phone, Spine, claimed, open_spine, seen
 from tests.support.valkey_server import ValkeyServer
 
 REFUSED = Outcome(Verdict.REFUSED, "bad_number")
@@ -166,6 +167,57 @@ def test_a_fallback_is_noted_with_its_reason(valkey: ValkeyServer) -> None:
         assert (fell_back.what, fell_back.channel, fell_back.following) == (What.FELL_BACK, "sms", "voice")
         assert (fell_back.reason, fell_back.place) == ("bad_number", 0)
         assert (sent.what, sent.channel, sent.place) == (What.SENT, "voice", 1)
+
+
+WAITING = tuple(replace(step, until="delivered") for step in STEPS)
+"""Steps that wait for a report."""
+
+
+def test_a_step_whose_wait_is_over_was_given_up_for_want_of_a_report(valkey: ValkeyServer) -> None:
+    """Nothing else went wrong; the note has the moment at which the next message was scheduled."""
+    with open_spine(valkey, steps=WAITING) as spine:
+        ear, id_ = Ear(spine), spine.opened()
+        delivered(spine, id_)
+        ear.notes()
+        spine.store.scripts.offset += 1000 * seen(spine.store, id_).step.wait
+        spine.dispatcher.dispatch(id_, lambda: False)
+        (fell_back,) = ear.notes()
+        assert (fell_back.what, fell_back.reason) == (What.FELL_BACK, "no_report")
+        assert fell_back.at == seen(spine.store, id_).last.at
+
+
+def test_a_fallback_that_something_else_overtook_is_not_noted(valkey: ValkeyServer) -> None:
+    """A report came while a worker decided: it lost its lease, and nothing followed."""
+    with open_spine(valkey, steps=WAITING) as spine:
+        ear, id_ = Ear(spine), spine.opened()
+        delivered(spine, id_)
+        spine.store.scripts.offset += 1000 * seen(spine.store, id_).step.wait
+        lease = claimed(spine.store, id_)
+        upstream_id = lease.challenge.last.upstream_id
+        receipt = Receipt(channel="sms", stage=Stage.DELIVERED, reason="delivered", upstream_id=upstream_id)
+        spine.receipts.record_receipt("main", receipt)
+        ear.notes()
+        spine.dispatcher._settle_move(lease, Next(1))  # noqa: SLF001 - what it had decided before
+        assert ear.notes() == []
+        assert len(seen(spine.store, id_).deliveries) == 1
+
+
+def test_the_upstreams_own_words_are_noted(valkey: ValkeyServer) -> None:
+    """Of the answer to a send, and of a report, also of one that came before that answer."""
+    accepted = Outcome(Verdict.ACCEPTED, "accepted", upstream_id="m1", said="AWAITING-DLR")
+    early = Receipt(
+        channel="sms", stage=Stage.DELIVERED, reason="delivered", upstream_id="m1", said="DELIVRD"
+    )
+    for comes_first in (True, False):
+        with open_spine(valkey, phone=Phone(accepted)) as spine:
+            ear, id_ = Ear(spine), spine.opened()
+            if comes_first:
+                assert spine.receipts.record_receipt("main", early) == "none"
+            delivered(spine, id_)
+            if not comes_first:
+                assert spine.receipts.record_receipt("main", early) == "changed"
+            words = [(note.what, note.word) for note in ear.notes() if note.word]
+            assert words == [(What.SENT, "AWAITING-DLR"), (What.REPORTED, "DELIVRD")]
 
 
 def test_a_refused_send_says_rule_counter_and_threshold(valkey: ValkeyServer) -> None:

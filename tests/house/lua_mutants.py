@@ -639,6 +639,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("math.min(now + pause, deadline)", "now + pause"),
         ("deadline >= challenge.expires and deadline + BAND or deadline", "deadline"),
         ("deadline >= challenge.expires and deadline + BAND or deadline", "deadline + BAND"),
+        ('leads and move or ""', "move"),
         KEEPTTL,
     ],
     "use_once": [

@@ -6,7 +6,7 @@
 -- The move counts only while the lease holds, the challenge is pending and the delivery is its newest. If the delivery
 -- already has a status that this one does not overrule, the challenge is due at once instead. If no guess is left, nothing
 -- follows.
--- Returns {"settled", now, challenge} or {"lost", now}.
+-- Returns {"settled", now, challenge, the move that was made or ""} or {"lost", now}.
 -- KEYS: due, challenge
 -- ARGV: id, operation, ending, wake
 -- include: now
@@ -104,4 +104,4 @@ if not leads and challenge.state and challenge.watched and changed then
 end
 stored = cjson.encode(challenge)
 redis.call("SET", challenge_key, stored, "KEEPTTL")
-return {"settled", now, stored}
+return {"settled", now, stored, leads and move or ""}

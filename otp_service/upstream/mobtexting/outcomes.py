@@ -129,14 +129,16 @@ MOST_CHARGED: Final = 100_000
 class Reading:
     """What an answer means, as a whole or for one recipient.
 
-    `row` is the recipient's row, empty if there is none. `new_word` is a word that is not in the tables, if it is safe
-    to show. `retry_after` is the header as received. A `queued` answer (202) accepts without naming recipients.
+    `row` is the recipient's row, empty if there is none. `said` is the status word if it is safe to show, `new_word`
+    the same if it is new. `retry_after` is the header as received. A `queued` answer (202) accepts without naming
+    recipients.
     """
 
     reason: str
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
     row: Mapping[str, Any] = field(default_factory=dict, repr=False)
     new_word: str | None = None
+    said: str | None = None
     retry_after: str | None = None
     queued: bool = False
 
@@ -198,9 +200,10 @@ def for_recipient(reading: Reading, row: Mapping[str, Any] | None) -> Reading:
     meaning = meaning_of(row.get("status"))
     if reading.reason == ACCEPTED:
         reason = ACCEPTED if meaning.stage in _ON_ITS_WAY else meaning.reason
-        return replace(reading, reason=reason, row=row, new_word=meaning.new_word)
+        return replace(reading, reason=reason, row=row, new_word=meaning.new_word, said=meaning.said)
     finer = reading.reason == "rejected" and meaning.stage is Stage.FAILED
-    return replace(reading, reason=meaning.reason if finer else reading.reason, row=row)
+    said = meaning.said if finer else reading.said
+    return replace(reading, reason=meaning.reason if finer else reading.reason, row=row, said=said)
 
 
 def outcome_of(reading: Reading, now: datetime) -> Outcome:
@@ -216,6 +219,7 @@ def outcome_of(reading: Reading, now: datetime) -> Outcome:
         upstream_id=identifier(row.get("id")),
         retry_after=reading.wait(now),
         charges=_price(row.get("charges", row.get("credits"))),
+        said=reading.said,
     )
 
 
@@ -250,8 +254,9 @@ def _read_body(body: Mapping[str, Any], *, queued: bool) -> Reading:
     reason, of_code = _word_reason(status, queued=queued), _status_reason(code)
     if reason in {ACCEPTED, "rejected"} and of_code and of_code != ACCEPTED:
         reason = of_code
-    new_word = shown(status) if reason == UNKNOWN_WORD else None
-    return Reading(reason, body, new_word=new_word, queued=queued)
+    said = shown(status)
+    new_word = said if reason == UNKNOWN_WORD else None
+    return Reading(reason, body, new_word=new_word, said=said, queued=queued)
 
 
 def _word_reason(status: str, *, queued: bool) -> str:

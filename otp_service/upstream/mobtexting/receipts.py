@@ -196,6 +196,7 @@ def _receipt(body: Content, channel: str | None, fields: Fields) -> Receipt:
         reference=reference,
         other_references=tuple(filter(None, others)),
         word=meaning.new_word,
+        said=meaning.said,
         seconds=_length(body, fields),
         in_parts=meaning.reason == PART_LOST or (number(_first(body, fields.parts)) or 1) > 1,
     )

@@ -104,11 +104,15 @@ _WORD_LIKE: Final = re.compile(r"[A-Z][A-Z-]{0,39}")  # contains no digits, so n
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """The meaning of a word. `new_word` is a word that is not in the table, if it is safe to show."""
+    """The meaning of a word.
+
+    `said` is the word if it is safe to show, `new_word` the same if it is not in the table.
+    """
 
     stage: Stage
     reason: str
     new_word: str | None = None
+    said: str | None = None
 
 
 def meaning_of(value: object) -> Meaning:
@@ -116,8 +120,8 @@ def meaning_of(value: object) -> Meaning:
     text = "" if value is None else scalar(value)
     known = None if text is None else _KNOWN.get(_bare(text))
     if known:
-        return Meaning(*known)
-    return Meaning(Stage.UNKNOWN, UNKNOWN_WORD, shown(value))
+        return Meaning(*known, said=shown(value))
+    return Meaning(Stage.UNKNOWN, UNKNOWN_WORD, shown(value), shown(value))
 
 
 def shown(value: object) -> str | None:

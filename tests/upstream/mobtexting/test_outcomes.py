@@ -4,6 +4,7 @@ import json
 import string
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -387,6 +388,15 @@ def test_an_unusable_id_is_left_out(odd_id: object) -> None:
 def test_a_new_status_is_shown_too() -> None:
     """Also outside the row, even if there is a row."""
     assert read(Answer(200, b'{"status": "SHINY"}')).new_word == "SHINY"
+
+
+@pytest.mark.parametrize("word", ["AWAITING-DLR", "NOTALLOWED", "queued"])
+def test_the_upstreams_own_word_is_kept(word: str) -> None:
+    """As the tables spell it; it makes no difference to what follows."""
+    outcome = outcome_of(recipients(Answer(200, json.dumps(sent(word)).encode())), NOW)
+    assert outcome.said == word.upper()
+    assert outcome == replace(outcome, said=None)
+    assert outcome_of(read(Answer(200, b'{"status": "ERROR"}')), NOW).said == "ERROR"
 
 
 def test_an_id_may_be_a_number() -> None:

@@ -339,6 +339,7 @@ class TestWords:
         (receipt,) = parse(SMS | {"status": spelt(word)})
         assert isinstance(receipt, Receipt)
         assert (receipt.stage, receipt.reason, receipt.word) == (*WORDS[word], None)
+        assert (receipt.said or "").replace("-", "") == word.replace("-", "")
 
     @given(word=st.sampled_from(sorted(WORDS)), data=st.data())
     def test_each_with_separators_anywhere(self, word: str, data: st.DataObject) -> None:
@@ -382,6 +383,7 @@ class TestWords:
         (receipt,) = parse(SMS | {"status": word})
         assert isinstance(receipt, Receipt)
         assert (receipt.stage, receipt.reason, receipt.word) == (Stage.UNKNOWN, "unknown_word", shown)
+        assert receipt.said == shown
 
 
 @pytest.mark.parametrize(
