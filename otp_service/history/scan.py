@@ -6,7 +6,7 @@ how many ids of each list of an hour are left.
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from otp_service.errors import Invalid
@@ -14,7 +14,7 @@ from otp_service.history.line import needle, time_of
 from otp_service.history.store import HOUR, StoryStore, hour_of
 from otp_service.history.story import HUMAN_CHECK, REFUSED, Story, read_story
 
-MOST = 600
+MOST = 3000
 """Stories that are read for one page; with more, the page is shorter than it could be, and has a cursor."""
 CHUNK = 100
 CURSOR_RULE = "must be next_cursor of the page before"
@@ -43,9 +43,9 @@ class Wanted:
 
     def may_fit(self, text: str) -> bool:
         """Return whether the lines of a story contain what is wanted; reading them would take ten times as long."""
-        return all(any(one in text for one in either) for either in self._needles())
+        return all(any(one in text for one in either) for either in self.needles())
 
-    def _needles(self) -> Iterator[list[str]]:
+    def needles(self) -> Iterator[list[str]]:
         """Yield texts of which the lines of a wanted story contain one each time."""
         for name in ("app", "country", "channel"):
             if value := getattr(self, name):
@@ -72,15 +72,20 @@ class Wanted:
 class _Tail:
     """The list of one hour and kind, read from its end."""
 
-    def __init__(self, stories: StoryStore, hour: str, left: int) -> None:
+    def __init__(self, stories: StoryStore, hour: str, left: int, needles: Sequence[Sequence[str]]) -> None:
+        """`needles` are what a wanted story contains, as `Wanted.needles` yields it."""
         self._stories = stories
         self._hour = hour
+        self._needles = needles
         self._ready: deque[tuple[str, str]] = deque()
         self.left = left
         """The ids that were not taken yet."""
 
     def newest(self) -> tuple[int, str, str] | None:
-        """Return the time, the id and the text of the next story; one that is gone is passed over."""
+        """Return the time, the id and the text of the next story, of one that is not wanted only its beginning.
+
+        One that is gone is passed over.
+        """
         while self.left:
             if not self._ready:
                 self._fill()
@@ -99,7 +104,7 @@ class _Tail:
         first = max(0, self.left - CHUNK)
         ids = self._stories.read_hour(self._hour, first, self.left - 1)
         self.left = first + len(ids)  # the list may have become shorter meanwhile
-        texts = self._stories.read(ids)
+        texts = self._stories.read(ids, self._needles)
         self._ready.extend((id_, texts.get(id_, "")) for id_ in reversed(ids))
 
 
@@ -124,7 +129,7 @@ class Scan:
         last = now if until is None else min(until, now)
         first = max(since, now - self._keep - 3 * HOUR)
         found, read = dict[str, Story](), 0
-        for hour, tails in self._hours(first, last, wanted.kinds, cursor):
+        for hour, tails in self._hours(first, last, wanted, cursor):
             while newest := _newest(tails):
                 if len(found) == limit or read == self._most:
                     return list(found.values()), _cursor(hour, tails)
@@ -138,10 +143,11 @@ class Scan:
         return list(found.values()), None
 
     def _hours(
-        self, first: int, last: int, kinds: str, cursor: str
+        self, first: int, last: int, wanted: Wanted, cursor: str
     ) -> Iterator[tuple[int, dict[str, _Tail]]]:
         """Yield each hour with stories, the newest first, with the tails of its lists."""
         begun, left = _read_cursor(cursor)
+        kinds, needles = wanted.kinds, list(wanted.needles())
         newest = last // HOUR if begun is None else min(begun, last // HOUR)
         hours = range(newest, first // HOUR - 1, -1)
         names = [hour_of(kind, hour * HOUR) for hour in hours for kind in kinds]
@@ -153,7 +159,7 @@ class Scan:
                 if hour == begun:
                     count = min(count, left.get(kind, count))
                 if count:
-                    tails[kind] = _Tail(self._stories, hour_of(kind, hour * HOUR), count)
+                    tails[kind] = _Tail(self._stories, hour_of(kind, hour * HOUR), count, needles)
             if tails:
                 yield hour, tails
 

@@ -7,6 +7,7 @@ quarter of the memory of a key for each name. The hour in which a story began is
 counting bytes.
 """
 
+import json
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -88,9 +89,12 @@ class StoryStore:
 
     # For readers.
 
-    def read(self, ids: Sequence[str]) -> dict[str, str]:
-        """Return the kind and the lines of stories, of those that exist: "c", "r" or "x", then the lines."""
-        texts = self._each("read_stories", [self._story(id_) for id_ in ids])
+    def read(self, ids: Sequence[str], wanted: Sequence[Sequence[str]] = ()) -> dict[str, str]:
+        """Return the kind and the lines of stories, of those that exist: "c", "r" or "x", then the lines.
+
+        Of a story that does not contain a text of each of the lists in `wanted`, only the beginning is returned.
+        """
+        texts = self._each("read_stories", [self._story(id_) for id_ in ids], json.dumps(wanted))
         return {id_: text[0] + text[HEAD:] for id_, text in zip(ids, texts, strict=True) if text}
 
     def search_names(self, names: Iterable[str]) -> list[str]:
@@ -145,7 +149,7 @@ class StoryStore:
 
     def erase(self, stories: Mapping[str, Sequence[str]]) -> int:
         """Drop stories, each with its names, and remove their ids from all lists. Return how many there were."""
-        heads = self._each("read_stories", [self._story(id_) for id_ in stories])
+        heads = self._each("read_stories", [self._story(id_) for id_ in stories], "[]")
         for id_, text in zip(stories, heads, strict=True):
             self._scripts.call("erase_listed", [self._list(text[:HEAD])], id_)
         for batch in self._scripts.walk(self._token("*"), "walk"):
@@ -159,11 +163,11 @@ class StoryStore:
             fields = [_prefix(name) + id_ for name, id_ in group]
             self._scripts.call(script, keys, *arguments, *fields)
 
-    def _each(self, script: str, keys: Sequence[str]) -> list[Any]:
+    def _each(self, script: str, keys: Sequence[str], *arguments: str) -> list[Any]:
         """Run a script that answers for each of its keys."""
         answers: dict[str, Any] = {}
         for group in self._together(keys, str):
-            answers |= zip(group, self._scripts.call(script, group), strict=True)
+            answers |= zip(group, self._scripts.call(script, group, *arguments), strict=True)
         return [answers[key] for key in keys]
 
     def _together(self, items: Sequence[T], key: Callable[[T], str]) -> Iterator[list[T]]:

@@ -3,6 +3,7 @@
 make bench
 make bench ARGS="--part throughput --against earlier.json"
 make bench ARGS="--receipts 100000"
+make bench ARGS="--part stories --stories 1000000"
 """
 
 import argparse
@@ -29,6 +30,7 @@ from tests.bench.overload import overloaded
 from tests.bench.receipts import receiving
 from tests.bench.resident import idling, staying
 from tests.bench.start import starting
+from tests.bench.stories import finding
 
 Part = Callable[[], Iterator[Figure]]
 BOTH = ("fast", "owasp")
@@ -58,6 +60,7 @@ def parts(options: argparse.Namespace) -> Mapping[str, Part]:
         ),
         "fallback": lambda: falling_back(max(1, scale // 2), options.profile),
         "receipts": lambda: receiving(options.receipts or scale * 125),
+        "stories": lambda: finding(options.stories or scale * 1000, scale * 5),
         "reach": lambda: reaching(scale * 2, options.profile),
         "growth": lambda: growing(
             "fast", seconds, GROWN, *(((100, 1000, 10_000), 10) if options.smoke else (COUNTS, SOON))
@@ -94,6 +97,7 @@ def _options() -> argparse.Namespace:
         "--minutes", type=int, default=0, help="how long the memory is watched (else some seconds)"
     )
     parser.add_argument("--receipts", type=int, default=0, metavar="COUNT", help="receipts to push")
+    parser.add_argument("--stories", type=int, default=0, metavar="COUNT", help="stories to keep")
     return parser.parse_args()
 
 

@@ -56,6 +56,27 @@ def test_a_batch_of_any_size_is_written_found_and_dropped(stories: StoryStore) -
     assert stories.count_bytes() == {}
 
 
+def test_of_a_story_that_lacks_what_is_wanted_only_the_beginning_is_read(stories: StoryStore) -> None:
+    """It contains one of each list; what looks like a pattern is none."""
+    lines = {"a": "a|kk|Aweb|CUS\n", "b": "a|kk|Aweb|CIN|w%d+\n", "c": "a|kk|Ashop|CIN\n"}
+    ids = {name: f"00{place:022d}" for place, name in enumerate(lines)}
+    long = "z" * 50
+    stories.write(0, [Lines(ids[name], HOUR, lines[name] + long, []) for name in lines])
+
+    def whole(*wanted: list[str]) -> str:
+        found = stories.read([*ids.values(), "0" * 24], wanted)
+        assert all(text.startswith("ca|kk|") for text in found.values())
+        return "".join(name for name in lines if found[ids[name]].endswith(long))
+
+    assert whole() == "abc"
+    assert whole(["|Aweb"]) == "ab"
+    assert whole(["|Aweb"], ["|CIN"]) == "b"
+    assert whole(["|Aweb", "|Ashop"]) == "abc"
+    assert whole(["|Ashop", "|Aweb"], ["|CUS", "|CIN"]) == "abc"
+    assert whole(["|w%d+"]) == "b"
+    assert whole(["|w%d"], ["|AWEB"]) == ""
+
+
 def test_what_was_named_last_is_found_first(stories: StoryStore) -> None:
     """By the hour in which a name was added, not by the id."""
     batch = many(3)
