@@ -35,8 +35,13 @@ REPORTS = "whs_the-reports-of-the-account-"
 """Begins the secret of the reports of an account; its name follows."""
 TOKENS = {"main": "0123456789abcdef0123456789abcdef", "spare": "fedcba9876543210fedcba9876543210"}
 BUSY = 503
-APPS = ("web", "strict", "careful", "decided", "watched")
-"""Apps with the usual rules, one message an hour, a human check at an address, an endpoint that decides, and events."""
+APPS = ("web", "strict", "careful", "pumped", "decided", "watched")
+"""Apps with the usual rules, one message an hour to a number, a human check at an address, one message an hour to all
+numbers that begin alike, an endpoint that decides, and events."""
+CREDITS = 10_000_000
+"""Of a sandbox that has just started; a balance of that is low here."""
+TOLERANCE = {"main": 1000, "spare": 3}
+"""Faults in a row that open a breaker."""
 PROCESSES = 4
 """Of the API and of the worker, two each."""
 NEVER = 86_400.0
@@ -61,7 +66,7 @@ publishable_keys = ["{keys["publishable"]}"]
 
 def _account(name: str, url: str) -> str:
     receipts = f'[upstream.{name}.receipts]\nsecrets = ["{digest(REPORTS + name)}"]\n'
-    return account(name, url, "tolerance = 1000") + receipts
+    return account(name, url, f"tolerance = {TOLERANCE[name]}\nlow_balance = {CREDITS + 1}") + receipts
 
 
 def policy(url: str, events: str, decision: str, *, ttl: str, wait: str) -> str:
@@ -70,6 +75,7 @@ def policy(url: str, events: str, decision: str, *, ttl: str, wait: str) -> str:
     own = {
         "strict": '[app.strict.guard]\nnumber = { refuse = ["1/h"], trickle = [] }\n',
         "careful": '[app.careful.guard]\naddress = { mode = "enforce", human_check = ["1/h"] }\n',
+        "pumped": '[app.pumped.guard]\nprefix = { mode = "enforce", refuse = ["1/h"], trickle = [] }\n',
         "decided": f'[app.decided.decision]\nurl = "{decision}"\n{secret}\non_failure = "refuse"\n',
         "watched": f'[app.watched.events]\nurl = "{events}"\n{secret}\n',
     }
@@ -150,6 +156,7 @@ class Service:
     decider: Decider
     environment: dict[str, str]
     log: Path
+    processes: list["subprocess.Popen[bytes]"]
     version: int = 1
     _local: threading.local = field(default_factory=threading.local)
 
@@ -220,8 +227,11 @@ class Service:
 
 
 @contextmanager
-def running(valkey: ValkeyServer, folder: Path) -> Iterator[Service]:
-    """Run the service until the block ends: two processes of the API, a worker with two, the sandbox in this one."""
+def running(valkey: ValkeyServer, folder: Path, **more: str) -> Iterator[Service]:
+    """Run the service until the block ends: two processes of the API, a worker with two, the sandbox in this one.
+
+    `more` are settings of its own.
+    """
     port = free_port()
     url = f"http://{HOST}:{port}"
     app = create_sandbox(
@@ -251,10 +261,11 @@ def running(valkey: ValkeyServer, folder: Path) -> Iterator[Service]:
             OTP_PARTITIONS="4",
             OTP_WORKER_PROCESSES="2",
             OTP_WORKER_NAME=f"w{secrets.token_hex(4)}",
+            **more,
         )
         log = folder / "log"
         processes = [stack.enter_context(_process(command, values, log)) for command in ("serve", "worker")]
-        made = Service(url, sandbox, upstream, events, decider, values, log)
+        made = Service(url, sandbox, upstream, events, decider, values, log, processes)
         until(lambda: _runs(processes, log) and listens(port), pause=0.1)
         until(lambda: _runs(processes, log) and made.call("GET", "/readyz", OPS).ok, pause=0.1)
         yield made
