@@ -54,7 +54,10 @@ class Core(Watching):
             getattr(self, name)  # made now: two threads could each make one later
 
     def follow(self) -> None:
-        """Read which policy is in force, and whether the store evicts keys; then follow both in threads."""
+        """Read the store's layout, the policy in force, and whether keys are evicted; then follow all in threads."""
+        with suppress(StoreUnavailable):
+            self.layout.refresh()
+        self.layout.follow()
         with suppress(StoreUnavailable):  # nothing works without the store, and following goes on
             self.active.refresh()
         self.active.follow()

@@ -22,6 +22,7 @@ from otp_service.policy.followers import Followers
 from otp_service.policy.versions import Policies
 from otp_service.settings import Settings
 from otp_service.store.connection import USUAL_LIMITS, Limits, connect
+from otp_service.store.layout import LayoutMark
 from otp_service.store.replication import Durability
 from otp_service.store.scripts import Scripts
 
@@ -66,6 +67,8 @@ class Foundation:
             limits=limits,
             durability=Durability(read.redis_wait_replicas, read.redis_wait_ms),
         )
+        self.layout = LayoutMark(self.scripts, prefix=read.redis_prefix)
+        self.scripts.admit = self.layout.admit
         self.store = _stores(self.scripts, read)
         self.audit_trail = AuditTrail(self.scripts, prefix=read.redis_prefix)
         record = self.audit_trail.record

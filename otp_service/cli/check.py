@@ -41,6 +41,9 @@ def _problems(base: PolicyEditing) -> Iterator[str]:
         servers = read_settings(base.scripts)
         alone = base.scripts.bounded(primaries_without_replica, "check")
     except StoreUnavailable as error:
+        if error.detail != StoreUnavailable.detail:
+            yield f"error: {error.detail}"
+            return
         why = type(error.__cause__).__name__
         yield f"error: the store at {base.settings.store_address} does not answer ({why})"
         return  # it holds the policy

@@ -200,7 +200,7 @@ def check_health() -> dict[str, str]:
 @operation(summary="Whether this process can serve", answer=HealthSchema)
 def check_readiness() -> tuple[dict[str, Any], int, dict[str, str]]:
     """Ping each part. The answer is 503 without the store only: without workers, codes can be checked."""
-    states = {"store": _state(core().store.facts.ping)}
+    states = {"store": _state(core().store.facts.ping)} | core().layout.states()
     if states["store"] != "ok":
         return {"status": "unavailable", "parts": states}, 503, {"Retry-After": "2"}
     states["eviction"] = core().eviction.state

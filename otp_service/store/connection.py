@@ -34,6 +34,11 @@ class Limits:
     budget: float = 1.4
     """Total with all retries. No try starts that could exceed it."""
 
+    @property
+    def one_try(self) -> float:
+        """The longest that one try takes."""
+        return self.connect + self.reply
+
 
 USUAL_LIMITS = Limits()
 

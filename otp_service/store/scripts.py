@@ -75,6 +75,8 @@ class Scripts:
         """
         self._make_client = make_client
         self.offset = offset
+        self.admit: Callable[[], None] = lambda: None
+        """Raises StoreUnavailable as long as this process must not use the store."""
         self._observe = observe
         """Gets the name and the seconds of each call; the name is `error` if it failed."""
         self._limits = limits
@@ -158,11 +160,13 @@ class Scripts:
 
         Raises StoreUnavailable; at once if the server of a cluster that holds the key is silent and is being tried.
         """
+        self.admit()
         server = holder_of(self._client, key)
         with self._silences.caller(server) if server else nullcontext():
-            return self._tried(act, name, server)
+            return self.tried(act, name, server)
 
-    def _tried(self, act: Callable[[Client], T], name: str, server: str) -> T:
+    def tried(self, act: Callable[[Client], T], name: str, server: str = "") -> T:
+        """Do what `bounded` does, but also if this process must not use the store."""
         started = self._clock()
         for pause in (*PAUSES, None):
             try:
@@ -174,7 +178,7 @@ class Scripts:
                     self._silences.record_silence(server)
                 spent = self._clock() - started
                 self._observe("error", spent)
-                if pause is None or spent + self._one_try > self._limits.budget:
+                if pause is None or spent + self._limits.one_try > self._limits.budget:
                     cause = type(error).__name__
                     self._failures.failed("store.away", kind=cause, cause=cause, script=name)
                     raise StoreUnavailable(retry_after=RETRY_AFTER) from error
@@ -215,14 +219,10 @@ class Scripts:
         if self._client is not None:
             self._client.close()
 
-    @property
-    def _one_try(self) -> float:
-        return self._limits.connect + self._limits.reply
-
     def _connected(self) -> Client:
         if self._client is not None:
             return self._client
-        if not self._making.acquire(timeout=self._one_try):
+        if not self._making.acquire(timeout=self._limits.one_try):
             raise Unreachable("another thread is still trying to connect")
         try:
             if self._client is None:

@@ -9,6 +9,7 @@ import pytest
 
 from otp_service.bootstrap.core import Core
 from otp_service.cli.main import otp_service
+from otp_service.store.layout import LAYOUT
 from tests.support.http_api import NUMBER, Run
 
 pytest_plugins = ["tests.support.command_fixtures"]
@@ -45,6 +46,23 @@ def test_a_command_without_actions_takes_a_demo(run: Run, demo: str, arguments: 
     """And needs no other settings."""
     assert run(*arguments, "--demo", demo)[0] == 0
     assert run(*arguments)[0] == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [("blocks", "list"), ("policy", "history"), ("keys", "list"), ("check",)]
+)
+def test_a_command_of_an_older_version_refuses_a_newer_store(
+    run: Run, product: Core, arguments: tuple[str, ...]
+) -> None:
+    """It says so, and reads and changes nothing."""
+    mark = [f"{product.settings.redis_prefix}:layout"]
+    product.scripts.call("put", mark, LAYOUT + 1, 60_000)
+    try:
+        code, out, error = run(*arguments)
+    finally:
+        product.scripts.delete(mark)
+    assert code == 1
+    assert "of a newer version of the service" in out + error
 
 
 def test_a_forgotten_demo_is_named_after_the_missing_settings(run: Run, demo: str) -> None:

@@ -34,6 +34,7 @@ TESTS = tuple(
         "events/test_queue",
         "store/test_due",
         "store/test_facts",
+        "store/test_layout",
         "delivery/test_expiry",
         "delivery/test_membership",
         "delivery/test_send_wait",
@@ -299,6 +300,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     "read_hash_page": [('"COUNT", count)', '"COUNT", count * 1000)')],
     "delete": [("unpack(KEYS)", "KEYS[1]")],
     "put": [(', "PX", ttl', "")],
+    "mark_layout": [("not mark", "true"), ("not mark", "false")],
     "due": [
         OFFSET,
         ('"LIMIT", 0, count', '"LIMIT", 0, 100000'),

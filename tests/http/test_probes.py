@@ -6,7 +6,9 @@ import pytest
 
 from otp_service.delivery.membership import LIFE
 from otp_service.delivery.worker_watch import RETRY_AFTER
+from otp_service.errors import StoreUnavailable
 from otp_service.policy.followers import Report
+from otp_service.store.layout import LAYOUT
 from tests.conftest import OPS
 from tests.support.http_api import (
     Api,
@@ -18,6 +20,7 @@ from tests.support.http_calls import problem_of
 from tests.support.valkey_server import ValkeyServer
 
 pytest_plugins = ["tests.support.http_fixtures"]
+PARTS = {"store": "ok", "layout": "ok", "eviction": "ok", "workers": "no_worker", "policy": "ok"}
 
 
 def test_a_process_is_alive_whatever_else_is_not(away: Api) -> None:
@@ -31,7 +34,16 @@ def test_a_process_is_ready_while_its_store_takes_writes(api: Api, away: Api) ->
     ready, unready = (one.call("GET", "/readyz", key=None) for one in (api, away))
     assert (ready.status_code, ready.json) == (
         200,
-        {"status": "ok", "parts": {"store": "ok", "eviction": "ok", "workers": "no_worker", "policy": "ok"}},
+        {
+            "status": "ok",
+            "parts": {
+                "store": "ok",
+                "layout": "ok",
+                "eviction": "ok",
+                "workers": "no_worker",
+                "policy": "ok",
+            },
+        },
     )
     assert "Retry-After" not in ready.headers
     assert (unready.status_code, unready.json) == (
@@ -44,11 +56,34 @@ def test_a_process_is_ready_while_its_store_takes_writes(api: Api, away: Api) ->
 def test_without_a_worker_a_process_is_ready_and_says_so(api: Api) -> None:
     """The status stays 200, because codes can still be checked. A worker that beats is seen at once."""
     core = api.core
-    parts = {"store": "ok", "eviction": "ok", "workers": "no_worker", "policy": "ok"}
-    assert api.call("GET", "/readyz", key=None).json == {"status": "ok", "parts": parts}
+    assert api.call("GET", "/readyz", key=None).json == {"status": "ok", "parts": PARTS}
     core.store.membership(core.store.due).beat("one", LIFE)
     ready = api.call("GET", "/readyz", key=None)
-    assert (ready.status_code, ready.json) == (200, {"status": "ok", "parts": parts | {"workers": "ok"}})
+    assert (ready.status_code, ready.json) == (200, {"status": "ok", "parts": PARTS | {"workers": "ok"}})
+
+
+def test_a_store_of_a_newer_version_is_named_and_neither_read_nor_changed(valkey: ValkeyServer) -> None:
+    """A process that was not upgraded serves nothing and says why, from within a second; then it goes on."""
+    api = make_api(valkey)
+    running = api.opened()
+    mark = f"{api.core.settings.redis_prefix}:layout"
+    assert api.store.get(mark) == str(LAYOUT)
+    api.store.set(mark, LAYOUT + 1)
+    api.core.layout.refresh()
+    before = api.kept()
+    ready = api.call("GET", "/readyz", key=None)
+    parts = {"store": "store_unavailable", "layout": f"{LAYOUT + 1}, newer than {LAYOUT}"}
+    assert (ready.status_code, ready.json) == (503, {"status": "unavailable", "parts": parts})
+    for answer in (api.send(), api.status(running), api.verify(running, "123456"), api.resend(running)):
+        assert problem_of(answer) == (503, "store_unavailable")
+    assert "of a newer version of the service" in api.status(running).text
+    with pytest.raises(StoreUnavailable):
+        api.dispatch(running)  # as a worker
+    assert api.kept() == before
+    api.store.set(mark, LAYOUT)
+    api.core.layout.refresh()
+    assert api.status(running).status_code == 200
+    close(api)
 
 
 def test_a_process_that_keeps_an_older_policy_is_named(api: Api) -> None:
@@ -76,8 +111,9 @@ def test_a_send_without_workers_is_refused_with_a_time_to_wait(live: Api) -> Non
 @pytest.fixture
 def replica() -> Iterator[Api]:
     """Build an application on a server that takes no writes."""
-    server = ValkeyServer(options={"replicaof": "127.0.0.1 9"})
+    server = ValkeyServer()
     made = make_api(server)
+    made.store.replicaof("127.0.0.1", 9)
     yield made
     close(made)
     server.close()

@@ -72,7 +72,7 @@ WINDOWS = {
 """The longest that a key of each kind may live, in milliseconds; P is the prefix."""
 GONE = -2
 """The time to live of a key that ended after it was listed."""
-FOR_GOOD = {"P:policy", "{P:guard}:pins"}
+FOR_GOOD = {"P:policy", "P:layout", "{P:guard}:pins"}
 """What has no TTL: operators write it, and take it away."""
 
 

@@ -14,7 +14,8 @@ class HealthSchema(Schema):
         values=fields.String(),
         metadata={
             "description": "The state of each part: ok, or the code of its problem; of eviction, the store's policy; "
+            "of layout, which one the store's records have if it is newer than this version reads; "
             "of policy, the processes that cannot use the newest version.",
-            "example": {"store": "ok", "eviction": "ok", "workers": "ok", "policy": "ok"},
+            "example": {"store": "ok", "layout": "ok", "eviction": "ok", "workers": "ok", "policy": "ok"},
         },
     )
