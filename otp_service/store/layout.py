@@ -10,7 +10,6 @@ reads both and writes the old one; the next one sets the mark, waits until all h
 import logging
 
 from otp_service.errors import StoreUnavailable
-from otp_service.store.connection import Client
 from otp_service.store.polling import start_polling
 from otp_service.store.replication import NOT_REPLICATED
 from otp_service.store.scripts import RETRY_AFTER, Scripts
@@ -42,7 +41,13 @@ class LayoutMark:
 
     def refresh(self) -> None:
         """Read the mark, and leave ours in a store without one. Raises StoreUnavailable if the store is away."""
-        [mark] = self._scripts.tried(self._mark, "mark_layout")
+        calls = [Call("mark_layout", [self._key], [LAYOUT])]
+        [mark] = self._scripts.tried(
+            lambda client: self._scripts.evaluate(client, self._key, calls, NOT_REPLICATED), "mark_layout"
+        )
+        self._judge(mark)
+
+    def _judge(self, mark: str) -> None:
         known = mark.isdecimal() and int(mark) <= LAYOUT
         self.state = OK if known else f"{mark}, newer than {LAYOUT}"
         if known:
@@ -50,14 +55,11 @@ class LayoutMark:
         else:
             self._alarm.failed("store.layout_newer", logging.ERROR, kind=mark, layout=mark, reads=LAYOUT)
 
-    def _mark(self, client: Client) -> list[str]:
-        calls = [Call("mark_layout", [self._key], [LAYOUT])]
-        return self._scripts.evaluate(client, self._key, calls, NOT_REPLICATED)
-
     def admit(self) -> None:
         """Let this process use the store. Raises StoreUnavailable if its records are newer, or if it is away."""
-        if self.state == UNREAD:
-            self.refresh()
+        if self.state == UNREAD:  # a command's first call: it may be one that must write nothing
+            mark = self._scripts.tried(lambda client: client.get(self._key), "read_layout")
+            self._judge(str(mark or LAYOUT))
         if self.state != OK:
             raise StoreUnavailable(
                 f"The store's records are of a newer version of the service (layout {self.state}). This process has "

@@ -65,6 +65,7 @@ def test_without_a_worker_a_process_is_ready_and_says_so(api: Api) -> None:
 def test_a_store_of_a_newer_version_is_named_and_neither_read_nor_changed(valkey: ValkeyServer) -> None:
     """A process that was not upgraded serves nothing and says why, from within a second; then it goes on."""
     api = make_api(valkey)
+    api.core.layout.refresh()
     running = api.opened()
     mark = f"{api.core.settings.redis_prefix}:layout"
     assert api.store.get(mark) == str(LAYOUT)

@@ -29,13 +29,16 @@ def marked(scripts: Scripts) -> tuple[LayoutMark, Facts, str]:
     return mark, Facts(scripts, prefix=prefix), f"{prefix}:layout"
 
 
-def test_a_new_store_is_marked_before_anything_is_written(scripts: Scripts, valkey: ValkeyServer) -> None:
-    """By whoever comes first; for good, and as the first comer said."""
+def test_a_new_store_is_marked_by_the_first_process_and_by_no_command(
+    scripts: Scripts, valkey: ValkeyServer
+) -> None:
+    """For good, and as the first comer said; a command reads it."""
     mark, facts, key = marked(scripts)
-    assert mark.states() == {}
-    facts.put("a", "b", 60)
-    assert mark.states() == {"layout": "ok"}
     client = valkey.client()
+    assert mark.states() == {}
+    assert facts.get("a") is None
+    assert (mark.states(), client.get(key)) == ({"layout": "ok"}, None)
+    mark.refresh()
     assert (client.get(key), client.ttl(key)) == (str(LAYOUT), -1)
     client.set(key, LAYOUT + 1)
     mark.refresh()

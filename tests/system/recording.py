@@ -87,6 +87,7 @@ def product(valkey: ValkeyServer) -> Iterator[Api]:
     serving = Serving(sandbox)
     api = make_api(valkey, serving.url, TEXT, **SECRETS)
     api.flask.extensions["test_sandbox"] = sandbox
+    api.core.layout.refresh()
     try:
         yield api
     finally:

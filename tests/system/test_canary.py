@@ -526,7 +526,7 @@ def test_nothing_in_the_store(run: Run, canaries: list[str]) -> None:
         names = list(client.scan_iter(count=1000))
         dump = "\n".join(f"{name} {_value(client, name)}" for name in names)
         lasting = {name for name in names if client.pttl(name) == -1}
-    assert {name.partition(":")[2] for name in lasting} <= {"policy"}
+    assert {name.partition(":")[2] for name in lasting} <= {"policy", "layout"}
     assert len(names) > SENDS
     assert '"hash":"' in dump
     assert found(canaries, dump) == set()
