@@ -1,6 +1,7 @@
 """How codes are drawn, tied to what they are for, hashed and checked."""
 
 import ast
+import base64
 import hashlib
 import hmac
 import inspect
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from otp_service.crypto import code_hashes
 from otp_service.crypto.code_hashes import (
+    DIGEST_BYTES,
     PROFILES,
     TICKETS_PER_SLOT,
     Claim,
@@ -328,6 +330,15 @@ def test_a_hasher_names_every_scheme_that_it_can_check() -> None:
     for scheme in made.schemes:
         if scheme.startswith("testing"):
             assert made.hash("123456", CLAIM, scheme)
+
+
+def test_the_digest_is_128_bits_and_nothing_else() -> None:
+    """A record holds one for each live code, so what all of them share would be stored again and again."""
+    made = hasher()
+    whole = made.hash("123456", CLAIM, made.scheme)
+    digest = digest_of(whole)
+    assert len(base64.b64decode(f"{digest}==", validate=True)) == DIGEST_BYTES == 16
+    assert whole.endswith(f"${digest}")
 
 
 def test_the_digest_tells_the_codes_of_one_challenge_apart() -> None:

@@ -7,7 +7,27 @@ from collections.abc import Mapping
 
 from tests.mutants.found import Mutant
 
-REASONS: Mapping[tuple[str, str], Mapping[str, str]] = {}
+REASONS: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("challenge.transitions", "after_outcome"): {
+        "or 0, pause_after -> or 1, pause_after": "The longer pause counts, and the other is a second or more.",
+    },
+    ("challenge.transitions", "_untried"): {
+        "place < challenge. -> place <= challenge.": "The newest delivery's own step was tried: it is not listed.",
+    },
+    ("challenge.transitions", "charged_at"): {
+        "strict=False) if -> strict=None) if": "zip takes None for false.",
+        ", before, strict=False) if -> , before) if": "False is zip's default.",
+    },
+    ("crypto.tokens", "_public"): {
+        "rstrip('=') -> rstrip('XX=XX')": "The last character of 32 bytes in Base64 stands for four bits: never an X.",
+    },
+    ("guard.networks", "_network"): {
+        "strict=False)) -> strict=None))": "ip_network takes None for false.",
+    },
+    ("policy.document", "_shown"): {
+        ") <= _BASIC -> ) < _BASIC": "U+FFFF is no character, is not shown as one, and is no control character either.",
+    },
+}
 """By module and function: what was changed, and why that is no other behaviour."""
 
 

@@ -276,6 +276,13 @@ def test_the_channels_of_a_number_are_those_of_its_route_each_once() -> None:
     policy = policy_of(Route(match=Match(countries=("IN",)), steps=(SMS,)), Route(steps=tuple(steps)))
     assert policy.channels(INDIAN, "web", "login") == ("sms",)
     assert policy.channels(BRITISH, "web", "login") == ("voice", "sms", "rcs")
+    routes = policy_of(
+        Route(match=Match(apps=("shop",)), steps=(replace(SMS, channel="rcs"),)),
+        Route(match=Match(purposes=("pay",)), steps=(replace(SMS, channel="mip"),)),
+        Route(steps=(SMS,)),
+    )
+    asked = (("shop", "pay"), ("web", "pay"), ("web", "login"))
+    assert [routes.channels(BRITISH, *one) for one in asked] == [("rcs",), ("mip",), ("sms",)]
     with pytest.raises(NoRoute):
         policy_of().channels(BRITISH, "web", "login")
 
