@@ -6,12 +6,14 @@ import hashlib
 import hmac
 import inspect
 import math
+import re
 import secrets
 import threading
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 from argon2 import PasswordHasher
@@ -238,7 +240,7 @@ def test_a_pepper_rotates_without_voiding_live_codes() -> None:
 def test_a_pepper_or_profile_that_is_gone_is_named(scheme: str) -> None:
     """A removed pepper or profile raises an error. No other is used in its place."""
     made = hasher(p2=OTHER_PEPPER)
-    with pytest.raises(UnknownPepper):
+    with pytest.raises(UnknownPepper, match=f"^{re.escape(scheme)}$"):
         made.hash("123456", CLAIM, scheme)
     with pytest.raises(UnknownPepper):
         found(made, "123456", CLAIM, scheme, ["$argon2id$"])
@@ -330,6 +332,39 @@ def test_a_hasher_names_every_scheme_that_it_can_check() -> None:
     for scheme in made.schemes:
         if scheme.startswith("testing"):
             assert made.hash("123456", CLAIM, scheme)
+
+
+def test_processes_of_two_releases_find_the_same_hash() -> None:
+    """While a release rolls out, one makes the hash and another checks it: salt and claim are always written alike."""
+    made = hasher().hash("123456", Claim("00challenge-id", "login", "12.00 EUR"), "testing.p1")
+    assert made == "$argon2id$v=19$m=8,t=1,p=1$eHcEb6Zgj/2Hk8qGBaRrGw$8oxKba/4aLJGUa4c7hyD/g"
+
+
+def test_a_pepper_may_have_any_name() -> None:
+    """Such as a date with dots: the profile ends at the first one."""
+    made = hasher(**{"2026.11.28": PEPPER})
+    assert made.scheme == "testing.2026.11.28"
+    assert made.hash("123456", CLAIM, made.scheme) == hasher(p1=PEPPER).hash("123456", CLAIM, "testing.p1")
+
+
+def test_each_hash_tells_its_seconds_and_each_wait_is_seen() -> None:
+    """Operators see how long hashing takes, and who waits for a thread or a ticket."""
+    seconds: list[float] = []
+    waits: list[str] = []
+
+    @contextmanager
+    def waiting() -> Iterator[None]:
+        waits.append("begins")
+        yield
+        waits.append("ends")
+
+    made = Hasher({"p1": PEPPER}, "testing", 1, waiting=waiting, observe=seconds.append)
+    started = time.perf_counter()
+    made.hash("123456", CLAIM, made.scheme)
+    assert 0 < seconds[0] <= time.perf_counter() - started
+    assert waits == ["begins", "ends"]
+    with made.ticket(0):
+        assert waits == ["begins", "ends"] * 2
 
 
 def test_the_digest_is_128_bits_and_nothing_else() -> None:

@@ -36,33 +36,34 @@ def run(children: int) -> None:
 
 
 def judge(mutants: Sequence[Mutant]) -> dict[str, Any]:
-    """Return the score of each module, and the survivors with their reasons."""
-    modules = {}
-    for module in sorted({one.module for one in mutants}):
-        own = [one.noticed for one in mutants if one.module == module]
-        modules[module] = {
-            "mutants": len(own),
-            "noticed": sum(map(bool, own)),
-            "percent": round(100 * sum(map(bool, own)) / len(own), 1),
-        }
+    """Return the score of each module over what was tried, and the survivors with their reasons."""
+    names = sorted({one.module for one in mutants})
+    modules = {name: score([one for one in mutants if one.module == name]) for name in names}
     left = [
         {"module": one.module, "function": one.function, "change": one.change, "reason": reason_of(one)}
         for one in mutants
-        if not one.noticed
+        if one.noticed is False
     ]
-    noticed = sum(bool(one.noticed) for one in mutants)
+    return {**score(mutants), "modules": modules, "survivors": left}
+
+
+def score(mutants: Sequence[Mutant]) -> dict[str, Any]:
+    """Count what was tried and noticed; what a run that was stopped did not come to is counted apart."""
+    tried = [one for one in mutants if one.noticed is not None]
+    noticed = sum(bool(one.noticed) for one in tried)
     return {
-        "mutants": len(mutants),
+        "mutants": len(tried),
         "noticed": noticed,
-        "percent": round(100 * noticed / max(1, len(mutants)), 1),
-        "modules": modules,
-        "survivors": left,
+        "percent": round(100 * noticed / max(1, len(tried)), 1),
+        "untried": len(mutants) - len(tried),
     }
 
 
 def complaints(judged: dict[str, Any]) -> list[str]:
     """List what is wrong: modules with a low score, and survivors without a reason."""
     low = [f"{name}: {one['percent']} %" for name, one in judged["modules"].items() if one["percent"] < LEAST]
+    if judged["untried"]:
+        low.append(f"{judged['untried']} were not tried")
     return low + [
         f"SURVIVED {one['module']}.{one['function']}: {one['change']}"
         for one in judged["survivors"]

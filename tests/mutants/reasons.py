@@ -18,14 +18,36 @@ REASONS: Mapping[tuple[str, str], Mapping[str, str]] = {
         "strict=False) if -> strict=None) if": "zip takes None for false.",
         ", before, strict=False) if -> , before) if": "False is zip's default.",
     },
+    ("crypto.code_hashes", "Claim.encode"): {
+        "to_bytes(4, 'big') + -> to_bytes(4) +": "It is the default.",
+    },
+    ("crypto.code_hashes", "Hasher.hash_here"): {
+        "decode('ascii') -> decode('ASCII')": "It is the same encoding.",
+    },
     ("crypto.tokens", "_public"): {
         "rstrip('=') -> rstrip('XX=XX')": "The last character of 32 bytes in Base64 stands for four bits: never an X.",
     },
     ("guard.networks", "_network"): {
         "strict=False)) -> strict=None))": "ip_network takes None for false.",
     },
+    ("policy.document", "_sentence"): {
+        "problem) else ' -> problem) and False else '": "Character by character it comes out the same, more slowly.",
+    },
     ("policy.document", "_shown"): {
         ") <= _BASIC -> ) < _BASIC": "U+FFFF is no character, is not shown as one, and is no control character either.",
+    },
+    ("policy.model", "App.host"): {
+        "or '') -> or 'XXXX')": "No origin is empty.",
+    },
+    ("policy.model", "_site"): {
+        "or '') -> or 'XXXX')": "Every origin has a host.",
+    },
+    ("policy.reach", "Reach.covering"): {
+        "('',) -> ('XXXX',)": "Neither is the name of a country.",
+    },
+    ("policy.reach", "Reach._select_dialled"): {
+        "country else ' -> country or True else '": "No prefix begins as what no country is dialled by.",
+        "else '' return -> else 'XXXX' return": "No prefix begins so either.",
     },
 }
 """By module and function: what was changed, and why that is no other behaviour."""

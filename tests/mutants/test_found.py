@@ -62,8 +62,15 @@ def test_a_survivor_without_a_reason_and_a_low_score_are_complaints() -> None:
         [*noticed, Mutant("a", "f", "1 -> 2", noticed=False), Mutant("b", "g", "x", noticed=False)]
     )
     assert (judged["mutants"], judged["noticed"], judged["percent"]) == (20, 18, 90.0)
-    assert judged["modules"]["b"] == {"mutants": 1, "noticed": 0, "percent": 0.0}
+    assert judged["modules"]["b"] == {"mutants": 1, "noticed": 0, "percent": 0.0, "untried": 0}
     assert complaints(judged) == ["b: 0.0 %", "SURVIVED a.f: 1 -> 2", "SURVIVED b.g: x"]
+
+
+def test_what_was_not_tried_is_neither_noticed_nor_a_survivor() -> None:
+    """A run that was stopped says how much is missing."""
+    judged = judge([Mutant("a", "f", "1 -> 2", noticed=True), Mutant("a", "f", "2 -> 3", noticed=None)])
+    assert judged["modules"]["a"] == {"mutants": 1, "noticed": 1, "percent": 100.0, "untried": 1}
+    assert complaints(judged) == ["1 were not tried"]
 
 
 def test_every_reason_is_a_sentence_about_a_module_that_is_there() -> None:

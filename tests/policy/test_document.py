@@ -911,6 +911,11 @@ def test_a_name_of_thousands_of_characters_is_cut_where_problems_are_read() -> N
     assert len(problem) == len("policy: ...") + 1000
     assert problem.startswith("policy: route[0].steps[0].upstream: there is no upstream xxx")
     assert re.search(r"xxx \(line [0-9]+\)$", problem)
+    least = len(refused_with_lines(GOOD.replace('upstream = "main"', 'upstream = "x"'))[0])
+    for more, cut in ((1000, False), (1001, True)):
+        name = "x" * (1 + more + len("policy: ") - least)
+        [problem] = refused_with_lines(GOOD.replace('upstream = "main"', f'upstream = "{name}"'))
+        assert ("..." in problem) is cut
 
 
 def test_all_problems_are_reported_at_once_in_the_order_of_the_document() -> None:
@@ -1013,6 +1018,29 @@ def test_a_key_belongs_to_one_app_and_is_of_one_kind() -> None:
     assert read.key_owner(OTHER_HASH) == (web, "secret")
     for unknown in ("", "pk_a", HASH.upper(), HASH[:-1], OPS_HASH):
         assert read.key_owner(unknown) is None
+
+
+def test_every_key_of_every_app_has_its_owner() -> None:
+    """However many apps there are, and whichever was read last."""
+    other = (
+        f'[app.b]\nbrand = "B"\npublishable_keys = ["{digest("pk_b")}"]\nsecret_keys = ["{digest("sk_b")}"]\n'
+    )
+    read = policy.parse(APP + other + UPSTREAM + ROUTE)
+    owned = {key: read.key_owner(digest(key)) for key in ("pk_a", "sk_a", "pk_b", "sk_b")}
+    assert {key: (owner[0].name, owner[1]) for key, owner in owned.items() if owner} == {
+        "pk_a": ("web", "publishable"),
+        "sk_a": ("web", "secret"),
+        "pk_b": ("b", "publishable"),
+        "sk_b": ("b", "secret"),
+    }
+
+
+def test_so_many_warnings_are_cut_and_the_policy_is_read() -> None:
+    """As problems are; each hash of the example is one."""
+    hashes = ", ".join(f'"{at:064x}"' for at in range(60))
+    read = policy.parse(GOOD.replace(f'secret_keys = ["{OTHER_HASH}"]', f"secret_keys = [{hashes}]"))
+    assert len(read.warnings) == 51
+    assert read.warnings[-1] == "more than 50 were found, and the others are left out"
 
 
 def test_an_edited_policy_knows_the_keys_of_its_own_apps_only() -> None:

@@ -287,6 +287,23 @@ def test_the_channels_of_a_number_are_those_of_its_route_each_once() -> None:
         policy_of().channels(BRITISH, "web", "login")
 
 
+def test_each_account_has_its_weight() -> None:
+    """An account without one would never be drawn, and nobody would see why."""
+    with pytest.raises(ValueError, match="shorter"):
+        replace(SMS, upstreams=("a", "b"), weights=(1,)).order(lambda: 0.5)
+
+
+def test_a_plan_is_that_of_the_purpose() -> None:
+    """A payment may take another route than a login."""
+    policy = policy_of(
+        Route(match=Match(purposes=("login",)), steps=(replace(SMS, channel="mip"),), name="in"),
+        Route(steps=(SMS,)),
+    )
+    assert plan(policy).route == "in"
+    paying = policy.plan(BRITISH, "web", "pay", None, dice=no_dice, learned=nothing_learned)
+    assert (paying.route, paying.steps[0].channel) == ("1", "sms")
+
+
 def test_accounts_in_a_list_keep_their_order() -> None:
     """Nothing is drawn for them."""
     step = replace(SMS, upstreams=("main", "spare", "third"))
