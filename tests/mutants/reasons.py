@@ -30,6 +30,9 @@ REASONS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("guard.networks", "_network"): {
         "strict=False)) -> strict=None))": "ip_network takes None for false.",
     },
+    ("policy.document", "_checked"): {
+        "= None with -> = '' with": "Without a draft there are problems.",
+    },
     ("policy.document", "_sentence"): {
         "problem) else ' -> problem) and False else '": "Character by character it comes out the same, more slowly.",
     },
@@ -42,7 +45,13 @@ REASONS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("policy.model", "_site"): {
         "or '') -> or 'XXXX')": "Every origin has a host.",
     },
+    ("policy.reach", "Reach._select_own"): {
+        "(1 << at) -> (1 >> at)": "Later routes are left out twice: by these bits, and by their place.",
+        ", (1 << -> , (2 <<": "As above.",
+        "place < at -> place <= at": "As above.",
+    },
     ("policy.reach", "Reach.covering"): {
+        "(bits & -bits -> (bits | -bits": "It is the lowest bit with a minus, which is as long.",
         "('',) -> ('XXXX',)": "Neither is the name of a country.",
     },
     ("policy.reach", "Reach._select_dialled"): {

@@ -194,6 +194,15 @@ def test_countries_may_be_named_by_each_app() -> None:
     ]
 
 
+def test_of_several_earlier_routes_the_first_is_named() -> None:
+    """It is the one that numbers take."""
+    same = ['country = ["GB"]'] * 3
+    assert refused(routes(*same)) == [
+        "route[1]: is never reached, route[0] already serves everything it matches (line 15)",
+        "route[2]: is never reached, route[0] already serves everything it matches (line 18)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("matches", "problem"),
     [

@@ -1020,6 +1020,49 @@ def test_a_key_belongs_to_one_app_and_is_of_one_kind() -> None:
         assert read.key_owner(unknown) is None
 
 
+def test_a_list_of_too_many_entries_is_named_and_nothing_else_is_read() -> None:
+    """Comparing them with one another could take seconds."""
+    crowd = GOOD.replace('origins = ["https://app.example.com"]', f"origins = [{'0, ' * 501}]")
+    assert refused_with_lines(crowd) == ["policy: app.web.origins: has more than 500 entries (line 4)"]
+
+
+def test_so_many_problems_are_cut() -> None:
+    """Whoever has mended the first fifty sees the others."""
+    many = "".join(f"unknown_{at} = 1\n" for at in range(60))
+    with pytest.raises(ConfigurationError) as caught:
+        policy.parse(many + GOOD)
+    assert len(caught.value.problems) == 51
+    assert caught.value.problems[-1] == "policy: more than 50 were found, and the others are left out"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (f"{GOOD}# {'x' * 262_144}", "policy: is longer than 256 KiB"),
+        (f"{GOOD}x = [{'0, ' * 20_001}]", "policy: has more than 20000 values"),
+    ],
+)
+def test_a_document_that_is_too_large_as_a_whole_has_no_line(text: str, problem: str) -> None:
+    """It is refused before its places are named."""
+    with pytest.raises(ConfigurationError) as caught:
+        policy.parse(text)
+    assert caught.value.problems == [problem]
+
+
+@pytest.mark.parametrize(("text", "line"), [("a = 1\nb = = 2\nc = 3\n", 2), ("a = 1\n\nb = ", 3)])
+def test_broken_toml_is_refused_at_the_line_where_it_breaks(text: str, line: int) -> None:
+    """That of the character, or the last one if the document ends too early."""
+    [problem] = refused_with_lines(text)
+    assert problem.endswith(f"(line {line})")
+
+
+def test_hosts_to_which_texts_may_lead_are_read() -> None:
+    """They stand beside the texts, and are none."""
+    read = policy.parse(GOOD + '[template]\nhosts = ["acme.example", "acme.test"]\n')
+    assert read.hosts == ("acme.example", "acme.test")
+    assert read.templates == {}
+
+
 def test_every_key_of_every_app_has_its_owner() -> None:
     """However many apps there are, and whichever was read last."""
     other = (
