@@ -7,6 +7,8 @@ import pytest
 
 from otp_service.bootstrap.core import Core
 from otp_service.errors import TooManyRequests
+from otp_service.guard.decision_hook import Answer
+from otp_service.history.note import Note, What
 from otp_service.verification.caller import Caller
 from otp_service.verification.send import SendRequest
 from tests.support.http_api import NUMBER, Run
@@ -66,6 +68,21 @@ def test_a_story_is_told_line_by_line(run: Run, product: Core) -> None:
     assert first.endswith("refused (too_many_requests by cooldown)")
     assert "refused" in last
     assert "rule cooldown: 1 of 1 in 30 s (too_many_requests)  request_id=zzzzzzzzzzz" in last
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (Answer("human_check", "", 0.0124), "decided human_check by the app's endpoint  seconds=0.012"),
+        (Answer("allow", "late", 0.3), "decided allow by on_failure (late)  seconds=0.3"),
+    ],
+)
+def test_a_story_says_who_decided(run: Run, product: Core, answer: Answer, told: str) -> None:
+    """The app's endpoint, or its policy, with the reason and the time that it took."""
+    id_ = sent(product)
+    product.journal.add(answer.as_note(Note(what=What.DECIDED, challenge=id_)))
+    product.journal.hand_over()
+    assert told in run("challenges", "show", id_)[1]
 
 
 def test_all_are_exported_as_lines(run: Run, product: Core) -> None:
