@@ -16,7 +16,7 @@ class SecretKeyInPage(OtpError):
     code = "secret_key_in_page"
     detail = (
         "A web page sent this secret key, so whoever opens the page can read it. Use the app's publishable key "
-        "(pk_...) in pages, and replace this secret key now: otp-service keys rotate, or its hash in the policy."
+        "(pk_...) in pages, replace this secret key now, and revoke it: otp-service keys, or its hash in the policy."
     )
     broken = ("Authorization", "must contain a publishable key if a page of another origin calls")
 

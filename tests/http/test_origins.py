@@ -92,6 +92,7 @@ def test_a_secret_key_in_a_page_is_refused(api: Api, headers: dict[str, str], me
     """Whatever it calls; a page of the app's origin can read why."""
     answer = api.call(method, path, body=BODY if method == "POST" else None, headers=headers)
     assert (answer.status_code, (answer.json or {})["code"]) == (403, "secret_key_in_page")
+    assert "revoke" in (answer.json or {})["detail"]  # a rotation alone leaves it valid for a day
     assert answer.headers.get("Access-Control-Allow-Origin") == (
         ORIGIN if headers["Origin"] == ORIGIN else None
     )
