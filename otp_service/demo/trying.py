@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import requests
@@ -98,20 +99,32 @@ class Service:
                     allow_redirects=False,
                     stream=True,
                 ) as answer:
-                    text = next(answer.iter_content(_LONGEST), b"")
+                    text = _beginning(answer)
             except (NotConnectedError, requests.RequestException, OSError) as error:
                 told = f"{self.url} does not answer. Does the service run there?"
                 raise NoAnswer(told, may_be_done=not isinstance(error, NotConnectedError)) from None
-        return _read(text, ok=answer.ok, url=self.url)
+        return _read(text, status=answer.status_code, url=self.url)
 
 
-def _read(text: bytes, *, ok: bool, url: str) -> dict[str, Any]:
+def _beginning(answer: requests.Response) -> bytes:
+    """Read an answer, which a proxy may have cut into pieces, to its end or to the limit."""
+    text = b""
+    for piece in answer.iter_content(_LONGEST):
+        text += piece
+        if len(text) >= _LONGEST:
+            break
+    return text
+
+
+def _read(text: bytes, *, status: int, url: str) -> dict[str, Any]:
+    ok = status < HTTPStatus.BAD_REQUEST
     try:
         said: dict[str, Any] = json.loads(text)
         _ = said["challenge_id" if ok else "code"]
     except (ValueError, KeyError, TypeError):
-        strange = f"{url} answers, but not as this service does. Is it the address of the API?"
-        raise NoAnswer(strange, may_be_done=False) from None
+        strange = f"{url} answers {status}, but not as this service does. Is it the address of the API?"
+        # A proxy answers so, too, if it waited too long for the service.
+        raise NoAnswer(strange, may_be_done=status >= HTTPStatus.INTERNAL_SERVER_ERROR) from None
     if not ok:
         raise Refused(said)
     return said

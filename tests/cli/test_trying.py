@@ -11,6 +11,7 @@ from otp_service.cli.main import run
 from otp_service.demo.trying import Service
 from tests.support.demo_process import Demo
 from tests.support.fault_proxy import FaultProxy
+from tests.support.fault_server import FaultServer, http, say
 from tests.support.ports import free_port
 
 pytest_plugins = ["tests.support.demo_fixtures"]
@@ -134,6 +135,34 @@ def test_a_send_whose_end_is_not_known_can_be_repeated_without_a_second_code(
     assert told
     assert run(["send", number, "--demo", str(demo.var), "--idempotency-key", told[1]]) == 0
     assert sent_to(demo, number) == 1
+
+
+def in_pieces(text: str) -> bytes:
+    """Write an answer as a proxy does that does not know its length."""
+    head = "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    pieces = [text[at : at + 10] for at in range(0, len(text), 10)]
+    return (head + "".join(f"{len(one):x}\r\n{one}\r\n" for one in [*pieces, ""])).encode()
+
+
+def test_a_proxy_that_gave_up_is_asked_again_and_may_answer_in_pieces(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service behind it may have sent a code, so the same key is used."""
+    monkeypatch.setenv("OTP_API_KEY", "sk_any")
+    shown = {"challenge_id": "an-id", "to": "+1********00", "channel": "sms"}
+    with FaultServer() as proxy:
+        gave_up = say(http(b"<h1>504</h1>", "504 Gateway Timeout"))
+        proxy.play_each([gave_up], [say(in_pieces(json.dumps(shown)))])
+        at = ("--api", f"http://127.0.0.1:{proxy.port}")
+        assert run(["send", "+12025550100", "--json", *at]) == 0
+        assert json.loads(capsys.readouterr().out) == shown
+        proxy.play(gave_up)
+        assert run(["send", "+12025550100", *at]) == 1
+        keys = [request.headers["idempotency-key"] for request in proxy.received]
+    assert keys == [keys[0]] * 2 + [keys[2]] * 3
+    err = capsys.readouterr().err
+    assert "answers 504, but not as this service does" in err
+    assert f"--idempotency-key {keys[2]}" in err
 
 
 def test_a_service_that_is_not_there_or_not_named_is_told(
