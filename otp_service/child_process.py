@@ -47,7 +47,8 @@ def die_with_parent(parent: int, number: signal.Signals = signal.SIGTERM) -> Non
 def settle() -> None:
     """Take what a start has made out of the search for garbage, and search less often: these objects stay.
 
-    By default the whole of them is walked through again and again, for cycles that hardly any request leaves.
+    By default the whole of them is walked through again and again, for cycles of which a request leaves few: up to
+    GARBAGE objects wait, a few MiB.
     """
     gc.collect()
     gc.freeze()
