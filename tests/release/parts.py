@@ -20,6 +20,8 @@ SUPPLY = Path("requirements.txt")
 LOCKED = re.compile(
     r"^([A-Za-z0-9._-]+)(?:\[[a-z]+\])?==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)", re.MULTILINE
 )
+INTERPRETER = re.compile(r"(lib)?python3\.\d+-minimal")
+"""Debian's packages that have Python's program."""
 Part = Mapping[str, Any]
 
 
@@ -83,14 +85,31 @@ def locked(lock: str) -> Iterator[Part]:
 
 
 def of_image(root: Path, version: str, moment: int) -> dict[str, Any]:
-    """Return the list of what the file system of an image holds: Python's packages and Debian's."""
+    """Return the list of what the file system of an image holds: Python's packages, Debian's, and Python itself."""
     installed = metadata.distributions(
         path=[str(one) for one in root.glob("opt/otp/lib/python*/site-packages")]
     )
     python = [_installed(one.metadata) for one in installed if one.name != "otp-service"]
     records = sorted((root / "var/lib/dpkg/status.d").iterdir())
-    systems = debian("\n\n".join(one.read_text(encoding="utf-8") for one in records))
+    systems = list(debian("\n\n".join(one.read_text(encoding="utf-8") for one in records)))
+    if not any(INTERPRETER.match(str(one["name"])) for one in systems):
+        python.append(_interpreter(root))
     return bill(version, moment, iter([*sorted(python, key=lambda one: str(one["name"])), *systems]))
+
+
+def _interpreter(root: Path) -> Part:
+    """Return the Python of an image whose base did not take it from Debian, as the environment names it."""
+    about = (root / "opt/otp/pyvenv.cfg").read_text(encoding="utf-8")
+    [version] = re.findall(r"^version = (\S+)$", about, re.MULTILINE)
+    purl = f"pkg:generic/python@{version}"
+    return {
+        "type": "library",
+        "bom-ref": purl,
+        "name": "python",
+        "version": version,
+        "purl": purl,
+        "licenses": [_choice("PSF-2.0")],
+    }
 
 
 def _installed(about: metadata.PackageMetadata) -> Part:
