@@ -11,16 +11,18 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import phonenumbers
 import requests
 from redis.exceptions import RedisError
 
 from tests.soak.clients import LOST, People
-from tests.soak.faults import LOSING, Step, plan
+from tests.soak.faults import FAULTS, LOSING, Fault, Step, plan
 from tests.soak.judge import Verdict, judge
 from tests.soak.stand import Stand
 from tests.support.numbers import crowd
@@ -38,9 +40,9 @@ class Course:
     lost: Counter[str] = field(default_factory=Counter)
     stuck: list[str] = field(default_factory=list)
 
-    def run(self, stand: Stand, people: People, seed: int, ends: float) -> None:
+    def run(self, stand: Stand, people: People, steps: Iterable[Step], ends: float) -> None:
         """Inject one fault after the other until `ends` (monotonic seconds)."""
-        for step in plan(seed):
+        for step in steps:
             time.sleep(min(step.pause, max(0.0, ends - time.monotonic())))
             if time.monotonic() >= ends:
                 break
@@ -63,12 +65,12 @@ class Course:
             _show(f"        nothing moves any more after {self.stuck[-1]}")
 
 
-def soak(seconds: float, seed: int) -> tuple[Verdict, dict[str, Any]]:
+def soak(seconds: float, seed: int, faults: Sequence[Fault] = FAULTS) -> tuple[Verdict, dict[str, Any]]:
     """Run for so long; gives the verdict, and what happened."""
     course = Course()
     with Stand() as stand:
-        with People(stand, seed, crowd()) as people:
-            course.run(stand, people, seed, time.monotonic() + seconds)
+        with People(stand, seed, _numbers()) as people:
+            course.run(stand, people, plan(seed, faults), time.monotonic() + seconds)
             _show("no more faults; everybody finishes")
         with suppress(AssertionError):
             until(stand.is_ready)
@@ -106,6 +108,12 @@ def _judge_stand(verdict: Verdict, stand: Stand, course: Course) -> None:
     troubles = stand.troubles + [f"{name} ended by itself" for name in stand.ended()]
     verdict.demand("processes end when they are told to, and only then", not troubles, "; ".join(troubles))
     verdict.demand("it serves again, without a restart", *_serves(stand))
+
+
+def _numbers() -> Iterator[str]:
+    """Give those of the crowd's numbers that the policy sends to: some areas are no place, but a kind of number."""
+    usual = phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE
+    return (one for one in crowd() if phonenumbers.number_type(phonenumbers.parse(one)) == usual)
 
 
 def _serves(stand: Stand) -> tuple[bool, str]:

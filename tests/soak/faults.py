@@ -3,7 +3,7 @@
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -150,6 +150,8 @@ def _rotate(stand: Stand, dice: random.Random, _: float) -> None:
     stand.rotate(dice.choice(("OTP_PEPPERS", "OTP_SIGNING_KEYS")))
 
 
+PLANNED = ("rolling restart", "reload", "policy change", "key rotation")
+"""What is no fault, but done on purpose."""
 LOSING = frozenset({"kill -9 of an API process"})
 """Faults in which a call may stay without an answer."""
 FAULTS = (
@@ -183,10 +185,10 @@ class Step:
     seed: int
 
 
-def plan(seed: int) -> Iterator[Step]:
+def plan(seed: int, faults: Sequence[Fault] = FAULTS) -> Iterator[Step]:
     """Draw faults without end; the same seed gives the same ones. Each kind comes once before any comes again."""
     dice = random.Random(seed)
-    known = list(FAULTS)
+    known = list(faults)
     while True:
         dice.shuffle(known)
         for fault in known:

@@ -88,8 +88,9 @@ def _judge_journey(verdict: Verdict, one: Journey, inbox: list[dict[str, Any]], 
         "a person gets to an end", one.ended, f"{one.challenge_id[:6]}… {one.sent} {dict(one.checks)}"
     )
     if one.sent != "accepted":
-        verdict.demand("a send is answered definitely", one.sent, str(one.sent))
+        verdict.demand("a send is accepted", holds=False, about=f"{one.number[:5]}… {one.sent}")
         return
+    verdict.demand("a send is accepted", holds=True)
     about = f"{one.challenge_id[:6]}… {dict(one.checks)} {one.last.get('deliveries')}"
     verdict.demand("a code verifies once", one.checks["right verified"] <= 1, about)
     verdict.demand("no wrong code is right", not one.checks["wrong verified"], about)

@@ -126,6 +126,7 @@ class Stand:
             self._write_secrets(name, [self._settings.pop(name)])
             self._settings[f"{name}_FILE"] = str(self.folder / name)
         (self.folder / "clock").write_text("+0")
+        self._kept = threading.local()
         self.troubles: list[str] = []
         """Processes of the product that ended by themselves, or did not end when told to."""
         self.refilled = 0
@@ -289,10 +290,15 @@ class Stand:
     def call(
         self, method: str, path: str, body: object = None, *, key: str = SECRET, **headers: str
     ) -> requests.Response:
-        """Call the API once."""
+        """Call the API once; each thread keeps its connection."""
         sent = {"Authorization": f"Bearer {key}"} | {n.replace("_", "-"): v for n, v in headers.items()}
         url = f"http://{self._ops['serve-0']}" if path.startswith("/ops") else self.url
-        return requests.request(method, url + path, json=body, headers=sent, timeout=20)
+        if not hasattr(self._kept, "session"):
+            self._kept.session = requests.Session()
+        answer: requests.Response = self._kept.session.request(
+            method, url + path, json=body, headers=sent, timeout=20
+        )
+        return answer
 
     def inbox(self, number: str) -> list[dict[str, Any]]:
         """List what arrived for a number, newest first."""

@@ -6,7 +6,7 @@ import pytest
 
 from tests.soak.__main__ import soak
 from tests.soak.clients import Journey
-from tests.soak.faults import FAULTS, plan
+from tests.soak.faults import FAULTS, PLANNED, plan
 from tests.soak.judge import judge
 from tests.support.deployments import Sentinel, ask, leads
 from tests.support.patience import until
@@ -43,6 +43,8 @@ def violations(**changes: object) -> list[str]:
         ({"last": {"deliveries": [{"channel": "sms", "status": "sending"}]}}, "no delivery is stuck"),
         ({"number": "+12015550101", "code": ""}, "an accepted send ends"),
         ({"code": "654321"}, "the judge has the messages that people had"),
+        ({"sent": "unknown"}, "a send is accepted"),
+        ({"sent": "too_many_requests"}, "a send is accepted"),
         ({"ended": 0.0}, "a person gets to an end"),
     ],
 )
@@ -104,6 +106,16 @@ def test_a_seed_gives_the_same_faults_again() -> None:
     steps = [next(one) for _ in range(2 * len(FAULTS))]
     assert steps == [next(two) for _ in steps]
     assert {step.fault.name for step in steps[: len(FAULTS)]} == {fault.name for fault in FAULTS}
+
+
+@pytest.mark.slow
+def test_restarts_and_reloads_of_api_and_workers_lose_no_request_and_no_challenge() -> None:
+    """Under fifty people who keep their connections, while policy and keys change, too."""
+    planned = [fault for fault in FAULTS if fault.name in PLANNED]
+    verdict, happened = soak(60, seed=3, faults=planned)
+    assert (verdict.violations, happened["lost_answers"]) == ([], {}), happened
+    assert happened["verified"] > 100, happened
+    assert {"rolling restart", "reload"} <= set(happened["faults"]), happened
 
 
 @pytest.mark.slow

@@ -14,8 +14,9 @@ class Bounds:
     """For a whole request to come, headers and body; and for its answer to be taken."""
     idle: float = 75
     """Between requests: longer than proxies keep a connection, so that it is the proxy that closes."""
-    stopping: float = 1
-    """For the next request on an idle connection, when the process stops."""
+    stopping: float = 5
+    """For the next request on an idle connection, when the process stops. One that crosses with the close is lost, so
+    this is longer than a client in use waits; and it is below the time that a process has to end."""
     lingering: float = 2
     """In which what follows a refusal is thrown away, so that the client can read the refusal."""
     waiting: float = 5
