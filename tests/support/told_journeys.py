@@ -110,6 +110,8 @@ class Person:
         self.plan_step(
             "asked", request_id=self.first_request, origin=origin, route=self.route, channel=channel
         )
+        if self.app == "decided":
+            self.plan_step("decided", **_decided("allow"))
         self.plan_step("admitted", channel=plan.partition(":")[0], plan=plan, result=result)
 
     def refuse(self, answer: requests.Response, code: str, **facts: Any) -> None:  # noqa: ANN401 - what a step says
@@ -121,7 +123,10 @@ class Person:
         about = {"request_id": request_id, "origin": origin, "route": route, "channel": chosen}
         last = {"request_id": request_id, "reason": code, "channel": chosen, **facts}
         what, state = ("human_check", "human_check") if asks else ("refused", "refused")
-        self.refused.append((request_id, state, [_step("asked", **about), _step(what, **last)]))
+        steps = [_step("asked", **about), _step(what, **last)]
+        if facts.get("rule") == "decision":
+            steps.insert(1, _step("decided", **_decided("refuse")))
+        self.refused.append((request_id, state, steps))
 
     def arrives(self, channel: str, *, account: str = "main") -> Message:
         """Wait for the next message; it was accepted."""
@@ -230,6 +235,10 @@ class Person:
 
 def _request(answer: requests.Response) -> str:
     return answer.headers["X-Request-Id"]
+
+
+def _decided(answer: str) -> Step:
+    return {"result": answer, "seconds": True}
 
 
 def _step(what: str, **facts: Any) -> Step:  # noqa: ANN401 - what a step says
