@@ -26,6 +26,7 @@ from tests.bench.fallback import falling_back
 from tests.bench.figures import Figure
 from tests.bench.growth import COUNTS, SOON, growing
 from tests.bench.guard import guarding
+from tests.bench.mistake import mistaken
 from tests.bench.overload import overloaded
 from tests.bench.receipts import receiving
 from tests.bench.resident import idling, staying
@@ -61,6 +62,7 @@ def parts(options: argparse.Namespace) -> Mapping[str, Part]:
         "fallback": lambda: falling_back(max(1, scale // 2), options.profile),
         "receipts": lambda: receiving(options.receipts or scale * 125),
         "stories": lambda: finding(options.stories or scale * 1000, scale * 5),
+        "mistake": lambda: mistaken(2 if options.smoke else 40),
         "reach": lambda: reaching(scale * 2, options.profile),
         "growth": lambda: growing(
             "fast", seconds, GROWN, *(((100, 1000, 10_000), 10) if options.smoke else (COUNTS, SOON))

@@ -229,8 +229,12 @@ class Desk:
         return search
 
     def _hour(self) -> None:
+        """Ask for pages until one shows something: those before it passed over what came later."""
         since = self._kept.at - self._dice.randrange(2 * 3_600_000, WEEK - 3_600_000)
-        assert self._post({"since": since, "until": since + 3_600_000})["challenges"]
+        body: dict[str, Any] = {"since": since, "until": since + 3_600_000}
+        page = self._post(body)
+        while not page["challenges"]:
+            page = self._post({**body, "cursor": page["next_cursor"]})
 
     def _sign_in(self) -> None:
         answer = self._browser.post(
