@@ -110,12 +110,12 @@ def test_a_rate_is_told_in_cores(capsys: pytest.CaptureFixture[str]) -> None:
     for name in PROFILES:
         (line,) = (line for line in said.splitlines() if line.startswith(f"  {name} "))
         assert line.count("core") == 3
-    assert "this is 5% of it" in said
+    assert "this is 7% of it" in said
 
 
 @pytest.mark.parametrize(
     ("rate", "said"),
-    [("160000", "It needs a node of its own."), ("10000000", "No cluster can carry this")],
+    [("120000", "It needs a node of its own."), ("10000000", "No cluster can carry this")],
 )
 def test_where_the_guards_node_ends_is_told(capsys: pytest.CaptureFixture[str], rate: str, said: str) -> None:
     """More machines do not move it."""
