@@ -648,7 +648,11 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("math.min(now + pause, deadline)", "now + pause"),
         ("deadline >= challenge.expires and deadline + BAND or deadline", "deadline"),
         ("deadline >= challenge.expires and deadline + BAND or deadline", "deadline + BAND"),
-        ('leads and move or ""', "move"),
+        ('(leads or is_repeated) and move or ""', "move"),
+        ("challenge.moved == operation", "false"),
+        ("challenge.moved == operation", "true"),
+        ('move == "next" or move == "give_up"', 'move == "next"'),
+        ('move == "next" or move == "give_up"', 'move == "give_up"'),
         KEEPTTL,
     ],
     "use_once": [

@@ -180,12 +180,16 @@ def _settle_waited(flaky: Stores, store: Stores, id_: str) -> None:
     armed(store, id_)
     store.scripts.offset += SEND_LEASE
     flaky.scripts.offset = store.scripts.offset
-    flaky.challenges.settle(claimed(store, id_), Next(1))
+    settled = flaky.challenges.settle(claimed(store, id_), Next(1))
+    assert settled is not None
+    assert settled.move == "next"
     assert [d.step for d in seen(store, id_).deliveries] == [0, 1]
 
 
 def _give_up(flaky: Stores, store: Stores, id_: str) -> None:
-    flaky.challenges.settle(claimed(store, id_), GiveUp())
+    settled = flaky.challenges.settle(claimed(store, id_), GiveUp())
+    assert settled is not None
+    assert settled.move == "give_up"
     assert seen(store, id_).state is State.UNDELIVERABLE
 
 
@@ -333,7 +337,8 @@ def _record_receipt(flaky: Stores, store: Stores, id_: str) -> None:
     found = flaky.challenges.record_receipt(
         id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason=""
     )
-    assert found == Recorded("changed", seen(store, id_), 0, Status.ACCEPTED, first=True)
+    assert found == Recorded("changed", seen(store, id_), 0, Status.ACCEPTED, first=True, at=found.at)
+    assert found.at >= seen(store, id_).last.at
     assert seen(store, id_).last.status is Status.DELIVERED
     again = store.challenges.record_receipt(
         id_, "main", upstream_id="", reference=reference, status=Status.DELIVERED, reason=""

@@ -27,7 +27,7 @@ local heard = {}
 for _, one in ipairs(challenge.heard or {}) do
   local act, at, found, was, is_first = unpack(one)
   if act == operation then
-    return {"changed", now, stored, found, was, is_first}
+    return {"changed", at, stored, found, was, is_first}
   end
   if now - at < repeated_for then
     heard[#heard + 1] = one

@@ -6,7 +6,8 @@
 -- The move counts only while the lease holds, the challenge is pending and the delivery is its newest. If the delivery
 -- already has a status that this one does not overrule, the challenge is due at once instead. If no guess is left, nothing
 -- follows.
--- Returns {"settled", now, challenge, the move that was made or ""} or {"lost", now}.
+-- Returns {"settled", now, challenge, the move that was made or ""} or {"lost", now}. A call that is repeated after a lost
+-- reply is told of a move to the next step or to the end as the first was: `moved` names the lease that made the last one.
 -- KEYS: due, challenge
 -- ARGV: id, operation, ending, wake
 -- include: now
@@ -25,6 +26,7 @@ end
 local deliveries = challenge.deliveries
 local last = deliveries[#deliveries]
 local known_better, changed = false, false
+local is_repeated = challenge.moved == operation
 if status ~= "" then
   local mine
   for _, delivery in ipairs(deliveries) do
@@ -60,6 +62,9 @@ if leads then
     last.status = "refused" -- no account could take it
     last.reason = "no_account_left"
     changed = true
+  end
+  if move == "next" or move == "give_up" then
+    challenge.moved = operation
   end
   if move == "give_up" then
     challenge.state = "undeliverable"
@@ -104,4 +109,4 @@ if not leads and challenge.state and challenge.watched and changed then
 end
 stored = cjson.encode(challenge)
 redis.call("SET", challenge_key, stored, "KEEPTTL")
-return {"settled", now, stored, leads and move or ""}
+return {"settled", now, stored, (leads or is_repeated) and move or ""}
