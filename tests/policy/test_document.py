@@ -1041,6 +1041,7 @@ def test_so_many_problems_are_cut() -> None:
         (f"{GOOD}# {'x' * 262_144}", "policy: is longer than 256 KiB"),
         (f"{GOOD}x = [{'0, ' * 20_001}]", "policy: has more than 20000 values"),
     ],
+    ids=["text", "values"],
 )
 def test_a_document_that_is_too_large_as_a_whole_has_no_line(text: str, problem: str) -> None:
     """It is refused before its places are named."""
