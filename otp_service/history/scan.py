@@ -14,7 +14,7 @@ from otp_service.history.line import needle, time_of
 from otp_service.history.store import HOUR, StoryStore, hour_of
 from otp_service.history.story import HUMAN_CHECK, REFUSED, Story, read_story
 
-MOST = 3000
+MOST = 2000
 """Stories that are read for one page; with more, the page is shorter than it could be, and has a cursor."""
 CHUNK = 100
 CURSOR_RULE = "must be next_cursor of the page before"

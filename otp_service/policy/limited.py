@@ -4,6 +4,7 @@ Knows how a policy comes out of that process. Must not know what a policy says. 
 sizes foresees. `python -m otp_service.policy.limited` is the process.
 """
 
+import os
 import pickle
 import sys
 from typing import Any
@@ -14,6 +15,20 @@ from otp_service.policy.document import parse
 from otp_service.policy.model import Policy
 
 RETRY_AFTER = 5
+SAMPLE = b"""
+guard.countries.allow = ["*"]
+[app.web]
+brand = "Acme"
+origins = ["https://app.example.com"]
+[upstream.main]
+kind = "mobtexting"
+base_url = "https://portal.example.com/api/v2/"
+token_env = "OTP_UPSTREAM_MAIN_TOKEN"
+sms = { service = "T", sender = "ACMEIN" }
+[[route]]
+steps = [{ channel = "sms", upstream = "main", wait = "5s" }]
+"""
+"""A policy that a process parses before its work comes: what the first parse compiles takes longer than the rest."""
 MODULE = "otp_service.policy.limited"
 
 
@@ -49,4 +64,7 @@ def _parsed(given: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(work(_parsed))
+    _parsed(SAMPLE)
+    ended = work(_parsed)
+    sys.stdout.flush()
+    os._exit(ended)  # nothing is left to do: taking the interpreter apart would take longer than the parse

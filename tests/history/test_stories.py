@@ -409,7 +409,7 @@ def test_a_time_range_is_narrowed(valkey: ValkeyServer) -> None:
 
 def test_a_page_reads_a_bounded_number_of_stories(desk: Desk) -> None:
     """A page of which nothing fits ends early and has a cursor that leads on."""
-    desk.stories._scan = Scan(desk.kept, clock=desk.spine.store.facts.time, keep=KEEP, most=2)  # noqa: SLF001 - two, not 3000
+    desk.stories._scan = Scan(desk.kept, clock=desk.spine.store.facts.time, keep=KEEP, most=2)  # noqa: SLF001 - two, not 2000
     for number in NUMBERS[:5]:
         desk.send(number)
     pages = [desk.search(since=0, wanted=Wanted(app="another"))]
