@@ -101,6 +101,13 @@ def _line(one: Mapping[str, Any]) -> str:
     return f"{one['id']}  {format_time(one['at'])}  {to} {one['country']}  app {one['app']}: {said}"
 
 
+def _counted(one: Mapping[str, Any]) -> str:
+    """Say what a rule counted; one that only says yes or no has no threshold."""
+    if not one.get("threshold"):
+        return ""
+    return f": {one['counter']:g} of {one['threshold']:g} in {one['window']:g} s"
+
+
 def _told(one: Mapping[str, Any]) -> str:
     """Write what happened in a line: the words first, then the facts."""
     words = [one["what"].replace("_", " "), one.get("result", ""), one.get("channel", "")]
@@ -111,8 +118,7 @@ def _told(one: Mapping[str, Any]) -> str:
     if one["what"] == What.DECIDED:
         words.append("by on_failure" if "reason" in one else "by the app's endpoint")
     if "rule" in one:
-        counted = f"{one['counter']:g} of {one['threshold']:g} in {one['window']:g} s"
-        words.append(f"rule {one['rule']}: {counted}")
+        words.append(f"rule {one['rule']}{_counted(one)}")
     if one.get("reason", one.get("result")) != one.get("result"):
         words.append(f"({one['reason']})")
     facts = {

@@ -92,7 +92,7 @@ class Stories:
         """Return the timeline of a challenge, or of a send that opened none. Raises ChallengeNotFound."""
         for story, to in self._read(id_, scope):
             return told(story, to)
-        raise ChallengeNotFound
+        raise _unknown()
 
     def export(self, since: int, *, by: str) -> Iterator[dict[str, Any]]:
         """Yield all that is known of each story that began since then (milliseconds), the newest first."""
@@ -179,3 +179,10 @@ def _place(cursor: str) -> int:
     if not cursor.isascii() or not (cursor or "0").isdigit() or len(cursor) > len("1000000"):
         raise Invalid({"cursor": ["must be next_cursor of the page before"]})
     return int(cursor or 0)
+
+
+def _unknown() -> ChallengeNotFound:
+    """Return the refusal of an id as an operator reads it, who cannot start a challenge."""
+    error = ChallengeNotFound("No challenge and no refused send that is kept has this id.")
+    error.broken = ("id", "must be the id of a challenge or refused send that is kept")
+    return error

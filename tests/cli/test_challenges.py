@@ -1,6 +1,7 @@
 """The `challenges` command: what it finds, shows and exports."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,21 @@ def test_what_is_not_known_is_said(run: Run, product: Core) -> None:
     """With a code that a script sees."""
     assert product.store.stories.count_bytes() == {}
     assert run("challenges", "find", "nobody")[:2] == (1, "nothing is known of it\n")
-    assert run("challenges", "show", "0" * 24)[0] == 1
+    code, _, err = run("challenges", "show", "0" * 24)
+    assert code == 1
+    assert err.startswith("No challenge and no refused send that is kept has this id.\n")
+
+
+def test_a_rule_that_counts_nothing_shows_no_figures(run: Run, product: Core) -> None:
+    """Such as the decision of an app's own endpoint."""
+    asked = Note(what=What.ASKED, at=1, request_id="d" * 11, app="web", country="US", number=NUMBER)
+    refused = replace(asked, what=What.REFUSED, at=2, reason="no_route", rule="decision")
+    for note in (asked, replace(refused, counter=1, threshold=0, window=0)):
+        product.journal.add(note)
+    product.journal.hand_over()
+    [found] = json.loads(run("challenges", "find", "d" * 11, "--json")[1])
+    last = run("challenges", "show", found["id"])[1].splitlines()[-1]
+    assert last.partition(" s  ")[2] == "refused rule decision (no_route)  request_id=ddddddddddd"
 
 
 def test_a_story_is_told_line_by_line(run: Run, product: Core) -> None:

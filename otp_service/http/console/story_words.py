@@ -145,7 +145,7 @@ def _more(note: Note) -> str:
     parts = []
     if note.get("word"):
         parts.append(f"the upstream's word: {note['word']}")
-    if note.get("counter") is not None and note.get("threshold") is not None:
+    if note.get("counter") is not None and note.get("threshold"):
         within = f" in {note['window']:g} s" if note.get("window") else ""
         parts.append(f"{note['counter']:g} of {note['threshold']:g}{within}")
     if note.get("plan"):
