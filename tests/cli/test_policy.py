@@ -224,6 +224,9 @@ def test_simulation_is_told_in_words(policy: Run) -> None:
     assert "route 0: all numbers" in out
     assert "1. sms by main, in en, 1 part, price 1: until delivered, wait 5 s, set in the policy\n" in out
     assert "guard, number (enforce): 3 in 600 s: refuse" in out
+    assert "template 1107001" not in out
+    registered = "       template 1107001 of main, under which can leave:\n       = "
+    assert registered in policy("simulate", "+919812345678")[1]
     narrow = GOOD.replace("[[route]]", '[[route]]\nmatch = { country = ["DE"] }')
     Path("narrow.toml").write_text(narrow, encoding="utf-8")
     code, out, _ = policy("simulate", NUMBER, "--file", "narrow.toml")
