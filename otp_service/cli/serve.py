@@ -5,6 +5,7 @@ Knows what each process of the server is made from. Must not know what it serves
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,7 @@ from otp_service.http.body import MAX_POLICY
 from otp_service.http.door import Door
 from otp_service.http.problems import raw_problem
 from otp_service.http.server import processes
+from otp_service.http.server.bounds import USUAL
 from otp_service.ops.places import OPS_PLACES
 from otp_service.settings import SHARED_METRICS
 from otp_service.telemetry import logs
@@ -46,6 +48,7 @@ def serve(*, shop: Path | None) -> None:
         on_start=start_logging,
         make_door=lambda app: Door.of(app.extensions["otp"]),
         on_end=lambda app: app.extensions["otp"].close(),
+        bounds=replace(USUAL, stopping=1) if shop else USUAL,  # a person waits for a demo to end
     )
 
 

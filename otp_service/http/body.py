@@ -46,6 +46,13 @@ def load(schema: type[Schema], *, optional: bool = False) -> dict[str, Any]:
     return loaded
 
 
+def _where(raw: bytes, error: json.JSONDecodeError) -> str:
+    """Say where a text stops being JSON, without a word of it: it may hold a number or a code."""
+    if not raw.strip():
+        return "The body is empty. Send a JSON object."
+    return f"The body is not valid JSON in UTF-8: see line {error.lineno}, column {error.colno}."
+
+
 def _encoded() -> errors.UnsupportedMediaType:
     error = errors.UnsupportedMediaType(
         "The body has a Content-Encoding, such as gzip. Send it as plain JSON."
@@ -83,6 +90,8 @@ def _strict_json(raw: bytes) -> dict[str, Any]:
         body = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
         # A lone surrogate, written as an escape, cannot be encoded, so it could not be hashed or stored.
         json.dumps(body, ensure_ascii=False).encode("utf-8")
+    except json.JSONDecodeError as error:
+        raise errors.MalformedJson(_where(raw, error)) from None
     except (ValueError, RecursionError):
         raise errors.MalformedJson from None
     if not isinstance(body, dict):

@@ -4,6 +4,7 @@ Knows every error. Must not know any single call.
 """
 
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from otp_service import errors
 from otp_service.http import origins
 from otp_service.http.server import refusals
 from otp_service.http.standing import set_standing
+from otp_service.store.partitions import ID_LENGTH
 from otp_service.telemetry.logs import LOG, log
 
 PROBLEM_TYPE = "application/problem+json"
@@ -91,15 +93,23 @@ def problem(error: errors.OtpError) -> Response:
 
 def http_problem(error: HTTPException) -> Response:
     """Write an error that Flask raised as the answer to this request."""
-    kind = _FROM_HTTP.get(error.code or 0)
+    kind = errors.NotFound if _misspelled(error) else _FROM_HTTP.get(error.code or 0)
     if kind is None:
         return unexpected_problem(error)
     too_large = kind is errors.BodyTooLarge
     response = problem(errors.BodyTooLarge(request.max_content_length or 0) if too_large else kind())
     for name, value in error.get_headers():
-        if name == "Allow":
+        if name == "Allow" and kind is errors.MethodNotAllowed:
             response.headers[name] = value
     return response
+
+
+def _misspelled(error: HTTPException) -> bool:
+    """Tell whether a POST named no call, as in /otp/sned, and only looks like one about a challenge with this id."""
+    return error.code == HTTPStatus.METHOD_NOT_ALLOWED and bool(_NO_CALL.fullmatch(request.path))
+
+
+_NO_CALL = re.compile(rf"/otp/(?!(?:send|options|verify)\Z)[^/]{{1,{ID_LENGTH - 1}}}")
 
 
 def unexpected_problem(error: Exception) -> Response:

@@ -264,6 +264,20 @@ def test_the_coding_identity_is_none(api: Api) -> None:
     assert answer.status_code == 202
 
 
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (b"", "The body is empty. Send a JSON object."),
+        (b" \n", "The body is empty. Send a JSON object."),
+        (b'{"to": "+12025550100",}', "see line 1, column 23."),
+        (b'{\n "to": 1,\n code: 2}', "see line 3, column 2."),
+    ],
+)
+def test_what_is_not_json_is_told_where_it_stops_being_json(api: Api, raw: bytes, told: str) -> None:
+    """Without a word of it: it may hold a number or a code."""
+    assert problem(api.call("POST", "/otp/send", raw=raw), 400, "malformed_json")["detail"].endswith(told)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_byte_order_mark_is_named(api: Api, encoding: str) -> None:
     """It cannot be seen in an editor."""

@@ -18,6 +18,13 @@ def test_a_call_with_the_wrong_method_is_told_the_right_one(api: Api, method: st
     assert set(answer.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
 
 
+@pytest.mark.parametrize("name", ["sned", "verfy", "resend", "send1"])
+def test_a_misspelled_call_is_no_path(api: Api, name: str) -> None:
+    """Whoever posts to it means no challenge with this id, so the methods of one would be no help."""
+    problem(api.call("POST", f"/otp/{name}", key=SECRET), 404, "not_found")
+    problem(api.call("POST", f"/otp/{NO_ID}", key=SECRET), 405, "method_not_allowed")
+
+
 @pytest.mark.parametrize("challenge_id", ["send-1", "sending", "Verify", "verify_", NO_ID])
 def test_an_id_that_resembles_a_call_is_still_an_id(api: Api, challenge_id: str) -> None:
     """Ids are random, so one of them may begin with such a word."""
