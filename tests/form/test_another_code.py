@@ -7,7 +7,17 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from otp_service.sandbox import Outcome
-from tests.support.form_site import NUMBER, FormSite, asked_for, code_field, cool_down, watch_calls, wrong
+from tests.support.form_site import (
+    NUMBER,
+    SPELLED,
+    FormSite,
+    asked_for,
+    code_field,
+    cool_down,
+    to_field,
+    watch_calls,
+    wrong,
+)
 from tests.support.patience import until
 
 pytest_plugins = ("tests.support.browser", "tests.support.form_fixtures")
@@ -16,7 +26,8 @@ pytestmark = pytest.mark.needs_chromium
 LISTEN = """() => {
   window.said = [];
   const region = document.querySelector('otp-form [role=status]');
-  new MutationObserver(() => said.push(region.textContent)).observe(region, { childList: true });
+  const heard = () => region.textContent && said.push(region.textContent); // that it was emptied is not read out
+  new MutationObserver(heard).observe(region, { childList: true });
 }"""
 
 
@@ -141,6 +152,44 @@ def test_no_more_than_three_changes_are_announced_in_a_minute(page: Page, site: 
             {"sms": "SMS", "whatsapp": "WhatsApp", "voice": "phone call"}[reads[-1]]
         )
     assert len(page.evaluate("said")) == 3
+    expect(page.locator("otp-form [role=status]")).to_be_empty()
+
+
+def test_what_was_said_about_a_number_goes_with_the_number(page: Page, site: FormSite) -> None:
+    """Whoever reads the page from the top hears about the number that counts, and by which channel."""
+    said = page.locator("otp-form [role=status]")
+    site.sent(page)
+    site.code()
+    page.route(STATE, by_whatsapp)
+    expect(said).to_contain_text("by WhatsApp")
+    page.get_by_role("button", name="Change number").click()
+    expect(said).to_be_empty()
+    page.unroute_all()
+    to_field(page).fill("+1 202 555 0101")
+    page.keyboard.press("Enter")
+    expect(page.locator(".otp-lead")).to_contain_text("+1 202 555 0101 by SMS")
+    expect(said).to_be_empty()
+
+
+def by_whatsapp(route: Route) -> None:
+    """Answer that the code went by WhatsApp."""
+    changed = {"channel": "whatsapp", "deliveries": [{"channel": "whatsapp", "status": "accepted"}]}
+    headers = {"Access-Control-Allow-Origin": "*", "Content-Type": "application/json"}
+    route.fulfill(status=200, headers=headers, body=json.dumps({**route.fetch().json(), **changed}))
+
+
+def test_an_error_is_no_more_said_when_it_was_put_right(page: Page, site: FormSite) -> None:
+    """It goes as the person types, and the step of the code begins with nothing."""
+    said = page.locator("otp-form [role=status]")
+    site.open(page)
+    to_field(page).fill("+1 202 555")
+    page.keyboard.press("Enter")
+    expect(said).to_contain_text("This phone number does not look right.")
+    page.keyboard.type(SPELLED)  # the wrong one is selected
+    expect(said).to_be_empty()
+    page.keyboard.press("Enter")
+    expect(code_field(page)).to_be_focused()
+    expect(said).to_be_empty()
 
 
 def test_focus_is_not_lost_when_a_way_goes(page: Page, site: FormSite) -> None:

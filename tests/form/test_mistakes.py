@@ -33,6 +33,20 @@ def test_a_secret_key_is_refused_before_anything_leaves(browser: Browser, site: 
     page.close()
 
 
+def test_a_key_that_no_app_has_is_told_with_what_to_check(page: Page, site: FormSite) -> None:
+    """The person reads that it does not work; the developer, where to look."""
+    site.core.live_keys.refresh()  # until the issued keys were read, nobody can say that a key is unknown
+    site.open(page, key="pk_of-another-deployment")
+    with page.expect_console_message(lambda line: "unknown_key" in line.text) as told:
+        to_field(page).fill(SPELLED)
+        page.keyboard.press("Enter")
+    assert told.value.text == (
+        "otp-form: unknown_key. Is the form's key whole, neither revoked nor expired, and of this service? "
+        "Compare its first characters with `otp-service keys list`."
+    )
+    expect(page.locator(".otp-note")).to_have_text("This does not work at the moment. Try again later.")
+
+
 def test_with_a_country_only_numbers_abroad_need_a_plus(page: Page, site: FormSite) -> None:
     """The hint says what holds for this page."""
     site.open(page, country="US")

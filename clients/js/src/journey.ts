@@ -12,7 +12,7 @@ import { Memory } from "./memory.js";
 import { version } from "./origin.js";
 import { problemOf, type HumanCheckRequired, type Problem } from "./problems.js";
 import { Reading } from "./reading.js";
-import { explain, isOfNumber, isOfSetup } from "./refusal.js";
+import { advise, explain, isOfNumber, isOfSetup } from "./refusal.js";
 import { sameNumber } from "./spelling.js";
 import { View } from "./view.js";
 import { WebOtp } from "./webotp.js";
@@ -178,7 +178,8 @@ export class Journey {
     const why = ENDS[challenge.status];
     if (why) return this.#end(why);
     view.showChallenge(challenge, this.#to || challenge.to, !this.form.hasAttribute("challenge"));
-    if (before && before.channel !== challenge.channel) view.say(view.lead);
+    const moved = before?.challenge_id === challenge.challenge_id && before.channel !== challenge.channel;
+    if (moved) view.say(view.lead);
     this.tick();
   }
 
@@ -263,6 +264,7 @@ export class Journey {
     if (!busy) return;
     this.#reading.stop();
     this.view.note(""); // about a call that failed before
+    this.view.hush();
   }
 
   /** Lets the person solve a check inside the form. */
@@ -282,7 +284,7 @@ export class Journey {
     if (problem.code === "no_attempts_left") return this.#end("exhausted");
     if (problem.code === "resend_too_early") this.#countdown.delayResend(problem.retry_after ?? 1);
     const text = explain(problem, view.language);
-    if (isOfSetup(problem)) console.error(`otp-form: ${problem.code}`); // for the page's developer
+    if (isOfSetup(problem)) console.error(advise(problem));
     if (isOfNumber(problem) && view.step === "number") view.focusError(text);
     else {
       view.note(text);

@@ -11,6 +11,9 @@ const OF_NUMBER: Record<string, Name> = {
   no_route: "noRoute",
   number_opted_out: "noRoute",
 };
+const ADVICE: Record<string, string> = {
+  unknown_key: "Is the form's key whole, neither revoked nor expired, and of this service? Compare its first characters with `otp-service keys list`.",
+};
 const NAMES: Record<string, Name> = {
   ...OF_NUMBER,
   human_check_required: "noCheck",
@@ -36,6 +39,12 @@ export function isOfNumber(problem: Problem): boolean {
 /** Whether only the page's developer can help. */
 export function isOfSetup(problem: Problem): boolean {
   return problem.code !== "too_many_requests" && nameOf(problem) === "setup";
+}
+
+/** Says in the console what the page's developer is to check. */
+export function advise({ code }: Problem): string {
+  const advice = ADVICE[code];
+  return advice ? `otp-form: ${code}. ${advice}` : `otp-form: ${code}`;
 }
 
 /** Whether the call may have been done: its outcome is unknown, or it can be repeated as it is. */

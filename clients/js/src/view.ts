@@ -92,6 +92,7 @@ export class View {
     this.#again.hidden = step !== "code";
     this.note("");
     this.error("");
+    this.hush();
   }
 
   /** Shows what is true about a running challenge; `to` is the number as the person typed it, or masked. */
@@ -103,6 +104,7 @@ export class View {
     const key = before + to + after;
     if (this.#line !== key || !this.#lead.contains(this.#change)) {
       const held = this.#change.matches(":focus");
+      this.#unsay(this.#line);
       this.#line = key;
       this.#lead.replaceChildren(before, make("b", { dir: "ltr" }, to), after, " ", this.#change);
       if (held) this.#change.focus();
@@ -122,6 +124,7 @@ export class View {
   /** Shows an error at the field; empty takes it away. It is described by the field and announced if focus stays. */
   error(text: string): void {
     const field = this.step === "number" ? this.to : this.code;
+    if (this.#error.textContent !== text) this.#unsay(this.#error.textContent!);
     this.#error.textContent = text;
     for (const one of [this.to, this.code]) one.toggleAttribute("aria-invalid", false);
     if (text) field.setAttribute("aria-invalid", "true");
@@ -135,6 +138,7 @@ export class View {
     field.focus();
     field.select();
     if (stays) this.say(text, true);
+    else this.hush();
   }
 
   focus(): void {
@@ -152,9 +156,18 @@ export class View {
   say(text: string, always = false): void {
     const now = performance.now();
     this.#said = this.#said.filter((time) => now - time < WINDOW);
-    if (!always && this.#said.length >= MOST_IN_WINDOW) return;
+    if (!always && this.#said.length >= MOST_IN_WINDOW) return this.hush(); // what stood there is true no more
     this.#said.push(now);
     this.#status.textContent = this.#status.textContent === text ? `${text}\u00a0` : text;
+  }
+
+  /** Takes away what was announced: it may be true no more. Nothing is read out for that. */
+  hush(): void {
+    if (this.#status.textContent) this.#status.textContent = "";
+  }
+
+  #unsay(text: string): void {
+    if (this.#status.textContent!.trim() === text) this.hush();
   }
 
   /** Says that a human check is made, and gives the place for it. */
@@ -167,6 +180,7 @@ export class View {
   closeCheck(): void {
     this.#check.hidden = true;
     this.#check.replaceChildren();
+    this.hush();
   }
 
   /** The line about the message. */
