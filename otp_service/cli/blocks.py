@@ -13,6 +13,7 @@ from otp_service.cli.options import author_option, demo_option, format_time, rea
 from otp_service.cli.session import on_store
 from otp_service.cli.split import told_split
 from otp_service.ops.audit import AuditNote
+from otp_service.ops.finding_words import without_counter
 
 ASKED_BY: Mapping[str, str] = {
     "": "a stranger",
@@ -63,8 +64,9 @@ def explain(
     device: bool,
 ) -> None:
     """Explain what the guard would decide about a send, by rule."""
+    policy = base.policy_in_force()
     found = base.blocks.explain(
-        base.policy_in_force(),
+        policy,
         to,
         country,
         app=app,
@@ -78,7 +80,7 @@ def explain(
     if found["route"] is None:
         print("  no route serves it, so nothing would be sent: otp-service policy simulate NUMBER says why")
     for one in found["findings"]:
-        counted = _counted(one) if one["limit"] else "applies"
+        counted = _counted(one) if one["limit"] else without_counter(one["rule"], found["country"], policy)
         print(f"  {one['rule']}: {counted}, so {one['level']}{'' if one['on'] else ' (only watched)'}")
     if found["route"] is not None:
         print(f"  served by route {found['route']}: {', then '.join(found['steps'])}")

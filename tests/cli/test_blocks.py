@@ -144,3 +144,18 @@ def test_skipped_lines_of_recycled_numbers_are_named(
     listed = tmp_path / "list.txt"
     listed.write_text("\n".join(lines))
     assert run("recycled", str(listed), "--days", "1", "--reason", "x")[1] == said
+
+
+def test_a_rule_without_a_counter_is_explained_in_words(run: Run, product: Core, tmp_path: Path) -> None:
+    """It says what refuses and where to change it."""
+    assert product.policy.apps
+    policy = tmp_path / "policy.toml"
+    policy.write_text(GOOD.replace('allow = ["*"]', 'allow = ["US", "DE"]'))
+    assert run("policy", "apply", str(policy), "--reason", "first")[0] == 0
+    abroad = run("blocks", "explain", "+33612345678")[1]
+    assert "  countries: country FR is not among the countries that are allowed (US, DE)" in abroad
+    assert ": guard.countries.allow in the policy, so refuse\n" in abroad
+    assert run("pins", "refuse", "number", NUMBER, "--reason", "pumping", "--author", "bo")[0] == 0
+    pinned = run("blocks", "explain", NUMBER)[1]
+    assert "  pin_destination: a pin refuses this number or its prefix: `pins list` says who" in pinned
+    assert "`pins lift` ends it, so refuse\n" in pinned

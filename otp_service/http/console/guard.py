@@ -14,6 +14,7 @@ from otp_service import errors
 from otp_service.http.console.forms import audit_note, field
 from otp_service.http.console.frame import for_role, is_limited
 from otp_service.http.view import core
+from otp_service.ops.finding_words import without_counter
 from otp_service.ops.pins import Pin
 
 views = Blueprint("guard", __name__)
@@ -98,6 +99,8 @@ def _page(**more: Any) -> str:  # noqa: ANN401 - of the template
         pins=[] if is_limited() else core().pins.read_all(),
         apps=[app for app in g.active.policy.apps if g.scope.has(app)],
         now=core().store.facts.time(),
+        policy=g.active.policy,
+        without_counter=without_counter,
         **more,
     )
 

@@ -125,3 +125,12 @@ def test_a_fallback_is_told_with_its_reason() -> None:
         "reason": "not_delivered",
     }
     assert sentence(note) == ("bad", "SMS was given up: not delivered; WhatsApp follows")
+
+
+def test_the_guard_explains_a_pin_in_words(api: Api) -> None:
+    """A rule that counts nothing never shows a counter of zero."""
+    console = console_of(api)
+    console.post("pins", kind="number", what="refuse", subject=NUMBER, reason="pumping")
+    page = console.post("blocks/explain", to=NUMBER).text
+    assert "<b>pin_destination</b>: a pin refuses this number or its prefix: `pins list` says" in page
+    assert "of 0" not in page
