@@ -484,6 +484,10 @@ def test_a_route_with_conditions_only_causes_a_warning() -> None:
             "guard.number.refuse[0]: allows fewer messages than challenge.max_sends, which is 3 (line 15)",
         ),
         (
+            '[guard.number]\nrefuse = ["2/5m"]',
+            "guard.number.refuse[0]: allows fewer messages than challenge.max_sends, which is 3 (line 15)",
+        ),
+        (
             '[app.web.guard.number]\nrefuse = ["1/30s", "2/10m"]',
             "app.web.guard.number.refuse[1]: allows fewer messages than challenge.max_sends, which is 3 (line 15)",
         ),
