@@ -126,6 +126,12 @@ def test_connecting_may_take_no_longer_than_the_whole_call(times: str, line: int
     ]
 
 
+def test_connecting_may_take_the_whole_call() -> None:
+    """The two limits may be the same."""
+    spare = SPARE.replace("kind", "connect_timeout = 2\ntotal_timeout = 2\nkind")
+    assert policy.parse(GOOD + spare).warnings == ()
+
+
 # Where messages may go.
 
 
@@ -349,6 +355,18 @@ def test_waits_that_outlast_the_challenge_are_refused(waits: list[str], problem:
     assert refused(stepped(*waiting(*waits))) == [f"route[0].{problem}"]
 
 
+def test_each_wait_that_outlasts_the_challenge_is_told() -> None:
+    """Also after another; waits that outlast it together are told once, where they first do."""
+    assert refused(stepped(*waiting("5m", "30s", "6m"))) == [
+        "route[0].steps[0].wait: must be shorter than challenge.ttl (line 14)",
+        "route[0].steps[2].wait: must be shorter than challenge.ttl (line 16)",
+    ]
+    five = waiting("100s", "100s", "100s", "30s", "30s")
+    assert refused(stepped(*five, more="[challenge]\nmax_sends = 5")) == [
+        "route[0].steps[2].wait: the waits up to this step take 300 seconds, challenge.ttl allows at most 299 (line 16)"
+    ]
+
+
 def test_learned_waits_count_as_their_upper_bound() -> None:
     """A higher upper bound can make them too long."""
     text = stepped(*waiting("auto", "auto", "auto"), more='[challenge]\nauto_wait = ["10s", "150s"]')
@@ -394,6 +412,7 @@ FOUR = waiting("30s", "30s", "30s", "30s")
         stepped(FOUR[0] + ', if = "x"', *FOUR[1:]),
         routes('country = ["GB", "xx"], prefix = ["+91"]'),
         GOOD + SPARE.replace("kind", "connect_timeout = 99\ntotal_timeout = 1\nkind"),
+        GOOD + SPARE.replace("kind", "connect_timeout = 5.5\ntotal_timeout = 99\nkind"),
     ],
 )
 def test_a_broken_field_causes_one_problem_only(text: str) -> None:
@@ -523,11 +542,12 @@ def test_limits_that_break_a_promise_of_a_challenge_cause_a_warning(rules: str, 
     [
         '[guard.number]\nrefuse = ["1/10m"]\n[challenge]\nmax_sends = 1\ncooldown = ["9m"]',
         '[guard.number]\nrefuse = ["2/299s"]',
+        '[challenge]\ncooldown = ["45s", "45s", "30s"]\n[guard.cooldown]\nladder = ["45s"]',
         '[guard.number]\nrefuse = ["1/10m"]\nmode = "watch"\n[guard.cooldown]\nladder = ["9m"]\nmode = "off"',
     ],
 )
 def test_limits_that_break_no_promise_cause_no_warning(rules: str) -> None:
-    """A challenge of one message, a window shorter than a challenge, rules that refuse nothing."""
+    """One message, a window shorter than a challenge, a cooldown after the last message, rules that refuse nothing."""
     assert warned(f"{GOOD}{rules}") == []
 
 
@@ -698,6 +718,17 @@ def test_an_id_is_one_text_over_all_accounts() -> None:
     spare = SPARE.replace('template_id = "1"', 'template_ids = [{ id = "en", language = "de" }]')
     assert warned(text.replace("IDS", ", ".join(ids)) + spare) == [
         "upstream.main.sms: id en stands for several texts: en of web, de of web (line 10)"
+    ]
+
+
+def test_ids_are_compared_with_texts_a_million_times_at_most() -> None:
+    """Over all accounts: ten languages with the policy's own, two apps, and 499 ids of 99 purposes, each plus one."""
+    ids = ", ".join(f'{{ id = "{at}", purpose = "p{at % 99}" }}' for at in range(499))
+    most = REGISTERED.replace('"IN"', '"US"').replace("IDS", ids) + OTHER
+    own = '[template.sms]\npl = "Kod {code}"\n'
+    assert policy.parse(most + own).warnings == ()
+    assert refused(most + SPARE + own) == [
+        "upstream.spare.sms.template_ids: has too many entries for so many apps, languages and purposes (line 21)"
     ]
 
 
