@@ -13,6 +13,7 @@ from typing import Any
 
 from otp_service.errors import Invalid
 from otp_service.ops.policy_text import inline, quoted, tables_of
+from otp_service.phone import is_country
 from otp_service.policy.places import spans_of
 
 _BY_HAND = "cannot be edited by a button as it is written; edit the text"
@@ -59,8 +60,8 @@ def switch_off(text: str, channel: str, country: str) -> str:
     Each route that has the channel, and that numbers of the country may come to, gets a copy for that country; a route
     for this country alone loses the step.
     """
-    if not re.fullmatch(r"[A-Z]{2}", country):
-        raise Invalid({"country": ["must be two capital letters, such as IN"]})
+    if not is_country(country):
+        raise Invalid({"country": ["must be the two letters of a country, such as IN"]})
     text, before = _read(text)
     places = [at for at, route in _met(before, country) if _has(route, channel)]
     if not places:

@@ -144,6 +144,7 @@ def _page(draft: Draft, refused: errors.OtpError | None = None, **more: Any) -> 
         pictures=draw_routes(draft.policy) if draft.policy else [],
         channels=CHANNELS,
         refused=refused,
+        off_refused=[rule for name, rule in refused.rules() if name == "country"] if refused else [],
         **more,
     )
     return (page, 422) if refused or draft.problems else page

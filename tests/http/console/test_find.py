@@ -134,3 +134,27 @@ def test_the_guard_explains_a_pin_in_words(api: Api) -> None:
     page = console.post("blocks/explain", to=NUMBER).text
     assert "<b>pin_destination</b>: a pin refuses this number or its prefix: `pins list` says" in page
     assert "of 0" not in page
+
+
+def test_a_channel_is_switched_off_for_countries_only(api: Api) -> None:
+    """The field is refused with a sentence beside it, and the routes stay."""
+    console = console_of(api)
+    text = api.core.policies.newest().text  # type: ignore[union-attr]
+    answer = console.post("routes", act="off", channel="sms", country="XX", text=text, expected="1")
+    assert answer.status_code == 422
+    assert (
+        '<span class="chip bad" id="country-refused">Country must be the two letters of a country'
+        in answer.text
+    )
+    assert "mistake</span>" not in answer.text
+
+
+def test_a_review_of_nothing_asks_for_no_reason(api: Api) -> None:
+    """There is nothing to apply."""
+    console = console_of(api)
+    text = api.core.policies.newest().text  # type: ignore[union-attr]
+    page = console.post("routes", act="review", text=text, expected="1").text
+    assert "The texts are equal." in page
+    assert 'name="reason"' not in page
+    assert ">Apply</button>" not in page
+    assert ">Apply</button>" in console.post("routes", act="review", text=text + "# x\n", expected="1").text
