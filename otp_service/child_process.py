@@ -44,7 +44,7 @@ def die_with_parent(parent: int, number: signal.Signals = signal.SIGTERM) -> Non
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def settle() -> None:
+def freeze_start() -> None:
     """Take what a start has made out of the search for garbage, and search less often: these objects stay.
 
     By default the whole of them is walked through again and again, for cycles of which a request leaves few: up to

@@ -44,11 +44,11 @@ def test_a_process_whose_parent_has_ended_ends(child: str, parent: str, said: st
 
 SETTLED = """
 import gc, weakref
-from otp_service.child_process import settle
+from otp_service.child_process import freeze_start
 class Ring:
     def __init__(self): self.itself = self
 begun = [Ring() for _ in range(1000)]
-settle()
+freeze_start()
 assert not any(isinstance(one, Ring) for one in gc.get_objects())
 gone = []
 for _ in range(100_000):

@@ -82,7 +82,7 @@ def _work(configuration: Configuration, count: int, metrics: socket.socket | Non
     # In a thread: a handler runs on the main thread, which may hold the lock that stop() takes.
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=stop).start())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    child_process.settle()
+    child_process.freeze_start()
     _run_all(workers, stop)
     core.close()
     return FAILED if any(each.broken for each in workers) else 0

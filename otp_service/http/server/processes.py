@@ -57,7 +57,7 @@ class _Worker(Worker):  # type: ignore[misc]
             door=served.make_door(self.wsgi),
         )
         front.wake_by(self.PIPE[0])
-        child_process.settle()
+        child_process.freeze_start()
         while self.alive and self.ppid == os.getppid():
             self.notify()
             front.turn(1)
