@@ -97,7 +97,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         (" and now < challenge.expires", ""),
         ("now > challenge.expires - sending.least", "false"),
         ("now > challenge.expires - sending.least", "now >= challenge.expires"),
-        ("id, true, operation)", "id, false, operation)"),
+        ("id, true)", "id, false)"),
         ('last.only = only ~= "" and only or nil', ""),
         ('last.status ~= "claimed"', "false"),
         ('return {"armed", now}\nend\nif', 'return {"lost", now}\nend\nif'),

@@ -30,7 +30,7 @@ if last.status ~= "claimed" then -- as after the end of the challenge
   return {"lost", now}
 end
 if now > challenge.expires - sending.least then
-  drop_late(challenge, challenge_key, due_key, id, true, operation)
+  drop_late(challenge, challenge_key, due_key, id, true)
   return {"lost", now}
 end
 if last.step ~= step then -- its own step could not be taken
