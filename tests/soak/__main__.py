@@ -40,11 +40,11 @@ class Course:
     lost: Counter[str] = field(default_factory=Counter)
     stuck: list[str] = field(default_factory=list)
 
-    def run(self, stand: Stand, people: People, steps: Iterable[Step], ends: float) -> None:
-        """Inject one fault after the other until `ends` (monotonic seconds)."""
-        for step in steps:
-            time.sleep(min(step.pause, max(0.0, ends - time.monotonic())))
-            if time.monotonic() >= ends:
+    def run(self, stand: Stand, people: People, steps: Iterable[Step], ends: float, least: int) -> None:
+        """Inject one fault after the other until `ends` (monotonic seconds), but at least so many."""
+        for count, step in enumerate(steps):
+            time.sleep(step.pause if count < least else min(step.pause, max(0.0, ends - time.monotonic())))
+            if time.monotonic() >= ends and count >= least:
                 break
             if step.fault.needs_disk and stand.disk is None:
                 _show(f"left out, as nothing can be mounted here: {step.fault.name}")
@@ -65,12 +65,14 @@ class Course:
             _show(f"        nothing moves any more after {self.stuck[-1]}")
 
 
-def soak(seconds: float, seed: int, faults: Sequence[Fault] = FAULTS) -> tuple[Verdict, dict[str, Any]]:
-    """Run for so long; gives the verdict, and what happened."""
+def soak(
+    seconds: float, seed: int, faults: Sequence[Fault] = FAULTS, *, least: int = 0
+) -> tuple[Verdict, dict[str, Any]]:
+    """Run for so long, and for at least so many faults; gives the verdict, and what happened."""
     course = Course()
     with Stand() as stand:
         with People(stand, seed, _numbers()) as people:
-            course.run(stand, people, plan(seed, faults), time.monotonic() + seconds)
+            course.run(stand, people, plan(seed, faults), time.monotonic() + seconds, least)
             _show("no more faults; everybody finishes")
         with suppress(AssertionError):
             until(stand.is_ready)

@@ -112,16 +112,16 @@ def test_a_seed_gives_the_same_faults_again() -> None:
 def test_restarts_and_reloads_of_api_and_workers_lose_no_request_and_no_challenge() -> None:
     """Under fifty people who keep their connections, while policy and keys change, too."""
     planned = [fault for fault in FAULTS if fault.name in PLANNED]
-    verdict, happened = soak(60, seed=3, faults=planned)
+    verdict, happened = soak(60, seed=3, faults=planned, least=len(planned))
     assert (verdict.violations, happened["lost_answers"]) == ([], {}), happened
     assert happened["verified"] > 100, happened
-    assert {"rolling restart", "reload"} <= set(happened["faults"]), happened
+    assert set(happened["faults"]) == set(PLANNED), happened
 
 
 @pytest.mark.slow
 def test_a_minute_of_faults_violates_nothing() -> None:
     """`python -m tests.soak --minutes 30` is the same for longer."""
-    verdict, happened = soak(60, seed=1)
+    verdict, happened = soak(60, seed=1, least=len(FAULTS) // 2)
     assert verdict.violations == [], happened
     assert happened["verified"], happened
     assert len(happened["faults"]) > len(FAULTS) / 3, happened
