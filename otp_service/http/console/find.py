@@ -53,7 +53,9 @@ def search() -> Answer:
 def show_story(challenge_id: str) -> str:
     """Tell what happened to a challenge, or to a refused send."""
     story = core().stories.read_timeline(challenge_id, scope=g.scope)
-    return render_template("console/story.html", story=story, steps=told_steps(story["timeline"]))
+    return render_template(
+        "console/story.html", story=story, steps=told_steps(story["timeline"], story["country"])
+    )
 
 
 def _found(asked: str) -> list[dict[str, object]]:

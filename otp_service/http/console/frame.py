@@ -4,10 +4,22 @@ Knows sessions, roles and the order of checks. Must not know what is on a page.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 
-from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from otp_service import errors
@@ -15,7 +27,7 @@ from otp_service.http.auth import is_operator, require_role, require_scope
 from otp_service.http.body import MAX_POLICY
 from otp_service.http.console import cookie
 from otp_service.http.console.forms import is_of_this_session, is_same_origin
-from otp_service.http.problems import STATUS, unexpected_problem
+from otp_service.http.problems import STATUS, http_problem, unexpected_problem
 from otp_service.http.view import core
 from otp_service.policy import ROLES
 
@@ -59,6 +71,28 @@ def install(site: Blueprint) -> None:
     site.register_error_handler(Exception, _failure)
     site.context_processor(_shared)
 
+    @site.app_errorhandler(NotFound)
+    def no_such_page(error: NotFound) -> Response:
+        """Show an operator's browser a page for an unknown path below the console; others get problem details."""
+        below = request.path.startswith(f"{site.url_prefix}/")
+        if not (below and request.method in {"GET", "HEAD"} and _is_signed_in()):
+            return http_problem(error)
+        return _protect(make_response(refusal(errors.NotFound("The console has no such page."))))
+
+
+def _is_signed_in() -> bool:
+    """Tell whether the browser has a session of an operator. If the store is away, nobody knows."""
+    with suppress(errors.StoreUnavailable):
+        return _begin_session()
+    return False
+
+
+def _begin_session() -> bool:
+    """Read the session and keep it for this request; tell whether it is one of an operator. Raises StoreUnavailable."""
+    id_ = cookie.read()
+    g.session = core().sessions.read(id_) if id_ else None
+    return g.session is not None and is_operator(g.session.key_digest)
+
 
 def for_role(role: str, *, by_app: bool = False) -> Callable[[View], View]:
     """Let only operators with this role or a higher one use a view; it takes one of the operators' places.
@@ -98,9 +132,7 @@ def _admit() -> AnyResponse | None:
     view = _view()
     if getattr(view, "open_to_all", False):
         return None
-    id_ = cookie.read()
-    g.session = core().sessions.read(id_) if id_ else None
-    if g.session is None or not is_operator(g.session.key_digest):
+    if not _begin_session():
         return redirect(url_for("console.sign_in.show", next=_path_to_return_to()), 303)
     if request.method == "POST" and not is_of_this_session(request, g.session.form_token):
         raise WrongForm
@@ -124,7 +156,7 @@ def _protect(response: Response) -> Response:
 def refusal(error: errors.OtpError | WrongForm) -> tuple[str, int]:
     """Show a refusal as a page."""
     status = 403 if isinstance(error, WrongForm) else STATUS[type(error)]
-    return render_template("console/refusal.html", error=error, status=status), status
+    return render_template("console/refusal.html", error=error, status=status, **_shared()), status
 
 
 def _failure(error: Exception) -> tuple[str, int]:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from otp_service.alerts.words import channel_name
+from otp_service.alerts.words import channel_name, duration
+from otp_service.ops.finding_words import with_counter, without_counter
 
 Note = Mapping[str, Any]
 LINE, LEAST = 200, 4
@@ -26,20 +27,20 @@ class ToldStep:
     height: int
 
 
-def told_steps(timeline: Iterable[Note]) -> list[ToldStep]:
-    """Tell a story step by step; the heights of waits are to scale."""
+def told_steps(timeline: Iterable[Note], country: str = "") -> list[ToldStep]:
+    """Tell the story of a number of this country step by step; the heights of waits are to scale."""
     notes = list(timeline)
     whole = max(1, notes[-1]["at"] - notes[0]["at"]) if notes else 1
-    return list(_steps(notes, whole))
+    return list(_steps(notes, whole, country))
 
 
-def _steps(notes: list[Note], whole: int) -> Iterator[ToldStep]:
+def _steps(notes: list[Note], whole: int, country: str) -> Iterator[ToldStep]:
     before = notes[0]["at"] if notes else 0
     for note in notes:
         wait = max(0, note["at"] - before)
         tone, text = sentence(note)
         height = max(LEAST, round(LINE * wait / whole)) if wait else 0
-        yield ToldStep(note["at"], tone, text, _more(note), wait / 1000, height)
+        yield ToldStep(note["at"], tone, text, _more(note, country), wait / 1000, height)
         before = note["at"]
 
 
@@ -140,16 +141,22 @@ _TOLD: Mapping[str, Callable[[Note], tuple[str, str]]] = {
 }
 
 
-def _more(note: Note) -> str:
-    """Return what else a note says: the upstream's word, the counter, the plan, the price."""
-    parts = []
+def _more(note: Note, country: str) -> str:
+    """Return what else a note says: why the rule applies, the upstream's word, the plan, the price."""
+    parts = [_finding(note, country)] if note.get("rule") else []
     if note.get("word"):
         parts.append(f"the upstream's word: {note['word']}")
-    if note.get("counter") is not None and note.get("threshold"):
-        within = f" in {note['window']:g} s" if note.get("window") else ""
-        parts.append(f"{note['counter']:g} of {note['threshold']:g}{within}")
     if note.get("plan"):
         parts.append(f"plan {note['plan']}")
     if note.get("price"):
         parts.append(f"price {note['price']:g}")
     return "; ".join(parts)
+
+
+def _finding(note: Note, country: str) -> str:
+    """Say why the guard's rule applies: what it counted, or what it refuses if it counts nothing."""
+    if note.get("counter") is None or not note.get("threshold"):
+        return without_counter(note["rule"], country)
+    return with_counter(
+        note["counter"], note["threshold"], duration(note["window"]) if note.get("window") else ""
+    )

@@ -45,6 +45,29 @@ def test_no_page_breaks_its_own_policy_or_scrolls_sideways(page: Page, site: Con
         assert page.locator("script").count() == 1
 
 
+SCROLLED = """
+[...document.querySelectorAll("table, pre")].map((one) => one.closest(".scroll") ?? one.parentElement).filter(
+  (one) => one.scrollWidth > one.clientWidth,
+).map((one) => ({
+  focus: one.tabIndex, role: one.role, label: one.ariaLabel, shades: getComputedStyle(one).backgroundAttachment,
+}))
+"""
+
+
+def test_what_scrolls_sideways_shows_it_and_can_be_reached_by_key(page: Page, site: ConsoleSite) -> None:
+    """On a phone, a table that is wider has a shade at its edge, a name, and a place in the order of focus."""
+    site.sign_in(page)
+    seen = []
+    for name in PAGES:
+        site.open(page, name)
+        seen += page.evaluate(SCROLLED)
+    assert seen
+    for one in seen:
+        assert (one["focus"], one["role"]) == (0, "region")
+        assert one["label"]
+        assert one["shades"] == "local, local, scroll, scroll"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_on_any_page(unbound: Page, site: ConsoleSite, axe: str, scheme: Any) -> None:  # noqa: ANN401 - playwright's literal
     """With all that can be folded out folded out; and the sign-in."""

@@ -8,6 +8,7 @@ import pytest
 
 from otp_service.history.note import What
 from otp_service.http.console.story_words import LEAST, LINE, sentence, told_steps
+from otp_service.policy import Guard
 from tests.support.console_pages import HOME, Console, console_of
 from tests.support.http_api import NUMBER, Api
 
@@ -158,3 +159,57 @@ def test_a_review_of_nothing_asks_for_no_reason(api: Api) -> None:
     assert 'name="reason"' not in page
     assert ">Apply</button>" not in page
     assert ">Apply</button>" in console.post("routes", act="review", text=text + "# x\n", expected="1").text
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (
+            {"rule": "countries"},
+            "country GB is not among the countries that are allowed: guard.countries.allow in the policy",
+        ),
+        ({"rule": "suppression"}, "this number asked for no more messages"),
+        (
+            {"rule": "address", "counter": 61.0, "threshold": 60.0, "window": 3600.0},
+            "61 counted, where 60 is the limit in 1 h",
+        ),
+        (
+            {"rule": "conversion", "counter": 0.125, "threshold": 0.2, "window": 0},
+            "0.12 counted, where 0.20 is the limit",
+        ),
+    ],
+)
+def test_a_finding_of_the_guard_is_told_in_words(facts: dict[str, Any], told: str) -> None:
+    """What counts says its count and its limit; what counts nothing says what it refuses."""
+    [step] = told_steps([{"what": "refused", "at": 0, **facts}], "GB")
+    assert step.more == told
+
+
+@pytest.mark.parametrize("rule", sorted(Guard().rules()))
+def test_every_rule_has_words_without_a_counter(rule: str) -> None:
+    """No rule shows a count of which nothing is known."""
+    [step] = told_steps([{"what": "human_check", "at": 0, "rule": rule, "counter": 1, "threshold": 0}], "GB")
+    assert " " in step.more
+    assert "of 0" not in step.more
+
+
+def test_a_refused_send_is_told_in_words_on_the_page_of_its_story(api: Api) -> None:
+    """In the same words as when the guard is asked about a number."""
+    console = console_of(api)
+    console.post("pins", kind="number", what="refuse", subject=NUMBER, reason="pumping")
+    assert api.send(NUMBER).status_code != 202
+    api.core.journal.hand_over()
+    console.post("find", q=NUMBER)
+    story = console.client.get(console.answers[-1].headers["Location"]).text
+    assert "a pin refuses this number or its prefix: `pins list` says who set it and why" in story
+
+
+def test_a_text_is_marked_as_not_applied_only_if_it_differs(api: Api) -> None:
+    """Whatever button was pressed; browsers send CRLF."""
+    console = console_of(api)
+    text = api.core.policies.newest().text  # type: ignore[union-attr]
+    for act in ("check", "simulate", "up 0 0"):
+        same = console.post("routes", act=act, text=text.replace("\n", "\r\n"), expected="1", to=NUMBER)
+        assert "not applied" not in same.text, act
+        assert "version 1 in force" in same.text, act
+    assert "not applied" in console.post("routes", act="check", text=f"{text}\n", expected="1").text

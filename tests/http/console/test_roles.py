@@ -127,3 +127,24 @@ def test_an_operator_may_not_give_itself_more(api: Api) -> None:
     assert answer.status_code == 422
     assert "operator.eve" in answer.text
     assert api.core.policies.head() == 1
+
+
+@pytest.mark.parametrize("path", ["nope", "routes/nope", "challenges/"])
+def test_an_unknown_path_is_a_page_for_who_is_signed_in(api: Api, path: str) -> None:
+    """With a way back, under the same policy; a client without a session and other methods get problem details."""
+    console = console_of(api)
+    answer = console.get(path)
+    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+    assert "no such page" in answer.text
+    assert f'href="{HOME}"' in answer.text
+    own, known = (one.headers["Content-Security-Policy"] for one in (answer, console.get("find")))
+    assert own == known
+    others = [console.post(path), api.flask.test_client().get(HOME + path), console.client.get("/ops/nope")]
+    assert {(one.status_code, one.mimetype) for one in others} == {(404, "application/problem+json")}
+
+
+def test_an_unknown_path_is_a_problem_while_the_store_is_away(away: Api) -> None:
+    """Nobody knows then who is signed in."""
+    client = away.flask.test_client()
+    client.set_cookie("otp-console", "x" * 22, path=HOME)
+    assert client.get(f"{HOME}nope").mimetype == "application/problem+json"
