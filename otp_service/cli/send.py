@@ -55,5 +55,6 @@ def send(
         f"  otp-service verify {place.option} -- {id_} CODE",
         "See why it did not come:",
         f"  otp-service challenges{place.demo} show -- {id_}",
+        "Nothing is sent to a review number: its code is the one that `otp-service review add` showed.",
         sep="\n",
     )

@@ -33,6 +33,7 @@ def test_a_number_is_tried_from_send_to_verified(demo: Demo, capsys: pytest.Capt
         f"  otp-service verify --demo {demo.var} -- {id_} CODE",
         "See why it did not come:",
         f"  otp-service challenges --demo {demo.var} show -- {id_}",
+        "Nothing is sent to a review number: its code is the one that `otp-service review add` showed.",
     ]
     wrong = f"{(int(code) + 1) % 10 ** len(code):0{len(code)}}"
     assert run(["verify", *at, "--", id_, wrong]) == 1
