@@ -21,10 +21,12 @@ MOST_STEPS = 500
 """Rows of steps that are shown, those with most messages first."""
 _ARM_COUNTS = frozenset({"let_in", "verified", "money"})
 _NOT_RANDOM = (
-    "the data cannot tell which order is better: second steps see only people whose first message failed. "
-    "A split would tell"
+    "the figures cannot compare orders, because second steps reach only people whose first message failed. "
+    "Add a split to compare two orders."
 )
-_TOO_MANY = "the data cannot tell: more names were counted than can be told apart, so people are missing"
+_TOO_MANY = (
+    "there are more names than can be counted separately, so some people are missing from the comparison."
+)
 Arms = dict[tuple[str, str], Arm]
 """By name of the arm and country; an empty country means all of them together."""
 
@@ -92,7 +94,7 @@ def _nothing(name: str, why: str) -> dict[str, Any]:
         "country": "",
         "order": [],
         "verdict": "cannot_tell",
-        "text": f"route {name}: {why}",
+        "text": f"Route {name}: {why}",
     }
 
 

@@ -47,10 +47,10 @@ class Comparison:
         """Say what was found."""
         n = f"n = {self.n + self.other_n:,}"
         if self.points is None:
-            return f"the data cannot tell yet, {n}: each order needs {LEAST} people"
+            return f"too few people yet, {n}: each order needs {LEAST}"
         money = "" if self.change is None else f", {self.change:+.0%} money".replace("%", " %")
         found = f"{self.points:+.1f} points verified (95 % interval {self.low:.1f} to {self.high:.1f}){money}, {n}"
-        return f"the data cannot tell yet: {found}" if self.verdict == "cannot_tell" else found
+        return f"no clear difference yet: {found}" if self.verdict == "cannot_tell" else found
 
 
 def compare(written: Arm, other: Arm) -> Comparison:

@@ -23,7 +23,7 @@ def test_an_interval_with_zero_cannot_tell() -> None:
     """What was seen is shown all the same."""
     found = compare(Arm(let_in=200, verified=160, money=200), Arm(let_in=200, verified=162, money=220))
     assert found.verdict == "cannot_tell"
-    assert found.text().startswith("the data cannot tell yet: +1.0 points verified")
+    assert found.text().startswith("no clear difference yet: +1.0 points verified")
     assert "+10 % money" in found.text()
 
 
@@ -33,7 +33,7 @@ def test_too_few_people_are_not_compared(few: int) -> None:
     for arms in ((Arm(let_in=few), Arm(let_in=LEAST)), (Arm(let_in=LEAST), Arm(let_in=few))):
         found = compare(*arms)
         assert (found.verdict, found.points) == ("cannot_tell", None)
-        assert found.text() == f"the data cannot tell yet, n = {few + LEAST}: each order needs {LEAST} people"
+        assert found.text() == f"too few people yet, n = {few + LEAST}: each order needs {LEAST}"
     assert compare(Arm(let_in=LEAST), Arm(let_in=LEAST)).points == 0
 
 

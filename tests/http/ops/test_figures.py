@@ -114,6 +114,4 @@ def test_people_are_assigned_to_arms_and_advice_waits_for_enough(split: Api) -> 
     assert {order["verdict"] for order in found["orders"]} == {"cannot_tell"}
     [whole] = [order for order in found["orders"] if not order["country"]]
     assert whole["n"] + whole["other_n"] == 6
-    assert whole["text"].startswith(
-        "voice first in all countries (route all): the data cannot tell yet, n = 6"
-    )
+    assert whole["text"].startswith("voice first in all countries (route all): too few people yet, n = 6")
