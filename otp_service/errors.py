@@ -72,7 +72,7 @@ class InvalidNumber(Invalid):
     """A field, usually `to`, is not a known phone number."""
 
     code = "invalid_number"
-    detail = "This is not a phone number that is known here. Include the country code, as in +14155552671."
+    detail = "This is not a phone number that is known here."
 
     def __init__(self, rule: str, field: str = "to", *, detail: str | None = None) -> None:
         super().__init__({field: [rule]}, detail)

@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, PhoneNumberType
+from phonenumbers import (
+    NumberParseException,
+    PhoneNumber,
+    PhoneNumberFormat,
+    PhoneNumberType,
+    ValidationResult,
+)
 
 from otp_service import typed
 from otp_service.errors import Invalid, InvalidNumber
@@ -74,7 +80,7 @@ def parse(text: str, country: str | None = None, *, possible: bool = False) -> N
     number = todays(_read(_plain(text), country))
     kind = _TYPES[phonenumbers.number_type(number)]
     if kind == UNKNOWN and not (possible and _is_possible(number)):
-        raise InvalidNumber("must be a number that is known in its country")
+        raise _unknown(number)
     e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     if not E164.fullmatch(e164):
         raise InvalidNumber("must have 7 to 15 digits")
@@ -106,12 +112,45 @@ def _read(text: str, country: str | None) -> PhoneNumber:
     try:
         number = phonenumbers.parse(text, country)
     except NumberParseException as error:
-        if error.error_type == NumberParseException.INVALID_COUNTRY_CODE and country is None:
-            raise InvalidNumber("must start with + and a country code, or come with 'country'") from None
-        raise InvalidNumber("must be a phone number") from None
+        raise _unreadable(error.error_type, text, country) from None
     if number.extension:
         raise _with_extension()
     return number
+
+
+def _unreadable(what: int, text: str, country: str | None) -> InvalidNumber:
+    """Say why the metadata reads no number in a text."""
+    if what in {NumberParseException.TOO_SHORT_AFTER_IDD, NumberParseException.TOO_SHORT_NSN}:
+        return InvalidNumber(_RULES[ValidationResult.TOO_SHORT], detail="This number is too short.")
+    if what == NumberParseException.TOO_LONG:
+        return InvalidNumber(_RULES[ValidationResult.TOO_LONG], detail="This number is too long.")
+    if what != NumberParseException.INVALID_COUNTRY_CODE or country is not None:
+        return InvalidNumber("must be a phone number", detail="This is not a phone number.")
+    rule = "must start with + and a country code, or come with 'country'"
+    if text.startswith(("+", "\uff0b")):
+        return InvalidNumber(rule, detail="No country has the code with which this number begins.")
+    return InvalidNumber(rule, detail="This number has no country code. Write it as in +14155552671.")
+
+
+def _unknown(number: PhoneNumber) -> InvalidNumber:
+    """Say why no country has a number: by its length, or else by its digits."""
+    reason = phonenumbers.is_possible_number_with_reason(number)
+    code = f"+{number.country_code}"
+    if reason in {ValidationResult.TOO_SHORT, ValidationResult.IS_POSSIBLE_LOCAL_ONLY}:
+        return InvalidNumber(
+            _RULES[ValidationResult.TOO_SHORT], detail=f"This number is too short for {code}."
+        )
+    if reason == ValidationResult.TOO_LONG:
+        return InvalidNumber(_RULES[reason], detail=f"This number is too long for {code}.")
+    return InvalidNumber(
+        "must be a number that is known in its country", detail=f"There is no such number in {code}."
+    )
+
+
+_RULES: Mapping[int, str] = {
+    ValidationResult.TOO_SHORT: "must have all digits of a number of its country",
+    ValidationResult.TOO_LONG: "must have no more digits than a number of its country",
+}
 
 
 def _with_extension() -> InvalidNumber:

@@ -277,10 +277,12 @@ def test_letters_are_refused(text: str) -> None:
     ("text", "country", "rule"),
     [
         ("+15550101234", None, "must be a number that is known in its country"),
-        ("+1202555010", None, "must be a number that is known in its country"),
-        ("+120255501000", None, "must be a number that is known in its country"),
+        ("+12025", None, "must have all digits of a number of its country"),
+        ("+49 1", None, "must have all digits of a number of its country"),
+        ("+1202555010", None, "must have all digits of a number of its country"),
+        ("+120255501000", None, "must have no more digits than a number of its country"),
         ("+4911111111111111", None, "must be a number that is known in its country"),
-        ("112", "DE", "must be a number that is known in its country"),
+        ("112", "DE", "must have all digits of a number of its country"),
         ("9876543210", None, "must start with + and a country code, or come with 'country'"),
         ("+0123456789", None, "must start with + and a country code, or come with 'country'"),
         ("+0123456789", "DE", "must be a phone number"),
@@ -295,6 +297,26 @@ def test_what_cannot_exist_is_refused_with_the_rule(text: str, country: str | No
     with pytest.raises(InvalidNumber) as caught:
         phone.parse(text, country)
     assert caught.value.rules() == [("to", rule)]
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("+12025", "This number is too short for +1."),
+        ("+49 1", "This number is too short."),
+        ("+120255501000", "This number is too long for +1."),
+        ("+" + "49" * 20, "This number is too long."),
+        ("+15550101234", "There is no such number in +1."),
+        ("+999 1234567", "No country has the code with which this number begins."),
+        ("9876543210", "This number has no country code. Write it as in +14155552671."),
+        ("---", "This is not a phone number."),
+    ],
+)
+def test_a_refusal_names_what_is_wrong_and_nothing_else(text: str, detail: str) -> None:
+    """A person who wrote a country code is not told to write one."""
+    with pytest.raises(InvalidNumber) as caught:
+        phone.parse(text)
+    assert caught.value.detail == detail
 
 
 @pytest.mark.parametrize("country", ["", "uk", "XX", "USA", "001", "ZZ", "\u0131e"])

@@ -20,6 +20,8 @@ NUMBERS_RULES = (
     "must be written in digits, not letters",
     "must start with + and a country code, or come with 'country'",
     "must have no extension, because a message cannot reach one",
+    "must have all digits of a number of its country",
+    "must have no more digits than a number of its country",
 )
 ANY_TEXT = "must be a string"
 TO, REQUIRED, NULL = "must be 3 to 40 characters", "is required", "must not be null"
@@ -47,9 +49,9 @@ SENDS: list[tuple[dict[str, Any], str, str, str]] = [
     ({"to": "2025550100"}, "invalid_number", "to", NUMBERS_RULES[3]),
     ({"to": "+999 1234567"}, "invalid_number", "to", NUMBERS_RULES[3]),
     ({"to": "+1 555 010 1234"}, "invalid_number", "to", NUMBERS_RULES[1]),
-    ({"to": "+49 1"}, "invalid_number", "to", NUMBERS_RULES[0]),
+    ({"to": "+49 1"}, "invalid_number", "to", NUMBERS_RULES[5]),
     ({"to": "12345", "country": "DE"}, "invalid_number", "to", NUMBERS_RULES[1]),
-    ({"to": "+1202555010000000"}, "invalid_number", "to", NUMBERS_RULES[1]),
+    ({"to": "+1202555010000000"}, "invalid_number", "to", NUMBERS_RULES[6]),
     ({"to": "+1" * 21}, "invalid_request", "to", TO),
     ({"to": ""}, "invalid_request", "to", TO),
     ({"to": f"{NUMBER}\r\nX: y"}, "invalid_number", "to", NUMBERS_RULES[2]),
