@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,59 @@ def test_kubernetes_knows_every_field(release: str) -> None:
         judge.validate(one, release, strict=True)
 
 
+@pytest.mark.parametrize(
+    "release", ["123", "1e5", "true", "null", "on", "my.release", "9otp", "a" * 48 + "--bcd"]
+)
+def test_every_name_of_a_release_gives_names_that_kubernetes_takes(helm: Helm, release: str) -> None:
+    """Also one that YAML reads as a number, a truth or nothing; a service's name is a label of RFC 1035."""
+    judge = importlib.import_module("kubernetes_validate")
+    example = CHART / "examples" / "everything.yaml"
+    done = helm.run("template", release, str(CHART), "--namespace", "otp", "--values", str(example))
+    assert done.returncode == 0, done.stderr
+    made = list(manifests(done.stdout))
+    for one in made:
+        assert re.fullmatch("[a-z]([-a-z0-9]{0,61}[a-z0-9])?", one["metadata"]["name"])
+        assert one["metadata"]["labels"]["app.kubernetes.io/instance"] == release
+        if one["kind"] not in OF_THE_OPERATOR:
+            judge.validate(one, RELEASES[-1], strict=True)
+    names = {(one["kind"], one["metadata"]["name"]) for one in made}
+    assert len(names) == len(made)
+    for pod in (one["spec"]["template"]["spec"] for one in made if one["kind"] == "Deployment"):
+        settings, _ = pod["containers"][0]["envFrom"]
+        assert ("ConfigMap", settings["configMapRef"]["name"]) in names
+        assert ("ServiceAccount", pod["serviceAccountName"]) in names
+
+
+def test_values_arrive_as_they_were_written(helm: Helm, tmp_path: Path) -> None:
+    """Large numbers, a policy that begins with a blank, names of digits, and what another ingress adds."""
+    note = {"example.com/note": 'it\'s "so": {{ x }}'}
+    policy = '  [app.web]\n  brand = "Acme"\n'
+    values = {
+        "settings": {"OTP_WORKER_SENDS": 1_000_000, "OTP_LOG_LEVEL": "info", "OTP_TRUSTED_PROXIES": 3},
+        "policy": policy,
+        "existingSecret": "123",
+        "ingress": {"enabled": False},
+        "networkPolicy": {"apiFrom": ["123", "true"]},
+        "podAnnotations": note,
+    }
+    (tmp_path / "values.yaml").write_text(json.dumps(values), encoding="utf-8")
+    example = CHART / "examples" / "everything.yaml"
+    files = ("--values", str(example), "--values", str(tmp_path / "values.yaml"))
+    done = helm.run("template", "otp", str(CHART), *files)
+    assert done.returncode == 0, done.stderr
+    made = {(one["kind"], one["metadata"]["name"]): one for one in manifests(done.stdout)}
+    settings = made["ConfigMap", "otp"]["data"]
+    wanted = {"OTP_WORKER_SENDS": "1000000", "OTP_LOG_LEVEL": "info", "OTP_TRUSTED_PROXIES": "3"}
+    assert wanted.items() <= settings.items()
+    assert made["ConfigMap", "otp-policy"]["data"]["policy.toml"] == policy
+    template = made["Deployment", "otp-api"]["spec"]["template"]
+    assert note.items() <= template["metadata"]["annotations"].items()
+    assert template["spec"]["containers"][0]["envFrom"][1] == {"secretRef": {"name": "123"}}
+    allowed = made["NetworkPolicy", "otp"]["spec"]["ingress"][0]["from"]
+    named = [one["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for one in allowed]
+    assert named == ["123", "true"]
+
+
 def test_the_judge_of_fields_finds_a_misspelt_one() -> None:
     """Otherwise the test before would say nothing."""
     judge = importlib.import_module("kubernetes_validate")
@@ -79,6 +133,7 @@ def test_the_operator_accepts_its_resources(helm: Helm) -> None:
         ("issuer=http://otp.example.com", "issuer"),
         ("settings.OTP_LISTEN=x", "invalid propertyName 'OTP_LISTEN'"),
         ("api.replica=3", "replica"),
+        ("worker.disruptionBudget.maxUnavailable=0%", "maxUnavailable"),
         ("ingress.enabled=true", "host"),
     ],
 )

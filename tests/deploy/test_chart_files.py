@@ -115,6 +115,23 @@ def test_pods_may_do_as_little_as_possible() -> None:
         assert {one["name"] for one in container["volumeMounts"]} == {one["name"] for one in pod["volumes"]}
 
 
+def test_a_new_pod_counts_only_once_it_works() -> None:
+    """Otherwise an update with a setting that cannot be used would replace every worker by one that never starts."""
+    for pod in pods():
+        [container] = pod["containers"]
+        named = {port["name"] for port in container["ports"]}
+        assert container["readinessProbe"]["httpGet"]["port"] in named - {"http"}
+
+
+def test_the_memory_of_a_pod_suffices_on_a_node_of_any_size() -> None:
+    """Its limit of CPU bounds its processes and hashing threads; docs/performance.md says what they need."""
+    for pod in pods():
+        limits = pod["containers"][0]["resources"]["limits"]
+        memory, unit = int(limits["memory"][:-2]), limits["memory"][-2:]
+        first_two = {"api": 300, "worker": 256}[pod["containers"][0]["name"]]
+        assert memory * {"Mi": 1, "Gi": 1024}[unit] >= first_two + 110 * max(0, int(limits["cpu"]) - 2)
+
+
 def test_secrets_come_from_a_secret_that_exists_only() -> None:
     """The chart makes none."""
     assert not [one for one in ALL if one["kind"] == "Secret"]

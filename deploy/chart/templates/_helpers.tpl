@@ -1,10 +1,12 @@
+{{- /* The name of a service begins with a letter and has no dot, which that of a release may. */ -}}
 {{- define "otp.name" -}}
-{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- $name := .Release.Name | replace "." "-" -}}
+{{- regexReplaceAll "-+$" (ternary $name (print "otp-" $name) (regexMatch "^[a-z]" $name) | trunc 50) "" -}}
 {{- end }}
 
 {{- define "otp.labels" -}}
 app.kubernetes.io/name: otp-service
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
@@ -13,7 +15,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- /* Called with a list: the root and the component. */ -}}
 {{- define "otp.selector" -}}
 app.kubernetes.io/name: otp-service
-app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
@@ -26,7 +28,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- define "otp.pod" -}}
 {{- $root := index . 0 }}
 automountServiceAccountToken: false
-serviceAccountName: {{ include "otp.name" $root }}
+serviceAccountName: {{ include "otp.name" $root | quote }}
 enableServiceLinks: false
 terminationGracePeriodSeconds: 30
 securityContext:
@@ -64,7 +66,7 @@ volumes:
 {{- end }}
 
 {{- define "otp.container" -}}
-image: {{ include "otp.image" . }}
+image: {{ include "otp.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext:
   allowPrivilegeEscalation: false
@@ -72,9 +74,9 @@ securityContext:
   capabilities: { drop: [ALL] }
 envFrom:
   - configMapRef:
-      name: {{ include "otp.name" . }}
+      name: {{ include "otp.name" . | quote }}
   - secretRef:
-      name: {{ required "existingSecret: name a secret with the output of `otp-service secrets`" .Values.existingSecret }}
+      name: {{ required "existingSecret: name a secret with the output of `otp-service secrets`" .Values.existingSecret | quote }}
 volumeMounts:
   - { name: tmp, mountPath: /tmp }
 {{- if .Values.policy }}
