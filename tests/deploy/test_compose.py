@@ -136,6 +136,12 @@ def test_what_is_mounted_exists_and_is_read_only() -> None:
             assert source in COMPOSE["volumes"]
 
 
+def test_a_new_api_is_found_by_the_proxy() -> None:
+    """It finds the services when it starts, so an update that gives them other addresses starts it again."""
+    assert re.search(r"^ +server api:8000 max_fails=0;", compose_proxy.made(), re.MULTILINE)
+    assert SERVICES["proxy"]["depends_on"]["api"] == {"condition": "service_healthy", "restart": True}
+
+
 def test_the_store_keeps_what_it_has_taken() -> None:
     """Append-only, on a volume, and it deletes nothing before its time."""
     words = SERVICES["valkey"]["command"]
