@@ -16,9 +16,10 @@ CHANGELOG.md, the list of parts (CycloneDX), SHA256SUMS and its signature into D
 
 
 def release(project: Path, folder: Path, key: Path) -> list[str]:
-    """Make the release in an empty folder; gives what is wrong with it, nothing if it may go out.
+    """Make the release in an empty folder; gives what is wrong with it, and then it is not signed.
 
-    Raises ValueError if the tree is not clean or its files disagree about the version.
+    Raises ValueError if the tree is not clean or its files disagree about the version, RuntimeError if the key cannot
+    sign.
     """
     version = tree.version(project)
     with tempfile.TemporaryDirectory() as name:
@@ -32,10 +33,11 @@ def release(project: Path, folder: Path, key: Path) -> list[str]:
         )
         (folder / f"otp-service-{version}.changes.md").write_text(tree.changes(source, version))
         (folder / f"otp-service-{version}.cdx.json").write_text(parts.written(source, version, moment))
-    found = faults(folder)
+    if found := faults(folder):
+        return found
     sums.write(folder)
     sums.sign(folder, key)
-    return found
+    return []
 
 
 def main(arguments: list[str]) -> int:
@@ -58,11 +60,22 @@ def main(arguments: list[str]) -> int:
     if folder.exists():
         sys.stderr.write(f"{folder} exists: a release is made once; remove it to make it again\n")
         return 1
-    folder.mkdir(parents=True)
-    for fault in (found := release(project, folder, options.key.expanduser())):
-        sys.stderr.write(f"{fault}\n")
+    options.dist.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        dir=options.dist
+    ) as name:  # what fails leaves nothing that looks like a release
+        made = Path(name) / folder.name
+        made.mkdir()
+        try:
+            found = release(project, made, options.key.expanduser())
+        except RuntimeError as error:
+            found = [str(error)]
+        if found:
+            sys.stderr.write("".join(f"{fault}\n" for fault in found))
+            return 1
+        made.rename(folder)
     sys.stdout.write("".join(f"{file}\n" for file in sorted(folder.iterdir())))
-    return int(bool(found))
+    return 0
 
 
 if __name__ == "__main__":

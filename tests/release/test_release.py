@@ -14,7 +14,7 @@ import otp_client
 from otp_service import __version__
 from tests.house import licences
 from tests.release import packages, tree
-from tests.release.trying import Made, make
+from tests.release.trying import Made, commit, make
 from tests.support.demo_process import Demo
 from tests.support.documents import blocks, section
 from tests.support.helm import EXAMPLES, Helm
@@ -61,6 +61,23 @@ def test_a_release_is_made_once(made: Made) -> None:
     again = make(made.tree, made.key)
     assert again.returncode == 1
     assert "a release is made once" in again.stderr
+
+
+def test_a_release_with_a_fault_is_neither_signed_nor_left_behind(made: Made, tmp_path: Path) -> None:
+    """Signed, it would be taken for one that may go out; left behind, it would stand in the way of the next."""
+    tree.run("git", "clone", "--quiet", str(made.tree), str(tmp_path / "tree"), folder=tmp_path)
+    stray = tmp_path / "tree" / "otp_service" / "test_stray.py"
+    stray.touch()
+    commit(stray.parents[1])
+    done = make(stray.parents[1], made.key)
+    assert done.returncode == 1
+    assert "otp_service/test_stray.py is for tests or of a demo" in done.stderr
+    stray.unlink()
+    commit(stray.parents[1])
+    done = make(stray.parents[1], tmp_path / "no-key")
+    assert done.returncode == 1
+    assert "ssh-keygen" in done.stderr.splitlines()[0]
+    assert list((stray.parents[1] / "dist").iterdir()) == []
 
 
 def test_a_release_can_be_checked_as_the_document_says(made: Made, tmp_path: Path) -> None:
