@@ -19,6 +19,7 @@ from otp_service.http.app import mount, prepared
 from otp_service.http.body import MAX_POLICY
 from otp_service.http.door import Door
 from otp_service.http.problems import raw_problem
+from otp_service.http.public import PROBES
 from otp_service.http.server import processes
 from otp_service.http.server.bounds import USUAL
 from otp_service.ops.places import OPS_PLACES
@@ -45,6 +46,7 @@ def serve(*, shop: Path | None) -> None:
         processes=read.processes,
         threads=read.threads + OPS_PLACES,
         max_body=MAX_POLICY,
+        probes=PROBES,
         on_start=start_logging,
         make_door=lambda app: Door.of(app.extensions["otp"]),
         on_end=lambda app: app.extensions["otp"].close(),

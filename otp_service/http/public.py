@@ -189,14 +189,18 @@ def get_key_set() -> tuple[Response, dict[str, str]]:
     return jsonify(core().signer.key_set()), {"Cache-Control": "public, max-age=300"}
 
 
-@views.get("/healthz")
+PROBES = ("/healthz", "/readyz")
+"""What load balancers and orchestrators ask again and again."""
+
+
+@views.get(PROBES[0])
 @operation(summary="Whether this process runs", answer=HealthSchema)
 def check_health() -> dict[str, str]:
     """Answer without checking anything else."""
     return {"status": "ok"}
 
 
-@views.get("/readyz")
+@views.get(PROBES[1])
 @operation(summary="Whether this process can serve", answer=HealthSchema)
 def check_readiness() -> tuple[dict[str, Any], int, dict[str, str]]:
     """Ping each part. The answer is 503 without the store only: without workers, codes can be checked."""

@@ -38,6 +38,7 @@ class Front:
         *,
         threads: int,
         max_body: int,
+        probes: Iterable[str] = (),
         bounds: Bounds = USUAL,
         door: Door = lambda _: None,
     ) -> None:
@@ -48,7 +49,9 @@ class Front:
         self.connections = Connections()
         """Without those on which an answer is streamed."""
         self._arrivals = Arrivals(listeners, self.connections, max_body=max_body, bounds=bounds)
-        self.threads = AnswerThreads(application, threads=threads, done=self._done, bounds=bounds)
+        self.threads = AnswerThreads(
+            application, threads=threads, done=self._done, probes=probes, bounds=bounds
+        )
         self.held = HeldRefusals(bounds)
         """The refusals that wait for their time."""
         self._grown = 0  # bytes that have come to be in memory since all were counted

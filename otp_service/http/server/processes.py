@@ -53,6 +53,7 @@ class _Worker(Worker):  # type: ignore[misc]
             Application(self.wsgi, served.refuse),
             threads=self.cfg.threads,
             max_body=served.max_body,
+            probes=served.probes,
             bounds=served.bounds,
             door=served.make_door(self.wsgi),
         )
@@ -97,15 +98,18 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self,
         make_app: MakeApp,
         prepare: Prepare,
+        options: Mapping[str, Any],
+        *,
         refuse: Refuse,
         max_body: int,
+        probes: Sequence[str],
         bounds: Bounds,
         make_door: Callable[[Flask], Door],
         on_end: Callable[[Flask], None],
-        options: Mapping[str, Any],
     ) -> None:
         self.refuse = refuse
         self.max_body = max_body
+        self.probes = probes
         self.bounds = bounds
         self.make_door = make_door
         self.on_end = on_end
@@ -144,6 +148,7 @@ def serve(
     processes: int,
     threads: int,
     max_body: int,
+    probes: Sequence[str] = (),
     on_start: Callable[[], None],
     make_door: Callable[[Flask], Door] = lambda _app: lambda _environ: None,
     on_end: Callable[[Flask], None] = lambda _app: None,
@@ -153,33 +158,36 @@ def serve(
 
     `listen` are addresses as HOST:PORT; SERVER_PORT tells an application which of them a request came to.
     `refuse` answers requests that are malformed, too long or too slow. The application gets bodies of `max_body` bytes
-    at most; of a longer one it gets the length alone, and must refuse it. Each process makes its own application and
-    door, and is replaced if it dies. At each SIGHUP `prepare` runs before the forks. Raises ConfigurationError.
+    at most; of a longer one it gets the length alone, and must refuse it. Each path of `probes` has its own thread.
+    Each process makes its own application and door, and is replaced if it dies. At each SIGHUP `prepare` runs before
+    the forks. Raises ConfigurationError.
     """
     listeners = open_listeners(listen)
     server = _Server(
         make_app,
         prepare,
-        refuse,
-        max_body,
-        bounds,
-        make_door,
-        on_end,
-        {
-            "bind": list(listen),
-            "workers": processes,
-            "threads": threads,
-            "worker_class": _Worker,
-            "graceful_timeout": GRACE,
-            "timeout": 30,
-            "control_socket_disable": True,
-            "accesslog": None,
-            "logger_class": _Log,
-            "post_fork": lambda server, _worker: _start(server.pid, on_start),
-            "child_exit": lambda _server, worker: _forget(worker.pid),
-        },
+        {"bind": list(listen), "workers": processes, "threads": threads, **_OPTIONS}
+        | {"post_fork": lambda server, _worker: _start(server.pid, on_start)},
+        refuse=refuse,
+        max_body=max_body,
+        probes=probes,
+        bounds=bounds,
+        make_door=make_door,
+        on_end=on_end,
     )
     _Arbiter(server, listeners).run()
+
+
+_OPTIONS = {
+    "worker_class": _Worker,
+    "graceful_timeout": GRACE,
+    "timeout": 30,
+    "control_socket_disable": True,
+    "accesslog": None,
+    "logger_class": _Log,
+    "child_exit": lambda _server, worker: _forget(worker.pid),
+}
+"""Those of Gunicorn that are always the same."""
 
 
 def _start(parent: int, on_start: Callable[[], None]) -> None:

@@ -24,14 +24,15 @@ def request(path: str, body: bytes = b"", method: str = "POST") -> Request:
 
 
 class Blocking:
-    """An application whose requests for /slow wait for `go`."""
+    """An application whose requests for one path wait for `go`."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str = "/slow") -> None:
+        self._path = path
         self.began, self.go = threading.Event(), threading.Event()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ANN401 - PEP 3333
         """Answer one request."""
-        if environ["PATH_INFO"] == "/slow":
+        if environ["PATH_INFO"] == self._path:
             self.began.set()
             self.go.wait()
         return echo(environ, start_response)
@@ -62,6 +63,24 @@ def test_a_request_that_waited_too_long_is_refused_unanswered() -> None:
     assert b"\r\nDate: " in found["/late"], "RFC 9110, section 6.6.1"
     assert found["/late"].endswith(b"}\n")
     assert found["/head"].endswith(b"\r\n\r\n"), "RFC 9110, section 9.3.2"
+
+
+@pytest.mark.parametrize("slow", ["/slow", "/ordinary"])
+def test_a_probe_waits_for_no_other_request(slow: str) -> None:
+    """Nor for another probe: that may ask a store which is away."""
+    blocking = Blocking(slow)
+    answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threads = AnswerThreads(
+        Application(blocking, raw_problem),
+        threads=1,
+        done=lambda _, asked, _answer: answers.put(asked.environ["PATH_INFO"]),
+        probes=["/slow", "/alive"],
+    )
+    for path in (slow, "/alive"):
+        threads.submit(CONNECTION, request(path))
+    assert answers.get(timeout=PATIENCE) == "/alive"
+    blocking.go.set()
+    assert answers.get(timeout=PATIENCE) == slow
 
 
 def test_bodies_that_wait_have_a_bound() -> None:
