@@ -94,7 +94,7 @@ class Hasher:
         self.schemes = tuple(f"{profile}.{pepper}" for profile in PROFILES for pepper in peppers)
         """Every scheme that this process can check."""
         self.threads = HashingThreads(slots, waiting=waiting)
-        """The only threads that hash."""
+        """Who hashes, and when."""
         self._tickets = threading.BoundedSemaphore(slots * TICKETS_PER_SLOT)
 
     @contextmanager
@@ -115,11 +115,13 @@ class Hasher:
 
     def hash(self, code: str, claim: Claim, scheme: str) -> str:
         """Return the code's hash as a PHC string, however long it waits for a thread. Raises UnknownPepper."""
-        return self.threads.run(lambda: self._timed(code, claim, scheme))
+        return self.threads.run(lambda: self._timed(code, claim, scheme), _memory(scheme))
 
     def hash_unless(self, stopping: Callable[[], bool], code: str, claim: Claim, scheme: str) -> str | None:
         """Return what `hash` returns, or None if it is `stopping` when its turn comes. Raises UnknownPepper."""
-        return self.threads.run(lambda: None if stopping() else self._timed(code, claim, scheme))
+        return self.threads.run(
+            lambda: None if stopping() else self._timed(code, claim, scheme), _memory(scheme)
+        )
 
     def hash_here(self, code: str, claim: Claim, scheme: str) -> str:
         """Hash in the caller's own thread, to measure it. Raises UnknownPepper."""
@@ -142,6 +144,12 @@ class Hasher:
         code_hash = self.hash_here(code, claim, scheme)
         self._observe(time.perf_counter() - started)
         return code_hash
+
+
+def _memory(scheme: str) -> int:
+    """Return the memory (KiB) that a hash of a scheme fills, 0 of one that nobody knows."""
+    profile = PROFILES.get(scheme.partition(".")[0])
+    return profile.memory if profile else 0
 
 
 def place_of(code_hash: str, hashes: Sequence[str]) -> int | None:

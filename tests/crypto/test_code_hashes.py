@@ -33,6 +33,7 @@ from otp_service.crypto.code_hashes import (
     draw,
     place_of,
 )
+from otp_service.crypto.hashing_threads import LITTLE, HashingThreads
 from otp_service.errors import Busy
 from tests.support.examples import PATIENT
 from tests.support.patience import PATIENCE
@@ -278,14 +279,36 @@ def test_a_ticket_holds_no_core() -> None:
         assert made.hash("493817", CLAIM, "testing.p1")
 
 
-def test_only_the_hashing_threads_hash() -> None:
-    """However many callers there are, so that only these threads keep the memory of a hash."""
+def test_only_few_threads_keep_the_memory_of_a_large_hash() -> None:
+    """However many callers there are."""
     who: set[str] = set()
-    made = Hasher({"p1": PEPPER}, "testing", 2, observe=lambda _: who.add(threading.current_thread().name))
-    with ThreadPoolExecutor(32) as callers:
-        assert len({*callers.map(lambda _: made.hash("493817", CLAIM, "testing.p1"), range(200))}) == 1
+    profile = "owasp-low-memory"
+    made = Hasher({"p1": PEPPER}, profile, 2, observe=lambda _: who.add(threading.current_thread().name))
+    with ThreadPoolExecutor(8) as callers:
+        hashes = callers.map(lambda _: made.hash("493817", CLAIM, made.scheme), range(10))
+        assert len({*hashes}) == 1
     assert who
     assert who <= {"hash_0", "hash_1"}
+
+
+def test_a_small_hash_is_made_in_its_callers_thread_as_many_at_a_time_as_there_are_slots() -> None:
+    """Who waits for a turn makes none meanwhile."""
+    threads, busy, most = HashingThreads(2), [0], [0]
+    full, guarded = threading.Barrier(2), threading.Lock()
+
+    def act() -> str:
+        with guarded:
+            busy[0] += 1
+            most[0] = max(most[0], busy[0])
+        full.wait(PATIENCE)  # so that two are busy, whoever they are, while eight want to be
+        with guarded:
+            busy[0] -= 1
+        return threading.current_thread().name
+
+    with ThreadPoolExecutor(8, thread_name_prefix="caller") as callers:
+        names = {*callers.map(lambda _: threads.run(act, LITTLE), range(40))}
+    assert most == [2]
+    assert all(name.startswith("caller") for name in names)
 
 
 def test_a_hash_that_fails_keeps_no_other_one_out() -> None:
@@ -297,18 +320,25 @@ def test_a_hash_that_fails_keeps_no_other_one_out() -> None:
     assert made.hash("493817", CLAIM, "testing.p1")
 
 
-def test_who_stops_while_waiting_for_a_thread_does_not_hash() -> None:
+@pytest.mark.parametrize("profile", ["testing", "owasp-low-memory"])
+def test_who_stops_while_waiting_for_a_turn_does_not_hash(profile: str) -> None:
     """Whether the process is to stop counts when the turn comes."""
-    made = hasher()
-    free, stop = threading.Event(), threading.Event()
+    made, memory = Hasher({"p1": PEPPER}, profile, 1), PROFILES[profile].memory
+    began, free, stop = threading.Event(), threading.Event(), threading.Event()
+
+    def hold() -> bool:
+        began.set()
+        return free.wait(PATIENCE)
+
     with ThreadPoolExecutor(2) as callers:
-        taken = callers.submit(made.threads.run, lambda: free.wait(PATIENCE))
-        waiting = callers.submit(made.hash_unless, stop.is_set, "493817", CLAIM, "testing.p1")
+        taken = callers.submit(made.threads.run, hold, memory)
+        assert began.wait(PATIENCE)
+        waiting = callers.submit(made.hash_unless, stop.is_set, "493817", CLAIM, made.scheme)
         stop.set()
         free.set()
         assert taken.result()
         assert waiting.result(PATIENCE) is None
-    assert made.hash_unless(lambda: False, "493817", CLAIM, "testing.p1")
+    assert made.hash_unless(lambda: False, "493817", CLAIM, made.scheme)
 
 
 def test_a_ticket_is_given_back_once_however_its_use_ends() -> None:
