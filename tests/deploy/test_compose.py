@@ -136,6 +136,18 @@ def test_what_is_mounted_exists_and_is_read_only() -> None:
             assert source in COMPOSE["volumes"]
 
 
+def test_only_our_own_processes_reach_the_store() -> None:
+    """Neither the proxy, which the internet reaches, nor what draws pictures; and the store reaches nobody outside."""
+    [store] = SERVICES["valkey"]["networks"]
+    assert COMPOSE["networks"][store] == {"internal": True}
+    assert "default" not in SERVICES["valkey"]["networks"]
+    near = {name for name, one in SERVICES.items() if store in one.get("networks", ["default"])}
+    assert near == {"valkey", "api", "worker"}
+    assert all(
+        "default" in one.get("networks", ["default"]) for name, one in SERVICES.items() if name != "valkey"
+    )
+
+
 def test_a_new_api_is_found_by_the_proxy() -> None:
     """It finds the services when it starts, so an update that gives them other addresses starts it again."""
     assert re.search(r"^ +server api:8000 max_fails=0;", compose_proxy.made(), re.MULTILINE)

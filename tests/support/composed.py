@@ -161,8 +161,9 @@ def furnish(folder: Path) -> Path:
 _KNOWN = {
     *("build", "image", "restart", "read_only", "tmpfs", "cap_drop", "cap_add", "security_opt", "env_file"),
     *("environment", "volumes", "depends_on", "command", "healthcheck", "ports", "stop_grace_period"),
+    "networks",
 }
-"""Fields that are carried out here, or that say nothing about a running process."""
+"""Fields that are carried out here, or that say nothing about a running process; networks only keep services apart."""
 
 
 def _pairs(file: Path) -> dict[str, str]:
