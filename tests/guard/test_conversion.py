@@ -25,16 +25,16 @@ def test_a_place_where_too_few_codes_are_verified_is_stopped(counters: Counters)
     """Below a fifth of at least ten sends, once the grace is over, for 15 minutes."""
     sent(counters, 10, 1)
     assert passes(counters.charge(CONVERSION, asked()))
-    counters.scripts.offset += 59_000
+    counters.scripts.offset += 30_000
     assert passes(counters.charge(CONVERSION, asked()))
     counters.scripts.offset += 2 * MINUTE * 1000
     stopped = counters.charge(CONVERSION, asked())
     assert (stopped.verdict, stopped.deciding.rule) == ("refuse", "conversion")
     assert stopped.deciding.pause == 15 * MINUTE * 1000
     assert {(one.value, one.limit) for one in stopped.findings} == {(1, 10)}
-    counters.scripts.offset += 15 * MINUTE * 1000 - 1000
+    counters.scripts.offset += 14 * MINUTE * 1000
     assert not passes(counters.charge(CONVERSION, asked()))
-    counters.scripts.offset += 1001
+    counters.scripts.offset += MINUTE * 1000 + 1
     assert passes(counters.charge(CONVERSION, asked()))
 
 
@@ -255,9 +255,9 @@ def test_a_stop_of_an_apps_own_rule_doubles_and_lasts(counters: Counters) -> Non
         sent(counters, 4, rules=rules)
         counters.scripts.offset += 3 * MINUTE * 1000
         holds.append(counters.charge(rules, who).deciding.pause)
-        counters.scripts.offset += holds[-1] - 1000
+        counters.scripts.offset += holds[-1] - MINUTE * 1000
         assert counters.charge(rules, who).verdict == "refuse"
-        counters.scripts.offset += 1001
+        counters.scripts.offset += MINUTE * 1000 + 1
     assert holds == [15 * MINUTE * 1000, 30 * MINUTE * 1000]
 
 

@@ -260,9 +260,9 @@ def test_a_hold_lasts_at_least_until_there_is_room(counters: Counters) -> None:
     looked, refused = counters.preview(rules, asked()), counters.charge(rules, asked())
     assert looked.now + looked.deciding.pause == refused.now + refused.deciding.pause
     assert refused.deciding.pause > DAY * 1000
-    counters.scripts.offset += refused.deciding.pause - 1000
+    counters.scripts.offset += refused.deciding.pause - 60_000
     assert not passes(counters.charge(rules, asked()))
-    counters.scripts.offset += 1001
+    counters.scripts.offset += 60_001
     assert passes(counters.charge(rules, asked()))
 
 

@@ -86,7 +86,7 @@ def test_a_session_ends_when_idle(api: Api) -> None:
     """Each request lets it last; half an hour without one ends it."""
     console = console_of(api)
     for _ in range(3):
-        api.later(IDLE / 1000 - 1)
+        api.later(IDLE / 1000 - 60)
         assert is_in(console)
     api.later(IDLE / 1000)
     assert not is_in(console)
