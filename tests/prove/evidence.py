@@ -6,7 +6,7 @@ Knows the files below docs/evidence. Must not know how anything is measured.
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,7 +43,7 @@ def about(command: str, load: float) -> dict[str, Any]:
 def write(folder: Path, claim: Claim, figures: Sequence[Figure], described: dict[str, Any]) -> None:
     """Write a claim's JSON: the sentence that it shows, the run, and all figures."""
     values = {figure.name: figure.value for figure in figures}
-    said = claim.headline.format(*(_plain(values[name]) for name in claim.shown))
+    said = claim.headline.format(*(plain(values[name]) for name in claim.shown))
     listed = [asdict(one) | ({"reached": one.reached} if one.asked else {}) for one in figures]
     record = {"claim": claim.title, "said": said, "about": described, "figures": listed}
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,5 +56,11 @@ def read(folder: Path, name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def _plain(value: float) -> str:
+def figures_of(record: Mapping[str, Any]) -> list[Figure]:
+    """Return the figures of what is kept of a claim."""
+    return [Figure(**{name: one[name] for name in one if name != "reached"}) for one in record["figures"]]
+
+
+def plain(value: float) -> str:
+    """Return a value as a page shows it."""
     return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:.2f}"
