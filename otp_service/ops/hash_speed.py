@@ -70,11 +70,26 @@ def _times(hasher: Hasher, seconds: float) -> list[float]:
     return times
 
 
-def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+def usable_cores(groups: Path = Path("/sys/fs/cgroup")) -> int:
     """Return how many cores this process may use: those that it may run on, within the quota of its container."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    most, _, period = (quota.read_text() if quota.exists() else "max").partition(" ")
-    return allowed if most.strip() == "max" else max(1, min(allowed, int(most) // int(period)))
+    most, period = _quota(groups)
+    return max(1, min(allowed, int(most) // int(period))) if most.isdecimal() else allowed
+
+
+def _quota(groups: Path) -> tuple[str, str]:
+    """Return the time that all cores together may take in a period; `max` or -1, as Linux says, without a quota.
+
+    Control groups of version 2 have both in one file, those of version 1 in two.
+    """
+    if (unified := groups / "cpu.max").exists():
+        most, period = unified.read_text().split()
+        return most, period
+    older = [groups / "cpu" / f"cpu.cfs_{name}_us" for name in ("quota", "period")]
+    if not all(file.exists() for file in older):
+        return "max", ""
+    most, period = (file.read_text().strip() for file in older)
+    return most, period
 
 
 def installed_version() -> str:

@@ -1,5 +1,6 @@
 """How fast a machine hashes, and what it is told about the library that hashes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -53,13 +54,21 @@ def test_a_processor_says_what_it_has(tmp_path: Path, flags: str, *, has: bool) 
     assert has_avx2(cpuinfo) is has
 
 
+UNIFIED, OLDER = ("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")
+"""Where Linux says a quota and its period: with control groups of version 2, and of version 1."""
+
+
+@pytest.mark.parametrize("files", [UNIFIED, OLDER], ids=["version 2", "version 1"])
 @pytest.mark.parametrize(
-    ("quota", "at_most"), [("50000 100000", 1), ("100000 100000", 1), ("max 100000", 4096)]
+    ("quota", "cores"), [("50000", 1), ("100000", 1), ("250000", 2), ("max", 4096), ("900000000", 4096)]
 )
-def test_a_containers_quota_bounds_its_cores(tmp_path: Path, quota: str, at_most: int) -> None:
-    """A machine may have many more than a container may use."""
-    file = tmp_path / "cpu.max"
-    file.write_text(f"{quota}\n")
-    assert 1 <= usable_cores(file) <= at_most
-    file.write_text("900000000 100000\n")
-    assert usable_cores(file) == usable_cores(tmp_path / "absent")
+def test_a_containers_quota_bounds_its_cores(
+    tmp_path: Path, files: Sequence[str], quota: str, cores: int
+) -> None:
+    """A machine may have many more than a container may use; Linux says in two ways how many these are."""
+    (tmp_path / "cpu").mkdir()
+    none = {"cpu/cpu.cfs_quota_us": "-1"}
+    said = [none.get(files[0], "max") if quota == "max" else quota, "100000"]
+    for file, text in zip(files, said if len(files) > 1 else [" ".join(said)], strict=True):
+        (tmp_path / file).write_text(f"{text}\n")
+    assert usable_cores(tmp_path) == min(cores, usable_cores(tmp_path / "absent"))
