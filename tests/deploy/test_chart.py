@@ -132,6 +132,8 @@ def test_the_operator_accepts_its_resources(helm: Helm) -> None:
         ("store.url=redis://user:password@valkey:6379/0", "store/url"),
         ("issuer=http://otp.example.com", "issuer"),
         ("settings.OTP_LISTEN=x", "invalid propertyName 'OTP_LISTEN'"),
+        ("settings.OTP_PEPPERS=x", "invalid propertyName 'OTP_PEPPERS'"),
+        ("settings.OTP_UPSTREAM_MAIN_TOKEN=x", "invalid propertyName 'OTP_UPSTREAM_MAIN_TOKEN'"),
         ("api.replica=3", "replica"),
         ("worker.disruptionBudget.maxUnavailable=0%", "maxUnavailable"),
         ("ingress.enabled=true", "host"),

@@ -1,5 +1,6 @@
 """The chart names settings, metrics, alerts and a dashboard that exist, and its manifests hold together."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from otp_service import __version__, policy
+from otp_service.settings import Settings
 from tests.house.chart import COPIES
 from tests.support.documents import PROJECT
 from tests.support.helm import CHART, EXAMPLES, kept, manifests
@@ -79,12 +81,16 @@ def test_only_settings_that_exist_are_set() -> None:
         assert all(isinstance(value, str) for value in data.values())
 
 
-def test_the_schema_names_what_the_chart_sets_itself() -> None:
-    """So that `settings` cannot contradict a port or a probe."""
+def test_the_schema_names_what_the_chart_sets_itself_and_what_is_secret() -> None:
+    """So that `settings` cannot contradict a port or a probe, and puts no secret where all may read it."""
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-    reserved = set(schema["properties"]["settings"]["propertyNames"]["not"]["enum"])
+    reserved, secret, _ = schema["properties"]["settings"]["propertyNames"]["not"]["anyOf"]
     text = (CHART / "templates" / "settings.yaml").read_text(encoding="utf-8")
-    assert reserved == set(re.findall(r"^  (OTP_[A-Z_]+):", text, re.MULTILINE))
+    assert set(reserved["enum"]) == set(re.findall(r"^  (OTP_[A-Z_]+):", text, re.MULTILINE))
+    secrets = {
+        f"OTP_{one.name.upper()}" for one in dataclasses.fields(Settings) if one.metadata and not one.repr
+    }
+    assert set(secret["enum"]) == secrets - {"OTP_REDIS_URL"}
 
 
 def test_a_store_of_the_example_is_one_that_the_service_reads() -> None:
