@@ -127,7 +127,7 @@ def _unreadable(what: int, text: str, country: str | None) -> InvalidNumber:
     if what != NumberParseException.INVALID_COUNTRY_CODE or country is not None:
         return InvalidNumber("must be a phone number", detail="This is not a phone number.")
     rule = "must start with + and a country code, or come with 'country'"
-    if text.startswith(("+", "\uff0b")):
+    if text.startswith("+"):
         return InvalidNumber(rule, detail="No country has the code with which this number begins.")
     return InvalidNumber(rule, detail="This number has no country code. Write it as in +14155552671.")
 

@@ -128,6 +128,13 @@ def test_a_fallback_is_told_with_its_reason() -> None:
     assert sentence(note) == ("bad", "SMS was given up: not delivered; WhatsApp follows")
 
 
+def test_a_block_says_what_its_rule_counted(api: Api) -> None:
+    """The same words as in a story."""
+    console = console_of(api)
+    assert [api.send().status_code for _ in range(2)] == [202, 429]
+    assert "<td>1 counted, where 1 is the limit in 30 s: refuse</td>" in console.get("blocks").text
+
+
 def test_the_guard_explains_a_pin_in_words(api: Api) -> None:
     """A rule that counts nothing never shows a counter of zero."""
     console = console_of(api)

@@ -147,4 +147,5 @@ def test_an_unknown_path_is_a_problem_while_the_store_is_away(away: Api) -> None
     """Nobody knows then who is signed in."""
     client = away.flask.test_client()
     client.set_cookie("otp-console", "x" * 22, path=HOME)
-    assert client.get(f"{HOME}nope").mimetype == "application/problem+json"
+    answer = client.get(f"{HOME}nope")
+    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
