@@ -41,13 +41,14 @@ class FiguresReader:
     ) -> dict[str, Any]:
         """Return rows by what is asked for, and their sum. Raises Invalid, which names the field and its rule."""
         now = self._clock()
-        start, end = read_time("from", from_ or USUAL_FROM, now), read_time("to", to, now) if to else now
+        start = read_time("from", from_ or USUAL_FROM, now)
+        end = min(read_time("to", to, now), now) if to else now
         if start < oldest(now, "day"):
             raise Invalid({"from": [f"must be within the last {KEPT['day']} days"]})
         if start >= end:
-            raise Invalid({"from": ["must be before to"]})
+            raise Invalid({"from": ["must be before to" if end < now else "must be before now"]})
         asked, only = read_by(by), _within(read_filter(filter_), scope)
-        hours = span(now, start, min(end, now))
+        hours = span(now, start, end)
         try:
             rows, total = summarise(self._counters.read(hours), asked, only, most=MOST_ROWS)
         except TooManyRows:

@@ -76,6 +76,8 @@ def test_figures_are_shown_as_csv(live: Api) -> None:
         ("to=5m", "to", TIME_RULE),
         ("from=36d", "from", "must be within the last 35 days"),
         ("from=1h&to=2h", "from", "must be before to"),
+        ("from=2100-01-01", "from", "must be before now"),
+        ("from=2100-01-01&to=2100-01-02", "from", "must be before now"),
         ("by=colour", "by", BY_RULE),
         ("by=app,app", "by", BY_RULE),
         ("filter=time:1", "filter", FILTER_RULE),
