@@ -13,7 +13,7 @@ _IGNORABLE = re.compile(
     "\U000e0000-\U000e0fff]"
 )
 _SPACES = "\t\n\v\f\r\x85\u2800"
-_NO_LINE = frozenset({"Cc", "Cf", "Zl", "Zp"})
+_NO_LINE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _MORE_DASHES = "\u2212\u30fc"
 """Minus, and the long-vowel mark that Japanese keyboards put where a dash is."""
 
@@ -35,7 +35,7 @@ def digits(text: str) -> str:
 
 
 def is_line(text: str) -> bool:
-    """Return whether a text has no control or format characters and no line breaks."""
+    """Return whether a text has no control or format characters, no line breaks, and no halves of a character."""
     return text.isprintable() or not any(unicodedata.category(char) in _NO_LINE for char in text)
 
 

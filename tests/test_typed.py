@@ -3,6 +3,7 @@
 import sys
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,3 +34,9 @@ def test_visible_text_has_no_invisible_marks_and_one_kind_of_space(text: str) ->
         char for char in seen if CLASSES[char] in {"Cf", "Zl", "Zp"} or (char.isspace() and char in "\t\n")
     ]
     assert {char for char in seen if CLASSES[char] == "Zs"} <= {" "}
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\x00", "a\u2028", "a\u202e", "a\udcff", "\ud83d"])
+def test_a_line_can_be_shown_and_written_as_utf_8(text: str) -> None:
+    """What controls the terminal or the page, or is half a character, is not shown."""
+    assert not typed.is_line(text)

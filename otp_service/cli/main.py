@@ -8,7 +8,7 @@ import click
 from otp_service import __version__
 from otp_service.cli.exit_codes import FAILED, MISCONFIGURED
 from otp_service.cli.groups import CommandFile, LazyGroup
-from otp_service.cli.refusals import show_problems
+from otp_service.cli.refusals import WrongOption, show_problems
 from otp_service.errors import ConfigurationError
 
 _LINES = {
@@ -51,6 +51,7 @@ def otp_service() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command. Return its exit code: 0, 1 for a failure, 2 for wrong settings or options."""
     try:
+        _check_text(arguments)
         code: int | None = otp_service.main(arguments, prog_name="otp-service", standalone_mode=False)
     except click.ClickException as error:
         error.show()
@@ -61,3 +62,12 @@ def run(arguments: list[str]) -> int:
         show_problems(error)
         return MISCONFIGURED
     return code or 0
+
+
+def _check_text(arguments: list[str]) -> None:
+    """Refuse bytes that are no text before a command looks them up or stores them. Raises WrongOption."""
+    for place, argument in enumerate(arguments, start=1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise WrongOption(f"Argument {place} must be UTF-8.") from None

@@ -150,3 +150,19 @@ def test_a_key_is_drawn_for_a_demo(run: Run, demo: str, place: str) -> None:
     arguments = ["--demo", demo, "draw", "ops"] if place == "before" else ["draw", "ops", "--demo", demo]
     code, out, _ = run("keys", *arguments)
     assert (code, out.startswith("key:  ops_")) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("challenges", "find", "\udcff"),
+        ("challenges", "find", "+1202\udcff5550100"),
+        ("pins", "allow", "number", NUMBER, "--reason", "bad\udcff"),
+        ("pins", "allow", "number", NUMBER, "--reason", "good", "--author", "bad\udcff"),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused(run: Run, product: Core, arguments: tuple[str, ...]) -> None:
+    """Python shows them to a command as halves of characters; stored, they would break the pages that show them."""
+    product.active.refresh()
+    assert run(*arguments) == (2, "", f"Argument {len(arguments)} must be UTF-8.\n")
+    assert run("pins", "list")[1] == "nothing is pinned\n"
