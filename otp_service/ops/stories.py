@@ -13,7 +13,7 @@ from otp_service.challenge.model import Challenge
 from otp_service.challenge.sealed import open_data
 from otp_service.challenge.store import ChallengeStore
 from otp_service.crypto.sealing import Seal, Unsealable
-from otp_service.errors import ChallengeNotFound, Invalid
+from otp_service.errors import ChallengeNotFound, Invalid, InvalidNumber
 from otp_service.history.names import names_like
 from otp_service.history.scan import CURSOR_RULE, Scan, Wanted
 from otp_service.history.store import StoryStore
@@ -124,7 +124,7 @@ class Stories:
             return self._read(search.challenge_id, scope), None
         value = str(getattr(search, kind))
         if kind == "number":
-            value = phone.parse(value, search.country, possible=True).e164
+            value = _e164(value, search.country)
         ids = self._stories.search_names(names_like(self._seal, kind, value))
         first = _place(search.cursor)
         last = first + search.limit
@@ -173,6 +173,15 @@ class Stories:
 
 def _is_of(story: Story, scope: Scope) -> bool:
     return scope.has(str(story.fact("app")))
+
+
+def _e164(number: str, country: str | None) -> str:
+    """Read a number. Raises InvalidNumber, which names the field of a search, or Invalid."""
+    try:
+        return phone.parse(number, country, possible=True).e164
+    except InvalidNumber as error:
+        [(_, rule)] = error.rules()
+        raise InvalidNumber(rule, "number", detail=error.detail) from None
 
 
 def _place(cursor: str) -> int:

@@ -112,3 +112,11 @@ def test_a_whole_number_may_be_written_with_a_point(api: Api) -> None:
     for days, status in ((90.0, 200), (1.5, 422), (1e300, 422), (float(10**20), 422)):
         body = {"numbers": [NUMBER], "reason": "r", "days": days}
         assert api.call("POST", "/ops/numbers/recycled", key=OPS, body=body).status_code == status
+
+
+@pytest.mark.parametrize("number", ["0012025550101", "2025550101", "+1202", "+12025550101;ext=9", "+1CALLME"])
+def test_a_search_by_what_is_no_number_names_its_field(api: Api, number: str) -> None:
+    """The field is `number`, whatever other requests call theirs."""
+    answer = api.call("POST", "/ops/challenges/search", key=OPS, body={"number": number})
+    [broken] = problem(answer, 422, "invalid_number")["errors"]
+    assert broken["field"] == "number"
