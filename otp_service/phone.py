@@ -96,12 +96,18 @@ def parse_international(text: str) -> Number:
     return parse(plain if plain.startswith("+") else f"+{plain.removeprefix('00')}", possible=True)
 
 
-def _plain(text: str) -> str:
-    """Remove what cannot be seen, the widths of East Asia, and `tel:` (RFC 3966). Refuse what is long."""
+def as_read(text: str) -> str:
+    """Return a text without what cannot be seen, the widths of East Asia, and `tel:` (RFC 3966)."""
     plain = typed.visible(text if text.isascii() else unicodedata.normalize("NFKC", text)).strip()
+    return re.sub(r"(?i)^tel:\s*", "", plain)
+
+
+def _plain(text: str) -> str:
+    """Return a number as it is read. Refuse what is long."""
+    plain = as_read(text)
     if len(plain) > _LONGEST:
         raise InvalidNumber("must be a phone number")
-    return re.sub(r"(?i)^tel:\s*", "", plain)
+    return plain
 
 
 def _read(text: str, country: str | None) -> PhoneNumber:

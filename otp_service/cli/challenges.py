@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from otp_service import phone
 from otp_service.bootstrap.operations import Operations
 from otp_service.cli.exit_codes import FAILED
 from otp_service.cli.options import Duration, Options, Result, author_option, demo_option, format_time
@@ -51,7 +52,7 @@ def search(base: Operations, *, what: str, country: str | None, as_json: bool, b
 
 def _searches(what: str, country: str | None) -> list[Search]:
     """List what a text may mean, the likeliest first."""
-    if country or re.fullmatch(r"\+[0-9 ().-]{5,}", what):
+    if country or re.fullmatch(r"\+[\d ().-]{5,}", phone.as_read(what)):
         return [Search(number=what, country=country, limit=_PAGE)]
     return [
         Search(challenge_id=what),

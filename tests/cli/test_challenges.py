@@ -52,6 +52,24 @@ def test_a_number_finds_the_refused_send_as_well(run: Run, product: Core) -> Non
     assert NUMBER[-6:] not in err + out
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        f"\u202a{NUMBER}\u202c",
+        f"tel:{NUMBER}",
+        NUMBER.translate({ord(char): ord(char) + 0xFEE0 for char in NUMBER}),
+        "+" + NUMBER[1:].translate({ord(str(digit)): 0x660 + digit for digit in range(10)}),
+        f"{NUMBER[:2]}\u00a0{NUMBER[2:5]}\u2011{NUMBER[5:]}",
+    ],
+)
+def test_a_number_is_found_as_it_was_pasted(run: Run, product: Core, number: str) -> None:
+    """With marks that cannot be seen, as a link, full-width, in Arabic digits, and as it is set in print."""
+    id_ = sent(product)
+    code, out, _ = run("challenges", "find", number)
+    assert code == 0
+    assert id_ in out
+
+
 def test_what_is_not_known_is_said(run: Run, product: Core) -> None:
     """With a code that a script sees."""
     assert product.store.stories.count_bytes() == {}

@@ -9,7 +9,7 @@ import re
 from flask import Blueprint, g, redirect, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from otp_service import errors
+from otp_service import errors, phone
 from otp_service.http.console.forms import field
 from otp_service.http.console.frame import for_role
 from otp_service.http.console.story_words import told_steps
@@ -72,11 +72,12 @@ def _found(asked: str) -> list[dict[str, object]]:
 
 
 def _searches(asked: str) -> list[Search]:
-    if asked.startswith("+"):
+    number = phone.as_read(asked)
+    if number.startswith("+"):
         return [Search(number=asked)]
     kinds = [Search(challenge_id=asked)] if _ID.fullmatch(asked) else []
     named = [*kinds, Search(reference=asked), Search(request_id=asked)]
-    return [*named, Search(number=f"+{asked}")] if _NUMBER.fullmatch(asked) else named
+    return [*named, Search(number=f"+{number}")] if _NUMBER.fullmatch(number) else named
 
 
 def _page(

@@ -28,7 +28,16 @@ def test_one_box_takes_a_number_a_reference_and_ids(api: Api) -> None:
     console, id_ = opened(api)
     request_id = api.answers[-1].headers["X-Request-Id"]
     spelled = f"{NUMBER[:2]} ({NUMBER[2:5]}) {NUMBER[5:8]}-{NUMBER[8:]}"
-    for asked in (NUMBER, NUMBER.removeprefix("+"), spelled, "order-7", id_, request_id, f"  {id_} "):
+    wide = NUMBER.translate({ord(char): ord(char) + 0xFEE0 for char in NUMBER})
+    pasted = (
+        f"\u202a{spelled}\u202c",
+        f"tel:{NUMBER}",
+        wide,
+        wide[1:],
+        f"\u200e{spelled[1:]}".replace("-", "\u2011"),
+    )
+    named = ("order-7", id_, request_id, f"  {id_} ")
+    for asked in (NUMBER, NUMBER.removeprefix("+"), spelled, *pasted, *named):
         answer = console.post("find", q=asked)
         assert answer.headers.get("Location") == f"{HOME}challenges/{id_}", asked
     story = console.get(f"challenges/{id_}").text
