@@ -62,6 +62,8 @@ class Search:
         ranged = self.until is not None or self.wanted != Wanted()
         if given != ["since"] and ranged:
             raise Invalid({"since": ["is required with until, app, channel, state or reason"]})
+        if self.country is not None and given != ["number"]:
+            raise Invalid({"country": ["must come with number or since"]})
         return given[0]
 
 

@@ -120,3 +120,12 @@ def test_a_search_by_what_is_no_number_names_its_field(api: Api, number: str) ->
     answer = api.call("POST", "/ops/challenges/search", key=OPS, body={"number": number})
     [broken] = problem(answer, 422, "invalid_number")["errors"]
     assert broken["field"] == "number"
+
+
+@pytest.mark.parametrize("by", ["reference", "challenge_id", "request_id"])
+def test_a_search_passes_no_field_over(api: Api, by: str) -> None:
+    """A country narrows a time range and reads a number; with an id, more would be found than was asked for."""
+    assert refused(api, "/ops/challenges/search", {by: "x", "country": "US"}) == "country"
+    for good in ({"since": 0}, {"number": NUMBER}):
+        body = good | {"country": "US"}
+        assert api.call("POST", "/ops/challenges/search", key=OPS, body=body).status_code == 200
