@@ -91,9 +91,15 @@ def author_option(act: Callable[Options, Result]) -> Callable[Options, Result]:
         "by",
         metavar="NAME",
         default="",
-        callback=lambda _context, _option, given: given or getpass.getuser(),
+        callback=_checked_author,
         help="Who does this; the user of this terminal if omitted.",
     )(act)
+
+
+def _checked_author(context: click.Context, option: click.Parameter, given: str) -> str:
+    if given and not is_reason(given):
+        raise click.BadParameter(REASON_RULE, context, option)
+    return given or getpass.getuser()
 
 
 class Duration(click.ParamType[int]):

@@ -9,6 +9,7 @@ import pytest
 
 from otp_service.bootstrap.core import Core
 from otp_service.cli.main import otp_service
+from otp_service.ops.audit import REASON_RULE
 from otp_service.store.layout import LAYOUT
 from tests.support.http_api import NUMBER, Run
 
@@ -165,4 +166,17 @@ def test_bytes_that_are_no_text_are_refused(run: Run, product: Core, arguments: 
     """Python shows them to a command as halves of characters; stored, they would break the pages that show them."""
     product.active.refresh()
     assert run(*arguments) == (2, "", f"Argument {len(arguments)} must be UTF-8.\n")
+    assert run("pins", "list")[1] == "nothing is pinned\n"
+
+
+@pytest.mark.parametrize("author", ["a\nb", "a\x1b[2J", " a", "a\u202eb", "a" * 201])
+@pytest.mark.parametrize("action", [("pins", "allow", "number", NUMBER), ("policy", "rollback", "1")])
+def test_an_author_fits_on_a_line_of_the_history(
+    run: Run, product: Core, action: tuple[str, ...], author: str
+) -> None:
+    """Or it could look like another act, or rule the terminal of whoever lists them."""
+    product.active.refresh()
+    code, out, err = run(*action, "--reason", "good", "--author", author)
+    assert (code, out) == (2, "")
+    assert REASON_RULE in err
     assert run("pins", "list")[1] == "nothing is pinned\n"
