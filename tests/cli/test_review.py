@@ -48,7 +48,7 @@ def test_what_cannot_be_added_is_told(run: Run) -> None:
     for arguments, told in (
         (ADD, "must not be a review number already"),
         ((*ADD[:4], "nobody", *ADD[5:]), "There is no app of this name"),
-        ((*ADD[:2], "+1 555", *ADD[3:]), "is not a phone number"),
+        ((*ADD[:2], "+1 555", *ADD[3:]), "This number is too short for +1"),
         ((*ADD, "--days", "91"), "1<=x<=90"),
         (
             ("review", "remove", "+12025550151", "--app", "web", "--reason", "r"),
