@@ -11,6 +11,7 @@ import pytest
 
 from otp_service.bootstrap.stores import Stores
 from otp_service.challenge.model import Status
+from otp_service.crypto.hashing_threads import LITTLE
 from otp_service.delivery.membership import Membership
 from otp_service.delivery.worker import Worker
 from otp_service.errors import StoreUnavailable
@@ -246,15 +247,19 @@ def test_a_worker_that_stops_finishes_what_has_left(valkey: ValkeyServer) -> Non
         assert spine.store.membership(spine.store.due).beat("next", 3) == ["next"]
 
 
-def test_a_worker_that_stops_releases_what_has_not_left(
-    valkey: ValkeyServer,
-) -> None:
+def test_a_worker_that_stops_releases_what_has_not_left(valkey: ValkeyServer) -> None:
     """A claimed delivery that waits for its hash is released: due at once, and not sent by this worker."""
     with open_spine(valkey, connections=32, partitions=2, hash_slots=1) as spine:
         worker = spine.worker()
-        running, free = threading.Thread(target=worker.run), threading.Event()
-        hashing = threading.Thread(target=spine.hasher.threads.run, args=(lambda: free.wait(PATIENCE),))
+        running, begun, free = threading.Thread(target=worker.run), threading.Event(), threading.Event()
+
+        def hold() -> bool:
+            begun.set()
+            return free.wait(PATIENCE)
+
+        hashing = threading.Thread(target=lambda: spine.hasher.threads.run(hold, LITTLE))
         hashing.start()
+        assert begun.wait(PATIENCE)
         running.start()
         ids = [spine.opened(number) for number in NUMBERS[:5]]
         until(lambda: all(seen(spine.store, id_).last.status is Status.CLAIMED for id_ in ids))
