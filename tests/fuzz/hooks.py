@@ -18,7 +18,8 @@ BEYOND = re.compile(
     | secret\ key | with\ a\ publishable\ key
     | duration\ such\ as      # whose bounds have several units
     | \[app\.NAME\]
-    | must\ be\ before\ (?:to|now) | exactly\ one\ of | is\ required\ with | must\ give\ at\ most   # of several fields
+    | must\ be\ before\ (?:to|now) | must\ come\ with
+    | exactly\ one\ of | is\ required\ with | must\ give\ at\ most   # of several fields
     | a\ time\ before\ now | within\ the\ last   # a day that exists, and is kept
     | must\ be\ a\ list\ of | must\ be\ pairs
     """,
