@@ -70,5 +70,6 @@ def sandbox(
         processes=1,  # the inbox lives in memory
         threads=threads,
         max_body=MAX_POLICY,
+        probes=["/healthz"],
         on_start=lambda: None,
     )

@@ -94,7 +94,7 @@ class Hasher:
         self.schemes = tuple(f"{profile}.{pepper}" for profile in PROFILES for pepper in peppers)
         """Every scheme that this process can check."""
         self.threads = HashingThreads(slots, waiting=waiting)
-        """Who hashes, and when."""
+        """Bounds how many hash at once, and how many threads keep the memory of a large hash."""
         self._tickets = threading.BoundedSemaphore(slots * TICKETS_PER_SLOT)
 
     @contextmanager

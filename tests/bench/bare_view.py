@@ -35,6 +35,7 @@ def main() -> None:
         processes=PROCESSES,
         threads=THREADS,
         max_body=MAX_BODY,
+        probes=(),
         on_start=lambda: None,
     )
 

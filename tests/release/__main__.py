@@ -61,9 +61,8 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"{folder} exists: a release is made once; remove it to make it again\n")
         return 1
     options.dist.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=options.dist
-    ) as name:  # what fails leaves nothing that looks like a release
+    # What fails leaves nothing that looks like a release.
+    with tempfile.TemporaryDirectory(dir=options.dist) as name:
         made = Path(name) / folder.name
         made.mkdir()
         try:

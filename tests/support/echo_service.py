@@ -40,6 +40,7 @@ def main(port: str, file: str) -> None:
         processes=2,
         threads=4,
         max_body=1024,
+        probes=(),
         on_start=lambda: None,
         on_end=lambda _: Path(f"{file}.{os.getpid()}").touch(),
         bounds=Bounds(answering=2),

@@ -109,7 +109,8 @@ def serving(wsgi: WSGI = echo, *, host: str = HOST, **options: Any) -> Iterator[
     port = free_port()
     listeners = open_listeners([f"[{host}]:{port}" if ":" in host else f"{host}:{port}"])
     application = Application(wsgi, raw_problem)
-    front = Front(listeners, application, **{"threads": 2, "max_body": MAX_BODY} | options)
+    usual: dict[str, Any] = {"threads": 2, "max_body": MAX_BODY, "probes": ()}
+    front = Front(listeners, application, **usual | options)
     served = Served(port, front, host)
     served.going.set()
     thread = threading.Thread(target=served.turn, daemon=True)

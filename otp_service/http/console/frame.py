@@ -156,6 +156,7 @@ def _protect(response: Response) -> Response:
 def refusal(error: errors.OtpError | WrongForm) -> tuple[str, int]:
     """Show a refusal as a page."""
     status = 403 if isinstance(error, WrongForm) else STATUS[type(error)]
+    # An unknown path belongs to no blueprint, whose pages get this by themselves.
     return render_template("console/refusal.html", error=error, status=status, **_shared()), status
 
 

@@ -38,7 +38,7 @@ class Front:
         *,
         threads: int,
         max_body: int,
-        probes: Iterable[str] = (),
+        probes: Iterable[str],
         bounds: Bounds = USUAL,
         door: Door = lambda _: None,
     ) -> None:

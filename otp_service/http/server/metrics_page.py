@@ -55,6 +55,7 @@ def show_metrics(listener: socket.socket, registry: CollectorRegistry) -> None:
         Application(make_wsgi_app(registry), _refusal),
         threads=THREADS,
         max_body=_MAX_BODY,
+        probes=(),
         bounds=_BOUNDS,
     )
 

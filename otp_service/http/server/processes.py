@@ -148,7 +148,7 @@ def serve(
     processes: int,
     threads: int,
     max_body: int,
-    probes: Sequence[str] = (),
+    probes: Sequence[str],
     on_start: Callable[[], None],
     make_door: Callable[[Flask], Door] = lambda _app: lambda _environ: None,
     on_end: Callable[[Flask], None] = lambda _app: None,

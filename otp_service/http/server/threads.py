@@ -32,7 +32,7 @@ class AnswerThreads:
         *,
         threads: int,
         done: Done,
-        probes: Iterable[str] = (),
+        probes: Iterable[str],
         bounds: Bounds = USUAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

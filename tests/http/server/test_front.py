@@ -126,6 +126,22 @@ def test_requests_that_come_together_are_answered_in_their_order() -> None:
     ]
 
 
+def test_a_probe_is_answered_while_all_threads_work() -> None:
+    """Else a service that has much to do would be taken for a dead one."""
+    free = threading.Event()
+
+    def held(environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ANN401 - PEP 3333
+        if environ["PATH_INFO"] != "/alive":
+            free.wait(PATIENCE)
+        return echo(environ, start_response)
+
+    with serving(held, threads=1, probes=["/alive"]) as served, crowd(served, LAST, 3):
+        try:
+            assert served.ask(LAST.replace(b"/a ", b"/alive ")).endswith(b"GET 0")
+        finally:
+            free.set()
+
+
 def test_a_client_that_closes_its_half_gets_its_answer() -> None:
     """As `nc` does."""
     with serving() as served, served.connect(GET) as client:

@@ -46,6 +46,7 @@ def test_a_request_that_waited_too_long_is_refused_unanswered() -> None:
         Application(blocking, raw_problem),
         threads=1,
         done=lambda _, asked, answer: answers.put((asked.environ["PATH_INFO"], answer.made)),
+        probes=(),
         clock=lambda: now[0],
     )
     threads.submit(CONNECTION, request("/slow"))
@@ -91,6 +92,7 @@ def test_bodies_that_wait_have_a_bound() -> None:
         Application(blocking, raw_problem),
         threads=1,
         done=lambda connection, _asked, _answer: answers.put(connection),
+        probes=(),
         bounds=Bounds(queued=100),
     )
     threads.submit(CONNECTION, request("/slow", b"a" * 60))
