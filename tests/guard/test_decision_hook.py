@@ -188,7 +188,10 @@ def test_a_late_question_keeps_its_share_until_its_thread_is_free(
         fails(asking, question(server))
     assert asking._pool._work_queue.qsize() == 0  # noqa: SLF001 - nobody waits for a thread
     assert len(asking._pool._threads) <= APP_SHARE  # noqa: SLF001
+    server.respond(lambda _: http_json({"decision": "refuse"}))
     gate.set()
+    until(lambda: asking.ask(question(server)) == "refuse")
+    asking._pool.shutdown()  # noqa: SLF001 - the late ones may still be on their way to the server
 
 
 def test_an_answer_is_read_whole_however_it_comes(server: FaultServer, metrics: Metrics) -> None:

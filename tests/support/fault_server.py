@@ -267,12 +267,14 @@ class FaultServer:
                 thread.start()
 
     def _serve(self, peer: Peer) -> None:
-        with contextlib.suppress(OSError):  # the client left, or an action ended the connection
-            self._converse(peer)
-        with self._lock:
-            peer.sock.close()
-            self._peers.discard(peer)
-            self._lock.notify_all()
+        try:
+            with contextlib.suppress(OSError):  # the client left, or an action ended the connection
+                self._converse(peer)
+        finally:
+            with self._lock:
+                peer.sock.close()
+                self._peers.discard(peer)
+                self._lock.notify_all()
 
     def _converse(self, peer: Peer) -> None:
         for act in self.on_connect:

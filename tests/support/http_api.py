@@ -203,6 +203,11 @@ class Api:
         body = {"token": token, **fields}
         return self.call("POST", "/otp/token/redeem", key=key, body=body, headers=idempotent(once))
 
+    def clock(self) -> float:
+        """Give the time that scripts see (seconds)."""
+        seconds, micros = self.store.time()
+        return float(seconds + micros / 1e6 + self.core.scripts.offset / 1e3)
+
     def later(self, seconds: float) -> None:
         """Move the store's clock."""
         self.core.scripts.offset += int(seconds * 1000)
