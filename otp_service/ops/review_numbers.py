@@ -59,7 +59,7 @@ class ReviewNumbers:
         written = {
             "code": f"{scheme} {self._hasher.hash_here(code, Claim.of_review(new.app, number), scheme)}",
             "digits": digits,
-            "purposes": list(new.purposes),
+            "purposes": list(dict.fromkeys(new.purposes)),
             "since": since.isoformat(),
             "expires": (since + timedelta(days=new.days)).isoformat(),
         }

@@ -19,8 +19,8 @@ def in_force(run: Run) -> str:
 
 
 def test_a_number_is_added_listed_and_removed(run: Run) -> None:
-    """Its code is shown once; the policy is then as it was."""
-    code, out, _ = run(*ADD, "--purpose", "signup", "--days", "90")
+    """Its code is shown once, a purpose counts once; the policy is then as it was."""
+    code, out, _ = run(*ADD, "--purpose", "signup", "--purpose", "login", "--days", "90")
     assert code == 0
     assert re.search(r"^code: [0-9]{6}   \(shown once\)\nversion 2 is in force$", out.strip())
     [entry] = policy.parse(in_force(run)).apps["web"].review.values()
