@@ -67,13 +67,14 @@ class Scripts:
         durability: Durability = NOT_REPLICATED,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        sources: Sources | None = None,
     ) -> None:
         """`limits` are the ones that the client was made with; `clock` and `sleep` use seconds.
 
         `durability` is what `call_durably` waits for.
         `offset` (milliseconds) is added to the server's clock in every script. It is zero except in tests.
         """
-        self._make_client = make_client
+        self._make_client, self._sources = make_client, sources or Sources()
         self.offset = offset
         self.admit: Callable[[], None] = lambda: None
         """Raises StoreUnavailable as long as this process must not use the store."""
@@ -87,7 +88,6 @@ class Scripts:
         self._exchanges = Exchanges(patience=limits.pool)
         self._client: Client | None = None
         self._making = threading.Lock()
-        self._sources = Sources()
 
     def call(self, name: str, keys: Sequence[str], *arguments: str | float) -> Any:  # noqa: ANN401 - the script's
         """Run a script; the same operation may reach the server twice.

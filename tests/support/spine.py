@@ -58,7 +58,7 @@ from otp_service.policy.active import ActivePolicy
 from otp_service.policy.limits import Consecutive, ConversionRule, Cooldown, Countries, DeviceStanding
 from otp_service.store.due import BAND
 from otp_service.store.scripts import Scripts
-from otp_service.store.sources import Call
+from otp_service.store.sources import Call, Sources
 from otp_service.telemetry.metrics import Metrics
 from otp_service.upstream.breakers import Breakers
 from otp_service.upstream.port import Message, Outcome, Verdict
@@ -137,10 +137,15 @@ mode = "off"
 NUMBERS = tuple(islice(crowd(), 400))
 
 
+STILL = "local now = tonumber(table.remove(ARGV, 1))\n"
+"""A store's clock that shows the offset and nothing else, for what must not depend on how fast a machine is."""
+
+
 class PatientScripts(Scripts):
     """The product's scripts on a client with a long timeout. It remembers the last raw answer of each thread."""
 
-    def __init__(self, server: ValkeyServer, connections: int = 16) -> None:
+    def __init__(self, server: ValkeyServer, connections: int = 16, *, still: bool = False) -> None:
+        """`still`: time moves with the offset alone."""
         pool = BlockingConnectionPool.from_url(
             server.url,
             max_connections=connections,
@@ -151,7 +156,11 @@ class PatientScripts(Scripts):
             retry=Retry(NoBackoff(), 0),
         )
         super().__init__(
-            lambda: Redis(connection_pool=pool), lambda _name, _seconds: None, limits=PATIENT_LIMITS
+            lambda: Redis(connection_pool=pool),
+            lambda _name, _seconds: None,
+            limits=PATIENT_LIMITS,
+            sources=Sources({"now": STILL}) if still else None,
+            offset=time.time_ns() // 1_000_000 if still else 0,
         )
         self._pool = pool
         self._heard = threading.local()

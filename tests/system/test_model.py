@@ -124,7 +124,7 @@ class Histories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         Histories.begun += 1
-        self.scripts = PatientScripts(self.server, 2)
+        self.scripts = PatientScripts(self.server, 2, still=True)
         self.store = Stores(self.scripts, prefix=f"m{secrets.token_hex(6)}", partitions=2)
         self.known: dict[str, Known] = {}
         self.keys: dict[str, str] = {}
