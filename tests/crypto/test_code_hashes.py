@@ -55,12 +55,16 @@ def found(made: Hasher, code: str, claim: Claim, scheme: str, hashes: Sequence[s
 
 
 def chi_square(found: Counter[str], cells: int) -> float:
-    """Return by how many standard deviations the counts exceed those of a uniform distribution."""
+    """Return by how many standard deviations the counts exceed those of a uniform distribution.
+
+    With few cells the statistic has a long tail, so that it is turned into a normal one (Wilson and Hilferty, 1931).
+    """
     expected = sum(found.values()) / cells
     statistic = sum((count - expected) ** 2 / expected for count in found.values())
     statistic += (cells - len(found)) * expected
     freedom = cells - 1
-    return (statistic - freedom) / math.sqrt(2 * freedom)
+    spread = 2 / (9 * freedom)
+    return (math.cbrt(statistic / freedom) - 1 + spread) / math.sqrt(spread)
 
 
 # Drawing.

@@ -117,6 +117,7 @@ def test_a_word_survives_how_it_is_typed(
 def test_a_word_in_a_sentence_asks_nothing(known: tuple[str, str], other: str) -> None:
     """With one more word before or after it, it is not the whole message."""
     text, _ = known
+    assume(opt_out._fold(other))  # noqa: SLF001 - a stroke that lengthens letters, or an accent alone, is no word
     for sentence in (f"{other} {text}", f"{text}, {other}"):
         assume(sentence.casefold() not in {"stop, all", "stop all", "opt out"})
         assert opt_out.word(sentence) is None
