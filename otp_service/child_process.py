@@ -77,11 +77,12 @@ class LimitedWork:
         seconds: float = MOST_SECONDS,
         memory: int = MOST_MEMORY,
         patience: float = PATIENCE,
+        soon: float = SOON,
         spare: float = SPARE,
     ) -> None:
         """Name a module that calls `work` when it is run. Its process may use `seconds` of CPU and `memory` MiB.
 
-        One that was started ahead waits for `spare` seconds.
+        One is started ahead if two pieces of work end within `soon` seconds; it waits for `spare` seconds.
         """
         self._command = [sys.executable, "-m", module, str(seconds), str(memory)]
         self._turn = threading.Lock()
@@ -89,7 +90,7 @@ class LimitedWork:
         self._ahead: list[subprocess.Popen[bytes]] = []
         """The process that was started ahead, if there is one."""
         self._timer = threading.Timer(0, lambda: None)
-        self._spare = spare
+        self._soon, self._spare = soon, spare
         self._did = -math.inf
         weakref.finalize(self, _end_all, self._ahead)
 
@@ -128,7 +129,7 @@ class LimitedWork:
         """Start the next process if work comes often. It ends if none comes for a while."""
         now, before = time.monotonic(), self._did
         self._did = now
-        if now - before < SOON:
+        if now - before < self._soon:
             self._ahead.append(self._begun())
             self._timer = threading.Timer(self._spare, _end_idle, (weakref.ref(self), self._ahead[0]))
             self._timer.daemon = True

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otp_service import policy
-from otp_service.child_process import LimitedWork, without_secrets
+from otp_service.child_process import SPARE, LimitedWork, without_secrets
 from otp_service.errors import Busy, ConfigurationError
 from otp_service.policy import bounds
 from otp_service.policy.draft import MOST_FINDINGS
 from otp_service.policy.limited import MODULE, LimitedParser
 from tests.support.http_api import GOOD
-from tests.support.patience import until
+from tests.support.patience import PATIENCE, until
 
 DEEP = bounds.MOST_PARTS + 1
 ROUTE = '[[route]]\nmatch = {{ app = ["web"], prefix = ["{}"] }}\nsteps = [{{ channel = "sms", upstream = "main" }}]\n'
@@ -150,7 +150,7 @@ STEPS = 'steps = [{ channel = "sms", upstream = "main" }]\n'
 
 def test_the_child_gives_what_the_parser_gives() -> None:
     """A policy, or its problems."""
-    parser = LimitedParser()
+    parser = LimitedParser(patient_work())
     assert parser.parse(GOOD) == policy.parse(GOOD)
     assert parser.parse(largest()) == policy.parse(largest())
     with pytest.raises(ConfigurationError) as caught:
@@ -174,6 +174,11 @@ def test_a_child_that_takes_too_long_is_stopped_and_the_caller_told_to_come_agai
         assert caught.value.retry_after
 
 
+def patient_work(spare: float = SPARE) -> LimitedWork:
+    """Give work that a slow machine may take its time for: what comes next is soon all the same."""
+    return LimitedWork(MODULE, seconds=PATIENCE, patience=3 * PATIENCE, soon=3 * PATIENCE, spare=spare)
+
+
 def ahead_of(work: LimitedWork) -> list[int]:
     """List the ids of processes that were started ahead."""
     return [process.pid for process in work._ahead]  # noqa: SLF001 - nobody else needs to see them
@@ -181,7 +186,7 @@ def ahead_of(work: LimitedWork) -> list[int]:
 
 def test_while_someone_types_the_next_child_is_started_ahead() -> None:
     """From the second text on; what it gives is the same, also after it was ended meanwhile."""
-    process = LimitedWork(MODULE)
+    process = patient_work()
     parser = LimitedParser(process)
     for _ in range(2):
         assert not ahead_of(process)
@@ -198,11 +203,11 @@ def test_while_someone_types_the_next_child_is_started_ahead() -> None:
 
 def test_a_child_that_was_started_ahead_in_vain_ends() -> None:
     """When no work comes for a while, and with what would have given it some."""
-    idle = LimitedWork(MODULE, spare=0)
+    idle = patient_work(spare=0)
     for _ in range(2):
         LimitedParser(idle).parse(GOOD)
     until(lambda: not ahead_of(idle))
-    process = LimitedWork(MODULE)
+    process = patient_work()
     for _ in range(2):
         LimitedParser(process).parse(GOOD)
     (ahead,) = ahead_of(process)
