@@ -14,24 +14,27 @@ from otp_service.store.connection import connect
 from otp_service.store.replication import Durability
 from otp_service.store.scripts import Scripts
 from tests.support.deployments import Cluster, ask
-from tests.support.patience import PATIENT_LIMITS, until
+from tests.support.patience import PATIENCE, PATIENT_LIMITS, until
 from tests.support.ports import HOST, free_port
 from tests.support.spine import FAR, brought, opened, seen
 from tests.support.valkey_server import ValkeyServer
 
-WANTED = Durability(replicas=1, milliseconds=400)
+IN_VAIN, FOLLOWED = 200, int(PATIENCE * 1000 / 2)
+"""Milliseconds to wait for a confirmation: where none can come, and where one comes as soon as the machine allows."""
 
 
 @contextmanager
-def durable_store(url: str, calls: list[str] | None = None) -> Iterator[Stores]:
-    """Open stores that wait for one replica; `calls` gets the name of each call."""
+def durable_store(
+    url: str, calls: list[str] | None = None, *, within: int = IN_VAIN, prefix: str = ""
+) -> Iterator[Stores]:
+    """Open stores that wait for one replica `within` milliseconds; `calls` gets the name of each call."""
     scripts = Scripts(
         lambda: connect(url, connections=4, name="test", limits=PATIENT_LIMITS),
         lambda name, _: (calls if calls is not None else []).append(name),
         limits=PATIENT_LIMITS,
-        durability=WANTED,
+        durability=Durability(replicas=1, milliseconds=within),
     )
-    yield Stores(scripts, prefix=f"t{secrets.token_hex(6)}", partitions=4)
+    yield Stores(scripts, prefix=prefix or f"t{secrets.token_hex(6)}", partitions=4)
     scripts.close()
 
 
@@ -56,7 +59,7 @@ def replica_of(primary: ValkeyServer) -> Iterator[ValkeyServer]:
 
 def test_a_confirmed_write_is_on_the_replica(primary: ValkeyServer) -> None:
     """A guess, the end of a challenge and a spent token are there when the call returns."""
-    with replica_of(primary) as replica, durable_store(primary.url) as store:
+    with replica_of(primary) as replica, durable_store(primary.url, within=FOLLOWED) as store:
         id_ = opened(store).id
         key = f"{{{store.prefix}:{id_[:2]}}}:c:{id_[2:]}"
         assert store.challenges.take_attempt(id_, "web", 6)[0] == "counted"
@@ -106,9 +109,10 @@ def test_a_repetition_asks_for_its_own_write(primary: ValkeyServer) -> None:
             store.challenges.record_answer(id_, again, "unchecked")
             with pytest.raises(StoreUnavailable):
                 store.facts.use_before("token", FAR, "name")
-        with replica_of(primary):
-            assert store.challenges.take_attempt(id_, "web", 6, Guess(names=("name",)))[0] == "won"
-            assert store.facts.use_before("token", FAR, "name")
+        followed = durable_store(primary.url, within=FOLLOWED, prefix=store.prefix)
+        with replica_of(primary), followed as same:
+            assert same.challenges.take_attempt(id_, "web", 6, Guess(names=("name",)))[0] == "won"
+            assert same.facts.use_before("token", FAR, "name")
 
 
 def test_a_master_that_has_become_a_replica_is_away_and_no_bug(primary: ValkeyServer) -> None:
@@ -121,7 +125,7 @@ def test_a_master_that_has_become_a_replica_is_away_and_no_bug(primary: ValkeySe
 
 def test_a_dropped_script_is_loaded_again(primary: ValkeyServer) -> None:
     """As for every other call."""
-    with replica_of(primary), durable_store(primary.url) as store:
+    with replica_of(primary), durable_store(primary.url, within=FOLLOWED) as store:
         for _ in range(2):
             ask(primary, "SCRIPT", "FLUSH")
             assert store.facts.use_before(secrets.token_hex(4), FAR, "name")

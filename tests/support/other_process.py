@@ -8,6 +8,7 @@ from otp_service.bootstrap.core import Core
 from otp_service.upstream.port import Message, Outcome, Verdict
 from tests.conftest import POLICY
 from tests.support.numbers import crowd
+from tests.support.patience import PATIENT_LIMITS
 
 NUMBER = next(crowd())
 
@@ -41,6 +42,7 @@ def other_process(core: Core, upstream: ChosenUpstream | None, **changes: object
         threads=4,
         hash_slots=1,
         role="other",
+        limits=PATIENT_LIMITS,
         offset=core.scripts.offset,
     )
     active = replace(core.active(), senders={("sms", "main"): upstream} if upstream else {})

@@ -93,8 +93,8 @@ class Known(Membership):
         """How often the same number was known in a row."""
 
     def beat(self, worker: str, seconds: float) -> list[str]:
-        """Beat, and remember."""
-        names = super().beat(worker, seconds)
+        """Beat for as long as nothing is so late on a slow machine, and remember."""
+        names = super().beat(worker, max(seconds, PATIENCE))
         self.beats = self.beats + 1 if len(names) == self.known else 1
         self.known = len(names)
         return names
