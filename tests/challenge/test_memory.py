@@ -21,6 +21,7 @@ from tests.support.spine import (
     armed,
     open_spine,
     seen,
+    stand_still,
 )
 from tests.support.valkey_server import ValkeyServer, stored_bytes
 
@@ -40,7 +41,9 @@ def cost(messages: int, steps: int) -> float:
         with open_spine(server, partitions=64) as spine, server.client() as client:
             policy = replace(spine.caller.active.policy, routes=(Route(steps=plan),))
             caller = replace(spine.caller, active=replace(spine.caller.active, policy=policy))
+            began = spine.store.facts.time()
             for n in range(count):
+                stand_still(spine.store, began)  # windows would have a part more if they moved on meanwhile
                 brought_to(spine, caller, NUMBERS[n % len(NUMBERS)], messages)
                 if n % 50 == 0:
                     forget_operations(client)

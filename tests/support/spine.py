@@ -262,6 +262,11 @@ def seen(store: Stores, id_: str) -> Challenge:
     return challenge
 
 
+def stand_still(store: Stores, at: int) -> None:
+    """Put the store's clock back to a time (milliseconds): what a slow machine has taken since then does not count."""
+    store.scripts.offset += at - store.facts.time()
+
+
 def deadline(server: ValkeyServer, store: Stores, id_: str) -> int | None:
     """Return when a challenge is due, read from the server directly."""
     with server.client() as client:
@@ -431,7 +436,8 @@ def make_spine(
 ) -> Spine:
     """Put the use cases together on a connection, with the cheapest hash and a route over `steps`.
 
-    `draw` hides the answer of a human check, as in ProofOfWork. `clock` is the one by which refunds wait (seconds).
+    `draw` hides the answer of a human check, as in ProofOfWork. `clock` is the one by which refunds wait, and by which
+    what was read of workers grows old (seconds).
     """
     phone = phone or Phone()
     app = App(name="web", brand="Acme")
@@ -481,7 +487,7 @@ def make_spine(
         history=history,
         seal=seal,
         proof_of_work=ProofOfWork(secrets.token_bytes(32), draw=draw),
-        captcha=lambda url: SiteVerify(url, "unused"),
+        captcha=lambda url: SiteVerify(url, "unused", connect_limit=PATIENCE, total_limit=PATIENCE),
         decisions=Decisions({}, metrics, client=PublicClient()),
         outbox=outbox,
         journal=journal,
@@ -499,7 +505,7 @@ def make_spine(
         metrics=metrics,
     )
     replies = Replies(facts=store.facts, suppressions=store.suppressions, seal=seal, metrics=metrics)
-    workers = WorkerWatch(store.membership(store.due), [store.due], metrics, silence=10)
+    workers = WorkerWatch(store.membership(store.due), [store.due], metrics, silence=10, clock=clock)
     wait = SendWait(store.pace_board, metrics, limit=5)
     pace = Pace(queue=store.due, board=store.pace_board, now=store.facts.time, name="one", places=hash_slots)
     refunds = Refunds(clock)
