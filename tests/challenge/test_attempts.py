@@ -117,7 +117,7 @@ def test_a_challenge_lives_exactly_as_long_as_its_plan_says(store: Stores, ttl: 
     challenge = opened(store, replace(PLAN, ttl=ttl))
     left = challenge.expires - store.facts.time()
     assert 0 < left <= ttl * 1000
-    store.scripts.offset += left - 5000
+    store.scripts.offset += left - 20_000
     assert store.challenges.take_attempt(challenge.id, "web", 6)[0] == "counted"
-    store.scripts.offset += 5000
+    store.scripts.offset += 20_000
     assert store.challenges.take_attempt(challenge.id, "web", 6)[0] == "gone"

@@ -67,13 +67,18 @@ def test_a_worker_that_died_before_the_message_left_is_replaced(store: Stores) -
     assert after.live_hashes() == [(0, "second")]
 
 
-def test_a_worker_that_died_after_the_message_left_leaves_an_unknown_outcome(store: Stores) -> None:
+def test_a_worker_that_died_after_the_message_left_leaves_an_unknown_outcome(
+    store: Stores, valkey: ValkeyServer
+) -> None:
     """The lease of a send is longer. When it ends the outcome is unknown, and the wait of the step continues."""
     id_ = opened(store).id
+    before = store.facts.time()
     armed(store, id_)
-    store.scripts.offset += SEND_LEASE - 1000
+    due = deadline(valkey, store, id_)
+    assert due is not None
+    assert before + SEND_LEASE <= due <= store.facts.time() + SEND_LEASE
     assert store.challenges.claim(id_) is None
-    store.scripts.offset += 1000
+    store.scripts.offset += SEND_LEASE
     lease = claimed(store, id_)
     last = lease.challenge.last
     assert (lease.what, last.status, last.reason) == ("waited", Status.UNKNOWN, "worker_lost")

@@ -164,9 +164,9 @@ def test_a_message_that_was_superseded_did_not_come(store: Stores) -> None:
 def test_a_worker_whose_message_was_dropped_holds_nothing(store: Stores) -> None:
     """Whoever leases the challenge for it gives the charge back."""
     id_ = opened(store).id
-    store.scripts.offset += LATE - 2000
+    store.scripts.offset += LATE // 2
     lease = claimed(store, id_)
-    store.scripts.offset += 2000
+    store.scripts.offset += LATE // 2 + 1
     assert not store.challenges.arm(lease, "reference", "hash", "main")
     store.challenges.record_repaid(lease)
     assert seen(store, id_).owed == 0

@@ -38,7 +38,11 @@ LEFT = [*overruled_by(Status.READ)[1:], Status.READ]
 """What can be heard of a message that left."""
 
 
-@settings(PATIENT, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    PATIENT,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(st.data(), st.lists(st.tuples(st.booleans(), st.sampled_from(LEFT)), min_size=1, max_size=6))
 def test_receipts_and_answers_may_come_in_any_order_and_often(
     store: Stores, data: st.DataObject, news: list[tuple[bool, Status]]

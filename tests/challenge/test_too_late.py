@@ -60,17 +60,17 @@ def test_a_first_message_that_is_too_late_ends_undeliverable(
 
 def test_a_message_with_enough_time_left_is_sent(store: Stores) -> None:
     """Ten seconds are enough."""
-    id_ = opened(store).id
-    store.scripts.offset += LATE - 2000
+    id_ = opened(store, replace(PLAN, ttl=60)).id
+    store.scripts.offset += 60_000 - MIN_TIME_LEFT - 20_000
     assert claimed(store, id_).what == "send"
 
 
 def test_a_message_that_becomes_late_while_it_is_hashed_does_not_leave(store: Stores) -> None:
     """It is looked at again just before it leaves, and its charge is owed, too."""
     id_ = opened(store).id
-    store.scripts.offset += LATE - 2000
+    store.scripts.offset += LATE // 2
     lease = claimed(store, id_)
-    store.scripts.offset += 2000
+    store.scripts.offset += LATE // 2 + 1
     assert not store.challenges.arm(lease, "reference", "hash", "main")
     after = seen(store, id_)
     assert (after.state, after.owed, after.live_hashes()) == (State.UNDELIVERABLE, 0, [])

@@ -119,9 +119,9 @@ def test_balances_are_exported_by_account_and_service(store: Stores) -> None:
 
 
 def test_many_processes_ask_and_warn_once(store: Stores, logged: Logged) -> None:
-    """Of ten processes one reads and warns: about low prepaid services, not about postpaid ones."""
+    """Of several processes one reads and warns: about low prepaid services, not about postpaid ones."""
     main = AccountDouble(row("T", 99.9), row("P", 100), row("V", -5, postpaid=True))
-    for _ in range(10):
+    for _ in range(3):  # all of them within seconds: soon, a balance is to be read again
         balances, _ = watch(store, low_balance=100, main=main)
         balances.read_due()
         balances.read_due()

@@ -7,7 +7,6 @@ import pytest
 
 from otp_service.challenge.model import State, Status, Step
 from otp_service.challenge.send_store import SEND_LEASE
-from otp_service.upstream.faults import FIRST_PAUSE
 from otp_service.verification.send import SendRequest
 from tests.support.deployments import Cluster
 from tests.support.spine import NUMBERS, Spine, make_spine, open_spine, seen
@@ -16,6 +15,8 @@ from tests.support.watched import scripts_at
 
 ONCE = ["claim", "read_first+breaker_ask+arm"]
 """The exchanges before a message leaves by the account that was presumed."""
+PAUSE = 60.0
+"""Seconds for which a breaker is open here: longer than a slow machine needs."""
 ONE_STEP = (Step("sms", ("main",), 30, "accepted"),)
 
 
@@ -59,7 +60,7 @@ def test_an_open_breaker_moves_the_delivery_to_the_next_step(valkey: ValkeyServe
     steps = (Step("sms", ("main",), 30, "accepted"), Step("voice", ("main",), 30, "accepted"))
     with watched(valkey.url, steps) as (spine, trips):
         assert seen(spine.store, dispatched(spine)).last.channel == "sms"
-        spine.breakers.record_fault("main", "sms", None, 1)
+        spine.breakers.record_fault("main", "sms", PAUSE, 1)
         trips.clear()
         moved = seen(spine.store, dispatched(spine))
         assert (moved.last.channel, moved.last.status) == ("voice", Status.ACCEPTED)
@@ -70,7 +71,7 @@ def test_an_open_breaker_moves_the_delivery_to_the_next_step(valkey: ValkeyServe
         assert "disarm" not in trips
         assert "arm" in trips
 
-        spine.scripts.offset += int(FIRST_PAUSE * 1000) + 1000
+        spine.scripts.offset += int(PAUSE * 1000) + 1000
         assert (
             seen(spine.store, dispatched(spine)).last.channel == "sms"
         )  # the probe, which closes the breaker

@@ -7,7 +7,7 @@ from otp_service.delivery.worker_watch import OLDEST_EVERY, RETRY_AFTER, STALE, 
 from otp_service.errors import NoWorker, StoreUnavailable
 from otp_service.telemetry.metrics import Metrics
 from otp_service.verification.resend import ResendRequest
-from tests.support.spine import NUMBERS, Spine, opened, prefix_of
+from tests.support.spine import NUMBERS, Spine, open_spine, opened, prefix_of
 from tests.support.valkey_server import ValkeyServer
 from tests.support.watched import store_at
 
@@ -132,22 +132,23 @@ def stored(server: ValkeyServer, spine: Spine) -> dict[str, bytes | None]:
     return {key: client.dump(key) for key in client.scan_iter(f"*{prefix_of(spine.store)}*", count=10_000)}
 
 
-def test_a_refused_send_charges_and_stores_nothing(spine: Spine, valkey: ValkeyServer) -> None:
+def test_a_refused_send_charges_and_stores_nothing(valkey: ValkeyServer) -> None:
     """It writes no key. What was accepted before is still shown, and with a worker the same request is served."""
-    first = spine.opened(NUMBERS[0], "a-key")
-    spine.workers.refresh()
-    pass_time(spine, spine.workers, 60)
-    before = stored(valkey, spine)
-    with pytest.raises(NoWorker):
+    with open_spine(valkey, partitions=1, clock=Clock()) as spine:
+        first = spine.opened(NUMBERS[0], "a-key")
+        spine.workers.refresh()
+        pass_time(spine, spine.workers, 60)
+        before = stored(valkey, spine)
+        with pytest.raises(NoWorker):
+            spine.opened(NUMBERS[1])
+        with pytest.raises(NoWorker):
+            spine.resend.resend(spine.caller, first, ResendRequest())
+        assert spine.opened(NUMBERS[0], "a-key") == first
+        assert stored(valkey, spine) == before
+        beat(spine)
+        spine.workers.refresh()
         spine.opened(NUMBERS[1])
-    with pytest.raises(NoWorker):
-        spine.resend.resend(spine.caller, first, ResendRequest())
-    assert spine.opened(NUMBERS[0], "a-key") == first
-    assert stored(valkey, spine) == before
-    beat(spine)
-    spine.workers.refresh()
-    spine.opened(NUMBERS[1])
-    assert stored(valkey, spine) != before
+        assert stored(valkey, spine) != before
 
 
 def test_the_api_shows_how_late_work_is(spine: Spine) -> None:
@@ -168,7 +169,7 @@ def test_the_api_shows_how_late_work_is(spine: Spine) -> None:
     assert 7 <= late <= (spine.store.facts.time() - since) / 1000
     assert shown("otp_oldest_overdue_seconds", "evt") == 0
     assert shown("otp_workers") == 0
-    beat(spine)
+    spine.store.membership(spine.store.due).beat("one", 20 * LIFE)
     for _ in range(OLDEST_EVERY):
         pass_time(spine, watch, 0)
     assert shown("otp_workers") == 1

@@ -156,9 +156,9 @@ def test_a_refusal_holds(valkey: ValkeyServer, rule: str) -> None:
     """For longer than its window if the rule says so. Attempts in between do not lengthen it."""
     with playing(valkey, {rule: {"refuse": ["2/m"], "hold": "10m"}}) as play:
         assert fill(play, rule, 2) == "refuse"
-        play.later(590)
+        play.later(540)
         assert fill(play, rule, 0) == "refuse"
-        play.later(11)
+        play.later(61)
         assert fill(play, rule, 0) == "sms"
 
 
@@ -207,11 +207,11 @@ trips(("cooldown", "ladder"), ("cooldown", "forget"))
 
 
 def test_pauses_between_messages_grow_and_are_forgotten(valkey: ValkeyServer) -> None:
-    """10 s, then 30 s each time, until no message was sent for two minutes."""
-    with playing(valkey, {"cooldown": {"ladder": ["10s", "30s"], "forget": "2m"}}) as play:
+    """10 minutes, then 30 each time, until no message was sent for two hours."""
+    with playing(valkey, {"cooldown": {"ladder": ["10m", "30m"], "forget": "2h"}}) as play:
         told = []
-        for seconds in (0, 9, 2, 28, 3, 28, 3, 121, 9, 2):
-            play.later(seconds)
+        for minutes in (0, 9, 2, 28, 3, 28, 3, 121, 9, 2):
+            play.later(60 * minutes)
             told.append(play.send(NUMBERS[0]))
         wait = "refuse"
         assert told == ["sms", wait, "sms", wait, "sms", wait, "sms", "sms", wait, "sms"]
@@ -305,9 +305,9 @@ def test_after_a_stop_only_probes_leave_until_they_are_judged(valkey: ValkeyServ
         assert converting(play, 4) == ["sms", "sms", "refuse", "refuse"]
         play.later(121)
         assert play.send() == "refuse"
-        play.later(590)
+        play.later(540)
         assert play.send() == "refuse"
-        play.later(20)
+        play.later(61)
         assert play.send() == "sms"
 
 
@@ -317,7 +317,7 @@ trips(("human_check", "kind"), ("human_check", "url"), ("human_check", "site_key
 def test_a_vendors_check_is_posed_and_verified_by_the_vendor(valkey: ValkeyServer) -> None:
     """A page gets the vendor's site key. If the vendor does not answer, no send passes."""
     human = HumanRules(kind="siteverify", url="http://127.0.0.1:9/", site_key="key-of-the-site")
-    with playing(valkey, {"app": {"human_check": ["1/m"]}}, human_check=human) as play:
+    with playing(valkey, {"app": {"human_check": ["1/h"]}}, human_check=human) as play:
         assert fill(play, "app", 1) == "human_check"
         assert play.send(human_proof="token") == "no judge"
         caller = replace(play.spine.caller, address=BROWSER)
@@ -330,7 +330,7 @@ def test_a_vendors_answer_decides_about_a_token(valkey: ValkeyServer) -> None:
     """An accepted token admits one send; a rejected one is a failed check."""
     with FaultServer() as vendor:
         human = HumanRules(kind="siteverify", url=f"{vendor.url}siteverify", site_key="key-of-the-site")
-        with playing(valkey, {"app": {"human_check": ["1/m"]}}, human_check=human) as play:
+        with playing(valkey, {"app": {"human_check": ["1/h"]}}, human_check=human) as play:
             vendor.play(say(http_json({"success": True})))
             assert fill(play, "app", 1) == "human_check"
             assert [play.send(human_proof="token") for _ in range(2)] == ["sms", "failed"]
@@ -342,21 +342,21 @@ def test_a_vendor_is_asked_only_if_a_check_is_required(valkey: ValkeyServer) -> 
     """Otherwise made-up tokens could keep our threads and the vendor's account busy. An address has a limit."""
     with FaultServer() as vendor:
         human = HumanRules(kind="siteverify", url=f"{vendor.url}siteverify", site_key="key-of-the-site")
-        address = {"human_check": ["1/m"], "refuse": ["3/m"], "hold": "1h"}
+        address = {"human_check": ["1/10m"], "refuse": ["3/10m"], "hold": "1h"}
         with playing(valkey, {"address": address}, human_check=human) as play:
             vendor.play(say(http_json({"success": False, "error-codes": ["invalid-input-response"]})))
             assert play.send(address=BROWSER, human_proof="made up") == "sms"
             told = [play.send(address=BROWSER, human_proof="made up") for _ in range(5)]
             assert told == ["failed", "failed", "refuse", "refuse", "refuse"]
             assert len(vendor.received) == 2
-            play.later(600)
+            play.later(1200)
             assert play.send(address=BROWSER, human_proof="made up") == "refuse"
             assert len(vendor.received) == 2
 
 
 def test_a_proof_admits_one_send(valkey: ValkeyServer) -> None:
     """A second use fails, and the next send needs another check."""
-    with playing(valkey, {"app": {"human_check": ["4/m"]}}) as play:
+    with playing(valkey, {"app": {"human_check": ["4/h"]}}) as play:
         assert fill(play, "app", 4) == "human_check"
         caller = replace(play.spine.caller, address=BROWSER)
         with pytest.raises(HumanCheckRequired) as caught:

@@ -92,7 +92,7 @@ ACTS = st.lists(
 
 
 WINDOWS = st.lists(
-    st.tuples(st.integers(1, 4), st.sampled_from([7_001, 30_000, 60_000, 600_000])),
+    st.tuples(st.integers(1, 4), st.sampled_from([30_000, 60_000, 70_001, 600_000])),
     min_size=1,
     max_size=3,
     unique_by=lambda window: window[1],

@@ -1,6 +1,7 @@
 """Breakers of accounts on a real server, shared by all processes: when they open, let a probe pass, and close."""
 
 import secrets
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -49,10 +50,11 @@ def test_faults_in_a_row_open_it(breakers: Breakers) -> None:
     for _ in range(TOLERANCE - 1):
         assert breakers.record_fault("main", "sms", None, TOLERANCE) == 0
     breakers.close("main", "sms")
+    began = time.monotonic()
     opened(breakers)
     passage = breakers.ask("main", "sms")
     assert passage.state == "open"
-    assert FIRST_PAUSE - 1 < passage.pause <= FIRST_PAUSE
+    assert FIRST_PAUSE - (time.monotonic() - began) - 0.01 <= passage.pause <= FIRST_PAUSE
     assert breakers.ask("main", "voice").state == "closed"
     assert breakers.ask("spare", "sms").state == "closed"
 
@@ -78,9 +80,9 @@ def test_a_given_pause_is_kept_when_it_opens(breakers: Breakers, scripts: Patien
 
 def test_faults_of_requests_that_left_before_it_opened_change_nothing(breakers: Breakers) -> None:
     """Many requests are running when it opens; their ends do not make the pause longer."""
-    opened(breakers)
+    assert breakers.record_fault("main", "sms", 60.0, 1) == 60
     assert [breakers.record_fault("main", "sms", None, TOLERANCE) for _ in range(10)] == [0] * 10
-    assert breakers.ask("main", "sms").pause <= FIRST_PAUSE
+    assert breakers.ask("main", "sms").pause <= 60
 
 
 def test_one_probe_passes_in_each_lease(breakers: Breakers, scripts: PatientScripts) -> None:
@@ -127,14 +129,17 @@ def test_of_fifty_at_once_exactly_one_probes(breakers: Breakers, scripts: Patien
     """All others must wait."""
     opened(breakers)
     scripts.offset += int(FIRST_PAUSE * 1000)
+    together(
+        CROWD, lambda _: breakers.ask("main", "voice")
+    )  # connects all, so that a lease outlasts what follows
     found = together(CROWD, lambda _: breakers.ask("main", "sms").state)
     assert sorted(map(str, found)) == ["open"] * (CROWD - 1) + ["probe"]
 
 
 def test_fifty_faults_at_once_open_it_once(breakers: Breakers) -> None:
     """One caller learns that it opened the breaker; the others change nothing."""
-    told = together(CROWD, lambda _: breakers.record_fault("main", "sms", None, TOLERANCE))
-    assert sorted(map(str, told)) == ["0.0"] * (CROWD - 1) + [str(FIRST_PAUSE)]
+    told = together(CROWD, lambda _: breakers.record_fault("main", "sms", 60.0, TOLERANCE))
+    assert sorted(map(str, told)) == ["0.0"] * (CROWD - 1) + ["60.0"]
 
 
 def test_reading_the_states_uses_up_no_probe(breakers: Breakers, scripts: PatientScripts) -> None:
