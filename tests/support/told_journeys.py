@@ -131,9 +131,9 @@ class Person:
     def arrives(self, channel: str, *, account: str = "main") -> Message:
         """Wait for the next message; it was accepted."""
         place = len(self.deliveries)
-        count = sum(one["status"] != "refused" for one in self.deliveries) + 1
+        count = 1 + len([one for one in self.deliveries if one["status"] != "refused"])
         until(lambda: len(self.service.messages(self.number)) >= count, explain=lambda: f"{self}")
-        message = self.service.messages(self.number)[-1]
+        message = self.service.messages(self.number)[count - 1]  # another may have followed meanwhile
         assert (message.channel, message.account) == (channel, account)
         self.until_status(place, "accepted")
         self.deliveries.append({"channel": channel, "account": account, "status": "accepted", "reason": ""})
