@@ -71,7 +71,7 @@ def test_an_endpoint_that_was_away_is_told_later(core: Core, endpoint: Endpoint)
     assert endpoint.posts[0].id == endpoint.posts[1].id
 
 
-def test_processes_take_turns(core: Core) -> None:
+def test_processes_take_turns(core: Core, valkey: ValkeyServer) -> None:
     """Of ten that could look, one does."""
     tellers = [
         Teller(
@@ -86,6 +86,8 @@ def test_processes_take_turns(core: Core) -> None:
     tellers[0].take_turn()
     assert core.store.facts.get(OWNER)
     core.store.facts.delete(OWNER)
+    [turn] = valkey.client().scan_iter(f"{core.settings.redis_prefix}:s:{OWNER}:look", count=10_000)
+    valkey.client().pexpire(turn, 600_000)  # ten looks may take longer than a turn
     for one in tellers:
         one.take_turn()
     assert core.store.facts.get(OWNER) is None

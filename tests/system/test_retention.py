@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import islice
 
 import pytest
+from redis import Redis
 
 from otp_service.alerts.teller import EVERY
 from otp_service.bootstrap.operations import BLOCKS_KEPT
@@ -94,7 +95,6 @@ def every_trace(house: House) -> None:
     core.policies.apply("", author="a test", reason="a test")
     LowBalances(core.store.facts).write("main", [])
     core.teller.queue_news()
-    core.store.facts.use_once("alerts:look", EVERY)
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +108,16 @@ def lives(valkey: ValkeyServer) -> dict[str, int]:
         prefix = house.core.settings.redis_prefix
         with valkey.client() as client:
             found = {key.replace(prefix, "P"): int(client.pttl(key)) for key in house.kept()}
+            found |= life_of_a_turn(house, client)
         house.core.close()
     return found
+
+
+def life_of_a_turn(house: House, client: Redis) -> dict[str, int]:
+    """Return what a turn to look for alerts has left: it ends in seconds, maybe before all keys are listed."""
+    key = f"{house.core.settings.redis_prefix}:s:alerts:look"
+    house.core.store.facts.use_once("alerts:look", EVERY)
+    return {"P:s:alerts:look": int(client.pttl(key))}
 
 
 def row(key: str) -> str | None:

@@ -78,6 +78,6 @@ def test_every_key_has_a_time_to_live(valkey: ValkeyServer) -> None:
         store.facts.ping()
         with valkey.client() as client:
             keys = list(client.scan_iter(f"*{prefix_of(store)}*"))
-            lasting = [key for key in keys if client.ttl(key) < 0]
+            lasting = [key for key in keys if client.ttl(key) == -1]  # some end meanwhile
         assert len(keys) > 200
         assert lasting == [f"{prefix_of(store)}:policy"]  # it is configuration
