@@ -133,7 +133,7 @@ class Person:
         place = len(self.deliveries)
         count = 1 + len([one for one in self.deliveries if one["status"] != "refused"])
         until(lambda: len(self.service.messages(self.number)) >= count, explain=lambda: f"{self}")
-        message = self.service.messages(self.number)[count - 1]  # another may have followed meanwhile
+        message: Message = self.service.messages(self.number)[count - 1]  # the next one may have come, too
         assert (message.channel, message.account) == (channel, account)
         self.until_status(place, "accepted")
         self.deliveries.append({"channel": channel, "account": account, "status": "accepted", "reason": ""})
