@@ -10,6 +10,7 @@ import requests
 from tests.bench.figures import Figure
 from tests.bench.load import Target, run
 from tests.bench.services import product
+from tests.support.patience import PATIENCE
 
 TIMES = 5
 """Offered load, in multiples of the most that came through."""
@@ -38,7 +39,7 @@ class _Probe(threading.Thread):
         with requests.Session() as session:
             while not self._ended.wait(PROBE_EVERY):
                 started = time.perf_counter()
-                session.get(self._url, timeout=10).raise_for_status()
+                session.get(self._url, timeout=PATIENCE).raise_for_status()
                 self.took.append((time.perf_counter() - started) * 1000)
 
     def stop(self) -> float:

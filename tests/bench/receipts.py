@@ -33,7 +33,7 @@ from otp_service.settings import Settings
 from tests.bench.figures import Figure
 from tests.bench.pusher import Progress, push
 from tests.support.journeys import account, four_channels
-from tests.support.patience import until
+from tests.support.patience import PATIENCE, until
 from tests.support.ports import free_port
 from tests.support.spine import PatientScripts, Spine, make_spine, new_challenge
 from tests.support.valkey_server import ValkeyServer
@@ -85,7 +85,7 @@ def _serving(server: ValkeyServer) -> Iterator[tuple[Core, Spine, int]]:
             yield core, make_spine(scripts, store=store), port
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(30)
+            process.wait(PATIENCE)
             scripts.close()
             core.close()
 
@@ -113,7 +113,7 @@ def _environment(redis_url: str, port: int, folder: Path) -> dict[str, str]:
 def _is_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> bool:
     assert process.poll() is None, log.read_text()
     try:
-        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=2).ok
+        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE).ok
     except requests.RequestException:
         return False
 

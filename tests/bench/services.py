@@ -15,7 +15,7 @@ import requests
 from otp_service.access.api_keys import digest
 from otp_service.cli.secrets import new_secret
 from tests.bench.load import Request, Target, node
-from tests.support.patience import until
+from tests.support.patience import PATIENCE, until
 from tests.support.ports import free_port
 from tests.support.valkey_server import ValkeyServer
 
@@ -196,7 +196,7 @@ def _running(
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(PATIENCE)
 
 
 def _is_ready(url: str, processes: tuple[subprocess.Popen[bytes], ...], log: Path) -> bool:
@@ -212,6 +212,6 @@ def _is_listening(url: str, process: subprocess.Popen[bytes], log: Path) -> bool
 
 def _answers(url: str, right: Callable[[requests.Response], bool]) -> bool:
     try:
-        return right(requests.get(url, timeout=2))
+        return right(requests.get(url, timeout=PATIENCE))
     except requests.RequestException:
         return False

@@ -6,6 +6,7 @@ with 1 if an answer is not what openapi.yaml says.
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ SHARES = (
 )
 SHORT = (("Tokens", "secret_key", 0.05), ("Callbacks", "webhook_secret", 0.05), ("Health", "ops_key", 0.05))
 """Which calls are made, with which key, and for how much of the time."""
-COMMAND = ("--checks=all", "--continue-on-failure", "--no-color", "--request-timeout=30", "--workers=1")
+COMMAND = ("--checks=all", "--continue-on-failure", "--no-color", "--request-timeout=60", "--workers=1")
 
 
 def fuzz(demo: Demo, tag: str, key: str, seconds: int) -> int:
@@ -46,6 +47,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=int, default=90, help="time for all calls together; default: 90")
     seconds = parser.parse_args(arguments).seconds
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing that was started stays
     with tempfile.TemporaryDirectory(prefix="otp-fuzz-") as folder:
         demo = Demo(Path(folder))
         try:

@@ -14,7 +14,7 @@ from typing import Any
 GENERATOR = Path(__file__).with_name("generator.mjs")
 ANSWER = '{"status":"200","message":"ok","data":[{"id":"{id}","status":"AWAITING-DLR","charges":1}]}'
 """What the stand-in for the upstream answers."""
-_LONGEST = 120
+_LONGEST = 300
 """Seconds after which a run is ended: far more than the generator's own limits."""
 
 
