@@ -43,7 +43,7 @@ class FaultProxy:
         self._threads: set[threading.Thread] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._listener.getsockname()[1]
-        self._start(self._accept)
+        self._acceptor = self._start(self._accept)
 
     @property
     def url(self) -> str:
@@ -69,37 +69,42 @@ class FaultProxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._acceptor.join(PATIENCE)  # it starts the others, so these are all known from here on
         self.cut()
-        for thread in list(self._threads):
+        for thread in self._threads:
             thread.join(PATIENCE)
             assert not thread.is_alive(), "a connection of the proxy did not end"
         self._listener.close()
 
-    def _start(self, target: "object", *args: object) -> None:
+    def _start(self, target: "object", *args: object) -> threading.Thread:
         assert callable(target)
         thread = threading.Thread(target=target, args=args, daemon=True)
         self._threads.add(thread)
         thread.start()
+        return thread
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # the listener was shut down
             while True:
-                client = self._listener.accept()[0]
+                accepted = self._listener.accept()[0]
                 self.connections += 1
-                self._start(self._serve, client)
+                with self._lock:
+                    self._sockets.add(accepted)
+                self._start(self._serve, accepted)
 
-    def _serve(self, client: socket.socket) -> None:
+    def _serve(self, accepted: socket.socket) -> None:
+        client = accepted
         to_port = isinstance(self._upstream, int)
         server = socket.socket(socket.AF_INET if to_port else socket.AF_UNIX)
         with contextlib.suppress(OSError):  # either side left
             if self._tls:
-                client = self._tls.wrap_socket(client, server_side=True)
+                client = self._tls.wrap_socket(accepted, server_side=True)
             with self._lock:
                 self._sockets |= {client, server}
             server.connect(("127.0.0.1", self._upstream) if to_port else str(self._upstream))
             self._pass_on(client, server)
         with self._lock:
-            self._sockets -= {client, server}
+            self._sockets -= {accepted, client, server}
             for sock in (client, server):
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
