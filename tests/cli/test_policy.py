@@ -16,6 +16,7 @@ from otp_service.errors import PolicyInvalid
 from otp_service.http import app as http_app
 from tests.conftest import OPS, POLICY
 from tests.support.http_api import NOBODY, NOTHING, NUMBER, Api
+from tests.support.patience import PATIENT_LIMITS
 from tests.support.valkey_server import ValkeyServer
 
 pytest_plugins = ["tests.support.command_fixtures"]
@@ -59,7 +60,7 @@ def policy(settings: None, capsys: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture
 def api(settings: None, valkey: ValkeyServer) -> Iterator[Api]:
     """The HTTP API of the same product."""
-    core = Core(configure(os.environ), threads=4, hash_slots=1, role="test")
+    core = Core(configure(os.environ), threads=4, hash_slots=1, role="test", limits=PATIENT_LIMITS)
     store = valkey.client()
     yield Api(core, http_app.web(core), store)
     store.close()

@@ -13,6 +13,7 @@ from otp_service.cli import main as cli
 from otp_service.telemetry import logs
 from tests.conftest import UPSTREAM_TOKEN
 from tests.support.http_api import GOOD, Run
+from tests.support.patience import PATIENT_LIMITS
 from tests.support.valkey_server import ValkeyServer
 
 
@@ -38,7 +39,13 @@ def environment(
 def product(environment: dict[str, str]) -> Iterator[Core]:
     """A running process with those settings."""
     read = configure(environment).settings
-    made = Core(Configuration(read, PolicyFile.parse(GOOD)), threads=2, hash_slots=1, role="test")
+    made = Core(
+        Configuration(read, PolicyFile.parse(GOOD)),
+        threads=2,
+        hash_slots=1,
+        role="test",
+        limits=PATIENT_LIMITS,
+    )
     yield made
     made.close()
 
