@@ -93,9 +93,10 @@ def test_slow_and_silent_clients_do_not_reach_a_service(tmp_path: Path, certific
     with ExitStack() as opened:
         service = opened.enter_context(socket.create_server((HOST, 0)))
         opened.enter_context(proxy(tmp_path, port, [service.getsockname()[1]], certificate))
-        slow = [opened.enter_context(connect()) for _ in range(SLOW * len(UNFINISHED))]
-        for client, said in zip(slow, UNFINISHED * SLOW, strict=True):
-            client.sendall(said)
+        slow = []
+        for said in UNFINISHED * SLOW:  # each is said at once: whoever is silent for long is not listened to
+            slow.append(opened.enter_context(connect()))
+            slow[-1].sendall(said)
         whole = opened.enter_context(connect())
         whole.sendall(HEAD + b"Content-Length: 64\r\n\r\n" + BODY)
         received = one_request(service)

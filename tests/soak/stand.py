@@ -193,7 +193,9 @@ class Stand:
     def is_ready(self) -> bool:
         """Tell whether each process of the API answers that it can serve, with workers."""
         with suppress(requests.RequestException):
-            answers = [requests.get(f"http://{place}/readyz", timeout=5) for place in self._ops.values()]
+            answers = [
+                requests.get(f"http://{place}/readyz", timeout=PATIENCE) for place in self._ops.values()
+            ]
             return all(answer.ok and answer.json()["parts"]["workers"] == "ok" for answer in answers)
         return False
 
@@ -296,7 +298,7 @@ class Stand:
         if not hasattr(self._kept, "session"):
             self._kept.session = requests.Session()
         answer: requests.Response = self._kept.session.request(
-            method, url + path, json=body, headers=sent, timeout=20
+            method, url + path, json=body, headers=sent, timeout=PATIENCE
         )
         return answer
 

@@ -27,7 +27,8 @@ from tests.support.spine import NUMBERS, PLAN, Spine, make_spine, together
 from tests.support.valkey_server import ValkeyServer
 
 RIGHT, WRONG = "123456", "654321"
-WAIT_MS = 100
+WAIT_MS = 400
+"""Milliseconds to wait for a replica: on a slow machine all the proxies here take their turns first."""
 AT_ONCE = 8
 """Requests of each kind before and again after the promotion."""
 

@@ -260,6 +260,10 @@ def verifies(spine: Spine, id_: str) -> bool:
         proof = spine.check.verify(spine.caller, id_, CODE, idempotency_key=id_)
     except StoreUnavailable:
         return False
+    except Busy as error:
+        if "The same guess is being checked" not in error.detail:  # as after an answer that came too late
+            raise
+        return False
     return proof.view.status is State.VERIFIED
 
 
