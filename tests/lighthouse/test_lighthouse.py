@@ -41,6 +41,7 @@ def findings(lighthouse: Tools, address: str, **headers: str) -> dict[str, list[
         "--quiet",
         "--no-enable-error-reporting",
         "--only-categories=accessibility,best-practices",
+        f"--max-wait-for-load={int(4000 * PATIENCE)}",  # a slow machine takes longer than its usual 45 s
         "--output=json",
         f"--extra-headers={json.dumps(headers)}",
         f"--output-path={report}",
