@@ -63,7 +63,8 @@ _NAMES = {letter: name for name, letter in (_OF_ALL | _OF_ONE).items()}
 _KINDS = {one.name: str(one.type) for one in fields(Note)}
 _SENDS = frozenset({What.SENT, What.NOT_SENT, What.REPORTED, What.FELL_BACK, What.DROPPED, What.SKIPPED})
 """What happens without a request of its own."""
-_FIRST = {What.ASKED: 0, What.DECIDED: 1, What.ADMITTED: 2}
+_PLACES = {What.ASKED: 0, What.DECIDED: 1, What.ADMITTED: 2, What.FELL_BACK: 4, What.TOLD: 4}
+_USUAL_PLACE = 3
 _EMPTY = ("", None)
 _SAID = frozenset((what, "request_id") for what in (*_SENDS, What.DECIDED, What.ADMITTED))
 """What a line need not say: the request was named when it was asked."""
@@ -102,8 +103,12 @@ def read_lines(text: str) -> list[Note]:
 
 
 def in_order(notes: Iterable[Note]) -> list[Note]:
-    """Put notes in order of time. In one millisecond a story begins before anything else happens to it."""
-    return sorted(notes, key=lambda note: (note.at, _FIRST.get(note.what, len(_FIRST))))
+    """Put notes in order of time.
+
+    In one millisecond a story begins before anything else happens to it, and a worker acts on a report after it came:
+    two processes write the one and the other.
+    """
+    return sorted(notes, key=lambda note: (note.at, _PLACES.get(note.what, _USUAL_PLACE)))
 
 
 def needle(name: str, value: str) -> str:
