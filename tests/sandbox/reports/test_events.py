@@ -7,6 +7,7 @@ import pytest
 
 from otp_service.sandbox import SandboxConfig
 from otp_service.sandbox.reports.webhooks import EVENTS
+from tests.support.patience import PATIENCE
 from tests.support.sandbox_server import BRIDGE, DELIVERED, TOKEN, Receiver, Running, Start, usual
 
 pytest_plugins = ("tests.support.sandbox_fixtures",)
@@ -323,5 +324,7 @@ def test_a_wrong_reply_is_named(sandbox: Running, change: dict[str, object], fie
 
 def test_a_reply_must_be_json(sandbox: Running) -> None:
     """So that no other site's form can make the phone reply."""
-    answer = sandbox.client.post(f"{sandbox.url}/inbound", {"from": DELIVERED, "text": "hello"}, timeout=15)
+    answer = sandbox.client.post(
+        f"{sandbox.url}/inbound", {"from": DELIVERED, "text": "hello"}, timeout=PATIENCE
+    )
     assert answer.status_code == 422
