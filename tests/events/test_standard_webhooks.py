@@ -88,7 +88,7 @@ def test_nothing_else_verifies(event_id: str, key: bytes, other: bytes, drawn: s
             Webhook(held).verify(read, sent)
 
 
-@pytest.mark.parametrize("shift", [-301, 302])
+@pytest.mark.parametrize("shift", [-301, 360])
 def test_a_try_of_another_time_is_stale(shift: int) -> None:
     """Each try is signed with its own time, so that a copy is valid for five minutes at most."""
     key, written = b"k" * 32, standard_webhooks.write_body(EventType.SENT, AT, {})

@@ -28,7 +28,7 @@ url = "https://app.example.com/otp"
 secret_env = "OTP_EVENTS_WEB"
 """
 GUARD = OPEN_GUARD.replace('mode = "off"', 'mode = "watch"').replace(
-    '[guard.cooldown]\nmode = "watch"', '[guard.cooldown]\nladder = ["1s"]'
+    '[guard.cooldown]\nmode = "watch"', '[guard.cooldown]\nladder = ["30s"]'
 )
 """All rules count; only the pause between two messages refuses, which makes blocks."""
 ROUTE = """
@@ -73,7 +73,7 @@ class House:
         push(core, id_, Stage.FAILED)  # on to the next channel
         core.dispatcher.dispatch(id_, lambda: False)
         push(core, id_, Stage.DELIVERED)
-        core.scripts.offset += 2000
+        core.scripts.offset += 31_000
         core.resend.resend(caller, id_, ResendRequest(channel="voice"), "once more, over another channel")
         core.dispatcher.dispatch(id_, lambda: False)
         core.check.verify(
@@ -88,11 +88,11 @@ class House:
         self.pin(number)
         recycled = Slot(core.settings.redis_prefix).key(RECYCLED, core.seal.index("recycled", number))
         core.scripts.call(
-            "put", [recycled], core.store.facts.time(), 60_000
+            "put", [recycled], core.store.facts.time(), 3_600_000
         )  # recording it would forget the rest
         core.dispatcher.dispatch(running, lambda: False)
         receive_reply(core, number, "hello")
-        core.store.facts.put(f"mobile:{core.seal.index('number', number)}", "yes", 60)
+        core.store.facts.put(f"mobile:{core.seal.index('number', number)}", "yes", 3600)
         receive_reply(core, number, "STOP")
         with pytest.raises(NoRoute):  # as a page is told
             core.send.send(caller, request)
