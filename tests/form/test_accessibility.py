@@ -45,7 +45,7 @@ def walk(page: Page, site: FormSite, lang: str, visit: Visit, theme: str = "") -
     expect(page.locator(".otp-error")).not_to_be_empty()
     visit(page, "wrong code")
     page.route(re.compile("/resend$"), lambda route: route.fulfill(status=429, headers=OPEN, body=LIMIT))
-    site.later(245)
+    site.near_end(page)
     way = page.locator(".otp-ways button").first
     expect(way).to_have_attribute("aria-disabled", "false")
     way.click()

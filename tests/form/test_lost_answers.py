@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.support.form_site import NUMBER, SPELLED, FormSite, code_field, cool_down, drop_answers, to_field
+from tests.support.form_site import (
+    NUMBER,
+    SPELLED,
+    FormSite,
+    code_field,
+    cool_down,
+    drop_answers,
+    to_field,
+    wait_for_answers,
+)
 from tests.support.patience import until
 
 pytest_plugins = ("tests.support.browser", "tests.support.form_fixtures")
@@ -22,6 +31,7 @@ LATER = "This did not work just now. What you entered is kept. Try again."
 @pytest.mark.parametrize("lost", ["send", "resend", "verify", "all"])
 def test_a_person_gets_in_although_an_answer_is_lost(page: Page, site: FormSite, lost: str) -> None:
     """Each request is repeated with its own key: one message for each act, and one token."""
+    wait_for_answers(page)
     patterns = {"send": "/otp/send$", "resend": "/resend$", "verify": "/otp/verify$"}
     keys = {name: drop_answers(page, patterns[name]) for name in patterns if lost in {name, "all"}}
     site.sent(page)
@@ -70,6 +80,7 @@ def test_nothing_typed_is_lost_offline(page: Page, site: FormSite) -> None:
 @pytest.mark.parametrize("call", ["send", "verify"])
 def test_a_service_that_is_busy_is_asked_again(page: Page, site: FormSite, call: str) -> None:
     """Twice 503, each with the time to wait; the third request has the same key."""
+    wait_for_answers(page)
     keys = answer_instead(page, f"/otp/{call}$", BUSY, count=2)
     site.sent(page)
     code_field(page).fill(site.code())

@@ -75,6 +75,8 @@ def test_it_ends_when_the_person_does_something_else(asking: Page, site: FormSit
     else:
         asking.evaluate("document.querySelector('otp-form').remove()")
     until(lambda: asked(asking)[0], pause=0.05)
+    if act == "resend":
+        site.code(count=2)  # or it would come by the clock of the next test
 
 
 def test_a_browser_without_it_loses_nothing(page: Page, site: FormSite) -> None:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from html import escape
 from http import HTTPStatus
 from typing import Any
@@ -30,12 +31,13 @@ from tests.support.numbers import DELIVERED
 from tests.support.patience import PATIENCE, until
 from tests.support.ports import free_port
 from tests.support.sandbox_server import Serving, usual
-from tests.support.spine import OPEN_GUARD
+from tests.support.spine import OPEN_GUARD, seen
 from tests.support.valkey_server import ValkeyServer
 
 WEBHOOK_SECRET = "whs_test-of-the-form"
 NUMBER, SPELLED = DELIVERED, "+1 202 555 0100"
 CHANNELS = ("sms", "whatsapp", "voice")
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
 _POLICY = """guard.countries.allow = ["*"]
 [app.web]
@@ -92,7 +94,8 @@ class FormSite:
         return f"{self.url}/page?{urlencode(query)}"
 
     def open(self, page: Page, **options: str) -> Page:
-        """Open a page with a form, and wait until the form is there."""
+        """Open a page with a form, and wait until the form is there, in its own words however late these come."""
+        page.add_init_script("AbortSignal.timeout = () => new AbortController().signal;")
         page.goto(self.address(**options))
         expect(page.locator("otp-form .otp-button")).to_be_visible()
         return page
@@ -135,6 +138,19 @@ class FormSite:
         """Move the service's clock."""
         self.core.scripts.offset += int(seconds * 1000)
 
+    def near_end(self, page: Page, seconds: int = 55) -> None:
+        """Move the service's clock to so many seconds before a page's challenge ends, however long it has run."""
+        [id_] = page.evaluate("Object.values(sessionStorage)")
+        ends, now = seen(self.core.store, id_).expires, self.core.store.facts.time()
+        self.core.scripts.offset += ends - 1000 * seconds - now
+
+    def is_at_rest(self) -> bool:
+        """Say whether no message is due or on its way: read in this order, as one that is due goes on its way."""
+        due = self.core.store.due
+        waiting = sum(due.waiting(due.partitions(), self.core.store.facts.time()))
+        under_way = self.core.metrics.registry.get_sample_value("otp_in_flight", {"queue": due.name})
+        return not waiting and not under_way
+
     def wait_for(self, *paths: str) -> None:
         """Wait until the site was asked for paths."""
         until(lambda: set(paths) <= set(self.asked))
@@ -159,6 +175,20 @@ def watch_calls(page: Page) -> None:
         asked.push(`${init?.method ?? "GET"} ${String(input).split("/").at(-1)}`);
         return send(input, init);
       };
+    """)
+
+
+def stop_clock(page: Page) -> None:
+    """Let time pass in the pages that open only by `page.clock.run_for`."""
+    page.clock.install(time=NOON)
+    page.clock.pause_at(NOON + timedelta(hours=1))
+
+
+def wait_for_answers(page: Page) -> None:
+    """Let each page that opens wait for answers for as long as they take: no request is repeated for being late."""
+    page.add_init_script("""
+      const later = window.setTimeout;
+      window.setTimeout = (act, wait, ...more) => (wait >= 8000 ? 0 : later(act, wait, ...more));
     """)
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.axe import findings
 from tests.support.console_site import PAGES, ConsoleSite, console_site
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, until
 from tests.support.valkey_server import ValkeyServer
 
 pytest_plugins = ("tests.support.axe_fixtures", "tests.support.browser")
@@ -149,7 +149,7 @@ def test_no_page_can_be_framed(browser: Browser, site: ConsoleSite) -> None:
     page.set_default_timeout(1000 * PATIENCE)
     page.route("http://frame.localhost/", lambda route: route.fulfill(body=FRAME.format(site.home)))
     page.goto("http://frame.localhost/")
-    assert page.frames[1].url == "chrome-error://chromewebdata/"
+    until(lambda: page.evaluate("1") and page.frames[1].url == "chrome-error://chromewebdata/")
     context.close()
 
 
