@@ -27,10 +27,13 @@ EVENTS = """
 url = "https://app.example.com/otp"
 secret_env = "OTP_EVENTS_WEB"
 """
-GUARD = OPEN_GUARD.replace('mode = "off"', 'mode = "watch"').replace(
-    '[guard.cooldown]\nmode = "watch"', '[guard.cooldown]\nladder = ["30s"]'
+GUARD = (
+    OPEN_GUARD.replace('mode = "off"', 'mode = "watch"')
+    .replace('[guard.cooldown]\nmode = "watch"', '[guard.cooldown]\nladder = ["30s"]')
+    .replace("[guard.consecutive]", '[guard.consecutive]\nstep = "5m"')
 )
-"""All rules count; only the pause between two messages refuses, which makes blocks."""
+"""All rules count; only the pause between two messages refuses, which makes blocks. What follows a wrong code is in
+its pause, however slow the machine is, which makes a block, too."""
 ROUTE = """
 [[route]]
 steps = [
