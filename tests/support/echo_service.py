@@ -1,6 +1,7 @@
-"""Serves a few lines of WSGI by the product's own processes: `python -m tests.support.echo_service PORT FILE`.
+"""Serves a few lines of WSGI by the product's own processes: `python -m tests.support.echo_service PORT FILE SECONDS`.
 
-Each answer is the content that FILE had when the process was made, and the process's id. /stuck is never answered.
+Each answer is the content that FILE had when the process was made, and the process's id. /stuck is never answered, and
+its process is replaced after so many seconds.
 A process that ends leaves a file beside FILE, with its id at the end of the name.
 """
 
@@ -14,10 +15,11 @@ from otp_service.http.problems import raw_problem
 from otp_service.http.server import processes
 from otp_service.http.server.bounds import Bounds
 from otp_service.telemetry.logs import start_logging
+from tests.support.patience import PATIENCE
 from tests.support.ports import HOST
 
 
-def main(port: str, file: str) -> None:
+def main(port: str, file: str, answering: str) -> None:
     """Serve until told to stop."""
 
     def make_app() -> Any:  # noqa: ANN401 - WSGI
@@ -43,7 +45,7 @@ def main(port: str, file: str) -> None:
         probes=(),
         on_start=lambda: None,
         on_end=lambda _: Path(f"{file}.{os.getpid()}").touch(),
-        bounds=Bounds(answering=2),
+        bounds=Bounds(answering=float(answering), request=PATIENCE, waiting=PATIENCE),
     )
 
 

@@ -9,12 +9,15 @@ from typing import Any
 
 from otp_service.http.problems import raw_problem
 from otp_service.http.server.answer import Application
+from otp_service.http.server.bounds import Bounds
 from otp_service.http.server.front import Front
 from otp_service.http.server.listeners import open_listeners
 from tests.support.patience import PATIENCE, until
 from tests.support.ports import HOST, free_port
 
 MAX_BODY = 64 * 1024
+PATIENT = Bounds(request=10 * PATIENCE, lingering=PATIENCE, waiting=10 * PATIENCE)
+"""For a test that is not about these limits."""
 WSGI = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
@@ -37,6 +40,7 @@ class Served:
     going: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
     _turns: threading.Lock = field(default_factory=threading.Lock)
+    _paused: bool = False
 
     def connect(self, sent: bytes = b"", *, room: int | None = None) -> socket.socket:
         """Connect, say something, and return the socket; `room` bytes are all that the client takes unread."""
@@ -52,14 +56,21 @@ class Served:
             raise
         return client
 
+    def connect_in_time(self, sent: bytes, *, room: int | None = None) -> socket.socket:
+        """Connect and say a little while the loop stands still: however short the time for it is, it is there."""
+        with self._turns:
+            return self.connect(sent, room=room)
+
     def pause(self) -> None:
         """Keep the loop from turning until it is told to stop."""
         self._turns.acquire()
+        self._paused = True
 
     def stop(self) -> None:
         """Tell the loop to stop, and return when its listener is closed."""
         self.going.clear()
-        if self._turns.locked():
+        if self._paused:
+            self._paused = False
             self._turns.release()
         assert self.stopped.wait(PATIENCE)
 
@@ -76,7 +87,7 @@ class Served:
 
     def ask(self, sent: bytes) -> bytes:
         """Send bytes on a new connection and return all that comes until it ends."""
-        with self.connect(sent) as client:
+        with self.connect_in_time(sent) as client:
             return rest(client)
 
 
@@ -109,7 +120,7 @@ def serving(wsgi: WSGI = echo, *, host: str = HOST, **options: Any) -> Iterator[
     port = free_port()
     listeners = open_listeners([f"[{host}]:{port}" if ":" in host else f"{host}:{port}"])
     application = Application(wsgi, raw_problem)
-    usual: dict[str, Any] = {"threads": 2, "max_body": MAX_BODY, "probes": ()}
+    usual: dict[str, Any] = {"threads": 2, "max_body": MAX_BODY, "probes": (), "bounds": PATIENT}
     front = Front(listeners, application, **usual | options)
     served = Served(port, front, host)
     served.going.set()

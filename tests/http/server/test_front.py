@@ -7,13 +7,14 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from otp_service.http.server.bounds import Bounds
 from tests.support.patience import PATIENCE, until
-from tests.support.served import MAX_BODY, Served, answer, echo, rest, serving
+from tests.support.served import MAX_BODY, PATIENT, Served, answer, echo, rest, serving
 
 HEAD = b"POST /a HTTP/1.1\r\nHost: a\r\n"
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -41,8 +42,7 @@ def crowd(served: Served, sent: bytes, count: int) -> ExitStack:
 @pytest.mark.parametrize("sent", NEVER_READY.values(), ids=NEVER_READY)
 def test_a_crowd_of_slow_clients_keeps_nobody_waiting(sent: bytes) -> None:
     """Many times more than there are threads, and all still there when the others have their answers."""
-    patient = Bounds(request=10 * PATIENCE, waiting=10 * PATIENCE)
-    with serving(bounds=patient) as served, crowd(served, sent, 1000):
+    with serving() as served, crowd(served, sent, 1000):
         until(lambda: len(served.front.connections) == 1000)
         with served.connect() as kept:
             for _ in range(20):
@@ -54,7 +54,7 @@ def test_a_crowd_of_slow_clients_keeps_nobody_waiting(sent: bytes) -> None:
 
 def dripping(served: Served, first: bytes, drop: bytes) -> bytes:
     """Send a drop whenever the server has waited a little, until it ends the connection; return what it said."""
-    with served.connect(first) as client:
+    with served.connect_in_time(first) as client:
         client.settimeout(SHORT / 10)
         found = b""
         for _ in range(1000):  # far more than fit into the time
@@ -82,7 +82,7 @@ def dripping(served: Served, first: bytes, drop: bytes) -> bytes:
 )
 def test_a_request_that_drips_ends_at_its_deadline(first: bytes, drop: bytes) -> None:
     """The time is for the whole request: bytes that keep coming do not prolong it. The client is told."""
-    with serving(bounds=Bounds(request=SHORT)) as served:
+    with serving(bounds=Bounds(request=SHORT, lingering=PATIENCE)) as served:
         said = dripping(served, first, drop)
         status, _, problem = said.rpartition(b"HTTP/1.1 ")[2].partition(b" ")
         assert status == b"408"
@@ -94,8 +94,9 @@ def test_a_request_that_drips_ends_at_its_deadline(first: bytes, drop: bytes) ->
 def test_an_answer_that_is_not_taken_ends_at_its_deadline(size: int) -> None:
     """Whether the rest waits here or in the kernel."""
     with serving(bounds=Bounds(request=SHORT)) as served:
-        with served.connect(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % size, room=2048):
-            until(lambda: len(served.front.connections) == 1)
+        asked = b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % size
+        with served.connect_in_time(asked, room=2048) as client:
+            until(lambda: ended(client))
             until(lambda: len(served.front.connections) == 0)
         assert served.ask(LAST).endswith(b"GET 0")
 
@@ -103,14 +104,18 @@ def test_an_answer_that_is_not_taken_ends_at_its_deadline(size: int) -> None:
 @pytest.mark.parametrize("sent", [b"", GET], ids=["new", "used"])
 def test_an_idle_connection_ends_without_a_reset(sent: bytes) -> None:
     """Its client reads an ordinary end."""
-    with serving(bounds=Bounds(request=SHORT, idle=SHORT)) as served, served.connect(sent) as client:
+    with (
+        serving(bounds=Bounds(request=SHORT, idle=SHORT)) as served,
+        served.connect_in_time(sent) as client,
+    ):
         assert rest(client).endswith(b"GET 0" if sent else b"")
 
 
 def test_a_slow_client_is_no_error_of_the_service(caplog: pytest.LogCaptureFixture) -> None:
     """The log counts those that were given up, at the level of information."""
     caplog.set_level(logging.INFO)
-    with serving(bounds=Bounds(request=SHORT)) as served, served.connect(HEAD) as client:
+    bounds = Bounds(request=SHORT, lingering=PATIENCE)
+    with serving(bounds=bounds) as served, served.connect_in_time(HEAD) as client:
         while client.recv(65536):
             pass
         until(lambda: "http.slow_client" in caplog.messages)
@@ -307,11 +312,11 @@ def test_a_stop_answers_what_has_come_and_says_that_it_ends() -> None:
             go.wait()
         return echo(environ, start_response)
 
-    with serving(slow) as served, ExitStack() as opened:
-        running, idle, half, quiet = (opened.enter_context(served.connect()) for _ in range(4))
-        for client in (idle, quiet):
-            client.sendall(GET)
-            assert answer(client)[1]["connection"] == "keep-alive"
+    patient = replace(PATIENT, stopping=PATIENCE)
+    with serving(slow, bounds=patient) as served, ExitStack() as opened:
+        running, idle, half = (opened.enter_context(served.connect()) for _ in range(3))
+        idle.sendall(GET)
+        assert answer(idle)[1]["connection"] == "keep-alive"
         half.sendall(GET[:-2])
         running.sendall(GET.replace(b"/a", b"/slow"))
         assert began.wait(60)
@@ -324,9 +329,16 @@ def test_a_stop_answers_what_has_come_and_says_that_it_ends() -> None:
             assert (status, headers["connection"]) == (200, "close")
             assert rest(client) == b""
         assert answer(running)[0] == 200
-        assert rest(quiet) == b""
         with pytest.raises(ConnectionRefusedError):
             served.connect()
+
+
+def test_a_stop_ends_a_connection_that_asks_nothing_more() -> None:
+    """After the time in which its client could have asked, and without a reset."""
+    with serving(bounds=replace(PATIENT, stopping=SHORT)) as served, served.connect(GET) as quiet:
+        assert answer(quiet)[1]["connection"] == "keep-alive"
+        served.stop()
+        assert rest(quiet) == b""
 
 
 def test_a_stop_takes_the_connections_that_wait_to_be_accepted() -> None:

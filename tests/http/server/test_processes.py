@@ -21,9 +21,9 @@ from tests.support.served import answer
 
 
 @contextmanager
-def service(port: int, file: Path) -> Iterator[subprocess.Popen[str]]:
+def service(port: int, file: Path, answering: float = 10 * PATIENCE) -> Iterator[subprocess.Popen[str]]:
     """Start a service and wait until it is ready; end it at last."""
-    command = [sys.executable, "-m", "tests.support.echo_service", str(port), str(file)]
+    command = [sys.executable, "-m", "tests.support.echo_service", str(port), str(file), str(answering)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             mine = None
@@ -156,7 +156,10 @@ def test_a_killed_process_is_replaced(file: Path) -> None:
 def test_a_process_with_a_stuck_call_is_replaced(file: Path) -> None:
     """It answers what it still can, then another process has its place, with all its threads."""
     port = free_port()
-    with service(port, file) as running, socket.create_connection((HOST, port), timeout=PATIENCE) as stuck:
+    with (
+        service(port, file, answering=2) as running,
+        socket.create_connection((HOST, port), timeout=PATIENCE) as stuck,
+    ):
         pids: set[str] = set()
         while len(pids) < 2:
             pids.add(asked(port).split()[1])
@@ -171,7 +174,9 @@ def test_no_process_outlives_its_killed_parent(file: Path) -> None:
     """It would go on to take its share of the connections to the port."""
     port = free_port()
     with service(port, file) as running:
-        pids = {int(asked(port).split()[1]) for _ in range(20)}
+        pids: set[int] = set()
+        while len(pids) < 2:
+            pids.add(int(asked(port).split()[1]))
         running.kill()
         until(lambda: not any(parent(pid) for pid in pids))
         with pytest.raises(ConnectionRefusedError):
