@@ -76,15 +76,25 @@ def test_a_challenge_is_resent_and_cancelled(client: OtpClient, demo: Demo) -> N
     """By the channel that the person chose."""
     to = next(NUMBERS)
     challenge = client.send(to)
+    until(lambda: is_too_early(client, challenge.challenge_id))
     demo.code(to)
-    with pytest.raises(problems.ResendTooEarly) as early:
-        client.resend(challenge.challenge_id)
-    assert early.value.retry_after > 0
     until(lambda: client.status(challenge.challenge_id).resend_in == 0)
     assert client.resend(challenge.challenge_id, channel="voice").channel == "voice"
     assert client.cancel(challenge.challenge_id).status == "cancelled"
     with pytest.raises(problems.ChallengeNotFound):
         client.verify(challenge.challenge_id, "000000")
+
+
+def is_too_early(client: OtpClient, challenge_id: str) -> bool:
+    """Ask for a resend and tell whether it is refused.
+
+    It is not if a slow machine has spent the cooldown; the next one is longer.
+    """
+    try:
+        client.resend(challenge_id)
+    except problems.ResendTooEarly as early:
+        return early.retry_after > 0
+    return False
 
 
 def test_a_publishable_key_redeems_nothing(demo: Demo) -> None:
@@ -168,6 +178,8 @@ def test_a_thousand_sends_with_lost_answers_are_a_thousand_messages(demo: Demo) 
     def all_came() -> bool:
         came.clear()
         for message in demo.inbox():
+            if message["channel"] != "sms":
+                continue  # a fallback of one whose report came late
             came[message["to"]] = came.get(message["to"], 0) + 1
         return all(number in came for number in numbers)
 

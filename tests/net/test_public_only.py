@@ -17,6 +17,7 @@ from otp_service.net.public_only import PostResult, PublicClient, Resolve, looku
 from tests.support.certificates import certify, serving
 from tests.support.fault_server import Action, FaultServer, Peer, close, drip, hang, http, pause, reset, say
 from tests.support.patience import PATIENCE, SCALES
+from tests.support.ports import free_port
 from tests.support.posts import ANSWERED, HEADERS, NAME, OK, failed, has_no_connection, here, known_as, post
 
 
@@ -221,11 +222,12 @@ def test_no_log_shows_the_query(server: FaultServer) -> None:
 # Time.
 
 SHORT: dict[str, Any] = {"connect_limit": 0.3, "total_limit": 0.3}
-# If slow bytes extended the time, each of these would end with a valid answer.
+LONG = b"O" * 1000
+# If slow bytes extended the time, each of these would end with a valid answer, after more than the longest of SCALES.
 SLOW: dict[str, Sequence[Action]] = {
     "no answer": [hang],
-    "dripping status line": [drip(OK)],
-    "dripping headers": [say(b"HTTP/1.1 200 OK\r\n"), drip(OK.partition(b"\r\n")[2])],
+    "dripping status line": [drip(http(b"{}", status="200 " + LONG.decode()))],
+    "dripping headers": [say(b"HTTP/1.1 200 OK\r\n"), drip(b"X: " + LONG + b"\r\nContent-Length: 0\r\n\r\n")],
     "many interim answers": [drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, gap=0.001), say(OK)],
 }
 
@@ -329,8 +331,7 @@ def test_the_systems_resolver_gives_addresses() -> None:
 
 def test_a_closed_port() -> None:
     """The reason says that there was no connection."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     assert post(f"http://127.0.0.1:{port}/") == failed("connect_failed")
     assert post(f"http://[::1]:{port}/") == failed("connect_failed")
 
@@ -394,7 +395,8 @@ def test_a_future_date_is_seconds_from_now(server: FaultServer) -> None:
 def test_one_client_serves_many_threads(server: FaultServer) -> None:
     """Sixteen calls at once, each with its own answer."""
     server.respond(lambda request: http(status=f"{request.path[1:]} Word"))
-    client, found = PublicClient(allow_private=True), {}
+    client = PublicClient(allow_private=True, connect_limit=PATIENCE, total_limit=PATIENCE)
+    found = {}
 
     def call(status: int) -> None:
         found[status] = client.post(here(server, f"/{status}"), HEADERS, b"{}").status

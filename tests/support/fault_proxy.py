@@ -39,6 +39,7 @@ class FaultProxy:
         """Replies that were lost so far."""
         self.connections = 0
         """How many clients have come so far."""
+        self._ended = False
         self._sockets: set[socket.socket] = set()
         self._threads: set[threading.Thread] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -70,6 +71,8 @@ class FaultProxy:
     ) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._acceptor.join(PATIENCE)  # it starts the others, so these are all known from here on
+        with self._lock:
+            self._ended = True
         self.cut()
         for thread in self._threads:
             thread.join(PATIENCE)
@@ -100,6 +103,8 @@ class FaultProxy:
             if self._tls:
                 client = self._tls.wrap_socket(accepted, server_side=True)
             with self._lock:
+                if self._ended:
+                    raise ConnectionAbortedError
                 self._sockets |= {client, server}
             server.connect(("127.0.0.1", self._upstream) if to_port else str(self._upstream))
             self._pass_on(client, server)

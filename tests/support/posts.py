@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from otp_service.net.public_only import PostResult, PublicClient, Resolve, lookup
 from tests.support.fault_server import FaultServer, http
+from tests.support.patience import PATIENCE
 
 NAME = "hooks.example.test"
 OK = http(b"{}")
@@ -28,8 +29,9 @@ def here(server: FaultServer, path: str = "/events") -> str:
 
 
 def post(url: str, resolve: Resolve = lookup, **settings: object) -> PostResult:
-    """Post as the demo and tests do, with loopback allowed."""
-    client = PublicClient(**{"allow_private": True, "resolve": resolve, **settings})  # type: ignore[arg-type]
+    """Post as the demo and tests do, with loopback allowed, and time to spare unless a test is about limits."""
+    usual = {"allow_private": True, "connect_limit": PATIENCE, "total_limit": PATIENCE}
+    client = PublicClient(**{**usual, "resolve": resolve, **settings})  # type: ignore[arg-type]
     return client.post(url, HEADERS, b'{"type":"challenge.sent"}')
 
 
