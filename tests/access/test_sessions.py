@@ -40,9 +40,9 @@ def test_reading_lets_a_session_last_but_not_for_ever(store: Stores, sessions: S
     """Up to the last millisecond of each bound."""
     id_ = sessions.begin(DIGEST)
     passed = 0
-    while passed + IDLE - 10_000 < LONGEST:
-        later(store, IDLE - 10_000)
-        passed += IDLE - 10_000
+    while passed + IDLE - 60_000 < LONGEST:
+        later(store, IDLE - 60_000)
+        passed += IDLE - 60_000
         assert sessions.read(id_)
     later(store, LONGEST - passed)
     assert sessions.read(id_) is None

@@ -84,6 +84,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyServer) -> It
     file.write_text(POLICY.replace("UPSTREAM/", f"{NOBODY}/") + limits, encoding="utf-8")
     public, inside = free_port(), free_port()
     own = {"OTP_LISTEN": f"{HOST}:{public}", "OTP_OPS_LISTEN": f"{HOST}:{inside}"}
+    own["OTP_WORKER_SILENCE"] = "1h"  # there is no worker
     with serving(settings(valkey, file, OTP_REDIS_PREFIX=PREFIX, **own), public, inside):
         yield public, inside
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from otp_service.delivery.membership import LIFE
 from otp_service.delivery.worker_watch import RETRY_AFTER
 from otp_service.errors import StoreUnavailable
 from otp_service.policy.followers import Report
@@ -17,6 +16,7 @@ from tests.support.http_api import (
     wrong,
 )
 from tests.support.http_calls import problem_of
+from tests.support.patience import PATIENCE
 from tests.support.valkey_server import ValkeyServer
 
 pytest_plugins = ["tests.support.http_fixtures"]
@@ -57,7 +57,7 @@ def test_without_a_worker_a_process_is_ready_and_says_so(api: Api) -> None:
     """The status stays 200, because codes can still be checked. A worker that beats is seen at once."""
     core = api.core
     assert api.call("GET", "/readyz", key=None).json == {"status": "ok", "parts": PARTS}
-    core.store.membership(core.store.due).beat("one", LIFE)
+    core.store.membership(core.store.due).beat("one", PATIENCE)
     ready = api.call("GET", "/readyz", key=None)
     assert (ready.status_code, ready.json) == (200, {"status": "ok", "parts": PARTS | {"workers": "ok"}})
 
@@ -100,9 +100,7 @@ def test_a_process_that_keeps_an_older_policy_is_named(api: Api) -> None:
 def test_a_send_without_workers_is_refused_with_a_time_to_wait(live: Api) -> None:
     """503 `no_worker`, while a code that was sent before can be checked."""
     challenge_id, code = live.sent()
-    live.core.workers.refresh()
-    live.core.scripts.offset += 1000 * live.core.settings.worker_silence
-    live.core.workers.refresh()
+    live.lose_workers()
     refused = live.send()
     assert problem_of(refused) == (503, "no_worker")
     assert refused.headers["Retry-After"] == str(RETRY_AFTER)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from copy import copy
 from dataclasses import replace
 
@@ -219,8 +219,9 @@ def _(api: Api) -> TestResponse:
 def _(api: Api) -> TestResponse:
     text = POLICY.replace("UPSTREAM/", f"{NOBODY}/")
     text += f'[guard.human_check]\nkind = "siteverify"\nurl = "{NOBODY}"\n'
-    core = make_core(api.core.settings.redis_url, NOBODY, text=text, captcha_secret="unused")
-    return checked(replace(api, core=core, flask=http_app.web(core)), human_proof="token")
+    url = api.core.settings.redis_url
+    with closing(make_core(url, NOBODY, text=text, captcha_secret="unused")) as core:
+        return checked(replace(api, core=core, flask=http_app.web(core)), human_proof="token")
 
 
 @reaches(errors.NumberOptedOut)
@@ -275,16 +276,13 @@ def _(api: Api) -> TestResponse:
 
 @reaches(errors.StoreUnavailable)
 def _(api: Api) -> TestResponse:
-    core = make_core(AWAY, NOBODY)
-    return replace(api, core=core, flask=http_app.web(core)).send()
+    with closing(make_core(AWAY, NOBODY)) as core:
+        return replace(api, core=core, flask=http_app.web(core)).send()
 
 
 @reaches(errors.NoWorker)
 def _(api: Api) -> TestResponse:
-    workers = api.core.workers
-    workers.refresh()
-    api.core.scripts.offset += 1000 * api.core.settings.worker_silence
-    workers.refresh()
+    api.lose_workers()
     return api.send()
 
 

@@ -17,7 +17,7 @@ from tests.support.http_api import (
     close,
     make_api,
 )
-from tests.support.http_calls import PAYMENT, members, problem_of, with_idempotency_key
+from tests.support.http_calls import PAYMENT, but_for_the_time, members, problem_of, with_idempotency_key
 from tests.support.valkey_server import ValkeyServer
 
 pytest_plugins = ["tests.support.http_fixtures"]
@@ -83,13 +83,13 @@ def test_a_repeated_send_starts_one_challenge(api: Api) -> None:
     first = api.call("POST", "/otp/send", body=body, headers=with_idempotency_key('"8e03 978e"'))
     kept = api.kept()
     again = api.call("POST", "/otp/send", body=body, headers=with_idempotency_key('"8e03 978e"'))
-    assert (again.status_code, again.json) == (202, first.json)
+    assert (again.status_code, but_for_the_time(again)) == (202, but_for_the_time(first))
     assert api.kept() == kept
     bare = api.call("POST", "/otp/send", body={"to": "+12025550101"}, headers=with_idempotency_key("plain-1"))
     quoted = api.call(
         "POST", "/otp/send", body={"to": "+12025550101"}, headers=with_idempotency_key(' "plain-1" ')
     )
-    assert quoted.json == bare.json
+    assert but_for_the_time(quoted) == but_for_the_time(bare)
 
 
 @pytest.mark.parametrize(

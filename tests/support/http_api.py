@@ -212,6 +212,14 @@ class Api:
         """Move the store's clock."""
         self.core.scripts.offset += int(seconds * 1000)
 
+    def lose_workers(self) -> None:
+        """Let no worker have been heard of for too long, and let this be news however slow the machine is."""
+        workers = self.core.workers
+        workers._clock = lambda: 0.0  # noqa: SLF001 - it is made with its core
+        workers.refresh()
+        self.later(self.core.settings.worker_silence)
+        workers.refresh()
+
     def dispatch(self, challenge_id: str) -> None:
         """Do what a worker does when a challenge is due."""
         self.core.dispatcher.dispatch(challenge_id, lambda: False)
@@ -265,6 +273,11 @@ _READ: dict[str, Callable[[Redis, str], object]] = {
 def idempotent(key: str | None) -> dict[str, str]:
     """Return the header that names an idempotency key, if there is one."""
     return {} if key is None else {"Idempotency-Key": key}
+
+
+def has_code(text: str, code: str) -> bool:
+    """Tell whether a text has a code. A part of a longer number, or of what follows its point, is none."""
+    return re.search(rf"(?<![0-9.]){code}(?![0-9])", text) is not None
 
 
 def wrong(code: str) -> str:

@@ -31,6 +31,11 @@ def members(answer: TestResponse) -> dict[str, Any]:
     return found
 
 
+def but_for_the_time(answer: TestResponse) -> dict[str, Any]:
+    """Return the members of a JSON answer without the seconds that are left, which pass between two answers."""
+    return {name: value for name, value in members(answer).items() if not name.endswith("_in")}
+
+
 def problem_of(answer: TestResponse) -> tuple[int, str]:
     """Return the status and the stable code of a problem."""
     assert answer.mimetype == "application/problem+json", answer.text

@@ -18,7 +18,7 @@ from otp_service.verification.send import SendRequest
 from tests.conftest import OPS, PUBLISHABLE, SECRET
 from tests.support.http_api import GOOD, NOTHING, NUMBER, Api, documented
 from tests.support.numbers import crowd
-from tests.support.patience import until
+from tests.support.patience import PATIENT_LIMITS, until
 from tests.support.spine import together
 
 pytest_plugins = ["tests.support.http_fixtures"]
@@ -45,7 +45,9 @@ def apply(api: Api, text: str, **fields: object) -> TestResponse:
 @pytest.fixture
 def other(api: Api) -> Iterator[Core]:
     """Another process on the same store, which was given no policy of its own."""
-    made = Core(Configuration(api.core.settings), threads=4, hash_slots=1, role="other")
+    made = Core(
+        Configuration(api.core.settings), threads=4, hash_slots=1, role="other", limits=PATIENT_LIMITS
+    )
     yield made
     made.close()
 
@@ -107,11 +109,17 @@ def test_a_policy_can_be_checked_applied_compared_and_rolled_back(
 def test_a_change_names_processes_that_lack_a_secret(api: Api) -> None:
     """A check and an apply say who would keep the policy before; a change of an app says so, too."""
     own = api.core.report()
-    api.core.followers.write("api a:1", own)
-    api.core.followers.write("worker b:2", Report(own.version, own.newest, own.secrets[1:]))
+
+    def report() -> None:
+        api.core.followers.write("api a:1", own)
+        api.core.followers.write("worker b:2", Report(own.version, own.newest, own.secrets[1:]))
+
     said = f"{own.secrets[0]} is missing in worker b:2: it keeps version {own.version} until it has it and gets SIGHUP"
+    report()
     assert members(ask(api, "POST", "policy/check", {"text": GOOD})) == {"warnings": [said]}
+    report()  # as they do every few seconds
     assert members(apply(api, GOOD))["warnings"] == [said]
+    report()
     assert said in members(ask(api, "POST", "policy/rollback", {"reason": "x", "version": 1}))["warnings"]
 
 
@@ -338,7 +346,7 @@ def test_operators_see_an_open_breaker(api: Api) -> None:
     assert states == {"*": "closed", "sms": "closed"}
     health = AccountHealth(api.core.breakers, api.core.metrics, api.core.active)
     for _ in range(api.core.policy.upstreams["main"].tolerance):
-        health.record_outcome("main", "sms", Outcome(Verdict.UNKNOWN, "timeout"))
+        health.record_outcome("main", "sms", Outcome(Verdict.UNKNOWN, "timeout", retry_after=300))
     states = members(ask(api, "GET", "upstreams"))["upstreams"][0]["breakers"]
     assert states["*"] == "closed"
     assert states["sms"].startswith("open for ")
