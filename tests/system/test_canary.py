@@ -19,6 +19,7 @@ from otp_service.events import signing_secrets
 from otp_service.events.standard_webhooks import EventType
 from tests.support.demo_process import Demo
 from tests.support.endpoint import Endpoint, Post
+from tests.support.http_api import wrong
 from tests.support.numbers import crowd
 from tests.support.patience import PATIENCE
 
@@ -151,6 +152,9 @@ def _post_events_to(demo: Demo, answers: Answers, endpoint: Endpoint) -> None:
     text = text.replace(
         "[upstream.sandbox]", "[upstream.sandbox]\nlow_balance = 1e9", 1
     )  # an alert that lasts
+    text = text.replace(
+        "[challenge]", "[challenge]\ncode_length = 10", 1
+    )  # six digits may be an hour's or a process's, too
     applied = answers.call("PUT", "/ops/policy", {"text": text, "reason": "to hear"}, key="ops_key")
     demo.wait_for_policy(applied.json()["version"])
 
@@ -164,8 +168,7 @@ def _exercise(demo: Demo, answers: Answers, place: int, number: str) -> None:
     answers.call("POST", "/otp/send", body, Idempotency_Key=f"key-{place:022}")
     answers.call("POST", f"/otp/{challenge}/resend")
     code = demo.code(number)
-    wrong = "000000" if code != "000000" else "111111"
-    answers.call("POST", "/otp/verify", {"challenge_id": challenge, "code": wrong})
+    answers.call("POST", "/otp/verify", {"challenge_id": challenge, "code": wrong(code)})
     answers.call("POST", "/otp/verify", {"challenge_id": challenge, "code": code, "binding": "another"})
     if place % 5 == 0:
         answers.call("DELETE", f"/otp/{challenge}")
@@ -182,9 +185,9 @@ def _exercise(demo: Demo, answers: Answers, place: int, number: str) -> None:
 
 def _guess_too_often(demo: Demo, answers: Answers, number: str) -> None:
     challenge = answers.call("POST", "/otp/send", {"to": number}).json()["challenge_id"]
-    wrong = "000000" if demo.code(number) != "000000" else "111111"
+    guess = wrong(demo.code(number))
     for _ in range(6):
-        answers.call("POST", "/otp/verify", {"challenge_id": challenge, "code": wrong})
+        answers.call("POST", "/otp/verify", {"challenge_id": challenge, "code": guess})
 
 
 def _review(demo: Demo, answers: Answers) -> None:
@@ -231,8 +234,7 @@ def _review(demo: Demo, answers: Answers) -> None:
 def _sign_in(answers: Answers, code: str) -> None:
     """Type a wrong code and the one that reviewers know, and redeem the token as one that proves nothing."""
     id_ = answers.call("POST", "/otp/send", {"to": REVIEWED, "purpose": "login"}).json()["challenge_id"]
-    wrong = "000000" if code != "000000" else "111111"
-    answers.call("POST", "/otp/verify", {"challenge_id": id_, "code": wrong})
+    answers.call("POST", "/otp/verify", {"challenge_id": id_, "code": wrong(code)})
     won = answers.call("POST", "/otp/verify", {"challenge_id": id_, "code": code})
     token = won.json()["token"]
     answers.proofs(token)
@@ -464,6 +466,8 @@ def canaries(run: Run) -> list[str]:
     messages = demo.inbox()
     assert {message["channel"] for message in messages} >= set(CHANNELS)
     assert len(messages) > SENDS
+    codes = {*(message["code"] for message in messages), *run.answers.reviewed}
+    assert {len(code) for code in codes} == {10}
     numbers = {message["to"] for message in messages} | {next(crowd()), REVIEWED}
     keys = [value for name, value in demo.keys.items() if name.endswith(("_key", "_token", "_secret"))]
     secret = ("PEPPERS", "NUMBER_KEYS", "LOOKUP_KEYS", "SUBJECT_KEY", "SIGNING_KEYS", "DEVICE_KEYS")
@@ -473,12 +477,11 @@ def canaries(run: Run) -> list[str]:
         part for secret in EVENT_SECRETS for part in (secret, secret.removeprefix(signing_secrets.PREFIX))
     ]
     return [
-        *{message["code"] for message in messages},
+        *codes,
         *numbers,
         *plain,
         *keys,
         *run.answers.tokens,
-        *run.answers.reviewed,
         ADDRESS,
     ]
 
