@@ -19,8 +19,8 @@ from tests.soak.stand import Stand
 from tests.support.patience import until
 
 PEOPLE = 50
-REPEATS = 40
-"""Times that a call is repeated before its fate counts as unknown."""
+REPEATS = 240
+"""Times that a call is repeated, two a second, before its fate counts as unknown: one fault may follow another."""
 LOST = 0
 """Stands for the status of an answer that never came."""
 MOST_LOOKS = 240
