@@ -150,7 +150,7 @@ def test_the_figures_of_a_silent_worker_are_forgotten(spine: Spine, valkey: Valk
     board.write("gone", Share(1, 2, 3.0))
     board.write("here", Share(4, 5, None))
     assert len(board.read()) == 2
-    spine.scripts.offset += int(LIFE * 1000)
+    spine.scripts.offset += int(LIFE * 1000) + 1
     before = spine.store.facts.time()
     board.write("here", Share(4, 5, 6.5))
     [share] = board.read()
