@@ -72,7 +72,7 @@ class Scripts:
         """`limits` are the ones that the client was made with; `clock` and `sleep` use seconds.
 
         `durability` is what `call_durably` waits for.
-        `offset` (milliseconds) is added to the server's clock in every script. It is zero except in tests.
+        `offset` (milliseconds) is added to the server's clock in every script. Only tests set it, or other `sources`.
         """
         self._make_client, self._sources = make_client, sources or Sources()
         self.offset = offset

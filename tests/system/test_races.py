@@ -1,6 +1,5 @@
 """Many clients at once on a real server: the counts are exact in any order."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -42,39 +41,18 @@ HALF_CROWD = 100
 RIGHT, WRONG = "123456", "654321"
 
 
-class StoppableScripts(PatientScripts):
-    """A connection whose time can be stopped, so that no lease ends while a crowd takes its turns."""
-
-    _moved = 0
-    _stopped: float | None = None
-
-    @property
-    def offset(self) -> int:
-        """Milliseconds from the server's time to the test's."""
-        return (
-            self._moved if self._stopped is None else self._moved + int((self._stopped - time.time()) * 1000)
-        )
-
-    @offset.setter
-    def offset(self, milliseconds: int) -> None:
-        self._moved = milliseconds
-
-    def stop_time(self) -> None:
-        """Let it be this moment from now on."""
-        self._stopped = time.time()
-
-
 @pytest.fixture
 def spine(valkey: ValkeyServer) -> Iterator[Spine]:
     """Give the use cases, with a connection for each thread."""
-    with closing(StoppableScripts(valkey, CROWD)) as scripts:
+    with open_spine(valkey, connections=CROWD) as made:
+        yield made
+
+
+@pytest.fixture
+def still_spine(valkey: ValkeyServer) -> Iterator[Spine]:
+    """Give the use cases with a clock that stands: a guess that takes too long may be taken over otherwise."""
+    with closing(PatientScripts(valkey, CROWD, still=True)) as scripts:
         yield make_spine(scripts)
-
-
-def stop_time(spine: Spine) -> None:
-    """Let all leases last."""
-    assert isinstance(spine.scripts, StoppableScripts)
-    spine.scripts.stop_time()
 
 
 def counted(results: list[object]) -> Counter[str]:
@@ -281,21 +259,20 @@ def test_an_end_and_an_outcome_at_once_are_both_kept(spine: Spine) -> None:
         assert spine.store.challenges.claim(id_) is None
 
 
-def test_a_crowd_with_one_key_gets_one_answer(spine: Spine) -> None:
+def test_a_crowd_with_one_key_gets_one_answer(still_spine: Spine) -> None:
     """60 right codes at once with the same Idempotency-Key: one is counted, and all get the same token."""
-    id_ = sent(spine)
-    stop_time(spine)  # a guess that takes too long may be taken over
+    id_ = sent(still_spine)
 
     def verify(_: int) -> str:
         for _ in range(20):
             with suppress(Busy):  # the guess is still being checked
-                return spine.check.verify(spine.caller, id_, RIGHT, idempotency_key="one").token
+                return still_spine.check.verify(still_spine.caller, id_, RIGHT, idempotency_key="one").token
         raise Busy
 
     tokens = together(60, verify)
     assert len({*tokens}) == 1, tokens
     assert isinstance(tokens[0], str)
-    assert seen(spine.store, id_).attempts == 1
+    assert seen(still_spine.store, id_).attempts == 1
 
 
 def test_a_crowd_with_its_own_keys_has_one_winner(spine: Spine) -> None:
@@ -306,14 +283,14 @@ def test_a_crowd_with_its_own_keys_has_one_winner(spine: Spine) -> None:
     assert seen(spine.store, id_).attempts <= PLAN.max_attempts
 
 
-def test_one_key_gives_no_more_guesses(spine: Spine) -> None:
+def test_one_key_gives_no_more_guesses(still_spine: Spine) -> None:
     """60 different codes at once with the same key: one is compared."""
-    id_ = sent(spine)
-    stop_time(spine)  # a guess that takes too long may be taken over
+    id_ = sent(still_spine)
     results = together(
-        60, lambda n: spine.check.verify(spine.caller, id_, f"{200_000 + n}", idempotency_key="one")
+        60,
+        lambda n: still_spine.check.verify(still_spine.caller, id_, f"{200_000 + n}", idempotency_key="one"),
     )
     found = counted([*results])
     assert found[WrongCode.__name__] == 1
     assert set(found) <= {"WrongCode", "IdempotencyKeyReused", "Busy"}
-    assert seen(spine.store, id_).attempts == 1
+    assert seen(still_spine.store, id_).attempts == 1
