@@ -1,31 +1,12 @@
 """What Schemathesis is told beyond openapi.yaml: a request that fits its schema is refused for other reasons only."""
 
-import re
 from typing import Any
 
 import schemathesis
 from schemathesis import Case, CheckContext, Response
 from schemathesis.generation import GenerationMode
 
-BEYOND = re.compile(
-    r"""
-      visible\ characters      # as Unicode says which these are
-    | characters$              # what is left of a number without its invisible marks
-    | phone\ number|digits|must\ start\ with|country
-    | IP\ address|one\ subscriber|beginning\ of\ an\ E\.164
-    | an\ app\b|no\ app\b|the\ last\ app
-    | only\ operators|for\ an\ operator's\ key
-    | secret\ key | with\ a\ publishable\ key
-    | duration\ such\ as      # whose bounds have several units
-    | \[app\.NAME\]
-    | must\ be\ before\ (?:to|now) | must\ come\ with
-    | exactly\ one\ of | is\ required\ with | must\ give\ at\ most   # of several fields
-    | a\ time\ before\ now | within\ the\ last   # a day that exists, and is kept
-    | must\ be\ a\ list\ of | must\ be\ pairs
-    """,
-    re.VERBOSE,
-)
-"""Rules about numbers, Unicode, and what exists in the policy in force."""
+from tests.fuzz.beyond import BEYOND
 
 
 def refusal_beyond_schema(_: CheckContext, response: Response, case: "Case[Any]") -> None:
