@@ -26,7 +26,7 @@ SHORT = (("Tokens", "secret_key", 0.05), ("Callbacks", "webhook_secret", 0.05), 
 COMMAND = ("--checks=all", "--continue-on-failure", "--no-color", "--request-timeout=60", "--workers=1")
 
 
-def fuzz(demo: Demo, tag: str, key: str, seconds: int) -> int:
+def fuzz(demo: Demo, tag: str, key: str, seconds: int, *more: str) -> int:
     """Call everything under a heading of openapi.yaml; gives the exit code."""
     sys.stdout.write(f"{tag} with {key}\n")
     sys.stdout.flush()
@@ -34,7 +34,14 @@ def fuzz(demo: Demo, tag: str, key: str, seconds: int) -> int:
         [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml")),
             *("run", str(PROJECT / "openapi.yaml"), "--url", demo.keys["api"], "--include-tag", tag),
-            *("--header", f"Authorization: Bearer {demo.keys[key]}", "--max-time", str(seconds), *COMMAND),
+            *(
+                "--header",
+                f"Authorization: Bearer {demo.keys[key]}",
+                "--max-time",
+                str(seconds),
+                *COMMAND,
+                *more,
+            ),
         ],
         cwd=demo.folder,  # it keeps what it found in the folder where it runs
         env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.fuzz.hooks", "PYTHONPATH": str(PROJECT)},
@@ -46,13 +53,16 @@ def main(arguments: list[str]) -> int:
     """Start the demo and call it; gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=int, default=90, help="time for all calls together; default: 90")
-    seconds = parser.parse_args(arguments).seconds
+    parser.add_argument("--seed", type=int, help="make the calls of an earlier run again; default: new ones")
+    options = parser.parse_args(arguments)
+    seconds, seed = options.seconds, () if options.seed is None else ("--seed", str(options.seed))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing that was started stays
     with tempfile.TemporaryDirectory(prefix="otp-fuzz-") as folder:
         demo = Demo(Path(folder))
         try:
             codes = [
-                fuzz(demo, tag, key, max(1, round(seconds * share))) for tag, key, share in (*SHARES, *SHORT)
+                fuzz(demo, tag, key, max(1, round(seconds * share)), *seed)
+                for tag, key, share in (*SHARES, *SHORT)
             ]
         finally:
             demo.close()
