@@ -23,7 +23,13 @@ SHARES = (
 )
 SHORT = (("Tokens", "secret_key", 0.05), ("Callbacks", "webhook_secret", 0.05), ("Health", "ops_key", 0.05))
 """Which calls are made, with which key, and for how much of the time."""
-COMMAND = ("--checks=all", "--continue-on-failure", "--no-color", "--request-timeout=60", "--workers=1")
+COMMAND = (
+    *(
+        "--checks=all",
+        "--exclude-checks=use_after_free",
+    ),  # a DELETE cancels a challenge, which stays readable
+    *("--continue-on-failure", "--no-color", "--request-timeout=60", "--workers=1"),
+)
 
 
 def fuzz(demo: Demo, tag: str, key: str, seconds: int, *more: str) -> int:
