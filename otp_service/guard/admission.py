@@ -145,14 +145,14 @@ class Admission:
         """
         lines, pins = entry.lines, pins_of(self._seal, entry.asked)
         allowance = Allowance(call=entry.call, cheap=entry.cheap, trusted=entry.asked.known in TRUSTED)
-        decided = self._decisions.lines(
-            entry.question,
-            lambda: self._limiter.preview(lines, allowance, pins, operation).verdict,
-            proof=bool(entry.proof),
-        )
+
+        def preview() -> Decision:
+            return self._limiter.preview(lines, allowance, pins, operation)
+
+        decided = self._decisions.lines(entry.question, lambda: preview().verdict, proof=bool(entry.proof))
         lines = [*lines, *(decided or ())]
         if entry.proof and not allowance.trusted:
-            id_, enough = self._verified(entry, lambda: self._limiter.preview(lines, allowance, pins))
+            id_, enough = self._verified(entry, preview)
             allowance = replace(allowance, proof=id_, enough=enough)
         decision = self._limiter.charge(lines, operation, allowance, pins)
         self._report(entry, decision)
@@ -234,8 +234,8 @@ class Admission:
     def _verified(self, entry: Entry, preview: Callable[[], Decision]) -> Proof:
         """Verify the proof of a human check. Returns an empty proof if no check is needed, or if one would not help.
 
-        A vendor is asked only if the guard requires a check. A token that it rejects counts for the caller's address,
-        or made-up tokens could keep threads and the vendor's account busy without a limit.
+        A vendor accepts each token once: it is asked only if the guard requires a check, not for what is charged.
+        A token that it rejects counts for the address, or made-up ones could keep its account busy without a limit.
         """
         rules, asked = entry.rules.human_check, entry.asked
         if rules.kind == "altcha":

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from otp_service.errors import StoreUnavailable, TooManyRequests
-from otp_service.policy.limits import Cooldown
+from otp_service.policy import Budget, Window
+from otp_service.policy.limits import Cooldown, HumanRules
 from otp_service.store.replication import NOT_REPLICATED, Durability
 from otp_service.store.sources import Call
 from otp_service.verification.refunds import PATIENCE, REPEATED_WITHIN, Refunds
 from otp_service.verification.resend import ResendRequest
+from otp_service.verification.send import SendRequest
+from tests.support.fault_server import FaultServer, http_json, say
 from tests.support.spine import NUMBERS, OPEN, PatientScripts, Spine, make_spine, seen
 from tests.support.valkey_server import ValkeyServer
 
@@ -147,6 +150,26 @@ def test_the_same_key_is_charged_and_sent_once(
     if seconds < COOLDOWN:
         with pytest.raises(TooManyRequests):
             spine.opened(NUMBERS[0])
+
+
+def test_a_repetition_needs_no_new_token_of_a_vendor(failing: Failing) -> None:
+    """A vendor accepts each token of a human check once, and the send that it let in is charged already."""
+    with FaultServer() as vendor:
+        rules = replace(
+            OPEN,
+            app=Budget(human_check=(Window(1, 3600),)),
+            human_check=HumanRules(kind="siteverify", url=f"{vendor.url}siteverify"),
+        )
+        spine = make_spine(failing, guard=rules)
+        spine.opened(NUMBERS[1])
+        request = SendRequest(to=NUMBERS[0], human_proof="token-of-the-page")
+        vendor.play(say(http_json({"success": True})))
+        failing.away = frozenset({"open"})
+        with pytest.raises(StoreUnavailable):
+            spine.send.send(spine.caller, request, "a-key")
+        failing.away = frozenset()
+        vendor.play(say(http_json({"success": False, "error-codes": ["timeout-or-duplicate"]})))
+        assert spine.send.send(spine.caller, request, "a-key").challenge_id
 
 
 @pytest.mark.parametrize(("script", "but_runs"), [("open", False), ("guard", True)])
