@@ -42,17 +42,18 @@ class Charges:
         return self._admission.admit_fallback(entry, operation, about).verdict
 
     def give_back(self, guard: Guard, challenge: Challenge, person: PersonalData) -> None:
-        """Give back the charge of the delivery that is owed, once. Raises StoreUnavailable."""
-        place = challenge.owed or 0
-        delivery = challenge.deliveries[place]
-        asked = replace(
-            rules.asked_of(challenge, person.e164),
-            channel=delivery.channel,
-            address=person.address or None,
-            session=person.session,
-        )
-        make = rules.lines_of_fallback if delivery.automatic else rules.lines_of_send
-        self._admission.give_back(make(guard, asked), f"late{challenge.id[-8:]}{place}", delivery.at)
+        """Give back the charge of the newest delivery, which is owed, once. Raises StoreUnavailable.
+
+        A fallback was charged to none who asks, as nobody asked for it, unless it has the charge of a message before.
+        """
+        charged = challenge.deliveries[transitions.charged_place(challenge)]
+        asked = replace(rules.asked_of(challenge, person.e164), channel=_charged_channel(challenge))
+        if charged.automatic:
+            lines = rules.lines_of_fallback(guard, asked)
+        else:
+            asked = replace(asked, address=person.address or None, session=person.session)
+            lines = rules.lines_of_send(guard, asked)
+        self._admission.give_back(lines, f"late{challenge.id[-8:]}{challenge.owed}", charged.at)
 
     def price(self, guard: Guard, challenge: Challenge, country: str, outcome: Outcome) -> float:
         """Return what the newest delivery costs: as the upstream reported it, or as the policy says."""
