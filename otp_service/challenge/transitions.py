@@ -15,6 +15,8 @@ MAX_DEFERRALS = 3
 """How often one delivery is tried again after all accounts answered "not now"."""
 MIN_TIME_LEFT = 10_000
 """Milliseconds that must be left of a challenge for another message to be useful."""
+TOO_LATE = "too_late"
+"""The reason of a delivery that was dropped, as it would have left too little time to type its code."""
 _SUCCESS = {
     "accepted": {Status.ACCEPTED, Status.SENT, Status.DELIVERED, Status.READ},
     "sent": {Status.SENT, Status.DELIVERED, Status.READ},
@@ -108,12 +110,17 @@ def charged_place(challenge: Challenge) -> int:
 
 
 def charged_at(challenge: Challenge) -> list[int]:
-    """List when the messages of a challenge were charged, roughly: all but those that replaced a refused one."""
+    """List when the messages of a challenge were charged, roughly, as far as their charges were not given back.
+
+    A fallback that never left, as the guard had no room for it, was not charged, nor was one that replaced a refused
+    message. The charge of one that was dropped as too late is given back.
+    """
     before = [None, *challenge.deliveries]
     return [
         one.at
         for one, last in zip(challenge.deliveries, before, strict=False)
-        if not (one.automatic and last and last.status is Status.REFUSED)
+        if one.reason != TOO_LATE
+        and not (one.automatic and (not one.reference or (last and last.status is Status.REFUSED)))
     ]
 
 

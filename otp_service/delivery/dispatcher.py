@@ -109,7 +109,7 @@ class Dispatcher:
             guard = self._active().policy.guard_of(challenge.app)
             self._charges.give_back(guard, challenge, unseal(self._seal, challenge))
             self._challenges.record_repaid(lease)
-            dropped = {"reason": "too_late", "country": country_in(self._seal, challenge)}
+            dropped = {"reason": transitions.TOO_LATE, "country": country_in(self._seal, challenge)}
             self._journal.add(about_delivery(What.DROPPED, challenge, challenge.owed or 0, **dropped))
             if challenge.state is not State.PENDING:
                 self.record_end(challenge)

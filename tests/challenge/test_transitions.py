@@ -11,6 +11,7 @@ from otp_service.challenge.model import FAILED, Status
 from otp_service.challenge.transitions import (
     MAX_DEFERRALS,
     MIN_TIME_LEFT,
+    TOO_LATE,
     Again,
     GiveUp,
     Hold,
@@ -317,12 +318,27 @@ def test_a_message_that_replaces_a_refused_one_is_not_charged_again() -> None:
         a_delivery(Status.REFUSED, 0, at=1),
         a_delivery(Status.REFUSED, 1, at=2, automatic=True),
         a_delivery(Status.UNKNOWN, 2, at=3, automatic=True),
-        a_delivery(Status.REFUSED, 0, at=4, automatic=True),
+        a_delivery(Status.REFUSED, 0, at=4, automatic=True, reference="left"),
         a_delivery(Status.ACCEPTED, 0, at=5),
     ]
     assert charged_at(a_challenge(*tried)) == [1, 4, 5]
     places = [charged_place(a_challenge(*tried[: end + 1])) for end in range(len(tried))]
     assert places == [0, 0, 0, 3, 4]
+
+
+@pytest.mark.parametrize("status", [Status.REFUSED, Status.SUPERSEDED, Status.NOT_SENT, Status.CLAIMED])
+def test_a_fallback_that_never_left_was_not_charged(status: Status) -> None:
+    """The guard had no room for it, or something else came first. What a person asked for was charged at once."""
+    sent = a_delivery(Status.ACCEPTED, at=1, reference="left")
+    assert charged_at(a_challenge(sent, a_delivery(status, 1, at=2, automatic=True))) == [1]
+    assert charged_at(a_challenge(sent, a_delivery(status, 1, at=2))) == [1, 2]
+
+
+@pytest.mark.parametrize("automatic", [False, True])
+def test_a_message_that_was_dropped_has_its_charge_back_already(*, automatic: bool) -> None:
+    """It was too late to be sent, though an earlier code may still be typed."""
+    dropped = a_delivery(Status.NOT_SENT, 1, at=2, automatic=automatic, reference="deferred", reason=TOO_LATE)
+    assert charged_at(a_challenge(a_delivery(Status.ACCEPTED, at=1, reference="left"), dropped)) == [1]
 
 
 @pytest.mark.parametrize(

@@ -146,3 +146,21 @@ def test_a_deferred_fallback_is_counted_once(valkey: ValkeyServer) -> None:
         sends.spine.store.scripts.offset += 16_000
         sends.run(id_)
         assert (sends.by, sends.spine.phone.inbox.qsize()) == (["sms", "whatsapp"], 3)
+
+
+def test_a_right_code_takes_back_no_more_than_was_charged(valkey: ValkeyServer) -> None:
+    """Not for a fallback that the guard had no room for: it would make room for a message that is not proven."""
+    tables = {"number": {"refuse": ["1/h"]}, "unproven": {"refuse": ["2/h"]}}
+    with chain(valkey, tables) as sends:
+        spine = sends.spine
+        sends.start(NUMBERS[1])
+        id_ = sends.start()
+        spine.dispatcher.dispatch(id_, lambda: False)
+        spine.store.scripts.offset += 31_000
+        for _ in range(2):
+            spine.dispatcher.dispatch(id_, lambda: False)
+        assert [one.status for one in seen(spine.store, id_).deliveries] == [Status.ACCEPTED, Status.REFUSED]
+        spine.check.verify(spine.caller, id_, spine.phone.next()[1])
+        sends.start(NUMBERS[2])
+        with pytest.raises(TooManyRequests):
+            sends.start(NUMBERS[3])
