@@ -23,8 +23,11 @@ _LINK = re.compile(
 def links(text: str) -> Iterator[str]:
     """Yield the hosts that a phone could make a link of, as they are written, in small letters."""
     plain = visible(unicodedata.normalize("NFKC", text)).replace("\u3002", ".")
-    for found in _LINK.finditer(plain):
-        host = found["url"] or found["bound"] or found["bare"] or found[0]
+    # In many scripts a vowel is a mark on the letter before it: a part of a name, but no letter to a regular expression
+    letters = "".join("x" if unicodedata.category(char)[0] == "M" else char for char in plain)
+    for found in _LINK.finditer(letters):
+        group = next((name for name in ("url", "bound", "bare") if found[name]), 0)
+        host = plain[slice(*found.span(group))]
         yield host.rpartition("@")[2].partition(":")[0].rstrip(".,;!?)").lower()
 
 
