@@ -14,6 +14,10 @@ WIDER = ((56, 4), (48, 16))
 PLACE = {4: 24, 6: 48}
 """Bits by which a network counts as a new one: the smallest that is announced to the internet by itself."""
 
+_OF_IPV4 = tuple(map(ipaddress.IPv6Network, ("::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")))
+"""Networks that stand for all of IPv4 by their last 32 bits: mapped (RFC 4291), and behind a translator (RFC 7915, RFC
+6052). By their first 64 bits, everyone with IPv4 would be one subscriber."""
+
 
 @lru_cache(1024)
 def subscriber(address: str) -> str:
@@ -45,7 +49,9 @@ def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return None
-    return (isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped) or parsed
+    if any(parsed in network for network in _OF_IPV4):
+        return ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+    return parsed
 
 
 def _network(address: ipaddress.IPv4Address | ipaddress.IPv6Address, bits: int) -> str:
