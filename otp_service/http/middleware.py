@@ -39,6 +39,7 @@ def _begin() -> Response | None:
     g.request_id = new_request_id()
     g.started = time.perf_counter()
     g.app = g.key_kind = g.standing = None
+    _check_path()
     _check_port()
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         return Response(status=204)
@@ -47,6 +48,12 @@ def _begin() -> Response | None:
 
 _INTERNAL = ("/ops", "/metrics")
 _ON_EVERY_PORT = frozenset({"/healthz", "/readyz", "/errors"})
+
+
+def _check_path() -> None:
+    """Raise NotFound for a path that is another one to what is in front: the router drops slashes at its start."""
+    if request.environ["PATH_INFO"].startswith("//"):
+        raise errors.NotFound
 
 
 def _check_port() -> None:

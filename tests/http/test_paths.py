@@ -39,3 +39,13 @@ def test_the_number_of_a_version_is_in_ascii_digits(api: Api, number: str) -> No
     for path in (f"/ops/policy/{number}", f"/ops/policy/diff/{number}/1", f"/ops/policy/diff/1/{number}"):
         answer = api.flask.test_client().get(path, headers={"Authorization": f"Bearer {OPS}"})
         assert "There is nothing at this path." in problem(answer, 404, "not_found")["detail"]
+
+
+@pytest.mark.parametrize("slashes", ["//", "///"])
+@pytest.mark.parametrize("path", ["ops/upstreams", "healthz", "ops/console/"])
+def test_a_path_has_one_slash_at_its_start(api: Api, slashes: str, path: str) -> None:
+    """A proxy that keeps strangers from a path, and the door that refuses sends, read the others as another path."""
+    client, headers = api.flask.test_client(), {"Authorization": f"Bearer {OPS}"}
+    assert client.get(f"/{path}", headers=headers).status_code < 400
+    answer = client.get(headers=headers, environ_overrides={"PATH_INFO": f"{slashes}{path}"})
+    assert answer.status_code == 404
