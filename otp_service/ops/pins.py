@@ -7,6 +7,7 @@ but for an admin who says why.
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -61,6 +62,8 @@ class Pins:
     def write(self, pin: Pin, audit: AuditNote) -> None:
         """Allow or refuse a subject whatever the guard counts. Raises InvalidNumber or Invalid."""
         subject = _subject(pin.kind, pin.subject)
+        if pin.kind == "prefix":
+            _check_no_number(subject)
         name = self._name(pin.kind, subject)
         record = {"what": pin.what, "by": audit.by, "reason": redact(audit.reason), "at": self._clock()}
         if pin.until:
@@ -106,6 +109,15 @@ class Pins:
 def _logged(kind: PinKind, subject: str) -> str:
     masks = {"number": phone.mask, "address": mask_address}
     return masks.get(kind, str)(subject)
+
+
+def _check_no_number(prefix: str) -> None:
+    """Refuse a whole number, as prefixes are shown, logged and stored in the clear. Raises Invalid."""
+    with suppress(InvalidNumber):
+        phone.parse(prefix)
+        raise Invalid(
+            {"subject": ["must be the beginning of a number, not a whole one: pin that as a number"]}
+        )
 
 
 def _subject(kind: PinKind, text: str) -> str:

@@ -316,6 +316,17 @@ def test_a_bad_pin_names_the_field_and_keeps_nothing(api: Api, kind: str, subjec
     assert api.kept() == {}
 
 
+def test_a_whole_number_is_no_prefix(api: Api, log: pytest.LogCaptureFixture) -> None:
+    """It would decide about nobody, and stand in the clear in the list, the log and the store."""
+    body = {"kind": "prefix", "subject": NUMBER, "what": "refuse", "reason": "x"}
+    [error] = told(ask(api, "POST", "pins", body), 422)["errors"]
+    rule = "must be the beginning of a number, not a whole one: pin that as a number"
+    assert error == {"field": "subject", "rule": rule}
+    assert (api.kept(), written(log, "pin.set")) == ({}, [])
+    assert told(ask(api, "POST", "pins", body | {"subject": NUMBER[:-1]})) == {"done": True}
+    assert api.send().status_code == 422
+
+
 def test_recycled_numbers_are_taken_in(api: Api, log: pytest.LogCaptureFixture) -> None:
     """Invalid numbers are counted; a login with a recycled number is refused, a signup is not."""
     body = {"numbers": [NUMBER, "+12025550111", "nobody"], "reason": "the regulator's list"}
