@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from otp_service import phone
 from otp_service.crypto.sealing import Seal
 from otp_service.errors import Invalid, NoRoute, TooManyRequests
-from otp_service.guard.networks import subscriber
+from otp_service.guard.networks import subscriber, wider_networks
 from otp_service.guard.rules import fixed_lines
 from otp_service.store.recent import Recent
 from otp_service.store.scripts import Scripts
 from otp_service.verification.caller import Caller
 
 MOST, WITHIN = 60, 60_000
-"""Questions from one address, and the milliseconds within which they count."""
+"""Questions from one address, and the milliseconds within which they count. Wider IPv6 networks have some more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,8 @@ class Options:
         if caller.is_page and request.address:
             raise Invalid({"address": ["is accepted only with a secret key"]})
         number = phone.parse(request.to, request.country)
-        if address := caller.address or request.address:
+        address = request.address if caller.address is None else caller.address
+        if address is not None:
             self._count(address)
         policy, app = caller.active.policy, caller.app.name
         if any(line.on for line in fixed_lines(policy.guard_of(app), number)):
@@ -55,10 +56,11 @@ class Options:
         return policy.channels(number, app, request.purpose)
 
     def _count(self, address: str) -> None:
-        name = self._seal.index("options", subscriber(address))
-        wait = self._recent.take(f"{self._prefix}:asked:{name}", MOST, WITHIN)
-        if wait:
-            raise TooManyRequests(
-                "Too many questions from this address. Wait retry_after seconds.",
-                retry_after=-(-wait // 1000),
-            )
+        for network, times in ((subscriber(address), 1), *wider_networks(address)):
+            name = self._seal.index("options", network)
+            wait = self._recent.take(f"{self._prefix}:asked:{name}", times * MOST, WITHIN)
+            if wait:
+                raise TooManyRequests(
+                    "Too many questions from this address. Wait retry_after seconds.",
+                    retry_after=-(-wait // 1000),
+                )

@@ -102,6 +102,35 @@ def test_an_address_asks_sixty_times_a_minute(api: Api) -> None:
     channels(ask(api, NUMBER, PUBLISHABLE))
 
 
+@pytest.mark.parametrize(("networks", "apart"), [(4, 1), (16, 0x100)])
+def test_who_has_many_ipv6_networks_asks_little_more(api: Api, networks: int, apart: int) -> None:
+    """As for a send: a /56 asks as often as four networks of 64 bits, a /48 as sixteen."""
+
+    def ask_from(network: int) -> TestResponse:
+        api.later(began - api.clock())
+        return ask(api, NUMBER, address=f"2001:db8:0:{network * apart:x}::1")
+
+    began = api.clock()
+    for network in range(networks):
+        for _ in range(MOST):
+            channels(ask_from(network))
+    problem(ask_from(networks), 429, "too_many_requests")
+
+
+def test_pages_whose_address_is_unreadable_share_one_limit(api: Api) -> None:
+    """As for a send: what is in front says no address, so all of them are one."""
+
+    def ask_from(peer: str) -> TestResponse:
+        body = {"to": NUMBER}
+        return api.call("POST", "/otp/options", key=PUBLISHABLE, body=body, origin=ORIGIN, address=peer)
+
+    began = api.clock()
+    for _ in range(MOST):
+        api.later(began - api.clock())
+        channels(ask_from("unknown"))
+    problem(ask_from("hidden"), 429, "too_many_requests")
+
+
 def test_a_page_names_no_address(api: Api) -> None:
     """It could choose another one each time."""
     found = problem(ask(api, NUMBER, PUBLISHABLE, address="192.0.2.9"), 422, "invalid_request")
