@@ -6,6 +6,7 @@ Pure. Knows what phones make a link of. Must not know how messages are written.
 import re
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from otp_service.policy.draft import Draft, Findings
@@ -47,8 +48,23 @@ def report_links(draft: Draft, findings: Findings) -> None:
 
 def _report(text: str, place: str, own: set[str], draft: Draft, findings: Findings) -> None:
     for host in links(text):
-        if host not in draft.hosts and not any(known == host or known.endswith(f".{host}") for known in own):
-            findings.add(place, f"leads to {host}, which is no app's own host; template.hosts can allow it")
+        name = _ascii(host)
+        if name not in draft.hosts and not any(known == name or known.endswith(f".{name}") for known in own):
+            allowed = "" if name == host else f" as {name}"
+            findings.add(
+                place, f"leads to {host}, which is no app's own host; template.hosts can allow it{allowed}"
+            )
+
+
+def _ascii(host: str) -> str:
+    """Write a host as origins and `template.hosts` do, or leave it as it is if not all phones do so.
+
+    RFC 5891 does not write the German sharp s, for one, as RFC 3490 does: it is lost on the way back.
+    """
+    with suppress(UnicodeError):
+        name = host.encode("idna")
+        return name.decode() if name.decode("idna") == host else host
+    return host
 
 
 def _hosts(app: App) -> Iterator[str]:

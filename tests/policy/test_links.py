@@ -54,11 +54,27 @@ def with_text(text: str, base: str = ONE_APP, channel: str = "sms") -> str:
 )
 def test_a_text_that_leads_elsewhere_is_refused(text: str, host: str) -> None:
     """However the link is written, as phones make one of it; an admin can allow its host if it can be named."""
+    name = host.encode("idna").decode()  # those here are the same to all phones
     rule = f"leads to {host}, which is no app's own host; template.hosts can allow it"
-    assert f"policy: template.sms.en: {rule}" in problems(with_text(text))
-    if re.fullmatch(r"[a-z.]+\.[a-z]+", host):
-        allowed = with_text(text).replace("[template.sms]", f'[template]\nhosts = ["{host}"]\n[template.sms]')
+    told = rule if name == host else f"{rule} as {name}"
+    assert f"policy: template.sms.en: {told}" in problems(with_text(text))
+    if re.fullmatch(r"[a-z0-9.-]+\.[a-z][a-z0-9-]+", name):
+        allowed = with_text(text).replace("[template.sms]", f'[template]\nhosts = ["{name}"]\n[template.sms]')
         assert problems(allowed) == []
+
+
+def test_a_text_may_write_its_apps_host_in_letters_of_any_script() -> None:
+    """The origin has it in ASCII, as browsers say it."""
+    own = ONE_APP.replace("app.example.com", "xn--bcher-kva.example")
+    assert problems(with_text("{code} for b\u00fccher.example", own)) == []
+
+
+def test_a_host_that_phones_spell_in_two_ways_is_no_apps_own() -> None:
+    """Old software takes a sharp s for two, new software for a letter of its own."""
+    own = ONE_APP.replace("app.example.com", "strasse.example")
+    assert problems(with_text("{code} for strasse.example", own)) == []
+    (problem,) = problems(with_text("{code} for stra\u00dfe.example", own))
+    assert "leads to stra\u00dfe.example" in problem
 
 
 @pytest.mark.parametrize(
