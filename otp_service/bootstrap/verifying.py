@@ -74,7 +74,7 @@ class Verifying(PolicyEditing):
         made.listen(self.counters.take)
         made.listen(self.silences.take)
         if self.settings.keep_history:
-            made.listen(HistoryWriter(self.store.stories, self.seal, clock=made.clock, dropped=dropped))
+            made.listen(HistoryWriter(self.store.stories, self.seal, dropped=dropped))
         return made
 
     def close(self) -> None:

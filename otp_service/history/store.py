@@ -37,12 +37,16 @@ BATCH = 100
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Lines to append to a story. `hour` is that in which it began, "" if they do not say."""
+    """Lines to append to a story. `hour` is that in which it began, "" if they do not say.
+
+    `at` is the time (milliseconds) of what gave it `names`: stories with one name are listed in this order.
+    """
 
     id: str
     hour: str
     text: str
     names: Sequence[str]
+    at: int
 
     @property
     def cost(self) -> int:
@@ -65,7 +69,7 @@ class StoryStore:
         """Return the id of the story of a send that opened no challenge: always the same for one request."""
         return self._partitions.home(request_id) + seal.index("refused story", request_id)
 
-    def write(self, now: int, batch: Sequence[Lines]) -> None:
+    def write(self, batch: Sequence[Lines]) -> None:
         """Append lines, list the stories that begin with them, and add their names. May be repeated."""
         for group in self._together(batch, lambda lines: self._story(lines.id)):
             keys = [key for lines in group for key in self._counted(lines.id)]
@@ -74,8 +78,11 @@ class StoryStore:
         for hour in sorted({lines.hour for lines in batch if lines.hour}):
             ids = [lines.id for lines in batch if lines.hour == hour]
             self._scripts.call("list_stories", [self._list(hour)], self._life, *ids)
-        named = [(name, lines.id) for lines in batch for name in lines.names]
-        self._over_buckets("index_stories", named, self._life, now // HOUR)
+        named = [(name, lines) for lines in batch for name in lines.names]
+        for entries in self._together(named, lambda one: self._bucket(one[0])):
+            keys = [self._bucket(name) for name, _ in entries]
+            parts = [part for name, lines in entries for part in (_prefix(name) + lines.id, lines.at)]
+            self._scripts.call("index_stories", keys, self._life, *parts)
 
     def put_tokens(self, ids: Mapping[str, str], seconds: int) -> None:
         """Store for so long which challenge each token proves, by the token's name. May be repeated."""
@@ -98,14 +105,14 @@ class StoryStore:
         return {id_: text[0] + text[HEAD:] for id_, text in zip(ids, texts, strict=True) if text}
 
     def search_names(self, names: Iterable[str]) -> list[str]:
-        """List the ids of stories with any of these names, those whose name was added last first."""
-        hours: dict[str, int] = {}
+        """List the ids of stories with any of these names, that which got its name last first."""
+        times: dict[str, int] = {}
         for name in names:
             found = self._scripts.call("find_stories", [self._bucket(name)], _prefix(name))
-            for field, hour in zip(found[::2], found[1::2], strict=True):
+            for field, at in zip(found[::2], found[1::2], strict=True):
                 id_ = field[NAME_LENGTH:]
-                hours[id_] = max(hours.get(id_, 0), int(hour))
-        return sorted(hours, key=lambda id_: (-hours[id_], id_))
+                times[id_] = max(times.get(id_, 0), int(at))
+        return sorted(times, key=lambda id_: (-times[id_], id_))
 
     def read_hour(self, hour: str, first: int, last: int) -> list[str]:
         """Read ids from the list of an hour, by their places from the beginning, or from the end if negative."""
@@ -130,7 +137,9 @@ class StoryStore:
     def drop(self, stories: Mapping[str, Sequence[str]]) -> int:
         """Drop stories, each with its names. Return how many there were."""
         named = [(name, id_) for id_, names in stories.items() for name in names]
-        self._over_buckets("unindex_stories", named)
+        for entries in self._together(named, lambda one: self._bucket(one[0])):
+            keys = [self._bucket(name) for name, _ in entries]
+            self._scripts.call("unindex_stories", keys, *(_prefix(name) + id_ for name, id_ in entries))
         dropped = 0
         for ids in self._together(list(stories), self._story):
             keys = [key for id_ in ids for key in self._counted(id_)]
@@ -155,13 +164,6 @@ class StoryStore:
         for batch in self._scripts.walk(self._token("*"), "walk"):
             self._scripts.delete(key for key, value in batch if value in stories)
         return self.drop(stories)
-
-    def _over_buckets(self, script: str, named: Sequence[tuple[str, str]], *arguments: str | float) -> None:
-        """Run a script over names of stories."""
-        for group in self._together(named, lambda one: self._bucket(one[0])):
-            keys = [self._bucket(name) for name, _ in group]
-            fields = [_prefix(name) + id_ for name, id_ in group]
-            self._scripts.call(script, keys, *arguments, *fields)
 
     def _each(self, script: str, keys: Sequence[str], *arguments: str) -> list[Any]:
         """Run a script that answers for each of its keys."""

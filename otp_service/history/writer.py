@@ -37,13 +37,10 @@ class _Draft:
 class HistoryWriter:
     """Writes stories. Safe to call from several threads."""
 
-    def __init__(
-        self, store: StoryStore, seal: Seal, *, clock: Callable[[], int], dropped: Callable[[int], None]
-    ) -> None:
-        """`clock` gives milliseconds. `dropped` is told how many notes were dropped."""
+    def __init__(self, store: StoryStore, seal: Seal, *, dropped: Callable[[int], None]) -> None:
+        """Take what is told how many notes were dropped."""
         self._store = store
         self._seal = seal
-        self._clock = clock
         self._dropped = dropped
         self._waiting: deque[Note] = deque()
         self._tokens: deque[tuple[int, Note]] = deque(maxlen=BATCH)
@@ -81,9 +78,14 @@ class HistoryWriter:
             self._add(drafts.setdefault(id_, _Draft()), id_, note)
         self._store.put_tokens(tokens, TOKEN_LIFETIME)
         self._store.write(
-            self._clock(),
             [
-                Lines(id_, draft.hour, "".join(draft.lines), names_of(self._seal, draft.notes))
+                Lines(
+                    id_,
+                    draft.hour,
+                    "".join(draft.lines),
+                    names_of(self._seal, draft.notes),
+                    draft.notes[0].at,
+                )
                 for id_, draft in drafts.items()
             ],
         )

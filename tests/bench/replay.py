@@ -100,8 +100,7 @@ def record(url: str, rules: Guard, count: int) -> list[Act]:
 
 def _listen(spine: Spine) -> None:
     """Write stories and figures, as the product does unless it is told not to."""
-    stories, clock = spine.store.stories, spine.journal.clock
-    spine.journal.listen(HistoryWriter(stories, spine.seal, clock=clock, dropped=lambda _: None))
+    spine.journal.listen(HistoryWriter(spine.store.stories, spine.seal, dropped=lambda _: None))
     spine.journal.listen(Counters(spine.scripts, prefix=prefix_of(spine.store)).take)
 
 

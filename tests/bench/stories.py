@@ -93,9 +93,7 @@ class Filling:
         self._dice = random.Random(SEED)
         self._now = core.store.facts.time()
         self._at = 0
-        self._writer = HistoryWriter(
-            core.store.stories, core.seal, clock=lambda: self._at, dropped=lambda _: None
-        )
+        self._writer = HistoryWriter(core.store.stories, core.seal, dropped=lambda _: None)
 
     def run(self) -> Kept:
         """Write all; keep what a thousand of them are found by."""

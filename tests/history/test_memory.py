@@ -63,7 +63,7 @@ def test_a_story_takes_less_than_a_kib_and_what_is_counted_is_true() -> None:
             spine.journal.hand_over()
             client.flushall()
             before = stored_bytes(client)
-            writer = HistoryWriter(kept, spine.seal, clock=spine.journal.clock, dropped=lambda _: None)
+            writer = HistoryWriter(kept, spine.seal, dropped=lambda _: None)
             for first in range(0, COUNT, 1000):
                 writer(
                     [note for place in range(first, first + 1000) for note in another(notes, spine, place)]

@@ -102,7 +102,7 @@ def at_desk(spine: Spine, *, memory: int = 256 * 1024**2) -> Desk:
     """Keep the stories of a spine."""
     store = spine.store
     kept = StoryStore(spine.scripts, store.partitions, keep=KEEP)
-    spine.journal.listen(HistoryWriter(kept, spine.seal, clock=spine.journal.clock, dropped=lambda _: None))
+    spine.journal.listen(HistoryWriter(kept, spine.seal, dropped=lambda _: None))
     reader = Scan(kept, clock=store.facts.time, keep=KEEP)
     stories = Stories(stories=kept, challenges=store.challenges, seal=spine.seal, scan=reader, record=log)
     sweeper = Sweeper(
@@ -360,7 +360,7 @@ def test_lines_that_come_before_their_beginning_are_told_with_it(desk: Desk) -> 
     desk.deliver(id_)
     desk.spine.journal.hand_over()
     desk.sweeper._dropper.drop([id_])  # noqa: SLF001 - as if nothing had been written
-    writer = HistoryWriter(desk.kept, desk.spine.seal, clock=desk.spine.journal.clock, dropped=lambda _: None)
+    writer = HistoryWriter(desk.kept, desk.spine.seal, dropped=lambda _: None)
     for note in reversed(notes):
         writer([note])
     assert desk.line(id_) == ["asked", "admitted allow", "sent accepted"]
@@ -381,6 +381,21 @@ def test_a_time_range_is_paged_newest_first(desk: Desk) -> None:
             page = desk.search(since=0, limit=limit, cursor=page["next_cursor"])
             pages += [one["id"] for one in page["challenges"]]
         assert pages == ids[::-1]
+
+
+def test_stories_of_one_name_are_paged_newest_first(desk: Desk) -> None:
+    """Also those of one hour, and whenever they were written."""
+    ids = []
+    for number in NUMBERS[:7]:
+        ids.append(desk.send(number, reference="order-1"))
+        desk.move(10)
+    desk.spine.journal.hand_over()
+    page = desk.search(reference="order-1", limit=2)
+    pages = [one["id"] for one in page["challenges"]]
+    while page["next_cursor"]:
+        page = desk.search(reference="order-1", limit=2, cursor=page["next_cursor"])
+        pages += [one["id"] for one in page["challenges"]]
+    assert pages == ids[::-1]
 
 
 def test_a_time_range_is_narrowed(valkey: ValkeyServer) -> None:
@@ -572,7 +587,7 @@ def test_a_note_says_the_same_after_it_was_kept(desk: Desk) -> None:
         window=86_400,
         price=0.125,
     )
-    writer = HistoryWriter(desk.kept, desk.spine.seal, clock=desk.spine.journal.clock, dropped=lambda _: None)
+    writer = HistoryWriter(desk.kept, desk.spine.seal, dropped=lambda _: None)
     writer([replace(note, what=What.ASKED), note])
     (id_,) = desk.found(request_id="q" * 16)
     (asked, refused) = desk.told(id_)["timeline"]

@@ -242,7 +242,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ('redis.call("PEXPIRE", bytes_key, life)', ""),
     ],
     "index_stories": [
-        ("ARGV[place + 2], hour)", 'ARGV[place + 2], "0")'),
+        ("ARGV[2 * place + 1])", '"0")'),
         ('redis.call("PEXPIRE", bucket_key, life)', ""),
     ],
     "find_stories": [("string.sub(all[at], 1, #prefix) == prefix", "true")],

@@ -455,24 +455,24 @@ def _read_challenge(flaky: Stores, store: Stores, id_: str) -> None:
     assert flaky.challenges.read_challenge(id_)[1] == seen(store, id_)
 
 
-LINES = Lines("00" + "a" * 22, "c482000", "a|1|Aweb\n", ["n" * 22])
+LINES = Lines("00" + "a" * 22, "c482000", "a|1|Aweb\n", ["n" * 22], 0)
 
 
 def _write_story(flaky: Stores, store: Stores, id_: str) -> None:
-    flaky.stories.write(0, [LINES])
+    flaky.stories.write([LINES])
     assert len(read_story(LINES.id, store.stories.read([LINES.id])[LINES.id]).notes) == 1
     assert store.stories.search_names(LINES.names) == [LINES.id]
 
 
 def _drop_story(flaky: Stores, store: Stores, id_: str) -> None:
-    store.stories.write(0, [LINES, replace(LINES, id="00" + "b" * 22)])
+    store.stories.write([LINES, replace(LINES, id="00" + "b" * 22)])
     flaky.stories.drop({LINES.id: LINES.names})
     assert store.stories.search_names(LINES.names) == ["00" + "b" * 22]
     assert sum(store.stories.count_bytes().values()) == len(LINES.text) + LINES.cost
 
 
 def _unlist_story(flaky: Stores, store: Stores, id_: str) -> None:
-    store.stories.write(0, [LINES, replace(LINES, id="00" + "b" * 22)])
+    store.stories.write([LINES, replace(LINES, id="00" + "b" * 22)])
     assert flaky.stories.unlist(LINES.hour, [LINES.id]) == 1
     assert store.stories.read_hour(LINES.hour, 0, -1) == ["00" + "b" * 22]
 

@@ -1,5 +1,5 @@
 -- Reads the names of a bucket of the index that begin with `prefix`.
--- Returns {field, hour, ...}.
+-- Returns {field, time, ...}.
 -- KEYS: bucket
 -- ARGV: prefix
 local bucket_key, prefix = KEYS[1], ARGV[1]

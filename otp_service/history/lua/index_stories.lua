@@ -1,11 +1,11 @@
--- Adds names of stories to the buckets of the index; each has the hour in which it was added.
+-- Adds names of stories to the buckets of the index, each with the time (milliseconds) of what gave the name.
 -- Returns 1.
 -- KEYS: bucket, ...
--- ARGV: life, hour, field, ...
-local life, hour = ARGV[1], ARGV[2]
+-- ARGV: life, field, time, ...
+local life = ARGV[1]
 
 for place, bucket_key in ipairs(KEYS) do
-  redis.call("HSET", bucket_key, ARGV[place + 2], hour)
+  redis.call("HSET", bucket_key, ARGV[2 * place], ARGV[2 * place + 1])
   redis.call("PEXPIRE", bucket_key, life)
 end
 return 1
