@@ -93,15 +93,22 @@ def problem(error: errors.OtpError) -> Response:
 
 def http_problem(error: HTTPException) -> Response:
     """Write an error that Flask raised as the answer to this request."""
-    kind = errors.NotFound if _misspelled(error) else _FROM_HTTP.get(error.code or 0)
-    if kind is None:
+    own = own_error(error)
+    if own is None:
         return unexpected_problem(error)
-    too_large = kind is errors.BodyTooLarge
-    response = problem(errors.BodyTooLarge(request.max_content_length or 0) if too_large else kind())
+    response = problem(own)
     for name, value in error.get_headers():
-        if name == "Allow" and kind is errors.MethodNotAllowed:
+        if name == "Allow" and isinstance(own, errors.MethodNotAllowed):
             response.headers[name] = value
     return response
+
+
+def own_error(error: HTTPException) -> errors.OtpError | None:
+    """Return our error for one that Flask raised; None for one that no request should cause."""
+    kind = errors.NotFound if _misspelled(error) else _FROM_HTTP.get(error.code or 0)
+    if kind is None:
+        return None
+    return errors.BodyTooLarge(request.max_content_length or 0) if kind is errors.BodyTooLarge else kind()
 
 
 def _misspelled(error: HTTPException) -> bool:

@@ -19,7 +19,7 @@ from flask import (
     request,
     url_for,
 )
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from otp_service import errors
@@ -27,7 +27,7 @@ from otp_service.http.auth import is_operator, require_role, require_scope
 from otp_service.http.body import MAX_POLICY
 from otp_service.http.console import cookie
 from otp_service.http.console.forms import is_of_this_session, is_same_origin
-from otp_service.http.problems import STATUS, http_problem, unexpected_problem
+from otp_service.http.problems import STATUS, http_problem, own_error, unexpected_problem
 from otp_service.http.view import core
 from otp_service.policy import ROLES
 
@@ -68,12 +68,17 @@ def install(site: Blueprint) -> None:
     site.after_request(_protect)
     site.register_error_handler(errors.OtpError, refusal)
     site.register_error_handler(WrongForm, refusal)
+    site.register_error_handler(HTTPException, _http_refusal)
     site.register_error_handler(Exception, _failure)
     site.context_processor(_shared)
 
+    @site.app_errorhandler(MethodNotAllowed)
     @site.app_errorhandler(NotFound)
-    def no_such_page(error: NotFound) -> Response:
-        """Show an operator's browser a page for an unknown path below the console; others get problem details."""
+    def no_such_page(error: HTTPException) -> Response:
+        """Show an operator's browser a page for a path below the console that is none; others get problem details.
+
+        A form's path is no page either: a browser shows it beside a refusal, and may ask for it again.
+        """
         below = request.path.startswith(f"{site.url_prefix}/")
         if not (below and request.method in {"GET", "HEAD"} and _is_signed_in()):
             return http_problem(error)
@@ -158,6 +163,12 @@ def refusal(error: errors.OtpError | WrongForm) -> tuple[str, int]:
     status = 403 if isinstance(error, WrongForm) else STATUS[type(error)]
     # An unknown path belongs to no blueprint, whose pages get this by themselves.
     return render_template("console/refusal.html", error=error, status=status, **_shared()), status
+
+
+def _http_refusal(error: HTTPException) -> tuple[str, int]:
+    """Show an error that Flask raised while a form was read, such as a text that is too long."""
+    own = own_error(error)
+    return _failure(error) if own is None else refusal(own)
 
 
 def _failure(error: Exception) -> tuple[str, int]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
+from otp_service.http.body import MAX_POLICY
 from otp_service.policy import ROLES
 from tests.conftest import OPS
-from tests.support.console_pages import HOME, Console, console_of
+from tests.support.console_pages import HOME, OWN, Console, console_of
 from tests.support.http_api import Api
 
 pytest_plugins = ["tests.support.http_fixtures"]
@@ -141,6 +142,27 @@ def test_an_unknown_path_is_a_page_for_who_is_signed_in(api: Api, path: str) -> 
     assert own == known
     others = [console.post(path), api.flask.test_client().get(HOME + path), console.client.get("/ops/nope")]
     assert {(one.status_code, one.mimetype) for one in others} == {(404, "application/problem+json")}
+
+
+@pytest.mark.parametrize("path", ["routes", "find", "routes/problems", "sign-in"])
+def test_a_form_that_is_too_long_is_refused_as_such(api: Api, path: str) -> None:
+    """On a page that says how long it may be, and not as a fault of ours."""
+    form = {"data": b"text=" + b"x" * MAX_POLICY, "content_type": "application/x-www-form-urlencoded"}
+    answer = console_of(api).client.post(HOME + path, headers=OWN, **form)
+    assert (answer.status_code, answer.mimetype) == (413, "text/html")
+    assert f"larger than {MAX_POLICY // 1024} KiB" in answer.text
+
+
+@pytest.mark.parametrize("path", ["blocks/lift", "sign-out", "pins"])
+def test_the_path_of_a_form_is_no_page(api: Api, path: str) -> None:
+    """A browser asks for it after a refused form, or by its history; the way back is shown, nothing is done."""
+    console = console_of(api)
+    answer = console.get(path)
+    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+    assert f'href="{HOME}"' in answer.text
+    stranger = api.flask.test_client().get(HOME + path)
+    assert (stranger.status_code, stranger.mimetype) == (405, "application/problem+json")
+    assert console.get("find").status_code == 200
 
 
 def test_an_unknown_path_is_a_problem_while_the_store_is_away(away: Api) -> None:
