@@ -5,6 +5,7 @@ Pure. Knows the syntax of TOML. Must not know what a table means.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, time
 
 from otp_service.policy.places import headers_of
 
@@ -31,6 +32,8 @@ def inline(value: object) -> str:
         return f"{{ {', '.join(pairs)} }}" if value else "{}"
     if isinstance(value, list):
         return f"[{', '.join(map(inline, value))}]"
+    if isinstance(value, date | time):  # a moment is a date, too
+        return value.isoformat()
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -161,13 +161,31 @@ def _read(text: str) -> tuple[str, dict[str, Any]]:
     """Return a text with LF line ends, and what it says. Raises Invalid."""
     plain = text.replace("\r\n", "\n")
     try:
-        return plain, tomllib.loads(plain)
-    except ValueError:
+        document = tomllib.loads(plain)
+    except (ValueError, RecursionError):
         raise Invalid({"policy": ["is not valid TOML; correct it first"]}) from None
+    if not _are_tables(routes := document.get("route", [])) or not all(map(_has_known_shape, routes)):
+        raise Invalid({"route": [_BY_HAND]})
+    return plain, document
+
+
+def _has_known_shape(route: Mapping[str, Any]) -> bool:
+    """Tell whether a route has what each has: the text may be half typed, and is checked when it is applied."""
+    match = route.get("match", {})
+    return (
+        _are_tables(route.get("steps"))
+        and isinstance(match, dict)
+        and isinstance(match.get("country", []), list)
+    )
+
+
+def _are_tables(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
 
 
 def _routes(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [route for route in document.get("route", ()) if isinstance(route, dict)]
+    found: list[dict[str, Any]] = document.get("route", [])
+    return found
 
 
 def _steps(document: Mapping[str, Any], route: int) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Routes are edited as text: comments stay, and nothing changes but what was asked for."""
 
 import tomllib
+from contextlib import suppress
 
 import pytest
 
@@ -70,6 +71,30 @@ def test_no_step_moves_out_of_its_route(route: int, step: int, by: int) -> None:
     """Nor where there is none."""
     with pytest.raises(Invalid):
         move_step(TEXT, route, step, by)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "route = 5",
+        "route = [1]",
+        "[[route]]\nname = 'a'",
+        "[[route]]\nsteps = 5",
+        "[[route]]\nsteps = [1, 2]",
+        "[[route]]\nmatch = 5\nsteps = [{ channel = 'sms' }, { channel = 'rcs' }]",
+        "[[route]]\nmatch = { country = 5 }\nsteps = [{ channel = 'sms' }, { channel = 'rcs' }]",
+        "[[route]]\nsince = 2026-11-28\nsteps = [{ channel = 'sms' }, { channel = 'rcs' }]",
+        "[[route]]\nsteps = [{ channel = 'sms' }, { channel = 'rcs', of = " + "[" * 2000 + "]" * 2000 + " }]",
+    ],
+)
+def test_a_text_of_another_shape_is_edited_by_hand(text: str) -> None:
+    """It is being typed, so anything may stand in it; a button changes it as asked, or says that it cannot."""
+    with suppress(Invalid):
+        tomllib.loads(move_step(text, 0, 0, 1))
+    with suppress(Invalid):
+        tomllib.loads(set_wait(text, 0, 0, "20s"))
+    with suppress(Invalid):
+        tomllib.loads(switch_off(text, "sms", "IN"))
 
 
 def test_a_wait_is_changed_or_added() -> None:
