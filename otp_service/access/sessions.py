@@ -61,6 +61,10 @@ class Sessions:
         """Count a try to sign in from an address, and tell whether it may be made."""
         return not self._recent.take(self._tries(subscriber), MOST_TRIES, TRIES_WITHIN)
 
+    def may_tell(self, subscriber: str) -> bool:
+        """Tell whether an address that may not try is worth a line of its own: once while its tries count."""
+        return not self._recent.take(self._tries(subscriber, "told"), 1, TRIES_WITHIN)
+
     def forget_tries(self, subscriber: str) -> None:
         """Forget the tries of an address, after the right key."""
         self._scripts.call("delete", [self._tries(subscriber)])
@@ -68,5 +72,5 @@ class Sessions:
     def _key(self, id_: str) -> str:
         return f"{self._prefix}:session:{digest(id_)}"
 
-    def _tries(self, subscriber: str) -> str:
-        return f"{self._prefix}:tries:{self._seal.index('sign in', subscriber)}"
+    def _tries(self, subscriber: str, *more: str) -> str:
+        return f"{self._prefix}:tries:{self._seal.index('sign in', subscriber, *more)}"

@@ -42,7 +42,8 @@ def sign_in() -> AnyResponse | tuple[str, int]:
     """Begin a session for the operator who has the key."""
     address = subscriber(peer_address())
     if not core().sessions.may_try(address):
-        core().audit_trail.record("console.refused", by="(unknown)", why="too many wrong keys")
+        if core().sessions.may_tell(address):  # or whoever has no key could push out what operators did
+            core().audit_trail.record("console.refused", by="(unknown)", why="too many wrong keys")
         return _form(TOO_OFTEN), HTTPStatus.TOO_MANY_REQUESTS
     hashed = digest(field("key"))
     if not is_operator(hashed):
