@@ -44,7 +44,7 @@ class FiguresReader:
         start = read_time("from", from_ or USUAL_FROM, now)
         end = min(read_time("to", to, now), now) if to else now
         if start < oldest(now, "day"):
-            raise Invalid({"from": [f"must be within the last {KEPT['day']} days"]})
+            raise Invalid({"from": [f"must be today or one of the {KEPT['day'] - 1} days before (UTC)"]})
         if start >= end:
             raise Invalid({"from": ["must be before to" if end < now else "must be before now"]})
         asked, only = read_by(by), _within(read_filter(filter_), scope)

@@ -43,7 +43,7 @@ def test_figures_in_a_terminal(run: Run) -> None:
     code, _, err = run("figures", "--from", "36d")
     assert code == 1
     assert "from" in err
-    assert "must be within the last 35 days" in err
+    assert "must be today or one of the 34 days before (UTC)" in err
 
 
 @pytest.mark.usefixtures("sent")

@@ -74,7 +74,7 @@ def test_figures_are_shown_as_csv(live: Api) -> None:
         ("from=yesterday", "from", TIME_RULE),
         ("from=2026-13-01", "from", TIME_RULE),
         ("to=5m", "to", TIME_RULE),
-        ("from=36d", "from", "must be within the last 35 days"),
+        ("from=35d", "from", "must be today or one of the 34 days before (UTC)"),
         ("from=1h&to=2h", "from", "must be before to"),
         ("from=2100-01-01", "from", "must be before now"),
         ("from=2100-01-01&to=2100-01-02", "from", "must be before now"),
