@@ -5,6 +5,7 @@ Knows options and how a story looks in a terminal. Must not know how a story is 
 
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from otp_service.history.note import What
 from otp_service.ops.stories import Search
 
 _PAGE = 100
+_MORE = f"These are the newest {_PAGE}; POST /ops/challenges/search gives the others, page by page."
 _SECOND = 1000
 
 
@@ -40,13 +42,17 @@ def challenges() -> None:
 @on_store
 def search(base: Operations, *, what: str, country: str | None, as_json: bool, by: str) -> int:
     """Find by a number, a reference, a challenge's id or a request's id; the newest come first."""
-    found: list[dict[str, Any]] = []
+    found, more = list[dict[str, Any]](), None
     for search in _searches(what, country):
-        found = found or base.stories.search(search, by=by)["challenges"]
+        if not found:
+            page = base.stories.search(search, by=by)
+            found, more = page["challenges"], page["next_cursor"]
     if as_json:
         print(json.dumps(found, ensure_ascii=False, indent=2))
     else:
         print("\n".join(map(_line, found)) if found else "nothing is known of it")
+    if more:
+        print(_MORE, file=sys.stderr)
     return 0 if found else FAILED
 
 

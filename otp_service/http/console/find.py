@@ -5,6 +5,8 @@ never in an address.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from flask import Blueprint, g, redirect, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -20,6 +22,8 @@ from otp_service.store.partitions import ID_LENGTH
 views = Blueprint("find", __name__)
 Answer = str | AnyResponse | tuple[str, int]
 HOUR = 3_600_000
+NOTHING: Mapping[str, Any] = {"challenges": (), "next_cursor": None}
+"""The page of a search that finds nothing."""
 _NUMBER = re.compile(r"[1-9][0-9 ().-]{6,24}")
 _ID = re.compile(rf"[A-Za-z0-9_-]{{{ID_LENGTH}}}")
 
@@ -28,10 +32,8 @@ _ID = re.compile(rf"[A-Za-z0-9_-]{{{ID_LENGTH}}}")
 @for_role("read", by_app=True)
 def show() -> str:
     """Show the newest challenges and refused sends of the last hour."""
-    newest = core().stories.search(
-        Search(since=core().store.facts.time() - HOUR), by=g.operator, scope=g.scope
-    )
-    return _page(newest["challenges"], newest=True)
+    since = core().store.facts.time() - HOUR
+    return _page(core().stories.search(Search(since=since), by=g.operator, scope=g.scope), newest=True)
 
 
 @views.post("/find")
@@ -42,9 +44,9 @@ def search() -> Answer:
     try:
         found = _found(asked)
     except errors.Invalid as error:
-        return _page([], refused=error), 422
-    if len(found) == 1:
-        return redirect(url_for(".show_story", challenge_id=found[0]["id"]), 303)
+        return _page(NOTHING, refused=error), 422
+    if len(found["challenges"]) == 1:
+        return redirect(url_for(".show_story", challenge_id=found["challenges"][0]["id"]), 303)
     return _page(found)
 
 
@@ -58,17 +60,15 @@ def show_story(challenge_id: str) -> str:
     )
 
 
-def _found(asked: str) -> list[dict[str, object]]:
-    """Search by what the text may be, one kind after another. Raises Invalid."""
+def _found(asked: str) -> Mapping[str, Any]:
+    """Search for a page of stories by what the text may be, one kind after another. Raises Invalid."""
     if not asked:
         raise errors.Invalid({"q": ["must be a number, a reference, or the id of a challenge or a request"]})
     for search in _searches(asked):
-        found: list[dict[str, object]] = core().stories.search(search, by=g.operator, scope=g.scope)[
-            "challenges"
-        ]
-        if found:
+        found = core().stories.search(search, by=g.operator, scope=g.scope)
+        if found["challenges"]:
             return found
-    return []
+    return NOTHING
 
 
 def _searches(asked: str) -> list[Search]:
@@ -80,10 +80,11 @@ def _searches(asked: str) -> list[Search]:
     return [*named, Search(number=f"+{number}")] if _NUMBER.fullmatch(number) else named
 
 
-def _page(
-    found: list[dict[str, object]],
-    *,
-    newest: bool = False,
-    refused: errors.OtpError | None = None,
-) -> str:
-    return render_template("console/find.html", found=found, newest=newest, refused=refused)
+def _page(found: Mapping[str, Any], *, newest: bool = False, refused: errors.OtpError | None = None) -> str:
+    return render_template(
+        "console/find.html",
+        found=found["challenges"],
+        more=found["next_cursor"],
+        newest=newest,
+        refused=refused,
+    )

@@ -8,6 +8,7 @@ import pytest
 
 from otp_service.history.note import What
 from otp_service.http.console.story_words import LEAST, LINE, sentence, told_steps
+from otp_service.ops.stories import LIMIT
 from otp_service.policy import Guard
 from tests.support.console_pages import HOME, Console, console_of
 from tests.support.http_api import NUMBER, Api
@@ -66,6 +67,20 @@ def test_several_are_listed_newest_first_and_the_last_hour_unasked(api: Api) -> 
     for page in (console.post("find", q=NUMBER).text, console.get("find").text):
         assert re.findall(r"/challenges/([\w-]+)", page) == [second, first]
         assert page.count("SMS queued") == 2
+
+
+def test_a_page_that_does_not_show_all_says_so(api: Api) -> None:
+    """An operator who reads the newest only must know it."""
+    console = console_of(api)
+    for place in range(LIMIT):
+        api.send(f"+120255501{place:02d}", reference="order-9")
+    api.core.journal.hand_over()
+    assert "These are the newest" not in console.post("find", q="order-9").text
+    api.send(reference="order-9")
+    api.core.journal.hand_over()
+    for page in (console.post("find", q="order-9").text, console.get("find").text):
+        assert len(re.findall(r'/challenges/[\w-]+"', page)) == LIMIT
+        assert f"These are the newest {LIMIT}." in page
 
 
 def test_a_search_is_in_the_audit_trail_without_what_was_searched(api: Api) -> None:
