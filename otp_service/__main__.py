@@ -4,6 +4,7 @@ Knows that the Prometheus client reads its folder when it is imported. Must not 
 """
 
 import atexit
+import io
 import os
 import shutil
 import sys
@@ -22,6 +23,7 @@ _SHOWN = ("OTP_WORKER_METRICS", "OTP_WORKER_METRICS_FILE")
 def main() -> None:
     """Run a command and exit with its status."""
     share_metrics(sys.argv[1:], os.environ)
+    _take_any_text()
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
@@ -29,6 +31,19 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain at its end
         code = FAILED
     sys.exit(code)
+
+
+def _take_any_text() -> None:
+    """Let the output hold any text, whatever the locale's encoding.
+
+    A file or pipe gets UTF-8, as TOML and JSON require. A terminal shows as escapes what it has no character for.
+    """
+    if not isinstance(sys.stdout, io.TextIOWrapper):
+        return  # it is closed
+    if sys.stdout.isatty():
+        sys.stdout.reconfigure(errors="backslashreplace")
+    else:
+        sys.stdout.reconfigure(encoding="utf-8")
 
 
 def share_metrics(arguments: list[str], environment: MutableMapping[str, str]) -> None:

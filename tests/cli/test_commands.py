@@ -32,6 +32,7 @@ from tests.support.watched import scripts_at
 
 pytest_plugins = ["tests.support.http_fixtures"]
 
+DOCS = Path(__file__).parents[2] / "docs"
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("OTP_", "SANDBOX_"))}
 
 
@@ -211,6 +212,46 @@ def test_a_reader_that_has_seen_enough_ends_a_command_silently() -> None:
             check=False,
         )
     assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+@pytest.fixture
+def snowy(tmp_path: Path) -> Path:
+    """Give a policy whose check warns of a character that few encodings have."""
+    file = tmp_path / "policy.toml"
+    example = (DOCS / "policy.example.toml").read_text(encoding="utf-8")
+    file.write_text(f'{example}\n[app.snow]\nbrand = "Snow ☃"\n', encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+def test_a_file_gets_utf_8_whatever_the_locale(snowy: Path, encoding: str) -> None:
+    """As TOML and JSON require."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "otp_service", "policy", "check", snowy],
+        env=CLEAN | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert "because of ☃ (U+2603)" in ended.stdout.decode()
+
+
+def test_a_terminal_shows_what_it_has_no_character_for_as_an_escape(snowy: Path) -> None:
+    """The command ends as it would elsewhere: what it did is done."""
+    reading, writing = os.openpty()
+    with os.fdopen(writing, "wb") as terminal, os.fdopen(reading, "rb", buffering=0) as shown:
+        ended = subprocess.run(
+            [sys.executable, "-m", "otp_service", "policy", "check", snowy],
+            env=CLEAN | {"PYTHONIOENCODING": "latin-1"},
+            stdout=terminal,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=PATIENCE,
+        )
+        text = shown.read(65536).decode("latin-1")
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert r"because of \u2603 (U+2603)" in text
 
 
 # Secrets and keys.
