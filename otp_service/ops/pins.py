@@ -7,7 +7,6 @@ but for an admin who says why.
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -112,12 +111,20 @@ def _logged(kind: PinKind, subject: str) -> str:
 
 
 def _check_no_number(prefix: str) -> None:
-    """Refuse a whole number, as prefixes are shown, logged and stored in the clear. Raises Invalid."""
-    with suppress(InvalidNumber):
-        phone.parse(prefix)
-        raise Invalid(
-            {"subject": ["must be the beginning of a number, not a whole one: pin that as a number"]}
-        )
+    """Refuse a whole number, as prefixes are shown, logged and stored in the clear. Raises Invalid.
+
+    In a country whose numbers differ in length, a short number may also begin longer ones: that is a prefix.
+    """
+    if _can_be(prefix, possible=False) and not _can_be(f"{prefix}0", possible=True):
+        rule = "must be the beginning of a number, not a whole one: pin that as a number"
+        raise Invalid({"subject": [rule]})
+
+
+def _can_be(number: str, *, possible: bool) -> bool:
+    try:
+        return bool(phone.parse(number, possible=possible))
+    except InvalidNumber:
+        return False
 
 
 def _subject(kind: PinKind, text: str) -> str:

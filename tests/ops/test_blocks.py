@@ -327,6 +327,14 @@ def test_a_whole_number_is_no_prefix(api: Api, log: pytest.LogCaptureFixture) ->
     assert api.send().status_code == 422
 
 
+def test_a_short_number_that_begins_longer_ones_is_a_prefix(api: Api) -> None:
+    """As in Germany, where +49 30 1234 is one, and the beginning of many."""
+    body = {"kind": "prefix", "subject": "+49301234", "what": "refuse", "reason": "x"}
+    assert api.send("+49 30 123499").status_code == 202
+    assert told(ask(api, "POST", "pins", body)) == {"done": True}
+    assert api.send("+49 30 123456").status_code == 422
+
+
 def test_recycled_numbers_are_taken_in(api: Api, log: pytest.LogCaptureFixture) -> None:
     """Invalid numbers are counted; a login with a recycled number is refused, a signup is not."""
     body = {"numbers": [NUMBER, "+12025550111", "nobody"], "reason": "the regulator's list"}
