@@ -332,7 +332,7 @@ class TokenMismatch(Invalid):
     """The token proves something else than its app expects. It is not spent."""
 
     code = "token_mismatch"
-    detail = "The verification token is not for what you expect. It was not spent."
+    detail = "The verification token is not for what you expect. This call did not spend it."
 
 
 class PolicyConflict(OtpError):

@@ -52,7 +52,7 @@ class Redeem:
         operations: tuple[str, ...] = (secrets.token_urlsafe(16),)
         if idempotency_key:
             operations = names_of(self._seal, caller, idempotency_key, "redeem")
-            body = fingerprints(self._seal, [token, expect])
+            body = fingerprints(self._seal, [token, expect, accept_review])
             if not self._use(f"redemption:{operations[0]}", claims, body):
                 raise IdempotencyKeyReused
         if not self._use(f"token:{claims['jti']}", claims, operations):

@@ -11,7 +11,7 @@ from tests.support.http_api import (
     NUMBER,
     Api,
 )
-from tests.support.http_calls import PAYMENT, members, problem_of
+from tests.support.http_calls import PAYMENT, members, problem, problem_of
 from tests.support.patience import PATIENCE
 
 pytest_plugins = ["tests.support.http_fixtures"]
@@ -85,9 +85,17 @@ def test_a_key_redeems_one_body(live: Api) -> None:
     other = live.won()["token"]
     assert live.redeem(token, once=KEY).status_code == 200
     assert problem_of(live.redeem(other, once=KEY)) == (422, "idempotency_key_reused")
-    expect = {"purpose": "login"}
-    assert problem_of(live.redeem(token, once=KEY, expect=expect)) == (422, "idempotency_key_reused")
+    for more in ({"expect": {"purpose": "login"}}, {"accept_review": True}):
+        assert problem_of(live.redeem(token, once=KEY, **more)) == (422, "idempotency_key_reused")
     assert live.redeem(other, once=OTHER_KEY).status_code == 200
+
+
+def test_what_a_token_is_not_for_says_nothing_of_earlier_calls(live: Api) -> None:
+    """A call that spent the token may have come before, so that only this one is known not to have spent it."""
+    token = live.won()["token"]
+    assert live.redeem(token).status_code == 200
+    told = problem(live.redeem(token, expect={"purpose": "payment"}), 409, "token_mismatch")
+    assert told["detail"].endswith("This call did not spend it.")
 
 
 def test_a_key_belongs_to_its_app(live: Api) -> None:

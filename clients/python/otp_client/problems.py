@@ -193,7 +193,7 @@ class TokenSpent(Problem):
 
 
 class TokenMismatch(Problem):
-    """The token is valid, but for something else. It was not spent. `unmet` names what differs."""
+    """The token is valid, but for something else. The call did not spend it. `unmet` names what differs."""
 
     CODE = "token_mismatch"
 
