@@ -30,8 +30,8 @@ def canonical(entry: str) -> str:
     if match := _BRACKETED.fullmatch(text) or _WITH_PORT.fullmatch(text):
         text = match[1]
     try:
-        # The zone of a link-local address names an interface of this host, not the client.
-        parsed = ip_address(text.partition("%")[0])
+        # The zone of a link-local address, which IPv4 has not, names an interface of this host, not the client.
+        parsed = ip_address(text.partition("%")[0] if ":" in text else text)
     except ValueError:
         return ""
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
