@@ -1,7 +1,9 @@
 """Tokens are checked offline as the service would check them."""
 
+import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jwt
@@ -12,7 +14,9 @@ from otp_client import problems
 from otp_client.tokens import ASK_AT_MOST_EVERY, KEYS_LIVE, TokenChecker
 from otp_service.crypto.lifetimes import TOKEN_LIFETIME
 from otp_service.crypto.tokens import Issue, Signer, new_jti
+from tests.support.patience import PATIENCE, until
 
+THREADS = 5
 ISSUER, APP = "https://otp.example.com", "web"
 SEEDS = {"s2": bytes(range(32)), "s1": bytes(range(32, 64))}
 DEVICES = {"d1": bytes(range(64, 96))}
@@ -84,6 +88,37 @@ def test_leeway_is_for_clocks_that_differ(service: Service, age: int, leeway: fl
         return
     with pytest.raises(problems.TokenInvalid):
         service.check(service.token(age=age), leeway)
+
+
+def test_who_waits_for_a_key_set_that_does_not_come_waits_once() -> None:
+    """While the service is away, many threads end with the first one's reading, not one after the other."""
+    away = threading.Event()
+    asked: list[str] = []
+    readings: list[str] = []
+
+    def now() -> float:
+        asked.append("clock")
+        return float(len(asked))
+
+    def read() -> Mapping[str, Any]:
+        readings.append("reading")
+        away.wait(PATIENCE)
+        raise problems.NoAnswer("No answer came in time")
+
+    checker = TokenChecker(read, ISSUER, clock=now)
+    token = Service().token()
+
+    def check() -> str:
+        with pytest.raises(problems.NoAnswer) as caught:
+            checker.check(token, APP, {}, 10)
+        return str(caught.value)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        checks = [pool.submit(check) for _ in range(THREADS)]
+        until(lambda: len(asked) == THREADS)  # each began to wait
+        away.set()
+        assert {one.result(PATIENCE) for one in checks} == {"No answer came in time"}
+    assert readings == ["reading"]
 
 
 def forged(header: dict[str, Any], key: Any, algorithm: str = "EdDSA", **changes: object) -> str:  # noqa: ANN401

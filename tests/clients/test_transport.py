@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import pickle
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -293,6 +294,50 @@ def test_what_cannot_be_an_id_never_leaves(server: FaultServer, odd: str) -> Non
     assert server.received == []
 
 
+@pytest.mark.parametrize("key", [" a", "a\nb", "\N{SNOWMAN}"])
+def test_what_cannot_be_sent_is_told_at_once(server: FaultServer, key: str) -> None:
+    """It is the caller's mistake and no lost answer, so it is not repeated, and its words stand in no error."""
+    with client_of(server) as client:
+        with pytest.raises(ValueError, match="cannot be sent") as caught:
+            client.send("+1 202 555 0100", idempotency_key=key)
+        with pytest.raises(ValueError, match="cannot be sent"):
+            client.send("+1 202 555 0100", binding={"amount": float("nan")})  # type: ignore[dict-item]
+    assert key not in str(caught.value)
+    assert caught.value.__suppress_context__
+    assert server.received == []
+
+
+@pytest.mark.parametrize("location", ["https://[::1", "https://other.example.com:x/", "//"])
+def test_a_redirect_leads_nowhere(server: FaultServer, location: str) -> None:
+    """Not even its target is read, which may be none."""
+    server.play(say(http(b"", "308 Permanent Redirect", [f"Location: {location}"])))
+    with client_of(server) as client, pytest.raises(UnexpectedAnswer) as caught:
+        client.send("+1 202 555 0100")
+    assert caught.value.status == 308
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NoAnswer("No answer came in time"),
+        UnexpectedAnswer(502, "This is no answer"),
+        problems.problem_from({"code": "wrong_code", "status": 422, "detail": "No.", "checks_left": 3}),
+        problems.problem_from(
+            {"code": "too_many_requests", "status": 429, "detail": "No.", "retry_after": 9}
+        ),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_goes_from_one_process_to_another(error: OtpError) -> None:
+    """A job queue sends it back to who asked; with what it says, and the key to repeat the call with."""
+    error.idempotency_key = "key-1"
+    came = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    assert type(came) is type(error)
+    assert str(came) == str(error)
+    assert {**vars(came)} == {**vars(error)}
+
+
 @pytest.mark.parametrize(
     ("base_url", "key", "timeout"),
     [
@@ -300,6 +345,10 @@ def test_what_cannot_be_an_id_never_leaves(server: FaultServer, odd: str) -> Non
         ("ftp://otp.example.com", KEY, 1),
         ("https://", KEY, 1),
         ("https://otp.example.com?x", KEY, 1),
+        ("https://otp.example.com:99999", KEY, 1),
+        ("https://otp.example.com:x", KEY, 1),
+        ("https://otp example.com", KEY, 1),
+        ("https://[::1", KEY, 1),
         ("https://otp.example.com", "", 1),
         ("https://otp.example.com", "sk_ä", 1),
         ("https://otp.example.com", "sk_a\nb", 1),

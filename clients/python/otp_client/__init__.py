@@ -5,8 +5,19 @@ Start with `client.py`; `problems.py` has the errors.
 """
 
 from otp_client.client import OtpClient
-from otp_client.model import Binding, Challenge, Channel, Claims, Delivery, Option, Status, Verified
-from otp_client.problems import FieldError, HumanCheck, NoAnswer, OtpError, Problem, UnexpectedAnswer
+from otp_client.model import (
+    Binding,
+    Challenge,
+    Channel,
+    Claims,
+    Delivery,
+    FieldError,
+    HumanCheck,
+    Option,
+    Status,
+    Verified,
+)
+from otp_client.problems import NoAnswer, OtpError, Problem, UnexpectedAnswer
 
 __version__ = "1.0.0"
 

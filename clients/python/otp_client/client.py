@@ -32,9 +32,9 @@ class OtpClient:
     """Calls one service as one app. Make one for the process; many threads may use it.
 
     Each method raises `NoAnswer` if no answer came within `timeout`, `UnexpectedAnswer` if something else than the
-    service answered, and otherwise the subclass of `Problem` for the code of the refusal. A call whose answer is lost
-    is repeated with the same idempotency key, so that it is done once. To repeat it later, give the key that the error
-    has.
+    service answered, ValueError for an argument that HTTP cannot carry, and otherwise the subclass of `Problem` for the
+    code of the refusal. A call whose answer is lost is repeated with the same idempotency key, so that it is done once.
+    To repeat it later, give the key that the error has.
     """
 
     def __init__(self, base_url: str, key: str, *, timeout: float = 15.0, issuer: str | None = None) -> None:

@@ -36,6 +36,24 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldError:
+    """A field or header of the request, and the rule that it breaks."""
+
+    field: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HumanCheck:
+    """The check that a page must show. `challenge` is for the ALTCHA widget, `site_key` for a CAPTCHA vendor's."""
+
+    kind: Literal["altcha", "siteverify"]
+    expires_in: int | None = None
+    challenge: Mapping[str, Any] | None = None
+    site_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Option:
     """A channel that a number would get. A send that names no channel begins with the `first`."""
 

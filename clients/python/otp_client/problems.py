@@ -4,26 +4,9 @@ Knows problem details (RFC 9457). Must not know HTTP or single calls.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-
-@dataclass(frozen=True, slots=True)
-class FieldError:
-    """A field or header of the request, and the rule that it breaks."""
-
-    field: str
-    rule: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HumanCheck:
-    """The check that a page must show. `challenge` is for the ALTCHA widget, `site_key` for a CAPTCHA vendor's."""
-
-    kind: Literal["altcha", "siteverify"]
-    expires_in: int | None = None
-    challenge: Mapping[str, Any] | None = None
-    site_key: str | None = None
+from otp_client.model import FieldError, HumanCheck
 
 
 class OtpError(Exception):
@@ -33,6 +16,14 @@ class OtpError(Exception):
     """
 
     idempotency_key: str | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it be copied, and go from one process to another: not through `__init__`, which takes more than words."""
+        return _made_again, (type(self), self.args), vars(self)
+
+
+def _made_again(kind: type[OtpError], args: tuple[object, ...]) -> OtpError:
+    return kind.__new__(kind, *args)
 
 
 class NoAnswer(OtpError):

@@ -3,13 +3,14 @@
 Knows JWT (RFC 7519, RFC 8725), Ed25519 and key sets (RFC 7517). Must not know other calls. Needs the extra `offline`.
 """
 
+import copy
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from otp_client.model import Binding, Claims, claims_from
-from otp_client.problems import TokenInvalid, TokenMismatch
+from otp_client.problems import OtpError, TokenInvalid, TokenMismatch
 
 try:
     import jwt
@@ -44,6 +45,7 @@ class TokenChecker:
         self._lock = threading.Lock()
         self._keys: dict[str, Any] = {}
         self._read_at: float | None = None
+        self._failure: tuple[float, OtpError] | None = None
 
     def check(self, token: str, app: str, expect: Mapping[str, Any], leeway: float) -> Claims:
         """Check a token and return its claims. Raises TokenInvalid, TokenMismatch, or what `read_keys` raises."""
@@ -72,13 +74,24 @@ class TokenChecker:
 
     def _key(self, kid: str) -> Any:  # noqa: ANN401 - a key of the optional library
         """Return a public key. A kid that is not known has the key set read again, but not by each forged token."""
+        asked_at = self._clock()
         with self._lock:
             age = None if self._read_at is None else self._clock() - self._read_at
             known = kid in self._keys
             if age is None or age > KEYS_LIVE or (not known and age > ASK_AT_MOST_EVERY):
-                self._keys = _public_keys(self._read_keys())
-                self._read_at = self._clock()
+                self._read(asked_at)
             return self._keys.get(kid)
+
+    def _read(self, asked_at: float) -> None:
+        """Read the key set. A reading that failed while this caller waited is its own: callers do not wait in turn."""
+        if self._failure is not None and self._failure[0] >= asked_at:
+            raise copy.copy(self._failure[1])
+        try:
+            self._keys = _public_keys(self._read_keys())
+        except OtpError as error:
+            self._failure = self._clock(), error
+            raise
+        self._read_at = self._clock()
 
 
 def _public_keys(key_set: Mapping[str, Any]) -> dict[str, Any]:

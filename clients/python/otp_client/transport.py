@@ -52,6 +52,13 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
+class _Session(requests.Session):
+    """Calls without redirects: `requests` reads their target and their whole body, although it must not follow them."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Say that there is none."""
+
+
 class _Lost(Exception):
     """The answer to one try did not come, or did not come whole."""
 
@@ -69,13 +76,7 @@ class Transport:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`timeout` is the time of a call with all its repetitions, in seconds. Raises ValueError."""
-        address = urlsplit(base_url)
-        if (
-            address.scheme not in {"http", "https"}
-            or not address.hostname
-            or address.query
-            or address.fragment
-        ):
+        if not _is_address(base_url):
             raise ValueError("base_url must be the service's address, such as https://otp.example.com")
         if not key or not key.isascii() or not key.isprintable() or " " in key:
             raise ValueError("key must be an API key of the service, such as sk_...")
@@ -86,7 +87,7 @@ class Transport:
         self._clock = clock
         self._sleep = sleep
         self._auth = _Bearer(key)
-        self._session = requests.Session()
+        self._session = _Session()
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, DeadlineAdapter(pool_maxsize=32))
 
@@ -95,7 +96,7 @@ class Transport:
         self._session.close()
 
     def call(self, call: Call) -> dict[str, Any]:
-        """Make a call and return the members of its answer. Raises OtpError."""
+        """Make a call and return the members of its answer. Raises OtpError; ValueError for what HTTP cannot carry."""
         end = self._clock() + self._timeout
         for backoff in _backoffs():
             try:
@@ -130,12 +131,25 @@ class Transport:
             ) as response:
                 status, body = response.status_code, _read_whole(response.raw)
                 has_end = _tells_its_end(response.headers)
+        except (requests.exceptions.InvalidJSONError, ValueError) as fault:  # nothing has left
+            raise ValueError(f"this request cannot be sent ({type(fault).__name__})") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as fault:
             raise _Lost(type(fault).__name__) from None
         document = _document(body)
         if document is None and not has_end:
             raise _Lost("the connection ended")  # in the head, or in a body that ends with the connection
         return _members(status, document)
+
+
+def _is_address(text: str) -> bool:
+    """Return whether calls can be made to this address."""
+    try:
+        requests.Request("GET", text).prepare()
+        address = urlsplit(text)
+    except ValueError:
+        return False
+    is_http = address.scheme in {"http", "https"} and bool(address.hostname)
+    return is_http and not address.query and not address.fragment
 
 
 def _read_whole(raw: urllib3.BaseHTTPResponse) -> bytes:
