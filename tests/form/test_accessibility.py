@@ -205,3 +205,22 @@ def test_english_stands_in_for_a_language_that_does_not_load(page: Page, site: F
     page.route(re.compile(r"/de\.json"), lambda route: route.abort())
     site.open(page, lang="de")
     expect(page.locator("otp-form h2")).to_have_text(words("en")["title"])
+
+
+@pytest.mark.parametrize(
+    ("lang", "tag", "label"),
+    [
+        ("pl", "pl", "Phone number"),
+        ("de", "de", "Telefonnummer"),
+        ("pt-BR", "pt-BR", "Número de telefone"),
+        ("en", "en", "Phone number"),
+    ],
+)
+def test_a_page_adds_words_of_its_own(page: Page, site: FormSite, lang: str, tag: str, label: str) -> None:
+    """A script after the form's changes one text; the others are those of the language, if there are any."""
+    own = f"{site.service}/own-words.js"
+    words = f'Otp.addLanguage("{tag}", {{ title: "Acme" }})'
+    page.route(own, lambda route: route.fulfill(content_type="text/javascript", body=words))
+    site.open(page, lang=lang, script=own)
+    expect(page.get_by_role("heading")).to_have_text("Acme")
+    expect(page.get_by_role("textbox", name=label, exact=True)).to_be_visible()

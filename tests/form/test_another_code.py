@@ -195,7 +195,7 @@ def test_an_error_is_no_more_said_when_it_was_put_right(page: Page, site: FormSi
     site.open(page)
     to_field(page).fill("+1 202 555")
     page.keyboard.press("Enter")
-    expect(said).to_contain_text("This phone number does not look right.")
+    expect(said).to_contain_text("This phone number is too short.")
     page.keyboard.type(SPELLED)  # the wrong one is selected
     expect(said).to_be_empty()
     page.keyboard.press("Enter")

@@ -70,12 +70,34 @@ def test_a_number_that_is_none_can_be_corrected(page: Page, site: FormSite) -> N
     expect(page.locator(".otp-error")).to_have_text("Enter your phone number.")
     page.keyboard.type("+1 202 555")
     page.keyboard.press("Enter")
-    expect(page.locator(".otp-error")).to_contain_text("This phone number does not look right.")
+    expect(page.locator(".otp-error")).to_contain_text("This phone number is too short.")
     expect(to_field(page)).to_have_value("+1 202 555")
     expect(to_field(page)).to_be_focused()
     to_field(page).fill(SPELLED)
     page.keyboard.press("Enter")
     expect(code_field(page)).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        ("+1 202 555 01", "This phone number is too short. Check that no digit is missing."),
+        ("+1 202 555 0100 99", "This phone number is too long. Check that it has no extra digits."),
+        ("202 555 0100", "The country code is missing or unknown. Start with + and the country code."),
+        ("+999 202 555 0100", "The country code is missing or unknown. Start with + and the country code."),
+        ("+1 999 555 0100", "This phone number does not look right. Check it and its country code."),
+        ("+1 202 555 0100 ext. 5", "This phone number does not look right. Check it and its country code."),
+    ],
+)
+def test_a_person_reads_what_is_wrong_with_a_number(
+    page: Page, site: FormSite, number: str, words: str
+) -> None:
+    """The service knows it; the form has words for what can be put right."""
+    site.open(page)
+    to_field(page).fill(number)
+    page.keyboard.press("Enter")
+    expect(page.locator(".otp-error")).to_have_text(words)
+    expect(to_field(page)).to_be_focused()
 
 
 def test_the_number_can_be_changed_from_the_step_of_the_code(page: Page, site: FormSite) -> None:
@@ -157,6 +179,39 @@ def test_a_challenge_of_the_server_begins_at_its_code(page: Page, site: FormSite
     expect(page.locator(".otp-lead")).to_contain_text("has arrived")
     site.later(3600)
     expect(page.locator(".otp-lead")).to_have_text("The code has expired.")
+
+
+def test_a_challenge_of_the_server_that_was_verified_is_over(page: Page, site: FormSite) -> None:
+    """A reload after the end shows the way out, and no field that leads nowhere."""
+    site.open(page, challenge=site.send_by_server(), restart="/elsewhere")
+    code_field(page).fill(site.code())
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name=DONE)).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading")).to_have_text("This code no longer works")
+    expect(page.locator("otp-form input:visible")).to_have_count(0)
+    page.get_by_role("button", name="Get a new code").click()
+    expect(page.get_by_text("Elsewhere")).to_be_visible()
+
+
+@pytest.mark.parametrize("name", ["binding", "reference"])
+def test_a_code_for_one_thing_is_not_asked_for_another(page: Page, site: FormSite, name: str) -> None:
+    """Two payments in one tab: the second begins at its number, the first is come back to."""
+    first, second = ('{"amount": "12.00 EUR"}', '{"amount": "99.00 EUR"}')
+    if name == "reference":
+        first, second = "order-1", "order-2"
+    site.sent(page, purpose="payment", **{name: first})
+    code = site.code()
+    site.sent(page, "+1 202 555 0101", purpose="payment", **{name: second})
+    page.keyboard.type(site.code("+1 202 555 0101"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name=DONE)).to_be_visible()
+    assert "12.00" not in page.evaluate("JSON.stringify(sessionStorage)")
+    site.open(page, purpose="payment", **{name: first})
+    expect(code_field(page)).to_be_visible()
+    code_field(page).fill(code)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name=DONE)).to_be_visible()
 
 
 def test_no_code_or_number_stays_anywhere(page: Page, site: FormSite) -> None:

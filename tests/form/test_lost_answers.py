@@ -127,6 +127,23 @@ def test_an_answer_that_never_comes_is_not_waited_for(page: Page, site: FormSite
     assert keys[0] == keys[1]
 
 
+def test_a_right_code_counts_although_its_answers_are_lost_for_long(page: Page, site: FormSite) -> None:
+    """The form reads that it was verified, and asks again with the same key: nothing has expired."""
+    page.clock.install()
+    site.sent(page, around="gold")
+    keys = drop_answers(page, "/otp/verify$", count=10_000)
+    page.keyboard.type(site.code())
+    page.keyboard.press("Enter")
+    give_up(page, OFFLINE)
+    page.unroute_all()
+    again = drop_answers(page, "/otp/verify$", count=0)
+    welcome = page.get_by_text("Welcome")
+    pass_time_until(page, welcome.count)
+    assert len(set(keys) | set(again)) == 1
+    (form,) = site.posted
+    assert form["otp_token"].count(".") == 2
+
+
 def test_a_changed_code_gets_a_key_of_its_own(page: Page, site: FormSite) -> None:
     """A key belongs to what was asked: after a lost answer, another code is another request."""
     page.clock.install()

@@ -275,7 +275,9 @@ def _site(site: FormSite) -> Flask:
     return flask
 
 
-def _page(site: FormSite, inside: str, around: str, lang: str, **attributes: str) -> Response:
+def _page(
+    site: FormSite, inside: str, around: str, lang: str, script: str = "", **attributes: str
+) -> Response:
     nonce = secrets.token_urlsafe(9)
     given = {"key": PUBLISHABLE, **{name.replace("_", "-"): value for name, value in attributes.items()}}
     named = " ".join(f'{name}="{escape(value)}"' for name, value in given.items())
@@ -283,11 +285,12 @@ def _page(site: FormSite, inside: str, around: str, lang: str, **attributes: str
     if around:
         hidden = f'<input type="hidden" name="plan" value="{escape(around)}">'
         form = f'<form method="post" action="/done">{hidden}{form}</form>'
+    more = f'<script src="{escape(script)}" defer></script>' if script else ""
     theme = re.sub(r"[^a-z]", "", attributes.get("theme", ""))
     body = f"""<!DOCTYPE html>
 <html lang="{escape(lang)}" dir="{"rtl" if lang == "ar" else "ltr"}"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="csp-nonce" content="{nonce}">
-<title>Sign in</title><link rel="icon" href="data:,"><script src="{site.service}/otp.js" defer></script>
+<title>Sign in</title><link rel="icon" href="data:,"><script src="{site.service}/otp.js" defer></script>{more}
 <style nonce="{nonce}">:root {{ color-scheme: {theme or "light dark"} }}
 body {{ margin: 0; background: light-dark(#f4f6f5, #0c1210) }}
 main {{ margin: 64px auto; width: min(400px, 100% - 32px) }}

@@ -22,7 +22,7 @@ export interface Call<T> {
 
 /** What the calls need of the form around them. */
 export interface Around {
-  /** Whether a call that had to wait is still wanted: a value that has changed says no. */
+  /** Where the person is. If it has changed, a call that had to wait is no more wanted, and a refusal no more told. */
   place(): unknown;
   busy(busy: boolean): void;
   solve(problem: HumanCheckRequired): Promise<string | undefined>;
@@ -31,12 +31,18 @@ export interface Around {
 export class Calls {
   readonly #wanted = new Set<string>();
   #done: Promise<void> | undefined;
-  #open: { what: string; key: string } | undefined;
+  #open: { what: string; key: string; again(): void } | undefined;
 
   constructor(private readonly around: Around) {}
 
   get running(): boolean {
     return this.#done !== undefined;
+  }
+
+  /** Makes the call once more whose outcome is unknown; false if there is none. */
+  repeat(): boolean {
+    this.#open?.again();
+    return this.#open !== undefined;
   }
 
   /** Makes a call when the one before it has ended, and tells its outcome. */
@@ -47,25 +53,26 @@ export class Calls {
     const place = this.around.place();
     while (this.#done) await this.#done;
     try {
-      if (this.around.place() === place) await (this.#done = this.#make(call));
+      if (this.around.place() === place) await (this.#done = this.#make(call, place));
     } finally {
       this.#wanted.delete(what);
     }
   }
 
-  async #make<T>(call: Call<T>): Promise<void> {
+  async #make<T>(call: Call<T>, place: unknown): Promise<void> {
     this.around.busy(true);
     const outcome = await this.#outcome(call).finally(() => {
       this.around.busy(false);
       this.#done = undefined;
     });
     // Told before the next call begins, which looks whether it is still wanted.
-    if ("problem" in outcome) call.refused(outcome.problem);
-    else call.answered(outcome.answer);
+    if ("answer" in outcome) call.answered(outcome.answer);
+    else if (this.around.place() === place) call.refused(outcome.problem);
   }
 
-  async #outcome<T>({ what, ask }: Call<T>): Promise<{ answer: T } | { problem: Problem }> {
-    if (this.#open?.what !== what) this.#open = { what, key: newKey() };
+  async #outcome<T>(call: Call<T>): Promise<{ answer: T } | { problem: Problem }> {
+    const { what, ask } = call;
+    if (this.#open?.what !== what) this.#open = { what, key: newKey(), again: () => void this.make(call) };
     const { key } = this.#open;
     try {
       const answer = await this.#checked((proof) => ask(key, proof));

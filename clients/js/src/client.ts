@@ -65,6 +65,7 @@ export class OtpClient {
 
   /** `url` is the service's address, `key` a publishable key in a page and a secret key on a server. */
   constructor(url: string, key: string, options: ClientOptions = {}) {
+    if (/[^\x21-\x7e]/.test(key)) throw new Error("The key has characters that no key has. Copy it whole, and nothing beside it.");
     if (key.startsWith("sk_") && "document" in globalThis) throw new Error("A page shows its key to everyone: use the publishable key (pk_...), never a secret one.");
     this.#url = url.replace(/\/+$/, "");
     this.#key = key;

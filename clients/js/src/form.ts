@@ -13,6 +13,9 @@ const Base = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
 export class OtpForm extends Base {
   #journey: Journey | undefined;
   #leave: AbortController | undefined;
+  /** The form that it brings where the page has none around it. Its fields have no names: nothing is posted. */
+  #own: HTMLFormElement | undefined;
+  #token: HTMLInputElement | undefined;
 
   connectedCallback(): void {
     this.#leave?.abort();
@@ -27,46 +30,57 @@ export class OtpForm extends Base {
 
   /** Forgets everything and asks for a number again. */
   reset(): void {
+    this.#token?.remove();
     this.#journey?.reset();
   }
 
   async #start(signal: AbortSignal): Promise<void> {
     if (!this.#journey) {
+      await scripts();
       const journey = await Journey.begin(this, (token) => this.#post(token));
       if (signal.aborted) return;
-      adoptStyle(this.getRootNode() as Document | ShadowRoot);
-      this.#place(journey);
       this.#journey = journey;
     }
+    adoptStyle(this.getRootNode() as Document | ShadowRoot);
+    this.#place(this.#journey);
     this.#listen(this.#journey, signal);
     void this.#journey.resume();
   }
 
   /** Puts the form's elements in the place of the plain ones, and takes over what was typed there. */
   #place({ view }: Journey): void {
+    const inside = this.parentElement?.closest("form") ? view.root : this.#formAround(view.root);
+    if (inside.parentElement === this) return; // it was moved as a whole
     const typed = this.querySelector<HTMLInputElement>("input[type=tel]");
-    view.to.value = typed?.value ?? "";
+    if (typed) view.to.value = typed.value;
     const focused = typed?.matches(":focus");
-    // Without a form around it, it brings its own, so that Enter works. Its fields have no names: nothing is posted.
-    if (this.closest("form")) this.replaceChildren(view.root);
-    else {
-      const form = document.createElement("form");
-      form.noValidate = true;
-      form.append(view.root);
-      this.replaceChildren(form);
-    }
+    this.replaceChildren(inside);
     if (focused) view.focus();
+  }
+
+  /** Gives a form of its own, so that Enter works. */
+  #formAround(root: HTMLElement): HTMLFormElement {
+    this.#own ??= document.createElement("form");
+    this.#own.noValidate = true;
+    if (root.parentElement !== this.#own) this.#own.append(root);
+    return this.#own;
   }
 
   #listen(journey: Journey, signal: AbortSignal): void {
     const refresh = () => document.hidden || void journey.refresh();
-    const form = this.closest("form") ?? this.querySelector("form")!;
+    const form = this.closest("form") ?? this.#own!;
     form.addEventListener("submit", (event) => this.#submitted(journey, event), { signal, capture: true });
     globalThis.addEventListener("pagehide", () => journey.stop(), { signal });
-    globalThis.addEventListener("pageshow", (event) => event.persisted && refresh(), { signal });
+    globalThis.addEventListener("pageshow", (event) => event.persisted && this.#comeBack(journey), { signal });
     document.addEventListener("visibilitychange", refresh, { signal });
     const timers = [setInterval(() => journey.tick(), TICK), setInterval(refresh, POLL)];
     signal.addEventListener("abort", () => timers.forEach((timer) => clearInterval(timer)));
+  }
+
+  /** Begins again if all was done before the person left, as a reload does: the token has been used. */
+  #comeBack(journey: Journey): void {
+    if (journey.view.step === "done") this.reset();
+    else void journey.refresh();
   }
 
   #submitted(journey: Journey, event: Event): void {
@@ -80,11 +94,18 @@ export class OtpForm extends Base {
   #post(token: string): void {
     const form = this.parentElement?.closest("form");
     if (!form) return;
-    const field = document.createElement("input");
-    field.type = "hidden";
-    field.name = this.getAttribute("name") ?? "otp_token";
-    field.value = token;
-    this.append(field);
+    this.#token ??= document.createElement("input");
+    this.#token.type = "hidden";
+    this.#token.name = this.getAttribute("name") ?? "otp_token";
+    this.#token.value = token;
+    this.append(this.#token);
     form.requestSubmit();
   }
+}
+
+/** Waits until the page's own scripts have run, as they may add words. */
+function scripts(): Promise<unknown> | undefined {
+  const [visit] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+  if (document.readyState === "complete" || !visit || visit.domContentLoadedEventStart > 0) return undefined;
+  return new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve, { once: true }));
 }

@@ -19,7 +19,13 @@ import { WebOtp } from "./webotp.js";
 import { loadLanguage, type Language } from "./words.js";
 
 type End = OtpFormEvents["otp-ended"]["detail"]["why"];
-const ENDS: Record<string, End> = { expired: "expired", exhausted: "exhausted", undeliverable: "undelivered", cancelled: "expired" };
+const ENDS: Record<string, End> = {
+  expired: "expired",
+  exhausted: "exhausted",
+  undeliverable: "undelivered",
+  cancelled: "expired",
+  verified: "expired", // elsewhere, or before a reload: the token is there
+};
 
 export class Journey {
   readonly view: View;
@@ -46,7 +52,7 @@ export class Journey {
     language: Language,
     private readonly verified: (token: string) => void,
   ) {
-    this.#client = new OtpClient(serviceOf(form), form.getAttribute("key") ?? "");
+    this.#client = new OtpClient(serviceOf(form), (form.getAttribute("key") ?? "").trim());
     this.#memory = new Memory(memoryOf(form));
     this.view = new View(
       language,
@@ -94,6 +100,7 @@ export class Journey {
     if (!id || this.#challenge) return;
     try {
       const challenge = await this.#client.status(id);
+      if (this.#challenge || this.#calls.running) return; // the person was faster, with another one
       if (challenge.status === "pending" || given) this.#begin(challenge, false);
       else this.#forget();
     } catch (error) {
@@ -109,8 +116,9 @@ export class Journey {
     if (!this.#challenge || this.#calls.running || this.view.step !== "code") return;
     const found = await this.#reading.read(this.#client, this.#challenge.challenge_id);
     if (this.view.step !== "code" || !found) return;
-    if (found === "gone") this.#end("expired");
-    else this.#update(found);
+    if (found === "gone") return this.#end("expired");
+    if (found.status === "verified" && this.#calls.repeat()) return; // it was this form, whose answer was lost
+    this.#update(found);
   }
 
   /** Shows the time that has passed. */
@@ -130,10 +138,9 @@ export class Journey {
     const to = view.to.value.trim();
     if (!/\p{Nd}/u.test(to)) return view.focusError(view.language.words.noTo);
     if (this.#challenge && sameNumber(to, this.#to) && this.#countdown.resendIn > 0) return this.#showCode();
-    const fields = sendFields(this.form, view.language.tag);
     this.#call<Challenge>({
       what: `send ${to}`,
-      ask: (key, proof) => this.#client.send(to, { ...fields, ...proof }, { idempotencyKey: key }),
+      ask: (key, proof) => this.#client.send(to, { ...sendFields(this.form, view.language.tag), ...proof }, { idempotencyKey: key }),
       answered: (challenge) => {
         this.#to = to;
         this.#begin(challenge);
@@ -162,21 +169,28 @@ export class Journey {
 
   #showCode(focus = true): void {
     this.view.show("code");
-    this.#update(this.#challenge!);
+    this.#draw();
+    if (!this.#challenge) return; // it has just expired
     if (focus) this.view.focus();
-    void this.#webotp.ask(this.#challenge!.challenge_id, (code) => this.#entry.fill(code));
+    void this.#webotp.ask(this.#challenge.challenge_id, (code) => this.#entry.fill(code));
   }
 
   /** Takes over what the service says about the running challenge. */
   #update(challenge: Challenge): void {
-    const { view } = this;
     const before = this.#challenge;
     if (challenge.deliveries.length !== before?.deliveries.length) this.#entry.renew();
     this.#challenge = challenge;
     this.#entry.length = challenge.code_length;
     this.#countdown.follow(challenge);
     const why = ENDS[challenge.status];
-    if (why) return this.#end(why);
+    if (why) this.#end(why);
+    else if (this.view.step === "code") this.#draw(before);
+  }
+
+  /** Shows the running challenge, and says so if it goes by another channel than before. */
+  #draw(before?: Challenge): void {
+    const { view } = this;
+    const challenge = this.#challenge!;
     view.showChallenge(challenge, this.#to || challenge.to, !this.form.hasAttribute("challenge"));
     const moved = before?.challenge_id === challenge.challenge_id && before.channel !== challenge.channel;
     if (moved) view.say(view.lead);
@@ -193,6 +207,7 @@ export class Journey {
         this.#countdown.renew();
         this.#challenge = challenge; // so that the new channel is said once, below
         this.#update(challenge);
+        if (this.view.step !== "code") return; // the person changes the number meanwhile
         this.view.error("");
         this.view.say(this.view.language.words.fresh);
       },
@@ -202,7 +217,7 @@ export class Journey {
   #end(why: End): void {
     const { view } = this;
     if (view.step === "ended") return;
-    const held = view.root.contains(document.activeElement);
+    const held = view.root.matches(":focus-within");
     this.#forget();
     view.show("ended", why);
     if (held) view.focus();

@@ -6,10 +6,14 @@ import type { Language, Name } from "./words.js";
 const PASSING = new Set(["busy", "store_unavailable", "no_worker", "human_check_unavailable", "internal_error"]);
 const OF_NUMBER: Record<string, Name> = {
   invalid_number: "badTo",
-  invalid_request: "badTo",
-  channel_not_available: "badTo",
   no_route: "noRoute",
   number_opted_out: "noRoute",
+};
+/** What a person can put right by the rule that a number breaks; any other rule is `badTo`. */
+const OF_RULE: Record<string, Name> = {
+  "must have all digits of a number of its country": "shortTo",
+  "must have no more digits than a number of its country": "longTo",
+  "must start with + and a country code, or come with 'country'": "noCountry",
 };
 const ADVICE: Record<string, string> = {
   unknown_key: "Is the form's key whole, neither revoked nor expired, and of this service? Compare its first characters with `otp-service keys list`.",
@@ -20,6 +24,7 @@ const NAMES: Record<string, Name> = {
   human_check_failed: "noCheck",
   no_sends_left: "noSends",
   resend_too_early: "busy",
+  channel_not_available: "busy", // what is left is read again every other second
   idempotency_key_reused: "busy",
   idempotency_key_spent: "busy",
   request_timeout: "busy",
@@ -33,7 +38,7 @@ export function explain(problem: Problem, language: Language): string {
 
 /** Whether another number would help. */
 export function isOfNumber(problem: Problem): boolean {
-  return problem.code in OF_NUMBER;
+  return problem.code in OF_NUMBER || isOfTo(problem);
 }
 
 /** Whether only the page's developer can help. */
@@ -42,8 +47,8 @@ export function isOfSetup(problem: Problem): boolean {
 }
 
 /** Says in the console what the page's developer is to check. */
-export function advise({ code }: Problem): string {
-  const advice = ADVICE[code];
+export function advise({ code, errors = [] }: Problem): string {
+  const advice = ADVICE[code] ?? errors.map(({ field, rule }) => `${field} ${rule}.`).join(" ");
   return advice ? `otp-form: ${code}. ${advice}` : `otp-form: ${code}`;
 }
 
@@ -54,5 +59,12 @@ export function isOpen(problem: Problem): boolean {
 
 function nameOf(problem: Problem): Name {
   if (problem.code === "no_answer") return problem.status ? "busy" : "offline";
+  if (isOfTo(problem)) return OF_RULE[problem.errors![0]!.rule] ?? "badTo";
   return PASSING.has(problem.code) ? "busy" : (NAMES[problem.code] ?? "setup");
+}
+
+/** Whether the number as it was typed breaks a rule, and not an attribute of the page. */
+function isOfTo({ code, errors }: Problem): boolean {
+  if (code !== "invalid_number" && code !== "invalid_request") return false;
+  return errors !== undefined && errors.length > 0 && errors.every(({ field }) => field === "to");
 }

@@ -12,28 +12,44 @@ const english: Words = texts;
 const MINUTE = 60;
 const HOUR = MINUTE * MINUTE;
 const RIGHT_TO_LEFT = new Set(["ar", "fa", "he", "ur"]);
-const known: Record<string, Words> = { en: english };
+const known = new Map<string, Words>([["en", english]]);
+/** What pages added, by tag. */
+const added = new Map<string, Partial<Words>>();
 /** The languages that the service has files for. */
 const SERVED = new Set(["ar", "de", "en", "es", "fr", "hi", "id", "it", "nl", "pt", "tr", "zh"]);
 
-/** Adds a language, or other words for one; what is left out stays English. */
+/** Adds a language, or changes words of one; what is left out is in the service's words for it, or else in English. */
 export function addLanguage(tag: string, words: Partial<Words>): void {
-  known[tag] = { ...english, ...words };
+  const name = tag.toLowerCase();
+  added.set(name, { ...added.get(name), ...words });
 }
 
 /** Gives the first wanted language that there are words for, loaded from `folder` if need be; otherwise English. */
 export async function loadLanguage(wanted: readonly string[], folder: string): Promise<Language> {
-  const tags = wanted.map((tag) => tag.toLowerCase().split("-")[0]!);
-  const tag = tags.find((one) => one in known || (folder && SERVED.has(one))) ?? "en";
-  if (!(tag in known)) {
-    try {
-      const answer = await fetch(`${folder}/${tag}.json`, { credentials: "omit", signal: AbortSignal.timeout(3000) });
-      addLanguage(tag, await answer.json());
-    } catch {
-      return new Language("en", english);
-    }
+  const isKnown = (tag: string) => added.has(tag) || known.has(tag) || (folder !== "" && SERVED.has(tag));
+  const tag = wanted.flatMap((one) => [one.toLowerCase(), familyOf(one)]).find(isKnown) ?? "en";
+  try {
+    return new Language(tag, { ...(await wordsOf(tag, folder)), ...added.get(tag) });
+  } catch {
+    return new Language("en", { ...english, ...added.get("en") });
   }
-  return new Language(tag, known[tag]!);
+}
+
+/** Gives the words that a page's own stand on: none are loaded if the page has all. */
+async function wordsOf(tag: string, folder: string): Promise<Words> {
+  const family = familyOf(tag);
+  const own = added.get(tag) ?? {};
+  const isWhole = Object.keys(english).every((name) => name in own);
+  if (!known.has(family) && folder && SERVED.has(family) && !isWhole) {
+    const answer = await fetch(`${folder}/${family}.json`, { credentials: "omit", signal: AbortSignal.timeout(3000) });
+    known.set(family, { ...english, ...(await answer.json()) });
+  }
+  return known.get(family) ?? english;
+}
+
+/** The language of a tag without its script or country: "pt" of "pt-BR". */
+function familyOf(tag: string): string {
+  return tag.toLowerCase().split("-")[0]!;
 }
 
 export class Language {
@@ -43,7 +59,7 @@ export class Language {
   ) {}
 
   get direction(): "rtl" | "ltr" {
-    return RIGHT_TO_LEFT.has(this.tag) ? "rtl" : "ltr";
+    return RIGHT_TO_LEFT.has(familyOf(this.tag)) ? "rtl" : "ltr";
   }
 
   /** The text of `name` with its values. */
