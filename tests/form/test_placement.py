@@ -56,6 +56,19 @@ def test_it_works_where_it_is_moved_to(page: Page, site: FormSite, around: str) 
         assert [set(form) for form in site.posted] == [{"otp_token"}]
 
 
+def test_a_framework_may_set_the_key_when_it_is_in_the_page(page: Page, site: FormSite) -> None:
+    """Some keep an attribute `key` for themselves, and give the element to the page's code after they placed it."""
+    site.open(page)
+    page.evaluate("""() => {
+      const old = document.querySelector("otp-form");
+      const form = document.createElement("otp-form");
+      old.replaceWith(form);
+      form.setAttribute("key", old.getAttribute("key"));
+    }""")
+    verify(page, site)
+    expect(page.get_by_role("heading", name=DONE)).to_be_visible()
+
+
 def test_it_keeps_its_style_in_another_root(page: Page, site: FormSite) -> None:
     """A dialog may take it into its shadow."""
     site.open(page)
