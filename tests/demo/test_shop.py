@@ -87,6 +87,29 @@ def test_it_all_works_without_javascript(browser: Browser, demo: Demo) -> None:
     context.close()
 
 
+def test_a_payment_that_is_reloaded_sends_nothing(browser: Browser, demo: Demo) -> None:
+    """It comes back to its code; another one is sent when the person asks for it."""
+    number = "+12025550108"
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.set_default_timeout(1000 * PATIENCE)
+    page.goto(f"{demo.keys['api']}/demo")
+    arrived = len(demo.inbox(number))
+    sign(page, number, name="Noor")
+    page.get_by_label("Security code").fill(demo.code(number, arrived + 1))
+    page.get_by_role("button", name="Verify").click()
+    page.get_by_role("link", name="Buy").click()
+    first = demo.code(number, arrived + 2)
+    page.reload()
+    page.get_by_role("link", name="Send a new code").click()
+    second = demo.code(number, arrived + 3)
+    assert [row["code"] for row in demo.inbox(number)[:2]] == [second, first]
+    page.get_by_label("Security code").fill(second)
+    page.get_by_role("button", name="Pay 49.00 EUR").click()
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    context.close()
+
+
 def test_an_sms_that_fails_is_seen_to_fall_back_to_whatsapp(shop: Page) -> None:
     """The button stays pressed from page to page; form and phone say the same."""
     shop.get_by_role("button", name="SMS fails").click()

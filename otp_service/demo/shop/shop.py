@@ -117,9 +117,9 @@ def protect(response: Response) -> Response:
 @views.app_errorhandler(OtpProblem)
 def explain(problem: OtpProblem) -> tuple[str, int]:
     """Show the page again with the reason, in people's words."""
-    page = "pay.html" if request.path == "/pay" else "sign.html"
+    page, challenge = ("pay.html", "payment") if request.path == "/pay" else ("sign.html", "challenge")
     words = WORDS.get(problem.code, OTHERWISE)
-    shown = render_template(page, kind=request.path[1:], error=words, challenge=session.get("challenge"))
+    shown = render_template(page, kind=request.path[1:], error=words, challenge=session.get(challenge))
     return shown, HTTPStatus.UNPROCESSABLE_ENTITY
 
 
@@ -146,26 +146,35 @@ def sign(kind: str) -> str | AnyResponse:
     claims = parts().sign_in.redeem(token, purpose=purpose)
     name = session.pop("name", "") or request.form.get("name", "")
     parts().accounts.remember(claims["sub"], claims["phone_number"], name)
+    session.pop("payment", None)  # it may be another person's
     session["sub"] = claims["sub"]
     return redirect(url_for("shop.home"), HTTPStatus.SEE_OTHER)
 
 
 @views.get("/pay")
 def order() -> str | AnyResponse:
-    """Send a code that is bound to the amount and the payee."""
+    """Send a code that is bound to the amount and the payee. A reload comes back to it and sends nothing."""
     if not g.person:
         return redirect(url_for("shop.ask", kind="login"), HTTPStatus.SEE_OTHER)
-    session["challenge"] = parts().payments.send(g.person["phone"], "payment", binding=PRICE)
-    return render_template("pay.html", challenge=session["challenge"])
+    if "payment" not in session:
+        session["payment"] = parts().payments.send(g.person["phone"], "payment", binding=PRICE)
+    return render_template("pay.html", challenge=session["payment"])
+
+
+@views.get("/pay/again")
+def order_again() -> AnyResponse:
+    """Leave a code that no longer works, so that another is sent."""
+    session.pop("payment", None)
+    return redirect(url_for("shop.order"), HTTPStatus.SEE_OTHER)
 
 
 @views.post("/pay")
 def confirm() -> str:
     """Take the payment if the token is for this amount and payee."""
     pay, form = parts().payments, request.form
-    token = form.get("otp_token") or pay.verify(session.get("challenge", "-"), form.get("code", ""))
+    token = form.get("otp_token") or pay.verify(session.get("payment", "-"), form.get("code", ""))
     pay.redeem(token, purpose="payment", binding=PRICE)
-    session.pop("challenge", None)
+    session.pop("payment", None)
     return render_template("paid.html")
 
 
