@@ -3,23 +3,30 @@
 Knows the policy document's syntax. Must not know what is sent to an endpoint.
 """
 
+import re
 from typing import ClassVar
 
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate
 
+from otp_service.net.endpoint import check_url
 from otp_service.policy.fields import Form, one_of
 from otp_service.policy.model import EVENTS, DecisionHook, Endpoint, Events
 
+_FORM = re.compile(
+    r"(https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?|http://(localhost|127\.0\.0\.1))(:[0-9]{1,5})?(/[!-~]*)?"
+)
+
 
 def _endpoint() -> fields.String:
-    return fields.String(
-        required=True,
-        validate=validate.Regexp(
-            r"(https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?|http://(localhost|127\.0\.0\.1))"
-            r"(:[0-9]{1,5})?(/[!-~]*)?\Z",
-            error="must be an https:// URL (http:// for localhost only)",
-        ),
-    )
+    return fields.String(required=True, validate=_check_endpoint)
+
+
+def _check_endpoint(url: str) -> None:
+    """Refuse a URL that could never be called; whether private networks may be is a setting, not the policy's."""
+    if not _FORM.fullmatch(url):
+        raise ValidationError("must be an https:// URL (http:// for localhost only)")
+    if rule := check_url(url, allow_private=True):
+        raise ValidationError(rule)
 
 
 def _secret() -> fields.String:

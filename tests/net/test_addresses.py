@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otp_service.net.public_only import check_url, lookup
+from otp_service.net.endpoint import check_url
+from otp_service.net.public_only import lookup
 from tests.support.fault_server import FaultServer
 from tests.support.posts import NAME, failed, has_no_connection, known_as, post
 

@@ -418,6 +418,14 @@ def test_comments_are_allowed_anywhere() -> None:
 
 BOUNDS_RULE = 'must be two times with the lower first, such as ["10s", "60s"]'
 URL_RULE = "must be an https:// URL (http:// for localhost only)"
+NEVER_CALLED = {
+    "169.254.169.254/": "not be a private or reserved address",
+    "x.example:99999/": "be a URL such as https://app.example.com/events, without user, fragment or spaces",
+    "x.example/a#b": "be a URL such as https://app.example.com/events, without user, fragment or spaces",
+    "0x7f.1/": "have an address in its usual form, or a name",
+    "x..example/": "have a host name of letters, digits, hyphens and dots",
+}
+"""Addresses to which nothing is ever sent, with their rules."""
 ACCOUNT_RULE = 'must be "main", ["main", "spare"] or { main = 3, spare = 1 }'
 WEIGHT_RULE = "must be a weight: a whole number, 1 or more"
 CLEAR_RULE = "must be https, because a secret is sent to it (http is allowed for localhost only)"
@@ -587,6 +595,10 @@ WITH: Mapping[str, list[tuple[str, str]]] = {
     "[app.web.events]": [
         ('url = "http://x.example"\nsecret_env = "OTP_EVENTS_A"', f"app.web.events.url: {URL_RULE}"),
         ('url = "https://u@x.example"\nsecret_env = "OTP_EVENTS_A"', f"app.web.events.url: {URL_RULE}"),
+        *(
+            (f'url = "https://{address}"\nsecret_env = "OTP_EVENTS_A"', f"app.web.events.url: must {rule}")
+            for address, rule in NEVER_CALLED.items()
+        ),
         (
             'url = "http://localhost:1/x"\nsecret_env = "WEB_SECRET"',
             "app.web.events.secret_env: must start with OTP_EVENTS_",
