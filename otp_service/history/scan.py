@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from otp_service.errors import Invalid
 from otp_service.history.line import needle, time_of
 from otp_service.history.store import HOUR, StoryStore, hour_of
-from otp_service.history.story import HUMAN_CHECK, REFUSED, Story, read_story
+from otp_service.history.story import HUMAN_CHECK, REFUSED, UNKNOWN, Story, read_story
 
+PENDING = "pending"
 MOST = 2000
 """Stories that are read for one page; with more, the page is shorter than it could be, and has a cursor."""
 CHUNK = 100
@@ -54,17 +55,17 @@ class Wanted:
             yield [needle("app", app) for app in self.apps]
         if self.reason:
             yield [needle("reason", self.reason), needle("rule", self.reason)]
-        if self.state not in {"", "pending", REFUSED, HUMAN_CHECK}:
+        if self.state not in {"", PENDING, UNKNOWN, REFUSED, HUMAN_CHECK}:
             yield [needle("result", self.state)]
 
     def fits(self, story: Story) -> bool:
-        """Return whether a story is wanted."""
+        """Return whether a story is wanted. One without an end is, for both states that only its record tells apart."""
         return (
             self.app in {"", story.fact("app")}
             and (self.apps is None or story.fact("app") in self.apps)
             and self.country in {"", story.fact("country")}
             and (not self.channel or self.channel in story.channels)
-            and self.state in {"", story.state or "pending"}
+            and self.state in {"", *([story.state] if story.state else [PENDING, UNKNOWN])}
             and (not self.reason or self.reason in story.reasons)
         )
 

@@ -13,16 +13,22 @@ SEALED = "#"
 """Begins the line with the sealed number."""
 REFUSED = "refused"
 HUMAN_CHECK = "human_check"
+UNKNOWN = "unknown"
+"""The state of a challenge whose record is gone and whose end no note says: the process that saw it was killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """The notes of a challenge in order of time. `sealed` is its number, "" while its first line is not written."""
+    """The notes of a challenge in order of time. `sealed` is its number, "" while its first line is not written.
+
+    `is_over` is True if its record was looked for and is gone, so that it has ended whatever the notes say.
+    """
 
     id: str
     is_challenge: bool
     notes: Sequence[Note]
     sealed: str = ""
+    is_over: bool = False
 
     @property
     def first(self) -> Note | None:
@@ -35,12 +41,14 @@ class Story:
 
     @property
     def state(self) -> str:
-        """The state in which the challenge ended, or `refused` or `human_check`; "" if it has not ended."""
+        """The state in which it ended, or `refused` or `human_check`; "" if it goes on, as far as is known."""
         if not self.is_challenge:
             asks = any(note.what is What.HUMAN_CHECK for note in self.notes)
             return HUMAN_CHECK if asks else REFUSED
         ends = [note.result for note in self.notes if note.what is What.ENDED]
-        return "verified" if "verified" in ends else ends[-1] if ends else ""
+        if not ends:
+            return UNKNOWN if self.is_over else ""
+        return "verified" if "verified" in ends else ends[-1]
 
     @property
     def reasons(self) -> set[str]:

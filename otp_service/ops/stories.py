@@ -15,7 +15,7 @@ from otp_service.challenge.store import ChallengeStore
 from otp_service.crypto.sealing import Seal, Unsealable
 from otp_service.errors import ChallengeNotFound, Invalid, InvalidNumber
 from otp_service.history.names import names_like
-from otp_service.history.scan import CURSOR_RULE, Scan, Wanted
+from otp_service.history.scan import CURSOR_RULE, PENDING, Scan, Wanted
 from otp_service.history.store import StoryStore
 from otp_service.history.story import Story, read_story
 from otp_service.ops.scope import EVERYTHING, Scope
@@ -112,7 +112,8 @@ class Stories:
         listed, following = self._scan.page(search.since or 0, search.until, wanted, cursor, search.limit)
         if following and scope.is_limited:
             following = self._seal.close(following, _CURSOR)
-        return self._with_live(listed), following
+        found = self._with_live(listed)
+        return [seen for seen in found if wanted.state in {"", seen[0].state or PENDING}], following
 
     def _opened(self, cursor: str) -> str:
         try:

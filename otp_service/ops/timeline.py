@@ -12,7 +12,7 @@ from otp_service.challenge.model import Challenge, Delivery, State, Status, over
 from otp_service.challenge.notes import about_challenge, about_delivery, written_plan
 from otp_service.history.line import in_order
 from otp_service.history.note import Note, What
-from otp_service.history.story import Story
+from otp_service.history.story import UNKNOWN, Story
 
 _OF_STORY = {
     "challenge",
@@ -37,7 +37,7 @@ _DID_NOT_ARRIVE = frozenset({Status.REFUSED, Status.FAILED})
 def merged(story: Story, live: Challenge | None, now: int) -> Story:
     """Add to a story what only the live record tells: its notes are written up to a second later."""
     if live is None:
-        return story
+        return replace(story, is_over=True)
     notes = [*story.notes, *_untold(story, live, now)]
     return replace(story, notes=in_order(notes))
 
@@ -91,9 +91,15 @@ def newest_message(story: Story) -> dict[str, str] | None:
     if (begun := _newest(story.notes)) is None:
         return None
     _, place, channel = begun
-    waiting = Status.NOT_SENT if story.state or _is_dropped(story.notes, place) else Status.QUEUED
-    known = _by_place(story.notes).get(place, {"channel": channel, "status": waiting})
+    known = _by_place(story.notes).get(place, {"channel": channel, "status": _untold_status(story, place)})
     return {"channel": known["channel"], "status": str(known["status"])}
+
+
+def _untold_status(story: Story, place: int) -> Status:
+    """Return the status of a message of which no note says what became of it."""
+    if story.state == UNKNOWN:
+        return Status.UNKNOWN
+    return Status.NOT_SENT if story.state or _is_dropped(story.notes, place) else Status.QUEUED
 
 
 def _newest(notes: Sequence[Note]) -> tuple[int, int, str] | None:

@@ -230,6 +230,23 @@ def test_a_running_challenge_shows_truly_before_anything_is_written(desk: Desk) 
     assert (told["state"], told["to"]) == ("pending", phone.mask(NUMBERS[0]))
 
 
+def test_a_challenge_whose_end_was_lost_is_not_pending_for_ever(desk: Desk) -> None:
+    """It is while its record is there. Then it has ended, and only how is not known; a search tells them apart."""
+    lost, running = desk.send(), desk.send(NUMBERS[1])
+    desk.spine.journal.hand_over()
+    in_state = {state: Wanted(state=state) for state in ("pending", "unknown", "expired")}
+
+    def found() -> dict[str, list[str]]:
+        return {state: desk.found(since=0, wanted=wanted) for state, wanted in in_state.items()}
+
+    assert found() == {"pending": [running, lost], "unknown": [], "expired": []}
+    desk.spine.store.challenge_eraser.erase(lost)
+    assert [desk.told(id_)["state"] for id_ in (lost, running)] == ["unknown", "pending"]
+    assert [desk.told(id_)["message"]["status"] for id_ in (lost, running)] == ["unknown", "queued"]
+    assert found() == {"pending": [running], "unknown": [lost], "expired": []}
+    assert set(desk.found(since=0)) == {running, lost}
+
+
 def test_a_status_is_never_worse_than_the_best_report(desk: Desk) -> None:
     """A message that failed and was delivered, in either order, was delivered; also when the record is gone."""
     for stages in ((Stage.FAILED, Stage.DELIVERED), (Stage.DELIVERED, Stage.FAILED)):

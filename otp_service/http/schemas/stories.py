@@ -4,7 +4,7 @@ from marshmallow import Schema, fields
 
 from otp_service.challenge.model import State, Status
 from otp_service.history.note import What
-from otp_service.history.story import HUMAN_CHECK, REFUSED
+from otp_service.history.story import HUMAN_CHECK, REFUSED, UNKNOWN
 from otp_service.http.schemas.fields import (
     Strict,
     choice_field,
@@ -18,7 +18,7 @@ from otp_service.http.schemas.fields import (
 )
 from otp_service.upstream.channels import CHANNELS
 
-STATES = (*(state.value for state in State), REFUSED, HUMAN_CHECK)
+STATES = (*(state.value for state in State), UNKNOWN, REFUSED, HUMAN_CHECK)
 LATEST = 9_999_999_999_999
 _AT = 1_700_000_000_000
 
