@@ -19,8 +19,9 @@ from otp_service.cli.session import on_store
 from otp_service.history.note import What
 from otp_service.ops.stories import Search
 
-_PAGE = 100
-_MORE = f"These are the newest {_PAGE}; POST /ops/challenges/search gives the others, page by page."
+PAGE = 100
+"""Stories that a search shows at most."""
+_MORE = f"These are the newest {PAGE}; POST /ops/challenges/search gives the others, page by page."
 _SECOND = 1000
 
 
@@ -59,11 +60,11 @@ def search(base: Operations, *, what: str, country: str | None, as_json: bool, b
 def _searches(what: str, country: str | None) -> list[Search]:
     """List what a text may mean, the likeliest first."""
     if country or re.fullmatch(r"\+[\d ().-]{5,}", phone.as_read(what)):
-        return [Search(number=what, country=country, limit=_PAGE)]
+        return [Search(number=what, country=country, limit=PAGE)]
     return [
         Search(challenge_id=what),
-        Search(request_id=what, limit=_PAGE),
-        Search(reference=what, limit=_PAGE),
+        Search(request_id=what, limit=PAGE),
+        Search(reference=what, limit=PAGE),
     ]
 
 

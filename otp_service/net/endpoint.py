@@ -52,14 +52,14 @@ _MAX_URL, _MAX_PORT = 2048, 65535
 def check_url(url: str, *, allow_private: bool = False) -> str | None:
     """Return the rule that an endpoint's URL breaks, or None. Checks the form only, without a lookup."""
     try:
-        Endpoint.parse(url, allow_private=allow_private)
+        EndpointUrl.parse(url, allow_private=allow_private)
     except ValueError as rule:
         return str(rule)
     return None
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class EndpointUrl:
     """A URL that we parsed once, so that no two parsers can disagree about it."""
 
     scheme: str

@@ -21,7 +21,7 @@ import requests
 from urllib3.util import Timeout
 
 from otp_service.net.bounded import NotConnectedError, bounded_adapter
-from otp_service.net.endpoint import Address, Endpoint
+from otp_service.net.endpoint import Address, EndpointUrl
 
 CONNECT_LIMIT, TOTAL_LIMIT = 5.0, 15.0
 """Seconds for lookup, connection and TLS, and for everything. Standard Webhooks recommends 15 to 30."""
@@ -79,7 +79,7 @@ class PublicClient:
         """
         started = time.monotonic()
         try:
-            endpoint = Endpoint.parse(url, allow_private=self.allow_private)
+            endpoint = EndpointUrl.parse(url, allow_private=self.allow_private)
         except ValueError:
             return _failed("bad_url")
         try:
@@ -97,7 +97,7 @@ class PublicClient:
         return self._post_to(addresses, endpoint, request, started)
 
     def _post_to(
-        self, addresses: Sequence[Address], endpoint: "Endpoint", request: requests.Request, started: float
+        self, addresses: Sequence[Address], endpoint: EndpointUrl, request: requests.Request, started: float
     ) -> PostResult:
         """Post to the first address that accepts a connection; all addresses share the connect limit."""
         answer = _failed("connect_timeout")
@@ -115,7 +115,7 @@ class PublicClient:
                 answer = _failed(fault.reason)
         return answer
 
-    def _exchange(self, endpoint: "Endpoint", request: requests.Request, timeout: Timeout) -> PostResult:
+    def _exchange(self, endpoint: EndpointUrl, request: requests.Request, timeout: Timeout) -> PostResult:
         """Send one request and read the answer. Raises NotConnectedError if nothing was sent."""
         adapter = bounded_adapter(pool_size=1, idle_timeout=0, unlogged_query=endpoint.query)
         adapter.poolmanager.connection_pool_kw["server_hostname"] = endpoint.host

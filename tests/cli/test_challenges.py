@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from otp_service.bootstrap.core import Core
+from otp_service.cli.challenges import PAGE
 from otp_service.errors import TooManyRequests
 from otp_service.guard.decision_hook import Answer
 from otp_service.history.note import Note, What
@@ -68,6 +69,20 @@ def test_a_number_is_found_as_it_was_pasted(run: Run, product: Core, number: str
     code, out, _ = run("challenges", "find", number)
     assert code == 0
     assert id_ in out
+
+
+def test_more_than_are_shown_is_said(run: Run, product: Core) -> None:
+    """Beside the stories, so that a script that reads them is not disturbed."""
+    asked = Note(what=What.ASKED, at=1, app="web", country="US", number=NUMBER)
+    for place in range(PAGE):
+        product.journal.add(replace(asked, request_id=f"{place:011}"))
+    product.journal.hand_over()
+    assert "These are the newest" not in run("challenges", "find", NUMBER)[2]
+    product.journal.add(replace(asked, request_id="q" * 11))
+    product.journal.hand_over()
+    code, out, err = run("challenges", "find", NUMBER)
+    assert (code, len(out.splitlines())) == (0, PAGE)
+    assert f"These are the newest {PAGE};" in err
 
 
 def test_what_is_not_known_is_said(run: Run, product: Core) -> None:

@@ -5,14 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.support.form_site import (
-    FormSite,
-    code_field,
-    cool_down,
-    stop_clock,
-    to_field,
-    wrong,
-)
+from tests.support.form_site import FormSite, code_field, cool_down, stop_clock, to_field, wrong
 from tests.support.patience import until
 
 pytest_plugins = ("tests.support.browser", "tests.support.form_fixtures")
@@ -53,7 +46,7 @@ def change_number(page: Page, held: list[Route]) -> None:
     page.get_by_role("button", name="Change number").click()
     until(
         lambda: page.evaluate("true") and bool(held)
-    )  # requests come while this thread listens to the browser
+    )  # a request is seen while this thread asks the browser
     held.pop().continue_()
     expect(page.locator("otp-form [aria-busy]")).to_have_attribute("aria-busy", "false")
 
